@@ -14,7 +14,7 @@ import pytest
 from knowledge.sync.lock import sync_lock
 from tests.e2e.conftest import Place
 from tests.sources.web_site import WebSite
-from tests.web.searching.fakes import FakeSearxng
+from tests.web.searching.fake_providers import FakeSearxng
 
 PAGES = {
     "leave.md": "# Leave\n\n## Days\n\nEvery member of staff has thirty days of leave a year.\n",

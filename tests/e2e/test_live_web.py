@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT
 from tests.e2e.live_web import ANSWER
-from tests.web.test_ssrf import namespace
+from tests.web.http.test_ssrf import namespace
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 

@@ -24,8 +24,8 @@ from knowledge.web.http.settings import WebSettings
 from tests.sources.fake_confluence import FakeConfluence
 from tests.sources.fake_service import Fault
 from tests.sources.hosted import World, listing
-from tests.web.certificates import Authority
-from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
+from tests.web.http.certificates import Authority
+from tests.web.http.proxy_servers import HttpProxy, SocksProxy, TestProxy, listening
 
 TOKEN = "s3cret-t0ken"
 

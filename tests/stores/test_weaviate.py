@@ -23,7 +23,7 @@ from knowledge.stores.weaviate.address import address, collection_name, index_na
 from knowledge.stores.weaviate.store import Limits, WeaviateStore
 from tests.services import WeaviateServer, free_ports, weaviate_server
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
-from tests.web.certificates import Authority
+from tests.web.http.certificates import Authority
 
 INDEX = "kvasir_0a1b2c3d"
 QUICK = Limits(open_s=2, read_s=1, write_s=1)

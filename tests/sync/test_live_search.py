@@ -18,7 +18,7 @@ from knowledge.errors import StoreError
 from knowledge.interfaces import Live
 from knowledge.search.federated import OFF
 from tests.sync.library_bench import Bench
-from tests.web.little_web import LittleWeb
+from tests.web.live.small_web import LittleWeb
 
 QUESTION = "when does the lighthouse open"
 ANSWER = "When does the lighthouse open? The lighthouse does open at seven."

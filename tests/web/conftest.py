@@ -1,4 +1,4 @@
-"""What holds for the tests of the web."""
+"""Marks of the tests of the web."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+READING = Path(__file__).parent / "reading"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Call slow what reads pages of a site: each starts the process that takes pages apart, a second of it."""
+    """Mark tests that read pages of a site as slow: each starts the parsing process, which takes a second."""
     for item in items:
-        if isinstance(item, pytest.Function) and "site" in item.fixturenames and item.path.parent == HERE:
+        if isinstance(item, pytest.Function) and "site" in item.fixturenames and item.path.parent == READING:
             item.add_marker(pytest.mark.slow)

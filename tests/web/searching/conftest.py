@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.web.searching.contract import KINDS, Bench
+from tests.web.searching.provider_bench import KINDS, Bench
 
 
 @pytest.fixture

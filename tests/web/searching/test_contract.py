@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import ProviderBusy, ProviderError, ProviderFailed, ProviderRefused
-from tests.web.searching.contract import Bench
-from tests.web.searching.fakes import KEY, Page
+from tests.web.searching.fake_providers import KEY, Page
+from tests.web.searching.provider_bench import Bench
 
 DAY = datetime(2026, 3, 5, tzinfo=UTC)
 PAGES = [

@@ -19,8 +19,8 @@ from knowledge.web.searching.web_search import (
     WebSearch,
     shorten_query,
 )
-from tests.web.searching.contract import KINDS, Bench
-from tests.web.searching.fakes import Fake, Page
+from tests.web.searching.fake_providers import Fake, Page
+from tests.web.searching.provider_bench import KINDS, Bench
 
 HERE = Page("https://docs.example.com/limits", "Limits", "")
 THERE = Page("https://blog.example.org/limits", "Limits", "")

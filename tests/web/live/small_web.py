@@ -14,7 +14,7 @@ from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.live_settings import LiveSettings, SearchSettings
 from knowledge.web.opening import open_live
 from tests.search.house import WordEmbedder
-from tests.web.searching.fakes import FakeSearxng, Page
+from tests.web.searching.fake_providers import FakeSearxng, Page
 from tests.web.site import Site
 
 NAMES = tuple(f"{letter}.example" for letter in "abcdefghijkl")

@@ -11,7 +11,7 @@ from yarl import URL
 
 from knowledge.errors import FetchRefused
 from knowledge.web.http.guard import AccessRules, build_rules, check_address, check_url
-from tests.web.vectors import INNER_4, INNER_6, embedded
+from tests.web.http.ssrf_vectors import INNER_4, INNER_6, embedded
 
 PUBLIC_ADDRESSES = (
     "93.184.216.34",

@@ -25,7 +25,7 @@ from knowledge.web.live.live_web import (
     TOO_MANY,
 )
 from knowledge.web.live_settings import SearchSettings
-from tests.web.little_web import LittleEmbedder, LittleWeb
+from tests.web.live.small_web import LittleEmbedder, LittleWeb
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

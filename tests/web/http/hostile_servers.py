@@ -1,6 +1,6 @@
-"""Servers that mean harm, and what a fetch of each costs: ``python -m tests.web.hostile`` prints it as JSON.
+"""Hostile servers, and what a fetch from each costs. ``python -m tests.web.http.hostile_servers`` prints it as JSON.
 
-The figures come from a process of their own, whose peak of memory is set back before each fetch.
+The figures come from a separate process, whose peak memory is reset before each fetch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchTimeout
 from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
 from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import FetchLimits, WebSettings
-from tests.web.proxying import raw_server
+from tests.web.http.proxy_servers import raw_server
 
 LIMITS = FetchLimits(total_s=0.6, idle_s=0.3, wire_bytes=2_000_000, body_bytes=4_000_000)
 BOMB_BYTES = 100_000_000

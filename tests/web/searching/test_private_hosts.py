@@ -18,10 +18,10 @@ from knowledge.web.live_settings import LiveSettings, SearchSettings
 from knowledge.web.opening import open_live
 from knowledge.web.searching.registry import create_providers
 from knowledge.web.searching.web_search import WebSearch
-from tests.web.little_web import LittleEmbedder, LittleWeb
-from tests.web.proxying import HttpProxy, listening
-from tests.web.searching.contract import KINDS, Bench
-from tests.web.searching.fakes import Page
+from tests.web.http.proxy_servers import HttpProxy, listening
+from tests.web.live.small_web import LittleEmbedder, LittleWeb
+from tests.web.searching.fake_providers import Page
+from tests.web.searching.provider_bench import KINDS, Bench
 
 QUESTION = "When does the lighthouse open?"
 ANSWER = "The lighthouse opens at seven in summer and at nine in winter."

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from tests.web.vectors import INNER_NAMES, METADATA_NAMES, PUBLIC, STRANGE_NAMES
+from tests.web.http.ssrf_vectors import INNER_NAMES, METADATA_NAMES, PUBLIC, STRANGE_NAMES
 
 A, AAAA = 1, 28
 _INSIDE = frozenset(name.lower().rstrip(".") for name in (*INNER_NAMES, *METADATA_NAMES, *STRANGE_NAMES))

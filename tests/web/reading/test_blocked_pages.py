@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from knowledge.web.reading.article import read_article, read_crawled_page
 from knowledge.web.reading.blocked_pages import find_blocking_reason
 from knowledge.web.reading.crawled_page import LOGIN_REQUIRED
-from tests.web.walled import TEXTS, WALLS
+from tests.web.reading.blocked_page_samples import TEXTS, WALLS
 
 URL = "https://docs.example/a"
 

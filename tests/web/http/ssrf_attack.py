@@ -1,8 +1,7 @@
-"""Every way into the inner network tried at a canary, through each kind of proxy: ``python -m tests.web.attack``.
+"""Try every SSRF vector against a canary, through each kind of proxy: ``python -m tests.web.http.ssrf_attack``.
 
-In a network namespace of its own, where the kernel takes every address there is for this machine's, whatever is
-dialled reaches the canary, which notes each connection and the address and port at which it came. Without a namespace
-the canary is on loopback.
+This runs in a network namespace in which the kernel routes every address to this machine. So each connection reaches
+the canary, which records it with its address and port. Without a namespace the canary listens on loopback.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import AccessRules, build_rules
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import FetchLimits, WebSettings
-from tests.web.names import DnsClient, DnsServer
-from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
-from tests.web.vectors import INNER_4, INNER_6, PORTS, PUBLIC, urls
+from tests.web.http.dns_server import DnsClient, DnsServer
+from tests.web.http.proxy_servers import HttpProxy, SocksProxy, TestProxy, listening
+from tests.web.http.ssrf_vectors import INNER_4, INNER_6, PORTS, PUBLIC, urls
 
 WAYS = ("direct", "http proxy", "socks proxy", "trusted http proxy", "trusted socks proxy")
 WEB_PORTS = (80, 443)

@@ -20,8 +20,8 @@ from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import build_rules, check_address, check_url
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import FetchLimits, WebSettings
-from tests.web.certificates import Authority
-from tests.web.proxying import HttpProxy, SocksProxy, TestProxy, listening
+from tests.web.http.certificates import Authority
+from tests.web.http.proxy_servers import HttpProxy, SocksProxy, TestProxy, listening
 
 Resolve = Callable[[str], Any]
 

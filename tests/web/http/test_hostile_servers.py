@@ -27,12 +27,12 @@ from knowledge.web.http.content_encoding import ContentDecoder
 from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import FetchLimits, WebSettings
-from tests.web.hostile import HOSTILE, LIMITS, OK, drip, fetched, pour, says, scheme_of
-from tests.web.proxying import raw_server
+from tests.web.http.hostile_servers import HOSTILE, LIMITS, OK, drip, fetched, pour, says, scheme_of
+from tests.web.http.proxy_servers import raw_server
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FLAT_KB = 24_000
 """Twice what a body at the limit takes, packed and unpacked, and what a server in the same process holds."""
 
@@ -50,7 +50,7 @@ async def test_it_ends_within_its_limit(name: str) -> None:
 @cache
 def measured() -> Mapping[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.web.hostile"],
+        [sys.executable, "-m", "tests.web.http.hostile_servers"],
         check=False, capture_output=True, cwd=ROOT, timeout=200, env={**os.environ, "PYTHONPATH": "."},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()[-2_000:]

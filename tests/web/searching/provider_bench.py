@@ -15,7 +15,7 @@ from knowledge.web.searching.provider import SearchProvider
 from knowledge.web.searching.searxng import Searxng
 from knowledge.web.searching.serper import Serper
 from knowledge.web.searching.tavily import Tavily
-from tests.web.searching.fakes import KEY, Fake, FakeBrave, FakeExa, FakeSearxng, FakeSerper, FakeTavily
+from tests.web.searching.fake_providers import KEY, Fake, FakeBrave, FakeExa, FakeSearxng, FakeSerper, FakeTavily
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from knowledge.web.reading.article import Article
 from knowledge.web.reading.freshness import CachedResponse
 from knowledge.web.reading.page_cache import CachedPage, PageCache
 from knowledge.web.reading.page_reader import PageReader, WebPage
-from tests.web.proxying import HttpProxy, listening
+from tests.web.http.proxy_servers import HttpProxy, listening
 from tests.web.site import Site
 
 MB = 1_000_000
@@ -503,7 +503,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, ".")
 from knowledge.web.reading.page_cache import PageCache
-from tests.web.test_cache import kept
+from tests.web.reading.test_page_cache import kept
 
 async def main():
     cache = PageCache(Path(sys.argv[1]), 200_000_000)

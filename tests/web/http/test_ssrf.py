@@ -16,10 +16,10 @@ import pytest
 
 from knowledge.errors import FetchRefused
 from knowledge.web.http.guard import AccessRules, check_url
-from tests.web.attack import ALLOWED, SITE, WAYS, attack
-from tests.web.vectors import DEAF, INNER_4, INNER_6, PORTS, PUBLIC, urls
+from tests.web.http.ssrf_attack import ALLOWED, SITE, WAYS, attack
+from tests.web.http.ssrf_vectors import DEAF, INNER_4, INNER_6, PORTS, PUBLIC, urls
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RESOLVED = {"a name's A", "a name's AAAA", "a strange name", "rebinding", "mixed answer"}
 """Families whose addresses look like any other."""
 NAMESPACES = (("unshare", "--net"), ("unshare", "--map-root-user", "--net"))
@@ -43,7 +43,7 @@ def namespace() -> tuple[str, ...] | None:
 @cache
 def attacked() -> Mapping[str, Any]:
     """Attack in a namespace, where every address there is leads to the canary."""
-    command = [*(namespace() or ()), sys.executable, "-m", "tests.web.attack"]
+    command = [*(namespace() or ()), sys.executable, "-m", "tests.web.http.ssrf_attack"]
     done = subprocess.run(
         command, check=False, capture_output=True, cwd=ROOT, timeout=200, env={**os.environ, "PYTHONPATH": "."}
     )
