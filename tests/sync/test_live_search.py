@@ -145,13 +145,13 @@ async def test_where_it_is_off_a_search_says_so_and_goes_on(bench: Bench, handbo
 _OFF = """
 import asyncio, json, socket, sys
 from pathlib import Path
-from bot.config.settings import load
+from bot.config.settings import load_settings
 from bot.wheels import WheelCache
 from knowledge.interfaces import Live
 from knowledge.opening import open_library
 
 home, cache = map(Path, sys.argv[1:])
-settings = load({"KVASIR_HOME": str(home / "state"), "KVASIR_CACHE": str(cache)}, home).knowledge
+settings = load_settings({"KVASIR_HOME": str(home / "state"), "KVASIR_CACHE": str(cache)}, home).knowledge
 dialled = []
 connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
 socket.socket.connect = lambda self, to: dialled.append(to) or connect(self, to)
@@ -171,7 +171,7 @@ async def main():
         return found.web.trouble, len(found.hits)
 
 trouble, hits = asyncio.run(main())
-names = ("live.", "opening", "reading.page_reader", "searching", "http.fetch", "http.connections")
+names = ("live.live_web", "opening", "reading.page_reader", "searching", "http.fetch", "http.connections")
 loaded = [name for name in sys.modules if name.startswith(tuple(f"knowledge.web.{one}" for one in names))]
 print(json.dumps({"trouble": trouble, "hits": hits, "loaded": loaded, "dialled": [repr(one) for one in dialled]}))
 """
