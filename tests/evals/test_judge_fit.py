@@ -18,7 +18,7 @@ ASK = [ChatMessage("user", "<passage 1: a>\nParis is in France.\n</passage>\n\nI
 
 
 async def _choose(engine: RecordedEngine) -> tuple[float, ...]:
-    return await engine.choose(ASK, ("yes", "no"), request_id="r", within_s=5)
+    return await engine.score_options(ASK, ("yes", "no"), request_id="r", timeout_s=5)
 
 
 async def test_a_reply_is_asked_for_once_over_all_runs(tmp_path: Path) -> None:
