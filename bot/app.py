@@ -138,10 +138,10 @@ def create_answerer(
     return Answerer(
         search or library.search,
         engine,
-        feature_verifiers(library.embed_queries),
+        feature_verifiers(library.embed_symmetric),
         new_judge=judges.judge_of if judges is not None else None,
-        still=library.still,
-        contents=library.contents,
+        still=library.filter_current,
+        contents=library.list_documents,
         limits=limits,
     )
 
@@ -192,7 +192,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             event_log=event_log if _uses_slack_source(settings) else None,
             adding=_create_document_additions(settings, library),
             pages=_create_page_additions(settings, library),
-            passage=shelf.passage,
+            passage=shelf.read_passage,
             access=settings.access,
             channels=settings.channels,
             thinking=settings.thinking,
@@ -200,10 +200,10 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             control=lambda: engine.thinking_control,
         )
         app = await stack.enter_async_context(open_slack_app(slack, deps))
-        schedule = await stack.enter_async_context(library.scheduled())
+        schedule = await stack.enter_async_context(library.run_schedule())
         if settings.quiet_hour is not None:
             schedule.also("engine", settings.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations))
-        await stack.enter_async_context(library.watching())
+        await stack.enter_async_context(library.watch_sources())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")

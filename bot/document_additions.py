@@ -130,8 +130,12 @@ class DocumentAdditions:
         await self._library.refresh(self.source, on_progress)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         removed = set(names) - set(absent)
-        if status.held and status.held == len(status.held_first) and {d.document for d in status.held_first} <= removed:
-            await self._library.refresh(self.source, on_progress, approve={self.source: status.held_mark})
+        if (
+            status.pending_deletions
+            and status.pending_deletions == len(status.first_pending_deletions)
+            and {d.document for d in status.first_pending_deletions} <= removed
+        ):
+            await self._library.refresh(self.source, on_progress, approve={self.source: status.approval_mark})
         return absent
 
 

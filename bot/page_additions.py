@@ -57,8 +57,8 @@ class PageAdditions:
         await self._library.refresh(self.source, on_progress)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         # The guard holds what is gone where nothing is left: what the list has no more was taken out on purpose.
-        if status.held and status.held == len(status.held_first):
-            await self._library.refresh(self.source, on_progress, approve={self.source: status.held_mark})
+        if status.pending_deletions and status.pending_deletions == len(status.first_pending_deletions):
+            await self._library.refresh(self.source, on_progress, approve={self.source: status.approval_mark})
         return True
 
     async def list_pages(self) -> list[AddedPage]:

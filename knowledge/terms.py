@@ -93,7 +93,7 @@ _MAX_NAME_CHARACTERS = 2_048
 
 def index_terms(text: str) -> str:
     """Return the terms of a passage, repetitions included, at most ``MAX_INDEX_TERMS``."""
-    terms = (term for token in _TOKEN.finditer(_normal(text)) for term in _terms(token))
+    terms = (term for token in _TOKEN.finditer(_normalise(text)) for term in _split_match(token))
     return " ".join(islice(terms, MAX_INDEX_TERMS))
 
 
@@ -105,9 +105,11 @@ def query_terms(text: str) -> str:
     """
     if len(text) > _MAX_QUERY_CHARACTERS:
         text = f"{text[: _MAX_QUERY_CHARACTERS // 2]} {text[-_MAX_QUERY_CHARACTERS // 2 :]}"
-    tokens = list(_TOKEN.finditer(_normal(text)))
-    told = [term for token in _named(tokens) for term in _terms(token) if not _is_particle(term, token)]
-    distinct = list(dict.fromkeys(told or (term for token in tokens for term in _terms(token))))
+    tokens = list(_TOKEN.finditer(_normalise(text)))
+    told = [
+        term for token in _skip_sentence_words(tokens) for term in _split_match(token) if not _is_particle(term, token)
+    ]
+    distinct = list(dict.fromkeys(told or (term for token in tokens for term in _split_match(token))))
     if len(distinct) > MAX_QUERY_TERMS:
         half = MAX_QUERY_TERMS // 2
         distinct = distinct[:half] + distinct[-half:]
@@ -119,11 +121,11 @@ def is_sentence_word(word: str) -> bool:
     return word in _SENTENCE_WORDS or word in _SENTENCE_CHARACTERS
 
 
-def _normal(text: str) -> str:
+def _normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
 
 
-def _named(tokens: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
+def _skip_sentence_words(tokens: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
     """Leave out the words that only make a sentence."""
     after_one = False
     for token in tokens:
@@ -160,76 +162,76 @@ def _is_particle(term: str, token: re.Match[str]) -> bool:
     return term in _SENTENCE_CHARACTERS and term != token.group() and not _KANA.search(token.group())
 
 
-def _terms(match: re.Match[str]) -> Iterator[str]:
+def _split_match(match: re.Match[str]) -> Iterator[str]:
     token = match.group()
     match match.lastgroup:
         case "han":
             yield from token
             yield from map("".join, pairwise(token))
         case "hangul":
-            yield from _whole_and_pairs(token)
+            yield from _split_korean_word(token)
         case "unspaced":
-            yield from _pairs(token)
+            yield from _split_bigrams(token)
         case "sharp":
             yield from (f"{token[0].lower()}_{'sharp' if token[1] == '#' else 'plus'}", token[0].lower())
         case _:
-            yield from _identifier(token)
+            yield from _split_identifier(token)
 
 
-def _pairs(token: str) -> Iterator[str]:
+def _split_bigrams(token: str) -> Iterator[str]:
     return map("".join, pairwise(token)) if len(token) > 1 else iter(token)
 
 
-def _whole_and_pairs(word: str) -> Iterator[str]:
+def _split_korean_word(word: str) -> Iterator[str]:
     """Korean words carry their particles: the pairs find the stem, the whole word finds itself."""
     if len(word) != 2:  # noqa: PLR2004 - a word of two is its own pair
         yield word[:MAX_TERM_CHARACTERS]
     if len(word) > 1:
-        yield from _pairs(word)
+        yield from _split_bigrams(word)
 
 
-def _identifier(token: str) -> Iterator[str]:
+def _split_identifier(token: str) -> Iterator[str]:
     if _THOUSANDS.fullmatch(token):
-        yield from _name(token.replace(",", ""))
+        yield from _split_name(token.replace(",", ""))
         return
     names = [name for name in _OUTER.split(token) if name]
     if len(names) > 1 and "," not in token:
-        yield from _term(token)
+        yield from _normalise_identifier(token)
         if len(names) > 2:  # noqa: PLR2004 - a path is also named by its end: conf/config.yaml
-            yield from _term("/".join(names[-2:]))
+            yield from _normalise_identifier("/".join(names[-2:]))
     for name in names:
-        yield from _name(name)
+        yield from _split_name(name)
 
 
-def _name(name: str) -> Iterator[str]:
+def _split_name(name: str) -> Iterator[str]:
     name = name[:_MAX_NAME_CHARACTERS]
     words = [word for part in _INNER.split(name) for word in _CAMEL.split(part) if word]
     if len(words) < 2:  # noqa: PLR2004 - one word is no identifier
-        yield from _word(name)
+        yield from _stem_word(name)
         return
     if _VERSION_NAME.fullmatch(name):
-        yield from _term(name[1:])
+        yield from _normalise_identifier(name[1:])
     # Written without capitals, a name of letters alone is one word: both take the same stem.
-    yield from _term(name) if _INNER.search(name) else _word(name)
+    yield from _normalise_identifier(name) if _INNER.search(name) else _stem_word(name)
     for word in words:
         if len(word) > 1 or word.isdigit():
-            yield from _word(word)
+            yield from _stem_word(word)
 
 
-def _term(token: str) -> Iterator[str]:
+def _normalise_identifier(token: str) -> Iterator[str]:
     """Return an identifier in the one spelling that all its spellings share."""
-    joined = _NOT_A_TERM.sub("_", _folded(token)).strip("_")
+    joined = _NOT_A_TERM.sub("_", _fold_word(token)).strip("_")
     if joined:
         yield joined[:MAX_TERM_CHARACTERS]
 
 
-def _word(word: str) -> Iterator[str]:
-    folded = _folded(word[: 2 * MAX_TERM_CHARACTERS])
-    stem = _stem(folded) if folded.isascii() else folded
-    yield from _term(stem.replace("'", ""))
+def _stem_word(word: str) -> Iterator[str]:
+    folded = _fold_word(word[: 2 * MAX_TERM_CHARACTERS])
+    stem = _find_stem(folded) if folded.isascii() else folded
+    yield from _normalise_identifier(stem.replace("'", ""))
 
 
-def _folded(token: str) -> str:
+def _fold_word(token: str) -> str:
     """Lower the case and take the accents off Latin letters."""
     lowered = token.casefold()
     if lowered.isascii():
@@ -238,7 +240,7 @@ def _folded(token: str) -> str:
 
 
 @lru_cache(maxsize=_STEM_CACHE_WORDS)
-def _stem(word: str) -> str:
+def _find_stem(word: str) -> str:
     # A stemmer keeps the word in itself, so each call takes its own: it is cheap, and threads cannot mix.
     stem: str = EnglishStemmer().stemWord(word)
     return stem

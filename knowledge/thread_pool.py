@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 _Calls = SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
 
 
-class ThreadDoor:
+class NamedThreadPool:
     """Runs blocking calls in threads that nobody else waits for: one that hangs holds up its own caller alone.
 
     A cancelled caller goes on at once; its call comes to its end behind it, bounded by the driver's own time-outs, or
@@ -23,12 +23,12 @@ class ThreadDoor:
     def __init__(self, name: str, width: int = 4) -> None:
         self._name = name
         self._width = width
-        self._crew: _Crew | None = None
+        self._crew: _DaemonThreads | None = None
 
     async def run(self, call: Callable[[], _T]) -> _T:
         """Return what the call returns, or raise what it raises."""
         if self._crew is None:
-            self._crew = _Crew(self._name, self._width)
+            self._crew = _DaemonThreads(self._name, self._width)
         return await asyncio.wrap_future(self._crew.take(call))
 
     def later(self, call: Callable[[], object]) -> None:
@@ -43,7 +43,7 @@ class ThreadDoor:
             crew.dismiss()
 
 
-class _Crew:
+class _DaemonThreads:
     """Daemons, which an executor's threads are not: it has the process wait for them at its end, however they hang."""
 
     def __init__(self, name: str, width: int) -> None:
@@ -58,7 +58,7 @@ class _Crew:
         self._calls.put((future, call))
         if self._threads < self._width:
             name = f"{self._name}_{self._threads}"
-            threading.Thread(target=_work, args=(self._calls,), name=name, daemon=True).start()
+            threading.Thread(target=_run_calls, args=(self._calls,), name=name, daemon=True).start()
             self._threads += 1
         return future
 
@@ -68,13 +68,13 @@ class _Crew:
             self._calls.put(None)
 
 
-def _work(calls: _Calls) -> None:
+def _run_calls(calls: _Calls) -> None:
     while (taken := calls.get()) is not None:
-        _make(*taken)
+        _run_call(*taken)
         del taken  # or what the call returned would be kept until the next one
 
 
-def _make(future: Future[_T], call: Callable[[], _T]) -> None:
+def _run_call(future: Future[_T], call: Callable[[], _T]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

@@ -50,7 +50,7 @@ from engine.interfaces import (
     Usage,
 )
 from engine.service import Engine
-from knowledge.interfaces import Live, SearchResult
+from knowledge.interfaces import LiveWebRequest, SearchResult
 
 ROOT = Path(__file__).parent.parent
 TARGET = {"follow-ups": 0.8, "same passages": 0.5}
@@ -189,7 +189,9 @@ async def same_passages(library_search: Search, engine: Watched | Counted, embed
     """Ask different questions whose search brings the same eight passages, each time in another order of rank."""
     found: SearchResult | None = None
 
-    async def search(query: str, *, limit: int, readers: Collection[str], live: Live | None = None) -> SearchResult:
+    async def search(
+        query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
+    ) -> SearchResult:
         del live
         nonlocal found
         if found is None:
@@ -233,7 +235,7 @@ async def measured(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]
         engine = Counted(vocabulary) if counted else await stack.enter_async_context(watched(settings))
         used = {
             "follow-ups": await followed(create_answerer(library, engine), engine),
-            "same passages": await same_passages(library.search, engine, library.embed_queries),
+            "same passages": await same_passages(library.search, engine, library.embed_symmetric),
         }
         if counted:  # of an engine on two cores this takes minutes
             engine = Counted(vocabulary, 8192)

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
-from knowledge.interfaces import Live
+from knowledge.interfaces import LiveWebRequest
 from knowledge.web.http.settings import WebSettings
 from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.live_settings import LiveSettings, SearchSettings
@@ -123,7 +123,7 @@ async def look(live: LiveWeb, servers: Servers, words: str, *, linked: bool = Fa
     servers.round += 1
     links = (f"http://{NAMES[0]}:{servers.port}/page/{servers.round}",) if linked else ()
     began = time.perf_counter()
-    looked = await live.look_up(QUESTION, Live("always", links=links, words=words, within_s=WITHIN_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links, words=words, within_s=WITHIN_S))
     return time.perf_counter() - began, len(looked.look.read), len(looked.look.left_out)
 
 

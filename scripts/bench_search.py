@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, Store, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, Store, StoredChunk, Vector
 from knowledge.search.hybrid import HybridSearch
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
 from scripts.eval_sets import PUBLISHED
 
@@ -143,13 +143,13 @@ def passage(n: int, text: str, readers: frozenset[str]) -> Chunk:
     return Chunk(f"id{n}", SOURCE, name, "Title", "Heading", text, None, readers, KINDS[document % len(KINDS)], made)
 
 
-def listed(number: int) -> Current:
+def listed(number: int) -> CurrentChunk:
     """Return what the manifest says of a row; readers are not what is timed."""
     of = passage(number, "", EVERYONE)
-    return Current("bench", EVERYONE, FIRST_DAY, number // PER_DOCUMENT, number, of.kind, of.modified_at)
+    return CurrentChunk("bench", EVERYONE, FIRST_DAY, number // PER_DOCUMENT, number, of.kind, of.modified_at)
 
 
-async def current(ids: Collection[str]) -> Mapping[str, Current]:
+async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
     """Answer for the manifest."""
     return {id_: listed(int(id_.removeprefix("id"))) for id_ in ids}
 
@@ -241,13 +241,13 @@ async def clients(search: HybridSearch, asked: Sequence[Asked], count: int = 8) 
     return {"per_s": round(len(asked) / (time.perf_counter() - begun), 1), **quantiles(times)}
 
 
-async def recall(store: LocalStore, vectors: NDArray[np.float32], asked: Sequence[Asked]) -> float:
+async def recall(store: LanceDBStore, vectors: NDArray[np.float32], asked: Sequence[Asked]) -> float:
     """Return how much of the 20 nearest rows the dense leg finds, over everybody's rows."""
     everyone = [frozenset(f"C{n}" for n in range(CHANNELS))]
     shares = []
     for one in asked:
         exact = np.argpartition(-(vectors @ one.vector), 20)[:20]
-        found = await store.candidates(
+        found = await store.find_candidates(
             one.vector, "", pool=20, scope=Scope(frozenset({SOURCE}), frozenset(everyone[0]))
         )
         shares.append(len({c.chunk.id for c in found} & {f"id{n}" for n in exact}) / 20)
@@ -288,7 +288,7 @@ async def measure(rows: int, count: int, seed: int, folder: Path, *, fill_only: 
     texts, origin = passages(rows, random.Random(seed))
     vectors = clustered(rows, np.random.default_rng(seed))
     asked = questions(texts, vectors, count, seed + 1)
-    store = LocalStore(folder)
+    store = LanceDBStore(folder)
     await store.open("kvasir_bench", DIMENSIONS)
     filled = {} if await store.count() == rows else await fill(store, texts, vectors, seed)
     if fill_only:

@@ -30,10 +30,10 @@ _STORE_ALONE = """
 import asyncio, sys, numpy as np, psutil
 from pathlib import Path
 from knowledge.interfaces import Scope
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 async def main():
     folder = Path(sys.argv[1])
-    store = LocalStore(folder)
+    store = LanceDBStore(folder)
     name = next(path.stem for path in folder.glob("*.lance"))
     await store.open(name, 384)
     for _ in range(20):

@@ -39,19 +39,19 @@ from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import (
     Chunk,
-    Content,
+    DocumentContent,
     Embedder,
-    Listed,
+    ListedDocument,
     Matrix,
     SourceKey,
     Vector,
 )
 from knowledge.library import Library
-from knowledge.opening import open_library, passages_of
+from knowledge.opening import make_chunking, open_library
 from knowledge.parsing import Parser
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
-from knowledge.sync.manifest.records import Identity, Taken
+from knowledge.sync.manifest.records import IndexedDocument, IndexIdentity
 from scripts.sync_bench import Arithmetic, memory, sync_folder, tools
 
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "core.untrackedCache=false")
@@ -100,7 +100,7 @@ async def first_sync(folder: Path, most: int, rounds: int) -> First:
             for turn in range(rounds):
                 (home := Path(scratch) / str(turn)).mkdir()
                 recorder = Recorder(embedder)
-                async with tools(home, recorder, passages_of(parser, embedder)) as kit:
+                async with tools(home, recorder, make_chunking(parser, embedder)) as kit:
                     began, began_cpu = time.perf_counter(), cpu_s()
                     passages = (await sync_folder(kit, some)).chunks_written
                     synced_s += time.perf_counter() - began
@@ -141,7 +141,7 @@ def _some(folder: Path, into: Path, most: int, embedder: Embedder) -> Path:
     return into
 
 
-async def by_lines(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
+async def by_lines(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
     """Cut at blank lines: the cheapest passages there are."""
     parts = [part for part in content.data.decode().split("\n\n") if part]
     name = listed.document
@@ -197,7 +197,7 @@ async def change(files: int, rounds: int) -> list[float]:
             (folder / f"f{n}.md").write_text("# Notes\n\nNothing is written here that anybody would look for.")
         spec = SourceSpec("bench", "folder", {"path": str(root)}, root)
         settings = KnowledgeSettings(home, cache, sqlite_url(home / "kvasir.db"), (spec,))
-        async with open_library(settings, WheelCache(cache / "wheels").unpack) as library, library.watching():
+        async with open_library(settings, WheelCache(cache / "wheels").unpack) as library, library.watch_sources():
             await library.refresh()
             await asyncio.sleep(3)
             for turn in range(rounds):
@@ -222,14 +222,14 @@ async def current(chunks: int, asked: int) -> list[float]:
     key = SourceKey("bench", "folder", "/bench")
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
         manifest = await open_manifest(sqlite_url(Path(scratch) / "kvasir.db"))
-        at = manifest.at(await manifest.index(Identity("x", "x", "x", "x")))
+        at = manifest.open_index(await manifest.add_index(IndexIdentity("x", "x", "x", "x")))
         ids = [str(uuid.uuid4()) for _ in range(chunks)]
         for start in range(0, chunks, 1000):
             await at.flip(
                 key,
                 [
-                    Taken(
-                        Listed(f"{first}.md", "1"), "1", "x", "Title", 1.0,
+                    IndexedDocument(
+                        ListedDocument(f"{first}.md", "1"), "1", "x", "Title", 1.0,
                         tuple(Chunk(id_, key.id, f"{first}.md", "T", "H", "", None) for id_ in ids[first : first + 10]),
                     )
                     for first in range(start, start + 1000, 10)

@@ -54,7 +54,7 @@ from engine.interfaces import (
     Sampling,
     StreamEnd,
 )
-from knowledge.interfaces import EVERYONE, Hit, Live, Matrix, SearchResult
+from knowledge.interfaces import EVERYONE, Hit, LiveWebRequest, Matrix, SearchResult
 
 WINDOW = 12
 CHUNKS = 300
@@ -225,7 +225,9 @@ class ZeroLatency:
         yield StreamEnd("stop")
 
 
-async def fixed_search(query: str, *, limit: int, readers: Collection[str], live: Live | None = None) -> SearchResult:
+async def fixed_search(
+    query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
+) -> SearchResult:
     del limit, readers, live
     now = datetime.now(UTC)
     hit = Hit("1", "docs", "leave.md", "Leave", "Days", "https://docs.example/leave", PASSAGE, 1.0, 1.0, now)
@@ -397,7 +399,7 @@ async def with_knowledge(turns: int) -> dict[str, Any]:
         environ = {**os.environ, "KVASIR_HOME": f"{folder}/home"}
         async with open_configured_library(load_settings(environ, Path(folder))) as library, slack() as url:
             await library.refresh()
-            async with kvasir(url, Answerer(library.search, ZeroLatency(), feature_verifiers(library.embed_queries))):
+            async with kvasir(url, Answerer(library.search, ZeroLatency(), feature_verifiers(library.embed_symmetric))):
                 await bench(url, 2)
                 burst = await bench(url, BURST)
                 cpu_s = time.process_time()

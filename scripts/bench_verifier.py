@@ -38,13 +38,13 @@ async def measure(cache: Path) -> dict[str, Any]:
     async def embed(texts: Sequence[str]) -> Matrix:
         nonlocal embedded
         embedded += len(texts)
-        return await embedder.embed_queries(texts)
+        return await embedder.embed_symmetric(texts)
 
     new_verifier = feature_verifiers(embed)
     seen: set[str] = set()
     times: dict[str, list[tuple[float, float]]] = {"prepare": [], "cold": [], "warm": []}
     try:
-        await embedder.embed_queries(["The first call loads what the later ones have."])
+        await embedder.embed_symmetric(["The first call loads what the later ones have."])
         for place, row in enumerate(rows):
             texts = [row["passage"], *(rows[place - step]["passage"] for step in (1, 2))]
             passages = [Passage(n, "", f"{n}.md", "", "", None, text) for n, text in enumerate(texts, 1)]

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit
-from knowledge.search.fusion import ANSWERABLE, surest
+from knowledge.search.fusion import ANSWERABLE, estimate_best_confidence
 from scripts.eval_retrieval import Asking, Given, documentation, errors, filled
 from scripts.eval_sets import embedded, folder_or_exit
 
@@ -100,7 +100,7 @@ async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
         asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
         asked += named_questions(folder / "apisix-docs")
         texts = [one["question"] for one in asked]
-        vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+        vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
         given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
         with tempfile.TemporaryDirectory() as store_folder:
             async with filled(kind, chunks, vectors, Path(store_folder)) as store:
@@ -117,7 +117,7 @@ def _outcome(asked: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
         asked["question"],
         tuple(hit.document for hit in hits),
         frozenset(asked.get("relevant", ())),
-        surest(asked["question"], hits),
+        estimate_best_confidence(asked["question"], hits),
     )
 
 

@@ -101,7 +101,7 @@ async def vectors_of(texts: Sequence[str], embedder: E5Embedder, scratch: Path) 
         rows = np.load(kept)
     else:
         parts = [distinct[start : start + _BATCH] for start in range(0, len(distinct), _BATCH)]
-        rows = np.concatenate([await embedder.embed_queries(part) for part in parts])
+        rows = np.concatenate([await embedder.embed_symmetric(part) for part in parts])
         np.save(kept, rows)
     return dict(zip(distinct, rows, strict=True))
 

@@ -138,7 +138,7 @@ async def asked_all(kind: str, folder: Path, scratch: Path, client: EngineClient
     asked = items()
     try:
         chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
-        vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+        vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
         result: dict[str, Any] = {}
         with tempfile.TemporaryDirectory() as store_folder:
             async with filled(kind, chunks, vectors, Path(store_folder)) as store:
@@ -147,7 +147,7 @@ async def asked_all(kind: str, folder: Path, scratch: Path, client: EngineClient
                     queries = [await way(item) for item in asked]
                     seconds = time.perf_counter() - begun
                     earlier = [query for item in asked for _, query in _before(item)]
-                    given = Given(embedder, [*queries, *earlier], await embedder.embed_queries([*queries, *earlier]))
+                    given = Given(embedder, [*queries, *earlier], await embedder.embed_symmetric([*queries, *earlier]))
                     asking = Asking(store, given, "apisix")
                     found = [await asking.hits(query) for query in queries]
                     shown = [await prompted(asking, item, hits) for item, hits in zip(asked, found, strict=True)]

@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
-from knowledge.interfaces import WEB, Chunk, Current, Hit, Matrix, OnWeb, Scope
-from knowledge.search.fusion import ANSWERABLE, surest
-from knowledge.search.hybrid import HybridSearch, Seen, unseen
-from knowledge.search.with_web import with_web
+from knowledge.interfaces import WEB, Chunk, CurrentChunk, Hit, Matrix, Scope, WebOrigin
+from knowledge.search.fusion import ANSWERABLE, estimate_best_confidence
+from knowledge.search.hybrid import DocumentResults, HybridSearch, make_empty_results
+from knowledge.search.with_web import rank_with_web
 from knowledge.terms import index_terms, query_terms
 from knowledge.web.live.live_web import MAX_PAGES, MAX_PASSAGES
 from knowledge.web.live.passage_selection import choose_likeliest
@@ -39,7 +39,7 @@ from scripts.eval_sets import embedded, folder_or_exit
 
 FIRST = 5
 SCOPE = Scope(frozenset({"apisix"}))
-ON = OnWeb("apisix.example", None, datetime.now(UTC), stale=False)
+ON = WebOrigin("apisix.example", None, datetime.now(UTC), stale=False)
 
 
 @dataclass
@@ -52,13 +52,13 @@ class House:
     hidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.index = [index_terms(chunk.searchable) for chunk in self.chunks]
+        self.index = [index_terms(chunk.searchable_text) for chunk in self.chunks]
         self.places: dict[str, list[int]] = {}
         for place, chunk in enumerate(self.chunks):
             self.places.setdefault(chunk.document, []).append(place)
         self.document = {chunk.id: chunk.document for chunk in self.chunks}
 
-    async def current(self, ids: Collection[str]) -> Mapping[str, Current]:
+    async def current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         """Return what is listed: everything that is not on the web."""
         return {id_: LISTED for id_ in ids if self.document[id_] not in self.hidden}
 
@@ -94,7 +94,7 @@ def hit(hits: Iterable[Hit], relevant: Collection[str]) -> bool:
     return any(one.document.partition("/latest/")[2] in relevant for one in list(hits)[:FIRST])
 
 
-def on_the_web(seen: Seen, house: House, one: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def on_the_web(seen: DocumentResults, house: House, one: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return the documents that become pages (some that answer, and the nearest others), and all that answer."""
     answering = [name for name in house.places if name.partition("/latest/")[2] in one.get("relevant", ())]
     here = [name for name in answering if name.startswith(one["lang"])] or answering
@@ -106,18 +106,18 @@ async def ask(search: HybridSearch, house: House, one: Mapping[str, Any]) -> Out
     """Ask one question both ways."""
     text, relevant = one["question"], one.get("relevant", ())
     house.hidden = set()
-    seen = await search.see(text, scope=SCOPE, limit=8)
+    seen = await search.find_documents(text, scope=SCOPE, limit=8)
     alone = seen.hits()
     names, answering = on_the_web(seen, house, one)
     house.hidden = {*names, *answering}
-    beside = await search.see(text, scope=SCOPE, limit=8)
+    beside = await search.find_documents(text, scope=SCOPE, limit=8)
     pages = [await house.page(name, text) for name in names]
-    both, pages_alone = with_web(beside, pages, SCOPE), with_web(unseen(text, 8), pages, SCOPE)
+    both, pages_alone = rank_with_web(beside, pages, SCOPE), rank_with_web(make_empty_results(text, 8), pages, SCOPE)
     return Outcome(
         one["lang"],
         bool(relevant),
         tuple(hit(hits, relevant) for hits in (alone, both[0], pages_alone[0])),
-        (surest(text, alone) >= ANSWERABLE, both[1], pages_alone[1]),
+        (estimate_best_confidence(text, alone) >= ANSWERABLE, both[1], pages_alone[1]),
     )
 
 
@@ -130,7 +130,7 @@ async def main() -> None:
     asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
     try:
         chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
-        vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+        vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
         texts = [one["question"] for one in asked]
         given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
         house = House(chunks, vectors, given)

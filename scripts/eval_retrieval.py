@@ -34,20 +34,31 @@ import numpy as np
 
 from bot.wheels import WheelCache
 from knowledge.chunking.blocks import CountTokens
-from knowledge.chunking.chunker import chunk
+from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import E5Embedder, open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Hit, Matrix, Scope, Store, StoredChunk, Vector
+from knowledge.interfaces import (
+    EVERYONE,
+    Chunk,
+    CurrentChunk,
+    DocumentContent,
+    Hit,
+    Matrix,
+    Scope,
+    Store,
+    StoredChunk,
+    Vector,
+)
 from knowledge.parsing import Parser
-from knowledge.search.fusion import ANSWERABLE, surest
+from knowledge.search.fusion import ANSWERABLE, estimate_best_confidence
 from knowledge.search.hybrid import Breadth, HybridSearch
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.terms import index_terms
 from scripts.eval_sets import Question, QuestionSet, embedded, folder_or_exit, question_sets
 
 DIMENSIONS = 384
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-LISTED = Current("eval", EVERYONE, datetime.now(UTC))
+LISTED = CurrentChunk("eval", EVERYONE, datetime.now(UTC))
 
 
 class Given:
@@ -78,14 +89,14 @@ class Asking:
     def __post_init__(self) -> None:
         self._search = HybridSearch(self.embedder, self.store, self._current, breadth=Breadth(per_document=10))
 
-    async def _current(self, ids: Collection[str]) -> Mapping[str, Current]:
+    async def _current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return {id_: LISTED for id_ in ids if id_ not in self.hidden}
 
     async def ask(self, text: str, hidden: Iterable[str] = ()) -> tuple[list[str], float]:
         """Return the ten best ids, and how sure it is that they answer."""
         self.hidden = set(hidden)
         hits = await self.hits(text)
-        return [hit.id for hit in hits], surest(text, hits)
+        return [hit.id for hit in hits], estimate_best_confidence(text, hits)
 
     async def hits(self, text: str) -> tuple[Hit, ...]:
         """Return the ten best passages."""
@@ -110,7 +121,7 @@ class Asked:
 async def filled(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Path) -> AsyncIterator[Store]:
     """Open a store of this kind with these rows; drop them afterwards."""
     store: Store = (
-        LocalStore(folder)
+        LanceDBStore(folder)
         if kind == "lancedb"
         else WeaviateStore(
             os.environ["WEAVIATE_URL"], os.environ.get("WEAVIATE_GRPC_URL"), os.environ.get("WEAVIATE_API_KEY")
@@ -120,14 +131,15 @@ async def filled(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Pa
     await store.open(index, DIMENSIONS)
     try:
         rows = [
-            StoredChunk(one, vector, index_terms(one.searchable)) for one, vector in zip(chunks, vectors, strict=True)
+            StoredChunk(one, vector, index_terms(one.searchable_text))
+            for one, vector in zip(chunks, vectors, strict=True)
         ]
         for start in range(0, len(rows), 2000):
             await store.write(rows[start : start + 2000])
         await store.maintain()
         yield store
     finally:
-        await store.drop(index)
+        await store.drop_index(index)
         await store.close()
 
 
@@ -153,8 +165,8 @@ async def documentation(folder: Path, count_tokens: CountTokens) -> list[Chunk]:
     parser, chunks = Parser(), []
     for path in sorted(folder.rglob("*.md")):
         name = path.relative_to(folder).as_posix()
-        parsed = await parser.parse(name, Content(path.read_bytes(), "text/markdown", ""))
-        chunks += chunk(
+        parsed = await parser.parse(name, DocumentContent(path.read_bytes(), "text/markdown", ""))
+        chunks += chunk_document(
             parsed, source="apisix", document_id=name, url=None, readers=EVERYONE, count_tokens=count_tokens
         )
     await parser.close()
@@ -166,7 +178,7 @@ async def run_documentation(kind: str, folder: Path, embedder: E5Embedder, scrat
     chunks = await documentation(folder, embedder.count_tokens)
     written = json.loads((Path(__file__).parent / "eval_questions.json").read_text(encoding="utf-8"))
     texts = [*written["answerable"], *written["unanswerable"]]
-    vectors = await embedded(embedder, [one.searchable for one in chunks], questions=False, scratch=scratch)
+    vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
     given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
     with tempfile.TemporaryDirectory() as store_folder:
         async with filled(kind, chunks, vectors, Path(store_folder)) as store:

@@ -222,11 +222,13 @@ async def _main(arguments: argparse.Namespace) -> None:
         judging = await stack.enter_async_context(_open_judging(arguments.judge)) if arguments.judge else None
         if arguments.fit:
             await (
-                _fit_judge(pairs, embedder.embed_queries, judging) if judging else _fit(pairs, embedder.embed_queries)
+                _fit_judge(pairs, embedder.embed_symmetric, judging)
+                if judging
+                else _fit(pairs, embedder.embed_symmetric)
             )
             return
         began = time.perf_counter()
-        verified = await verify(pairs, embedder.embed_queries, judging.judge_of if judging else _no_judge)
+        verified = await verify(pairs, embedder.embed_symmetric, judging.judge_of if judging else _no_judge)
         each_ms = 1000 * (time.perf_counter() - began) / max(1, len(pairs))
     if arguments.errors:
         for one in verified:

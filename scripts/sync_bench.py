@@ -16,15 +16,16 @@ import psutil
 
 from knowledge.chunking import chunker
 from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, SourceKey, StoredChunk, Vector
-from knowledge.opening import passages_of
+from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
-from knowledge.sync.manifest.records import Identity
-from knowledge.sync.report import Progress, SourceReport
-from knowledge.sync.running.run import Passages, Tools, sync
+from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.report import SourceReport, SyncProgress
+from knowledge.sync.running.run import sync
+from knowledge.sync.running.tools import ChunkDocument, SyncTools
 from knowledge.terms import index_terms
 
 
@@ -47,20 +48,20 @@ class Arithmetic:
 
 
 @contextlib.asynccontextmanager
-async def tools(home: Path, embedder: Embedder, passages: Passages) -> AsyncIterator[Tools]:
+async def tools(home: Path, embedder: Embedder, passages: ChunkDocument) -> AsyncIterator[SyncTools]:
     """Open what a sync needs in ``home``."""
     manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
-    store = LocalStore(home / "lancedb")
+    store = LanceDBStore(home / "lancedb")
     try:
-        index = await manifest.index(Identity("lancedb", embedder.identity, str(chunker.VERSION), "1"))
+        index = await manifest.add_index(IndexIdentity("lancedb", embedder.identity, str(chunker.VERSION), "1"))
         await store.open(index.name, embedder.dimensions)
-        yield Tools(embedder, store, manifest.at(index), passages, index_terms)
+        yield SyncTools(embedder, store, manifest.open_index(index), passages, index_terms)
     finally:
         await store.close()
         await manifest.close()
 
 
-def quiet(_progress: Progress) -> None:
+def quiet(_progress: SyncProgress) -> None:
     """Show nothing."""
 
 
@@ -77,7 +78,7 @@ def no_memory(_key: SourceKey) -> NoMemory:
     return NoMemory()
 
 
-async def sync_folder(kit: Tools, folder: Path) -> SourceReport:
+async def sync_folder(kit: SyncTools, folder: Path) -> SourceReport:
     """Sync one folder."""
     source = registry.build_source(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
     report = await sync(kit, [source], configured=[source.key.id], on_progress=quiet)
@@ -100,24 +101,26 @@ class Sink:
     async def delete(self, ids: Collection[str]) -> None:
         self._rows -= len(ids)
 
-    async def candidates(self, vector: Vector | None, terms: str, *, pool: int, scope: Scope) -> Sequence[Candidate]:
+    async def find_candidates(
+        self, vector: Vector | None, terms: str, *, pool: int, scope: Scope
+    ) -> Sequence[Candidate]:
         del vector, terms, pool, scope
         return ()
 
-    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+    async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         del ids
         return ()
 
-    async def ids(self) -> AsyncIterator[Sequence[str]]:
+    async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         yield ()
 
     async def count(self) -> int:
         return self._rows
 
-    async def indexes(self) -> Sequence[str]:
+    async def list_indexes(self) -> Sequence[str]:
         return ()
 
-    async def drop(self, index: str) -> None: ...
+    async def drop_index(self, index: str) -> None: ...
 
     async def maintain(self) -> None: ...
 
@@ -141,7 +144,7 @@ async def memory(size_mb: int) -> tuple[float, float, float]:
             words = ["".join(dice.choices("abcdefghijklmnop", k=dice.randint(2, 9))) for _ in range(5000)]
             with (root / "large.md").open("w") as file:
                 file.writelines(" ".join(dice.choices(words, k=14)) + ".\n\n" for _ in range(size_mb * 1_000_000 // 92))
-        async with tools(home, Arithmetic(), passages_of(parser, Arithmetic())) as kit:
+        async with tools(home, Arithmetic(), make_chunking(parser, Arithmetic())) as kit:
             sources = [
                 registry.build_source(SourceSpec(root.name, "folder", {"path": str(root)}, root), root, no_memory)
                 for root in roots

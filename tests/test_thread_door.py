@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from knowledge.thread_pool import ThreadDoor
+from knowledge.thread_pool import NamedThreadPool
 
 
 async def test_calls_run_side_by_side_and_give_what_they_return_or_raise() -> None:
-    door = ThreadDoor("door", width=2)
+    door = NamedThreadPool("door", width=2)
     both = threading.Barrier(2, timeout=5)
     assert sorted(await asyncio.gather(door.run(both.wait), door.run(both.wait))) == [0, 1]
     with pytest.raises(ZeroDivisionError):
@@ -26,7 +26,7 @@ async def test_calls_run_side_by_side_and_give_what_they_return_or_raise() -> No
 
 
 async def test_what_was_taken_is_done_after_the_door_was_closed() -> None:
-    door, done = ThreadDoor("door", width=1), threading.Event()
+    door, done = NamedThreadPool("door", width=1), threading.Event()
     running = asyncio.ensure_future(door.run(lambda: time.sleep(0.05)))
     await asyncio.sleep(0)
     door.later(done.set)
@@ -36,7 +36,7 @@ async def test_what_was_taken_is_done_after_the_door_was_closed() -> None:
 
 
 async def test_a_call_that_is_cancelled_before_its_turn_is_not_made() -> None:
-    door, go, made = ThreadDoor("door", width=1), threading.Event(), []
+    door, go, made = NamedThreadPool("door", width=1), threading.Event(), []
     first = asyncio.ensure_future(door.run(lambda: go.wait(5)))
     second = asyncio.ensure_future(door.run(lambda: made.append(1)))
     await asyncio.sleep(0.05)
@@ -52,10 +52,10 @@ async def test_a_call_that_is_cancelled_before_its_turn_is_not_made() -> None:
 def test_a_call_that_hangs_does_not_keep_the_process_from_its_end() -> None:
     script = """
         import asyncio, threading
-        from knowledge.thread_pool import ThreadDoor
+        from knowledge.thread_pool import NamedThreadPool
 
         async def main():
-            door = ThreadDoor("door")
+            door = NamedThreadPool("door")
             try:
                 async with asyncio.timeout(0.1):
                     await door.run(threading.Event().wait)  # as a network folder that answers no more

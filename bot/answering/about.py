@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from bot.answering.language import Tongue
 from bot.answering.notices import Say, say
 from bot.durations import format_age
-from knowledge.status import SourceContents
+from knowledge.status import SourceDocuments
 
 _SOURCES_NAMED: Final = 20
 _TITLE_CHARS: Final = 80
@@ -77,7 +77,7 @@ _KINDS: Final = {
 class Contents(Protocol):
     """What the sources hold for some readers; ``Library.contents`` is the real one."""
 
-    async def __call__(self, readers: frozenset[str], within: str, /) -> Sequence[SourceContents]:
+    async def __call__(self, readers: frozenset[str], within: str, /) -> Sequence[SourceDocuments]:
         """Return the sources that every one of ``readers`` may read something of, as filters (``within``) leave them.
 
         Raises:
@@ -92,7 +92,7 @@ def asks_for_sources(question: str) -> bool:
     return bool(_ENGLISH.fullmatch("_".join(words)) or _CHINESE.fullmatch("".join(words)))
 
 
-def describe_sources(sources: Sequence[SourceContents], now: datetime, tongue: Tongue) -> str:
+def describe_sources(sources: Sequence[SourceDocuments], now: datetime, tongue: Tongue) -> str:
     """Return the answer: each source with its kind, its number of documents, its age and some titles."""
     if not sources:
         return say(Say.NO_SOURCES, tongue)
@@ -102,7 +102,7 @@ def describe_sources(sources: Sequence[SourceContents], now: datetime, tongue: T
     return "\n".join([say(Say.SOURCES, tongue), "", *lines])
 
 
-def _line(source: SourceContents, now: datetime, tongue: Tongue) -> str:
+def _line(source: SourceDocuments, now: datetime, tongue: Tongue) -> str:
     kind = _KINDS.get(source.kind, (source.kind, source.kind))[tongue == "zh"]
     count = say(Say.DOCUMENTS, tongue, count=source.documents)
     if source.synced_at is None:
@@ -114,7 +114,7 @@ def _line(source: SourceContents, now: datetime, tongue: Tongue) -> str:
     return blank.join([f"- **{_plain(source.name)}**", about, *_titles(source, tongue)])
 
 
-def _titles(source: SourceContents, tongue: Tongue) -> list[str]:
+def _titles(source: SourceDocuments, tongue: Tongue) -> list[str]:
     """Return the sentence that names some documents; none where none is known."""
     if not source.titles:
         return []

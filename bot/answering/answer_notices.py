@@ -14,7 +14,7 @@ from bot.answering.policy import WebUse, Why
 from bot.answering.turn import EngineStream, Turn
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import WebLook
+from knowledge.interfaces import WebSearchReport
 from knowledge.web.http.domains import extract_host
 
 _HOST = 80
@@ -120,7 +120,7 @@ def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
     return web.policy.searches and (web.why is Why.RECENT or (web.why in {Why.WEAK, Why.LINK} and not answerable))
 
 
-def _left_out(look: WebLook, tongue: Tongue) -> str:
+def _left_out(look: WebSearchReport, tongue: Tongue) -> str:
     if not look.left_out:
         return ""
     form, comma = ("{}（{}）", "；") if tongue == "zh" else ("{} ({})", "; ")

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from knowledge.errors import BadFilter
-from knowledge.search.query import Query, parse
+from knowledge.errors import InvalidFilter
+from knowledge.search.query import ParsedQuery, parse_query
 
 
 def add_filters(question: str, rule: str, now: datetime) -> str:
@@ -16,13 +16,13 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
     ``rule`` is filters alone (``in:handbook type:pdf``), "" for none. ``now`` is aware.
 
     Raises:
-        BadFilter: no document can satisfy both, or a date cannot be read.
+        InvalidFilter: no document can satisfy both, or a date cannot be read.
 
     """
     if not rule:
         return question
-    own, given = parse(question, now), parse(f"{rule} x", now)
-    both = Query(
+    own, given = parse_query(question, now), parse_query(f"{rule} x", now)
+    both = ParsedQuery(
         own.words,
         sources=_both(own.sources, given.sources, "in"),
         kinds=_both(own.kinds, given.kinds, "type"),
@@ -31,8 +31,8 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
     )
     # In front: what a person leaves open (a quote, a fence) must not swallow them.
     text = " ".join([*_written(both), both.words])
-    if replace(parse(text, now), words=both.words) != both:
-        raise BadFilter("The filters in this question cannot be read together. Use fewer, and put them at its end.")
+    if replace(parse_query(text, now), words=both.words) != both:
+        raise InvalidFilter("The filters in this question cannot be read together. Use fewer, and put them at its end.")
     return text
 
 
@@ -43,7 +43,7 @@ def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str
     folded = {name.casefold() for name in own}
     left = frozenset(name for name in given if name.casefold() in folded)
     if not left:
-        raise BadFilter(
+        raise InvalidFilter(
             f"In this channel only {key}:{_listed(given)} is searched, and the question asks for {key}:{_listed(own)}. "
             f"Leave {key}: out, or ask in another channel."
         )
@@ -54,7 +54,7 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def _written(query: Query) -> list[str]:
+def _written(query: ParsedQuery) -> list[str]:
     filters = [f'in:"{name}"' for name in sorted(query.sources)] + [f"type:{kind}" for kind in sorted(query.kinds)]
     for key, moment in (("after", query.after), ("before", query.before)):
         if moment is not None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bot.answering.policy import Policy, WebUse
 from bot.answering.thinking import Depth
-from knowledge.interfaces import OnWeb
+from knowledge.interfaces import WebOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Passage:
     """When this version was last seen in its source; aware, UTC."""
     since: str = field(default="", repr=False)
     """The earlier question with which the conversation was shown it; "" for one that is new to it."""
-    web: OnWeb | None = None
+    web: WebOrigin | None = None
     """Where on the live web it was read; None for a document's."""
     chunks: tuple[str, ...] = field(default=(), repr=False)
     """The ids by which the library returns its text; empty for one of the web."""

@@ -9,7 +9,7 @@ from bot.answering.citations import strip
 from bot.answering.events import Exchange
 from bot.answering.language import IDEOGRAPH, language_of
 from knowledge.masking import MASK, mask_secrets
-from knowledge.search.query import separated
+from knowledge.search.query import separate_filters
 
 _JOINED_CHARS = 600
 _NAMING_CHARS = 60
@@ -84,12 +84,12 @@ def searchable(question: str, history: Sequence[Exchange], rewritten: str | None
     beginning of the answer, which mostly names it, is joined too. ``rewritten`` takes the place of the joined words
     (``rewrite.Rewriter``). Of each filter the latest counts; a question that leans on none before it keeps none.
     """
-    words, filters = separated(question.strip())
+    words, filters = separate_filters(question.strip())
     chain = [(words, "")]
     for exchange in reversed(history[-_CHAIN:]):
         if not leans(chain[0][0]):
             break
-        before, theirs = separated(exchange.question.strip())
+        before, theirs = separate_filters(exchange.question.strip())
         if before:
             chain.insert(0, (before, exchange.answer))
             filters = {**theirs, **filters}
@@ -129,8 +129,8 @@ def asked_outside(question: str, history: Sequence[Exchange]) -> str:
 
     ``history`` is as ``by_people`` gives it. The newest words come first: the end may be cut off.
     """
-    words = separated(question.strip())[0]
-    before = separated(searchable(question, history))[0].removesuffix(words).strip()
+    words = separate_filters(question.strip())[0]
+    before = separate_filters(searchable(question, history))[0].removesuffix(words).strip()
     if len(before) > _OUTSIDE_CHARS:
         before = before[-_OUTSIDE_CHARS:].partition(" ")[2] or before[-_OUTSIDE_CHARS:]
     return f"{words} {before}".strip()

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from bot.answering.language import Tongue
-from knowledge.errors import NothingRead, WhyNothing
+from knowledge.errors import NothingRead, NothingReadReason
 
 _MINUTE_S = 90.0
 """From here on a wait is told in minutes."""
@@ -166,7 +166,7 @@ def say(phrase: Say, tongue: Tongue, **fields: object) -> str:
     return text.format(**fields).strip()
 
 
-_NOTHING_READ_ZH: Final[dict[WhyNothing, str]] = {
+_NOTHING_READ_ZH: Final[dict[NothingReadReason, str]] = {
     "no_source": "尚未配置文档来源。请在 kvasir.toml 中添加 [[source]]，然后运行 `kvasir sync`。",
     "reading": "正在首次读取文档{progress}，请稍后再问。",
     "failed": "没有读到任何文档：上次同步出错而停止，原因见 `kvasir status`。",

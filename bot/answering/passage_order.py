@@ -118,4 +118,4 @@ def _ordered(hits: Sequence[Hit]) -> list[Hit]:
 
 def _beside(hit: Hit, held: set[str]) -> Hit:
     """Return a hit without what stands around it, where a part of that is shown already."""
-    return hit if held.isdisjoint(hit.chunks) else replace(hit, around="", chunks=(hit.id,))
+    return hit if held.isdisjoint(hit.chunks) else replace(hit, context="", chunks=(hit.id,))

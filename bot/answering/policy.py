@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Literal, get_args
 
-from knowledge.interfaces import Live, WebLook
+from knowledge.interfaces import LiveWebRequest, WebSearchReport
 
 Mode = Literal["off", "listed", "on"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -60,7 +60,7 @@ class Why(StrEnum):
 class WebUse:
     """Whether the web is asked for an answer, why, and what came of it."""
 
-    live: Live | None = None
+    live: LiveWebRequest | None = None
     """How it is asked; None: it is not."""
     why: Why = Why.WEAK
     policy: Policy = Policy()
@@ -68,7 +68,7 @@ class WebUse:
     """Links of the question itself that may not be read here."""
     question: str = field(default="", repr=False)
     """Without the words that ask for the web."""
-    look: WebLook | None = None
+    look: WebSearchReport | None = None
     """None: it was not asked."""
     readable: bool = True
     """Whether there was a question, with filters that can be meant."""

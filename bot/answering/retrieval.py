@@ -22,9 +22,9 @@ from bot.answering.route import without_wish
 from bot.answering.turn import Turn
 from bot.answering.unmentioned import find_unmentioned
 from engine.interfaces import ChatEngine, Requester
-from knowledge.errors import BadFilter, KnowledgeError, NothingRead, UnknownSource
-from knowledge.interfaces import Live, SearchResult
-from knowledge.search.query import separated
+from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
+from knowledge.interfaces import LiveWebRequest, SearchResult
+from knowledge.search.query import separate_filters
 
 _NAME_CHARS: Final = 200
 
@@ -33,7 +33,7 @@ class Search(Protocol):
     """What an answer needs of the knowledge room; ``Library.search`` is the real one."""
 
     async def __call__(
-        self, query: str, *, limit: int, readers: Collection[str], live: Live | None = None
+        self, query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
     ) -> SearchResult:
         """Find passages that every one of ``readers`` may see, best first, and as ``live`` says on the web.
 
@@ -60,7 +60,7 @@ class Retriever:
 
     async def find(self, turn: Turn) -> Notice | None:
         """Search; on success ``turn.passages`` is filled, else the reason is returned."""
-        words, filters = separated(turn.question)
+        words, filters = separate_filters(turn.question)
         asked, turn.question = turn.question, words or turn.question
         history = [replace(said, question=_without_wishes(said.question)) for said in turn.asked.history]
         requester = Requester(turn.asked.person, turn.asked.conversation)
@@ -73,7 +73,7 @@ class Retriever:
             async with self._searching, asyncio.timeout(within_s):
                 result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers, live=live)
                 shown = await self._placed(turn, result, anew=bool(filters))
-        except (BadFilter, UnknownSource, NothingRead) as error:
+        except (InvalidFilter, UnknownSource, NothingRead) as error:
             turn.unreadable()
             return Notice(nothing_read(error, turn.tongue) if isinstance(error, NothingRead) else str(error))
         except KnowledgeError as error:
@@ -115,8 +115,12 @@ def _without_wishes(said: str) -> str:
 
 
 def _worded(
-    live: Live | None, question: str, history: Sequence[Exchange], rewritten: str | None, people: Collection[str]
-) -> Live | None:
+    live: LiveWebRequest | None,
+    question: str,
+    history: Sequence[Exchange],
+    rewritten: str | None,
+    people: Collection[str],
+) -> LiveWebRequest | None:
     """Return it with what is searched for on the web: words that people wrote, without links that are read anyway."""
     if live is None:
         return None
@@ -132,7 +136,7 @@ def _worded(
 
 def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
     hit = placed.hit
-    text = (hit.around if wide else "") or hit.text
+    text = (hit.context if wide else "") or hit.text
     title, heading = hit.title, hit.heading
     if hit.web is not None:  # a stranger wrote all of it, and a citation shows title and heading
         text = visible(text)

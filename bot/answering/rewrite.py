@@ -30,7 +30,7 @@ from engine.interfaces import (
     Requester,
     Sampling,
 )
-from knowledge.search.query import separated
+from knowledge.search.query import separate_filters
 
 _ASK: Final[dict[Tongue, str]] = {
     "en": (
@@ -124,7 +124,7 @@ def asking(question: str, history: Sequence[Exchange]) -> tuple[ChatMessage, ...
 
 def _short(text: str, characters: int) -> str:
     """Return the beginning of what was said, without filters and without anything that frames a prompt."""
-    return neutral(separated(text.strip())[0][:characters])
+    return neutral(separate_filters(text.strip())[0][:characters])
 
 
 def accepted(written: str, question: str, history: Sequence[Exchange]) -> str | None:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from bot.answering.events import Exchange
 from bot.answering.links import CODE, written_links
 from bot.answering.policy import Policy, WebUse, Why
-from knowledge.interfaces import Live
-from knowledge.search.query import separated
+from knowledge.interfaces import LiveWebRequest
+from knowledge.search.query import separate_filters
 from knowledge.web.http.domains import extract_host, is_within_domains
 
 _WISH = re.compile(
@@ -46,7 +46,7 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
     # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
     if policy.mode == "off" or why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
         return WebUse(None, why, policy, closed, question)
-    live = Live(
+    live = LiveWebRequest(
         "if_weak" if why is Why.WEAK else "always",
         links=read,
         domains=policy.domains if policy.mode == "listed" else frozenset(),
@@ -66,7 +66,7 @@ def _why(question: str, own: Sequence[str], links: Sequence[str], *, asked: bool
         return Why.ASKED
     if own:
         return Why.LINK
-    if separated(question)[1]:
+    if separate_filters(question)[1]:
         return Why.FILTERED
     if is_recent(question):  # in a thread with a link, too: that page is read, and need not be what is asked about
         return Why.RECENT

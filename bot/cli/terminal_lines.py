@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.cli.terminal import Terminal
 from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE
 from engine.interfaces import EngineStatus
-from knowledge.sync.report import Progress, SyncReport
+from knowledge.sync.report import SyncProgress, SyncReport
 
 
 def format_engine_state(status: EngineStatus) -> str:
@@ -15,7 +15,7 @@ def format_engine_state(status: EngineStatus) -> str:
     return f"{status.state.value}{model}" + (f": {status.detail}" if status.detail else "")
 
 
-def show_progress(terminal: Terminal, progress: Progress) -> None:
+def show_progress(terminal: Terminal, progress: SyncProgress) -> None:
     """Show how far a source's sync is."""
     name = f"{progress.source}"
     if not progress.total:
@@ -30,7 +30,11 @@ def format_report(report: SyncReport) -> list[str]:
     """Return a line a source: what its sync did, and what was in the way."""
     lines = []
     for name, source in report.sources.items():
-        if name in {ADDED_SOURCE, PAGES_SOURCE} and source.ok and not (source.listed or source.deleted or source.held):
+        if (
+            name in {ADDED_SOURCE, PAGES_SOURCE}
+            and source.ok
+            and not (source.listed or source.deleted or source.pending_deletions)
+        ):
             continue  # nobody has added anything
         counts = [
             f"{count} {word}"

@@ -29,7 +29,7 @@ from bot.config.tables import refuse_unknown_keys, require_table
 from bot.errors import SettingsError
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE
-from knowledge.search.query import named, parse
+from knowledge.search.query import match_sources, parse_query
 from knowledge.settings import PathWeight, SourceSpec
 from knowledge.web.live_settings import LiveSettings
 
@@ -160,8 +160,8 @@ def _read_channel(value: object, sources: Collection[str], path: Path) -> Channe
 
 def _check_filters(filters: str, sources: Collection[str], where: str) -> None:
     try:
-        query = parse(f"{filters} x", datetime.now(UTC))
-        named(query.sources, sources)
+        query = parse_query(f"{filters} x", datetime.now(UTC))
+        match_sources(query.sources, sources)
     except KnowledgeError as error:
         raise SettingsError(f"{where}: {error}") from None
     words = query.words.removesuffix("x").strip()

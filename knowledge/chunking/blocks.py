@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from knowledge.chunking.lines import lines
+from knowledge.chunking.lines import iterate_lines
 
 CountTokens = Callable[[str], int]
 Unit = tuple[str, int]
 """Text that stays together, and its tokens."""
 
 
-class Kind(Enum):
+class BlockKind(Enum):
     """How a block may be split."""
 
     PROSE = auto()
@@ -27,7 +27,7 @@ class Kind(Enum):
 class Block:
     """A paragraph, list, code block or table, whole or a piece of one."""
 
-    kind: Kind
+    kind: BlockKind
     text: str = field(repr=False)
     tokens: int
 
@@ -49,66 +49,66 @@ _WORD_END = re.compile(r"\s+")
 _UNIT_ENDS = (_LINE_END, _SENTENCE_END, _CLAUSE_END, _WORD_END)
 
 
-def blocks_of(text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
+def split_blocks(text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
     """Yield a section's text in blocks: whole up to ``limit`` tokens, else in pieces of at most ``target``.
 
     Code and tables are kept whole where they fit; where not, each piece of code keeps the fence and each piece of a
     table the header row. Prose is split at lines, then sentences, clauses, words, and at last anywhere.
     """
-    for kind, block in _raw_blocks(text):
-        for piece in _pieces(kind, block, limit, target, count_tokens):
+    for kind, block in _find_raw_blocks(text):
+        for piece in _split_block(kind, block, limit, target, count_tokens):
             if piece.text:
                 yield piece
 
 
-def _raw_blocks(text: str) -> Iterator[tuple[Kind, str]]:
+def _find_raw_blocks(text: str) -> Iterator[tuple[BlockKind, str]]:
     held: list[str] = []
     fence = ""
-    for line in lines(text):
+    for line in iterate_lines(text):
         mark = _FENCE.match(line)
         if fence:
             held.append(line)
             if mark and mark.group(1).startswith(fence) and not line.strip(" `~"):
-                yield Kind.CODE, "\n".join(held)
+                yield BlockKind.CODE, "\n".join(held)
                 held, fence = [], ""
         elif mark or not line.strip():
-            yield from _prose_or_table(held)
+            yield from _split_prose_and_tables(held)
             held, fence = ([line], mark.group(1)) if mark else ([], "")
         else:
             held.append(line)
     if fence:
-        yield Kind.CODE, "\n".join(held)
+        yield BlockKind.CODE, "\n".join(held)
     else:
-        yield from _prose_or_table(held)
+        yield from _split_prose_and_tables(held)
 
 
-def _prose_or_table(lines: Sequence[str]) -> Iterator[tuple[Kind, str]]:
+def _split_prose_and_tables(lines: Sequence[str]) -> Iterator[tuple[BlockKind, str]]:
     if not lines:
         return
     is_table = len(lines) > 1 and lines[0].lstrip().startswith("|") and _TABLE_RULE.fullmatch(lines[1])
-    yield (Kind.TABLE if is_table else Kind.PROSE), "\n".join(lines)
+    yield (BlockKind.TABLE if is_table else BlockKind.PROSE), "\n".join(lines)
 
 
-def _pieces(kind: Kind, text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
+def _split_block(kind: BlockKind, text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
     tokens = count_tokens(text) if len(text) <= _LONG_CHARACTERS else limit + 1
     if tokens <= limit:
         yield Block(kind, text, tokens)
         return
-    head, body, tail = _frame(kind, text)
+    head, body, tail = _find_frame(kind, text)
     frame_tokens = count_tokens(f"{head}\n{tail}")
     if 2 * frame_tokens > target:
         head, body, tail, frame_tokens = "", text, "", 0
-    for piece, piece_tokens in split(body, target - frame_tokens, count_tokens):
+    for piece, piece_tokens in split_text(body, target - frame_tokens, count_tokens):
         framed = "\n".join(part for part in (head, piece, tail) if part)
         yield Block(kind, framed, piece_tokens + frame_tokens)
 
 
-def _frame(kind: Kind, text: str) -> tuple[str, str, str]:
+def _find_frame(kind: BlockKind, text: str) -> tuple[str, str, str]:
     """Return what every piece of a block repeats before and after its own part, and that part of the whole."""
     lines = text.split("\n")
-    if kind is Kind.TABLE:
+    if kind is BlockKind.TABLE:
         return "\n".join(lines[:2]), "\n".join(lines[2:]), ""
-    if kind is Kind.CODE:
+    if kind is BlockKind.CODE:
         mark = _FENCE.match(lines[0])
         closing = mark.group(1) if mark else ""
         closed = len(lines) > 1 and lines[-1].strip() == closing
@@ -116,31 +116,31 @@ def _frame(kind: Kind, text: str) -> tuple[str, str, str]:
     return "", text, ""
 
 
-def split(text: str, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
+def split_text(text: str, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
     """Yield pieces of at most ``limit`` tokens with their token counts; no character but blanks is lost."""
-    for run in runs_of(_units(text, 0, limit, count_tokens), limit):
-        yield _stripped([unit for unit, _ in run]), sum(tokens for _, tokens in run)
+    for run in group_units(_split_units(text, 0, limit, count_tokens), limit):
+        yield _join_stripped([unit for unit, _ in run]), sum(tokens for _, tokens in run)
 
 
-def runs_of(units: Iterable[Unit], target: int) -> Iterator[list[Unit]]:
-    """Yield the units in runs (``_break_after``); however many there are, only those weighed for a break are held."""
+def group_units(units: Iterable[Unit], target: int) -> Iterator[list[Unit]]:
+    """Yield the units in runs (``_find_break``); however many there are, only those weighed for a break are held."""
     ahead: list[Unit] = []
     tokens = 0
     for unit in units:
         ahead.append(unit)
         tokens += unit[1]
         while tokens > target and len(ahead) > 1:
-            end = _break_after(ahead, target)
+            end = _find_break(ahead, target)
             yield ahead[:end]
             ahead = ahead[end:]
             tokens = sum(tokens for _, tokens in ahead)
     while ahead:
-        end = _break_after(ahead, target)
+        end = _find_break(ahead, target)
         yield ahead[:end]
         ahead = ahead[end:]
 
 
-def _break_after(units: Sequence[Unit], target: int) -> int:
+def _find_break(units: Sequence[Unit], target: int) -> int:
     """Return where the first run of units ends.
 
     If the rest fits it is the end. Else, among the places where the run would have between half and all of the
@@ -162,14 +162,14 @@ def _break_after(units: Sequence[Unit], target: int) -> int:
     return min(places, key=lambda end: zlib.crc32(units[end][0].encode("utf-8", "surrogatepass")))
 
 
-def _stripped(parts: Sequence[str]) -> str:
+def _join_stripped(parts: Sequence[str]) -> str:
     # Blanks at the start of a line of code mean something.
     return "".join(parts).strip("\n").rstrip()
 
 
-def _units(text: str, level: int, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
+def _split_units(text: str, level: int, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
     """Yield the parts of a text at the coarsest level at which each fits the limit."""
-    for unit in _cut(text, level):
+    for unit in _cut_at_level(text, level):
         if not unit.strip():
             yield unit, 0
             continue
@@ -177,10 +177,10 @@ def _units(text: str, level: int, limit: int, count_tokens: CountTokens) -> Iter
         if tokens <= limit or len(unit) == 1:
             yield unit, tokens
         else:
-            yield from _units(unit, level + 1, limit, count_tokens)
+            yield from _split_units(unit, level + 1, limit, count_tokens)
 
 
-def _cut(text: str, level: int) -> Iterator[str]:
+def _cut_at_level(text: str, level: int) -> Iterator[str]:
     if level >= len(_UNIT_ENDS):
         # Windows that shrink from level to level, until even the oddest characters fit.
         window = max(1, _WINDOW_CHARACTERS >> (level - len(_UNIT_ENDS)))

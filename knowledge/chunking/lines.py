@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
-def lines(text: str) -> Iterator[str]:
+def iterate_lines(text: str) -> Iterator[str]:
     r"""Yield what ``text.split("\n")`` holds; of a large text that list is several times the text."""
     start = 0
     while (end := text.find("\n", start)) >= 0:

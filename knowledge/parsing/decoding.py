@@ -41,24 +41,24 @@ def has_unicode_mark(data: bytes) -> bool:
 
 def looks_binary(data: bytes) -> bool:
     """Say whether the data holds NUL bytes that no UTF-16 or UTF-32 explains."""
-    return b"\0" in data and not has_unicode_mark(data) and _unmarked_utf16(data) is None
+    return b"\0" in data and not has_unicode_mark(data) and _detect_unmarked_utf16(data) is None
 
 
-def decode(data: bytes, *, media_type: str | None = None, html: bool = False) -> str:
+def decode_text(data: bytes, *, media_type: str | None = None, html: bool = False) -> str:
     """Return the text with line feeds as line ends and without control characters; bad bytes become U+FFFD."""
-    text = _decode(data, _declared(data, media_type, html=html))
+    text = _decode_bytes(data, _find_declared_encoding(data, media_type, html=html))
     return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
 
 
-def _declared(data: bytes, media_type: str | None, *, html: bool) -> str | None:
+def _find_declared_encoding(data: bytes, media_type: str | None, *, html: bool) -> str | None:
     told = _CHARSET.search(media_type or "")
     if told:
-        return _known(told.group(1))
+        return _find_codec(told.group(1))
     meta = _META_CHARSET.search(data[:_META_WITHIN]) if html else None
-    return _known(meta.group(1).decode("ascii")) if meta else None
+    return _find_codec(meta.group(1).decode("ascii")) if meta else None
 
 
-def _known(charset: str) -> str | None:
+def _find_codec(charset: str) -> str | None:
     try:
         name = codecs.lookup(charset).name
     except LookupError:
@@ -68,29 +68,29 @@ def _known(charset: str) -> str | None:
     return supersets.get(name, name) if codecs.lookup(charset)._is_text_encoding else None  # noqa: SLF001
 
 
-def _decode(data: bytes, declared: str | None) -> str:
+def _decode_bytes(data: bytes, declared: str | None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
-    for candidate in (declared, _unmarked_utf16(data) if b"\0" in data else None, "utf-8"):
-        text = _strictly(data, candidate)
+    for candidate in (declared, _detect_unmarked_utf16(data) if b"\0" in data else None, "utf-8"):
+        text = _decode_strictly(data, candidate)
         if text is not None:
             return text
-    return data.decode(_guess(data), "replace")
+    return data.decode(_guess_encoding(data), "replace")
 
 
-def _strictly(data: bytes, encoding: str | None) -> str | None:
+def _decode_strictly(data: bytes, encoding: str | None) -> str | None:
     try:
         return data.decode(encoding) if encoding else None
     except UnicodeError:
         return None
 
 
-def _guess(data: bytes) -> str:
+def _guess_encoding(data: bytes) -> str:
     sample = data[:_SAMPLE_BYTES]
-    if _damaged_utf8(sample):
+    if _is_damaged_utf8(sample):
         return "utf-8"
-    if _common_chinese(sample):
+    if _is_common_chinese(sample):
         return "gb18030"
     if set(sample.decode("cp1252", "replace")) <= _WESTERN:
         return "cp1252"
@@ -98,7 +98,7 @@ def _guess(data: bytes) -> str:
     return best.encoding if best else "utf-8"
 
 
-def _unmarked_utf16(data: bytes) -> str | None:
+def _detect_unmarked_utf16(data: bytes) -> str | None:
     """Recognise UTF-16 without a mark by the NULs beside ASCII characters."""
     sample = data[:_SAMPLE_BYTES]
     pairs = len(sample) // 2
@@ -113,19 +113,19 @@ def _unmarked_utf16(data: bytes) -> str | None:
     return None
 
 
-def _damaged_utf8(sample: bytes) -> bool:
+def _is_damaged_utf8(sample: bytes) -> bool:
     text = sample.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     whole = sum(1 for character in text if character > "\x7f") - broken
     return broken <= _MAX_BROKEN * whole
 
 
-def _common_chinese(sample: bytes) -> bool:
+def _is_common_chinese(sample: bytes) -> bool:
     """Recognise GB18030 by its two-byte characters: in Chinese text most lie in the rows of common characters."""
     text = sample.decode("gb18030", "replace")
     if text.count("\ufffd") > 1:
         return False
-    leads = [_lead(character) for character in text if character > "\x7f"]
+    leads = [_find_lead_byte(character) for character in text if character > "\x7f"]
     common = [lead for lead in leads if lead in _COMMON_LEADS]
     beyond = sum(1 for lead in common if lead > _LAST_HANGUL_LEAD)
     return len(common) >= max(1.0, _COMMON_HAN * len(leads)) and beyond >= _BEYOND_HANGUL * len(common)
@@ -136,7 +136,7 @@ _COMMON_LEADS = frozenset([0xA1, 0xA3, *range(0xB0, 0xD8)])
 """GB2312's rows of punctuation, full-width forms and its 3,755 commonest characters."""
 
 
-def _lead(character: str) -> int:
+def _find_lead_byte(character: str) -> int:
     """Return the lead byte of a character that GB2312 has, 0 of any other."""
     encoded = character.encode("gb18030", "replace")
     return encoded[0] if len(encoded) == 2 and encoded[1] >= 0xA1 else 0  # noqa: PLR2004 - GB2312's trail bytes

@@ -75,7 +75,7 @@ _HTML_STARTS = (b"<!doctype html", b"<html")
 _SNIFFED_BYTES = 4096
 
 
-def format_of(document: str, media_type: str | None, data: bytes) -> Format:
+def detect_format(document: str, media_type: str | None, data: bytes) -> Format:
     """Return the format of a document.
 
     Raises:
@@ -84,22 +84,22 @@ def format_of(document: str, media_type: str | None, data: bytes) -> Format:
         ParseError: it is not what its name says.
 
     """
-    named = _named(document, media_type)
+    named = _guess_by_name(document, media_type)
     if _PDF_MAGIC in data[:_PDF_MAGIC_WITHIN]:
         return Format.PDF
     if data.startswith(_ZIP_MAGIC):
-        return _package(document, named, data)
+        return _detect_package(document, named, data)
     if data.startswith(_OLE_MAGIC):
-        raise _ole(document, data)
+        raise _make_ole_error(document, data)
     if named in _PACKAGES or named is Format.PDF:
         raise ParseError(
             f"{document} is not a {named.value.upper()} file, though it is called one. "
             "Open it, save it again, and sync the source once more."
         )
-    return _textual(document, named, data)
+    return _detect_textual(document, named, data)
 
 
-def kind_of(form: Format, document: str) -> str:
+def name_kind(form: Format, document: str) -> str:
     """Return what people call a format, in lower case and without a dot; plain text may be told by its name."""
     if form is Format.TEXT:
         suffix = PurePosixPath(document).suffix.lower().removeprefix(".")
@@ -107,12 +107,12 @@ def kind_of(form: Format, document: str) -> str:
     return {Format.MARKDOWN: "md", Format.TABLE: "csv"}.get(form, form.value)
 
 
-def _named(document: str, media_type: str | None) -> Format | None:
+def _guess_by_name(document: str, media_type: str | None) -> Format | None:
     by_type = _BY_MEDIA_TYPE.get((media_type or "").partition(";")[0].strip().lower())
     return by_type or _BY_SUFFIX.get(PurePosixPath(document).suffix.lower())
 
 
-def _package(document: str, named: Format | None, data: bytes) -> Format:
+def _detect_package(document: str, named: Format | None, data: bytes) -> Format:
     found = [held for part, held in _BY_PACKAGE_PART if part in data]
     if named in _PACKAGES and (named in found or not found):
         return named  # the parts of a file that is put into another are found too
@@ -120,16 +120,16 @@ def _package(document: str, named: Format | None, data: bytes) -> Format:
         return found[0]
     if PurePosixPath(document).suffix.lower() in {"", ".zip"}:
         raise UnsupportedFormat(f"{document} is an archive. Unpack it, or leave it out of the source.")
-    raise _unread(document)
+    raise _make_unsupported_error(document)
 
 
-def _unread(document: str) -> UnsupportedFormat:
+def _make_unsupported_error(document: str) -> UnsupportedFormat:
     return UnsupportedFormat(
         f"{document} is of a kind that is not read. Save it as PDF, DOCX or text, or leave it out of the source."
     )
 
 
-def _ole(document: str, data: bytes) -> ParseError:
+def _make_ole_error(document: str, data: bytes) -> ParseError:
     if _ENCRYPTED_PACKAGE in data:
         return DocumentEncrypted(f"{document} needs a password. Save a copy without one, or leave it out.")
     return UnsupportedFormat(
@@ -137,9 +137,9 @@ def _ole(document: str, data: bytes) -> ParseError:
     )
 
 
-def _textual(document: str, named: Format | None, data: bytes) -> Format:
+def _detect_textual(document: str, named: Format | None, data: bytes) -> Format:
     if data.startswith(_RTF_MAGIC) or looks_binary(data):
-        raise _unread(document)
+        raise _make_unsupported_error(document)
     if named is None and not has_unicode_mark(data):
         start = data[:_SNIFFED_BYTES].lstrip().lower()
         return Format.HTML if start.startswith(_HTML_STARTS) else Format.TEXT

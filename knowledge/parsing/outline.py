@@ -30,7 +30,7 @@ class Outline:
 
     def heading(self, level: int, title: str, anchor: str | None = None) -> None:
         """Begin a section under the nearest heading of a smaller level."""
-        title = one_line(title)
+        title = collapse_blanks(title)
         if not title:
             return
         # A heading whose only content is deeper headings lives on in their paths; one with none is text itself.
@@ -83,23 +83,23 @@ class Outline:
             self._bare = None
 
 
-def one_line(text: str) -> str:
+def collapse_blanks(text: str) -> str:
     """Return the text on one line, blanks collapsed."""
     return _BLANKS.sub(" ", text).strip()
 
 
-def name_title(document: str) -> str:
+def make_title_from_name(document: str) -> str:
     """Make a title of a document's file name."""
     stem = PurePosixPath(document).stem
     return _SEPARATORS.sub(" ", stem).strip() or document
 
 
-def titled(title: str, sections: tuple[Section, ...]) -> Document:
+def make_document(title: str, sections: tuple[Section, ...]) -> Document:
     """Return the document, its title taken off the heading paths that begin with it."""
-    return Document(title, tuple(_without_title(title, section) for section in sections))
+    return Document(title, tuple(_drop_title(title, section) for section in sections))
 
 
-def _without_title(title: str, section: Section) -> Section:
+def _drop_title(title: str, section: Section) -> Section:
     if section.headings and section.headings[0].casefold() == title.casefold():
         return Section(section.headings[1:], section.text, section.page, section.anchor)
     return section

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from knowledge.errors import DocumentTooLarge, ParseError
-from knowledge.interfaces import Content, Document
-from knowledge.parsing.file_types import format_of, kind_of
-from knowledge.parsing.wire import HEADER, Reading, Task, decode_reading, decode_result, encode_task
+from knowledge.interfaces import Document, DocumentContent
+from knowledge.parsing.file_types import detect_format, name_kind
+from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_reading, decode_result, encode_task
 
 MAX_DOCUMENT_BYTES: Final = 50_000_000
 """The size up to which a document is read, unless told otherwise."""
@@ -72,7 +72,7 @@ class Parser:
         self._process: asyncio.subprocess.Process | None = None
         self._served = 0
 
-    async def parse(self, document: str, content: Content) -> Document:
+    async def parse(self, document: str, content: DocumentContent) -> Document:
         """Parse one document; ``document`` is its id, whose ending helps to tell the format.
 
         Raises:
@@ -83,35 +83,37 @@ class Parser:
 
         """
         check_size(document, len(content.data), self._max_bytes)
-        kind = format_of(document, content.media_type, content.data)
-        task = Task(kind, document, content.media_type, self._deadline_s)
+        kind = detect_format(document, content.media_type, content.data)
+        task = ParsingTask(kind, document, content.media_type, self._deadline_s)
         async with self._turn:
             answer = await self._ask(task, content.data)
-        return _decoded(answer, document, decode_result)
+        return _decode_answer(answer, document, decode_result)
 
-    async def read(self, kind: Reading, data: bytes, url: str, media_type: str = "", robots_tag: str = "") -> object:
+    async def read(
+        self, kind: ReadingKind, data: bytes, url: str, media_type: str = "", robots_tag: str = ""
+    ) -> object:
         """Read something off the web that is no document yet; returns it as JSON has it.
 
         Raises:
             ParseError: it is refused, took too long or too much memory, or broke the process.
 
         """
-        task = Task(kind, url, media_type, self._deadline_s, robots_tag)
+        task = ParsingTask(kind, url, media_type, self._deadline_s, robots_tag)
         async with self._turn:
             answer = await self._ask(task, data)
-        return _decoded(answer, url, decode_reading)
+        return _decode_answer(answer, url, decode_reading)
 
     @staticmethod
-    def kind(document: str, content: Content) -> str:
+    def kind(document: str, content: DocumentContent) -> str:
         """Return the format of a document that was parsed, as ``type:`` looks for it: ``md``, ``html``, ``pdf``."""
-        return kind_of(format_of(document, content.media_type, content.data), document)
+        return name_kind(detect_format(document, content.media_type, content.data), document)
 
     async def close(self) -> None:
         """End the process; safe to call twice."""
         async with self._turn:
             await self._end()
 
-    async def _ask(self, task: Task, data: bytes) -> str:
+    async def _ask(self, task: ParsingTask, data: bytes) -> str:
         if self._process is not None and self._process.returncode is not None:
             # It died between two documents (out of memory, say): neither of them is to blame.
             self._process = None
@@ -119,14 +121,14 @@ class Parser:
         finished = False
         try:
             async with asyncio.timeout(self._deadline_s):
-                answer = await _exchange(process, task, data)
+                answer = await _exchange_frames(process, task, data)
             finished = True
         except TimeoutError as error:
             raise ParseError(
                 f"{task.document} took over {self._deadline_s:.0f} s to read. Split it, or leave it out of the source."
             ) from error
         except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError) as error:
-            raise ParseError(await _crash(task.document, process)) from error
+            raise ParseError(await _describe_crash(task.document, process)) from error
         finally:
             if not finished:
                 await self._kill()
@@ -140,7 +142,7 @@ class Parser:
         pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
             process = await asyncio.create_subprocess_exec(
-                *argv, stdin=pipe, stdout=pipe, stderr=devnull, env=_environment()
+                *argv, stdin=pipe, stdout=pipe, stderr=devnull, env=_make_environment()
             )
         except OSError as error:
             raise ParseError(
@@ -150,7 +152,7 @@ class Parser:
         self._process, self._served = process, 0
         try:
             async with asyncio.timeout(_START_S):
-                await _pipes(process)[1].readexactly(HEADER.size)
+                await _get_pipes(process)[1].readexactly(HEADER.size)
         except (TimeoutError, asyncio.IncompleteReadError) as error:
             await self._kill()
             raise ParseError(
@@ -168,7 +170,7 @@ class Parser:
         if process is None:
             return
         try:
-            _pipes(process)[0].close()
+            _get_pipes(process)[0].close()
             async with asyncio.timeout(_END_S):
                 await process.wait()
         except TimeoutError:
@@ -182,26 +184,26 @@ class Parser:
             return
         if process.returncode is None:
             process.kill()
-        await asyncio.shield(_gone(process))
+        await asyncio.shield(_wait_for_end(process))
 
 
-async def _gone(process: asyncio.subprocess.Process) -> None:
+async def _wait_for_end(process: asyncio.subprocess.Process) -> None:
     """Wait for a killed process; what it still said is read off, for asyncio's wait ends only once its pipes have."""
-    _, reader = _pipes(process)
+    _, reader = _get_pipes(process)
     while await reader.read(_PIECE_BYTES):
         pass
     await process.wait()
 
 
-def _environment() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     """Return what the process needs of our environment: no secret is among it."""
     # numpy comes in with the interfaces: without this it reserves address space for a thread on every core.
     return {"OPENBLAS_NUM_THREADS": "1"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
-async def _exchange(process: asyncio.subprocess.Process, task: Task, data: bytes) -> str:
+async def _exchange_frames(process: asyncio.subprocess.Process, task: ParsingTask, data: bytes) -> str:
     """Ask and return the answer; both go in pieces, so that no further copy of a large document is made."""
-    writer, reader = _pipes(process)
+    writer, reader = _get_pipes(process)
     writer.write(encode_task(task, len(data)))
     for start in range(0, len(data), _PIECE_BYTES):
         writer.write(data[start : start + _PIECE_BYTES])
@@ -209,10 +211,10 @@ async def _exchange(process: asyncio.subprocess.Process, task: Task, data: bytes
     _, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
     if size_bytes > _MAX_TEXT_BYTES:
         raise DocumentTooLarge(f"{task.document} unfolds to more text than is read. Split it, or leave it out.")
-    return await _text(reader, size_bytes)
+    return await _read_text(reader, size_bytes)
 
 
-async def _text(reader: asyncio.StreamReader, size_bytes: int) -> str:
+async def _read_text(reader: asyncio.StreamReader, size_bytes: int) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     pieces: list[str] = []
     while size_bytes:
@@ -222,13 +224,13 @@ async def _text(reader: asyncio.StreamReader, size_bytes: int) -> str:
     return "".join(pieces)
 
 
-def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+def _get_pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("the process was started with pipes")
     return process.stdin, process.stdout
 
 
-async def _crash(document: str, process: asyncio.subprocess.Process) -> str:
+async def _describe_crash(document: str, process: asyncio.subprocess.Process) -> str:
     try:
         async with asyncio.timeout(_END_S):
             status = await process.wait()
@@ -241,7 +243,7 @@ async def _crash(document: str, process: asyncio.subprocess.Process) -> str:
     )
 
 
-def _decoded(answer: str, document: str, decode: Callable[[str], _Read]) -> _Read:
+def _decode_answer(answer: str, document: str, decode: Callable[[str], _Read]) -> _Read:
     try:
         return decode(answer)
     except (ValueError, TypeError, KeyError) as error:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from knowledge.interfaces import Document
 from knowledge.parsing.file_types import Format
-from knowledge.parsing.wire import Reading, Task
+from knowledge.parsing.wire import ParsingTask, ReadingKind
 
 _TEXTUAL = {
     Format.MARKDOWN: ("markdown", "parse_markdown"),
@@ -22,15 +22,15 @@ _BINARY = {
 }
 
 _READINGS = {
-    Reading.PAGE: ("knowledge.web.reading.article", "read_crawled_page"),
-    Reading.ARTICLE: ("knowledge.web.reading.article", "read_article"),
-    Reading.FEED: ("knowledge.web.reading.feeds", "read_feed"),
-    Reading.SITEMAP: ("knowledge.web.reading.sitemap", "read_sitemap"),
-    Reading.NAMES: ("knowledge.web.reading.crawled_page", "read_link_texts"),
+    ReadingKind.PAGE: ("knowledge.web.reading.article", "read_crawled_page"),
+    ReadingKind.ARTICLE: ("knowledge.web.reading.article", "read_article"),
+    ReadingKind.FEED: ("knowledge.web.reading.feeds", "read_feed"),
+    ReadingKind.SITEMAP: ("knowledge.web.reading.sitemap", "read_sitemap"),
+    ReadingKind.NAMES: ("knowledge.web.reading.crawled_page", "read_link_texts"),
 }
 
 
-def read_as(kind: Reading, data: bytes, task: Task) -> object:
+def read_as(kind: ReadingKind, data: bytes, task: ParsingTask) -> object:
     """Read something off the web that is no document yet.
 
     Raises:
@@ -40,11 +40,11 @@ def read_as(kind: Reading, data: bytes, task: Task) -> object:
     module, function = _READINGS[kind]
     read = getattr(import_module(module), function)
     told = {
-        Reading.PAGE: (task.document, task.media_type or "", task.robots_tag),
-        Reading.ARTICLE: (task.document, task.media_type or ""),
-        Reading.FEED: (task.media_type or "", task.document),
-        Reading.SITEMAP: (),
-        Reading.NAMES: (task.document, task.media_type or ""),
+        ReadingKind.PAGE: (task.document, task.media_type or "", task.robots_tag),
+        ReadingKind.ARTICLE: (task.document, task.media_type or ""),
+        ReadingKind.FEED: (task.media_type or "", task.document),
+        ReadingKind.SITEMAP: (),
+        ReadingKind.NAMES: (task.document, task.media_type or ""),
     }[kind]
     found: object = read(data, *told)
     return found

@@ -26,7 +26,7 @@ _ERRORS: Final = {
 }
 
 
-class Reading(StrEnum):
+class ReadingKind(StrEnum):
     """What is read off something from the web before it is a document."""
 
     PAGE = "page"
@@ -37,10 +37,10 @@ class Reading(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ParsingTask:
     """A document to parse, or something from the web to read off."""
 
-    kind: Format | Reading
+    kind: Format | ReadingKind
     document: str
     """Its id, or its address."""
     media_type: str | None
@@ -49,17 +49,17 @@ class Task:
     """A page's ``X-Robots-Tag``."""
 
 
-def encode_task(task: Task, data_bytes: int) -> bytes:
+def encode_task(task: ParsingTask, data_bytes: int) -> bytes:
     """Return what goes before a document's bytes, which ask for it to be parsed."""
     head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s, task.robots_tag]).encode()
     return HEADER.pack(len(head), data_bytes) + head
 
 
-def decode_task(head: bytes) -> Task:
+def decode_task(head: bytes) -> ParsingTask:
     """Return the task in a frame's JSON."""
     kind, document, media_type, deadline_s, robots_tag = json.loads(head)
-    known = Reading(kind) if kind in list(Reading) else Format(kind)
-    return Task(known, document, media_type, deadline_s, robots_tag)
+    known = ReadingKind(kind) if kind in list(ReadingKind) else Format(kind)
+    return ParsingTask(known, document, media_type, deadline_s, robots_tag)
 
 
 def encode_result(result: Document | ParseError) -> tuple[bytes, bytes]:
@@ -69,21 +69,24 @@ def encode_result(result: Document | ParseError) -> tuple[bytes, bytes]:
     else:
         sections = [[part.headings, part.text, part.page, part.anchor] for part in result.sections]
         body = {"title": result.title, "sections": sections}
-    return _frame(body)
+    return _encode_frame(body)
 
 
 def encode_reading(read: object) -> tuple[bytes, bytes]:
-    """Return the frame that answers a ``Reading``: dataclasses of texts, dates, numbers and lists of them, or None."""
-    return _frame({"read": read})
+    """Return the frame that answers a ``ReadingKind``.
+
+    ``read`` is None or a dataclass of texts, dates, numbers and lists of them.
+    """
+    return _encode_frame({"read": read})
 
 
-def _frame(body: object) -> tuple[bytes, bytes]:
+def _encode_frame(body: object) -> tuple[bytes, bytes]:
     # Halves of surrogate pairs cannot be encoded, and are dropped on the way.
-    encoded = json.dumps(body, ensure_ascii=False, default=_plain).encode("utf-8", "ignore")
+    encoded = json.dumps(body, ensure_ascii=False, default=_encode_value).encode("utf-8", "ignore")
     return HEADER.pack(0, len(encoded)), encoded
 
 
-def _plain(value: Any) -> object:  # noqa: ANN401 - whatever JSON does not know
+def _encode_value(value: Any) -> object:  # noqa: ANN401 - whatever JSON does not know
     if isinstance(value, datetime):
         return value.isoformat()
     return {field.name: getattr(value, field.name) for field in fields(value)}
@@ -97,8 +100,8 @@ def decode_result(body: str) -> Document:
         ValueError: it answered something else.
 
     """
-    answer = _answered(body)
-    return Document(clean(str(answer["title"])), tuple(_section(*fields) for fields in answer["sections"]))
+    answer = _decode_answer(body)
+    return Document(clean_text(str(answer["title"])), tuple(_decode_section(*fields) for fields in answer["sections"]))
 
 
 def decode_reading(body: str) -> object:
@@ -108,11 +111,11 @@ def decode_reading(body: str) -> object:
         ParseError, ValueError, KeyError: as ``decode_result``.
 
     """
-    read: object = _answered(body)["read"]
+    read: object = _decode_answer(body)["read"]
     return read
 
 
-def _answered(body: str) -> dict[str, Any]:
+def _decode_answer(body: str) -> dict[str, Any]:
     answer = json.loads(body)
     if not isinstance(answer, dict):
         raise ValueError("not an object")  # noqa: TRY004 - one error for every malformed answer
@@ -121,15 +124,15 @@ def _answered(body: str) -> dict[str, Any]:
     return answer
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Drop what no database takes and nobody sees: NULs and halves of surrogate pairs."""
     return text if "\0" not in text and text.isascii() else _UNTAKEN.sub("", text)
 
 
-def _section(headings: list[str], text: str, page: int | None, anchor: str | None) -> Section:
+def _decode_section(headings: list[str], text: str, page: int | None, anchor: str | None) -> Section:
     return Section(
-        tuple(clean(str(heading)) for heading in headings),
-        clean(str(text)),
+        tuple(clean_text(str(heading)) for heading in headings),
+        clean_text(str(text)),
         page if isinstance(page, int) else None,
-        anchor and clean(str(anchor)),
+        anchor and clean_text(str(anchor)),
     )

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.parsing.registry import parse_as, read_as
-from knowledge.parsing.wire import HEADER, Reading, Task, decode_task, encode_reading, encode_result
+from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_task, encode_reading, encode_result
 
 _GRACE_S = 10
 """After the deadline, which the parent enforces; the alarm is for when the parent is gone."""
@@ -29,14 +29,14 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         head_bytes, data_bytes = HEADER.unpack(header)
         task = decode_task(source.read(head_bytes))
         signal.alarm(int(task.deadline_s) + _GRACE_S)
-        sink.writelines(_answer(task, source.read(data_bytes)))
+        sink.writelines(_answer_task(task, source.read(data_bytes)))
         sink.flush()
         signal.alarm(0)
 
 
-def _answer(task: Task, data: bytes) -> tuple[bytes, bytes]:
+def _answer_task(task: ParsingTask, data: bytes) -> tuple[bytes, bytes]:
     try:
-        if isinstance(task.kind, Reading):
+        if isinstance(task.kind, ReadingKind):
             return encode_reading(read_as(task.kind, data, task))
         return encode_result(parse_as(task.kind, data, task.document, task.media_type))
     except ParseError as error:

@@ -7,25 +7,25 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Chunk, Current, Embedder, Hit, Scope
-from knowledge.search.hybrid import HybridSearch, Seen, may_see
-from knowledge.search.passages import readable
-from knowledge.search.weights import Weigh
+from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Scope
+from knowledge.search.hybrid import DocumentResults, HybridSearch, may_read
+from knowledge.search.passages import format_passage
+from knowledge.search.weights import WeighDocument
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
 from knowledge.sync.manifest.records import CurrentRow, decode_readers
 
 
-class Documents:
+class DocumentSearch:
     """Searches the index that answers; safe from several tasks."""
 
-    def __init__(self, indexes: Indexes, embedder: Embedder, weigh: Mapping[str, Weigh]) -> None:
+    def __init__(self, indexes: Indexes, embedder: Embedder, weigh: Mapping[str, WeighDocument]) -> None:
         """Take the open indexes, the embedder, and what documents weigh, by their source (``SourceKey.id``)."""
         self._indexes = indexes
         self._embedder = embedder
         self._weigh = weigh
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
-    async def see(self, words: str, *, scope: Scope, limit: int, join: bool) -> Seen:
+    async def search(self, words: str, *, scope: Scope, limit: int, join: bool) -> DocumentResults:
         """Return what the documents have for a question without filters.
 
         Raises:
@@ -37,7 +37,7 @@ class Documents:
             if self._hybrid is None or self._hybrid[0] is not index:
                 self._hybrid = index, self._search_of(index)
             try:
-                seen = await self._hybrid[1].see(words, scope=scope, limit=limit, join=join)
+                seen = await self._hybrid[1].find_documents(words, scope=scope, limit=limit, join=join)
             except StoreError:
                 await self._indexes.follow(lost=True)
                 if self._indexes.searched is index:
@@ -47,7 +47,7 @@ class Documents:
                     return seen
             # A switch dropped the index in mid-search: what it held is in the new one.
 
-    async def passage(self, chunks: Sequence[str], readers: Collection[str]) -> Hit | None:
+    async def read_passage(self, chunks: Sequence[str], readers: Collection[str]) -> Hit | None:
         """Return what is current of some chunks of one document and may be read by every reader, as one passage.
 
         A "…" stands where the chunks do not follow each other, because the document has changed between them.
@@ -57,10 +57,10 @@ class Documents:
 
         """
         index = await self.searched()
-        rows = await index.manifest.current(chunks, self._weigh)
-        listed = {row.id: _current(row, self._weigh[row.source](row.document)) for row in rows}
-        allowed = [id_ for id_ in chunks if id_ in listed and may_see(frozenset(readers), listed[id_].readers)]
-        found = {row.chunk.id: row.chunk for row in await index.store.rows(allowed)}
+        rows = await index.manifest.find_current(chunks, self._weigh)
+        listed = {row.id: _make_current_chunk(row, self._weigh[row.source](row.document)) for row in rows}
+        allowed = [id_ for id_ in chunks if id_ in listed and may_read(frozenset(readers), listed[id_].readers)]
+        found = {row.chunk.id: row.chunk for row in await index.store.read_rows(allowed)}
         parts = [found[id_] for id_ in allowed if id_ in found]
         if not parts:
             return None
@@ -72,7 +72,7 @@ class Documents:
             first.title,
             first.heading,
             first.url,
-            "\n\n…\n\n".join(readable(stretch[0], stretch) for stretch in _stretches(parts, listed)),
+            "\n\n…\n\n".join(format_passage(stretch[0], stretch) for stretch in _group_stretches(parts, listed)),
             score=1.0,
             confidence=1.0,
             synced_at=current.synced_at,
@@ -89,16 +89,16 @@ class Documents:
         return self._weigh[source](document)
 
     def _search_of(self, index: OpenIndex) -> HybridSearch:
-        async def current(ids: Collection[str]) -> dict[str, Current]:
-            rows = await index.manifest.current(ids, self._weigh)
-            return {row.id: _current(row, self.weight(row.source, row.document)) for row in rows}
+        async def current(ids: Collection[str]) -> dict[str, CurrentChunk]:
+            rows = await index.manifest.find_current(ids, self._weigh)
+            return {row.id: _make_current_chunk(row, self.weight(row.source, row.document)) for row in rows}
 
         return HybridSearch(
-            self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.neighbours
+            self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.find_neighbours
         )
 
 
-def _stretches(parts: Sequence[Chunk], listed: Mapping[str, Current]) -> list[list[Chunk]]:
+def _group_stretches(parts: Sequence[Chunk], listed: Mapping[str, CurrentChunk]) -> list[list[Chunk]]:
     """Return parts of a passage as runs that follow each other in one document."""
     stretches = [[parts[0]]]
     for before, part in pairwise(parts):
@@ -110,8 +110,8 @@ def _stretches(parts: Sequence[Chunk], listed: Mapping[str, Current]) -> list[li
     return stretches
 
 
-def _current(row: CurrentRow, weight: float) -> Current:
-    return Current(
+def _make_current_chunk(row: CurrentRow, weight: float) -> CurrentChunk:
+    return CurrentChunk(
         source_name=row.source.partition("\x1f")[0],
         readers=decode_readers(row.readers),
         synced_at=datetime.fromtimestamp(row.confirmed_at, UTC),

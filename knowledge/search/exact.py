@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.interfaces import Candidate
-from knowledge.search.identifiers import Identifier, folded
+from knowledge.search.identifiers import Identifier, fold_text
 
 EXACT_WEIGHTS = {True: 1.0, False: 0.4}
 """What a passage gains at most, of a score of 1, by holding all that the question names exactly; by whether the name is
@@ -18,7 +18,7 @@ ABSENT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
+class ExactMatches:
     """How what a question names exactly lies among the candidates."""
 
     gains: Mapping[str, float]
@@ -27,14 +27,14 @@ class Exact:
     """What is left of the confidence: ``ABSENT`` when a telling name is in none of them, else 1."""
 
 
-def exact(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> Exact:
+def weigh_exact_matches(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> ExactMatches:
     """Look for the names in the candidates: the fewer hold one, the more it is worth.
 
     A name that is anywhere in the scope is among the candidates, because no term is rarer to the lexical leg.
     """
     if not names or not candidates:
-        return Exact({}, 1.0)
-    texts = {one.chunk.id: folded(one.chunk.searchable) for one in candidates}
+        return ExactMatches({}, 1.0)
+    texts = {one.chunk.id: fold_text(one.chunk.searchable_text) for one in candidates}
     holding = {name.name: {id_ for id_, text in texts.items() if name.held_by(text)} for name in names}
     gains: dict[str, float] = {}
     for name in names:
@@ -42,4 +42,4 @@ def exact(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> Exact
         gain = EXACT_WEIGHTS[name.telling] / len(names) * (1 - len(ids) / len(candidates))
         gains.update({id_: gains.get(id_, 0.0) + gain for id_ in ids})
     absent = any(name.telling and not holding[name.name] for name in names)
-    return Exact(gains, ABSENT if absent else 1.0)
+    return ExactMatches(gains, ABSENT if absent else 1.0)

@@ -39,7 +39,7 @@ as many as before. Where all passages are in the other language nothing changes.
 """
 
 ANSWERABLE = 0.3
-"""How sure ``surest`` must be for there to be taken to be an answer; docs/benchmarks.md has the whole curve.
+"""The least ``estimate_best_confidence`` of an answerable question; docs/benchmarks.md has the whole curve.
 
 The weights below were fitted on the questions whose sha256(id) is even, and the threshold was chosen on them. Rejecting
 is the worse error, since what is accepted is checked again, sentence by sentence.
@@ -47,7 +47,7 @@ is the worse error, since what is accepted is checked again, sentence by sentenc
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryProfile:
     """What the scores must know of a question."""
 
     ideal_bm25: float
@@ -61,7 +61,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredCandidate:
     """A candidate with its place in the order."""
 
     candidate: Candidate
@@ -70,7 +70,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Weights:
+class _LogisticWeights:
     """A logistic regression's."""
 
     cosine: float
@@ -84,9 +84,9 @@ class _Weights:
     bias: float
 
 
-_ONE_LANGUAGE = _Weights(cosine=1.16, over=0.0, bm25=0.0, bm25_root=8.09, bias=-10.11)
-_ACROSS = _Weights(cosine=0.0, over=2.27, bm25=2.99, bm25_root=0.0, bias=-3.6)
-_WORDS_ALONE = _Weights(cosine=0.0, over=0.0, bm25=5.8, bm25_root=0.0, bias=-3.2)
+_ONE_LANGUAGE = _LogisticWeights(cosine=1.16, over=0.0, bm25=0.0, bm25_root=8.09, bias=-10.11)
+_ACROSS = _LogisticWeights(cosine=0.0, over=2.27, bm25=2.99, bm25_root=0.0, bias=-3.6)
+_WORDS_ALONE = _LogisticWeights(cosine=0.0, over=0.0, bm25=5.8, bm25_root=0.0, bias=-3.2)
 
 _PRIOR_BACKGROUND = 0.2
 _PRIOR_PASSAGES = 10
@@ -94,75 +94,77 @@ _BEST_PASSAGES = 10
 _POOL_PASSAGES = 40
 
 
-def asked(query: str, terms: str, rows: int, *, dense: bool = True) -> Asked:
+def profile_query(query: str, terms: str, rows: int, *, dense: bool = True) -> QueryProfile:
     """Describe a question to a store of ``rows`` passages.
 
     The ideal is ``terms · ln(1 + (rows - 0.5) / 1.5)``: the largest inverse document frequency for each term. It needs
     no statistics from the store, and told answerable questions from others as well as the exact one did.
     """
     distinct = len(set(terms.split()))
-    return Asked(distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5), cjk=is_cjk(query), dense=dense, terms=distinct)
+    return QueryProfile(
+        distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5), cjk=is_cjk(query), dense=dense, terms=distinct
+    )
 
 
 def fuse(
     candidates: Sequence[Candidate],
-    question: Asked,
+    question: QueryProfile,
     gains: Mapping[str, float] | None = None,
     weights: Mapping[str, float] | None = None,
-) -> tuple[Scored, ...]:
-    """Order candidates, best first; of equal scores documents come before pages of the web, then by cosine and id.
+) -> tuple[ScoredCandidate, ...]:
+    """Return the candidates with their scores, best first; ties by document before web page, then cosine, then id.
 
-    The score is ``w · bm25 / max bm25 + (1 - w) · cosine / max cosine`` with ``w`` of ``lexical_weight``; a leg in
-    which nothing stands out (no lexical hit, no cosine over 0) adds nothing. It is multiplied by ``OTHER_LANGUAGE``
+    The score is ``w · bm25 / max bm25 + (1 - w) · cosine / max cosine``, where ``w`` is ``compute_lexical_weight``.
+    A leg without any result (no lexical hit, no cosine over 0) adds nothing. It is multiplied by ``OTHER_LANGUAGE``
     where that holds, and by one of ``weights``, 1 where there is none; then one of ``gains`` is added (``exact``,
     ``naming``). Both are by id.
     """
     gained, weighed = gains or {}, weights or {}
     best_bm25 = max((candidate.bm25 for candidate in candidates), default=0.0)
     best_cosine = max((candidate.cosine for candidate in candidates), default=0.0)
-    weight = lexical_weight(best_bm25, question)
+    weight = compute_lexical_weight(best_bm25, question)
 
     def score(candidate: Candidate) -> float:
         lexical = candidate.bm25 / best_bm25 if best_bm25 > 0 else 0.0
         dense = candidate.cosine / best_cosine if best_cosine > 0 else 0.0
         fused = weight * lexical + (1 - weight) * dense
-        if is_cjk(candidate.chunk.searchable) != question.cjk:
+        if is_cjk(candidate.chunk.searchable_text) != question.cjk:
             fused *= OTHER_LANGUAGE
         return fused * weighed.get(candidate.chunk.id, 1.0) + gained.get(candidate.chunk.id, 0.0)
 
-    ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _order(*pair))
+    ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _make_sort_key(*pair))
     most = max(1.0, ordered[0][0]) if ordered else 1.0
-    return tuple(Scored(one, max(0.0, value / most)) for value, one in ordered)
+    return tuple(ScoredCandidate(one, max(0.0, value / most)) for value, one in ordered)
 
 
-def lexical_weight(best_bm25: float, question: Asked) -> float:
+def compute_lexical_weight(best_bm25: float, question: QueryProfile) -> float:
     """Return the share of the terms in a score, by how much of the question the best candidate holds."""
     least, most = LEXICAL_WEIGHTS
     begin, end = LEXICAL_SHARES
-    held = min(1.0, max(0.0, (_share(best_bm25, question) - begin) / (end - begin)))
+    held = min(1.0, max(0.0, (_compute_share(best_bm25, question) - begin) / (end - begin)))
     return least + (most - least) * held * min(1.0, question.terms / LEXICAL_TERMS)
 
 
-def spread(ranked: Sequence[Scored]) -> tuple[Scored, ...]:
+def penalise_repeats(ranked: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate, ...]:
     """Order anew with ``REPEATED`` taken off for each better passage of the same document: others get a place, too."""
     seen: Counter[tuple[str, str]] = Counter()
-    spaced: list[Scored] = []
+    spaced: list[ScoredCandidate] = []
     for one in ranked:
         document = (one.candidate.chunk.source, one.candidate.chunk.document)
-        spaced.append(Scored(one.candidate, one.score * (1 - REPEATED * min(seen[document], _REPEATED_MOST))))
+        spaced.append(ScoredCandidate(one.candidate, one.score * (1 - REPEATED * min(seen[document], _REPEATED_MOST))))
         seen[document] += 1
-    return tuple(sorted(spaced, key=lambda one: _order(one.score, one.candidate)))
+    return tuple(sorted(spaced, key=lambda one: _make_sort_key(one.score, one.candidate)))
 
 
-def _share(bm25: float, question: Asked) -> float:
+def _compute_share(bm25: float, question: QueryProfile) -> float:
     return min(1.0, bm25 / question.ideal_bm25) if question.ideal_bm25 > 0 else 0.0
 
 
-def _order(score: float, candidate: Candidate) -> tuple[float, bool, float, str]:
+def _make_sort_key(score: float, candidate: Candidate) -> tuple[float, bool, float, str]:
     return -score, candidate.chunk.source == WEB, -candidate.cosine, candidate.chunk.id
 
 
-def background(cosines: Sequence[float]) -> float:
+def estimate_background(cosines: Sequence[float]) -> float:
     """Return the cosine that passages have with this question whether they answer it or not.
 
     The mean of what comes after the ten best of a pool, or after its best quarter where it is small, held towards 0.2
@@ -173,15 +175,15 @@ def background(cosines: Sequence[float]) -> float:
     return fmean([*behind, *[_PRIOR_BACKGROUND] * _PRIOR_PASSAGES])
 
 
-def confidence(candidate: Candidate, question: Asked, behind: float) -> float:
+def estimate_confidence(candidate: Candidate, question: QueryProfile, behind: float) -> float:
     """Return how sure it is that a passage answers a question, 0 to 1; one half is even odds.
 
-    A logistic regression on the cosine within a language, on how far it is over the pool's ``background`` (``behind``)
-    across, and on BM25's share of the ideal in both.
+    A logistic regression. Its features are BM25's share of the ideal score, and the cosine. Across languages, the
+    cosine counts as the difference to ``behind``, the pool's ``estimate_background``.
     """
-    across = is_cjk(candidate.chunk.searchable) != question.cjk  # with the title: code alone looks English
+    across = is_cjk(candidate.chunk.searchable_text) != question.cjk  # with the title: code alone looks English
     weights = (_ACROSS if across else _ONE_LANGUAGE) if question.dense else _WORDS_ALONE
-    share = _share(candidate.bm25, question)
+    share = _compute_share(candidate.bm25, question)
     evidence = (
         weights.cosine * candidate.cosine / 0.1
         + weights.over * (candidate.cosine - behind) / 0.1
@@ -192,7 +194,7 @@ def confidence(candidate: Candidate, question: Asked, behind: float) -> float:
     return 1 / (1 + math.exp(-evidence))
 
 
-def surest(query: str, hits: Sequence[Hit]) -> float:
+def estimate_best_confidence(query: str, hits: Sequence[Hit]) -> float:
     """Return how sure it is that the passages answer a question, 0 to 1.
 
     The first passage's confidence, or the second's where that is written in the question's language: of two near ones

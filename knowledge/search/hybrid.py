@@ -8,23 +8,44 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import EVERYONE, Candidate, Chunk, Current, Embedder, Hit, Scope, SearchResult, Store, Vector
-from knowledge.search.exact import Exact, exact
-from knowledge.search.fusion import ANSWERABLE, Asked, Scored, asked, background, confidence, fuse, spread, surest
-from knowledge.search.identifiers import Identifier, identifiers
-from knowledge.search.naming import naming
-from knowledge.search.passages import Joined, Joiner, Neighbours, Passage, absorbed
-from knowledge.search.pick import pick
-from knowledge.stores.common import both
+from knowledge.interfaces import (
+    EVERYONE,
+    Candidate,
+    Chunk,
+    CurrentChunk,
+    Embedder,
+    Hit,
+    Scope,
+    SearchResult,
+    Store,
+    Vector,
+)
+from knowledge.search.exact import ExactMatches, weigh_exact_matches
+from knowledge.search.fusion import (
+    ANSWERABLE,
+    QueryProfile,
+    ScoredCandidate,
+    estimate_background,
+    estimate_best_confidence,
+    estimate_confidence,
+    fuse,
+    penalise_repeats,
+    profile_query,
+)
+from knowledge.search.identifiers import Identifier, find_identifiers
+from knowledge.search.naming import weigh_document_names
+from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner, find_absorbed_hits
+from knowledge.search.pick import pick_passages
+from knowledge.stores.common import run_both
 from knowledge.terms import query_terms
 
-_LOOKS = 8
+_MAX_LOOKUPS = 8
 """At the store, before a search is content with what it has: four widen the pool to its widest."""
 
 _ROWS_UNKNOWN = 10_000
 """Taken for the number of rows where none could be counted yet."""
 
-CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, Current]]]
+CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]]
 """Ask the manifest which of these chunk ids are current; ids that it does not return may not be shown."""
 
 
@@ -52,60 +73,60 @@ class Breadth:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PreparedQuery:
     """A question in every form in which it is searched."""
 
     words: str
     vector: Vector | None
     terms: str
-    asked: Asked
+    profile: QueryProfile
     names: tuple[Identifier, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _RankedCandidates:
     """What a look at store and manifest left: all that may be shown, and the best of it."""
 
     usable: Sequence[Candidate]
-    current: Mapping[str, Current]
-    exact: Exact
-    ranked: Sequence[Scored]
-    picked: Sequence[Scored]
+    current: Mapping[str, CurrentChunk]
+    exact: ExactMatches
+    ranked: Sequence[ScoredCandidate]
+    picked: Sequence[ScoredCandidate]
     all_of: frozenset[str] | None = None
     """Ids of all rows that the store has in the scope, where it proposed them all; else None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DocumentResults:
     """What a question found among the documents, so that pages of the web can be laid beside it (``with_web``)."""
 
-    question: Question
+    question: PreparedQuery
     limit: int
     per_document: int
     usable: Sequence[Candidate] = ()
     """All that may be shown."""
-    shown: Sequence[Scored] = ()
+    shown: Sequence[ScoredCandidate] = ()
     """What is shown where nothing else is."""
-    current: Mapping[str, Current] = field(default_factory=dict)
-    passages: Mapping[str, Passage] = field(default_factory=dict)
+    current: Mapping[str, CurrentChunk] = field(default_factory=dict)
+    passages: Mapping[str, JoinedPassage] = field(default_factory=dict)
     trust: float = 1.0
-    """What is left of the confidence; see ``Exact``."""
+    """What is left of the confidence; see ``ExactMatches``."""
 
     @property
     def behind(self) -> float:
         """Return the cosine that passages have with this question whether they answer it or not."""
-        return background([one.cosine for one in self.usable])
+        return estimate_background([one.cosine for one in self.usable])
 
     def hits(self) -> tuple[Hit, ...]:
         """Return what is shown, best first."""
         behind = self.behind
         return tuple(self.hit(one, behind, self.trust) for one in self.shown)
 
-    def hit(self, one: Scored, behind: float, trust: float) -> Hit:
+    def hit(self, one: ScoredCandidate, behind: float, trust: float) -> Hit:
         """Return one of ``usable`` as a hit."""
         id_ = one.candidate.chunk.id
-        sure = trust * confidence(one.candidate, self.question.asked, behind)
-        return _hit(one, sure, self.current[id_], self.passages.get(id_))
+        sure = trust * estimate_confidence(one.candidate, self.question.profile, behind)
+        return _make_hit(one, sure, self.current[id_], self.passages.get(id_))
 
 
 class HybridSearch:
@@ -138,7 +159,7 @@ class HybridSearch:
         self._current = current
         self._breadth = breadth or Breadth()
         self._dense = dense
-        self._joiner = None if neighbours is None else Joiner(store, current, neighbours)
+        self._joiner = None if neighbours is None else PassageJoiner(store, current, neighbours)
         self._now = now
         self._rows = 0
         self._rows_counted_at = -math.inf
@@ -150,32 +171,34 @@ class HybridSearch:
             query: of any length, without filters; an empty one finds nothing.
             scope: where to look; of its readers ``{"*"}`` is anybody, and nobody is taken as anybody.
             limit: how many passages at most; fewer when there are no more.
-            join: whether hits are joined to readable passages (``Hit.around``), which costs two more questions.
+            join: whether hits are joined to readable passages (``Hit.context``), which costs two more questions.
 
         Raises:
             KnowledgeError: the embedder, the store or the manifest failed.
 
         """
         started = self._now()
-        seen = await self.see(query, scope=scope, limit=limit, join=join)
+        seen = await self.find_documents(query, scope=scope, limit=limit, join=join)
         hits = seen.hits()
-        return SearchResult(query, hits, self._now() - started, surest(seen.question.words, hits) >= ANSWERABLE)
+        return SearchResult(
+            query, hits, self._now() - started, estimate_best_confidence(seen.question.words, hits) >= ANSWERABLE
+        )
 
-    async def see(self, query: str, *, scope: Scope, limit: int = 8, join: bool = False) -> Seen:
+    async def find_documents(self, query: str, *, scope: Scope, limit: int = 8, join: bool = False) -> DocumentResults:
         """Return what ``search`` would, together with what it was chosen from."""
-        text = bounded(query.strip(), self._breadth.query_characters)
+        text = shorten_query(query.strip(), self._breadth.query_characters)
         if not (text and scope.sources and limit > 0):
-            return unseen(text, limit, self._breadth)
+            return make_empty_results(text, limit, self._breadth)
         scope = scope if scope.readers else replace(scope, readers=EVERYONE)
-        vector, rows = await both(self._embed(text), self._count())
-        question = _question(text, vector, rows, dense=self._dense)
+        vector, rows = await run_both(self._embed(text), self._count())
+        question = _prepare_query(text, vector, rows, dense=self._dense)
         found, passages = await self._joined(question, scope, limit, join=join)
         shown = self._shown(question, found, limit, passages)
-        return Seen(
+        return DocumentResults(
             question, limit, self._breadth.per_document, found.usable, shown, found.current, passages, found.exact.trust
         )
 
-    async def _look(self, question: Question, scope: Scope, limit: int) -> _Found:
+    async def _look(self, question: PreparedQuery, scope: Scope, limit: int) -> _RankedCandidates:
         """Widen until the manifest leaves enough, or the store has no more.
 
         Rows that the manifest does not list may have been replaced between the two answers; then both are asked again,
@@ -187,7 +210,7 @@ class HybridSearch:
         looks = 0
         while True:
             looks += 1
-            proposed = await self._store.candidates(question.vector, question.terms, pool=pool, scope=scope)
+            proposed = await self._store.find_candidates(question.vector, question.terms, pool=pool, scope=scope)
             current = await self._current([candidate.chunk.id for candidate in proposed])
             before, unlisted = unlisted, {one.chunk.id for one in proposed if one.chunk.id not in current}
             found = self._weighed(question, scope, limit, proposed, current)
@@ -196,54 +219,58 @@ class HybridSearch:
                 found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
             if len(found.picked) < limit and not exhausted and pool < self._breadth.widest_pool:
                 pool = min(2 * pool, self._breadth.widest_pool)
-            elif unlisted <= before or looks >= _LOOKS:
+            elif unlisted <= before or looks >= _MAX_LOOKUPS:
                 return found
 
     def _weighed(
         self,
-        question: Question,
+        question: PreparedQuery,
         scope: Scope,
         limit: int,
         proposed: Sequence[Candidate],
-        current: Mapping[str, Current],
-    ) -> _Found:
-        usable = [one for one in proposed if _may_be_shown(one, current, scope)]
-        named = names_in(usable, question)
+        current: Mapping[str, CurrentChunk],
+    ) -> _RankedCandidates:
+        usable = [one for one in proposed if _may_show(one, current, scope)]
+        named = weigh_names(usable, question)
         weights = {id_: listed.weight for id_, listed in current.items()}
-        ranked = spread(fuse(usable, question.asked, named.gains, weights))
-        return _Found(usable, current, named, ranked, self._picked(question, ranked, current, limit))
+        ranked = penalise_repeats(fuse(usable, question.profile, named.gains, weights))
+        return _RankedCandidates(usable, current, named, ranked, self._picked(question, ranked, current, limit))
 
     def _picked(
-        self, question: Question, ranked: Sequence[Scored], current: Mapping[str, Current], limit: int
-    ) -> list[Scored]:
+        self,
+        question: PreparedQuery,
+        ranked: Sequence[ScoredCandidate],
+        current: Mapping[str, CurrentChunk],
+        limit: int,
+    ) -> list[ScoredCandidate]:
         made = {id_: listed.modified_at for id_, listed in current.items()}
-        return pick(ranked, limit, self._breadth.per_document, words=question.words, made=made)
+        return pick_passages(ranked, limit, self._breadth.per_document, words=question.words, made=made)
 
     async def _joined(
-        self, question: Question, scope: Scope, limit: int, *, join: bool
-    ) -> tuple[_Found, Mapping[str, Passage]]:
+        self, question: PreparedQuery, scope: Scope, limit: int, *, join: bool
+    ) -> tuple[_RankedCandidates, Mapping[str, JoinedPassage]]:
         """Look, and join what was found; again where a document changed meanwhile, or it would be a mix or a part.
 
         A row that the store has lost looks like a change, and costs one more look.
         """
         missing: frozenset[str] = frozenset()
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_LOOKUPS):
             found = await self._look(question, scope, limit)
             if not join or self._joiner is None or not found.picked:
                 break
             known = {one.chunk.id: one.chunk for one in found.usable}
-            joined = await self._joiner.join(_chunks(found.picked), known)
-            before, missing = missing, _missing(found, joined)
-            if missing <= before and all(_as_found(one.candidate, found, joined, scope) for one in found.picked):
-                ranked = [one for one in found.ranked if _may_be_shown(one.candidate, joined.listed, scope)]
+            joined = await self._joiner.join(_list_chunks(found.picked), known)
+            before, missing = missing, _find_missing(found, joined)
+            if missing <= before and all(_is_unchanged(one.candidate, found, joined, scope) for one in found.picked):
+                ranked = [one for one in found.ranked if _may_show(one.candidate, joined.listed, scope)]
                 return replace(found, ranked=ranked), joined.passages
         return found, {}
 
     def _shown(
-        self, question: Question, found: _Found, limit: int, passages: Mapping[str, Passage]
-    ) -> Sequence[Scored]:
+        self, question: PreparedQuery, found: _RankedCandidates, limit: int, passages: Mapping[str, JoinedPassage]
+    ) -> Sequence[ScoredCandidate]:
         """Return what is picked, others in the places of those that lie in the passage of a better one."""
-        inside = set(absorbed(_chunks(found.picked), passages)) if passages else set()
+        inside = set(find_absorbed_hits(_list_chunks(found.picked), passages)) if passages else set()
         if not inside:
             return found.picked
         shown = {id_ for passage in passages.values() for id_ in passage.chunks}
@@ -269,70 +296,72 @@ class HybridSearch:
         return self._rows
 
 
-def unseen(text: str, limit: int, breadth: Breadth | None = None) -> Seen:
+def make_empty_results(text: str, limit: int, breadth: Breadth | None = None) -> DocumentResults:
     """Return what is seen of the documents where nobody looks: nothing."""
-    return Seen(_question(text, None, _ROWS_UNKNOWN, dense=True), limit, (breadth or Breadth()).per_document)
+    return DocumentResults(
+        _prepare_query(text, None, _ROWS_UNKNOWN, dense=True), limit, (breadth or Breadth()).per_document
+    )
 
 
-def _question(text: str, vector: Vector | None, rows: int, *, dense: bool) -> Question:
+def _prepare_query(text: str, vector: Vector | None, rows: int, *, dense: bool) -> PreparedQuery:
     terms = query_terms(text)
-    return Question(text, vector, terms, asked(text, terms, rows, dense=dense), identifiers(text))
+    return PreparedQuery(text, vector, terms, profile_query(text, terms, rows, dense=dense), find_identifiers(text))
 
 
-def names_in(candidates: Sequence[Candidate], question: Question) -> Exact:
+def weigh_names(candidates: Sequence[Candidate], question: PreparedQuery) -> ExactMatches:
     """Return what candidates gain by holding or bearing names that the question uses."""
-    found = exact(candidates, question.names)
-    gains = dict(naming(candidates, question.words))
+    found = weigh_exact_matches(candidates, question.names)
+    gains = dict(weigh_document_names(candidates, question.words))
     for id_, gain in found.gains.items():
         gains[id_] = gains.get(id_, 0.0) + gain
-    return Exact(gains, found.trust)
+    return ExactMatches(gains, found.trust)
 
 
-def bounded(text: str, characters: int) -> str:
+def shorten_query(text: str, characters: int) -> str:
     """Return a text of at most about ``characters``: of a longer one its beginning and its end."""
     half = characters // 2
     return text if len(text) <= characters else f"{text[:half]} {text[-half:]}"
 
 
-def may_see(readers: frozenset[str], document_readers: frozenset[str]) -> bool:
+def may_read(readers: frozenset[str], document_readers: frozenset[str]) -> bool:
     """Whether every reader may see a document; one that is open to everybody is open to all of them."""
     return document_readers >= EVERYONE or (bool(readers) and readers <= document_readers)
 
 
-def in_scope(listed: Current, scope: Scope) -> bool:
+def is_in_scope(listed: CurrentChunk, scope: Scope) -> bool:
     """Whether a chunk lies in a scope, as the manifest lists it; its source was asked for already."""
     made = listed.modified_at
     return (
-        may_see(scope.readers, listed.readers)
+        may_read(scope.readers, listed.readers)
         and (not scope.kinds or listed.kind in scope.kinds)
         and (scope.after is None or (made is not None and made >= scope.after))
         and (scope.before is None or (made is not None and made < scope.before))
     )
 
 
-def _may_be_shown(candidate: Candidate, current: Mapping[str, Current], scope: Scope) -> bool:
+def _may_show(candidate: Candidate, current: Mapping[str, CurrentChunk], scope: Scope) -> bool:
     listed = current.get(candidate.chunk.id)
-    return listed is not None and in_scope(listed, scope)
+    return listed is not None and is_in_scope(listed, scope)
 
 
-def _as_found(candidate: Candidate, found: _Found, joined: Joined, scope: Scope) -> bool:
+def _is_unchanged(candidate: Candidate, found: _RankedCandidates, joined: JoinResult, scope: Scope) -> bool:
     """Whether a hit's document is still the version that it was found in."""
     was, is_ = found.current[candidate.chunk.id], joined.listed.get(candidate.chunk.id)
     same = is_ is not None and (is_.row, is_.place, is_.synced_at) == (was.row, was.place, was.synced_at)
-    return same and _may_be_shown(candidate, joined.listed, scope)
+    return same and _may_show(candidate, joined.listed, scope)
 
 
-def _missing(found: _Found, joined: Joined) -> frozenset[str]:
+def _find_missing(found: _RankedCandidates, joined: JoinResult) -> frozenset[str]:
     """Return what stands beside the hits and was not there to be found, or is there no more."""
     unseen = frozenset() if found.all_of is None else joined.beside - found.all_of
     return joined.missing | unseen
 
 
-def _chunks(picked: Sequence[Scored]) -> list[Chunk]:
+def _list_chunks(picked: Sequence[ScoredCandidate]) -> list[Chunk]:
     return [one.candidate.chunk for one in picked]
 
 
-def _hit(scored: Scored, sure: float, current: Current, passage: Passage | None) -> Hit:
+def _make_hit(scored: ScoredCandidate, sure: float, current: CurrentChunk, passage: JoinedPassage | None) -> Hit:
     chunk = scored.candidate.chunk
     return Hit(
         id=chunk.id,
@@ -345,6 +374,6 @@ def _hit(scored: Scored, sure: float, current: Current, passage: Passage | None)
         score=scored.score,
         confidence=sure,
         synced_at=current.synced_at,
-        around="" if passage is None else passage.text,
+        context="" if passage is None else passage.text,
         chunks=(chunk.id,) if passage is None else passage.chunks,
     )

@@ -63,11 +63,11 @@ class Identifier:
     """What finds it in a folded text."""
 
     def held_by(self, folded: str) -> bool:
-        """Whether a text, as ``folded`` returns it, holds it whole."""
+        """Whether a text, as ``fold_text`` returns it, holds it whole."""
         return self.part in folded and self.pattern.search(folded) is not None
 
 
-def identifiers(question: str) -> tuple[Identifier, ...]:
+def find_identifiers(question: str) -> tuple[Identifier, ...]:
     """Return what a question names exactly, each once; nothing of one that names very many."""
     text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", question))
     found: dict[str, Identifier] = {}
@@ -77,31 +77,31 @@ def identifiers(question: str) -> tuple[Identifier, ...]:
             continue
         shape = next((shape for shape in _SHAPES if shape[0].fullmatch(token)), None)
         if shape is not None:
-            found.setdefault(token.casefold(), _identifier(token, *shape))
+            found.setdefault(token.casefold(), _make_identifier(token, *shape))
     return tuple(found.values()) if len(found) <= _MOST else ()
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return a text in the form in which identifiers are looked for."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def held(names: Sequence[Identifier], text: str) -> frozenset[str]:
+def match_identifiers(names: Sequence[Identifier], text: str) -> frozenset[str]:
     """Return which of the names a text holds."""
     if not names:
         return frozenset()
-    one_form = folded(text)
+    one_form = fold_text(text)
     return frozenset(name.name for name in names if name.held_by(one_form))
 
 
-def _identifier(token: str, shape: re.Pattern[str], telling: bool) -> Identifier:  # noqa: FBT001 - a row of _SHAPES
+def _make_identifier(token: str, shape: re.Pattern[str], telling: bool) -> Identifier:  # noqa: FBT001 - a row of _SHAPES
     name = token.casefold().lstrip("-")
     name = name.removeprefix("v") if shape is _VERSION else name
     parts = re.findall(r"[a-z]+|[0-9]+", name) if shape is _CODE else re.findall(r"[a-z0-9]+", name)
-    return Identifier(token, telling, max(parts, key=len), _pattern(name, shape, parts))
+    return Identifier(token, telling, max(parts, key=len), _compile_pattern(name, shape, parts))
 
 
-def _pattern(name: str, shape: re.Pattern[str], parts: Sequence[str]) -> re.Pattern[str]:
+def _compile_pattern(name: str, shape: re.Pattern[str], parts: Sequence[str]) -> re.Pattern[str]:
     if shape is _VERSION:
         return re.compile(
             rf"(?<![0-9])(?<![0-9]\.){re.escape(name.removeprefix('v'))}(?![0-9])(?!\.[0-9])(?!-(?:rc|alpha|beta))"

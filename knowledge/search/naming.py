@@ -42,7 +42,7 @@ _Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _WordedQuery:
     """A question as a row of words."""
 
     words: _Words
@@ -70,29 +70,29 @@ class _Asked:
         )
 
 
-def naming(candidates: Sequence[Candidate], question: str) -> Mapping[str, float]:
+def weigh_document_names(candidates: Sequence[Candidate], question: str) -> Mapping[str, float]:
     """Return what each candidate gains by the names that the question holds, by its id; no gain is left out.
 
     It grows with the square of the share of the question that the candidate's names cover: one common word of many
     ("API") means little. A name that many documents bear ("Examples") counts less. Pages of the web bear none, since
     their authors choose them.
     """
-    asked = _asked(question)
+    asked = _split_query(question)
     chunks = [one.chunk for one in candidates if one.chunk.source != WEB]
-    borne = {chunk.id: _names(chunk.title, chunk.document, chunk.heading) for chunk in chunks}
+    borne = {chunk.id: _collect_names(chunk.title, chunk.document, chunk.heading) for chunk in chunks}
     likely = {name for names in borne.values() for name in names if name[0] in asked.starts}
-    spans = _longest({name: list(asked.spans(name)) for name in likely})
+    spans = _keep_longest({name: list(asked.spans(name)) for name in likely})
     if not spans:
         return {}
-    rarity = _rarity(candidates, {id_: names & spans.keys() for id_, names in borne.items()})
+    rarity = _measure_rarity(candidates, {id_: names & spans.keys() for id_, names in borne.items()})
     gains = {
-        id_: NAMED * _share(asked, {name: spans[name] for name in names & spans.keys()}, rarity)
+        id_: NAMED * _measure_share(asked, {name: spans[name] for name in names & spans.keys()}, rarity)
         for id_, names in borne.items()
     }
     return {id_: gain for id_, gain in gains.items() if gain > 0}
 
 
-def _rarity(candidates: Sequence[Candidate], borne: Mapping[str, frozenset[_Words]]) -> dict[_Words, float]:
+def _measure_rarity(candidates: Sequence[Candidate], borne: Mapping[str, frozenset[_Words]]) -> dict[_Words, float]:
     """Return how few documents bear a name: 1 for one alone."""
     documents = {one.chunk.id: (one.chunk.source, one.chunk.document) for one in candidates}
     bearers: dict[_Words, set[tuple[str, str]]] = {}
@@ -103,7 +103,9 @@ def _rarity(candidates: Sequence[Candidate], borne: Mapping[str, frozenset[_Word
     return {name: 1 - (len(them) - 1) / count for name, them in bearers.items()}
 
 
-def _share(asked: _Asked, spans: Mapping[_Words, Sequence[_Span]], rarity: Mapping[_Words, float]) -> float:
+def _measure_share(
+    asked: _WordedQuery, spans: Mapping[_Words, Sequence[_Span]], rarity: Mapping[_Words, float]
+) -> float:
     """Return how much of the question names are, 0 to 1, each word by the rarest name over it."""
     rarest: dict[int, float] = {}
     written = 0.0
@@ -116,36 +118,36 @@ def _share(asked: _Asked, spans: Mapping[_Words, Sequence[_Span]], rarity: Mappi
     return float(max(covered**2, WRITTEN * written))
 
 
-def _asked(question: str) -> _Asked:
-    tokens = list(_TOKEN.finditer(_folded(question)))
+def _split_query(question: str) -> _WordedQuery:
+    tokens = list(_TOKEN.finditer(_fold_text(question)))
     words = tuple(token["word"] for token in tokens)
     joined = tuple(
         bool(token["joint"]) and i > 0 and token.start() == tokens[i - 1].end() for i, token in enumerate(tokens)
     )
-    weights = [_weight(word) for word in words]
+    weights = [_weigh_word(word) for word in words]
     total = sum(weights) or 1.0
     starts: dict[str, list[int]] = {}
     for place, word in enumerate(words[:_MOST_WORDS]):
         starts.setdefault(word, []).append(place)
     shares = tuple(weight / total for weight in weights)
-    return _Asked(words, (*joined, False), shares, starts, any(map(_is_ideograph, words)))
+    return _WordedQuery(words, (*joined, False), shares, starts, any(map(_is_ideograph, words)))
 
 
-def _weight(word: str) -> float:
+def _weigh_word(word: str) -> float:
     if is_sentence_word(word):
         return 0.0
     return _IDEOGRAPH_WORDS if _is_ideograph(word) else 1.0
 
 
 @lru_cache(maxsize=16_384)
-def _names(title: str, document: str, heading: str) -> frozenset[_Words]:
+def _collect_names(title: str, document: str, heading: str) -> frozenset[_Words]:
     """Return the names of a passage: its document's and those of the headings above it."""
-    named = (_name(text) for text in (title, PurePosixPath(document).stem, *heading.split(" › ")))
+    named = (_split_name(text) for text in (title, PurePosixPath(document).stem, *heading.split(" › ")))
     return frozenset(name for name in named if _is_name(name))
 
 
-def _name(text: str) -> _Words:
-    return tuple(token["word"] for token in _TOKEN.finditer(_folded(text)))
+def _split_name(text: str) -> _Words:
+    return tuple(token["word"] for token in _TOKEN.finditer(_fold_text(text)))
 
 
 def _is_name(name: _Words) -> bool:
@@ -154,7 +156,7 @@ def _is_name(name: _Words) -> bool:
     return bool(told) and not lone and len(name) <= _LONGEST_NAME
 
 
-def _longest(spans: Mapping[_Words, Sequence[_Span]]) -> dict[_Words, list[_Span]]:
+def _keep_longest(spans: Mapping[_Words, Sequence[_Span]]) -> dict[_Words, list[_Span]]:
     """Leave out where a name lies in a longer one."""
     outer: set[_Span] = set()
     furthest = 0
@@ -171,5 +173,5 @@ def _is_ideograph(word: str) -> bool:
     return re.fullmatch(f"[{_IDEOGRAPH}]", word) is not None
 
 
-def _folded(text: str) -> str:
+def _fold_text(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()

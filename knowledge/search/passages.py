@@ -1,6 +1,6 @@
 """A hit becomes a passage that can be read: what stands beside it is joined where it is short or its section was cut.
 
-The hit itself stays what is cited; ``Hit.around`` is what a model reads. A neighbour is joined only if the manifest
+The hit itself stays what is cited; ``Hit.context`` is what a model reads. A neighbour is joined only if the manifest
 lists it now, in the same document, at the next place and for the same readers as the hit.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from knowledge.interfaces import Chunk, Current, Store
-from knowledge.stores.common import both
+from knowledge.interfaces import Chunk, CurrentChunk, Store
+from knowledge.stores.common import run_both
 
 Neighbours = Callable[[Collection[str], int], Awaitable[Mapping[str, tuple[Sequence[str], Sequence[str]]]]]
 """Ask the manifest which current chunks stand before and after each of these in its document, so many at most."""
@@ -23,7 +23,7 @@ _BYTES_PER_TOKEN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class JoinLimits:
     """How much is joined, in tokens, about."""
 
     reach: int = 2
@@ -37,7 +37,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class JoinedPassage:
     """A hit with what was joined to it."""
 
     text: str
@@ -47,12 +47,12 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinResult:
     """What hits were joined to, and what the manifest said meanwhile."""
 
-    passages: Mapping[str, Passage]
+    passages: Mapping[str, JoinedPassage]
     """By the hit's id; a hit that lies in the passage of a better one has none."""
-    listed: Mapping[str, Current]
+    listed: Mapping[str, CurrentChunk]
     """What the manifest lists of the hits, of what was known and of what stands beside them."""
     beside: frozenset[str]
     """What stands beside the hits."""
@@ -60,22 +60,22 @@ class Joined:
     """What stood beside the hits a moment ago and is not listed, or has no row, any more: their passages lack it."""
 
 
-class Joiner:
+class PassageJoiner:
     """Joins the hits of a search to passages; holds no state."""
 
     def __init__(
         self,
         store: Store,
-        current: Callable[[Collection[str]], Awaitable[Mapping[str, Current]]],
+        current: Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]],
         neighbours: Neighbours,
-        room: Room | None = None,
+        room: JoinLimits | None = None,
     ) -> None:
         self._store = store
         self._current = current
         self._neighbours = neighbours
-        self._room = room or Room()
+        self._room = room or JoinLimits()
 
-    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> Joined:
+    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> JoinResult:
         """Return the passage of each hit.
 
         Where a hit is not listed as it was found, its document has changed since, and what stands beside the other hits
@@ -93,29 +93,29 @@ class Joiner:
         beside = {id_ for before, after in near.values() for id_ in (*before, *after)}
         unknown = sorted(beside - known.keys())
         wanted = {*beside, *known, *(hit.id for hit in hits)}
-        listed, rows = await both(self._listed(wanted), self._store.rows(unknown))
+        listed, rows = await run_both(self._listed(wanted), self._store.read_rows(unknown))
         chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
         found = {hit.id for hit in hits}
-        passages: dict[str, Passage] = {}
+        passages: dict[str, JoinedPassage] = {}
         used: set[str] = set()
         for hit in hits:
             if hit.id in used:
                 continue
             before, after = near.get(hit.id, ((), ()))
             line = [id_ for id_ in (*before, hit.id, *after) if id_ in chunks and id_ not in used]
-            line = [id_ for id_ in line if id_ not in found or _one_section(hit, chunks[id_])]
-            parts = grown(hit, [chunks[id_] for id_ in _unbroken(hit.id, line, listed)], self._room)
+            line = [id_ for id_ in line if id_ not in found or _is_same_section(hit, chunks[id_])]
+            parts = grow_passage(hit, [chunks[id_] for id_ in _find_unbroken_stretch(hit.id, line, listed)], self._room)
             used.update(part.id for part in parts)
-            text = readable(hit, parts) if len(parts) > 1 else ""
-            passages[hit.id] = Passage(text, tuple(part.id for part in parts))
+            text = format_passage(hit, parts) if len(parts) > 1 else ""
+            passages[hit.id] = JoinedPassage(text, tuple(part.id for part in parts))
         missing = frozenset(id_ for id_ in beside if id_ not in listed or id_ not in chunks)
-        return Joined(passages, listed, frozenset(beside), missing)
+        return JoinResult(passages, listed, frozenset(beside), missing)
 
-    async def _listed(self, ids: Collection[str]) -> Mapping[str, Current]:
+    async def _listed(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return await self._current(ids)
 
 
-def _unbroken(hit: str, line: Sequence[str], listed: Mapping[str, Current]) -> list[str]:
+def _find_unbroken_stretch(hit: str, line: Sequence[str], listed: Mapping[str, CurrentChunk]) -> list[str]:
     """Return the stretch around a hit of one document, without gaps and for the same readers, as listed now."""
     mine = listed.get(hit)
     if mine is None:
@@ -133,70 +133,70 @@ def _unbroken(hit: str, line: Sequence[str], listed: Mapping[str, Current]) -> l
 # ── Pure ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def grown(hit: Chunk, line: Sequence[Chunk], room: Room) -> list[Chunk]:
+def grow_passage(hit: Chunk, line: Sequence[Chunk], room: JoinLimits) -> list[Chunk]:
     """Return the hit and what is joined to it, in the document's order; ``line`` is an unbroken stretch around it.
 
     What comes after is taken before what comes ahead, in turn, until a side ends or the room is full.
     """
     place = next(n for n, chunk in enumerate(line) if chunk.id == hit.id)
     start = end = place
-    tokens = _tokens(hit)
+    tokens = _estimate_tokens(hit)
     open_ends = [1, -1]
     while open_ends:
         side = open_ends.pop(0)
         other = end + 1 if side > 0 else start - 1
         if not 0 <= other < len(line):
             continue
-        tokens += _tokens(line[other])
-        if tokens > _limit(hit, line[other], room):
-            tokens -= _tokens(line[other])
+        tokens += _estimate_tokens(line[other])
+        if tokens > _choose_limit(hit, line[other], room):
+            tokens -= _estimate_tokens(line[other])
             continue
         start, end = min(start, other), max(end, other)
         open_ends.append(side)
     return list(line[start : end + 1])
 
 
-def _tokens(chunk: Chunk) -> int:
+def _estimate_tokens(chunk: Chunk) -> int:
     return len(chunk.text.encode(errors="replace")) // _BYTES_PER_TOKEN
 
 
-def _limit(hit: Chunk, other: Chunk, room: Room) -> int:
+def _choose_limit(hit: Chunk, other: Chunk, room: JoinLimits) -> int:
     """Return how large a passage may become with this neighbour; 0 where the two have nothing to do with each other."""
-    if _one_section(hit, other):
+    if _is_same_section(hit, other):
         return room.most
-    if _tokens(hit) < room.short and _related(hit.heading, other.heading):
+    if _estimate_tokens(hit) < room.short and _are_related(hit.heading, other.heading):
         return room.short_with_others
     return 0
 
 
-def _one_section(one: Chunk, other: Chunk) -> bool:
+def _is_same_section(one: Chunk, other: Chunk) -> bool:
     """Whether a section was cut between the two; a hit of another section has a link of its own to be cited by."""
     return (one.heading, one.url) == (other.heading, other.url)
 
 
-def _related(one: str, other: str) -> bool:
+def _are_related(one: str, other: str) -> bool:
     """Whether one section is within the other, or both are within one."""
     mine, theirs = one.split(_SEPARATOR), other.split(_SEPARATOR)
     shorter = min(len(mine), len(theirs))
     return mine[:shorter] == theirs[:shorter] or (len(mine) == len(theirs) and mine[:-1] == theirs[:-1] != [])
 
 
-def readable(hit: Chunk, parts: Sequence[Chunk]) -> str:
+def format_passage(hit: Chunk, parts: Sequence[Chunk]) -> str:
     """Return the parts as one text: other sections under their headings, a table's repeated head left out."""
-    text = _headed(parts[0], hit.heading)
+    text = _add_heading(parts[0], hit.heading)
     for before, part in pairwise(parts):
-        rows = _without_head(before.text, part.text) if before.heading == part.heading else None
-        text += f"\n{rows}" if rows is not None else f"\n\n{_headed(part, before.heading)}"
+        rows = _drop_table_head(before.text, part.text) if before.heading == part.heading else None
+        text += f"\n{rows}" if rows is not None else f"\n\n{_add_heading(part, before.heading)}"
     return text
 
 
-def _headed(part: Chunk, current: str) -> str:
+def _add_heading(part: Chunk, current: str) -> str:
     if part.heading == current or not part.heading:
         return part.text
     return f"{part.heading.rpartition(_SEPARATOR)[2]}\n{part.text}"
 
 
-def _without_head(before: str, text: str) -> str | None:
+def _drop_table_head(before: str, text: str) -> str | None:
     """Return a table's further rows without the head that each piece of it repeats; None of anything else."""
     head = text.split("\n", 2)
     if len(head) < 3 or not all(line.lstrip().startswith("|") for line in head[:2]):  # noqa: PLR2004 - head, rule, rows
@@ -206,6 +206,6 @@ def _without_head(before: str, text: str) -> str | None:
     return head[2] if goes_on else None
 
 
-def absorbed(hits: Sequence[Chunk], passages: Mapping[str, Passage]) -> Iterator[str]:
+def find_absorbed_hits(hits: Sequence[Chunk], passages: Mapping[str, JoinedPassage]) -> Iterator[str]:
     """Yield the ids of hits that lie in the passage of a better one."""
     return (hit.id for hit in hits if hit.id not in passages)

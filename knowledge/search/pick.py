@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Final
 
 from knowledge.interfaces import Candidate
-from knowledge.search.fusion import Scored
+from knowledge.search.fusion import ScoredCandidate
 
 _LINE_MARKS = re.compile(r"^[ \t]*(?:[>#*+-]+[ \t]+|\d+\.[ \t]+)+", re.MULTILINE)
 _MARKS = re.compile(r"\*\*|__|`|\||:?-{3,}:?")
@@ -45,14 +45,14 @@ _READ_CHARACTERS: Final = 200
 _Key = tuple[str, ...]
 
 
-def pick(
-    ranked: Sequence[Scored],
+def pick_passages(
+    ranked: Sequence[ScoredCandidate],
     limit: int,
     per_document: int,
     *,
     words: str = "",
     made: Mapping[str, datetime | None] | None = None,
-) -> list[Scored]:
+) -> list[ScoredCandidate]:
     """Take the best: no text twice, and no more than ``per_document`` of one document while others have some.
 
     Args:
@@ -65,8 +65,8 @@ def pick(
     """
     copies = _Copies(words, made or {})
     taken: Counter[tuple[str, str]] = Counter()
-    first: list[Scored] = []
-    rest: list[Scored] = []
+    first: list[ScoredCandidate] = []
+    rest: list[ScoredCandidate] = []
     looked_at = 0
     for one in ranked:
         looked_at += 1
@@ -80,7 +80,7 @@ def pick(
     chosen = {one.candidate.chunk.id for one in (*first, *rest)[:limit]}
     kept = [one for one in ranked if one.candidate.chunk.id in chosen]
     for one in ranked[looked_at:] if any((made or {}).values()) else ():  # without dates, none is newer
-        if any(_alike(one.candidate, other.candidate) for other in kept):
+        if any(_are_alike(one.candidate, other.candidate) for other in kept):
             copies.compare(one)
     return [copies.newest(one) for one in kept]
 
@@ -89,14 +89,14 @@ class _Copies:
     """The texts taken so far, and the newest passage that has each of them."""
 
     def __init__(self, words: str, made: Mapping[str, datetime | None]) -> None:
-        self._words = frozenset(_words(words))
+        self._words = frozenset(_split_words(words))
         self._versions_matter = bool(_ABOUT_VERSIONS.search(words))
         self._made = made
         self._openings: set[str] = set()
-        self._best: dict[_Key, Scored] = {}
-        self._newest: dict[str, Scored] = {}
+        self._best: dict[_Key, ScoredCandidate] = {}
+        self._newest: dict[str, ScoredCandidate] = {}
 
-    def collapsed(self, one: Scored) -> bool:
+    def collapsed(self, one: ScoredCandidate) -> bool:
         """Whether this is a copy of one that ranks before it; else it is taken."""
         opening = self._opening(one.candidate.chunk.text)
         if opening in self._openings and self._same(one):
@@ -106,11 +106,11 @@ class _Copies:
             self._best.setdefault(key, one)
         return False
 
-    def compare(self, one: Scored) -> bool:
+    def compare(self, one: ScoredCandidate) -> bool:
         """Whether this is a copy of one that was taken; the newer of the two is kept in mind."""
         return self._opening(one.candidate.chunk.text) in self._openings and self._same(one)
 
-    def _same(self, one: Scored) -> bool:
+    def _same(self, one: ScoredCandidate) -> bool:
         keys = tuple(self._keys(one.candidate))
         for key in keys:
             best = self._best.get(key)
@@ -125,19 +125,19 @@ class _Copies:
                 return True
         return False
 
-    def newest(self, best: Scored) -> Scored:
+    def newest(self, best: ScoredCandidate) -> ScoredCandidate:
         """Return the newest copy with the place of the best."""
         newest = self._newest.get(best.candidate.chunk.id, best)
-        return Scored(newest.candidate, best.score)
+        return ScoredCandidate(newest.candidate, best.score)
 
-    def _newer(self, one: Scored, other: Scored) -> bool | None:
+    def _newer(self, one: ScoredCandidate, other: ScoredCandidate) -> bool | None:
         """Whether ``one`` was made later; None where that is not known."""
         mine, theirs = self._made.get(one.candidate.chunk.id), self._made.get(other.candidate.chunk.id)
         return None if mine is None or theirs is None or mine == theirs else mine > theirs
 
     def _keys(self, candidate: Candidate) -> Iterator[_Key]:
         """Yield what copies have in common: their text, and title and text without versions."""
-        text = _form(self._said(candidate.chunk.text))
+        text = _normalise_text(self._said(candidate.chunk.text))
         yield (text,)
         if not self._versions_matter and _VERSION.search(text):
             yield self._path(candidate), _VERSION.sub("§", text)
@@ -157,10 +157,10 @@ class _Copies:
         return opening[:_OPENING_CHARACTERS]
 
     def _unversioned(self, text: str) -> str:
-        return _VERSION.sub("§", _form(self._said(text)))
+        return _VERSION.sub("§", _normalise_text(self._said(text)))
 
     def _path(self, candidate: Candidate) -> str:
-        path = _form(f"{candidate.chunk.title} › {candidate.chunk.heading}")
+        path = _normalise_text(f"{candidate.chunk.title} › {candidate.chunk.heading}")
         return path if self._versions_matter else _VERSION.sub("§", path)
 
     def _said(self, text: str) -> str:
@@ -171,22 +171,22 @@ class _Copies:
         return (
             len(line) <= _BOILERPLATE_CHARACTERS
             and _BOILERPLATE.match(line) is not None
-            and self._words.isdisjoint(_words(line))
+            and self._words.isdisjoint(_split_words(line))
         )
 
 
-def _alike(one: Candidate, other: Candidate) -> bool:
+def _are_alike(one: Candidate, other: Candidate) -> bool:
     return (
         abs(one.cosine - other.cosine) <= _ALIKE_COSINE
         and abs(len(one.chunk.text) - len(other.chunk.text)) <= _ALIKE_CHARACTERS
     )
 
 
-def _form(text: str) -> str:
+def _normalise_text(text: str) -> str:
     """Return a text without what does not change its meaning."""
     plain = _MARKS.sub(" ", _LINE_MARKS.sub("", unicodedata.normalize("NFKC", text)))
     return " ".join(plain.casefold().split())
 
 
-def _words(text: str) -> Iterator[str]:
+def _split_words(text: str) -> Iterator[str]:
     return (match.group().casefold() for match in re.finditer(r"[^\W_]{3,}|[\u3400-\u9fff]{2}", text))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from knowledge.errors import BadFilter, UnknownSource
+from knowledge.errors import InvalidFilter, UnknownSource
 
 _KEYS: Final = {
     "in": "in",
@@ -69,7 +69,7 @@ _MOST_PASSES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ParsedQuery:
     """A question without its filters, and its filters."""
 
     words: str
@@ -87,7 +87,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class _Filter:
     """A filter and where it stands in the question."""
 
     start: int
@@ -98,38 +98,38 @@ class _Taken:
     values: tuple[str, ...]
 
 
-def parse(question: str, now: datetime) -> Query:
+def parse_query(question: str, now: datetime) -> ParsedQuery:
     """Take the filters out of a question.
 
     Of a filter that is repeated, or given several values with commas between them, any will do. Dates are UTC:
     ``after:`` takes in the day, month or year that is named, ``before:`` leaves it out. ``now`` is aware.
 
     Raises:
-        BadFilter: a date cannot be read, or nothing but filters is there.
+        InvalidFilter: a date cannot be read, or nothing but filters is there.
 
     """
-    words, taken = _separated(question)
+    words, taken = _separate(question)
     if not taken:
-        return Query(question)
+        return ParsedQuery(question)
     if not any(char.isalnum() for char in words):
-        raise BadFilter(f"There is nothing to look for beside “{_shown(question)}”: add what you want to know.")
-    return Query(
+        raise InvalidFilter(f"There is nothing to look for beside “{_quote(question)}”: add what you want to know.")
+    return ParsedQuery(
         words,
-        sources=frozenset(_values(taken, "in")),
-        kinds=frozenset().union(*(_FORMATS[value] for value in _values(taken, "type"))),
-        after=min((_moment(value, now) for value in _values(taken, "after")), default=None),
-        before=max((_moment(value, now) for value in _values(taken, "before")), default=None),
+        sources=frozenset(_list_values(taken, "in")),
+        kinds=frozenset().union(*(_FORMATS[value] for value in _list_values(taken, "type"))),
+        after=min((_parse_moment(value, now) for value in _list_values(taken, "after")), default=None),
+        before=max((_parse_moment(value, now) for value in _list_values(taken, "before")), default=None),
     )
 
 
-def separated(question: str) -> tuple[str, dict[str, str]]:
+def separate_filters(question: str) -> tuple[str, dict[str, str]]:
     """Return a question's words, and its filters as typed, by their key (``in``, ``type``, ``after``, ``before``).
 
-    Nothing is raised: filters that run into each other are left among the words, for ``parse`` to refuse.
+    Nothing is raised: filters that run into each other are left among the words, for ``parse_query`` to refuse.
     """
     try:
-        words, taken = _separated(question)
-    except BadFilter:
+        words, taken = _separate(question)
+    except InvalidFilter:
         return question, {}
     filters: dict[str, str] = {}
     for one in taken:
@@ -137,17 +137,17 @@ def separated(question: str) -> tuple[str, dict[str, str]]:
     return words, filters
 
 
-def named(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
+def match_sources(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
     """Return the sources that were named, whatever their case.
 
     Raises:
         UnknownSource: one is not among ``known``; the nearest is offered.
 
     """
-    return frozenset(_named(name, known) for name in names)
+    return frozenset(_match_source(name, known) for name in names)
 
 
-def _named(name: str, known: Collection[str]) -> str:
+def _match_source(name: str, known: Collection[str]) -> str:
     if name in known:
         return name
     folded = {one.casefold(): one for one in known}
@@ -156,24 +156,24 @@ def _named(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name.casefold(), list(folded), n=1)
     meant = f" Did you mean “{folded[near[0]]}”?" if near else ""
     raise UnknownSource(
-        f"There is no source “{_shown(name)}”.{meant} Sources are: {', '.join(known) or 'none'}. "
+        f"There is no source “{_quote(name)}”.{meant} Sources are: {', '.join(known) or 'none'}. "
         "To search for the words themselves, put them in quotes."
     )
 
 
-def _separated(question: str) -> tuple[str, list[_Taken]]:
+def _separate(question: str) -> tuple[str, list[_Filter]]:
     """Return the words and the filters; what is left holds none, also where taking one out brings another to light."""
-    filters: list[_Taken] = []
+    filters: list[_Filter] = []
     for _ in range(_MOST_PASSES):
-        taken = list(_filters(question))
+        taken = list(_find_filters(question))
         if not taken:
             return question, filters
         filters += taken
-        question = _without(question, taken)
-    raise BadFilter("The filters of this question run into each other: put a blank between them.")
+        question = _remove_filters(question, taken)
+    raise InvalidFilter("The filters of this question run into each other: put a blank between them.")
 
 
-def _filters(question: str) -> Iterator[_Taken]:
+def _find_filters(question: str) -> Iterator[_Filter]:
     """Yield the filters from left to right, past quotes and code."""
     place = 0
     while True:
@@ -185,13 +185,13 @@ def _filters(question: str) -> Iterator[_Taken]:
             place = skipped.end()
             continue
         place = match.end()
-        taken = _taken(match)
+        taken = _read_filter(match)
         if taken is not None:
             place = taken.end
             yield taken
 
 
-def _taken(match: re.Match[str]) -> _Taken | None:
+def _read_filter(match: re.Match[str]) -> _Filter | None:
     """Return the filter, None of what only looks like one."""
     key = _KEYS[match["key"].lower()]
     if match["quoted"] is not None:
@@ -201,14 +201,14 @@ def _taken(match: re.Match[str]) -> _Taken | None:
         values, end = text.split(","), match.start("plain") + len(text)
     values = [value for value in values if value]
     if key == "type" and values:
-        values, rest = _formats(values)
+        values, rest = _split_formats(values)
         end -= rest
-    elif (key == "in" and _is_code(values)) or (not match["key"].isascii() and key != "in" and not _are_days(values)):
+    elif (key == "in" and _are_code(values)) or (not match["key"].isascii() and key != "in" and not _are_days(values)):
         return None
-    return _Taken(match.start(), end, match.string[match.start() : end], key, tuple(values)) if values else None
+    return _Filter(match.start(), end, match.string[match.start() : end], key, tuple(values)) if values else None
 
 
-def _formats(values: list[str]) -> tuple[list[str], int]:
+def _split_formats(values: list[str]) -> tuple[list[str], int]:
     """Return the formats' names and how much of the last value is no name; none unless each is one."""
     found = [_FORMAT_NAME.match(value) for value in values]
     names = [match[1].lower() for match in found if match and match[1].lower() in _FORMATS]
@@ -219,7 +219,7 @@ def _formats(values: list[str]) -> tuple[list[str], int]:
     return names, len(values[-1]) - end  # Chinese goes on without a blank
 
 
-def _is_code(values: Iterable[str]) -> bool:
+def _are_code(values: Iterable[str]) -> bool:
     return any(_CODE_CHARACTERS & set(value) for value in values)
 
 
@@ -228,16 +228,16 @@ def _are_days(values: Iterable[str]) -> bool:
     return all(value[0].isdigit() or value in _DAYS for value in values)
 
 
-def _without(question: str, taken: Iterable[_Taken]) -> str:
+def _remove_filters(question: str, taken: Iterable[_Filter]) -> str:
     """Return the question without its filters, and without the gaps that they leave."""
     words, place = "", 0
     for one in taken:
-        words = _joined(words, question[place : one.start])
+        words = _join_parts(words, question[place : one.start])
         place = one.end
-    return _joined(words, question[place:])
+    return _join_parts(words, question[place:])
 
 
-def _joined(before: str, after: str) -> str:
+def _join_parts(before: str, after: str) -> str:
     """Join two parts; a line's end between them stays, since no quote goes over one."""
     gap = before[len(before.rstrip()) :] + after[: len(after) - len(after.lstrip())]
     before, after = before.rstrip(), after.strip()
@@ -246,11 +246,11 @@ def _joined(before: str, after: str) -> str:
     return f"{before} {after}".strip() if after[:1] not in _CLOSING else before + after
 
 
-def _values(taken: Iterable[_Taken], key: str) -> list[str]:
+def _list_values(taken: Iterable[_Filter], key: str) -> list[str]:
     return [value for one in taken if one.key == key for value in one.values]
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def _parse_moment(text: str, now: datetime) -> datetime:
     """Read a date as the moment at which it begins."""
     days = _DAYS.get(text.lower())
     if days is not None:
@@ -262,8 +262,8 @@ def _moment(text: str, now: datetime) -> datetime:
         parts = [int(match[name] or default) for name, default in _DATE_PARTS]
         return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # six numbers
     except ValueError:
-        raise BadFilter(
-            f"“{_shown(text)}” is no date. Write one like 2026-01-31, 2026-01 or 2026; to search for the words "
+        raise InvalidFilter(
+            f"“{_quote(text)}” is no date. Write one like 2026-01-31, 2026-01 or 2026; to search for the words "
             "themselves, put them in quotes."
         ) from None
 
@@ -271,5 +271,5 @@ def _moment(text: str, now: datetime) -> datetime:
 _DATE_PARTS: Final = (("year", 1), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     return "".join(char for char in text if char.isprintable())[:60]

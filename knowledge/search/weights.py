@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from knowledge.path_filter import path_filter
+from knowledge.path_filter import compile_path_filter
 from knowledge.settings import SourceSpec
 
-Weigh = Callable[[str], float]
+WeighDocument = Callable[[str], float]
 """Returns by what the scores of a document's passages are multiplied."""
 
 
-def weigh_documents(spec: SourceSpec) -> Weigh:
+def make_document_weights(spec: SourceSpec) -> WeighDocument:
     """Return what tells the weight of a source's documents."""
-    rules = [(path_filter([one.path]), one.weight) for one in reversed(spec.weights)]
+    rules = [(compile_path_filter([one.path]), one.weight) for one in reversed(spec.weights)]
 
     @lru_cache(maxsize=4096)
     def weigh(document: str) -> float:

@@ -17,10 +17,17 @@ from typing import Final
 from knowledge import terms
 from knowledge.bm25 import estimate_weights
 from knowledge.interfaces import WEB, Candidate, Chunk, Hit, Scope
-from knowledge.search.fusion import ANSWERABLE, Scored, confidence, fuse, spread, surest
-from knowledge.search.hybrid import Seen, names_in
-from knowledge.search.passages import Room, grown, readable
-from knowledge.search.pick import pick
+from knowledge.search.fusion import (
+    ANSWERABLE,
+    ScoredCandidate,
+    estimate_best_confidence,
+    estimate_confidence,
+    fuse,
+    penalise_repeats,
+)
+from knowledge.search.hybrid import DocumentResults, weigh_names
+from knowledge.search.passages import JoinLimits, format_passage, grow_passage
+from knowledge.search.pick import pick_passages
 from knowledge.web.live.web_passages import LivePage
 
 LINKED: Final = (3, 2, 1)
@@ -35,11 +42,11 @@ _STEP: Final = 4
 _SAME_SHARE: Final = 0.9
 """Of a page's runs that a document holds: how many make it a copy, whatever else stands around them."""
 _NUMBER = re.compile(r"\d+")
-_ROOM: Final = Room()
+_ROOM: Final = JoinLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _WebCandidate:
     """A passage of a page."""
 
     page: LivePage
@@ -47,63 +54,66 @@ class _Place:
     candidate: Candidate
 
 
-def with_web(seen: Seen, pages: Sequence[LivePage], scope: Scope) -> tuple[tuple[Hit, ...], bool]:
+def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope) -> tuple[tuple[Hit, ...], bool]:
     """Return the best of documents and pages, best first, and whether there is taken to be an answer among them.
 
     Of ``scope`` its kinds and dates hold for pages, too; a page without a date is left out where dates are asked for.
     Without pages it is what the documents alone are.
     """
-    web = {one.candidate.chunk.id: one for one in _beside(seen, pages, scope)}
+    web = {one.candidate.chunk.id: one for one in _score_pages(seen, pages, scope)}
     words = seen.question.words
     if not web:
         hits = seen.hits()
-        return hits, surest(words, hits) >= ANSWERABLE
+        return hits, estimate_best_confidence(words, hits) >= ANSWERABLE
     candidates = [*seen.usable, *(one.candidate for one in web.values())]
-    named = names_in(candidates, seen.question)
+    named = weigh_names(candidates, seen.question)
     behind = seen.behind
     eligible = {one.candidate.chunk.id for one in seen.shown} | web.keys()
     weights = {id_: listed.weight for id_, listed in seen.current.items()}
-    fused = fuse(candidates, seen.question.asked, named.gains, weights)
-    ranked = [one for one in spread(fused) if one.candidate.chunk.id in eligible]
+    fused = fuse(candidates, seen.question.profile, named.gains, weights)
+    ranked = [one for one in penalise_repeats(fused) if one.candidate.chunk.id in eligible]
     sure = {
-        one.candidate.chunk.id: named.trust * confidence(one.candidate, seen.question.asked, behind) for one in ranked
+        one.candidate.chunk.id: named.trust * estimate_confidence(one.candidate, seen.question.profile, behind)
+        for one in ranked
     }
     # A page's date is its own word: by it, it could take the place of a document that it is like.
     made = {id_: listed.modified_at for id_, listed in seen.current.items()}
-    picked = pick(ranked, seen.limit, seen.per_document, words=words, made=made)
-    linked = list(_linked(pages, web, ranked, sure))
+    picked = pick_passages(ranked, seen.limit, seen.per_document, words=words, made=made)
+    linked = list(_find_linked(pages, web, ranked, sure))
     documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= ANSWERABLE]
-    chosen = _chosen(ranked, picked, [*linked, *documents[:DOCUMENTS]][: seen.limit], seen.limit)
+    chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENTS]][: seen.limit], seen.limit)
     shown = {one.candidate.chunk.id for one in chosen}
     hits = tuple(
-        _hit(place, one.score, sure[place.candidate.chunk.id], shown)
+        _make_hit(place, one.score, sure[place.candidate.chunk.id], shown)
         if (place := web.get(one.candidate.chunk.id))
         else seen.hit(one, behind, named.trust)
         for one in chosen
     )
-    return hits, bool(linked) or surest(words, hits) >= ANSWERABLE
+    return hits, bool(linked) or estimate_best_confidence(words, hits) >= ANSWERABLE
 
 
 # ── Pages as candidates ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _beside(seen: Seen, pages: Sequence[LivePage], scope: Scope) -> list[_Place]:
+def _score_pages(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope) -> list[_WebCandidate]:
     """Return what of the pages may be shown, scored as the store would."""
-    asked = seen.question.asked
+    asked = seen.question.profile
     question = list(dict.fromkeys(seen.question.terms.split()))
     measured = [one.terms for page in pages for one in page.scores.values()]
-    known = [(terms.index_terms(one.chunk.searchable), one.bm25) for one in seen.usable if one.bm25 > 0]
+    known = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in seen.usable if one.bm25 > 0]
     weigh = estimate_weights(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
-    told = _Told(_said(seen))
+    told = _TextIndex(_iterate_document_texts(seen))
     return [
-        _Place(page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if asked.dense else 0.0))
+        _WebCandidate(
+            page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if asked.dense else 0.0)
+        )
         for page in pages
         for place, one in sorted(page.scores.items())
-        if _in_scope(page.chunks[place], scope) and not told.holds(page.chunks[place].text)
+        if _is_in_scope(page.chunks[place], scope) and not told.holds(page.chunks[place].text)
     ]
 
 
-def _in_scope(chunk: Chunk, scope: Scope) -> bool:
+def _is_in_scope(chunk: Chunk, scope: Scope) -> bool:
     made = chunk.modified_at
     return (
         (not scope.kinds or chunk.kind in scope.kinds)
@@ -112,44 +122,49 @@ def _in_scope(chunk: Chunk, scope: Scope) -> bool:
     )
 
 
-def _said(seen: Seen) -> Iterator[str]:
+def _iterate_document_texts(seen: DocumentResults) -> Iterator[str]:
     """Yield what the documents say that are shown, with what was joined to them."""
     for one in seen.shown:
         passage = seen.passages.get(one.candidate.chunk.id)
         yield one.candidate.chunk.text if passage is None or not passage.text else passage.text
 
 
-class _Told:
+class _TextIndex:
     """Texts, as something in which others may be found again."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = [
-            (set(_runs(letters, 1)), set(_NUMBER.findall(text))) for text in texts if (letters := _form(text))
+            (set(_iterate_runs(letters, 1)), set(_NUMBER.findall(text)))
+            for text in texts
+            if (letters := _normalise_text(text))
         ]
 
     def holds(self, text: str) -> bool:
         """Whether one of the texts says nearly the same, with every number of it."""
-        letters, numbers = _form(text), set(_NUMBER.findall(text))
-        runs = list(_runs(letters, _STEP))
+        letters, numbers = _normalise_text(text), set(_NUMBER.findall(text))
+        runs = list(_iterate_runs(letters, _STEP))
         return bool(runs) and any(
             numbers <= theirs and sum(run in known for run in runs) >= _SAME_SHARE * len(runs)
             for known, theirs in self._texts
         )
 
 
-def _form(text: str) -> str:
+def _normalise_text(text: str) -> str:
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
-def _runs(letters: str, step: int) -> Iterator[str]:
+def _iterate_runs(letters: str, step: int) -> Iterator[str]:
     return (letters[start : start + _RUN] for start in range(0, max(1, len(letters) - _RUN + 1), step))
 
 
 # ── What the asker pointed at ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _linked(
-    pages: Sequence[LivePage], web: Mapping[str, _Place], ranked: Sequence[Scored], sure: Mapping[str, float]
+def _find_linked(
+    pages: Sequence[LivePage],
+    web: Mapping[str, _WebCandidate],
+    ranked: Sequence[ScoredCandidate],
+    sure: Mapping[str, float],
 ) -> Iterator[str]:
     """Yield the ids of passages that keep a place: of each page its best, or how it begins where none answers."""
     linked = [page for page in pages if page.linked]
@@ -161,7 +176,9 @@ def _linked(
         yield from best[:places]
 
 
-def _chosen(ranked: Sequence[Scored], picked: Sequence[Scored], kept: Collection[str], limit: int) -> list[Scored]:
+def _choose_shown(
+    ranked: Sequence[ScoredCandidate], picked: Sequence[ScoredCandidate], kept: Collection[str], limit: int
+) -> list[ScoredCandidate]:
     """Return what is picked, the last of it in favour of what keeps a place; best first."""
     ids = {one.candidate.chunk.id for one in picked}
     added = [one for one in ranked if one.candidate.chunk.id in kept and one.candidate.chunk.id not in ids]
@@ -176,9 +193,9 @@ def _chosen(ranked: Sequence[Scored], picked: Sequence[Scored], kept: Collection
 # ── Shown ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _hit(place: _Place, score: float, sure: float, shown: Collection[str]) -> Hit:
+def _make_hit(place: _WebCandidate, score: float, sure: float, shown: Collection[str]) -> Hit:
     page, chunk = place.page, place.candidate.chunk
-    parts = grown(chunk, _line(page.chunks, place.place, shown), _ROOM)
+    parts = grow_passage(chunk, _find_stretch(page.chunks, place.place, shown), _ROOM)
     return Hit(
         id=chunk.id,
         source="",
@@ -190,13 +207,13 @@ def _hit(place: _Place, score: float, sure: float, shown: Collection[str]) -> Hi
         score=score,
         confidence=sure,
         synced_at=page.web.fetched_at,
-        around=readable(chunk, parts) if len(parts) > 1 else "",
+        context=format_passage(chunk, parts) if len(parts) > 1 else "",
         chunks=tuple(part.id for part in parts),
         web=page.web,
     )
 
 
-def _line(chunks: Sequence[Chunk], place: int, shown: Collection[str]) -> list[Chunk]:
+def _find_stretch(chunks: Sequence[Chunk], place: int, shown: Collection[str]) -> list[Chunk]:
     """Return the stretch around a passage, as far as no other begins that is shown by itself."""
     before: list[Chunk] = []
     for chunk in chunks[max(0, place - _ROOM.reach) : place]:

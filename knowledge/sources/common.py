@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Listed
+from knowledge.interfaces import EVERYONE, ListedDocument
 
 _Item = TypeVar("_Item")
 
@@ -92,14 +92,14 @@ HEARTBEAT_S = 60.0
 
 
 async def with_heartbeats(
-    batches: AsyncGenerator[Sequence[Listed], None], quiet_s: float = HEARTBEAT_S
-) -> AsyncIterator[Sequence[Listed]]:
+    batches: AsyncGenerator[Sequence[ListedDocument], None], quiet_s: float = HEARTBEAT_S
+) -> AsyncIterator[Sequence[ListedDocument]]:
     """Yield the batches of a listing, and an empty batch whenever none came for ``quiet_s`` seconds.
 
     A sync gives up a source that yields nothing for too long. A listing that starts slowly (the first fetch of a large
     repository) needs these empty batches; it has a deadline of its own.
     """
-    step: asyncio.Task[Sequence[Listed] | None] | None = None
+    step: asyncio.Task[Sequence[ListedDocument] | None] | None = None
     try:
         while True:
             step = asyncio.create_task(_next_batch(batches))
@@ -116,5 +116,5 @@ async def with_heartbeats(
         await batches.aclose()
 
 
-async def _next_batch(batches: AsyncIterator[Sequence[Listed]]) -> Sequence[Listed] | None:
+async def _next_batch(batches: AsyncIterator[Sequence[ListedDocument]]) -> Sequence[ListedDocument] | None:
     return await anext(batches, None)

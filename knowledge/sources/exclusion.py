@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from knowledge.interfaces import Content, Listed, Source, SourceKey, Watched
-from knowledge.path_filter import path_filter
+from knowledge.interfaces import DocumentContent, ListedDocument, Source, SourceKey, WatchableSource
+from knowledge.path_filter import compile_path_filter
 
 
 def exclude_documents(source: Source, patterns: Sequence[str]) -> Source:
-    """Return a source that lists the same documents except those that match a pattern (``path_filter``)."""
+    """Return a source that lists the same documents except those that match a pattern (``compile_path_filter``)."""
     if not patterns:
         return source
     return (
         _WatchedExcludingSource(source, patterns, source)
-        if isinstance(source, Watched)
+        if isinstance(source, WatchableSource)
         else _ExcludingSource(source, patterns)
     )
 
@@ -22,13 +22,13 @@ def exclude_documents(source: Source, patterns: Sequence[str]) -> Source:
 class _ExcludingSource:
     def __init__(self, source: Source, patterns: Sequence[str]) -> None:
         self._source = source
-        self._excludes = path_filter(patterns)
+        self._excludes = compile_path_filter(patterns)
 
     @property
     def key(self) -> SourceKey:
         return self._source.key
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         batches = aiter(self._source.list())
         try:
             async for batch in batches:
@@ -37,7 +37,7 @@ class _ExcludingSource:
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         return await self._source.read(listed)
 
     async def close(self) -> None:
@@ -45,7 +45,7 @@ class _ExcludingSource:
 
 
 class _WatchedExcludingSource(_ExcludingSource):
-    def __init__(self, source: Source, patterns: Sequence[str], watched: Watched) -> None:
+    def __init__(self, source: Source, patterns: Sequence[str], watched: WatchableSource) -> None:
         super().__init__(source, patterns)
         self._watched = watched
 

@@ -26,7 +26,7 @@ INDEX_PREFIX = "kvasir_"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LegHit:
     """A row as one leg found it; ``bm25`` is 0.0 when it was the dense leg."""
 
     chunk: Chunk
@@ -35,7 +35,7 @@ class Found:
 
 
 @asynccontextmanager
-async def deadline(seconds: float, message: str) -> AsyncIterator[None]:
+async def enforce_deadline(seconds: float, message: str) -> AsyncIterator[None]:
     """Bound a block.
 
     Raises:
@@ -49,7 +49,7 @@ async def deadline(seconds: float, message: str) -> AsyncIterator[None]:
         raise StoreUnavailable(message) from error
 
 
-async def both(first: Coroutine[None, None, T], second: Coroutine[None, None, U]) -> tuple[T, U]:
+async def run_both(first: Coroutine[None, None, T], second: Coroutine[None, None, U]) -> tuple[T, U]:
     """Run two calls at once; when one fails or we are cancelled, the other is cancelled and waited for."""
     one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
     try:
@@ -60,25 +60,25 @@ async def both(first: Coroutine[None, None, T], second: Coroutine[None, None, U]
         await asyncio.gather(one, other, return_exceptions=True)
 
 
-def union(lexical: Sequence[Found], dense: Sequence[Found]) -> tuple[Candidate, ...]:
+def merge_legs(lexical: Sequence[LegHit], dense: Sequence[LegHit]) -> tuple[Candidate, ...]:
     """Join what the legs found, one candidate an id."""
     found = {row.chunk.id: row for row in (*dense, *lexical)}  # the lexical row last: it knows both scores
     return tuple(Candidate(row.chunk, row.bm25, row.cosine) for row in found.values())
 
 
-def newest(rows: Sequence[StoredChunk]) -> list[StoredChunk]:
+def keep_last_rows(rows: Sequence[StoredChunk]) -> list[StoredChunk]:
     """Keep the last row of each id: writing a batch means the same as writing its rows one after the other."""
     return list({row.chunk.id: row for row in rows}.values())
 
 
-def slices(values: Iterable[T], size: int) -> Iterator[list[T]]:
+def slice_values(values: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut values into lists of at most ``size``."""
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some
 
 
-def audience(readers: Collection[str]) -> list[str]:
+def list_readers(readers: Collection[str]) -> list[str]:
     """Return the readers to look for, in a stable order: these, and the mark of what everybody may read."""
     return sorted({*readers, *EVERYONE})
 
@@ -87,13 +87,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def microseconds(moment: datetime) -> int:
+def to_microseconds(moment: datetime) -> int:
     """Return an aware moment as microseconds since the epoch, exactly."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def moment(microseconds: int) -> datetime:
-    """Return the aware UTC moment that ``microseconds`` wrote."""
+def from_microseconds(microseconds: int) -> datetime:
+    """Return the aware UTC moment that ``to_microseconds`` wrote."""
     return _EPOCH + microseconds * _MICROSECOND
 
 

@@ -14,7 +14,7 @@ from knowledge.errors import KnowledgeError, SyncRunning
 
 
 @contextlib.contextmanager
-def sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Iterator[None]:
+def hold_sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Iterator[None]:
     """Hold the lock file; the kernel gives it up when this process dies, however it dies.
 
     Raises:
@@ -29,22 +29,22 @@ def sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC
             f"The lock file {path} cannot be made: {error.strerror}. Give Kvasir the right to write its KVASIR_HOME."
         ) from error
     try:
-        _take(descriptor)
-        _sign(descriptor, now())
+        _take_lock(descriptor)
+        _write_holder(descriptor, now())
         yield
-        _sign(descriptor, None)
+        _write_holder(descriptor, None)
     finally:
         os.close(descriptor)
 
 
-def holder(path: Path) -> str | None:
+def find_lock_holder(path: Path) -> str | None:
     """Return which other process syncs (``process 12, since 02:30:00 UTC``), None when none does."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        signed = _holder(descriptor)
+        signed = _read_holder(descriptor)
         # Looked at only where another process has signed: the look itself holds the lock for a moment.
         if not signed or signed.startswith(f" (process {os.getpid()},"):
             return None
@@ -59,14 +59,14 @@ def holder(path: Path) -> str | None:
         os.close(descriptor)
 
 
-def _take(descriptor: int) -> None:
+def _take_lock(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise SyncRunning(f"A sync is running already{_holder(descriptor)}. Wait until it has ended.") from None
+        raise SyncRunning(f"A sync is running already{_read_holder(descriptor)}. Wait until it has ended.") from None
 
 
-def _sign(descriptor: int, since: datetime | None) -> None:
+def _write_holder(descriptor: int, since: datetime | None) -> None:
     """Say who holds the lock, or that nobody does; a disk that is full costs the signature, not the sync."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
@@ -75,7 +75,7 @@ def _sign(descriptor: int, since: datetime | None) -> None:
             os.pwrite(descriptor, json.dumps(signature).encode(), 0)
 
 
-def _holder(descriptor: int) -> str:
+def _read_holder(descriptor: int) -> str:
     try:
         signed = json.loads(os.pread(descriptor, 200, 0))
         return f" (process {int(signed['pid'])}, since {datetime.fromisoformat(signed['since']):%H:%M:%S} UTC)"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from knowledge.sync.manifest.records import Failure
+from knowledge.sync.manifest.records import QuarantinedDocument
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SyncProgress:
     """How far one source is."""
 
     source: str
@@ -28,7 +28,7 @@ class Progress:
     """Seconds to the end at the pace so far, None while it cannot be said."""
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[SyncProgress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class SourceReport:
     added: int = 0
     updated: int = 0
     deleted: int = 0
-    held: int = 0
+    pending_deletions: int = 0
     """Documents that the listing lacks and that were kept, because it lacks too many."""
     failed: int = 0
     """Documents in quarantine, tried in this run or resting until their next attempt."""
@@ -50,7 +50,7 @@ class SourceReport:
     seconds: float = 0.0
     error: str | None = None
     """Why the source's sync stopped before its end, for a person; None when it did not."""
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[QuarantinedDocument, ...] = ()
     """The first of the failed documents, with their reasons."""
 
     @property

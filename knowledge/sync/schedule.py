@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from knowledge.errors import SourceMisconfigured
-from knowledge.sync.signals import stopped
+from knowledge.sync.signals import cancel_and_wait
 
 Refresh = Callable[[str | None], Awaitable[None]]
 """Syncs one source, or every source for None; raises nothing, because nobody waits for it."""
@@ -47,9 +47,9 @@ class Schedule:
         for source, line in lines:
             self._scheduler.add_job(
                 self._run,
-                _trigger(source, line, timezone),
+                _make_trigger(source, line, timezone),
                 args=[refresh, source],
-                id=_id(source),
+                id=_make_job_id(source),
                 coalesce=True,
                 max_instances=1,
                 misfire_grace_time=_LATE_S,
@@ -64,7 +64,7 @@ class Schedule:
         """
         self._scheduler.add_job(
             self._run,
-            _trigger(name, line, self._timezone, what="The hour of the"),
+            _make_trigger(name, line, self._timezone, what="The hour of the"),
             args=[call],
             id=f"also {name}",
             coalesce=True,
@@ -77,7 +77,7 @@ class Schedule:
 
     def bring_forward(self, source: str | None = None) -> None:
         """Let the next run of a source, or the nightly run, be due now; those after it come as ever."""
-        self._scheduler.modify_job(_id(source), next_run_time=datetime.now(UTC))
+        self._scheduler.modify_job(_make_job_id(source), next_run_time=datetime.now(UTC))
 
     async def stop(self) -> None:
         """End; a run under way is cancelled and waited for, and the next sync goes on from there."""
@@ -85,7 +85,7 @@ class Schedule:
             return
         self._scheduler.pause()
         await asyncio.sleep(0)  # What was due before is under way now, and nothing comes after it.
-        await stopped(tuple(self._runs))
+        await cancel_and_wait(tuple(self._runs))
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # It ends at the loop's next turn.
 
@@ -101,24 +101,26 @@ class Schedule:
             self._runs.discard(run)
 
 
-def _id(source: str | None) -> str:
+def _make_job_id(source: str | None) -> str:
     return f"source {source}" if source is not None else "nightly"
 
 
-def due(line: str, after: datetime) -> datetime | None:
+def find_due(line: str, after: datetime) -> datetime | None:
     """Return when a cron line, in the machine's time zone, is due after a moment; None for never or no cron line."""
     try:
-        found: datetime | None = _trigger(None, line, None).get_next_fire_time(None, after)
+        found: datetime | None = _make_trigger(None, line, None).get_next_fire_time(None, after)
     except SourceMisconfigured:
         return None
     return found
 
 
-def _trigger(source: str | None, line: str, timezone: str | None, what: str = "The schedule of source") -> CronTrigger:
+def _make_trigger(
+    source: str | None, line: str, timezone: str | None, what: str = "The schedule of source"
+) -> CronTrigger:
     try:
         minute, hour, day, month, weekday = line.split()
         return CronTrigger(
-            minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=timezone
+            minute=minute, hour=hour, day=day, month=month, day_of_week=_name_weekdays(weekday), timezone=timezone
         )
     except ValueError as error:
         where = f"{what} {source}" if source is not None else "The nightly schedule"
@@ -127,12 +129,12 @@ def _trigger(source: str | None, line: str, timezone: str | None, what: str = "T
         ) from error
 
 
-def _weekdays(field: str) -> str:
+def _name_weekdays(field: str) -> str:
     """Return cron's weekday field by names: cron counts from Sunday (0, and 7), APScheduler 3 from Monday."""
-    return ",".join(_by_name(part) for part in field.split(","))
+    return ",".join(_name_weekday_part(part) for part in field.split(","))
 
 
-def _by_name(part: str) -> str:
+def _name_weekday_part(part: str) -> str:
     numbers = re.fullmatch(r"([0-7])(?:-([0-7]))?(?:/([1-9]))?", part)
     if numbers is None:
         return part

@@ -32,7 +32,7 @@ class Signal:
                 self._waiting.discard(one)
 
 
-async def stopped(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait for their ends, whatever arrives meanwhile."""
     for task in tasks:
         task.cancel()

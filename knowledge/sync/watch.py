@@ -8,9 +8,9 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
-from knowledge.defects import told_of
+from knowledge.defects import describe_defect
 from knowledge.errors import SourceError
-from knowledge.interfaces import Watched
+from knowledge.interfaces import WatchableSource
 
 _log = logging.getLogger(__name__)
 
@@ -23,12 +23,12 @@ Refresh = Callable[[str], Awaitable[None]]
 """Syncs one source after whatever sync of it is running; raises nothing, because nobody waits for it."""
 
 
-class Watch:
+class SourceWatcher:
     """Watches sources, by their names, for the length of a block."""
 
     def __init__(
         self,
-        sources: Mapping[str, Watched],
+        sources: Mapping[str, WatchableSource],
         refresh: Refresh,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -56,7 +56,7 @@ class Watch:
             if tasks:
                 await asyncio.wait(tasks)
 
-    async def _watch(self, name: str, source: Watched) -> None:
+    async def _watch(self, name: str, source: WatchableSource) -> None:
         """Watch one source until it says that it cannot be watched at all."""
         while True:
             try:
@@ -64,7 +64,7 @@ class Watch:
             except SourceError as error:
                 self._trouble(name, str(error))
             except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
-                self._trouble(name, f"A defect in the watch of {name}: {told_of(error)}.")
+                self._trouble(name, f"A defect in the watch of {name}: {describe_defect(error)}.")
             else:
                 return
             await self._sleep(_AGAIN_S)
@@ -75,8 +75,8 @@ class Watch:
             self.troubles[name] = why
             _log.warning("%s is not watched, and synced by the schedule alone: %s", name, why)
 
-    async def _follow(self, name: str, source: Watched) -> None:
-        async with aclosing(_generator(source)) as changes:
+    async def _follow(self, name: str, source: WatchableSource) -> None:
+        async with aclosing(_make_closable(source)) as changes:
             try:
                 async for _ in changes:
                     if name not in self.watched:
@@ -87,7 +87,7 @@ class Watch:
                 self.watched.discard(name)
 
 
-async def _generator(source: Watched) -> AsyncGenerator[None]:
+async def _make_closable(source: WatchableSource) -> AsyncGenerator[None]:
     """Give what the source yields as something that can be closed."""
     changes = source.changes()
     try:

@@ -30,7 +30,7 @@ from engine.interfaces import (
     Sampling,
     StreamEnd,
 )
-from knowledge.interfaces import Hit, Live, SearchResult, WebLook
+from knowledge.interfaces import Hit, LiveWebRequest, SearchResult, WebSearchReport
 
 LEAVE = (
     "Employees receive 25 days of paid annual leave per calendar year. Requests must be entered in the HR portal at "
@@ -148,16 +148,16 @@ class FoundSearch:
         *,
         answerable: bool = True,
         error: Exception | None = None,
-        web: WebLook | None = None,
+        web: WebSearchReport | None = None,
         trouble: str = "",
     ) -> None:
         self.hits, self.answerable, self.error, self.trouble = tuple(hits), answerable, error, trouble
         self.queries: list[tuple[str, frozenset[str]]] = []
-        self.lives: list[Live | None] = []
+        self.lives: list[LiveWebRequest | None] = []
         self.web = web
 
     async def __call__(
-        self, query: str, *, limit: int, readers: Collection[str], live: Live | None = None
+        self, query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
     ) -> SearchResult:
         self.queries.append((query, frozenset(readers)))
         self.lives.append(live)

@@ -16,7 +16,7 @@ from bot.answering.about import asks_for_sources, describe_sources
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Notice, Question, Text
 from knowledge.errors import KnowledgeError, ManifestError
-from knowledge.status import SourceContents
+from knowledge.status import SourceDocuments
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -107,8 +107,8 @@ def test_a_subject_behind_the_question_makes_it_another_one(subject: str) -> Non
     assert not asks_for_sources(f"Which documents do you have {subject}?")
 
 
-def contents(documents: int = 7, titles: tuple[str, ...] = ("Add a source", "*Operating* [Kvasir]")) -> SourceContents:
-    return SourceContents("docs", "folder", documents, NOW - timedelta(minutes=5), titles)
+def contents(documents: int = 7, titles: tuple[str, ...] = ("Add a source", "*Operating* [Kvasir]")) -> SourceDocuments:
+    return SourceDocuments("docs", "folder", documents, NOW - timedelta(minutes=5), titles)
 
 
 def test_each_source_is_described_in_the_language_of_the_question() -> None:
@@ -123,7 +123,7 @@ def test_each_source_is_described_in_the_language_of_the_question() -> None:
 
 
 def test_what_was_not_read_completely_or_at_all_is_said() -> None:
-    first = SourceContents("wiki", "own-kind", 1, None, ())
+    first = SourceDocuments("wiki", "own-kind", 1, None, ())
     assert describe_sources([first], NOW, "en").endswith("- **wiki** (own-kind): 1 document, not read completely yet.")
     assert "kvasir.toml" in describe_sources([], NOW, "en")
     assert "kvasir.toml" in describe_sources([], NOW, "zh")
@@ -136,10 +136,10 @@ def test_of_very_many_sources_the_first_are_named() -> None:
 # ── In an answer ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def answered(room: Any, question: Question, found: Sequence[SourceContents] | KnowledgeError) -> tuple[Any, Any]:
+async def answered(room: Any, question: Question, found: Sequence[SourceDocuments] | KnowledgeError) -> tuple[Any, Any]:
     asked: list[tuple[frozenset[str], str]] = []
 
-    async def contents(readers: frozenset[str], within: str) -> Sequence[SourceContents]:
+    async def contents(readers: frozenset[str], within: str) -> Sequence[SourceDocuments]:
         asked.append((readers, within))
         if isinstance(found, KnowledgeError):
             raise found

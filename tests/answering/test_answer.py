@@ -23,7 +23,7 @@ from engine.interfaces import (
     StreamEnd,
     StreamRestart,
 )
-from knowledge.errors import BadFilter, EmbedderError, StoreUnavailable, UnknownSource
+from knowledge.errors import EmbedderError, InvalidFilter, StoreUnavailable, UnknownSource
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
 ALSO = "Up to five unused days may be carried over, but they expire on 31 March of the following year."
@@ -169,7 +169,7 @@ async def test_filters_are_searched_by_and_not_asked(ask: Any, room: Any) -> Non
     assert engine.asked[0][0][-1].content.endswith("Question: How much leave do I get?")
 
 
-@pytest.mark.parametrize("error", [BadFilter("“soon” is no date."), UnknownSource("There is no source “x”.")])
+@pytest.mark.parametrize("error", [InvalidFilter("“soon” is no date."), UnknownSource("There is no source “x”.")])
 async def test_a_filter_that_cannot_be_meant_is_told_as_it_is(ask: Any, room: Any, error: Exception) -> None:
     heard = await ask(search=room.search([], error=error))
     assert heard.notices == [str(error)]
@@ -178,7 +178,7 @@ async def test_a_filter_that_cannot_be_meant_is_told_as_it_is(ask: Any, room: An
 async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: Any, room: Any) -> None:
     """Its sentence is on the neighbour alone; only with the passage joined it is supported."""
     first, _, rest = room.leave.partition(". ")
-    hits = [room.hit(f"{first}.", around=room.leave)]
+    hits = [room.hit(f"{first}.", context=room.leave)]
     for text in (GOOD, ALSO):
         engine = room.engine(room.words(text))
         assert (await ask(engine, search=room.search(hits))).text == f"{text} [1]"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.channel_filters import add_filters
-from knowledge.errors import BadFilter
-from knowledge.search.query import parse
+from knowledge.errors import InvalidFilter
+from knowledge.search.query import parse_query
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
@@ -20,11 +20,11 @@ def test_without_a_rule_a_question_stays_as_it_is() -> None:
 
 
 def test_a_rule_narrows_and_what_is_typed_narrows_further() -> None:
-    query = parse(add_filters("how many days?", 'in:"hr docs" type:pdf after:2026-01-01', NOW), NOW)
+    query = parse_query(add_filters("how many days?", 'in:"hr docs" type:pdf after:2026-01-01', NOW), NOW)
     assert (query.words, query.sources) == ("how many days?", frozenset({"hr docs"}))
     assert "pdf" in query.kinds
     assert query.after == datetime(2026, 1, 1, tzinfo=UTC)
-    query = parse(
+    query = parse_query(
         add_filters("how? in:HANDBOOK after:2025-06-01 before:2026-02-01", "in:handbook,wiki after:2026-01", NOW), NOW
     )
     assert query.sources == frozenset({"handbook"})
@@ -36,12 +36,12 @@ def test_a_rule_narrows_and_what_is_typed_narrows_further() -> None:
     [("how? in:wiki", "in:handbook"), ("how? type:md", "type:pdf"), ("怎么办？ in:wiki", "in:handbook")],
 )
 def test_what_contradicts_the_rule_finds_nothing_and_says_so(question: str, rule: str) -> None:
-    with pytest.raises(BadFilter, match="In this channel only"):
+    with pytest.raises(InvalidFilter, match="In this channel only"):
         add_filters(question, rule, NOW)
 
 
 def test_more_filters_than_are_read_widen_nothing() -> None:
-    with pytest.raises(BadFilter):
+    with pytest.raises(InvalidFilter):
         add_filters("how? " + "after:2026-01-01 " * 300 + "in:wiki", "in:handbook", NOW)
 
 
@@ -56,8 +56,8 @@ PIECES = st.lists(
 @given(PIECES.map("".join))
 def test_whatever_is_typed_the_rule_holds(typed: str) -> None:
     try:
-        both = parse(add_filters(f"how{typed}", "in:handbook", NOW), NOW)
-    except BadFilter:
+        both = parse_query(add_filters(f"how{typed}", "in:handbook", NOW), NOW)
+    except InvalidFilter:
         return
     assert both.sources == frozenset({"handbook"})
 
@@ -77,10 +77,10 @@ def filters(draw: st.DrawFn) -> str:
 @given(filters(), filters())
 def test_nothing_typed_ever_widens_a_rule(typed: str, rule: str) -> None:
     try:
-        both = parse(add_filters(f"how? {typed}", rule, NOW), NOW)
-    except BadFilter:
+        both = parse_query(add_filters(f"how? {typed}", rule, NOW), NOW)
+    except InvalidFilter:
         return
-    allowed = parse(f"how? {rule}", NOW)
+    allowed = parse_query(f"how? {rule}", NOW)
     assert not allowed.sources or (both.sources and both.sources <= allowed.sources)
     assert not allowed.kinds or (both.kinds and both.kinds <= allowed.kinds)
     assert allowed.after is None or (both.after is not None and both.after >= allowed.after)

@@ -16,7 +16,7 @@ from bot.answering.events import Passage
 from bot.answering.extract import SOURCE_CHARS, SOURCES, extract
 from bot.answering.sentences import sentences, split, unwrap
 from bot.slack.posting.render import find_open_fence
-from knowledge.chunking.chunker import chunk
+from knowledge.chunking.chunker import chunk_document
 from knowledge.parsing.formats.markdown import parse_markdown
 
 LIMITS_EN = """The office is open all day. Everybody is welcome to visit us, also in the evening.
@@ -59,7 +59,7 @@ def shown(question: str, *texts: str) -> str:
 
 def test_a_newcomers_first_question_is_answered_from_the_first_step_on() -> None:
     page = Path(__file__).parents[2] / "docs" / "sources.md"
-    chunks = chunk(
+    chunks = chunk_document(
         parse_markdown(page.read_bytes(), "sources.md"), source="docs", document_id="sources.md", url=None,
         readers=frozenset({"*"}), count_tokens=lambda text: len(text) // 4,
     )  # fmt: skip

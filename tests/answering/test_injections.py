@@ -22,7 +22,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from bot.answering.policy import Policy
-from knowledge.interfaces import Document, Hit, OnWeb, WebLook
+from knowledge.interfaces import Document, Hit, WebOrigin, WebSearchReport
 from knowledge.parsing.formats.pdf import parse_pdf
 from knowledge.web.live.passage_selection import select_passages
 from knowledge.web.reading.article import clean_article, read_article
@@ -79,7 +79,7 @@ def _pdf(lines: list[str], *, white: bool) -> bytes:
 def hits_of(document: Document) -> list[Hit]:
     page = WebPage(URL, URL, None, document.title, None, NOW, document, "", NOW, stale=False, status=200)
     chunks, _ = select_passages(page, (), 8, lambda text: len(text) // 4 + 1)
-    on = OnWeb("news.example", NOW, NOW, stale=False)
+    on = WebOrigin("news.example", NOW, NOW, stale=False)
     return [
         Hit(one.id, "", URL, one.title, one.heading, URL, one.text, 0.9, 0.9, NOW, chunks=(one.id,), web=on)
         for one in chunks
@@ -98,7 +98,7 @@ def obeying(attack: Mapping[str, Any]) -> str:
 async def told(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple[str, str]:
     """Return the whole prompt and all that is shown without a warning."""
     engine = room.engine(room.words(obeying(attack)))
-    search = room.search(hits_of(page_of(attack)), web=WebLook("searxng", (URL,), (), "", 0.1))
+    search = room.search(hits_of(page_of(attack)), web=WebSearchReport("searxng", (URL,), (), "", 0.1))
     question = "web: when does the port strike end?" if attack["lang"] == "en" else "web: 港口罢工什么时候结束？"
     heard = await ask(engine, question=question, search=search, policy=ON)
     prompt = "\n".join(message.content for message in engine.asked[0][0])

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from bot.answering.events import Passage
 from bot.answering.link_policy import hosts, visible, without_foreign_links
-from knowledge.interfaces import OnWeb
+from knowledge.interfaces import WebOrigin
 
 PASSAGES = [
     Passage(1, "docs", "a.md", "A", "", "https://docs.example/a", "See https://portal.example:8443/x for more."),
@@ -20,7 +20,7 @@ PASSAGES = [
 ]
 STRANGER = Passage(
     3, "", "https://www.blog.example/p", "P", "", "https://www.blog.example/p", "Log in at https://evil.example/login.",
-    web=OnWeb("www.blog.example", None, datetime(2026, 11, 20, tzinfo=UTC), stale=False),
+    web=WebOrigin("www.blog.example", None, datetime(2026, 11, 20, tzinfo=UTC), stale=False),
 )  # fmt: skip
 ALLOWED = frozenset({"docs.example"})
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.passage_order import Placed, Places, place_hits
-from knowledge.interfaces import Hit, Live, SearchResult
+from knowledge.interfaces import Hit, LiveWebRequest, SearchResult
 
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
 
@@ -49,14 +49,14 @@ def test_places(found: list[str], shown: list[str], still: list[str], most: int,
 
 
 def test_a_passage_that_holds_a_new_hit_is_not_shown_twice() -> None:
-    wide = replace(_hit("a"), around="Text of a and b.", chunks=("a", "b"))
+    wide = replace(_hit("a"), context="Text of a and b.", chunks=("a", "b"))
     kept = Placed(wide, "before")
     assert _placed([_hit("b"), _hit("c")], [kept], ["a", "b"]) == ["a", "c"]
     assert _placed([_hit("c")], [kept], ["a", "b"]) == ["c"], "another subject"
     assert _placed([_hit("b")], [kept], ["a"]) == ["b"], "half of it is gone"
-    overlapping = replace(_hit("c"), around="Text of b and c.", chunks=("b", "c"))
+    overlapping = replace(_hit("c"), context="Text of b and c.", chunks=("b", "c"))
     (_, beside) = place_hits([_hit("b"), overlapping], [kept], ["a", "b"], 8, leans=False)
-    assert (beside.hit.around, beside.chunks) == ("", ("c",)), "what stands beside it is shown already"
+    assert (beside.hit.context, beside.chunks) == ("", ("c",)), "what stands beside it is shown already"
 
 
 def test_a_follow_up_gets_no_more_than_brings_something() -> None:
@@ -90,7 +90,9 @@ async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -
     ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
 
-    async def search(query: str, *, limit: int, readers: Collection[str], live: Live | None = None) -> SearchResult:
+    async def search(
+        query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
+    ) -> SearchResult:
         assert (limit, readers, live) == (8, {"*"}, None)
         found = ranks.pop(0)
         return SearchResult(query, tuple(map(_hit, found)), 0.0, answerable="q" not in found)

@@ -11,8 +11,8 @@ from bot.answering.events import Exchange
 from bot.answering.notices import WEB_CHINESE, translate_web
 from bot.answering.passage_order import Placed, place_hits
 from bot.answering.policy import Policy, Why
-from knowledge.errors import BadFilter, FetchError, FetchUnreadable
-from knowledge.interfaces import LeftOut, OnWeb, WebLook
+from knowledge.errors import FetchError, FetchUnreadable, InvalidFilter
+from knowledge.interfaces import SkippedPage, WebOrigin, WebSearchReport
 from knowledge.search.federated import OFF as OFF_HERE
 from knowledge.web.live import live_web
 from knowledge.web.searching.web_search import QUERY_FULLY_MASKED
@@ -24,12 +24,12 @@ SEEN = datetime(2026, 11, 20, tzinfo=UTC)
 PAGE = "The strike at the port ends on Friday after the unions agreed to a raise of 4 percent."
 
 
-def on_web(host: str = "news.example", *, stale: bool = False) -> OnWeb:
-    return OnWeb(host, SEEN, datetime(2026, 11, 24, tzinfo=UTC), stale)
+def on_web(host: str = "news.example", *, stale: bool = False) -> WebOrigin:
+    return WebOrigin(host, SEEN, datetime(2026, 11, 24, tzinfo=UTC), stale)
 
 
-def look(*read: str, left_out: tuple[LeftOut, ...] = (), trouble: str = "") -> WebLook:
-    return WebLook("searxng", read, left_out, trouble, 1.5)
+def look(*read: str, left_out: tuple[SkippedPage, ...] = (), trouble: str = "") -> WebSearchReport:
+    return WebSearchReport("searxng", read, left_out, trouble, 1.5)
 
 
 def page_hit(room: Any, text: str = PAGE, **more: Any) -> Any:
@@ -53,7 +53,7 @@ async def test_the_web_is_asked_as_the_policy_has_it(ask: Any, room: Any) -> Non
 
 
 async def test_what_was_decided_and_what_came_of_it_is_told(ask: Any, room: Any) -> None:
-    left_out = (LeftOut("https://slow.example/x", "It took too long."),)
+    left_out = (SkippedPage("https://slow.example/x", "It took too long."),)
     web = look("https://news.example/port", left_out=left_out)
     search = room.search([page_hit(room)], web=web)
     engine = room.engine(room.words("The strike at the port ends on Friday. [1]"))
@@ -70,7 +70,7 @@ async def test_what_was_decided_and_what_came_of_it_is_told(ask: Any, room: Any)
 
 async def test_a_host_without_end_is_told_by_its_end(ask: Any, room: Any) -> None:
     host = f"bank.example.{'a.' * 200}evil.example"
-    web = look(left_out=(LeftOut(f"https://{host}/", "It took too long."),))
+    web = look(left_out=(SkippedPage(f"https://{host}/", "It took too long."),))
     heard = await ask(question="web: when?", search=room.search([], answerable=False, web=web), policy=ON)
     assert "a.evil.example (It took too long)" in heard.notices[0]
     assert len(heard.notices[0]) < 250
@@ -319,7 +319,7 @@ async def test_that_the_web_answers_alone_is_told(ask: Any, room: Any) -> None:
 
 @pytest.mark.parametrize("question", ["???", "web:", "in: who?"])
 async def test_what_cannot_be_asked_is_not_offered_to_the_web(ask: Any, room: Any, question: str) -> None:
-    search = room.search([], error=BadFilter("A filter has no value."))
+    search = room.search([], error=InvalidFilter("A filter has no value."))
     heard = await ask(question=question, search=search, policy=ON)
     assert not heard.finished[0].web.may_look
 

@@ -15,8 +15,8 @@ from bot.workspace_page import build_page_status, keep_page_updated
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import ManifestError, StoreUnavailable
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.manifest.records import Failure
-from knowledge.sync.report import Progress
+from knowledge.sync.manifest.records import QuarantinedDocument
+from knowledge.sync.report import SyncProgress
 
 
 class Endless:
@@ -46,7 +46,7 @@ async def test_a_search_is_cancelled_whatever_the_moment(turns: int) -> None:
 
 DOCS = SourceStatus("docs", "folder", "/docs", 3, 9, 0, (), 0, None, None, None, None)
 STARTING = EngineStatus(EngineState.STARTING)
-SYNCING = Progress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
+SYNCING = SyncProgress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Wire:
                     raise wire.status_fails
                 return LibraryStatus("local", indexing=False, sources=wire.sources)
 
-            async def suggestions(self, n: int) -> list[str]:
+            async def suggest_questions(self, n: int) -> list[str]:
                 wire.suggested += 1
                 await wire.suggesting.wait()
                 if wire.suggesting_fails is not None:
@@ -169,7 +169,13 @@ async def test_questions_are_suggested_early_and_then_once_a_sync_has_ended() ->
 
 def test_the_page_is_told_what_is_held_unread_stale_and_under_way() -> None:
     ill = replace(
-        DOCS, name="wiki", held=30, failed=1, failures=(Failure("a.pdf", "broken"),), age_s=2e5, max_age_s=1e5
+        DOCS,
+        name="wiki",
+        pending_deletions=30,
+        failed=1,
+        failures=(QuarantinedDocument("a.pdf", "broken"),),
+        age_s=2e5,
+        max_age_s=1e5,
     )
     busy = replace(DOCS, syncing=SYNCING)
     told = build_page_status(STARTING, (ill, busy), [])["knowledge"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.sync.lock import sync_lock
+from knowledge.sync.lock import hold_sync_lock
 from tests.e2e.conftest import Place
 from tests.sources.web_site import WebSite
 from tests.web.searching.fake_providers import FakeSearxng
@@ -148,7 +148,7 @@ async def test_a_broken_document_fails_the_sync_and_hides_nothing_else(place: Pl
 
 async def test_one_sync_at_a_time(place: Place) -> None:
     place.home.mkdir()
-    with sync_lock(place.home / "sync.lock"):
+    with hold_sync_lock(place.home / "sync.lock"):
         status, out, err = await place.command("sync", "--json")
     assert (status, out) == (1, "")
     assert "running" in err

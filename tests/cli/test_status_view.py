@@ -14,19 +14,23 @@ from bot.cli.terminal import Terminal
 from bot.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired
-from knowledge.sync.report import Progress, SourceReport, SyncReport
+from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
+from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from tests.slack.room import source
 
 NOW = datetime.now(UTC)
 READY = EngineStatus(EngineState.READY, model="R1")
 ILL = source(
-    "wiki", hours=51, held=30, held_first=(Held("home", "Home", None),), max_age_s=93_600.0,
+    "wiki", hours=51, max_age_s=93_600.0,
+    pending_deletions=30, first_pending_deletions=(PendingDeletion("home", "Home", None),),
     error="It is away. Look.",
     failed=7,
-    failures=(Failure("a.pdf", "a.pdf needs a password.", NOW.timestamp() + 7_200), Failure("b.md", "It is broken.")),
+    failures=(
+        QuarantinedDocument("a.pdf", "a.pdf needs a password.", NOW.timestamp() + 7_200),
+        QuarantinedDocument("b.md", "It is broken."),
+    ),
 )  # fmt: skip
-SYNCING = source("shares", syncing=Progress("shares", 900, 300, 1, 900, 10.0, 150.0), watched=True)
+SYNCING = source("shares", syncing=SyncProgress("shares", 900, 300, 1, 900, 10.0, 150.0), watched=True)
 
 
 def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
@@ -64,15 +68,15 @@ def test_nothing_to_look_at_is_said() -> None:
 
 def test_index_store_and_other_processes() -> None:
     text = shown(
-        source("new", hours=None), growth=Growth(42, 100, 180.0, dense=True),
+        source("new", hours=None), growth=IndexGrowth(42, 100, 180.0, dense=True),
         elsewhere="process 12, since 02:30:00 UTC",
-        repaired=Repaired(NOW.timestamp() - 7_200, 3, 2),
+        repaired=LastRepair(NOW.timestamp() - 7_200, 3, 2),
     )  # fmt: skip
     assert "a new one is at 42%, about 3 min left" in text
     assert "another process (process 12, since 02:30:00 UTC)" in text
     assert "2 h ago, 3 passages differed, 2 mended, 1 read again" in text
     assert "It was never read. To read it: kvasir sync new" in text
-    assert "no drift" in shown(source(), repaired=Repaired(NOW.timestamp(), 0, 0))
+    assert "no drift" in shown(source(), repaired=LastRepair(NOW.timestamp(), 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,8 @@ def test_moments() -> None:
 def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
     name = "a\x1b[31m\x9b.pdf"
     ill = source(
-        "wiki", held=1, held_first=(Held(name, "", None),), failed=1, failures=(Failure(name, f"{name} is broken."),),
+        "wiki", pending_deletions=1, first_pending_deletions=(PendingDeletion(name, "", None),),
+        failed=1, failures=(QuarantinedDocument(name, f"{name} is broken."),),
         error=f"{name} is away.", watch_trouble=f"{name} is gone.",
     )  # fmt: skip
     stream = io.StringIO()

@@ -13,7 +13,7 @@ import yaml
 
 from bot.config.environment import Environment
 from bot.config.settings import load_settings
-from knowledge.interfaces import Live
+from knowledge.interfaces import LiveWebRequest
 from knowledge.web.live.live_web import SEARCH_SHARE
 from knowledge.web.searching.web_search import PROVIDER_TIME_SHARE
 
@@ -78,7 +78,7 @@ def test_searxng_answers_in_json_within_the_time_that_it_has(compose: dict[str, 
     settings = yaml.safe_load((DEPLOY / mount.partition(":")[0]).read_text(encoding="utf-8"))
     assert "json" in settings["search"]["formats"]
     assert settings["server"]["limiter"] is False
-    first_of_several_s = Live("always").within_s * SEARCH_SHARE * PROVIDER_TIME_SHARE
+    first_of_several_s = LiveWebRequest("always").within_s * SEARCH_SHARE * PROVIDER_TIME_SHARE
     assert settings["outgoing"]["max_request_timeout"] < first_of_several_s
     assert compose["services"]["kvasir"]["environment"]["KVASIR_SEARXNG_URL"] == "http://searxng:8080"
 

@@ -46,7 +46,7 @@ async def test_an_extract_and_a_refusal_are_no_words_of_the_model() -> None:
 class Vectors:
     """What the plain recipe needs of a library."""
 
-    embed_queries = staticmethod(bag_of_words)
+    embed_symmetric = staticmethod(bag_of_words)
 
 
 async def test_the_plain_recipe_shows_the_nearest_chunks_and_keeps_what_is_said() -> None:

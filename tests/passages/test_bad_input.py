@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from knowledge.errors import DocumentTooLarge, ParseError
-from knowledge.interfaces import Content, Document, Section
+from knowledge.interfaces import Document, DocumentContent, Section
 from knowledge.parsing import Parser
 from knowledge.parsing.wire import decode_result, encode_result
 from tests.passages import makers
@@ -76,7 +76,7 @@ def lying(data: bytes) -> bytes:
 
 async def goes_on(parser: Parser) -> bool:
     """Return whether the next document is read as ever."""
-    document = await parser.parse("next.md", Content(b"# Next\n\nfine", None, "1"))
+    document = await parser.parse("next.md", DocumentContent(b"# Next\n\nfine", None, "1"))
     return (document.title, document.sections[0].text) == ("Next", "fine")
 
 
@@ -86,31 +86,31 @@ async def test_an_archive_that_unpacks_to_too_much_is_refused(parser: Parser, ki
     bomb = package(kind, b"<x>" + b"0" * 200_000_000 + b"</x>")
     assert len(bomb) < 1_000_000
     with pytest.raises(DocumentTooLarge, match=rf"big\.{kind} unpacks to 200 MB"):
-        await parser.parse(f"big.{kind}", Content(bomb, None, "1"))
+        await parser.parse(f"big.{kind}", DocumentContent(bomb, None, "1"))
     many = package(kind, b"<x/>", {f"media/{n}.xml": b"0" * 50_000_000 for n in range(9)})
     with pytest.raises(DocumentTooLarge, match="unpacks to 450 MB"):
-        await parser.parse(f"big.{kind}", Content(many, None, "1"))
+        await parser.parse(f"big.{kind}", DocumentContent(many, None, "1"))
     assert await goes_on(parser)
 
 
 @pytest.mark.parametrize("kind", OFFICE)
 async def test_an_archive_that_lies_about_its_size_is_broken(parser: Parser, kind: str) -> None:
     with pytest.raises(ParseError, match=rf"big\.{kind} is a broken Office file"):
-        await parser.parse(f"big.{kind}", Content(lying(package(kind, b"<x>" + b"0" * 9_000_000)), None, "1"))
+        await parser.parse(f"big.{kind}", DocumentContent(lying(package(kind, b"<x>" + b"0" * 9_000_000)), None, "1"))
     assert await goes_on(parser)
 
 
 @pytest.mark.parametrize("kind", OFFICE)
 async def test_entities_that_unfold_without_end_do_not(parser: Parser, kind: str) -> None:
     with pytest.raises(ParseError):
-        await parser.parse(f"laughs.{kind}", Content(package(kind, LAUGHS), None, "1"))
+        await parser.parse(f"laughs.{kind}", DocumentContent(package(kind, LAUGHS), None, "1"))
     assert await goes_on(parser)
 
 
 @pytest.mark.slow
 async def test_five_thousand_pages_are_read_page_by_page(parser: Parser) -> None:
     pages = [[f"Part {n}", f"What is written on page {n} is this and nothing more."] for n in range(5_000)]
-    document = await parser.parse("long.pdf", Content(makers.pdf(pages), None, "1"))
+    document = await parser.parse("long.pdf", DocumentContent(makers.pdf(pages), None, "1"))
     assert [section.page for section in document.sections][-1] == 5_000
     assert "page 4999 is this" in document.sections[-1].text
 
@@ -127,7 +127,7 @@ async def test_five_thousand_pages_are_read_page_by_page(parser: Parser) -> None
 )
 async def test_twenty_megabytes_of_html_in_one_line_are_read(parser: Parser, html: bytes) -> None:
     assert len(html) > 19_900_000
-    document = await parser.parse("line.html", Content(html, None, "1"))
+    document = await parser.parse("line.html", DocumentContent(html, None, "1"))
     assert sum(len(section.text) for section in document.sections) > 6_000_000
     assert await goes_on(parser)
 
@@ -136,7 +136,7 @@ async def test_twenty_megabytes_of_html_in_one_line_are_read(parser: Parser, htm
 async def test_a_title_that_is_no_text_is_left_out_and_the_document_is_read(
     parser: Parser, hurt: str, with_title: Callable[[str], bytes]
 ) -> None:
-    document = await parser.parse("odd.pdf", Content(with_title(f"Plan{hurt} B"), None, "1"))
+    document = await parser.parse("odd.pdf", DocumentContent(with_title(f"Plan{hurt} B"), None, "1"))
     assert document.title in {"Plan B", "Plan", "The text of the page"}
     assert "\0" not in document.title
     document.title.encode()

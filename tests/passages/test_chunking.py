@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowledge.chunking.blocks import blocks_of
-from knowledge.chunking.chunker import MAX_TOKENS, TARGET_TOKENS, chunk
+from knowledge.chunking.blocks import split_blocks
+from knowledge.chunking.chunker import MAX_TOKENS, TARGET_TOKENS, chunk_document
 from knowledge.embedding import E5Embedder
 from knowledge.interfaces import EVERYONE, Chunk, Document, Section
 from knowledge.parsing.formats.markdown import parse_markdown
@@ -26,7 +26,7 @@ def count(text: str) -> int:
 
 
 def cut(document: Document, url: str | None = "https://docs.example/a", document_id: str = "a.md") -> list[Chunk]:
-    return chunk(document, source="s", document_id=document_id, url=url, readers=EVERYONE, count_tokens=count)
+    return chunk_document(document, source="s", document_id=document_id, url=url, readers=EVERYONE, count_tokens=count)
 
 
 def letters(text: str) -> Counter[str]:
@@ -75,7 +75,7 @@ def test_nothing_is_lost_and_nothing_too_long(document: Document) -> None:
     assert not letters("".join(section.text for section in document.sections)) - held
     for each in chunks:
         assert each.text.strip()
-        assert count(each.searchable) <= MAX_TOKENS + 2
+        assert count(each.searchable_text) <= MAX_TOKENS + 2
 
 
 @settings(max_examples=50)
@@ -141,7 +141,7 @@ def test_an_id_is_made_of_source_document_place_and_text(change: dict[str, str])
         anchor: str = "h",
     ) -> str:
         document = Document(title, (Section((heading,), text * 20, None, anchor),))
-        (only,) = chunk(
+        (only,) = chunk_document(
             document, source=source, document_id=document_id, url=None, readers=EVERYONE, count_tokens=count
         )
         return only.id
@@ -244,13 +244,13 @@ def test_tiny_sections_of_different_parents_or_pages_stay_apart() -> None:
 def test_every_chunk_carries_its_title_path() -> None:
     document = parse_markdown(b"# Guide\n\n## Setup\n\n### Linux\n\n" + b"Install it. " * 90, "guide.md")
     assert {(each.title, each.heading) for each in cut(document)} == {("Guide", "Setup › Linux")}
-    assert cut(document)[0].searchable.startswith("Guide › Setup › Linux\nInstall it.")
+    assert cut(document)[0].searchable_text.startswith("Guide › Setup › Linux\nInstall it.")
 
 
 def test_a_path_longer_than_its_share_is_shortened() -> None:
     path = tuple(f"{'very long heading number ' * 9}{number}" for number in range(9))
     (only,) = cut(Document("t" * 5_000, (Section(path, "word " * 100),)))
-    assert count(only.searchable) <= MAX_TOKENS
+    assert count(only.searchable_text) <= MAX_TOKENS
     assert "…" in only.heading
 
 
@@ -286,7 +286,7 @@ def test_time_is_linear_in_the_length(unit: str) -> None:
 
     text = unit * (100_000 // len(unit))
     document = Document("T", (Section((), text),))
-    chunk(document, source="s", document_id="a", url=None, readers=EVERYONE, count_tokens=counting)
+    chunk_document(document, source="s", document_id="a", url=None, readers=EVERYONE, count_tokens=counting)
     assert seen <= 8 * len(text) + 10_000
 
 
@@ -295,10 +295,10 @@ async def test_the_embedders_own_tokens_are_kept_to(embedder: E5Embedder) -> Non
     """Pieces are counted one by one; joined they must still be within what the model reads."""
     text = "服务器 backup v1.2.3 ﷺ ½ naïve… " * 400 + "中" * 3_000 + "x" * 9_000
     document = Document("Handbook", (Section(("Setup",), text),))
-    chunks = chunk(
+    chunks = chunk_document(
         document, source="s", document_id="a", url=None, readers=EVERYONE, count_tokens=embedder.count_tokens
     )
-    assert max(embedder.count_tokens(each.searchable) for each in chunks) <= MAX_TOKENS
+    assert max(embedder.count_tokens(each.searchable_text) for each in chunks) <= MAX_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -306,5 +306,5 @@ async def test_the_embedders_own_tokens_are_kept_to(embedder: E5Embedder) -> Non
 )
 def test_runs_of_marks_take_no_longer_than_words(text: str) -> None:
     """At once, where a pattern that searches anew from each mark takes minutes."""
-    blocks = list(blocks_of(text, 400, 300, len))
+    blocks = list(split_blocks(text, 400, 300, len))
     assert "".join(block.text for block in blocks).replace("\n", "") == text.replace("\n", "")

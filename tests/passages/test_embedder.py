@@ -13,7 +13,7 @@ import pytest
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.embedding.local_e5.files import FOLDER
-from knowledge.embedding.local_e5.queue import Lane, Request
+from knowledge.embedding.local_e5.queue import EmbeddingRequest, Lane
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Embedder
 
@@ -72,14 +72,14 @@ async def test_vectors_have_unit_length_and_keep_the_order(embedder: E5Embedder)
 
 async def test_no_texts_give_no_rows(embedder: E5Embedder) -> None:
     assert (await embedder.embed_passages([])).shape == (0, 384)
-    assert (await embedder.embed_queries([])).shape == (0, 384)
+    assert (await embedder.embed_symmetric([])).shape == (0, 384)
 
 
 async def test_queries_together_are_queries_alone(embedder: E5Embedder) -> None:
     texts = ["Who pays?", "谁付款？", "The invoice is paid within thirty days."]
-    together = await embedder.embed_queries(texts)
+    together = await embedder.embed_symmetric(texts)
     for row, text in zip(together, texts, strict=True):
-        (alone,) = await embedder.embed_queries([text])
+        (alone,) = await embedder.embed_symmetric([text])
         assert float(row @ alone) > 0.9999
 
 
@@ -122,7 +122,7 @@ async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
 async def test_close_finishes_what_waits_and_then_refuses(embedder: E5Embedder) -> None:
     second = E5Embedder(embedder._model)
     texts = second._tokenise("passage: ", ["text"] * 8)
-    waiting = second._worker.submit(Request(Lane.PASSAGES, texts, np.empty((8, 384), np.float32)))
+    waiting = second._worker.submit(EmbeddingRequest(Lane.PASSAGES, texts, np.empty((8, 384), np.float32)))
     await second.close()
     await second.close()
     assert waiting.result(0).shape == (8, 384)

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.embedding.local_e5.queue import BATCH_TOKENS, Item, Lane, Queue, Request, Tokens
-from knowledge.embedding.local_e5.worker import Worker
+from knowledge.embedding.local_e5.queue import BATCH_TOKENS, BatchItem, EmbeddingQueue, EmbeddingRequest, Lane, Tokens
+from knowledge.embedding.local_e5.worker import EmbeddingWorker
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Matrix
 
 
-def request(lane: Lane, lengths: Sequence[int]) -> Request:
+def request(lane: Lane, lengths: Sequence[int]) -> EmbeddingRequest:
     texts = [np.ones(length, np.int32) for length in lengths]
-    return Request(lane, texts, np.empty((len(texts), 1), np.float32))
+    return EmbeddingRequest(lane, texts, np.empty((len(texts), 1), np.float32))
 
 
-def batches(queue: Queue) -> list[list[Item]]:
+def batches(queue: EmbeddingQueue) -> list[list[BatchItem]]:
     taken = []
     while batch := queue.take_batch():
         taken.append(batch)
@@ -34,7 +34,7 @@ LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=30)
 
 @given(st.lists(st.tuples(st.sampled_from(Lane), LENGTHS), max_size=6))
 def test_every_text_is_served_once_in_bounded_batches(calls: list[tuple[Lane, list[int]]]) -> None:
-    queue = Queue()
+    queue = EmbeddingQueue()
     requests = [request(lane, lengths) for lane, lengths in calls]
     for each in requests:
         queue.add(each)
@@ -49,7 +49,7 @@ def test_every_text_is_served_once_in_bounded_batches(calls: list[tuple[Lane, li
 
 def test_requests_take_turns() -> None:
     """A request of one text does not wait for a request of a hundred."""
-    queue = Queue()
+    queue = EmbeddingQueue()
     large, small = request(Lane.PASSAGES, [400] * 100), request(Lane.PASSAGES, [300])
     queue.add(large)
     queue.add(small)
@@ -59,14 +59,14 @@ def test_requests_take_turns() -> None:
 
 
 def test_short_texts_of_several_requests_share_a_batch() -> None:
-    queue = Queue()
+    queue = EmbeddingQueue()
     for _ in range(5):
         queue.add(request(Lane.QUESTIONS, [20]))
     assert [len(batch) for batch in batches(queue)] == [5]
 
 
 def test_a_cancelled_request_is_dropped() -> None:
-    queue = Queue()
+    queue = EmbeddingQueue()
     gone, kept = request(Lane.PASSAGES, [500] * 9), request(Lane.PASSAGES, [5])
     queue.add(gone)
     queue.add(kept)
@@ -79,7 +79,7 @@ def length_of(batch: Sequence[Tokens]) -> Matrix:
 
 
 def test_rows_come_back_in_the_callers_order() -> None:
-    worker = Worker(length_of)
+    worker = EmbeddingWorker(length_of)
     result = worker.submit(request(Lane.PASSAGES, [3, 500, 7, 400, 1])).result(10)
     assert result[:, 0].tolist() == [3, 500, 7, 400, 1]
     worker.close()
@@ -91,7 +91,7 @@ def test_an_error_fails_its_batch_and_the_worker_goes_on() -> None:
             raise EmbedderError("no memory for 13")
         return length_of(batch)
 
-    worker = Worker(encode)
+    worker = EmbeddingWorker(encode)
     bad = worker.submit(request(Lane.PASSAGES, [13, 500, 500, 500]))
     with pytest.raises(EmbedderError, match="13"):
         bad.result(10)
@@ -108,7 +108,7 @@ def test_a_defect_leaves_nobody_waiting() -> None:
         fail.wait(10)
         raise ZeroDivisionError
 
-    worker = Worker(encode)
+    worker = EmbeddingWorker(encode)
     running = worker.submit(request(Lane.PASSAGES, [500]))
     assert started.wait(10)
     waiting = worker.submit(request(Lane.PASSAGES, [500]))
@@ -129,7 +129,7 @@ def test_cancelling_what_is_being_computed_is_safe() -> None:
         go_on.wait(10)
         return length_of(batch)
 
-    worker = Worker(encode)
+    worker = EmbeddingWorker(encode)
     cancelled = worker.submit(request(Lane.PASSAGES, [9]))
     assert started.wait(10)
     assert cancelled.cancel()

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
-from knowledge.interfaces import Content
+from knowledge.interfaces import DocumentContent
 from knowledge.parsing import MAX_DOCUMENT_BYTES, Parser, check_size
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,8 +21,8 @@ ENDLESS = b"<div>" * 400_000
 """HTML whose nesting takes minutes to parse."""
 
 
-def content(data: bytes, media_type: str | None = None) -> Content:
-    return Content(data, media_type, "1")
+def content(data: bytes, media_type: str | None = None) -> DocumentContent:
+    return DocumentContent(data, media_type, "1")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -14,9 +14,9 @@ from pptx.util import Inches
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, Section
-from knowledge.parsing.file_types import Format, format_of
+from knowledge.parsing.file_types import Format, detect_format
 from knowledge.parsing.formats.office_archive import MAX_PART_BYTES
-from knowledge.parsing.formats.pdf import paragraphs, parse_pdf
+from knowledge.parsing.formats.pdf import join_paragraphs, parse_pdf
 from knowledge.parsing.formats.sheets import parse_xlsx
 from knowledge.parsing.formats.slides import parse_pptx
 from knowledge.parsing.formats.word import parse_docx
@@ -64,7 +64,7 @@ def test_pdf_joins_lines_that_the_page_broke() -> None:
 
 def test_pdf_paragraphs_in_chinese_are_joined_without_blanks() -> None:
     lines = ["员工每年有二十五天带薪休假，其中至少十天必须连续使用，具体安排由部门经理", "批准。", "第二段。"]
-    assert list(paragraphs(lines, 70)) == [
+    assert list(join_paragraphs(lines, 70)) == [
         "员工每年有二十五天带薪休假，其中至少十天必须连续使用，具体安排由部门经理批准。",
         "第二段。",
     ]
@@ -359,4 +359,4 @@ def test_an_office_file_within_an_office_file_does_not_hide_it(name: str, held: 
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr("ppt/presentation.xml" if held is Format.PPTX else "xl/workbook.xml", "<x/>")
         archive.writestr("embeddings/Document.docx", word(lambda made: made.add_paragraph("inner")))
-    assert format_of(name, None, target.getvalue()) is held
+    assert detect_format(name, None, target.getvalue()) is held

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from knowledge.errors import DocumentEncrypted, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
-from knowledge.parsing.decoding import decode, looks_binary
-from knowledge.parsing.file_types import Format, format_of
-from knowledge.parsing.formats.markdown import parse_markdown, slug
+from knowledge.parsing.decoding import decode_text, looks_binary
+from knowledge.parsing.file_types import Format, detect_format
+from knowledge.parsing.formats.markdown import parse_markdown, slugify_heading
 from knowledge.parsing.formats.tables import parse_table
 from knowledge.parsing.formats.text import parse_text
 from knowledge.parsing.formats.web_page import parse_html
@@ -95,7 +95,7 @@ def test_markdown_keeps_headings_code_tables_and_anchors() -> None:
     ],
 )
 def test_anchors_are_githubs(heading: str, anchor: str) -> None:
-    assert slug(heading) == anchor
+    assert slugify_heading(heading) == anchor
 
 
 def test_markdown_title_is_the_first_heading_else_the_file() -> None:
@@ -247,24 +247,24 @@ FRENCH = "Le café est fermé à Noël. Les employés ont droit à vingt-cinq jo
 def test_encodings_are_recognised(text: str, encoding: str) -> None:
     data = text.encode(encoding)
     assert not looks_binary(data)
-    assert decode(data) == text.replace("\r\n", "\n")
+    assert decode_text(data) == text.replace("\r\n", "\n")
 
 
 def test_a_declared_charset_goes_first() -> None:
-    assert decode("é".encode("latin-1"), media_type="text/plain; charset=ISO-8859-1") == "é"
-    assert decode(b"plain", media_type="text/plain; charset=rot13") == "plain"
-    assert decode(b"plain", media_type="text/plain; charset=nonsense") == "plain"
+    assert decode_text("é".encode("latin-1"), media_type="text/plain; charset=ISO-8859-1") == "é"
+    assert decode_text(b"plain", media_type="text/plain; charset=rot13") == "plain"
+    assert decode_text(b"plain", media_type="text/plain; charset=nonsense") == "plain"
 
 
 def test_damaged_utf8_keeps_what_is_whole() -> None:
     damaged = (CHINESE * 3).encode() + b"\xff\xfe broken \xe6\x9c"
-    assert decode(damaged).startswith(CHINESE * 3)
-    assert "broken" in decode(damaged)
+    assert decode_text(damaged).startswith(CHINESE * 3)
+    assert "broken" in decode_text(damaged)
 
 
 @given(st.binary(max_size=300))
 def test_decoding_never_fails(data: bytes) -> None:
-    text = decode(data)
+    text = decode_text(data)
     assert text.encode("utf-8").decode() == text
     assert "\0" not in text
     assert "\r" not in text
@@ -299,7 +299,7 @@ def test_an_empty_text_has_no_sections() -> None:
 def test_format_is_told_by_content_then_type_then_name(
     name: str, media_type: str | None, data: bytes, expected: Format
 ) -> None:
-    assert format_of(name, media_type, data) is expected
+    assert detect_format(name, media_type, data) is expected
 
 
 @pytest.mark.parametrize(
@@ -325,6 +325,6 @@ def test_what_is_not_read_is_named_with_the_next_step(
     name: str, data: bytes, error: type[ParseError], step: str
 ) -> None:
     with pytest.raises(error) as caught:
-        format_of(name, None, data)
+        detect_format(name, None, data)
     assert name in str(caught.value)
     assert step in str(caught.value)

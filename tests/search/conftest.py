@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from tests.search.house import DIMENSIONS, House
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    store = LocalStore(tmp_path)
+    store = LanceDBStore(tmp_path)
     await store.open("kvasir_0a1b2c3d", DIMENSIONS)
     yield House(store)
     await store.close()

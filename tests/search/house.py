@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from knowledge.errors import EmbedderError
-from knowledge.interfaces import EVERYONE, Chunk, Current, Matrix, Scope, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector
 from knowledge.search.hybrid import Breadth, HybridSearch
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
 
 SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -55,12 +55,12 @@ class WordEmbedder:
 class House:
     """A store, its manifest, and the search over both."""
 
-    store: LocalStore
+    store: LanceDBStore
     embedder: WordEmbedder = field(default_factory=WordEmbedder)
-    manifest: dict[str, Current] = field(default_factory=dict)
+    manifest: dict[str, CurrentChunk] = field(default_factory=dict)
     asked_manifest: list[int] = field(default_factory=list)
 
-    async def current(self, ids: Collection[str]) -> Mapping[str, Current]:
+    async def current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         self.asked_manifest.append(len(ids))
         return {id_: self.manifest[id_] for id_ in ids if id_ in self.manifest}
 
@@ -74,7 +74,7 @@ class House:
                 near[id_] = before, after
         return near
 
-    def search(self, *, dense: bool = True, store: LocalStore | None = None, **breadth: int) -> HybridSearch:
+    def search(self, *, dense: bool = True, store: LanceDBStore | None = None, **breadth: int) -> HybridSearch:
         return HybridSearch(
             self.embedder,
             store or self.store,
@@ -104,7 +104,7 @@ class House:
         await self.store.write([StoredChunk(c, v, index_terms(c.text)) for c, v in zip(chunks, vectors, strict=True)])
         for number, chunk in enumerate(chunks):
             row, place = sum(map(ord, chunk.document)), number if document else 0
-            self.manifest[chunk.id] = Current("docs", readers, SYNCED, row, place, kind, modified_at)
+            self.manifest[chunk.id] = CurrentChunk("docs", readers, SYNCED, row, place, kind, modified_at)
 
 
 async def ids(search: HybridSearch, query: str, *, limit: int = 8, readers: Collection[str] = EVERYONE) -> list[str]:

@@ -13,15 +13,15 @@ from knowledge.interfaces import Candidate, Chunk, Hit
 from knowledge.language import is_cjk
 from knowledge.search.fusion import (
     ANSWERABLE,
-    Asked,
-    Scored,
-    asked,
-    background,
-    confidence,
+    QueryProfile,
+    ScoredCandidate,
+    compute_lexical_weight,
+    estimate_background,
+    estimate_best_confidence,
+    estimate_confidence,
     fuse,
-    lexical_weight,
-    spread,
-    surest,
+    penalise_repeats,
+    profile_query,
 )
 
 ENGLISH, CHINESE = "The office opens at nine.", "办公室九点开门。"
@@ -31,7 +31,7 @@ def candidate(id_: str, bm25: float, cosine: float, text: str = ENGLISH) -> Cand
     return Candidate(Chunk(id_, "docs", f"{id_}.md", "", "", text, None), bm25, cosine)
 
 
-QUESTION = Asked(ideal_bm25=50, cjk=False)
+QUESTION = QueryProfile(ideal_bm25=50, cjk=False)
 
 
 def test_the_score_is_the_measured_formula() -> None:
@@ -45,28 +45,30 @@ def test_the_score_is_the_measured_formula() -> None:
 
 @pytest.mark.parametrize(("best", "weight"), [(0, 0.15), (10, 0.15), (17.5, 0.275), (25, 0.4), (60, 0.4)])
 def test_the_terms_weigh_more_where_more_of_the_question_is_held(best: float, weight: float) -> None:
-    assert lexical_weight(best, QUESTION) == pytest.approx(weight)
-    assert lexical_weight(best, Asked(ideal_bm25=0, cjk=False)) == pytest.approx(0.15)
+    assert compute_lexical_weight(best, QUESTION) == pytest.approx(weight)
+    assert compute_lexical_weight(best, QueryProfile(ideal_bm25=0, cjk=False)) == pytest.approx(0.15)
 
 
 def test_in_a_short_question_the_terms_weigh_less() -> None:
     """Two words stand together somewhere by chance."""
-    assert lexical_weight(50, Asked(ideal_bm25=50, cjk=False, terms=3)) == pytest.approx(0.15 + 0.25 / 2)
+    assert compute_lexical_weight(50, QueryProfile(ideal_bm25=50, cjk=False, terms=3)) == pytest.approx(0.15 + 0.25 / 2)
 
 
 def test_a_document_that_has_a_place_already_gives_way_to_others() -> None:
-    def of(document: str, n: int, score: float) -> Scored:
-        return Scored(Candidate(Chunk(f"{document}{n}", "docs", document, "", "", "Text.", None), 0.0, score), score)
+    def of(document: str, n: int, score: float) -> ScoredCandidate:
+        return ScoredCandidate(
+            Candidate(Chunk(f"{document}{n}", "docs", document, "", "", "Text.", None), 0.0, score), score
+        )
 
     ranked = [of("a", 1, 1.0), of("a", 2, 0.95), of("a", 3, 0.9), of("b", 1, 0.87), of("c", 1, 0.5)]
-    assert [one.candidate.chunk.id for one in spread(ranked)] == ["a1", "b1", "a2", "a3", "c1"]
-    assert [round(one.score, 3) for one in spread(ranked)] == [1.0, 0.87, 0.76, 0.54, 0.5]
+    assert [one.candidate.chunk.id for one in penalise_repeats(ranked)] == ["a1", "b1", "a2", "a3", "c1"]
+    assert [round(one.score, 3) for one in penalise_repeats(ranked)] == [1.0, 0.87, 0.76, 0.54, 0.5]
 
 
 def test_of_two_that_say_the_same_the_one_in_the_question_s_language_comes_first() -> None:
     mixed = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.398)]
     assert [one.candidate.chunk.id for one in fuse(mixed, QUESTION)] == ["b", "a"]
-    assert [one.candidate.chunk.id for one in fuse(mixed, Asked(ideal_bm25=50, cjk=True))] == ["a", "b"]
+    assert [one.candidate.chunk.id for one in fuse(mixed, QueryProfile(ideal_bm25=50, cjk=True))] == ["a", "b"]
     far = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.3)]
     assert [one.candidate.chunk.id for one in fuse(far, QUESTION)] == ["a", "b"]
 
@@ -109,33 +111,35 @@ def test_equal_scores_are_ordered_by_id() -> None:
 
 @given(
     st.builds(candidate, st.just("a"), st.floats(0, 60), st.floats(-1, 1), st.sampled_from([ENGLISH, CHINESE])),
-    st.builds(Asked, ideal_bm25=st.floats(0, 60), cjk=st.booleans()),
+    st.builds(QueryProfile, ideal_bm25=st.floats(0, 60), cjk=st.booleans()),
     st.floats(-1, 1),
 )
-def test_confidence_is_a_share_and_grows_with_the_evidence(one: Candidate, question: Asked, behind: float) -> None:
-    sure = confidence(one, question, behind)
+def test_confidence_is_a_share_and_grows_with_the_evidence(
+    one: Candidate, question: QueryProfile, behind: float
+) -> None:
+    sure = estimate_confidence(one, question, behind)
     assert 0 <= sure <= 1
-    assert confidence(Candidate(one.chunk, one.bm25 + 1, one.cosine), question, behind) >= sure
-    assert confidence(Candidate(one.chunk, one.bm25, one.cosine + 0.01), question, behind) >= sure
+    assert estimate_confidence(Candidate(one.chunk, one.bm25 + 1, one.cosine), question, behind) >= sure
+    assert estimate_confidence(Candidate(one.chunk, one.bm25, one.cosine + 0.01), question, behind) >= sure
 
 
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE])
 def test_confidence_tells_an_answer_from_what_only_sounds_alike(text: str) -> None:
     """The medians measured on xquad: questions with their passage, and with it taken away."""
-    question = Asked(ideal_bm25=10, cjk=text == CHINESE)
+    question = QueryProfile(ideal_bm25=10, cjk=text == CHINESE)
     with_it, without, behind = (
         ((0.57, 7.3), (0.42, 3.0), 0.255) if text == ENGLISH else ((0.586, 4.7), (0.458, 2.0), 0.277)
     )
-    assert confidence(candidate("a", with_it[1], with_it[0], text), question, behind) > 0.6
-    assert confidence(candidate("a", without[1], without[0], text), question, behind) < 0.4
-    assert confidence(candidate("a", 0, 0.35, text), question, behind) < 0.1
+    assert estimate_confidence(candidate("a", with_it[1], with_it[0], text), question, behind) > 0.6
+    assert estimate_confidence(candidate("a", without[1], without[0], text), question, behind) < 0.4
+    assert estimate_confidence(candidate("a", 0, 0.35, text), question, behind) < 0.1
 
 
 def test_across_languages_the_pool_is_the_measure() -> None:
-    question = Asked(ideal_bm25=10, cjk=True)
+    question = QueryProfile(ideal_bm25=10, cjk=True)
     outstanding = candidate("a", 0, 0.45, ENGLISH)
-    assert confidence(outstanding, question, 0.22) > 0.6
-    assert confidence(outstanding, question, 0.36) < ANSWERABLE
+    assert estimate_confidence(outstanding, question, 0.22) > 0.6
+    assert estimate_confidence(outstanding, question, 0.36) < ANSWERABLE
 
 
 def hit(sure: float, text: str = ENGLISH) -> Hit:
@@ -155,20 +159,20 @@ def hit(sure: float, text: str = ENGLISH) -> Hit:
     ],
 )
 def test_the_second_passage_may_answer_too_in_the_language_of_the_question(hits: list[Hit], sure: float) -> None:
-    assert surest("when does the office open", hits) == sure
+    assert estimate_best_confidence("when does the office open", hits) == sure
 
 
 def test_the_background_is_what_comes_after_the_best() -> None:
-    assert background([]) == pytest.approx(0.2)
-    assert background([0.9]) == pytest.approx(0.2)
-    assert background([0.9] * 10 + [0.3] * 30) == pytest.approx((30 * 0.3 + 10 * 0.2) / 40)
-    assert background([0.9] * 2 + [0.3] * 6) == pytest.approx((6 * 0.3 + 10 * 0.2) / 16)
+    assert estimate_background([]) == pytest.approx(0.2)
+    assert estimate_background([0.9]) == pytest.approx(0.2)
+    assert estimate_background([0.9] * 10 + [0.3] * 30) == pytest.approx((30 * 0.3 + 10 * 0.2) / 40)
+    assert estimate_background([0.9] * 2 + [0.3] * 6) == pytest.approx((6 * 0.3 + 10 * 0.2) / 16)
 
 
 def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
-    assert asked("a b a", "a b a", 100).ideal_bm25 == pytest.approx(2 * math.log(1 + 99.5 / 1.5))
-    assert asked("", "", 100).ideal_bm25 == 0
-    assert asked("a", "a", 0).ideal_bm25 > 0
+    assert profile_query("a b a", "a b a", 100).ideal_bm25 == pytest.approx(2 * math.log(1 + 99.5 / 1.5))
+    assert profile_query("", "", 100).ideal_bm25 == 0
+    assert profile_query("a", "a", 0).ideal_bm25 > 0
 
 
 @pytest.mark.parametrize(

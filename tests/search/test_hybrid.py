@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
-from knowledge.interfaces import Current, Scope
-from knowledge.search.hybrid import HybridSearch, bounded, may_see
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.interfaces import CurrentChunk, Scope
+from knowledge.search.hybrid import HybridSearch, may_read, shorten_query
+from knowledge.stores.lancedb.store import LanceDBStore
 from tests.search.house import EVERYWHERE, SYNCED, House, ids
 
 
@@ -94,7 +94,7 @@ async def test_a_document_replaced_between_store_and_manifest_is_found_in_one_ve
     await house.add({"old": "The office opens at nine."})
     switched = False
 
-    async def current(asked_ids: Collection[str]) -> Mapping[str, Current]:
+    async def current(asked_ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         nonlocal switched
         if not switched:
             switched = True
@@ -116,7 +116,7 @@ async def test_readers_are_the_manifests_not_the_stores(house: House) -> None:
     """The store's row still says everybody; the manifest has been told otherwise, and the other way round."""
     await house.add({"revoked": "office hours of the board"})
     await house.add({"board": "office hours of the board, minutes"}, readers=frozenset({"C1"}))
-    house.manifest["revoked"] = Current("docs", frozenset({"C9"}), SYNCED)
+    house.manifest["revoked"] = CurrentChunk("docs", frozenset({"C9"}), SYNCED)
     assert await ids(house.search(), "office hours") == []
     assert await ids(house.search(), "office hours", readers=["C1"]) == ["board"]
     assert await ids(house.search(), "office hours", readers=["C9"]) == ["revoked"]
@@ -140,7 +140,7 @@ names = st.frozensets(st.sampled_from(["*", "U1", "U2", "C1"]))
 @given(names, names)
 def test_may_see(readers: frozenset[str], document: frozenset[str]) -> None:
     everybody_listed = bool(readers) and all(reader in document for reader in readers)
-    assert may_see(readers, document) == ("*" in document or everybody_listed)
+    assert may_read(readers, document) == ("*" in document or everybody_listed)
 
 
 # ── Which are picked ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +202,7 @@ async def test_cancelling_a_search_leaves_it_usable(house: House) -> None:
 
 
 async def test_the_manifests_failure_is_the_searchs(house: House) -> None:
-    async def broken(_ids: Collection[str]) -> Mapping[str, Current]:
+    async def broken(_ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         raise StoreUnavailable("gone: try again")
 
     await house.add({"a": "Words."})
@@ -219,7 +219,7 @@ async def test_fifty_at_once(house: House) -> None:
 
 @given(st.text(max_size=300), st.integers(2, 100))
 def test_bounded(text: str, characters: int) -> None:
-    short = bounded(text, characters)
+    short = shorten_query(text, characters)
     assert len(short) <= characters + 1
     assert short == text if len(text) <= characters else text.startswith(short[: characters // 2])
 
@@ -236,7 +236,7 @@ async def test_how_sure_it_is_follows_a_store_that_grows(house: House) -> None:
     assert [hit.confidence for hit in told.hits] == [hit.confidence for hit in fresh.hits]
 
 
-class Uncounted(LocalStore):
+class Uncounted(LanceDBStore):
     """A cluster that has lost nodes: it answers searches and cannot count."""
 
     async def count(self) -> int:
@@ -245,7 +245,7 @@ class Uncounted(LocalStore):
 
 async def test_a_store_that_cannot_count_still_answers(house: House, tmp_path: Path) -> None:
     await house.add({"a": "The office opens at nine."})
-    rows = await house.store.rows(["a"])
+    rows = await house.store.read_rows(["a"])
     store = Uncounted(tmp_path / "uncounted")
     await store.open("kvasir_0a1b2c3d", len(rows[0].vector))
     await store.write(rows)

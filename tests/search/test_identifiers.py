@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.search.identifiers import held, identifiers
+from knowledge.search.identifiers import find_identifiers, match_identifiers
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from knowledge.search.identifiers import held, identifiers
     ],
 )
 def test_names_are_seen(question: str, names: list[str]) -> None:
-    assert [one.name for one in identifiers(question)] == names
+    assert [one.name for one in find_identifiers(question)] == names
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_names_are_seen(question: str, names: list[str]) -> None:
     ],
 )
 def test_plain_language_names_nothing_exactly(question: str) -> None:
-    assert identifiers(question) == ()
+    assert find_identifiers(question) == ()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_plain_language_names_nothing_exactly(question: str) -> None:
     ],
 )
 def test_a_passage_holds_it_however_it_is_spelled(name: str, text: str) -> None:
-    assert held(identifiers(name), text) == {name}
+    assert match_identifiers(find_identifiers(name), text) == {name}
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_a_passage_holds_it_however_it_is_spelled(name: str, text: str) -> None:
     ],
 )
 def test_a_neighbour_is_not_it(name: str, text: str) -> None:
-    assert len(identifiers(name)) == 1
-    assert held(identifiers(name), text) == frozenset()
+    assert len(find_identifiers(name)) == 1
+    assert match_identifiers(find_identifiers(name), text) == frozenset()
 
 
 def test_a_version_or_a_file_may_be_the_askers_own() -> None:
-    assert {one.name: one.telling for one in identifiers("E-1042 in app.py of 3.2.1 with max_fails")} == {
+    assert {one.name: one.telling for one in find_identifiers("E-1042 in app.py of 3.2.1 with max_fails")} == {
         "E-1042": True,
         "app.py": False,
         "3.2.1": False,
@@ -117,18 +117,18 @@ names = st.from_regex(
 )
 def test_whatever_stands_beside_it_it_is_seen_and_found(name: str, before: str, after: str) -> None:
     text = f"{before}{name}{after}"
-    assert [one.name for one in identifiers(text)] == [name]
-    assert held(identifiers(name), text) == {name}
+    assert [one.name for one in find_identifiers(text)] == [name]
+    assert match_identifiers(find_identifiers(name), text) == {name}
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_any_text_is_taken(question: str, text: str) -> None:
-    found = identifiers(question)
-    assert held(found, text) <= {one.name for one in found}
+    found = find_identifiers(question)
+    assert match_identifiers(found, text) <= {one.name for one in found}
 
 
 @given(st.sampled_from(["a.", "a-", "a/", "A1-", "a_", "aB", "::", "0x", "v1."]), st.integers(1, 8000))
 def test_it_is_linear_in_the_length(piece: str, times: int) -> None:
     """Patterns that try again and again would hang here."""
-    found = identifiers(piece * times)
-    assert held(found, piece * times) <= {one.name for one in found}
+    found = find_identifiers(piece * times)
+    assert match_identifiers(found, piece * times) <= {one.name for one in found}

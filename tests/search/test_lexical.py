@@ -29,12 +29,12 @@ async def test_it_is_what_the_store_says_once_the_text_is_there(house: House) ->
     off = []
     for _ in range(25):
         words = " ".join(chance.sample(sorted(set(texts[f"p{chance.randrange(300)}"].split())), 5))
-        seen = await search.see(words, scope=EVERYWHERE)
-        ideal, question = seen.question.asked.ideal_bm25, seen.question.terms.split()
+        seen = await search.find_documents(words, scope=EVERYWHERE)
+        ideal, question = seen.question.profile.ideal_bm25, seen.question.terms.split()
         best, *others = sorted(seen.usable, key=lambda one: -one.bm25)
-        known = [(index_terms(one.chunk.searchable), one.bm25) for one in others if one.bm25 > 0]
+        known = [(index_terms(one.chunk.searchable_text), one.bm25) for one in others if one.bm25 > 0]
         reckoned = estimate_weights(question, ideal / len(question), known, []).score(
-            index_terms(best.chunk.searchable)
+            index_terms(best.chunk.searchable_text)
         )
         off.append(abs(reckoned - best.bm25) / ideal)
     assert sorted(off)[len(off) // 2] < 0.02

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import WEB, Candidate, Chunk
-from knowledge.search.fusion import asked, fuse
-from knowledge.search.naming import NAMED, WRITTEN, naming
+from knowledge.search.fusion import fuse, profile_query
+from knowledge.search.naming import NAMED, WRITTEN, weigh_document_names
 from knowledge.terms import query_terms
 from tests.search.house import EVERYWHERE, House
 
@@ -30,8 +30,8 @@ PLUGINS = (
 
 
 def first(question: str, candidates: tuple[Candidate, ...] = PLUGINS) -> str:
-    described = asked(question, query_terms(question), 1000)
-    return fuse(candidates, described, naming(candidates, question))[0].candidate.chunk.document
+    described = profile_query(question, query_terms(question), 1000)
+    return fuse(candidates, described, weigh_document_names(candidates, question))[0].candidate.chunk.document
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,12 @@ def test_a_heading_that_is_the_question_comes_first() -> None:
         candidate(page, "Add a source", "How do I add a source?"),
         candidate("other.md", "Sources", cosine=0.6),
     )
-    gains = naming(candidates, "how do I add a source?")
+    gains = weigh_document_names(candidates, "how do I add a source?")
     assert gains == {"sources.md#How do I add a source?": NAMED}, "a name within a longer one does not count"
-    assert set(naming(candidates, "please add a source")) == {f"{page}#Git", f"{page}#How do I add a source?"}
+    assert set(weigh_document_names(candidates, "please add a source")) == {
+        f"{page}#Git",
+        f"{page}#How do I add a source?",
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,26 +78,26 @@ def test_a_heading_that_is_the_question_comes_first() -> None:
     ],
 )
 def test_a_part_of_another_word_is_no_name(question: str) -> None:
-    assert naming(PLUGINS, question) == {}
+    assert weigh_document_names(PLUGINS, question) == {}
 
 
 def test_one_common_word_of_many_means_little() -> None:
-    [gain] = naming(PLUGINS, "how do I write a plugin that reads the whole body of a request?").values()
+    [gain] = weigh_document_names(PLUGINS, "how do I write a plugin that reads the whole body of a request?").values()
     assert gain < 0.05
-    [gain] = naming(PLUGINS, "在很长很长的问题里提到 limit-req 会怎么样呢，我想知道这个").values()
+    [gain] = weigh_document_names(PLUGINS, "在很长很长的问题里提到 limit-req 会怎么样呢，我想知道这个").values()
     assert gain == pytest.approx(WRITTEN)
 
 
 def test_a_name_that_many_documents_bear_counts_less() -> None:
     many = tuple(candidate(f"{n}.md", f"Page {n}", "Examples") for n in range(9))
-    gains = naming((*many, candidate("one.md", "Page", "Samples")), "examples samples")
+    gains = weigh_document_names((*many, candidate("one.md", "Page", "Samples")), "examples samples")
     assert gains["one.md#Samples"] == pytest.approx(0.25)
     assert gains["0.md#Examples"] < 0.02
 
 
 def test_a_page_of_the_web_bears_no_name() -> None:
     page = Candidate(replace(PLUGINS[1].chunk, source=WEB), 5.0, 0.5)
-    assert naming([page], "What does the limit-count plugin do?") == {}
+    assert weigh_document_names([page], "What does the limit-count plugin do?") == {}
 
 
 @given(
@@ -103,7 +106,7 @@ def test_a_page_of_the_web_bears_no_name() -> None:
 )
 def test_gains_are_bounded_and_only_of_candidates(question: str, titles: list[str]) -> None:
     candidates = [candidate(f"{n}.md", title) for n, title in enumerate(titles)]
-    gains = naming(candidates, question)
+    gains = weigh_document_names(candidates, question)
     assert gains.keys() <= {one.chunk.id for one in candidates}
     assert all(0 < gain <= NAMED + 1e-9 for gain in gains.values())
 
@@ -112,7 +115,7 @@ async def test_the_search_puts_it_first(house: House) -> None:
     text = "The plugin limits requests by count and returns 429 beyond the limit."
     await house.add({"a": f"{text} It reads GraphQL."}, document="graphql-limit-count.md")
     await house.add({"b": "The plugin limits requests by count."}, document="limit-count.md")
-    hits = (await house.search().see("What does the limit-count plugin do?", scope=EVERYWHERE)).hits()
+    hits = (await house.search().find_documents("What does the limit-count plugin do?", scope=EVERYWHERE)).hits()
     assert [hit.document for hit in hits] == ["limit-count.md", "graphql-limit-count.md"]
 
 
@@ -121,5 +124,5 @@ def test_a_pasted_text_that_repeats_names_takes_no_time(question: str) -> None:
     headings = ("api › limit count › api limit", "限流 › 流插 › 插件限")
     borne = tuple(candidate(f"{i}.md", f"limit-count {i}", f"{headings[i % 2]} › {i}") for i in range(200))
     started_s = time.process_time()
-    naming(borne, question)
+    weigh_document_names(borne, question)
     assert time.process_time() - started_s < 1

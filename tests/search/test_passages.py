@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.interfaces import Chunk, Current, Hit
-from knowledge.search.passages import Room, grown, readable
+from knowledge.interfaces import Chunk, CurrentChunk, Hit
+from knowledge.search.passages import JoinLimits, format_passage, grow_passage
 from tests.search.house import EVERYWHERE, House
 
 LONG = "words and words. " * 60  # about 250 tokens
@@ -21,7 +21,7 @@ def chunk(id_: str, text: str = LONG, heading: str = "Setup", url: str | None = 
 
 
 def joined(hit: int, line: list[Chunk], **room: int) -> list[str]:
-    return [one.id for one in grown(line[hit], line, Room(**room))]
+    return [one.id for one in grow_passage(line[hit], line, JoinLimits(**room))]
 
 
 def test_a_section_that_was_cut_is_joined_up_to_the_room() -> None:
@@ -50,13 +50,13 @@ def test_the_text_reads_on() -> None:
     table = ["| a | b |", "| --- | --- |"]
     first = chunk("a", "\n".join(["Options:", "", *table, "| 1 | 2 |"]))
     second = chunk("b", "\n".join([*table, "| 3 | 4 |", "", "The end."]))
-    assert readable(first, [first, second]) == "\n".join(
+    assert format_passage(first, [first, second]) == "\n".join(
         ["Options:", "", *table, "| 1 | 2 |", "| 3 | 4 |", "", "The end."]
     )
     other = chunk("c", "| x | y |\n| --- | --- |\n| 5 | 6 |")
-    assert readable(first, [first, other]).endswith("| 1 | 2 |\n\n| x | y |\n| --- | --- |\n| 5 | 6 |")
+    assert format_passage(first, [first, other]).endswith("| 1 | 2 |\n\n| x | y |\n| --- | --- |\n| 5 | 6 |")
     port = chunk("d", "It is 9180.", "Setup › Port")
-    assert readable(port, [chunk("a", "Read this."), port]) == "Setup\nRead this.\n\nPort\nIt is 9180."
+    assert format_passage(port, [chunk("a", "Read this."), port]) == "Setup\nRead this.\n\nPort\nIt is 9180."
 
 
 lines = st.lists(
@@ -76,12 +76,12 @@ lines = st.lists(
 @given(lines, st.integers(0, 6))
 def test_a_passage_is_an_unbroken_stretch_around_the_hit_and_bounded(line: list[Chunk], place: int) -> None:
     hit = line[place % len(line)]
-    parts = grown(hit, line, Room())
+    parts = grow_passage(hit, line, JoinLimits())
     start = line.index(parts[0])
     assert line[start : start + len(parts)] == parts
     assert hit in parts
-    assert len(parts) == 1 or sum(len(one.text) // 4 for one in parts) <= Room().most
-    assert all(one.text in readable(hit, parts) for one in parts)
+    assert len(parts) == 1 or sum(len(one.text) // 4 for one in parts) <= JoinLimits().most
+    assert all(one.text in format_passage(hit, parts) for one in parts)
 
 
 # ── Over a store and a manifest ──────────────────────────────────────────────────────────────────────────────────────
@@ -99,17 +99,17 @@ async def test_hits_next_to_each_other_become_one_and_others_take_their_places(h
     await house.add({"other": "The office has a garden."})
     hits = await searched(house, "office step zebra", limit=2)
     assert [hit.document for hit in hits] == ["list.md", "other.md"]
-    assert hits[0].around == "\n\n".join(text for text in LIST.values())
+    assert hits[0].context == "\n\n".join(text for text in LIST.values())
     assert hits[0].chunks == ("one", "two", "three")
     assert hits[0].text in LIST.values()
-    assert (hits[1].around, hits[1].chunks) == ("", ("other",))
+    assert (hits[1].context, hits[1].chunks) == ("", ("other",))
 
 
 async def test_without_joining_each_stands_alone(house: House) -> None:
     await house.add(LIST, document="list.md")
     hits = (await house.search().search("office step zebra", scope=EVERYWHERE)).hits
     assert {hit.id for hit in hits} == set(LIST)
-    assert all(hit.around == "" and hit.chunks == (hit.id,) for hit in hits)
+    assert all(hit.context == "" and hit.chunks == (hit.id,) for hit in hits)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_what_the_manifest_no_longer_lists_beside_it_is_not_joined(
     asked: list[Collection[str]] = []
     real = house.current
 
-    async def current(ids: Collection[str]) -> Mapping[str, Current]:
+    async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         if asked:
             if changed is None:
                 house.manifest.pop("two", None)
@@ -141,7 +141,7 @@ async def test_what_the_manifest_no_longer_lists_beside_it_is_not_joined(
 
     house.current = current  # type: ignore[method-assign]
     hits = await searched(house, "step three is called zebra", limit=1)
-    assert [(hit.id, hit.around) for hit in hits] == [("three", "")]
+    assert [(hit.id, hit.context) for hit in hits] == [("three", "")]
 
 
 async def test_what_is_closed_between_being_found_and_being_joined_is_not_shown(house: House) -> None:
@@ -151,7 +151,7 @@ async def test_what_is_closed_between_being_found_and_being_joined_is_not_shown(
     asked: list[Collection[str]] = []
     real = house.current
 
-    async def current(ids: Collection[str]) -> Mapping[str, Current]:
+    async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         if asked:
             for id_ in LIST:
                 house.manifest[id_] = replace(house.manifest[id_], readers=frozenset({"U1"}))

@@ -9,20 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import Candidate, Chunk
-from knowledge.search.fusion import Scored
-from knowledge.search.pick import pick
+from knowledge.search.fusion import ScoredCandidate
+from knowledge.search.pick import pick_passages
 
 LONG = "Whoever enters the laboratory wears a coat, closed shoes and the glasses that hang beside the door. " * 2
 OLD, NEW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def scored(id_: str, text: str, score: float = 0.5, *, title: str = "T", document: str | None = None) -> Scored:
+def scored(
+    id_: str, text: str, score: float = 0.5, *, title: str = "T", document: str | None = None
+) -> ScoredCandidate:
     chunk = Chunk(id_, "docs", document or f"{id_}.md", title, "", text, None)
-    return Scored(Candidate(chunk, 1.0, 0.8), score)
+    return ScoredCandidate(Candidate(chunk, 1.0, 0.8), score)
 
 
-def ids(ranked: list[Scored], limit: int = 8, per_document: int = 5, **given: object) -> list[str]:
-    return [one.candidate.chunk.id for one in pick(ranked, limit, per_document, **given)]  # type: ignore[arg-type]
+def ids(ranked: list[ScoredCandidate], limit: int = 8, per_document: int = 5, **given: object) -> list[str]:
+    return [one.candidate.chunk.id for one in pick_passages(ranked, limit, per_document, **given)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ VERSIONS = [scored("a", "Install v3.1.0 with make.", 0.9), scored("b", "Install 
 
 def test_of_versions_the_newest_is_shown_in_the_place_of_the_best() -> None:
     other = scored("c", "Something else.", 0.7)
-    picked = pick([*VERSIONS, other], 8, 5, words="how do I install it", made={"a": OLD, "b": NEW})
+    picked = pick_passages([*VERSIONS, other], 8, 5, words="how do I install it", made={"a": OLD, "b": NEW})
     assert [(one.candidate.chunk.id, one.score) for one in picked] == [("b", 0.9), ("c", 0.7)]
     assert ids([*VERSIONS, other], words="how do I install it", made={"a": NEW, "b": OLD}) == ["a", "c"]
 
@@ -146,10 +148,10 @@ days = st.lists(st.none() | st.integers(0, 9).map(lambda n: OLD + timedelta(days
 
 @given(rankings, days, st.integers(1, 10), st.integers(1, 5))
 def test_what_is_picked_is_bounded_and_no_text_is_lost_or_twice(
-    ranked: list[Scored], made: list[datetime | None], limit: int, per_document: int
+    ranked: list[ScoredCandidate], made: list[datetime | None], limit: int, per_document: int
 ) -> None:
     dates = {f"r{n:02}": one for n, one in enumerate(made)}
-    picked = pick(ranked, limit, per_document, words="nine", made=dates)
+    picked = pick_passages(ranked, limit, per_document, words="nine", made=dates)
     said = [one.candidate.chunk.text.casefold().strip("*").split("\n")[0] for one in picked]
     assert len(said) == len(set(said)) <= limit
     everything = {one.candidate.chunk.text.casefold().strip("*").split("\n")[0] for one in ranked}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.errors import BadFilter, UnknownSource
-from knowledge.search.query import Query, named, parse
+from knowledge.errors import InvalidFilter, UnknownSource
+from knowledge.search.query import ParsedQuery, match_sources, parse_query
 
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
 
@@ -29,40 +29,40 @@ PDF, WORD, MARKDOWN = names("pdf"), names("docx", "docm", "doc", "word"), names(
 @pytest.mark.parametrize(
     ("question", "expected"),
     [
-        ("leave days in:handbook", Query("leave days", names("handbook"))),
-        ("in:handbook leave days", Query("leave days", names("handbook"))),
-        ("leave in:handbook days?", Query("leave days?", names("handbook"))),
-        ("leave days in:handbook?", Query("leave days?", names("handbook"))),
-        ("leave days (in:handbook)", Query("leave days ()", names("handbook"))),
-        ("IN:Handbook Type:PDF leave", Query("leave", names("Handbook"), PDF)),
-        ('leave in:"staff handbook" days', Query("leave days", names("staff handbook"))),
-        ("leave in:“staff handbook” days", Query("leave days", names("staff handbook"))),
-        ("leave in:'staff handbook'", Query("leave", names("staff handbook"))),
-        ("leave in:handbook in:wiki", Query("leave", names("handbook", "wiki"))),
-        ("leave in:handbook,wiki, please", Query("leave, please", names("handbook", "wiki"))),
-        ("leave type:.pdf type:word", Query("leave", kinds=PDF | WORD)),
-        ("leave type:md,pdf", Query("leave", kinds=MARKDOWN | PDF)),
-        ("leave after:2026-01-31", Query("leave", after=day(2026, 1, 31))),
-        ("leave after:2026-01 before:2026/3/5", Query("leave", after=day(2026), before=day(2026, 3, 5))),
-        ("leave before:2026", Query("leave", before=day(2026))),
-        ("leave after:2026-05-01T07:00Z", Query("leave", after=day(2026, 5, 1, 7))),
-        ("leave after:2026-05-01 after:2026-02-01", Query("leave", after=day(2026, 2))),
-        ("leave before:2026-05-01 before:2026-02-01", Query("leave", before=day(2026, 5))),
-        ("leave after:yesterday before:TODAY", Query("leave", after=day(2026, 11, 23), before=day(2026, 11, 24))),
-        ("年假有几天 来源:员工手册", Query("年假有几天", names("员工手册"))),
-        ("来源：员工手册，年假有几天？", Query("，年假有几天？", names("员工手册"))),
-        ("类型：pdf 之后：2026年1月31日 年假", Query("年假", kinds=PDF, after=day(2026, 1, 31))),
-        ("类型：PDF的年假规定", Query("的年假规定", kinds=PDF)),
-        ("年假 之前：2026年3月 之后:昨天", Query("年假", before=day(2026, 3), after=day(2026, 11, 23))),
-        ("年假 in：handbook", Query("年假", names("handbook"))),
-        ("年假 来源：「员工 手册」", Query("年假", names("员工 手册"))),
-        ('in:"a"in:b leave', Query("leave", names("a", "b"))),
-        ("leave\ntype:pdf\ndays", Query("leave\ndays", kinds=PDF)),
-        ("年假 after:２０２６-０１-０１", Query("年假", after=day(2026))),
+        ("leave days in:handbook", ParsedQuery("leave days", names("handbook"))),
+        ("in:handbook leave days", ParsedQuery("leave days", names("handbook"))),
+        ("leave in:handbook days?", ParsedQuery("leave days?", names("handbook"))),
+        ("leave days in:handbook?", ParsedQuery("leave days?", names("handbook"))),
+        ("leave days (in:handbook)", ParsedQuery("leave days ()", names("handbook"))),
+        ("IN:Handbook Type:PDF leave", ParsedQuery("leave", names("Handbook"), PDF)),
+        ('leave in:"staff handbook" days', ParsedQuery("leave days", names("staff handbook"))),
+        ("leave in:“staff handbook” days", ParsedQuery("leave days", names("staff handbook"))),
+        ("leave in:'staff handbook'", ParsedQuery("leave", names("staff handbook"))),
+        ("leave in:handbook in:wiki", ParsedQuery("leave", names("handbook", "wiki"))),
+        ("leave in:handbook,wiki, please", ParsedQuery("leave, please", names("handbook", "wiki"))),
+        ("leave type:.pdf type:word", ParsedQuery("leave", kinds=PDF | WORD)),
+        ("leave type:md,pdf", ParsedQuery("leave", kinds=MARKDOWN | PDF)),
+        ("leave after:2026-01-31", ParsedQuery("leave", after=day(2026, 1, 31))),
+        ("leave after:2026-01 before:2026/3/5", ParsedQuery("leave", after=day(2026), before=day(2026, 3, 5))),
+        ("leave before:2026", ParsedQuery("leave", before=day(2026))),
+        ("leave after:2026-05-01T07:00Z", ParsedQuery("leave", after=day(2026, 5, 1, 7))),
+        ("leave after:2026-05-01 after:2026-02-01", ParsedQuery("leave", after=day(2026, 2))),
+        ("leave before:2026-05-01 before:2026-02-01", ParsedQuery("leave", before=day(2026, 5))),
+        ("leave after:yesterday before:TODAY", ParsedQuery("leave", after=day(2026, 11, 23), before=day(2026, 11, 24))),
+        ("年假有几天 来源:员工手册", ParsedQuery("年假有几天", names("员工手册"))),
+        ("来源：员工手册，年假有几天？", ParsedQuery("，年假有几天？", names("员工手册"))),
+        ("类型：pdf 之后：2026年1月31日 年假", ParsedQuery("年假", kinds=PDF, after=day(2026, 1, 31))),
+        ("类型：PDF的年假规定", ParsedQuery("的年假规定", kinds=PDF)),
+        ("年假 之前：2026年3月 之后:昨天", ParsedQuery("年假", before=day(2026, 3), after=day(2026, 11, 23))),
+        ("年假 in：handbook", ParsedQuery("年假", names("handbook"))),
+        ("年假 来源：「员工 手册」", ParsedQuery("年假", names("员工 手册"))),
+        ('in:"a"in:b leave', ParsedQuery("leave", names("a", "b"))),
+        ("leave\ntype:pdf\ndays", ParsedQuery("leave\ndays", kinds=PDF)),
+        ("年假 after:２０２６-０１-０１", ParsedQuery("年假", after=day(2026))),
     ],
 )
-def test_filters_are_taken_and_the_words_stay(question: str, expected: Query) -> None:
-    assert parse(question, NOW) == expected
+def test_filters_are_taken_and_the_words_stay(question: str, expected: ParsedQuery) -> None:
+    assert parse_query(question, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_filters_are_taken_and_the_words_stay(question: str, expected: Query) ->
     ],
 )
 def test_what_only_looks_like_a_filter_stays_a_word(question: str) -> None:
-    assert parse(question, NOW) == Query(question)
+    assert parse_query(question, NOW) == ParsedQuery(question)
 
 
 @pytest.mark.parametrize(
@@ -116,37 +116,37 @@ def test_what_only_looks_like_a_filter_stays_a_word(question: str) -> None:
     ],
 )
 def test_a_date_that_cannot_be_read_is_told_with_the_way_out(value: str) -> None:
-    with pytest.raises(BadFilter, match=r"no date.*2026-01-31.*quotes") as told:
-        parse(f"leave after:{value}", NOW)
+    with pytest.raises(InvalidFilter, match=r"no date.*2026-01-31.*quotes") as told:
+        parse_query(f"leave after:{value}", NOW)
     assert value in str(told.value)
 
 
 @pytest.mark.parametrize("question", ["in:handbook", " in:handbook type:pdf ?", "来源：手册"])
 def test_filters_alone_ask_nothing(question: str) -> None:
-    with pytest.raises(BadFilter, match="add what you want to know"):
-        parse(question, NOW)
+    with pytest.raises(InvalidFilter, match="add what you want to know"):
+        parse_query(question, NOW)
 
 
 def test_a_source_is_named_whatever_its_case_and_the_nearest_is_offered() -> None:
     known = ["Handbook", "wiki", "员工手册"]
-    assert named(["handbook", "WIKI", "员工手册"], known) == {"Handbook", "wiki", "员工手册"}
-    assert named([], known) == frozenset()
+    assert match_sources(["handbook", "WIKI", "员工手册"], known) == {"Handbook", "wiki", "员工手册"}
+    assert match_sources([], known) == frozenset()
     with pytest.raises(
         UnknownSource, match=r"no source “handbok”. Did you mean “Handbook”\? Sources are: Handbook, wiki"
     ):
-        named(["wiki", "handbok"], known)
+        match_sources(["wiki", "handbok"], known)
     with pytest.raises(UnknownSource, match="Sources are: none"):
-        named(["x"], [])
+        match_sources(["x"], [])
 
 
 def test_two_sources_that_differ_in_case_are_told_apart() -> None:
-    assert named(["docs"], ["Docs", "docs"]) == {"docs"}
+    assert match_sources(["docs"], ["Docs", "docs"]) == {"docs"}
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_parsed_or_refused_in_our_words(text: str) -> None:
-    with contextlib.suppress(BadFilter):
-        parsed = parse(text, NOW)
+    with contextlib.suppress(InvalidFilter):
+        parsed = parse_query(text, NOW)
         assert parsed.filtered or parsed.words == text
         assert len(parsed.words) <= len(text)
 
@@ -189,19 +189,19 @@ hostile = st.lists(
 @given(hostile)
 def test_what_is_left_holds_no_filter(text: str) -> None:
     """Else a question could bring one past whoever looks at its filters first."""
-    with contextlib.suppress(BadFilter):
-        words = parse(text, NOW).words
-        with contextlib.suppress(BadFilter):
-            assert parse(words, NOW) == Query(words)
+    with contextlib.suppress(InvalidFilter):
+        words = parse_query(text, NOW).words
+        with contextlib.suppress(InvalidFilter):
+            assert parse_query(words, NOW) == ParsedQuery(words)
 
 
 @given(pieces)
 def test_what_is_in_quotes_or_backticks_is_never_taken(text: str) -> None:
     quoted = 'what is "in:x type:pdf" and `before:2020`'
-    assert parse(quoted, NOW) == Query(quoted)
+    assert parse_query(quoted, NOW) == ParsedQuery(quoted)
     try:
-        parsed = parse(f"{quoted} {text}", NOW)
-    except BadFilter:
+        parsed = parse_query(f"{quoted} {text}", NOW)
+    except InvalidFilter:
         return
     assert parsed.words.startswith(quoted)
     assert "x" not in parsed.sources
@@ -214,5 +214,5 @@ def test_what_is_in_quotes_or_backticks_is_never_taken(text: str) -> None:
 )
 def test_it_is_linear_in_the_length_of_a_question(piece: str, times: int) -> None:
     """A quadratic scan of a pasted log would be seen as a test that hangs."""
-    with contextlib.suppress(BadFilter):
-        parse(piece * times, NOW)
+    with contextlib.suppress(InvalidFilter):
+        parse_query(piece * times, NOW)

@@ -18,10 +18,10 @@ from bot.slack.settings import SlackSettings
 from bot.slack.turns.turns import TurnSettings
 from bot.storage.ledger import Ledger, open_ledger
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.errors import HeldChanged
+from knowledge.errors import PendingDeletionsChanged
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.report import OnProgress, Progress, SourceReport, SyncReport
+from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
 from tests.services import free_ports
 from tests.slack_sandbox import Box, sandbox
 
@@ -94,7 +94,8 @@ def source(name: str = "docs", *, hours: float | None = 3.0, **more: Any) -> Sou
     """Return how a source is that was synced some hours ago."""
     synced_at = None if hours is None else datetime.now(UTC) - timedelta(hours=hours)
     told: dict[str, Any] = {
-        "kind": "folder", "root": "/srv/docs", "documents": 7, "chunks": 1_234, "failed": 0, "failures": (), "held": 0,
+        "kind": "folder", "root": "/srv/docs", "documents": 7, "chunks": 1_234, "failed": 0, "failures": (),
+        "pending_deletions": 0,
         "synced_at": synced_at, "error": None, "schedule": None, "syncing": None,
         "age_s": None if hours is None else hours * 3_600.0,
     }  # fmt: skip
@@ -108,7 +109,7 @@ class Shelf:
     hits: tuple[Hit, ...] = ()
     refreshed: list[str | None] = field(default_factory=list)
     failure: Exception | None = None
-    progress: tuple[Progress, ...] = ()
+    progress: tuple[SyncProgress, ...] = ()
     go: asyncio.Event | None = None
     state: LibraryStatus = field(default_factory=lambda: LibraryStatus("lancedb", indexing=False, sources=(source(),)))
     searched: list[str] = field(default_factory=list)
@@ -127,8 +128,8 @@ class Shelf:
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
     ) -> SyncReport:
         (self.approved if approve else self.refreshed).append(source)
-        if approve and approve != self.state.held_marks(source):
-            raise HeldChanged("What is held has changed.")
+        if approve and approve != self.state.approval_marks(source):
+            raise PendingDeletionsChanged("What is held has changed.")
         if self.failure:
             raise self.failure
         for progress in self.progress:

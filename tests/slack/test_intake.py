@@ -20,7 +20,7 @@ from bot.slack.transport.file_download import FileRefused, download_file, may_se
 from knowledge.errors import StoreUnavailable, SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.status import LibraryStatus
-from knowledge.sync.manifest.records import Failure
+from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import OnProgress, SourceReport, SyncReport
 from tests.slack.room import Bot, bot_in, shown, source
 from tests.slack_sandbox import Box, sandbox
@@ -33,7 +33,7 @@ class Books:
     """A library that syncs one source of added documents."""
 
     refusals: list[Exception] = field(default_factory=list)
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[QuarantinedDocument, ...] = ()
     refreshed: int = 0
 
     async def refresh(
@@ -106,7 +106,7 @@ async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
 
 
 async def test_several_files_and_what_is_wrong_with_some(desk: Desk) -> None:
-    desk.books.failures = (Failure("locked.pdf", "locked.pdf needs a password. Save a copy without one."),)
+    desk.books.failures = (QuarantinedDocument("locked.pdf", "locked.pdf needs a password. Save a copy without one."),)
     await desk.send("a.md", "film.mkv", "locked.pdf", text="请收下这些文件")
     text = await desk.told("现在可以搜到")
     assert "Kvasir does not read film.mkv" in text

@@ -17,8 +17,8 @@ from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus
-from knowledge.sync.manifest.records import Failure, Growth, Held, Repaired
-from knowledge.sync.report import Progress, SourceReport, SyncReport
+from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
+from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from tests.slack.room import Bot, Shelf, bot_in, house, shown, source
 from tests.slack_sandbox import sandbox
 
@@ -29,8 +29,8 @@ def hit(n: int, url: str | None = "https://kb.example/a") -> Hit:
     return Hit(f"{n}", "docs", f"{n}.md", f"Title <{n}>", "Part", url, "A passage. " * 60, 0.9, 0.9, NOW)
 
 
-def progress(done: int, total: int) -> Progress:
-    return Progress("docs", listed=total or done, done=done, failed=0, total=total, seconds=1.0, eta_s=12.0)
+def progress(done: int, total: int) -> SyncProgress:
+    return SyncProgress("docs", listed=total or done, done=done, failed=0, total=total, seconds=1.0, eta_s=12.0)
 
 
 @pytest.fixture
@@ -135,7 +135,12 @@ def _kb_of(desk: Bot) -> kb.KbCommand:
 
 # ── Approving ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-HELD = source("docs", held=30, held_mark="thirty", held_first=tuple(Held(f"{n}.md", f"{n}", None) for n in range(5)))
+HELD = source(
+    "docs",
+    pending_deletions=30,
+    approval_mark="thirty",
+    first_pending_deletions=tuple(PendingDeletion(f"{n}.md", f"{n}", None) for n in range(5)),
+)
 
 
 def holding(*sources: Any) -> LibraryStatus:
@@ -159,7 +164,11 @@ async def test_what_is_held_is_shown_and_goes_when_a_person_says_so(desk: Bot, s
 
 
 async def test_without_a_source_all_that_is_held_is_shown(desk: Bot, shelf: Shelf) -> None:
-    shelf.state = holding(HELD, source("wiki", held=12, held_first=(Held("home", "Home", None),)), source("other"))
+    shelf.state = holding(
+        HELD,
+        source("wiki", pending_deletions=12, first_pending_deletions=(PendingDeletion("home", "Home", None),)),
+        source("other"),
+    )
     await desk.box.command("ada", "#general", "/kb 批准")
     asked = await shown_held(desk, "30 篇文档不在最近的列表里")
     buttons = [e["value"] for block in asked["blocks"] if block["type"] == "actions" for e in block["elements"]]
@@ -186,7 +195,9 @@ async def test_what_a_person_was_not_shown_is_shown_first(desk: Bot, shelf: Shel
     shelf.state = holding(HELD)
     await desk.box.command("ada", "#general", "/kb approve docs")
     asked = await shown_held(desk)
-    shelf.state = holding(replace(HELD, held_mark="others", held_first=(Held("other.md", "Other", None),)))
+    shelf.state = holding(
+        replace(HELD, approval_mark="others", first_pending_deletions=(PendingDeletion("other.md", "Other", None),))
+    )
     await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE_DELETION)
     again = await shown_held(desk, "other.md")
     assert shelf.approved == []
@@ -204,7 +215,9 @@ async def test_what_a_sync_held_after_the_button_was_pressed_is_shown_first(desk
 
     async def looked_at() -> LibraryStatus:
         state = await status()
-        shelf.state = holding(replace(HELD, held_mark="others", held_first=(Held("other.md", "Other", None),)))
+        shelf.state = holding(
+            replace(HELD, approval_mark="others", first_pending_deletions=(PendingDeletion("other.md", "Other", None),))
+        )
         return state
 
     shelf.status = looked_at  # type: ignore[method-assign]
@@ -299,20 +312,21 @@ async def _said(shelf: Shelf, owners: frozenset[str], typed: str, user: str) -> 
 def test_texts_of_a_status() -> None:
     now = datetime.now(UTC)
     at = now.timestamp()
-    failures = (Failure("a.pdf", "needs a password", at + 7_200), Failure("b.pdf", "broken"))
+    failures = (QuarantinedDocument("a.pdf", "needs a password", at + 7_200), QuarantinedDocument("b.pdf", "broken"))
     sources = (
         source("new", hours=None),
         source(
-            "ill", hours=51, failed=2, failures=failures, held=3, error="It is away.", max_age_s=26 * 3_600.0,
-            held_first=(Held("one.md", "One", at), Held("two.md", "Two", at)),
+            "ill", hours=51, failed=2, failures=failures, pending_deletions=3, error="It is away.",
+            max_age_s=26 * 3_600.0,
+            first_pending_deletions=(PendingDeletion("one.md", "One", at), PendingDeletion("two.md", "Two", at)),
         ),
         source("now", hours=-0.001, next_at=now + timedelta(days=3), watched=True),
-        source("busy", syncing=Progress("busy", listed=9, done=3, failed=1, total=9, seconds=9.0, eta_s=150.0)),
+        source("busy", syncing=SyncProgress("busy", listed=9, done=3, failed=1, total=9, seconds=9.0, eta_s=150.0)),
         source("added", kind="push", hours=None, documents=0),
     )  # fmt: skip
     state = LibraryStatus(
-        "weaviate", indexing=True, sources=sources, growth=Growth(42, 100, 180.0, dense=True),
-        repaired=Repaired(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
+        "weaviate", indexing=True, sources=sources, growth=IndexGrowth(42, 100, 180.0, dense=True),
+        repaired=LastRepair(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
     )  # fmt: skip
     engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
     english = kb_texts.format_status(engine, state, chinese=False)
@@ -341,7 +355,7 @@ def test_texts_of_a_status() -> None:
 
 
 def test_texts_of_a_report() -> None:
-    failures = tuple(Failure(f"{n}.pdf", "needs a password") for n in range(5))
+    failures = tuple(QuarantinedDocument(f"{n}.pdf", "needs a password") for n in range(5))
     report = SyncReport({"docs": SourceReport(listed=9, failed=5, failures=failures, error="It broke off.")}, 2.0)
     text = kb_texts.format_report(report, chinese=False)
     assert "5 failed" in text
@@ -350,7 +364,7 @@ def test_texts_of_a_report() -> None:
     assert "with failures" in text
     assert "Refreshed" not in text, "failures never read like plain success"
     assert "但有失败" in kb_texts.format_report(report, chinese=True)
-    held = SyncReport({"docs": SourceReport(held=30), "added": SourceReport()}, 2.0)
+    held = SyncReport({"docs": SourceReport(pending_deletions=30), "added": SourceReport()}, 2.0)
     assert "`/kb approve docs`" in kb_texts.format_report(held, chinese=False)
     assert "`/kb 批准 docs`" in kb_texts.format_report(held, chinese=True)
     assert "added" not in kb_texts.format_report(held, chinese=False)

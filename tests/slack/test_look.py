@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.answering.policy import Policies, Policy, WebUse, Why
-from knowledge.interfaces import Live, WebLook
+from knowledge.interfaces import LiveWebRequest, WebSearchReport
 from tests.slack.room import Bot, Held, bot_in, house, shown
 from tests.slack_sandbox import sandbox
 
@@ -18,9 +18,9 @@ ON = Policies(Policy("on", searches=True))
 
 async def with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
     """Answer as the answerer does: without the web unless it is asked for."""
-    look = WebLook("searxng", ("https://a.example/",), (), "", 0.1) if question.wants_web else None
+    look = WebSearchReport("searxng", ("https://a.example/",), (), "", 0.1) if question.wants_web else None
     yield Text(f"{'On the web' if look else 'In the documents'}: {question.text}. That is all.")
-    live = Live("always" if look else "if_weak")
+    live = LiveWebRequest("always" if look else "if_weak")
     yield Finished("engine", (), {}, WebUse(live, Why.ASKED if look else Why.WEAK, question.policy, look=look))
 
 
@@ -57,7 +57,7 @@ async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> Non
 async def test_where_kvasir_tells_of_its_sources_the_web_is_not_offered(tmp_path: Path) -> None:
     async def about(question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Text("I answer from these documents.")
-        yield Finished("sources", (), {}, WebUse(Live("if_weak"), Why.WEAK, question.policy))
+        yield Finished("sources", (), {}, WebUse(LiveWebRequest("if_weak"), Why.WEAK, question.policy))
 
     async with house(tmp_path, "socket", script=about, deps={"web": ON}) as bot:
         root = await bot.ask("@Kvasir which documents do you answer from?")

@@ -15,13 +15,13 @@ from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sourc
 from bot.config.configuration import Access
 from bot.page_additions import PageAdditions
 from bot.slack.posting.buttons import build_page_buttons
-from knowledge.interfaces import OnWeb
+from knowledge.interfaces import WebOrigin
 from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport
 from tests.slack.room import Shelf, house, shown, source
 
 URL = "https://news.example/port"
-ON = OnWeb("news.example", datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC), stale=False)
+ON = WebOrigin("news.example", datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC), stale=False)
 PAGE = Passage(1, "", URL, "Port", "", URL, "The strike ends.", web=ON)
 BESIDE = Passage(2, "", URL, "Port", "Ferries", URL, "Ferries run.", web=ON)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Passage
 from bot.slack.posting import render
-from knowledge.interfaces import OnWeb
+from knowledge.interfaces import WebOrigin
 
 PING = re.compile(r"<[!@]|@(?:channel|here|everyone)\b|<!subteam", re.IGNORECASE)
 TOKENS = [
@@ -194,7 +194,7 @@ def test_a_page_of_the_web_says_its_host_and_date() -> None:
 
     def page(n: int, *, published: datetime | None, stale: bool) -> Passage:
         fetched = now - timedelta(hours=3)
-        web = OnWeb("example.com", published, fetched, stale)
+        web = WebOrigin("example.com", published, fetched, stale)
         return Passage(n, "", "https://example.com/a", "News", "", "https://example.com/a", "…", fetched, web=web)
 
     pages = [page(1, published=day, stale=False), page(2, published=None, stale=True)]

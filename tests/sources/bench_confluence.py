@@ -6,7 +6,7 @@ from html import escape, unescape
 from pathlib import Path
 from typing import ClassVar
 
-from knowledge.interfaces import Content
+from knowledge.interfaces import DocumentContent
 from tests.sources.contract import Ability, Workbench
 from tests.sources.fake_confluence import FakeConfluence, FakePage
 from tests.sources.fake_service import Fault
@@ -59,7 +59,7 @@ class CloudBench(Workbench):
         page = self.put_as.get(name) or next(p for p in self.fake.pages.values() if p.title == name)
         return f"{page.space}/{page.id}"
 
-    def holds(self, content: Content, data: bytes) -> bool:
+    def holds(self, content: DocumentContent, data: bytes) -> bool:
         return data.decode().strip() in unescape(content.data.decode())
 
 

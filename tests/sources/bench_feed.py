@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
-from knowledge.interfaces import Content
+from knowledge.interfaces import DocumentContent
 from knowledge.web.reading.feeds import read_feed
 from tests.sources.contract import Ability, Workbench
 from tests.sources.web_site import Reply, WebSite
@@ -42,7 +42,7 @@ class FeedBench(Workbench):
         assert entries is not None
         return entries[0].id
 
-    def holds(self, content: Content, data: bytes) -> bool:
+    def holds(self, content: DocumentContent, data: bytes) -> bool:
         return content.data.decode() == f"<p>{escape(data.decode())}</p>"
 
     def _publish(self) -> None:

@@ -6,7 +6,7 @@ from html import unescape
 from pathlib import Path
 from typing import ClassVar
 
-from knowledge.interfaces import Content
+from knowledge.interfaces import DocumentContent
 from tests.sources.contract import Ability, Workbench
 from tests.sources.fake_notion import FakeNotion
 from tests.sources.fake_service import Fault
@@ -59,7 +59,7 @@ class NotionBench(Workbench):
         )
         return found.replace("-", "")
 
-    def holds(self, content: Content, data: bytes) -> bool:
+    def holds(self, content: DocumentContent, data: bytes) -> bool:
         return data.decode() in unescape(content.data.decode().replace("<br>", "\n"))
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from knowledge.interfaces import EVERYONE, Content, Listed, Source
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, Source
 from tests.sources_bench import build
 
 _Test = TypeVar("_Test", bound=Callable[..., Any])
@@ -99,7 +99,7 @@ class Workbench:
         """Return the id under which the document that was put as ``name`` is listed."""
         return name
 
-    def holds(self, content: Content, data: bytes) -> bool:
+    def holds(self, content: DocumentContent, data: bytes) -> bool:
         """Tell whether that is what was put; a kind that wraps what was put (a page, a record) looks for it."""
         return content.data == data
 
@@ -134,6 +134,6 @@ def needs(*abilities: Ability) -> Callable[[_Test], _Test]:
     return marked
 
 
-async def listing(source: Source) -> dict[str, Listed]:
+async def listing(source: Source) -> dict[str, ListedDocument]:
     """Return what a source lists, by document."""
     return {one.document: one async for batch in source.list() for one in batch}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from knowledge.interfaces import EVERYONE, Listed, Source, SourceContext
+from knowledge.interfaces import EVERYONE, ListedDocument, Source, SourceContext
 from knowledge.settings import SourceSpec
 from knowledge.sources.registry import SourceKind, read_options
 from knowledge.web.http.settings import WebSettings
@@ -43,9 +43,9 @@ class World:
         return kind.build(context, read_options(kind.options, spec))
 
 
-async def listing(source: Source) -> dict[str, Listed]:
+async def listing(source: Source) -> dict[str, ListedDocument]:
     """Return what a source lists, each document once."""
-    found: dict[str, Listed] = {}
+    found: dict[str, ListedDocument] = {}
     async for batch in source.list():
         for one in batch:
             assert one.document not in found

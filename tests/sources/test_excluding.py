@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowledge.interfaces import Watched
+from knowledge.interfaces import WatchableSource
 from tests.sources_bench import build
 
 
@@ -36,7 +36,7 @@ async def test_it_is_read_watched_and_told_apart_as_before(tmp_path: Path) -> No
     (tmp_path / "a.md").write_text("Text.")
     plain, source = build("folder", tmp_path, path="."), build("folder", tmp_path, path=".", exclude=["b.md"])
     assert source.key == plain.key
-    assert isinstance(source, Watched)
-    assert not isinstance(build("git", tmp_path, repository=".", exclude=["b.md"]), Watched)
+    assert isinstance(source, WatchableSource)
+    assert not isinstance(build("git", tmp_path, repository=".", exclude=["b.md"]), WatchableSource)
     [batch] = [batch async for batch in source.list()]
     assert (await source.read(batch[0])).data == b"Text."

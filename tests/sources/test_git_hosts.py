@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.path_filter import literal_roots, path_filter
+from knowledge.path_filter import compile_path_filter, find_literal_roots
 from knowledge.sources.git.hosts import is_branch_name, parse_remote
 from knowledge.sources.git.mirror import LogParser
 
@@ -60,7 +60,7 @@ def test_a_path_starts_at_the_configuration() -> None:
     ],
 )
 def test_patterns_take_what_they_say(patterns: tuple[str, ...], takes: str, leaves: str) -> None:
-    taken = path_filter(patterns)
+    taken = compile_path_filter(patterns)
     assert [path for path in takes.split() if not taken(path)] == []
     assert [path for path in leaves.split() if taken(path)] == []
 
@@ -69,8 +69,8 @@ def test_patterns_take_what_they_say(patterns: tuple[str, ...], takes: str, leav
 def test_what_is_taken_lies_under_a_literal_root(patterns: list[str], path: str) -> None:
     patterns = [pattern for pattern in patterns if pattern.strip("!/. ")]
     path = "/".join(part for part in path.split("/") if part)
-    roots = literal_roots(patterns)
-    if roots and path and path_filter(patterns)(path):
+    roots = find_literal_roots(patterns)
+    if roots and path and compile_path_filter(patterns)(path):
         assert any(path == root or path.startswith(f"{root}/") for root in roots)
 
 

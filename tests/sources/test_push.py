@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import SourceError, UnsupportedFormat
-from knowledge.interfaces import Content, Listed
+from knowledge.interfaces import DocumentContent, ListedDocument
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import PushSource, open_upload_store
 from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name
@@ -29,7 +29,7 @@ def source(tmp_path: Path, **more: frozenset[str]) -> PushSource:
     return built
 
 
-async def only(tmp_path: Path, **more: frozenset[str]) -> tuple[Listed, Content]:
+async def only(tmp_path: Path, **more: frozenset[str]) -> tuple[ListedDocument, DocumentContent]:
     looked = source(tmp_path, **more)
     (listed,) = (await listing(looked)).values()
     return listed, await looked.read(listed)

@@ -35,7 +35,7 @@ from bot.storage.channel_event_log import (
 )
 from bot.storage.ledger import open_ledger
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import EVERYONE, Listed
+from knowledge.interfaces import EVERYONE, ListedDocument
 from tests.slack.room import bot_in
 from tests.slack_sandbox import Box, sandbox
 from tests.sources.contract import listing
@@ -62,7 +62,7 @@ class House:
         assert isinstance(built, SlackSource)
         return built
 
-    async def threads(self, **options: Any) -> dict[str, Listed]:
+    async def threads(self, **options: Any) -> dict[str, ListedDocument]:
         """List as the next sync would."""
         source = self.source(**options)
         try:

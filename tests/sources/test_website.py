@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import Listed, Source, SourceContext
+from knowledge.interfaces import ListedDocument, Source, SourceContext
 from knowledge.parsing import Parser
 from knowledge.sources.website import source as websites
 from knowledge.sources.website.source import WebsiteSource
@@ -40,8 +40,8 @@ def source(site: WebSite, folder: Path, kept: dict[str, bytes] | None = None, **
     return build("website", folder, kept=kept, **{"url": f"{site.url}/", "allow_hosts": [site.host], **options})
 
 
-async def broken(source: Source) -> tuple[dict[str, Listed], SourceError]:
-    found: dict[str, Listed] = {}
+async def broken(source: Source) -> tuple[dict[str, ListedDocument], SourceError]:
+    found: dict[str, ListedDocument] = {}
     try:
         async for batch in source.list():
             found.update((one.document, one) for one in batch)
@@ -412,7 +412,7 @@ async def test_a_page_that_hangs_its_reader_costs_that_page_alone(site: WebSite,
     await made.close()
 
 
-async def listing_beside_a_watch(made: WebsiteSource) -> tuple[set[int], dict[str, Listed]]:
+async def listing_beside_a_watch(made: WebsiteSource) -> tuple[set[int], dict[str, ListedDocument]]:
     """Return the processes that read its pages, as whatever else runs on the loop saw them meanwhile, and a listing."""
     readers: set[int] = set()
 

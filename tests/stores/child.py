@@ -21,9 +21,9 @@ from tests.stores.rows import DIMENSIONS, row
 
 def store_of(kind: str, *where: str) -> Store:
     if kind == "lancedb":
-        from knowledge.stores.lancedb.store import LocalStore  # noqa: PLC0415 - only the one that is needed
+        from knowledge.stores.lancedb.store import LanceDBStore  # noqa: PLC0415 - only the one that is needed
 
-        return LocalStore(Path(where[0]))
+        return LanceDBStore(Path(where[0]))
     from knowledge.stores.weaviate.store import WeaviateStore  # noqa: PLC0415
 
     return WeaviateStore(*where)

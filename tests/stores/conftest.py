@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.interfaces import Store
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS
@@ -43,7 +43,7 @@ class Bench:
 @pytest.fixture(params=["lancedb", pytest.param("weaviate", marks=pytest.mark.slow)])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     if request.param == "lancedb":
-        bench = Bench(lambda: LocalStore(tmp_path / "store"), "lancedb", (str(tmp_path / "store"),))
+        bench = Bench(lambda: LanceDBStore(tmp_path / "store"), "lancedb", (str(tmp_path / "store"),))
     else:
         server: WeaviateServer = request.getfixturevalue("weaviate")
         where = (server.url, server.grpc_url, server.api_key)
@@ -52,7 +52,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield bench
     finally:
         if bench.made:
-            await bench.made[0].drop(bench.index)
+            await bench.made[0].drop_index(bench.index)
         for store in bench.made:
             await store.close()
 

@@ -18,13 +18,25 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import StoreError, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Candidate, Content, Current, Listed, Scope, SourceKey, StoredChunk, Vector
+from knowledge.interfaces import (
+    EVERYONE,
+    Candidate,
+    CurrentChunk,
+    DocumentContent,
+    ListedDocument,
+    Scope,
+    SourceKey,
+    StoredChunk,
+    Vector,
+)
 from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import Placement
-from knowledge.stores.weaviate.store import Limits, WeaviateStore
+from knowledge.stores.weaviate.nodes import WeaviateLimits
+from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.sync.manifest.records import decode_readers
-from knowledge.sync.report import Progress, SourceReport
-from knowledge.sync.running.run import Tools, sync
+from knowledge.sync.report import SourceReport, SyncProgress
+from knowledge.sync.running.run import sync
+from knowledge.sync.running.tools import SyncTools
 from knowledge.terms import index_terms
 from tests.services import WeaviateCluster, weaviate_cluster
 from tests.stores.rows import DIMENSIONS, row, some_unit
@@ -35,7 +47,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 INDEX = "kvasir_c1a2b3d4"
 CHANNEL = frozenset({"C1"})
 OTHERS = frozenset({"C9"})
-PATIENT = Limits(read_s=10, write_s=60, write_attempt_s=5, settle_s=1)
+PATIENT = WeaviateLimits(read_s=10, write_s=60, write_attempt_s=5, settle_s=1)
 
 
 @pytest.fixture
@@ -44,7 +56,9 @@ def cluster(tmp_path: Path) -> Iterator[WeaviateCluster]:
         yield cluster
 
 
-def store_on(cluster: WeaviateCluster, limits: Limits = PATIENT, placement: Placement | None = None) -> WeaviateStore:
+def store_on(
+    cluster: WeaviateCluster, limits: WeaviateLimits = PATIENT, placement: Placement | None = None
+) -> WeaviateStore:
     return WeaviateStore(
         cluster.url, cluster.grpc_url, cluster.api_key, placement=placement or Placement(replicas=3), limits=limits
     )
@@ -63,16 +77,18 @@ class Shelf:
             version = self.documents.get(name, (0, readers))[0] + 1
             self.documents[name] = version, readers
 
-    def drop(self, names: Collection[str]) -> None:
+    def drop_index(self, names: Collection[str]) -> None:
         for name in names:
             del self.documents[name]
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
-        yield [Listed(name, str(version), readers=who) for name, (version, who) in sorted(self.documents.items())]
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
+        yield [
+            ListedDocument(name, str(version), readers=who) for name, (version, who) in sorted(self.documents.items())
+        ]
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         text = f"# {listed.document}\nThe shelf of {listed.document} has common things."
-        return Content(text.encode(), None, listed.version)
+        return DocumentContent(text.encode(), None, listed.version)
 
     async def close(self) -> None: ...
 
@@ -87,13 +103,15 @@ class Witness:
     async def count(self) -> int:
         return await self.store.count()
 
-    async def candidates(self, vector: Vector | None, terms: str, *, pool: int, scope: Scope) -> Sequence[Candidate]:
-        found = await self.store.candidates(vector, terms, pool=pool, scope=scope)
+    async def find_candidates(
+        self, vector: Vector | None, terms: str, *, pool: int, scope: Scope
+    ) -> Sequence[Candidate]:
+        found = await self.store.find_candidates(vector, terms, pool=pool, scope=scope)
         self.proposed += found
         return found
 
-    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
-        return await self.store.rows(ids)
+    async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        return await self.store.read_rows(ids)
 
 
 @dataclass
@@ -104,10 +122,10 @@ class House:
     store: WeaviateStore
     shelf: Shelf = field(default_factory=Shelf)
     embedder: Arithmetic = field(default_factory=Arithmetic)
-    progress: list[Progress] = field(default_factory=list)
+    progress: list[SyncProgress] = field(default_factory=list)
 
     async def sync(self) -> SourceReport:
-        tools = Tools(self.embedder, self.store, self.rig.index, passages, index_terms)
+        tools = SyncTools(self.embedder, self.store, self.rig.index, passages, index_terms)
         report = await sync(tools, [self.shelf], configured=[self.shelf.key.id], on_progress=self.progress.append)
         return report.sources["shelf"]
 
@@ -123,13 +141,13 @@ class House:
         found = await search.search(query, scope=Scope(frozenset({self.shelf.key.id}), frozenset(readers)), limit=limit)
         return {hit.document for hit in found.hits}
 
-    async def _current(self, ids: Collection[str]) -> dict[str, Current]:
-        rows = await self.rig.index.current(ids, [self.shelf.key.id])
-        return {one.id: Current("shelf", decode_readers(one.readers), datetime.now(UTC)) for one in rows}
+    async def _current(self, ids: Collection[str]) -> dict[str, CurrentChunk]:
+        rows = await self.rig.index.find_current(ids, [self.shelf.key.id])
+        return {one.id: CurrentChunk("shelf", decode_readers(one.readers), datetime.now(UTC)) for one in rows}
 
     async def agrees(self) -> bool:
-        stored = [id_ async for ids in self.store.ids() for id_ in ids]
-        return set(stored) == await self.rig.index.chunk_ids() and not await self.rig.index.pending(1)
+        stored = [id_ async for ids in self.store.list_ids() for id_ in ids]
+        return set(stored) == await self.rig.index.list_chunk_ids() and not await self.rig.index.list_pending_chunks(1)
 
 
 @pytest.fixture
@@ -196,7 +214,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
     async with asking(house, names(0, 175)) as asked:
         await asyncio.sleep(0.5)
         used.kill()
-        house.shelf.drop(deleted)
+        house.shelf.drop_index(deleted)
         house.shelf.put(closed, OTHERS)
         house.shelf.put(new)
         report = await house.sync()
@@ -249,8 +267,8 @@ async def test_two_of_three_down_are_told_in_time_or_one_copy_answers_and_all_he
 ) -> None:
     house.shelf.put(names(0, 30))
     await house.sync()
-    quick = store_on(cluster, Limits(read_s=3, write_s=4, settle_s=1))
-    single = store_on(cluster, Limits(read_s=3), Placement(replicas=3, reads="ONE"))
+    quick = store_on(cluster, WeaviateLimits(read_s=3, write_s=4, settle_s=1))
+    single = store_on(cluster, WeaviateLimits(read_s=3), Placement(replicas=3, reads="ONE"))
     for store in (quick, single):
         await store.open(INDEX, DIMENSIONS)
     for node in cluster.nodes[:2]:
@@ -260,7 +278,9 @@ async def test_two_of_three_down_are_told_in_time_or_one_copy_answers_and_all_he
             await house.shown("paper7", store=quick)
         with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL|nodes"):
             await quick.write([row("a")])
-        found = await single.candidates(None, "paper7", pool=3, scope=Scope(frozenset({house.shelf.key.id}), CHANNEL))
+        found = await single.find_candidates(
+            None, "paper7", pool=3, scope=Scope(frozenset({house.shelf.key.id}), CHANNEL)
+        )
         assert {one.chunk.document for one in found} == {"paper7"}
     await asyncio.gather(*(asyncio.to_thread(node.start) for node in cluster.nodes[:2]))
     async with asyncio.timeout(30):

@@ -39,7 +39,7 @@ async def found(
     before: datetime | None = None,
 ) -> dict[str, Candidate]:
     scope = Scope(frozenset(sources), frozenset(readers), frozenset(kinds), after, before)
-    candidates = await store.candidates(unit(1), terms, pool=pool, scope=scope)
+    candidates = await store.find_candidates(unit(1), terms, pool=pool, scope=scope)
     ids = [candidate.chunk.id for candidate in candidates]
     assert len(ids) == len(set(ids))
     return {candidate.chunk.id: candidate for candidate in candidates}
@@ -51,7 +51,7 @@ def proposed(chunk: Chunk) -> Chunk:
 
 
 async def all_ids(store: Store) -> list[str]:
-    return sorted([id_ async for batch in store.ids() for id_ in batch])
+    return sorted([id_ async for batch in store.list_ids() for id_ in batch])
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -75,7 +75,7 @@ async def test_a_row_comes_back_as_it_was_written(store: Store) -> None:
     await store.write([StoredChunk(chunk, unit(1), "標題"), StoredChunk(dated, unit(1), "標題")])
     hits = await found(store, "標題", sources=[chunk.source])
     assert (hits["x'1"].chunk, hits["x'2"].chunk) == (proposed(chunk), proposed(dated))
-    rows = {one.chunk.id: one for one in await store.rows(["x'1", "x'2", "absent"])}
+    rows = {one.chunk.id: one for one in await store.read_rows(["x'1", "x'2", "absent"])}
     assert {id_: one.chunk for id_, one in rows.items()} == {"x'1": chunk, "x'2": dated}
     assert rows["x'1"].terms == "標題"
     assert rows["x'1"].vector == pytest.approx(unit(1))
@@ -86,7 +86,7 @@ async def test_a_row_comes_back_as_it_was_written(store: Store) -> None:
 )
 async def test_a_date_comes_back_to_the_microsecond(store: Store, made: datetime) -> None:
     await store.write([row("a", modified_at=made)])
-    assert [one.chunk.modified_at for one in await store.rows(["a"])] == [made]
+    assert [one.chunk.modified_at for one in await store.read_rows(["a"])] == [made]
     assert set(await found(store, after=made)) == {"a"}
     assert await found(store, before=made) == {}
 
@@ -206,10 +206,10 @@ async def test_without_a_vector_the_lexical_leg_answers_alone(store: Store) -> N
         [row("a", "alpha", unit(1)), row("b", "beta", unit(1)), row("c", "alpha", readers=frozenset("x"))]
     )
     scope = Scope(frozenset(DOCS))
-    hits = await store.candidates(None, "alpha", pool=5, scope=scope)
+    hits = await store.find_candidates(None, "alpha", pool=5, scope=scope)
     assert [(hit.chunk.id, hit.cosine) for hit in hits] == [("a", 0.0)]
     assert hits[0].bm25 == pytest.approx((await found(store, "alpha"))["a"].bm25)
-    assert not await store.candidates(None, " ", pool=5, scope=scope)
+    assert not await store.find_candidates(None, " ", pool=5, scope=scope)
 
 
 async def test_the_pool_bounds_each_leg_and_takes_the_best(store: Store) -> None:
@@ -345,7 +345,7 @@ async def test_any_scope_finds_what_looking_at_every_row_finds(
         await store.write(_SHELF)
         await store.maintain()
     inside = sorted((one for one in _SHELF if within(one.chunk, scope)), key=lambda one: -float(one.vector @ unit(1)))
-    hits = {one.chunk.id: one for one in await store.candidates(unit(1), terms, pool=pool, scope=scope)}
+    hits = {one.chunk.id: one for one in await store.find_candidates(unit(1), terms, pool=pool, scope=scope)}
     assert set(hits) <= {one.chunk.id for one in inside}
     assert {one.chunk.id for one in inside[:pool]} <= set(hits), "the dense leg is exact"
     lexical = {id_ for id_, hit in hits.items() if hit.bm25 > 0}
@@ -366,7 +366,7 @@ async def test_any_text_is_an_id_a_source_and_a_reader(bench: Bench, texts: list
     for one, other in itertools.permutations(rows, 2):
         seen = await found(store, "term", sources=[one.chunk.source], readers=one.chunk.readers)
         assert {id_: hit.chunk for id_, hit in seen.items()} == {one.chunk.id: proposed(one.chunk)}
-        assert [kept.chunk for kept in await store.rows([one.chunk.id])] == [one.chunk]
+        assert [kept.chunk for kept in await store.read_rows([one.chunk.id])] == [one.chunk]
         if "*" not in other.chunk.readers and one.chunk.readers != EVERYONE:
             assert await found(store, "term", sources=[one.chunk.source], readers=other.chunk.readers) == {}
     assert await all_ids(store) == sorted(texts)
@@ -403,10 +403,10 @@ async def test_an_index_of_other_dimensions_is_refused(bench: Bench) -> None:
 async def test_indexes_are_named_and_dropped(bench: Bench) -> None:
     store = await bench.open()
     await store.write([row("a")])
-    assert bench.index in await store.indexes()
-    await store.drop(bench.index)
-    await store.drop(bench.index)
-    assert bench.index not in await store.indexes()
+    assert bench.index in await store.list_indexes()
+    await store.drop_index(bench.index)
+    await store.drop_index(bench.index)
+    assert bench.index not in await store.list_indexes()
     with pytest.raises(StoreError, match="is gone"):
         await store.write([row("b")])
     with pytest.raises(StoreError, match="is gone"):
@@ -418,7 +418,7 @@ async def test_indexes_are_named_and_dropped(bench: Bench) -> None:
 async def test_indexes_can_be_named_before_one_is_open(bench: Bench) -> None:
     store = bench.make()
     bench.made.append(store)
-    assert bench.index not in await store.indexes()
+    assert bench.index not in await store.list_indexes()
 
 
 async def test_a_store_that_is_not_open_says_so(bench: Bench) -> None:
@@ -433,7 +433,7 @@ async def test_a_store_that_is_not_open_says_so(bench: Bench) -> None:
 async def test_ids_come_in_batches_and_each_once(store: Store) -> None:
     await store.write([row(f"r{n}") for n in range(1500)])
     await store.delete([f"r{n}" for n in range(100)])
-    batches = [batch async for batch in store.ids()]
+    batches = [batch async for batch in store.list_ids()]
     assert len(batches) > 1
     assert sorted(itertools.chain.from_iterable(batches)) == sorted(f"r{n}" for n in range(100, 1500))
 
@@ -441,7 +441,7 @@ async def test_ids_come_in_batches_and_each_once(store: Store) -> None:
 async def test_a_cancelled_call_is_cancelled_and_leaves_the_store_usable(store: Store) -> None:
     await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(200)])
     calls = (
-        lambda: store.candidates(unit(1), "term", pool=50, scope=Scope(frozenset(DOCS))),
+        lambda: store.find_candidates(unit(1), "term", pool=50, scope=Scope(frozenset(DOCS))),
         lambda: store.write([row(f"w{n}", vector=some_unit(n)) for n in range(200)]),
         lambda: store.delete(["r1"]),
         store.count,

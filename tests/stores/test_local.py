@@ -17,8 +17,8 @@ import pytest
 
 from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Scope, Store
-from knowledge.stores.lancedb.errors import sentence
-from knowledge.stores.lancedb.store import Limits, LocalStore, Upkeep
+from knowledge.stores.lancedb.errors import translate_error
+from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, Upkeep
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 INDEX = "kvasir_0a1b2c3d"
@@ -26,38 +26,40 @@ CHILD = Path(__file__).parent / "child.py"
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[LocalStore]:
-    store = LocalStore(tmp_path / "store")
+async def opened(tmp_path: Path) -> AsyncIterator[LanceDBStore]:
+    store = LanceDBStore(tmp_path / "store")
     await store.open(INDEX, DIMENSIONS)
     yield store
     await store.close()
 
 
 async def ids(store: Store) -> set[str]:
-    return {id_ async for batch in store.ids() for id_ in batch}
+    return {id_ async for batch in store.list_ids() for id_ in batch}
 
 
 async def search(store: Store, terms: str = "term") -> set[str]:
-    found = await store.candidates(unit(1), terms, pool=50, scope=Scope(frozenset({"docs"})))
+    found = await store.find_candidates(unit(1), terms, pool=50, scope=Scope(frozenset({"docs"})))
     return {candidate.chunk.id for candidate in found}
 
 
 async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_path: Path) -> None:
     """It is searched while the new index grows beside it: without kinds and dates, but whole."""
-    store = LocalStore(tmp_path)
+    store = LanceDBStore(tmp_path)
     await store.open(INDEX, DIMENSIONS)
     await store.write([row("old", "alpha", unit(1), kind="", readers=frozenset({"C1"}))])
     await store._table.drop_columns(["kind", "modified_at"])
     assert {"kind", "modified_at"}.isdisjoint((await store._table.schema()).names)
     await store.close()
-    again = LocalStore(tmp_path)
+    again = LanceDBStore(tmp_path)
     await asyncio.gather(again.open(INDEX, DIMENSIONS), store.open(INDEX, DIMENSIONS))
     scope = Scope(frozenset({"docs"}), frozenset({"C1"}))
-    assert [one.chunk.id for one in await again.candidates(unit(1), "alpha", pool=5, scope=scope)] == ["old"]
-    assert [one.chunk for one in await again.rows(["old"])] == [row("old", kind="", readers=frozenset({"C1"})).chunk]
+    assert [one.chunk.id for one in await again.find_candidates(unit(1), "alpha", pool=5, scope=scope)] == ["old"]
+    assert [one.chunk for one in await again.read_rows(["old"])] == [
+        row("old", kind="", readers=frozenset({"C1"})).chunk
+    ]
     await again.write([row("new", "alpha", unit(1), kind="pdf")])
     typed = replace(scope, kinds=frozenset({"pdf"}))
-    assert {one.chunk.id for one in await again.candidates(unit(1), "alpha", pool=5, scope=typed)} == {"new"}
+    assert {one.chunk.id for one in await again.find_candidates(unit(1), "alpha", pool=5, scope=typed)} == {"new"}
     await again.close()
     await store.close()
 
@@ -78,11 +80,11 @@ async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_pa
     ],
 )
 def test_upkeep_is_due_by_what_has_gathered(state: Upkeep, *, optimize: bool, index: bool) -> None:
-    assert (state.optimize(Limits()), state.index_vectors(Limits())) == (optimize, index)
+    assert (state.optimize(LanceDBLimits()), state.index_vectors(LanceDBLimits())) == (optimize, index)
 
 
 async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path, limits=Limits(vector_index_rows=500))
+    store = LanceDBStore(tmp_path, limits=LanceDBLimits(vector_index_rows=500))
     await store.open(INDEX, 32)
     vectors = {f"r{n}": some_unit(n, 32) for n in range(900)}
     audience = {id_: frozenset({f"C{n % 20}"}) for n, id_ in enumerate(vectors)}
@@ -98,7 +100,7 @@ async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: P
         query = some_unit(9000 + seed, 32)
         seen = [i for i in vectors if i not in gone and audience[i] & {"*", "C3"}]
         best = sorted(seen, key=lambda i: -float(vectors[i] @ query))[:10]
-        found = await store.candidates(query, "", pool=10, scope=Scope(frozenset({"docs"}), frozenset({"C3"})))
+        found = await store.find_candidates(query, "", pool=10, scope=Scope(frozenset({"docs"}), frozenset({"C3"})))
         assert all(c.cosine == pytest.approx(float(vectors[c.chunk.id] @ query), abs=1e-5) for c in found)
         hits, overlap = hits + len(best), overlap + len({c.chunk.id for c in found} & set(best))
     assert overlap >= 0.98 * hits
@@ -107,25 +109,25 @@ async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: P
 
 
 async def test_another_that_is_open_uses_the_vector_index_once_it_is_there(tmp_path: Path) -> None:
-    one = LocalStore(tmp_path, limits=Limits(vector_index_rows=300))
-    other = LocalStore(tmp_path)
+    one = LanceDBStore(tmp_path, limits=LanceDBLimits(vector_index_rows=300))
+    other = LanceDBStore(tmp_path)
     await one.open(INDEX, DIMENSIONS)
     await other.open(INDEX, DIMENSIONS)
     await one.write([row(f"r{n}", vector=some_unit(n)) for n in range(400)])
     await one.maintain()
     best = sorted(range(400), key=lambda n: -float(some_unit(n) @ unit(1)))[:5]
-    found = await other.candidates(unit(1), "", pool=5, scope=Scope(frozenset({"docs"})))
+    found = await other.find_candidates(unit(1), "", pool=5, scope=Scope(frozenset({"docs"})))
     assert {c.chunk.id for c in found} == {f"r{n}" for n in best}
     await one.close()
     await other.close()
 
 
 async def test_upkeep_goes_on_beside_writers_and_loses_nothing(tmp_path: Path) -> None:
-    store, other = LocalStore(tmp_path), LocalStore(tmp_path)
+    store, other = LanceDBStore(tmp_path), LanceDBStore(tmp_path)
     await store.open(INDEX, DIMENSIONS)
     await other.open(INDEX, DIMENSIONS)
 
-    async def write(writer: LocalStore, name: str) -> None:
+    async def write(writer: LanceDBStore, name: str) -> None:
         for n in range(12):
             await writer.write([row(f"{name}{n}", vector=some_unit(n))])
             await writer.delete([f"{name}{n - 1}"] if n % 3 == 0 else [])
@@ -144,7 +146,7 @@ async def test_upkeep_goes_on_beside_writers_and_loses_nothing(tmp_path: Path) -
 
 
 async def test_old_versions_go_with_upkeep(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path, limits=Limits(history_s=0.001))
+    store = LanceDBStore(tmp_path, limits=LanceDBLimits(history_s=0.001))
     await store.open(INDEX, DIMENSIONS)
     for n in range(40):
         await store.write([row("always the same", vector=some_unit(n))])
@@ -175,7 +177,7 @@ def small_disk(directory: Path, size: str) -> Iterator[Callable[[str], None]]:
 
 async def test_a_full_disk_is_told_and_what_was_acknowledged_stays(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "2m") as remount:
-        store = LocalStore(tmp_path / "disk" / "store")
+        store = LanceDBStore(tmp_path / "disk" / "store")
         await store.open(INDEX, 384)
         written: set[str] = set()
 
@@ -189,7 +191,7 @@ async def test_a_full_disk_is_told_and_what_was_acknowledged_stays(tmp_path: Pat
             await fill()
         assert written
         assert await ids(store) >= written
-        assert (await store.candidates(some_unit(0, 384), "term", pool=3, scope=Scope(frozenset({"docs"}))))[
+        assert (await store.find_candidates(some_unit(0, 384), "term", pool=3, scope=Scope(frozenset({"docs"}))))[
             0
         ].chunk.id in written
         remount("size=20m")
@@ -200,7 +202,7 @@ async def test_a_full_disk_is_told_and_what_was_acknowledged_stays(tmp_path: Pat
 
 async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "20m") as remount:
-        store = LocalStore(tmp_path / "disk" / "store")
+        store = LanceDBStore(tmp_path / "disk" / "store")
         await store.open(INDEX, DIMENSIONS)
         await store.write([row("a")])
         remount("ro")
@@ -211,7 +213,7 @@ async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None
             lambda: store.write([row("b")]),
             lambda: store.delete(["a"]),
             lambda: store.open("kvasir_11111111", DIMENSIONS),
-            lambda: store.drop(INDEX),
+            lambda: store.drop_index(INDEX),
         ):
             with pytest.raises(StoreReadOnly, match="takes no writes"):
                 await call()
@@ -223,7 +225,7 @@ async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None
 async def test_a_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreReadOnly, match="takes no writes"):
-        await LocalStore(tmp_path / "store").open(INDEX, DIMENSIONS)
+        await LanceDBStore(tmp_path / "store").open(INDEX, DIMENSIONS)
 
 
 @pytest.mark.slow
@@ -236,7 +238,7 @@ def test_a_file_size_limit_is_told_as_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["data", "_versions", "_indices"])
-async def test_damaged_files_are_told_with_the_next_step(opened: LocalStore, tmp_path: Path, part: str) -> None:
+async def test_damaged_files_are_told_with_the_next_step(opened: LanceDBStore, tmp_path: Path, part: str) -> None:
     await opened.write([row(f"r{n}", vector=some_unit(n)) for n in range(50)])
     await opened.maintain()
     await opened.close()
@@ -256,10 +258,10 @@ async def test_damaged_files_are_told_with_the_next_step(opened: LocalStore, tmp
 async def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
     with pytest.raises(StoreError, match="store"):
-        await LocalStore(tmp_path / "store").open(INDEX, DIMENSIONS)
+        await LanceDBStore(tmp_path / "store").open(INDEX, DIMENSIONS)
 
 
-async def test_a_table_that_was_deleted_underneath_is_told_and_made_again(opened: LocalStore, tmp_path: Path) -> None:
+async def test_a_table_that_was_deleted_underneath_is_told_and_made_again(opened: LanceDBStore, tmp_path: Path) -> None:
     await opened.write([row("a")])
     shutil.rmtree(tmp_path / "store")
     with pytest.raises(StoreError, match="is gone"):
@@ -269,7 +271,7 @@ async def test_a_table_that_was_deleted_underneath_is_told_and_made_again(opened
 
 
 async def test_a_deadline_that_passes_is_told(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path, limits=Limits(read_s=0))
+    store = LanceDBStore(tmp_path, limits=LanceDBLimits(read_s=0))
     await store.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreUnavailable, match="within 0 s"):
         await store.count()
@@ -287,14 +289,14 @@ async def test_a_deadline_that_passes_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_no_text_of_the_library_reaches_a_person(text: str, kind: type[StoreError]) -> None:
-    told = sentence(RuntimeError(text), Path("/srv/store"))
+    told = translate_error(RuntimeError(text), Path("/srv/store"))
     assert type(told) is kind
     assert "/srv/store" in str(told)
     assert "os error" not in str(told)
     assert "secret" not in str(told)
 
 
-async def test_closing_while_searches_run_lets_them_end(opened: LocalStore) -> None:
+async def test_closing_while_searches_run_lets_them_end(opened: LanceDBStore) -> None:
     await opened.write([row(f"r{n}", vector=some_unit(n)) for n in range(200)])
     searches = [asyncio.ensure_future(search(opened)) for _ in range(20)]
     await asyncio.sleep(0)
@@ -312,7 +314,7 @@ def child(directory: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-async def test_two_processes_that_write_the_same_ids_leave_one_row_each(opened: LocalStore, tmp_path: Path) -> None:
+async def test_two_processes_that_write_the_same_ids_leave_one_row_each(opened: LanceDBStore, tmp_path: Path) -> None:
     lines = "".join(f"r{n}\n" for n in range(30))
     children = [child(tmp_path / "store") for _ in range(2)]
     await asyncio.gather(*(asyncio.to_thread(one.communicate, lines, 60) for one in children))
@@ -322,7 +324,7 @@ async def test_two_processes_that_write_the_same_ids_leave_one_row_each(opened: 
 
 
 @pytest.mark.slow
-async def test_kill_9_of_a_writer_loses_no_acknowledged_row(opened: LocalStore, tmp_path: Path) -> None:
+async def test_kill_9_of_a_writer_loses_no_acknowledged_row(opened: LanceDBStore, tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     acknowledged: set[str] = set()
     for turn in range(4):

@@ -19,15 +19,16 @@ from weaviate.classes.init import Auth
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import Scope
-from knowledge.stores.weaviate.address import address, collection_name, index_name
-from knowledge.stores.weaviate.store import Limits, WeaviateStore
+from knowledge.stores.weaviate.address import make_collection_name, parse_address, parse_index_name
+from knowledge.stores.weaviate.nodes import WeaviateLimits
+from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, free_ports, weaviate_server
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 from tests.web.http.certificates import Authority
 
 INDEX = "kvasir_0a1b2c3d"
-QUICK = Limits(open_s=2, read_s=1, write_s=1)
-UNHURRIED = Limits(open_s=10, read_s=5, write_s=3)
+QUICK = WeaviateLimits(open_s=2, read_s=1, write_s=1)
+UNHURRIED = WeaviateLimits(open_s=10, read_s=5, write_s=3)
 """For a server that answers as well: on a busy machine it may take more than a second."""
 
 
@@ -43,14 +44,14 @@ async def opened(weaviate: WeaviateServer) -> AsyncIterator[WeaviateStore]:
     store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key)
     await store.open(INDEX, DIMENSIONS)
     yield store
-    await store.drop(INDEX)
+    await store.drop_index(INDEX)
     await store.close()
 
 
 @pytest.fixture
 async def client(weaviate: WeaviateServer) -> AsyncIterator[client_library.WeaviateAsyncClient]:
     """Connect as an administrator would, past our store."""
-    http, grpc = address(weaviate.url, 0), address(weaviate.grpc_url, 0)
+    http, grpc = parse_address(weaviate.url, 0), parse_address(weaviate.grpc_url, 0)
     async with client_library.use_async_with_custom(
         http.host, http.port, http_secure=False, grpc_host=grpc.host, grpc_port=grpc.port, grpc_secure=False,
         auth_credentials=Auth.api_key(weaviate.api_key), skip_init_checks=True,
@@ -59,7 +60,7 @@ async def client(weaviate: WeaviateServer) -> AsyncIterator[client_library.Weavi
 
 
 async def search(store: WeaviateStore, pool: int = 50) -> set[str]:
-    found = await store.candidates(unit(1), "term", pool=pool, scope=Scope(frozenset({"docs"})))
+    found = await store.find_candidates(unit(1), "term", pool=pool, scope=Scope(frozenset({"docs"})))
     return {candidate.chunk.id for candidate in found}
 
 
@@ -122,12 +123,12 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
     await store.write([row("a")])
     mortal.kill()
     calls = (
-        lambda: store.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"}))),
+        lambda: store.find_candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"}))),
         lambda: store.write([row("b")]),
         lambda: store.delete(["a"]),
         store.count,
         store.indexes,
-        lambda: anext(aiter(store.ids())),
+        lambda: anext(aiter(store.list_ids())),
     )
     for call in calls:
         async with asyncio.timeout(20):
@@ -138,7 +139,7 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
         while True:
             try:
                 await store.write([row("b")])
-                found = await store.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))
+                found = await store.find_candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))
                 break
             except StoreUnavailable:  # each of the two channels waits before it connects again
                 await asyncio.sleep(0.1)
@@ -152,7 +153,7 @@ async def test_only_the_grpc_side_unreachable_is_told(weaviate: WeaviateServer) 
     await store.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreUnavailable, match="WEAVIATE_GRPC_URL"):
         await search(store)
-    await store.drop(INDEX)
+    await store.drop_index(INDEX)
     await store.close()
 
 
@@ -176,8 +177,8 @@ async def test_a_key_that_may_only_read_reads_and_is_told_so_when_it_writes(
     await opened.write([row("a")])
     reader = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.reader_key)
     await reader.open(INDEX, DIMENSIONS)
-    assert len(await reader.candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))) == 1
-    for call in (lambda: reader.write([row("b")]), lambda: reader.delete(["a"]), lambda: reader.drop(INDEX)):
+    assert len(await reader.find_candidates(unit(1), "term", pool=3, scope=Scope(frozenset({"docs"})))) == 1
+    for call in (lambda: reader.write([row("b")]), lambda: reader.delete(["a"]), lambda: reader.drop_index(INDEX)):
         with pytest.raises(StoreReadOnly, match="WEAVIATE_API_KEY"):
             await call()
     with pytest.raises(StoreReadOnly, match="WEAVIATE_API_KEY"):
@@ -191,7 +192,7 @@ async def test_a_shard_that_turned_read_only_is_told(
     opened: WeaviateStore, client: client_library.WeaviateAsyncClient
 ) -> None:
     await opened.write([row("a")])
-    config = client.collections.use(collection_name(INDEX)).config
+    config = client.collections.use(make_collection_name(INDEX)).config
     await config.update_shards(status="READONLY")
     with pytest.raises(StoreReadOnly, match="takes no writes"):
         await opened.write([row("b")])
@@ -207,7 +208,7 @@ async def test_a_shard_that_turned_read_only_is_told(
 async def test_an_older_collection_is_searched_as_a_new_one_once_a_key_that_may_change_it_opens_it(
     weaviate: WeaviateServer, client: client_library.WeaviateAsyncClient
 ) -> None:
-    config: Any = client.collections.use(collection_name(INDEX)).config
+    config: Any = client.collections.use(make_collection_name(INDEX)).config
 
     async def settings() -> list[object]:
         ((_, vectors),) = (await config.get()).vector_config.items()
@@ -234,7 +235,7 @@ async def test_a_collection_of_another_schema_is_refused(
     store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key)
     with pytest.raises(StoreMisconfigured, match="Kvasir_33333333"):
         await store.open("kvasir_33333333", DIMENSIONS)
-    await store.drop("kvasir_33333333")
+    await store.drop_index("kvasir_33333333")
     await store.close()
 
 
@@ -243,17 +244,17 @@ async def test_other_collections_of_the_server_are_not_ours(
     opened: WeaviateStore, client: client_library.WeaviateAsyncClient
 ) -> None:
     await client.collections.create("Invoices")
-    assert await opened.indexes() == [INDEX]
+    assert await opened.list_indexes() == [INDEX]
     await client.collections.delete("Invoices")
 
 
 @pytest.mark.slow
 async def test_a_batch_is_cut_and_every_row_counted(weaviate: WeaviateServer) -> None:
-    store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key, limits=Limits(batch_rows=7))
+    store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key, limits=WeaviateLimits(batch_rows=7))
     await store.open("kvasir_44444444", DIMENSIONS)
     await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(30)])
     assert await store.count() == 30
-    await store.drop("kvasir_44444444")
+    await store.drop_index("kvasir_44444444")
     await store.close()
 
 
@@ -268,7 +269,7 @@ async def test_no_text_reaches_a_log_when_rows_are_refused(
     with pytest.raises(StoreError) as caught:
         await opened.write([row(f"r{n}", text="secret words", vector=unit(1, dimensions=3)) for n in range(3)])
     assert "secret words" not in caplog.text + str(caught.value)
-    assert await client.collections.exists(collection_name(INDEX))
+    assert await client.collections.exists(make_collection_name(INDEX))
 
 
 # ── Names ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,21 +286,21 @@ async def test_no_text_reaches_a_log_when_rows_are_refused(
     ],
 )
 def test_addresses(url: str, told: str) -> None:
-    assert str(address(url, 8080)) == told
+    assert str(parse_address(url, 8080)) == told
 
 
 @pytest.mark.parametrize("url", ["", "http://", "ftp://host", "http://host:port"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(StoreMisconfigured, match="WEAVIATE_URL"):
-        address(url, 8080)
+        parse_address(url, 8080)
 
 
 def test_collections_are_named_as_the_server_wants() -> None:
-    assert collection_name("kvasir_0a1b2c3d") == "Kvasir_0a1b2c3d"
-    assert index_name("Kvasir_0a1b2c3d") == "kvasir_0a1b2c3d"
+    assert make_collection_name("kvasir_0a1b2c3d") == "Kvasir_0a1b2c3d"
+    assert parse_index_name("Kvasir_0a1b2c3d") == "kvasir_0a1b2c3d"
     for bad in ("kvasir-1", "1kvasir", "_kvasir", "知识", ""):
         with pytest.raises(StoreMisconfigured):
-            collection_name(bad)
+            make_collection_name(bad)
 
 
 @pytest.mark.slow
@@ -319,7 +320,7 @@ def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
 @contextlib.asynccontextmanager
 async def terminator(context: ssl.SSLContext, url: str) -> AsyncIterator[str]:
     """Speak TLS as ``localhost`` and pass on what comes to a server that speaks none; yields the address."""
-    port = address(url, 0).port
+    port = parse_address(url, 0).port
     tasks: set[asyncio.Task[None]] = set()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -357,7 +358,7 @@ async def test_a_companys_own_authority_is_trusted_by_rest_and_grpc(weaviate: We
         await store.open("kvasir_tls", DIMENSIONS)
         await store.write([row("a")])
         assert await search(store) == {row("a").chunk.id}
-        await store.drop("kvasir_tls")
+        await store.drop_index("kvasir_tls")
         await store.close()
         stranger = WeaviateStore(rest, grpc, weaviate.api_key, limits=QUICK)
         await stranger.open("kvasir_tls", DIMENSIONS)

@@ -13,9 +13,15 @@ from weaviate.classes.init import Auth
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import Scope
 from knowledge.settings import Placement
-from knowledge.stores.weaviate.address import address, collection_name, index_name, node_addresses
-from knowledge.stores.weaviate.schema import Wanted, schema_properties
-from knowledge.stores.weaviate.store import Limits, WeaviateStore
+from knowledge.stores.weaviate.address import (
+    make_collection_name,
+    parse_address,
+    parse_index_name,
+    parse_node_addresses,
+)
+from knowledge.stores.weaviate.nodes import WeaviateLimits
+from knowledge.stores.weaviate.schema import CollectionSpec, list_schema_properties
+from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, free_ports
 from tests.stores.rows import DIMENSIONS, row, unit
 
@@ -24,7 +30,7 @@ INDEX = "kvasir_5e5e5e5e"
 
 @pytest.fixture
 async def admin(weaviate: WeaviateServer) -> AsyncIterator[client_library.WeaviateAsyncClient]:
-    http, grpc = address(weaviate.url, 0), address(weaviate.grpc_url, 0)
+    http, grpc = parse_address(weaviate.url, 0), parse_address(weaviate.grpc_url, 0)
     async with client_library.use_async_with_custom(
         http.host, http.port, http_secure=False, grpc_host=grpc.host, grpc_port=grpc.port, grpc_secure=False,
         auth_credentials=Auth.api_key(weaviate.api_key), skip_init_checks=True,
@@ -35,12 +41,12 @@ async def admin(weaviate: WeaviateServer) -> AsyncIterator[client_library.Weavia
 
 
 def store_at(server: WeaviateServer, placement: Placement) -> WeaviateStore:
-    limits = Limits(open_s=8, write_s=4)
+    limits = WeaviateLimits(open_s=8, write_s=4)
     return WeaviateStore(server.url, server.grpc_url, server.api_key, placement=placement, limits=limits)
 
 
 async def found(store: WeaviateStore) -> set[str]:
-    candidates = await store.candidates(unit(1), "term", pool=9, scope=Scope(frozenset({"docs"})))
+    candidates = await store.find_candidates(unit(1), "term", pool=9, scope=Scope(frozenset({"docs"})))
     return {one.chunk.id for one in candidates}
 
 
@@ -49,25 +55,28 @@ async def found(store: WeaviateStore) -> set[str]:
 
 @pytest.mark.parametrize("namespace", ["", "acme", "acme2"])
 def test_a_name_comes_back_in_its_own_namespace_alone(namespace: str) -> None:
-    name = collection_name(INDEX, namespace)
+    name = make_collection_name(INDEX, namespace)
     others = {"", "acme", "acme2", "acm"} - {namespace}
-    assert index_name(name, namespace) == INDEX
-    assert [index_name(name, other) for other in others] == [None] * len(others)
+    assert parse_index_name(name, namespace) == INDEX
+    assert [parse_index_name(name, other) for other in others] == [None] * len(others)
 
 
 @pytest.mark.parametrize("namespace", ["Acme", "a_b", "a-b", "ä", "a b"])
 def test_a_namespace_that_could_be_taken_for_another_is_refused(namespace: str) -> None:
     with pytest.raises(StoreMisconfigured, match="WEAVIATE_NAMESPACE"):
-        collection_name(INDEX, namespace)
+        make_collection_name(INDEX, namespace)
 
 
 def test_nodes_are_paired_in_order() -> None:
-    nodes = node_addresses("http://a:1, https://b", "grpc://a:2,grpcs://b:3")
+    nodes = parse_node_addresses("http://a:1, https://b", "grpc://a:2,grpcs://b:3")
     assert [str(node) for node in nodes] == [
         "http://a:1 (gRPC at http://a:2)",
         "https://b:443 (gRPC at https://b:3)",
     ]
-    assert [str(node.grpc) for node in node_addresses("http://a:1,http://b:1")] == ["http://a:50051", "http://b:50051"]
+    assert [str(node.grpc) for node in parse_node_addresses("http://a:1,http://b:1")] == [
+        "http://a:50051",
+        "http://b:50051",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +90,14 @@ def test_nodes_are_paired_in_order() -> None:
 )
 def test_lists_that_cannot_be_meant_are_told(urls: str, grpc_urls: str | None, told: str) -> None:
     with pytest.raises(StoreMisconfigured, match=told):
-        node_addresses(urls, grpc_urls)
+        parse_node_addresses(urls, grpc_urls)
 
 
 async def test_nodes_that_are_all_down_are_all_named_and_at_once() -> None:
     ports = free_ports(6)
     urls = ",".join(f"http://127.0.0.1:{port}" for port in ports[:3])
     grpc_urls = ",".join(f"http://127.0.0.1:{port}" for port in ports[3:])
-    store = WeaviateStore(urls, grpc_urls, limits=Limits(open_s=60, read_s=60))
+    store = WeaviateStore(urls, grpc_urls, limits=WeaviateLimits(open_s=60, read_s=60))
     async with asyncio.timeout(30):
         await store.open(INDEX, DIMENSIONS)
         with pytest.raises(StoreUnavailable) as caught:
@@ -118,10 +127,10 @@ async def test_two_installations_share_a_server_and_neither_sees_nor_drops_the_o
         await store.write([row(id_)])
     assert (await found(ours), await found(theirs)) == ({"a"}, {"b"})
     await ours.delete(["b"])
-    assert await ours.indexes() == await theirs.indexes() == [INDEX]
-    await ours.drop(INDEX)
-    await ours.drop(INDEX)
-    assert (await ours.indexes(), await theirs.indexes()) == ([], [INDEX])
+    assert await ours.list_indexes() == await theirs.list_indexes() == [INDEX]
+    await ours.drop_index(INDEX)
+    await ours.drop_index(INDEX)
+    assert (await ours.list_indexes(), await theirs.list_indexes()) == ([], [INDEX])
     assert await found(theirs) == {"b"}
     with pytest.raises(StoreError, match="is gone"):
         await ours.write([row("c")])
@@ -174,12 +183,12 @@ async def test_a_property_that_is_lacking_is_added_in_place(
     weaviate: WeaviateServer, admin: client_library.WeaviateAsyncClient
 ) -> None:
     """As after an update that adds one; rows that were there before answer as they did."""
-    wanted = Wanted(collection_name(INDEX), DIMENSIONS, Placement())
+    wanted = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
     ours = store_at(weaviate, Placement())
     await ours.open(INDEX, DIMENSIONS)
     config = await admin.collections.use(wanted.name).config.get()
     await admin.collections.delete(wanted.name)
-    kept = [one for one in schema_properties() if one.name not in {"kind", "modified_s", "modified_us"}]
+    kept = [one for one in list_schema_properties() if one.name not in {"kind", "modified_s", "modified_us"}]
     await admin.collections.create(
         wanted.name,
         description=wanted.description,
@@ -196,7 +205,7 @@ async def test_a_property_that_is_lacking_is_added_in_place(
     await stores[0].write([row("new", kind="pdf")])
     assert await found(stores[1]) == {"old", "new"}
     scope = Scope(frozenset({"docs"}), kinds=frozenset({"pdf"}))
-    narrowed = await stores[1].candidates(unit(1), "term", pool=9, scope=scope)
+    narrowed = await stores[1].find_candidates(unit(1), "term", pool=9, scope=scope)
     assert [one.chunk.id for one in narrowed] == ["new"]
     for store in (*stores, ours):
         await store.close()
@@ -206,9 +215,9 @@ async def test_a_property_that_is_lacking_is_added_in_place(
 async def test_a_property_that_another_has_made_otherwise_is_refused(
     weaviate: WeaviateServer, admin: client_library.WeaviateAsyncClient
 ) -> None:
-    wanted = Wanted(collection_name(INDEX), DIMENSIONS, Placement())
+    wanted = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
     loose = Property(name="readers", data_type=DataType.TEXT_ARRAY)  # tokenised by word: C1 would meet "C1 x"
-    kept = [loose, *(one for one in schema_properties() if one.name != "readers")]
+    kept = [loose, *(one for one in list_schema_properties() if one.name != "readers")]
     await admin.collections.create(wanted.name, description=wanted.description, properties=kept)
     store = store_at(weaviate, Placement())
     with pytest.raises(StoreMisconfigured, match=wanted.name):

@@ -14,7 +14,7 @@ from weaviate.classes.init import Auth
 from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly
 from knowledge.interfaces import Scope
 from knowledge.settings import Placement
-from knowledge.stores.weaviate.address import address
+from knowledge.stores.weaviate.address import parse_address
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import ROLES, WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS, row, unit
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]
 
 @pytest.fixture
 async def admin(server: WeaviateServer) -> AsyncIterator[client_library.WeaviateAsyncClient]:
-    http, grpc = address(server.url, 0), address(server.grpc_url, 0)
+    http, grpc = parse_address(server.url, 0), parse_address(server.grpc_url, 0)
     async with client_library.use_async_with_custom(
         http.host, http.port, http_secure=False, grpc_host=grpc.host, grpc_port=grpc.port, grpc_secure=False,
         auth_credentials=Auth.api_key(server.api_key), skip_init_checks=True,
@@ -59,9 +59,9 @@ async def give(server: WeaviateServer, role: Role) -> None:
 
 
 async def ids(store: WeaviateStore) -> list[str]:
-    found = await store.candidates(unit(1), "term", pool=9, scope=Scope(frozenset({"docs"})))
-    listed = [id_ for batch in [batch async for batch in store.ids()] for id_ in batch]
-    kept = [one.chunk.id for one in await store.rows(listed)]
+    found = await store.find_candidates(unit(1), "term", pool=9, scope=Scope(frozenset({"docs"})))
+    listed = [id_ for batch in [batch async for batch in store.list_ids()] for id_ in batch]
+    kept = [one.chunk.id for one in await store.read_rows(listed)]
     assert {one.chunk.id for one in found} == set(listed) == set(kept)
     assert await store.count() == len(listed)
     return sorted(listed)
@@ -78,10 +78,10 @@ async def everything(server: WeaviateServer, placement: Placement) -> None:
         assert await ids(old) == ["b"]
         await new.open(NEW, DIMENSIONS)
         await new.write([row("b")])
-        assert await new.indexes() == [OLD, NEW]
-        await new.drop(OLD)
-        assert await new.indexes() == [NEW]
-        await new.drop(NEW)
+        assert await new.list_indexes() == [OLD, NEW]
+        await new.drop_index(OLD)
+        assert await new.list_indexes() == [NEW]
+        await new.drop_index(NEW)
     finally:
         await old.close()
         await new.close()
@@ -131,7 +131,7 @@ async def test_a_key_that_only_reads_serves_searches_and_says_what_it_cannot_do(
     cannot = {
         "create_data|update_data": lambda: reader.write([row("b")]),
         "delete_data": lambda: reader.delete(["a"]),
-        "delete_collections": lambda: reader.drop(OLD),
+        "delete_collections": lambda: reader.drop_index(OLD),
         "create_collections": lambda: reader.open(NEW, DIMENSIONS),
     }
     for right, call in cannot.items():

@@ -23,8 +23,8 @@ from knowledge.interfaces import (
     EVERYONE,
     Candidate,
     Chunk,
-    Content,
-    Listed,
+    DocumentContent,
+    ListedDocument,
     Matrix,
     Scope,
     SourceKey,
@@ -32,12 +32,13 @@ from knowledge.interfaces import (
     Vector,
 )
 from knowledge.sync.manifest.manifest import IndexManifest, Manifest, open_manifest, sqlite_url
-from knowledge.sync.manifest.records import Identity
-from knowledge.sync.report import Progress, SourceReport, SyncReport
-from knowledge.sync.running.run import Limits, Passages, Tools, sync
+from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
+from knowledge.sync.running.run import sync
+from knowledge.sync.running.tools import ChunkDocument, SyncLimits, SyncTools
 from tests.sync.library_bench import Bench
 
-IDENTITY = Identity("memory", "arithmetic", "blank lines", "words")
+IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
 
 class Failing:
@@ -86,7 +87,7 @@ class MemoryStore(Failing):
         for id_ in ids:
             self.rows_by_id.pop(id_, None)
 
-    async def candidates(
+    async def find_candidates(
         self,
         vector: Vector,
         terms: str,
@@ -101,20 +102,20 @@ class MemoryStore(Failing):
             if row.chunk.source in scope.sources
         ]
 
-    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+    async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         return [self.rows_by_id[id_] for id_ in ids if id_ in self.rows_by_id]
 
-    async def ids(self) -> AsyncIterator[Sequence[str]]:
+    async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         yield list(self.rows_by_id)
 
     async def count(self) -> int:
         self.check("count")
         return len(self.rows_by_id)
 
-    async def indexes(self) -> Sequence[str]:
+    async def list_indexes(self) -> Sequence[str]:
         return []
 
-    async def drop(self, index: str) -> None: ...
+    async def drop_index(self, index: str) -> None: ...
 
     async def maintain(self) -> None: ...
 
@@ -169,11 +170,11 @@ class DictSource(Failing):
         self.texts[document] = text
         self.versions[document] = next(self._serial)
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         self.check("list")
         for document in sorted(self.texts):
             yield [
-                Listed(
+                ListedDocument(
                     document,
                     str(self.versions[document]),
                     modified_at=self.modified_at,
@@ -183,19 +184,19 @@ class DictSource(Failing):
             ]
             self.check("list on")
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         self.check("read")
         self.reads.append(listed.document)
         if listed.document not in self.texts:
             raise SourceError(f"{listed.document} is gone. Look again.")
         text = self.texts[listed.document] + self.garbage.get(listed.document, "")
         data, version = text.encode("utf-8", "surrogatepass"), str(self.versions[listed.document])
-        return Content(data, None, version, self.titles.get(listed.document))
+        return DocumentContent(data, None, version, self.titles.get(listed.document))
 
     async def close(self) -> None: ...
 
 
-async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
+async def passages(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
     """Cut at blank lines; the first line that starts with "# " is the title."""
     text = content.data.decode("utf-8", "surrogatepass")
     if text.startswith("broken"):
@@ -222,19 +223,19 @@ class Rig:
     store: MemoryStore = field(default_factory=MemoryStore)
     embedder: Arithmetic = field(default_factory=Arithmetic)
     source: DictSource = field(default_factory=DictSource)
-    limits: Limits = field(default_factory=Limits)
+    limits: SyncLimits = field(default_factory=SyncLimits)
     clock_s: float = 1_800_000_000.0
-    progress: list[Progress] = field(default_factory=list)
+    progress: list[SyncProgress] = field(default_factory=list)
 
     async def sync(
         self, *sources: DictSource, configured: Collection[str] | None = None, approve: bool = False
     ) -> SyncReport:
         every = sources or (self.source,)
-        tools = Tools(
+        tools = SyncTools(
             self.embedder, self.store, self.index, passages, str.lower, limits=self.limits, now=lambda: self.clock_s
         )
         keys = [source.key.id for source in every] if configured is None else configured
-        agreed = {source.key.name: await self.index.held_names(source.key) for source in every if approve}
+        agreed = {source.key.name: await self.index.list_pending_names(source.key) for source in every if approve}
         return await sync(tools, every, configured=keys, on_progress=self.progress.append, approve=agreed)
 
     async def report(self, *, approve: bool = False) -> SourceReport:
@@ -243,7 +244,7 @@ class Rig:
     async def answers(self, *sources: DictSource) -> dict[str, list[str]]:
         """Return the texts of each document that a search could show now, in order."""
         keys = [source.key.id for source in (sources or (self.source,))]
-        rows = await self.index.current(list(self.store.rows_by_id), keys)
+        rows = await self.index.find_current(list(self.store.rows_by_id), keys)
         found: dict[str, list[str]] = {}
         for row in sorted(rows, key=lambda row: (row.document, row.place)):
             found.setdefault(row.document, []).append(self.store.rows_by_id[row.id].chunk.text)
@@ -251,7 +252,9 @@ class Rig:
 
     async def agree(self) -> bool:
         """Whether store and manifest hold the same ids and nothing is pending."""
-        return await self.index.chunk_ids() == set(self.store.rows_by_id) and not await self.index.pending(1)
+        return await self.index.list_chunk_ids() == set(
+            self.store.rows_by_id
+        ) and not await self.index.list_pending_chunks(1)
 
 
 def parts(source: DictSource) -> dict[str, list[str]]:
@@ -272,7 +275,7 @@ def database_url(tmp_path: Path) -> str:
 async def open_rig(url: str, *, lock_wait_s: float = 5.0) -> AsyncIterator[Rig]:
     manifest = await open_manifest(url, lock_wait_s=lock_wait_s)
     try:
-        yield Rig(manifest, manifest.at(await manifest.index(IDENTITY)))
+        yield Rig(manifest, manifest.open_index(await manifest.add_index(IDENTITY)))
     finally:
         await manifest.close()
 
@@ -294,7 +297,7 @@ def new_source() -> Callable[[str, str], DictSource]:
 
 
 @pytest.fixture
-def dict_passages() -> Passages:
+def dict_passages() -> ChunkDocument:
     return passages
 
 
@@ -319,7 +322,7 @@ def utc() -> Callable[[float], datetime]:
 
 
 @pytest.fixture
-def kinds() -> tuple[type[Rig], type[DictSource], Callable[[DictSource], dict[str, list[str]]], Identity]:
+def kinds() -> tuple[type[Rig], type[DictSource], Callable[[DictSource], dict[str, list[str]]], IndexIdentity]:
     return Rig, DictSource, parts, IDENTITY
 
 

@@ -55,9 +55,9 @@ class Outcome:
 async def shown(library: Library) -> Answers:
     """Return what a search could show now."""
     index = await library._documents.searched()
-    stored = [id_ async for ids in index.store.ids() for id_ in ids]
-    rows = await index.manifest.current(stored, library._keys())
-    texts = {row.chunk.id: row.chunk.text for row in await index.store.rows([row.id for row in rows])}
+    stored = [id_ async for ids in index.store.list_ids() for id_ in ids]
+    rows = await index.manifest.find_current(stored, library._keys())
+    texts = {row.chunk.id: row.chunk.text for row in await index.store.read_rows([row.id for row in rows])}
     found: Answers = {}
     for row in sorted(rows, key=lambda row: (row.source, row.document, row.place)):
         found.setdefault(f"{row.source.partition(chr(31))[0]}/{row.document}", []).append(texts[row.id])
@@ -95,7 +95,7 @@ class House:
         async with opened(self.world) as library:
             if change != "lose":
                 self._look(outcome, old, await shown(library))
-            report = await library.refresh(approve=(await library.status()).held_marks() if approve else None)
+            report = await library.refresh(approve=(await library.status()).approval_marks() if approve else None)
             assert report.ok, report
             await self._compare(outcome, library)
         await self._put_back()
@@ -112,20 +112,20 @@ class House:
         left = [f"{name} answers {now[name]}" for name in now if now[name] != self.wanted.get(name)]
         left += [f"{name} does not answer" for name in self.wanted if name not in now]
         index = library._indexes.written
-        left += [f"pending {id_}" for id_ in await index.manifest.pending(9)]
-        rows = await index.manifest.current(sorted(await index.manifest.chunk_ids()), library._keys())
+        left += [f"pending {id_}" for id_ in await index.manifest.list_pending_chunks(9)]
+        rows = await index.manifest.find_current(sorted(await index.manifest.list_chunk_ids()), library._keys())
         readers = frozenset(self.world.readers)
         left += [f"{row.document} is for {row.readers}" for row in rows if decode_readers(row.readers) != readers]
         if not library._indexes.settled:
             left.append("an index is growing still")
-        if len(held := await index.store.indexes()) != 1:
+        if len(held := await index.store.list_indexes()) != 1:
             left.append(f"the store holds {held}")
         outcome.drift = (await repair(index.store, index.manifest, thorough=True)).differed
         outcome.left = left
 
     async def sync(self, *, approve: bool = False) -> None:
         async with opened(self.world) as library:
-            report = await library.refresh(approve=(await library.status()).held_marks() if approve else None)
+            report = await library.refresh(approve=(await library.status()).approval_marks() if approve else None)
         assert report.ok, report
 
     async def _killed(self, step: str, count: int, *, approve: bool) -> bool:
@@ -188,7 +188,7 @@ class House:
         """Let the store lose some rows."""
         async with opened(self.world) as library:
             index = library._indexes.written
-            await index.store.delete(sorted(await index.manifest.chunk_ids())[::5])
+            await index.store.delete(sorted(await index.manifest.list_chunk_ids())[::5])
 
     async def _put_back(self) -> None:
         """Let there be both sources with documents again."""
@@ -234,7 +234,7 @@ async def replaced(house: House, count: int) -> Replaced:
     async def search(library: Library, limit: int, least: int) -> None:
         while not over.is_set():
             hits = (await library.search("alpha part one of version", limit=limit)).hits
-            texts = {text for hit in hits for text in (hit.around or hit.text).split("\n\n") if "alpha part" in text}
+            texts = {text for hit in hits for text in (hit.context or hit.text).split("\n\n") if "alpha part" in text}
             versions = {text.rpartition(" ")[2] for text in texts}
             result.searches += 1
             result.mixed += len(versions) > 1

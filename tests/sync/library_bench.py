@@ -13,10 +13,10 @@ import numpy as np
 from knowledge.interfaces import Matrix
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings, PathWeight, SourceSpec
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
-from knowledge.sync.manifest.records import Identity
+from knowledge.sync.manifest.records import IndexIdentity
 
 WORDS = 64
 
@@ -35,7 +35,7 @@ class Words:
     async def embed_query(self, text: str) -> Any:
         return (await self._vectors([text]))[0]
 
-    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         return await self._vectors(texts)
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
@@ -58,13 +58,13 @@ class Words:
         return len(text.split())
 
 
-class Overtaken(LocalStore):
+class Overtaken(LanceDBStore):
     """A store whose answer is overtaken by a whole sync before the manifest is asked; ``meanwhile`` runs it, once."""
 
     meanwhile: Any = None
 
-    async def candidates(self, *args: Any, **kwargs: Any) -> Any:
-        found = await super().candidates(*args, **kwargs)
+    async def find_candidates(self, *args: Any, **kwargs: Any) -> Any:
+        found = await super().find_candidates(*args, **kwargs)
         meanwhile, Overtaken.meanwhile = Overtaken.meanwhile, None
         if meanwhile is not None:
             await meanwhile()
@@ -80,7 +80,7 @@ class Bench:
         self.embedder = Words()
         self.chunker = "1"
         self.schema = "1"
-        self.store = LocalStore
+        self.store = LanceDBStore
         self.web: Any = None
         self.weights: tuple[PathWeight, ...] = ()
 
@@ -94,7 +94,7 @@ class Bench:
             stack.push_async_callback(manifest.close)
             indexes = Indexes(manifest, lambda: self.store(self.home / "lancedb"), self.embedder.dimensions)
             stack.push_async_callback(indexes.close)
-            await indexes.open(Identity("lancedb", self.embedder.identity, self.chunker, "1", self.schema))
+            await indexes.open(IndexIdentity("lancedb", self.embedder.identity, self.chunker, "1", self.schema))
             yield Library(
                 settings,
                 sources=sources,
@@ -108,4 +108,4 @@ class Bench:
 async def texts(library: Library, query: str, **options: Any) -> list[str]:
     """Return the passages that a reader of the hits sees, what was joined to them among them; each once."""
     hits = (await library.search(query, **options)).hits
-    return list(dict.fromkeys(part for hit in hits for part in (hit.around or hit.text).split("\n\n")))
+    return list(dict.fromkeys(part for hit in hits for part in (hit.context or hit.text).split("\n\n")))

@@ -15,7 +15,7 @@ from pathlib import Path
 from bot.wheels import WheelCache
 from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.sync.report import Progress
+from knowledge.sync.report import SyncProgress
 
 
 def settings_of(fields: dict[str, object], roots: dict[str, str]) -> KnowledgeSettings:
@@ -25,7 +25,7 @@ def settings_of(fields: dict[str, object], roots: dict[str, str]) -> KnowledgeSe
     return KnowledgeSettings(**{**fields, **paths}, sources=sources)  # type: ignore[arg-type]
 
 
-def tell(progress: Progress) -> None:
+def tell(progress: SyncProgress) -> None:
     print(progress.source, progress.done, progress.total, flush=True)  # noqa: T201 - the tests read it
 
 

@@ -12,7 +12,7 @@ import pytest
 from bot.page_additions import PageAdditions
 from knowledge.interfaces import Source
 from knowledge.library import Library
-from knowledge.opening import passages_of
+from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
@@ -61,7 +61,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         parser = Parser()
         stack.push_async_callback(parser.close)
         bench = Bench(tmp_path, None)
-        bench.passages = passages_of(parser, bench.embedder)
+        bench.passages = make_chunking(parser, bench.embedder)
         spec = SourceSpec("pages", "pages", {"allow_hosts": [site.host]}, tmp_path)
         source: Source = registry.build_source(spec, tmp_path / "sources", memories())
         stack.push_async_callback(source.close)
@@ -89,7 +89,7 @@ async def test_a_page_is_taken_out_though_others_do_not_answer(house: House) -> 
     assert "The quay is closed on Sundays." in await house.found("quay closed")
     house.site.page("/quay", "<p>The quay is closed on Sundays.</p>")
     report = (await house.library.refresh()).sources["pages"]
-    assert (report.ok, report.failed, report.held) == (True, 0, 0)
+    assert (report.ok, report.failed, report.pending_deletions) == (True, 0, 0)
 
 
 @pytest.mark.parametrize("status", [404, 410, 401, 403])
@@ -114,7 +114,7 @@ async def test_what_is_gone_or_behind_a_login_answers_nobody_until_it_is_back(ho
     for name in ("harbour", "quay"):
         house.site.pages[f"/{name}"] = reply
     report = (await house.library.refresh()).sources["pages"]
-    assert (report.failed, report.held) == (2, 0)
+    assert (report.failed, report.pending_deletions) == (2, 0)
     assert await house.found("harbour opens quay closed") == []
     house.site.page("/harbour", "<p>The harbour opens at seven.</p>")
     assert (await house.library.refresh()).sources["pages"].failed == 1

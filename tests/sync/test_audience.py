@@ -24,7 +24,7 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     shelf.first_sync_done.set()
     state = await shelf.status()
     found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "in:board Lyon", "type:md Lyon")]
-    parts = [one.text + one.around for result in found for one in result.hits]
+    parts = [one.text + one.context for result in found for one in result.hits]
     parts += [repr(one.hits) + kb_texts.format_search_results(replace(one, query=""), chinese=False) for one in found]
     for chinese in (False, True):
         parts += [
@@ -33,8 +33,8 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
         ]
         parts += [kb_texts.format_approval_request(one, chinese=chinese) for one in state.sources]
         parts.append(kb_texts.format_report(report, chinese=chinese))
-    parts.append(repr(build_page_status(ENGINE, state.sources, await library.suggestions())))
-    parts.append(describe_sources(await library.contents(), datetime.now(UTC), "en"))
+    parts.append(repr(build_page_status(ENGINE, state.sources, await library.suggest_questions())))
+    parts.append(describe_sources(await library.list_documents(), datetime.now(UTC), "en"))
     return "\n".join(parts)
 
 
@@ -56,7 +56,7 @@ async def test_nothing_is_shown_of_what_not_everybody_may_read(
         for n in range(1, 20):
             del board.texts[f"lyon-{n}.md"]
         second = await everything_shown(library, await library.refresh())
-        [held] = [one.held for one in (await library.status()).sources if one.name == "board"]
+        [held] = [one.pending_deletions for one in (await library.status()).sources if one.name == "board"]
         assert held == 19
         for shown in (first, second):
             assert "lyon" not in shown.lower()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.library import Library
-from knowledge.opening import passages_of
+from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
@@ -39,7 +39,7 @@ async def library(site: WebSite, tmp_path: Path) -> AsyncIterator[Library]:
         parser = Parser()
         stack.push_async_callback(parser.close)
         bench = Bench(tmp_path, None)
-        bench.passages = passages_of(parser, bench.embedder)
+        bench.passages = make_chunking(parser, bench.embedder)
         spec = SourceSpec("site", "website", {"url": site.url, "allow_hosts": [site.host]}, tmp_path)
         source = registry.build_source(spec, tmp_path / "sources", memories({}))
         stack.push_async_callback(source.close)
@@ -67,9 +67,9 @@ async def test_pages_that_are_closed_answer_nobody_however_many_they_are(
     for _ in range(2):
         report = (await library.refresh()).sources["site"]
         assert await secrets(library) == ["The secret of quay 0 is tar."]
-    assert (report.held, report.deleted) == (PAGES - 1, 0)
+    assert (report.pending_deletions, report.deleted) == (PAGES - 1, 0)
     site.page("/docs/1", "<p>The secret of quay 1 is tar.</p>")
-    assert (await library.refresh()).sources["site"].held == PAGES - 2
+    assert (await library.refresh()).sources["site"].pending_deletions == PAGES - 2
     assert await secrets(library) == ["The secret of quay 0 is tar.", "The secret of quay 1 is tar."]
 
 

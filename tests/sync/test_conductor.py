@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from knowledge.errors import SourceError, StoreUnavailable, SyncRunning
-from knowledge.sync.coordinator import Conductor
-from knowledge.sync.running.run import Limits, Tools, open_run
+from knowledge.sync.coordinator import SyncCoordinator
+from knowledge.sync.running.run import open_run
+from knowledge.sync.running.tools import SyncLimits, SyncTools
 
 
 class Opening:
@@ -37,9 +38,9 @@ class Stage:
         self.opened = self.closed = 0
         self.refusal: Exception | None = None
         self.before_it_opens: Opening | None = None
-        self.limits = Limits()
+        self.limits = SyncLimits()
         self._passages = passages
-        self.conductor = Conductor(self.open)
+        self.conductor = SyncCoordinator(self.open)
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Any]:
@@ -49,7 +50,7 @@ class Stage:
         if self.before_it_opens is not None:
             await self.before_it_opens.wait()
         rig = self.rig
-        tools = Tools(rig.embedder, rig.store, rig.index, self._passages, str.lower, limits=self.limits)
+        tools = SyncTools(rig.embedder, rig.store, rig.index, self._passages, str.lower, limits=self.limits)
         keys = [f"{name}\x1fdict\x1f/{name}" for name in ("handbook", "wiki", "blog", "slow")]
         try:
             async with open_run(tools, keys) as run:
@@ -220,7 +221,7 @@ async def test_sources_that_hang_hold_up_no_other(stage: Stage, new_source: Any,
         async def read(self, _listed: object) -> None:
             await asyncio.Event().wait()
 
-    stage.limits = Limits(document_s=1.0, silent=4)
+    stage.limits = SyncLimits(document_s=1.0, silent=4)
     hanging = [Hanging(name, f"/{name}") for name in ("handbook", "blog", "slow")]
     for source in hanging:
         for n in range(20):
@@ -266,7 +267,7 @@ async def test_sources_share_the_embedder_in_equal_parts(stage: Stage, new_sourc
         return await read(listed)
 
     large.read = read_on  # The last fifty wait for the wiki: were it to wait for them, nothing would end.
-    stage.limits = Limits(progress_s=0.0)
+    stage.limits = SyncLimits(progress_s=0.0)
     long = asyncio.create_task(stage.sync(large, on_progress=seen))
     await taken.wait()
     async with asyncio.timeout(30):
@@ -309,6 +310,6 @@ async def test_copies_are_embedded_once_across_documents_sources_renames_and_lin
     assert len(embedded) == count
     rows = [row for row in stage.rig.store.rows_by_id.values() if row.chunk.source == blog.key.id]
     assert {row.chunk.readers for row in rows} == {frozenset({"U1"})}
-    vectors = {row.chunk.searchable: row.vector.tolist() for row in rows}
-    assert all(row.vector.tolist() == vectors[row.chunk.searchable] for row in rows)
+    vectors = {row.chunk.searchable_text: row.vector.tolist() for row in rows}
+    assert all(row.vector.tolist() == vectors[row.chunk.searchable_text] for row in rows)
     assert await stage.rig.agree()

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from knowledge.errors import EmbedderError, SourceError, StoreError, StoreUnavailable
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
-from knowledge.sync.running.pipeline import Stages
+from knowledge.sync.running.pipeline import PipelineLimits
 from knowledge.sync.running.repair import repair
-from knowledge.sync.running.run import Limits
+from knowledge.sync.running.tools import SyncLimits
 
 DOCUMENTS = st.sampled_from([f"{letter}.md" for letter in "abcdef"])
 TEXTS = st.one_of(
@@ -53,10 +53,10 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
         def begin(self, batch: int) -> None:
             async def opened() -> Any:
                 manifest = await open_manifest(sqlite_url(Path(self.folder.name) / "kvasir.db"))
-                return rig_type(manifest, manifest.at(await manifest.index(identity)))
+                return rig_type(manifest, manifest.open_index(await manifest.add_index(identity)))
 
             self.rig = self.loop.run(opened())
-            self.rig.limits = Limits(stages=Stages(batch=batch, waiting=3))
+            self.rig.limits = SyncLimits(stages=PipelineLimits(batch=batch, waiting=3))
             self.rig.source = source_type()
 
         def teardown(self) -> None:
@@ -141,7 +141,7 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
             wanted = parts(self.rig.source)
             assert {name: texts for name, texts in here.items() if name not in broken} == wanted
             assert self.loop.run(self.rig.agree())
-            if report.sources["handbook"].held == 0:
+            if report.sources["handbook"].pending_deletions == 0:
                 assert set(answers) <= set(self.rig.source.texts)
             self.lost = False
             assert self._drift() == 0

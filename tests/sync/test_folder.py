@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import SourceError
-from knowledge.interfaces import Listed, Source
+from knowledge.interfaces import ListedDocument, Source
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
 from tests.sources_bench import memories
@@ -23,7 +23,7 @@ def folder(root: Path, **options: Any) -> Source:
     )
 
 
-async def listing(source: Source) -> dict[str, Listed]:
+async def listing(source: Source) -> dict[str, ListedDocument]:
     return {listed.document: listed async for batch in source.list() for listed in batch}
 
 
@@ -100,9 +100,9 @@ async def test_links_inside_are_followed_once_and_links_outside_never(root: Path
     source = folder(root)
     assert set(await listing(source)) == {"real.md", "mounted.md"}
     with pytest.raises(SourceError, match="place outside the folder"):
-        await source.read(Listed("out.md", "v"))
+        await source.read(ListedDocument("out.md", "v"))
     with pytest.raises(SourceError, match="place outside the folder"):
-        await source.read(Listed("../outside/secret.md", "v"))
+        await source.read(ListedDocument("../outside/secret.md", "v"))
 
 
 async def test_a_root_that_is_a_link_is_followed_and_keeps_its_name(root: Path) -> None:
@@ -119,7 +119,7 @@ async def test_a_pipe_is_no_document_and_does_not_block(root: Path) -> None:
     source = folder(root)
     assert await listing(source) == {}
     with pytest.raises(SourceError, match="not a regular file"):
-        await source.read(Listed("pipe.md", "v"))
+        await source.read(ListedDocument("pipe.md", "v"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -148,7 +148,7 @@ async def test_a_folder_that_cannot_be_read_fails_after_the_rest_was_listed(root
         await anext(batches)
 
 
-async def read_again_and_again(source: Source, listed: Listed) -> None:
+async def read_again_and_again(source: Source, listed: ListedDocument) -> None:
     """On a busy machine who writes may rest during a whole read, which is whole then."""
     for _ in range(50):
         assert len((await source.read(listed)).data) == listed.size_bytes

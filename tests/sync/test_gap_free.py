@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from knowledge.interfaces import Current, Hit, Scope
+from knowledge.interfaces import CurrentChunk, Hit, Scope
 from knowledge.search.hybrid import HybridSearch
 from knowledge.sync.manifest.records import decode_readers
 
@@ -29,7 +29,7 @@ class Meanwhile:
         self._change = change
         self._calls = 0
 
-    def around(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def wrap(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def surrounded(*args: Any, **kwargs: Any) -> Any:
             await self._step()
             result = await call(*args, **kwargs)
@@ -46,24 +46,25 @@ class Meanwhile:
 
 def shown(hits: Collection[Hit]) -> set[str]:
     """Return the parts that a reader of these hits sees."""
-    return {part for hit in hits for part in (hit.around or hit.text).split("\n\n")}
+    return {part for hit in hits for part in (hit.context or hit.text).split("\n\n")}
 
 
 def search_of(rig: Any, meanwhile: Meanwhile) -> HybridSearch:
-    async def current(ids: Collection[str]) -> Mapping[str, Current]:
-        rows = await rig.index.current(ids, [rig.source.key.id])
+    async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
+        rows = await rig.index.find_current(ids, [rig.source.key.id])
         seen = datetime.fromtimestamp(0, UTC)
         return {
-            row.id: Current("handbook", decode_readers(row.readers), seen, row.row, row.place, row.kind) for row in rows
+            row.id: CurrentChunk("handbook", decode_readers(row.readers), seen, row.row, row.place, row.kind)
+            for row in rows
         }
 
     class Store:
-        candidates = staticmethod(meanwhile.around(rig.store.candidates))
-        rows = staticmethod(meanwhile.around(rig.store.rows))
+        find_candidates = staticmethod(meanwhile.wrap(rig.store.find_candidates))
+        read_rows = staticmethod(meanwhile.wrap(rig.store.read_rows))
         count = staticmethod(rig.store.count)
 
     return HybridSearch(
-        rig.embedder, Store(), meanwhile.around(current), neighbours=meanwhile.around(rig.index.neighbours)
+        rig.embedder, Store(), meanwhile.wrap(current), neighbours=meanwhile.wrap(rig.index.find_neighbours)
     )
 
 

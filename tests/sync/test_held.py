@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import KnowledgeError, SourceDenied, SourceError, SourceUnavailable, StoreReadOnly
-from knowledge.sync.running.pipeline import Stages
+from knowledge.sync.running.pipeline import PipelineLimits
 
 
 def _fill(source: Any, count: int, prefix: str = "") -> None:
@@ -22,19 +22,19 @@ async def test_what_is_held_is_named_and_goes_once_approved(rig: Any, expected: 
     await rig.sync()
     for n in range(30):
         del rig.source.texts[f"{n}.md"]
-    assert (await rig.report()).held == 30
-    shown = await rig.index.held(rig.source.key, 3)
+    assert (await rig.report()).pending_deletions == 30
+    shown = await rig.index.list_pending_deletions(rig.source.key, 3)
     assert [(one.document, one.since) for one in shown] == [(f"{n}.md", rig.clock_s) for n in (0, 1, 10)]
     first = rig.clock_s
     rig.clock_s += 1000
     await rig.sync()
-    assert {one.since for one in await rig.index.held(rig.source.key, 99)} == {first}
+    assert {one.since for one in await rig.index.list_pending_deletions(rig.source.key, 99)} == {first}
     del rig.source.texts["59.md"]
     rig.source.put("0.md", "back again")
     report = await rig.report(approve=True)
-    assert (report.deleted, report.held, report.updated) == (30, 0, 1)
+    assert (report.deleted, report.pending_deletions, report.updated) == (30, 0, 1)
     assert await rig.answers() == expected(rig.source)
-    assert await rig.index.held(rig.source.key, 3) == ()
+    assert await rig.index.list_pending_deletions(rig.source.key, 3) == ()
     assert await rig.agree()
 
 
@@ -60,7 +60,7 @@ async def test_a_first_approval_deletes_nothing_that_nobody_was_shown(rig: Any) 
     await rig.sync()
     rig.source.texts.clear()
     report = await rig.report(approve=True)
-    assert (report.deleted, report.held) == (0, 60)
+    assert (report.deleted, report.pending_deletions) == (0, 60)
     assert (await rig.report(approve=True)).deleted == 60
     assert await rig.answers() == {}
     assert await rig.agree()
@@ -71,7 +71,7 @@ async def test_a_source_that_renames_everything_is_never_without_an_answer(
 ) -> None:
     _fill(rig.source, 12)
     await rig.sync()
-    rig.limits = replace(rig.limits, stages=Stages(batch=2))
+    rig.limits = replace(rig.limits, stages=PipelineLimits(batch=2))
     rig.source.texts.clear()
     _fill(rig.source, 12, "renamed/")
     held: list[set[str]] = []
@@ -83,7 +83,7 @@ async def test_a_source_that_renames_everything_is_never_without_an_answer(
 
     rig.store.delete = looked_at
     report = await rig.report()
-    assert (report.added, report.deleted, report.held) == (12, 12, 0)
+    assert (report.added, report.deleted, report.pending_deletions) == (12, 12, 0)
     assert held
     assert all({f"renamed/{n}.md" for n in range(12)} <= names for names in held), "deleted before the new ones answer"
     assert await rig.answers() == expected(rig.source)
@@ -99,7 +99,7 @@ async def test_new_names_that_cannot_be_read_leave_the_old_ones_answering(rig: A
         rig.source.put(f"renamed/{n}.md", "broken")
     for _ in range(3):
         report = await rig.report()
-        assert (report.deleted, report.held, report.failed) == (0, 5, 5)
+        assert (report.deleted, report.pending_deletions, report.failed) == (0, 5, 5)
         assert await rig.answers() == before
     _fill(rig.source, 5, "renamed/")
     assert (await rig.report()).deleted == 5
@@ -141,7 +141,7 @@ async def test_a_store_that_turns_read_only_stops_the_run_and_loses_nothing(
     for n in range(20):
         rig.source.put(f"{n}.md", f"newer {n}")
     del rig.source.texts["3.md"]
-    rig.limits = replace(rig.limits, stages=Stages(batch=4))
+    rig.limits = replace(rig.limits, stages=PipelineLimits(batch=4))
     full = StoreReadOnly("The store takes no writes: its disk is over 90 % full. Free some space.")
     for _ in range(40):
         rig.store.plan("write", full, after=2)
@@ -166,7 +166,12 @@ async def test_a_listing_that_fails_on_page_seven_takes_in_six_and_deletes_nothi
         rig.source.put(f"{n}.md", f"newer {n}")
     rig.source.plan("list on", SourceError("Page 7 failed. Try again."), after=5)
     report = await rig.report()
-    assert (report.error, report.updated, report.deleted, report.held) == ("Page 7 failed. Try again.", 6, 0, 0)
+    assert (report.error, report.updated, report.deleted, report.pending_deletions) == (
+        "Page 7 failed. Try again.",
+        6,
+        0,
+        0,
+    )
     assert len(await rig.answers()) == 10
 
 
@@ -180,7 +185,7 @@ async def test_two_sources_with_the_same_document_both_answer_and_one_going_leav
     both = (rig.source, copy)
     await rig.sync(*both)
     assert len(rig.store.rows_by_id) == 14
-    rows = await rig.index.current(list(rig.store.rows_by_id), [source.key.id for source in both])
+    rows = await rig.index.find_current(list(rig.store.rows_by_id), [source.key.id for source in both])
     assert sum(row.document == "same.md" for row in rows) == 2
     del copy.texts["same.md"]
     await rig.sync(*both)
@@ -256,7 +261,7 @@ async def test_bytes_that_are_not_those_that_were_listed_are_for_the_readers_of_
 
 
 async def _readers(rig: Any) -> set[str]:
-    return {row.readers for row in await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])}
+    return {row.readers for row in await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])}
 
 
 async def test_rows_are_written_for_fewer_readers_though_the_sync_that_noted_them_died(

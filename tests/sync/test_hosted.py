@@ -162,7 +162,7 @@ async def found(library: Library, service: Service, *readers: str) -> str:
     """Return all that is found of a service's lighthouses for these readers together."""
     asked = "which lighthouse was painted by its keeper?"
     hits = (await library.search(asked, readers=readers, sources=[service.kind], limit=20)).hits
-    return " ".join(f"{hit.title} {hit.text} {hit.around}" for hit in hits)
+    return " ".join(f"{hit.title} {hit.text} {hit.context}" for hit in hits)
 
 
 async def documents(library: Library) -> dict[str, int]:

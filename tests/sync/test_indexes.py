@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from knowledge.errors import ManifestError, SourceError, StoreMisconfigured
-from knowledge.stores.lancedb.store import LocalStore
+from knowledge.stores.lancedb.store import LanceDBStore
 from tests.sync.library_bench import Bench, Words, texts
 
 pytestmark = pytest.mark.slow
 
 
-class Unopenable(LocalStore):
+class Unopenable(LanceDBStore):
     """A store that opens only an index which is not there yet, as where an older Kvasir's cannot be read."""
 
     async def open(self, index: str, dimensions: int) -> None:
-        if index in await self.indexes():
+        if index in await self.list_indexes():
             raise StoreMisconfigured("The index is of another kind. Run `kvasir sync`.")
         await super().open(index, dimensions)
 
@@ -36,9 +36,9 @@ def change(bench: Bench, what: str) -> None:
 
 async def left(bench: Bench) -> list[str]:
     """Name the indexes that the store holds."""
-    store = LocalStore(bench.home / "lancedb")
+    store = LanceDBStore(bench.home / "lancedb")
     try:
-        return list(await store.indexes())
+        return list(await store.list_indexes())
     finally:
         await store.close()
 
@@ -260,8 +260,11 @@ async def test_what_is_held_while_an_index_grows_is_told_and_can_be_approved(
         handbook.texts.clear()
         await library.refresh()
         status = (await library.status()).sources[0]
-        assert (status.held, [one.document for one in status.held_first][:2]) == (7, ["0.md", "1.md"])
+        assert (status.pending_deletions, [one.document for one in status.first_pending_deletions][:2]) == (
+            7,
+            ["0.md", "1.md"],
+        )
         assert len(await texts(library, "holiday", limit=20)) > 5
-        await library.refresh("handbook", approve=(await library.status()).held_marks())
+        await library.refresh("handbook", approve=(await library.status()).approval_marks())
         assert await texts(library, "holiday", limit=20) == ["The wiki of holiday"]
         assert (await library.status()).sources[1].error == "The wiki is away. Start it."

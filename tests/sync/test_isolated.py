@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from knowledge.interfaces import Listed
+from knowledge.interfaces import ListedDocument
 from knowledge.library import Library
 from knowledge.sync.report import SyncReport
-from knowledge.sync.watch import Watch
+from knowledge.sync.watch import SourceWatcher
 
 SECRET = "hunter2"
 
@@ -47,7 +47,7 @@ async def test_a_listing_that_meets_a_defect_deletes_nothing(rig: Any) -> None:
         del rig.source.texts[f"{n}.md"]
     rig.source.plan("list on", TypeError("no"))
     report = await rig.report()
-    assert (report.deleted, report.held, len(await rig.answers())) == (0, 0, 4)
+    assert (report.deleted, report.pending_deletions, len(await rig.answers())) == (0, 0, 4)
 
 
 async def test_a_time_out_of_the_source_itself_is_not_taken_for_the_syncs_deadline(rig: Any) -> None:
@@ -74,7 +74,7 @@ async def test_what_does_not_let_go_changes_no_result_and_holds_nobody_up(
             raise TypeError(SECRET)
         await asyncio.Event().wait()
 
-    async def listed() -> AsyncIterator[Sequence[Listed]]:
+    async def listed() -> AsyncIterator[Sequence[ListedDocument]]:
         try:
             async for batch in listing():
                 yield batch
@@ -114,7 +114,7 @@ async def test_a_watch_that_meets_a_defect_rests_and_goes_on(caplog: pytest.LogC
     async def sleep(seconds: float) -> None:
         slept.put_nowait(seconds)
 
-    watch = Watch({"docs": Broken()}, synced.put, sleep=sleep)
+    watch = SourceWatcher({"docs": Broken()}, synced.put, sleep=sleep)
     async with asyncio.timeout(5), watch.running():
         for _ in range(2):
             assert await slept.get() == 300.0
@@ -128,12 +128,12 @@ async def test_a_watch_that_meets_a_defect_rests_and_goes_on(caplog: pytest.LogC
 async def test_a_sync_that_nobody_waits_for_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """A watch calls it, and would end."""
 
-    class Conductor:
+    class SyncCoordinator:
         async def refresh(self, *_: object, **__: object) -> SyncReport:
             raise ExceptionGroup("several", [TypeError(SECRET)])
 
     library = Library.__new__(Library)
-    library._sources, library._conductor = {}, Conductor()  # type: ignore[assignment]
+    library._sources, library._coordinator = {}, SyncCoordinator()  # type: ignore[assignment]
     await library._once_more(None)
     assert "TypeError" in caplog.text
     assert SECRET not in caplog.text

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import HeldChanged, SyncRunning, UnknownSource
+from knowledge.errors import PendingDeletionsChanged, SyncRunning, UnknownSource
 from knowledge.settings import PathWeight
-from knowledge.sync.lock import sync_lock
+from knowledge.sync.lock import hold_sync_lock
 from tests.sync.library_bench import Bench, Overtaken, texts
 
 
@@ -74,12 +74,12 @@ async def test_what_was_found_is_asked_after(bench: Bench, handbook: Any) -> Non
         await library.refresh()
         hits = (await library.search("holiday", readers={"U1"})).hits
         chunks = {chunk for hit in hits for chunk in hit.chunks or (hit.id,)}
-        assert await library.still(chunks | {"never"}, {"U1", "U2"}) == chunks
-        assert await library.still(chunks, {"U1", "U3"}) == frozenset()
-        assert await library.still(chunks) == frozenset()
+        assert await library.filter_current(chunks | {"never"}, {"U1", "U2"}) == chunks
+        assert await library.filter_current(chunks, {"U1", "U3"}) == frozenset()
+        assert await library.filter_current(chunks) == frozenset()
         handbook.put("holiday.md", "Thirty-one days of holiday a year.")
         await library.refresh()
-        assert await library.still(chunks, {"U1"}) < chunks
+        assert await library.filter_current(chunks, {"U1"}) < chunks
 
 
 async def test_a_passage_is_returned_as_it_is_now_to_those_who_may_read_it(bench: Bench, handbook: Any) -> None:
@@ -87,15 +87,15 @@ async def test_a_passage_is_returned_as_it_is_now_to_those_who_may_read_it(bench
     async with bench.library(handbook) as library:
         await library.refresh()
         hit = (await library.search("holiday", readers={"U1"})).hits[0]
-        found = await library.passage(hit.chunks, {"U1", "U2"})
+        found = await library.read_passage(hit.chunks, {"U1", "U2"})
         assert found is not None
         assert (found.source, found.document, found.url) == (hit.source, hit.document, hit.url)
-        assert found.text in {hit.around, hit.text}
-        assert await library.passage(hit.chunks) is None
-        assert await library.passage([*hit.chunks, "never"], {"U3"}) is None
+        assert found.text in {hit.context, hit.text}
+        assert await library.read_passage(hit.chunks) is None
+        assert await library.read_passage([*hit.chunks, "never"], {"U3"}) is None
         handbook.put(hit.document, "Thirty-one days of holiday a year.")
         await library.refresh()
-        assert await library.passage(hit.chunks, {"U1"}) is None
+        assert await library.read_passage(hit.chunks, {"U1"}) is None
 
 
 async def test_a_passage_shows_where_a_part_of_it_has_changed(bench: Bench, handbook: Any) -> None:
@@ -108,7 +108,7 @@ async def test_a_passage_shows_where_a_part_of_it_has_changed(bench: Bench, hand
         assert len(hit.chunks) == 3
         handbook.put("home.md", "\n\n".join([parts[0], "but not in the first year", parts[2]]))
         await library.refresh()
-        found = await library.passage(hit.chunks)
+        found = await library.read_passage(hit.chunks)
         assert found is not None
         assert found.text == f"{parts[0]}\n\n…\n\n{parts[2]}"
 
@@ -125,14 +125,14 @@ async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: An
         bench.embedder.gate.set()
         assert (await first).ok
         assert (await library.status()).sources[0].syncing is None
-        with sync_lock(bench.home / "sync.lock"), pytest.raises(SyncRunning):
+        with hold_sync_lock(bench.home / "sync.lock"), pytest.raises(SyncRunning):
             await library.refresh()
 
 
 async def test_a_scheduled_run_waits_for_the_one_that_runs(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         lock = contextlib.ExitStack()
-        lock.enter_context(sync_lock(bench.home / "sync.lock"))
+        lock.enter_context(hold_sync_lock(bench.home / "sync.lock"))
         waited: list[float] = []
 
         async def sleep(seconds: float) -> None:
@@ -150,11 +150,11 @@ async def test_a_night_that_is_cut_short_is_no_failure(
 ) -> None:
     async with bench.library(handbook) as library:
         bench.embedder.gate.clear()
-        async with library.scheduled() as schedule, asyncio.timeout(30):
+        async with library.run_schedule() as schedule, asyncio.timeout(30):
             schedule.bring_forward()
-            while not library._conductor.progress:  # noqa: ASYNC110 - nobody tells how far a run by the clock is
+            while not library._coordinator.progress:  # noqa: ASYNC110 - nobody tells how far a run by the clock is
                 await asyncio.sleep(0.001)
-        assert library._conductor.idle, "what the block began has ended with it"
+        assert library._coordinator.idle, "what the block began has ended with it"
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -196,7 +196,7 @@ async def replaced_while_searched(bench: Bench, handbook: Any, replacements: int
             assert len(found) == 3, "neither version was found whole"
             assert len({text.rpartition(" ")[2] for text in found}) == 1, f"a mix: {found}"
             for hit in (await library.search("alpha part one of version", limit=1)).hits:
-                assert len(set(re.findall(r"version (\d+)", hit.around))) <= 1, f"a mix: {hit.around}"
+                assert len(set(re.findall(r"version (\d+)", hit.context))) <= 1, f"a mix: {hit.context}"
             searches += 1
         await writer
         return searches
@@ -233,10 +233,10 @@ async def test_suggestions_are_answered_by_their_passage(bench: Bench, new_sourc
     }.items():
         docs.put(f"{title}.md", f"# {title}\n{text}")
     async with bench.library(docs) as library:
-        assert await library.suggestions() == []
+        assert await library.suggest_questions() == []
         await library.refresh()
-        suggestions = await library.suggestions()
-        assert suggestions == await library.suggestions()
+        suggestions = await library.suggest_questions()
+        assert suggestions == await library.suggest_questions()
         assert set(suggestions) <= {
             "How do I add a source?",
             "How do I approve holidays?",
@@ -256,7 +256,7 @@ async def test_status_and_suggestions_follow_another_process_that_switched(bench
         await library.refresh()
         status = await other_process.status()
         assert (status.indexing, status.sources[0].documents) == (False, 1)
-        assert await third.suggestions() == ["How do I add a source?"]
+        assert await third.suggest_questions() == ["How do I add a source?"]
 
 
 async def test_a_search_that_a_switch_overtakes_finds_what_it_would_have_found(bench: Bench, handbook: Any) -> None:
@@ -281,7 +281,7 @@ async def test_no_suggestion_is_made_of_what_not_everybody_may_read(bench: Bench
     docs.put("README.md", "# Add a source\nWhat the documents say: how do I close the door of the Lyon office?")
     async with bench.library(board, docs) as library:
         await library.refresh()
-        assert await library.suggestions() == ["How do I add a source?"]
+        assert await library.suggest_questions() == ["How do I add a source?"]
 
 
 async def test_contents_are_counted_and_named_for_those_alone_who_may_read_them(bench: Bench, new_source: Any) -> None:
@@ -292,21 +292,21 @@ async def test_contents_are_counted_and_named_for_those_alone_who_may_read_them(
         docs.put(f"{n}.md", f"# Guide {n}\nText {n}.")
     docs.put("torn.md", "broken")
     async with bench.library(board, docs, empty) as library:
-        assert await library.contents() == ()
+        assert await library.list_documents() == ()
         await library.refresh()
-        [seen] = await library.contents()
+        [seen] = await library.list_documents()
         assert (seen.name, seen.kind, seen.documents) == ("docs", "dict", 9)
         assert seen.titles == ("Guide 0", "Guide 1", "Guide 2", "Guide 3", "Guide 4")
         assert seen.synced_at is not None
-        both = await library.contents({"U1", "U2"})
+        both = await library.list_documents({"U1", "U2"})
         assert [(one.name, one.titles[:1]) for one in both] == [
             ("board", ("Close the Lyon office",)),
             ("docs", ("Guide 0",)),
         ]
-        assert [one.name for one in await library.contents({"U1", "U3"})] == ["docs"]
-        assert [one.name for one in await library.contents({"U1"}, "in:Board type:md")] == ["board"]
+        assert [one.name for one in await library.list_documents({"U1", "U3"})] == ["docs"]
+        assert [one.name for one in await library.list_documents({"U1"}, "in:Board type:md")] == ["board"]
         with pytest.raises(UnknownSource):
-            await library.contents(within="in:nowhere")
+            await library.list_documents(within="in:nowhere")
 
 
 async def test_a_document_of_less_weight_is_found_and_named_last_and_suggests_nothing(
@@ -319,13 +319,13 @@ async def test_a_document_of_less_weight_is_found_and_named_last_and_suggests_no
         await library.refresh()
         question = "ask for a day of holiday"
         assert [hit.document for hit in (await library.search(question)).hits] == ["a.md", "b.md"]
-        assert (await library.contents())[0].titles == ("Add a holiday", "Add a source")
-        assert len(await library.suggestions()) == 2
+        assert (await library.list_documents())[0].titles == ("Add a holiday", "Add a source")
+        assert len(await library.suggest_questions()) == 2
     bench.weights = (PathWeight("a.md", 0.3),)
     async with bench.library(docs) as library:
         assert [hit.document for hit in (await library.search(question)).hits] == ["b.md", "a.md"]
-        assert (await library.contents())[0].titles == ("Add a source", "Add a holiday")
-        assert await library.suggestions() == ["How do I add a source?"]
+        assert (await library.list_documents())[0].titles == ("Add a source", "Add a holiday")
+        assert await library.suggest_questions() == ["How do I add a source?"]
 
 
 async def test_exactly_what_a_person_was_shown_is_let_go(bench: Bench, handbook: Any) -> None:
@@ -337,15 +337,15 @@ async def test_exactly_what_a_person_was_shown_is_let_go(bench: Bench, handbook:
         for n in range(20):
             del handbook.texts[f"{n}.md"]
         await library.refresh()
-        shown = (await library.status()).held_marks()
+        shown = (await library.status()).approval_marks()
         handbook.put("0.md", "holiday 0")
         del handbook.texts["39.md"]
         await library.refresh()
         status = await library.status()
-        assert (status.sources[0].held, len(shown)) == (20, 1)
-        with pytest.raises(HeldChanged, match="What is held of handbook has changed"):
+        assert (status.sources[0].pending_deletions, len(shown)) == (20, 1)
+        with pytest.raises(PendingDeletionsChanged, match="What is held of handbook has changed"):
             await library.refresh(approve=shown)
-        assert (await library.status()).sources[0].held == 20
+        assert (await library.status()).sources[0].pending_deletions == 20
         del handbook.texts["38.md"]
-        report = (await library.refresh("handbook", approve=status.held_marks("handbook"))).sources["handbook"]
-        assert (report.deleted, report.held) == (21, 0), "one more is within what a listing may lack"
+        report = (await library.refresh("handbook", approve=status.approval_marks("handbook"))).sources["handbook"]
+        assert (report.deleted, report.pending_deletions) == (21, 0), "one more is within what a listing may lack"

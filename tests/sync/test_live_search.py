@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Live
+from knowledge.interfaces import LiveWebRequest
 from knowledge.search.federated import OFF
 from tests.sync.library_bench import Bench
 from tests.web.live.small_web import LittleWeb
@@ -55,10 +55,10 @@ async def test_the_web_is_asked_where_the_documents_are_weak_and_nothing_of_it_i
         await library.refresh()
         before, texts = await rows(library), list(bench.embedder.texts)
         files = sorted(str(path) for path in bench.home.rglob("*"))
-        strong = await library.search("thirty days of holiday a year", live=Live("if_weak"))
+        strong = await library.search("thirty days of holiday a year", live=LiveWebRequest("if_weak"))
         assert (strong.answerable, strong.web) == (True, None)
         assert little.engine.asked == []
-        weak = await library.search(QUESTION, live=Live("if_weak", within_s=30))
+        weak = await library.search(QUESTION, live=LiveWebRequest("if_weak", within_s=30))
         assert weak.web is not None
         assert weak.web.read == (url,)
         assert weak.answerable
@@ -80,12 +80,12 @@ async def test_documents_and_web_are_asked_side_by_side_and_documents_keep_their
     copy = little.put("a.example", "/copy", "Thirty days of holiday a year.")
     async with bench.library(handbook) as library:
         await library.refresh()
-        both = await library.search(HOLIDAY, live=Live("always", within_s=30))
+        both = await library.search(HOLIDAY, live=LiveWebRequest("always", within_s=30))
         assert both.web is not None
         assert both.web.read == (copy,)
         first = both.hits[0]
         assert (first.document, first.web) == ("holiday.md", None)
-        narrowed = await library.search(f"type:pdf {HOLIDAY}", live=Live("always", within_s=30))
+        narrowed = await library.search(f"type:pdf {HOLIDAY}", live=LiveWebRequest("always", within_s=30))
         assert narrowed.hits == ()
 
 
@@ -99,10 +99,10 @@ async def test_while_the_store_is_down_the_web_answers_and_it_is_said(
         await (await library._documents.searched()).store.close()
         for when in ("always", "if_weak"):
             with pytest.raises(StoreError):
-                await library.search(QUESTION, live=Live(when, within_s=20))  # type: ignore[arg-type]
+                await library.search(QUESTION, live=LiveWebRequest(when, within_s=20))  # type: ignore[arg-type]
         little.put("a.example", "/light", ANSWER)
         for n, when in enumerate(("always", "if_weak")):
-            found = await library.search(f"{QUESTION} {n}", live=Live(when, within_s=30))  # type: ignore[arg-type]
+            found = await library.search(f"{QUESTION} {n}", live=LiveWebRequest(when, within_s=30))  # type: ignore[arg-type]
             assert found.answerable
             assert {hit.document for hit in found.hits} == {little.url("a.example", "/light")}
             assert found.trouble
@@ -117,7 +117,7 @@ async def test_a_search_that_is_cancelled_ends_the_fetches(bench: Bench, handboo
     little.site.hangs("/hang")
     async with bench.library(handbook) as library:
         await library.refresh()
-        search = asyncio.create_task(library.search(QUESTION, live=Live("always", within_s=60)))
+        search = asyncio.create_task(library.search(QUESTION, live=LiveWebRequest("always", within_s=60)))
         async with asyncio.timeout(20):
             while not little.site.asked("/hang"):  # noqa: ASYNC110 - a server's own state
                 await asyncio.sleep(0.01)
@@ -133,13 +133,13 @@ async def test_where_it_is_off_a_search_says_so_and_goes_on(bench: Bench, handbo
     async with bench.library(handbook) as library:
         await library.refresh()
         plain = await library.search(HOLIDAY)
-        asked = await library.search(HOLIDAY, live=Live("always", links=("http://a.example/",)))
+        asked = await library.search(HOLIDAY, live=LiveWebRequest("always", links=("http://a.example/",)))
         assert asked.hits == plain.hits
         assert asked.web is not None
         assert (asked.web.trouble, asked.web.read) == (OFF, ())
-        weak = await library.search("lighthouse", live=Live("if_weak"))
+        weak = await library.search("lighthouse", live=LiveWebRequest("if_weak"))
         assert weak.web is not None
-        assert (await library.search("thirty days of holiday a year", live=Live("if_weak"))).web is None
+        assert (await library.search("thirty days of holiday a year", live=LiveWebRequest("if_weak"))).web is None
 
 
 _OFF = """

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import KnowledgeError, SyncRunning
-from knowledge.sync.lock import sync_lock
+from knowledge.sync.lock import hold_sync_lock
 
 HOLDER = (
     "import sys, pathlib\n"
-    "from knowledge.sync.lock import sync_lock\n"
-    "with sync_lock(pathlib.Path(sys.argv[1])):\n"
+    "from knowledge.sync.lock import hold_sync_lock\n"
+    "with hold_sync_lock(pathlib.Path(sys.argv[1])):\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"
 )
@@ -26,9 +26,9 @@ HOLDER = (
 def test_a_second_sync_in_this_process_is_told_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "sync.lock"
     says = rf"process {os.getpid()}, since \d\d:\d\d:\d\d UTC"
-    with sync_lock(path), pytest.raises(SyncRunning, match=says), sync_lock(path):
+    with hold_sync_lock(path), pytest.raises(SyncRunning, match=says), hold_sync_lock(path):
         pass
-    with sync_lock(path):
+    with hold_sync_lock(path):
         pass
 
 
@@ -39,23 +39,23 @@ async def test_another_process_holds_it_until_it_dies(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None
     assert await holder.stdout.readline() == b"held\n"
-    with pytest.raises(SyncRunning, match=f"process {holder.pid}"), sync_lock(path):
+    with pytest.raises(SyncRunning, match=f"process {holder.pid}"), hold_sync_lock(path):
         pass
     holder.send_signal(signal.SIGKILL)
     await holder.wait()
-    with sync_lock(path):
+    with hold_sync_lock(path):
         pass
 
 
 @pytest.mark.parametrize("written", [b"", b"\xff", b"[]", b'{"pid": "x"}'])
 def test_a_lock_without_a_readable_signature_is_still_a_lock(tmp_path: Path, written: bytes) -> None:
     path = tmp_path / "sync.lock"
-    with sync_lock(path):
+    with hold_sync_lock(path):
         path.write_bytes(written)
-        with pytest.raises(SyncRunning, match=r"running already\. Wait"), sync_lock(path):
+        with pytest.raises(SyncRunning, match=r"running already\. Wait"), hold_sync_lock(path):
             pass
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(KnowledgeError, match="KVASIR_HOME"), sync_lock(tmp_path / "none" / "sync.lock"):
+    with pytest.raises(KnowledgeError, match="KVASIR_HOME"), hold_sync_lock(tmp_path / "none" / "sync.lock"):
         pass

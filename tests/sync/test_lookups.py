@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowledge.sync.manifest.records import text_hash
+from knowledge.sync.manifest.records import hash_text
 
 
 def _ids(rig: Any, document: str) -> dict[str, str]:
@@ -22,13 +22,13 @@ async def test_neighbours_are_of_the_same_document_in_its_order(rig: Any) -> Non
     rig.source.put("b.md", "other")
     await rig.sync()
     a, b = _ids(rig, "a.md"), _ids(rig, "b.md")
-    found = await rig.index.neighbours([a["one"], a["four"], b["other"], "unknown"], 2)
+    found = await rig.index.find_neighbours([a["one"], a["four"], b["other"], "unknown"], 2)
     assert found == {
         a["one"]: ((), (a["two"], a["three"])),
         a["four"]: ((a["two"], a["three"]), (a["five"], a["six"])),
         b["other"]: ((), ()),
     }
-    assert await rig.index.neighbours([], 2) == {}
+    assert await rig.index.find_neighbours([], 2) == {}
 
 
 async def test_neighbours_are_those_of_the_version_that_is_current(rig: Any) -> None:
@@ -38,7 +38,7 @@ async def test_neighbours_are_those_of_the_version_that_is_current(rig: Any) -> 
     rig.source.put("a.md", "zero\n\none\n\ntwo")
     await rig.sync()
     a = _ids(rig, "a.md")
-    assert await rig.index.neighbours([a["one"], gone], 1) == {a["one"]: ((a["zero"],), (a["two"],))}
+    assert await rig.index.find_neighbours([a["one"], gone], 1) == {a["one"]: ((a["zero"],), (a["two"],))}
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -48,7 +48,7 @@ async def test_neighbours_never_leave_out_or_invent_one(rig: Any, length: int, r
     rig.source.put("a.md", "\n\n".join(texts))
     await rig.sync()
     ids = [_ids(rig, "a.md")[text] for text in texts]
-    found = await rig.index.neighbours(ids, reach)
+    found = await rig.index.find_neighbours(ids, reach)
     for place, id_ in enumerate(ids):
         assert list(found[id_].before) == ids[max(0, place - reach) : place]
         assert list(found[id_].after) == ids[place + 1 : place + 1 + reach]
@@ -58,26 +58,26 @@ async def test_a_copy_is_found_by_its_hash_while_some_document_has_it(rig: Any) 
     for name in ("a.md", "b.md"):
         rig.source.put(name, "# Same\none\n\ntwo")
     await rig.sync()
-    hashes = {row.chunk.text: text_hash(row.chunk.searchable) for row in rig.store.rows_by_id.values()}
-    found = await rig.index.vectors_of([*hashes.values(), "", "unknown"])
+    hashes = {row.chunk.text: hash_text(row.chunk.searchable_text) for row in rig.store.rows_by_id.values()}
+    found = await rig.index.find_vectors([*hashes.values(), "", "unknown"])
     assert set(found) == set(hashes.values())
     assert {rig.store.rows_by_id[id_].chunk.text for id_ in found.values()} == {"one", "two"}
     rig.source.put("a.md", "# Same\ntwo")
     rig.source.put("b.md", "# Same\ntwo")
     await rig.sync()
-    assert set(await rig.index.vectors_of(hashes.values())) == {hashes["two"]}
+    assert set(await rig.index.find_vectors(hashes.values())) == {hashes["two"]}
 
 
 async def test_copies_are_looked_for_many_at_once(rig: Any) -> None:
     rig.source.put("a.md", "\n\n".join(f"part {n}" for n in range(1500)))
     await rig.sync()
-    hashes = [text_hash(row.chunk.searchable) for row in rig.store.rows_by_id.values()]
-    assert len(await rig.index.vectors_of(hashes)) == 1500
+    hashes = [hash_text(row.chunk.searchable_text) for row in rig.store.rows_by_id.values()]
+    assert len(await rig.index.find_vectors(hashes)) == 1500
 
 
 async def test_the_date_is_that_of_the_version_that_was_taken_in(rig: Any) -> None:
     def said() -> Any:
-        return rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
+        return rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
 
     made, touched = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
     rig.source.modified_at = made
@@ -97,5 +97,5 @@ async def test_any_date_is_kept(rig: Any, moment: datetime | None) -> None:
     rig.source.modified_at = moment
     rig.source.put("a.md", "one")
     await rig.sync()
-    [row] = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
+    [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert row.modified_at == (None if moment is None else moment.timestamp())

@@ -17,9 +17,9 @@ from sqlalchemy import event
 
 from knowledge.errors import ManifestError
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
-from knowledge.sync.manifest.records import Identity
+from knowledge.sync.manifest.records import IndexIdentity
 
-IDENTITY = Identity("memory", "arithmetic", "blank lines", "words")
+IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
 
 async def test_a_locked_database_is_told_and_nothing_is_lost(rig_on: Any, tmp_path: Path) -> None:
@@ -46,17 +46,17 @@ async def test_a_slow_write_makes_the_next_one_of_this_process_wait_and_not_fail
     """A disk that is busy with something else takes seconds for a commit; SQLite's own wait is for others."""
     async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.1) as rig:
         async with rig.manifest._database.writing():
-            other = asyncio.create_task(rig.index.note_pending(["a"]))
+            other = asyncio.create_task(rig.index.add_pending_chunks(["a"]))
             await asyncio.wait([other], timeout=0.6)
             assert not other.done()
         await other
-        assert await rig.index.pending(9) == ["a"]
+        assert await rig.index.list_pending_chunks(9) == ["a"]
 
 
 async def test_a_write_cancelled_at_any_moment_leaves_no_transaction_behind(rig: Any, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", timeout=2.0, isolation_level=None)) as other:
         for step in range(40):
-            write = asyncio.create_task(rig.index.note_pending([f"id {n}" for n in range(300)]))
+            write = asyncio.create_task(rig.index.add_pending_chunks([f"id {n}" for n in range(300)]))
             # The driver works in a thread of its own: only time brings it on.
             await asyncio.sleep(step / 5000)
             write.cancel()
@@ -71,7 +71,7 @@ async def test_a_database_that_another_program_writes_can_be_opened(tmp_path: Pa
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         manifest = await open_manifest(url, lock_wait_s=0.1)
-        assert await manifest.indexes() == []
+        assert await manifest.list_indexes() == []
         await manifest.close()
 
 
@@ -110,20 +110,20 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 async def test_the_first_index_is_active_and_a_second_waits(tmp_path: Path) -> None:
     manifest = await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
-    first = await manifest.index(IDENTITY)
-    second = await manifest.index(Identity("memory", "another", "blank lines", "words"))
+    first = await manifest.add_index(IDENTITY)
+    second = await manifest.add_index(IndexIdentity("memory", "another", "blank lines", "words"))
     assert (first.active, second.active) == (True, False)
-    assert await manifest.index(IDENTITY) == first
-    await manifest.activate(second)
-    await manifest.forget(first)
-    assert [(row.name, row.active) for row in await manifest.indexes()] == [(second.name, True)]
+    assert await manifest.add_index(IDENTITY) == first
+    await manifest.activate_index(second)
+    await manifest.forget_index(first)
+    assert [(row.name, row.active) for row in await manifest.list_indexes()] == [(second.name, True)]
     await manifest.close()
 
 
 async def test_what_is_forgotten_takes_its_documents_along(rig: Any, tmp_path: Path) -> None:
     rig.source.put("a.md", "one")
     await rig.sync()
-    await rig.manifest.forget((await rig.manifest.indexes())[0])
+    await rig.manifest.forget_index((await rig.manifest.list_indexes())[0])
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
         for table in ("sources", "documents", "chunks", "pending"):
             assert connection.execute(f"SELECT count(*) FROM knowledge_{table}").fetchone() == (0,)
@@ -137,7 +137,7 @@ async def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> Non
         "from knowledge.sync.manifest.manifest import open_manifest\n"
         "async def main():\n"
         "    manifest = await open_manifest(sys.argv[1])\n"
-        "    print((await manifest.index(Identity('memory', 'e', 'c', 't'))).id)\n"
+        "    print((await manifest.add_index(Identity('memory', 'e', 'c', 't'))).id)\n"
         "    await manifest.close()\n"
         "asyncio.run(main())\n"
     )
@@ -152,10 +152,10 @@ async def test_current_is_one_moment_of_many_chunks(rig: Any) -> None:
         rig.source.put(f"{n}.md", "\n\n".join(f"part {n} {m}" for m in range(40)))
     await rig.sync()
     ids = [*rig.store.rows_by_id, "unknown"]
-    rows = await rig.index.current(ids, [rig.source.key.id])
+    rows = await rig.index.find_current(ids, [rig.source.key.id])
     assert {row.id for row in rows} == set(rig.store.rows_by_id)
-    assert await rig.index.current(ids, []) == []
-    assert await rig.index.current([], [rig.source.key.id]) == []
+    assert await rig.index.find_current(ids, []) == []
+    assert await rig.index.find_current([], [rig.source.key.id]) == []
 
 
 async def test_a_complete_listing_confirms_what_it_did_not_doubt(rig: Any) -> None:
@@ -165,12 +165,12 @@ async def test_a_complete_listing_confirms_what_it_did_not_doubt(rig: Any) -> No
     first = rig.clock_s
     rig.clock_s += 1000
     await rig.sync()
-    rows = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
+    rows = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert {row.confirmed_at for row in rows} == {rig.clock_s}
     rig.source.texts.clear()
     rig.clock_s += 1000
     await rig.sync()
-    rows = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
+    rows = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert {row.confirmed_at for row in rows} == {first}
 
 
@@ -214,20 +214,20 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(rig_on: Any, small_disk: 
 async def test_a_removed_source_s_memory_goes_with_it(rig: Any, new_source: Any) -> None:
     other = new_source("wiki", "/wiki")
     for source in (rig.source, other):
-        await rig.manifest.memory(source.key).save(b"what was listed")
+        await rig.manifest.get_source_memory(source.key).save(b"what was listed")
     rig.source.put("a.md", "one")
     await rig.sync(rig.source, configured=[rig.source.key.id, other.key.id])
-    assert await rig.manifest.memory(other.key).load() == b"what was listed"
+    assert await rig.manifest.get_source_memory(other.key).load() == b"what was listed"
     await rig.sync(rig.source)
-    assert await rig.manifest.memory(other.key).load() is None
-    assert await rig.manifest.memory(rig.source.key).load() == b"what was listed"
+    assert await rig.manifest.get_source_memory(other.key).load() is None
+    assert await rig.manifest.get_source_memory(rig.source.key).load() == b"what was listed"
 
 
 async def test_a_large_index_is_forgotten_in_transactions_that_stay_short(rig: Any) -> None:
     for n in range(1100):
         rig.source.put(f"{n}.md", f"text {n}")
     await rig.sync()
-    row = (await rig.manifest.indexes())[0]
+    row = (await rig.manifest.list_indexes())[0]
     deleted = [0]
     engine = rig.manifest._database._engine.sync_engine
 
@@ -238,8 +238,8 @@ async def test_a_large_index_is_forgotten_in_transactions_that_stay_short(rig: A
             deleted[-1] += cursor.rowcount
 
     event.listen(engine, "after_cursor_execute", executed)
-    await rig.manifest.forget(row)
+    await rig.manifest.forget_index(row)
     event.remove(engine, "after_cursor_execute", executed)
     assert (sum(deleted), max(deleted)) == (1100, 500)
-    assert await rig.manifest.indexes() == []
+    assert await rig.manifest.list_indexes() == []
     assert await rig.index.count_chunks() == 0

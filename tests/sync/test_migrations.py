@@ -102,18 +102,18 @@ async def test_the_tables_become_what_a_new_database_has(old: str, tmp_path: Pat
 async def test_what_it_held_goes_on(old: str, kinds: Any, new_source: Callable[..., Any]) -> None:
     rig_type, _, expected, _ = kinds
     manifest = await open_manifest(old)
-    [row] = await manifest.indexes()
+    [row] = await manifest.list_indexes()
     assert row.active
-    rig = rig_type(manifest, manifest.at(row))
+    rig = rig_type(manifest, manifest.open_index(row))
     source = rig.source = new_source("handbook", "/handbook")
-    known = {one.document: one for one in await rig.index.known(source.key)}
-    assert {name: (one.held, one.chunks, one.kind, one.modified_at) for name, one in known.items()} == {
+    known = {one.document: one for one in await rig.index.list_documents(source.key)}
+    assert {name: (one.pending_deletion, one.chunks, one.kind, one.modified_at) for name, one in known.items()} == {
         "a.md": (True, 2, "", None),
         "b.md": (True, 0, "", None),
         "c.md": (True, 1, "", None),
     }
-    assert await rig.index.pending(9) == ["0000"]
-    current = await rig.index.current(await rig.index.chunk_ids(), [source.key.id])
+    assert await rig.index.list_pending_chunks(9) == ["0000"]
+    current = await rig.index.find_current(await rig.index.list_chunk_ids(), [source.key.id])
     assert {decode_readers(one.readers) for one in current} == {frozenset({"*"})}
     # The store of this rig is empty: the next sync finds that, and brings everything back.
     for name, words in {"a.md": "one\n\ntwo", "b.md": "mended", "c.md": "three"}.items():
@@ -128,7 +128,7 @@ async def test_what_it_held_goes_on(old: str, kinds: Any, new_source: Callable[.
 async def test_several_processes_migrate_at_once(old: str) -> None:
     manifests = await asyncio.gather(*(open_manifest(old) for _ in range(4)))
     for manifest in manifests:
-        assert len(await manifest.indexes()) == 1
+        assert len(await manifest.list_indexes()) == 1
         await manifest.close()
 
 
@@ -143,7 +143,7 @@ async def test_a_migration_that_dies_leaves_the_old_tables_whole(old: str) -> No
         await open_manifest(old)
     await _either(old, repair)
     manifest = await open_manifest(old)
-    assert len(await manifest.indexes()) == 1
+    assert len(await manifest.list_indexes()) == 1
     await manifest.close()
 
 

@@ -89,7 +89,7 @@ async def test_a_night_goes_through_though_one_of_five_sources_fails(
     caplog.set_level(logging.INFO, "knowledge.library")
     async with benches(tmp_path / "sources") as sources, library_of(_made(tmp_path / "home"), sources) as library:
         assert len(sources) == len(KINDS)
-        async with library.scheduled() as schedule:
+        async with library.run_schedule() as schedule:
             for kind, bench in sources.items():
                 await bench.put("lighthouse.md", NIGHTS[0].format(kind=kind).encode())
             first = await night(library, schedule, await library.status())
@@ -113,7 +113,7 @@ async def test_a_night_goes_through_though_one_of_five_sources_fails(
             text = await keeper(library, kind)
             if kind == FAILING:
                 assert source.error
-                assert (source.documents, source.held, source.synced_at) == (1, 0, first[kind].synced_at)
+                assert (source.documents, source.pending_deletions, source.synced_at) == (1, 0, first[kind].synced_at)
                 assert f"Ada of {kind}" in text, "nothing of it is lost"
             else:
                 assert (source.documents, source.error) == (1, None)

@@ -80,10 +80,10 @@ async def test_documents_are_synced_found_and_suggested_in_both_languages(tmp_pa
             hit = (await library.search(question)).hits[0]
             assert (hit.document, hit.source) == (document, "docs"), question
             assert hit.url is not None
-        assert set(await library.suggestions(3)) >= {"How do I add a source?", "如何提交报销？"}
+        assert set(await library.suggest_questions(3)) >= {"How do I add a source?", "如何提交报销？"}
         second = (await library.refresh()).sources["docs"]
         assert (second.chunks_written, second.chunks_kept, second.failed) == (0, report.chunks_written, 1)
-        assert (await library.embed_queries(["one", "two"])).shape == (2, 384)
+        assert (await library.embed_symmetric(["one", "two"])).shape == (2, 384)
 
 
 async def test_a_new_process_finds_what_the_last_one_synced(tmp_path: Path, root: Path) -> None:

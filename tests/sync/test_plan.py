@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.interfaces import Listed
-from knowledge.sync.manifest.records import Known
-from knowledge.sync.plan import Add, Retry, Update, plan, retry_delay_s
+from knowledge.interfaces import ListedDocument
+from knowledge.sync.manifest.records import KnownDocument
+from knowledge.sync.plan import AddDocument, RetryDocument, UpdateDocument, compute_retry_delay_s, make_plan
 
 NOW = 1_800_000_000.0
 
 
-def known(document: str, version: str = "1", **changes: object) -> Known:
-    row = Known(0, document, version, "sha", "T", None, '["*"]', NOW - 100, False, None, 0, 0.0, 1)
+def known(document: str, version: str = "1", **changes: object) -> KnownDocument:
+    row = KnownDocument(0, document, version, "sha", "T", None, '["*"]', NOW - 100, False, None, 0, 0.0, 1)
     return row._replace(**changes)
 
 
-def listing(*documents: str, version: str = "1") -> dict[str, Listed]:
-    return {document: Listed(document, version) for document in documents}
+def listing(*documents: str, version: str = "1") -> dict[str, ListedDocument]:
+    return {document: ListedDocument(document, version) for document in documents}
 
 
 @pytest.mark.parametrize(
@@ -33,43 +33,45 @@ def listing(*documents: str, version: str = "1") -> dict[str, Listed]:
 )  # fmt: skip
 def test_the_guard(before: int, after: int, *, held: bool) -> None:
     rows = [known(str(n)) for n in range(before)]
-    made = plan(listing(*(str(n) for n in range(after))), rows, now=NOW)
-    assert (len(made.holds), len(made.deletes)) == ((before - after, 0) if held else (0, before - after))
+    made = make_plan(listing(*(str(n) for n in range(after))), rows, now=NOW)
+    assert (len(made.pending_deletions), len(made.deletes)) == ((before - after, 0) if held else (0, before - after))
 
 
 def test_a_broken_listing_neither_deletes_nor_holds() -> None:
-    made = plan(listing("a"), [known("a"), known("b")], now=NOW, complete=False)
-    assert (made.deletes, made.holds, made.kept) == ((), (), 1)
+    made = make_plan(listing("a"), [known("a"), known("b")], now=NOW, complete=False)
+    assert (made.deletes, made.pending_deletions, made.kept) == ((), (), 1)
 
 
 def test_a_link_or_readers_that_changed_make_an_update() -> None:
-    for listed in (Listed("a", "1", url="https://x.test"), Listed("a", "1", readers=frozenset({"U1"}))):
-        assert plan({"a": listed}, [known("a")], now=NOW).reads == (Update(listed, known("a")),)
+    for listed in (ListedDocument("a", "1", url="https://x.test"), ListedDocument("a", "1", readers=frozenset({"U1"}))):
+        assert make_plan({"a": listed}, [known("a")], now=NOW).reads == (UpdateDocument(listed, known("a")),)
 
 
 @pytest.mark.parametrize(("age_s", "again"), [(-5.0, True), (0.0, True), (1.9, True), (2.1, False), (500.0, False)])
 def test_a_document_modified_just_before_it_was_read_is_read_again(age_s: float, *, again: bool) -> None:
     row = known("a")
-    listed = Listed("a", "1", modified_at=datetime.fromtimestamp(row.read_at - age_s, UTC))
-    assert bool(plan({"a": listed}, [row], now=NOW).reads) is again
+    listed = ListedDocument("a", "1", modified_at=datetime.fromtimestamp(row.read_at - age_s, UTC))
+    assert bool(make_plan({"a": listed}, [row], now=NOW).reads) is again
 
 
 def test_a_failed_document_rests_then_is_retried() -> None:
     resting = known("a", reason="broken", retry_at=NOW + 1)
-    assert plan(listing("a"), [resting], now=NOW).waiting == 1
-    assert plan(listing("a"), [resting], now=NOW + 1).reads == (Retry(Listed("a", "1"), resting),)
-    assert plan(listing("a"), [resting], now=NOW - 90_000).reads != (), "the clock that said when was wrong"
-    assert plan(listing("a", version="2"), [resting], now=NOW).reads == (Update(Listed("a", "2"), resting),)
+    assert make_plan(listing("a"), [resting], now=NOW).waiting == 1
+    assert make_plan(listing("a"), [resting], now=NOW + 1).reads == (RetryDocument(ListedDocument("a", "1"), resting),)
+    assert make_plan(listing("a"), [resting], now=NOW - 90_000).reads != (), "the clock that said when was wrong"
+    assert make_plan(listing("a", version="2"), [resting], now=NOW).reads == (
+        UpdateDocument(ListedDocument("a", "2"), resting),
+    )
 
 
 def test_rests_grow_to_a_day() -> None:
-    assert [retry_delay_s(n) for n in (1, 2, 3, 50, 10_000)] == [300.0, 1200.0, 4800.0, 86400.0, 86400.0]
+    assert [compute_retry_delay_s(n) for n in (1, 2, 3, 50, 10_000)] == [300.0, 1200.0, 4800.0, 86400.0, 86400.0]
 
 
 def test_a_held_document_that_is_listed_again_is_released() -> None:
-    row = known("a", held=True)
-    made = plan(listing("a"), [row], now=NOW)
-    assert (made.releases, made.kept) == ((row,), 1)
+    row = known("a", pending_deletion=True)
+    made = make_plan(listing("a"), [row], now=NOW)
+    assert (made.restored, made.kept) == ((row,), 1)
 
 
 NAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.sampled_from("12"), max_size=30)
@@ -78,65 +80,70 @@ NAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.sampled_fr
 @given(before=NAMES, after=NAMES, complete=st.booleans())
 def test_every_document_gets_one_action(before: dict[str, str], after: dict[str, str], *, complete: bool) -> None:
     rows = [known(document, version) for document, version in before.items()]
-    made = plan({d: Listed(d, v) for d, v in after.items()}, rows, now=NOW, complete=complete)
-    added = {read.listed.document for read in made.reads if isinstance(read, Add)}
-    updated = {read.listed.document for read in made.reads if isinstance(read, Update)}
-    gone = {row.document for row in (*made.deletes, *made.holds)}
+    made = make_plan({d: ListedDocument(d, v) for d, v in after.items()}, rows, now=NOW, complete=complete)
+    added = {read.listed.document for read in made.reads if isinstance(read, AddDocument)}
+    updated = {read.listed.document for read in made.reads if isinstance(read, UpdateDocument)}
+    gone = {row.document for row in (*made.deletes, *made.pending_deletions)}
     assert added == after.keys() - before.keys()
     assert updated == {d for d in after.keys() & before.keys() if after[d] != before[d]}
     assert gone == (before.keys() - after.keys() if complete else set())
     assert made.kept == len(after.keys() & before.keys()) - len(updated)
-    assert not (made.deletes and made.holds)
+    assert not (made.deletes and made.pending_deletions)
 
 
 def test_what_was_held_after_a_person_looked_stays_held() -> None:
-    later = [known(f"held later {n}", held=True) for n in range(20)]
-    rows = [known("shown", held=True), *later, known("still there")]
-    made = plan(listing("still there"), rows, now=NOW, approve={"shown", "still there"})
+    later = [known(f"held later {n}", pending_deletion=True) for n in range(20)]
+    rows = [known("shown", pending_deletion=True), *later, known("still there")]
+    made = make_plan(listing("still there"), rows, now=NOW, approve={"shown", "still there"})
     assert [row.document for row in made.approved] == ["shown"]
-    assert (made.deletes, made.holds) == ((), tuple(later))
+    assert (made.deletes, made.pending_deletions) == ((), tuple(later))
 
 
 def test_what_is_held_and_approved_goes_and_what_nobody_was_shown_is_judged_anew() -> None:
-    held = [known(f"held {n}", held=True) for n in range(60)]
+    held = [known(f"held {n}", pending_deletion=True) for n in range(60)]
     rest = [known(f"rest {n}") for n in range(100)]
     listed = [f"rest {n}" for n in range(100)]
     agreed = {row.document for row in held}
-    made = plan(listing(*listed[5:]), [*held, *rest], now=NOW, approve=agreed)
-    assert (len(made.approved), len(made.deletes), len(made.holds)) == (60, 5, 0)
-    made = plan(listing(*listed[30:]), [*held, *rest], now=NOW, approve=agreed)
-    assert (len(made.approved), len(made.deletes), len(made.holds)) == (60, 0, 30)
-    made = plan(listing(*listed[5:]), [*held, *rest], now=NOW)
-    assert (made.approved, made.deletes, len(made.holds)) == ((), (), 65)
+    made = make_plan(listing(*listed[5:]), [*held, *rest], now=NOW, approve=agreed)
+    assert (len(made.approved), len(made.deletes), len(made.pending_deletions)) == (60, 5, 0)
+    made = make_plan(listing(*listed[30:]), [*held, *rest], now=NOW, approve=agreed)
+    assert (len(made.approved), len(made.deletes), len(made.pending_deletions)) == (60, 0, 30)
+    made = make_plan(listing(*listed[5:]), [*held, *rest], now=NOW)
+    assert (made.approved, made.deletes, len(made.pending_deletions)) == ((), (), 65)
 
 
 def test_a_held_document_that_is_back_is_not_deleted_by_an_approval() -> None:
-    made = plan(listing("a"), [known("a", held=True), known("b", held=True)], now=NOW, approve={"a", "b"})
-    assert ([row.document for row in made.approved], [row.document for row in made.releases]) == (["b"], ["a"])
+    made = make_plan(
+        listing("a"),
+        [known("a", pending_deletion=True), known("b", pending_deletion=True)],
+        now=NOW,
+        approve={"a", "b"},
+    )
+    assert ([row.document for row in made.approved], [row.document for row in made.restored]) == (["b"], ["a"])
 
 
 def test_an_approval_of_an_empty_listing_deletes_only_what_was_held() -> None:
-    made = plan({}, [known("a", held=True), known("b")], now=NOW, approve={"a", "b"})
-    assert ([row.document for row in made.approved], [row.document for row in made.holds]) == (["a"], ["b"])
+    made = make_plan({}, [known("a", pending_deletion=True), known("b")], now=NOW, approve={"a", "b"})
+    assert ([row.document for row in made.approved], [row.document for row in made.pending_deletions]) == (["a"], ["b"])
 
 
 def test_an_approved_listing_that_breaks_off_deletes_nothing() -> None:
-    made = plan({}, [known("a", held=True), known("b")], now=NOW, complete=False, approve={"a", "b"})
-    assert (made.approved, made.deletes, made.holds) == ((), (), ())
+    made = make_plan({}, [known("a", pending_deletion=True), known("b")], now=NOW, complete=False, approve={"a", "b"})
+    assert (made.approved, made.deletes, made.pending_deletions) == ((), (), ())
 
 
 def test_new_names_that_cannot_be_read_do_not_replace_the_old_ones() -> None:
     rows = [known(f"old {n}") for n in range(50)]
-    made = plan(listing(*(f"new {n}" for n in range(50))), rows, now=NOW)
+    made = make_plan(listing(*(f"new {n}" for n in range(50))), rows, now=NOW)
     assert len(made.deletes) == 50
     assert made.doubted(failed=10) == made
     doubted = made.doubted(failed=11)
-    assert (doubted.deletes, len(doubted.holds)) == ((), 50)
+    assert (doubted.deletes, len(doubted.pending_deletions)) == ((), 50)
 
 
 def test_documents_that_never_could_be_read_do_not_make_up_for_those_that_are_gone() -> None:
     """The sync after the one above: the new names are known by now, and rest."""
-    old = [known(f"old {n}", held=True) for n in range(5)]
+    old = [known(f"old {n}", pending_deletion=True) for n in range(5)]
     new = [known(f"new {n}", reason="broken", read_at=0.0, retry_at=NOW + 9) for n in range(5)]
-    made = plan(listing(*(row.document for row in new)), [*old, *new], now=NOW)
-    assert (made.deletes, len(made.holds), made.waiting) == ((), 5, 5)
+    made = make_plan(listing(*(row.document for row in new)), [*old, *new], now=NOW)
+    assert (made.deletes, len(made.pending_deletions), made.waiting) == ((), 5, 5)

@@ -16,7 +16,7 @@ import pytest
 
 from knowledge.errors import ManifestError, SyncRunning
 from knowledge.sync.manifest.manifest import open_manifest
-from knowledge.sync.manifest.records import Identity
+from knowledge.sync.manifest.records import IndexIdentity
 
 pytestmark = pytest.mark.slow
 
@@ -55,13 +55,13 @@ async def test_syncs_converge_on_postgresql(rig_on: Any, server: str, expected: 
         rig.store.rows_by_id.pop(next(iter(rig.store.rows_by_id)))
         assert (await rig.sync()).repaired == 1
         assert await rig.answers() == expected(rig.source)
-        await rig.manifest.forget((await rig.manifest.indexes())[0])
+        await rig.manifest.forget_index((await rig.manifest.list_indexes())[0])
 
 
 async def test_two_processes_make_the_tables_at_once(server: str) -> None:
     manifests = await asyncio.gather(*(open_manifest(server) for _ in range(4)))
-    identity = Identity("memory", "e", "c", "t")
-    rows = [await manifest.index(identity) for manifest in manifests]
+    identity = IndexIdentity("memory", "e", "c", "t")
+    rows = [await manifest.add_index(identity) for manifest in manifests]
     assert len({row.id for row in rows}) == 1
     for manifest in manifests:
         await manifest.close()
@@ -128,7 +128,7 @@ async def test_a_server_that_falls_silent_is_told_at_every_step_and_holds_nobody
     async with line_to(server) as (url, passes):
         manifest = await open_manifest(url, answer_s=1.0)
         theirs = await open_manifest(url, answer_s=1.0)  # its connection is open already, and waits in the pool
-        alone = manifest.alone()
+        alone = manifest.hold_sync_lock()
         await alone.__aenter__()
         passes.clear()
         async with asyncio.timeout(20):
@@ -136,12 +136,12 @@ async def test_a_server_that_falls_silent_is_told_at_every_step_and_holds_nobody
                 async with theirs.alone():
                     pass
             with pytest.raises(ManifestError, match="did not answer within 1 s"):
-                await manifest.indexes()
+                await manifest.list_indexes()
             with pytest.raises(ManifestError, match="did not answer within 1 s"):
-                await manifest.index(Identity("memory", "silent", "c", "t"))
+                await manifest.add_index(IndexIdentity("memory", "silent", "c", "t"))
             await alone.__aexit__(None, None, None)
             passes.set()
-            async with manifest.alone():
-                assert await manifest.indexes() is not None
+            async with manifest.hold_sync_lock():
+                assert await manifest.list_indexes() is not None
             await manifest.close()
             await theirs.close()

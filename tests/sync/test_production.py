@@ -67,9 +67,9 @@ class House:
     async def empty(self) -> None:
         """Remove whatever there is, so that the next test begins with nothing."""
         async with self.opened() as library:
-            for row in await library._indexes._manifest.indexes():
-                await library._indexes.written.store.drop(row.name)
-                await library._indexes._manifest.forget(row)
+            for row in await library._indexes._manifest.list_indexes():
+                await library._indexes.written.store.drop_index(row.name)
+                await library._indexes._manifest.forget_index(row)
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -101,12 +101,12 @@ async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
 async def agree(library: Library) -> bool:
     """Whether store and manifest hold the same ids, each once, and nothing is pending."""
     written = library._indexes.written
-    stored = [id_ async for ids in written.store.ids() for id_ in ids]
-    listed = await written.manifest.chunk_ids()
+    stored = [id_ async for ids in written.store.list_ids() for id_ in ids]
+    listed = await written.manifest.list_chunk_ids()
     return (
         sorted(stored) == sorted(listed)
         and await written.store.count() == len(listed)
-        and not (await written.manifest.pending(1))
+        and not (await written.manifest.list_pending_chunks(1))
     )
 
 

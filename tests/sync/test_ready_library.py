@@ -14,17 +14,17 @@ from bot.answering.notices import nothing_read as notice_of
 from bot.app import create_answerer
 from bot.ready_library import ReadyLibrary
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.errors import NothingRead, WhyNothing
+from knowledge.errors import NothingRead, NothingReadReason
 from knowledge.interfaces import SearchResult
-from knowledge.status import LibraryStatus, SourceStatus, nothing_read
-from knowledge.sync.report import Progress
+from knowledge.status import LibraryStatus, SourceStatus, explain_nothing_read
+from knowledge.sync.report import SyncProgress
 from tests.answering.conftest import ScriptedEngine
 from tests.sync.conftest import DictSource
 from tests.sync.library_bench import Bench
 
 DOCS = SourceStatus("docs", "folder", "/docs", 0, 0, 0, (), 0, None, None, None, None)
 ADDED = replace(DOCS, name="added", kind="push", synced_at=datetime.now(UTC))
-SYNCING = Progress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
+SYNCING = SyncProgress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
 
 
 def state(*sources: SourceStatus, elsewhere: str | None = None) -> LibraryStatus:
@@ -43,8 +43,10 @@ def state(*sources: SourceStatus, elsewhere: str | None = None) -> LibraryStatus
         (state(replace(DOCS, synced_at=datetime.now(UTC))), "empty", "hold no documents", "没有文档"),
     ],
 )
-def test_each_reason_names_its_next_step(found: LibraryStatus, why: WhyNothing, english: str, chinese: str) -> None:
-    error = nothing_read(found)
+def test_each_reason_names_its_next_step(
+    found: LibraryStatus, why: NothingReadReason, english: str, chinese: str
+) -> None:
+    error = explain_nothing_read(found)
     assert error is not None
     assert error.why == why
     assert english in notice_of(error, "en")
@@ -54,8 +56,8 @@ def test_each_reason_names_its_next_step(found: LibraryStatus, why: WhyNothing, 
 
 def test_where_there_are_documents_nothing_is_said_unless_they_are_not_all_read() -> None:
     read = state(replace(DOCS, documents=3, syncing=SYNCING))
-    assert nothing_read(read) is None
-    error = nothing_read(read, reading=True)
+    assert explain_nothing_read(read) is None
+    error = explain_nothing_read(read, reading=True)
     assert error is not None
     assert error.why == "reading"
 

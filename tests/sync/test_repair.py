@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import event
 
 from knowledge.interfaces import EVERYONE, Scope
-from knowledge.stores.lancedb.store import LocalStore
-from knowledge.sync.manifest.records import Repaired
-from knowledge.sync.running.repair import Drift, clean, repair
+from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.sync.manifest.records import LastRepair
+from knowledge.sync.running.repair import Drift, clean_up, repair
 
 
 def _one(rig: Any, text: str) -> str:
@@ -41,13 +41,13 @@ async def synced(rig: Any) -> Any:
 
 
 async def test_nothing_wrong_is_told_as_nothing(synced: Any) -> None:
-    assert await synced.index.repaired() is None
+    assert await synced.index.read_last_repair() is None
     assert await repair(synced.store, synced.index, thorough=True, now=lambda: 5.0) == Drift()
-    assert await synced.index.repaired() == Repaired(5.0, 0, 0)
+    assert await synced.index.read_last_repair() == LastRepair(5.0, 0, 0)
     synced.store.calls.clear()
-    assert await clean(synced.store, synced.index) == 0
+    assert await clean_up(synced.store, synced.index) == 0
     assert synced.store.calls == ["count"], "the look at each sync is cheap"
-    assert await synced.index.repaired() == Repaired(5.0, 0, 0), "and is no comparison"
+    assert await synced.index.read_last_repair() == LastRepair(5.0, 0, 0), "and is no comparison"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_a_row_with_another_text_is_not_shown_and_read_again(
     id_ = _spoil(synced, "two", **changes)
     drift = await repair(synced.store, synced.index, thorough=True)
     assert (drift, drift.differed, drift.mended) == (Drift(wrong=1), 1, 0)
-    assert await synced.index.current([id_], [synced.source.key.id]) == []
+    assert await synced.index.find_current([id_], [synced.source.key.id]) == []
     report = await synced.sync()
     assert (report.repaired, report.sources["handbook"].chunks_written) == (0, 1)
     assert await synced.answers() == expected(synced.source)
@@ -94,7 +94,7 @@ async def test_what_is_missing_and_what_is_too_much_are_told_apart(synced: Any, 
     synced.store.rows_by_id["stranger"] = synced.store.rows_by_id.pop(gone)
     drift = await repair(synced.store, synced.index)
     assert (drift, drift.differed, drift.mended) == (Drift(surplus=1, missing=1), 2, 1)
-    assert (await synced.index.repaired())[1:] == (2, 1)
+    assert (await synced.index.read_last_repair())[1:] == (2, 1)
     await synced.sync()
     assert await synced.answers() == expected(synced.source)
     assert await synced.agree()
@@ -113,7 +113,7 @@ async def test_what_a_walk_leaves_out_and_the_store_has_is_not_lost(synced: Any)
     async def walk() -> AsyncIterator[list[str]]:
         yield list(synced.store.rows_by_id)[2:]
 
-    synced.store.ids = walk
+    synced.store.list_ids = walk
     assert await repair(synced.store, synced.index) == Drift()
     assert await synced.agree()
 
@@ -124,9 +124,9 @@ async def test_a_row_that_is_there_twice_is_read_again_once(synced: Any, expecte
     async def walk() -> AsyncIterator[list[str]]:
         yield [*synced.store.rows_by_id, twice]
 
-    synced.store.ids = walk
+    synced.store.list_ids = walk
     assert await repair(synced.store, synced.index) == Drift(missing=1)
-    del synced.store.ids
+    del synced.store.list_ids
     assert twice not in synced.store.rows_by_id
     await synced.sync()
     assert await synced.answers() == expected(synced.source)
@@ -140,14 +140,14 @@ async def test_a_store_that_fails_in_mid_repair_loses_nothing(
     synced.store.plan("delete", store_down)
     with pytest.raises(type(store_down)):
         await repair(synced.store, synced.index, thorough=True)
-    assert await synced.index.repaired() is None
+    assert await synced.index.read_last_repair() is None
     await synced.sync()
     assert await synced.answers() == expected(synced.source)
     assert await repair(synced.store, synced.index, thorough=True) == Drift()
 
 
 async def test_the_embedded_store_is_compared_and_mended(synced: Any, tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "lancedb")
+    store = LanceDBStore(tmp_path / "lancedb")
     await store.open("kvasir_repair", 8)
     try:
         rows = list(synced.store.rows_by_id.values())
@@ -164,9 +164,9 @@ async def test_the_embedded_store_is_compared_and_mended(synced: Any, tmp_path: 
         await store.delete([gone.chunk.id])
         assert await repair(store, synced.index, thorough=True) == Drift(1, 1, 1, 1)
         scope = Scope(frozenset({synced.source.key.id}), frozenset({"U1"}))
-        found = await store.candidates(wide.vector, "", pool=9, scope=scope)
+        found = await store.find_candidates(wide.vector, "", pool=9, scope=scope)
         assert {one.chunk.id for one in found} == {wide.chunk.id, stranger.chunk.id}
-        assert {row.chunk.readers for row in await store.rows([wide.chunk.id, stranger.chunk.id])} == {
+        assert {row.chunk.readers for row in await store.read_rows([wide.chunk.id, stranger.chunk.id])} == {
             frozenset({"U1", "U2"})
         }
     finally:
@@ -194,6 +194,6 @@ async def test_a_store_that_lost_everything_is_noted_in_transactions_that_stay_s
     event.remove(engine, "after_cursor_execute", executed)
     assert (drift.missing, sum(deleted)) == (4500, 4500)
     assert max(deleted) <= 2000
-    assert [row.chunks for row in await rig.index.known(rig.source.key)] == [0, 0, 0]
+    assert [row.chunks for row in await rig.index.list_documents(rig.source.key)] == [0, 0, 0]
     assert (await rig.report()).chunks_written == 4500
     assert await rig.agree()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import BadFilter, UnknownSource
+from knowledge.errors import InvalidFilter, UnknownSource
 from tests.sync.library_bench import Bench, texts
 
 
@@ -41,7 +41,7 @@ async def test_what_is_typed_narrows_what_the_caller_gave_and_never_widens_it(
             await library.search("holiday in:handbok")
         with pytest.raises(UnknownSource, match=r"Sources are: Wiki pages\."):
             await library.search("holiday in:handbook", sources=["Wiki pages"])
-        with pytest.raises(BadFilter, match="no date"):
+        with pytest.raises(InvalidFilter, match="no date"):
             await library.search("holiday after:soon")
 
 
@@ -50,5 +50,5 @@ async def test_neighbours_come_from_the_real_manifest(bench: Bench, handbook: An
     async with bench.library(handbook) as library:
         await library.refresh()
         first = (await library.search("zebra step two", limit=1)).hits[0]
-        assert first.around == "zebra step one\n\nzebra step two\n\nzebra step three"
+        assert first.context == "zebra step one\n\nzebra step two\n\nzebra step three"
         assert len(first.chunks) == 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge.suggestions import ASKED, TO_DO, TOPIC, question, questions
-from knowledge.sync.manifest.records import Heading
+from knowledge.suggestions import ASKED, TO_DO, TOPIC, generate_questions, make_question
+from knowledge.sync.manifest.records import DocumentHeading
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from knowledge.sync.manifest.records import Heading
     ],
 )
 def test_a_heading_that_is_a_question_or_a_how_to_is_told_as_that(heading: str, asked: str, rank: int) -> None:
-    assert question(heading) == (asked, rank)
+    assert make_question(heading) == (asked, rank)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_heading_that_is_a_question_or_a_how_to_is_told_as_that(heading: str, 
     ],
 )
 def test_a_noun_is_only_a_topic(heading: str, asked: str) -> None:
-    assert question(heading) == (asked, TOPIC)
+    assert make_question(heading) == (asked, TOPIC)
 
 
 @pytest.mark.parametrize(
@@ -66,24 +66,24 @@ def test_a_noun_is_only_a_topic(heading: str, asked: str) -> None:
     ],
 )
 def test_what_cannot_stand_alone_asks_nothing(heading: str) -> None:
-    assert question(heading) is None
+    assert make_question(heading) is None
 
 
 @pytest.mark.parametrize("heading", ["", "-", "x", "4.", "word " * 30, "`--flag`", "…"])
 def test_what_names_nothing_asks_nothing(heading: str) -> None:
-    assert question(heading) is None
+    assert make_question(heading) is None
 
 
 def test_documents_take_turns_and_questions_come_first() -> None:
     headings = [
-        Heading("a.md", "A", "Overview", "1"),
-        Heading("d.md", "D", "Who is an owner?", "0"),
-        Heading("a.md", "A", "Guide › Add a user", "2"),
-        Heading("a.md", "A", "Remove a user", "3"),
-        Heading("b.md", "Install Kvasir", "", "4"),
-        Heading("c.md", "C", "Adding a user", "5"),
+        DocumentHeading("a.md", "A", "Overview", "1"),
+        DocumentHeading("d.md", "D", "Who is an owner?", "0"),
+        DocumentHeading("a.md", "A", "Guide › Add a user", "2"),
+        DocumentHeading("a.md", "A", "Remove a user", "3"),
+        DocumentHeading("b.md", "Install Kvasir", "", "4"),
+        DocumentHeading("c.md", "C", "Adding a user", "5"),
     ]
-    assert [text for text, _ in questions(headings)] == [
+    assert [text for text, _ in generate_questions(headings)] == [
         "Who is an owner?",
         "How do I add a user?",
         "How do I install Kvasir?",

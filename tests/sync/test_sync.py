@@ -11,7 +11,7 @@ import pytest
 
 from knowledge.errors import KnowledgeError, SourceError
 from knowledge.interfaces import EVERYONE
-from knowledge.sync.running.pipeline import Stages
+from knowledge.sync.running.pipeline import PipelineLimits
 
 
 async def test_a_first_sync_takes_everything_in(rig: Any, expected: Callable[..., Any]) -> None:
@@ -75,7 +75,7 @@ async def test_the_same_bytes_under_a_new_title_of_the_source_are_taken_in_anew(
     rig.source.titles["a.md"] = "Plan for 2027"
     assert (await rig.report()).updated == 1
     assert {row.chunk.title for row in rig.store.rows_by_id.values()} == {"Plan for 2027"}
-    assert [row.title for row in await rig.index.known(rig.source.key)] == ["Plan for 2027"]
+    assert [row.title for row in await rig.index.list_documents(rig.source.key)] == ["Plan for 2027"]
     assert await rig.agree()
 
 
@@ -85,7 +85,7 @@ async def test_a_deleted_document_goes(rig: Any) -> None:
     await rig.sync()
     del rig.source.texts["3.md"]
     report = await rig.report()
-    assert (report.deleted, report.held, report.listed, report.chunks_kept) == (1, 0, 4, 4)
+    assert (report.deleted, report.pending_deletions, report.listed, report.chunks_kept) == (1, 0, 4, 4)
     assert "3.md" not in await rig.answers()
     assert await rig.agree()
 
@@ -97,12 +97,12 @@ async def test_a_listing_of_nothing_deletes_nothing(rig: Any, expected: Callable
     before, texts = expected(rig.source), dict(rig.source.texts)
     rig.source.texts.clear()
     report = await rig.report()
-    assert (report.deleted, report.held) == (0, 3)
+    assert (report.deleted, report.pending_deletions) == (0, 3)
     assert await rig.answers() == before
-    assert (await rig.index.counts(rig.source.key)).held == 3
+    assert (await rig.index.count_source(rig.source.key)).pending_deletions == 3
     rig.source.texts.update(texts)
-    assert (await rig.report()).held == 0
-    assert (await rig.index.counts(rig.source.key)).held == 0
+    assert (await rig.report()).pending_deletions == 0
+    assert (await rig.index.count_source(rig.source.key)).pending_deletions == 0
 
 
 async def test_a_much_shorter_listing_is_held_and_new_documents_still_come_in(rig: Any) -> None:
@@ -113,7 +113,7 @@ async def test_a_much_shorter_listing_is_held_and_new_documents_still_come_in(ri
         del rig.source.texts[f"{n}.md"]
     rig.source.put("new.md", "new")
     report = await rig.report()
-    assert (report.deleted, report.held, report.added) == (0, 20, 1)
+    assert (report.deleted, report.pending_deletions, report.added) == (0, 20, 1)
     assert len(await rig.answers()) == 61
 
 
@@ -127,9 +127,9 @@ async def test_a_listing_that_breaks_off_deletes_nothing_and_is_told(rig: Any) -
     report = await rig.report()
     assert (report.error, report.ok, report.deleted, report.updated) == ("Page 2 failed. Try again.", False, 0, 1)
     assert await rig.answers() == {"0.md": ["text 0"], "1.md": ["changed"], "2.md": ["text 2"], "3.md": ["text 3"]}
-    assert (await rig.index.counts(rig.source.key)).error == "Page 2 failed. Try again."
+    assert (await rig.index.count_source(rig.source.key)).error == "Page 2 failed. Try again."
     assert (await rig.report()).deleted == 1
-    assert (await rig.index.counts(rig.source.key)).error is None
+    assert (await rig.index.count_source(rig.source.key)).error is None
 
 
 async def test_a_broken_document_is_quarantined_and_the_rest_goes_on(rig: Any) -> None:
@@ -229,7 +229,7 @@ async def test_a_store_that_fails_stops_the_source_and_loses_nothing(
     await rig.sync()
     for n in range(9):
         rig.source.put(f"{n}.md", f"other {n}\n\nsame")
-    rig.limits = replace(rig.limits, stages=Stages(batch=2))
+    rig.limits = replace(rig.limits, stages=PipelineLimits(batch=2))
     rig.store.partly = 1
     rig.store.plan(call, store_down, after=2)
     report = await rig.report()
@@ -268,7 +268,7 @@ async def test_a_removed_source_stops_answering_at_once_and_is_purged_by_the_nex
     assert await rig.answers(moved) == {}, "another root is another source"
     moved.put("a.md", "new root")
     report = await rig.sync(moved)
-    assert (report.sources["handbook"].added, report.sources["handbook"].held) == (1, 0)
+    assert (report.sources["handbook"].added, report.sources["handbook"].pending_deletions) == (1, 0)
     assert await rig.answers(moved) == {"a.md": ["new root"]}
     assert await rig.agree()
 
@@ -289,15 +289,15 @@ async def test_fewer_readers_count_at_once_and_more_only_when_written(rig: Any, 
     rig.source.readers = frozenset({"U1"})
     rig.store.plan("write", store_down)
     await rig.sync()
-    [row] = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
+    [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert row.readers == '["U1"]'
     rig.source.readers = frozenset({"U1", "U2"})
     rig.store.plan("write", store_down)
     await rig.sync()
-    [row] = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
+    [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert row.readers == '["U1"]'
     report = await rig.report()
-    [row] = await rig.index.current(list(rig.store.rows_by_id), [rig.source.key.id])
+    [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert (row.readers, report.chunks_written) == ('["U1", "U2"]', 1)
     assert [stored.chunk.readers for stored in rig.store.rows_by_id.values()] == [frozenset({"U1", "U2"})]
 
@@ -367,7 +367,7 @@ async def test_progress_counts_up_to_the_total(rig: Any) -> None:
 async def test_a_sync_cancelled_anywhere_goes_on_next_time(rig: Any, step: int, expected: Callable[..., Any]) -> None:
     for n in range(6):
         rig.source.put(f"{n}.md", f"text {n}\n\nsame")
-    rig.limits = replace(rig.limits, stages=Stages(batch=2, waiting=4))
+    rig.limits = replace(rig.limits, stages=PipelineLimits(batch=2, waiting=4))
     task = asyncio.create_task(rig.sync())
     for _ in range(step * 4):
         await asyncio.sleep(0)

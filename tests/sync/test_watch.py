@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import SourceError
-from knowledge.interfaces import Watched
+from knowledge.interfaces import WatchableSource
 from knowledge.sources.folder.source import FolderSource
-from knowledge.sync.watch import Watch
+from knowledge.sync.watch import SourceWatcher
 from tests.sources_bench import build
 
 
@@ -39,7 +39,7 @@ async def test_a_change_syncs_its_source_and_what_comes_meanwhile_once_more() ->
         synced.put_nowait(name)
         await gate.wait()
 
-    watch = Watch({"docs": bell}, refresh)
+    watch = SourceWatcher({"docs": bell}, refresh)
     async with watch.running():
         bell.queue.put_nowait(True)
         assert await synced.get() == "docs"
@@ -58,7 +58,7 @@ async def test_what_cannot_be_watched_is_said_once_and_tried_again(caplog: pytes
     async def sleep(seconds: float) -> None:
         slept.put_nowait(seconds)
 
-    watch = Watch({"docs": bell}, synced.put, sleep=sleep)
+    watch = SourceWatcher({"docs": bell}, synced.put, sleep=sleep)
     with caplog.at_level(logging.WARNING):
         async with watch.running():
             for _ in range(3):
@@ -83,7 +83,7 @@ def root(tmp_path: Path) -> Path:
 def folder(root: Path, **options: object) -> FolderSource:
     source = build("folder", root.parent, path=str(root), **options)
     assert isinstance(source, FolderSource)
-    assert isinstance(source, Watched)
+    assert isinstance(source, WatchableSource)
     return source
 
 

@@ -24,14 +24,14 @@ import numpy as np
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from knowledge.interfaces import Chunk, Content, Listed, Matrix, Memory, SourceKey
+from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey
 from knowledge.library import Library
-from knowledge.opening import _stores
+from knowledge.opening import _make_store_factory
 from knowledge.settings import KnowledgeSettings, Placement, SourceSpec
 from knowledge.sources import registry
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import open_manifest
-from knowledge.sync.manifest.records import Identity
+from knowledge.sync.manifest.records import IndexIdentity
 
 DIMENSIONS = 8
 STORE = {"write": "write", "delete": "delete", "maintain": "maintain", "drop": "drop"}
@@ -82,7 +82,7 @@ class Checksum:
     async def embed_query(self, text: str) -> Any:
         return (await self.embed_passages([text]))[0]
 
-    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         return await self.embed_passages(texts)
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
@@ -95,7 +95,7 @@ class Checksum:
         return len(text)
 
 
-async def passages(key: SourceKey, listed: Listed, content: Content) -> tuple[str, Sequence[Chunk]]:
+async def passages(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
     """Cut at blank lines."""
     parts = [part for part in content.data.decode().split("\n\n") if part]
     ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part}")) for part in parts]
@@ -119,7 +119,7 @@ class Fuse:
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def context(self, name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(method)
         async def fused(*args: Any, **kwargs: Any) -> Any:
             idle = bool(args) and not args[0]
@@ -152,7 +152,7 @@ class Fused:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
-        return self._fuse.around(self._seams[name], value) if name in self._seams else value
+        return self._fuse.context(self._seams[name], value) if name in self._seams else value
 
 
 class FusedManifest(Fused):
@@ -173,7 +173,7 @@ class Remembering:
         self.read = folder.read
         self.close = folder.close
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         remembered = await self._memory.load()
         assert remembered is None or isinstance(json.loads(remembered), list), "half a memory"
         seen: list[str] = []
@@ -192,11 +192,11 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         stack.push_async_callback(plain.close)
         manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
         folders = [registry.build_source(spec, Path("/nowhere"), plain.memory) for spec in settings.sources]
-        sources = [Remembering(folder, manifest.memory(folder.key)) for folder in folders]
-        new_store: Any = _stores(settings)
+        sources = [Remembering(folder, manifest.get_source_memory(folder.key)) for folder in folders]
+        new_store: Any = _make_store_factory(settings)
         indexes = Indexes(manifest, lambda: Fused(new_store(), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]
         stack.push_async_callback(indexes.close)
-        await indexes.open(Identity(new_store().kind, "checksum", world.chunker, "words"))
+        await indexes.open(IndexIdentity(new_store().kind, "checksum", world.chunker, "words"))
         library = Library(settings, sources=sources, indexes=indexes, embedder=Checksum(), passages=passages)
         stack.push_async_callback(library.close)
         yield library
@@ -207,7 +207,7 @@ async def main(given: dict[str, Any]) -> None:
     approve = given.pop("approve")
     fuse.watch_tables()
     async with opened(World(**given), fuse) as library:
-        report = await library.refresh(approve=(await library.status()).held_marks() if approve else None)
+        report = await library.refresh(approve=(await library.status()).approval_marks() if approve else None)
     if not report.ok:
         raise SystemExit(f"{report}")
 

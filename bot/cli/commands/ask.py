@@ -28,7 +28,7 @@ from engine.errors import EngineError
 from engine.interfaces import EngineState
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import OnWeb
+from knowledge.interfaces import WebOrigin
 
 _ENGINE_S = 240.0
 """How long an engine that is loading is waited for."""
@@ -191,7 +191,7 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
     }
 
 
-def _page_json(web: OnWeb | None) -> dict[str, object] | None:
+def _page_json(web: WebOrigin | None) -> dict[str, object] | None:
     """Return where on the web a passage was read; None of a document's."""
     if web is None:
         return None

@@ -13,7 +13,7 @@ from bot import logs
 from bot.app import open_page_reader
 from bot.cli.output import print_error, print_json, print_result
 from bot.config.settings import load_settings
-from knowledge.errors import FetchAnswered, FetchError
+from knowledge.errors import FetchBadStatus, FetchError
 from knowledge.web.reading.page_reader import PageReader, WebPage
 
 _WITHIN_S = 30.0
@@ -57,7 +57,7 @@ async def _read_page(pages: PageReader, url: str, few: asyncio.Semaphore) -> _Fe
             status = page.status
         except FetchError as error:
             refused = error.reason
-            status = error.status if isinstance(error, FetchAnswered) else None
+            status = error.status if isinstance(error, FetchBadStatus) else None
         return _FetchedPage(url, page, refused, status, time.monotonic() - began)
 
 

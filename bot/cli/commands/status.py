@@ -86,14 +86,14 @@ def _source_json(source: SourceStatus) -> dict[str, object]:
             }
             for failure in source.failures
         ],
-        "held": source.held,
+        "held": source.pending_deletions,
         "held_first": [
             {
                 "document": held.document,
                 "title": held.title,
                 "since": None if held.since is None else _iso_time(held.since),
             }
-            for held in source.held_first
+            for held in source.first_pending_deletions
         ],
     }
 

@@ -16,8 +16,8 @@ from bot.cli.terminal_lines import format_engine_state
 from bot.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.manifest.records import Failure
-from knowledge.sync.report import Progress
+from knowledge.sync.manifest.records import QuarantinedDocument
+from knowledge.sync.report import SyncProgress
 
 _NARROW = 76
 """Columns under which a source is a few lines instead of a row."""
@@ -130,7 +130,7 @@ def _format_freshness(source: SourceStatus) -> Text:
     return told
 
 
-def _format_progress(progress: Progress) -> str:
+def _format_progress(progress: SyncProgress) -> str:
     if not progress.total:
         return f"syncing: {progress.listed:,} listed"
     left = f", {format_duration(progress.eta_s)} left" if progress.eta_s is not None and progress.eta_s >= 1 else ""
@@ -164,7 +164,7 @@ def _trouble_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
             f"It is stale: {format_duration(source.age_s or 0.0)} old, {format_duration(source.max_age_s)} at most. "
             f"To read it now: kvasir sync {source.name}"
         )
-    if source.held:
+    if source.pending_deletions:
         yield from _pending_deletion_lines(source)
     if source.failed:
         yield Text(f"{source.failed:,} could not be read", style="red")
@@ -174,15 +174,15 @@ def _trouble_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
 
 
 def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
-    yield Text(f"{source.held:,} are gone from the source and held; they still answer", style="yellow")
-    for one in source.held_first:
+    yield Text(f"{source.pending_deletions:,} are gone from the source and held; they still answer", style="yellow")
+    for one in source.first_pending_deletions:
         yield Text(f"  {strip_control_characters(one.document)}")
-    if source.held > len(source.held_first):
-        yield Text(f"  … and {source.held - len(source.held_first):,} more", style="dim")
+    if source.pending_deletions > len(source.first_pending_deletions):
+        yield Text(f"  … and {source.pending_deletions - len(source.first_pending_deletions):,} more", style="dim")
     yield Text(f"  If the source is whole and they are really gone: kvasir sync --approve {source.name}")
 
 
-def _failure_line(failure: Failure, now: datetime) -> Text:
+def _failure_line(failure: QuarantinedDocument, now: datetime) -> Text:
     named = failure.reason.startswith(failure.document)
     told = Text(strip_control_characters(f"  {failure.reason}" if named else f"  {failure.document}: {failure.reason}"))
     if failure.retry_at is not None and failure.retry_at > now.timestamp():

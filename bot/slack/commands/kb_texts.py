@@ -12,8 +12,8 @@ from bot.slack.posting import render
 from engine.interfaces import EngineStatus
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
-from knowledge.sync.manifest.records import Failure, Held
-from knowledge.sync.report import Progress, SourceReport, SyncReport
+from knowledge.sync.manifest.records import PendingDeletion, QuarantinedDocument
+from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 
 MAX_TEXT_CHARACTERS = 3_900
 """Characters of a message's text."""
@@ -154,7 +154,7 @@ def _format_problems(source: SourceStatus, *, chinese: bool) -> Iterator[str]:
         yield f":warning: {render.escape_mrkdwn(source.error)}"
     if source.watch_trouble:
         yield f":warning: {render.escape_mrkdwn(source.watch_trouble)}"
-    if source.held:
+    if source.pending_deletions:
         yield f":pause_button: {format_pending_deletions(source, chinese=chinese)}"
     if source.failed:
         yield f":warning: {_format_failure_count(source, chinese=chinese)}"
@@ -163,16 +163,17 @@ def _format_problems(source: SourceStatus, *, chinese: bool) -> Iterator[str]:
 
 def format_pending_deletions(source: SourceStatus, *, chinese: bool) -> str:
     """Return what is held of a source, and what to type."""
-    names = _format_document_names(source.held_first, source.held, chinese=chinese)
+    names = _format_document_names(source.first_pending_deletions, source.pending_deletions, chinese=chinese)
     command = f"`/kb {'批准' if chinese else 'approve'} {render.escape_mrkdwn(source.name)}`"
     if chinese:
         told = f"：{names}" if names else ""
-        return f"{source.held} 篇已从来源消失，暂时保留，仍在用来回答{told}。确认属实后输入 {command}"
+        return f"{source.pending_deletions} 篇已从来源消失，暂时保留，仍在用来回答{told}。确认属实后输入 {command}"
     told = f": {names}" if names else ""
-    return f"{source.held} gone from the source and held, still answering{told}. If they are really gone: {command}"
+    gone = f"{source.pending_deletions} gone from the source and held, still answering{told}."
+    return f"{gone} If they are really gone: {command}"
 
 
-def _format_document_names(held: Sequence[Held], count: int, *, chinese: bool) -> str:
+def _format_document_names(held: Sequence[PendingDeletion], count: int, *, chinese: bool) -> str:
     named = [render.escape_mrkdwn(one.document) for one in held if one.public][:_MAX_NAMED]
     more = count - len(named)
     if named and more > 0:
@@ -184,13 +185,13 @@ def _format_failure_count(source: SourceStatus, *, chinese: bool) -> str:
     return f"{source.failed} 篇无法读取" if chinese else f"{source.failed} could not be read"
 
 
-def _format_failures(failures: Iterable[Failure], *, chinese: bool) -> Iterator[str]:
+def _format_failures(failures: Iterable[QuarantinedDocument], *, chinese: bool) -> Iterator[str]:
     """Return a line for each of the first failures; of what not everybody may read, none."""
     named = [failure for failure in failures if failure.public][:_MAX_NAMED]
     return (f"   ◦ {_format_failure(failure, chinese=chinese)}" for failure in named)
 
 
-def _format_failure(failure: Failure, *, chinese: bool) -> str:
+def _format_failure(failure: QuarantinedDocument, *, chinese: bool) -> str:
     told = f"{render.escape_mrkdwn(failure.document)}: {render.escape_mrkdwn(failure.reason)}"
     if failure.retry_at is None:
         return told
@@ -218,18 +219,19 @@ def format_nothing_pending(source: str | None, *, chinese: bool) -> str:
 def format_approval_request(source: SourceStatus, *, chinese: bool) -> str:
     """Show what is held of a source, and say what approving does."""
     name = render.escape_mrkdwn(source.name)
-    named = [one for one in source.held_first if one.public]
+    named = [one for one in source.first_pending_deletions if one.public]
     listed = "".join(f"\n   ◦ {render.escape_mrkdwn(one.document)}" for one in named)
-    more = source.held - len(named)
+    more = source.pending_deletions - len(named)
     if chinese:
         rest = f"\n   ◦ 另外 {more} 篇" if more > 0 else ""
         return (
-            f"*{name}*：{source.held} 篇文档不在最近的列表里，仍在用来回答：{listed}{rest}\n"
+            f"*{name}*：{source.pending_deletions} 篇文档不在最近的列表里，仍在用来回答：{listed}{rest}\n"
             "确认后会重新列出来源，只删除其中仍然不在的文档。"
         )
     rest = f"\n   ◦ and {more} more" if more > 0 else ""
     return (
-        f"*{name}*: {source.held} documents are missing from its last listing and still answer:{listed}{rest}\n"
+        f"*{name}*: {source.pending_deletions} documents are missing from its last listing and still answer:"
+        f"{listed}{rest}\n"
         "Approving lists the source again and deletes those of them that are still gone."
     )
 
@@ -256,7 +258,7 @@ def format_no_owners(user: str, *, chinese: bool) -> str:
 # ── A sync ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def format_progress(progress: Progress, *, chinese: bool) -> str:
+def format_progress(progress: SyncProgress, *, chinese: bool) -> str:
     """Return how far one source is."""
     name = render.escape_mrkdwn(progress.source)
     if not progress.total:
@@ -285,7 +287,11 @@ def format_report(report: SyncReport, *, chinese: bool) -> str:
 
 def is_unused_source(name: str, report: SourceReport) -> bool:
     """Tell whether a report is that of a source for what people add, where there is nothing."""
-    return name in {ADDED_SOURCE, PAGES_SOURCE} and report.ok and not (report.listed or report.deleted or report.held)
+    return (
+        name in {ADDED_SOURCE, PAGES_SOURCE}
+        and report.ok
+        and not (report.listed or report.deleted or report.pending_deletions)
+    )
 
 
 def _format_source_report(name: str, told: SourceReport, *, chinese: bool) -> str:
@@ -294,15 +300,15 @@ def _format_source_report(name: str, told: SourceReport, *, chinese: bool) -> st
         if chinese
         else ("unchanged", "added", "updated", "deleted", "held back", "failed")
     )
-    counts = (told.unchanged, told.added, told.updated, told.deleted, told.held, told.failed)
+    counts = (told.unchanged, told.added, told.updated, told.deleted, told.pending_deletions, told.failed)
     parts = [f"{count} {word}" for count, word in zip(counts, words, strict=True) if count]
     lines = [f"• *{render.escape_mrkdwn(name)}*: {', '.join(parts) or '0'}"]
     lines += _format_failures(told.failures, chinese=chinese)
     if told.error:
         lines.append(f"   :warning: {render.escape_mrkdwn(told.error)}")
-    if told.held and chinese:
+    if told.pending_deletions and chinese:
         lines.append(f"   :pause_button: 查看保留的文档并确认：`/kb 批准 {render.escape_mrkdwn(name)}`")
-    elif told.held:
+    elif told.pending_deletions:
         lines.append(
             f"   :pause_button: To see what is held, and to let it go: `/kb approve {render.escape_mrkdwn(name)}`"
         )

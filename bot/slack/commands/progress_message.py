@@ -9,7 +9,7 @@ import structlog
 from bot.slack.commands import kb_texts
 from bot.slack.errors import SlackError
 from bot.slack.transport.web_api import SlackWebApi
-from knowledge.sync.report import Progress
+from knowledge.sync.report import SyncProgress
 
 _log = structlog.get_logger(__name__)
 
@@ -25,10 +25,10 @@ class ProgressMessage:
         self._user = user
         self._channel = ""
         self._ts = ""
-        self._progress: dict[str, Progress] = {}
+        self._progress: dict[str, SyncProgress] = {}
         self._news = asyncio.Event()
 
-    def note(self, progress: Progress) -> None:
+    def note(self, progress: SyncProgress) -> None:
         """Take progress; it is shown when the next update is due."""
         self._progress[progress.source] = progress
         self._news.set()

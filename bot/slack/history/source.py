@@ -32,7 +32,7 @@ from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.channel_event_log import RETENTION_S, ChannelEventLog, find_coverage_end
 from bot.storage.database import LedgerError
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
 from knowledge.sources.memory import load_state, save_state
 from knowledge.sources.registry import SourceKind
 
@@ -93,7 +93,7 @@ class SlackSource:
         self._reader: ChannelReader | None = None
         self._state = WorkspaceState()
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the threads; while the channels are walked through, empty batches.
 
         Raises:
@@ -109,7 +109,7 @@ class SlackSource:
             for batch in _split_into_batches(self._list_threads(slack, state)):
                 yield batch
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one thread.
 
         Raises:
@@ -128,7 +128,7 @@ class SlackSource:
             content = select_content(messages, slack.me, bots=self._options.bots)
             names = await slack.find_names(find_people(content))
         title = format_title(content, names, room.name if room else channel)
-        return Content(format_text(content, names).encode(), "text/plain; charset=utf-8", listed.version, title)
+        return DocumentContent(format_text(content, names).encode(), "text/plain; charset=utf-8", listed.version, title)
 
     async def close(self) -> None:
         """Close the connection and forget what was kept for this sync; the source may be used again."""
@@ -263,12 +263,12 @@ class SlackSource:
             kind = judge_thread(first, slack.me, bots=self._options.bots)
             room.threads[root] = ThreadState("", f"{self._now():.6f}", float(root), kind)
 
-    def _list_threads(self, slack: ChannelReader, state: WorkspaceState) -> Iterator[Listed]:
+    def _list_threads(self, slack: ChannelReader, state: WorkspaceState) -> Iterator[ListedDocument]:
         for channel, room in sorted(state.channels.items()):
             # The newest first: the page that brings one thread for reading brings those that are read next.
             for ts, thread in sorted(room.threads.items(), reverse=True):
                 if thread.eligibility is ThreadEligibility.LISTED:
-                    yield Listed(
+                    yield ListedDocument(
                         document=f"{channel}/{ts}",
                         version=thread.version,
                         modified_at=datetime.fromtimestamp(thread.active_at, UTC),
@@ -322,7 +322,7 @@ def _parse_day(name: str, text: str) -> float:
         ) from None
 
 
-def _split_into_batches(listed: Iterator[Listed]) -> Iterator[Sequence[Listed]]:
+def _split_into_batches(listed: Iterator[ListedDocument]) -> Iterator[Sequence[ListedDocument]]:
     batch = []
     for one in listed:
         batch.append(one)

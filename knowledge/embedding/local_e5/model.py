@@ -24,7 +24,7 @@ _LOAD_ERRORS = (*_ORT_ERRORS, ort_errors.InvalidProtobuf, ort_errors.InvalidGrap
                 RuntimeError, ValueError)  # fmt: skip
 
 
-class Model:
+class E5Model:
     """An open artefact. ``count_tokens`` may be called from any thread, ``encode`` from one at a time."""
 
     def __init__(self, folder: Path, threads: int) -> None:

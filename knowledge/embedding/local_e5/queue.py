@@ -39,7 +39,7 @@ class Lane(IntEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class EmbeddingRequest:
     """The texts of one call, on their way."""
 
     lane: Lane
@@ -59,10 +59,10 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class BatchItem:
     """One text in a batch."""
 
-    request: Request
+    request: EmbeddingRequest
     row: int
 
     @property
@@ -71,26 +71,26 @@ class Item:
         return self.request.texts[self.row]
 
 
-class Queue:
+class EmbeddingQueue:
     """Requests in their lanes; not safe for threads, its owner holds a lock."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Lane, deque[Request]] = {lane: deque() for lane in Lane}
+        self._lanes: dict[Lane, deque[EmbeddingRequest]] = {lane: deque() for lane in Lane}
 
-    def add(self, request: Request) -> None:
+    def add(self, request: EmbeddingRequest) -> None:
         """Let a request wait for its turn."""
         self._lanes[request.lane].append(request)
 
-    def take_batch(self) -> list[Item]:
+    def take_batch(self) -> list[BatchItem]:
         """Remove and return the next batch; empty when nothing waits."""
         for lane in Lane:
             requests = self._lanes[lane]
             self._drop_abandoned(requests)
             if requests:
-                return _fill(requests)
+                return _fill_batch(requests)
         return []
 
-    def take_all(self) -> list[Request]:
+    def take_all(self) -> list[EmbeddingRequest]:
         """Remove and return every waiting request."""
         requests = [request for lane in Lane for request in self._lanes[lane]]
         for lane in Lane:
@@ -98,18 +98,18 @@ class Queue:
         return requests
 
     @staticmethod
-    def _drop_abandoned(requests: deque[Request]) -> None:
+    def _drop_abandoned(requests: deque[EmbeddingRequest]) -> None:
         alive = [request for request in requests if request.waiting and not request.done.done()]
         requests.clear()
         requests.extend(alive)
 
 
-def _fill(requests: deque[Request]) -> list[Item]:
+def _fill_batch(requests: deque[EmbeddingRequest]) -> list[BatchItem]:
     """Take from the first request, then from the others while it is worth it; the first goes to the end of the line."""
-    batch: list[Item] = []
+    batch: list[BatchItem] = []
     first = requests.popleft()
     for request in (first, *requests):
-        batch.extend(_fitting(request, batch))
+        batch.extend(_take_fitting(request, batch))
     requests.append(first)
     served = [request for request in requests if request.waiting]
     requests.clear()
@@ -117,16 +117,16 @@ def _fill(requests: deque[Request]) -> list[Item]:
     return batch
 
 
-def _fitting(request: Request, batch: Sequence[Item]) -> list[Item]:
+def _take_fitting(request: EmbeddingRequest, batch: Sequence[BatchItem]) -> list[BatchItem]:
     """Remove and return the request's texts that still fit the batch; at least one if the batch is empty."""
     width = max((len(item.tokens) for item in batch), default=0)
     real, count = sum(len(item.tokens) for item in batch), len(batch)
-    taken: list[Item] = []
+    taken: list[BatchItem] = []
     while request.waiting:
         length = len(request.texts[request.waiting[0]])
         padded = (count + 1) * max(width, length)
         if count and (padded > BATCH_TOKENS or padded > _MAX_PADDING * (real + length)):
             break
-        taken.append(Item(request, request.waiting.popleft()))
+        taken.append(BatchItem(request, request.waiting.popleft()))
         width, real, count = max(width, length), real + length, count + 1
     return taken

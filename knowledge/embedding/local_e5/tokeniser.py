@@ -24,7 +24,7 @@ _DROPPED = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]")
 _SPACES = re.compile("[\t\n\x0c\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd\ud800-\udfff]")
 
 
-def normalise(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Bring text into the form that the vocabulary was made for (NFKC, no control characters)."""
     return unicodedata.normalize("NFKC", _SPACES.sub(" ", _DROPPED.sub("", text)))
 
@@ -37,9 +37,9 @@ class Tokeniser:
 
     def count(self, text: str) -> int:
         """Count the vocabulary's tokens, without special tokens and prefix."""
-        return len(self._vocabulary.encode(normalise(text)))
+        return len(self._vocabulary.encode(normalise_text(text)))
 
     def tokens(self, prefix: str, text: str) -> Tokens:
         """Return the tokens that are embedded, cut to ``MAX_TOKENS``."""
-        pieces: list[int] = self._vocabulary.encode(normalise(prefix + text[:_MAX_CHARACTERS]))
+        pieces: list[int] = self._vocabulary.encode(normalise_text(prefix + text[:_MAX_CHARACTERS]))
         return np.array([_BOS, *pieces[: MAX_TOKENS - 2], _EOS], np.int32)

@@ -34,7 +34,7 @@ class WeightsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """The model's dimensions and its special tokens' ids."""
 
     hidden: int
@@ -48,7 +48,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class VocabularyPiece:
     """A vocabulary entry; its place in the list is its id."""
 
     text: str
@@ -79,7 +79,7 @@ class _Tensor:
     length_bytes: int
 
 
-class Weights:
+class PackedWeights:
     """The whole file, parsed; used once, while the artefact is built."""
 
     def __init__(self, path: Path) -> None:
@@ -93,7 +93,7 @@ class Weights:
         block, pieces, bos, eos, pad, unknown = cursor.take("6i")
         if block != BLOCK_WEIGHTS:
             raise WeightsError(f"{path.name} has blocks of {block} weights instead of {BLOCK_WEIGHTS}.")
-        self.shape = Shape(hidden, layers, heads, feed_forward, bos, eos, pad, unknown)
+        self.shape = ModelShape(hidden, layers, heads, feed_forward, bos, eos, pad, unknown)
         self.pieces = _read_pieces(cursor, pieces)
         _skip_normalisation(cursor)
         self._tensors = _read_directory(cursor)
@@ -124,13 +124,13 @@ def dequantise(blocks: Blocks) -> Floats:
     return weights.reshape(len(blocks), -1)
 
 
-def _read_pieces(cursor: _Cursor, count: int) -> list[Piece]:
+def _read_pieces(cursor: _Cursor, count: int) -> list[VocabularyPiece]:
     (blob_bytes,) = cursor.take("Q")
     offsets = cursor.take(f"{count + 1}I")
     scores = cursor.take(f"{count}f")
     blob = cursor.bytes(blob_bytes)
     return [
-        Piece(blob[start:end].decode(), score)
+        VocabularyPiece(blob[start:end].decode(), score)
         for start, end, score in zip(offsets[:-1], offsets[1:], scores, strict=True)
     ]
 

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from knowledge.embedding.local_e5.queue import Item, Queue, Request, Tokens
+from knowledge.embedding.local_e5.queue import BatchItem, EmbeddingQueue, EmbeddingRequest, Tokens
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Matrix
 
 Encode = Callable[[Sequence[Tokens]], Matrix]
 
 
-class Worker:
+class EmbeddingWorker:
     """Serves requests from any thread or loop, until closed.
 
     A request whose future is cancelled is dropped before its next batch; the batch that computes is let run.
@@ -21,13 +21,13 @@ class Worker:
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
-        self._queue = Queue()
+        self._queue = EmbeddingQueue()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="kvasir-embedder", daemon=True)
         self._thread.start()
 
-    def submit(self, request: Request) -> Future[Matrix]:
+    def submit(self, request: EmbeddingRequest) -> Future[Matrix]:
         """Let a request wait for its turn and return its future.
 
         Raises:
@@ -56,34 +56,34 @@ class Worker:
             # Only a defect ends the loop early; those who wait must not wait for ever.
             self._abandon()
 
-    def _next_batch(self) -> list[Item]:
+    def _next_batch(self) -> list[BatchItem]:
         with self._changed:
             while not (batch := self._queue.take_batch()) and not self._closing:
                 self._changed.wait()
             return batch
 
-    def _embed(self, batch: list[Item]) -> None:
+    def _embed(self, batch: list[BatchItem]) -> None:
         try:
             vectors = self._encode([item.tokens for item in batch])
         except EmbedderError as error:
-            _fail({item.request for item in batch}, error)
+            _fail_requests({item.request for item in batch}, error)
             return
         except BaseException:
-            _fail({item.request for item in batch}, EmbedderError(_DEFECT))
+            _fail_requests({item.request for item in batch}, EmbedderError(_DEFECT_TEXT))
             raise
         for item, vector in zip(batch, vectors, strict=True):
-            _fill_in(item, vector)
+            _store_vector(item, vector)
 
     def _abandon(self) -> None:
         with self._changed:
             self._closing = True
-            _fail(set(self._queue.take_all()), EmbedderError(_DEFECT))
+            _fail_requests(set(self._queue.take_all()), EmbedderError(_DEFECT_TEXT))
 
 
-_DEFECT = "The embedder's thread ended unexpectedly. Start Kvasir again; the log says what happened."
+_DEFECT_TEXT = "The embedder's thread ended unexpectedly. Start Kvasir again; the log says what happened."
 
 
-def _fill_in(item: Item, vector: Matrix) -> None:
+def _store_vector(item: BatchItem, vector: Matrix) -> None:
     request = item.request
     request.result[item.row] = vector
     request.missing -= 1
@@ -91,7 +91,7 @@ def _fill_in(item: Item, vector: Matrix) -> None:
         request.done.set_result(request.result)
 
 
-def _fail(requests: set[Request], error: EmbedderError) -> None:
+def _fail_requests(requests: set[EmbeddingRequest], error: EmbedderError) -> None:
     for request in requests:
         request.waiting.clear()
         if not request.done.done() and request.done.set_running_or_notify_cancel():

@@ -28,7 +28,7 @@ MAIN_TEXT: Final = "main-text=yes"
 """A parameter of ``text/html`` in ``Content.media_type``: a page from the web, whose main text alone counts."""
 
 
-def main_text(html: str) -> str | None:
+def extract_main_text(html: str) -> str | None:
     """Return the words of a page's main text, without its form; None where none is found."""
     if len(html) > _LONGEST:
         return None
@@ -37,7 +37,7 @@ def main_text(html: str) -> str | None:
     return trafilatura.extract(html, output_format="txt", include_comments=False, include_tables=True)
 
 
-def about(html: str, url: str) -> tuple[str | None, datetime | None, str | None]:
+def extract_metadata(html: str, url: str) -> tuple[str | None, datetime | None, str | None]:
     """Return a page's author, date and address as its meta tags, its JSON-LD or its first lines say them."""
     from trafilatura.metadata import extract_metadata  # noqa: PLC0415 - for the parsing process alone
 
@@ -46,17 +46,17 @@ def about(html: str, url: str) -> tuple[str | None, datetime | None, str | None]
     return author, parse_iso_date(told.date or ""), urljoin(url, told.url) if told.url else None
 
 
-def belongs(text: str) -> Callable[[str], bool]:
+def make_main_text_test(text: str) -> Callable[[str], bool]:
     """Return what tells whether most of a block stands in a main text, whatever blanks and marks lie between."""
-    words = _letters(text)
-    lines = {_letters(line) for line in text.splitlines()}
+    words = _keep_letters(text)
+    lines = {_keep_letters(line) for line in text.splitlines()}
 
     @cache
     def runs() -> set[str]:
         return {words[start : start + _RUN] for start in range(len(words) - _RUN + 1)}
 
     def block_belongs(block: str) -> bool:
-        letters = _letters(block)
+        letters = _keep_letters(block)
         if len(letters) < _RUN:
             return bool(letters) and letters in lines
         if letters in words:
@@ -67,5 +67,5 @@ def belongs(text: str) -> Callable[[str], bool]:
     return block_belongs
 
 
-def _letters(text: str) -> str:
+def _keep_letters(text: str) -> str:
     return _NO_LETTERS.sub("", text.lower())

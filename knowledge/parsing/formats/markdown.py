@@ -9,13 +9,13 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from knowledge.chunking.lines import lines
+from knowledge.chunking.lines import iterate_lines
 from knowledge.interfaces import Document
-from knowledge.parsing.decoding import decode
-from knowledge.parsing.formats.tables import markdown_table
+from knowledge.parsing.decoding import decode_text
+from knowledge.parsing.formats.tables import format_markdown_table
 from knowledge.parsing.formats.text import split_paragraphs
-from knowledge.parsing.formats.web_page import visible_text
-from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.formats.web_page import extract_visible_text
+from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 _MAX_PARSED_CHARACTERS = 2_000_000
 _MAX_PARAGRAPH_CHARACTERS = 50_000
@@ -35,23 +35,25 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 def parse_markdown(data: bytes, document: str, media_type: str | None = None) -> Document:
     """Parse Markdown; the title is the front matter's, else a first heading of level 1, else the file's name."""
-    matter, body = _split_front_matter(decode(data, media_type=media_type))
-    writer = _Writer()
+    matter, body = _split_front_matter(decode_text(data, media_type=media_type))
+    writer = _MarkdownWriter()
     if matter.get("description"):
         writer.outline.block(matter["description"])
-    if _is_moderate(body):
-        writer.write(SyntaxTreeNode(_parser().parse(body)))
+    if _is_parseable(body):
+        writer.write(SyntaxTreeNode(_make_parser().parse(body)))
     else:
         writer.write_lines(body)
-    return titled(matter.get("title") or writer.title or name_title(document), writer.outline.sections())
+    return make_document(
+        matter.get("title") or writer.title or make_title_from_name(document), writer.outline.sections()
+    )
 
 
-def slug(heading: str) -> str:
+def slugify_heading(heading: str) -> str:
     """Return the anchor that GitHub gives a heading's text, before numbers for repetitions."""
     return _NOT_IN_SLUG.sub("", heading.strip().lower()).replace(" ", "-")
 
 
-class Anchors:
+class HeadingAnchors:
     """The anchors of one document's headings, in their order."""
 
     def __init__(self) -> None:
@@ -59,7 +61,7 @@ class Anchors:
 
     def of(self, heading: str) -> str:
         """Return the next heading's anchor, numbered as GitHub does when it occurs again: ``setup``, ``setup-1``."""
-        anchor = slug(heading)
+        anchor = slugify_heading(heading)
         seen = self._seen.get(anchor)
         self._seen[anchor] = 0 if seen is None else seen + 1
         if seen is None:
@@ -69,7 +71,7 @@ class Anchors:
         return numbered
 
 
-def _parser() -> MarkdownIt:
+def _make_parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"maxNesting": 40}).enable("table").enable("strikethrough")
 
 
@@ -77,45 +79,45 @@ def _split_front_matter(text: str) -> tuple[dict[str, str], str]:
     match = _FRONT_MATTER.match(text[:_FRONT_MATTER_WITHIN])
     if not match:
         return {}, text
-    found = {key.lower(): _unquoted(value) for key, value in _KEY.findall(match.group(2))}
+    found = {key.lower(): _strip_quotes(value) for key, value in _KEY.findall(match.group(2))}
     description = found.get("description") or found.get("summary") or ""
     return {"title": found.get("title", ""), "description": description}, text[match.end() :]
 
 
-def _unquoted(value: str) -> str:
-    value = one_line(value)
+def _strip_quotes(value: str) -> str:
+    value = collapse_blanks(value)
     if value in {"|", ">", "|-", ">-"}:
         return ""  # A block scalar: its lines are not worth a YAML parser.
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if quoted else value
 
 
-def _is_moderate(text: str) -> bool:
+def _is_parseable(text: str) -> bool:
     if len(text) > _MAX_PARSED_CHARACTERS:
         return False
     return all(len(paragraph) <= _MAX_PARAGRAPH_CHARACTERS for paragraph in split_paragraphs(text))
 
 
-class _Writer:
+class _MarkdownWriter:
     """Walks blocks and writes them as plain text; one document each."""
 
     def __init__(self) -> None:
         self.outline = Outline()
         self.title: str | None = None
-        self._anchors = Anchors()
+        self._anchors = HeadingAnchors()
         self._began = False
 
     def write(self, root: SyntaxTreeNode) -> None:
         for node in root.children:
             if node.type == "heading":
-                self._heading(int(node.tag[1:]), _plain(node.children))
+                self._heading(int(node.tag[1:]), _render_plain(node.children))
             else:
-                self._block(_block(node))
+                self._block(_render_block(node))
 
     def write_lines(self, text: str) -> None:
         """Write text too large for the parser: headings and fences alone are told apart."""
         fence, held = "", list[str]()
-        for line in lines(text):
+        for line in iterate_lines(text):
             mark = _FENCE.match(line)
             heading = None if fence or mark else _ATX.match(line)
             if mark and (not fence or mark.group(1).startswith(fence)):
@@ -131,7 +133,7 @@ class _Writer:
 
     def _heading(self, level: int, text: str) -> None:
         own = _OWN_ANCHOR.search(text)
-        title = one_line(_OWN_ANCHOR.sub("", text))
+        title = collapse_blanks(_OWN_ANCHOR.sub("", text))
         anchor = own.group(1) if own else self._anchors.of(title)
         if level == 1 and not self._began:
             self.title = title
@@ -144,63 +146,63 @@ class _Writer:
             self.outline.block(text)
 
 
-def _block(node: SyntaxTreeNode) -> str:
+def _render_block(node: SyntaxTreeNode) -> str:
     """Return a block as plain text, its own blocks apart by a blank line."""
     render = _RENDERERS.get(node.type)
     if render:
         return render(node)
-    return _blocks(node.children) if node.children else ""
+    return _render_blocks(node.children) if node.children else ""
 
 
-def _blocks(nodes: Sequence[SyntaxTreeNode]) -> str:
-    return "\n\n".join(text for text in map(_block, nodes) if text.strip())
+def _render_blocks(nodes: Sequence[SyntaxTreeNode]) -> str:
+    return "\n\n".join(text for text in map(_render_block, nodes) if text.strip())
 
 
-def _paragraph(text: str) -> str:
+def _format_paragraph(text: str) -> str:
     text = _ADMONITION.sub(r"\1", text).strip()
     return "" if _MDX.fullmatch(text) else text
 
 
-def _fence(node: SyntaxTreeNode) -> str:
+def _render_fence(node: SyntaxTreeNode) -> str:
     return f"```{node.info.strip()}\n{node.content.rstrip()}\n```"
 
 
-def _table(node: SyntaxTreeNode) -> str:
-    return markdown_table([_cells(row) for part in node.children for row in part.children])
+def _render_table(node: SyntaxTreeNode) -> str:
+    return format_markdown_table([_read_cells(row) for part in node.children for row in part.children])
 
 
-def _list(node: SyntaxTreeNode) -> str:
+def _render_list(node: SyntaxTreeNode) -> str:
     number = int(node.attrs.get("start", 1)) if node.type == "ordered_list" else None
     lines = []
     for offset, item in enumerate(node.children):
         mark = "-" if number is None else f"{number + offset}."
-        text = "\n".join(map(_block, item.children))
+        text = "\n".join(map(_render_block, item.children))
         indent = "\n" + " " * (len(mark) + 1)
         lines.append(f"{mark} {text.strip()}".replace("\n", indent))
     return "\n".join(lines)
 
 
-def _cells(row: SyntaxTreeNode) -> list[str]:
-    return [_inline(cell.children) for cell in row.children]
+def _read_cells(row: SyntaxTreeNode) -> list[str]:
+    return [_render_inline(cell.children) for cell in row.children]
 
 
 _RENDERERS: Final[dict[str, Callable[[SyntaxTreeNode], str]]] = {
-    "paragraph": lambda node: _paragraph(_inline(node.children)),
-    "heading": lambda node: _inline(node.children),
-    "fence": _fence,
-    "code_block": _fence,
-    "html_block": lambda node: visible_text(node.content),
-    "bullet_list": _list,
-    "ordered_list": _list,
-    "table": _table,
+    "paragraph": lambda node: _format_paragraph(_render_inline(node.children)),
+    "heading": lambda node: _render_inline(node.children),
+    "fence": _render_fence,
+    "code_block": _render_fence,
+    "html_block": lambda node: extract_visible_text(node.content),
+    "bullet_list": _render_list,
+    "ordered_list": _render_list,
+    "table": _render_table,
 }
 
 
-def _inline(nodes: Sequence[SyntaxTreeNode]) -> str:
-    return "".join(piece for node in nodes for piece in _pieces(node))
+def _render_inline(nodes: Sequence[SyntaxTreeNode]) -> str:
+    return "".join(piece for node in nodes for piece in _iterate_inline(node))
 
 
-def _plain(nodes: Sequence[SyntaxTreeNode]) -> str:
+def _render_plain(nodes: Sequence[SyntaxTreeNode]) -> str:
     """Return the text of a heading: no addresses, no marks of code."""
     return "".join(
         "\n" if each.type in {"softbreak", "hardbreak"} else "" if each.type == "html_inline" else each.content
@@ -210,7 +212,7 @@ def _plain(nodes: Sequence[SyntaxTreeNode]) -> str:
     )
 
 
-def _pieces(node: SyntaxTreeNode) -> Iterator[str]:
+def _iterate_inline(node: SyntaxTreeNode) -> Iterator[str]:
     match node.type:
         case "text":
             yield node.content
@@ -223,13 +225,13 @@ def _pieces(node: SyntaxTreeNode) -> Iterator[str]:
         case "html_inline":
             yield "\n" if node.content.lower().startswith("<br") else ""
         case "link":
-            yield _link(_inline(node.children), str(node.attrs.get("href", "")))
+            yield _render_link(_render_inline(node.children), str(node.attrs.get("href", "")))
         case _:
             for child in node.children:
-                yield from _pieces(child)
+                yield from _iterate_inline(child)
 
 
-def _link(text: str, target: str) -> str:
+def _render_link(text: str, target: str) -> str:
     """Keep an address that leads out of the documents: it may be what is asked for."""
     kept = target.startswith(("https://", "http://", "mailto:")) and len(target) <= _MAX_LINK_CHARACTERS
     if not kept or target.removeprefix("mailto:") == text:

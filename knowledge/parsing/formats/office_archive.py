@@ -40,7 +40,7 @@ def check_package(data: bytes, document: str) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-        raise broken(document) from error
+        raise make_broken_error(document) from error
     if any(part.flag_bits & _LOCKED for part in parts):
         raise DocumentEncrypted(f"{document} needs a password. Save a copy without one, or leave it out.")
     sizes = [part.file_size for part in parts]
@@ -51,6 +51,6 @@ def check_package(data: bytes, document: str) -> None:
         )
 
 
-def broken(document: str) -> ParseError:
+def make_broken_error(document: str) -> ParseError:
     """Return the error for an Office file that cannot be opened."""
     return ParseError(f"{document} is a broken Office file. Open it, save it again, and sync the source once more.")

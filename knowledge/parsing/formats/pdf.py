@@ -18,8 +18,8 @@ from pypdfium2.raw import (
 
 from knowledge.errors import DocumentEncrypted, ParseError
 from knowledge.interfaces import Document, Section
-from knowledge.parsing.formats.pdf_headings import Mark, SizedLine, marks_by_size
-from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.formats.pdf_headings import PdfHeading, SizedLine, find_headings_by_size
+from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 _FULL_LINE = 0.75
 """Of the page's usual line: a shorter line ends its paragraph."""
@@ -65,21 +65,23 @@ def parse_pdf(data: bytes, document: str) -> Document:
         ParseError: it is broken, or holds only images of text.
 
     """
-    with _open(data, document) as pdf:
-        marks = _outline_marks(pdf)
-        sized = [_lines(pdf, index, document, with_heights=not marks) for index in range(len(pdf))]
-        pages = _without_running_lines([[line for line, _ in page] for page in sized])
+    with _open_pdf(data, document) as pdf:
+        marks = _read_outline(pdf)
+        sized = [_read_lines(pdf, index, document, with_heights=not marks) for index in range(len(pdf))]
+        pages = _trim_pages([[line for line, _ in page] for page in sized])
         if not any(pages):
             raise ParseError(
                 f"{document} holds only images of its text, as a scanner makes them. "
                 "Run text recognition (OCR) over it and sync again."
             )
-        told = _told_title(pdf)
-    marks = marks or marks_by_size(_kept(sized, pages))
-    return titled(_title(told, pages, marks) or name_title(document), _sections(pages, marks))
+        told = _read_metadata_title(pdf)
+    marks = marks or find_headings_by_size(_drop_running_lines(sized, pages))
+    return make_document(
+        _choose_title(told, pages, marks) or make_title_from_name(document), _build_sections(pages, marks)
+    )
 
 
-def _open(data: bytes, document: str) -> PdfDocument:
+def _open_pdf(data: bytes, document: str) -> PdfDocument:
     try:
         return PdfDocument(data)
     except PdfiumError as error:
@@ -92,27 +94,27 @@ def _open(data: bytes, document: str) -> PdfDocument:
         ) from error
 
 
-def _lines(pdf: PdfDocument, index: int, document: str, *, with_heights: bool) -> list[SizedLine]:
+def _read_lines(pdf: PdfDocument, index: int, document: str, *, with_heights: bool) -> list[SizedLine]:
     """Return a page's lines; a page that cannot be read is an error, lest it vanish unnoticed."""
     try:
         page = pdf[index]
         text_page = page.get_textpage()
         text: str = text_page.get_text_bounded()
-        heights = _heights(text_page) if with_heights else {}
+        heights = _measure_heights(text_page) if with_heights else {}
     except PdfiumError as error:
         raise ParseError(
             f"Page {index + 1} of {document} cannot be read. Export the document anew, or leave it out."
         ) from error
     text_page.close()
     page.close()
-    return [(line, heights.get(line, 0.0)) for line in map(_clean, _LINE_END.split(text)) if line]
+    return [(line, heights.get(line, 0.0)) for line in map(_clean_line, _LINE_END.split(text)) if line]
 
 
-def _clean(line: str) -> str:
+def _clean_line(line: str) -> str:
     return _BLANKS.sub(" ", _LEADERS.sub(" … ", line)).strip()
 
 
-def _heights(text_page: PdfTextPage) -> dict[str, float]:
+def _measure_heights(text_page: PdfTextPage) -> dict[str, float]:
     """Return the size of type in points that each line's first character has."""
     heights: dict[str, float] = {}
     offset = 0
@@ -121,12 +123,12 @@ def _heights(text_page: PdfTextPage) -> dict[str, float]:
         first = FPDFText_GetCharIndexFromTextIndex(text_page, offset + len(line) - len(line.lstrip()))
         if first >= 0 and FPDFText_GetMatrix(text_page, first, matrix):
             # Some programs set type of size 1 and enlarge it by the matrix.
-            heights.setdefault(_clean(line), FPDFText_GetFontSize(text_page, first) * hypot(matrix.c, matrix.d))
+            heights.setdefault(_clean_line(line), FPDFText_GetFontSize(text_page, first) * hypot(matrix.c, matrix.d))
         offset += len(line) + 2
     return heights
 
 
-def _kept(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) -> list[list[SizedLine]]:
+def _drop_running_lines(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) -> list[list[SizedLine]]:
     """Return the lines that are no running headers, with their heights."""
     return [
         [(line, height) for line, height in page if line in kept]
@@ -134,16 +136,16 @@ def _kept(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) 
     ]
 
 
-def _without_running_lines(pages: list[list[str]]) -> list[list[str]]:
+def _trim_pages(pages: list[list[str]]) -> list[list[str]]:
     """Drop headers, footers and page numbers: lines at the edges that recur, numbers aside, from page to page."""
     if sum(1 for page in pages if page) < _MIN_RUNNING_PAGES:
         return pages
     seen: dict[str, list[int]] = {}
     for number, page in enumerate(pages):
-        for key in {_running(line) for line in _edges(page)}:
+        for key in {_normalise_running_line(line) for line in _find_edge_lines(page)}:
             seen.setdefault(key, []).append(number)
     running = {key for key, places in seen.items() if _recurs(key, places, len(pages))}
-    return [_trimmed(page, running) for page in pages]
+    return [_trim_page(page, running) for page in pages]
 
 
 def _recurs(key: str, places: Sequence[int], pages: int) -> bool:
@@ -155,33 +157,35 @@ def _recurs(key: str, places: Sequence[int], pages: int) -> bool:
     )
 
 
-def _edges(page: list[str]) -> list[str]:
-    depth = _edge_depth(page)
+def _find_edge_lines(page: list[str]) -> list[str]:
+    depth = _count_edge_lines(page)
     return page[:depth] + page[-depth:]
 
 
-def _edge_depth(page: list[str]) -> int:
+def _count_edge_lines(page: list[str]) -> int:
     return _EDGE_LINES if len(page) > _MIN_BODY_LINES else 1
 
 
-def _running(line: str) -> str:
+def _normalise_running_line(line: str) -> str:
     """Return what a running line has in common on all pages: in a long one numbers at its ends alone may differ."""
     pattern = _DIGITS if len(line) <= _MAX_PAGE_NUMBER_CHARACTERS else _END_DIGITS
     return pattern.sub("#", line)
 
 
-def _trimmed(page: list[str], running: set[str]) -> list[str]:
-    depth = _edge_depth(page)
+def _trim_page(page: list[str], running: set[str]) -> list[str]:
+    depth = _count_edge_lines(page)
     last = len(page) - depth
-    kept = [line for place, line in enumerate(page) if depth <= place < last or _running(line) not in running]
+    kept = [
+        line for place, line in enumerate(page) if depth <= place < last or _normalise_running_line(line) not in running
+    ]
     return kept or page
 
 
-def _told_title(pdf: PdfDocument) -> str:
-    return _decoded(lambda: pdf.get_metadata_value("Title"))
+def _read_metadata_title(pdf: PdfDocument) -> str:
+    return _decode_text(lambda: pdf.get_metadata_value("Title"))
 
 
-def _decoded(ask: Callable[[], str]) -> str:
+def _decode_text(ask: Callable[[], str]) -> str:
     """Return a text of the PDF's own, "" for one that is no Unicode (half a surrogate pair)."""
     try:
         return ask()
@@ -189,41 +193,43 @@ def _decoded(ask: Callable[[], str]) -> str:
         return ""
 
 
-def _outline_marks(pdf: PdfDocument) -> list[Mark]:
-    marks: list[Mark] = []
+def _read_outline(pdf: PdfDocument) -> list[PdfHeading]:
+    marks: list[PdfHeading] = []
     for bookmark in pdf.get_toc():
         target = bookmark.get_dest()
         page = target.get_index() if target else None
-        title = one_line(_decoded(bookmark.get_title))
+        title = collapse_blanks(_decode_text(bookmark.get_title))
         if page is not None and title:
-            marks.append(Mark(bookmark.level, title, page, title))
+            marks.append(PdfHeading(bookmark.level, title, page, title))
         if len(marks) >= _MAX_OUTLINE:
             break
     return sorted(marks, key=lambda mark: mark.page)
 
 
-def _sections(pages: Sequence[Sequence[str]], marks: Sequence[Mark]) -> tuple[Section, ...]:
+def _build_sections(pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading]) -> tuple[Section, ...]:
     outline = Outline()
-    usual = _usual_width(pages)
+    usual = _measure_usual_width(pages)
     waiting = list(reversed(marks))
     for number, lines in enumerate(pages):
         outline.page(number + 1, f"page={number + 1}")
-        here: list[Mark] = []
+        here: list[PdfHeading] = []
         while waiting and waiting[-1].page <= number:
             here.append(waiting.pop())
-        for mark, part in _split_at(lines, here):
+        for mark, part in _split_at_headings(lines, here):
             if mark:
                 outline.heading(mark.level, mark.title)
-            for block in paragraphs(part, usual):
+            for block in join_paragraphs(part, usual):
                 outline.block(block)
     return outline.sections()
 
 
-def _split_at(lines: Sequence[str], marks: Sequence[Mark]) -> Iterator[tuple[Mark | None, Sequence[str]]]:
+def _split_at_headings(
+    lines: Sequence[str], marks: Sequence[PdfHeading]
+) -> Iterator[tuple[PdfHeading | None, Sequence[str]]]:
     """Split a page at the lines that are its headings; a heading that is no line begins where the one before does."""
     start, current = 0, None
     for mark in marks:
-        place = _find(lines, mark.line, start)
+        place = _find_line(lines, mark.line, start)
         end = start if place is None else place
         yield current, lines[start:end]
         # The heading's own lines are carried by the path.
@@ -231,36 +237,36 @@ def _split_at(lines: Sequence[str], marks: Sequence[Mark]) -> Iterator[tuple[Mar
     yield current, lines[start:]
 
 
-def _find(lines: Sequence[str], title: str, start: int) -> int | None:
-    wanted = {_letters(title), _letters(_NUMBERING.sub("", title, count=1))}
+def _find_line(lines: Sequence[str], title: str, start: int) -> int | None:
+    wanted = {_keep_letters(title), _keep_letters(_NUMBERING.sub("", title, count=1))}
     for place in range(start, len(lines)):
         line = lines[place]
-        if _letters(line) in wanted or (
-            _NUMBERING.match(line) and _letters(_NUMBERING.sub("", line, count=1)) in wanted
+        if _keep_letters(line) in wanted or (
+            _NUMBERING.match(line) and _keep_letters(_NUMBERING.sub("", line, count=1)) in wanted
         ):
             return place
     return None
 
 
-def _letters(text: str) -> str:
+def _keep_letters(text: str) -> str:
     return "".join(text.split()).casefold()
 
 
-def _usual_width(pages: Sequence[Sequence[str]]) -> int:
-    widths = sorted(_width(line) for page in pages for line in page)
+def _measure_usual_width(pages: Sequence[Sequence[str]]) -> int:
+    widths = sorted(_count_columns(line) for page in pages for line in page)
     return max(_MIN_USUAL_WIDTH, widths[int(_USUAL * (len(widths) - 1))] if widths else 0)
 
 
-def _width(text: str) -> int:
+def _count_columns(text: str) -> int:
     """Return the columns that a text takes, a wide character taking two."""
     return len(text) if text.isascii() else sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
-def paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
+def join_paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
     """Join lines into paragraphs; short lines that follow each other (a table, a list) stay lines of one block."""
     short: list[str] = []
-    for text, joined in _sentences(lines, usual_width):
-        if not joined and not (text.endswith(_ENDS) and _width(text) >= _FULL_LINE * usual_width):
+    for text, joined in _join_broken_lines(lines, usual_width):
+        if not joined and not (text.endswith(_ENDS) and _count_columns(text) >= _FULL_LINE * usual_width):
             short.append(text)
             continue
         if short:
@@ -271,24 +277,24 @@ def paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
         yield "\n".join(short)
 
 
-def _sentences(lines: Sequence[str], usual_width: int) -> Iterator[tuple[str, bool]]:
+def _join_broken_lines(lines: Sequence[str], usual_width: int) -> Iterator[tuple[str, bool]]:
     """Yield what was one line before the page's width broke it, and whether it was broken."""
     parts: list[str] = []
     for line in lines:
-        if parts and (_LIST_MARK.match(line) or not _goes_on(parts[-1], usual_width)):
-            yield _joined(parts), len(parts) > 1
+        if parts and (_LIST_MARK.match(line) or not _is_continued(parts[-1], usual_width)):
+            yield _join_parts(parts), len(parts) > 1
             parts = []
         parts.append(line)
     if parts:
-        yield _joined(parts), len(parts) > 1
+        yield _join_parts(parts), len(parts) > 1
 
 
-def _goes_on(line: str, usual_width: int) -> bool:
+def _is_continued(line: str, usual_width: int) -> bool:
     # PDFium joins what a hyphen parted: what counts is the part after it.
-    return line.endswith(_HYPHENS) or _width(line.rpartition(_JOINT)[2]) >= _FULL_LINE * usual_width
+    return line.endswith(_HYPHENS) or _count_columns(line.rpartition(_JOINT)[2]) >= _FULL_LINE * usual_width
 
 
-def _joined(parts: Sequence[str]) -> str:
+def _join_parts(parts: Sequence[str]) -> str:
     text = parts[0]
     for part in parts[1:]:
         if text.endswith(_HYPHENS):
@@ -300,9 +306,9 @@ def _joined(parts: Sequence[str]) -> str:
     return text.translate(dict.fromkeys(map(ord, _HYPHENS)))
 
 
-def _title(told: str, pages: Sequence[Sequence[str]], marks: Sequence[Mark]) -> str | None:
+def _choose_title(told: str, pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading]) -> str | None:
     """Return the metadata's title unless a program left it there, the first page's top heading, or its first line."""
-    told = one_line(told)
+    told = collapse_blanks(told)
     if told and not _NO_TITLE.fullmatch(told):
         return told[:_MAX_TITLE_CHARACTERS]
     headings = [mark for mark in marks if mark.page == 0]

@@ -21,7 +21,7 @@ SizedLine = tuple[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class PdfHeading:
     """A heading and where it stands."""
 
     level: int
@@ -34,13 +34,13 @@ class Mark:
     """How many lines it takes, where that line is found."""
 
 
-def marks_by_size(pages: Sequence[Sequence[SizedLine]]) -> list[Mark]:
+def find_headings_by_size(pages: Sequence[Sequence[SizedLine]]) -> list[PdfHeading]:
     """Return the lines in larger type as headings, the largest being of the first level; none if that says nothing."""
-    body = _body_height(pages)
+    body = _measure_body_height(pages)
     groups = [
         (number, height, lines)
         for number, page in enumerate(pages)
-        for height, lines in _runs(page)
+        for height, lines in _group_by_height(page)
         if body and height >= _LARGER * body and _could_be_heading(lines)
     ]
     large = sum(len(line) for _, _, lines in groups for line in lines)
@@ -48,27 +48,27 @@ def marks_by_size(pages: Sequence[Sequence[SizedLine]]) -> list[Mark]:
         return []
     ranks = {height: rank for rank, height in enumerate(sorted({height for _, height, _ in groups}, reverse=True))}
     return [
-        Mark(min(ranks[height], _LEVELS) + 1, " ".join(lines), number, lines[0], len(lines))
+        PdfHeading(min(ranks[height], _LEVELS) + 1, " ".join(lines), number, lines[0], len(lines))
         for number, height, lines in groups
     ]
 
 
-def _body_height(pages: Sequence[Sequence[SizedLine]]) -> float:
+def _measure_body_height(pages: Sequence[Sequence[SizedLine]]) -> float:
     """Return the height that most characters have."""
     weights: Counter[float] = Counter()
     for page in pages:
         for line, height in page:
-            weights[_rounded(height)] += len(line)
+            weights[_round_height(height)] += len(line)
     return weights.most_common(1)[0][0] if weights else 0.0
 
 
-def _runs(page: Sequence[SizedLine]) -> Iterator[tuple[float, list[str]]]:
+def _group_by_height(page: Sequence[SizedLine]) -> Iterator[tuple[float, list[str]]]:
     """Yield lines that follow each other in one height."""
-    for height, run in groupby(page, key=lambda sized: _rounded(sized[1])):
+    for height, run in groupby(page, key=lambda sized: _round_height(sized[1])):
         yield height, [line for line, _ in run]
 
 
-def _rounded(height: float) -> float:
+def _round_height(height: float) -> float:
     return round(height / _STEP_POINTS) * _STEP_POINTS
 
 

@@ -13,9 +13,9 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from knowledge.errors import DocumentTooLarge
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import BROKEN, broken, check_package
+from knowledge.parsing.formats.office_archive import BROKEN, check_package, make_broken_error
 from knowledge.parsing.formats.tables import describe_rows
-from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 MAX_CELLS = 3_000_000
 """Cells that are read of one workbook, empty ones in the midst included."""
@@ -35,12 +35,12 @@ def parse_xlsx(data: bytes, document: str, *, max_cells: int = MAX_CELLS) -> Doc
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _parse(data, document, _Allowance(document, max_cells))
+            return _parse_workbook(data, document, _CellAllowance(document, max_cells))
     except _PACKAGE_ERRORS as error:
-        raise broken(document) from error
+        raise make_broken_error(document) from error
 
 
-def _parse(data: bytes, document: str, cells: _Allowance) -> Document:
+def _parse_workbook(data: bytes, document: str, cells: _CellAllowance) -> Document:
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
     outline = Outline()
     try:
@@ -49,14 +49,14 @@ def _parse(data: bytes, document: str, cells: _Allowance) -> Document:
                 continue
             outline.page(number)
             outline.heading(1, sheet.title)
-            outline.block("\n".join(describe_rows(_rows(sheet, cells))))
-        title = one_line(book.properties.title or "")
+            outline.block("\n".join(describe_rows(_read_rows(sheet, cells))))
+        title = collapse_blanks(book.properties.title or "")
     finally:
         book.close()
-    return titled(title or name_title(document), outline.sections())
+    return make_document(title or make_title_from_name(document), outline.sections())
 
 
-class _Allowance:
+class _CellAllowance:
     """Counts cells over all sheets."""
 
     def __init__(self, document: str, most: int) -> None:
@@ -71,15 +71,15 @@ class _Allowance:
             )
 
 
-def _rows(sheet: Any, allowance: _Allowance) -> Iterator[list[str]]:  # noqa: ANN401 - openpyxl's stubs differ by mode
+def _read_rows(sheet: Any, allowance: _CellAllowance) -> Iterator[list[str]]:  # noqa: ANN401 - openpyxl's stubs differ by mode
     # Files may claim a million rows: what is there counts, not what is claimed.
     sheet.reset_dimensions()
     for row in sheet.iter_rows(values_only=True):
         allowance.take(len(row) + 1)
-        yield [_shown(value) for value in row]
+        yield [_format_cell(value) for value in row]
 
 
-def _shown(value: object) -> str:
+def _format_cell(value: object) -> str:
     """Return a value as a person would read it in the sheet."""
     match value:
         case None:

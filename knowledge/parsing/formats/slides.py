@@ -11,9 +11,9 @@ import pptx
 from pptx.exc import PythonPptxError
 
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import BROKEN, broken, check_package
-from knowledge.parsing.formats.tables import markdown_table
-from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.formats.office_archive import BROKEN, check_package, make_broken_error
+from knowledge.parsing.formats.tables import format_markdown_table
+from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 Shape = Any
 """A python-pptx shape; the package has no types."""
@@ -32,30 +32,32 @@ def parse_pptx(data: bytes, document: str) -> Document:
     """
     check_package(data, document)
     try:
-        return _parse(pptx.Presentation(io.BytesIO(data)), document)
+        return _parse_deck(pptx.Presentation(io.BytesIO(data)), document)
     except _PACKAGE_ERRORS as error:
-        raise broken(document) from error
+        raise make_broken_error(document) from error
 
 
-def _parse(deck: Any, document: str) -> Document:  # noqa: ANN401 - python-pptx has no types
+def _parse_deck(deck: Any, document: str) -> Document:  # noqa: ANN401 - python-pptx has no types
     outline = Outline()
     first = ""
     for number, slide in enumerate(deck.slides, start=1):
         title = slide.shapes.title
-        heading = one_line(title.text_frame.text) if title is not None else ""
+        heading = collapse_blanks(title.text_frame.text) if title is not None else ""
         first = first or heading
         outline.page(number)
         outline.heading(1, heading or f"Slide {number}")
-        for block in _blocks(shape for shape in slide.shapes if title is None or shape.shape_id != title.shape_id):
+        for block in _iterate_blocks(
+            shape for shape in slide.shapes if title is None or shape.shape_id != title.shape_id
+        ):
             outline.block(block)
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
             outline.block(slide.notes_slide.notes_text_frame.text)
-    told = one_line(deck.core_properties.title or "")
+    told = collapse_blanks(deck.core_properties.title or "")
     title_text = "" if _GENERIC_TITLE.fullmatch(told) else told
-    return titled(title_text or first or name_title(document), outline.sections())
+    return make_document(title_text or first or make_title_from_name(document), outline.sections())
 
 
-def _blocks(shapes: Iterable[Shape]) -> Iterator[str]:
+def _iterate_blocks(shapes: Iterable[Shape]) -> Iterator[str]:
     """Yield the text of shapes, groups opened, in the order in which they were drawn."""
     waiting = list(shapes)[::-1]
     while waiting:
@@ -63,12 +65,12 @@ def _blocks(shapes: Iterable[Shape]) -> Iterator[str]:
         if getattr(shape, "shapes", None) is not None:
             waiting.extend(list(shape.shapes)[::-1])
         elif getattr(shape, "has_table", False):
-            yield markdown_table([[cell.text for cell in row.cells] for row in shape.table.rows])
+            yield format_markdown_table([[cell.text for cell in row.cells] for row in shape.table.rows])
         elif shape.has_text_frame:
-            yield "\n".join(_lines(shape.text_frame))
+            yield "\n".join(_iterate_lines(shape.text_frame))
 
 
-def _lines(frame: Any) -> Iterator[str]:  # noqa: ANN401 - python-pptx has no types
+def _iterate_lines(frame: Any) -> Iterator[str]:  # noqa: ANN401 - python-pptx has no types
     for paragraph in frame.paragraphs:
         text = paragraph.text.replace("\v", "\n").strip()
         if text:

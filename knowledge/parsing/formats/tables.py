@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from knowledge.errors import ParseError
 from knowledge.interfaces import Document
-from knowledge.parsing.decoding import decode
-from knowledge.parsing.outline import Outline, name_title, one_line
+from knowledge.parsing.decoding import decode_text
+from knowledge.parsing.outline import Outline, collapse_blanks, make_title_from_name
 
 _SAMPLE_CHARACTERS = 16_384
 _DELIMITERS = ",;\t|"
@@ -28,16 +28,16 @@ def parse_table(data: bytes, document: str, media_type: str | None = None) -> Do
         ParseError: a cell never ends.
 
     """
-    text = decode(data, media_type=media_type)
+    text = decode_text(data, media_type=media_type)
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     outline = Outline()
     try:
-        outline.block("\n".join(describe_rows(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))))
+        outline.block("\n".join(describe_rows(csv.reader(io.StringIO(text), delimiter=_find_delimiter(text)))))
     except csv.Error as error:
         raise ParseError(
             f"{document} is not a readable table ({error}). Check its quotation marks, then sync again."
         ) from error
-    return Document(name_title(document), outline.sections())
+    return Document(make_title_from_name(document), outline.sections())
 
 
 def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
@@ -48,21 +48,21 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
     header: Row | None = None
     described = False
     for row in rows:
-        cells = [one_line(cell) for cell in row]
+        cells = [collapse_blanks(cell) for cell in row]
         filled = sum(1 for cell in cells if cell)
         if not filled:
             continue
         if header is None:
-            header = _header(cells, filled)
+            header = _find_header(cells, filled)
             if header:
                 continue
-        yield _described(header or [], cells)
+        yield _describe_row(header or [], cells)
         described = True
     if header and not described:
-        yield _described([], header)
+        yield _describe_row([], header)
 
 
-def _header(cells: Row, filled: int) -> Row | None:
+def _find_header(cells: Row, filled: int) -> Row | None:
     """Return the columns' names, no names if the row is data already, None if it is a caption."""
     if filled == 1:
         return None
@@ -71,33 +71,33 @@ def _header(cells: Row, filled: int) -> Row | None:
     return cells if plain and len(set(names)) == len(names) else []
 
 
-def _described(header: Row, cells: Row) -> str:
+def _describe_row(header: Row, cells: Row) -> str:
     named = [*header[: len(cells)], *[""] * (len(cells) - len(header))]
     pairs = zip(named, cells, strict=True)
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
+def format_markdown_table(rows: Sequence[Row]) -> str:
     """Return a Markdown table whose first row is the header; short rows are filled up."""
     width = max((len(row) for row in rows), default=0)
     if not width:
         return ""
-    lines = [_markdown_row([*row, *[""] * (width - len(row))]) for row in rows]
-    return "\n".join([lines[0], _markdown_row(["---"] * width), *lines[1:]])
+    lines = [_format_markdown_row([*row, *[""] * (width - len(row))]) for row in rows]
+    return "\n".join([lines[0], _format_markdown_row(["---"] * width), *lines[1:]])
 
 
-def _markdown_row(cells: Row) -> str:
-    return "| " + " | ".join(one_line(cell).replace("|", r"\|") for cell in cells) + " |"
+def _format_markdown_row(cells: Row) -> str:
+    return "| " + " | ".join(collapse_blanks(cell).replace("|", r"\|") for cell in cells) + " |"
 
 
-def _delimiter(text: str) -> str:
+def _find_delimiter(text: str) -> str:
     """Return the delimiter that occurs alike often in the first lines."""
     lines = [line for line in text[:_SAMPLE_CHARACTERS].split("\n")[:50] if line.strip()]
     counts = {mark: [line.count(mark) for line in lines] for mark in _DELIMITERS}
-    return max(_DELIMITERS, key=lambda mark: _steadiness(counts[mark]))
+    return max(_DELIMITERS, key=lambda mark: _rate_delimiter(counts[mark]))
 
 
-def _steadiness(counts: Sequence[int]) -> tuple[int, int]:
+def _rate_delimiter(counts: Sequence[int]) -> tuple[int, int]:
     """Rate a delimiter: in how many lines it occurs as often as in the first, then how often."""
     if not counts or not counts[0]:
         return (0, sum(counts))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from knowledge.chunking.lines import lines
+from knowledge.chunking.lines import iterate_lines
 from knowledge.interfaces import Document
-from knowledge.parsing.decoding import decode
-from knowledge.parsing.outline import Outline, name_title
+from knowledge.parsing.decoding import decode_text
+from knowledge.parsing.outline import Outline, make_title_from_name
 
 
 def parse_text(data: bytes, document: str, media_type: str | None = None) -> Document:
     """Parse plain text of any encoding; the title is the file's name."""
     outline = Outline()
-    for paragraph in split_paragraphs(decode(data, media_type=media_type)):
+    for paragraph in split_paragraphs(decode_text(data, media_type=media_type)):
         outline.block(paragraph)
-    return Document(name_title(document), outline.sections())
+    return Document(make_title_from_name(document), outline.sections())
 
 
 def split_paragraphs(text: str) -> Iterator[str]:
     """Split at blank lines, in linear time."""
     held: list[str] = []
-    for line in lines(text):
+    for line in iterate_lines(text):
         if line.strip():
             held.append(line.rstrip())
         elif held:

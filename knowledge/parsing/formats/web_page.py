@@ -10,10 +10,10 @@ from typing import Final
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from knowledge.interfaces import Document, Section
-from knowledge.parsing.decoding import decode
-from knowledge.parsing.formats.main_text import MAIN_TEXT, belongs, main_text
-from knowledge.parsing.formats.tables import markdown_table
-from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.decoding import decode_text
+from knowledge.parsing.formats.main_text import MAIN_TEXT, extract_main_text, make_main_text_test
+from knowledge.parsing.formats.tables import format_markdown_table
+from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 _DROPPED: Final = frozenset({
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio", "video",
@@ -53,17 +53,17 @@ _MIN_MAIN_SHARE = 0.1
 
 def parse_html(data: bytes, document: str, media_type: str | None = None) -> Document:
     """Parse HTML; the title is the page's first heading if its ``title`` begins with it, else the ``title``."""
-    html = decode(data, media_type=media_type, html=True)
+    html = decode_text(data, media_type=media_type, html=True)
     tree = LexborHTMLParser(html)
-    _take_out_hidden(tree)
-    main, inside = _main(tree)
-    sections = _sections(main, page_furniture=not inside)
+    _remove_hidden(tree)
+    main, inside = _find_main_element(tree)
+    sections = _extract_sections(main, page_furniture=not inside)
     if MAIN_TEXT in (media_type or ""):
-        sections = _main_sections(html, tree, sections)
-    return titled(_title(tree, sections) or name_title(document), sections)
+        sections = _extract_main_sections(html, tree, sections)
+    return make_document(_find_title(tree, sections) or make_title_from_name(document), sections)
 
 
-def _take_out_hidden(tree: LexborHTMLParser) -> None:
+def _remove_hidden(tree: LexborHTMLParser) -> None:
     """Take out what is not shown: a heading, a table or code is read with all that is inside it."""
     known: set[int] = set()
     outermost: list[LexborNode] = []
@@ -87,34 +87,34 @@ def _is_hidden(node: LexborNode) -> bool:
     )
 
 
-def _sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section, ...]:
-    writer = _Writer(page_furniture=page_furniture)
+def _extract_sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section, ...]:
+    writer = _PageWriter(page_furniture=page_furniture)
     if node is not None:
         writer.walk(node)
     return writer.sections()
 
 
-def _main_sections(html: str, tree: LexborHTMLParser, marked: tuple[Section, ...]) -> tuple[Section, ...]:
+def _extract_main_sections(html: str, tree: LexborHTMLParser, marked: tuple[Section, ...]) -> tuple[Section, ...]:
     """Return what belongs to a page's main text; all that is marked as such where too little is found.
 
     An element that a page marks as its main text mostly holds comments, teasers and buttons too; and some pages put
     their text into what is furniture elsewhere, an aside or one form around everything.
     """
-    extracted = main_text(html)
+    extracted = extract_main_text(html)
     if not extracted:
         return marked
-    is_main = belongs(extracted)
-    kept = _main_parts(marked, is_main)
-    if _characters(kept) < _MIN_FOUND_SHARE * len(extracted):
-        kept = _main_parts(_sections(tree.body, page_furniture=False), is_main)
-    return kept if _characters(kept) >= _MIN_MAIN_SHARE * _characters(marked) else marked
+    is_main = make_main_text_test(extracted)
+    kept = _keep_main_parts(marked, is_main)
+    if _count_characters(kept) < _MIN_FOUND_SHARE * len(extracted):
+        kept = _keep_main_parts(_extract_sections(tree.body, page_furniture=False), is_main)
+    return kept if _count_characters(kept) >= _MIN_MAIN_SHARE * _count_characters(marked) else marked
 
 
-def _main_parts(sections: tuple[Section, ...], is_main: Callable[[str], bool]) -> tuple[Section, ...]:
-    return tuple(part for section in sections if (part := _main_part(section, is_main)).text)
+def _keep_main_parts(sections: tuple[Section, ...], is_main: Callable[[str], bool]) -> tuple[Section, ...]:
+    return tuple(part for section in sections if (part := _keep_main_part(section, is_main)).text)
 
 
-def _main_part(section: Section, is_main: Callable[[str], bool]) -> Section:
+def _keep_main_part(section: Section, is_main: Callable[[str], bool]) -> Section:
     """Return a section with the blocks that are of the main text, and its heading if that is or heads enough of it.
 
     Code and tables are hardly ever furniture, and are kept wherever something beside them is.
@@ -127,22 +127,22 @@ def _main_part(section: Section, is_main: Callable[[str], bool]) -> Section:
     return replace(section, headings=section.headings if headed else section.headings[:-1], text=text)
 
 
-def _characters(sections: tuple[Section, ...]) -> int:
+def _count_characters(sections: tuple[Section, ...]) -> int:
     return sum(len(section.text) for section in sections)
 
 
-def visible_text(html: str) -> str:
+def extract_visible_text(html: str) -> str:
     """Return the text of a fragment, blocks apart by blank lines."""
     if "<" not in html:
         return html
     body = LexborHTMLParser(html).body
-    writer = _Writer(page_furniture=False)
+    writer = _PageWriter(page_furniture=False)
     if body is not None:
         writer.walk(body)
     return "\n\n".join(part for section in writer.sections() for part in (*section.headings[-1:], section.text))
 
 
-def _main(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]:
+def _find_main_element(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]:
     """Return the element that holds the main text, and whether it is less than the whole body."""
     body = tree.body
     for selector in ("main", "[role=main]", "article"):
@@ -152,16 +152,16 @@ def _main(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]:
     return body, False
 
 
-def _title(tree: LexborHTMLParser, sections: tuple[Section, ...]) -> str | None:
+def _find_title(tree: LexborHTMLParser, sections: tuple[Section, ...]) -> str | None:
     node = tree.css_first("head > title")
-    told = one_line(node.text(deep=True)) if node is not None else ""
+    told = collapse_blanks(node.text(deep=True)) if node is not None else ""
     first = sections[0].headings[0] if sections and sections[0].headings else None
     if first and (not told or told.casefold().startswith(first.casefold())):
         return first
     return told or None
 
 
-class _Writer:
+class _PageWriter:
     """Walks elements without recursion, however deep they nest, and writes their text into an outline."""
 
     def __init__(self, *, page_furniture: bool) -> None:
@@ -210,11 +210,11 @@ class _Writer:
     def _enter_block(self, node: LexborNode, tag: str) -> bool:
         self._flush()
         if _HEADING.fullmatch(tag):
-            self._outline.heading(int(tag[1]), _PERMALINK.sub("", node.text(deep=True)), _anchor(node))
+            self._outline.heading(int(tag[1]), _PERMALINK.sub("", node.text(deep=True)), _find_anchor(node))
         elif tag == "pre":
             self._outline.block(f"```\n{node.text(deep=True).strip(chr(10)).rstrip()}\n```")
         elif tag == "table" and _is_data_table(node):
-            self._outline.block(markdown_table(list(_rows(node))))
+            self._outline.block(format_markdown_table(list(_read_table_rows(node))))
         else:
             self._prefix = _MARKED.get(tag, self._prefix)
             return True
@@ -246,7 +246,7 @@ class _Writer:
         return _is_hidden(node) or attributes.get("role") in _FURNITURE_ROLES
 
 
-def _anchor(heading: LexborNode) -> str | None:
+def _find_anchor(heading: LexborNode) -> str | None:
     """Return the heading's id, or that of a link target in it, or of the section that it opens."""
     own = heading.attributes.get("id")
     if own:
@@ -271,8 +271,8 @@ def _is_data_table(table: LexborNode) -> bool:
     return table.css_first("table table, table h1, table h2, table h3, table pre") is None
 
 
-def _rows(table: LexborNode) -> Iterator[list[str]]:
+def _read_table_rows(table: LexborNode) -> Iterator[list[str]]:
     for row in table.css("tr"):
-        cells = [one_line(cell.text(deep=True, separator=" ")) for cell in row.css("td, th")]
+        cells = [collapse_blanks(cell.text(deep=True, separator=" ")) for cell in row.css("td, th")]
         if any(cells):
             yield cells

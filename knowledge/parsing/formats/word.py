@@ -13,9 +13,9 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import BROKEN, broken, check_package
-from knowledge.parsing.formats.tables import markdown_table
-from knowledge.parsing.outline import Outline, name_title, one_line, titled
+from knowledge.parsing.formats.office_archive import BROKEN, check_package, make_broken_error
+from knowledge.parsing.formats.tables import format_markdown_table
+from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 Element = Any
 """An lxml element; python-docx has no types for them."""
@@ -49,16 +49,16 @@ def parse_docx(data: bytes, document: str) -> Document:
     check_package(data, document)
     try:
         opened = docx.Document(io.BytesIO(data))
-        writer = _Writer(_levels(opened), _item_styles(opened), _notes(opened))
+        writer = _WordWriter(_read_heading_levels(opened), _read_item_styles(opened), _read_notes(opened))
         writer.write(opened.element.body)
-        told = one_line(opened.core_properties.title or "")
+        told = collapse_blanks(opened.core_properties.title or "")
     except _PACKAGE_ERRORS as error:
-        raise broken(document) from error
+        raise make_broken_error(document) from error
     title = "" if _GENERIC_TITLE.fullmatch(told) else told
-    return titled(title or writer.title or name_title(document), writer.outline.sections())
+    return make_document(title or writer.title or make_title_from_name(document), writer.outline.sections())
 
 
-def _levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no types
+def _read_heading_levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no types
     """Return each heading style's level, 0 for the document's title; localised styles keep the English names inside."""
     levels: dict[str, int] = {}
     for style in opened.styles.element.iter(qn("w:style")):
@@ -66,13 +66,13 @@ def _levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no
         label = name.get(qn("w:val"), "") if name is not None else ""
         heading = _HEADING_NAME.fullmatch(label)
         own = style.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
-        level = 0 if label.lower() == "title" else int(heading.group(1)) if heading else _outline_level(own)
+        level = 0 if label.lower() == "title" else int(heading.group(1)) if heading else _read_outline_level(own)
         if level is not None:
             levels[style.get(qn("w:styleId"), "")] = level
     return levels
 
 
-def _item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx has no types
+def _read_item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx has no types
     """Return the ids of the styles that number or mark their paragraphs."""
     styles = opened.styles.element.iter(qn("w:style"))
     return frozenset(
@@ -80,24 +80,24 @@ def _item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx h
     )
 
 
-def _notes(opened: Any) -> Notes:  # noqa: ANN401 - python-docx has no types
+def _read_notes(opened: Any) -> Notes:  # noqa: ANN401 - python-docx has no types
     """Return the text of footnotes and endnotes."""
     notes: Notes = {}
     for relation in opened.part.rels.values():
         kind = relation.reltype.rpartition("/")[2]
         if kind in _NOTES and not relation.is_external:
             for note in parse_xml(relation.target_part.blob).iter(qn(f"w:{_NOTES[kind]}")):
-                text = " ".join(_text(block, {}).strip() for block in _blocks(note)).strip()
+                text = " ".join(_read_text(block, {}).strip() for block in _iterate_blocks(note)).strip()
                 notes[_NOTES[kind], note.get(qn("w:id"), "")] = text
     return notes
 
 
-def _outline_level(node: Element | None) -> int | None:
+def _read_outline_level(node: Element | None) -> int | None:
     value = node.get(qn("w:val"), "9") if node is not None else "9"
     return int(value) + 1 if value.isdigit() and int(value) < 9 else None  # noqa: PLR2004 - 9 is body text
 
 
-class _Writer:
+class _WordWriter:
     """Walks the body and writes its blocks into an outline."""
 
     def __init__(self, levels: dict[str, int], item_styles: frozenset[str], notes: Notes) -> None:
@@ -109,14 +109,14 @@ class _Writer:
         self._began = False
 
     def write(self, body: Element) -> None:
-        for element in _blocks(body):
+        for element in _iterate_blocks(body):
             if element.tag == _TABLE:
-                self._block(markdown_table(list(_rows(element, self._notes))))
+                self._block(format_markdown_table(list(_read_table_rows(element, self._notes))))
             else:
                 self._paragraph(element)
 
     def _paragraph(self, element: Element) -> None:
-        text = _text(element, self._notes).strip()
+        text = _read_text(element, self._notes).strip()
         level = self._level(element)
         if not text:
             return
@@ -128,7 +128,7 @@ class _Writer:
             self._block(text)
             return
         if level <= 1 and not self._began:
-            self.title = one_line(text)
+            self.title = collapse_blanks(text)
         self._began = True
         self.outline.heading(level, text)
 
@@ -147,7 +147,7 @@ class _Writer:
             return None
         style = properties.find(qn("w:pStyle"))
         named = self._levels.get(style.get(qn("w:val"), "")) if style is not None else None
-        return named if named is not None else _outline_level(properties.find(qn("w:outlineLvl")))
+        return named if named is not None else _read_outline_level(properties.find(qn("w:outlineLvl")))
 
     def _block(self, text: str) -> None:
         if text:
@@ -155,7 +155,7 @@ class _Writer:
             self.outline.block(text)
 
 
-def _blocks(parent: Element) -> Iterator[Element]:
+def _iterate_blocks(parent: Element) -> Iterator[Element]:
     """Yield paragraphs and tables in order, through content controls and tracked insertions."""
     waiting = list(reversed(parent))
     while waiting:
@@ -166,26 +166,26 @@ def _blocks(parent: Element) -> Iterator[Element]:
             waiting.extend(reversed(element))
 
 
-def _rows(table: Element, notes: Notes) -> Iterator[list[str]]:
+def _read_table_rows(table: Element, notes: Notes) -> Iterator[list[str]]:
     for row in table.iter(_ROW):
         cells = [
-            " ".join(filter(None, (_text(block, notes) for block in _blocks(cell))))
+            " ".join(filter(None, (_read_text(block, notes) for block in _iterate_blocks(cell))))
             for cell in row.iter(_CELL)
-            if _owner(cell) is row
+            if _find_owner_cell(cell) is row
         ]
-        if any(cells) and _owner_table(row) is table:
+        if any(cells) and _find_owner_table(row) is table:
             yield cells
 
 
-def _owner(cell: Element) -> Element:
+def _find_owner_cell(cell: Element) -> Element:
     return next(cell.iterancestors(_ROW), None)
 
 
-def _owner_table(row: Element) -> Element:
+def _find_owner_table(row: Element) -> Element:
     return next(row.iterancestors(_TABLE), None)
 
 
-def _text(element: Element, notes: Notes) -> str:
+def _read_text(element: Element, notes: Notes) -> str:
     """Return all text of a paragraph or table, in order: text boxes and insertions too, notes in parentheses."""
     pieces: list[str] = []
     waiting = list(reversed(element))

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
@@ -111,7 +111,7 @@ class ConfluenceSource:
             )
         self._names: dict[str, str] = {}
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the pages of one space after the other, then the files.
 
         Raises:
@@ -119,7 +119,7 @@ class ConfluenceSource:
 
         """
         bearers: dict[str, ConfluencePage] = {}
-        listed: dict[str, Listed] = {}
+        listed: dict[str, ListedDocument] = {}
         for space in await self._select_spaces():
             pages: dict[str, ConfluencePage] = {}
             for kind in ("page", "blogpost") if self._options.blog_posts else ("page",):
@@ -137,7 +137,7 @@ class ConfluenceSource:
             async for files in self._edition.list_attachments(bearers):
                 yield [_make_listed_file(one, listed[one.page]) for one in files if _is_document_file(one)]
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read a page as HTML, or a file as its bytes.
 
         Raises:
@@ -168,7 +168,7 @@ class ConfluenceSource:
         """Close the connections."""
         await self._api.close()
 
-    async def _read_page(self, listed: Listed, ref: ContentRef) -> Content:
+    async def _read_page(self, listed: ListedDocument, ref: ContentRef) -> DocumentContent:
         body = await self._edition.fetch_body(ref)
         if len(body.storage.encode()) > self._limit:
             raise too_large_error(listed.document, len(body.storage.encode()), self._limit)
@@ -176,12 +176,12 @@ class ConfluenceSource:
         html = render_page_html(
             body.title, body.storage, names, lambda heading: self._edition.make_anchor(body.title, heading)
         )
-        return Content(html.encode(), "text/html; charset=utf-8", _format_version(body.version), body.title)
+        return DocumentContent(html.encode(), "text/html; charset=utf-8", _format_version(body.version), body.title)
 
-    async def _read_file(self, listed: Listed, page: str, attachment: str) -> Content:
+    async def _read_file(self, listed: ListedDocument, page: str, attachment: str) -> DocumentContent:
         file = await self._edition.fetch_attachment(page, attachment)
         reply = await self._edition.download(file, listed.document, self._limit)
-        return Content(reply.body, file.media_type, _format_version(file.version), file.title)
+        return DocumentContent(reply.body, file.media_type, _format_version(file.version), file.title)
 
     async def _select_spaces(self) -> Sequence[Space]:
         """Return the spaces to read.
@@ -241,9 +241,9 @@ class ConfluenceSource:
             for one, node in nodes.items()
         }
 
-    def _make_listed(self, space: Space, page: ConfluencePage, readers: frozenset[str]) -> Listed:
+    def _make_listed(self, space: Space, page: ConfluencePage, readers: frozenset[str]) -> ListedDocument:
         blog = "blog/" if page.ref.kind == "blogpost" else ""
-        return Listed(
+        return ListedDocument(
             document=f"{space.key}/{blog}{page.ref.id}",
             version=_format_version(page.version),
             modified_at=page.modified_at,
@@ -316,8 +316,8 @@ def _is_document_file(file: Attachment) -> bool:
     return PurePosixPath(file.title).suffix.lower() in SUFFIXES and file.id.isalnum()
 
 
-def _make_listed_file(file: Attachment, page: Listed) -> Listed:
-    return Listed(
+def _make_listed_file(file: Attachment, page: ListedDocument) -> ListedDocument:
+    return ListedDocument(
         document=f"{page.document}/{file.id}{PurePosixPath(file.title).suffix.lower()}",
         version=_format_version(file.version),
         size_bytes=file.size_bytes,

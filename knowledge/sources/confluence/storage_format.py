@@ -13,7 +13,7 @@ from html import escape
 from html.entities import html5
 from typing import Final
 
-from knowledge.parsing.formats.web_page import visible_text
+from knowledge.parsing.formats.web_page import extract_visible_text
 
 _AC, _RI = "{urn:ac}", "{urn:ri}"
 _ROOT = '<root xmlns:ac="urn:ac" xmlns:ri="urn:ri">{}</root>'
@@ -87,7 +87,8 @@ class _PageWriter:
         root = _parse_storage(storage)
         if root is None:
             return "".join(
-                f"<p>{escape(text)}</p>" for text in visible_text(_CDATA.sub(_cdata_text, storage)).split("\n\n")
+                f"<p>{escape(text)}</p>"
+                for text in extract_visible_text(_CDATA.sub(_cdata_text, storage)).split("\n\n")
             )
         return self._write_children(root, 0)
 
@@ -175,7 +176,7 @@ class _PageWriter:
             body = plain if plain is not None else _parameter_text(told, "body")
             return f"<span>{escape(f'${body.strip()}$')}</span>"
         if name in {"html", "html-include"}:
-            return "".join(f"<p>{escape(text)}</p>" for text in visible_text(plain or "").split("\n\n"))
+            return "".join(f"<p>{escape(text)}</p>" for text in extract_visible_text(plain or "").split("\n\n"))
         if name in {"status", "jira"}:
             return escape(" ".join(_parameter_text(told, key) for key in ("title", "key", "jqlQuery") if key in told))
         if name in _POINTER_MACROS:

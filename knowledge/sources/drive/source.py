@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import (
     MAX_MB,
     config_error,
@@ -72,7 +72,7 @@ class DriveSource:
         self._account = account
         self._drive = DriveApi(api)
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the files in batches.
 
         Raises:
@@ -103,7 +103,7 @@ class DriveSource:
         }
         await save_sealed_state(self._memory, _STATE_VERSION, told)
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read a file as its bytes; Google's own documents become Markdown, XLSX or PPTX.
 
         Raises:
@@ -117,7 +117,7 @@ class DriveSource:
         if file.get("trashed") is True:
             raise _gone_error(listed.document)
         data, media_type = await self._drive.fetch_content(file, listed.document, self._limit)
-        return Content(data, media_type, file_version(file), get_text(file, "name"))
+        return DocumentContent(data, media_type, file_version(file), get_text(file, "name"))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -144,9 +144,9 @@ class DriveSource:
         options = self._options
         return [sorted(options.drives), sorted(options.folders), options.rights]
 
-    def _make_listed(self, files: Sequence[DriveFile]) -> Sequence[Listed]:
+    def _make_listed(self, files: Sequence[DriveFile]) -> Sequence[ListedDocument]:
         return [
-            Listed(
+            ListedDocument(
                 document=file.document,
                 version=file.version,
                 size_bytes=file.size_bytes,

@@ -23,7 +23,7 @@ from knowledge.errors import (
     SourceError,
     SourceUnavailable,
 )
-from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
 from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error
 from knowledge.sources.memory import load_state, save_state
@@ -120,7 +120,7 @@ class FeedSource:
     def _memory(self) -> Memory:
         return self._context.memory(self.key)
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the entries.
 
         Raises:
@@ -139,7 +139,7 @@ class FeedSource:
         await save_state(self._memory, _STATE_VERSION, _encode_state(replace(after, entries=kept)))
         yield [self._make_listed(id_, entry) for id_, entry in kept.items()]
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one entry.
 
         Raises:
@@ -149,7 +149,7 @@ class FeedSource:
         if not self._options.follow:
             data = await asyncio.to_thread(self._texts.load, listed.document, listed.version)
             if data is not None:
-                return Content(data, "text/html; charset=utf-8", listed.version, await self._find_title(listed))
+                return DocumentContent(data, "text/html; charset=utf-8", listed.version, await self._find_title(listed))
         return await self._read_article(listed)
 
     async def close(self) -> None:
@@ -207,8 +207,8 @@ class FeedSource:
                 "until then Kvasir deletes nothing of it."
             )
 
-    def _make_listed(self, id_: str, entry: RememberedEntry) -> Listed:
-        return Listed(
+    def _make_listed(self, id_: str, entry: RememberedEntry) -> ListedDocument:
+        return ListedDocument(
             document=id_,
             version=entry.version,
             modified_at=datetime.fromtimestamp(entry.published_at, UTC) if entry.published_at is not None else None,
@@ -216,13 +216,13 @@ class FeedSource:
             readers=self._context.readers,
         )
 
-    async def _find_title(self, listed: Listed) -> str | None:
+    async def _find_title(self, listed: ListedDocument) -> str | None:
         entry = _decode_state(await load_state(self._memory, _STATE_VERSION)).entries.get(listed.document)
         return (entry.title or None) if entry is not None else None
 
     # ── The articles ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read_article(self, listed: Listed) -> Content:
+    async def _read_article(self, listed: ListedDocument) -> DocumentContent:
         document = listed.document
         if listed.url is None or listed.url == strip_query(self._options.url):
             raise SourceError(f"{document} has left the feed, and has no link to a page to read instead.")
@@ -249,7 +249,7 @@ class FeedSource:
                     f"The page of {document} {page.unreadable}. Set follow = false to read the feed itself."
                 )
             content_type = f"{content_type}; {MAIN_TEXT}"
-        return Content(found.data, content_type, listed.version, await self._find_title(listed))
+        return DocumentContent(found.data, content_type, listed.version, await self._find_title(listed))
 
     async def _open_host(self, url: str) -> HostClient:
         """Return the host of an article after reading its robots.txt."""

@@ -16,12 +16,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, SUFFIXES, is_hidden_path, parse_size_limit, too_large_error
 from knowledge.sources.folder.ignore_rules import IGNORE_FILE, IgnoreRules, parse_patterns
 from knowledge.sources.folder.watch import watch_folder
 from knowledge.sources.registry import SourceKind
-from knowledge.thread_pool import ThreadDoor
+from knowledge.thread_pool import NamedThreadPool
 
 _FoundFile = tuple[str, str, os.stat_result]
 """``(document, path, status)``: the id, and the path below the root as the system spells it."""
@@ -91,10 +91,10 @@ class FolderSource:
         self._ignore = options.ignore
         self._watch = options.watch
         # A pool of its own, so that a hanging network folder does not block other sources.
-        self._threads = ThreadDoor(f"folder {key.name}")
+        self._threads = NamedThreadPool(f"folder {key.name}")
         self._paths: dict[str, str] = {}
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the files in batches, in no particular order.
 
         Raises:
@@ -105,7 +105,7 @@ class FolderSource:
         while (batch := await self._threads.run(partial(next, batches, None))) is not None:
             yield batch
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one file.
 
         Raises:
@@ -141,10 +141,10 @@ class FolderSource:
         # A deleted folder looks like a file without a suffix.
         return name.endswith(self._suffixes) or not os.path.isfile(path)  # noqa: PTH113 - as the walk does
 
-    def _walk_folder(self) -> Iterator[Sequence[Listed]]:
+    def _walk_folder(self) -> Iterator[Sequence[ListedDocument]]:
         walk = _FolderWalk(self._root, self._suffixes, IgnoreRules([*self._ignore, *_read_ignore_file(self._root)]))
         paths: dict[str, str] = {}
-        batch: list[Listed] = []
+        batch: list[ListedDocument] = []
         for folder in walk.iterate_files():
             paths.update((document, path) for document, path, _ in folder if document != path)
             batch += [self._make_listed(document, status) for document, _, status in folder]
@@ -156,8 +156,8 @@ class FolderSource:
         if walk.unreadable:
             raise SourceError(_unreadable_folder_message(self._root, walk.unreadable))
 
-    def _make_listed(self, document: str, status: os.stat_result) -> Listed:
-        return Listed(
+    def _make_listed(self, document: str, status: os.stat_result) -> ListedDocument:
+        return ListedDocument(
             document=document,
             version=_file_version(status),
             size_bytes=status.st_size,
@@ -171,7 +171,7 @@ class FolderSource:
         path = os.path.splitext(document)[0] if field == "{stem}" else document  # noqa: PTH122 - one of many
         return f"{before}{path if _is_plain(path) else quote(path)}{after}" if field else before
 
-    def _read_file(self, document: str) -> Content:
+    def _read_file(self, document: str) -> DocumentContent:
         path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not start at the root of the disk
         try:
             for _ in range(_ATTEMPTS):
@@ -186,7 +186,7 @@ class FolderSource:
             ) from error
         raise SourceError(f"{document} keeps changing while it is read. The next sync tries again.")
 
-    def _read_once(self, path: str, document: str) -> Content | None:
+    def _read_once(self, path: str, document: str) -> DocumentContent | None:
         """Read the file once; None if it changed meanwhile."""
         if not _is_inside(path, self._root):
             raise SourceError(
@@ -200,7 +200,7 @@ class FolderSource:
             data = _read_up_to(file.fileno(), before.st_size + 1)
             after = os.fstat(file.fileno())
         settled = _file_version(before) == _file_version(after) and len(data) == before.st_size
-        return Content(data, None, _file_version(after)) if settled else None
+        return DocumentContent(data, None, _file_version(after)) if settled else None
 
     def _check_file(self, status: os.stat_result, document: str) -> None:
         if not stat.S_ISREG(status.st_mode):

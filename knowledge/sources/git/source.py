@@ -11,8 +11,8 @@ from pathlib import Path
 
 from knowledge.dates import parse_timestamp
 from knowledge.errors import SourceError
-from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
-from knowledge.path_filter import literal_roots, path_filter
+from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
+from knowledge.path_filter import compile_path_filter, find_literal_roots
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
@@ -50,7 +50,7 @@ class GitOptions:
     branch: str | None = None
     """A branch or a tag; the repository's default branch without it."""
     paths: tuple[str, ...] = ()
-    """The files to read, by patterns (``path_filter``); all files without it."""
+    """The files to read, by patterns (``compile_path_filter``); all files without it."""
     suffixes: tuple[str, ...] = SUFFIXES
     url: str | None = None
     """Where a person opens a document: ``{path}``, ``{stem}`` (without its suffix), ``{branch}``."""
@@ -91,8 +91,8 @@ class GitSource:
         self._mirror = Mirror(git)
         self._blob_reader = BlobReader(git)
         self._max_bytes = max_bytes
-        self._is_included = path_filter(options.paths)
-        self._roots = literal_roots(options.paths)
+        self._is_included = compile_path_filter(options.paths)
+        self._roots = find_literal_roots(options.paths)
         self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
         self._blobs: Mapping[str, str] | None = None
 
@@ -100,7 +100,7 @@ class GitSource:
     def _memory(self) -> Memory:
         return self._context.memory(self.key)
 
-    def list(self) -> AsyncIterator[Sequence[Listed]]:
+    def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the files in batches.
 
         Raises:
@@ -109,7 +109,7 @@ class GitSource:
         """
         return with_heartbeats(self._list_files())
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read the content that was listed, even if the branch has changed since.
 
         Raises:
@@ -136,13 +136,13 @@ class GitSource:
                 "does not follow. Read the file from a checkout with a folder source, or leave it out with "
                 "the key paths."
             )
-        return Content(data, None, listed.version)
+        return DocumentContent(data, None, listed.version)
 
     async def close(self) -> None:
         """End the git process that reads contents; the copy stays."""
         await self._blob_reader.close()
 
-    async def _list_files(self) -> AsyncGenerator[Sequence[Listed], None]:
+    async def _list_files(self) -> AsyncGenerator[Sequence[ListedDocument], None]:
         await asyncio.to_thread(self._mirror.delete_others)
         try:
             state = await self._load_branch_state()
@@ -181,9 +181,9 @@ class GitSource:
     def _is_document(self, path: str) -> bool:
         return path.lower().endswith(self._suffixes) and not is_hidden_path(path) and self._is_included(path)
 
-    def _make_listed(self, document: str, state: _BranchState, sizes: Mapping[str, int]) -> Listed:
+    def _make_listed(self, document: str, state: _BranchState, sizes: Mapping[str, int]) -> ListedDocument:
         blob = state.blobs[document]
-        return Listed(
+        return ListedDocument(
             document=document,
             version=blob,
             size_bytes=sizes.get(blob),

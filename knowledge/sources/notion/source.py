@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
 from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
@@ -72,7 +72,7 @@ class NotionSource:
         self._notion = NotionApi(api)
         self._roots = roots
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the pages in the order in which the walk finds them.
 
         Raises:
@@ -101,7 +101,7 @@ class NotionSource:
             {"full_at": full_at, "roots": self._root_names(), "pages": pages_to_json(walk.pages)},
         )
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read a page as HTML.
 
         Raises:
@@ -119,7 +119,7 @@ class NotionSource:
         data = render_page_html(page, blocks).encode("utf-8", "replace")
         if len(data) > self._limit:
             raise too_large_error(listed.document, len(data), self._limit)
-        return Content(data, "text/html; charset=utf-8", self._format_version(now), get_page_title(page))
+        return DocumentContent(data, "text/html; charset=utf-8", self._format_version(now), get_page_title(page))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -144,9 +144,9 @@ class NotionSource:
     def _format_version(self, page: NotionPage) -> str:
         return f"{_STATE_VERSION}.{page.version(self._current_time())}"
 
-    def _make_listed(self, pages: Sequence[NotionPage]) -> Sequence[Listed]:
+    def _make_listed(self, pages: Sequence[NotionPage]) -> Sequence[ListedDocument]:
         return [
-            Listed(
+            ListedDocument(
                 document=page.id,
                 version=self._format_version(page),
                 modified_at=get_time({"edited": page.last_edited}, "edited"),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
-from knowledge.path_filter import path_filter
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
+from knowledge.path_filter import compile_path_filter
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
@@ -64,7 +64,7 @@ class ObjectsOptions:
     link: str | None = None
     """Where a person opens an object: ``{path}`` is its path below the url, ``{stem}`` the path without its suffix."""
     paths: tuple[str, ...] = ()
-    """The objects to read, by patterns (``path_filter``); all objects without it."""
+    """The objects to read, by patterns (``compile_path_filter``); all objects without it."""
     suffixes: tuple[str, ...] = SUFFIXES
     max_mb: float = MAX_MB
 
@@ -78,12 +78,12 @@ class ObjectsSource:
         self.key = key
         self._store = store
         self._link = options.link
-        self._is_included = path_filter(options.paths)
+        self._is_included = compile_path_filter(options.paths)
         self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
         self._max_bytes = max_bytes
         self._readers = readers
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the objects in the store's own batches.
 
         Raises:
@@ -94,7 +94,7 @@ class ObjectsSource:
             async for entries in batches:
                 yield [self._make_listed(entry) for entry in entries if self._is_document(entry.key)]
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one object with its current version.
 
         Raises:
@@ -102,7 +102,7 @@ class ObjectsSource:
 
         """
         data, version = await self._store.read(listed.document, self._max_bytes)
-        return Content(data, None, version)
+        return DocumentContent(data, None, version)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -111,8 +111,8 @@ class ObjectsSource:
     def _is_document(self, key: str) -> bool:
         return key.lower().endswith(self._suffixes) and not is_hidden_path(key) and self._is_included(key)
 
-    def _make_listed(self, entry: StoredObject) -> Listed:
-        return Listed(
+    def _make_listed(self, entry: StoredObject) -> ListedDocument:
+        return ListedDocument(
             document=entry.key,
             version=entry.version,
             size_bytes=entry.size_bytes,

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from knowledge.dates import parse_iso_date, parse_timestamp, to_utc
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
 from knowledge.sources.common import too_large_error
-from knowledge.thread_pool import ThreadDoor
+from knowledge.thread_pool import NamedThreadPool
 
 _T = TypeVar("_T")
 
@@ -56,7 +56,7 @@ class FileSystemStore:
         self._url = url
         self._protocol = protocol
         self._options = options
-        self._threads = ThreadDoor("kvasir-objects")
+        self._threads = NamedThreadPool("kvasir-objects")
         self._file_system: Any = None
 
     async def list_objects(self) -> AsyncGenerator[Sequence[StoredObject], None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from knowledge.errors import FetchError, FetchTooLarge, SourceError
-from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error, with_heartbeats
 from knowledge.sources.pages.page_list import AddedPage, PageList
 from knowledge.sources.registry import SourceKind
@@ -64,7 +64,7 @@ class PagesSource:
         self._lost: Mapping[str, str] = {}
         """The errors of pages that could not be read, by document."""
 
-    def list(self) -> AsyncIterator[Sequence[Listed]]:
+    def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the pages.
 
         Raises:
@@ -73,7 +73,7 @@ class PagesSource:
         """
         return with_heartbeats(self._list_pages())
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one page from its listing, or fetch it again.
 
         Raises:
@@ -103,7 +103,7 @@ class PagesSource:
         await self._reader.close()
         await self._fetcher.close()
 
-    async def _list_pages(self) -> AsyncGenerator[Sequence[Listed], None]:
+    async def _list_pages(self) -> AsyncGenerator[Sequence[ListedDocument], None]:
         visits: dict[str, PageVisit] = {}
         lost: dict[str, str] = {}
         self._visits, self._lost = visits, lost
@@ -119,8 +119,8 @@ class PagesSource:
                 await asyncio.to_thread(self._spool.put, page.document, visit.version, data)
             yield [self._make_listed(page, visit)]
 
-    def _make_listed(self, page: AddedPage, visit: PageVisit) -> Listed:
-        return Listed(
+    def _make_listed(self, page: AddedPage, visit: PageVisit) -> ListedDocument:
+        return ListedDocument(
             document=page.document,
             version=visit.version,
             size_bytes=visit.size_bytes,
@@ -129,9 +129,9 @@ class PagesSource:
             readers=frozenset() if visit.unreadable == LOGIN_REQUIRED else self._context.readers,
         )
 
-    def _make_unread_listed(self, page: AddedPage, error: SourceError) -> Listed:
+    def _make_unread_listed(self, page: AddedPage, error: SourceError) -> ListedDocument:
         """List a page that cannot be read now; its version is a hash of the reason, which is then reported once."""
-        return Listed(
+        return ListedDocument(
             document=page.document,
             version=f"unread {hashlib.sha256(str(error).encode()).hexdigest()[:16]}",
             url=page.url,

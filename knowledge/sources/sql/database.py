@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
 
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
-from knowledge.thread_pool import ThreadDoor
+from knowledge.thread_pool import NamedThreadPool
 
 Batch = Sequence[Mapping[str, Any]]
 
@@ -53,7 +53,7 @@ class SqlDatabase:
     def __init__(self, url: URL, statement_s: float) -> None:
         self._url = url
         self._statement_s = statement_s
-        self._threads = ThreadDoor("kvasir-sql", width=1)
+        self._threads = NamedThreadPool("kvasir-sql", width=1)
         self._engine: Engine | AsyncEngine | None = None
         self.display_url = display_url(url)
 

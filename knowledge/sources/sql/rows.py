@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from knowledge.dates import parse_iso_date, to_utc
 from knowledge.errors import SourceError
-from knowledge.interfaces import EVERYONE, Listed
+from knowledge.interfaces import EVERYONE, ListedDocument
 from knowledge.sources.common import fill_link_template, narrow_readers
 
 Row = Mapping[str, object]
@@ -48,7 +48,7 @@ class RowForm:
         parts = {self.key, self.updated_at, self.readers_column} - {None}
         return frozenset(str(part) for part in parts | linked)
 
-    def make_listed(self, row: Row, configured: frozenset[str]) -> Listed:
+    def make_listed(self, row: Row, configured: frozenset[str]) -> ListedDocument:
         """Return a row as a listed document.
 
         Raises:
@@ -57,7 +57,7 @@ class RowForm:
         """
         document = self.document_id(row)
         text = None if self.updated_at and row[self.updated_at] is not None else self.render_text(row)
-        return Listed(
+        return ListedDocument(
             document=document,
             version=self.make_version(row),
             size_bytes=None if text is None else len(text.encode(errors="replace")),

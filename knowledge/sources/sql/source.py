@@ -11,7 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import Content, Listed, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
 from knowledge.sources.registry import SourceKind
 from knowledge.sources.sql.database import Batch, SqlDatabase, parse_database_url
@@ -84,7 +84,7 @@ class SqlSource:
         self._readers = context.readers
         self._keys = _KeyValues()
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the rows in batches, in the query's order.
 
         Raises:
@@ -103,7 +103,7 @@ class SqlSource:
                 if error is not None:
                     raise error
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read the current values of one row.
 
         Raises:
@@ -128,7 +128,9 @@ class SqlSource:
         data = self._form.render_text(found[0]).encode(errors="replace")
         if len(data) > self._max_bytes:
             raise too_large_error(listed.document, len(data), self._max_bytes)
-        return Content(data, self._media_type, self._form.make_version(found[0]), self._form.render_title(found[0]))
+        return DocumentContent(
+            data, self._media_type, self._form.make_version(found[0]), self._form.render_title(found[0])
+        )
 
     async def close(self) -> None:
         """Close every connection."""
@@ -150,9 +152,11 @@ class SqlSource:
         moment = quoted(self._form.updated_at)
         return [*map(quoted, sorted(light)), *(make_fallback_column(moment, quoted(column)) for column in heavy)]
 
-    def _make_batch(self, rows: Batch, keys: _KeyValues, seen: set[str]) -> tuple[Sequence[Listed], SourceError | None]:
+    def _make_batch(
+        self, rows: Batch, keys: _KeyValues, seen: set[str]
+    ) -> tuple[Sequence[ListedDocument], SourceError | None]:
         """Return rows as documents up to the first invalid one, and its error."""
-        batch: list[Listed] = []
+        batch: list[ListedDocument] = []
         try:
             for row in rows:
                 listed = self._form.make_listed(row, self._readers)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from knowledge.errors import SourceError
-from knowledge.interfaces import EVERYONE, Content, Listed, SourceContext, SourceKey
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
 from knowledge.sources.common import MAX_MB, narrow_readers, parse_size_limit
 from knowledge.sources.registry import SourceKind, read_options, source_folder_name
@@ -47,7 +47,7 @@ class PushSource:
         self._must_exist = must_exist
         self._sleep = sleep
 
-    async def list(self) -> AsyncIterator[Sequence[Listed]]:
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the added documents.
 
         Raises:
@@ -56,7 +56,7 @@ class PushSource:
         """
         yield [self._make_listed(card) for card in await asyncio.to_thread(self._list_records)]
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one document.
 
         Raises:
@@ -86,15 +86,15 @@ class PushSource:
             )
         return self._store.list_records()
 
-    def _read_document(self, document: str) -> Content:
+    def _read_document(self, document: str) -> DocumentContent:
         card = self._store.find_record(document)
         if card is None:
             raise SourceError(f"{document} was removed. Nothing needs to be done; the next sync leaves it out.")
-        return Content(self._store.read_data(card), card.media_type, card.version, card.title)
+        return DocumentContent(self._store.read_data(card), card.media_type, card.version, card.title)
 
-    def _make_listed(self, card: UploadRecord) -> Listed:
+    def _make_listed(self, card: UploadRecord) -> ListedDocument:
         own = EVERYONE if card.readers is None else frozenset(card.readers)
-        return Listed(
+        return ListedDocument(
             document=card.name,
             version=card.version,
             size_bytes=card.size_bytes,

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from knowledge.dates import parse_http_date
 from knowledge.errors import FetchError, FetchRefused, ParseError, SourceUnavailable
-from knowledge.interfaces import Content
+from knowledge.interfaces import DocumentContent
 from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import strip_query
@@ -120,8 +120,8 @@ def unreachable_error(url: str, error: FetchError) -> SourceUnavailable:
     )
 
 
-def page_content(visit: PageVisit, data: bytes) -> Content:
+def page_content(visit: PageVisit, data: bytes) -> DocumentContent:
     """Return a web page for the parser, which keeps only its main text."""
     kind = visit.media_type.partition(";")[0].strip().lower()
     media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML_TYPES else visit.media_type or None
-    return Content(data, media_type, visit.version)
+    return DocumentContent(data, media_type, visit.version)

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from knowledge.dates import parse_iso_date
-from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted
+from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchTypeNotAllowed
 from knowledge.sources.web_pages.body_spool import BodySpool
 from knowledge.sources.web_pages.page_visit import TOO_LARGE, PageVisit, read_visit
 from knowledge.sources.website.frontier import Frontier, QueuedPage
@@ -157,7 +157,7 @@ class Crawl:
             return FoundPage(known)
         try:
             return await self._fetch_page(stop, known)
-        except (FetchUnlisted, FetchRefused):
+        except (FetchTypeNotAllowed, FetchRefused):
             return None  # not a document, or it redirects to a forbidden address
         except FetchTooLarge:
             return FoundPage(self._too_large_visit(stop))

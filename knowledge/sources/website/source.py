@@ -18,8 +18,8 @@ from knowledge.errors import (
     SourceError,
     SourceUnavailable,
 )
-from knowledge.interfaces import Content, Listed, Memory, SourceContext, SourceKey
-from knowledge.path_filter import path_filter
+from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
+from knowledge.path_filter import compile_path_filter
 from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error, with_heartbeats
 from knowledge.sources.memory import load_state, save_state
 from knowledge.sources.registry import SourceKind
@@ -76,7 +76,7 @@ class WebsiteOptions:
     max_depth: int = 12
     """The most links from the start page or the sitemap to a page."""
     include: tuple[str, ...] = ()
-    """Pages that become documents, by patterns (``path_filter``); other pages only provide links."""
+    """Pages that become documents, by patterns (``compile_path_filter``); other pages only provide links."""
     exclude: tuple[str, ...] = ()
     """Pages that are not visited at all."""
     allow_hosts: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ class WebsiteSource:
     def _memory(self) -> Memory:
         return self._context.memory(self.key)
 
-    def list(self) -> AsyncIterator[Sequence[Listed]]:
+    def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the pages as they are found.
 
         Raises:
@@ -139,7 +139,7 @@ class WebsiteSource:
         """
         return with_heartbeats(self._list_pages())
 
-    async def read(self, listed: Listed) -> Content:
+    async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one page from its listing, or fetch it again.
 
         Raises:
@@ -164,7 +164,7 @@ class WebsiteSource:
 
     # ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _list_pages(self) -> AsyncGenerator[Sequence[Listed], None]:
+    async def _list_pages(self) -> AsyncGenerator[Sequence[ListedDocument], None]:
         self._visits = {}
         now = self._context.now()
         held = await load_state(self._memory, STATE_VERSION)
@@ -194,7 +194,7 @@ class WebsiteSource:
         ).list_pages()
         frontier.add([site.normalize_link(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
         frontier.add(dates, dates=dates)
-        takes = path_filter(self._options.include)
+        takes = compile_path_filter(self._options.include)
         self._is_interrupted, noted = True, now
         try:
             async with aclosing(crawl.iterate_pages()) as found:
@@ -268,12 +268,12 @@ class WebsiteSource:
     def _make_exclusion_filter(self) -> Callable[[str], bool]:
         if not self._options.exclude:
             return lambda _: True
-        excludes = path_filter(self._options.exclude)
+        excludes = compile_path_filter(self._options.exclude)
         return lambda document: not excludes(document)
 
-    def _make_listed(self, document: str, visit: PageVisit, sitemap_date: str | None) -> Listed:
+    def _make_listed(self, document: str, visit: PageVisit, sitemap_date: str | None) -> ListedDocument:
         closed = visit.unreadable in {LOGIN_REQUIRED, CLOSED}
-        return Listed(
+        return ListedDocument(
             document=document,
             version=visit.version,
             size_bytes=visit.size_bytes,
@@ -312,7 +312,7 @@ class WebsiteSource:
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _fetch_again(self, listed: Listed) -> tuple[PageVisit, bytes]:
+    async def _fetch_again(self, listed: ListedDocument) -> tuple[PageVisit, bytes]:
         document = listed.document
         try:
             found = await self._host.fetch(listed.url or self._options.url, self._ask)

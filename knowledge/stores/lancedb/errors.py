@@ -29,7 +29,7 @@ def is_missing(error: Exception) -> bool:
     )
 
 
-def sentence(error: Exception, directory: Path) -> StoreError:
+def translate_error(error: Exception, directory: Path) -> StoreError:
     """Return our error for one of LanceDB's."""
     text = str(error)
     if any(mark in text for mark in _NO_WRITES):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from knowledge.interfaces import Chunk, Matrix, Scope, StoredChunk
-from knowledge.stores.common import Found, audience, microseconds, moment
+from knowledge.stores.common import LegHit, from_microseconds, list_readers, to_microseconds
 
 PASSAGE = ("id", "source", "document", "title", "heading", "text", "url", "readers", "kind", "modified_at")
 """The columns that make a ``Chunk``, in its fields' order."""
@@ -20,7 +20,7 @@ ADDED_COLUMNS = {"kind": "''", "modified_at": "CAST(NULL AS BIGINT)"}
 """Columns that came later: a table without them, which still answers while a new one grows, is given them empty."""
 
 
-def row_schema(dimensions: int) -> pa.Schema:
+def make_row_schema(dimensions: int) -> pa.Schema:
     """Return the table's columns."""
     text = ("source", "document", "title", "heading", "text", "terms")
     return pa.schema(
@@ -37,61 +37,61 @@ def row_schema(dimensions: int) -> pa.Schema:
     )
 
 
-def batch_of(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
+def make_batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
     """Return rows as they are written."""
     chunks = [row.chunk for row in rows]
     flat = pa.array(np.concatenate([row.vector for row in rows]).astype(np.float32, copy=False))
-    schema = row_schema(dimensions)
+    schema = make_row_schema(dimensions)
     columns = {
         "terms": [row.terms for row in rows],
         "readers": [sorted(chunk.readers) for chunk in chunks],
-        "modified_at": [None if chunk.modified_at is None else microseconds(chunk.modified_at) for chunk in chunks],
+        "modified_at": [None if chunk.modified_at is None else to_microseconds(chunk.modified_at) for chunk in chunks],
         "vector": pa.FixedSizeListArray.from_arrays(flat, dimensions),
     }
     plain = {name: [getattr(chunk, name) for chunk in chunks] for name in schema.names if name not in columns}
     return pa.table({**plain, **columns}, schema=schema)
 
 
-def found_in(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[Found]:
+def read_leg_hits(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[LegHit]:
     """Read what a search returned, each row with its scores; its readers, kind and date are not told."""
     columns = [*(table.column(name).to_pylist() for name in SEARCHED), [frozenset[str]()] * table.num_rows]
     return [
-        Found(Chunk(*values), cosine, score) for *values, cosine, score in zip(*columns, cosines, scores, strict=True)
+        LegHit(Chunk(*values), cosine, score) for *values, cosine, score in zip(*columns, cosines, scores, strict=True)
     ]
 
 
-def stored_in(table: pa.Table) -> list[StoredChunk]:
+def read_rows(table: pa.Table) -> list[StoredChunk]:
     """Read whole rows."""
-    vectors = vectors_in(table)
+    vectors = read_vectors(table)
     columns = {name: table.column(name).to_pylist() for name in PASSAGE}
     columns["readers"] = [frozenset(readers) for readers in columns["readers"]]
     columns["kind"] = [kind or "" for kind in columns["kind"]]
-    columns["modified_at"] = [None if made is None else moment(made) for made in columns["modified_at"]]
+    columns["modified_at"] = [None if made is None else from_microseconds(made) for made in columns["modified_at"]]
     chunks = [Chunk(*values) for values in zip(*columns.values(), strict=True)]
     return [StoredChunk(*row) for row in zip(chunks, vectors, table.column("terms").to_pylist(), strict=True)]
 
 
-def vectors_in(table: pa.Table) -> Matrix:
+def read_vectors(table: pa.Table) -> Matrix:
     """Return the column of vectors as one array, shape ``(rows, dimensions)``."""
     vectors: Matrix = table.column("vector").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
     return vectors
 
 
-def where(scope: Scope) -> str:
+def make_condition(scope: Scope) -> str:
     """Return a scope as one SQL condition, which both legs apply before they count."""
     conditions = [
-        f"source IN ({literals(sorted(scope.sources))})",
-        f"array_has_any(readers, [{literals(audience(scope.readers))}])",
+        f"source IN ({quote_literals(sorted(scope.sources))})",
+        f"array_has_any(readers, [{quote_literals(list_readers(scope.readers))}])",
     ]
     if scope.kinds:
-        conditions.append(f"kind IN ({literals(sorted(scope.kinds))})")
+        conditions.append(f"kind IN ({quote_literals(sorted(scope.kinds))})")
     if scope.after is not None:
-        conditions.append(f"modified_at >= {microseconds(scope.after)}")
+        conditions.append(f"modified_at >= {to_microseconds(scope.after)}")
     if scope.before is not None:
-        conditions.append(f"modified_at < {microseconds(scope.before)}")
+        conditions.append(f"modified_at < {to_microseconds(scope.before)}")
     return " AND ".join(conditions)
 
 
-def literals(values: Collection[str]) -> str:
+def quote_literals(values: Collection[str]) -> str:
     """Return SQL string literals, comma apart; in them only the quote means something, and is doubled."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -25,26 +25,26 @@ from knowledge.errors import StoreError, StoreMisconfigured
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.stores.common import (
     INDEX_PREFIX,
-    Found,
-    both,
+    LegHit,
     check_rows,
-    deadline,
-    newest,
-    slices,
-    union,
+    enforce_deadline,
+    keep_last_rows,
+    merge_legs,
+    run_both,
+    slice_values,
 )
-from knowledge.stores.lancedb.errors import is_conflict, is_missing, sentence
+from knowledge.stores.lancedb.errors import is_conflict, is_missing, translate_error
 from knowledge.stores.lancedb.rows import (
     ADDED_COLUMNS,
     PASSAGE,
     SEARCHED,
-    batch_of,
-    found_in,
-    literals,
-    row_schema,
-    stored_in,
-    vectors_in,
-    where,
+    make_batch,
+    make_condition,
+    make_row_schema,
+    quote_literals,
+    read_leg_hits,
+    read_rows,
+    read_vectors,
 )
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ _SCALAR_INDEXES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LanceDBLimits:
     """Deadlines, in seconds, and when upkeep is due."""
 
     read_s: float = 10.0
@@ -98,18 +98,18 @@ class Upkeep:
     fragments: int
     vector_index: bool
 
-    def optimize(self, limits: Limits) -> bool:
+    def optimize(self, limits: LanceDBLimits) -> bool:
         """Whether compaction and indexing are due: many small files, or many rows that searches must scan."""
         return self.fragments >= limits.loose_fragments or self.unindexed >= min(
             limits.loose_rows, max(1, self.rows // 10)
         )
 
-    def index_vectors(self, limits: Limits) -> bool:
+    def index_vectors(self, limits: LanceDBLimits) -> bool:
         """Whether the table has outgrown comparing every vector."""
         return not self.vector_index and self.rows >= limits.vector_index_rows
 
 
-class LocalStore:
+class LanceDBStore:
     """``Store`` on LanceDB, in ``directory`` (made when missing)."""
 
     kind = "lancedb"
@@ -118,11 +118,11 @@ class LocalStore:
         self,
         directory: Path,
         *,
-        limits: Limits | None = None,
+        limits: LanceDBLimits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._directory = directory.absolute()
-        self._limits = limits or Limits()
+        self._limits = limits or LanceDBLimits()
         self._sleep = sleep
         self._connection: Any = None
         self._table: Any = None
@@ -156,10 +156,10 @@ class LocalStore:
         except _LANCE_FAILURES as error:
             if not is_missing(error):
                 raise
-            table = await connection.create_table(index, schema=row_schema(dimensions), exist_ok=True)
-        if await _missing_columns(table):
+            table = await connection.create_table(index, schema=make_row_schema(dimensions), exist_ok=True)
+        if await _find_missing_columns(table):
             await _add_columns(table)
-        present = await _indexed_columns(table)
+        present = await _list_indexed_columns(table)
         for column, config in _SCALAR_INDEXES.items():
             if column not in present:
                 await table.create_index(column, config=config)
@@ -193,7 +193,7 @@ class LocalStore:
             return
         table = self._opened()
         check_rows(rows, self._dimensions)
-        batch = batch_of(newest(rows), self._dimensions)
+        batch = make_batch(keep_last_rows(rows), self._dimensions)
         async with self._bounded(self._limits.write_s):
             await self._retried(
                 lambda: table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(batch)
@@ -201,11 +201,11 @@ class LocalStore:
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id."""
-        for some in slices(ids, 1000):
+        for some in slice_values(ids, 1000):
             async with self._bounded(self._limits.write_s):
-                await self._retried(partial(self._opened().delete, f"id IN ({literals(some)})"))
+                await self._retried(partial(self._opened().delete, f"id IN ({quote_literals(some)})"))
 
-    async def ids(self) -> AsyncIterator[Sequence[str]]:
+    async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids of one version of the table, in batches."""
         async with self._bounded(self._limits.read_s):
             batches = await self._opened().query().select(["id"]).to_batches(max_batch_length=1000)
@@ -221,20 +221,20 @@ class LocalStore:
         async with self._bounded(self._limits.read_s):
             return int(await self._opened().count_rows())
 
-    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+    async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
         found: list[StoredChunk] = []
-        for some in slices(ids, 1000):
+        for some in slice_values(ids, 1000):
             async with self._bounded(self._limits.read_s):
-                query = self._opened().query().where(f"id IN ({literals(some)})")
+                query = self._opened().query().where(f"id IN ({quote_literals(some)})")
                 table = await query.select([*PASSAGE, "vector", "terms"]).to_arrow()
             if table.num_rows:
-                found += stored_in(table)
+                found += read_rows(table)
         return found
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def candidates(
+    async def find_candidates(
         self,
         vector: Vector | None,
         terms: str,
@@ -242,18 +242,18 @@ class LocalStore:
         pool: int,
         scope: Scope,
     ) -> Sequence[Candidate]:
-        """Run both legs at once behind one filter; see ``Store.candidates``."""
+        """Run both legs at once behind one filter; see ``Store.find_candidates``."""
         if not scope.sources:
             return ()
-        condition = where(scope)
+        condition = make_condition(scope)
         async with self._bounded(self._limits.read_s):
             table = self._opened()
-            lexical, dense = await both(
+            lexical, dense = await run_both(
                 self._lexical(table, terms, vector, pool, condition), self._dense(table, vector, pool, condition)
             )
-        return union(lexical, dense)
+        return merge_legs(lexical, dense)
 
-    async def _lexical(self, table: Any, terms: str, vector: Vector | None, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
+    async def _lexical(self, table: Any, terms: str, vector: Vector | None, pool: int, condition: str) -> list[LegHit]:  # noqa: ANN401
         if not terms.strip():
             return []
         # A query object: a plain string in double quotes would be taken as a phrase.
@@ -262,21 +262,21 @@ class LocalStore:
         found = await query.select([*SEARCHED, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
         cosines = [0.0] * found.num_rows
         if found.num_rows and vector is not None:
-            cosines = (vectors_in(found) @ vector).tolist()
-        return found_in(found, cosines, found.column("_score").to_pylist())
+            cosines = (read_vectors(found) @ vector).tolist()
+        return read_leg_hits(found, cosines, found.column("_score").to_pylist())
 
-    async def _dense(self, table: Any, vector: Vector | None, pool: int, condition: str) -> list[Found]:  # noqa: ANN401
+    async def _dense(self, table: Any, vector: Vector | None, pool: int, condition: str) -> list[LegHit]:  # noqa: ANN401
         if vector is None:
             return []
         # The index, where there is one, holds rounded vectors: three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
         query = query.where(condition).limit(pool)
         found = await query.select([*SEARCHED, "_distance"]).to_arrow()
-        return found_in(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
+        return read_leg_hits(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def indexes(self) -> Sequence[str]:
+    async def list_indexes(self) -> Sequence[str]:
         """Name our tables in the directory."""
         async with self._bounded(self._limits.read_s):
             names: list[str] = []
@@ -287,7 +287,7 @@ class LocalStore:
                     return [name for name in names if name.startswith(INDEX_PREFIX)]
                 page = await self._connection.list_tables(page_token=page.page_token, limit=100)
 
-    async def drop(self, index: str) -> None:
+    async def drop_index(self, index: str) -> None:
         """Drop a table and its files."""
         async with self._bounded(self._limits.write_s):
             connection = await self._connected()
@@ -305,7 +305,7 @@ class LocalStore:
         """
         async with self._bounded(self._limits.maintain_s):
             table = self._opened()
-            state = await _upkeep(table)
+            state = await _measure_upkeep(table)
             if state.optimize(self._limits):
                 history = timedelta(seconds=self._limits.history_s)
                 await self._unless_busy(lambda: table.optimize(cleanup_older_than=history))
@@ -329,10 +329,10 @@ class LocalStore:
             "overloaded, then try again."
         )
         try:
-            async with deadline(seconds, late):
+            async with enforce_deadline(seconds, late):
                 yield
         except _LANCE_FAILURES as error:
-            raise sentence(error, self._directory) from error
+            raise translate_error(error, self._directory) from error
 
     async def _retried(self, action: Callable[[], Awaitable[T]], attempts: int = 6) -> T:
         """Try again when another writer's commit came first; after the last attempt its error is raised."""
@@ -354,7 +354,7 @@ class LocalStore:
                 raise
 
 
-async def _missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 - lancedb is untyped
+async def _find_missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 - lancedb is untyped
     there = (await table.schema()).names
     return {name: value for name, value in ADDED_COLUMNS.items() if name not in there}
 
@@ -362,22 +362,22 @@ async def _missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 - lanc
 async def _add_columns(table: Any) -> None:  # noqa: ANN401 - lancedb is untyped
     """Bring a table of an earlier version up to date; another process may be at it, too."""
     try:
-        await table.add_columns(await _missing_columns(table))
+        await table.add_columns(await _find_missing_columns(table))
     except _LANCE_FAILURES:
-        if await _missing_columns(table):
+        if await _find_missing_columns(table):
             raise
 
 
-async def _indexed_columns(table: Any) -> set[str]:  # noqa: ANN401 - lancedb is untyped
+async def _list_indexed_columns(table: Any) -> set[str]:  # noqa: ANN401 - lancedb is untyped
     return {column for index in await table.list_indices() for column in index.columns}
 
 
-async def _upkeep(table: Any) -> Upkeep:  # noqa: ANN401 - lancedb is untyped
+async def _measure_upkeep(table: Any) -> Upkeep:  # noqa: ANN401 - lancedb is untyped
     lexical = await table.index_stats("terms_idx")
     whole = await table.stats()
     return Upkeep(
         rows=whole["num_rows"],
         unindexed=lexical.num_unindexed_rows if lexical else whole["num_rows"],
         fragments=whole["fragment_stats"]["num_small_fragments"],
-        vector_index="vector" in await _indexed_columns(table),
+        vector_index="vector" in await _list_indexed_columns(table),
     )

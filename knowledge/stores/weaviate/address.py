@@ -35,38 +35,38 @@ class NodeAddress:
         return f"{self.http} (gRPC at {self.grpc})"
 
 
-def node_addresses(urls: str, grpc_urls: str | None = None) -> tuple[NodeAddress, ...]:
+def parse_node_addresses(urls: str, grpc_urls: str | None = None) -> tuple[NodeAddress, ...]:
     """Parse WEAVIATE_URL and WEAVIATE_GRPC_URL: one URL, or as many as the cluster has nodes, comma apart.
 
     Raises:
         StoreMisconfigured: one is no URL of a host, a node is named twice, or the two lists differ in length.
 
     """
-    https = [address(url, 8080) for url in _listed(urls)]
+    https = [parse_address(url, 8080) for url in _split_urls(urls)]
     if grpc_urls is None:
         grpcs = [Address(http.host, _GRPC_PORT, http.secure) for http in https]
     else:
-        grpcs = [address(url, _GRPC_PORT) for url in _listed(grpc_urls)]
+        grpcs = [parse_address(url, _GRPC_PORT) for url in _split_urls(grpc_urls)]
     if len(https) != len(grpcs):
         raise StoreMisconfigured(
             f"WEAVIATE_URL names {len(https)} nodes and WEAVIATE_GRPC_URL {len(grpcs)}: name the same nodes in both, "
             "in the same order."
         )
-    _each_once("WEAVIATE_URL", https)
-    _each_once("WEAVIATE_GRPC_URL", grpcs)
+    _check_distinct("WEAVIATE_URL", https)
+    _check_distinct("WEAVIATE_GRPC_URL", grpcs)
     return tuple(NodeAddress(http, grpc) for http, grpc in zip(https, grpcs, strict=True))
 
 
-def _listed(urls: str) -> list[str]:
+def _split_urls(urls: str) -> list[str]:
     return [url.strip() for url in urls.split(",")]
 
 
-def _each_once(variable: str, addresses: Sequence[Address]) -> None:
+def _check_distinct(variable: str, addresses: Sequence[Address]) -> None:
     if len(set(addresses)) != len(addresses):
         raise StoreMisconfigured(f"{variable} names a node twice: name each node once (without a URL, gRPC is 50051).")
 
 
-def address(url: str, default_port: int) -> Address:
+def parse_address(url: str, default_port: int) -> Address:
     """Parse a URL; one without a scheme is plain HTTP, and what it may hold besides (a password) is left out.
 
     Raises:
@@ -86,7 +86,7 @@ def address(url: str, default_port: int) -> Address:
     return Address(parts.hostname, port or (443 if secure else default_port), secure)
 
 
-def collection_name(index: str, namespace: str = "") -> str:
+def make_collection_name(index: str, namespace: str = "") -> str:
     """Return an index's collection: ``kvasir_1a2b`` is ``Kvasir_1a2b``, or ``Kvasir_acme_1a2b`` in a namespace.
 
     Weaviate's names begin with a capital. No namespace and no index after its prefix has an underscore, so that two
@@ -105,7 +105,7 @@ def collection_name(index: str, namespace: str = "") -> str:
     return name[0].upper() + name[1:]
 
 
-def index_name(collection: str, namespace: str = "") -> str | None:
+def parse_index_name(collection: str, namespace: str = "") -> str | None:
     """Return the index of a collection's name, None for one that is not of this namespace."""
     prefix, *parts = collection.split("_")
     if len(parts) != (2 if namespace else 1) or (namespace and parts[0] != namespace):

@@ -59,20 +59,20 @@ _LACKING = re.compile(
 
 def says_read_only(text: str) -> bool:
     """Whether a message of the server says that it takes no writes, or none with this key."""
-    return _has(text, _NO_WRITES)
+    return _contains_any(text, _NO_WRITES)
 
 
 def says_unwell(text: str) -> bool:
     """Whether a message says that the cluster cannot do it now: no leader, too few copies, a node that is leaving."""
-    return _has(text, _CLUSTER_UNWELL)
+    return _contains_any(text, _CLUSTER_UNWELL)
 
 
 def says_gone(text: str) -> bool:
     """Whether a message says that the collection, or our tenant in it, is not there."""
-    return _has(text, ("could not find class", "tenant not found", "tenant not active", "class not found"))
+    return _contains_any(text, ("could not find class", "tenant not found", "tenant not active", "class not found"))
 
 
-def lacking(text: str) -> str | None:
+def find_missing_right(text: str) -> str | None:
     """Return the right that a key lacks, as Weaviate's roles name it, None where the message names none."""
     found = _LACKING.search(text)
     if found is None:
@@ -80,7 +80,7 @@ def lacking(text: str) -> str | None:
     return f"{found['right']} on {found['collection']}" if found["collection"] else found["right"]
 
 
-def _has(text: str, marks: Sequence[str]) -> bool:
+def _contains_any(text: str, marks: Sequence[str]) -> bool:
     lowered = text.lower()
     return any(mark in lowered for mark in marks)
 
@@ -94,7 +94,7 @@ class IndexGone(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sentences:
+class WeaviateErrors:
     """Our errors about one server or one cluster, each with the next step."""
 
     nodes: tuple[NodeAddress, ...]
@@ -168,7 +168,7 @@ class Sentences:
             return StoreUnavailable(late)
         if _says_unknown_key(error):
             return self.wrong_key()
-        if isinstance(error, InsufficientPermissionsError) and lacking(text) is None:
+        if isinstance(error, InsufficientPermissionsError) and find_missing_right(text) is None:
             return self.read_only()
         return self._as_said([text]) or self.other(type(error).__name__)
 
@@ -184,7 +184,7 @@ class Sentences:
         return self._as_said(messages) or self.refused(count)
 
     def _as_said(self, messages: Sequence[str]) -> StoreError | None:
-        if right := next(filter(None, map(lacking, messages)), None):
+        if right := next(filter(None, map(find_missing_right, messages)), None):
             return self.forbidden(right)
         if any(map(says_read_only, messages)):
             return self.read_only()

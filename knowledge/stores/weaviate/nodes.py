@@ -24,11 +24,11 @@ import aiohttp
 import grpc  # type: ignore[import-untyped]
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from knowledge.stores.common import deadline
+from knowledge.stores.common import enforce_deadline
 from knowledge.stores.weaviate.address import NodeAddress
-from knowledge.stores.weaviate.errors import IndexGone, NodeDown, Sentences
-from knowledge.stores.weaviate.search import Search
-from knowledge.stores.weaviate.trust import Trust, trust_of
+from knowledge.stores.weaviate.errors import IndexGone, NodeDown, WeaviateErrors
+from knowledge.stores.weaviate.search import SearchCall
+from knowledge.stores.weaviate.trust import TrustStore, load_trust_store
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     import weaviate
@@ -48,7 +48,7 @@ _CHANNEL = [*_RECONNECT, ("grpc.max_receive_message_length", -1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WeaviateLimits:
     """Deadlines, in seconds, and batch sizes."""
 
     open_s: float = 10.0
@@ -71,11 +71,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class NodeConnection:
     """A connection to one node."""
 
     client: WeaviateAsyncClient
-    search: Search
+    search: SearchCall
     """Sends a search past the client, which neither tries again nor outlives the call."""
     channel: grpc.aio.Channel
 
@@ -85,7 +85,7 @@ class Link:
         await self.channel.close()
 
 
-class State(enum.IntEnum):
+class NodeState(enum.IntEnum):
     """What is known of a node; the smaller, the sooner it is asked."""
 
     WELL = 0
@@ -97,14 +97,14 @@ class State(enum.IntEnum):
 @dataclass(eq=False, slots=True)
 class _Node:
     address: NodeAddress
-    state: State = State.WELL
+    state: NodeState = NodeState.WELL
     settled_at: float = 0.0
     """On the loop's clock: when a node that is back counts as well."""
-    link: Link | None = None
+    link: NodeConnection | None = None
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Nodes:
+class WeaviateNodes:
     """The nodes of one Weaviate; connected to when they are first needed.
 
     Args:
@@ -120,8 +120,8 @@ class Nodes:
         self,
         addresses: Sequence[NodeAddress],
         key: str | None,
-        told: Sentences,
-        limits: Limits,
+        told: WeaviateErrors,
+        limits: WeaviateLimits,
         ca_file: Path | None = None,
     ) -> None:
         self._nodes = [_Node(address) for address in addresses]
@@ -135,7 +135,7 @@ class Nodes:
         # On a partial failure the client logs whole objects, texts and vectors with them; we count errors ourselves.
         logging.getLogger("weaviate-client").setLevel(logging.CRITICAL + 1)
 
-    async def read(self, what: Callable[[Link], Awaitable[T]]) -> T:
+    async def read(self, what: Callable[[NodeConnection], Awaitable[T]]) -> T:
         """Read at the first node that answers; a server of which nothing listens any more is told at once.
 
         Raises:
@@ -145,7 +145,9 @@ class Nodes:
         """
         return await self._call(what, self._limits.read_s, self._limits.read_attempt_s, patient=False)
 
-    async def change(self, what: Callable[[Link], Awaitable[T]], seconds: float, *, patient: bool = False) -> T:
+    async def change(
+        self, what: Callable[[NodeConnection], Awaitable[T]], seconds: float, *, patient: bool = False
+    ) -> T:
         """Make a change that may be made twice, at the first node that takes it.
 
         ``patient`` waits ``seconds`` even for a server of which nothing listens: it may just be starting.
@@ -159,7 +161,7 @@ class Nodes:
 
     async def _call(
         self,
-        what: Callable[[Link], Awaitable[T]],
+        what: Callable[[NodeConnection], Awaitable[T]],
         seconds: float,
         attempt_s: float,
         *,
@@ -180,8 +182,8 @@ class Nodes:
                     raise
                 except StoreError as error:
                     failures.append(error)
-            failure = _telling(failures)
-            again = isinstance(failure, StoreUnavailable) and (patient or _some_live(failures))
+            failure = _choose_failure(failures)
+            again = isinstance(failure, StoreUnavailable) and (patient or _is_some_node_alive(failures))
             if not again or clock() + self._limits.probe_s >= ends:
                 raise failure
             await asyncio.sleep(self._limits.probe_s / 2)
@@ -208,9 +210,11 @@ class Nodes:
         turned = [*self._nodes[self._at :], *self._nodes[: self._at]]
         return sorted(turned, key=lambda node: node.state)
 
-    async def _call_at(self, node: _Node, what: Callable[[Link], Awaitable[T]], seconds: float, late: str) -> T:
+    async def _call_at(
+        self, node: _Node, what: Callable[[NodeConnection], Awaitable[T]], seconds: float, late: str
+    ) -> T:
         try:
-            async with deadline(seconds, late):
+            async with enforce_deadline(seconds, late):
                 result = await self._watched(node, what)
         except StoreUnavailable:
             self._rest(node)
@@ -223,7 +227,7 @@ class Nodes:
         self._at = self._nodes.index(node)
         return result
 
-    async def _watched(self, node: _Node, what: Callable[[Link], Awaitable[T]]) -> T:
+    async def _watched(self, node: _Node, what: Callable[[NodeConnection], Awaitable[T]]) -> T:
         """Wait for an answer, and no longer than the node is alive."""
 
         async def call() -> T:
@@ -240,10 +244,10 @@ class Nodes:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    async def _connected(self, node: _Node) -> Link:
+    async def _connected(self, node: _Node) -> NodeConnection:
         async with node.connecting:
             if node.link is None:
-                link = _link(node.address, self._key, await trust_of(self._ca_file))
+                link = _connect_node(node.address, self._key, await load_trust_store(self._ca_file))
                 try:
                     await link.client.connect()
                 except BaseException:
@@ -256,24 +260,24 @@ class Nodes:
 
     def _rest(self, node: _Node) -> None:
         if len(self._nodes) > 1:
-            if node.state is not State.RESTS:
+            if node.state is not NodeState.RESTS:
                 _log.warning("The Weaviate node %s does not answer; the others are asked.", node.address)
-            node.state = State.RESTS
+            node.state = NodeState.RESTS
             if self._mending is None or self._mending.done():
                 self._mending = asyncio.create_task(self._mend())
 
     async def _mend(self) -> None:
         """Ask the nodes that rest whether they are ready, until none rests."""
-        while unwell := [node for node in self._nodes if node.state is not State.WELL]:
+        while unwell := [node for node in self._nodes if node.state is not NodeState.WELL]:
             await asyncio.sleep(self._limits.probe_s)
             await asyncio.gather(*map(self._look_at, unwell))
 
     async def _look_at(self, node: _Node) -> None:
         now = asyncio.get_running_loop().time()
-        if node.state is State.BACK and now >= node.settled_at:
-            node.state = State.WELL
-        elif node.state is State.RESTS and await self._answers(node, "ready"):
-            node.state, node.settled_at = State.BACK, now + self._limits.settle_s
+        if node.state is NodeState.BACK and now >= node.settled_at:
+            node.state = NodeState.WELL
+        elif node.state is NodeState.RESTS and await self._answers(node, "ready"):
+            node.state, node.settled_at = NodeState.BACK, now + self._limits.settle_s
             _log.info("The Weaviate node %s is ready again.", node.address)
 
     async def _answers(self, node: _Node, what: str) -> bool:
@@ -287,7 +291,7 @@ class Nodes:
             return False
 
 
-def _telling(failures: Sequence[StoreError]) -> StoreError:
+def _choose_failure(failures: Sequence[StoreError]) -> StoreError:
     """Return what says most: a refusal, then a silence, then a node that is down; "gone" only if most say so."""
     gone = [error for error in failures if isinstance(error, IndexGone)]
     if 2 * len(gone) > len(failures):
@@ -296,12 +300,12 @@ def _telling(failures: Sequence[StoreError]) -> StoreError:
     return min(rest, key=lambda error: (isinstance(error, StoreUnavailable), isinstance(error, NodeDown)))
 
 
-def _some_live(failures: Sequence[StoreError]) -> bool:
+def _is_some_node_alive(failures: Sequence[StoreError]) -> bool:
     """Whether one of several nodes is alive; a single one has had all the time there is."""
     return len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
 
 
-def _link(address: NodeAddress, key: str | None, trust: Trust | None) -> Link:
+def _connect_node(address: NodeAddress, key: str | None, trust: TrustStore | None) -> NodeConnection:
     target = f"{address.grpc.host}:{address.grpc.port}"
     if address.grpc.secure:
         credentials = grpc.ssl_channel_credentials() if trust is None else trust.channel
@@ -319,10 +323,10 @@ def _link(address: NodeAddress, key: str | None, trust: Trust | None) -> Link:
         reply: wire.SearchReply = await send(request, metadata=metadata)
         return reply
 
-    return Link(_client(address, key, trust), search, channel)
+    return NodeConnection(_make_client(address, key, trust), search, channel)
 
 
-def _client(address: NodeAddress, key: str | None, trust: Trust | None) -> WeaviateAsyncClient:
+def _make_client(address: NodeAddress, key: str | None, trust: TrustStore | None) -> WeaviateAsyncClient:
     client = weaviate.use_async_with_custom(
         http_host=address.http.host,
         http_port=address.http.port,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from knowledge.interfaces import Chunk, StoredChunk, Vector
-from knowledge.stores.common import microseconds, moment
+from knowledge.stores.common import from_microseconds, to_microseconds
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     from weaviate.proto.v1 import search_get_pb2 as wire
@@ -44,38 +44,38 @@ SECOND = 1_000_000
 """In microseconds."""
 
 
-def object_id(chunk_id: str) -> uuid.UUID:
+def make_object_id(chunk_id: str) -> uuid.UUID:
     """Return the object's id for a passage's."""
     return uuid.uuid5(_IDS, chunk_id)
 
 
-def exact(value: str) -> str:
+def make_exact_token(value: str) -> str:
     """Return the token that is equal for equal values alone."""
     return f"<{value}>"
 
 
-def properties(row: StoredChunk) -> dict[str, Any]:
+def make_properties(row: StoredChunk) -> dict[str, Any]:
     """Return what is kept of a row besides its vector."""
     chunk = row.chunk
     kept: dict[str, Any] = {
         "chunk_id": chunk.id,
-        "source": exact(chunk.source),
+        "source": make_exact_token(chunk.source),
         "document": chunk.document,
         "title": chunk.title,
         "heading": chunk.heading,
         "text": chunk.text,
         "url": chunk.url,
-        "readers": [exact(reader) for reader in sorted(chunk.readers)],
-        "kind": exact(chunk.kind),
+        "readers": [make_exact_token(reader) for reader in sorted(chunk.readers)],
+        "kind": make_exact_token(chunk.kind),
         "terms": row.terms,
     }
     if chunk.modified_at is not None:
-        kept["modified_s"], kept["modified_us"] = divmod(microseconds(chunk.modified_at), SECOND)
+        kept["modified_s"], kept["modified_us"] = divmod(to_microseconds(chunk.modified_at), SECOND)
     return kept
 
 
-def chunk_of(found: wire.SearchResult) -> Chunk:
-    """Return the passage of a search's result; of ``RETURNED``, the exact opposite of ``properties``.
+def read_chunk(found: wire.SearchResult) -> Chunk:
+    """Return the passage of a search's result; of ``RETURNED``, the exact opposite of ``make_properties``.
 
     What was not asked for is not told: readers are none then.
     """
@@ -92,19 +92,19 @@ def chunk_of(found: wire.SearchResult) -> Chunk:
         readers=frozenset(reader[1:-1] for reader in held["readers"].list_value.text_values.values),
         kind=held["kind"].text_value[1:-1],
         modified_at=(
-            moment(seconds.int_value * SECOND + held["modified_us"].int_value)
+            from_microseconds(seconds.int_value * SECOND + held["modified_us"].int_value)
             if seconds.HasField("int_value")
             else None
         ),
     )
 
 
-def vector_of(found: wire.SearchResult) -> Vector:
+def read_vector(found: wire.SearchResult) -> Vector:
     """Return the full vector that is kept with a row."""
     return np.frombuffer(found.metadata.vectors[0].vector_bytes, dtype="<f4")
 
 
-def stored(found: wire.SearchResult) -> StoredChunk:
+def read_row(found: wire.SearchResult) -> StoredChunk:
     """Return the whole row of a search's result; its vector may be written to."""
     terms = found.properties.non_ref_props.fields["terms"].text_value
-    return StoredChunk(chunk_of(found), vector_of(found).astype(np.float32), terms)
+    return StoredChunk(read_chunk(found), read_vector(found).astype(np.float32), terms)

@@ -57,18 +57,18 @@ _SEARCHED: Final[dict[str, Any]] = {
 _PLAIN = ("chunk_id", "document", "title", "heading", "text", "url")
 
 
-def schema_properties() -> list[Property]:
+def list_schema_properties() -> list[Property]:
     """Return the properties of a passage."""
     return [
         *(
             Property(name=name, data_type=DataType.TEXT, index_filterable=False, index_searchable=False)
             for name in _PLAIN
         ),
-        _exact("source", DataType.TEXT),
-        _exact("readers", DataType.TEXT_ARRAY),
-        _exact("kind", DataType.TEXT),
-        _ranged("modified_s"),
-        _ranged("modified_us"),
+        _make_exact_property("source", DataType.TEXT),
+        _make_exact_property("readers", DataType.TEXT_ARRAY),
+        _make_exact_property("kind", DataType.TEXT),
+        _make_range_property("modified_s"),
+        _make_range_property("modified_us"),
         Property(
             name="terms",
             data_type=DataType.TEXT,
@@ -79,7 +79,7 @@ def schema_properties() -> list[Property]:
     ]
 
 
-def _exact(name: str, data_type: DataType) -> Property:
+def _make_exact_property(name: str, data_type: DataType) -> Property:
     return Property(
         name=name,
         data_type=data_type,
@@ -89,12 +89,12 @@ def _exact(name: str, data_type: DataType) -> Property:
     )
 
 
-def _ranged(name: str) -> Property:
+def _make_range_property(name: str) -> Property:
     return Property(name=name, data_type=DataType.INT, index_filterable=False, index_range_filters=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CollectionSpec:
     """One collection as the configuration asks for it."""
 
     name: str
@@ -107,7 +107,7 @@ class Wanted:
         return f"Passages of Kvasir (schema {SCHEMA}, {self.dimensions} dimensions)"
 
 
-async def prepare(client: Any, wanted: Wanted) -> None:  # noqa: ANN401 - generic in the client
+async def prepare_collection(client: Any, wanted: CollectionSpec) -> None:  # noqa: ANN401 - generic in the client
     """Make the collection and our tenant where they are missing, add what can be added, refuse what differs.
 
     Raises:
@@ -116,28 +116,28 @@ async def prepare(client: Any, wanted: Wanted) -> None:  # noqa: ANN401 - generi
 
     """
     if not await client.collections.exists(wanted.name):
-        await _create(client, wanted)
+        await _create_collection(client, wanted)
     collection = client.collections.use(wanted.name)
     config = await collection.config.get()
-    _check(wanted, config)
+    _check_schema(wanted, config)
     _check_placement(wanted, config)
     held = {one.name for one in config.properties}
-    for missing in (one for one in schema_properties() if one.name not in held):
+    for missing in (one for one in list_schema_properties() if one.name not in held):
         await _add_property(collection, missing)
-    await _tune(collection, config)
+    await _tune_vector_index(collection, config)
     if wanted.placement.tenant is not None:
         await _add_tenant(collection, wanted.placement.tenant)
 
 
-async def _create(client: Any, wanted: Wanted) -> None:  # noqa: ANN401
+async def _create_collection(client: Any, wanted: CollectionSpec) -> None:  # noqa: ANN401
     place = wanted.placement
     # A tenant is made by us, once and on purpose: a write to an unknown one is an error, not a new tenant.
     tenancy = Configure.multi_tenancy(enabled=True, auto_tenant_creation=False, auto_tenant_activation=True)
-    await _once(
+    await _change_once(
         client.collections.create(
             wanted.name,
             description=wanted.description,
-            properties=schema_properties(),
+            properties=list_schema_properties(),
             inverted_index_config=Configure.inverted_index(
                 bm25_k1=_K1, bm25_b=_B, stopwords_preset=StopwordsPreset.NONE
             ),
@@ -157,10 +157,10 @@ async def _add_property(collection: Any, missing: Property) -> None:  # noqa: AN
     async def there() -> bool:
         return missing.name in {one.name for one in (await collection.config.get()).properties}
 
-    await _once(collection.config.add_property(missing), there)
+    await _change_once(collection.config.add_property(missing), there)
 
 
-async def _tune(collection: Any, config: Any) -> None:  # noqa: ANN401
+async def _tune_vector_index(collection: Any, config: Any) -> None:  # noqa: ANN401
     """Have vectors searched as measured; with a key that may not change that, they are searched as they were."""
     ((name, vectors),) = config.vector_config.items()
     if all(getattr(vectors.vector_index_config, setting) == value for setting, value in _SEARCHED.items()):
@@ -175,7 +175,7 @@ async def _add_tenant(collection: Any, tenant: str) -> None:  # noqa: ANN401
         return await has_tenant(collection, tenant)
 
     if not await there():
-        await _once(collection.tenants.create(Tenant(name=tenant)), there)
+        await _change_once(collection.tenants.create(Tenant(name=tenant)), there)
 
 
 async def has_tenant(collection: Any, tenant: str) -> bool:  # noqa: ANN401 - generic in the client
@@ -183,7 +183,7 @@ async def has_tenant(collection: Any, tenant: str) -> bool:  # noqa: ANN401 - ge
     return await collection.tenants.get_by_name(tenant) is not None
 
 
-async def _once(change: Awaitable[object], there: Callable[[], Awaitable[bool]]) -> None:
+async def _change_once(change: Awaitable[object], there: Callable[[], Awaitable[bool]]) -> None:
     """Make a change, or find that another process was quicker."""
     try:
         await change
@@ -194,10 +194,10 @@ async def _once(change: Awaitable[object], there: Callable[[], Awaitable[bool]])
             raise
 
 
-def _check(wanted: Wanted, config: Any) -> None:  # noqa: ANN401 - the client's own class
+def _check_schema(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401 - the client's own class
     """Refuse a collection that somebody else, or the server's automatic schema, has made or changed."""
-    ours = {one.name: _shape(one.dataType, one.tokenization) for one in schema_properties()}
-    held = {one.name: _shape(one.data_type, one.tokenization) for one in config.properties}
+    ours = {one.name: _normalise_tokenization(one.dataType, one.tokenization) for one in list_schema_properties()}
+    held = {one.name: _normalise_tokenization(one.data_type, one.tokenization) for one in config.properties}
     right = (
         config.description == wanted.description
         and all(held.get(name, shape) == shape for name, shape in ours.items())
@@ -210,29 +210,31 @@ def _check(wanted: Wanted, config: Any) -> None:  # noqa: ANN401 - the client's 
         )
 
 
-def _shape(data_type: DataType, tokenization: Tokenization | None) -> tuple[DataType, Tokenization | None]:
+def _normalise_tokenization(
+    data_type: DataType, tokenization: Tokenization | None
+) -> tuple[DataType, Tokenization | None]:
     """Return what must be equal; what is not indexed reads as tokenised by word, however it was made."""
     return data_type, None if tokenization is Tokenization.WORD else tokenization
 
 
-def _check_placement(wanted: Wanted, config: Any) -> None:  # noqa: ANN401
+def _check_placement(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401
     """Refuse a collection with other copies, shards or tenancy than the configuration asks for."""
     place, tenancy = wanted.placement, config.multi_tenancy_config.enabled
     if config.replication_config.factor != place.replicas:
-        raise _placed_otherwise(wanted, f"keeps {config.replication_config.factor} copies of each passage",
+        raise _make_placement_error(wanted, f"keeps {config.replication_config.factor} copies of each passage",
                                 f"WEAVIATE_REPLICAS asks for {place.replicas}")  # fmt: skip
     if tenancy != (place.tenant is not None):
-        raise _placed_otherwise(
+        raise _make_placement_error(
             wanted,
             "is divided by tenants" if tenancy else "is not divided by tenants",
             "WEAVIATE_TENANT is set" if place.tenant else "WEAVIATE_TENANT is not set",
         )
     shards = None if config.sharding_config is None else config.sharding_config.desired_count
     if place.shards not in {None, shards}:
-        raise _placed_otherwise(wanted, f"has {shards} shards", f"WEAVIATE_SHARDS asks for {place.shards}")
+        raise _make_placement_error(wanted, f"has {shards} shards", f"WEAVIATE_SHARDS asks for {place.shards}")
 
 
-def _placed_otherwise(wanted: Wanted, held: str, asked: str) -> StoreMisconfigured:
+def _make_placement_error(wanted: CollectionSpec, held: str, asked: str) -> StoreMisconfigured:
     return StoreMisconfigured(
         f"The Weaviate collection {wanted.name} {held}, but {asked}, and that is fixed when a collection is made: set "
         "it back, or set another WEAVIATE_NAMESPACE and run `kvasir sync` to build a new one."

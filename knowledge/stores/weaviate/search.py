@@ -15,15 +15,24 @@ from typing import Final
 
 from knowledge.interfaces import Scope, StoredChunk, Vector
 from knowledge.settings import Consistency
-from knowledge.stores.common import Found, audience, microseconds
-from knowledge.stores.weaviate.rows import RETURNED, SEARCHED, SECOND, chunk_of, exact, object_id, stored, vector_of
+from knowledge.stores.common import LegHit, list_readers, to_microseconds
+from knowledge.stores.weaviate.rows import (
+    RETURNED,
+    SEARCHED,
+    SECOND,
+    make_exact_token,
+    make_object_id,
+    read_chunk,
+    read_row,
+    read_vector,
+)
 from knowledge.stores.weaviate.schema import BM25_SCALE
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     from weaviate.proto.v1 import base_pb2, base_search_pb2
     from weaviate.proto.v1 import search_get_pb2 as wire
 
-Search = Callable[[wire.SearchRequest], Awaitable[wire.SearchReply]]
+SearchCall = Callable[[wire.SearchRequest], Awaitable[wire.SearchReply]]
 """Sends a search to one node."""
 
 _LEVELS: Final = {
@@ -34,7 +43,7 @@ _LEVELS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SearchTarget:
     """What is searched."""
 
     collection: str
@@ -59,87 +68,93 @@ class Place:
         )
 
 
-async def lexical(
-    search: Search, place: Place, terms: str, vector: Vector | None, pool: int, within: base_pb2.Filters
-) -> list[Found]:
+async def search_lexical(
+    search: SearchCall, place: SearchTarget, terms: str, vector: Vector | None, pool: int, within: base_pb2.Filters
+) -> list[LegHit]:
     """Return the ``pool`` best rows by BM25, with their exact cosines where there is a vector."""
     if not terms.strip():
         return []
     request = place.request(pool, within, SEARCHED, vector=vector is not None)
     request.bm25_search.CopyFrom(base_search_pb2.BM25(query=terms, properties=["terms"]))
     found = (await search(request)).results
-    return [Found(chunk_of(one), _cosine(one, vector), BM25_SCALE * one.metadata.score) for one in found]
+    return [LegHit(read_chunk(one), _compute_cosine(one, vector), BM25_SCALE * one.metadata.score) for one in found]
 
 
-async def dense(
-    search: Search, place: Place, vector: Vector | None, pool: int, within: base_pb2.Filters
-) -> list[Found]:
+async def search_dense(
+    search: SearchCall, place: SearchTarget, vector: Vector | None, pool: int, within: base_pb2.Filters
+) -> list[LegHit]:
     """Return the ``pool`` nearest rows, with their exact cosines."""
     if vector is None:
         return []
     request = place.request(pool, within, SEARCHED, vector=True)
     asked = base_pb2.Vectors(vector_bytes=vector.astype("<f4").tobytes(), type=base_pb2.Vectors.VECTOR_TYPE_SINGLE_FP32)
     request.near_vector.CopyFrom(base_search_pb2.NearVector(vectors=[asked]))
-    return [Found(chunk_of(one), _cosine(one, vector)) for one in (await search(request)).results]
+    return [LegHit(read_chunk(one), _compute_cosine(one, vector)) for one in (await search(request)).results]
 
 
-async def by_ids(search: Search, place: Place, ids: Sequence[str]) -> list[StoredChunk]:
+async def fetch_by_ids(search: SearchCall, place: SearchTarget, ids: Sequence[str]) -> list[StoredChunk]:
     """Return the whole rows with these ids."""
     within = base_pb2.Filters(
         operator=base_pb2.Filters.OPERATOR_CONTAINS_ANY,
-        value_text_array=base_pb2.TextArray(values=[str(object_id(id_)) for id_ in ids]),
+        value_text_array=base_pb2.TextArray(values=[str(make_object_id(id_)) for id_ in ids]),
         target=base_pb2.FilterTarget(property="_id"),
     )
     reply = await search(place.request(len(ids), within, [*RETURNED, "terms"], vector=True))
-    return [stored(one) for one in reply.results]
+    return [read_row(one) for one in reply.results]
 
 
-def _cosine(found: wire.SearchResult, vector: Vector | None) -> float:
+def _compute_cosine(found: wire.SearchResult, vector: Vector | None) -> float:
     # From the full vector that is kept with the row: the index's own distance is of the rounded one.
-    return 0.0 if vector is None else float(vector_of(found) @ vector)
+    return 0.0 if vector is None else float(read_vector(found) @ vector)
 
 
 # ── Filters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def where(scope: Scope) -> base_pb2.Filters:
+def make_filter(scope: Scope) -> base_pb2.Filters:
     """Return the filter for a scope with at least one source."""
-    parts = [_any_of("source", scope.sources), _any_of("readers", audience(scope.readers))]
+    parts = [_match_any("source", scope.sources), _match_any("readers", list_readers(scope.readers))]
     if scope.kinds:
-        parts.append(_any_of("kind", scope.kinds))
+        parts.append(_match_any("kind", scope.kinds))
     if scope.after is not None:
         parts.append(
-            _apart(scope.after, base_pb2.Filters.OPERATOR_GREATER_THAN, base_pb2.Filters.OPERATOR_GREATER_THAN_EQUAL)
+            _compare_moment(
+                scope.after, base_pb2.Filters.OPERATOR_GREATER_THAN, base_pb2.Filters.OPERATOR_GREATER_THAN_EQUAL
+            )
         )
     if scope.before is not None:
-        parts.append(_apart(scope.before, base_pb2.Filters.OPERATOR_LESS_THAN, base_pb2.Filters.OPERATOR_LESS_THAN))
-    return _of(base_pb2.Filters.OPERATOR_AND, parts)
+        parts.append(
+            _compare_moment(scope.before, base_pb2.Filters.OPERATOR_LESS_THAN, base_pb2.Filters.OPERATOR_LESS_THAN)
+        )
+    return _combine(base_pb2.Filters.OPERATOR_AND, parts)
 
 
-def _any_of(name: str, values: Collection[str]) -> base_pb2.Filters:
+def _match_any(name: str, values: Collection[str]) -> base_pb2.Filters:
     return base_pb2.Filters(
         operator=base_pb2.Filters.OPERATOR_CONTAINS_ANY,
-        value_text_array=base_pb2.TextArray(values=[exact(value) for value in sorted(values)]),
+        value_text_array=base_pb2.TextArray(values=[make_exact_token(value) for value in sorted(values)]),
         target=base_pb2.FilterTarget(property=name),
     )
 
 
-def _apart(made: datetime, beyond: base_pb2.Filters.Operator, within: base_pb2.Filters.Operator) -> base_pb2.Filters:
+def _compare_moment(
+    made: datetime, beyond: base_pb2.Filters.Operator, within: base_pb2.Filters.Operator
+) -> base_pb2.Filters:
     """Compare with a moment: in another second by ``beyond``, in the same one its microseconds by ``within``."""
-    seconds, rest = divmod(microseconds(made), SECOND)
-    same = _of(
+    seconds, rest = divmod(to_microseconds(made), SECOND)
+    same = _combine(
         base_pb2.Filters.OPERATOR_AND,
         [
-            _number("modified_s", base_pb2.Filters.OPERATOR_EQUAL, seconds),
-            _number("modified_us", within, rest),
+            _compare_number("modified_s", base_pb2.Filters.OPERATOR_EQUAL, seconds),
+            _compare_number("modified_us", within, rest),
         ],
     )
-    return _of(base_pb2.Filters.OPERATOR_OR, [_number("modified_s", beyond, seconds), same])
+    return _combine(base_pb2.Filters.OPERATOR_OR, [_compare_number("modified_s", beyond, seconds), same])
 
 
-def _number(name: str, operator: base_pb2.Filters.Operator, value: int) -> base_pb2.Filters:
+def _compare_number(name: str, operator: base_pb2.Filters.Operator, value: int) -> base_pb2.Filters:
     return base_pb2.Filters(operator=operator, value_int=value, target=base_pb2.FilterTarget(property=name))
 
 
-def _of(operator: base_pb2.Filters.Operator, parts: Sequence[base_pb2.Filters]) -> base_pb2.Filters:
+def _combine(operator: base_pb2.Filters.Operator, parts: Sequence[base_pb2.Filters]) -> base_pb2.Filters:
     return base_pb2.Filters(operator=operator, filters=parts)

@@ -18,13 +18,28 @@ from typing import Any, TypeVar
 from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import Consistency, Placement
-from knowledge.stores.common import INDEX_PREFIX, both, check_rows, deadline, newest, slices, union
-from knowledge.stores.weaviate.address import collection_name, index_name, node_addresses
-from knowledge.stores.weaviate.errors import Sentences
-from knowledge.stores.weaviate.nodes import Limits, Link, Nodes
-from knowledge.stores.weaviate.rows import object_id, properties
-from knowledge.stores.weaviate.schema import Wanted, has_tenant, prepare
-from knowledge.stores.weaviate.search import Place, Search, by_ids, dense, lexical, where
+from knowledge.stores.common import (
+    INDEX_PREFIX,
+    check_rows,
+    enforce_deadline,
+    keep_last_rows,
+    merge_legs,
+    run_both,
+    slice_values,
+)
+from knowledge.stores.weaviate.address import make_collection_name, parse_index_name, parse_node_addresses
+from knowledge.stores.weaviate.errors import WeaviateErrors
+from knowledge.stores.weaviate.nodes import NodeConnection, WeaviateLimits, WeaviateNodes
+from knowledge.stores.weaviate.rows import make_object_id, make_properties
+from knowledge.stores.weaviate.schema import CollectionSpec, has_tenant, prepare_collection
+from knowledge.stores.weaviate.search import (
+    SearchCall,
+    SearchTarget,
+    fetch_by_ids,
+    make_filter,
+    search_dense,
+    search_lexical,
+)
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     from weaviate import WeaviateAsyncClient
@@ -32,8 +47,6 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
     from weaviate.classes.data import DataObject
     from weaviate.classes.query import Filter
     from weaviate.exceptions import InsufficientPermissionsError
-
-__all__ = ["Limits", "WeaviateStore"]
 
 T = TypeVar("T")
 
@@ -61,15 +74,15 @@ class WeaviateStore:
         api_key: str | None = None,
         *,
         placement: Placement | None = None,
-        limits: Limits | None = None,
+        limits: WeaviateLimits | None = None,
         ca_file: Path | None = None,
     ) -> None:
-        addresses = node_addresses(url, grpc_url)
+        addresses = parse_node_addresses(url, grpc_url)
         self._placement = placement or Placement()
-        self._limits = limits or Limits()
-        self._told = Sentences(addresses)
-        self._nodes = Nodes(addresses, api_key, self._told, self._limits, ca_file)
-        self._wanted: Wanted | None = None
+        self._limits = limits or WeaviateLimits()
+        self._told = WeaviateErrors(addresses)
+        self._nodes = WeaviateNodes(addresses, api_key, self._told, self._limits, ca_file)
+        self._wanted: CollectionSpec | None = None
         self._prepared = False
         self._preparing = asyncio.Lock()
 
@@ -84,7 +97,7 @@ class WeaviateStore:
             StoreReadOnly: the key may not create the collection.
 
         """
-        self._wanted = Wanted(self._name(index), dimensions, self._placement)
+        self._wanted = CollectionSpec(self._name(index), dimensions, self._placement)
         self._prepared = False
         try:
             await self._prepare(self._limits.open_s)
@@ -108,8 +121,8 @@ class WeaviateStore:
 
         """
         check_rows(rows, self._opened().dimensions)
-        for batch in slices(newest(rows), self._limits.batch_rows):
-            objects = [_object(row) for row in batch]
+        for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):
+            objects = [_make_object(row) for row in batch]
 
             async def insert(collection: Any, objects: Sequence[DataObject[Any, None]] = objects) -> None:  # noqa: ANN401
                 # Into a collection that is gone, the server would write with a schema of its own.
@@ -124,8 +137,8 @@ class WeaviateStore:
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id; the server may take several turns, and a turn that deletes nothing is an error."""
-        for some in slices(sorted(set(ids)), 1000):
-            by_ids = Filter.by_id().contains_any([object_id(id_) for id_ in some])
+        for some in slice_values(sorted(set(ids)), 1000):
+            by_ids = Filter.by_id().contains_any([make_object_id(id_) for id_ in some])
 
             async def delete(collection: Any, by_ids: Any = by_ids) -> None:  # noqa: ANN401
                 while True:
@@ -134,11 +147,11 @@ class WeaviateStore:
                         return
                     if not result.successful:
                         # Why is not said (asked for, the reply itself fails): the shards know.
-                        raise self._told.unwell() if await _takes_writes(collection) else self._told.read_only()
+                        raise self._told.unwell() if await _accepts_writes(collection) else self._told.read_only()
 
             await self._write(delete)
 
-    async def ids(self) -> AsyncIterator[Sequence[str]]:
+    async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids in batches, in the order of the objects' ids; rows written meanwhile may be missed."""
         after: uuid.UUID | None = None
         while True:
@@ -160,29 +173,32 @@ class WeaviateStore:
 
         return await self._read(total)
 
-    async def rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+    async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
         found: list[StoredChunk] = []
-        for some in slices(sorted(set(ids)), 200):
+        for some in slice_values(sorted(set(ids)), 200):
 
-            async def fetch(search: Search, place: Place, some: Sequence[str] = some) -> list[StoredChunk]:
-                return await by_ids(search, place, some)
+            async def fetch(search: SearchCall, place: SearchTarget, some: Sequence[str] = some) -> list[StoredChunk]:
+                return await fetch_by_ids(search, place, some)
 
             found += await self._search(fetch)
         return found
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def candidates(self, vector: Vector | None, terms: str, *, pool: int, scope: Scope) -> Sequence[Candidate]:
-        """Run both legs at once behind one filter; see ``Store.candidates``."""
+    async def find_candidates(
+        self, vector: Vector | None, terms: str, *, pool: int, scope: Scope
+    ) -> Sequence[Candidate]:
+        """Run both legs at once behind one filter; see ``Store.find_candidates``."""
         if not scope.sources:
             return ()
-        within = where(scope)
+        within = make_filter(scope)
 
-        async def legs(search: Search, place: Place) -> Sequence[Candidate]:
-            return union(
-                *await both(
-                    lexical(search, place, terms, vector, pool, within), dense(search, place, vector, pool, within)
+        async def legs(search: SearchCall, place: SearchTarget) -> Sequence[Candidate]:
+            return merge_legs(
+                *await run_both(
+                    search_lexical(search, place, terms, vector, pool, within),
+                    search_dense(search, place, vector, pool, within),
                 )
             )
 
@@ -190,13 +206,13 @@ class WeaviateStore:
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def indexes(self) -> Sequence[str]:
+    async def list_indexes(self) -> Sequence[str]:
         """Name our collections on the server, with a tenant those that hold it."""
 
-        async def ours(link: Link) -> list[str]:
+        async def ours(link: NodeConnection) -> list[str]:
             client = link.client
             names = await client.collections.list_all(simple=True)
-            found = {name: index_name(name, self._placement.namespace) for name in names}
+            found = {name: parse_index_name(name, self._placement.namespace) for name in names}
             return [index for name, index in found.items() if index and await self._holds(client, name, index)]
 
         return sorted(await self._nodes.read(ours))
@@ -207,11 +223,11 @@ class WeaviateStore:
             return False
         return tenant is None or await has_tenant(client.collections.use(name), tenant)
 
-    async def drop(self, index: str) -> None:
+    async def drop_index(self, index: str) -> None:
         """Drop a collection; of one that is divided by tenants, ours alone: others may lie in it."""
         name, tenant = self._name(index), self._placement.tenant
 
-        async def remove(link: Link) -> None:
+        async def remove(link: NodeConnection) -> None:
             collections = link.client.collections
             if tenant is None:
                 await collections.delete(name)
@@ -226,22 +242,22 @@ class WeaviateStore:
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _name(self, index: str) -> str:
-        return collection_name(index, self._placement.namespace)
+        return make_collection_name(index, self._placement.namespace)
 
-    def _opened(self) -> Wanted:
+    def _opened(self) -> CollectionSpec:
         if self._wanted is None:
             raise StoreError("The connection to Weaviate is not open: start Kvasir again.")
         return self._wanted
 
     async def _prepare(self, seconds: float) -> None:
         """Make and check the collection, once; calls that come meanwhile wait for it."""
-        async with deadline(seconds, self._told.late(seconds)), self._preparing:
+        async with enforce_deadline(seconds, self._told.late(seconds)), self._preparing:
             if not self._prepared:
                 wanted = self._opened()
 
-                async def make(link: Link) -> None:
-                    await prepare(link.client, wanted)
-                    await by_ids(link.search, self._place(), ["the gRPC side answers, too"])
+                async def make(link: NodeConnection) -> None:
+                    await prepare_collection(link.client, wanted)
+                    await fetch_by_ids(link.search, self._place(), ["the gRPC side answers, too"])
 
                 await self._nodes.change(make, seconds)
                 self._prepared = True
@@ -251,13 +267,13 @@ class WeaviateStore:
         level = self._placement.read_level
         return await self._nodes.read(lambda link: what(self._collection(link.client, level)))
 
-    async def _search(self, what: Callable[[Search, Place], Awaitable[T]]) -> T:
+    async def _search(self, what: Callable[[SearchCall, SearchTarget], Awaitable[T]]) -> T:
         await self._ready(self._limits.read_s)
         place = self._place()
         return await self._nodes.read(lambda link: what(link.search, place))
 
-    def _place(self) -> Place:
-        return Place(self._opened().name, self._placement.tenant, self._placement.read_level)
+    def _place(self) -> SearchTarget:
+        return SearchTarget(self._opened().name, self._placement.tenant, self._placement.read_level)
 
     async def _ready(self, seconds: float) -> None:
         self._opened()
@@ -276,7 +292,7 @@ class WeaviateStore:
         return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
 
 
-async def _takes_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in the client
+async def _accepts_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in the client
     """Whether no shard is read-only; a key that may not ask counts as one that may not write."""
     try:
         shards = await collection.config.get_shards()
@@ -285,5 +301,5 @@ async def _takes_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in t
     return all("READONLY" not in {shard.status, *(shard.per_node_status or {}).values()} for shard in shards)
 
 
-def _object(row: StoredChunk) -> DataObject[Any, None]:
-    return DataObject(properties=properties(row), uuid=object_id(row.chunk.id), vector=row.vector.tolist())
+def _make_object(row: StoredChunk) -> DataObject[Any, None]:
+    return DataObject(properties=make_properties(row), uuid=make_object_id(row.chunk.id), vector=row.vector.tolist())

@@ -14,7 +14,7 @@ from weaviate import WeaviateAsyncClient
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class TrustStore:
     """One set of authorities, in the two forms that REST and gRPC want."""
 
     rest: ssl.SSLContext = field(repr=False)
@@ -33,18 +33,18 @@ class Trust:
         client._connection._make_mounts = mounts  # type: ignore[assignment,method-assign]  # noqa: SLF001
 
 
-async def trust_of(ca_file: Path | None) -> Trust | None:
+async def load_trust_store(ca_file: Path | None) -> TrustStore | None:
     """Return what a company's file of certificates adds to the public authorities; None where there is none.
 
     Raises:
         OSError: the file cannot be read, or holds no certificate.
 
     """
-    return None if ca_file is None else await asyncio.to_thread(_read, ca_file)
+    return None if ca_file is None else await asyncio.to_thread(_load_certificates, ca_file)
 
 
-def _read(ca_file: Path) -> Trust:
+def _load_certificates(ca_file: Path) -> TrustStore:
     context = ssl.create_default_context()
     context.load_verify_locations(cafile=ca_file)
     roots = Path(certifi.where()).read_bytes() + b"\n" + ca_file.read_bytes()
-    return Trust(context, grpc.ssl_channel_credentials(root_certificates=roots))
+    return TrustStore(context, grpc.ssl_channel_credentials(root_certificates=roots))

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from knowledge.database.migrations import read_revision, upgrade
 from knowledge.errors import ManifestError, SyncRunning
 from knowledge.sync.manifest.migrations import MIGRATIONS
-from knowledge.thread_pool import ThreadDoor
+from knowledge.thread_pool import NamedThreadPool
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -162,7 +162,7 @@ class _FileReader:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._threads = ThreadDoor("manifest", _READERS)
+        self._threads = NamedThreadPool("manifest", _READERS)
 
     async def rows(self, statement: Executable, values: Mapping[str, Any] | None) -> Rows:
         """Return every row that a query finds."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from knowledge.errors import ManifestError, StoreMisconfigured
 from knowledge.interfaces import SourceKey, Store
 from knowledge.sync.manifest.manifest import IndexManifest, IndexRow, Manifest
-from knowledge.sync.manifest.records import Growth, Identity
+from knowledge.sync.manifest.records import IndexGrowth, IndexIdentity
 
 _PACE_DOCUMENTS = 500
 """The last so many documents tell how quickly an index grows."""
@@ -47,14 +47,14 @@ class Indexes:
         self.searched: OpenIndex
         self.written: OpenIndex
 
-    async def open(self, identity: Identity) -> None:
+    async def open(self, identity: IndexIdentity) -> None:
         """Open the index of ``identity`` for writing, and the active one for searching.
 
         Raises:
             StoreError, ManifestError: one of them cannot be opened.
 
         """
-        self.written = self.searched = await self._open(await self._manifest.index(identity, self._dimensions))
+        self.written = self.searched = await self._open(await self._manifest.add_index(identity, self._dimensions))
         await self._search_the_active()
 
     @property
@@ -64,7 +64,7 @@ class Indexes:
 
     def alone(self) -> AbstractAsyncContextManager[None]:
         """Keep the syncs of other machines out; see ``Manifest.alone``."""
-        return self._manifest.alone()
+        return self._manifest.hold_sync_lock()
 
     async def follow(self, *, lost: bool = False) -> None:
         """Search the index that another process has made the active one.
@@ -86,7 +86,7 @@ class Indexes:
             ManifestError: another Kvasir has dropped it.
 
         """
-        if all(row.id != self.written.row.id for row in await self._manifest.indexes()):
+        if all(row.id != self.written.row.id for row in await self._manifest.list_indexes()):
             await self.follow(lost=True)
             raise ManifestError(
                 "Another Kvasir, of another version or with another model, has made the index anew and removed the one "
@@ -101,14 +101,14 @@ class Indexes:
         await self.follow()
         switched = not self.settled and await self._whole(sources)
         if switched:
-            await self._manifest.activate(self.written.row)
+            await self._manifest.activate_index(self.written.row)
             self._settle()
         if self.settled:
             # Also those that a switch which died has left. A newer one is another Kvasir's, and growing.
-            await self._drop(row for row in await self._manifest.indexes() if row.id < self.written.row.id)
+            await self._drop(row for row in await self._manifest.list_indexes() if row.id < self.written.row.id)
         return switched
 
-    async def growth(self, sources: Sequence[SourceKey], now: Callable[[], float] = time.time) -> Growth | None:
+    async def growth(self, sources: Sequence[SourceKey], now: Callable[[], float] = time.time) -> IndexGrowth | None:
         """Tell how far the new index is; None when none is growing.
 
         Raises:
@@ -118,15 +118,15 @@ class Indexes:
         await self.follow()
         if self.settled:
             return None
-        done = [await self.written.manifest.counts(key) for key in sources]
-        wanted = [await self.searched.manifest.counts(key) for key in sources]
+        done = [await self.written.manifest.count_source(key) for key in sources]
+        wanted = [await self.searched.manifest.count_source(key) for key in sources]
         # A source that was worked off is whole, however many documents it has now.
         total = sum(
             max(one.documents, 0 if one.listed_at else old.documents) for one, old in zip(done, wanted, strict=True)
         )
         documents = sum(one.documents for one in done)
-        pace = await self.written.manifest.pace(_PACE_DOCUMENTS, now() - _PAUSED_S)
-        return Growth(documents, total, (total - documents) / pace if pace else None, dense=self.searched.dense)
+        pace = await self.written.manifest.measure_pace(_PACE_DOCUMENTS, now() - _PAUSED_S)
+        return IndexGrowth(documents, total, (total - documents) / pace if pace else None, dense=self.searched.dense)
 
     async def close(self) -> None:
         """Close every store."""
@@ -134,7 +134,7 @@ class Indexes:
             await self._stores.pop().close()
 
     async def _search_the_active(self) -> None:
-        active = next((row for row in await self._manifest.indexes() if row.active), None)
+        active = next((row for row in await self._manifest.list_indexes() if row.active), None)
         if active is None or active.id == self.searched.row.id == self.written.row.id:
             return
         if active.id == self.written.row.id:
@@ -158,8 +158,8 @@ class Indexes:
         """Drop indexes; what lies in another kind of store is only forgotten."""
         for row in rows:
             if row.store == self.written.store.kind:
-                await self.written.store.drop(row.name)
-            await self._manifest.forget(row)
+                await self.written.store.drop_index(row.name)
+            await self._manifest.forget_index(row)
 
     async def _open(self, row: IndexRow) -> OpenIndex:
         store = self._new_store()
@@ -169,16 +169,16 @@ class Indexes:
             await store.close()
             raise
         self._stores.append(store)
-        return OpenIndex(row, store, self._manifest.at(row))
+        return OpenIndex(row, store, self._manifest.open_index(row))
 
     async def _whole(self, sources: Sequence[SourceKey]) -> bool:
         """Tell whether every source was worked off, none of them longer ago than in the active index.
 
         An index that was left growing and is gone on with later holds rights and documents as they were then.
         """
-        active = next((row for row in await self._manifest.indexes() if row.active), self.written.row)
-        seen = [(await self.written.manifest.counts(key)).listed_at for key in sources]
-        before = [(await self._manifest.at(active).counts(key)).listed_at or 0.0 for key in sources]
+        active = next((row for row in await self._manifest.list_indexes() if row.active), self.written.row)
+        seen = [(await self.written.manifest.count_source(key)).listed_at for key in sources]
+        before = [(await self._manifest.open_index(active).count_source(key)).listed_at or 0.0 for key in sources]
         # A moment that is yet to come was noted by a clock that was wrong.
         now = time.time()
         return all(new is not None and not new < old <= now for new, old in zip(seen, before, strict=True))

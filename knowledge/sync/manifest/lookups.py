@@ -12,17 +12,17 @@ from knowledge.sync.manifest.database import Database, Rows
 from knowledge.sync.manifest.records import (
     ChunkRow,
     CurrentRow,
-    Failure,
-    Heading,
-    Held,
-    Known,
+    DocumentHeading,
+    KnownDocument,
+    LastRepair,
     Neighbours,
-    Repaired,
+    PendingDeletion,
+    QuarantinedDocument,
     SourceCounts,
     decode_readers,
     encode_readers,
 )
-from knowledge.sync.manifest.rows import portions
+from knowledge.sync.manifest.rows import slice_items
 
 _AUDIENCES = 100
 """Of which titles are looked for; a statement takes only so many values."""
@@ -40,7 +40,7 @@ class Lookups:
 
     # ── For searches ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def current(self, ids: Collection[str], keys: Collection[str]) -> list[CurrentRow]:
+    async def find_current(self, ids: Collection[str], keys: Collection[str]) -> list[CurrentRow]:
         """Return those of the chunks that are current in a source of ``keys`` (``SourceKey.id``), as of one moment."""
         values = {"ids": list(ids), "keys": list(keys), "index": self._index}
         rows = await self._database.rows(tables.CURRENT, values)
@@ -51,7 +51,7 @@ class Lookups:
                 document,
                 place,
                 readers,
-                _confirmed(read, listed, doubted=held or reason is not None),
+                _choose_confirmed_at(read, listed, doubted=held or reason is not None),
                 row,
                 kind,
                 modified,
@@ -59,7 +59,7 @@ class Lookups:
             for id_, key, document, place, readers, read, held, reason, listed, row, kind, modified in rows
         ]
 
-    async def headings(self, keys: Collection[str], limit: int) -> list[Heading]:
+    async def list_headings(self, keys: Collection[str], limit: int) -> list[DocumentHeading]:
         """Return where each heading's first chunk is, by document and place, at most ``limit``.
 
         Only of documents that everybody may read: what is made of them is shown to anybody.
@@ -82,13 +82,13 @@ class Lookups:
             .order_by(tables.sources.c.key, tables.documents.c.document, tables.chunks.c.place)
             .limit(limit)
         )
-        first: dict[tuple[str, str, str], Heading] = {}
+        first: dict[tuple[str, str, str], DocumentHeading] = {}
         for row in await self._rows(query):
-            heading = Heading(*tuple(row))
+            heading = DocumentHeading(*tuple(row))
             first.setdefault((heading.source, heading.document, heading.heading), heading)
         return list(first.values())
 
-    async def neighbours(self, ids: Collection[str], reach: int) -> dict[str, Neighbours]:
+    async def find_neighbours(self, ids: Collection[str], reach: int) -> dict[str, Neighbours]:
         """Return up to ``reach`` current chunks before and after each one in its document; one query.
 
         Ids that are not current are left out. Whoever may read a chunk may read its neighbours: they are of the same
@@ -104,7 +104,7 @@ class Lookups:
 
     # ── For a sync ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def pending(self, limit: int) -> list[str]:
+    async def list_pending_chunks(self, limit: int) -> list[str]:
         """Return ids that the store may hold although no document lists them."""
         query = select(tables.pending.c.id).where(tables.pending.c.index_id == self._index).limit(limit)
         return [id_ for (id_,) in await self._rows(query)]
@@ -114,40 +114,40 @@ class Lookups:
         query = select(func.count()).select_from(tables.chunks).where(tables.chunks.c.index_id == self._index)
         return int((await self._rows(query))[0][0])
 
-    async def chunk_ids(self) -> set[str]:
+    async def list_chunk_ids(self) -> set[str]:
         """Return the ids of all current chunks of the index, for repair."""
         query = select(tables.chunks.c.id).where(tables.chunks.c.index_id == self._index)
         return {id_ for (id_,) in await self._rows(query)}
 
-    async def known(self, key: SourceKey) -> list[Known]:
+    async def list_documents(self, key: SourceKey) -> list[KnownDocument]:
         """Return every document of a source."""
         query = tables.KNOWN.join(tables.sources).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
         )
-        return [Known._make(row) for row in await self._rows(query)]
+        return [KnownDocument._make(row) for row in await self._rows(query)]
 
-    async def places(self, row: int) -> set[str]:
+    async def list_document_chunks(self, row: int) -> set[str]:
         """Return the ids of a document's current chunks."""
         return {
             id_ for (id_,) in await self._rows(select(tables.chunks.c.id).where(tables.chunks.c.document_id == row))
         }
 
-    async def rows_of(self, ids: Collection[str]) -> list[ChunkRow]:
+    async def find_chunk_rows(self, ids: Collection[str]) -> list[ChunkRow]:
         """Return what the store's rows have to say of those chunks that are current."""
         found: list[ChunkRow] = []
-        for some in portions(ids):
+        for some in slice_items(ids):
             values = {"ids": some, "index": self._index}
             found += [ChunkRow._make(row) for row in await self._database.rows(tables.CHUNK_ROWS, values)]
         return found
 
-    async def vectors_of(self, hashes: Collection[str]) -> dict[str, str]:
+    async def find_vectors(self, hashes: Collection[str]) -> dict[str, str]:
         """Return, for each ``records.text_hash`` that some current chunk has, the id of one such chunk.
 
         The store holds that chunk's vector, so a copy need not be embedded. It may go meanwhile: then ``Store.rows``
         leaves it out.
         """
         found: dict[str, str] = {}
-        for some in portions([one for one in set(hashes) if one]):
+        for some in slice_items([one for one in set(hashes) if one]):
             theirs = (tables.chunks.c.index_id == self._index) & tables.chunks.c.text_hash.in_(some)
             one_of_each = (
                 select(tables.chunks.c.text_hash, func.min(tables.chunks.c.id))
@@ -159,7 +159,7 @@ class Lookups:
 
     # ── For status ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def counts(self, key: SourceKey) -> SourceCounts:
+    async def count_source(self, key: SourceKey) -> SourceCounts:
         """Return what the manifest holds of a source."""
         mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
         rows = await self._rows(
@@ -179,28 +179,28 @@ class Lookups:
         documents, chunks, failed, held = counted[0]
         return SourceCounts(documents, chunks, failed, held, listed_at, error)
 
-    async def audiences(self, key: SourceKey) -> dict[str, int]:
+    async def count_audiences(self, key: SourceKey) -> dict[str, int]:
         """Return how many documents that were read each audience has, by its ``encode_readers``."""
         query = (
             select(tables.documents.c.readers, func.count())
             .join(tables.sources)
-            .where(*_read_of(self._index, key))
+            .where(*_was_read(self._index, key))
             .group_by(tables.documents.c.readers)
         )
         return dict(tuple(row) for row in await self._rows(query))
 
-    async def titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
+    async def list_titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
         """Return the first documents of these audiences that were read, by name, with their titles."""
         query = (
             select(tables.documents.c.document, tables.documents.c.title)
             .join(tables.sources)
-            .where(*_read_of(self._index, key), tables.documents.c.readers.in_(list(audiences)[:_AUDIENCES]))
+            .where(*_was_read(self._index, key), tables.documents.c.readers.in_(list(audiences)[:_AUDIENCES]))
             .order_by(tables.documents.c.document)
             .limit(limit)
         )
         return [(document, title) for document, title in await self._rows(query)]
 
-    async def failures(self, key: SourceKey, limit: int) -> tuple[Failure, ...]:
+    async def list_failures(self, key: SourceKey, limit: int) -> tuple[QuarantinedDocument, ...]:
         """Return the first documents in quarantine with their reasons."""
         query = (
             select(
@@ -219,11 +219,11 @@ class Lookups:
             .limit(limit)
         )
         return tuple(
-            Failure(document, reason, retry_at or None, _public(readers))
+            QuarantinedDocument(document, reason, retry_at or None, _is_public(readers))
             for document, reason, retry_at, readers in await self._rows(query)
         )
 
-    async def held(self, key: SourceKey, limit: int) -> tuple[Held, ...]:
+    async def list_pending_deletions(self, key: SourceKey, limit: int) -> tuple[PendingDeletion, ...]:
         """Return the first documents that are held, by name; ``counts`` says how many there are."""
         query = (
             select(
@@ -238,11 +238,11 @@ class Lookups:
             .limit(limit)
         )
         return tuple(
-            Held(document, title, since, _public(readers))
+            PendingDeletion(document, title, since, _is_public(readers))
             for document, title, since, readers in await self._rows(query)
         )
 
-    async def held_names(self, key: SourceKey) -> frozenset[str]:
+    async def list_pending_names(self, key: SourceKey) -> frozenset[str]:
         """Return all documents that are held."""
         query = (
             select(tables.documents.c.document)
@@ -251,15 +251,15 @@ class Lookups:
         )
         return frozenset(document for (document,) in await self._rows(query))
 
-    async def repaired(self) -> Repaired | None:
+    async def read_last_repair(self) -> LastRepair | None:
         """Return when store and manifest were last compared, and by how much they differed; None: never yet."""
         query = select(tables.indexes.c.repaired_at, tables.indexes.c.drift, tables.indexes.c.mended).where(
             tables.indexes.c.id == self._index, tables.indexes.c.repaired_at.is_not(None)
         )
         rows = await self._rows(query)
-        return Repaired._make(rows[0]) if rows else None
+        return LastRepair._make(rows[0]) if rows else None
 
-    async def pace(self, last: int, since: float) -> float | None:
+    async def measure_pace(self, last: int, since: float) -> float | None:
         """Return how many documents a second came in, by the ``last`` ones; None if none did ``since`` then."""
         newest = (
             select(tables.documents.c.read_at)
@@ -279,7 +279,7 @@ class Lookups:
         return await self._database.rows(query)
 
 
-def _read_of(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:
+def _was_read(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:
     """Return what documents of a source satisfy that were read."""
     return (
         tables.sources.c.index_id == index,
@@ -289,10 +289,10 @@ def _read_of(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _public(readers: str) -> bool:
+def _is_public(readers: str) -> bool:
     return decode_readers(readers) >= EVERYONE
 
 
-def _confirmed(read_at: float, listed_at: float | None, *, doubted: bool) -> float:
+def _choose_confirmed_at(read_at: float, listed_at: float | None, *, doubted: bool) -> float:
     """Return when a version was last seen: a complete listing confirms every document that it did not doubt."""
     return read_at if doubted or listed_at is None else max(read_at, listed_at)

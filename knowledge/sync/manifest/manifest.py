@@ -28,9 +28,23 @@ from knowledge.interfaces import SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.database import ANSWER_S, Database, open_database, whole
 from knowledge.sync.manifest.lookups import Lookups
-from knowledge.sync.manifest.records import UNSETTLED, Failed, Identity, Repaired, Taken, Touched, text_hash
-from knowledge.sync.manifest.rows import failed_values, never_taken_values, portions, put, taken_values
-from knowledge.sync.manifest.source_memory import SourceMemory
+from knowledge.sync.manifest.records import (
+    UNSETTLED,
+    FailedDocument,
+    IndexedDocument,
+    IndexIdentity,
+    LastRepair,
+    UnchangedDocument,
+    hash_text,
+)
+from knowledge.sync.manifest.rows import (
+    make_failed_values,
+    make_indexed_values,
+    make_unread_values,
+    put_documents,
+    slice_items,
+)
+from knowledge.sync.manifest.source_memory import ManifestSourceMemory
 
 _FORGOTTEN = 500
 """Documents of an index that are forgotten in one transaction."""
@@ -56,9 +70,9 @@ class Manifest:
         self._database = database
 
     @whole
-    async def index(self, identity: Identity, dimensions: int | None = None) -> IndexRow:
+    async def add_index(self, identity: IndexIdentity, dimensions: int | None = None) -> IndexRow:
         """Return the index of this identity, noting it when it is new; the first of all is active at once."""
-        found = [row for row in await self.indexes() if row.name == identity.name]
+        found = [row for row in await self.list_indexes() if row.name == identity.name]
         if found:
             return found[0]
         async with self._database.writing() as connection:
@@ -76,20 +90,20 @@ class Manifest:
                     "dimensions": dimensions,
                 },
             )
-        return next(row for row in await self.indexes() if row.name == identity.name)
+        return next(row for row in await self.list_indexes() if row.name == identity.name)
 
-    async def indexes(self) -> Sequence[IndexRow]:
+    async def list_indexes(self) -> Sequence[IndexRow]:
         """Return every index."""
         rows = await self._database.rows(tables.INDEXES)
         return [IndexRow(*tuple(row)) for row in rows]
 
     @whole
-    async def activate(self, index: IndexRow) -> None:
+    async def activate_index(self, index: IndexRow) -> None:
         """Let searches use this index and no other."""
         async with self._database.writing() as connection:
             await connection.execute(update(tables.indexes).values(active=tables.indexes.c.id == index.id))
 
-    async def forget(self, index: IndexRow) -> None:
+    async def forget_index(self, index: IndexRow) -> None:
         """Remove an index and all that lies in it from the manifest; stopped in between, it is an index with less."""
         while await self._thinned(index):
             pass
@@ -110,7 +124,7 @@ class Manifest:
         async with self._database.writing() as connection:
             await connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
 
-    def alone(self) -> AbstractAsyncContextManager[None]:
+    def hold_sync_lock(self) -> AbstractAsyncContextManager[None]:
         """Keep the syncs of other machines out, where several may share the database.
 
         Raises:
@@ -119,13 +133,13 @@ class Manifest:
         """
         return self._database.alone()
 
-    def at(self, index: IndexRow) -> IndexManifest:
+    def open_index(self, index: IndexRow) -> IndexManifest:
         """Return what the manifest holds of one index."""
         return IndexManifest(self._database, index.id)
 
-    def memory(self, source: SourceKey) -> SourceMemory:
+    def get_source_memory(self, source: SourceKey) -> ManifestSourceMemory:
         """Return what a source remembers between listings."""
-        return SourceMemory(self._database, source.id)
+        return ManifestSourceMemory(self._database, source.id)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -136,7 +150,7 @@ class IndexManifest(Lookups):
     """The sources, documents and chunks of one index: what a sync does with them, in the order of its steps."""
 
     @whole
-    async def purge(self, keys: Collection[str]) -> int:
+    async def drop_other_sources(self, keys: Collection[str]) -> int:
         """Drop every source that is not among ``keys``; its chunks become pending. Returns how many were dropped.
 
         What it remembered goes too, so that nothing of a removed source stays.
@@ -155,23 +169,23 @@ class IndexManifest(Lookups):
             return int(gone.rowcount)
 
     @whole
-    async def note_pending(self, ids: Collection[str]) -> None:
+    async def add_pending_chunks(self, ids: Collection[str]) -> None:
         """Note ids that are about to be written."""
         async with self._database.writing() as connection:
             await self._note(connection, ids)
 
     @whole
-    async def settle(self, ids: Collection[str]) -> None:
+    async def forget_pending_chunks(self, ids: Collection[str]) -> None:
         """Forget pending ids: the store holds them no longer."""
         async with self._database.writing() as connection:
             await self._unnote(connection, ids)
 
     @whole
-    async def lose(self, ids: Collection[str]) -> None:
+    async def mark_lost_chunks(self, ids: Collection[str]) -> None:
         """Note that the store lost chunks: their documents are read again by the next plan."""
         left = select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
         async with self._database.writing() as connection:
-            for some in portions(ids):
+            for some in slice_items(ids):
                 these = self._these(tables.chunks, some)
                 theirs = set((await connection.execute(select(tables.chunks.c.document_id).where(these))).scalars())
                 await connection.execute(delete(tables.chunks).where(these))
@@ -181,59 +195,63 @@ class IndexManifest(Lookups):
                     .values(version="", sha256="", chunks=left)
                 )
 
-    async def restrict(self, readers: Mapping[int, str]) -> None:
+    async def restrict_readers(self, readers: Mapping[int, str]) -> None:
         """Set documents' readers at once, before their chunks are written again; until then every plan asks for it."""
         await self._update_each([{"row": row, "readers": value, "url": UNSETTLED} for row, value in readers.items()])
 
-    async def hold(self, rows: Collection[int], at: float | None) -> None:
+    async def mark_pending_deletions(self, rows: Collection[int], at: float | None) -> None:
         """Mark documents as missing from a listing that is not believed, and since when; with None, as back."""
         await self._update_each([{"row": row, "held": at is not None, "held_at": at} for row in rows])
 
-    async def touch(self, touched: Iterable[Touched]) -> None:
+    async def record_unchanged(self, touched: Iterable[UnchangedDocument]) -> None:
         """Note that documents were read and had not changed."""
         await self._update_each(
             [{"row": t.row, "version": t.version, "read_at": t.read_at, "reason": None, "attempts": 0} for t in touched]
         )
 
     @whole
-    async def flip(self, key: SourceKey, taken: Sequence[Taken]) -> list[str]:
+    async def switch_documents(self, key: SourceKey, taken: Sequence[IndexedDocument]) -> list[str]:
         """Make the chunks of documents current, all in one transaction; returns the ids that no longer are."""
         if not taken:
             return []
         async with self._database.writing() as connection:
             source = await self._source(connection, key)
-            rows = await put(connection, source, {one.listed.document: taken_values(one) for one in taken})
+            rows = await put_documents(
+                connection, source, {one.listed.document: make_indexed_values(one) for one in taken}
+            )
             return await self._replace(connection, {rows[one.listed.document]: one for one in taken})
 
     @whole
-    async def fail(self, key: SourceKey, failed: Sequence[Failed]) -> None:
+    async def record_failures(self, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
         """Put documents into quarantine; what they held before keeps answering."""
         if not failed:
             return
         async with self._database.writing() as connection:
             source = await self._source(connection, key)
-            new = {one.listed.document: never_taken_values(one) for one in failed}
-            await put(connection, source, {one.listed.document: failed_values(one) for one in failed}, new)
+            new = {one.listed.document: make_unread_values(one) for one in failed}
+            await put_documents(
+                connection, source, {one.listed.document: make_failed_values(one) for one in failed}, new
+            )
 
     @whole
-    async def remove(self, rows: Collection[int]) -> list[str]:
+    async def remove_documents(self, rows: Collection[int]) -> list[str]:
         """Remove documents; returns the ids of their chunks, which are pending now."""
         old: list[str] = []
         async with self._database.writing() as connection:
-            for some in portions(rows):
+            for some in slice_items(rows):
                 old += await self._retire(connection, some)
                 await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
         return old
 
     @whole
-    async def note_repaired(self, repaired: Repaired) -> None:
+    async def record_repair(self, repaired: LastRepair) -> None:
         """Note that store and manifest were compared."""
         values = {"repaired_at": repaired.at, "drift": repaired.differed, "mended": repaired.mended}
         async with self._database.writing() as connection:
             await connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
     @whole
-    async def finish(self, key: SourceKey, *, listed_at: float | None, error: str | None) -> None:
+    async def record_sync_end(self, key: SourceKey, *, listed_at: float | None, error: str | None) -> None:
         """Note how a source's sync ended; ``listed_at`` is None when its listing was not worked off."""
         values: dict[str, object] = {"error": error}
         if listed_at is not None:
@@ -258,13 +276,13 @@ class IndexManifest(Lookups):
         found = (await connection.execute(mine)).scalar()
         if found is None:
             made = await connection.execute(insert(tables.sources).values(index_id=self._index, key=key.id))
-            found = _made(made)
+            found = _get_inserted_id(made)
         return int(found)
 
-    async def _replace(self, connection: AsyncConnection, taken: Mapping[int, Taken]) -> list[str]:
+    async def _replace(self, connection: AsyncConnection, taken: Mapping[int, IndexedDocument]) -> list[str]:
         """Exchange the chunks of documents, given by their rows; returns the ids that are current no longer."""
         before: set[str] = set()
-        for rows in portions(taken):
+        for rows in slice_items(taken):
             theirs = tables.chunks.c.document_id.in_(rows)
             before.update((await connection.execute(select(tables.chunks.c.id).where(theirs))).scalars())
             await connection.execute(delete(tables.chunks).where(theirs))
@@ -275,7 +293,7 @@ class IndexManifest(Lookups):
                 "document_id": row,
                 "place": place,
                 "heading": chunk.heading,
-                "text_hash": text_hash(chunk.searchable),
+                "text_hash": hash_text(chunk.searchable_text),
             }
             for row, document in taken.items()
             for place, chunk in enumerate(document.chunks)
@@ -311,7 +329,7 @@ class IndexManifest(Lookups):
             await connection.execute(insert(tables.pending), [{"id": id_, "index_id": self._index} for id_ in ids])
 
     async def _unnote(self, connection: AsyncConnection, ids: Collection[str]) -> None:
-        for some in portions(ids):
+        for some in slice_items(ids):
             await connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
 
     def _these(self, table: Table, ids: Sequence[str] | Select[str]) -> ColumnElement[bool]:
@@ -345,7 +363,7 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _made(result: CursorResult[Any]) -> int:
+def _get_inserted_id(result: CursorResult[Any]) -> int:
     key = result.inserted_primary_key
     assert key is not None  # noqa: S101 - an INSERT of one row always has one
     return int(key[0])

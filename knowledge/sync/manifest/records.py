@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from knowledge.interfaces import EVERYONE, Chunk, Listed
+from knowledge.interfaces import EVERYONE, Chunk, ListedDocument
 
 UNSETTLED = " "
 """In place of a document's link, which it never equals: its rows are yet to be written with the readers it has."""
@@ -19,7 +19,7 @@ UNSETTLED = " "
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Known(NamedTuple):
+class KnownDocument(NamedTuple):
     """A document as the manifest has it; a plain tuple, because a sync reads one for every document."""
 
     row: int
@@ -33,7 +33,7 @@ class Known(NamedTuple):
     """As ``encode_readers`` writes them."""
     read_at: float
     """When the bytes were read, seconds since the epoch; 0.0 when they never were."""
-    held: bool
+    pending_deletion: bool
     """Gone from the listing, kept until somebody agrees."""
     reason: str | None
     """Why the last attempt to take it in failed, or None."""
@@ -86,7 +86,7 @@ class ChunkRow(NamedTuple):
     modified_at: float | None
 
 
-class Repaired(NamedTuple):
+class LastRepair(NamedTuple):
     """The last time that store and manifest were compared."""
 
     at: float
@@ -105,7 +105,7 @@ class Neighbours(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class IndexIdentity:
     """What an index was made with; another identity is another index."""
 
     store: str
@@ -123,7 +123,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class IndexGrowth:
     """How far an index is that grows beside the one that answers."""
 
     documents: int
@@ -142,10 +142,10 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class IndexedDocument:
     """A document whose chunks the store has acknowledged: what the manifest flips to."""
 
-    listed: Listed
+    listed: ListedDocument
     version: str
     sha256: str
     title: str
@@ -154,7 +154,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class UnchangedDocument:
     """A document that was read again and had not changed."""
 
     row: int
@@ -163,17 +163,17 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedDocument:
     """A document that could not be taken in."""
 
-    listed: Listed
+    listed: ListedDocument
     reason: str
     attempts: int
     retry_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class QuarantinedDocument:
     """A document in quarantine as a person is told of it."""
 
     document: str
@@ -185,7 +185,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PendingDeletion:
     """A document that a listing which is not believed lacks; it answers until a person agrees that it is gone."""
 
     document: str
@@ -204,14 +204,14 @@ class SourceCounts:
     """With chunks or found empty; those that never could be taken in are not among them."""
     chunks: int = 0
     failed: int = 0
-    held: int = 0
+    pending_deletions: int = 0
     listed_at: float | None = None
     """Start of the last complete listing that was worked off, seconds since the epoch."""
     error: str | None = None
     """Why the last sync of this source stopped, or None."""
 
 
-class Heading(NamedTuple):
+class DocumentHeading(NamedTuple):
     """A place in a current document, and the chunk that begins there."""
 
     document: str
@@ -234,22 +234,22 @@ def decode_readers(text: str) -> frozenset[str]:
     return frozenset(json.loads(text))
 
 
-def storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
     """Tell whether every database takes a text: it holds no NUL and no half of a surrogate pair."""
     return "\0" not in text and (text.isascii() or _SURROGATE.search(text) is None)
 
 
-def held_mark(documents: Iterable[str]) -> str:
+def make_approval_mark(documents: Iterable[str]) -> str:
     """Return what stands for exactly these held documents, so that a person approves what was shown and no more."""
     return hashlib.sha256("\0".join(sorted(documents)).encode()).hexdigest()[:16]
 
 
-def text_hash(searchable: str) -> str:
+def hash_text(searchable: str) -> str:
     """Return what tells copies: chunks whose searchable texts have the same hash have the same vector and terms."""
     return hashlib.sha256(searchable.encode()).hexdigest()
 
 
-def both(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
     """Return the readers whom both audiences admit."""
     if one >= EVERYONE:
         return other

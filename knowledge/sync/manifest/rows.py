@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.sync.manifest import tables
-from knowledge.sync.manifest.records import Failed, Taken, encode_readers
+from knowledge.sync.manifest.records import FailedDocument, IndexedDocument, encode_readers
 
 _T = TypeVar("_T")
 
@@ -20,11 +20,11 @@ _AT_ONCE = 500
 Values = dict[str, object]
 
 
-async def put(
+async def put_documents(
     connection: AsyncConnection, source: int, values: Mapping[str, Values], new: Mapping[str, Values] | None = None
 ) -> dict[str, int]:
     """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Returns their rows."""
-    rows = await rows_of(connection, source, values)
+    rows = await find_rows(connection, source, values)
     present = [{"row": row, **values[document]} for document, row in rows.items()]
     if present:
         changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
@@ -37,21 +37,21 @@ async def put(
             for document in absent
         ]
         await connection.execute(insert(tables.documents), inserted)
-        rows |= await rows_of(connection, source, absent)
+        rows |= await find_rows(connection, source, absent)
     return rows
 
 
-async def rows_of(connection: AsyncConnection, source: int, documents: Collection[str]) -> dict[str, int]:
+async def find_rows(connection: AsyncConnection, source: int, documents: Collection[str]) -> dict[str, int]:
     """Return the rows of those documents that are there."""
     rows: dict[str, int] = {}
-    for some in portions(documents):
+    for some in slice_items(documents):
         theirs = (tables.documents.c.source_id == source) & tables.documents.c.document.in_(some)
         found = await connection.execute(select(tables.documents.c.document, tables.documents.c.id).where(theirs))
         rows.update((document, row) for document, row in found.all())
     return rows
 
 
-def taken_values(one: Taken) -> Values:
+def make_indexed_values(one: IndexedDocument) -> Values:
     """Return what a document's row says once it is taken in."""
     return {
         "version": one.version,
@@ -65,17 +65,17 @@ def taken_values(one: Taken) -> Values:
         "attempts": 0,
         "chunks": len(one.chunks),
         "kind": one.chunks[0].kind if one.chunks else "",
-        "modified_at": seconds(one.listed.modified_at),
+        "modified_at": to_seconds(one.listed.modified_at),
         "held_at": None,
     }
 
 
-def seconds(moment: datetime | None) -> float | None:
+def to_seconds(moment: datetime | None) -> float | None:
     """Return a moment in seconds since the epoch, as the manifest keeps it."""
     return None if moment is None else moment.timestamp()
 
 
-def failed_values(one: Failed) -> Values:
+def make_failed_values(one: FailedDocument) -> Values:
     """Return what changes in a row when its document fails; what answers stays."""
     return {
         "version": one.listed.version,
@@ -87,13 +87,13 @@ def failed_values(one: Failed) -> Values:
     }
 
 
-def never_taken_values(one: Failed) -> Values:
+def make_unread_values(one: FailedDocument) -> Values:
     """Return what the row of a document says besides that never was taken in."""
     readers = encode_readers(one.listed.readers)
     return {"sha256": "", "title": "", "url": one.listed.url, "readers": readers, "read_at": 0.0}
 
 
-def portions(items: Collection[_T]) -> Iterable[list[_T]]:
+def slice_items(items: Collection[_T]) -> Iterable[list[_T]]:
     """Cut into lists of at most as many as one statement takes."""
     every = list(items)
     return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))

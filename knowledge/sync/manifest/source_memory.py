@@ -11,7 +11,7 @@ from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.database import Database, whole
 
 
-class SourceMemory:
+class ManifestSourceMemory:
     """``Memory`` of one source, given by its ``SourceKey.id``; compressed."""
 
     def __init__(self, database: Database, source: str) -> None:

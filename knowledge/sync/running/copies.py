@@ -9,15 +9,15 @@ import numpy as np
 
 from knowledge.interfaces import Matrix, Store, Vector
 from knowledge.sync.manifest.manifest import IndexManifest
-from knowledge.sync.manifest.records import text_hash
+from knowledge.sync.manifest.records import hash_text
 
-_KEPT = 8_192
+_MAX_VECTORS = 8_192
 """Vectors of this run that are kept for copies whose first is not flipped yet: some 13 MB."""
 
 Embed = Callable[[Sequence[str]], Awaitable[Matrix]]
 
 
-class Copies:
+class VectorCopies:
     """Finds vectors that this run has made, or that the store holds of a current chunk with the same text.
 
     Two batches that are embedded at the same time may both embed a text that is new in both.
@@ -35,7 +35,7 @@ class Copies:
             EmbedderError, StoreError, ManifestError: that part failed.
 
         """
-        hashes = [text_hash(text) for text in texts]
+        hashes = [hash_text(text) for text in texts]
         by_hash = dict(zip(hashes, texts, strict=True))
         found = {hash_: self._kept[hash_] for hash_ in by_hash if hash_ in self._kept}
         found |= await self._stored([hash_ for hash_ in by_hash if hash_ not in found])
@@ -47,12 +47,12 @@ class Copies:
         return [found[hash_] for hash_ in hashes]
 
     async def _stored(self, hashes: Sequence[str]) -> dict[str, Vector]:
-        ids = await self._manifest.vectors_of(hashes) if hashes else {}
+        ids = await self._manifest.find_vectors(hashes) if hashes else {}
         if not ids:
             return {}
-        rows = await self._store.rows(list(ids.values()))
+        rows = await self._store.read_rows(list(ids.values()))
         # By the row's own text: what the store holds is what counts.
-        return {text_hash(row.chunk.searchable): np.asarray(row.vector, np.float32) for row in rows}
+        return {hash_text(row.chunk.searchable_text): np.asarray(row.vector, np.float32) for row in rows}
 
     def _keep(self, found: dict[str, Vector]) -> None:
         for hash_, vector in found.items():
@@ -60,5 +60,5 @@ class Copies:
                 # A copy: a row of a batch's matrix would keep the whole of it.
                 self._kept[hash_] = vector.copy()
             self._kept.move_to_end(hash_)
-        while len(self._kept) > _KEPT:
+        while len(self._kept) > _MAX_VECTORS:
             self._kept.popitem(last=False)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.interfaces import Chunk, SourceKey
-from knowledge.sync.manifest.records import Taken
-from knowledge.sync.running.read_budget import Lease
+from knowledge.sync.manifest.records import IndexedDocument
+from knowledge.sync.running.read_budget import ByteLease
 from knowledge.sync.signals import Signal
 
 _OBJECT_BYTES = 600
@@ -18,33 +18,33 @@ _ENDS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedDocument:
     """A document that was read, parsed and cut into chunks."""
 
-    taken: Taken
+    taken: IndexedDocument
     before: frozenset[str]
     """The ids of its chunks that are current now."""
     fresh: tuple[Chunk, ...] = field(repr=False)
     """Those of its chunks that have to be written."""
     replaces: bool
     """Whether an earlier version of it answered."""
-    lease: Lease
+    lease: ByteLease
     """Its part of the bytes that may be held at a time."""
 
 
 @dataclass(slots=True, eq=False)
-class _Passing:
+class _QueuedDocument:
     """A document in the queue: its first chunks may be on their way already."""
 
-    prepared: Prepared
+    prepared: PreparedDocument
     bytes_: int
     next: int = 0
 
 
-class Flow:
+class SourceFlow:
     """What one source has in the pipeline. Made by ``Pipeline.flow``; its source ends it by ``leave``."""
 
-    def __init__(self, key: SourceKey, on_taken: Callable[[Prepared], None], changed: Signal) -> None:
+    def __init__(self, key: SourceKey, on_taken: Callable[[PreparedDocument], None], changed: Signal) -> None:
         self.key = key
         self.on_taken = on_taken
         self.error: BaseException | None = None
@@ -57,9 +57,9 @@ class Flow:
         self.batches = 0
         """Batches under way that hold something of it."""
         self._changed = changed
-        self._queue: deque[_Passing] = deque()
+        self._queue: deque[_QueuedDocument] = deque()
 
-    def put(self, prepared: Prepared) -> None:
+    def put(self, prepared: PreparedDocument) -> None:
         """Hand over a document; whoever does has waited for ``Pipeline.room``.
 
         Raises:
@@ -67,7 +67,7 @@ class Flow:
 
         """
         self.check()
-        passing = _Passing(prepared, _bytes(prepared.taken.chunks))
+        passing = _QueuedDocument(prepared, _count_bytes(prepared.taken.chunks))
         prepared.lease.set(passing.bytes_)
         self._queue.append(passing)
         self.waiting += len(prepared.fresh)
@@ -119,7 +119,7 @@ class Flow:
         """Whether it has something for the next batch."""
         return bool(self._queue)
 
-    def pour(self, batch: Batch, most: int) -> None:
+    def pour(self, batch: WriteBatch, most: int) -> None:
         """Put up to ``most`` chunks into a batch, and the documents that are whole with them."""
         left = most
         while self._queue and len(batch.ends) < _ENDS:
@@ -135,7 +135,7 @@ class Flow:
             self._queue.popleft()
             batch.end(self, passing.prepared, passing.bytes_)
 
-    def flipped(self, prepared: Prepared, bytes_: int) -> None:
+    def flipped(self, prepared: PreparedDocument, bytes_: int) -> None:
         """Note that a document answers."""
         if not self.dead:
             self.held_bytes -= bytes_
@@ -144,22 +144,22 @@ class Flow:
 
 
 @dataclass(slots=True)
-class Batch:
+class WriteBatch:
     """Chunks of several documents, and the documents that are whole once these chunks are written."""
 
-    chunks: list[tuple[Flow, Chunk]] = field(default_factory=list)
-    new: list[tuple[Flow, str]] = field(default_factory=list)
+    chunks: list[tuple[SourceFlow, Chunk]] = field(default_factory=list)
+    new: list[tuple[SourceFlow, str]] = field(default_factory=list)
     """Ids that the manifest does not list yet."""
-    ends: list[tuple[Flow, Prepared, int]] = field(default_factory=list)
-    flows: list[Flow] = field(default_factory=list)
+    ends: list[tuple[SourceFlow, PreparedDocument, int]] = field(default_factory=list)
+    flows: list[SourceFlow] = field(default_factory=list)
 
-    def add(self, flow: Flow, chunks: Sequence[Chunk], before: Collection[str]) -> None:
+    def add(self, flow: SourceFlow, chunks: Sequence[Chunk], before: Collection[str]) -> None:
         """Add chunks of a document whose chunks ``before`` are current."""
         self._with(flow)
         self.chunks += [(flow, chunk) for chunk in chunks]
         self.new += [(flow, chunk.id) for chunk in chunks if chunk.id not in before]
 
-    def end(self, flow: Flow, prepared: Prepared, bytes_: int) -> None:
+    def end(self, flow: SourceFlow, prepared: PreparedDocument, bytes_: int) -> None:
         """Note that a document has no further chunks."""
         self._with(flow)
         self.ends.append((flow, prepared, bytes_))
@@ -176,18 +176,18 @@ class Batch:
         for flow in self.flows:
             flow.batches -= 1
 
-    def _with(self, flow: Flow) -> None:
+    def _with(self, flow: SourceFlow) -> None:
         if flow not in self.flows:
             self.flows.append(flow)
             flow.batches += 1
 
 
-def fill(flows: Sequence[Flow], size: int) -> Batch:
+def fill_batch(flows: Sequence[SourceFlow], size: int) -> WriteBatch:
     """Take a batch of at most ``size`` chunks from those that have something, in equal parts.
 
     What one of them lacks of its part goes to the others.
     """
-    batch = Batch()
+    batch = WriteBatch()
     ready = [flow for flow in flows if flow.ready]
     while ready and len(batch.chunks) < size and len(batch.ends) < _ENDS:
         part = max(1, (size - len(batch.chunks)) // len(ready))
@@ -197,5 +197,5 @@ def fill(flows: Sequence[Flow], size: int) -> Batch:
     return batch
 
 
-def _bytes(chunks: Sequence[Chunk]) -> int:
+def _count_bytes(chunks: Sequence[Chunk]) -> int:
     return sum(len(chunk.text) * (1 if chunk.text.isascii() else 2) + _OBJECT_BYTES for chunk in chunks)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from knowledge.errors import EmbedderError, KnowledgeError, StoreError
 from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk, Vector
 from knowledge.sync.manifest.manifest import IndexManifest
-from knowledge.sync.running.copies import Copies
-from knowledge.sync.running.flow import Batch, Flow, Prepared, fill
+from knowledge.sync.running.copies import VectorCopies
+from knowledge.sync.running.flow import PreparedDocument, SourceFlow, WriteBatch, fill_batch
 from knowledge.sync.signals import Signal
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ IndexTerms = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Stages:
+class PipelineLimits:
     """How much lies between the stages."""
 
     batch: int = 128
@@ -52,34 +52,34 @@ class Pipeline:
         store: Store,
         manifest: IndexManifest,
         index_terms: IndexTerms,
-        stages: Stages,
+        stages: PipelineLimits,
     ) -> None:
         self._embedder = embedder
         self._store = store
         self._manifest = manifest
         self._index_terms = index_terms
         self._stages = stages
-        self._copies = Copies(store, manifest)
+        self._copies = VectorCopies(store, manifest)
         self._changed = Signal()
-        self._flows: list[Flow] = []
+        self._flows: list[SourceFlow] = []
         self._ended = False
         self._crash: BaseException | None = None
         # Two are embedded at a time, so that the embedder never waits for the next one to be made ready.
         self._flying = asyncio.Semaphore(2)
-        self._embedded: asyncio.Queue[tuple[Batch, asyncio.Task[list[StoredChunk] | KnowledgeError]] | None] = (
+        self._embedded: asyncio.Queue[tuple[WriteBatch, asyncio.Task[list[StoredChunk] | KnowledgeError]] | None] = (
             asyncio.Queue(2)
         )
         self._loose = 0
 
     @asynccontextmanager
-    async def flow(self, key: SourceKey, on_taken: Callable[[Prepared], None]) -> AsyncIterator[Flow]:
+    async def flow(self, key: SourceKey, on_taken: Callable[[PreparedDocument], None]) -> AsyncIterator[SourceFlow]:
         """Let a source through; ``on_taken`` is told of each document that answers.
 
         However the block ends, nothing of the source is under way after it.
         """
         if self._crash is not None:
             raise self._crash
-        flow = Flow(key, on_taken, self._changed)
+        flow = SourceFlow(key, on_taken, self._changed)
         self._flows.append(flow)
         try:
             yield flow
@@ -90,7 +90,7 @@ class Pipeline:
                 self._flows.remove(flow)
                 self._changed.fire()
 
-    async def room(self, flow: Flow) -> None:
+    async def room(self, flow: SourceFlow) -> None:
         """Wait until a source may prepare another document: its part of what may wait is not used up.
 
         Raises:
@@ -118,7 +118,7 @@ class Pipeline:
                 flow.fail(error)
             raise
 
-    def _has_room(self, flow: Flow) -> bool:
+    def _has_room(self, flow: SourceFlow) -> bool:
         part = len(self._flows)
         return flow.waiting * part < self._stages.waiting and flow.held_bytes * part < self._stages.held_bytes
 
@@ -126,7 +126,7 @@ class Pipeline:
         while True:
             await self._flying.acquire()
             await self._changed.until(lambda: self._ended or any(flow.ready for flow in self._flows))
-            batch = fill(self._flows, self._stages.batch)
+            batch = fill_batch(self._flows, self._stages.batch)
             if not batch.flows:
                 break
             # The source that was first is last next time, where not all find a place.
@@ -135,7 +135,7 @@ class Pipeline:
             await self._embedded.put((batch, group.create_task(self._rows(batch))))
         await self._embedded.put(None)
 
-    async def _rows(self, batch: Batch) -> list[StoredChunk] | KnowledgeError:
+    async def _rows(self, batch: WriteBatch) -> list[StoredChunk] | KnowledgeError:
         try:
             async with asyncio.timeout(self._stages.embed_s):
                 return await self._made(batch)
@@ -149,12 +149,12 @@ class Pipeline:
         finally:
             self._flying.release()
 
-    async def _made(self, batch: Batch) -> list[StoredChunk]:
+    async def _made(self, batch: WriteBatch) -> list[StoredChunk]:
         """Return the rows of a batch: its vectors are looked up where there are copies, and embedded elsewhere."""
         chunks = [chunk for flow, chunk in batch.chunks if not flow.dead]
         if not chunks:
             return []
-        texts = [chunk.searchable for chunk in chunks]
+        texts = [chunk.searchable_text for chunk in chunks]
         vectors, terms = await asyncio.gather(self._vectors(texts), asyncio.to_thread(self._terms, texts))
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
 
@@ -179,20 +179,20 @@ class Pipeline:
                 self._changed.fire()
         await self._tidy(least=1)
 
-    async def _store_and_flip(self, batch: Batch, rows: Sequence[StoredChunk]) -> None:
+    async def _store_and_flip(self, batch: WriteBatch, rows: Sequence[StoredChunk]) -> None:
         dead = {flow.key.id for flow in batch.flows if flow.dead}
         rows = [row for row in rows if row.chunk.source not in dead]
         if rows:
-            await self._manifest.note_pending([id_ for flow, id_ in batch.new if flow.key.id not in dead])
+            await self._manifest.add_pending_chunks([id_ for flow, id_ in batch.new if flow.key.id not in dead])
             await self._store.write(rows)
         old: list[str] = []
         for flow in batch.flows:
             ends = [(prepared, bytes_) for owner, prepared, bytes_ in batch.ends if owner is flow]
             if flow.key.id not in dead:
-                old += await self._manifest.flip(flow.key, [prepared.taken for prepared, _ in ends])
+                old += await self._manifest.switch_documents(flow.key, [prepared.taken for prepared, _ in ends])
                 for prepared, bytes_ in ends:
                     flow.flipped(prepared, bytes_)
-        await discard(self._store, self._manifest, old)
+        await discard_rows(self._store, self._manifest, old)
         self._loose += len(rows) + len(old)
         await self._tidy(least=self._stages.maintain)
 
@@ -207,8 +207,8 @@ class Pipeline:
             _log.warning("The store could not be tidied up, and searches may be slow until it is: %s", error)
 
 
-async def discard(store: Store, manifest: IndexManifest, ids: Collection[str]) -> None:
+async def discard_rows(store: Store, manifest: IndexManifest, ids: Collection[str]) -> None:
     """Delete pending rows from the store, then forget them; stopped in between, the next sync does it again."""
     if ids:
         await store.delete(ids)
-        await manifest.settle(ids)
+        await manifest.forget_pending_chunks(ids)

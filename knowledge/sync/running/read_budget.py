@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from knowledge.interfaces import Listed
+from knowledge.interfaces import ListedDocument
 from knowledge.sync.signals import Signal
 
 SMALL_BYTES = 1_000_000
@@ -14,7 +14,7 @@ _UNKNOWN_BYTES = 8_000_000
 """What the first document of a source is taken for that does not say how large it is."""
 
 
-class Budget:
+class ReadBudget:
     """Bytes that are taken before a document is read, and given back once it is flipped, or turned out not to be."""
 
     def __init__(self, size_bytes: int) -> None:
@@ -23,12 +23,12 @@ class Budget:
         self._changed = Signal()
 
     @asynccontextmanager
-    async def lease(self, expected_bytes: int) -> AsyncIterator[Lease]:
+    async def lease(self, expected_bytes: int) -> AsyncIterator[ByteLease]:
         """Wait until so many bytes are free; more than there are in all go when nothing else is out."""
         wanted = min(expected_bytes, self._size)
         if wanted > SMALL_BYTES:
             await self._changed.until(lambda: self._used + wanted <= self._size)
-        lease = Lease(self)
+        lease = ByteLease(self)
         lease.set(expected_bytes)
         try:
             yield lease
@@ -43,10 +43,10 @@ class Budget:
             self._changed.fire()
 
 
-class Lease:
+class ByteLease:
     """One document's part."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: ReadBudget) -> None:
         self._budget = budget
         self._bytes = 0
         self.kept = False
@@ -62,13 +62,13 @@ class Lease:
         self.kept = True
 
 
-class Sizes:
+class SizeEstimates:
     """What the documents of one source are taken for before they are read."""
 
     def __init__(self) -> None:
         self._largest: int | None = None
 
-    def expected(self, listed: Listed) -> int:
+    def expected(self, listed: ListedDocument) -> int:
         """Return the bytes that are leased: as listed, or twice the largest that was read so far."""
         if listed.size_bytes is not None:
             return listed.size_bytes

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 from knowledge.interfaces import Store, StoredChunk
 from knowledge.sync.manifest.manifest import IndexManifest
-from knowledge.sync.manifest.records import ChunkRow, Repaired, decode_readers, text_hash
-from knowledge.sync.manifest.rows import portions, seconds
-from knowledge.sync.running.pipeline import discard
+from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
+from knowledge.sync.manifest.rows import slice_items, to_seconds
+from knowledge.sync.running.pipeline import discard_rows
 
 _AT_ONCE = 2000
 
@@ -44,7 +44,7 @@ class Drift:
         return self.surplus + self.stale
 
 
-async def clean(
+async def clean_up(
     store: Store, manifest: IndexManifest, *, thorough: bool = False, now: Callable[[], float] = time.time
 ) -> int:
     """Delete what died syncs left, then count both sides; on a difference, or when ``thorough``, ``repair``.
@@ -55,8 +55,8 @@ async def clean(
         StoreError, ManifestError: that side failed; nothing is lost by it.
 
     """
-    while ids := await manifest.pending(_AT_ONCE):
-        await discard(store, manifest, ids)
+    while ids := await manifest.list_pending_chunks(_AT_ONCE):
+        await discard_rows(store, manifest, ids)
     if not thorough and await store.count() == await manifest.count_chunks():
         return 0
     return (await repair(store, manifest, thorough=thorough, now=now)).differed
@@ -73,47 +73,49 @@ async def repair(
     if thorough:
         wrong, stale = await _compare_rows(store, manifest)
         drift = replace(drift, wrong=wrong, stale=stale)
-    await manifest.note_repaired(Repaired(now(), drift.differed, drift.mended))
+    await manifest.record_repair(LastRepair(now(), drift.differed, drift.mended))
     return drift
 
 
 async def _compare_ids(store: Store, manifest: IndexManifest) -> Drift:
-    missing = await manifest.chunk_ids()
+    missing = await manifest.list_chunk_ids()
     surplus: list[str] = []
-    async for ids in store.ids():
+    async for ids in store.list_ids():
         for id_ in ids:
             if id_ in missing:
                 missing.remove(id_)
             else:
                 surplus.append(id_)
-    missing = await _really_missing(store, missing)
-    twice = {row.id for some in portions(surplus) for row in await manifest.rows_of(some)}
-    for some in _slices(missing | twice):
-        await manifest.lose(some)  # A transaction for each: all of them at once might take longer than one may.
+    missing = await _confirm_missing(store, missing)
+    twice = {row.id for some in slice_items(surplus) for row in await manifest.find_chunk_rows(some)}
+    for some in _slice_ids(missing | twice):
+        await manifest.mark_lost_chunks(
+            some
+        )  # A transaction for each: all of them at once might take longer than one may.
     if surplus:
         await store.delete(surplus)
     return Drift(surplus=len(set(surplus) - twice), missing=len(missing | twice))
 
 
-async def _really_missing(store: Store, ids: Collection[str]) -> set[str]:
+async def _confirm_missing(store: Store, ids: Collection[str]) -> set[str]:
     """Ask for each by its id: a walk through a cluster may leave out what a copy of it has."""
     gone = set(ids)
-    for some in _slices(ids):
-        gone.difference_update(row.chunk.id for row in await store.rows(some))
+    for some in _slice_ids(ids):
+        gone.difference_update(row.chunk.id for row in await store.read_rows(some))
     return gone
 
 
 async def _compare_rows(store: Store, manifest: IndexManifest) -> tuple[int, int]:
     """Return how many rows had another text, and how many another audience, format or date."""
     wrong = stale = 0
-    for some in _slices(sorted(await manifest.chunk_ids())):
-        listed = {row.id: row for row in await manifest.rows_of(some)}
-        stored = [row for row in await store.rows(some) if row.chunk.id in listed]
+    for some in _slice_ids(sorted(await manifest.list_chunk_ids())):
+        listed = {row.id: row for row in await manifest.find_chunk_rows(some)}
+        stored = [row for row in await store.read_rows(some) if row.chunk.id in listed]
         bad = [row.chunk.id for row in stored if not _is_text_of(row, listed[row.chunk.id])]
         if bad:
-            await manifest.lose(bad)
+            await manifest.mark_lost_chunks(bad)
             await store.delete(bad)
-        rewritten = list(_rewritten([row for row in stored if row.chunk.id not in set(bad)], listed))
+        rewritten = list(_rewrite_rows([row for row in stored if row.chunk.id not in set(bad)], listed))
         if rewritten:
             await store.write(rewritten)
         wrong, stale = wrong + len(bad), stale + len(rewritten)
@@ -121,28 +123,28 @@ async def _compare_rows(store: Store, manifest: IndexManifest) -> tuple[int, int
 
 
 def _is_text_of(row: StoredChunk, listed: ChunkRow) -> bool:
-    same = listed.text_hash in {"", text_hash(row.chunk.searchable)}
+    same = listed.text_hash in {"", hash_text(row.chunk.searchable_text)}
     return same and (row.chunk.source, row.chunk.document) == (listed.source, listed.document)
 
 
-def _rewritten(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) -> Iterator[StoredChunk]:
+def _rewrite_rows(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) -> Iterator[StoredChunk]:
     for row in stored:
         wanted = listed[row.chunk.id]
         readers = decode_readers(wanted.readers)
-        if (row.chunk.readers, row.chunk.kind, _day(seconds(row.chunk.modified_at))) != (
+        if (row.chunk.readers, row.chunk.kind, _round_to_day(to_seconds(row.chunk.modified_at))) != (
             readers,
             wanted.kind,
-            _day(wanted.modified_at),
+            _round_to_day(wanted.modified_at),
         ):
             modified_at = None if wanted.modified_at is None else datetime.fromtimestamp(wanted.modified_at, UTC)
             yield replace(row, chunk=replace(row.chunk, readers=readers, kind=wanted.kind, modified_at=modified_at))
 
 
-def _day(moment_s: float | None) -> int | None:
+def _round_to_day(moment_s: float | None) -> int | None:
     """Return what a filter by date tells apart; a sync does not write rows again for less."""
     return None if moment_s is None else int(moment_s // 86_400)
 
 
-def _slices(ids: Collection[str]) -> Iterator[list[str]]:
+def _slice_ids(ids: Collection[str]) -> Iterator[list[str]]:
     every = list(ids)
     return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))

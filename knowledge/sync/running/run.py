@@ -9,36 +9,34 @@ from contextlib import asynccontextmanager
 from knowledge.interfaces import Source
 from knowledge.sync.report import OnProgress, SourceReport, SyncReport
 from knowledge.sync.running.pipeline import Pipeline
-from knowledge.sync.running.preparation import Preparer, Turns
-from knowledge.sync.running.read_budget import Budget
-from knowledge.sync.running.repair import clean
+from knowledge.sync.running.preparation import DocumentPreparer, ParsingTurns
+from knowledge.sync.running.read_budget import ReadBudget
+from knowledge.sync.running.repair import clean_up
 from knowledge.sync.running.source_sync import SourceSync
-from knowledge.sync.running.tools import Limits, Passages, Tools
-
-__all__ = ["Limits", "Passages", "Run", "Tools", "open_run", "sync"]
+from knowledge.sync.running.tools import SyncTools
 
 
-class Run:
+class SyncRun:
     """A run that is open. Sources may join at any time; one that hangs holds up no other."""
 
-    def __init__(self, tools: Tools, pipeline: Pipeline, repaired: int) -> None:
+    def __init__(self, tools: SyncTools, pipeline: Pipeline, repaired: int) -> None:
         self.repaired = repaired
         """Chunks that store and manifest differed by when it was opened."""
         self._tools = tools
         self._pipeline = pipeline
-        self._budget = Budget(tools.limits.read_bytes)
-        self._turns = Turns(tools.limits.cuts)
+        self._budget = ReadBudget(tools.limits.read_bytes)
+        self._turns = ParsingTurns(tools.limits.cuts)
 
     async def sync(
         self, source: Source, on_progress: OnProgress, *, approve: Collection[str] = frozenset()
     ) -> SourceReport:
         """Bring one source up to date; what stops it is in its report. Not twice at the same time for one source."""
-        preparer = Preparer(self._tools, source, self._pipeline, self._budget, self._turns)
+        preparer = DocumentPreparer(self._tools, source, self._pipeline, self._budget, self._turns)
         return await SourceSync(self._tools, source, preparer, self._pipeline, on_progress, approve=approve).run()
 
 
 @asynccontextmanager
-async def open_run(tools: Tools, configured: Collection[str]) -> AsyncIterator[Run]:
+async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterator[SyncRun]:
     """Open a run for the length of a block; the caller holds the lock.
 
     ``configured`` names every source there is (``SourceKey.id``): what belongs to none of them is purged. What was
@@ -48,8 +46,8 @@ async def open_run(tools: Tools, configured: Collection[str]) -> AsyncIterator[R
         StoreError, ManifestError: before the block begins.
 
     """
-    await tools.manifest.purge(configured)
-    repaired = await clean(tools.store, tools.manifest)
+    await tools.manifest.drop_other_sources(configured)
+    repaired = await clean_up(tools.store, tools.manifest)
     pipeline = Pipeline(
         embedder=tools.embedder,
         store=tools.store,
@@ -59,7 +57,7 @@ async def open_run(tools: Tools, configured: Collection[str]) -> AsyncIterator[R
     )
     stages = asyncio.create_task(pipeline.run(), name="sync pipeline")
     try:
-        yield Run(tools, pipeline, repaired)
+        yield SyncRun(tools, pipeline, repaired)
         pipeline.end()
         await asyncio.shield(stages)
     finally:
@@ -68,7 +66,7 @@ async def open_run(tools: Tools, configured: Collection[str]) -> AsyncIterator[R
 
 
 async def sync(
-    tools: Tools,
+    tools: SyncTools,
     sources: Sequence[Source],
     *,
     configured: Collection[str],

@@ -9,38 +9,44 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.interfaces import Listed, SourceKey, Store
+from knowledge.interfaces import ListedDocument, SourceKey, Store
 from knowledge.sync.manifest.manifest import IndexManifest
-from knowledge.sync.manifest.records import Known, both, decode_readers, encode_readers
-from knowledge.sync.manifest.rows import portions
-from knowledge.sync.plan import Add, Plan, Read, plan
-from knowledge.sync.running.pipeline import discard
+from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers, intersect_readers
+from knowledge.sync.manifest.rows import slice_items
+from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan, make_plan
+from knowledge.sync.running.pipeline import discard_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class ShadowIndex:
     """The index that answers beside the one that grows."""
 
     store: Store
     manifest: IndexManifest
 
     async def mark(
-        self, key: SourceKey, listing: Mapping[str, Listed], *, now: float, complete: bool, approve: Collection[str]
-    ) -> Plan:
+        self,
+        key: SourceKey,
+        listing: Mapping[str, ListedDocument],
+        *,
+        now: float,
+        complete: bool,
+        approve: Collection[str],
+    ) -> SyncPlan:
         """Narrow the audiences that a listing narrows and hold what it lacks; returns what it asks for beside that.
 
         Raises:
             ManifestError: the manifest's database failed.
 
         """
-        known = await self.manifest.known(key)
-        todo = plan(listing, known, now=now, complete=complete, approve=approve)
+        known = await self.manifest.list_documents(key)
+        todo = make_plan(listing, known, now=now, complete=complete, approve=approve)
         await self._hold(todo, now)
-        await self.manifest.hold([row.row for row in todo.releases], None)
-        await self.manifest.restrict(dict(restricted(todo.reads)))
+        await self.manifest.mark_pending_deletions([row.row for row in todo.restored], None)
+        await self.manifest.restrict_readers(dict(find_restricted(todo.reads)))
         return todo
 
-    async def let_go(self, key: SourceKey, todo: Plan, growing: IndexManifest, now: float) -> None:
+    async def let_go(self, key: SourceKey, todo: SyncPlan, growing: IndexManifest, now: float) -> None:
         """Delete what is gone, unless the growing index has the same bytes under another name: then that is a rename.
 
         Raises:
@@ -48,23 +54,28 @@ class Beside:
 
         """
         await self._hold(todo, now)
-        elsewhere = {row.sha256: row for row in await growing.known(key) if row.sha256}
+        elsewhere = {row.sha256: row for row in await growing.list_documents(key) if row.sha256}
         gone = (*todo.approved, *todo.deletes)
         renamed = [(row, elsewhere[row.sha256]) for row in gone if row.sha256 in elsewhere]
-        await self.manifest.restrict({row.row: _narrower(row, other) for row, other in renamed})
-        for rows in portions([row.row for row in gone if row.sha256 not in elsewhere]):
-            await discard(self.store, self.manifest, await self.manifest.remove(rows))
+        await self.manifest.restrict_readers({row.row: _intersect_readers(row, other) for row, other in renamed})
+        for rows in slice_items([row.row for row in gone if row.sha256 not in elsewhere]):
+            await discard_rows(self.store, self.manifest, await self.manifest.remove_documents(rows))
 
-    async def _hold(self, todo: Plan, now: float) -> None:
-        await self.manifest.hold([row.row for row in todo.holds if not row.held], now)
+    async def _hold(self, todo: SyncPlan, now: float) -> None:
+        await self.manifest.mark_pending_deletions(
+            [row.row for row in todo.pending_deletions if not row.pending_deletion], now
+        )
 
 
-def restricted(reads: Sequence[Read]) -> Iterator[tuple[int, str]]:
+def find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, str]]:
     """Yield the documents whose audience changes, with the readers who may see both the old rows and the new."""
     for read in reads:
-        if not isinstance(read, Add) and encode_readers(read.listed.readers) != read.known.readers:
-            yield read.known.row, encode_readers(both(decode_readers(read.known.readers), read.listed.readers))
+        if not isinstance(read, AddDocument) and encode_readers(read.listed.readers) != read.known.readers:
+            yield (
+                read.known.row,
+                encode_readers(intersect_readers(decode_readers(read.known.readers), read.listed.readers)),
+            )
 
 
-def _narrower(one: Known, other: Known) -> str:
-    return encode_readers(both(decode_readers(one.readers), decode_readers(other.readers)))
+def _intersect_readers(one: KnownDocument, other: KnownDocument) -> str:
+    return encode_readers(intersect_readers(decode_readers(one.readers), decode_readers(other.readers)))

@@ -7,18 +7,24 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 
-from knowledge.defects import first_of, told_of
+from knowledge.defects import describe_defect, unwrap_group
 from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
-from knowledge.interfaces import EVERYONE, Listed, Source
-from knowledge.sync.manifest.records import Failed, Failure, Known, Touched, storable
-from knowledge.sync.plan import Add, Plan, Read, plan, retry_delay_s
+from knowledge.interfaces import EVERYONE, ListedDocument, Source
+from knowledge.sync.manifest.records import (
+    FailedDocument,
+    KnownDocument,
+    QuarantinedDocument,
+    UnchangedDocument,
+    is_storable,
+)
+from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan, compute_retry_delay_s, make_plan
 from knowledge.sync.report import OnProgress, SourceReport
-from knowledge.sync.running.flow import Flow
-from knowledge.sync.running.pipeline import Pipeline, discard
-from knowledge.sync.running.preparation import Preparer, TookTooLong
-from knowledge.sync.running.shadow_index import restricted
-from knowledge.sync.running.tally import Tally
-from knowledge.sync.running.tools import Tools
+from knowledge.sync.running.flow import SourceFlow
+from knowledge.sync.running.pipeline import Pipeline, discard_rows
+from knowledge.sync.running.preparation import DocumentPreparer, DocumentTimeout
+from knowledge.sync.running.shadow_index import find_restricted
+from knowledge.sync.running.tally import SyncTally
+from knowledge.sync.running.tools import SyncTools
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +37,9 @@ class SourceSync:
 
     def __init__(
         self,
-        tools: Tools,
+        tools: SyncTools,
         source: Source,
-        preparer: Preparer,
+        preparer: DocumentPreparer,
         pipeline: Pipeline,
         on_progress: OnProgress,
         *,
@@ -47,9 +53,9 @@ class SourceSync:
         self._approve = approve
         self._stopped: SourceError | None = None
         self._silent = 0
-        self._touched: list[Touched] = []
-        self._failed: list[Failed] = []
-        self._tally = Tally(source.key.name, on_progress, tools.clock, tools.limits.progress_s)
+        self._touched: list[UnchangedDocument] = []
+        self._failed: list[FailedDocument] = []
+        self._tally = SyncTally(source.key.name, on_progress, tools.clock, tools.limits.progress_s)
 
     async def run(self) -> SourceReport:
         """Bring the source up to date as far as it goes; whatever stops it is in the report, a defect among it."""
@@ -61,15 +67,15 @@ class SourceSync:
                 finally:
                     await self._close()
         except* KnowledgeError as group:
-            error = str(first_of(group))
+            error = str(unwrap_group(group))
         except* Exception as group:  # noqa: BLE001 (a plug-in may raise anything)
-            error = error or (self._too_long() if deadline.expired() else self._defect(first_of(group)))
+            error = error or (self._too_long() if deadline.expired() else self._defect(unwrap_group(group)))
         if error is not None:
             # The manifest may be what failed; the report carries the error in any case.
             with contextlib.suppress(ManifestError):
-                await self._tools.manifest.finish(self._key, listed_at=None, error=error)
+                await self._tools.manifest.record_sync_end(self._key, listed_at=None, error=error)
                 if self._tools.beside is not None:
-                    await self._tools.beside.manifest.finish(self._key, listed_at=None, error=error)
+                    await self._tools.beside.manifest.record_sync_end(self._key, listed_at=None, error=error)
         self._tally.tell(last=True)
         return self._tally.report(error)
 
@@ -81,7 +87,7 @@ class SourceSync:
 
     def _defect(self, defect: BaseException) -> str:
         """Tell of an error that is none of ours: it stops this source alone, and is tried again in its turn."""
-        _log.error("The sync of %s met a defect: %s", self._key.name, told_of(defect))
+        _log.error("The sync of %s met a defect: %s", self._key.name, describe_defect(defect))
         return (
             f"The sync of {self._key.name} stopped at a defect ({type(defect).__name__}). Nothing was deleted for it; "
             "the log says where it is, and the next sync tries again."
@@ -95,10 +101,10 @@ class SourceSync:
     async def _sync(self) -> None:
         listed_at = self._tools.now()
         listing, broken = await self._listing()
-        known = await self._tools.manifest.known(self._key)
+        known = await self._tools.manifest.list_documents(self._key)
         # In a thread: over a hundred thousand documents it takes a third of a second.
         todo = await asyncio.to_thread(
-            plan, listing, known, now=listed_at, complete=broken is None, approve=self._approve
+            make_plan, listing, known, now=listed_at, complete=broken is None, approve=self._approve
         )
         self._tally.planned(todo, known)
         await self._mark(todo, listed_at)
@@ -112,11 +118,11 @@ class SourceSync:
         if todo.brings_new:
             await self._let_go(todo.doubted(self._tally.never_read), listed_at)
         await self._let_go_beside(old, listed_at)
-        await self._tools.manifest.finish(self._key, listed_at=listed_at, error=None)
+        await self._tools.manifest.record_sync_end(self._key, listed_at=listed_at, error=None)
 
-    async def _listing(self) -> tuple[dict[str, Listed], SourceError | None]:
+    async def _listing(self) -> tuple[dict[str, ListedDocument], SourceError | None]:
         """Return what the source lists, and why it stopped early if it did."""
-        listing: dict[str, Listed] = {}
+        listing: dict[str, ListedDocument] = {}
         batches, gap = None, asyncio.timeout(None)
         try:
             batches = aiter(self._source.list())
@@ -153,47 +159,53 @@ class SourceSync:
             _log.warning("%s did not let go of its connections within %.0f s; they are left.", self._key.name, limit_s)
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
             if not isinstance(error, SourceError):
-                _log.error("%s met a defect when it let go: %s", self._key.name, told_of(error))
+                _log.error("%s met a defect when it let go: %s", self._key.name, describe_defect(error))
 
-    def _takes(self, listed: Listed) -> bool:
+    def _takes(self, listed: ListedDocument) -> bool:
         """Tell whether the manifest can hold what is listed; what it cannot is told, and left out."""
-        good = all(map(storable, (listed.document, listed.version, listed.url or "", *listed.readers)))
+        good = all(map(is_storable, (listed.document, listed.version, listed.url or "", *listed.readers)))
         if not good:
             name = listed.document.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
             reason = f"{name} has a name or a link with characters that no database takes. Rename it in its source."
-            self._tally.failures.append(Failure(name, reason, public=listed.readers >= EVERYONE))
+            self._tally.failures.append(QuarantinedDocument(name, reason, public=listed.readers >= EVERYONE))
         return good
 
-    async def _mark(self, todo: Plan, now: float) -> None:
+    async def _mark(self, todo: SyncPlan, now: float) -> None:
         """Do what needs no reading: hold, release, restrict."""
         manifest = self._tools.manifest
-        await manifest.hold([row.row for row in todo.holds if not row.held], now)
-        await manifest.hold([row.row for row in todo.releases], None)
-        await manifest.restrict(dict(restricted(todo.reads)))
+        await manifest.mark_pending_deletions(
+            [row.row for row in todo.pending_deletions if not row.pending_deletion], now
+        )
+        await manifest.mark_pending_deletions([row.row for row in todo.restored], None)
+        await manifest.restrict_readers(dict(find_restricted(todo.reads)))
 
-    async def _let_go(self, todo: Plan, now: float) -> None:
+    async def _let_go(self, todo: SyncPlan, now: float) -> None:
         """Delete what is gone; once what is new is there, because that may be the same under another name."""
         manifest = self._tools.manifest
-        await manifest.hold([row.row for row in todo.holds if not row.held], now)
-        self._tally.held = len(todo.holds)
-        for rows in _portions((*todo.approved, *todo.deletes)):
-            old = await manifest.remove([row.row for row in rows])
+        await manifest.mark_pending_deletions(
+            [row.row for row in todo.pending_deletions if not row.pending_deletion], now
+        )
+        self._tally.pending_deletions = len(todo.pending_deletions)
+        for rows in _slice_rows((*todo.approved, *todo.deletes)):
+            old = await manifest.remove_documents([row.row for row in rows])
             self._tally.removed(rows)
-            await discard(self._tools.store, manifest, old)
+            await discard_rows(self._tools.store, manifest, old)
 
-    async def _mark_beside(self, listing: Mapping[str, Listed], now: float, *, complete: bool) -> Plan | None:
+    async def _mark_beside(
+        self, listing: Mapping[str, ListedDocument], now: float, *, complete: bool
+    ) -> SyncPlan | None:
         beside = self._tools.beside
         if beside is None:
             return None
         return await beside.mark(self._key, listing, now=now, complete=complete, approve=self._approve)
 
-    async def _let_go_beside(self, todo: Plan | None, now: float) -> None:
+    async def _let_go_beside(self, todo: SyncPlan | None, now: float) -> None:
         beside = self._tools.beside
         if beside is not None and todo is not None:
             await beside.let_go(self._key, todo.doubted(self._tally.never_read), self._tools.manifest, now)
-            await beside.manifest.finish(self._key, listed_at=None, error=None)
+            await beside.manifest.record_sync_end(self._key, listed_at=None, error=None)
 
-    async def _take_in(self, reads: Sequence[Read]) -> None:
+    async def _take_in(self, reads: Sequence[DocumentRead]) -> None:
         if not reads:
             return
         async with self._pipeline.flow(self._key, self._tally.taken) as flow, asyncio.TaskGroup() as group:
@@ -202,7 +214,7 @@ class SourceSync:
             await flow.drained()
             broken.cancel()
 
-    async def _prepare_all(self, reads: Sequence[Read], flow: Flow) -> None:
+    async def _prepare_all(self, reads: Sequence[DocumentRead], flow: SourceFlow) -> None:
         shared = iter(reads)
         try:
             async with asyncio.TaskGroup() as group:
@@ -211,28 +223,28 @@ class SourceSync:
         finally:
             await self._write_down(least=1)
 
-    async def _prepare_some(self, reads: Iterator[Read], flow: Flow) -> None:
+    async def _prepare_some(self, reads: Iterator[DocumentRead], flow: SourceFlow) -> None:
         for read in reads:
             if self._stopped is not None:
                 return  # What was read already goes on into the store.
             await self._prepare(read, flow)
             await self._write_down(least=_PORTION)
 
-    async def _prepare(self, read: Read, flow: Flow) -> None:
+    async def _prepare(self, read: DocumentRead, flow: SourceFlow) -> None:
         try:
             touched = await self._preparer.through(read, flow)
         except (SourceUnavailable, SourceDenied) as error:
             # Of no use to try ten thousand documents one by one, or to let each of them rest.
             self._stopped = error
             return
-        except TookTooLong as error:
+        except DocumentTimeout as error:
             self._fail(read, str(error))
             self._hangs()
             return
         except (SourceError, ParseError) as error:
             self._fail(read, str(error))
         else:
-            if touched is not None and not isinstance(read, Add):
+            if touched is not None and not isinstance(read, AddDocument):
                 self._touched.append(touched)
                 self._tally.touched(read.known)
         self._silent = 0
@@ -247,11 +259,11 @@ class SourceSync:
                 "sync goes on from here."
             )
 
-    def _fail(self, read: Read, reason: str) -> None:
-        known = None if isinstance(read, Add) else read.known
+    def _fail(self, read: DocumentRead, reason: str) -> None:
+        known = None if isinstance(read, AddDocument) else read.known
         attempts = (known.attempts if known else 0) + 1
-        retry_at = self._tools.now() + retry_delay_s(attempts)
-        self._failed.append(Failed(read.listed, reason, attempts, retry_at))
+        retry_at = self._tools.now() + compute_retry_delay_s(attempts)
+        self._failed.append(FailedDocument(read.listed, reason, attempts, retry_at))
         self._tally.failed(read, reason)
 
     async def _write_down(self, *, least: int) -> None:
@@ -259,9 +271,9 @@ class SourceSync:
         if len(self._touched) + len(self._failed) >= least:
             touched, self._touched = self._touched, []
             failed, self._failed = self._failed, []
-            await self._tools.manifest.touch(touched)
-            await self._tools.manifest.fail(self._key, failed)
+            await self._tools.manifest.record_unchanged(touched)
+            await self._tools.manifest.record_failures(self._key, failed)
 
 
-def _portions(rows: Sequence[Known]) -> Iterator[Sequence[Known]]:
+def _slice_rows(rows: Sequence[KnownDocument]) -> Iterator[Sequence[KnownDocument]]:
     return (rows[start : start + _PORTION] for start in range(0, len(rows), _PORTION))

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.interfaces import EVERYONE
-from knowledge.sync.manifest.records import Failure, Known, both, decode_readers
-from knowledge.sync.plan import Add, Plan, Read
-from knowledge.sync.report import OnProgress, Progress, SourceReport
-from knowledge.sync.running.flow import Prepared
+from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers, intersect_readers
+from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan
+from knowledge.sync.report import OnProgress, SourceReport, SyncProgress
+from knowledge.sync.running.flow import PreparedDocument
 
 _TOLD = 10
 """Failures named in a report."""
 
 
 @dataclass(slots=True)
-class Tally:
+class SyncTally:
     """Counts of one source, and its progress as it is told."""
 
     source: str
@@ -29,7 +29,7 @@ class Tally:
     added: int = 0
     updated: int = 0
     deleted: int = 0
-    held: int = 0
+    pending_deletions: int = 0
     resting: int = 0
     written: int = 0
     kept: int = 0
@@ -37,28 +37,28 @@ class Tally:
     done: int = 0
     never_read: int = 0
     """New documents that failed."""
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[QuarantinedDocument] = field(default_factory=list)
     _told: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.began = self.clock()
 
-    def planned(self, todo: Plan, known: Sequence[Known]) -> None:
+    def planned(self, todo: SyncPlan, known: Sequence[KnownDocument]) -> None:
         """Count what a plan says before anything is done."""
         self.unchanged = todo.kept
-        self.held = len(todo.holds)
+        self.pending_deletions = len(todo.pending_deletions)
         self.resting = todo.waiting
         self.total = len(todo.reads)
-        read = sum(one.known.chunks for one in todo.reads if not isinstance(one, Add))
+        read = sum(one.known.chunks for one in todo.reads if not isinstance(one, AddDocument))
         self.kept = sum(row.chunks for row in known) - read
 
-    def touched(self, known: Known) -> None:
+    def touched(self, known: KnownDocument) -> None:
         """Count a document that was read and had not changed."""
         self.unchanged += 1
         self.kept += known.chunks
         self._count()
 
-    def taken(self, prepared: Prepared) -> None:
+    def taken(self, prepared: PreparedDocument) -> None:
         """Count a document that answers now."""
         self.written += len(prepared.fresh)
         self.kept += len(prepared.taken.chunks) - len(prepared.fresh)
@@ -68,16 +68,20 @@ class Tally:
             self.added += 1
         self._count()
 
-    def failed(self, read: Read, reason: str) -> None:
+    def failed(self, read: DocumentRead, reason: str) -> None:
         """Count a document that could not be taken in."""
-        known = None if isinstance(read, Add) else read.known
+        known = None if isinstance(read, AddDocument) else read.known
         self.never_read += known is None or not known.answers
-        readers = read.listed.readers if known is None else both(decode_readers(known.readers), read.listed.readers)
-        self.failures.append(Failure(read.listed.document, reason, public=readers >= EVERYONE))
+        readers = (
+            read.listed.readers
+            if known is None
+            else intersect_readers(decode_readers(known.readers), read.listed.readers)
+        )
+        self.failures.append(QuarantinedDocument(read.listed.document, reason, public=readers >= EVERYONE))
         self.kept += known.chunks if known else 0
         self._count()
 
-    def removed(self, rows: Sequence[Known]) -> None:
+    def removed(self, rows: Sequence[KnownDocument]) -> None:
         """Count documents that are gone."""
         self.deleted += len(rows)
         self.kept -= sum(row.chunks for row in rows)
@@ -90,7 +94,9 @@ class Tally:
         self._told = now
         seconds = now - self.began
         eta_s = seconds / self.done * (self.total - self.done) if self.done else None
-        self.on_progress(Progress(self.source, self.listed, self.done, len(self.failures), self.total, seconds, eta_s))
+        self.on_progress(
+            SyncProgress(self.source, self.listed, self.done, len(self.failures), self.total, seconds, eta_s)
+        )
 
     def report(self, error: str | None) -> SourceReport:
         """Return the counts at the end."""
@@ -100,7 +106,7 @@ class Tally:
             added=self.added,
             updated=self.updated,
             deleted=self.deleted,
-            held=self.held,
+            pending_deletions=self.pending_deletions,
             failed=self.resting + len(self.failures),
             chunks_written=self.written,
             chunks_kept=self.kept,

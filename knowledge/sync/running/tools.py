@@ -6,17 +6,17 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from knowledge.interfaces import Chunk, Content, Embedder, Listed, SourceKey, Store
+from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, SourceKey, Store
 from knowledge.sync.manifest.manifest import IndexManifest
-from knowledge.sync.running.pipeline import IndexTerms, Stages
-from knowledge.sync.running.shadow_index import Beside
+from knowledge.sync.running.pipeline import IndexTerms, PipelineLimits
+from knowledge.sync.running.shadow_index import ShadowIndex
 
-Passages = Callable[[SourceKey, Listed, Content], Awaitable[tuple[str, Sequence[Chunk]]]]
+ChunkDocument = Callable[[SourceKey, ListedDocument, DocumentContent], Awaitable[tuple[str, Sequence[Chunk]]]]
 """A document's bytes -> its title and its chunks, in order; raises ``ParseError``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SyncLimits:
     """Deadlines and widths of a run."""
 
     listing_s: float = 600.0
@@ -38,20 +38,20 @@ class Limits:
     """Documents in a row that took too long, after which the source is taken to hang."""
     progress_s: float = 0.2
     """The least time between two reports of a source's progress."""
-    stages: Stages = field(default_factory=Stages)
+    stages: PipelineLimits = field(default_factory=PipelineLimits)
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class SyncTools:
     """What turns a document into current chunks."""
 
     embedder: Embedder
     store: Store
     manifest: IndexManifest
-    passages: Passages
+    passages: ChunkDocument
     index_terms: IndexTerms
-    limits: Limits = field(default_factory=Limits)
-    beside: Beside | None = None
+    limits: SyncLimits = field(default_factory=SyncLimits)
+    beside: ShadowIndex | None = None
     """The index that answers while this one grows."""
     now: Callable[[], float] = time.time
     """Seconds since the epoch."""

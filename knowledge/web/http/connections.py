@@ -20,7 +20,7 @@ from python_socks import ProxyError, ProxyTimeoutError, ProxyType, parse_proxy_u
 from python_socks.async_.asyncio import Proxy as Tunnel
 
 from knowledge.errors import FetchFailed, FetchTimeout
-from knowledge.thread_pool import ThreadDoor
+from knowledge.thread_pool import NamedThreadPool
 from knowledge.web.http.guard import AccessRules, check_address
 from knowledge.web.http.proxies import Proxy
 from knowledge.web.http.settings import FetchLimits
@@ -44,7 +44,7 @@ class SystemResolver:
     """
 
     def __init__(self) -> None:
-        self._door = ThreadDoor("names", width=_MAX_LOOKUPS)
+        self._door = NamedThreadPool("names", width=_MAX_LOOKUPS)
 
     async def __call__(self, host: str) -> Sequence[str]:
         """Return the addresses of a host.

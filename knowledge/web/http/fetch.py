@@ -18,7 +18,7 @@ from knowledge.errors import (
     FetchRefused,
     FetchTimeout,
     FetchTooLarge,
-    FetchUnlisted,
+    FetchTypeNotAllowed,
 )
 from knowledge.web.http import connections
 from knowledge.web.http.content_encoding import ACCEPT_ENCODING, ContentDecoder
@@ -270,7 +270,7 @@ async def _read_response(
     if response.status != _OK:
         return fetched
     if options.accept is not None and fetched.media_type not in options.accept:
-        raise FetchUnlisted(f"it is {fetched.media_type or 'of no type'}")
+        raise FetchTypeNotAllowed(f"it is {fetched.media_type or 'of no type'}")
     return FetchedResponse(
         target.url,
         response.status,

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from knowledge import terms
-from knowledge.defects import told_of
+from knowledge.defects import describe_defect
 from knowledge.errors import EmbedderError, FetchTimeout, KnowledgeError
-from knowledge.interfaces import LeftOut, Live, Matrix, OnWeb, Vector, WebLook
+from knowledge.interfaces import LiveWebRequest, Matrix, SkippedPage, Vector, WebOrigin, WebSearchReport
 from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
 from knowledge.web.live.passage_selection import select_passages
@@ -93,10 +93,10 @@ class LiveWeb:
         self._allowed_domains = allowed_domains
         self._collaborators = _Collaborators(pages, search, embedder, now)
 
-    async def look_up(self, question: str, live: Live) -> LiveResults:
+    async def look_up(self, question: str, live: LiveWebRequest) -> LiveResults:
         """Return the pages that could be read within ``live.within_s``, with the scores of their passages.
 
-        Problems are reported in ``WebLook``. A cancelled look-up cancels all of its fetches and waits for their end.
+        ``WebSearchReport`` says what went wrong. A cancellation cancels every fetch and waits for its end.
 
         Raises:
             EmbedderError: nothing can be embedded.
@@ -104,8 +104,8 @@ class LiveWeb:
         """
         domains = intersect_domains(self._allowed_domains, live.domains)
         if domains is None:
-            refused = tuple(LeftOut(url, NOT_LISTED) for url in live.links)
-            return LiveResults((), WebLook("", (), refused, NOTHING_ALLOWED, 0.0))
+            refused = tuple(SkippedPage(url, NOT_LISTED) for url in live.links)
+            return LiveResults((), WebSearchReport("", (), refused, NOTHING_ALLOWED, 0.0))
         lookup = _Lookup(question, live, domains, self._collaborators)
         try:
             return await lookup.run()
@@ -135,7 +135,9 @@ class _UnusablePage(KnowledgeError):
 class _Lookup:
     """One look-up; it owns all of its tasks."""
 
-    def __init__(self, question: str, live: Live, domains: frozenset[str], collaborators: _Collaborators) -> None:
+    def __init__(
+        self, question: str, live: LiveWebRequest, domains: frozenset[str], collaborators: _Collaborators
+    ) -> None:
         self._question = question
         self._live = live
         self._domains = domains
@@ -148,7 +150,7 @@ class _Lookup:
         self._attempts = 0
         self._running: dict[asyncio.Task[LivePage], _QueuedPage] = {}
         self._pages: dict[int, LivePage] = {}
-        self._left_out: list[LeftOut] = []
+        self._left_out: list[SkippedPage] = []
         self._sufficient_at: float | None = None
         self._provider = self._trouble = ""
         # One page after the other, so that some are complete if there is no time for all.
@@ -188,14 +190,14 @@ class _Lookup:
         return min(left_s, self._sufficient_at + GRACE_S - self._now())
 
     def _build_results(self) -> LiveResults:
-        late = [LeftOut(page.url, TOO_LATE) for page in self._running.values()]
-        unread = [LeftOut(page.url, TOO_MANY) for page in self._queue if page.linked]
+        late = [SkippedPage(page.url, TOO_LATE) for page in self._running.values()]
+        unread = [SkippedPage(page.url, TOO_MANY) for page in self._queue if page.linked]
         if self._search is not None:
             self._trouble = SEARCH_LATE
         pages = tuple(page for _, page in sorted(self._pages.items()))
         return LiveResults(
             pages,
-            WebLook(
+            WebSearchReport(
                 self._provider,
                 tuple(page.url for page in pages),
                 (*self._left_out, *late, *unread),
@@ -228,7 +230,7 @@ class _Lookup:
                 continue
             self._page_keys.add(key)
             if self._domains and not is_within_domains(extract_host(url), self._domains):
-                self._left_out.append(LeftOut(url, NOT_LISTED))
+                self._left_out.append(SkippedPage(url, NOT_LISTED))
             else:
                 self._queue.append(_QueuedPage(url, linked, len(self._page_keys)))
 
@@ -249,11 +251,11 @@ class _Lookup:
         if not chunks:
             raise _UnusablePage(NO_TEXT)
         async with self._embedding:
-            vectors = await embedder.embed_at_once([chunks[place].searchable for place in chosen])
+            vectors = await embedder.embed_at_once([chunks[place].searchable_text for place in chosen])
         cosines = vectors @ await asyncio.shield(self._vector)
         return LivePage(
             url=page.final_url,
-            web=OnWeb(extract_host(page.final_url), page.published, page.fetched_at, page.stale),
+            web=WebOrigin(extract_host(page.final_url), page.published, page.fetched_at, page.stale),
             chunks=tuple(chunks),
             scores={
                 place: PassageScore(float(cosine), index_terms)
@@ -271,7 +273,7 @@ class _Lookup:
 
     def _collect_search(self, search: asyncio.Task[SearchResults]) -> None:
         if (error := search.exception()) is not None:  # Kvasir answers even if a search meets a defect
-            _log.error("a search of the web met a defect: %s", told_of(error))
+            _log.error("a search of the web met a defect: %s", describe_defect(error))
             self._trouble = SEARCH_FAILED
             return
         results = search.result()
@@ -285,7 +287,7 @@ class _Lookup:
         if isinstance(error, EmbedderError):
             raise error
         if error is not None:
-            self._left_out.append(LeftOut(queued.url, _explain_error(error)))
+            self._left_out.append(SkippedPage(queued.url, _explain_error(error)))
             return
         page = task.result()
         if any(build_page_key(page.url) == build_page_key(other.url) for other in self._pages.values()):
@@ -301,5 +303,5 @@ def _explain_error(error: BaseException) -> str:
         return TOO_LATE
     if isinstance(error, KnowledgeError):
         return str(error)
-    _log.error("a page of the web met a defect: %s", told_of(error))
+    _log.error("a page of the web met a defect: %s", describe_defect(error))
     return DEFECT

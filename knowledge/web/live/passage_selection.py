@@ -30,7 +30,7 @@ def select_passages(
     kind = PurePosixPath(urlsplit(page.final_url).path).suffix.removeprefix(".").lower()
     chunks = [
         replace(chunk, kind=kind if kind in _KINDS else "html", modified_at=page.published)
-        for chunk in chunker.chunk(
+        for chunk in chunker.chunk_document(
             _truncate_document(page.document),
             source=WEB,
             document_id=page.final_url,
@@ -39,7 +39,7 @@ def select_passages(
             count_tokens=count_tokens,
         )
     ]
-    index = [terms.index_terms(chunk.searchable) for chunk in chunks]
+    index = [terms.index_terms(chunk.searchable_text) for chunk in chunks]
     return chunks, {place: index[place] for place in choose_likeliest(index, query_terms, limit)}
 
 

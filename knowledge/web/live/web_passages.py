@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from knowledge.interfaces import Chunk, OnWeb, WebLook
+from knowledge.interfaces import Chunk, WebOrigin, WebSearchReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class LivePage:
 
     url: str
     """The final URL."""
-    web: OnWeb
+    web: WebOrigin
     chunks: tuple[Chunk, ...]
     """All passages in reading order."""
     scores: Mapping[int, PassageScore]
@@ -37,4 +37,4 @@ class LiveResults:
     """The pages that were read, linked ones first, and a report for the answer."""
 
     pages: tuple[LivePage, ...]
-    look: WebLook
+    look: WebSearchReport

@@ -12,10 +12,10 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from knowledge.interfaces import Document, Section
-from knowledge.parsing.decoding import decode
-from knowledge.parsing.formats.main_text import MAIN_TEXT, about
+from knowledge.parsing.decoding import decode_text
+from knowledge.parsing.formats.main_text import MAIN_TEXT, extract_metadata
 from knowledge.parsing.formats.web_page import parse_html
-from knowledge.parsing.wire import clean
+from knowledge.parsing.wire import clean_text
 from knowledge.web.reading.blocked_pages import find_blocking_reason
 from knowledge.web.reading.crawled_page import CrawledPage, read_page
 
@@ -49,11 +49,11 @@ def read_article(data: bytes, url: str, content_type: str) -> Article:
         ParseError: the page has no text at all.
 
     """
-    html = decode(data, media_type=content_type, html=True)
+    html = decode_text(data, media_type=content_type, html=True)
     document, blocking_reason = _extract_main_text(html, data, url, content_type)
     if blocking_reason is not None:
         return Article(document.title, (), unreadable=blocking_reason)
-    author, published, canonical = about(html, url)
+    author, published, canonical = extract_metadata(html, url)
     canonical = read_page(data, url, content_type).canonical or canonical
     return Article(document.title, document.sections, author, published, canonical)
 
@@ -64,7 +64,7 @@ def read_crawled_page(data: bytes, url: str, content_type: str, robots_tag: str 
     if page.characters >= _LONG_PAGE_CHARACTERS:
         return page
     _, blocking_reason = _extract_main_text(
-        decode(data, media_type=content_type, html=True), data, url, content_type, of_source=True
+        decode_text(data, media_type=content_type, html=True), data, url, content_type, of_source=True
     )
     return page if blocking_reason is None else replace(page, unreadable=blocking_reason.removeprefix("it "))
 
@@ -80,12 +80,12 @@ def _extract_main_text(
 def clean_article(article: Article) -> Article:
     """Return an article from the parsing process without invisible characters and those that databases reject."""
     sections = (
-        replace(part, headings=tuple(clean(name) for name in part.headings), text=clean(part.text))
+        replace(part, headings=tuple(clean_text(name) for name in part.headings), text=clean_text(part.text))
         for part in article.sections
     )
     return replace(
         article,
-        title=clean(article.title),
+        title=clean_text(article.title),
         sections=tuple(sections),
-        author=clean(article.author) if article.author else None,
+        author=clean_text(article.author) if article.author else None,
     )

@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 
 from knowledge.errors import DocumentEncrypted, FetchUnreadable, ParseError, UnsupportedFormat
-from knowledge.interfaces import Content
+from knowledge.interfaces import DocumentContent
 from knowledge.parsing import Parser
-from knowledge.parsing.wire import Reading
+from knowledge.parsing.wire import ReadingKind
 from knowledge.web.http.fetch import FetchedResponse
 from knowledge.web.reading.article import ARTICLE_ADAPTER, Article, clean_article
 from knowledge.web.reading.crawled_page import HTML_TYPES
@@ -83,9 +83,9 @@ class ArticleReader:
 async def _parse_article(parser: Parser, response: FetchedResponse) -> Article:
     media_type = response.headers.get("content-type", "")
     if response.media_type not in HTML_TYPES:
-        document = await parser.parse(_derive_file_name(response.url), Content(response.data, media_type, ""))
+        document = await parser.parse(_derive_file_name(response.url), DocumentContent(response.data, media_type, ""))
         return Article(document.title, document.sections)
-    raw = await parser.read(Reading.ARTICLE, response.data, response.url, media_type)
+    raw = await parser.read(ReadingKind.ARTICLE, response.data, response.url, media_type)
     try:
         # A page may have a hundred thousand sections.
         return await asyncio.to_thread(lambda: clean_article(ARTICLE_ADAPTER.validate_python(raw)))

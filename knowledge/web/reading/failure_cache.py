@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Final
 
-from knowledge.errors import FetchAnswered, FetchError, FetchFailed, FetchTimeout
+from knowledge.errors import FetchBadStatus, FetchError, FetchFailed, FetchTimeout
 from knowledge.web.crawling.expiring_cache import ExpiringCache
 
 _SITE_FAILURE_S: Final = 30.0
@@ -34,6 +34,6 @@ class FailureCache:
 
 def is_site_failure(error: FetchError) -> bool:
     """Return whether the site itself failed, so that nothing is known of the page."""
-    if isinstance(error, FetchAnswered):
+    if isinstance(error, FetchBadStatus):
         return error.status >= _SERVER_ERROR or error.status == _TOO_MANY_REQUESTS
     return isinstance(error, (FetchFailed, FetchTimeout))

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from knowledge.errors import CacheFailed
-from knowledge.thread_pool import ThreadDoor
+from knowledge.errors import CacheError
+from knowledge.thread_pool import NamedThreadPool
 from knowledge.web.reading.article import ARTICLE_ADAPTER, Article
 from knowledge.web.reading.freshness import CachedResponse
 
@@ -65,7 +65,7 @@ class PageCache:
         self, folder: Path, limit_bytes: int, *, now: Callable[[], float] = time.time, busy_s: float = _BUSY_S
     ) -> None:
         self._file = _CacheFile(folder, limit_bytes, now, busy_s)
-        self._door = ThreadDoor("page cache", width=1)
+        self._door = NamedThreadPool("page cache", width=1)
 
     async def get(self, url: str) -> CachedPage | None:
         """Return the cached page of a URL, None if there is none."""
@@ -148,7 +148,7 @@ class _CacheFile:
             database.executescript(_SHRINK)
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except (sqlite3.Error, OSError) as error:
-            raise CacheFailed(
+            raise CacheError(
                 f"The cached pages in {self._folder} cannot be deleted ({error}). "
                 "Try again while no other Kvasir reads them, or stop Kvasir and delete that folder."
             ) from error

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from knowledge.errors import FetchAnswered, FetchError, FetchTimeout, FetchUnreadable
+from knowledge.errors import FetchBadStatus, FetchError, FetchTimeout, FetchUnreadable
 from knowledge.interfaces import Document
 from knowledge.web.crawling.robots_policy import RobotsPolicy
 from knowledge.web.crawling.single_flight import SingleFlight
@@ -206,7 +206,7 @@ class PageReader:
             return await self._fetch(trail, allowed_domains)
         except FetchError as error:
             self._failures.add(key, error)
-            if isinstance(error, (FetchAnswered, FetchUnreadable)):
+            if isinstance(error, (FetchBadStatus, FetchUnreadable)):
                 _log.info("page not readable: %s (%s)", redact_url(url), error.reason)
             raise
 
@@ -234,7 +234,7 @@ class PageReader:
         if response.status != _OK:
             if response.status in _GONE and self._cache is not None:
                 await self._cache.put(delete=[response.url])
-            raise FetchAnswered(response.status)
+            raise FetchBadStatus(response.status)
         page = self._build_cached_page(response, await self._articles.read(response))
         await self._store([*(self._build_cached_page(redirect, None) for redirect in response.redirects), page])
         return page

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from knowledge.errors import ParseError
 from knowledge.parsing import Parser
-from knowledge.parsing.wire import Reading
+from knowledge.parsing.wire import ReadingKind
 from knowledge.web.http.fetch import FetchedResponse
 from knowledge.web.reading.crawled_page import CrawledPage
 from knowledge.web.reading.feeds import FeedEntry
@@ -41,26 +41,26 @@ class SiteParser:
     async def parse_page(self, response: FetchedResponse) -> CrawledPage:
         """Return what a crawler needs of a page."""
         content_type, robots_tag = response.headers.get("content-type", ""), response.headers.get("x-robots-tag", "")
-        return await self._parse(_PAGE, Reading.PAGE, response, content_type, robots_tag)
+        return await self._parse(_PAGE, ReadingKind.PAGE, response, content_type, robots_tag)
 
     async def parse_feed(self, response: FetchedResponse) -> list[FeedEntry] | None:
         """Return a feed's entries, None if it is not a feed."""
-        return await self._parse(_FEED, Reading.FEED, response, response.headers.get("content-type", ""))
+        return await self._parse(_FEED, ReadingKind.FEED, response, response.headers.get("content-type", ""))
 
     async def parse_sitemap(self, response: FetchedResponse) -> Sitemap | None:
         """Return a sitemap, None if it is not one."""
-        return await self._parse(_SITEMAP, Reading.SITEMAP, response)
+        return await self._parse(_SITEMAP, ReadingKind.SITEMAP, response)
 
     async def parse_link_texts(self, response: FetchedResponse) -> list[tuple[str, str]]:
         """Return the address and the text of each link on a page."""
-        return await self._parse(_LINK_TEXTS, Reading.NAMES, response, response.headers.get("content-type", ""))
+        return await self._parse(_LINK_TEXTS, ReadingKind.NAMES, response, response.headers.get("content-type", ""))
 
     async def close(self) -> None:
         """Stop the process; safe to call twice."""
         await self._parser.close()
 
     async def _parse(
-        self, adapter: TypeAdapter[_T], reading: Reading, response: FetchedResponse, *arguments: str
+        self, adapter: TypeAdapter[_T], reading: ReadingKind, response: FetchedResponse, *arguments: str
     ) -> _T:
         raw = await self._parser.read(reading, response.data, response.url, *arguments)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchUnlisted, ParseError
+from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchTypeNotAllowed, ParseError
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import POSSIBLY_GONE_STATUSES, HostClient, strip_query
 from knowledge.web.http.fetch import FetchOptions
@@ -66,7 +66,7 @@ class SitemapWalk:
         is_configured = url == self.configured
         try:
             response = await self.host.fetch(url, options, linked_from)
-        except (FetchUnlisted, FetchRefused, FetchTooLarge) as error:
+        except (FetchTypeNotAllowed, FetchRefused, FetchTooLarge) as error:
             return None, error.reason if is_configured else None
         except FetchError as error:
             return None, error.reason

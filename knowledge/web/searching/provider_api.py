@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from knowledge.errors import (
     FetchError,
-    FetchUnlisted,
+    FetchTypeNotAllowed,
     ProviderBusy,
     ProviderError,
     ProviderFailed,
@@ -81,7 +81,7 @@ class ProviderApi:
         )
         try:
             response = await self._fetcher.fetch(url, options)
-        except FetchUnlisted:
+        except FetchTypeNotAllowed:
             raise self._build_format_error() from None
         except FetchError as error:
             raise ProviderFailed(

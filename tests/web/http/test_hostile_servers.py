@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowledge import errors
-from knowledge.errors import FetchFailed, FetchTooLarge, FetchUnlisted
+from knowledge.errors import FetchFailed, FetchTooLarge, FetchTypeNotAllowed
 from knowledge.web.http.content_encoding import ContentDecoder
 from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import build_rules
@@ -91,7 +91,7 @@ async def test_what_follows_a_body_is_no_answer_to_what_is_asked_next() -> None:
 
 async def test_a_body_of_another_type_is_not_read() -> None:
     serve = says(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n", after=pour)
-    with pytest.raises(FetchUnlisted):
+    with pytest.raises(FetchTypeNotAllowed):
         await fetched(serve, FetchOptions(accept=frozenset({"text/html"})))
 
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import EmbedderError
-from knowledge.interfaces import Live
+from knowledge.interfaces import LiveWebRequest
 from knowledge.web.live.live_web import (
     GRACE_S,
     MAX_PAGES,
@@ -57,7 +57,7 @@ async def little(stack: AsyncExitStack) -> LittleWeb:
 async def test_what_a_search_finds_is_read_cut_and_measured(little: LittleWeb, stack: AsyncExitStack) -> None:
     urls = [little.put("a.example", "/light", ANSWER), little.put("b.example", "/bread", "Bread needs flour.")]
     looked = await (await little.opened(stack)).look_up(
-        QUESTION, Live("always", words="lighthouse hours of a@b.example", within_s=LONG_S)
+        QUESTION, LiveWebRequest("always", words="lighthouse hours of a@b.example", within_s=LONG_S)
     )
     assert (looked.look.provider, looked.look.read, looked.look.left_out) == ("searxng", tuple(urls), ())
     assert looked.look.trouble == ""
@@ -76,7 +76,7 @@ async def test_five_side_by_side_and_one_that_hangs(little: LittleWeb, stack: As
     others = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     live = await little.opened(stack)
     began = time.monotonic()
-    looked = await live.look_up(QUESTION, Live("always", within_s=LONG_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
     assert time.monotonic() - began < LONG_S / 2, "enough is enough"
     assert SUFFICIENT_PAGES <= len(looked.look.read) <= 4
     assert {*looked.look.read} <= {*others}
@@ -99,7 +99,7 @@ async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: Little
         little.put(f"{letter}.example", f"/{letter}", ANSWER)
     waiting = asyncio.create_task(wait_a_little())
     looked = await (await little.opened(stack)).look_up(
-        QUESTION, Live("always", links=(linked, linked + "#part"), within_s=LONG_S)
+        QUESTION, LiveWebRequest("always", links=(linked, linked + "#part"), within_s=LONG_S)
     )
     await waiting
     assert looked.look.read[0] == linked
@@ -112,9 +112,9 @@ async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: Little
 async def test_links_alone(little: LittleWeb, stack: AsyncExitStack) -> None:
     links = tuple(little.put("a.example", f"/{n}", f"Page {n}. {ANSWER}", found=False) for n in range(7))
     live = await little.opened(stack)
-    looked = await live.look_up(QUESTION, Live("always", links=links[:1], search=False, within_s=LONG_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links[:1], search=False, within_s=LONG_S))
     assert (looked.look.provider, looked.look.read, looked.look.trouble) == ("", links[:1], "")
-    looked = await live.look_up(QUESTION, Live("always", links=links, within_s=LONG_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links, within_s=LONG_S))
     assert looked.look.read == links[:5]
     assert [(one.url, one.why) for one in looked.look.left_out] == [(links[5], TOO_MANY), (links[6], TOO_MANY)]
     assert little.engine.asked == []
@@ -125,7 +125,9 @@ async def test_pages_that_cannot_be_read_make_room_for_others(little: LittleWeb,
     gone = [little.find("a.example", f"/gone{n}") for n in range(4)]
     good = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     inner = "http://10.0.0.1/secret"
-    looked = await (await little.opened(stack)).look_up(QUESTION, Live("always", links=(inner,), within_s=LONG_S))
+    looked = await (await little.opened(stack)).look_up(
+        QUESTION, LiveWebRequest("always", links=(inner,), within_s=LONG_S)
+    )
     assert looked.look.read == tuple(good)
     why = {one.url: one.why for one in looked.look.left_out}
     assert set(why) == {inner, *gone}
@@ -141,7 +143,7 @@ async def test_only_listed_domains_are_asked(little: LittleWeb, stack: AsyncExit
         little.site.requests.clear()
         live = await little.opened(stack, listed_only=bool(allowed), domains=frozenset(allowed))
         looked = await live.look_up(
-            QUESTION, Live("always", links=(outside,), domains=frozenset(wanted), within_s=LONG_S)
+            QUESTION, LiveWebRequest("always", links=(outside,), domains=frozenset(wanted), within_s=LONG_S)
         )
         assert looked.look.read == (inside,)
         assert (looked.look.left_out[0].url, looked.look.left_out[0].why) == (outside, NOT_LISTED)
@@ -149,7 +151,7 @@ async def test_only_listed_domains_are_asked(little: LittleWeb, stack: AsyncExit
         hosts = {request.host for request in little.site.requests}
         assert hosts == {f"b.example:{little.site.port}"}, "a redirect there is not even followed"
     looked = await live.look_up(
-        QUESTION, Live("always", links=(outside,), domains=frozenset({"elsewhere.test"}), within_s=LONG_S)
+        QUESTION, LiveWebRequest("always", links=(outside,), domains=frozenset({"elsewhere.test"}), within_s=LONG_S)
     )
     assert (looked.pages, looked.look.trouble) == ((), NOTHING_ALLOWED)
 
@@ -158,11 +160,11 @@ async def test_a_search_that_fails_or_hangs_leaves_the_links(little: LittleWeb, 
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack)
     little.engine.trouble = web.Response(status=500)
-    looked = await live.look_up(QUESTION, Live("always", links=(linked,), within_s=LONG_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
     assert (looked.look.read, looked.look.provider, looked.look.trouble) == ((linked,), "", SEARCH_FAILED)
     little.engine.trouble, little.engine.hanging = None, asyncio.Event()
     began = time.monotonic()
-    looked = await live.look_up("Another question?", Live("always", links=(linked,), within_s=12))
+    looked = await live.look_up("Another question?", LiveWebRequest("always", links=(linked,), within_s=12))
     assert looked.look.trouble == SEARCH_FAILED
     assert looked.look.read == (linked,)
     assert time.monotonic() - began < 11, "the search has its own share of the time"
@@ -177,7 +179,7 @@ async def test_a_defect_of_a_search_leaves_the_links(
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack)
     monkeypatch.setattr("knowledge.web.searching.searxng.Searxng.search", broken)
-    looked = await live.look_up(QUESTION, Live("always", links=(linked,), within_s=LONG_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
     assert (looked.look.read, looked.look.trouble) == ((linked,), SEARCH_FAILED)
     assert "KeyError" in caplog.text
     assert QUESTION not in caplog.text
@@ -186,9 +188,9 @@ async def test_a_defect_of_a_search_leaves_the_links(
 async def test_where_nobody_searches_it_is_said(little: LittleWeb, stack: AsyncExitStack) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack, search=SearchSettings())
-    looked = await live.look_up(QUESTION, Live("always", within_s=LONG_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
     assert (looked.pages, looked.look.trouble) == ((), NO_SEARCH_PROVIDER)
-    looked = await live.look_up(QUESTION, Live("always", links=(linked,), within_s=LONG_S))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
     assert (looked.look.read, looked.look.trouble) == ((linked,), "")
 
 
@@ -198,7 +200,7 @@ async def test_everything_that_hangs_is_left_out_at_the_deadline(little: LittleW
         little.site.hangs(f"/{letter}")
     live = await little.opened(stack)
     began = time.monotonic()
-    looked = await live.look_up(QUESTION, Live("always", within_s=3))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=3))
     assert time.monotonic() - began < 15, "no fetch's own deadline is waited for"
     assert {(one.url, one.why) for one in looked.look.left_out} == {(url, TOO_LATE) for url in urls}
 
@@ -209,7 +211,7 @@ async def test_a_look_that_is_cancelled_ends_its_fetches(little: LittleWeb, stac
         little.site.hangs(f"/{letter}")
     live = await little.opened(stack)
     before = asyncio.all_tasks()
-    look = asyncio.create_task(live.look_up(QUESTION, Live("always", within_s=60)))
+    look = asyncio.create_task(live.look_up(QUESTION, LiveWebRequest("always", within_s=60)))
     async with asyncio.timeout(20):
         while not all(little.site.asked(f"/{letter}") for letter in "abc"):  # noqa: ASYNC110 - a server's own state
             await asyncio.sleep(0.01)
@@ -230,7 +232,9 @@ async def test_a_long_page_is_measured_where_it_is_likeliest(little: LittleWeb, 
     little.site.html("/long", body)
     little.find("a.example", "/long")
     embedder = LittleEmbedder()
-    [page] = (await (await little.opened(stack, embedder)).look_up(QUESTION, Live("always", within_s=LONG_S))).pages
+    [page] = (
+        await (await little.opened(stack, embedder)).look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
+    ).pages
     assert len(page.chunks) > len(page.scores) == len(embedder.passages) == MAX_PASSAGES
     assert {0, 1, 2} <= page.scores.keys()
     assert any(ANSWER in page.chunks[place].text for place in page.scores)
@@ -242,4 +246,4 @@ async def test_without_an_embedder_nothing_is_compared(little: LittleWeb, stack:
     live = await little.opened(stack, embedder)
     embedder.broken = True
     with pytest.raises(EmbedderError):
-        await live.look_up(QUESTION, Live("always", within_s=LONG_S))
+        await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from knowledge.errors import CacheFailed, FetchAnswered, FetchFailed, FetchRefused, FetchTimeout, FetchUnreadable
+from knowledge.errors import CacheError, FetchBadStatus, FetchFailed, FetchRefused, FetchTimeout, FetchUnreadable
 from knowledge.interfaces import Section
 from knowledge.web.http.fetch import Fetcher
 from knowledge.web.http.guard import build_rules
@@ -170,7 +170,7 @@ async def test_an_etag_of_another_page_confirms_nothing(site: Site, reader: Read
     site.moved("/a", 302, "/b")
     site.answers("/b", lambda: web.Response(status=304))
     reader.clock.ahead_s = 61
-    with pytest.raises(FetchAnswered):
+    with pytest.raises(FetchBadStatus):
         await reader.read()
 
 
@@ -278,7 +278,7 @@ async def test_no_old_copy_stands_in_where_the_site_forbids_it(site: Site, reade
     await reader.read()
     reader.clock.ahead_s = 61
     site.answers("/a", lambda: web.Response(status=500))
-    with pytest.raises(FetchAnswered):
+    with pytest.raises(FetchBadStatus):
         await reader.read()
 
 
@@ -287,7 +287,7 @@ async def test_a_page_that_is_gone_is_forgotten(site: Site, reader: Reader, tmp_
     await reader.read()
     reader.clock.ahead_s = 61
     site.answers("/a", lambda: web.Response(status=410))
-    with pytest.raises(FetchAnswered):
+    with pytest.raises(FetchBadStatus):
         await reader.read()
     await reader.pages.close()
     assert _urls(tmp_path) == []
@@ -296,8 +296,8 @@ async def test_a_page_that_is_gone_is_forgotten(site: Site, reader: Reader, tmp_
 @pytest.mark.parametrize(
     ("answer", "error", "again_s"),
     [
-        (lambda: web.Response(status=404), FetchAnswered, 301),
-        (lambda: web.Response(status=500), FetchAnswered, 31),
+        (lambda: web.Response(status=404), FetchBadStatus, 301),
+        (lambda: web.Response(status=500), FetchBadStatus, 31),
         (
             lambda: web.Response(text="<div id=root></div><script></script>", content_type="text/html"),
             FetchUnreadable,
@@ -460,7 +460,7 @@ async def test_a_cache_that_another_holds_is_no_reason_not_to_read(tmp_path: Pat
     holder.execute("BEGIN IMMEDIATE")
     await cache.put([kept(2)])
     assert await cache.get("https://docs.example/1") is not None
-    with pytest.raises(CacheFailed) as caught:
+    with pytest.raises(CacheError) as caught:
         await cache.clear()
     assert "Try again" in str(caught.value)
     holder.execute("ROLLBACK")

@@ -15,12 +15,12 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import (
-    FetchAnswered,
+    FetchBadStatus,
     FetchFailed,
     FetchRefused,
     FetchTimeout,
     FetchTooLarge,
-    FetchUnlisted,
+    FetchTypeNotAllowed,
     FetchUnreadable,
 )
 from knowledge.web.crawling import host_client, robots_policy
@@ -178,7 +178,7 @@ async def test_robots_of_thousands_of_rules_hold_up_nobody(
 
 
 async def test_a_status_that_is_no_page_is_told(site: Site, pages: PageReader) -> None:
-    with pytest.raises(FetchAnswered) as caught:
+    with pytest.raises(FetchBadStatus) as caught:
         await pages.read(f"{site.url}/gone", within_s=30)
     assert (caught.value.status, caught.value.reason) == (404, "it answers 404")
     assert "404" not in str(caught.value)
@@ -186,7 +186,7 @@ async def test_a_status_that_is_no_page_is_told(site: Site, pages: PageReader) -
 
 async def test_other_types_are_not_read(site: Site, pages: PageReader) -> None:
     site.answers("/a.png", lambda: web.Response(body=b"x", content_type="image/png"))
-    with pytest.raises(FetchUnlisted):
+    with pytest.raises(FetchTypeNotAllowed):
         await pages.read(f"{site.url}/a.png", within_s=30)
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from knowledge.interfaces import Live
+from knowledge.interfaces import LiveWebRequest
 from knowledge.web.http.guard import AccessRules, build_rules, leads_to_private_host
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import FetchLimits, WebSettings
@@ -56,11 +56,11 @@ async def test_only_a_search_engine_of_ones_own_leads_inside(stack: AsyncExitSta
     inside, outside = little.put("wiki.intra", "/in", ANSWER), little.put("a.example", "/out", ANSWER)
     little.engine.pages.append(Page(inside.replace("wiki.intra", "\uff37\uff29\uff2b\uff29.intra."), "Notes", ""))
     live = await opened(stack, little, searxng)
-    looked = await live.look_up(QUESTION, Live("always", within_s=60))
+    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=60))
     assert (looked.look.read, looked.look.left_out) == ((inside, outside) if own else (outside,), ())
     assert little.site.asked("/in") == own
     if not own:
-        looked = await live.look_up(QUESTION, Live("always", links=(inside,), search=False, within_s=60))
+        looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(inside,), search=False, within_s=60))
         assert looked.look.read == (inside,), "a person may point at it"
 
 
