@@ -98,7 +98,8 @@ def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
             told.append(f"{name}: {source.failed} document(s) could not be taken in.{why}")
         if source.pending_deletions and name in states:
             told.append(
-                f"{name}: {source.pending_deletions} document(s) are pending deletion: {list_pending_deletions(states[name])}. "
+                f"{name}: {source.pending_deletions} document(s) are pending deletion: "
+                f"{list_pending_deletions(states[name])}. "
                 "They are missing from the source, but still answer. Check the source; to delete them: "
                 f"kvasir sync --approve {name}"
             )
