@@ -1,1 +1,1 @@
-"""The runtime that hosts the chosen DeepSeek-R1 variant on SGLang and streams what it says."""
+"""Run a DeepSeek-R1 variant on SGLang and stream its answers."""

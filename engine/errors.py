@@ -1,27 +1,27 @@
-"""Everything that can go wrong with the engine, each with the next step for a person.
+"""The engine's errors. Each text says what happened and the next step.
 
 EngineError
-├── EngineUnavailable        nothing answers at the address, or it is absent, installing or stopped
-│   └── EngineStarting       … because it is still loading
-├── EngineOverloaded         its queue is full; the same question can be asked again soon
-├── EngineUnauthorized       the key is missing or wrong
-├── EngineRefused            it refused this request (too long, a wrong field); asking again will not help
+├── EngineUnavailable        no server answers, or the engine is absent, installing or stopped
+│   └── EngineStarting       the engine is still loading
+├── EngineOverloaded         the queue is full; retry the request soon
+├── EngineUnauthorized       the API key is missing or wrong
+├── EngineRefused            the request is invalid (too long, a wrong field); a retry does not help
 │   └── PromptTooLong
-├── EngineInterrupted        the stream broke after it had begun
-├── EngineTimeout            no first token, no next token, or no whole answer within its deadline
-├── InstallError             the engine's environment or model could not be made (disk, network, checksum)
-└── LaunchError              the process died while loading; carries its last meaningful lines
+├── EngineInterrupted        the stream broke after its start
+├── EngineTimeout            the first token, the next token or the whole answer is late
+├── InstallError             the environment or the model cannot be installed (disk, network, checksum)
+└── LaunchError              the process ended while it loaded; the text has its last log lines
 """
 
 from __future__ import annotations
 
 
 class EngineError(Exception):
-    """An error whose text is for a person: what happened, then the next step. It never holds a key or a prompt."""
+    """An error whose text users read: what happened, then the next step. It never contains a key or a prompt."""
 
 
 class EngineUnavailable(EngineError):
-    """Nothing answers at the engine's address."""
+    """No server answers at the engine's address."""
 
 
 class EngineStarting(EngineUnavailable):
@@ -45,16 +45,16 @@ class PromptTooLong(EngineRefused):
 
 
 class EngineInterrupted(EngineError):
-    """The stream broke after it had begun."""
+    """The stream broke after its start."""
 
 
 class EngineTimeout(EngineError):
-    """A deadline passed: first token, next token, or the whole answer."""
+    """The first token, the next token or the whole answer is late."""
 
 
 class InstallError(EngineError):
-    """The engine's environment or its model could not be made."""
+    """The engine's environment or its model cannot be installed."""
 
 
 class LaunchError(EngineError):
-    """The engine's process died, or did not become ready in time."""
+    """The engine's process ended, or was not ready in time."""

@@ -1,4 +1,4 @@
-"""Every seam of the engine room on one page: what is asked of a model, what it streams, what state it is in."""
+"""The engine's interfaces: requests, streamed deltas, status, and the protocols that the bot uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One turn of a conversation. R1 takes no system prompt: instructions go into the first user turn."""
+    """One turn of a conversation. R1 has no system prompt: instructions go into the first user turn."""
 
     role: Literal["user", "assistant"]
     content: str = field(repr=False)
@@ -18,45 +18,45 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an answer is drawn; the defaults are what DeepSeek publishes for R1."""
+    """Sampling parameters. The defaults are those that DeepSeek publishes for R1."""
 
     temperature: float = 0.6
     top_p: float = 0.95
     max_tokens: int = 4096
-    """Of thinking and answer together."""
+    """Limit for thinking and answer together."""
     thinking_tokens: int | None = None
-    """At most so many tokens of thinking; 0 for none, None for as many as the model likes. Where the engine cannot
-    bound them (``Control.SWITCH``) only 0 and None mean something, and nothing does to a model that does not think."""
+    """Limit for thinking; 0 for no thinking, None for no limit. With ``ThinkingControl.SWITCH`` only 0 and None have an
+    effect. A model that does not think ignores it."""
 
 
 class ThinkingControl(StrEnum):
-    """What an engine can make of a wish for more or less thinking."""
+    """How far an engine can control the thinking."""
 
     NONE = "none"
     """The model does not think."""
     SWITCH = "switch"
-    """It thinks as long as it likes, or not at all."""
+    """Thinking can be on or off."""
     BUDGET = "budget"
-    """Its thinking can be bounded in tokens."""
+    """Thinking can be limited in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of the model's thinking, as it comes."""
+    """A piece of the model's thinking."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ContentDelta:
-    """A piece of the answer, as it comes."""
+    """A piece of the answer."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a request cost, in tokens; None where the server does not say."""
+    """The tokens that a request used; None where the server does not report them."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -66,7 +66,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """The end of a stream that ended well; always the last delta."""
+    """The end of a complete stream; always the last delta."""
 
     finish_reason: Literal["stop", "length", "abort"]
     usage: Usage = Usage()
@@ -74,17 +74,17 @@ class StreamEnd:
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """How a request's turn comes nearer; only before anything else. One that can begin at once brings none."""
+    """The position of a waiting request. It comes before all other deltas; a request that starts at once has none."""
 
     position: int
-    """1 is the next to begin; 0: it has begun."""
+    """1 is the next request to start; 0: the request has started."""
     eta_s: float | None
-    """Until it begins, as measured; None while nothing was measured yet."""
+    """Estimated seconds until the start; None before the first measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamRestart:
-    """The server was lost and another begins from the start: what came before counts for nothing."""
+    """The connection to the server broke and another server restarts the answer. Discard all earlier deltas."""
 
 
 Delta = QueuePosition | StreamRestart | ReasoningDelta | ContentDelta | StreamEnd
@@ -96,14 +96,14 @@ def _assume_shown() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """For whom something is asked: what decides whose turn it is, and on which server."""
+    """Who sends a request. It decides the request's position in the queue and its server."""
 
     person: str = ""
-    """People get equal shares; whoever is not named shares with all others who are not."""
+    """People get equal shares of the engine. All requests without a name count as one person."""
     thread: str = ""
-    """A conversation stays with one server, which has its beginning in the cache; "" for none."""
+    """The conversation. It stays on one server, whose prefix cache has its beginning; "" for none."""
     answer_timeout_s: float | None = None
-    """An answer that cannot be complete by then is refused at once; None: only the queue's own limit counts."""
+    """The queue refuses an answer that cannot be complete in time. None: only the queue's own limit applies."""
     has_shown_output: Callable[[], bool] = _assume_shown
     """Whether the reader has seen a part of the answer. Until then, the answer restarts when its server is lost."""
 
@@ -112,7 +112,7 @@ ANONYMOUS = Requester()
 
 
 class EngineState(StrEnum):
-    """Where the engine is in its life."""
+    """The states of the engine's lifecycle."""
 
     ABSENT = "absent"
     INSTALLING = "installing"
@@ -126,24 +126,24 @@ class EngineState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """The engine as a person is told of it."""
+    """The engine's status as users see it."""
 
     state: EngineState
     progress: float | None = None
-    """0 to 1 towards READY, None where it cannot be said."""
+    """0 to 1 towards READY; None if unknown."""
     detail: str = ""
-    """One line: what is being done, or why it failed and the next step."""
+    """One line: the current step, or why it failed and the next step."""
     url: str | None = None
     model: str | None = None
-    """The name that is served."""
+    """The served model name."""
     small_model: bool = False
-    """True for a model that runs without a GPU and is no R1."""
+    """Whether it is a small model for machines without a GPU, and not an R1."""
     on_cpu: bool = False
-    """Whether the engine says that it runs on a CPU; False where it does not say."""
+    """Whether the engine reports that it runs on a CPU."""
 
 
 class ChatEngine(Protocol):
-    """What an answer needs of an engine; ``engine.service.Engine`` is the real one."""
+    """The engine as answers use it. ``engine.service.Engine`` implements it."""
 
     def status(self) -> EngineStatus:
         """Return the state now, without I/O."""
@@ -153,21 +153,21 @@ class ChatEngine(Protocol):
         """Return the length of the context window in tokens, prompt and answer together."""
 
     def count_tokens(self, text: str) -> int:
-        """Count tokens with the served model's own vocabulary."""
+        """Count tokens with the vocabulary of the served model."""
 
     def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncIterator[Delta]:
-        """Stream an answer; closing the iterator cancels it in the engine, or takes it out of the queue.
+        """Stream an answer. Closing the iterator cancels the request in the engine or in the queue.
 
         Raises:
-            EngineError: a subclass for each way to fail; before the first piece nothing was generated.
+            EngineError: a subclass for each failure; before the first delta, nothing was generated.
 
         """
 
 
 class OptionScorer(Protocol):
-    """What a judge needs of an engine; ``engine.service.Engine`` is the real one."""
+    """The engine as a judge uses it. ``engine.service.Engine`` implements it."""
 
     def status(self) -> EngineStatus:
         """Return the state now, without I/O."""
@@ -183,11 +183,11 @@ class OptionScorer(Protocol):
     ) -> tuple[float, ...]:
         """Return the probability of each option as the first token of the reply, with thinking closed.
 
-        The probabilities sum to 1. Case and surrounding spaces of a token do not count. It is refused at once while
-        people wait in line, ends when somebody begins to wait, and is counted apart from answers. ``thread`` is the
-        conversation whose prompt the messages share: its server has their beginning in the cache.
+        The probabilities sum to 1. Case and surrounding spaces of a token are ignored. Answers have priority: the
+        request is refused while people wait in the queue, and cancelled when a person starts to wait. ``thread`` is the
+        conversation whose prompt the messages share; its server has the beginning in its prefix cache.
 
         Raises:
-            EngineError: there is no engine, people wait, the reply is late, or the server gives no logprobs.
+            EngineError: there is no engine, people wait, the reply is late, or the server sends no logprobs.
 
         """

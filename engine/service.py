@@ -1,4 +1,4 @@
-"""The engine as the bot sees it: started in the background, asked at any time, stopped with nothing left behind."""
+"""The engine as the bot uses it: a background task starts it, any task can send requests, and ``stop`` ends it."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from engine.weights.wheel_pieces import PieceAssembler
 
 _log = logging.getLogger("kvasir.engine")
 _CHARS_PER_TOKEN = 4
-"""In a token, about: enough to tell a short prompt from a long one."""
+"""Approximate; good enough to tell a short prompt from a long one."""
 
 
 class Engine:
-    """A local engine, another process's, or somebody's server, as ``ChatEngine`` and ``ChoosingEngine`` have it."""
+    """A local engine, one of another process, or remote servers. Implements ``ChatEngine`` and ``OptionScorer``."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class Engine:
         wheel_error: type[Exception] = OSError,
         probe: Callable[[Path], Machine] = probe_machine,
     ) -> None:
-        """Take what it needs; nothing is started, claimed or read before ``start``.
+        """Create an engine that does nothing before ``start``.
 
-        ``wheel_error`` is what ``unpack_wheel`` raises; its text becomes an ``InstallError``.
+        ``wheel_error`` is the error that ``unpack_wheel`` raises; its text becomes an ``InstallError``.
         """
 
         async def unpack(name: str, version: str, sha256: str) -> Path:
@@ -91,58 +91,59 @@ class Engine:
 
     @staticmethod
     def read_status(home: Path) -> EngineStatus:
-        """Return what a living process of this state directory says of its engine; starts nothing."""
-        told = RuntimeFile(home).read()
-        return told.status if told is not None else EngineStatus(EngineState.ABSENT, detail="No engine is running.")
+        """Return the status that the owner of this state directory published. Start nothing."""
+        record = RuntimeFile(home).read()
+        return record.status if record is not None else EngineStatus(EngineState.ABSENT, detail="No engine is running.")
 
     @staticmethod
     async def query_status(settings: EngineSettings) -> EngineStatus:
-        """As ``peek``; engines at somebody's addresses are asked once."""
+        """Return the status of the remote engines if there are any, else that of ``read_status``."""
         return await query_remote_engines(settings) if settings.urls else Engine.read_status(settings.home)
 
     @staticmethod
     async def send_command(home: Path, command: EngineCommand) -> str:
-        """Ask the process that runs the engine of a state directory for something; return what it does about it.
+        """Send a command to the process that runs the engine of a state directory; return its reply.
 
         Raises:
-            EngineUnavailable: no such process lives.
-            EngineRefused: it says why not.
+            EngineUnavailable: no process runs the engine.
+            EngineRefused: the process refused the command; the text says why.
 
         """
         return await send_command(RuntimeFile(home).folder, command)
 
     async def restart(self, *, fresh: bool = False) -> None:
-        """Begin to start the engine anew, and return at once; ``fresh`` forgets the ladder's rungs.
+        """Restart the engine in the background; ``fresh`` resets the memory ladder.
 
         Raises:
-            EngineRefused: it is not this process's engine.
+            EngineRefused: this process does not run the engine.
 
         """
         self._commands.accept(EngineCommand(EngineAction.RESTART, fresh))
 
     async def raise_memory_profile(self, max_wait_s: float) -> str | None:
-        """Take a rung up if the load since the start leaves room, once nobody is being answered; return why, or None.
+        """Retry the larger memory profile if the load since the start leaves memory free; return why, or None.
 
-        Whoever calls this has chosen a quiet hour.
+        The engine restarts, so call this at a quiet hour. It waits until no request is running.
 
         Raises:
-            TimeoutError: somebody was being answered for all of ``patience_s``.
+            TimeoutError: requests were running for all of ``max_wait_s``.
 
         """
         return await self._local.raise_memory_profile(max_wait_s)
 
     def collect_stats(self) -> EngineStats:
-        """Return how this process's engine fares; zeros where it is somebody else's."""
+        """Return statistics of the engine that this process runs; zeros if it runs none."""
         return self._local.collect_stats()
 
     def count_requests(self) -> QueueCounts:
-        """Return how many of this process's questions wait for a turn, and how many are being answered."""
+        """Return how many requests of this process wait, and how many are running."""
         return self._queue.counts
 
     async def start(self, *, install: bool = True) -> None:
-        """Begin to bring the engine up, in a task of its own, and return at once; a second call does nothing.
+        """Start the engine in a background task and return at once; a second call does nothing.
 
-        An engine that another process of this state directory runs is used, and taken over when that process ends.
+        If another process runs the engine of this state directory, its engine is used. This process takes over when
+        that process ends.
         """
         if self._task is None:
             self._install = install
@@ -150,22 +151,22 @@ class Engine:
             self._task.add_done_callback(self._report_failure)
 
     async def ensure_running(self, *, install: bool = False) -> EngineStatus:
-        """Use a running engine, else start it; return its first settled status.
+        """Use a running engine or start one; return the first known status.
 
-        With ``install=False`` nothing is installed: the status is then ABSENT and says so.
+        With ``install=False`` nothing is installed: without an installation the status is ABSENT.
         """
         await self.start(install=install)
         return await self._wait_for_state(lambda _: True)
 
     async def wait_until_ready(self, deadline_s: float) -> EngineStatus:
-        """Wait until answers can be asked for, or it is sure that they cannot, or the deadline; return the status."""
+        """Wait until the engine is ready or has failed, at most ``deadline_s``; return the status."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 await self._wait_for_state(lambda state: state not in PENDING_STATES)
         return self.status()
 
     async def stop(self) -> None:
-        """End what was started and return when nothing of it is left; safe to call twice."""
+        """Stop the engine and return when all its processes have ended; safe to call twice."""
         if self._task is None:
             return
         life, self._task = self._task, None
@@ -184,38 +185,38 @@ class Engine:
         return self._board.status
 
     def watch_status(self) -> AsyncGenerator[EngineStatus, None]:
-        """Yield the status now, then each later one; never ends by itself."""
+        """Yield the current status, then each later one, without end."""
         return self._board.watch()
 
     @property
     def context_tokens(self) -> int:
-        """Return the context of the model that is up, prompt and answer together; 4096 before one is."""
+        """Return the context length for prompt and answer together; 4096 before the engine is ready."""
         return self._connection.context_tokens
 
     @property
     def thinking_control(self) -> ThinkingControl | None:
-        """Return what can be made of a wish for more or less thinking; None before an engine is there."""
+        """Return how far the thinking can be controlled; None before the engine is ready."""
         return self._connection.thinking_control
 
     def count_tokens(self, text: str) -> int:
-        """Count tokens of the model that is up; before one is, and for one without known files, never too few."""
+        """Count tokens with the served model's vocabulary; with an unknown vocabulary, return an upper bound."""
         return self._connection.vocabulary.count(text)
 
     def truncate(self, text: str, max_tokens: int) -> str:
-        """Return the beginning of ``text`` that ``count_tokens`` counts at most ``max_tokens`` of."""
+        """Return the beginning of ``text`` that has at most ``max_tokens``."""
         return self._connection.vocabulary.truncate(text, max_tokens)
 
     async def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
-        """Stream an answer when its turn comes; see ``engine.interfaces.ChatEngine.stream``."""
+        """Stream an answer after its turn in the queue; see ``engine.interfaces.ChatEngine.stream``."""
 
         def once(client: EngineClient) -> AsyncGenerator[Delta, None]:
             prompt = self._connection.frame_prompt(client, messages, sampling)
             return client.stream(messages, sampling, request_id=request_id, prompt=prompt)
 
         def send() -> AsyncGenerator[Delta, None]:
-            self._connection.require_client()  # it may have gone while this waited
+            self._connection.require_client()  # the server may be gone after the wait
             return self._connection.fleet.stream(once, requester)
 
         self._connection.require_client()
@@ -233,19 +234,19 @@ class Engine:
         timeout_s: float,
         thread: str = "",
     ) -> tuple[float, ...]:
-        """Return the probability of each option; see ``engine.interfaces.ChoosingEngine.choose``."""
+        """Return the probability of each option; see ``engine.interfaces.OptionScorer.score_options``."""
         self._connection.require_client()
         async with self._queue.bound_side_request(timeout_s):
             with self._connection.fleet.borrow_place(thread) as client:
                 prompt = self._connection.frame_prompt(client, messages, ONE_TOKEN)
                 return await client.score_options(messages, options, request_id=request_id, prompt=prompt)
 
-    async def _wait_for_state(self, wanted: Callable[[EngineState], bool]) -> EngineStatus:
-        """Wait for a state that is wanted; one that was never looked into does not count."""
+    async def _wait_for_state(self, is_match: Callable[[EngineState], bool]) -> EngineStatus:
+        """Wait for a state that ``is_match`` accepts; the initial state without details does not count."""
         async with aclosing(self.watch_status()) as changes:
             async for status in changes:
                 known = status.state is not EngineState.ABSENT or bool(status.detail)
-                if wanted(status.state) and (known or self._task is None):
+                if is_match(status.state) and (known or self._task is None):
                     break
         return self.status()
 
@@ -265,15 +266,17 @@ class Engine:
             await self._commands.run()
 
     def _report_failure(self, life: asyncio.Task[None]) -> None:
-        """Show a fault of our own, which nobody awaits the task to see."""
+        """Log and show an unexpected error of the background task."""
         if not life.cancelled() and (error := life.exception()) is not None:
             _log.error("the engine's task failed", exc_info=error)
             self._board.set_status(
-                EngineStatus(EngineState.FAILED, detail="Kvasir's own care of the engine failed; its log says where.")
+                EngineStatus(
+                    EngineState.FAILED, detail="Kvasir's engine task failed. See the log, then restart Kvasir."
+                )
             )
 
     def _publish_status(self, status: EngineStatus) -> None:
-        """Tell other processes, while the engine is this one's."""
+        """Write the status for other processes if this process is the owner."""
         if not self._runtime.is_owner:
             return
         endpoint = self._local.endpoint
@@ -297,4 +300,4 @@ class Engine:
                 )
             )
         except OSError as error:
-            _log.warning("the engine's status cannot be written for others: %s", error.strerror)
+            _log.warning("cannot publish the engine's status: %s", error.strerror)

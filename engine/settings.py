@@ -1,4 +1,4 @@
-"""What the engine room is told: folders, the wanted model or somebody's server, deadlines."""
+"""The engine's settings: folders, the model or the remote servers, timeouts."""
 
 from __future__ import annotations
 
@@ -13,35 +13,34 @@ from engine.weights.origin import WeightsSource
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """The engine's slice of the configuration."""
+    """The part of the configuration that the engine uses."""
 
     home: Path
     """The state directory (``KVASIR_HOME``)."""
     cache: Path
-    """Environments and models (``KVASIR_CACHE``)."""
+    """The folder for environments and models (``KVASIR_CACHE``)."""
     model: str | None = None
-    """A variant's name or a folder (``KVASIR_MODEL``); None for a small model on the CPU."""
+    """The name of a variant, or a folder (``KVASIR_MODEL``); None for a small model on the CPU."""
     url: str | None = None
-    """An engine that someone else runs (``KVASIR_ENGINE_URL``), or several with commas between; nothing is started
-    here then."""
+    """Remote engines, separated by commas (``KVASIR_ENGINE_URL``). With a URL, Kvasir starts no engine itself."""
     api_key: str | None = field(default=None, repr=False)
-    """The key of that engine (``KVASIR_ENGINE_API_KEY``)."""
+    """The API key of the remote engines (``KVASIR_ENGINE_API_KEY``)."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """What variables of this process may hold and the engine's own process is not to see."""
+    """Values that the engine's process must not see in its environment."""
     weights_source: WeightsSource = field(default_factory=WeightsSource)
-    """Where a model's weights come from."""
+    """Where the weights come from."""
     people: int | None = None
-    """Answered at once by each server (``KVASIR_ENGINE_PEOPLE``); None for what the plan or the server says."""
+    """Concurrent answers of each server (``KVASIR_ENGINE_PEOPLE``); None for the value of the plan or the server."""
     queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
     request_timeouts: RequestTimeouts = field(default_factory=RequestTimeouts)
     supervisor_policy: SupervisorPolicy = field(default_factory=SupervisorPolicy)
     remote_poll_s: float = 15.0
-    """Between two looks at somebody's engine that is up; a third of it while it is not."""
+    """Between two queries of a remote engine that is ready; a third of it while the engine is not."""
     follow_poll_s: float = 0.5
-    """Between two looks at the file of another process that runs the engine."""
+    """Between two reads of the runtime file of another process."""
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Return the addresses of somebody's engines, without a path, each once."""
-        said = (url.strip().rstrip("/").removesuffix("/v1") for url in (self.url or "").split(","))
-        return tuple(dict.fromkeys(url for url in said if url))
+        """Return the URLs of the remote engines without a path and without duplicates."""
+        urls = (url.strip().rstrip("/").removesuffix("/v1") for url in (self.url or "").split(","))
+        return tuple(dict.fromkeys(url for url in urls if url))

@@ -1,10 +1,10 @@
-"""Text that every encoding can carry."""
+"""Make text encodable."""
 
 from __future__ import annotations
 
 
 def replace_surrogates(text: str) -> str:
-    """Return ``text`` with each lone surrogate, which no encoding can carry, replaced by U+FFFD."""
+    """Return ``text`` with each lone surrogate, which cannot be encoded, replaced by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,1 +1,1 @@
-"""Talk to one SGLang server: prompts as tokens, requests, and streamed answers."""
+"""Client of one SGLang server: prompts as token ids, requests and streamed answers."""

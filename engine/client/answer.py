@@ -1,4 +1,4 @@
-"""One answer as it arrives, from bytes to deltas; never awaits."""
+"""Decode the bytes of one streamed answer into deltas; never awaits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from engine.errors import EngineInterrupted
 from engine.interfaces import Delta, StreamEnd, Usage
 
 _MAX_ANSWER_BYTES = 64 << 20
-"""No answer's stream is longer; a server that sends more is broken."""
+"""Limit of a whole stream; a server that sends more is broken."""
 
 
 class AnswerDecoder:
-    """One answer as it arrives: bytes in, deltas out; never awaits."""
+    """Decodes one answer; never awaits."""
 
     def __init__(self, reasoning: ReasoningDecoder) -> None:
-        """Take what tells thinking from answer."""
+        """Use ``reasoning`` to separate thinking from content."""
         self.has_started = False
         self.is_complete = False
         self._sse = SseDecoder()
@@ -30,11 +30,11 @@ class AnswerDecoder:
 
     @property
     def missing_part(self) -> str:
-        """Return what is missing, for an error."""
+        """Return what is missing, for an error message."""
         return "no next token" if self.has_started else "no first token"
 
     def decode(self, chunk: bytes) -> Iterator[Delta]:
-        """Yield the deltas that ``chunk`` brings, an error only after what came before it; an empty one is the end."""
+        """Yield the deltas of ``chunk``; an empty chunk ends the stream. Errors come after the deltas before them."""
         self._bytes += len(chunk)
         if self._bytes > _MAX_ANSWER_BYTES:
             raise EventTooLong
@@ -59,6 +59,6 @@ class AnswerDecoder:
 
     def _finish_answer(self) -> list[Delta]:
         if self._finish is None:
-            raise EngineInterrupted("The engine's answer broke off before its end. Ask again.")
+            raise EngineInterrupted("The engine's answer ended too early. Ask again.")
         self.is_complete = True
         return [*self._reasoning.flush(self._finish), StreamEnd(self._finish, self._usage)]

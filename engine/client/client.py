@@ -1,7 +1,7 @@
-"""Talks to one SGLang server: streams an answer, asks what it serves and whether it is well.
+"""Client of one SGLang server: streams answers, asks what the server serves and checks its health.
 
-Every deadline has a name, closing a stream closes its connection at once (SGLang then stops generating within half a
-second), and every failure becomes an error of ``engine.errors``. Nothing is tried twice here.
+Every timeout has a name. Closing a stream closes its connection at once; SGLang then stops generating within half a
+second. Every failure becomes an error of ``engine.errors``. Nothing is retried here.
 """
 
 from __future__ import annotations
@@ -32,47 +32,47 @@ from engine.interfaces import ChatMessage, Delta, Sampling
 
 _MAX_REPLY_BYTES = 1 << 20
 ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, thinking_tokens=0)
-"""How a choice is sampled: its only token is the first one behind a closed thought."""
+"""The sampling of option scores: one token, without thinking."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEndpoint:
-    """A server and what it serves."""
+    """A server, and the model that it serves."""
 
     url: str
-    """Without a path."""
+    """The URL without a path."""
     api_key: str | None = field(default=None, repr=False)
     model: str = "default"
     thinks: bool = False
     """Whether the model thinks before it answers."""
     opens_think: bool = False
-    """Whether its template opens the thinking itself."""
+    """Whether the chat template opens the thinking."""
     split_by_server: bool = True
-    """Whether the server runs a reasoning parser."""
+    """Whether the server has a reasoning parser."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTimeouts:
-    """How long each step may take, in seconds."""
+    """The timeouts of requests."""
 
     connect_s: float = 5.0
     first_token_s: float = 180.0
-    """From the request to the first delta: waiting in the engine's queue and reading the prompt."""
+    """From the request to the first delta: the engine's queue and prefill."""
     read_s: float = 60.0
-    """Between two tokens."""
+    """Between two deltas."""
     answer_s: float = 900.0
     """The whole answer."""
     info_s: float = 10.0
-    """A question about the server itself."""
+    """A query about the server itself."""
     health_s: float = 30.0
-    """A look at its health; SGLang itself waits for up to 20 s."""
+    """A health check; SGLang itself waits for up to 20 s."""
 
 
 class EngineClient:
-    """One server's client; open it, use it from any number of tasks, close it."""
+    """Client of one server, for any number of concurrent requests. Close it after use."""
 
     def __init__(self, endpoint: ServerEndpoint, timeouts: RequestTimeouts | None = None) -> None:
-        """Take the server; nothing is connected before the first request."""
+        """Connect to nothing before the first request."""
         self._endpoint = endpoint
         self._timeouts = timeouts or RequestTimeouts()
         self._session: aiohttp.ClientSession | None = None
@@ -80,11 +80,11 @@ class EngineClient:
 
     @property
     def endpoint(self) -> ServerEndpoint:
-        """Return the server that is talked to."""
+        """Return the server."""
         return self._endpoint
 
     async def close(self) -> None:
-        """Close every connection, and tell whoever waits for an answer; safe to call twice."""
+        """Close all connections and fail all open requests; safe to call twice."""
         for response in self._open_responses:
             response.close()  # the session alone would leave them waiting
         if self._session is not None:
@@ -96,9 +96,9 @@ class EngineClient:
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; see ``engine.interfaces.ChatEngine.stream``.
 
-        ``prompt`` is the same conversation as ids, for a server that takes them; the messages go with it, for routers
-        that send like to like. Without it the server's own template frames the messages, and makes control tokens of
-        whatever in them looks like one (``bot.answering.prompt.neutral`` is what stands before that).
+        ``prompt`` is the same conversation as token ids, for a server that accepts them. The messages go with it, so
+        that routers can route similar requests to one server. Without it, the server's template frames the messages and
+        turns text that looks like a control token into one. ``bot.answering.prompt`` neutralises such text before.
         """
         body = self._build_request(messages, sampling, request_id, prompt)
         answer = AnswerDecoder(self._create_reasoning_decoder(sampling, prompt))
@@ -111,7 +111,7 @@ class EngineClient:
                     url = f"{self._endpoint.url}/v1/chat/completions"
                     response = await self._open_session().post(
                         url, json=body, allow_redirects=False
-                    )  # the key stays here
+                    )  # a redirect must not get the key
                     self._open_responses.add(response)
                     if response.status != HTTPStatus.OK:
                         raise wire.map_http_error(response.status, await _read_text(response))
@@ -121,11 +121,11 @@ class EngineClient:
                         chunk = await response.content.readany()
                     for delta in answer.decode(chunk):
                         yield delta
-                        next_delta = time.monotonic() + self._timeouts.read_s  # the reader's own time is not counted
+                        next_delta = time.monotonic() + self._timeouts.read_s  # without the time that the reader takes
         finally:
             if response is not None:
                 self._open_responses.discard(response)
-                response.close()  # not released: an answer that nobody reads must not be generated any further
+                response.close()  # not released: closing stops the generation
 
     async def score_options(
         self,
@@ -135,9 +135,9 @@ class EngineClient:
         request_id: str,
         prompt: TokenPrompt | None = None,
     ) -> tuple[float, ...]:
-        """Return the probability of each option as the first token; see ``engine.interfaces.ChoosingEngine.choose``.
+        """Return the probability of each option as the first token; see ``OptionScorer.score_options``.
 
-        The caller bounds the time. ``prompt`` is as in ``stream``, framed behind a closed thought.
+        The caller sets the time limit. ``prompt`` is as in ``stream``, with an empty thought at its end.
         """
         body = wire.build_option_request(self._build_request(messages, ONE_TOKEN, request_id, prompt))
         with _map_errors(self._endpoint, None):
@@ -156,13 +156,13 @@ class EngineClient:
 
     def _create_reasoning_decoder(self, sampling: Sampling, prompt: TokenPrompt | None) -> ReasoningDecoder:
         about = self._endpoint
-        if prompt is not None:  # the server was asked not to split
+        if prompt is not None:  # the request asks the server not to split
             return ReasoningDecoder(thinks=about.thinks, opens_think=prompt.starts_in_thinking, split_by_server=False)
         opens = about.opens_think and sampling.thinking_tokens != 0
         return ReasoningDecoder(thinks=about.thinks, opens_think=opens, split_by_server=about.split_by_server)
 
     async def check_health(self) -> bool:
-        """Say whether the server generates; False for any failure, within ``health_s``."""
+        """Return whether the server generates; False for any failure, within ``health_s``."""
         try:
             async with (
                 asyncio.timeout(self._timeouts.health_s),
@@ -173,35 +173,35 @@ class EngineClient:
             return False
 
     async def fetch_served_model(self) -> wire.ServedModel:
-        """Ask what the server serves.
+        """Return what the server serves.
 
         Raises:
-            EngineError: it cannot be reached, refuses the key, or is still loading.
+            EngineError: the server cannot be reached, refuses the key, or is still loading.
 
         """
         models = await self._fetch("/v1/models")
         try:
             info = await self._fetch("/model_info")
-        except EngineRefused:  # another server than SGLang; one that is only busy raises, for nothing follows from that
+        except EngineRefused:  # not SGLang; a busy server raises instead
             info = {}
         return wire.parse_served_model(models, info, await self._fetch_optional("/server_info") if info else {})
 
     async def fetch_load(self) -> wire.ServerLoad | None:
-        """Ask how busy the server is; None where it does not say, within ``info_s``."""
+        """Return the server's load; None if it does not report it, within ``info_s``."""
         return wire.parse_load(await self._fetch_optional("/v1/loads?include=core"))
 
     async def fetch_prompt_ids(self, messages: Sequence[ChatMessage]) -> list[int] | None:
-        """Have the server frame a conversation with its own template and tokenizer; None where it cannot."""
+        """Return a conversation framed by the server's template as token ids; None if the server cannot do it."""
         question = {"model": self._endpoint.model, "messages": wire.serialize_messages(messages)}
         ids = (await self._fetch_optional("/v1/tokenize", question)).get("tokens")
         return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
 
     async def fetch_budget_support(self) -> bool:
-        """Ask whether requests may bring a bound on their thinking; False where the server does not say."""
+        """Return whether requests may limit their thinking; False if the server does not report it."""
         return thinking_budget.supports_budget(await self._fetch_optional("/server_info"))
 
     async def _fetch_optional(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Ask a question that only SGLang itself answers; {} from any other server."""
+        """Return the reply to a query that only SGLang supports; {} from any other server."""
         try:
             return await self._fetch(path, body)
         except EngineError:
@@ -214,7 +214,7 @@ class EngineClient:
                 return await self._fetch_json(path, body)
 
     async def _fetch_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        """Return a reply that is not streamed; cancelled, its connection is closed."""
+        """Return a reply that is not streamed; a cancelled call closes its connection."""
         method, url = "GET" if body is None else "POST", f"{self._endpoint.url}{path}"
         async with self._open_session().request(method, url, json=body, allow_redirects=False) as response:
             text = await _read_text(response)
@@ -228,7 +228,7 @@ class EngineClient:
             self._session = aiohttp.ClientSession(
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
-                # The queue is the engine's, which says when it is full. No connection is kept: it may be closing.
+                # The engine limits its own queue. Connections are not reused: the server may be closing them.
                 connector=aiohttp.TCPConnector(limit=0, force_close=True),
                 trust_env=False,
             )
@@ -237,21 +237,21 @@ class EngineClient:
 
 @asynccontextmanager
 async def _limit_time(deadline: float, what: str, timeouts: RequestTimeouts) -> AsyncIterator[None]:
-    """Bound a step by a moment of ``time.monotonic``."""
+    """Bound a step by a time of ``time.monotonic``."""
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             yield
     except TimeoutError as error:
-        if isinstance(error, aiohttp.ClientError):  # the connection's own deadline
+        if isinstance(error, aiohttp.ClientError):  # the timeout of the connection itself
             raise
         raise EngineTimeout(
-            f"The engine gave {what} in time (first {timeouts.first_token_s:.0f} s, next {timeouts.read_s:.0f} s, "
+            f"The engine sent {what} in time (first {timeouts.first_token_s:.0f} s, next {timeouts.read_s:.0f} s, "
             f"whole answer {timeouts.answer_s:.0f} s). It may be overloaded: ask again in a moment."
         ) from error
 
 
 class _map_errors:  # noqa: N801  # reads as a statement
-    """Turns what aiohttp raises into our own errors, told apart by whether an answer had begun."""
+    """Maps the errors of aiohttp to ours, depending on whether the answer had started."""
 
     def __init__(self, endpoint: ServerEndpoint, answer: AnswerDecoder | None) -> None:
         self._endpoint = endpoint
@@ -262,10 +262,10 @@ class _map_errors:  # noqa: N801  # reads as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, EventTooLong):
-            raise EngineInterrupted("The engine sent an event that is too long to be an answer. Ask again.") from error
+            raise EngineInterrupted("The engine sent an event that is too long for an answer. Ask again.") from error
         if isinstance(error, aiohttp.InvalidURL):
             raise EngineUnavailable(
-                f"{self._endpoint.url!r} is no address. Set KVASIR_ENGINE_URL to one such as http://gpu-1:30000."
+                f"{self._endpoint.url!r} is not a URL. Set KVASIR_ENGINE_URL to one such as http://gpu-1:30000."
             ) from None
         if isinstance(error, (aiohttp.ClientError, OSError)):
             raise self._build_connection_error() from error
@@ -274,12 +274,13 @@ class _map_errors:  # noqa: N801  # reads as a statement
         if self._answer is not None and self._answer.has_started:
             return EngineInterrupted("The connection to the engine broke in the middle of the answer. Ask again.")
         return EngineUnavailable(
-            f"Nothing answers at the engine's address {self._endpoint.url}. It may be restarting: see `kvasir status`."
+            f"No server answers at the engine's address {self._endpoint.url}. It may be restarting. "
+            "See `kvasir status`."
         )
 
 
 async def _read_text(response: aiohttp.ClientResponse) -> str:
-    """Read a short body, bounded."""
+    """Read a body up to ``_MAX_REPLY_BYTES``."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

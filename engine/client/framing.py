@@ -1,8 +1,7 @@
-"""A conversation as token ids: what people wrote is ordinary text, control tokens stand where the template has them.
+"""Frame a conversation as token ids, so that user text cannot contain control tokens.
 
-A server that is sent text makes control tokens of whatever looks like one; one that is sent ids cannot be talked into
-it. The model's own server has the last word: it is asked once to frame a conversation, and only the template that
-frames it in the same ids is used.
+A server that receives text turns whatever looks like a control token into one. Token ids prevent that. The server is
+asked once to frame a test conversation. Only a template that gives the same ids is used.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from engine.interfaces import ChatMessage
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _NO_THOUGHT: Final = (_OPEN, "\n\n", _CLOSE, "\n\n")
-"""What a model that is not to think has said already; so do Qwen3's own templates."""
+"""The empty thought of a model that must not think; Qwen3's own templates write the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """How a family frames a conversation. A part that begins with ``<`` is a control token; others are text."""
+    """How a model family frames a conversation. Parts that begin with ``<`` are control tokens, others are text."""
 
     start: tuple[str, ...]
     user: tuple[str, ...]
@@ -29,7 +28,7 @@ class ChatTemplate:
     user_end: tuple[str, ...] = ()
     assistant_end: tuple[str, ...] = ()
     opening: tuple[str, ...] = ()
-    """What follows ``assistant`` where an answer is asked for."""
+    """Follows ``assistant`` where the answer starts."""
 
 
 R1: Final = ChatTemplate(
@@ -39,9 +38,9 @@ R1: Final = ChatTemplate(
     assistant_end=("<｜end▁of▁sentence｜>",),
     opening=(_OPEN, "\n"),
 )
-"""R1, R1-Zero and the distills, which open the thinking themselves."""
+"""R1, R1-Zero and the distills, whose template opens the thinking."""
 R1_0528: Final = replace(R1, opening=())
-"""R1-0528, its Qwen3-8B, and snapshots of the others from before February 2025: the model opens it."""
+"""R1-0528, its Qwen3-8B, and snapshots of the others before February 2025: the model opens the thinking."""
 QWEN2: Final = ChatTemplate(
     start=(
         "<|im_start|>",
@@ -60,7 +59,7 @@ TEMPLATES: Final = (R1, R1_0528, QWEN2)
 
 @dataclass(frozen=True, slots=True)
 class ThinkingIds:
-    """The ids that bound a thought."""
+    """The token ids around a thought."""
 
     open: int
     close: int
@@ -69,23 +68,23 @@ class ThinkingIds:
 
 @dataclass(frozen=True, slots=True)
 class TokenPrompt:
-    """A conversation as it is sent."""
+    """A conversation as token ids."""
 
     ids: list[int] = field(repr=False)
     starts_in_thinking: bool
-    """Whether the answer begins inside the thinking."""
+    """Whether the answer starts inside the thinking."""
     extra_fields: Mapping[str, Any] = field(default_factory=dict)
-    """What else the request carries: a bound on the thinking."""
+    """Further fields of the request, such as a thinking budget."""
 
 
 class ChatFramer:
-    """A template in a vocabulary."""
+    """Frames conversations with one template and one vocabulary."""
 
     def __init__(self, template: ChatTemplate, vocabulary: TokenEncoding) -> None:
-        """Put the two together.
+        """Combine a template with a vocabulary.
 
         Raises:
-            KeyError: the vocabulary lacks one of the template's control tokens.
+            KeyError: the vocabulary lacks a control token of the template.
 
         """
         self._template = template
@@ -104,11 +103,12 @@ class ChatFramer:
         return self._template
 
     def frame(self, messages: Sequence[ChatMessage], *, think: bool = True) -> TokenPrompt:
-        """Return the ids of a conversation that ends with a question, and of what opens the answer.
+        """Return the ids of a conversation up to the start of the answer.
 
         Args:
-            messages: the turns; earlier answers lose their thinking, as in the model's own template.
-            think: False has the model begin behind an empty thought.
+            messages: the turns, the last one from the user. Earlier answers lose their thinking, as in the model's own
+                template.
+            think: False starts the answer after an empty thought.
 
         """
         parts = [*self._template.start]
@@ -131,7 +131,7 @@ class ChatFramer:
         return message.content.rpartition(_CLOSE)[2] if thought else message.content
 
     def _encode_parts(self, parts: Sequence[str], texts: dict[int, str]) -> list[int]:
-        """Return the ids of control tokens and texts; texts that touch are encoded as one, as a tokenizer would."""
+        """Return the ids of all parts. Adjacent texts are encoded together, as a tokenizer does."""
         ids: list[int] = []
         text: list[str] = []
         for place, part in enumerate(parts):
@@ -149,21 +149,21 @@ PROBE: Final = (
     ChatMessage("assistant", "With `kvasir add`."),
     ChatMessage("user", "And 3?"),
 )
-"""What a server is asked to frame: digits, Chinese, an earlier answer."""
+"""The test conversation: digits, Chinese, an earlier answer."""
 
 FetchPromptIds = Callable[[Sequence[ChatMessage]], Awaitable[list[int] | None]]
-"""Has the server frame a conversation; None where it cannot."""
+"""Has the server frame a conversation; returns None if it cannot."""
 
 
 async def find_agreed_framer(vocabulary: Vocabulary, ask: FetchPromptIds) -> ChatFramer | None:
-    """Return the framing that the server agrees with to the last id; None where there is none, so that text is sent."""
+    """Return the framer whose ids equal those of the server; None if there is none, so that text is sent."""
     known = list_framers(vocabulary)
     theirs = await ask(PROBE) if known else None
     return next((one for one in known if one.frame(PROBE).ids == theirs), None)
 
 
 def list_framers(vocabulary: Vocabulary) -> tuple[ChatFramer, ...]:
-    """Return the templates whose control tokens a vocabulary has, in that vocabulary."""
+    """Return a framer for each template whose control tokens the vocabulary has."""
     found: list[ChatFramer] = []
     if not isinstance(vocabulary, TokenEncoding):
         return ()

@@ -1,7 +1,7 @@
-"""Thinking and answer apart, whatever the server already did about it; never awaits.
+"""Separate thinking from content, whatever the server already separated; never awaits.
 
-SGLang's parser splits the two, yet leaves newlines before the answer, stray tags in odd outputs, and everything in the
-thinking where the closing tag never came. A server without a parser splits nothing. Both end here.
+SGLang's parser separates both. But it leaves newlines before the answer, keeps stray tags in odd outputs, and sends all
+text as thinking if the closing tag never comes. A server without a parser separates nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class ReasoningDecoder:
     """Turns the pieces of one answer into thinking and content."""
 
     def __init__(self, *, thinks: bool, opens_think: bool = False, split_by_server: bool = True) -> None:
-        """Say what the model does.
+        """Configure what the model and the server do.
 
-        A model that does not think has its text left as it is, tags and all. ``opens_think``: the template ends in the
-        opening tag, so text starts inside the thinking where the server does not split it (a server that sends thinking
-        apart does, whatever was said of it).
+        The text of a model that does not think stays as it is, tags included. ``opens_think``: the template ends with
+        the opening tag, so unseparated text starts inside the thinking. If the server sends thinking separately, it
+        wins over the settings.
         """
         self._thinks = thinks
         self._thinking = _TagScanner()
@@ -34,7 +34,7 @@ class ReasoningDecoder:
         self._has_thoughts = False
 
     def decode(self, reasoning: str, content: str) -> list[Piece]:
-        """Return the pieces that one delta of the server brings; tags that may still come whole are held back."""
+        """Return the pieces of one delta; a possible beginning of a tag is kept for the next one."""
         pieces: list[Piece] = []
         if reasoning:
             self._content.close_thinking()
@@ -44,7 +44,7 @@ class ReasoningDecoder:
         return pieces
 
     def flush(self, finish_reason: Literal["stop", "length", "abort"]) -> list[Piece]:
-        """Return what was held back; if all was thinking and the model ended by itself, the thinking as the answer."""
+        """Return the last pieces. If all text was thinking and the model stopped by itself, it also is the answer."""
         pieces = self._build_deltas([(True, text) for _, text in self._thinking.flush()])
         pieces += self._build_deltas(self._content.flush())
         if not self._has_content and finish_reason == "stop" and (answer := "".join(self._thoughts).strip()):
@@ -79,7 +79,7 @@ class ReasoningDecoder:
 
 
 class _TagScanner:
-    """Cuts tags out of a text that comes in pieces and says for each stretch whether it is inside of them."""
+    """Removes tags from text in pieces, and says for each part whether it is inside the thinking."""
 
     def __init__(self, *, inside: bool = False) -> None:
         self._inside = inside
@@ -111,7 +111,7 @@ def _find_first_tag(text: str) -> tuple[int, str] | None:
 
 
 def _count_partial_tag(text: str) -> int:
-    """Return the length of the longest end of ``text`` that a tag begins with."""
+    """Return the length of the longest end of ``text`` that begins a tag."""
     for length in range(min(len(text), _LONGEST_TAG - 1), 0, -1):
         if any(tag.startswith(text[-length:]) for tag in _TAGS):
             return length

@@ -1,6 +1,6 @@
-"""Server-sent events out of bytes, in any pieces; never awaits, and breaks lines where the standard does.
+"""Decode server-sent events from chunks of bytes; never awaits.
 
-A line iterator of Python would also break at U+2028 and others, which may stand inside a JSON text.
+Lines end as the standard says. Python's line iterators also break at U+2028 and others, which JSON text may contain.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class EventTooLong(ValueError):
-    """An event, or a line of one, is over the bound."""
+    """An event or a line is too long."""
 
 
 class SseDecoder:
-    """Collects the ``data`` of each event; other fields and comments are not used here."""
+    """Collects the ``data`` of each event and ignores other fields and comments."""
 
     def __init__(self, max_bytes: int = 1 << 20) -> None:
-        """Bound a line, and an event's data, to ``longest_bytes``."""
+        """Limit a line, and the data of an event, to ``max_bytes``."""
         self._max_bytes = max_bytes
         self._buffer = bytearray()
         self._after_cr = False
@@ -29,7 +29,7 @@ class SseDecoder:
         """Return the data of each event that ``chunk`` completes.
 
         Raises:
-            EventTooLong: a line or an event is over the bound.
+            EventTooLong: a line or an event is too long.
 
         """
         if self._after_cr and chunk:
@@ -48,7 +48,7 @@ class SseDecoder:
         return events
 
     def flush(self) -> list[str]:
-        """Return the data of an event that the stream ended in without its blank line."""
+        """Return the data of a last event without its blank line."""
         line, self._buffer = bytes(self._buffer), bytearray()
         return [*self._take_line(line), *self._dispatch()]
 

@@ -1,8 +1,8 @@
-"""A bound on thinking, as SGLang takes it with a request: a logit processor for the ids of the model that is served.
+"""Limit the thinking of a request by a custom logit processor of SGLang for the ids of the served model.
 
-SGLang's own ``DeepSeekR1ThinkingBudgetLogitProcessor`` knows R1's ids alone and never fires on a distill. A request
-may bring a class of its own, pickled. Ours carries no code: it is SGLang's base class with other numbers in it, spelled
-out here in the pickle machine's own words, so that neither side needs anything of the other's installed.
+SGLang's own ``DeepSeekR1ThinkingBudgetLogitProcessor`` knows only R1's ids and has no effect on a distill. A request
+can bring a pickled class. Ours contains no code: it is SGLang's base class with other numbers. The pickle is
+written opcode by opcode, so that neither side needs packages of the other.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 from engine.client.framing import ThinkingIds
 
 _RELEASE = "0.5.23"
-"""The release in which the base class was seen. A name that a release lacks would end its scheduler, so a bound goes
-only to a server that says that it is this one."""
+"""The release whose base class is known. A name that a release lacks would crash its scheduler, so a budget goes only
+to a server that reports this release."""
 
 _BASE = ("sglang.srt.sampling.custom_logit_processor", "ThinkingBudgetLogitProcessor")
 
 
 def supports_budget(server_info: Mapping[str, Any]) -> bool:
-    """Tell from what SGLang's ``/server_info`` says (may be empty) whether requests may bring a bound."""
+    """Return whether a server with this ``/server_info`` (may be empty) accepts a thinking budget."""
     return server_info.get("enable_custom_logit_processor") is True and server_info.get("version") == _RELEASE
 
 
 def build_budget_fields(think: ThinkingIds, tokens: int) -> dict[str, Any]:
-    """Return the fields of a request whose thinking ends after ``tokens`` (and a newline) if it has not by itself."""
+    """Return the request fields that end the thinking after ``tokens`` and a newline."""
     return {"custom_logit_processor": build_processor(think), "custom_params": {"thinking_budget": tokens}}
 
 

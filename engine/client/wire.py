@@ -1,4 +1,4 @@
-"""SGLang's HTTP interface as data: the request that is sent, the events and refusals that come back. Pure."""
+"""Pure: SGLang's HTTP interface as data: build requests, parse events and replies, map errors."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from engine.text import replace_surrogates
 FinishReason = Literal["stop", "length", "abort"]
 _TOO_LONG = re.compile(r"context length|longer than the model|too long|exceeds the maximum", re.IGNORECASE)
 _TOO_BIG = "Out of memory even after retracting"
-"""SGLang's words for a request whose context alone is more than there is room for."""
+"""SGLang's message for a request whose context alone exceeds the KV cache."""
 _PROGRESS_FIELDS = ("total_prefill_uncached_tokens", "total_prefill_busy_us", "decode_moments")
 _ALTERNATIVES = 20
-"""Tokens whose probability a choice asks for; no server of OpenAI's interface gives more."""
+"""How many tokens with their logprobs a request asks for; OpenAI's interface allows no more."""
 _JSON_ERRORS = (ValueError, RecursionError)
-"""What ``json.parse_load`` raises, the second on what nests without end."""
+"""What ``json.loads`` raises; ``RecursionError`` for deep nesting."""
 _COUNT = re.compile(r"(\d+)(?: input)? tokens")
 
 
@@ -50,31 +50,31 @@ class ChatEvent:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What a server says of itself."""
+    """What a server reports about itself."""
 
     model: str
     context_tokens: int | None
     split_by_server: bool | None
-    """None where the server is not SGLang, or a router that does not tell."""
+    """None if the server is not SGLang, or a router that does not report it."""
     tokenizer_path: str | None = None
-    """A folder or a hub's id, as the server names it."""
+    """A folder or a hub id, as the server reports it."""
     people: int | None = None
-    """Answered at once, each with a useful context; None where the server does not say."""
+    """Concurrent answers with a useful context each; None if the server does not report it."""
     on_cpu: bool = False
-    """Whether the server says that it runs on a CPU."""
+    """Whether the server reports that it runs on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
-    """How busy a server is at one moment."""
+    """The load of a server at one moment."""
 
     running: int
-    """Requests that are answered."""
+    """Running requests."""
     waiting: int
     cache_use: float
-    """Of the context's memory, 0 to 1, where it is fullest."""
+    """The share of the KV cache in use, 0 to 1, of the fullest part."""
     progress_marker: tuple[str, ...] | None
-    """Changes with every prompt that is read and every token that is written; None where the server does not say."""
+    """Changes with every prefill and every decoded token; None if the server does not report it."""
 
 
 def build_chat_request(
@@ -90,22 +90,22 @@ def build_chat_request(
         "stream": True,
         "stream_options": {"include_usage": True},
         "separate_reasoning": True,
-        "rid": f"{request_id}-{uuid.uuid4().hex}",  # SGLang refuses a name that it is still answering under
+        "rid": f"{request_id}-{uuid.uuid4().hex}",  # SGLang refuses the id of a running request
     }
 
 
 def build_option_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a request for one token and its likeliest alternatives, made from that of an answer."""
+    """Return the body of a request for one token and its likeliest alternatives, from that of an answer."""
     streaming = {"stream", "stream_options"}
     kept = {name: value for name, value in request.items() if name not in streaming}
     return {**kept, "logprobs": True, "top_logprobs": _ALTERNATIVES}
 
 
 def parse_option_scores(reply: Mapping[str, Any], options: Sequence[str]) -> tuple[float, ...]:
-    """Return the share of each option in the probability of all of them as the reply's first token.
+    """Return each option's share of the probability of all options as the reply's first token.
 
     Raises:
-        EngineRefused: the reply has no logprobs, or none of the options is among the likeliest tokens.
+        EngineRefused: the reply has no logprobs, or no option is among the likeliest tokens.
 
     """
     masses = dict.fromkeys((option.strip().casefold() for option in options), 0.0)
@@ -115,12 +115,12 @@ def parse_option_scores(reply: Mapping[str, Any], options: Sequence[str]) -> tup
             masses[word] += math.exp(min(0.0, logprob))
     total = sum(masses.values())
     if not total:
-        raise EngineRefused("The engine gives no logprobs for its first token. Serve it with an SGLang that does.")
+        raise EngineRefused("The engine sends no logprobs for the first token. Serve the model with SGLang.")
     return tuple(masses[option.strip().casefold()] / total for option in options)
 
 
 def _list_first_tokens(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the likeliest first tokens of a reply; none where it has no logprobs."""
+    """Return the likeliest first tokens of a reply; none without logprobs."""
     tokens = _as_mapping(_first_mapping(reply.get("choices")).get("logprobs")).get("content")
     likeliest = _first_mapping(tokens).get("top_logprobs")
     return [_as_mapping(one) for one in likeliest] if isinstance(likeliest, list) else []
@@ -131,34 +131,34 @@ def _first_mapping(values: object) -> Mapping[str, Any]:
 
 
 def serialize_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Return messages as the wire has them."""
+    """Return messages as JSON objects."""
     return [{"role": message.role, "content": replace_surrogates(message.content)} for message in messages]
 
 
 def build_id_fields(prompt: TokenPrompt) -> dict[str, Any]:
-    """Return what makes a request one of ids, whose answer comes as the model wrote it: we tell its thinking apart."""
+    """Return the fields of a request by token ids. The server does not separate the thinking; our decoder does."""
     return {"input_ids": prompt.ids, "separate_reasoning": False, **prompt.extra_fields}
 
 
 def build_no_thinking_fields(messages: list[dict[str, str]]) -> dict[str, Any]:
-    """Return what has a model go on behind an empty thought, where the server's own template frames the messages."""
+    """Return the fields that let a model continue after an empty thought, where the server frames the messages."""
     begun = {"role": "assistant", "content": "<think>\n\n</think>\n\n"}
     return {"messages": [*messages, begun], "continue_final_message": True}
 
 
 def parse_chat_event(data: str, *, began: bool) -> ChatEvent:
-    """Read the data of one event.
+    """Parse the data of one event.
 
     Raises:
-        EngineError: the event carries an error (a router sends one when a worker dies), or is no event of a chat.
+        EngineError: the event contains an error (a router sends one when a worker dies), or is not a chat event.
 
     """
     try:
         event = json.loads(data)
     except _JSON_ERRORS as error:
-        raise EngineInterrupted("The engine sent something that is no answer. Ask again.") from error
+        raise EngineInterrupted("The engine sent an invalid answer. Ask again.") from error
     if not isinstance(event, dict):
-        raise EngineInterrupted("The engine sent something that is no answer. Ask again.")
+        raise EngineInterrupted("The engine sent an invalid answer. Ask again.")
     if "error" in event:
         raise _map_stream_error(event["error"], began=began)
     first = _first_mapping(event.get("choices"))
@@ -172,18 +172,20 @@ def parse_chat_event(data: str, *, began: bool) -> ChatEvent:
 
 
 def map_http_error(status: int, body: str) -> EngineError:
-    """Return the error that an answer with this status means; the body's own words are not passed on."""
+    """Return the error for an HTTP status; it does not contain the body's words."""
     message = _extract_message(body)
     if _TOO_BIG in message:
-        return PromptTooLong("This question and its answer are too big for the engine's memory. Ask a shorter one.")
+        return PromptTooLong("This question and its answer do not fit the engine's memory. Ask a shorter one.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE:
-        return EngineUnavailable(f"The engine failed inside (HTTP {status}). Ask again; its log says why.")
+        return EngineUnavailable(f"The engine failed (HTTP {status}). Ask again; its log has the reason.")
     if status == HTTPStatus.SERVICE_UNAVAILABLE and "queue" not in message.lower():
         return EngineStarting("The engine is still loading its model. Ask again in a moment; `kvasir status` shows it.")
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         return EngineOverloaded("The engine's queue is full. Ask again in a moment.")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return EngineUnauthorized("The engine refused the key. Set KVASIR_ENGINE_API_KEY to the one that it expects.")
+        return EngineUnauthorized(
+            "The engine refused the API key. Set KVASIR_ENGINE_API_KEY to the one that it expects."
+        )
     return _map_refusal(status, message)
 
 
@@ -192,9 +194,9 @@ def _map_refusal(status: int, message: str) -> EngineRefused:
         return PromptTooLong(_describe_too_long(message))
     if status == HTTPStatus.NOT_FOUND:
         return EngineRefused(
-            "What answers at the engine's address knows no chat. Check that KVASIR_ENGINE_URL is an SGLang server."
+            "The server at the engine's address has no chat API. Check that KVASIR_ENGINE_URL is an SGLang server."
         )
-    return EngineRefused(f"The engine refused the request (HTTP {status}). Its log says why.")
+    return EngineRefused(f"The engine refused the request (HTTP {status}). Its log has the reason.")
 
 
 def parse_served_model(
@@ -203,7 +205,7 @@ def parse_served_model(
     """Return what ``/v1/models`` and SGLang's ``/model_info`` and ``/server_info`` (may be empty) say together.
 
     Raises:
-        EngineRefused: no model is served.
+        EngineRefused: the server serves no model.
 
     """
     first = _first_mapping(models.get("data"))
@@ -217,7 +219,7 @@ def parse_served_model(
 
 
 def _estimate_people(server: Mapping[str, Any], context_tokens: int | None) -> int | None:
-    """Return for how many a server has room: by its own limit, and by what its cache holds of contexts."""
+    """Return how many answers a server can run at once, by its own limit and by its KV cache."""
     state = _first_mapping(server.get("internal_states"))
     copies = _as_count(server.get("dp_size")) or 1
     most = _as_count(state.get("effective_max_running_requests_per_dp"))
@@ -229,7 +231,7 @@ def _estimate_people(server: Mapping[str, Any], context_tokens: int | None) -> i
 
 
 def parse_load(answer: Mapping[str, Any]) -> ServerLoad | None:
-    """Return what SGLang's ``/v1/loads`` says of all its parts together; None for any other answer."""
+    """Return the load of all parts from SGLang's ``/v1/loads``; None for any other reply."""
     told = answer.get("loads")
     parts = [part for part in told if isinstance(part, dict)] if isinstance(told, list) else []
     if not parts:
@@ -245,10 +247,10 @@ def parse_load(answer: Mapping[str, Any]) -> ServerLoad | None:
 
 
 def parse_json_object(text: str) -> dict[str, Any]:
-    """Read an answer that must be a JSON object.
+    """Parse a reply that must be a JSON object.
 
     Raises:
-        EngineRefused: it is none.
+        EngineRefused: it is not one.
 
     """
     try:
@@ -256,7 +258,7 @@ def parse_json_object(text: str) -> dict[str, Any]:
     except _JSON_ERRORS:
         value = None
     if not isinstance(value, dict):
-        raise EngineRefused("What answers at the engine's address is no SGLang server. Check KVASIR_ENGINE_URL.")
+        raise EngineRefused("The server at the engine's address is not SGLang. Check KVASIR_ENGINE_URL.")
     return value
 
 
@@ -269,7 +271,7 @@ def _map_stream_error(error: object, *, began: bool) -> EngineError:
 
 
 def _extract_message(body: str) -> str:
-    """Return the sentence in an error's body, in any of the shapes that SGLang and its routers use."""
+    """Return the message of an error body, in any of the formats of SGLang and its routers."""
     try:
         value = json.loads(body)
     except _JSON_ERRORS:

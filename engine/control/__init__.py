@@ -1,1 +1,1 @@
-"""The engine's status, and the orders that other processes give its owner."""
+"""The engine's status, and the commands that other processes send to its owner."""

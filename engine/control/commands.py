@@ -1,4 +1,4 @@
-"""Carries out the orders that the owner of an engine is given: start, stop, restart; one at a time, each to its end."""
+"""Run the commands that the owner of an engine receives (start, stop, restart), one after the other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STOPPED_DETAIL = "The engine is stopped; `kvasir engine start` starts it."
 
 
 class CommandRunner:
-    """Owns the task that runs the engine."""
+    """Owns the task that runs the engine, and starts and stops it on command."""
 
     def __init__(self, board: StatusBoard, run: Callable[[bool], Awaitable[None]]) -> None:
-        """Take what is run: it is told whether to begin afresh, and ends when the engine is given up."""
+        """``run`` runs the engine until it fails for good; its argument is whether to reset the memory ladder."""
         self._board = board
         self._run_engine = run
         self._pending: asyncio.Queue[EngineCommand] = asyncio.Queue(_MAX_PENDING)
@@ -27,10 +27,10 @@ class CommandRunner:
         self._is_accepting = False
 
     def accept(self, command: EngineCommand) -> str:
-        """Take an order, to be carried out soon, and return what will be done.
+        """Queue a command and return the reply for its sender.
 
         Raises:
-            EngineRefused: it is not this process's engine, the order is carried out already, or too many wait.
+            EngineRefused: this process does not run the engine, the command changes nothing, or the queue is full.
 
         """
         up = self._running is not None and not self._running.done()
@@ -43,31 +43,31 @@ class CommandRunner:
         try:
             self._pending.put_nowait(command)
         except asyncio.QueueFull:
-            raise EngineRefused("Other orders are being carried out. Ask again in a moment.") from None
+            raise EngineRefused("Other commands are running. Try again in a moment.") from None
         return _REPLIES[command.action]
 
     async def run(self) -> None:
-        """Start the engine, then do as is told, for ever; a fault in what is run is raised."""
-        asked = EngineCommand(EngineAction.START)
+        """Start the engine, then run commands without end; raise unexpected errors of the engine's task."""
+        command = EngineCommand(EngineAction.START)
         self._is_accepting = True
         try:
             while True:
-                if asked.action is not EngineAction.STOP:
-                    run = self._running = asyncio.ensure_future(self._run_engine(asked.fresh))
+                if command.action is not EngineAction.STOP:
+                    run = self._running = asyncio.ensure_future(self._run_engine(command.fresh))
                     try:
-                        asked = await self._wait_for_command(run)
-                        self._show_stopping(asked)
+                        command = await self._wait_for_command(run)
+                        self._show_stopping(command)
                     finally:
                         await _cancel_and_wait(run)
                     self._running = None
-                    self._show_stopped(asked)
+                    self._show_stopped(command)
                 else:
-                    asked = await self._pending.get()
+                    command = await self._pending.get()
         finally:
             self._is_accepting = False
 
     async def _wait_for_command(self, run: asyncio.Future[None]) -> EngineCommand:
-        """Wait for the next order; an engine that was given up stays so until then."""
+        """Wait for the next command; an engine that failed stays so until then."""
         order = asyncio.ensure_future(self._take_effective_command(run))
         try:
             waited: list[asyncio.Future[Any]] = [run, order]
@@ -79,17 +79,17 @@ class CommandRunner:
             order.cancel()
 
     async def _take_effective_command(self, run: asyncio.Future[None]) -> EngineCommand:
-        """Take the next order that changes anything: of two starts that came at once, the second does not."""
-        while (asked := await self._pending.get()).action is EngineAction.START and not run.done():
+        """Return the next command that has an effect: a start while the engine runs has none."""
+        while (command := await self._pending.get()).action is EngineAction.START and not run.done():
             pass
-        return asked
+        return command
 
-    def _show_stopping(self, asked: EngineCommand) -> None:
-        if asked.action is not EngineAction.START:
+    def _show_stopping(self, command: EngineCommand) -> None:
+        if command.action is not EngineAction.START:
             self._board.apply_event(LifecycleEvent.STOP, "The engine is stopping.")
 
-    def _show_stopped(self, asked: EngineCommand) -> None:
-        if asked.action is not EngineAction.START:
+    def _show_stopped(self, command: EngineCommand) -> None:
+        if command.action is not EngineAction.START:
             self._board.apply_event(LifecycleEvent.END, STOPPED_DETAIL)
             self._board.show_model(model=None, small_model=False, on_cpu=False, url=None)
 
@@ -102,7 +102,7 @@ _REPLIES = {
 
 
 async def _cancel_and_wait(run: asyncio.Future[Any]) -> None:
-    """Cancel what is run and return once it has ended, also if the caller is cancelled meanwhile."""
+    """Cancel a task and wait until it has ended, even if the caller is cancelled meanwhile."""
     run.cancel()
     cancelled = False
     while not run.done():

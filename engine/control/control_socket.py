@@ -1,8 +1,7 @@
-"""How one process asks another to start, stop or restart the engine of a state directory that the other owns.
+"""Send a command (start, stop, restart) to the process that owns the engine of a state directory.
 
-The owner listens on a Unix socket beside its runtime file, which this user alone may reach; each connection carries one
-line of JSON there and one back, within a deadline. An order is taken or refused at once; what comes of it is in the
-runtime file.
+The owner listens on a Unix socket next to its runtime file; only the same user can connect. Each connection carries one
+line of JSON in each direction. The owner accepts or refuses a command at once; the runtime file shows its effect.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _MAX_BYTES = 4096
 
 
 class EngineAction(StrEnum):
-    """What an owner can be asked."""
+    """What an owner can do."""
 
     START = "start"
     STOP = "stop"
@@ -36,26 +35,26 @@ class EngineAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineCommand:
-    """One order."""
+    """One command."""
 
     action: EngineAction
     fresh: bool = False
-    """Whether the rungs that earlier failures led to are forgotten."""
+    """Whether the memory ladder is reset."""
 
 
 AcceptCommand = Callable[[EngineCommand], str]
-"""Takes an order and returns what is done about it, a sentence; raises ``EngineRefused`` for one that cannot be."""
+"""Accepts a command and returns a sentence for its sender; raises ``EngineRefused`` for a command it refuses."""
 
 
 @asynccontextmanager
 async def serve_commands(folder: Path, accept: AcceptCommand) -> AsyncIterator[None]:
-    """Take orders while the block runs; a folder that takes no socket is borne, and then nobody can ask.
+    """Accept commands while the block runs; without effect if the folder's file system has no sockets.
 
-    Only the lock's holder may listen: a socket that is there was left by one that was killed.
+    Only the holder of the owner lock may call this: an existing socket file is left over from a killed process.
     """
     serving: set[asyncio.Task[None]] = set()
 
-    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             serving.add(task)
@@ -64,7 +63,7 @@ async def serve_commands(folder: Path, accept: AcceptCommand) -> AsyncIterator[N
 
     server: asyncio.Server | None = None
     with contextlib.suppress(OSError):
-        server = await asyncio.start_unix_server(served, sock=_bind_socket(folder), limit=_MAX_BYTES)
+        server = await asyncio.start_unix_server(handle_connection, sock=_bind_socket(folder), limit=_MAX_BYTES)
     try:
         yield
     finally:
@@ -77,11 +76,11 @@ async def serve_commands(folder: Path, accept: AcceptCommand) -> AsyncIterator[N
 
 
 async def send_command(folder: Path, command: EngineCommand) -> str:
-    """Ask the owner, and return its answer.
+    """Send a command to the owner, and return its reply.
 
     Raises:
-        EngineUnavailable: nobody listens, or no answer came in time.
-        EngineRefused: the owner says why not.
+        EngineUnavailable: no process listens, or no reply came in time.
+        EngineRefused: the owner refused the command; the text says why.
 
     """
     try:
@@ -89,15 +88,15 @@ async def send_command(folder: Path, command: EngineCommand) -> str:
             answer = await _exchange(folder, {"order": command.action.value, "fresh": command.fresh})
     except (OSError, TimeoutError, ValueError) as error:
         raise EngineUnavailable(
-            "Nobody answers for the engine of this state directory. Is `kvasir run` up, with the same KVASIR_HOME?"
+            "No process runs the engine of this state directory. Start `kvasir run` with the same KVASIR_HOME."
         ) from error
     if answer.get("ok") is not True:
-        raise EngineRefused(str(answer.get("said") or "The order was refused."))
+        raise EngineRefused(str(answer.get("said") or "The owner refused the command."))
     return str(answer.get("said", ""))
 
 
 def _bind_socket(folder: Path) -> socket.socket:
-    """Return a socket that this user alone can connect to; the folder is closed to others besides."""
+    """Return a bound socket that only this user can connect to."""
     made = socket.socket(socket.AF_UNIX)
     try:
         with _shorten_path(folder) as path:
@@ -123,7 +122,7 @@ async def _exchange(folder: Path, message: dict[str, object]) -> dict[str, objec
 
 
 async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, accept: AcceptCommand) -> None:
-    """Take one order from one connection; whatever is wrong with it hurts nobody else."""
+    """Handle one connection; a faulty one does not affect others."""
     try:
         async with asyncio.timeout(_DEADLINE_S):
             if not _is_same_user(writer):
@@ -139,18 +138,18 @@ async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.Stream
 
 def _answer_line(line: bytes, accept: AcceptCommand) -> dict[str, object]:
     try:
-        told = json.loads(line)
-        asked = EngineCommand(EngineAction(told["order"]), told.get("fresh") is True)
+        message = json.loads(line)
+        command = EngineCommand(EngineAction(message["order"]), message.get("fresh") is True)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {"ok": False, "said": "That is no order. Is the other process of another release?"}
+        return {"ok": False, "said": "This is not a valid command. Check that both processes run the same release."}
     try:
-        return {"ok": True, "said": accept(asked)}
+        return {"ok": True, "said": accept(command)}
     except EngineRefused as error:
         return {"ok": False, "said": str(error)}
 
 
 def _is_same_user(writer: asyncio.StreamWriter) -> bool:
-    """Say whether the other end is this user or the system's; the file's mode says the same where modes are kept."""
+    """Return whether the peer is this user or root. The socket's file mode enforces the same where modes work."""
     peer: socket.socket = writer.get_extra_info("socket")
     if not hasattr(socket, "SO_PEERCRED"):
         return True
@@ -160,7 +159,7 @@ def _is_same_user(writer: asyncio.StreamWriter) -> bool:
 
 @contextlib.contextmanager
 def _shorten_path(folder: Path) -> Iterator[Path]:
-    """Give a short name for the socket: the system takes no more than about 100 letters."""
+    """Yield a short path of the socket: the system allows only about 100 characters."""
     if not Path("/proc/self/fd").is_dir():
         yield folder / _SOCKET_NAME
         return

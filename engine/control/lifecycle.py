@@ -1,4 +1,4 @@
-"""The engine's life as a table: which event leads from which state to which."""
+"""The engine's lifecycle as a table of states and events."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from engine.interfaces import EngineState
 
 
 class LifecycleEvent(StrEnum):
-    """What happens to an engine."""
+    """What can happen to an engine."""
 
     INSTALL = "install"
     DOWNLOAD = "download"
     LAUNCH = "launch"
-    READY = "came up"
-    UNRESPONSIVE = "went silent"
-    CRASH = "died"
-    RESTART = "is restarted"
-    GIVE_UP = "gave up"
+    READY = "ready"
+    UNRESPONSIVE = "unresponsive"
+    CRASH = "crash"
+    RESTART = "restart"
+    GIVE_UP = "give up"
     STOP = "stop"
-    END = "stopped"
+    END = "end"
 
 
 class IllegalTransition(RuntimeError):
-    """An event came in a state where it cannot come: a fault in the program, not in the engine."""
+    """An event is not allowed in the current state: a bug in Kvasir, not a failure of the engine."""
 
 
 _S, _E = EngineState, LifecycleEvent
@@ -44,13 +44,13 @@ TRANSITIONS: Mapping[tuple[EngineState, LifecycleEvent], EngineState] = {
 
 
 def next_state(state: EngineState, event: LifecycleEvent) -> EngineState:
-    """Return the state that follows.
+    """Return the state that follows an event.
 
     Raises:
-        IllegalTransition: the table has no such step.
+        IllegalTransition: the event is not allowed in this state.
 
     """
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise IllegalTransition(f"the engine cannot see {event.value!r} while it is {state.value!r}") from None
+        raise IllegalTransition(f"the event {event.value!r} is not allowed in the state {state.value!r}") from None

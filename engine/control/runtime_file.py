@@ -1,7 +1,7 @@
-"""What one process tells the others of the engine that it runs: a small file, believed only while its owner lives.
+"""A small file in which the owner of an engine publishes its status for other processes.
 
-The owner holds a lock on ``<home>/engine/owner.lock`` for as long as it lives, so a file left by a process that was
-killed is recognised without guessing by process ids.
+The owner holds a lock on ``<home>/engine/owner.lock`` as long as it runs. So readers recognise the file of a killed
+process, without comparing process ids.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.interfaces import EngineState, EngineStatus
 
 @dataclass(frozen=True, slots=True)
 class RuntimeRecord:
-    """An engine as its owner publishes it."""
+    """What the owner of an engine publishes."""
 
     pid: int
     state: str
@@ -32,11 +32,11 @@ class RuntimeRecord:
     api_key: str | None = field(default=None, repr=False)
     context_tokens: int | None = None
     model_path: str | None = None
-    """A folder with the model's tokenizer, None where it is a hub's repository."""
+    """The folder with the model's tokenizer; None for a repository of the hub."""
     thinks: bool = False
     opens_think: bool = False
     people: int | None = None
-    """Answered at once."""
+    """Concurrent answers."""
 
     @property
     def status(self) -> EngineStatus:
@@ -46,10 +46,10 @@ class RuntimeRecord:
 
 
 class RuntimeFile:
-    """The file of one state directory, from either side."""
+    """The runtime file of one state directory, for its owner and for readers."""
 
     def __init__(self, home: Path) -> None:
-        """Look at ``home``; nothing is made before ``claim``."""
+        """Use the state directory ``home``; create nothing before ``claim``."""
         self.folder = home / "engine"
         self._path = self.folder / "runtime.json"
         self._lock_path = self.folder / "owner.lock"
@@ -57,11 +57,11 @@ class RuntimeFile:
 
     @property
     def is_owner(self) -> bool:
-        """Say whether this process is the owner."""
+        """Return whether this process is the owner."""
         return self._descriptor is not None
 
     def claim(self) -> bool:
-        """Become the owner; False while another process is."""
+        """Become the owner; return False if another process is the owner."""
         if self._descriptor is not None:
             return True
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -69,19 +69,19 @@ class RuntimeFile:
         if not _try_lock(descriptor, fcntl.LOCK_EX):
             os.close(descriptor)
             return False
-        self._path.unlink(missing_ok=True)  # of an owner that was killed
+        self._path.unlink(missing_ok=True)  # left over from a killed owner
         self._descriptor = descriptor
         return True
 
     def release(self) -> None:
-        """Stop being the owner; the file goes first."""
+        """Delete the file and stop being the owner."""
         if self._descriptor is not None:
             self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
 
     def write(self, runtime: RuntimeRecord) -> None:
-        """Publish; whoever reads sees the old or the new content, or none where the disk is full.
+        """Write the file. Readers see the old or the new content, or none if the disk is full.
 
         Raises:
             OSError: it cannot be written.
@@ -93,13 +93,13 @@ class RuntimeFile:
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
-            # What would stay is no longer so; the room that the file has already is mostly enough.
+            # The old content is wrong by now. Overwriting it needs no new disk blocks in most cases.
             with self._path.open("r+", encoding="utf-8") as file:
                 file.write(text)
                 file.truncate()
 
     def read(self) -> RuntimeRecord | None:
-        """Return what a living owner published; None without one."""
+        """Return what a running owner published; None without one."""
         if self._descriptor is None and not self._is_owner_alive():
             return None
         try:
@@ -127,7 +127,7 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 
 def _parse_record(text: str) -> RuntimeRecord | None:
-    """Return the published runtime; None for a file that another release wrote otherwise."""
+    """Return the published record; None for the format of another release."""
     try:
         values = json.loads(text)
         runtime = RuntimeRecord(**{name: values[name] for name in _FIELD_NAMES if name in values})

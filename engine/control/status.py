@@ -1,4 +1,4 @@
-"""Where the engine's state is kept while it lives: one status, its watchers, and the one way to change it."""
+"""The engine's current status and its watchers."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from engine.interfaces import EngineState, EngineStatus
 
 
 class StatusBoard:
-    """The engine's status, changed by events of the life-cycle's table and by progress within a state."""
+    """The engine's status, which lifecycle events and progress change."""
 
     def __init__(self, publish: Callable[[EngineStatus], None] = lambda _: None) -> None:
-        """Start absent; ``publish`` is called with every new status (it writes the runtime file)."""
+        """Start as ABSENT; call ``publish`` with every new status."""
         self._status = EngineStatus(EngineState.ABSENT)
         self._publish = publish
         self._changed = asyncio.Event()
 
     @property
     def status(self) -> EngineStatus:
-        """Return the status now."""
+        """Return the current status."""
         return self._status
 
     def apply_event(self, event: LifecycleEvent, detail: str = "", *, progress: float | None = None) -> None:
-        """Take the step that ``event`` leads to; raises ``IllegalTransition`` where the table has none."""
+        """Change the state by ``event``; raise ``IllegalTransition`` if the lifecycle does not allow it."""
         self.set_status(
             replace(self._status, state=next_state(self._status.state, event), detail=detail, progress=progress)
         )
 
     def show_progress(self, detail: str, *, progress: float | None = None) -> None:
-        """Tell what is being done in the same state."""
+        """Show progress within the same state."""
         self.set_status(replace(self._status, detail=detail, progress=progress))
 
     def show_model(self, *, model: str | None, small_model: bool, on_cpu: bool, url: str | None) -> None:
-        """Show what is served, and where."""
+        """Show the served model and its URL."""
         self.set_status(replace(self._status, model=model, small_model=small_model, on_cpu=on_cpu, url=url))
 
     def set_status(self, status: EngineStatus) -> None:
-        """Put up a status as it is: of an engine that another process or another machine runs."""
+        """Set the whole status, as of an engine that another process or machine runs."""
         if status == self._status:
             return
         self._status = status
@@ -48,7 +48,7 @@ class StatusBoard:
         self._publish(status)
 
     async def watch(self) -> AsyncGenerator[EngineStatus, None]:
-        """Yield the status now and then each later one; a slow reader skips what was overtaken."""
+        """Yield the current status and each later one; a slow reader misses intermediate ones."""
         seen: EngineStatus | None = None
         while True:
             changed = self._changed

@@ -1,10 +1,10 @@
-"""Who is sent to the engine next, how long the others wait, and who is told at once that it would be too long. Pure.
+"""Pure: choose the next request, estimate the wait of the others, and refuse requests that would wait too long.
 
-People get equal shares by self-clocked fair queueing (Golestani, INFOCOM 1994): a request is tagged when it comes, with
-its cost added to the tag of its person's last request, or to the tag that is being served where that is later; the
-smallest tag goes first. So one who asks fifty questions waits behind whoever asks one, and a person's own questions
-keep their order. A short answer costs less than a long one, within ``_MAX_COST``: of any other person at most
-``_LONGEST + 1`` later questions go before one that is its person's first.
+People get equal shares by self-clocked fair queueing (Golestani, INFOCOM 1994). A new request gets a tag: its cost plus
+the tag of the person's last request, or plus the tag that is being served if that is larger. The smallest tag starts
+first. So a person with fifty requests does not delay a person with one, and each person's requests keep their order.
+A short answer costs less than a long one, up to ``_MAX_COST``. Of any other person, at most ``_MAX_COST + 1`` later
+requests start before the first request of a person.
 """
 
 from __future__ import annotations
@@ -17,38 +17,37 @@ from dataclasses import dataclass
 from engine.errors import EngineOverloaded
 
 _MEAN_WEIGHT = 0.2
-"""Of a new measurement in the means: the last ten make nine tenths of them."""
+"""Weight of a new measurement in the means: the last ten have a weight of nine tenths together."""
 _SHORT_TOKENS = 256
-"""An answer of at most so many tokens costs 1."""
+"""An answer of at most this length costs 1."""
 _MAX_COST = 4.0
-"""What the longest answer costs: no answer is put off for more than so many short ones of each other person."""
+"""Cost of the longest answers: each waits for at most this many short answers of every other person."""
 _PREFILL_TOKENS_PER_TOKEN = 100
-"""So many tokens are read in the time in which one is written: 0.12 ms against 14.7 ms for a 32B on an H100."""
+"""Prefill tokens in the time of one decoded token: 0.12 ms and 14.7 ms for a 32B on an H100."""
 _SLOWDOWN_EXPONENT = 0.45
-"""By how much an answer slows down with others beside it, as an exponent: eight at once take 2.5 times as long each.
-Eight on a CPU were seen to take 2.2 times as long (prompts read before) to 2.7 times; a thousand on 8 x H200 are
-published with an exponent of 0.53."""
+"""Exponent of the slowdown by concurrent answers: eight take 2.5 times as long each. Measured for eight on a CPU: 2.2
+times (cached prompts) to 2.7 times. Published for a thousand on 8 x H200: an exponent of 0.53."""
 _OVERDUE_SHARE = 0.25
-"""An answer that takes longer than expected is expected to take this much of an answer more."""
+"""Expected remaining share of an answer that already takes longer than estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedRequest:
-    """A request that comes to the queue."""
+    """A request in the queue."""
 
     id: int
     person: str
     prompt_tokens: int
-    """About; it decides the order only."""
+    """Approximate; only the order depends on it."""
     max_tokens: int
     arrived_s: float
     begin_by_s: float
-    """Moments are of one monotonic clock."""
+    """All times are of one monotonic clock."""
     end_by_s: float | None = None
 
     @property
     def cost(self) -> float:
-        """Return its share of the engine, from 1 for a short answer to ``_MAX_COST``."""
+        """Return the cost, from 1 for a short answer to ``_MAX_COST``."""
         return min(
             _MAX_COST, max(1.0, (self.max_tokens + self.prompt_tokens / _PREFILL_TOKENS_PER_TOKEN) / _SHORT_TOKENS)
         )
@@ -56,21 +55,21 @@ class QueuedRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlaceEstimate:
-    """Where a waiting request stands."""
+    """The position of a waiting request."""
 
     position: int
-    """1 is the next to begin."""
+    """1 is the next to start."""
     eta_s: float | None
-    """From now until it begins; None while nothing was measured."""
+    """Estimated seconds until the start; None before the first measurement."""
 
 
 @dataclass(slots=True)
 class _Pace:
-    """What answers took while about so many were answered at once."""
+    """How long answers took at about one load."""
 
     load: float
     begin_s: float
-    """To the first piece."""
+    """Until the first delta."""
     token_s: float
 
     def update(self, load: float, begin_s: float, token_s: float) -> None:
@@ -80,26 +79,26 @@ class _Pace:
 
 
 class ServiceRates:
-    """How fast the engine is: exponentially weighted means of what was measured, for each load apart.
+    """The engine's measured speed: exponentially weighted means for each load.
 
-    What is asked of a load that was never measured comes from the nearest one that was: of ``n`` at once each takes
-    about ``n ** _SLOWER`` times as long as alone.
+    For a load without measurements, the values are scaled from the nearest load: each of ``n`` concurrent answers takes
+    about ``n ** _SLOWDOWN_EXPONENT`` times as long as one alone.
     """
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without measurements."""
         self._paces: dict[int, _Pace] = {}
-        """By the load's power of two."""
+        """By the logarithm of the load to base two."""
         self._tokens: float | None = None
 
     def record(self, begin_s: float, rest_s: float, tokens: int, load: float) -> None:
-        """Take in one answer.
+        """Record one answer.
 
         Args:
-            begin_s: from its start to its first piece.
-            rest_s: from there to its end.
-            tokens: its length.
-            load: how many were answered at once meanwhile, itself included, on average.
+            begin_s: from the start to the first delta.
+            rest_s: from the first delta to the end.
+            tokens: the length of the answer.
+            load: the mean number of concurrent answers, this one included.
 
         """
         token_s = rest_s / max(1, tokens)
@@ -111,7 +110,7 @@ class ServiceRates:
             pace.update(load, begin_s, token_s)
 
     def estimate_service_s(self, max_tokens: int, load: float) -> float | None:
-        """Return how long an answer of at most so many tokens takes among so many; None while nothing was measured."""
+        """Return the estimated time of an answer at a load; None before the first measurement."""
         if self._tokens is None:
             return None
         nearest = min(self._paces, key=lambda level: abs(level - _find_load_level(load)))
@@ -125,33 +124,33 @@ def _find_load_level(load: float) -> int:
 
 
 class FairQueue:
-    """Requests that wait and requests that are answered; it decides, whoever holds it sends and measures."""
+    """Waiting and running requests. It only decides; its owner sends the requests and measures them."""
 
     def __init__(self, limit: int, rates: ServiceRates | None = None) -> None:
-        """Let at most ``limit`` requests wait."""
+        """Allow at most ``limit`` waiting requests."""
         self.rates = rates or ServiceRates()
         self._limit = limit
         self._waiting: dict[int, tuple[float, QueuedRequest]] = {}
         self._running: dict[int, tuple[float, QueuedRequest]] = {}
         self._served_tag = 0.0
         self._last_tag: dict[str, float] = {}
-        """Of each person whose last request may still be waiting or has run ahead of what is served."""
+        """The last tag of each person, while it is larger than the served one."""
 
     @property
     def waiting_count(self) -> int:
-        """Return how many wait."""
+        """Return the number of waiting requests."""
         return len(self._waiting)
 
     @property
     def running_count(self) -> int:
-        """Return how many are being answered."""
+        """Return the number of running requests."""
         return len(self._running)
 
     def add(self, request: QueuedRequest, now_s: float, width: int) -> None:
-        """Put a request in the queue, where at most ``width`` are answered at once.
+        """Add a request to the queue, of which at most ``width`` run at once.
 
         Raises:
-            EngineOverloaded: the queue is full, or its answer would come too late; the text says how long it would be.
+            EngineOverloaded: the queue is full, or the answer would be too late; the text has the estimated wait.
 
         """
         tag = max(self._served_tag, self._last_tag.get(request.person, 0.0)) + request.cost
@@ -164,7 +163,7 @@ class FairQueue:
         self._last_tag[request.person] = tag
 
     def start_next(self, now_s: float, width: int) -> list[int]:
-        """Return whom to send now, in order; they count as being answered from now on."""
+        """Return the requests to send now, in order; they count as running."""
         sent = []
         while self._waiting and self.running_count < width:
             tag, request = min(self._waiting.values(), key=_sort_key)
@@ -175,19 +174,19 @@ class FairQueue:
         return sent
 
     def remove(self, request_id: int) -> None:
-        """Forget a request: answered, failed or cancelled, wherever it stood."""
+        """Remove a request that is answered, failed or cancelled."""
         self._running.pop(request_id, None)
         _, cancelled = self._waiting.pop(request_id, (0.0, None))
-        if cancelled is not None:  # what was never served is not held against its person
+        if cancelled is not None:  # a request that never ran costs its person nothing
             tags = [tag for tag, request in self._waiting.values() if request.person == cancelled.person]
             self._last_tag[cancelled.person] = max(tags, default=0.0)
-        if not self._waiting:  # nobody is owed anything
+        if not self._waiting:  # all shares start again at zero
             self._served_tag = 0.0
             self._last_tag.clear()
         self._last_tag = {person: tag for person, tag in self._last_tag.items() if tag > self._served_tag}
 
     def check_deadline(self, request_id: int, now_s: float) -> EngineOverloaded | None:
-        """Return what a request is told whose time has run out while it waited."""
+        """Return the error for a request whose deadline passed while it waited; None before that."""
         _, request = self._waiting[request_id]
         service_s = self.rates.estimate_service_s(request.max_tokens, self.running_count) or 0.0
         if now_s < request.begin_by_s and (request.end_by_s is None or now_s + service_s < request.end_by_s):
@@ -196,16 +195,16 @@ class FairQueue:
         return EngineOverloaded(f"The engine was busy with other questions for {waited}. Ask again in a moment.")
 
     def estimate_places(self, now_s: float, width: int) -> Mapping[int, PlaceEstimate]:
-        """Return where each waiting request stands: the answers under way end as measured, then the next begins.
+        """Return the position of each waiting request, and its estimated wait at the measured speed.
 
-        As long as somebody waits, ``width`` are answered at once, and take what they take then.
+        While requests wait, ``width`` answers run at once, so the speed at that load counts.
         """
         width = max(1, width)
         free_at = sorted(
             self._estimate_remaining_s(begun, request, now_s, width) for begun, request in self._running.values()
         )
         free_at = [*[0.0] * max(0, width - len(free_at)), *free_at]
-        del free_at[: len(free_at) - width]  # fewer places than before: the first to end free none
+        del free_at[: len(free_at) - width]  # with fewer places than before, the first answers to end free none
         places: dict[int, PlaceEstimate] = {}
         known = self.rates.estimate_service_s(1, width) is not None
         for position, (_, request) in enumerate(sorted(self._waiting.values(), key=_sort_key), 1):
@@ -221,10 +220,8 @@ class FairQueue:
     def _check_admission(self, request: QueuedRequest, now_s: float, width: int) -> EngineOverloaded | None:
         eta_s = self.estimate_places(now_s, width)[request.id].eta_s
         if self.waiting_count > self._limit:
-            work = f", which is {format_wait(eta_s)} of work" if eta_s is not None else ""
-            return EngineOverloaded(
-                f"As many questions wait for the engine as may ({self._limit}){work}. Ask again later."
-            )
+            work = f", which takes {format_wait(eta_s)}" if eta_s is not None else ""
+            return EngineOverloaded(f"The engine's queue is full: {self._limit} waiting{work}. Ask again later.")
         if eta_s is None:
             return None
         ends_s = now_s + eta_s + (self.rates.estimate_service_s(request.max_tokens, width) or 0.0)
@@ -232,7 +229,7 @@ class FairQueue:
             return None
         waits_s = request.begin_by_s - now_s if request.end_by_s is None else request.end_by_s - now_s
         return EngineOverloaded(
-            f"The engine is busy: this question's turn would come in {format_wait(eta_s)}, and it may wait for "
+            f"The engine is busy: this question would start in {format_wait(eta_s)}, but may wait only for "
             f"{format_wait(waits_s)}. Ask again later."
         )
 
@@ -243,7 +240,7 @@ def _sort_key(tagged: tuple[float, QueuedRequest]) -> tuple[float, int]:
 
 
 def format_wait(seconds: float) -> str:
-    """Return a span as people say it, never more exactly than it is known."""
+    """Return a waiting time in words, rounded to its precision."""
     if seconds < 10:  # noqa: PLR2004
         return "a few seconds"
     if seconds < 90:  # noqa: PLR2004

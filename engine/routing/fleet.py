@@ -1,4 +1,4 @@
-"""The servers that answers go to: one is chosen for each answer, and another takes over where one is lost."""
+"""The servers that answer: choose one for each request, and retry on another if its connection breaks."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from engine.interfaces import Delta, Requester, StreamRestart
 from engine.routing.balance import ServerCircuitBreaker, choose_server
 
 _MAX_RETRIES = 2
-"""How many others are asked after the first: a question that breaks servers must not go through all of them."""
+"""A request that crashes servers must not reach all of them."""
 
 SendRequest = Callable[[EngineClient], AsyncGenerator[Delta, None]]
-"""How a request is made of one server."""
+"""Sends a request to one server."""
 
 
 @dataclass(slots=True)
 class FleetServer:
-    """One server, as it is seen from here."""
+    """One server and its load."""
 
     client: EngineClient
     people: int
-    """Answered at once."""
+    """Concurrent answers."""
     is_up: bool = True
-    """Whether it said so when it was asked last."""
+    """Whether the last health check succeeded."""
     threads: list[str] = field(default_factory=list)
-    """The conversation of each answer under way."""
+    """The conversation of each running answer."""
     side_requests: int = 0
-    """Under way beside the answers."""
+    """Running requests that are not answers."""
     breaker: ServerCircuitBreaker = field(default_factory=ServerCircuitBreaker)
 
     @property
     def running_count(self) -> int:
-        """Return how many answers are under way."""
+        """Return the number of running answers."""
         return len(self.threads)
 
     @property
     def url(self) -> str:
-        """Return its address, by which it is known."""
+        """Return the server's URL, which identifies it."""
         return self.client.endpoint.url
 
 
 class Fleet:
-    """Holds a client for each server; whoever looks after the servers says which there are."""
+    """Has a client for each server. The health checker adds and removes servers."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Start with none."""
+        """Start without servers."""
         self._now = now
         self._servers: dict[str, FleetServer] = {}
 
     async def add_server(self, client: EngineClient, people: int) -> None:
-        """Take a server in; what was at its address before is closed."""
+        """Add a server, or replace the one with the same URL."""
         former = self._servers.get(client.endpoint.url)
-        if former is not None and former.client is client:  # answers under way there go on, and count
+        if former is not None and former.client is client:  # its running answers still count
             former.people = people
             return
         self._servers[client.endpoint.url] = FleetServer(client, people)
@@ -64,32 +64,32 @@ class Fleet:
             await former.client.close()
 
     def set_availability(self, url: str, *, up: bool) -> None:
-        """Note whether the server at an address can be used; answers under way there go on."""
+        """Set whether a server can be used; its running answers continue."""
         if (server := self._servers.get(url)) is not None:
             server.is_up = up
 
     async def close_others(self, urls: Collection[str]) -> None:
-        """Close every server that is at none of these addresses."""
+        """Close all servers except those with these URLs."""
         for url in [url for url in self._servers if url not in urls]:
             await self._servers.pop(url).client.close()
 
     @property
     def any_client(self) -> EngineClient | None:
-        """Return some server's client, of one that can be used where there is one; None without any."""
+        """Return the client of any server, of a usable one if possible; None without servers."""
         servers = sorted(self._servers.values(), key=lambda server: not server.is_up)
         return servers[0].client if servers else None
 
     @property
     def people(self) -> int:
-        """Return how many answers fit at once, at least one."""
+        """Return the number of concurrent answers of all usable servers, at least 1."""
         usable = self._list_usable(())
         return max(1, sum(server.people for server in usable))
 
     async def stream(self, send: SendRequest, requester: Requester) -> AsyncGenerator[Delta, None]:
-        """Stream an answer from one server, from another where that is lost before anything of it was shown.
+        """Stream an answer from one server. Retry on another if the connection breaks before the reader saw any output.
 
         Raises:
-            EngineError: as ``engine.client.EngineClient.stream``, from the last server that was asked.
+            EngineError: as ``engine.client.client.EngineClient.stream``, from the last server.
 
         """
         tried: list[str] = []
@@ -114,17 +114,17 @@ class Fleet:
 
     @contextmanager
     def borrow_place(self, thread: str) -> Iterator[EngineClient]:
-        """Take a place that no answer has, on the server with a conversation's answer under way, else on its own one.
+        """Reserve a free place on the server that answers a conversation now, else on the conversation's own server.
 
         Raises:
-            EngineOverloaded: that server has no such place.
-            EngineUnavailable: no server can be asked.
+            EngineOverloaded: the server has no free place.
+            EngineUnavailable: no server can be used.
 
         """
         held = (server for server in self._list_usable(()) if thread in server.threads)
         server = next(held, None) or self._choose_server(thread, ())
         if server.running_count + server.side_requests >= server.people:
-            raise EngineOverloaded("Answers take all of the engine's places. Ask again in a moment.")
+            raise EngineOverloaded("All places of the engine are in use. Ask again in a moment.")
         server.side_requests += 1
         try:
             yield server.client
@@ -132,7 +132,7 @@ class Fleet:
             server.side_requests -= 1
 
     async def _stream_from(self, server: FleetServer, send: SendRequest, thread: str) -> AsyncGenerator[Delta, None]:
-        """Yield one server's answer, and learn from how it goes."""
+        """Yield one server's answer, and update its circuit breaker."""
         server.threads.append(thread)
         trial = server.breaker.start_request()
         try:
@@ -143,7 +143,7 @@ class Fleet:
                     yield delta
             server.breaker.record_success()
         except (EngineRefused, EngineOverloaded):
-            server.breaker.record_output()  # it is there, and says no
+            server.breaker.record_output()  # the server is healthy and refuses
             trial = False
             raise
         except EngineError as error:
@@ -158,21 +158,21 @@ class Fleet:
     def _choose_server(self, thread: str, tried: Collection[str]) -> FleetServer:
         usable = {server.url: server for server in self._list_usable(tried)}
         if not usable:
-            raise EngineUnavailable("No engine can be asked at the moment. See `kvasir status`.")
+            raise EngineUnavailable("No engine is available at the moment. See `kvasir status`.")
         load = {url: server.running_count / server.people for url, server in usable.items()}
         return usable[choose_server(load, thread)]
 
     def _list_usable(self, tried: Collection[str]) -> list[FleetServer]:
-        """Return the servers that may be asked; where all rest, those that are up: trying is better than refusing."""
+        """Return the usable servers; if all are paused, those that are up, for a try is better than a refusal."""
         up = [server for server in self._servers.values() if server.is_up and server.url not in tried]
         now_s = self._now()
         return [server for server in up if server.breaker.allows_request(now_s)] or up
 
     def _may_retry(self, error: EngineError, tried: Collection[str], *, lost: bool, shown: bool) -> bool:
-        """Tell whether another server is to be asked.
+        """Return whether to retry on another server.
 
-        Not for what any would refuse, nor after a whole deadline, unless the server that let it pass is ``lost``: one
-        that is well is slow, and so would the next be.
+        Not after a refusal, which every server would repeat. Not after a timeout either, unless the server is ``lost``:
+        a healthy server is slow, and so would the next one be.
         """
         if isinstance(error, EngineRefused) or (isinstance(error, EngineTimeout) and not lost):
             return False

@@ -1,4 +1,4 @@
-"""The queue before the engine at work: lets requests through as ``admission`` decides, and measures what it needs."""
+"""The queue in front of the engine: starts requests as ``admission`` decides, and measures their speed."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from engine.errors import EngineOverloaded, EngineTimeout
 from engine.interfaces import ContentDelta, Delta, QueuePosition, ReasoningDelta, Requester, StreamEnd, StreamRestart
 from engine.routing.admission import FairQueue, PlaceEstimate, QueuedRequest
 
-_PEOPLE_WAIT = "People wait for the engine, so it takes nothing else. Ask again in a moment."
+_PEOPLE_WAIT = "People wait for the engine, so it accepts nothing else. Try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """How many may wait, and for how long."""
+    """How many requests may wait, and for how long."""
 
     max_waiting: int = 256
     max_wait_s: float = 300.0
-    """Longer than this nobody waits for a turn."""
+    """The longest wait of a request."""
     first_notice_s: float = 0.2
-    """Nobody is told of a shorter wait; and who asks at the same moment is in the line by then, and reckoned with."""
+    """A shorter wait is not reported. Requests that arrive together are all in the queue by then."""
     notice_interval_s: float = 2.0
-    """Between two looks at where one stands."""
+    """Between two updates of a position."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """How many questions stand before the engine and are with it at one moment, as one process sees it."""
+    """How many requests of this process wait and run."""
 
     waiting: int = 0
     running: int = 0
 
 
 class RequestQueue:
-    """Everything that is asked of the engine goes through here. It has no task of its own: who waits also looks."""
+    """All requests to the engine pass through it. It needs no background task: waiting requests update it."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class RequestQueue:
         policy: QueuePolicy | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Let ``width()`` requests through at once, which may change at any time."""
+        """Run ``width()`` requests at once; the width may change at any time."""
         self.policy = policy or QueuePolicy()
         self._width = width
         self._now = now
@@ -56,30 +56,30 @@ class RequestQueue:
         self._places_at_s = float("-inf")
         self._places: Mapping[int, PlaceEstimate] = {}
         self._deadlines: set[asyncio.Timeout] = set()
-        """Of the requests that take no turn."""
+        """Timeouts of the running side requests."""
 
     @property
     def waiting_count(self) -> int:
-        """Return how many requests wait."""
+        """Return the number of waiting requests."""
         return self._queue.waiting_count
 
     @property
     def running_count(self) -> int:
-        """Return how many requests are being answered."""
+        """Return the number of running requests."""
         return self._queue.running_count
 
     @property
     def counts(self) -> QueueCounts:
-        """Return both."""
+        """Return the numbers of waiting and running requests."""
         return QueueCounts(self.waiting_count, self.running_count)
 
     async def stream(
         self, requester: Requester, prompt_tokens: int, max_tokens: int, send: Callable[[], AsyncGenerator[Delta, None]]
     ) -> AsyncGenerator[Delta, None]:
-        """Wait for a turn, then yield what ``send()`` yields; closed while it waits, nothing is ever sent.
+        """Wait for a turn, then yield what ``send()`` yields. If it is closed while it waits, nothing is sent.
 
         Raises:
-            EngineOverloaded: the queue is full, or the turn would come, or has come, too late.
+            EngineOverloaded: the queue is full, or the wait is or would be too long.
 
         """
         now_s = self._now()
@@ -108,11 +108,11 @@ class RequestQueue:
 
     @asynccontextmanager
     async def bound_side_request(self, timeout_s: float) -> AsyncIterator[None]:
-        """Run a short request that takes no turn: it is cut off after ``within_s``, or when somebody begins to wait.
+        """Bound a short request that skips the queue: cancel it after ``timeout_s``, or when a person starts to wait.
 
         Raises:
-            EngineOverloaded: somebody waits.
-            EngineTimeout: the time is over.
+            EngineOverloaded: a person waits.
+            EngineTimeout: the request took too long.
 
         """
         if self.waiting_count:
@@ -126,34 +126,34 @@ class RequestQueue:
                 finally:
                     self._deadlines.discard(deadline)
         except TimeoutError as error:
-            if deadline.when() != due_s:  # cut off by who began to wait, and may have left since
+            if deadline.when() != due_s:  # a person started to wait
                 raise EngineOverloaded(_PEOPLE_WAIT) from error
-            raise EngineTimeout(f"The engine did not choose within {timeout_s:g} s. It may be busy.") from error
+            raise EngineTimeout(f"The engine did not reply within {timeout_s:g} s. It may be busy.") from error
 
     async def _wait_for_turn(self, request_id: int) -> AsyncGenerator[QueuePosition, None]:
-        """Yield where a request stands as that changes, until it is its turn."""
-        turn, patience_s = self._turns[request_id], self.policy.first_notice_s
-        told: PlaceEstimate | None = None
+        """Yield the position of a request when it changes, until its turn."""
+        turn, timeout_s = self._turns[request_id], self.policy.first_notice_s
+        shown: PlaceEstimate | None = None
         self._start_next()
         self._cancel_side_requests()
-        while not await self._wait_once(turn, patience_s):
+        while not await self._wait_once(turn, timeout_s):
             if (late := self._queue.check_deadline(request_id, self._now())) is not None:
                 raise late
             place = self._estimate_place(request_id)
-            if place != told:
-                told = place
+            if place != shown:
+                shown = place
                 yield QueuePosition(place.position, place.eta_s)
-            patience_s = self.policy.notice_interval_s
-        if told is not None:
+            timeout_s = self.policy.notice_interval_s
+        if shown is not None:
             yield QueuePosition(0, 0.0)
 
-    async def _wait_once(self, turn: asyncio.Event, patience_s: float) -> bool:
-        """Wait so long for a turn; say whether it came."""
+    async def _wait_once(self, turn: asyncio.Event, timeout_s: float) -> bool:
+        """Wait for a turn for ``timeout_s``; return whether it came."""
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 await turn.wait()
         except TimeoutError:
-            self._start_next()  # there may be more places than before
+            self._start_next()  # the width may have grown
         return turn.is_set()
 
     def _start_next(self) -> None:
@@ -161,21 +161,21 @@ class RequestQueue:
             self._turns[request_id].set()
 
     def _cancel_side_requests(self) -> None:
-        """Cut off what takes no turn where somebody waits for one."""
+        """Cancel the side requests if a person waits."""
         while self.waiting_count and self._deadlines:
             deadline = self._deadlines.pop()
             if not deadline.expired():
                 deadline.reschedule(asyncio.get_running_loop().time())
 
     def _estimate_place(self, request_id: int) -> PlaceEstimate:
-        """Return where a request stands; reckoned once for all that ask at about the same time."""
+        """Return the position of a request; computed once for all requests of about the same time."""
         now_s = self._now()
         if now_s - self._places_at_s > self.policy.notice_interval_s / 4 or request_id not in self._places:
             self._places, self._places_at_s = self._queue.estimate_places(now_s, self._width()), now_s
         return self._places[request_id]
 
     async def _measure(self, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-        """Yield an answer; note how long it took, also where it was not read to its end: its place was taken."""
+        """Yield an answer and record its speed, even if the reader stops early."""
         began_s, pieces, load = self._now(), 0, 0
         first_s: float | None = None
         tokens: int | None = None

@@ -1,4 +1,4 @@
-"""The one way by which the blocking work on weights is done: a few threads of its own, a step at a time."""
+"""A thread pool for the blocking work on weights, in small steps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,30 @@ from engine.weights.listing import Digest
 _T = TypeVar("_T")
 
 _STEP_BYTES = 16 * 2**20
-"""Hashed at once: a cancelled caller waits for no more than this."""
+"""Hashed in one step."""
 
 
 class WorkerThreads:
-    """Threads that nobody else waits for. A cancelled caller goes on at once; its step ends behind it."""
+    """A thread pool for blocking work on weights. A cancelled ``run`` returns at once while its step still runs."""
 
     def __init__(self, width: int = 4) -> None:
         self._executor = ThreadPoolExecutor(width, thread_name_prefix="kvasir-weights")
 
     async def run(self, call: Callable[[], _T]) -> _T:
-        """Return what the call returns, or raise what it raises."""
+        """Return the result of ``call``, or raise its error."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
+    async def run_to_end(self, call: Callable[[], _T]) -> _T:
+        """As ``run``, but a cancelled caller waits for the end of ``call``: for writes, so that none happens later."""
+        step = asyncio.get_running_loop().run_in_executor(self._executor, call)
+        try:
+            return await asyncio.shield(step)
+        except asyncio.CancelledError:
+            await asyncio.gather(step, return_exceptions=True)
+            raise
+
     async def matches_digest(self, path: Path, digest: Digest) -> bool:
-        """Say whether a file's bytes hash to what they must."""
+        """Return whether the file has this digest."""
         with await self.run(lambda: path.open("rb")) as file:
             running = digest.start_hash(path.stat().st_size)
 
@@ -41,5 +50,5 @@ class WorkerThreads:
         return running.hexdigest() == digest.value
 
     def close(self) -> None:
-        """Take no more calls, and wait for none that was taken."""
+        """Accept no more calls, and wait for none."""
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -120,7 +120,7 @@ class Downloader:
         async def one(file: RemoteFile) -> None:
             async with gate:
                 await self._download_file(file)
-                await self._threads.run(lambda: done(file.name))
+                await self._threads.run_to_end(lambda: done(file.name))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -135,9 +135,9 @@ class Downloader:
         for _ in range(2):
             await self._complete_part(part, file)
             if file.digest is None or await self._threads.matches_digest(part, file.digest):
-                await self._threads.run(lambda: _finish_part(part, self._folder / file.name))
+                await self._threads.run_to_end(lambda: _finish_part(part, self._folder / file.name))
                 return
-            await self._threads.run(part.unlink)
+            await self._threads.run_to_end(part.unlink)
             self._progress.add(-file.size_bytes)
         raise InstallError(
             f"{file.name} of {self._repo} came damaged from {self._origin.label} twice: its {file.size_bytes:,} bytes "
@@ -184,7 +184,7 @@ class Downloader:
     async def _flush_block(self, part: Path, block: bytearray) -> None:
         taken = bytes(block)
         block.clear()
-        await self._threads.run(lambda: _append_block(part, taken))
+        await self._threads.run_to_end(lambda: _append_block(part, taken))
 
     def _build_failure(self, why: str) -> InstallError:
         return InstallError(

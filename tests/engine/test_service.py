@@ -163,7 +163,7 @@ async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
     await made.start()
     status = await made.wait_until_ready(5)
     assert (status.state, status.url) == (EngineState.FAILED, "http://127.0.0.1:9")
-    with pytest.raises(EngineUnavailable, match="Nothing answers"):
+    with pytest.raises(EngineUnavailable, match="No server answers"):
         await anext(made.stream(ASK, Sampling(), request_id="r"))
 
 

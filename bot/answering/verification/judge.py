@@ -117,7 +117,7 @@ async def engine_logit(
     """Return the logarithm of how much likelier the engine says yes than no.
 
     Raises:
-        EngineError: as ``engine.interfaces.ChoosingEngine.choose``.
+        EngineError: as ``engine.interfaces.OptionScorer.score_options``.
 
     """
     messages = prompt.asking(judge_question(claim, passages, prompt.tongue))

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from engine.errors import InstallError
 from engine.planning.variant import Checkpoint
+from engine.weights.door import WorkerThreads
 from engine.weights.fetch import DownloadProgress, DownloadRetryPolicy
 from engine.weights.hub import parse_retry_after_s
 from engine.weights.listing import Digest, RemoteFile
@@ -338,3 +340,22 @@ def test_retry_after_is_a_number_or_a_date() -> None:
     assert parse_retry_after_s(None) is None
     assert parse_retry_after_s("soon") is None
     assert parse_retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+async def test_a_cancelled_write_ends_before_its_caller() -> None:
+    """Otherwise the next attempt would write to the same part."""
+    threads, started, release, ended = WorkerThreads(1), threading.Event(), threading.Event(), threading.Event()
+
+    def write() -> None:
+        started.set()
+        release.wait(5)
+        ended.set()
+
+    writing = asyncio.create_task(threads.run_to_end(write))
+    await asyncio.to_thread(started.wait, 5)
+    writing.cancel()
+    asyncio.get_running_loop().call_later(0.05, release.set)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert ended.is_set()
+    threads.close()
