@@ -1,4 +1,4 @@
-"""Run a command that installs or converts something: politely, with a deadline, and never outliving this process."""
+"""Run a command that installs or converts something, with low priority and a timeout."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from engine.planning.launch import remove_own_variables
 
 _GRACE_S = 5.0
 _DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shutil.which("setpriv") else ()
-"""The kernel ends the command when this process is killed: the next attempt deletes what it would still write to."""
+"""The kernel kills the command when this process is killed: the next attempt deletes the files it writes to."""
 _LOW_PRIORITY = ("nice", "-n", "5") if shutil.which("nice") else ()
-"""Answers go first."""
+"""Answers have priority."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
 async def run_command(
     argv: tuple[str, ...], deadline_s: float, failed: str, on_line: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Run a command to its end; a cancelled caller ends it, and so does the end of this process.
+    """Run a command. It ends when the caller is cancelled or this process ends.
 
     Args:
         argv: the command.
-        deadline_s: how long it may take.
-        failed: what could not be done if it fails, as the beginning of a sentence.
-        on_line: receives each line that it prints.
+        deadline_s: the timeout.
+        failed: the beginning of the error sentence.
+        on_line: receives each output line.
 
     Raises:
-        InstallError: it failed, or the deadline passed.
+        InstallError: the command failed, or it took too long.
 
     """
     tail = LogTail()
@@ -68,7 +68,7 @@ async def run_command(
 
 
 async def _terminate(child: asyncio.subprocess.Process) -> None:
-    """End a child that still runs; SIGTERM first, so that it removes its own scratch files."""
+    """End a running child; first by SIGTERM, so that it removes its temporary files."""
     if child.returncode is not None:
         return
     child.terminate()

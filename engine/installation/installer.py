@@ -1,7 +1,7 @@
-"""Make the engine's own environment: once, in the cache, whole or not at all.
+"""Install the engine's environment into the cache, completely or not at all.
 
-Everything is built in a folder beside its place and renamed when it is complete, under a lock against other processes;
-what a killed attempt left is cleared away by the next one, and uv's own cache keeps what was already fetched.
+It is built in a temporary folder next to its place and renamed at the end, under a lock against other processes. The
+next attempt deletes what a killed one left over. uv's own cache keeps the downloaded packages.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from engine.planning.variant import GIB
 
 EnvironmentKind = Literal["cpu", "cuda"]
 ReportProgress = Callable[[float | None, str], None]
-"""Takes the share that is done, 0 to 1 or None, and what is being done, in one line."""
+"""Receives the progress, 0 to 1 or None, and the current step in one line."""
 UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
-"""Name, version, SHA-256 -> the folder of the unpacked wheel."""
+"""Arguments: name, version, SHA-256. Returns the folder of the unpacked wheel."""
 
 _ENGINE = Path(__file__).parent.parent
 REQUIRED_BYTES: dict[EnvironmentKind, int] = {"cpu": 6 * GIB, "cuda": 12 * GIB}
-"""The CPU's environment takes 5.0 GiB."""
+"""The CPU environment takes 5.0 GiB."""
 _INSTALL_DEADLINE_S = 3600.0
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 class Installer:
-    """The engine's environments under one cache folder."""
+    """The engine's environments in one cache folder."""
 
     def __init__(
         self,
@@ -46,31 +46,31 @@ class Installer:
         requirements: Path = _ENGINE / "requirements",
         free_bytes: Callable[[Path], int] = read_free_disk_bytes,
     ) -> None:
-        """Take the cache folder; nothing is made before it is asked for."""
+        """Create nothing yet."""
         self._cache = cache
         self._requirements = requirements
         self._free_bytes = free_bytes
 
     def environment_folder(self, kind: EnvironmentKind) -> Path:
-        """Return the folder of an environment, there or not; other requirements give another folder."""
+        """Return the folder of an environment, installed or not; other requirements give another folder."""
         parts = [self._requirements_path(kind).read_bytes(), f"{sys.version_info[:2]}".encode()]
         if kind == "cpu":
             parts += [path.read_bytes() for path in _list_plugin_files()]
         return self._cache / "engine" / f"{kind}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
 
     def python_path(self, kind: EnvironmentKind) -> Path:
-        """Return the environment's interpreter, there or not."""
+        """Return the path of the environment's interpreter, installed or not."""
         return self.environment_folder(kind) / "bin" / "python"
 
     def is_installed(self, kind: EnvironmentKind) -> bool:
-        """Say whether the environment is there and its interpreter too, which goes when the system's Python goes."""
+        """Return whether the environment and its interpreter exist; the latter is a link to the system's Python."""
         return self.python_path(kind).exists()
 
     async def install(self, kind: EnvironmentKind, report: ReportProgress) -> Path:
-        """Make the environment if it is not there and return its interpreter.
+        """Install the environment if it is missing, and return its interpreter.
 
         Raises:
-            InstallError: the disk is too full, a package cannot be had, or the deadline passed.
+            InstallError: the disk is too full, a package is missing, or it took too long.
 
         """
         folder = self.environment_folder(kind)
@@ -83,7 +83,7 @@ class Installer:
 
     async def _install_into(self, scratch: Path, kind: EnvironmentKind, report: ReportProgress) -> None:
         report(0.0, "Installing SGLang into an environment of its own (once).")
-        failed = "The engine's environment could not be made"
+        failed = "The engine's environment could not be installed"
         uv = _find_uv()
         await run_command(
             (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)), 120, failed
@@ -103,7 +103,7 @@ class Installer:
             _add_plugin(scratch)
 
     def read_pins(self, kind: EnvironmentKind) -> dict[str, set[str]]:
-        """Return the versions that an environment may have, by package."""
+        """Return the allowed versions of an environment by package."""
         return parse_pins(self._requirements_path(kind).read_text(encoding="utf-8"))
 
     def _requirements_path(self, kind: EnvironmentKind) -> Path:
@@ -113,18 +113,18 @@ class Installer:
         free = self._free_bytes(folder)
         if free < needed:
             raise InstallError(
-                f"There is no room for {what}: it needs {needed / GIB:.0f} GiB in {self._cache}, where "
+                f"The disk has no space for {what}: it needs {needed / GIB:.0f} GiB in {self._cache}, where "
                 f"{free / GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a folder on a larger disk."
             )
 
 
 def choose_environment_kind(device: str) -> EnvironmentKind:
-    """Return which of the engine's environments a plan's device needs."""
+    """Return the kind of environment for a plan's device."""
     return "cpu" if device == "cpu" else "cuda"
 
 
 def parse_pins(requirements: str) -> dict[str, set[str]]:
-    """Return the versions that a compiled requirements file allows, by package; several where markers decide."""
+    """Return the versions that a compiled requirements file allows by package; several where markers decide."""
     pins: dict[str, set[str]] = {}
     for name, version in _PIN.findall(requirements):
         pins.setdefault(normalize_package_name(name), set()).add(version)
@@ -132,26 +132,26 @@ def parse_pins(requirements: str) -> dict[str, set[str]]:
 
 
 def normalize_package_name(name: str) -> str:
-    """Return a package's name as registries compare it."""
+    """Return a normalized package name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class UvProgress:
-    """How far an installation is, by what uv prints: bytes of the packages that it names."""
+    """The progress of an installation by uv's output: the bytes of the packages."""
 
     _LINE = re.compile(r"^\s*(Downloading|Downloaded|Building|Prepared|Installed)\s+(\S+)(?: \(([\d.]+)([KMG])iB\))?")
     _UNIT: ClassVar = {"K": 2**10, "M": 2**20, "G": 2**30}
     _FETCHED_SHARE = 0.9
 
     def __init__(self) -> None:
-        """Start at nothing."""
+        """Start at 0."""
         self._sizes: dict[str, float] = {}
         self._done = 0.0
         self._share = 0.0
         self.doing = "finding packages"
 
     def parse_line(self, line: str) -> float | None:
-        """Return the share that is done, never less than before; None for a line that says nothing of it."""
+        """Return the progress, which never falls; None for any other line."""
         found = self._LINE.match(line)
         if found is None:
             return None
@@ -163,14 +163,14 @@ class UvProgress:
         share = self._FETCHED_SHARE * self._done / (sum(self._sizes.values()) or 1.0)
         if word in {"Prepared", "Installed"}:
             share = self._FETCHED_SHARE if word == "Prepared" else 1.0
-        self.doing = "unpacking" if share >= self._FETCHED_SHARE else f"{self._done / 2**20:.0f} MiB fetched"
+        self.doing = "unpacking" if share >= self._FETCHED_SHARE else f"{self._done / 2**20:.0f} MiB downloaded"
         self._share = max(self._share, share)
         return self._share
 
 
 @contextlib.asynccontextmanager
 async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportProgress) -> AsyncIterator[Path | None]:
-    """Give a scratch folder that becomes ``folder`` at the end; None where another process made it meanwhile."""
+    """Yield a temporary folder that becomes ``folder`` at the end; None if another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     async with hold_file_lock(
         folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir process is installing it.")
@@ -190,7 +190,7 @@ async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportP
 
 
 def _create_scratch_folder(folder: Path, whole: Callable[[], bool]) -> Path | None:
-    """Return an empty folder beside ``folder``, None where that is whole; clear away what is of no use."""
+    """Return an empty folder next to ``folder``, None if that is complete; delete leftovers."""
     if whole():
         return None
     shutil.rmtree(folder, ignore_errors=True)
@@ -217,7 +217,7 @@ def _list_plugin_files() -> list[Path]:
 
 
 def _add_plugin(environment: Path) -> None:
-    """Install the CPU platform as SGLang finds it: a package, and a dist-info that names its entry point."""
+    """Install the CPU platform as SGLang finds it: a package, and a dist-info with its entry point."""
     site = next(environment.glob("lib/python*/site-packages"))
     package, info = site / "kvasir_plain_cpu", site / "kvasir_plain_cpu-1.dist-info"
     package.mkdir()

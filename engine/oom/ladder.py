@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from engine.oom.log_diagnosis import LogObservations, OomCause, OomFinding
 
 MAX_FAILURES = 24
-"""So many failures at one machine, and somebody should look."""
+"""A machine with this many failures needs a person to look at it."""
 _MAX_FRACTION, _MIN_FRACTION = 0.95, 0.3
 _FRACTION_INCREASE, _FRACTION_DECREASE = 0.01, 0.04
 _CHUNKS = (8192, 4096, 2048, 1024, 512)
@@ -22,15 +22,15 @@ _MIN_GRAPH_BATCH = 4
 _MIN_TOKENS = 2048
 _MIN_CONTEXT_TOKENS = 4096
 _DEFAULT_REQUESTS = 64
-"""What running requests and captured batches begin from where nobody has said how many there are."""
+"""The assumed number of running requests and captured batches where none is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryProfile:
-    """What memory depends on; None leaves a value to SGLang, which then takes at most as much as it can."""
+    """The values that memory depends on; None leaves a value to SGLang, which then takes as much as it can."""
 
     weights: str
-    """Names a model at a precision."""
+    """A model at a precision."""
     device: str
     context_tokens: int
     memory_fraction: float | None = None
@@ -43,19 +43,19 @@ class MemoryProfile:
 
 @dataclass(frozen=True, slots=True)
 class ProfileFailure:
-    """A rung that failed, with the values that SGLang chose where the rung left them to it."""
+    """A profile that failed, with the values that SGLang chose where the profile sets none."""
 
     profile: MemoryProfile
     cause: OomCause
     why: str
-    """The sentence that was told."""
+    """The sentence for the user."""
     is_retry: bool = False
-    """Whether it was tried again at a quiet hour, and failed again."""
+    """Whether it was retried at a quiet hour and failed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileChange:
-    """The next rung, and the sentence why."""
+    """The next profile, and why."""
 
     profile: MemoryProfile
     why: str
@@ -63,13 +63,13 @@ class ProfileChange:
 
 @dataclass(frozen=True, slots=True)
 class LadderExhausted:
-    """Nothing more can be asked less of."""
+    """No lower profile is left."""
 
     why: str
 
 
 def complete_profile(profile: MemoryProfile, observations: LogObservations) -> MemoryProfile:
-    """Return the rung with what SGLang chose itself, as its log said."""
+    """Return the profile with the values that SGLang chose, according to its log."""
     return replace(
         profile,
         memory_fraction=profile.memory_fraction
@@ -84,9 +84,9 @@ def complete_profile(profile: MemoryProfile, observations: LogObservations) -> M
 def choose_lower_profile(
     failed: MemoryProfile, found: OomFinding, failures: Sequence[ProfileFailure], lower: Sequence[MemoryProfile]
 ) -> ProfileChange | LadderExhausted:
-    """Return the rung under ``failed``, which is as it was run (``complete_profile``).
+    """Return the profile below ``failed``, which ``complete_profile`` returned.
 
-    ``falls`` are the earlier failures on this machine, ``lower`` the plans with lighter weights, the best first.
+    ``failures`` are the earlier ones on this machine, ``lower`` the profiles with lighter weights, the best first.
     """
     known = (*failures, ProfileFailure(failed, found.cause, ""))
     if len(known) <= MAX_FAILURES:
@@ -99,19 +99,20 @@ def choose_lower_profile(
         if lighter is not None:
             return ProfileChange(
                 lighter,
-                f"{_describe_cause(found)}, and nothing else is left to lower: {lighter.weights} is tried instead",
+                f"{_describe_cause(found)}, and nothing else can be lowered: trying {lighter.weights} instead",
             )
     said = f" SGLang said: {found.line[:300]}" if found.line else ""
     return LadderExhausted(
-        f"No rung is left after {format_failures(len(known))}: {found.cause} with {describe_profile(failed)}.{said} "
+        f"No smaller memory profile is left after {format_failures(len(known))}: {found.cause} with "
+        f"{describe_profile(failed)}.{said} "
         "Choose a smaller KVASIR_MODEL or free memory, then `kvasir engine restart --fresh`."
     )
 
 
 def would_fail(profile: MemoryProfile, failure: ProfileFailure) -> bool:
-    """Return whether a failure says that ``rung`` cannot do: it asks for at least as much of everything.
+    """Return whether a failure shows that ``profile`` would fail too: it needs at least as much of everything.
 
-    Where the weights left no room, less fraction is worse, and all else counts as ever.
+    If the weights left no room, a smaller memory fraction is worse instead of better.
     """
     failed = failure.profile
     if profile.weights != failed.weights or profile.device != failed.device:
@@ -135,13 +136,13 @@ def would_fail(profile: MemoryProfile, failure: ProfileFailure) -> bool:
 
 
 def describe_profile(profile: MemoryProfile) -> str:
-    """Return a rung in a line, without what is left to SGLang."""
+    """Return a profile in one line, without the values left to SGLang."""
     parts = [profile.weights, f"a context of {profile.context_tokens:,} tokens"]
     parts += [f"{label} {value}" for label, value in _label_values(profile) if value is not None]
     return ", ".join(parts)
 
 
-# ── One thing less ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Changes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _Move = Callable[[MemoryProfile, OomFinding], MemoryProfile | None]
 _KV_BYTES: Mapping[str, int] = {"auto": 2, "fp8_e4m3": 1}
@@ -209,10 +210,10 @@ _MOVES: Mapping[OomCause, tuple[_Move, ...]] = {
     OomCause.DECODE: (_reduce_requests, _lower_fraction, _quantize_kv, _shorten_context),
     OomCause.HOST: (_reduce_tokens, _reduce_requests, _reduce_chunk),
 }
-"""What is tried first stands first. Lighter weights come after all of it."""
+"""In the order of the attempts. Lighter weights come after all of them."""
 
 
-# ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _describe_cause(found: OomFinding) -> str:
@@ -220,7 +221,7 @@ def _describe_cause(found: OomFinding) -> str:
 
 
 def _describe_change(before: MemoryProfile, after: MemoryProfile) -> str:
-    """Return what differs, as "memory fraction 0.88 → 0.84"."""
+    """Return the difference, as "memory fraction 0.88 → 0.84"."""
     old, new = dict(_label_values(before)), dict(_label_values(after))
     told = [f"{label} {old[label] or 'by default'} → {new[label]}" for label in new if new[label] != old[label]]
     if before.context_tokens != after.context_tokens:
@@ -240,10 +241,10 @@ def _label_values(profile: MemoryProfile) -> tuple[tuple[str, object], ...]:
 
 
 def format_failures(count: int) -> str:
-    """Return how many, in words."""
+    """Return a number of failures in words."""
     return "one failure" if count == 1 else f"{count} failures"
 
 
 def _is_at_least(mine: float | None, theirs: float | None) -> bool:
-    """Compare two values of a rung; None, left to SGLang, is as much as there is."""
+    """Compare two values of profiles; None, left to SGLang, counts as the largest."""
     return mine is None or (theirs is not None and mine >= theirs)

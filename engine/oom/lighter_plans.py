@@ -1,4 +1,4 @@
-"""Pure: between plans and rungs. What the ladder changed is put into the plan, and lighter plans are found for it."""
+"""Pure: convert between plans and memory profiles, and find plans with lighter weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PRECISIONS: Sequence[Precision] = ("bf16", "fp8", "int8", "w4afp8", "nvfp4", "i
 
 
 def extract_profile(plan: LaunchPlan) -> MemoryProfile:
-    """Return the part of a plan that memory depends on."""
+    """Return the memory profile of a plan."""
     return MemoryProfile(
         weights=f"{plan.variant.name} in {plan.weights.precision}",
         device=plan.device,
@@ -31,7 +31,7 @@ def extract_profile(plan: LaunchPlan) -> MemoryProfile:
 
 
 def apply_profile(profile: MemoryProfile, plans: Sequence[LaunchPlan]) -> LaunchPlan | None:
-    """Return the plan of the rung's weights with its values; None where no plan has such weights (any more)."""
+    """Return the plan with the profile's weights and values; None if no plan has such weights."""
     base = next((plan for plan in plans if extract_profile(plan).weights == profile.weights), None)
     if base is None:
         return None
@@ -49,7 +49,7 @@ def apply_profile(profile: MemoryProfile, plans: Sequence[LaunchPlan]) -> Launch
 
 
 def find_lighter_plans(plan: LaunchPlan, machine: Machine) -> tuple[LaunchPlan, ...]:
-    """Return what fits with lighter weights on each card, the best quality first: other precisions, smaller models."""
+    """Return the plans with lighter weights on each card, the best first: other precisions, smaller models."""
     if plan.device == "cpu" or plan.variant.is_directory:
         return ()
     wishes = [(plan.variant, PlanRequirements(precision=precision)) for precision in _PRECISIONS]
@@ -60,7 +60,7 @@ def find_lighter_plans(plan: LaunchPlan, machine: Machine) -> tuple[LaunchPlan, 
 
 
 def build_ladder_key(plan: LaunchPlan, machine: Machine, release: str) -> str:
-    """Return what a rung is remembered under: the model asked for, the machine, and SGLang's release."""
+    """Return the key of a ladder: the model, the machine and SGLang's release."""
     cards = ", ".join(f"{card.name} {card.memory_gib:.0f} GiB" for card in machine.cards) or "no card"
-    model = plan.variant.hf_id if plan.variant.is_directory else plan.variant.name  # folders may be called alike
+    model = plan.variant.hf_id if plan.variant.is_directory else plan.variant.name  # two folders may have the same name
     return f"{model} | {cards} | {machine.memory_gib:.0f} GiB | SGLang {release}"

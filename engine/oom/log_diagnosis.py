@@ -1,6 +1,6 @@
-"""Pure: what one run of SGLang 0.5.23 logged, and how it ended -> what it died of.
+"""Pure: find out from the log and the exit status of SGLang 0.5.23 why a run ended.
 
-The strings are SGLang's own and torch's; ``tests/engine/oom/tails/`` has the ends of logs that they were taken from.
+The patterns are messages of SGLang and torch. ``tests/engine/oom/tails/`` has the ends of the logs they come from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIGKILL_STATUS = 128 + signal.SIGKILL
 
 
 class OomCause(StrEnum):
-    """How memory ran out; the value is read by people."""
+    """How memory ran out. Users read the values, and files of earlier releases contain them."""
 
     WEIGHTS = "the weights did not fit"
     NO_ROOM = "the weights left no room for the context within the memory fraction"
@@ -31,7 +31,7 @@ class OomCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogObservations:
-    """What a run's log has said so far, kept beside its last lines, which forget."""
+    """What the log of a run has said so far, beyond its last lines."""
 
     has_loaded: bool = False
     is_capturing: bool = False
@@ -40,12 +40,12 @@ class LogObservations:
     chunk_tokens: int | None = None
     running_requests: int | None = None
     kv_tokens: int | None = None
-    """The context that SGLang made room for, of all requests together."""
+    """The KV cache of all requests together, in tokens."""
     retractions: int = 0
-    """How often requests were put back because the context was full."""
+    """How often SGLang put requests back because the KV cache was full."""
 
     def add_line(self, line: str) -> LogObservations:
-        """Return what is known after one more line."""
+        """Return the observations after one more line."""
         if "server_args=" in line:
             return replace(self, memory_fraction=_find_number(_FRACTION, line))
         if (tokens := _find_number(_TOKENS, line)) is not None:
@@ -66,38 +66,38 @@ class RunEnd:
     """The end of one run."""
 
     lines: Sequence[str]
-    """The last ones of its log, the oldest first."""
+    """The last lines of the log, the oldest first."""
     exit_status: int | None
-    """Of the process, 128 + the signal where one ended it; None where it was ended by us (silence, a deadline)."""
+    """The exit status, 128 + the signal; None if Kvasir ended the process (no response, a timeout)."""
     observations: LogObservations = field(default_factory=LogObservations)
     oom_kills: int | None = None
-    """How many processes the system has killed for memory meanwhile; None where it does not say."""
+    """How many processes the kernel killed for memory during the run; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class OomFinding:
-    """That it died for lack of memory."""
+    """The run ended for lack of memory."""
 
     cause: OomCause
     line: str
-    """The line that says so, "" where the system says it and no line does."""
+    """The log line that says so; "" if only the kernel does."""
     fraction: float | None = None
-    """The memory fraction that SGLang asks to go above."""
+    """The memory fraction above which SGLang asks to go."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownProblem:
-    """Something else that a line names and a person can mend."""
+    """Another problem that the log names and a person can fix."""
 
     sentence: str
     is_permanent: bool
     """Whether another start would end in the same way."""
     may_be_damaged: bool = False
-    """Whether the model's own files may be to blame."""
+    """Whether the model's files may be damaged."""
 
 
 def find_oom(end: RunEnd) -> OomFinding | None:
-    """Return how memory ran out; None where it did not, or only one request was too big for it."""
+    """Return how memory ran out; None if it did not, or only one request was too large."""
     told = [TIMESTAMP.sub("", line).strip() for line in end.lines]
     for line in reversed(told):
         if _ONE_REQUEST in line:
@@ -112,19 +112,19 @@ def find_oom(end: RunEnd) -> OomFinding | None:
 
 
 def describe_exit(end: RunEnd) -> str:
-    """Return how the process ended, for a sentence."""
+    """Return how the process ended, as a part of a sentence."""
     if end.exit_status == SIGKILL_STATUS and not any(_KILLS_ITSELF in line for line in end.lines):
         return "it was killed"
     return f"it ended with status {end.exit_status}"
 
 
 def is_stuck_line(line: str) -> bool:
-    """Say whether a line is the end of a server that does not know it: SGLang stays, and answers nobody."""
+    """Return whether the server cannot work any more after this line, although its process stays."""
     return _NO_PORT in line
 
 
 def find_known_problem(lines: Sequence[str]) -> KnownProblem | None:
-    """Return what else a person has to mend, by the newest line that tells; None where none does."""
+    """Return the problem that the newest matching line names; None if there is none."""
     for line in reversed(lines):
         for pattern, sentence, then in _KNOWN_PROBLEMS:
             if pattern.search(line):
@@ -139,7 +139,7 @@ _RUNNING = re.compile(r"\bmax_running_requests=(\d+)")
 _SUGGESTED = re.compile(r"Raise --mem-fraction-static above ([0-9.]+)")
 _CAPTURE_BEGINS = re.compile(r"Capture .{0,60}\bgraph.{0,20} begin\b", re.IGNORECASE)
 _ONE_REQUEST = "Out of memory even after retracting all other requests"
-"""SGLang ends that one request with an error and goes on."""
+"""SGLang fails this one request and goes on."""
 
 _NAMED: Sequence[tuple[re.Pattern[str], OomCause]] = (
     (re.compile(r"Loaded weights leave no GPU memory for the KV cache"), OomCause.NO_ROOM),
@@ -156,26 +156,26 @@ _OUT_OF_MEMORY = re.compile(
     r"^MemoryError\b|DefaultCPUAllocator: (?:can't allocate|not enough) memory|Cannot allocate memory|"
     r"\bOut of memory\. Try to lower your batch size\."
 )
-"""The last are SGLang's words where a page of context is one token, as by default: prompts and answers alike."""
+"""The last pattern is SGLang's message for prompts and answers where a page has one token, the default."""
 _KILLED_CHILD = re.compile(r"scheduler died during initialization \(exit code: -9\)|crashed with exit code -9\b")
 _NO_PORT = "error while attempting to bind on address"
 _KILLS_ITSELF = "kill_process_tree called"
 _IN_DECODE = re.compile(r"forward_decode|prepare_for_decode|update_running_batch")
 
 _Outcome = Literal["again", "hopeless", "damaged"]
-"""Whether another start may go well; damaged: not before every file is compared."""
+"""Whether another start may succeed; damaged: only after all files are verified."""
 
 _KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
     (re.compile(r"[Aa]ddress already in use"), "another program took its port", "again"),
     (re.compile(r"No space left on device|Disk quota exceeded"), "the disk is full: free some space", "again"),
     (
         re.compile(r"SafetensorError|Error while deserializing header|PytorchStreamReader failed"),
-        "the model's weights are damaged or incomplete: start again, and every file is compared",
+        "the model's weights are damaged or incomplete: start again, and Kvasir verifies every file",
         "damaged",
     ),
     (
         re.compile(r"not a valid model identifier|RepositoryNotFoundError|Repository Not Found|Unrecognized model in"),
-        "there is no such model where it was looked for: check KVASIR_MODEL",
+        "the model was not found: check KVASIR_MODEL",
         "damaged",
     ),
     (
@@ -190,7 +190,7 @@ _KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
     ),
     (
         re.compile(r"StrictDataclassClassValidationError"),
-        "the model's config.json contradicts itself: fetch or copy the model's folder again",
+        "the model's config.json contradicts itself: download or copy the model's folder again",
         "damaged",
     ),
     (
@@ -210,7 +210,7 @@ _KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
     ),
     (
         re.compile(r"no kernel image is available for execution on the device"),
-        "SGLang has no program for this card: set KVASIR_ENGINE_URL to an engine elsewhere, or unset KVASIR_MODEL",
+        "SGLang has no kernels for this card: set KVASIR_ENGINE_URL to an engine elsewhere, or unset KVASIR_MODEL",
         "hopeless",
     ),
     (re.compile(r"No module named '?sglang"), "SGLang is missing from its environment", "hopeless"),
@@ -218,20 +218,20 @@ _KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
 
 
 def _infer_cause(observations: LogObservations, lines: Sequence[str]) -> OomCause:
-    """Return what was being done when an allocation failed that does not say what it was for."""
+    """Return the cause of a failed allocation that does not name its purpose."""
     if observations.is_ready:
         return OomCause.DECODE if any(_IN_DECODE.search(line) for line in lines) else OomCause.PREFILL
     if not observations.has_loaded:
         return OomCause.WEIGHTS
-    if observations.kv_tokens is not None:  # what comes after is the warm-up, which reads a prompt
+    if observations.kv_tokens is not None:  # then follows the warm-up, which prefills a prompt
         return OomCause.PREFILL
     return OomCause.CAPTURE if observations.is_capturing else OomCause.POOL
 
 
 def _find_host_oom(end: RunEnd, lines: Sequence[str]) -> OomFinding | None:
-    """Tell the system's killer from a person's kill -9, which is no reason to ask for less.
+    """Find out whether the kernel killed the process for lack of memory; a ``kill -9`` by a person is not that.
 
-    A server whose child fails kills itself with all its processes, so its own status tells nothing then.
+    If a child fails, the server kills itself with all its processes. Then its own status says nothing.
     """
     line = next((line for line in reversed(lines) if _KILLED_CHILD.search(line)), "")
     killed = bool(line) or (end.exit_status == SIGKILL_STATUS and not any(_KILLS_ITSELF in line for line in lines))

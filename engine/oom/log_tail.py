@@ -1,4 +1,4 @@
-"""The engine's log as it comes: cut into lines, rid of secrets, and the few lines that say why it died."""
+"""Split the engine's log into lines, remove secrets, and summarize why a process ended."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ MILESTONES: Sequence[tuple[str, float, str]] = (
     ("max_total_num_tokens=", 0.90, "warming up"),
     ("Application startup complete", 0.95, "warming up"),
 )
-"""What SGLang 0.5.23 logs on its way up, how far that is (by the time it takes on a CPU), and what comes next."""
+"""What SGLang 0.5.23 logs while it starts, the progress at that line (by time on a CPU), and the next step."""
 
 READY_LINE = "The server is fired up and ready to roll!"
 
 
 class LogTail:
-    """The last lines of one process's output, decoded from its bytes; never awaits."""
+    """The last lines of a process's output, decoded from bytes; never awaits."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Strike out every occurrence of ``secrets``; the engine prints its key among its arguments."""
+        """Replace every occurrence of ``secrets``; the engine logs its key among its arguments."""
         self._secrets = tuple(secret for secret in secrets if secret)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
@@ -47,15 +47,15 @@ class LogTail:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Return the lines that are kept, the oldest first."""
+        """Return the kept lines, the oldest first."""
         return tuple(self._lines)
 
     def decode(self, chunk: bytes) -> list[str]:
-        """Return the lines that ``chunk`` completes, secrets struck out, each of bounded length."""
+        """Return the lines that ``chunk`` completes, without secrets and of limited length."""
         return self._split_lines(self._decoder.decode(chunk), last=False)
 
     def flush(self) -> list[str]:
-        """Return what is left after the last byte."""
+        """Return the last incomplete line."""
         return self._split_lines(self._decoder.decode(b"", final=True), last=True)
 
     def _split_lines(self, text: str, *, last: bool) -> list[str]:
@@ -73,15 +73,15 @@ class LogTail:
 
 
 class LogFile:
-    """The log as a file for people, of bounded size: what is over it goes to a second file, and then is dropped."""
+    """A log file of limited size: older lines move to a second file, and then are deleted."""
 
     def __init__(self, path: Path, max_bytes: int = 5 << 20) -> None:
-        """Write to ``path``, and to the same name with ``.1`` for what came before."""
+        """Write to ``path``, and move older lines to the same name with ``.1``."""
         self._path = path
         self._longest_bytes = max_bytes
 
     def write_line(self, line: str) -> None:
-        """Append a line; a disk that takes none loses the line, not the engine."""
+        """Append a line; if the disk is full, the line is lost."""
         with contextlib.suppress(OSError):
             if self._path.exists() and self._path.stat().st_size > self._longest_bytes:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
@@ -90,7 +90,7 @@ class LogFile:
 
 
 def read_last_lines(path: Path, count: int) -> list[str]:
-    """Return the last lines of a ``LogFile``, the oldest first; none where there is no such file."""
+    """Return the last lines of a ``LogFile``, the oldest first; none without a file."""
     found: deque[str] = deque(maxlen=count)
     for part in (path.with_name(f"{path.name}.1"), path):
         with contextlib.suppress(OSError), part.open(encoding="utf-8", errors="replace") as file:
@@ -99,7 +99,7 @@ def read_last_lines(path: Path, count: int) -> list[str]:
 
 
 def summarize_failure(lines: Sequence[str]) -> str:
-    """Return the few lines that say why a process died, joined; "it logged nothing" where there are none."""
+    """Return the few lines that say why a process ended; "it logged nothing" without any."""
     plain = [TIMESTAMP.sub("", line).rstrip() for line in lines]
     telling = [line.strip() for line in plain if not _NOISE.search(line)]
     errors = [line for line in telling if _EXCEPTION.match(line)]
@@ -108,5 +108,5 @@ def summarize_failure(lines: Sequence[str]) -> str:
 
 
 def find_milestone(line: str) -> tuple[float, str] | None:
-    """Return how far a line of the log says that the start is, and what comes next; None for any other line."""
+    """Return the progress at a log line, and the next step; None for any other line."""
     return next(((share, doing) for mark, share, doing in MILESTONES if mark in line), None)

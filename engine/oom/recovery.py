@@ -1,4 +1,4 @@
-"""Carries the ladder out: the plan that is run now, the next one after a failure, and the memory of both."""
+"""Apply the memory ladder: the current plan, the next one after a failure, and what is remembered."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _log = logging.getLogger("kvasir.engine")
 
 
 class OomRecovery:
-    """Stands on one rung of one plan's ladder."""
+    """Chooses the memory profile for one plan, after failures and at quiet hours."""
 
     def __init__(self, plan: LaunchPlan, machine: Machine, file: LadderFile, release: str) -> None:
-        """Begin where the ladder stood the last time; ``release`` names SGLang's environment."""
+        """Start with the remembered profile; ``release`` names SGLang's environment."""
         self._first_plan = plan
         self._machine = machine
         self._file = file
@@ -45,21 +45,21 @@ class OomRecovery:
 
     @property
     def failure_count(self) -> int:
-        """Return how many failures led here; 0 on the plan's own rung."""
+        """Return the number of failures that led to the current profile; 0 for the plan's own."""
         return len(self._state.failures)
 
     def describe(self, load: PeakLoad | None = None) -> str:
-        """Return what a person should know of the plan that runs, "" where there is nothing to say.
+        """Return what users should know about the current plan; "" if there is nothing to say.
 
-        With the load since the start it says whether that leaves room for a rung up.
+        With the load since the start, it says whether a larger profile may be tried.
         """
         climb = confirm_profile(self._state, load) if load is not None else self._state
         if climb.proven_profile is not None:
-            lowered = "A rung up is being tried."
+            lowered = "A larger memory profile is being tried."
         elif climb.failures:
             lowered = (
-                f"After {format_failures(len(climb.failures))} for lack of memory it asks for less (the last: "
-                f"{climb.failures[-1].why}); `kvasir engine restart --fresh` tries the first plan again."
+                f"After {format_failures(len(climb.failures))} for lack of memory it uses less memory (the last: "
+                f"{climb.failures[-1].why}); `kvasir engine restart --fresh` retries the first plan."
             )
         else:
             lowered = ""
@@ -71,7 +71,7 @@ class OomRecovery:
         return " ".join(filter(None, (self.plan.note, lowered, room)))
 
     def decide_restart(self, end: RunEnd) -> RestartDecision | None:
-        """Return what follows from the end of a run; None for a crash that memory did not cause."""
+        """Return whether to restart after a run; None for a crash that memory did not cause."""
         found = find_oom(end)
         if found is not None:
             return self._lower_profile(end, found)
@@ -83,12 +83,12 @@ class OomRecovery:
         )
 
     def explain_raise(self, load: PeakLoad) -> str | None:
-        """Return why a rung up would be taken; None where there is none."""
+        """Return why the larger profile would be tried; None if it would not."""
         found = raise_profile(self._state, load)
         return None if found is None else found[1].why
 
     def raise_profile(self, load: PeakLoad) -> str | None:
-        """Take the rung up that the load leaves room for and return why; None where there is none."""
+        """Change to the larger profile if the load leaves memory free; return why, or None."""
         found = raise_profile(self._state, load)
         if found is None:
             return None
@@ -96,17 +96,17 @@ class OomRecovery:
         return found[1].why
 
     def confirm_profile(self, load: PeakLoad) -> None:
-        """Note that a rung up has held, where one was tried and looked at often enough."""
+        """Record that a larger profile works, after enough health checks."""
         if (held := confirm_profile(self._state, load)) != self._state:
             self._save_state(held)
 
     def reset(self) -> None:
-        """Go back to the plan's own rung."""
+        """Go back to the plan's own profile and forget all failures."""
         self._state = LadderState()
         try:
             self._file.remove(self._key)
         except OSError as error:
-            _log.warning("the ladder's memory cannot be written: %s", error.strerror)
+            _log.warning("cannot save the memory ladder: %s", error.strerror)
         self.plan = self._build_plan()
 
     def _lower_profile(self, end: RunEnd, found: OomFinding) -> RestartDecision:
@@ -121,7 +121,7 @@ class OomRecovery:
         return RestartDecision(f"{step.why}. The engine is starting again.", restart=True)
 
     def _change_profile(self, state: LadderState, step: ProfileChange) -> None:
-        _log.warning("engine on another rung: %s", step.why)
+        _log.warning("engine uses another memory profile: %s", step.why)
         self._save_state(state)
 
     def _save_state(self, state: LadderState) -> None:
@@ -130,10 +130,10 @@ class OomRecovery:
         try:
             self._file.write(self._key, state)
         except OSError as error:
-            _log.warning("the ladder's memory cannot be written: %s", error.strerror)
+            _log.warning("cannot save the memory ladder: %s", error.strerror)
 
     def _build_plan(self) -> LaunchPlan:
-        """Return the plan of the present rung; weights that the catalogue lost begin at the top again."""
+        """Return the plan for the current profile; start at the top if the catalogue has no such weights any more."""
         rung = self._state.profile
         if rung is None:
             return self._first_plan

@@ -1,7 +1,7 @@
-"""Where the ladder stands on this machine, and what was learnt on the way: pure, but for the small file that keeps it.
+"""The state of the memory ladder on this machine, and the file that keeps it over restarts.
 
-A good plan is not unlearned by a restart: the file holds, for each model, machine and SGLang release, the rung and the
-failures that led to it. ``forget`` takes them back to the plan's own rung.
+The file has, for each model, machine and SGLang release, the current profile and the failures that led to it.
+``LadderFile.remove`` resets it to the plan's own profile.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from engine.oom.log_diagnosis import OomCause, OomFinding
 _MAX_KEYS = 20
 _MAX_BYTES = 1 << 20
 _MIN_CHECKS = 20
-"""Fewer looks at the load than this say nothing."""
+"""Fewer checks of the load than this say nothing."""
 _MAX_PEAK_USE = 0.5
-"""The most of the context that may have been in use for a rung up: a KV dtype of twice the size still fits then."""
+"""The highest KV cache use that allows a larger profile: a KV dtype of twice the size still fits."""
 _RETRYABLE_CAUSES = frozenset({OomCause.POOL, OomCause.CAPTURE, OomCause.PREFILL, OomCause.DECODE, OomCause.HOST})
-"""Causes that a neighbour or a rare peak can have; weights that do not fit will not fit tomorrow."""
+"""Causes that another program or a rare peak can have. Weights that do not fit today will not fit tomorrow."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestartDecision:
-    """Whether SGLang is started again after a run that ended for a known reason."""
+    """Whether to restart SGLang after a run that ended for a known reason."""
 
     why: str
     restart: bool
-    """Whether it is started again, at once and otherwise than before; else it is given up."""
+    """True: restart at once with another plan. False: give up."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeakLoad:
-    """What was measured of a running engine since it came up."""
+    """The peak load of a running engine since its start."""
 
     checks: int = 0
     cache_use: float = 0.0
-    """The most of the context that was in use, 0 to 1."""
+    """The highest share of the KV cache in use, 0 to 1."""
     waiting: int = 0
-    """The most requests that waited for a place."""
+    """The most waiting requests."""
     retractions: int = 0
 
     def add_check(self, use: float, waiting: int, retractions: int) -> PeakLoad:
-        """Return the load after one more look; ``retractions`` are those since the start."""
+        """Return the load after one more check; ``retractions`` counts since the start."""
         return PeakLoad(
             self.checks + 1, max(self.cache_use, use), max(self.waiting, waiting), max(self.retractions, retractions)
         )
@@ -62,21 +62,21 @@ class PeakLoad:
 
 @dataclass(frozen=True, slots=True)
 class LadderState:
-    """Where the ladder stands."""
+    """The state of a memory ladder."""
 
     profile: MemoryProfile | None = None
-    """None: the plan's own."""
+    """None: the plan's own profile."""
     failures: tuple[ProfileFailure, ...] = ()
     proven_profile: MemoryProfile | None = None
-    """While a rung up is tried: the one that is gone back to if that fails."""
+    """While a larger profile is tried: the profile to go back to if it fails."""
 
 
 def lower_profile(
     state: LadderState, failed: MemoryProfile, found: OomFinding, lower: Sequence[MemoryProfile]
 ) -> tuple[LadderState, ProfileChange | LadderExhausted]:
-    """Return where the ladder stands after ``failed`` (as it was run) ran out of memory, and the step there."""
+    """Return the state after ``failed`` (a complete profile) ran out of memory, and the change."""
     if state.proven_profile is not None:
-        why = f"The rung up fails again ({found.cause}); back to {describe_profile(state.proven_profile)}"
+        why = f"The larger memory profile fails again ({found.cause}); back to {describe_profile(state.proven_profile)}"
         falls = (*state.failures[:-1], ProfileFailure(failed, found.cause, why, is_retry=True))
         return LadderState(state.proven_profile, falls), ProfileChange(state.proven_profile, why)
     step = choose_lower_profile(failed, found, state.failures, lower)
@@ -86,9 +86,9 @@ def lower_profile(
 
 
 def raise_profile(state: LadderState, load: PeakLoad) -> tuple[LadderState, ProfileChange] | None:
-    """Return the rung up that the measured load leaves room for; None where there is none, or nothing to say so.
+    """Return the state with the larger profile that the load allows, and the change; None if there is none.
 
-    It is the rung that fell last, tried once more. Whoever calls it has chosen a quiet hour.
+    It is the profile that failed last, retried once. Call this at a quiet hour.
     """
     if load.checks < _MIN_CHECKS or load.cache_use > _MAX_PEAK_USE or load.waiting or load.retractions:
         return None
@@ -104,38 +104,38 @@ def raise_profile(state: LadderState, load: PeakLoad) -> tuple[LadderState, Prof
 
 
 def confirm_profile(state: LadderState, load: PeakLoad) -> LadderState:
-    """Return where the ladder stands once a rung up that is tried was looked at often enough: it has held."""
+    """Return the state after enough checks of a larger profile: it works."""
     if state.proven_profile is None or load.checks < _MIN_CHECKS:
         return state
     return LadderState(state.profile if len(state.failures) > 1 else None, state.failures[:-1])
 
 
 class LadderFile:
-    """Remembers climbs by key in one JSON file; a file that cannot be read counts as empty."""
+    """Keeps ladder states by key in one JSON file; an unreadable file counts as empty."""
 
     def __init__(self, path: Path) -> None:
-        """Take the path; nothing is read yet."""
+        """Read nothing yet."""
         self._path = path
 
     def read(self, key: str) -> LadderState:
-        """Return what is remembered, a fresh climb where nothing is."""
+        """Return the saved state, or a new one."""
         try:
             return _parse_state(self._read_all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):
             return LadderState()
 
     def write(self, key: str, state: LadderState) -> None:
-        """Remember; readers see the old or the new content, never half of one.
+        """Save a state. Readers see the old or the new content.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
 
         """
         others = [(name, value) for name, value in self._read_all().items() if name != key]
         self._write_all(dict([*others, (key, _serialize_state(state))][-_MAX_KEYS:]))
 
     def remove(self, key: str) -> None:
-        """Go back to the plan's own rung.
+        """Delete the saved state.
 
         Raises:
             OSError: the file cannot be written.

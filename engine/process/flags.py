@@ -1,8 +1,8 @@
-"""Whether the installed SGLang knows the flags that a start would give it.
+"""Check that the installed SGLang knows the flags of a launch.
 
-Its flags are renamed between releases. Looked up beforehand, an unknown one is an error at once instead of after
-loading. Its source is read first, which takes a fraction of a second and imports nothing; only for a flag that is not
-found there is its own ``--help`` asked, which takes as long as half a start.
+SGLang renames flags between releases. Checked before the start, an unknown flag is an error at once instead of after
+loading. The check parses SGLang's source, which takes a fraction of a second. Only for a flag that is not found there,
+it runs ``--help``, which takes half as long as a start.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from engine.errors import EngineRefused
 _FLAG = re.compile(r"(?<![\w-])--[a-z0-9][a-z0-9-]*")
 _DEADLINE_S = 120.0
 _SOURCES = ("server_args.py", "arg_groups/fields/*.py")
-"""Where SGLang registers its flags, in its folder ``srt``."""
+"""Where SGLang registers its flags, below its folder ``srt``."""
 
 
 async def check_flags(argv: Iterable[str], python: Path, environment: Mapping[str, str]) -> None:
-    """Return if every flag of ``argv`` is known to the SGLang of that interpreter, or if it cannot be asked.
+    """Check that SGLang knows every flag of ``argv``; do nothing if it cannot be asked.
 
     Raises:
-        EngineRefused: it does not know one; names the nearest that it knows and the next step.
+        EngineRefused: a flag is unknown; the text has the nearest known flag and the next step.
 
     """
     flags = list(dict.fromkeys(word for word in argv if word.startswith("--")))
@@ -42,9 +42,9 @@ async def check_flags(argv: Iterable[str], python: Path, environment: Mapping[st
 
 
 def find_unknown_flags(argv: Iterable[str], help_text: str) -> dict[str, str]:
-    """Return the flags that the help does not name, each with the nearest one that it names, "" without any.
+    """Return the flags that the help does not list, each with the nearest known flag or "".
 
-    Nothing is unknown to an empty help.
+    With an empty help, no flag is unknown.
     """
     known = set(_FLAG.findall(help_text))
     flags = [word for word in argv if word.startswith("--")] if known else []
@@ -57,10 +57,9 @@ def _find_nearest(flag: str, known: set[str]) -> str:
 
 
 def read_registered_flags(python: Path) -> set[str]:
-    """Return the flags that the source of that interpreter's SGLang registers; blocking.
+    """Return the flags that SGLang's source registers; blocking.
 
-    Each is really known. Some may be missing where a release registers them in another way, all where there is no
-    source that can be read.
+    All of them are known. Some may be missing if a release registers them in another way, all if there is no source.
     """
     (folder, *_) = [*(python.parent.parent / "lib").glob("python*/site-packages/sglang/srt"), None]
     files = [path for pattern in _SOURCES for path in folder.glob(pattern)] if folder is not None else []
@@ -71,7 +70,7 @@ def read_registered_flags(python: Path) -> set[str]:
 
 
 def _parse_source(text: str) -> Iterator[str]:
-    """Yield the names given to ``add_argument``, and those of annotated fields: ``tp_size: A[int, Arg(…)]``."""
+    """Yield the arguments of ``add_argument``, and the names of annotated fields: ``tp_size: A[int, Arg(…)]``."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
             yield from _list_strings(node.args)
@@ -80,7 +79,7 @@ def _parse_source(text: str) -> Iterator[str]:
 
 
 def _parse_field(name: str, annotation: ast.expr) -> Iterator[str]:
-    """Yield the flags of one field; none where it is annotated otherwise or has none (``no_cli``)."""
+    """Yield the flags of one field; none without annotation or with ``no_cli``."""
     match annotation:
         case ast.Subscript(value=ast.Name(id="A"), slice=ast.Tuple(elts=[_, about])):
             options = {one.arg: one.value for one in about.keywords} if isinstance(about, ast.Call) else {}
@@ -96,14 +95,14 @@ def _list_strings(nodes: Iterable[ast.expr]) -> list[str]:
 
 
 def read_release(python: Path) -> str | None:
-    """Return the number of the release in the environment of that interpreter, None where it does not say."""
+    """Return the installed release; None if unknown."""
     for info in (python.parent.parent / "lib").glob("python*/site-packages/sglang-*.dist-info"):
         return info.name.removeprefix("sglang-").removesuffix(".dist-info")
     return None
 
 
 async def read_help(python: Path, environment: Mapping[str, str]) -> str:
-    """Return what ``--help`` prints, "" where the program does not answer: its start will then say why."""
+    """Return the output of ``--help``; "" if the program fails, which its start then reports."""
     child = await asyncio.create_subprocess_exec(
         python,
         *("-I", "-m", "sglang.launch_server", "--help"),

@@ -1,4 +1,4 @@
-"""Pure: from looks at a running engine, whether it is well, silent, or hangs with requests in its hands."""
+"""Pure: decide from health checks whether a running engine is well, does not respond, or hangs."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from engine.oom.state import PeakLoad
 
 @dataclass(slots=True)
 class HealthMonitor:
-    """Remembers the looks of one run."""
+    """Evaluates the health checks of one run."""
 
     max_failed_checks: int
-    """So many failed looks at its health in a row, and it counts as crashed."""
+    """So many failed health checks in a row count as a crash."""
     token_deadline_s: float
-    """Requests under way for so long without a token read or written, and it hangs."""
+    """Requests that run so long without any progress count as a hang."""
     peak_load: PeakLoad = field(default_factory=PeakLoad)
     failed_checks: int = 0
     _progress_marker: tuple[str, ...] | None = None
     _stalled_since_s: float | None = None
 
     def add_check(self, now_s: float, *, healthy: bool, loads: ServerLoad | None, retractions: int = 0) -> str | None:
-        """Take in one look; return why it counts as crashed, None while it does not."""
+        """Add a health check; return why it counts as a crash, or None."""
         self.failed_checks = 0 if healthy else self.failed_checks + 1
         if loads is not None:
             self.peak_load = self.peak_load.add_check(loads.cache_use, loads.waiting, retractions)
         if self.failed_checks >= self.max_failed_checks:
-            return f"it gave no sign of life {self.failed_checks} times in a row"
+            return f"{self.failed_checks} health checks in a row failed"
         stuck_s = self._measure_stall_s(now_s, loads)
         if stuck_s >= self.token_deadline_s and loads is not None:
-            return f"it gave no token for {stuck_s:.0f} s with {loads.running} requests under way"
+            return f"it generated no token for {stuck_s:.0f} s with {loads.running} running requests"
         return None
 
     def _measure_stall_s(self, now_s: float, loads: ServerLoad | None) -> float:
-        """Return for how long nothing was done though there was something to do."""
+        """Return how long no request has made progress."""
         if loads is None or not loads.running or loads.progress_marker is None:
             self._progress_marker, self._stalled_since_s = None, None
             return 0.0

@@ -1,4 +1,4 @@
-"""One run of SGLang under its warden: start, read what it logs, wait for its end, end it."""
+"""One run of SGLang under its warden: start it, read its log, wait for it and stop it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHUNK_BYTES = 65536
 
 
 def find_free_port() -> int:
-    """Return a port of the loopback interface that nothing listens on now; someone may take it before it is used."""
+    """Return a free port of the loopback interface; another program may take it before its use."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -30,12 +30,12 @@ def find_free_port() -> int:
 
 
 class SglangProcess:
-    """A started SGLang; owns the warden, the pipe that keeps it alive, and the task that reads its log."""
+    """A running SGLang: the warden, the pipe that keeps it alive, and the task that reads its log."""
 
     def __init__(
         self, child: asyncio.subprocess.Process, tail: LogTail, on_line: Callable[[str], None], grace_s: float
     ) -> None:
-        """Take over a warden that was just started; use ``start``."""
+        """Use ``start`` instead."""
         self._child = child
         self._tail = tail
         self._on_line = on_line
@@ -53,10 +53,10 @@ class SglangProcess:
         on_line: Callable[[str], None],
         grace_s: float,
     ) -> SglangProcess:
-        """Write the launch's configuration and start it; ``on_line`` is given each line of its log.
+        """Write the configuration of the launch and start it; ``on_line`` receives each log line.
 
         Raises:
-            OSError: the configuration cannot be written, or no process can be made.
+            OSError: the configuration cannot be written, or the process cannot be started.
 
         """
         _write_private(launch.config_file, launch.config)
@@ -67,28 +67,28 @@ class SglangProcess:
             stderr=asyncio.subprocess.STDOUT,
             env=dict(launch.environment),
             cwd=launch.config_file.parent,
-            start_new_session=True,  # a Ctrl-C in the terminal is Kvasir's to handle
+            start_new_session=True,  # Kvasir handles a Ctrl-C in the terminal
         )  # fmt: skip
         return cls(child, tail, on_line, grace_s)
 
     @property
     def exit_status(self) -> int | None:
-        """Return the exit status, None while it runs; 128 + the signal's number where a signal ended it."""
+        """Return the exit status, None while it runs; 128 + the number of a signal."""
         code = self._child.returncode
         return code if code is None or code >= 0 else 128 - code
 
     async def is_listening(self, port: int) -> bool:
-        """Say whether it is this process that listens there, and nobody who was quicker: he would be sent the key."""
+        """Return whether this process listens on the port, and not another one, which would receive the API key."""
         return await asyncio.to_thread(_is_listening, self._group, port)
 
     async def wait(self) -> int:
-        """Return the exit status once the process and all that came of it have ended."""
+        """Wait for the process and all its children, and return the exit status."""
         await self._child.wait()
         await asyncio.wait([self._reader], timeout=1.0)
         return self.exit_status or 0
 
     async def stop(self) -> None:
-        """End the process and all that came of it; returns when nothing is left, even if the caller is cancelled."""
+        """End the process and all its children, even if the caller is cancelled."""
         ending = asyncio.create_task(self._terminate(), name="engine-end")
         cancelled = False
         while not ending.done():
@@ -109,7 +109,7 @@ class SglangProcess:
         except TimeoutError:
             self._child.kill()
             await self._child.wait()
-        if (self._child.returncode or 0) < 0:  # a warden that was killed left it; otherwise its id may be another's now
+        if (self._child.returncode or 0) < 0:  # only a killed warden leaves the group behind
             self._kill_group()
         await asyncio.wait([self._reader], timeout=1.0)
         self._reader.cancel()
@@ -138,7 +138,7 @@ class SglangProcess:
 
 
 def _is_listening(group: int | None, port: int) -> bool:
-    """Say whether a process of a group listens on a port; of other users' processes the system tells nothing."""
+    """Return whether a process of a group listens on a port."""
     with contextlib.suppress(psutil.Error, OSError):
         found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.pid]
         return any(one.laddr and one.laddr.port == port and os.getpgid(one.pid or 0) == group for one in found)

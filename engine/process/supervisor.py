@@ -1,4 +1,4 @@
-"""Keeps one engine running: start, readiness, health, restart with back-off, a bounded crash loop, stop."""
+"""Keep one engine running: start, readiness, health checks, restarts with backoff, and a limit of crashes."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ from engine.process.health import HealthMonitor
 from engine.process.sglang_process import SglangProcess, find_free_port
 
 CheckHealth = Callable[[str], Awaitable[bool]]
-"""Asks the engine at a URL whether it is well, within a deadline of its own; False for any failure."""
+"""Checks the health of the engine at a URL within its own timeout; returns False for any failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorPolicy:
-    """When to look, how long to wait, and when to give up; all in seconds."""
+    """Intervals, timeouts and limits of the supervisor, in seconds."""
 
     start_deadline_s: float = 300.0
     ready_poll_s: float = 0.5
     health_interval_s: float = 15.0
-    """Between two looks; one look makes an idle engine generate a token."""
+    """Between two health checks; each lets an idle engine generate one token."""
     max_failed_checks: int = 3
-    """So many failed looks in a row count as a crash."""
+    """So many failed health checks in a row count as a crash."""
     token_deadline_s: float = 180.0
-    """Requests under way for so long without a token read or written count as a crash; a chunk of a long prompt may
-    take a slow CPU a minute."""
+    """Requests that run so long without any progress count as a hang; a chunk of a long prompt may take a slow CPU a
+    minute."""
     first_delay_s: float = 1.0
     max_delay_s: float = 60.0
     max_crashes: int = 4
-    """So many within the window, and it is given up."""
+    """So many crashes in the window, and the supervisor gives up."""
     crash_window_s: float = 900.0
 
 
 @dataclass(slots=True)
 class CrashHistory:
-    """The crashes of late, and what follows from one more."""
+    """The recent crashes, and the delay after the next one."""
 
     policy: SupervisorPolicy
     jitter: Callable[[], float] = random.random
     _times: deque[float] = field(default_factory=deque)
 
     def record(self, now_s: float) -> float | None:
-        """Return the seconds to wait before the next start, None to give up.
+        """Record a crash and return the delay before the next start, None to give up.
 
-        The wait doubles with each crash in the window, and is drawn between its half and its whole.
+        The delay doubles with each crash in the window, with jitter between half and all of it.
         """
         while self._times and now_s - self._times[0] > self.policy.crash_window_s:
             self._times.popleft()
@@ -72,39 +72,39 @@ class CrashHistory:
 
 
 async def _skip_load() -> None:
-    """Know nothing of the load."""
+    """Return no load."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineJob:
-    """What is kept running."""
+    """The engine to run, as functions of its owner."""
 
     prepare_launch: Callable[[int], Awaitable[Launch]]
-    """Turns a port into a start; asked anew for each, which may be another than the one before."""
+    """Prepares the launch on a port; called for each start, so plans may differ."""
     check_health: CheckHealth
     on_ready: Callable[[Launch], Awaitable[None]]
-    """Awaited before the state becomes READY; an ``EngineError`` from it counts as a crash."""
+    """Called before the state becomes READY; an ``EngineError`` counts as a crash."""
     lock_path: Path
-    """Held by the running engine, so that two never load at once."""
+    """The running engine holds this lock, so that two never load at once."""
     secrets: Sequence[str] = field(default=(), repr=False)
-    """Struck out of the log."""
+    """Removed from the log."""
     on_line: Callable[[str], None] = lambda _: None
-    """Given each line of the log."""
+    """Receives each log line."""
     start_progress: float = 0.0
-    """How far things were before the first start, 0 to 1."""
+    """The progress before the first start, 0 to 1."""
     describe_load: Callable[[PeakLoad], str] = lambda _: ""
-    """From the load since the start: what is shown while it is ready, "" where there is nothing to say."""
+    """Returns what is shown while the engine is ready, from the load since the start; "" for nothing."""
     grace_s: float = 10.0
-    """From asking the process to end to killing it; SGLang takes up to 8 s."""
+    """Between SIGTERM and SIGKILL; SGLang needs up to 8 s."""
     decide_restart: Callable[[RunEnd], RestartDecision | None] = lambda _: None
-    """Says what follows from an end; None for a crash like any other."""
+    """Decides what follows from the end of a run; None for an ordinary crash."""
     fetch_load: Callable[[], Awaitable[ServerLoad | None]] = _skip_load
-    """Asks how busy it is, within a deadline of its own."""
+    """Fetches the server's load within its own timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorHooks:
-    """What a test replaces: time, chance and ports."""
+    """Time, randomness and ports, which tests replace."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], float] = time.monotonic
@@ -118,13 +118,13 @@ class _RunResult:
 
     why: str
     status: int | None = None
-    """None: it was ended by us."""
+    """None: Kvasir ended it."""
     is_restart: bool = False
-    """Whether somebody asked for another start."""
+    """Whether a restart was requested."""
 
 
 class Supervisor:
-    """Runs one engine until it is cancelled or given up."""
+    """Runs one engine until it is cancelled or gives up."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Supervisor:
         policy: SupervisorPolicy | None = None,
         hooks: SupervisorHooks | None = None,
     ) -> None:
-        """Take what is kept running and where its state is shown; nothing is started before ``run``."""
+        """Start nothing before ``run``."""
         self._job = job
         self._board = board
         self._policy = policy or SupervisorPolicy()
@@ -144,10 +144,10 @@ class Supervisor:
         self.health = self._create_health_monitor()
         self.starts = 0
         self.startup_s: float | None = None
-        """From the last start to ready; None before."""
+        """From the last start until ready; None before that."""
 
     async def run(self) -> None:
-        """Keep it running; returns when it is given up (the board then says FAILED), ends it when cancelled."""
+        """Run the engine. Return when it gives up (the status is then FAILED); stop the engine when cancelled."""
         while True:
             tail, kills = LogTail(self._job.secrets), count_oom_kills()
             self._observations = LogObservations()
@@ -162,11 +162,11 @@ class Supervisor:
                 return
 
     def restart(self, why: str) -> None:
-        """End the present run and start anew; ``why`` is shown meanwhile."""
+        """Restart the engine; ``why`` is shown meanwhile."""
         self._finish_run(_RunResult(why, is_restart=True))
 
     async def _handle_end(self, end: _RunResult, lines: Sequence[str], kills: int | None) -> bool:
-        """Do what follows from the end of a run, and return whether there is another."""
+        """Handle the end of a run; return whether to start again."""
         now = count_oom_kills()
         killed = None if kills is None or now is None else now - kills
         verdict = self._job.decide_restart(RunEnd(lines, end.status, self._observations, killed))
@@ -186,7 +186,7 @@ class Supervisor:
         return True
 
     async def _run_once(self, launch: Launch, tail: LogTail) -> _RunResult:
-        """Run it once and return how it ended."""
+        """Run the engine once and return how it ended."""
         up = asyncio.Event()
         cut = self._result = asyncio.get_running_loop().create_future()
         process = await SglangProcess.start(
@@ -225,14 +225,14 @@ class Supervisor:
         if READY_LINE in line:
             up.set()
         elif is_stuck_line(line):
-            self._finish_run(self._describe_end("it could not go on", None, [line]))
+            self._finish_run(self._describe_end("it cannot go on", None, [line]))
         elif self._board.status.state is EngineState.STARTING and (step := find_milestone(line)):
             share, doing = step
             done = self._job.start_progress
             self._board.show_progress(f"The engine is {doing}.", progress=done + (1 - done) * share)
 
     async def _monitor_run(self, launch: Launch, process: SglangProcess, up: asyncio.Event) -> str:
-        """Wait until it is ready, then look after its health; return once it counts as crashed."""
+        """Wait until the engine is ready, then check its health; return why it counts as crashed."""
         began_s = self._hooks.now()
         try:
             async with asyncio.timeout(self._policy.start_deadline_s):
@@ -247,7 +247,7 @@ class Supervisor:
         return await self._monitor_health(launch)
 
     async def _wait_until_ready(self, launch: Launch, process: SglangProcess, up: asyncio.Event) -> None:
-        """Wait for the line that says so, or, if a release words it otherwise, for a healthy answer."""
+        """Wait for the log line of readiness or, if a release changes it, for a healthy server."""
         while not up.is_set():
             try:
                 async with asyncio.timeout(10 * self._policy.ready_poll_s):
@@ -268,7 +268,7 @@ class Supervisor:
             if healthy:
                 self._show_healthy(self._job.describe_load(self.health.peak_load))
             elif self._board.status.state is EngineState.READY:
-                self._board.apply_event(LifecycleEvent.UNRESPONSIVE, "The engine does not answer; waiting for it.")
+                self._board.apply_event(LifecycleEvent.UNRESPONSIVE, "The engine does not respond; waiting for it.")
 
     def _show_healthy(self, note: str) -> None:
         if self._board.status.state is EngineState.DEGRADED:
@@ -281,7 +281,7 @@ class Supervisor:
 
 
 async def _cancel_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for their end; what they raise was either looked at or does not matter any more."""
+    """Cancel tasks and wait for their end; ignore their errors."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

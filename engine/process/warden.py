@@ -1,9 +1,9 @@
-"""A small process between Kvasir and SGLang that leaves nothing behind, whichever of them dies and however.
+"""A small process between Kvasir and SGLang that ends SGLang when either of them dies.
 
-Run as a script, with the standard library alone: ``warden.py LOCK GRACE_S -- COMMAND…``. It starts COMMAND in a session
-of its own and ends it, with every process that came of it, as soon as its standard input closes (Kvasir is gone, by
-kill -9 too), it is told to (SIGTERM), or COMMAND ends. The kernel kills COMMAND if the warden itself is killed. LOCK is
-held meanwhile, so that a next engine does not load beside a dying one.
+Run as a script with only the standard library: ``warden.py LOCK GRACE_S -- COMMAND…``. It starts COMMAND in its own
+session. It ends COMMAND and all its children when its standard input closes (Kvasir is gone, even by kill -9), when it
+receives SIGTERM, or when COMMAND ends. If the warden itself is killed, the kernel kills COMMAND. The warden holds LOCK
+meanwhile, so that the next engine does not load while this one still ends.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import time
 from pathlib import Path
 
 STARTED_PREFIX = "kvasir-warden: started "
-"""Begins the one line that the warden writes itself, before COMMAND's; the process group's id follows."""
+"""Begins the one line that the warden itself writes, before COMMAND's output; the process group follows."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LOCK_DEADLINE_S = 60.0
 _TICK_S = 0.1
 _NICENESS = 5
-"""Loading takes minutes of all cores; whoever answers meanwhile goes first."""
+"""Loading uses all cores for minutes; answers have priority."""
 
 
 def main(argv: list[str]) -> int:
-    """Run the command and return its exit status, 128 + the signal where one ended it."""
+    """Run the command and return its exit status, 128 + the number of a signal."""
     lock, grace_s, command = Path(argv[0]), float(argv[1]), argv[3:]
     wake = _install_signal_handlers()
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
 
 
 def _install_signal_handlers() -> int:
-    """Let SIGTERM, SIGINT, SIGHUP and a child's end wake the wait, and return the descriptor that then reads."""
+    """Let SIGTERM, SIGINT, SIGHUP and SIGCHLD wake the wait; return the descriptor that becomes readable."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -70,7 +70,7 @@ def _acquire_lock(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if select.select([0], [], [], _TICK_S)[0]:  # Kvasir is gone meanwhile
+            if select.select([0], [], [], _TICK_S)[0]:  # Kvasir is gone
                 return False
         else:
             return True
@@ -89,7 +89,7 @@ def _wait(child: subprocess.Popen[bytes], wake: int) -> None:
 
 
 def _terminate(child: subprocess.Popen[bytes], grace_s: float) -> None:
-    """Ask the whole group to end, then kill it and whatever else came of it until nothing is left."""
+    """Send SIGTERM to the group, then SIGKILL to it and all children until none is left."""
     _signal_group(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while time.monotonic() < deadline and (child.poll() is None or _list_children()):
@@ -110,7 +110,7 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _reap(child: subprocess.Popen[bytes]) -> None:
-    """Collect orphans that became ours, but leave the command's own status to ``child``."""
+    """Reap orphans, but leave the status of the command to ``child``."""
     child.poll()
     for pid in _list_children():
         if pid != child.pid:
@@ -119,7 +119,7 @@ def _reap(child: subprocess.Popen[bytes]) -> None:
 
 
 def _list_children() -> list[int]:
-    """Return the processes whose parent is the warden; orphans of the command are among them (Linux)."""
+    """Return the warden's child processes, orphans of the command included (Linux)."""
     try:
         text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
     except OSError:

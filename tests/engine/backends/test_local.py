@@ -192,7 +192,7 @@ async def test_no_rung_left_fails_with_the_numbers(make: Callable[..., Engine], 
     await engine.start()
     status = await engine.wait_until_ready(30)
     assert status.state is EngineState.FAILED
-    assert "No rung is left" in status.detail
+    assert "No smaller memory profile is left" in status.detail
     assert "272.00 MiB" in status.detail
     assert len(_starts(installed)) == 1
 
@@ -237,7 +237,7 @@ async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], 
         _told(installed / "loads", running=2, done=done)
         await asyncio.sleep(0.15)
     assert len(_starts(installed)) == 1
-    await until(lambda: "gave no token for" in engine.status().detail)
+    await until(lambda: "generated no token for" in engine.status().detail)
     _told(installed / "loads", running=0, done=0)
     await until(lambda: len(_starts(installed)) == 2)
 
@@ -262,7 +262,7 @@ async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], i
         await engine.raise_memory_profile(0.2)
     _told(installed / "loads", running=0, done=1)
     (installed / "fails").write_text("pool-cpu")
-    assert "tried again" in (await engine.raise_memory_profile(30) or "")
+    assert "retrying" in (await engine.raise_memory_profile(30) or "")
     await until(lambda: len(_starts(installed)) == 4)
     await until(lambda: engine.status().state is EngineState.READY)
     assert _flag(installed, "--max-total-tokens")[2:] == [top, low]

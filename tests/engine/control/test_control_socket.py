@@ -72,7 +72,7 @@ async def test_a_start_after_it_was_given_up() -> None:
     async def run(_: bool) -> None:  # noqa: FBT001
         runs.append(1)
         board.apply_event(LifecycleEvent.LAUNCH)
-        board.apply_event(LifecycleEvent.GIVE_UP, "No rung is left.")
+        board.apply_event(LifecycleEvent.GIVE_UP, "No smaller memory profile is left.")
 
     orders = CommandRunner(board, run)
     task = asyncio.create_task(orders.run())

@@ -114,7 +114,7 @@ async def test_a_package_without_its_hash_is_refused(make: Callable[..., Install
     """Nothing is left of it, and the sentence names the next step and no registry's password."""
     (tmp_path / "requirements" / "cpu.txt").write_text("idna==3.20\n")
     installer = make()
-    with pytest.raises(InstallError, match=r"could not be made: .*hash.* then start again"):
+    with pytest.raises(InstallError, match=r"could not be installed: .*hash.* then start again"):
         await installer.install("cpu", lambda *_: None)
     assert not installer.is_installed("cpu")
     assert [path.suffix for path in installer.environment_folder("cpu").parent.iterdir()] == [".lock"]

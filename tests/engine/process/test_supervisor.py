@@ -141,7 +141,7 @@ async def test_silence_degrades_then_restarts(tmp_path: Path) -> None:
         await until(lambda: len(_pids(tmp_path)) == 6)
         sick.unlink()
         await until(lambda: board.status.state is EngineState.READY)
-    assert any("no sign of life 8 times" in status.detail for status in seen)
+    assert any("8 health checks in a row failed" in status.detail for status in seen)
 
 
 @pytest.mark.slow

@@ -286,8 +286,8 @@ async def test_a_scheduler_that_stands_still_is_replaced(engine: Engine, home: P
     before = sglang_processes(home)
     os.kill(_of(before, "scheduler"), signal.SIGSTOP)
     await until(lambda: engine.status().state is EngineState.DEGRADED, 60)
-    assert "does not answer" in engine.status().detail
-    await until(lambda: "no sign of life 3 times" in engine.status().detail, 120)
+    assert "does not respond" in engine.status().detail
+    await until(lambda: "3 health checks in a row failed" in engine.status().detail, 120)
     await _is_back(engine, before)
 
 
