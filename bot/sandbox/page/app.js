@@ -1,4 +1,4 @@
-// The page as a whole: what is open, what is drawn when, and what a person can do.
+// The whole page: which conversation is open, when regions are drawn, and what a person can do.
 
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
@@ -36,7 +36,7 @@ class Page {
     this.#link.open();
   }
 
-  // ── Who and where ──────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Person and conversation ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #opened() {
     this.#setLost(false);
@@ -115,7 +115,7 @@ class Page {
     this.refresh();
   }
 
-  // ── What people do ─────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Actions of people ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   async send(channel, text, thread) {
     if (text.startsWith("/")) {
@@ -178,7 +178,7 @@ class Page {
     event.preventDefault();
   }
 
-  // ── News ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Events of the workspace ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #take(news) {
     const { store } = this;
@@ -223,7 +223,7 @@ class Page {
 
   // ── Drawing ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Draw again, once, when the browser is next idle enough to show it. */
+  /** Draw once more in the next animation frame. */
   refresh() {
     if (this.#drawing) return;
     this.#drawing = true;
@@ -291,16 +291,16 @@ class Page {
     const chip = (question) => h("button", { type: "button", class: "chip", onclick: () => this.send(room.id, `@Kvasir ${question}`, null) },
       h("span", { class: "at" }, "@Kvasir"), question);
     const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : room.is_im ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;
-    const hint = !here ? "Nothing has been said here yet."
-      : suggestions.length ? "Kvasir answers from the documents and says where it found what it says. Try one of these:"
-      : "Mention @Kvasir with a question; it answers in a thread, from the documents.";
+    const hint = !here ? "There are no messages yet."
+      : suggestions.length ? "Kvasir answers from the documents and names its sources. Try one of these:"
+      : "Mention @Kvasir with a question. It answers from the documents, in a thread.";
     return h("div", { class: "welcome" }, h("img", { src: "/page/kvasir.svg", alt: "" }), h("h2", {}, title), h("p", {}, hint),
       h("div", { class: "chips" }, suggestions.map(chip)), this.#meanwhile(here));
   }
 
   #meanwhile(here) {
     const waiting = here && WAITING.has(this.store.status.status?.engine?.state);
-    return waiting ? h("p", { class: "meanwhile" }, "The engine is not ready yet: until then, answers are the best passages, quoted.") : null;
+    return waiting ? h("p", { class: "meanwhile" }, "The engine is not ready yet. Until then, Kvasir shows extracts of the best passages.") : null;
   }
 
   #drawThread(room) {
@@ -319,7 +319,7 @@ class Page {
     this.#threadComposer.at(room.id, root.ts, inside ? "Reply, or ask a follow-up" : "Reply");
   }
 
-  /** The line that says that the app is at work, with its Stop button. */
+  /** Return the line that says that the app is working, with its Stop button. */
   working(session) {
     const words = session.text ? `Kvasir ${session.text}` : "Kvasir is working…";
     const stop = () => this.#link.ask("stop", { channel: session.channel, thread_ts: session.thread_ts });

@@ -1,4 +1,4 @@
-// Block Kit as nodes. `context` has the store and `press(action)`, called with what the press of an element tells.
+// Block Kit as nodes. `context` has the store and `press(action)`, which is called with the action of a pressed element.
 
 import { h, icon } from "./dom.js";
 import { emoji, link, unescape } from "./inline.js";
@@ -171,7 +171,7 @@ const RENDERERS = {
     h("summary", { class: "card-title" }, block.title?.text ?? ""), blocks(block.child_blocks ?? block.blocks ?? [], context)),
 };
 
-/** All the text of a message, as one line, for previews and announcements. */
+/** Return all the text of a message as one line, for previews and announcements. */
 export function gist(message, store) {
   const plain = unescape((message.text ?? "").slice(0, 600))
     .replace(/<@([A-Z0-9]+)(?:\|[^>]*)?>/g, (_, id) => `@${store.person(id)?.real_name ?? id}`)

@@ -1,15 +1,15 @@
-// Where people write: Enter sends, "@" and "/" offer what can be named.
+// The message box: Enter sends; "@" suggests people and "/" suggests commands.
 
 import { avatar, fill, h, icon } from "./dom.js";
 
 const COMMANDS = [
-  ["/kb help", "What Kvasir can do"],
-  ["/kb status", "How engine, knowledge and sources are"],
-  ["/kb sources", "Where the documents come from"],
-  ["/kb search ", "Find passages, without an answer"],
-  ["/kb refresh", "Read the sources again, all or one"],
-  ["/think ", "How long to think before an answer to you: deep, normal, off"],
-  ["/invite @kvasir", "Bring Kvasir into this channel"],
+  ["/kb help", "Show what Kvasir can do"],
+  ["/kb status", "Show the state of the engine and the sources"],
+  ["/kb sources", "Show where the documents come from"],
+  ["/kb search ", "Find passages without an answer"],
+  ["/kb refresh", "Read all sources again, or one"],
+  ["/think ", "Choose how long Kvasir thinks for you: deep, normal, off"],
+  ["/invite @kvasir", "Add Kvasir to this channel"],
 ];
 const DRAFTS = new Map();
 
@@ -42,7 +42,7 @@ export class Composer {
     element.append(this.#list, form);
   }
 
-  /** Write to another place; each place keeps its own draft. */
+  /** Switch to another conversation; each one keeps its own draft. */
   at(channel, thread, label) {
     const place = `${channel}/${thread ?? ""}`;
     this.#input.placeholder = label;
@@ -145,7 +145,7 @@ export class Composer {
     event.stopPropagation();
   }
 
-  // A command that is complete as it stands is sent by Enter, whatever longer ones there are.
+  // Enter sends a complete command, even if longer commands begin with it.
   #exact() {
     return COMMANDS.some(([text]) => text.trim() === this.#input.value.trim());
   }

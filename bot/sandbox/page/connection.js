@@ -1,4 +1,4 @@
-// The page's websocket: news come in lists, questions get answers by number, a lost connection is opened again.
+// The page's WebSocket: events arrive in lists, requests have numbers, and a lost connection is opened again.
 
 const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 5000;
@@ -9,7 +9,7 @@ export class Connection extends EventTarget {
   #number = 0;
   #wait = FIRST_WAIT_MS;
 
-  /** Open, and stay open; `open`, `lost` and `news` events tell how it goes. */
+  /** Open the connection and keep it open; the events `open`, `lost` and `news` report its state. */
   open() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     this.#socket = new WebSocket(`${scheme}://${location.host}/page-socket`);
@@ -25,7 +25,7 @@ export class Connection extends EventTarget {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Ask the workspace to do something; resolves to its answer, or throws an Error that names why not. */
+  /** Ask the workspace to do something; resolves to its answer, or rejects with an Error that says why. */
   ask(what, details = {}) {
     if (!this.isOpen) return Promise.reject(new Error("not connected"));
     const id = ++this.#number;
@@ -52,7 +52,7 @@ export class Connection extends EventTarget {
     this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT_MS);
   }
 
-  // A workspace that restarted knows no session of before: fetching the page makes a new one.
+  // A restarted workspace knows no earlier session: fetching the page makes a new one.
   async #again() {
     try {
       await fetch("/", { cache: "no-store" });

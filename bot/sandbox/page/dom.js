@@ -1,4 +1,4 @@
-// Elements from data. Text only ever becomes text nodes: nothing here parses markup.
+// Elements from data. Text always becomes text nodes: nothing here parses markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -45,12 +45,12 @@ export function icon(name, size = 17) {
   return svg;
 }
 
-/** Make a button that shows an icon and is called `label`. */
+/** Make a button that shows an icon and has the accessible name `label`. */
 export function iconButton(name, label, onclick, props = {}) {
   return h("button", { type: "button", class: "icon", title: label, "aria-label": label, onclick, ...props }, icon(name));
 }
 
-/** Give an element these children; those that it has already stay where they are and keep their focus. */
+/** Give an element these children; children that it already has keep their place and focus. */
 export function fill(element, ...children) {
   const wanted = children.flat(Infinity).filter(Boolean);
   const kept = new Set(wanted);
@@ -64,7 +64,7 @@ export function fill(element, ...children) {
 
 const drawn = new WeakMap();
 
-/** Draw a region again if what it shows has changed; a focused element with an id or a channel gets its focus back. */
+/** Draw a region again if its content has changed; a focused element with an id or a channel keeps its focus. */
 export function redraw(element, shown, draw) {
   const mark = JSON.stringify(shown);
   if (drawn.get(element) === mark) return;

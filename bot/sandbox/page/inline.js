@@ -1,4 +1,4 @@
-// Text within a line, in Slack's mrkdwn or in Markdown, as nodes.
+// Text of one line, in Slack's mrkdwn or in Markdown, as nodes.
 
 import { h } from "./dom.js";
 
@@ -19,7 +19,7 @@ export function unescape(text) {
   return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 }
 
-/** A link as it may be followed: http(s) opens elsewhere, a file's path can be copied, anything else is text. */
+/** Return a link: http(s) opens in a new tab, a file's path can be copied, anything else is text. */
 export function link(url, children, extra = "") {
   const label = children.length ? children : [url.replace(/^mailto:/, "")];
   if (/^(https?:\/\/|mailto:)/i.test(url)) {
@@ -34,7 +34,7 @@ function path(url, label, extra) {
   try {
     plain = decodeURIComponent(plain);
   } catch {
-    // A path that is no valid percent-encoding is shown as it is.
+    // A path without a valid percent-encoding is shown unchanged.
   }
   const copy = h("button", { type: "button", title: `Copy ${plain}`, "aria-label": `Copy the path ${plain}` }, "copy path");
   copy.addEventListener("click", async () => {
@@ -45,8 +45,8 @@ function path(url, label, extra) {
   return h("span", { class: `path ${extra}`, title: plain }, h("span", {}, label), copy);
 }
 
-// A rule begins at one of its characters and matches there, over a bounded stretch without ambiguity: whatever is
-// written, a line is read in a time that grows with its length.
+// A rule matches at one of its first characters, over a bounded length and without ambiguity. So the time to read a line
+// is linear in its length.
 
 const ENTITY = /<([@#!]?)([^<>|\n]{1,2000})(?:\|([^<>\n]{0,2000}))?>/y;
 const EMOJI_NAME = /:([a-z0-9_+-]{1,40}):/y;
@@ -84,7 +84,7 @@ function styled(pattern, tag) {
 
 const CITATION = /^\d{1,3}$/;
 
-// [label](url "title"), where the label may hold brackets of its own: found by counting them.
+// [label](url "title"): the label may have brackets of its own, so brackets are counted.
 function reference(text, at, context) {
   const start = text[at] === "!" ? at + 1 : at;
   if (text[start] !== "[") return null;
@@ -150,7 +150,7 @@ function applied(rule, text, at, context) {
   return found && { node: make(found, context), end: at + found[0].length };
 }
 
-/** Read a line from its beginning to its end: where a rule matches, its node; the rest as text. */
+/** Return a line as nodes: a node for each rule that matches, and text for the rest. */
 function run(text, context) {
   if (context.depth >= DEEPEST) return [context.plain(text)];
   const inner = { ...context, depth: context.depth + 1 };
@@ -171,12 +171,12 @@ function run(text, context) {
   return nodes.flat();
 }
 
-/** A line of mrkdwn as nodes; its text is escaped as Slack escapes it. */
+/** Return a line of mrkdwn as nodes; its text is escaped as Slack escapes it. */
 export function mrkdwnLine(text, store) {
   return run(text, { store, rules: MRKDWN, plain: unescape, depth: 0 });
 }
 
-/** A line of Markdown as nodes. */
+/** Return a line of Markdown as nodes. */
 export function markdownLine(text, store) {
   return run(text, { store, rules: MARKDOWN, plain: unescape, depth: 0 });
 }

@@ -1,4 +1,4 @@
-// A list of messages: days, groups of one author, and what can be done with each message.
+// A list of messages: days, groups of one author, and the actions of each message.
 
 import { avatar, fill, h, iconButton } from "./dom.js";
 import { blocks, gist } from "./blocks.js";
@@ -8,7 +8,7 @@ import { clock, day, moment } from "./store.js";
 
 const GROUP_MS = 5 * 60 * 1000;
 const ENDINGS = {
-  expired: "This answer was cut off: a stream ends after five minutes.",
+  expired: "This answer was cut off, because a stream ends after five minutes.",
   stopped_by_user: "Stopped.",
 };
 
@@ -33,7 +33,7 @@ export class MessageList {
 
   #pinned = true;
 
-  // Arrows go from message to message; Tab goes on into the actions of the one that has the focus.
+  // Arrow keys move between messages; Tab moves into the actions of the focused message.
   #walk(event) {
     const steps = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
     const current = event.target.closest(".message");
@@ -49,7 +49,7 @@ export class MessageList {
     return this.#element.scrollTop > this.#end() - 40;
   }
 
-  // The end, or where the last message begins if that is longer than what can be seen: answers are read from the top.
+  // Scroll to the end, or to the start of a last message that is taller than the view: people read answers from the top.
   #end() {
     const { scrollHeight, clientHeight } = this.#element;
     const last = [...this.#element.querySelectorAll(".message")].at(-1);
@@ -60,7 +60,7 @@ export class MessageList {
     this.#element.scrollTop = this.#end();
   }
 
-  /** Show messages; what did not change keeps its element. `key` names the conversation: another one begins at its end. */
+  /** Show messages; unchanged ones keep their element. `key` names the conversation; a new one starts at its end. */
   show(key, messages, { top = null, bottom = null, line = null } = {}) {
     if (key !== this.#key) {
       this.#key = key;
@@ -189,7 +189,7 @@ export class MessageList {
     if (confirm("Delete this message?")) this.#page.remove(message);
   }
 
-  /** Put a message into an editor in its place. */
+  /** Replace a message by an editor. */
   edit(message) {
     this.#editing = message.ts;
     this.#page.refresh();
@@ -225,7 +225,7 @@ function reach(message, tabIndex) {
   message?.querySelectorAll(".tools button").forEach((button) => (button.tabIndex = tabIndex));
 }
 
-/** Where the writing goes on: the last line of the last text. */
+/** Return the last line of the last text, where the writing continues. */
 function endOf(said) {
   const text = [...said.children].at(-1);
   const lines = text?.classList.contains("prose") ? [...text.querySelectorAll("p, li, h1, h2, h3, h4, td, pre code")] : [];
@@ -238,7 +238,7 @@ function follows(before, message) {
   return moment(message.ts) - moment(before.ts) < GROUP_MS && day(before.ts) === day(message.ts);
 }
 
-/** A kept text as it was typed. */
+/** Return a stored text as the person typed it. */
 export function typed(text, store) {
   return unescape(text
     .replace(/<@([A-Z0-9]+)(?:\|[^>]*)?>/g, (whole, id) => (store.person(id) ? `@${store.person(id).name}` : whole))

@@ -1,9 +1,9 @@
-// Texts of several lines: Slack's mrkdwn, and Markdown as its markdown block takes it.
+// Texts of several lines: Slack's mrkdwn, and the Markdown of its markdown block.
 
 import { h } from "./dom.js";
 import { markdownLine, mrkdwnLine, unescape } from "./inline.js";
 
-/** Text in mrkdwn: lines, quotes and ``` blocks. */
+/** Return a text in mrkdwn as nodes: lines, quotes and ``` blocks. */
 export function mrkdwn(text, store) {
   const parts = text.split(/```\n?([\s\S]*?)\n?```/);
   return h("div", { class: "prose mrkdwn" }, parts.map((part, n) => (n % 2 ? code(unescape(part)) : lines(part, store))));
@@ -37,7 +37,7 @@ const QUOTE = /^\s{0,3}>\s?/;
 const DIVIDER = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
 const DEEPEST = 8;
 
-/** Text in Markdown. */
+/** Return a text in Markdown as nodes. */
 export function markdown(text, store) {
   return h("div", { class: "prose markdown" }, blocksOf(text.replaceAll("\r\n", "\n").split("\n"), store));
 }
@@ -107,7 +107,7 @@ function table([head, , ...rows], inline) {
     h("tbody", {}, rows.map((row) => h("tr", {}, cells(row).map((cell) => h("td", {}, inline(cell))))))));
 }
 
-// A list goes on over blank lines as long as another item of its kind or an indented line follows.
+// A list continues after blank lines if another item of its kind or an indented line follows.
 function endOfList(all, at) {
   const [, indent, mark] = ITEM.exec(all[at]);
   const goesOn = (line) => {
@@ -139,7 +139,7 @@ function list(all, store, depth) {
   return h(ordered ? "ol" : "ul", ordered ? { start: Number.parseInt(mark, 10) } : {}, made);
 }
 
-// The first paragraph of an item stands on the item's own line.
+// The first paragraph of an item is on the item's own line.
 function unwrapped(nodes) {
   const [first, ...rest] = nodes;
   return first?.tagName === "P" ? [...first.childNodes, ...rest] : nodes;

@@ -1,4 +1,4 @@
-// The list of conversations, and who you are.
+// The list of conversations, and the choice of the person.
 
 import { avatar, fill, h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// The strip at the top: is the app connected, how far is the engine, what does it know.
+// The strip at the top: the connection of the app, the state of the engine, and the documents.
 
 import { fill, h, iconButton } from "./dom.js";
 
@@ -27,34 +27,34 @@ function fact(dot, ...parts) {
   return h("span", { class: "fact" }, h("span", { class: `dot ${dot}`, "aria-hidden": "true" }), parts);
 }
 
-function engine(told) {
-  const words = WORDS[told.state] ?? told.state;
-  const waiting = WAITING.has(told.state);
-  const known = typeof told.progress === "number";
-  const bar = waiting && told.state !== "absent"
-    ? h("progress", { "aria-label": "Engine progress", max: 1, ...(known ? { value: told.progress } : {}) })
+function engine(status) {
+  const words = WORDS[status.state] ?? status.state;
+  const waiting = WAITING.has(status.state);
+  const known = typeof status.progress === "number";
+  const bar = waiting && status.state !== "absent"
+    ? h("progress", { "aria-label": "Engine progress", max: 1, ...(known ? { value: status.progress } : {}) })
     : null;
-  const shown = fact(DOTS[told.state] ?? "busy", h("span", {}, "Engine ", h("strong", {}, words)), bar,
-    bar && known ? h("span", {}, `${Math.round(told.progress * 100)} %`) : null,
-    told.state === "ready" && told.model ? h("span", { class: "detail", title: told.model }, told.model) : null,
-    told.small_model ? h("span", { class: "pill", title: "A small model on the CPU, not an R1" }, "small model") : null,
-    told.detail && told.state === "ready" ? h("span", { class: "pill", title: told.detail }, "note") : null,
-    told.detail && waiting ? h("span", { class: "detail", title: told.detail }, told.detail) : null);
+  const shown = fact(DOTS[status.state] ?? "busy", h("span", {}, "Engine ", h("strong", {}, words)), bar,
+    bar && known ? h("span", {}, `${Math.round(status.progress * 100)} %`) : null,
+    status.state === "ready" && status.model ? h("span", { class: "detail", title: status.model }, status.model) : null,
+    status.small_model ? h("span", { class: "pill", title: "A small model on the CPU, not an R1" }, "small model") : null,
+    status.detail && status.state === "ready" ? h("span", { class: "pill", title: status.detail }, "note") : null,
+    status.detail && waiting ? h("span", { class: "detail", title: status.detail }, status.detail) : null);
   shown.classList.add("engine");
   return shown;
 }
 
-function knowledge(told) {
+function knowledge(status) {
   const count = (n, one, many) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
-  const words = `${count(told.documents ?? 0, "document", "documents")} · ${count(told.chunks ?? 0, "passage", "passages")}`;
-  const troubles = told.troubles ?? [];
-  const known = typeof told.progress === "number";
-  const shown = fact(told.running ? "busy" : troubles.length ? "bad" : "good", h("span", {}, words),
-    told.running ? h("progress", { "aria-label": "Reading progress", max: 1, ...(known ? { value: told.progress } : {}) }) : null,
-    told.running ? h("span", {}, known ? `${Math.round(told.progress * 100)} %` : "reading…") : null,
-    told.held ? pill(count(told.held, "document held", "documents held"), troubles) : null,
-    told.failed ? pill(count(told.failed, "document unread", "documents unread"), troubles) : null,
-    troubles.length && !told.held && !told.failed ? pill("look at /kb status", troubles) : null);
+  const words = `${count(status.documents ?? 0, "document", "documents")} · ${count(status.chunks ?? 0, "passage", "passages")}`;
+  const troubles = status.troubles ?? [];
+  const known = typeof status.progress === "number";
+  const shown = fact(status.running ? "busy" : troubles.length ? "bad" : "good", h("span", {}, words),
+    status.running ? h("progress", { "aria-label": "Reading progress", max: 1, ...(known ? { value: status.progress } : {}) }) : null,
+    status.running ? h("span", {}, known ? `${Math.round(status.progress * 100)} %` : "reading…") : null,
+    status.held ? pill(count(status.held, "pending deletion", "pending deletions"), troubles) : null,
+    status.failed ? pill(count(status.failed, "unreadable document", "unreadable documents"), troubles) : null,
+    troubles.length && !status.held && !status.failed ? pill("see /kb status", troubles) : null);
   shown.classList.add("knowledge");
   return shown;
 }

@@ -1,4 +1,4 @@
-// What the page knows: a copy of what one person sees of the workspace.
+// The page's data: a copy of the part of the workspace that one person sees.
 
 export class Store {
   constructor() {
@@ -17,7 +17,7 @@ export class Store {
     this.index = new Map();
   }
 
-  /** Take a snapshot: everything that there is for this person. */
+  /** Load a snapshot of everything that this person sees. */
   load(snapshot) {
     this.me = snapshot.me;
     this.bot = snapshot.bot;
@@ -34,7 +34,7 @@ export class Store {
     snapshot.messages.forEach((message) => this.put(message));
   }
 
-  /** Add a message, or put it in the place of its earlier version; tells whether it is new. */
+  /** Add a message or replace its earlier version; return whether it is new. */
   put(message) {
     if (!this.messages.has(message.channel)) this.messages.set(message.channel, new Map());
     const known = this.messages.get(message.channel);
@@ -58,7 +58,7 @@ export class Store {
     this.dismissed.add(message.ts);
   }
 
-  // A channel's threads by their root, oldest first, made again after something changed.
+  // A channel's threads by their root, oldest first; computed again after a change.
   #threads(channel) {
     if (!this.index.has(channel)) {
       const found = [...(this.messages.get(channel)?.values() ?? [])].filter((message) => !this.dismissed.has(message.ts));
@@ -73,12 +73,12 @@ export class Store {
     return this.index.get(channel);
   }
 
-  /** The messages at the top level of a channel, oldest first. */
+  /** Return the top-level messages of a channel, oldest first. */
   roots(channel) {
     return [...this.#threads(channel).values()].map(({ root }) => root).filter(Boolean);
   }
 
-  /** The replies of a thread, oldest first. */
+  /** Return the replies of a thread, oldest first. */
   replies(channel, root) {
     return this.#threads(channel).get(root)?.replies ?? [];
   }
@@ -92,7 +92,7 @@ export class Store {
     return this.people.get(id);
   }
 
-  /** Who wrote a message: a person, or another app under its own name. */
+  /** Return the author of a message: a person, or another app with its own name. */
   author(message) {
     const person = this.people.get(message.user);
     return message.username ? { ...person, id: message.user, real_name: message.username, is_bot: true } : person;
@@ -107,7 +107,7 @@ export class Store {
   }
 }
 
-/** The moment of a ts. */
+/** Return the time of a ts. */
 export function moment(ts) {
   return new Date(Number.parseFloat(ts) * 1000);
 }

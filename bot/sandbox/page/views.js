@@ -1,4 +1,4 @@
-// The app's Home, and its modals.
+// The app's Home and modals.
 
 import { h } from "./dom.js";
 import { blocks } from "./blocks.js";
@@ -7,7 +7,7 @@ export function home(page) {
   const view = page.store.home;
   if (!view) {
     return h("div", { class: "welcome" }, h("img", { src: "/page/kvasir.svg", alt: "" }), h("h2", {}, "Nothing here yet"),
-      h("p", {}, "Kvasir has published no Home for you. Ask it something under Messages."));
+      h("p", {}, "Kvasir has not published a Home for you yet. Ask it something under Messages."));
   }
   return blocks(view.blocks, { store: page.store, press: (action) => page.pressInView(view, action) });
 }
