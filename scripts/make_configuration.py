@@ -51,7 +51,7 @@ def page() -> str:
     """Return the page."""
     parts: list[Iterable[str]] = [[HEAD, "## kvasir.toml", ""]]
     for table in TABLES:
-        parts.append([f"### `{table.heading}`", "", "| key | default | meaning |", "| --- | --- | --- |"])
+        parts.append([f"### The table `{table.heading}`", "", "| key | default | meaning |", "| --- | --- | --- |"])
         parts += [rows_of(table), [""]]
     parts.append(["## Environment variables", "", "| variable | default | meaning |", "| --- | --- | --- |"])
     parts.append(rows_of(Environment))
