@@ -14,7 +14,7 @@ import structlog
 
 from bot.answering.answer import Answerer
 from bot.answering.limits import Limits
-from bot.answering.retrieval import Search
+from bot.answering.retrieval.retriever import Search
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
-from bot.answering.retrieval import Search
+from bot.answering.retrieval.retriever import Search
 from bot.answering.verification.verifier import feature_verifiers
 from bot.app import create_answerer, create_engine, open_configured_library
 from bot.config.settings import Settings, load_settings

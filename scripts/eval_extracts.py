@@ -29,11 +29,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bot.answering.citations import Numbering
 from bot.answering.events import Passage
-from bot.answering.extract import CONSIDERED, extract
+from bot.answering.extracts.extract import CONSIDERED, extract
 from bot.answering.limits import Limits
-from bot.answering.sentences import sentences, unwrap
+from bot.answering.markdown.citations import Numbering
+from bot.answering.markdown.sentences import sentences, unwrap
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import Chunk, Vector

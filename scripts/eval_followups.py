@@ -3,10 +3,10 @@
 ``eval_data/multiturn.jsonl`` holds conversations over the documentation of Apache APISIX, in English and Chinese: turns
 with an excerpt of each answer, the question that follows, the same question as it would be asked alone, and the
 documents that answer. A fifth changes the subject, where the turns before must not be dragged along. Four ways to make
-the question searchable are compared: as it stands, by the rule of ``bot.answering.followup``, by the engine of
-``--engine URL`` (the rule where it is too slow or what it writes is not taken), and as asked alone, which is the most
-that any way can reach. What is found is then put beside what the conversation was shown before, as
-``bot.answering.passage_order`` does it: whether the right document is among that is the third figure.
+the question searchable are compared: as it stands, by the rule of ``bot.answering.retrieval.follow_ups``, by the engine
+of ``--engine URL`` (the rule where it is too slow or what it writes is not taken), and as asked alone, which is the
+most that any way can reach. What is found is then put beside what the conversation was shown before, as
+``bot.answering.retrieval.passage_order`` does it: whether the right document is among that is the third figure.
 
 Tune on the questions whose sha256(id) is even; the odd half and the whole are what is reported.
 
@@ -32,9 +32,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Exchange
-from bot.answering.followup import leans, searchable
-from bot.answering.passage_order import Placed, place_hits
-from bot.answering.rewrite import Rewriter
+from bot.answering.retrieval.follow_ups import leans, searchable
+from bot.answering.retrieval.passage_order import Placed, place_hits
+from bot.answering.retrieval.question_rewriting import Rewriter
 from bot.wheels import WheelCache
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import EngineState, EngineStatus

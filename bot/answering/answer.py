@@ -13,17 +13,17 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.answering.about import Contents, asks_for_sources, describe_sources
-from bot.answering.answer_notices import obstacle, of_answer, of_web, unknown, why_nothing
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text
-from bot.answering.extract import CONSIDERED, extract
+from bot.answering.extracts.extract import CONSIDERED, extract
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
-from bot.answering.notices import Say, in_line, say
-from bot.answering.passage_order import Still
+from bot.answering.notices.answer_notices import obstacle, of_answer, of_web, unknown, why_nothing
+from bot.answering.notices.messages import Say, in_line, say
+from bot.answering.notices.small_talk import small_talk
+from bot.answering.notices.source_overview import Contents, asks_for_sources, describe_sources
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
-from bot.answering.retrieval import Retriever, Search
-from bot.answering.small_talk import small_talk
+from bot.answering.retrieval.passage_order import Still
+from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.turn import EngineStream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from bot.answering.verified_stream import VerifiedStream

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange, Passage
 from bot.answering.history_window import find_window_start
 from bot.answering.language import Tongue, tongue_for
-from bot.answering.passage_order import MOST
-from bot.answering.sentences import unwrap
+from bot.answering.markdown.citations import strip_displayed
+from bot.answering.markdown.sentences import unwrap
+from bot.answering.retrieval.passage_order import MOST
 from bot.answering.thinking import Depth, share_of
 from engine.interfaces import ChatMessage
 

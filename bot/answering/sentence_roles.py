@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from bot.answering.sentences import Piece
+from bot.answering.markdown.sentences import Piece
 from bot.answering.verification.claims import claims, content_words
 from bot.answering.verification.interfaces import VerdictKind
 from bot.answering.verification.normalisation import strip_frame

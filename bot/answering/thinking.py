@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from bot.answering.language import Tongue
-from bot.answering.notices import Say, say
+from bot.answering.notices.messages import Say, say
 from engine.interfaces import ThinkingControl
 
 Depth = Literal["deep", "normal", "off"]

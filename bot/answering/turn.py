@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bot.answering.citations import Numbering
 from bot.answering.events import Finished, Passage, Question, Route, Text
 from bot.answering.language import Tongue
-from bot.answering.notices import Say
+from bot.answering.markdown.citations import Numbering
+from bot.answering.notices.messages import Say
 from bot.answering.policy import WebUse
-from bot.answering.route import route
+from bot.answering.retrieval.web_routing import route
 from bot.answering.verified_stream import VerifiedStream
 from engine.interfaces import ContentDelta, ReasoningDelta, StreamEnd
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
-from bot.answering import citations
-from bot.answering.answer_types import answer_type, topic
-from bot.answering.compose import Composer
 from bot.answering.events import Passage
+from bot.answering.extracts.answer_types import answer_type, topic
 from bot.answering.language import Tongue
 from bot.answering.limits import Limits
-from bot.answering.link_policy import hosts, without_foreign_links
-from bot.answering.notices import Say, say
+from bot.answering.markdown import citations
+from bot.answering.markdown.composer import Composer
+from bot.answering.markdown.link_policy import hosts, without_foreign_links
+from bot.answering.markdown.sentences import Piece, Splitter, close_code
+from bot.answering.notices.messages import Say, say
 from bot.answering.sentence_roles import Labels, Role, adopted_share, repeats_question, role_of, verdict_on_code
-from bot.answering.sentences import Piece, Splitter, close_code
 from bot.answering.verification.claims import claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot.answering.sentences import sentences, unwrap
+from bot.answering.markdown.sentences import sentences, unwrap
 from scripts.verification.sets import Evidence, Label, Loader, Pair, draw, read_file, read_lines
 
 _OWN = Path(__file__).resolve().parents[2] / "tests" / "data" / "support_pairs.jsonl"

@@ -10,7 +10,7 @@ import pytest
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Step, Text
 from bot.answering.limits import Limits
-from bot.answering.small_talk import small_talk
+from bot.answering.notices.small_talk import small_talk
 from bot.answering.verification.interfaces import Verdict
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineTimeout
 from engine.interfaces import (

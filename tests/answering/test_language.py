@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.language import language_of, tongue_for
-from bot.answering.notices import Say, progress_text, say
+from bot.answering.notices.messages import Say, progress_text, say
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.citations import Numbering, numbers
 from bot.answering.events import Passage
 from bot.answering.limits import Limits, Unsupported
+from bot.answering.markdown.citations import Numbering, numbers
+from bot.answering.markdown.sentences import Piece, split
 from bot.answering.sentence_roles import Labels, repeats_question, role_of, verdict_on_code
-from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import Verdict
 from bot.answering.verified_stream import HOPELESS, VerifiedStream, loops, plain
 

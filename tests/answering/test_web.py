@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.answering.events import Exchange
-from bot.answering.notices import WEB_CHINESE, translate_web
-from bot.answering.passage_order import Placed, place_hits
+from bot.answering.notices.messages import WEB_CHINESE, translate_web
 from bot.answering.policy import Policy, Why
+from bot.answering.retrieval.passage_order import Placed, place_hits
 from knowledge.errors import FetchError, FetchUnreadable, InvalidFilter
 from knowledge.interfaces import SkippedPage, WebOrigin, WebSearchReport
 from knowledge.search.federated import OFF as OFF_HERE

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bot.answering.events import Exchange
-from bot.answering.followup import searchable
+from bot.answering.retrieval.follow_ups import searchable
 from bot.wheels import WheelCache
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import E5Embedder, open_embedder

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bot.answering.about import describe_sources
+from bot.answering.notices.source_overview import describe_sources
 from bot.ready_library import ReadyLibrary
 from bot.slack.commands import kb_texts
 from bot.workspace_page import build_page_status

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from bot.answering.language import language_of
-from bot.answering.sentences import sentences, unwrap
+from bot.answering.markdown.sentences import sentences, unwrap
 from bot.answering.verification.claims import Claims, claims, content_words
 from bot.answering.verification.quantities import normal
 

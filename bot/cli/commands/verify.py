@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot import logs
-from bot.answering import citations
 from bot.answering.events import Passage
 from bot.answering.language import tongue_for
 from bot.answering.limits import Limits
+from bot.answering.markdown import citations
+from bot.answering.markdown.sentences import Piece, split
 from bot.answering.sentence_roles import role_of
-from bot.answering.sentences import Piece, split
 from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_stream import VerifiedStream, plain

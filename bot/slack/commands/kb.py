@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from bot.answering.channel_filters import add_filters
+from bot.answering.retrieval.channel_filters import add_filters
 from bot.config.configuration import Access
 from bot.slack.commands import kb_texts
 from bot.slack.commands.parsing import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.answering.events import Finished
-from bot.answering.link_policy import by_its_end
+from bot.answering.markdown.link_policy import by_its_end
 
 SEARCH_WEB = "kvasir:look"
 """The button's action; its value is the ``ts`` of the question."""

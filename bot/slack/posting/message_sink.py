@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bot.answering.notices import Say, say
+from bot.answering.notices.messages import Say, say
 from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
 from bot.slack.posting.render import make_fallback_text
 from bot.slack.transport.web_api import SlackWebApi, TokenBucket

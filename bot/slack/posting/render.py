@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.answering.citations import link_displayed, unlink_displayed
 from bot.answering.events import Passage
+from bot.answering.markdown.citations import link_displayed, unlink_displayed
 from bot.durations import format_age
 
 JOINER = "\u2060"

@@ -8,7 +8,7 @@ import structlog
 
 from bot.answering.events import Exchange, Question
 from bot.answering.policy import Policies
-from bot.answering.route import without_wish
+from bot.answering.retrieval.web_routing import without_wish
 from bot.answering.thinking import Depth
 from bot.slack import texts
 from bot.slack.errors import SlackError

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.answering.citations import strip_displayed
 from bot.answering.events import Exchange
 from bot.answering.history_window import find_window_start
+from bot.answering.markdown.citations import strip_displayed
 from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.posting.render import JOINER, NOTICE_MARK

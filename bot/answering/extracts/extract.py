@@ -11,12 +11,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.answer_types import AnswerType, answer_type, answering_spans, decisive_span
-from bot.answering.citations import Numbering
 from bot.answering.events import Passage
-from bot.answering.extract_parts import Part, bare, cut, parts_of, words_of, written
-from bot.answering.link_policy import hosts, without_foreign_links
-from bot.answering.sentences import sentences, unwrap
+from bot.answering.extracts.answer_types import AnswerType, answer_type, answering_spans, decisive_span
+from bot.answering.extracts.passage_parts import Part, bare, cut, parts_of, words_of, written
+from bot.answering.markdown.citations import Numbering
+from bot.answering.markdown.link_policy import hosts, without_foreign_links
+from bot.answering.markdown.sentences import sentences, unwrap
 from knowledge.language import is_cjk
 from knowledge.terms import query_terms
 

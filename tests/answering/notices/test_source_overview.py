@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.about import asks_for_sources, describe_sources
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Notice, Question, Text
+from bot.answering.notices.source_overview import asks_for_sources, describe_sources
 from knowledge.errors import KnowledgeError, ManifestError
 from knowledge.status import SourceDocuments
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange
-from bot.answering.rewrite import Rewriter, accepted, asking
+from bot.answering.retrieval.question_rewriting import Rewriter, accepted, asking
 from engine.errors import EngineUnavailable
 from engine.interfaces import ContentDelta, Delta, EngineState, EngineStatus, ReasoningDelta, StreamEnd
 

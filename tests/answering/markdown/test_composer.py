@@ -5,8 +5,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.compose import Composer
-from bot.answering.sentences import Piece, split
+from bot.answering.markdown.composer import Composer
+from bot.answering.markdown.sentences import Piece, split
 
 
 def composed(text: str, keep: Callable[[Piece], bool], hold: Callable[[Piece], bool] = lambda _: False) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from bot.answering.language import Tongue
-from bot.answering.notices import Say, say
+from bot.answering.notices.messages import Say, say
 from bot.durations import format_age
 from knowledge.status import SourceDocuments
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.unmentioned import find_unmentioned
+from bot.answering.retrieval.unmentioned_names import find_unmentioned
 from engine.interfaces import EngineState, EngineStatus
 from tests.answering.conftest import hit
 

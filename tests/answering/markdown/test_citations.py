@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.citations import Numbering, append, numbers, strip, strip_displayed
 from bot.answering.events import Passage
+from bot.answering.markdown.citations import Numbering, append, numbers, strip, strip_displayed
 
 PASSAGES = [
     Passage(1, "docs", "a.md", "A", "", "https://docs.example/a", "See https://portal.example:8443/x for more."),

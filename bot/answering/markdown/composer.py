@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.answering.sentences import Piece
+from bot.answering.markdown.sentences import Piece
 
 _NUMBERED = re.compile(r"(\s*)(\d{1,3})([.)、]\s*)")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.answering.events import Passage
-from bot.answering.link_policy import hosts, visible, without_foreign_links
+from bot.answering.markdown.link_policy import hosts, visible, without_foreign_links
 from knowledge.interfaces import WebOrigin
 
 PASSAGES = [

@@ -8,19 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from bot.answering import links
-from bot.answering.answer_notices import obstacle
-from bot.answering.channel_filters import add_filters
 from bot.answering.events import Exchange, Notice, Passage
-from bot.answering.followup import asked_outside, by_people, discreet, leans, mentioned, searchable
 from bot.answering.limits import Limits
-from bot.answering.link_policy import visible, without_foreign_links
-from bot.answering.notices import Say, nothing_read, say
-from bot.answering.passage_order import CLOSE, Placed, Places, Still, place_hits
-from bot.answering.rewrite import Rewriter, accepted, compared
-from bot.answering.route import without_wish
+from bot.answering.markdown.link_policy import visible, without_foreign_links
+from bot.answering.notices.answer_notices import obstacle
+from bot.answering.notices.messages import Say, nothing_read, say
+from bot.answering.retrieval import links
+from bot.answering.retrieval.channel_filters import add_filters
+from bot.answering.retrieval.follow_ups import asked_outside, by_people, discreet, leans, mentioned, searchable
+from bot.answering.retrieval.passage_order import CLOSE, Placed, Places, Still, place_hits
+from bot.answering.retrieval.question_rewriting import Rewriter, accepted, compared
+from bot.answering.retrieval.unmentioned_names import find_unmentioned
+from bot.answering.retrieval.web_routing import without_wish
 from bot.answering.turn import Turn
-from bot.answering.unmentioned import find_unmentioned
 from engine.interfaces import ChatEngine, Requester
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import LiveWebRequest, SearchResult

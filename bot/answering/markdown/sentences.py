@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.answering.citations import MARKER_BEGUN, MARKERS
+from bot.answering.markdown.citations import MARKER_BEGUN, MARKERS
 
 Kind = Literal["prose", "item", "heading", "table", "code", "rule", "blank"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.channel_filters import add_filters
+from bot.answering.retrieval.channel_filters import add_filters
 from knowledge.errors import InvalidFilter
 from knowledge.search.query import parse_query
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.answering.events import Notice, Text
-from bot.answering.extract import SOURCES, listed
+from bot.answering.extracts.extract import SOURCES, listed
 from bot.answering.language import Tongue
 from bot.answering.limits import Limits
-from bot.answering.link_policy import by_its_end
-from bot.answering.notices import Say, progress_text, say, translate_web
+from bot.answering.markdown.link_policy import by_its_end
+from bot.answering.notices.messages import Say, progress_text, say, translate_web
 from bot.answering.policy import WebUse, Why
 from bot.answering.turn import EngineStream, Turn
 from engine.interfaces import EngineState, EngineStatus

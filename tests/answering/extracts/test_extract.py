@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.answer_types import answer_type, decisive_span
-from bot.answering.citations import Numbering
 from bot.answering.events import Passage
-from bot.answering.extract import SOURCE_CHARS, SOURCES, extract
-from bot.answering.sentences import sentences, split, unwrap
+from bot.answering.extracts.answer_types import answer_type, decisive_span
+from bot.answering.extracts.extract import SOURCE_CHARS, SOURCES, extract
+from bot.answering.markdown.citations import Numbering
+from bot.answering.markdown.sentences import sentences, split, unwrap
 from bot.slack.posting.render import find_open_fence
 from knowledge.chunking.chunker import chunk_document
 from knowledge.parsing.formats.markdown import parse_markdown
@@ -58,7 +58,7 @@ def shown(question: str, *texts: str) -> str:
 
 
 def test_a_newcomers_first_question_is_answered_from_the_first_step_on() -> None:
-    page = Path(__file__).parents[2] / "docs" / "sources.md"
+    page = Path(__file__).parents[3] / "docs" / "sources.md"
     chunks = chunk_document(
         parse_markdown(page.read_bytes(), "sources.md"), source="docs", document_id="sources.md", url=None,
         readers=frozenset({"*"}), count_tokens=lambda text: len(text) // 4,

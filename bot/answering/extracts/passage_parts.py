@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.answering.sentences import Piece, close_code, split, unwrap
+from bot.answering.markdown.sentences import Piece, close_code, split, unwrap
 from knowledge.terms import index_terms
 
 _ELLIPSIS = "…"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from bot.answering.citations import strip
 from bot.answering.events import Exchange
 from bot.answering.language import IDEOGRAPH, language_of
+from bot.answering.markdown.citations import strip
 from knowledge.masking import MASK, mask_secrets
 from knowledge.search.query import separate_filters
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.answering.notices import Say
+from bot.answering.notices.messages import Say
 
 _THANKS = re.compile(
     r"(?:many )?thank(?:s|you)?(?: you)?|thx|ty|cheers|great|perfect|nice|awesome|excellent|cool|got it|i see"

@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import Final
 
 from bot.answering.events import Exchange
-from bot.answering.followup import WORD, is_function_word, leans
 from bot.answering.language import IDEOGRAPH, Tongue, language_of, tongue_for
 from bot.answering.prompt import neutral
+from bot.answering.retrieval.follow_ups import WORD, is_function_word, leans
 from engine.errors import EngineError
 from engine.interfaces import (
     ANONYMOUS,

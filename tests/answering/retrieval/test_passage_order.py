@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
-from bot.answering.passage_order import Placed, Places, place_hits
+from bot.answering.retrieval.passage_order import Placed, Places, place_hits
 from knowledge.interfaces import Hit, LiveWebRequest, SearchResult
 
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)

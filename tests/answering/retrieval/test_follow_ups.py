@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange
-from bot.answering.followup import leans, searchable
+from bot.answering.retrieval.follow_ups import leans, searchable
 
-MULTITURN = Path(__file__).parents[2] / "scripts" / "eval_data" / "multiturn.jsonl"
+MULTITURN = Path(__file__).parents[3] / "scripts" / "eval_data" / "multiturn.jsonl"
 
 
 @pytest.mark.parametrize(

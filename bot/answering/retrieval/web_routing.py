@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 
 from bot.answering.events import Exchange
-from bot.answering.links import CODE, written_links
 from bot.answering.policy import Policy, WebUse, Why
+from bot.answering.retrieval.links import CODE, written_links
 from knowledge.interfaces import LiveWebRequest
 from knowledge.search.query import separate_filters
 from knowledge.web.http.domains import extract_host, is_within_domains

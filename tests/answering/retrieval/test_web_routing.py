@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bot.answering.events import Exchange
-from bot.answering.links import links_in, without_links
 from bot.answering.policy import Policies, Policy, Why
-from bot.answering.route import is_recent, route
+from bot.answering.retrieval.links import links_in, without_links
+from bot.answering.retrieval.web_routing import is_recent, route
 
 ON = Policy("on", searches=True)
 LISTED = Policy("listed", frozenset({"example.com"}), searches=True)

@@ -1,0 +1,1 @@
+"""Read and write the Markdown of answers: sentences, citation markers and links."""

@@ -1,0 +1,1 @@
+"""What Kvasir says about its answers and its documents, in English and Chinese."""
