@@ -1,4 +1,4 @@
-"""The ``kvasir`` command. Nothing heavy is imported here: ``--help`` should come at once."""
+"""The ``kvasir`` command. It imports no heavy library, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command line's grammar."""
+    """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="kvasir", description=_SUMMARY)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -38,27 +38,25 @@ def build_parser() -> argparse.ArgumentParser:
     ask = add("ask", "Answer questions here, without Slack.", json=True)
     ask.add_argument("question", help="the question, or - for one question a line of standard input")
     ask.add_argument("--think", choices=("deep", "normal", "off"), help="how long the model thinks first")
-    ask.add_argument("--web", action="store_true", help="look on the web too, whatever the documents say")
+    ask.add_argument("--web", action="store_true", help="search the web too")
     search = add("search", "Show the passages that a question finds.", json=True)
     search.add_argument("query", help="the question, or - for one question a line of standard input")
     search.add_argument("--limit", type=_positive_number, default=8, metavar="N", help="at most this many passages (8)")
-    sync = add("sync", "Bring the knowledge up to date with its sources.", json=True)
-    sync.add_argument("source", nargs="?", help="one source by name; all of them without it")
-    sync.add_argument("--approve", action="store_true", help="delete what is held and still gone; lists again first")
-    adding = add("add", "Hand documents to Kvasir: they are kept, read at once, and can be found.", json=True)
+    sync = add("sync", "Sync the documents with their sources.", json=True)
+    sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
+    sync.add_argument("--approve", action="store_true", help="list again, then delete what is pending deletion")
+    adding = add("add", "Add documents to Kvasir, so that it can find them.", json=True)
     adding.add_argument(
-        "files", nargs="*", metavar="FILE", help="a file, in place of one of its name; or a page: https://…"
+        "files", nargs="*", metavar="FILE", help="a file, which replaces one of the same name; or a page: https://…"
     )
-    adding.add_argument("--to", metavar="SOURCE", help="the source of kind push that takes them (added)")
-    adding.add_argument("--title", help="what citations call the document, instead of what its text says")
-    adding.add_argument(
-        "--remove", action="append", default=[], metavar="NAME", help="take a document, or a page, away again"
-    )
-    adding.add_argument("--list", action="store_true", help="show what was added, when and by whom")
+    adding.add_argument("--to", metavar="SOURCE", help="the source of kind push that stores them (added)")
+    adding.add_argument("--title", help="the title for citations, instead of the one in its text")
+    adding.add_argument("--remove", action="append", default=[], metavar="NAME", help="remove a document or a page")
+    adding.add_argument("--list", action="store_true", help="list what was added, when and by whom")
     _add_web_commands(add)
     _add_answer_commands(add)
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
-    add("doctor", "Check what Kvasir needs, and say what to do about what is missing.", json=True)
+    add("doctor", "Check what Kvasir needs, and name the next step for each problem.", json=True)
     fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
     fit.add_argument("variant", nargs="?", help="one in full, with its command; auto for the best that fits")
     fit.add_argument("--machine", metavar="M", help="instead of this one: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
@@ -70,10 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("--precision", choices=("bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"), help="of the weights")
     fit.add_argument("--markdown", action="store_true", help="the table as Markdown, with the command of auto")
     fit.add_argument("--offload", action="store_true", help="weights may stay in main memory, which is slow")
-    engine = add("engine", "Start, stop or restart the engine of this state directory, or look at it.", json=True)
+    engine = add("engine", "Start, stop, restart or inspect the engine of this state directory.", json=True)
     engine.add_argument("action", choices=("start", "stop", "restart", "status", "logs"))
-    engine.add_argument("--fresh", action="store_true", help="forget what it asks less of after it ran out of memory")
-    engine.add_argument("-f", "--follow", action="store_true", help="logs: go on with what comes")
+    engine.add_argument("--fresh", action="store_true", help="go back to the full memory profile")
+    engine.add_argument("-f", "--follow", action="store_true", help="logs: print new lines as they come")
     engine.add_argument(
         "-n", "--lines", type=_positive_number, default=100, metavar="N", help="logs: last N lines (100)"
     )
@@ -89,14 +87,14 @@ def _add_answer_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_web_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    fetch = add("fetch", "Show what Kvasir would read from pages of the web, or why it refuses.", json=True)
-    fetch.add_argument("urls", nargs="+", metavar="URL", help="http:// or https://; several are read side by side")
-    cache = add("cache", "Forget the pages of the web that are kept.", json=True)
-    cache.add_argument("action", choices=("clear",), help="free their disk; models and the engine stay")
+    fetch = add("fetch", "Show what Kvasir reads from pages of the web, or why it refuses them.", json=True)
+    fetch.add_argument("urls", nargs="+", metavar="URL", help="http:// or https://; several are read at the same time")
+    cache = add("cache", "Delete the cached pages of the web.", json=True)
+    cache.add_argument("action", choices=("clear",), help="free their disk space; models and the engine stay")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 it failed, 2 it was used wrongly, 3 something is held."""
+    """Run one command and return its exit status: 0 done, 1 failed, 2 wrong use, 3 documents pending deletion."""
     arguments = build_parser().parse_args(argv)
     try:
         return asyncio.run(_run_command(arguments))
@@ -106,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read our output has gone; leave nothing for the interpreter to flush into the void.
+        # The reader of our output has gone. The interpreter must find nothing to flush into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
@@ -118,7 +116,7 @@ async def _run_command(arguments: argparse.Namespace) -> int:
         status: int = await command.main(arguments)
     except (SettingsError, BrokenPipeError):
         raise
-    except Exception as error:  # noqa: BLE001  # the last line of defence: a sentence instead of a traceback
+    except Exception as error:  # noqa: BLE001  # people get a sentence instead of a traceback
         from bot.cli.output import print_error  # noqa: PLC0415
         from bot.error_messages import describe_error  # noqa: PLC0415
 
@@ -137,7 +135,7 @@ def _stop_on_sigterm() -> None:
 def _positive_number(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("should be 1 or more")
+        raise argparse.ArgumentTypeError("must be 1 or more")
     return number
 
 

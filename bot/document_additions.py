@@ -1,4 +1,4 @@
-"""Documents that people hand to Kvasir: kept, synced at once, and told when they can be found, or why not."""
+"""Documents that people add: store them, sync their source, and say whether they can be found."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from knowledge.status import LibraryStatus
 from knowledge.sync.report import OnProgress, SyncReport
 
 _AGAIN_S = 1.0
-"""Between two tries while another sync is running."""
+"""The pause between two attempts while another sync is running."""
 
 
 class RefreshableLibrary(Protocol):
-    """What adding needs of the knowledge."""
+    """The part of the library that added documents need."""
 
     async def refresh(
         self,
@@ -33,44 +33,46 @@ class RefreshableLibrary(Protocol):
         *,
         approve: Mapping[str, str] | None = None,
     ) -> SyncReport:
-        """Bring one source up to date; raises ``SyncRunning``."""
+        """Sync one source; raises ``SyncRunning``."""
 
     async def status(self) -> LibraryStatus:
-        """Return how the knowledge is."""
+        """Return the state of the sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document that lies in its folder now."""
+    """A document that was stored."""
 
     name: str
     result: UploadResult
 
 
 def choose_push_source(sources: Sequence[SourceSpec], to: str | None = None) -> SourceSpec:
-    """Return the source that takes added documents: the named one, or the only one.
+    """Return the source that stores added documents: the named one, or the only one.
 
     Raises:
-        SettingsError: there is no such source, or none was named where there are several.
+        SettingsError: there is no such source, or there are several and none was named.
 
     """
     takers = {spec.name: spec for spec in sources if spec.kind == "push"}
     if to is not None:
         if to not in takers:
             raise SettingsError(
-                f"{to} is no source that takes documents.{suggest_nearest(to, takers)} "
+                f"{to} is not a source that stores added documents.{suggest_nearest(to, takers)} "
                 f"Those that do: {', '.join(takers) or 'none'}."
             )
         return takers[to]
     if len(takers) > 1 and ADDED_SOURCE not in takers:
-        raise SettingsError(f"Several sources take documents. Name one with --to: {', '.join(takers)}.")
+        raise SettingsError(f"Several sources store added documents. Name one with --to: {', '.join(takers)}.")
     if not takers:
-        raise SettingsError("No source takes documents. Add one of kind push to kvasir.toml; docs/sources.md shows it.")
+        raise SettingsError(
+            "No source stores added documents. Add one of kind push to kvasir.toml, as docs/sources.md shows."
+        )
     return takers.get(ADDED_SOURCE) or next(iter(takers.values()))
 
 
 class DocumentAdditions:
-    """Adds documents to one source, and takes them away."""
+    """Adds documents to one source and removes them."""
 
     def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
         self.source = spec.name
@@ -79,16 +81,16 @@ class DocumentAdditions:
 
     @property
     def store(self) -> UploadStore:
-        """Return the folder in which the documents lie."""
+        """Return the store that holds the documents."""
         return self._store
 
     async def store_document(
         self, name: str, data: bytes, *, by: str, title: str | None = None, media_type: str | None = None
     ) -> StoredDocument:
-        """Keep a document; it survives whatever happens to this process, and is found after the next sync.
+        """Store a document on disk. Searches find it after the next sync.
 
         Raises:
-            KnowledgeError: it is of no kind that is read, too large, or the disk does not take it.
+            KnowledgeError: Kvasir does not read this kind, it is too large, or the disk refuses it.
 
         """
         put = await asyncio.to_thread(self._store.put, name, data, by=by, title=title, media_type=media_type)
@@ -97,13 +99,13 @@ class DocumentAdditions:
     async def sync_documents(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
     ) -> Mapping[str, str]:
-        """Sync the source; returns why documents cannot be found, by their names; those that can are left out.
+        """Sync the source and return the reasons why documents cannot be found, by their names.
 
-        Waits up to ``patience_s`` for a sync that is running.
+        Documents that can be found are left out. Waits up to ``patience_s`` for a sync that is running.
 
         Raises:
-            SyncRunning: it runs longer; it, or the next one, takes the documents in.
-            KnowledgeError: nothing could be begun.
+            SyncRunning: that sync takes longer. It or the next one reads the documents.
+            KnowledgeError: the sync cannot start.
 
         """
         report = await refresh_source(self._library, self.source, on_progress, patience_s)
@@ -115,12 +117,12 @@ class DocumentAdditions:
         return {name: why[name] for name in names if name in why}
 
     async def remove_documents(self, names: Collection[str], on_progress: OnProgress | None = None) -> list[str]:
-        """Remove documents and have them stop answering; returns the names that were not there.
+        """Remove documents from the store and the index; return the names that did not exist.
 
-        The guard holds what is gone if it is much; what was taken away on purpose is approved along with it.
+        Bulk deletions wait for approval. Kvasir approves them here if they are only the documents just removed.
 
         Raises:
-            SyncRunning: a sync is running; it, or the next one, notices.
+            SyncRunning: a sync is running. It or the next one deletes the documents.
             KnowledgeError: the folder or the manifest failed.
 
         """
@@ -146,11 +148,11 @@ async def refresh_source(
     patience_s: float,
     now: Callable[[], float] = time.monotonic,
 ) -> SyncReport:
-    """Sync a source, after the sync that is running if that ends within ``patience_s``.
+    """Sync a source. If a sync is running, wait up to ``patience_s`` for its end first.
 
     Raises:
-        SyncRunning: it does not.
-        KnowledgeError: nothing could be begun.
+        SyncRunning: the other sync takes longer.
+        KnowledgeError: the sync cannot start.
 
     """
     ends = now() + patience_s

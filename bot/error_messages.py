@@ -1,4 +1,4 @@
-"""Any error becomes one sentence and the next step."""
+"""The message that a person gets for an error: one sentence and the next step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from knowledge.errors import KnowledgeError
 
 
 def describe_error(error: BaseException) -> str:
-    """Return what a person is told of ``error``: never a traceback, a secret, or the words of a foreign library."""
+    """Return the message for a person. It holds no traceback, no secret and no text of a foreign library."""
     if isinstance(error, (BotError, EngineError, KnowledgeError)) and str(error):
         return str(error)
     if isinstance(error, TimeoutError):

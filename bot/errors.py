@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 class BotError(Exception):
-    """An error whose text is for a person: what happened, then the next step. It never holds a secret's value."""
+    """An error whose text is for a person: what happened and the next step. It never holds the value of a secret."""
 
 
 class InvalidLine(BotError):

@@ -1,4 +1,4 @@
-"""Open the Slack workspace on this machine: start its process, read its tokens, tell its page how Kvasir is doing."""
+"""The Slack workspace on this machine: start its process, read its tokens, and publish Kvasir's status to its page."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _log = structlog.get_logger("kvasir.workspace")
 
 
 class WorkspaceError(BotError):
-    """The workspace on this machine could not be opened."""
+    """The workspace on this machine cannot be opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalWorkspace:
-    """A running workspace: how the bot reaches it, and how its launcher does."""
+    """A running workspace: its address, its Slack tokens and its process."""
 
     url: str
     slack: SlackSettings
@@ -38,15 +38,15 @@ class LocalWorkspace:
     _process: asyncio.subprocess.Process
 
     def document_url(self, source: str, document: str, url: str) -> str:
-        """Return where a person opens a document of a folder: the workspace shows it, at the same anchor."""
+        """Return the address at which the workspace shows a folder's document, with the anchor of ``url``."""
         anchor = url.partition("#")[2]
         return f"{self.url}/files/{quote(source, safe='')}/{quote(document)}" + (f"#{anchor}" if anchor else "")
 
     async def raise_when_ended(self) -> None:
-        """Wait until its process has ended, which nobody asked it to.
+        """Wait for an unexpected end of its process.
 
         Raises:
-            WorkspaceError: always, in the end.
+            WorkspaceError: the process has ended.
 
         """
         status = await self._process.wait()
@@ -54,7 +54,7 @@ class LocalWorkspace:
         raise WorkspaceError(f"The workspace on this machine {how}. Start Kvasir again: its messages are kept.")
 
     async def publish_status(self, status: Mapping[str, object]) -> bool:
-        """Show ``status`` on the page and tell whether that worked; where not, it is logged and changes nothing."""
+        """Show ``status`` on the page; return whether that worked. A failure is logged and changes nothing else."""
         try:
             async with self._control.put(f"{self.url}/sandbox/status", json=status) as response:
                 response.raise_for_status()
@@ -68,9 +68,9 @@ class LocalWorkspace:
 async def open_local_workspace(
     state: Path, port: int, files: Mapping[str, Path] | None = None
 ) -> AsyncIterator[LocalWorkspace]:
-    """Open the workspace kept in ``state`` on ``127.0.0.1:port``; its process ends with the block, or with ours.
+    """Open the workspace of the folder ``state`` on ``127.0.0.1:port``; its process ends with the block or with ours.
 
-    ``files`` are folders, by the name of their source, whose documents its page may open.
+    ``files`` maps names of sources to folders whose documents the page may open.
 
     Raises:
         WorkspaceError: it does not start; the text says why.
@@ -79,7 +79,7 @@ async def open_local_workspace(
     state.mkdir(parents=True, exist_ok=True)
     log = state / "workspace.log"
     with log.open("wb") as errors:
-        # Its standard input is our pipe: when this process ends, however it ends, the workspace reads its end.
+        # Its standard input is our pipe. The pipe closes when this process ends, and then the workspace stops.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot.sandbox", "--port", str(port), "--state", str(state), "--with-parent",
             *(f"--files={name}={folder}" for name, folder in (files or {}).items()),

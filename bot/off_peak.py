@@ -1,4 +1,4 @@
-"""What is done at the hour that ``kvasir.toml`` calls quiet: a new model is calibrated, a larger profile is tried."""
+"""Work for the quiet hour of ``kvasir.toml``: calibrate a new model and try a larger memory profile."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from engine.interfaces import EngineState
 from engine.service import Engine
 
 _PATIENCE_S = 3600.0
-"""For so long a moment is waited for in which nobody is being answered."""
+"""How long to wait for a moment without questions."""
 _log = structlog.get_logger("kvasir.quiet")
 
 
 async def run_off_peak_work(engine: Engine, calibrations: Calibrations) -> None:
-    """Calibrate the served model as a judge, and let the engine try what it fell from; raises nothing."""
+    """Calibrate the served model as a judge, then let the engine try a larger memory profile; raises nothing."""
     await calibrate_judge(engine, calibrations)
     try:
         why = await engine.raise_memory_profile(_PATIENCE_S)
@@ -27,7 +27,7 @@ async def run_off_peak_work(engine: Engine, calibrations: Calibrations) -> None:
 
 
 async def calibrate_judge(engine: Engine, calibrations: Calibrations) -> None:
-    """Measure a served model that was never measured, and keep its calibration; raises nothing."""
+    """Calibrate the served model if it has no calibration yet, and store the result; raises nothing."""
     status = engine.status()
     if status.state is not EngineState.READY or status.model is None or calibrations.is_known(status.model):
         return

@@ -1,4 +1,4 @@
-"""Pages of the web that owners add: kept in a list, synced at once, and read again with every sync."""
+"""Web pages that owners add: a list of addresses that every sync reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from knowledge.sync.report import OnProgress
 
 
 class PageAdditions:
-    """Adds pages to one source, and takes them away."""
+    """Adds pages to one source and removes them."""
 
     def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
         self.source = spec.name
@@ -20,10 +20,10 @@ class PageAdditions:
         self._library = library
 
     async def add_page(self, url: str, *, by: str) -> AddedPage | None:
-        """Add a page to the list, which survives whatever happens to this process; None if it is there already.
+        """Add a page to the list on disk; return None if the list has it already.
 
         Raises:
-            KnowledgeError: it is no address of a page, or the disk does not take it.
+            KnowledgeError: the address is not one of a web page, or the disk refuses the list.
 
         """
         return await asyncio.to_thread(self._list.add, url, by)
@@ -31,11 +31,11 @@ class PageAdditions:
     async def sync_page(
         self, document: str, on_progress: OnProgress | None = None, *, patience_s: float = 0.0
     ) -> str | None:
-        """Sync the source; returns why the page cannot be found, None if it can.
+        """Sync the source; return why the page cannot be found, None if it can.
 
         Raises:
-            SyncRunning: a sync runs longer than ``patience_s``; it, or the next one, takes the page in.
-            KnowledgeError: nothing could be begun.
+            SyncRunning: another sync takes longer than ``patience_s``. It or the next one reads the page.
+            KnowledgeError: the sync cannot start.
 
         """
         report = await refresh_source(self._library, self.source, on_progress, patience_s)
@@ -45,10 +45,10 @@ class PageAdditions:
         return why.get(document) or told.error
 
     async def remove_page(self, url: str, on_progress: OnProgress | None = None) -> bool:
-        """Remove a page and have it stop answering; False if it was not there.
+        """Remove a page from the list and the index; return False if the list does not have it.
 
         Raises:
-            SyncRunning: a sync is running; it, or the next one, notices.
+            SyncRunning: a sync is running. It or the next one deletes the page.
             KnowledgeError: the list or the manifest failed.
 
         """
@@ -56,7 +56,7 @@ class PageAdditions:
             return False
         await self._library.refresh(self.source, on_progress)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
-        # The guard holds what is gone where nothing is left: what the list has no more was taken out on purpose.
+        # Deleting the last page waits for approval. The owner removed it on purpose, so it is approved here.
         if status.pending_deletions and status.pending_deletions == len(status.first_pending_deletions):
             await self._library.refresh(self.source, on_progress, approve={self.source: status.approval_mark})
         return True

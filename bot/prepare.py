@@ -1,7 +1,7 @@
-"""``python -m bot.prepare embedder engine-cpu``: make what is made once, with its progress on the terminal.
+"""``python -m bot.prepare embedder engine-cpu``: prepare what is installed once, with its progress on the terminal.
 
-``make setup`` and the container's build call it, so that the first start has nothing left to build; what is there
-already costs a moment.
+``make setup`` and the container's build call it, so that the first start has nothing left to build. What exists already
+takes only a moment.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def _prepare_embedder(cache: Path, wheels: WheelCache, terminal: Terminal)
 
 
 async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
-    """Make SGLang's environment and have the weights of KVASIR_MODEL, else those of the smallest model."""
+    """Install SGLang and get the weights of KVASIR_MODEL, or of the smallest model by default."""
     model, source = read_model_settings(os.environ, Path.cwd())
     installer = Installer(cache)
     assembler = PieceAssembler(wheels.unpack, lambda: installer.python_path("cpu"))

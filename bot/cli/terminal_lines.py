@@ -1,4 +1,4 @@
-"""What the terminal says of the engine and of syncs, a line each."""
+"""Lines for the terminal about the engine and syncs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from bot.cli.terminal import Terminal
 from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE
 from engine.interfaces import EngineStatus
 from knowledge.sync.report import SyncProgress, SyncReport
+
+_COUNT_WORDS = {"held": "pending deletion"}
 
 
 def format_engine_state(status: EngineStatus) -> str:
@@ -16,7 +18,7 @@ def format_engine_state(status: EngineStatus) -> str:
 
 
 def show_progress(terminal: Terminal, progress: SyncProgress) -> None:
-    """Show how far a source's sync is."""
+    """Show the progress of a source's sync."""
     name = f"{progress.source}"
     if not progress.total:
         terminal.show_progress("knowledge", None, f"{name}: {progress.listed} listed")
@@ -27,7 +29,7 @@ def show_progress(terminal: Terminal, progress: SyncProgress) -> None:
 
 
 def format_report(report: SyncReport) -> list[str]:
-    """Return a line a source: what its sync did, and what was in the way."""
+    """Return the result of a sync, with a line for each source and each failure."""
     lines = []
     for name, source in report.sources.items():
         if (
@@ -35,9 +37,9 @@ def format_report(report: SyncReport) -> list[str]:
             and source.ok
             and not (source.listed or source.deleted or source.pending_deletions)
         ):
-            continue  # nobody has added anything
+            continue  # nothing was added yet
         counts = [
-            f"{count} {word}"
+            f"{count} {_COUNT_WORDS.get(word, word)}"
             for word in ("unchanged", "added", "updated", "deleted", "held", "failed")
             if (count := getattr(source, word))
         ]

@@ -228,8 +228,8 @@ async def test_manifest_is_what_the_repository_ships(place: Place) -> None:
     assert out == (Path(__file__).parents[2] / "deploy" / "slack-manifest.yaml").read_text(encoding="utf-8")
 
 
-async def test_what_is_gone_is_held_until_it_is_approved(place: Place) -> None:
-    """Exit status 3 says that something is held; approving lists again, and lets go what is still gone."""
+async def test_bulk_deletions_wait_for_approval(place: Place) -> None:
+    """Exit status 3 says that documents are pending deletion; approving lists again and deletes them."""
     for n in range(30):
         (place.folder / "docs" / f"page {n}.md").write_text(f"# Page {n}\n\nThe number of this page is {n}.\n")
     assert (await place.json("sync"))["ok"]
@@ -237,7 +237,7 @@ async def test_what_is_gone_is_held_until_it_is_approved(place: Place) -> None:
         (place.folder / "docs" / f"page {n}.md").unlink()
     status, out, err = await place.command("sync", "--json")
     assert (status, json.loads(out)["sources"]["hr"]["held"]) == (3, 30)
-    assert "30 document(s) are gone from the source and held: page 0.md" in err
+    assert "30 document(s) are pending deletion: page 0.md" in err
     assert "kvasir sync --approve hr" in err
     told = (await place.json("status"))["sources"]["hr"]
     assert (told["documents"], told["held"], len(told["held_first"])) == (33, 30, 5)

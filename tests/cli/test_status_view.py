@@ -46,7 +46,7 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
     words = " ".join(text.split())
     for told in (
         "It is away. Look.", "kvasir sync --approve wiki",
-        "30 are gone from the source and held", "home", "and 29 more",
+        "30 are pending deletion", "home", "and 29 more",
         "7 could not be read", "a.pdf needs a password. Tried again after", "b.md: It is broken.", "and 5 more",
         "It is stale: 2 d",
         "syncing 33%",
@@ -75,7 +75,7 @@ def test_index_store_and_other_processes() -> None:
     assert "a new one is at 42%, about 3 min left" in text
     assert "another process (process 12, since 02:30:00 UTC)" in text
     assert "2 h ago, 3 passages differed, 2 mended, 1 read again" in text
-    assert "It was never read. To read it: kvasir sync new" in text
+    assert "It has never been read. To read it: kvasir sync new" in text
     assert "no drift" in shown(source(), repaired=LastRepair(NOW.timestamp(), 0, 0))
 
 
@@ -122,4 +122,4 @@ def test_a_line_of_progress_can_have_a_terminal_do_nothing() -> None:
 def test_what_rests_since_it_failed_is_named_by_the_sync_too() -> None:
     state = LibraryStatus("lancedb", indexing=False, sources=(source("wiki", failed=2, failures=ILL.failures),))
     (told,) = list_problems(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
-    assert told == "wiki: 2 document(s) could not be taken in. The first, a.pdf: a.pdf needs a password."
+    assert told == "wiki: 2 document(s) could not be read. The first, a.pdf: a.pdf needs a password."

@@ -1,4 +1,4 @@
-"""``kvasir status`` as an operator sees it: a table of the sources, and under it what needs a person."""
+"""The output of ``kvasir status``: a table of the sources, and the problems below it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import SyncProgress
 
 _NARROW = 76
-"""Columns under which a source is a few lines instead of a row."""
+"""Below this width in columns, each source takes several lines instead of a table row."""
 _NO_TERMINAL = 120
 _COLOUR = {
     EngineState.READY: "green",
@@ -31,7 +31,7 @@ _COLOUR = {
 
 
 def show_status(engine: EngineStatus, state: LibraryStatus, stream: TextIO, *, width: int | None = None) -> None:
-    """Write the state to a terminal, or without colours to whatever else the stream is."""
+    """Write the state to a stream, in colours if it is a terminal."""
     console = Console(file=stream, highlight=False, width=width)
     if console.is_terminal:
         console.print(build_view(engine, state, datetime.now(UTC), narrow=console.width < _NARROW))
@@ -43,7 +43,7 @@ def show_status(engine: EngineStatus, state: LibraryStatus, stream: TextIO, *, w
 
 
 def build_view(engine: EngineStatus, state: LibraryStatus, now: datetime, *, narrow: bool) -> RenderableType:
-    """Return what is shown."""
+    """Return the whole output."""
     sources = [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
     parts: list[RenderableType] = [_facts_table(engine, state), Text()]
     parts += [_source_lines(source, now) for source in sources] if narrow else [_source_table(sources, now)]
@@ -158,7 +158,7 @@ def _trouble_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
     if source.watch_trouble:
         yield Text(f"Not watched: {strip_control_characters(source.watch_trouble)}", style="yellow")
     if source.age_s is None and not source.error and source.syncing is None:
-        yield Text(f"It was never read. To read it: kvasir sync {source.name}")
+        yield Text(f"It has never been read. To read it: kvasir sync {source.name}")
     elif source.late:
         yield Text(
             f"It is stale: {format_duration(source.age_s or 0.0)} old, {format_duration(source.max_age_s)} at most. "
@@ -174,12 +174,15 @@ def _trouble_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
 
 
 def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
-    yield Text(f"{source.pending_deletions:,} are gone from the source and held; they still answer", style="yellow")
+    yield Text(
+        f"{source.pending_deletions:,} are pending deletion, and still in answers",
+        style="yellow",
+    )
     for one in source.first_pending_deletions:
         yield Text(f"  {strip_control_characters(one.document)}")
     if source.pending_deletions > len(source.first_pending_deletions):
         yield Text(f"  … and {source.pending_deletions - len(source.first_pending_deletions):,} more", style="dim")
-    yield Text(f"  If the source is whole and they are really gone: kvasir sync --approve {source.name}")
+    yield Text(f"  If the source is complete, delete them: kvasir sync --approve {source.name}")
 
 
 def _failure_line(failure: QuarantinedDocument, now: datetime) -> Text:

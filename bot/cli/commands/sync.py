@@ -1,4 +1,4 @@
-"""``kvasir sync``: bring the knowledge up to date, with its progress, and say what was in the way."""
+"""``kvasir sync``: sync the sources, show the progress, and report problems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = 3
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Sync one source or all; exit status 1 if anything failed, 3 if all went well and something is held."""
+    """Sync one source or all; exit status 1 if anything failed, 3 if only deletions wait for approval."""
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     async with open_configured_library(settings) as library:
@@ -42,32 +42,31 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 def exit_status(report: SyncReport) -> int:
-    """Return 0 if everything was taken in, 1 if anything failed, 3 if nothing failed and something is held."""
+    """Return 1 if anything failed, else 3 if documents are pending deletion, else 0."""
     if not report.ok:
         return FAILED
     return PENDING_DELETION if any(source.pending_deletions for source in report.sources.values()) else OK
 
 
 async def _show_pending_deletions(library: Library, source: str | None) -> dict[str, str]:
-    """Show what is about to go, if it is still gone once its source is listed again; return exactly that."""
+    """Print the documents that are pending deletion and return the marks that approve exactly these."""
     state = await library.status()
     for one in state.sources:
         if one.pending_deletions and source in {None, one.name}:
-            print_note(
-                f"{one.name}: {one.pending_deletions} held: {list_pending_deletions(one)}. Listing the source again …"
-            )
+            names = list_pending_deletions(one)
+            print_note(f"{one.name}: {one.pending_deletions} pending deletion: {names}. Listing the source again …")
     return state.approval_marks(source)
 
 
 def list_pending_deletions(source: SourceStatus) -> str:
-    """Return the first of the held documents, and how many more there are."""
+    """Return the first documents that are pending deletion, and how many more there are."""
     named = [one.document for one in source.first_pending_deletions[:_NAMED]]
     more = source.pending_deletions - len(named)
     return ", ".join([*named, *([f"{more} more"] if more > 0 else [])])
 
 
 def report_json(report: SyncReport) -> dict[str, object]:
-    """Return a sync's report in the shape that scripts rely on."""
+    """Return a sync's report as JSON for scripts."""
     return {
         "ok": report.ok,
         "sources": {name: _source_json(source) for name, source in report.sources.items()},
@@ -77,30 +76,30 @@ def report_json(report: SyncReport) -> dict[str, object]:
 
 
 def _source_json(source: SourceReport) -> dict[str, object]:
-    told: dict[str, object] = {field.name: getattr(source, field.name) for field in fields(source)}
-    told["failures"] = [{"document": failure.document, "reason": failure.reason} for failure in source.failures]
-    told["seconds"] = round(source.seconds, 6)
-    return told
+    report: dict[str, object] = {field.name: getattr(source, field.name) for field in fields(source)}
+    report["failures"] = [{"document": failure.document, "reason": failure.reason} for failure in source.failures]
+    report["seconds"] = round(source.seconds, 6)
+    return report
 
 
 def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
-    """Return a sentence for each source that did not end well, and for each of which something is held."""
+    """Return a sentence for each source with failures, and for each with pending deletions."""
     states = {one.name: one for one in state.sources}
-    told = []
+    problems = []
     for name, source in report.sources.items():
         if source.error:
-            told.append(f"{name}: {source.error}")
+            problems.append(f"{name}: {source.error}")
         if source.failed:
-            # Of what rests since an earlier sync, this one's report has no reason.
+            # The report has no reason for documents that failed in an earlier sync.
             known = source.failures or (states[name].failures if name in states else ())
             first = known[0] if known else None
             why = f" The first, {first.document}: {first.reason}" if first else ""
-            told.append(f"{name}: {source.failed} document(s) could not be taken in.{why}")
+            problems.append(f"{name}: {source.failed} document(s) could not be read.{why}")
         if source.pending_deletions and name in states:
-            told.append(
+            problems.append(
                 f"{name}: {source.pending_deletions} document(s) are pending deletion: "
                 f"{list_pending_deletions(states[name])}. "
                 "They are missing from the source, but still answer. Check the source; to delete them: "
                 f"kvasir sync --approve {name}"
             )
-    return told
+    return problems
