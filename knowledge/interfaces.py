@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import IntEnum
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -210,8 +211,19 @@ class Chunk:
 # ── Embedded and stored ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Priority(IntEnum):
+    """The order in which waiting texts are embedded, smallest first."""
+
+    QUERY = 0
+    """A question; few tokens."""
+    ANSWER = 1
+    """Passages that an answer waits for."""
+    BACKGROUND = 2
+    """Passages of a sync."""
+
+
 class Embedder(Protocol):
-    """Texts to unit vectors; safe to call from several tasks at once."""
+    """Convert texts to unit vectors; safe to call from several tasks at once."""
 
     @property
     def identity(self) -> str:
@@ -222,10 +234,13 @@ class Embedder(Protocol):
         """Return the length of a vector."""
 
     async def embed_query(self, text: str) -> Vector:
-        """Embed one question; goes before waiting passages."""
+        """Return the vector of one question, which precedes all waiting passages."""
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
-        """Embed passages, in the order given."""
+    async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
+        """Return the vectors of passages, in the order of ``texts``."""
+
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        """Return vectors of short texts that are compared with each other, not with passages of an index."""
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the embedder's own vocabulary (what a chunk's length is measured in)."""

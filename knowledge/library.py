@@ -8,7 +8,7 @@ import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from knowledge import terms
 from knowledge.defects import describe_defect, unwrap_group
@@ -46,7 +46,7 @@ from knowledge.sync.watch import SourceWatcher
 if TYPE_CHECKING:
     from knowledge.sync.schedule import Schedule
 
-__all__ = ["Library", "LibraryStatus", "SourceStatus", "TextEmbedder"]
+__all__ = ["Library", "LibraryStatus", "SourceStatus"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,13 +59,6 @@ _BUSY_PAUSE_S = 60.0
 _BUSY_ATTEMPTS = 180
 
 
-class TextEmbedder(Embedder, Protocol):
-    """The embedder, with the way in for short texts that an answer waits for."""
-
-    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
-        """Embed texts that are compared with each other."""
-
-
 class Library:
     """Documents, kept fresh and searched. Made by ``open_library``; every method may be called from several tasks."""
 
@@ -75,7 +68,7 @@ class Library:
         *,
         sources: Sequence[Source],
         indexes: Indexes,
-        embedder: TextEmbedder,
+        embedder: Embedder,
         passages: ChunkDocument,
         web: WebSearcher | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

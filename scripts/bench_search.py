@@ -72,7 +72,10 @@ class Given:
         """Return the vector that belongs to the question."""
         return self._vectors[text]
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        return await self.embed_passages(texts)
+
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         """Refuse: rows bring their vectors."""
         raise NotImplementedError(len(texts))
 

@@ -68,7 +68,10 @@ class Recorder:
     async def embed_query(self, text: str) -> Vector:
         return await self._inner.embed_query(text)
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        return await self.embed_passages(texts)
+
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         self.batches.append(list(texts))
         return await self._inner.embed_passages(texts)
 

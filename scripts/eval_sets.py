@@ -119,7 +119,10 @@ class Embedding(Protocol):
     async def embed_query(self, text: str) -> Vector:
         """Embed a question."""
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        return await self.embed_passages(texts)
+
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         """Embed passages."""
 
 

@@ -40,7 +40,7 @@ async def centres(folder: Path) -> Matrix:
     questions = [one["question"] for one in (*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl"))]
     sentences = sorted({json.loads(line)["sentence"] for line in PAIRS.read_text(encoding="utf-8").splitlines()})
     asked = [means_of(texts, await embedder.embed_symmetric(texts)) for texts in (questions, sentences)]
-    told = means_of(passages, await embedder.embed_plainly(passages))
+    told = means_of(passages, await embedder.embed_uncentred(passages))
     await embedder.close()
     return np.stack([told, np.mean(asked, axis=0)])
 

@@ -38,7 +38,10 @@ class Arithmetic:
         vector: Vector = (await self.embed_passages([text]))[0]
         return vector
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        return await self.embed_passages(texts)
+
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         digests = [list(hashlib.sha256(text.encode()).digest()[: self.dimensions]) for text in texts]
         matrix: Matrix = np.array(digests, np.float32) / 1000
         return matrix

@@ -13,9 +13,9 @@ import pytest
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.embedding.local_e5.files import FOLDER
-from knowledge.embedding.local_e5.queue import EmbeddingRequest, Lane
+from knowledge.embedding.local_e5.queue import EmbeddingRequest
 from knowledge.errors import EmbedderError
-from knowledge.interfaces import Embedder
+from knowledge.interfaces import Embedder, Priority
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -67,7 +67,9 @@ async def test_vectors_have_unit_length_and_keep_the_order(embedder: E5Embedder)
     for row, text in zip(together, texts, strict=True):
         (alone,) = await embedder.embed_passages([text])
         assert float(row @ alone) > 0.9999
-    assert np.allclose(await embedder.embed_at_once(texts), together, atol=1e-4), "a page's compare with a document's"
+    assert np.allclose(await embedder.embed_passages(texts, priority=Priority.ANSWER), together, atol=1e-4), (
+        "a page's compare with a document's"
+    )
 
 
 async def test_no_texts_give_no_rows(embedder: E5Embedder) -> None:
@@ -122,7 +124,7 @@ async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
 async def test_close_finishes_what_waits_and_then_refuses(embedder: E5Embedder) -> None:
     second = E5Embedder(embedder._model)
     texts = second._tokenise("passage: ", ["text"] * 8)
-    waiting = second._worker.submit(EmbeddingRequest(Lane.PASSAGES, texts, np.empty((8, 384), np.float32)))
+    waiting = second._worker.submit(EmbeddingRequest(Priority.BACKGROUND, texts, np.empty((8, 384), np.float32)))
     await second.close()
     await second.close()
     assert waiting.result(0).shape == (8, 384)

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.embedding.local_e5.queue import BATCH_TOKENS, BatchItem, EmbeddingQueue, EmbeddingRequest, Lane, Tokens
+from knowledge.embedding.local_e5.queue import BATCH_TOKENS, BatchItem, EmbeddingQueue, EmbeddingRequest, Tokens
 from knowledge.embedding.local_e5.worker import EmbeddingWorker
 from knowledge.errors import EmbedderError
-from knowledge.interfaces import Matrix
+from knowledge.interfaces import Matrix, Priority
 
 
-def request(lane: Lane, lengths: Sequence[int]) -> EmbeddingRequest:
+def request(priority: Priority, lengths: Sequence[int]) -> EmbeddingRequest:
     texts = [np.ones(length, np.int32) for length in lengths]
-    return EmbeddingRequest(lane, texts, np.empty((len(texts), 1), np.float32))
+    return EmbeddingRequest(priority, texts, np.empty((len(texts), 1), np.float32))
 
 
 def batches(queue: EmbeddingQueue) -> list[list[BatchItem]]:
@@ -32,10 +32,10 @@ def batches(queue: EmbeddingQueue) -> list[list[BatchItem]]:
 LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=30)
 
 
-@given(st.lists(st.tuples(st.sampled_from(Lane), LENGTHS), max_size=6))
-def test_every_text_is_served_once_in_bounded_batches(calls: list[tuple[Lane, list[int]]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from(Priority), LENGTHS), max_size=6))
+def test_every_text_is_served_once_in_bounded_batches(calls: list[tuple[Priority, list[int]]]) -> None:
     queue = EmbeddingQueue()
-    requests = [request(lane, lengths) for lane, lengths in calls]
+    requests = [request(priority, lengths) for priority, lengths in calls]
     for each in requests:
         queue.add(each)
     taken = batches(queue)
@@ -43,14 +43,14 @@ def test_every_text_is_served_once_in_bounded_batches(calls: list[tuple[Lane, li
     assert sorted(served) == sorted((id(each), row) for each in requests for row in range(len(each.texts)))
     for batch in taken:
         assert len(batch) * max(len(item.tokens) for item in batch) <= max(BATCH_TOKENS, 512)
-    lanes = [batch[0].request.lane for batch in taken]
+    lanes = [batch[0].request.priority for batch in taken]
     assert lanes == sorted(lanes)
 
 
 def test_requests_take_turns() -> None:
     """A request of one text does not wait for a request of a hundred."""
     queue = EmbeddingQueue()
-    large, small = request(Lane.PASSAGES, [400] * 100), request(Lane.PASSAGES, [300])
+    large, small = request(Priority.BACKGROUND, [400] * 100), request(Priority.BACKGROUND, [300])
     queue.add(large)
     queue.add(small)
     first, second, *_ = batches(queue)
@@ -61,13 +61,13 @@ def test_requests_take_turns() -> None:
 def test_short_texts_of_several_requests_share_a_batch() -> None:
     queue = EmbeddingQueue()
     for _ in range(5):
-        queue.add(request(Lane.QUESTIONS, [20]))
+        queue.add(request(Priority.QUERY, [20]))
     assert [len(batch) for batch in batches(queue)] == [5]
 
 
 def test_a_cancelled_request_is_dropped() -> None:
     queue = EmbeddingQueue()
-    gone, kept = request(Lane.PASSAGES, [500] * 9), request(Lane.PASSAGES, [5])
+    gone, kept = request(Priority.BACKGROUND, [500] * 9), request(Priority.BACKGROUND, [5])
     queue.add(gone)
     queue.add(kept)
     gone.done.cancel()
@@ -80,7 +80,7 @@ def length_of(batch: Sequence[Tokens]) -> Matrix:
 
 def test_rows_come_back_in_the_callers_order() -> None:
     worker = EmbeddingWorker(length_of)
-    result = worker.submit(request(Lane.PASSAGES, [3, 500, 7, 400, 1])).result(10)
+    result = worker.submit(request(Priority.BACKGROUND, [3, 500, 7, 400, 1])).result(10)
     assert result[:, 0].tolist() == [3, 500, 7, 400, 1]
     worker.close()
 
@@ -92,10 +92,10 @@ def test_an_error_fails_its_batch_and_the_worker_goes_on() -> None:
         return length_of(batch)
 
     worker = EmbeddingWorker(encode)
-    bad = worker.submit(request(Lane.PASSAGES, [13, 500, 500, 500]))
+    bad = worker.submit(request(Priority.BACKGROUND, [13, 500, 500, 500]))
     with pytest.raises(EmbedderError, match="13"):
         bad.result(10)
-    assert worker.submit(request(Lane.PASSAGES, [2])).result(10)[0, 0] == 2
+    assert worker.submit(request(Priority.BACKGROUND, [2])).result(10)[0, 0] == 2
     worker.close()
 
 
@@ -109,16 +109,16 @@ def test_a_defect_leaves_nobody_waiting() -> None:
         raise ZeroDivisionError
 
     worker = EmbeddingWorker(encode)
-    running = worker.submit(request(Lane.PASSAGES, [500]))
+    running = worker.submit(request(Priority.BACKGROUND, [500]))
     assert started.wait(10)
-    waiting = worker.submit(request(Lane.PASSAGES, [500]))
+    waiting = worker.submit(request(Priority.BACKGROUND, [500]))
     fail.set()
     for future in (running, waiting):
         with pytest.raises(EmbedderError, match="Start Kvasir again"):
             future.result(10)
     worker.close()
     with pytest.raises(EmbedderError):
-        worker.submit(request(Lane.PASSAGES, [1]))
+        worker.submit(request(Priority.BACKGROUND, [1]))
 
 
 def test_cancelling_what_is_being_computed_is_safe() -> None:
@@ -130,11 +130,11 @@ def test_cancelling_what_is_being_computed_is_safe() -> None:
         return length_of(batch)
 
     worker = EmbeddingWorker(encode)
-    cancelled = worker.submit(request(Lane.PASSAGES, [9]))
+    cancelled = worker.submit(request(Priority.BACKGROUND, [9]))
     assert started.wait(10)
     assert cancelled.cancel()
     go_on.set()
-    assert worker.submit(request(Lane.PASSAGES, [4])).result(10)[0, 0] == 4
+    assert worker.submit(request(Priority.BACKGROUND, [4])).result(10)[0, 0] == 4
     with pytest.raises(CancelledError):
         cancelled.result(0)
     worker.close()

@@ -37,7 +37,10 @@ class WordEmbedder:
             raise EmbedderError("The embedder is broken: repair it.")
         return self._vector(text)
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        return await self.embed_passages(texts)
+
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         return np.stack([self._vector(text) for text in texts])
 
     def count_tokens(self, text: str) -> int:

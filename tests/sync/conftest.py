@@ -136,7 +136,10 @@ class Arithmetic(Failing):
         vector: Vector = (await self.embed_passages([text]))[0]
         return vector
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        return await self.embed_passages(texts)
+
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         self.check("embed")
         self.embedded += texts
         digests = [hashlib.sha256(text.encode()).digest()[: self.dimensions] for text in texts]

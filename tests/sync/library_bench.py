@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from knowledge.interfaces import Matrix
+from knowledge.interfaces import Matrix, Priority
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
@@ -38,12 +38,10 @@ class Words:
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         return await self._vectors(texts)
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
-        await self.gate.wait()
-        self.texts += texts
-        return await self._vectors(texts)
-
-    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
+    async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
+        if priority is Priority.BACKGROUND:
+            await self.gate.wait()
+            self.texts += texts
         return await self._vectors(texts)
 
     async def _vectors(self, texts: Sequence[str]) -> Matrix:

@@ -85,7 +85,7 @@ class Checksum:
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         return await self.embed_passages(texts)
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         digests = [list(hashlib.sha256(text.encode()).digest()[:DIMENSIONS]) for text in texts]
         matrix = np.array(digests, np.float32).reshape(-1, DIMENSIONS) + 1
         result: Matrix = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)

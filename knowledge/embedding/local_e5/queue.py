@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge.interfaces import Matrix
+from knowledge.interfaces import Matrix, Priority
 
 Tokens = NDArray[np.int32]
 """One text, shape ``(tokens,)``, special tokens included."""
@@ -29,20 +28,11 @@ _MAX_PADDING = 1.25
 """Padded tokens per real token, at most, when texts of different requests share a batch."""
 
 
-class Lane(IntEnum):
-    """The order in which lanes are served."""
-
-    QUESTIONS = 0
-    WAITED_FOR = 1
-    """Passages of pages that were read for one answer."""
-    PASSAGES = 2
-
-
 @dataclass(slots=True, eq=False)
 class EmbeddingRequest:
-    """The texts of one call, on their way."""
+    """The texts of one call, until all are embedded."""
 
-    lane: Lane
+    priority: Priority
     texts: Sequence[Tokens]
     result: Matrix
     """Filled row by row."""
@@ -72,19 +62,19 @@ class BatchItem:
 
 
 class EmbeddingQueue:
-    """Requests in their lanes; not safe for threads, its owner holds a lock."""
+    """Waiting requests by priority. Not thread-safe: its owner holds a lock."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Lane, deque[EmbeddingRequest]] = {lane: deque() for lane in Lane}
+        self._waiting: dict[Priority, deque[EmbeddingRequest]] = {priority: deque() for priority in Priority}
 
     def add(self, request: EmbeddingRequest) -> None:
-        """Let a request wait for its turn."""
-        self._lanes[request.lane].append(request)
+        """Append a request to the requests of its priority."""
+        self._waiting[request.priority].append(request)
 
     def take_batch(self) -> list[BatchItem]:
         """Remove and return the next batch; empty when nothing waits."""
-        for lane in Lane:
-            requests = self._lanes[lane]
+        for priority in Priority:
+            requests = self._waiting[priority]
             self._drop_abandoned(requests)
             if requests:
                 return _fill_batch(requests)
@@ -92,9 +82,9 @@ class EmbeddingQueue:
 
     def take_all(self) -> list[EmbeddingRequest]:
         """Remove and return every waiting request."""
-        requests = [request for lane in Lane for request in self._lanes[lane]]
-        for lane in Lane:
-            self._lanes[lane].clear()
+        requests = [request for priority in Priority for request in self._waiting[priority]]
+        for priority in Priority:
+            self._waiting[priority].clear()
         return requests
 
     @staticmethod

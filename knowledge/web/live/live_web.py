@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from knowledge import terms
 from knowledge.defects import describe_defect
 from knowledge.errors import EmbedderError, FetchTimeout, KnowledgeError
-from knowledge.interfaces import LiveWebRequest, Matrix, SkippedPage, Vector, WebOrigin, WebSearchReport
+from knowledge.interfaces import LiveWebRequest, Matrix, Priority, SkippedPage, Vector, WebOrigin, WebSearchReport
 from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
 from knowledge.web.live.passage_selection import select_passages
@@ -62,8 +62,8 @@ class LiveEmbedder(Protocol):
     async def embed_query(self, text: str) -> Vector:
         """Return the vector of the question."""
 
-    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
-        """Return the vectors of passages with priority, because an answer waits for them."""
+    async def embed_passages(self, texts: Sequence[str], *, priority: Priority) -> Matrix:
+        """Return the vectors of passages."""
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens in a text."""
@@ -251,7 +251,9 @@ class _Lookup:
         if not chunks:
             raise _UnusablePage(NO_TEXT)
         async with self._embedding:
-            vectors = await embedder.embed_at_once([chunks[place].searchable_text for place in chosen])
+            vectors = await embedder.embed_passages(
+                [chunks[place].searchable_text for place in chosen], priority=Priority.ANSWER
+            )
         cosines = vectors @ await asyncio.shield(self._vector)
         return LivePage(
             url=page.final_url,

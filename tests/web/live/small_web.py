@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from knowledge.interfaces import Matrix
+from knowledge.interfaces import Matrix, Priority
 from knowledge.web.http.settings import FetchLimits, WebSettings
 from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.live_settings import LiveSettings, SearchSettings
@@ -28,9 +28,10 @@ class LittleEmbedder(WordEmbedder):
         super().__init__()
         self.passages: list[str] = []
 
-    async def embed_at_once(self, texts: Sequence[str]) -> Matrix:
-        self.passages += texts
-        return await self.embed_passages(texts)
+    async def embed_passages(self, texts: Sequence[str], **options: object) -> Matrix:
+        if options.get("priority") is Priority.ANSWER:
+            self.passages += texts
+        return await super().embed_passages(texts, **options)
 
 
 def article(text: str, *, title: str = "Notes") -> str:
