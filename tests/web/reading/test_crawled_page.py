@@ -1,4 +1,4 @@
-"""What a page and a robots.txt say, how an address is spelled, and what the main text of a page is."""
+"""Pages of a site: links, directives, dates and the main text."""
 
 from __future__ import annotations
 
@@ -10,73 +10,11 @@ from hypothesis import strategies as st
 
 from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.parsing.formats.web_page import parse_html
-from knowledge.sources.website.frontier import Frontier
-from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.robots import RobotsRules, parse_robots_directives
 from knowledge.web.reading.crawled_page import is_login_url, read_page
 from knowledge.web.reading.sitemap import read_sitemap
 
 URL = "https://docs.example/guide/page.html"
-SITE = Site.from_url("https://docs.example/guide/")
-
-
-# ── Addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("link", "document"),
-    [
-        ("b", "b"),
-        ("b/", "b"),
-        ("b/index.html", "b"),
-        ("./b#part", "b"),
-        ("HTTPS://DOCS.example:443/guide/b", "b"),
-        ("http://docs.example/guide/b", "b"),
-        ("//docs.example/guide//b", "b"),
-        ("b?utm_campaign=x&gclid=1", "b"),
-        ("b;jsessionid=1A?PHPSESSID=2", "b"),
-        ("%62", "b"),
-        ("b?y=2&x=1", "b?x=1&y=2"),
-        ("文档 1", "文档 1"),
-        ("%E6%96%87%E6%A1%A3%201", "文档 1"),
-        ("a%2Fb%3Fc", "a%2Fb%3Fc"),
-        ("..", None),
-        ("../guide", "/"),
-        ("../guide-old/b", None),
-        ("../%2e%2e/etc", None),
-        ("//other.example/guide/b", None),
-        ("https://docs.example:8443/guide/b", None),
-        ("mailto:a@docs.example", None),
-        ("javascript:void(0)", None),
-        ("https://u:p@docs.example/guide/b", None),
-        ("https://[", None),
-    ],
-)
-def test_a_page_has_one_name(link: str, document: str | None) -> None:
-    address = SITE.normalize_link(link, URL)
-    assert (None if address is None else SITE.document_id(address)) == document
-
-
-@given(st.text(max_size=40), st.text(max_size=20))
-def test_an_address_stays_as_it_is_once_it_is_spelled(path: str, query: str) -> None:
-    address = SITE.normalize_link(f"https://docs.example/guide/{path}?{query}", URL)
-    if address is not None:
-        assert SITE.normalize_link(address, "") == address
-        assert address.isascii()
-        assert address.startswith("https://docs.example/guide")
-        assert not set(address) & set(" \"'<>\\\r\n\t")
-        assert SITE.document_id(address).isprintable()
-
-
-@given(st.lists(st.text("ab/.%2eF?&=#;", max_size=12), max_size=30))
-def test_a_frontier_looks_at_each_page_once(links: list[str]) -> None:
-    frontier = Frontier(SITE, lambda _: True, max_pages=10, max_depth=3)
-    addresses = [address for link in links if (address := SITE.normalize_link(link, URL))]
-    frontier.add(addresses)
-    first = frontier.next_level()
-    frontier.add(addresses)
-    documents = [stop.document for stop in [*first, *frontier.next_level()]]
-    assert len(documents) == len(set(documents)) <= 10
 
 
 # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,42 +67,6 @@ def test_any_bytes_are_a_page(data: bytes) -> None:
     parse_html(data, "x.html")
     read_sitemap(data)
     RobotsRules(data).allows(URL)
-
-
-# ── robots.txt, sitemaps ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_robots_txt_is_read_for_this_robot() -> None:
-    robots = RobotsRules(
-        b"\xef\xbb\xbfUser-agent: *\nDisallow: /\n\n"
-        b"User-agent: Kvasir\nAllow: /a\nDisallow: /*.php$\nCrawl-delay: 2.5\n"
-        b"Sitemap: https://docs.example/map.xml\n"
-    )
-    assert robots.allows("https://docs.example/a")
-    assert not robots.allows("https://docs.example/x.php")
-    assert robots.delay_s == 2.5
-    assert robots.sitemaps == ("https://docs.example/map.xml",)
-    assert RobotsRules(b"User-agent: *\nCrawl-delay: 100000").delay_s == 60
-    assert RobotsRules().allows("https://docs.example/anything")
-
-
-@pytest.mark.timeout(20)
-def test_no_pattern_of_a_robots_txt_takes_long() -> None:
-    rules = RobotsRules(
-        b"User-agent: *\n" + b"Disallow: /" + b"*a" * 200 + b"*b\n" + b"Disallow: /*" + b"a*" * 200 + b"b$\n"
-    )
-    assert rules.allows(f"https://x.example/{'a' * 7_000}")
-    assert not rules.allows(f"https://x.example/{'a' * 7_000}b")
-
-
-def test_sitemaps_bring_nothing_from_elsewhere_and_no_bomb() -> None:
-    bomb = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "ha"}">' for n in range(12))
-    evil = f'<!DOCTYPE x [{bomb}<!ENTITY x SYSTEM "file:///etc/passwd">]>'
-    data = f"<?xml version='1.0'?>{evil}<urlset><url><loc>&x;&a11;</loc></url><url><loc>https://a/</loc></url></urlset>"
-    found = read_sitemap(data.encode())
-    assert found is None or all(len(url) < 1000 and "root:" not in url for url, _ in found.pages)
-    assert read_sitemap(b"https://a.example/1\nhttps://a.example/2\n") is not None
-    assert read_sitemap(b"<html><body>not found</body></html>") is None
 
 
 # ── The main text ────────────────────────────────────────────────────────────────────────────────────────────────────
