@@ -1,1 +1,1 @@
-"""The web as Kvasir may see it: one guarded fetcher, and what it needs to be polite and to read a page."""
+"""The web: guarded HTTP, polite crawling, reading pages, searching, and the live web for one question."""

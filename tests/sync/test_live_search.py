@@ -18,7 +18,7 @@ from knowledge.errors import StoreError
 from knowledge.interfaces import LiveWebRequest
 from knowledge.search.federated import OFF
 from tests.sync.library_bench import Bench
-from tests.web.live.small_web import LittleWeb
+from tests.web.live.small_web import SmallWeb
 
 QUESTION = "when does the lighthouse open"
 ANSWER = "When does the lighthouse open? The lighthouse does open at seven."
@@ -32,8 +32,8 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
-async def little(stack: AsyncExitStack, bench: Bench) -> LittleWeb:
-    little = LittleWeb()
+async def little(stack: AsyncExitStack, bench: Bench) -> SmallWeb:
+    little = SmallWeb()
     await little.start(stack)
     bench.web = await little.opened(stack, bench.embedder)
     return little
@@ -48,7 +48,7 @@ async def rows(library: Any) -> tuple[int, int]:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_the_web_is_asked_where_the_documents_are_weak_and_nothing_of_it_is_kept(
-    bench: Bench, handbook: Any, little: LittleWeb
+    bench: Bench, handbook: Any, little: SmallWeb
 ) -> None:
     url = little.put("a.example", "/light", ANSWER)
     async with bench.library(handbook) as library:
@@ -75,7 +75,7 @@ async def test_the_web_is_asked_where_the_documents_are_weak_and_nothing_of_it_i
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_documents_and_web_are_asked_side_by_side_and_documents_keep_their_places(
-    bench: Bench, handbook: Any, little: LittleWeb
+    bench: Bench, handbook: Any, little: SmallWeb
 ) -> None:
     copy = little.put("a.example", "/copy", "Thirty days of holiday a year.")
     async with bench.library(handbook) as library:
@@ -92,7 +92,7 @@ async def test_documents_and_web_are_asked_side_by_side_and_documents_keep_their
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_while_the_store_is_down_the_web_answers_and_it_is_said(
-    bench: Bench, handbook: Any, little: LittleWeb
+    bench: Bench, handbook: Any, little: SmallWeb
 ) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -112,7 +112,7 @@ async def test_while_the_store_is_down_the_web_answers_and_it_is_said(
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_a_search_that_is_cancelled_ends_the_fetches(bench: Bench, handbook: Any, little: LittleWeb) -> None:
+async def test_a_search_that_is_cancelled_ends_the_fetches(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     little.find("a.example", "/hang")
     little.site.hangs("/hang")
     async with bench.library(handbook) as library:

@@ -1,4 +1,4 @@
-"""A site of a test's own on loopback: pages by path, and what was asked for."""
+"""A site on loopback: pages by path, and a record of requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARTICLE = f"""<!doctype html>
 
 
 class Site:
-    """Answers what it was told to; everything else is a 404."""
+    """Answers configured paths, and all others with 404."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -34,16 +34,16 @@ class Site:
         self._hanging: set[str] = set()
         self._delays: dict[str, asyncio.Event] = {}
         self.open = 0
-        """Requests that are being answered."""
+        """Requests in progress."""
         self.go_on = asyncio.Event()
-        """Set: what hangs is answered after all."""
+        """Set it to answer hanging requests after all."""
         self._came = asyncio.Event()
         self.left = asyncio.Event()
-        """Set once somebody has gone who waited for what hangs."""
+        """Set when a client gives up a hanging request."""
 
     @property
     def host(self) -> str:
-        """Return host and port, as rules name it."""
+        """Return ``host:port``, as access rules list it."""
         return f"127.0.0.1:{self.port}"
 
     @property
@@ -52,7 +52,7 @@ class Site:
         return f"http://{self.host}"
 
     def answers(self, path: str, answer: Callable[[], web.Response]) -> None:
-        """Answer a path from now on."""
+        """Set the answer of a path."""
         self._answers[path] = answer
         self._hanging.discard(path)
 
@@ -61,12 +61,12 @@ class Site:
         self.answers(path, lambda: web.Response(text=text, content_type="text/html"))
 
     def page(self, path: str, text: str, **headers: str) -> None:
-        """Answer a path with a page in Markdown, which is taken apart sooner."""
+        """Answer a path with Markdown, which is parsed faster."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answers(path, lambda: web.Response(text=text, content_type="text/markdown", headers=named))
 
     def robots(self, data: bytes) -> None:
-        """Say what robots may not."""
+        """Set the robots.txt."""
         self.answers("/robots.txt", lambda: web.Response(body=data, content_type="text/plain"))
 
     def hangs(self, path: str) -> None:
@@ -74,7 +74,7 @@ class Site:
         self._hanging.add(path)
 
     def delays(self, path: str, until: asyncio.Event) -> None:
-        """Answer a path when something has happened."""
+        """Answer a path after an event."""
         self._delays[path] = until
 
     def moved(self, path: str, status: int, to: str) -> None:
@@ -94,7 +94,7 @@ class Site:
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[Site]:
-        """Listen, and end every request at the end."""
+        """Listen, and cancel all requests at the end."""
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)

@@ -1,4 +1,4 @@
-"""What is taken out of a question before it leaves, and what is left alone."""
+"""What masking removes from a question, and what it leaves."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ WORDS = st.lists(
 
 
 def luhn(digits: str) -> str:
-    """Return the digits with the one that makes the sum fit."""
+    """Return the digits with their check digit."""
     return next(f"{digits}{last}" for last in string.digits if _sum(f"{digits}{last}") % 10 == 0)
 
 
@@ -189,7 +189,7 @@ def test_masking_twice_changes_nothing(text: str) -> None:
 
 @given(st.lists(st.one_of(WORDS, GENERATED, st.text(max_size=30))).map(" ".join))
 def test_what_is_left_is_what_stood_there(text: str) -> None:
-    """Nothing is added but marks, and nothing moves."""
+    """Masking adds only masks and moves nothing."""
     place = 0
     for part in mask_secrets(text).replace(MASK, "\0").split("\0"):
         place = text.replace(MASK, "\0").index(part, place) + len(part)
@@ -211,7 +211,7 @@ KEYS: dict[str, Callable[[random.Random], str]] = {
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_keys_without_a_mark_are_known_by_chance_alone(kind: str) -> None:
-    """They have no checksum: 99 of 100 are taken out."""
+    """They have no checksum; 99 of 100 are masked."""
     chance = random.Random(kind)
     keys = [KEYS[kind](chance) for _ in range(2_000)]
     left = [key for key in keys if mask_secrets(f"why is {key} refused") != f"why is {MASK} refused"]

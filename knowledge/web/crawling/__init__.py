@@ -1,1 +1,1 @@
-"""Polite access to a site: robots.txt, pace, and one address for each page."""
+"""Polite access to a site: robots.txt, pace, and canonical addresses."""

@@ -49,8 +49,8 @@ class Site:
         scheme, host, port, path, _ = parts
         folder, _, name = path.rpartition("/")
         prefix = f"{folder}/" if not name or _FILE.search(name) else f"{path}/"
-        shown = f"[{host}]" if ":" in host else host
-        origin = f"{scheme}://{shown}" + (f":{port}" if port else "")
+        authority = f"[{host}]" if ":" in host else host
+        origin = f"{scheme}://{authority}" + (f":{port}" if port else "")
         return cls(origin, frozenset({(host, port)}), prefix)
 
     def normalize_link(self, link: str, base: str) -> str | None:

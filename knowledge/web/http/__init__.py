@@ -1,1 +1,1 @@
-"""Guarded HTTP: every request to a stranger passes here."""
+"""Guarded HTTP: all requests to hosts that Kvasir does not control pass here."""

@@ -1,1 +1,1 @@
-"""Read pages, feeds and sitemaps, and cache what was read."""
+"""Read and cache pages, and parse feeds and sitemaps."""

@@ -1,1 +1,1 @@
-"""Searching the live web: one file a provider, and ``WebSearch``, which asks them in order."""
+"""Search the web: one module for each provider, and ``WebSearch``, which tries them in order."""

@@ -1,4 +1,4 @@
-"""An authority for a test, and what it signs."""
+"""A certificate authority for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Authority:
         self.ca_file.write_bytes(certificate.public_bytes(_PEM))
 
     def server(self, name: str, *, expired: bool = False) -> ssl.SSLContext:
-        """Return a server's context with a certificate for a name."""
+        """Return a server's TLS context with a certificate for a name."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(_named(name), key, name, expired=expired)
         file = self._folder / f"{name}{'.old' if expired else ''}.pem"

@@ -1,4 +1,4 @@
-"""A DNS server on UDP whose names say what they resolve to, and the client that asks it: rebinding at the wire."""
+"""A DNS server on UDP whose names encode their addresses, and its client; for DNS rebinding at the wire."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DnsServer(asyncio.DatagramProtocol):
         return [inner if ".".join(labels).lower() in _INSIDE else IPv4Address(self.elsewhere).packed]
 
     def _rebound(self, name: str, kind: int) -> bytes:
-        """Return the public address when first asked; of some names the inner one comes after as an IPv6 address."""
+        """Return the public address first, then the internal one, for some names as an IPv6 address."""
         six = name.startswith("rebindsix")
         self.asked[name] += kind == A
         if self.asked[name] <= 1:
@@ -71,7 +71,7 @@ class DnsServer(asyncio.DatagramProtocol):
 
 
 class DnsClient:
-    """``Resolve`` over UDP, without any cache."""
+    """Resolves by this DNS server, without a cache."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -89,7 +89,7 @@ async def reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def bits_for_ever(writer: asyncio.StreamWriter) -> None:
-    """Say one byte a chunk, as fast as it goes."""
+    """Send one byte in each chunk, as fast as possible."""
     while True:
         writer.write(b"1\r\nx\r\n" * 1000)
         await writer.drain()
@@ -196,15 +196,15 @@ def scheme_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one fetch came to."""
+    """The outcome of one fetch."""
 
     ended: str
     """The error's name; "" for none."""
     seconds: float
     peak_kb: int
-    """Of memory, above where the process stood before."""
+    """Peak memory above the level before the fetch."""
     left_open: int
-    """Files and sockets."""
+    """Open files and sockets left over."""
     left_running: int
     """Tasks."""
 
@@ -235,7 +235,7 @@ def _memory_kb(what: str) -> int:
 
 
 async def costs() -> dict[str, Cost]:
-    """Measure every server; at last a bomb with a limit that lets it go off, to show what is then measured."""
+    """Measure every server, and last a bomb with a limit that is too high, to show the effect."""
     for encoding in ("gzip", "deflate", "br"):
         bomb(encoding)
     await cost("speaks no HTTP")

@@ -1,4 +1,4 @@
-"""A small HTTP proxy and a small SOCKS5 proxy, which dial whatever they are told unless they are made careful."""
+"""A small HTTP proxy and a small SOCKS5 proxy, which connect anywhere unless they are restricted."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class TestProxy:
-    """What both have: where they listen, and what they were told."""
+    """The common part: the port, and a record of requests."""
 
     __test__ = False
 
     def __init__(self, resolve: ResolveHost, password: str | None = None, dials: frozenset[str] | None = None) -> None:
-        """Dial whatever is told, or only these addresses."""
+        """Connect anywhere, or to these addresses only."""
         self.told: list[str] = []
-        """``host:port`` of each request, as it was spelled."""
+        """``host:port`` of each request, as the client wrote it."""
         self.refused = 0
         self._resolve = resolve
         self._password = password
@@ -117,7 +117,7 @@ async def listening(proxy: TestProxy) -> AsyncIterator[str]:
 async def raw_server(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[str]:
-    """Serve bytes as they are on 127.0.0.1, and yield ``127.0.0.1:port``; every connection ends with the block."""
+    """Serve raw bytes on 127.0.0.1, and yield ``127.0.0.1:port``; all connections close with the block."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

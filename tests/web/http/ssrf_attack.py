@@ -38,24 +38,24 @@ ALLOWED = "127.9.9.9"
 
 @dataclass
 class Outcome:
-    """What one way through the vectors led to."""
+    """The outcome of all vectors through one kind of proxy."""
 
     vectors: int = 0
     refused: int = 0
     failed: list[str] = field(default_factory=list)
-    """Vectors that ended otherwise than by the guard's word."""
+    """Vectors that failed for another reason than a refusal."""
     hits: list[str] = field(default_factory=list)
-    """Where the canary was dialled and may not have been."""
+    """Forbidden connections to the canary."""
     control: int = 0
-    """Hits of what must hit: the canary, allowed by name, and by rebinding without the guard."""
+    """Required hits: the canary as a private host, and by rebinding without the guard."""
     told: list[str] = field(default_factory=list)
-    """What the proxy was told to dial, each once."""
+    """Targets that the proxy received, each once."""
     families: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
 class Unguarded:
-    """What the same vectors do to aiohttp without the guard, and which addresses and ports the canary hears."""
+    """The outcome with aiohttp but without the guard, and where the canary is reachable."""
 
     hits: dict[str, int] = field(default_factory=dict)
     """By family."""
@@ -64,7 +64,7 @@ class Unguarded:
 
 
 class Canary:
-    """Listens on every address, or on loopback, and answers as a public site that redirects where it is told."""
+    """Listens on every address or on loopback, and acts as a public site that redirects on request."""
 
     def __init__(self) -> None:
         self.dialled: list[tuple[str, int]] = []
@@ -112,7 +112,7 @@ def _response(status: str, field: str, body: str) -> bytes:
 
 
 async def attack(*, everywhere: bool) -> tuple[dict[str, Outcome], Unguarded]:
-    """Try every vector every way; in a namespace through trusted proxies too, and without the guard."""
+    """Try every vector in every way; in a namespace also through trusted proxies and without the guard."""
     outcomes: dict[str, Outcome] = {}
     async with AsyncExitStack() as stack:
         canary = Canary()
@@ -182,7 +182,7 @@ async def _one_way(canary: Canary, proxies: Proxies, named: AccessRules, resolve
 
 
 async def _control(canary: Canary, settings: WebSettings, resolve: DnsClient, port: int) -> int:
-    """Reach the canary where it may be, and by rebinding without the guard: this is what a hit looks like."""
+    """Reach the canary as a private host, and by rebinding without the guard, to show what a hit looks like."""
     inner = f"v4-{ALLOWED if port == 80 else '127.0.0.1'}.evil.example".replace(".", "-", 3)
     allowed = Fetcher(settings, build_rules([f"{inner}:{port}"]), resolve=resolve)
     before = len(canary.dialled)
@@ -194,7 +194,7 @@ async def _control(canary: Canary, settings: WebSettings, resolve: DnsClient, po
 
 
 async def careless(url: str, resolve: DnsClient) -> None:
-    """Do what a guard that resolves twice does: look at the address, then let the library resolve the name again."""
+    """Act like a guard that resolves twice: check the address, then let the library resolve the name again."""
     host = url.split("/")[2]
     assert (await resolve(host))[0] == PUBLIC
     address = (await resolve(host))[0]  # another one by now
@@ -206,7 +206,7 @@ async def careless(url: str, resolve: DnsClient) -> None:
 
 
 class _Trusting(AbstractResolver):
-    """Resolves by the test's DNS, and what looks like a number as the C library does."""
+    """Resolves by the test's DNS, but numbers as the C library does."""
 
     def __init__(self, resolve: DnsClient) -> None:
         self._resolve = resolve
@@ -261,7 +261,7 @@ async def _without_the_guard(canary: Canary, resolve: DnsClient) -> Unguarded:
 
 
 def main() -> None:
-    """Make the namespace's network, attack, and print what came of it as JSON."""
+    """Set up the namespace's network, attack, and print the outcome as JSON."""
     for command in ("ip link set lo up", "ip route add local 0.0.0.0/0 dev lo", "ip -6 route add local ::/0 dev lo"):
         subprocess.run(command.split(), check=True, timeout=10)
 

@@ -1,4 +1,4 @@
-"""Ways into the inner network that public lists of SSRF payloads have, family by family."""
+"""SSRF vectors from public lists of payloads, by family."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PUBLIC = "93.184.216.34"
 
 
 def embedded(address: str) -> Iterator[str]:
-    """Yield the IPv6 addresses that lead to an IPv4 address, or carry it."""
+    """Yield the IPv6 addresses that map to an IPv4 address or embed it."""
     value = int(IPv4Address(address))
     yield f"::ffff:{address}"
     yield f"::{address}"
@@ -55,7 +55,7 @@ def embedded(address: str) -> Iterator[str]:
 
 
 def spelled(address: str) -> Iterator[str]:
-    """Yield odd spellings of an IPv4 address that some program or other takes for it."""
+    """Yield unusual spellings of an IPv4 address that some programs accept."""
     a, b, c, d = (int(part) for part in address.split("."))
     value = int(IPv4Address(address))
     yield str(value)
@@ -187,7 +187,7 @@ def _confused(port: str) -> Iterator[tuple[str, str]]:
 
 
 def _smuggled(port: str) -> Iterator[tuple[str, str]]:
-    """Yield what the public site may be asked for, as one request with one Host."""
+    """Yield paths of the public site that must arrive as one request with one Host."""
     site = f"http://site.example{port}"
     yield "Host smuggling", f"{site}/%20HTTP/1.1%0d%0aHost:%2010.0.0.1%0d%0a%0d%0aGET%20/"
     yield "Host smuggling", f"{site}/?a=%0d%0aHost:10.0.0.1"

@@ -1,4 +1,4 @@
-"""Content-Encoding undone: the same whatever pieces a body comes in."""
+"""Content decoding gives the same body in whatever pieces it arrives."""
 
 from __future__ import annotations
 

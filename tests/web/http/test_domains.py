@@ -1,4 +1,4 @@
-"""Which hosts may be read: a domain with what lies under it."""
+"""Domains and their subdomains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fetcher: what it dials, what it sends where, and through which proxy."""
+"""The fetcher: where it connects, what it sends, and through which proxy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Resolve = Callable[[str], Any]
 
 
 class Server:
-    """A server that remembers requests, and the names that clients asked for by SNI."""
+    """A server that records requests and SNI names."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []

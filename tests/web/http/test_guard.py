@@ -1,4 +1,4 @@
-"""The one rule: what may be asked for, and what may be dialled."""
+"""The guard: which URLs may be fetched, and which addresses may be connected to."""
 
 from __future__ import annotations
 

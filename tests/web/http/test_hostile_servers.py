@@ -1,4 +1,4 @@
-"""Servers that mean harm: each fetch ends within its limit, with one of our errors, and memory stays flat."""
+"""Hostile servers: each fetch ends within its limit with one of Kvasir's errors, and memory stays flat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that a stranger writes brings Kvasir to dial the inner network."""
+"""No SSRF vector makes Kvasir connect to the internal network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMESPACES = (("unshare", "--net"), ("unshare", "--map-root-user", "--net"))
 
 @cache
 def namespace() -> tuple[str, ...] | None:
-    """Return what gives a command a network of its own here, None where nothing does."""
+    """Return the command prefix for a network namespace, None if there is none here."""
     for command in NAMESPACES:
         try:
             tried = subprocess.run(
@@ -42,7 +42,7 @@ def namespace() -> tuple[str, ...] | None:
 
 @cache
 def attacked() -> Mapping[str, Any]:
-    """Attack in a namespace, where every address there is leads to the canary."""
+    """Attack in a namespace in which every address leads to the canary."""
     command = [*(namespace() or ()), sys.executable, "-m", "tests.web.http.ssrf_attack"]
     done = subprocess.run(
         command, check=False, capture_output=True, cwd=ROOT, timeout=200, env={**os.environ, "PYTHONPATH": "."}

@@ -1,4 +1,4 @@
-"""A little web on loopback: hosts by name, pages, and a search engine that knows them; all of it over real sockets."""
+"""A small web on loopback over real sockets: named hosts, pages, and a search engine that finds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = tuple(f"{letter}.example" for letter in "abcdefghijkl")
 FILLER = "The keeper of the house writes down in the evening what was done and what was left for another day. "
 
 
-class LittleEmbedder(WordEmbedder):
+class SmallWebEmbedder(WordEmbedder):
     """Vectors out of words, for pages too."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ def article(text: str, *, title: str = "Notes") -> str:
 <div><h1>{title}</h1><p>{text}</p><p>{FILLER * 6}</p></div><footer>Imprint</footer></body></html>"""
 
 
-class LittleWeb:
+class SmallWeb:
     """Pages at ``http://NAME:port/PATH``, every name at loopback; what is put there is found by every search."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class LittleWeb:
         web = WebSettings(limits=FetchLimits(total_s=20, idle_s=15))
         folder = Path(stack.enter_context(TemporaryDirectory()))
         return await stack.enter_async_context(
-            open_live(live, web, embedder or LittleEmbedder(), folder, resolve=_at_loopback)
+            open_live(live, web, embedder or SmallWebEmbedder(), folder, resolve=_at_loopback)
         )
 
 

@@ -1,4 +1,4 @@
-"""A look at the live web over real sockets: what is read, what is left out and why, and in what time."""
+"""The live web over real sockets: which pages are read or left out, why, and within what time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from knowledge.web.live.live_web import (
     TOO_MANY,
 )
 from knowledge.web.live_settings import SearchSettings
-from tests.web.live.small_web import LittleEmbedder, LittleWeb
+from tests.web.live.small_web import SmallWeb, SmallWebEmbedder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -48,13 +48,13 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
-async def little(stack: AsyncExitStack) -> LittleWeb:
-    little = LittleWeb()
+async def little(stack: AsyncExitStack) -> SmallWeb:
+    little = SmallWeb()
     await little.start(stack)
     return little
 
 
-async def test_what_a_search_finds_is_read_cut_and_measured(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_what_a_search_finds_is_read_cut_and_measured(little: SmallWeb, stack: AsyncExitStack) -> None:
     urls = [little.put("a.example", "/light", ANSWER), little.put("b.example", "/bread", "Bread needs flour.")]
     looked = await (await little.opened(stack)).look_up(
         QUESTION, LiveWebRequest("always", words="lighthouse hours of a@b.example", within_s=LONG_S)
@@ -70,7 +70,7 @@ async def test_what_a_search_finds_is_read_cut_and_measured(little: LittleWeb, s
     assert max(one.cosine for one in first.scores.values()) > max(one.cosine for one in second.scores.values())
 
 
-async def test_five_side_by_side_and_one_that_hangs(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_five_side_by_side_and_one_that_hangs(little: SmallWeb, stack: AsyncExitStack) -> None:
     hanging = little.find("a.example", "/hang")
     little.site.hangs("/hang")
     others = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
@@ -85,7 +85,7 @@ async def test_five_side_by_side_and_one_that_hangs(little: LittleWeb, stack: As
     assert [little.site.asked(path) for path in ("/hang", "/b", "/c", "/d", "/e")] == [1] * 5
 
 
-async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: SmallWeb, stack: AsyncExitStack) -> None:
     slow = asyncio.Event()
 
     async def wait_a_little() -> None:
@@ -109,7 +109,7 @@ async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: Little
     assert linked not in little.engine.asked[0]
 
 
-async def test_links_alone(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_links_alone(little: SmallWeb, stack: AsyncExitStack) -> None:
     links = tuple(little.put("a.example", f"/{n}", f"Page {n}. {ANSWER}", found=False) for n in range(7))
     live = await little.opened(stack)
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links[:1], search=False, within_s=LONG_S))
@@ -121,7 +121,7 @@ async def test_links_alone(little: LittleWeb, stack: AsyncExitStack) -> None:
 
 
 @pytest.mark.usefixtures("patience")
-async def test_pages_that_cannot_be_read_make_room_for_others(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_pages_that_cannot_be_read_make_room_for_others(little: SmallWeb, stack: AsyncExitStack) -> None:
     gone = [little.find("a.example", f"/gone{n}") for n in range(4)]
     good = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     inner = "http://10.0.0.1/secret"
@@ -134,7 +134,7 @@ async def test_pages_that_cannot_be_read_make_room_for_others(little: LittleWeb,
     assert len(set(why.values())) == 1, "nobody learns from it what there is in the inner network"
 
 
-async def test_only_listed_domains_are_asked(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_only_listed_domains_are_asked(little: SmallWeb, stack: AsyncExitStack) -> None:
     inside, outside = little.put("b.example", "/in", ANSWER), little.put("c.example", "/out", ANSWER)
     little.site.answers("/leads", lambda: web.Response(status=302, headers={"Location": outside}))
     leads = little.find("b.example", "/leads")
@@ -156,7 +156,7 @@ async def test_only_listed_domains_are_asked(little: LittleWeb, stack: AsyncExit
     assert (looked.pages, looked.look.trouble) == ((), NOTHING_ALLOWED)
 
 
-async def test_a_search_that_fails_or_hangs_leaves_the_links(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_a_search_that_fails_or_hangs_leaves_the_links(little: SmallWeb, stack: AsyncExitStack) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack)
     little.engine.trouble = web.Response(status=500)
@@ -171,7 +171,7 @@ async def test_a_search_that_fails_or_hangs_leaves_the_links(little: LittleWeb, 
 
 
 async def test_a_defect_of_a_search_leaves_the_links(
-    little: LittleWeb, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    little: SmallWeb, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise KeyError(QUESTION)
@@ -185,7 +185,7 @@ async def test_a_defect_of_a_search_leaves_the_links(
     assert QUESTION not in caplog.text
 
 
-async def test_where_nobody_searches_it_is_said(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_where_nobody_searches_it_is_said(little: SmallWeb, stack: AsyncExitStack) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack, search=SearchSettings())
     looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
@@ -194,7 +194,7 @@ async def test_where_nobody_searches_it_is_said(little: LittleWeb, stack: AsyncE
     assert (looked.look.read, looked.look.trouble) == ((linked,), "")
 
 
-async def test_everything_that_hangs_is_left_out_at_the_deadline(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_everything_that_hangs_is_left_out_at_the_deadline(little: SmallWeb, stack: AsyncExitStack) -> None:
     urls = [little.find(f"{letter}.example", f"/{letter}") for letter in "abcde"]
     for letter in "abcde":
         little.site.hangs(f"/{letter}")
@@ -205,7 +205,7 @@ async def test_everything_that_hangs_is_left_out_at_the_deadline(little: LittleW
     assert {(one.url, one.why) for one in looked.look.left_out} == {(url, TOO_LATE) for url in urls}
 
 
-async def test_a_look_that_is_cancelled_ends_its_fetches(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_a_look_that_is_cancelled_ends_its_fetches(little: SmallWeb, stack: AsyncExitStack) -> None:
     for letter in "abc":
         little.find(f"{letter}.example", f"/{letter}")
         little.site.hangs(f"/{letter}")
@@ -224,14 +224,14 @@ async def test_a_look_that_is_cancelled_ends_its_fetches(little: LittleWeb, stac
     assert not [one for one in left if "_Look" in one or "Pages" in one or "WebSearch" in one or "embed" in one]
 
 
-async def test_a_long_page_is_measured_where_it_is_likeliest(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_a_long_page_is_measured_where_it_is_likeliest(little: SmallWeb, stack: AsyncExitStack) -> None:
     filler = "Matter of the harbour is told here at length, and nobody asked for it. " * 20
     parts = "".join(f"<h2>Part {n}</h2><p>{n} {filler}</p>" for n in range(40))
     text = f"<article><h1>Harbour</h1>{parts}<h2>Light</h2><p>{ANSWER * 3}</p></article>"
     body = f"<html><head><title>Harbour</title></head><body>{text}</body></html>"
     little.site.html("/long", body)
     little.find("a.example", "/long")
-    embedder = LittleEmbedder()
+    embedder = SmallWebEmbedder()
     [page] = (
         await (await little.opened(stack, embedder)).look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
     ).pages
@@ -240,9 +240,9 @@ async def test_a_long_page_is_measured_where_it_is_likeliest(little: LittleWeb, 
     assert any(ANSWER in page.chunks[place].text for place in page.scores)
 
 
-async def test_without_an_embedder_nothing_is_compared(little: LittleWeb, stack: AsyncExitStack) -> None:
+async def test_without_an_embedder_nothing_is_compared(little: SmallWeb, stack: AsyncExitStack) -> None:
     little.put("a.example", "/a", ANSWER)
-    embedder = LittleEmbedder()
+    embedder = SmallWebEmbedder()
     live = await little.opened(stack, embedder)
     embedder.broken = True
     with pytest.raises(EmbedderError):

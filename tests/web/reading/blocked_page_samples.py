@@ -1,4 +1,4 @@
-"""Small pages, written by hand: such as show a wall instead of their text, and such as only look a little like it."""
+"""Small hand-written pages: blocked ones, and readable ones that look similar."""
 
 # ruff: noqa: E501 - a page stands on its line
 

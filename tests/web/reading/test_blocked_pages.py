@@ -1,4 +1,4 @@
-"""Pages without a text for us are told from pages with one."""
+"""Blocked pages are distinguished from readable ones."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ BANNER = (
     ],
 )
 def test_a_short_page_of_a_site_is_no_wall_for_what_stands_around_it(before: str, after: str, heading: str) -> None:
-    """A miss costs the live web one page; a site's page would be hidden from everybody."""
+    """A mistake costs the live web one page, but hides a site's page from everybody."""
     body = f"<header>{before}</header><nav><ul>{NAV}</ul></nav><main>{VISITING}</main><footer>{after}</footer>"
     html = f"<html><head><title>{heading}</title></head><body>{body.format(heading)}</body></html>"
     assert read_crawled_page(html.encode(), URL, "text/html; charset=utf-8").unreadable is None

@@ -1,4 +1,4 @@
-"""What RFC 9111 allows to be done with what was kept: our part of it, and hishel's with what we tell it."""
+"""The use of cached responses by RFC 9111: Kvasir's part, and hishel's part with Kvasir's input."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_whatever_a_server_says_is_judged(headers: dict[str, str], after_s: floa
 def test_fresh_is_what_is_younger_than_its_lifetime(
     lifetime_s: int, age_s: int, sent_s: int, after_s: int, offset_s: int
 ) -> None:
-    """RFC 9111, 4.2.3, wherever the machine's clock and ours stand."""
+    """RFC 9111, 4.2.3, for any difference between the system clock and Kvasir's."""
     received_at = time.time() + offset_s
     headers = {
         "cache-control": f"max-age={lifetime_s}",

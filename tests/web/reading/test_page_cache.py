@@ -1,4 +1,4 @@
-"""What is kept of the web: for how long, for whom, and what becomes of it under failures, limits and kills."""
+"""The page cache: lifetimes, private hosts, failures, limits and killed processes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LATER = FIRST.replace("night", "day")
 
 
 class Clock:
-    """A clock that is moved by hand, and by nothing else."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
@@ -47,7 +47,7 @@ class Clock:
 
 
 class Reader:
-    """Reads pages of a site, in as many processes' guise as a test wants."""
+    """Reads pages of a site, as several processes if a test wants."""
 
     def __init__(self, stack: AsyncExitStack, site: Site, folder: Path) -> None:
         self.clock = site.now = Clock()
@@ -57,7 +57,7 @@ class Reader:
         self.pages = self.another()
 
     def another(self, *, allow: list[str] | None = None, limit_bytes: int = 10 * MB, total_s: float = 20) -> PageReader:
-        """Return what another process has: its own fetcher, rules and memory, and the same folder."""
+        """Return the reader of another process: its own fetcher and rules, and the same folder."""
         settings = WebSettings(limits=FetchLimits(total_s=total_s))
         fetcher = Fetcher(settings, build_rules([self._site.host] if allow is None else allow))
         self._stack.push_async_callback(fetcher.close)
@@ -70,7 +70,7 @@ class Reader:
 
 
 async def bringing_everything_here(stack: AsyncExitStack) -> Proxies:
-    """Return a proxy that is told names, and brings every one of them to this machine."""
+    """Return a trusted proxy that connects every name to this machine."""
 
     async def here(_host: str) -> list[str]:
         return ["127.0.0.1"]
@@ -185,7 +185,7 @@ async def test_a_kept_page_is_judged_anew(site: Site, reader: Reader) -> None:
 
 
 async def test_a_private_page_is_not_shown_once_its_host_is_no_longer_named(tmp_path: Path) -> None:
-    """The name may be a public one: what it is at tells the fetch alone, which a fresh copy does without."""
+    """The name may be public, and its address is known only after a fetch, which a fresh copy does not need."""
     url = "http://wiki.company.example/a"
     answer = CachedResponse(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
     cache = PageCache(tmp_path, 10 * MB)
@@ -526,7 +526,7 @@ async def found(folder: Path, numbers: list[int]) -> list[bool]:
 
 @pytest.mark.slow
 def test_what_killed_writers_had_kept_is_there_and_whole(tmp_path: Path) -> None:
-    """Two processes write to one folder and are killed at any moment."""
+    """Two processes write to one folder and are killed at random moments."""
     for round_ in range(3):
         starts = (round_ * 1_000_000, round_ * 1_000_000 + 500_000)
         writers = [

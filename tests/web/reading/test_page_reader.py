@@ -1,4 +1,4 @@
-"""Pages as they are read: politely asked for, taken apart, and refused with a reason."""
+"""Reading pages: robots.txt, parsing, and refusals with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workbench of each provider, opened and closed around a test."""
+"""The bench of each provider, opened and closed around a test."""
 
 from __future__ import annotations
 

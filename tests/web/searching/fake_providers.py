@@ -1,4 +1,4 @@
-"""Search providers at the wire, as their documentation has them: what they insist on, and what they answer.
+"""Servers that act like the search providers by their documentation: what they require and return.
 
 Nothing of them was seen by way of their own servers; docs/live-web.md says so.
 """
@@ -24,7 +24,7 @@ KEY = "k-3f9a77c0d2e84b15"
 
 @dataclass(frozen=True)
 class Page:
-    """What a fake knows of the web."""
+    """A page that a fake provider finds."""
 
     url: str
     title: str
@@ -34,20 +34,20 @@ class Page:
 
 @dataclass
 class Fake:
-    """One provider's server. ``trouble`` is answered in place of results; ``hanging`` answers nothing."""
+    """A provider's server. ``trouble`` replaces its results; ``hanging`` blocks its answer."""
 
     pages: list[Page] = field(default_factory=list)
     trouble: web.Response | None = None
     raw: Any = None
-    """Answered as JSON as it stands."""
+    """JSON that replaces its answer."""
     endless: bool = False
     hanging: asyncio.Event | None = None
     requests: list[web.Request] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    """The queries, as they came."""
+    """The received queries."""
     came: asyncio.Event = field(default_factory=asyncio.Event)
     broken_off: asyncio.Event = field(default_factory=asyncio.Event)
-    """A client went away before its answer."""
+    """Set when a client disconnects before its answer."""
     port: int = 0
 
     path = "/search"
@@ -86,13 +86,13 @@ class Fake:
         return await self.results(request)
 
     def refusal(self, request: web.Request) -> web.Response | None:
-        """Return what is answered to a wrong key."""
+        """Return the answer to a wrong key."""
         del request
         return None
 
     @abstractmethod
     async def results(self, request: web.Request) -> web.Response:
-        """Return what is answered to a search that is in order."""
+        """Return the answer to a valid search."""
 
     def matching(self, domains: list[str]) -> list[Page]:
         if not domains:
@@ -101,13 +101,13 @@ class Fake:
         return [page for page, host in hosts if any(f".{host}".endswith(f".{one}") for one in domains)]
 
     def narrowed(self, query: str) -> list[Page]:
-        """Return the pages under the domains that ``site:`` names in a query."""
+        """Return the pages within the ``site:`` domains of a query."""
         self.asked.append(query)
         return self.matching(re.findall(r"\bsite:([^\s)]+)", query))
 
 
 class FakeSearxng(Fake):
-    """Answers 403 unless json is among ``formats``; ``silent`` engines gave no answer."""
+    """Answers 403 unless json is among ``formats``; ``silent`` engines do not respond."""
 
     method = "GET"
     formats = ("html", "json")

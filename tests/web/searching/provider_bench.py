@@ -1,4 +1,4 @@
-"""The workbench on which each provider is put: its server at the wire, and the provider that asks it."""
+"""The bench of a provider: its server at the wire, and the provider itself."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.web.searching.fake_providers import KEY, Fake, FakeBrave, FakeExa, Fa
 
 @dataclass(frozen=True)
 class Kind:
-    """How a provider and its server are made, and what the provider's answers lack."""
+    """The classes of a provider and its server, and what the provider's answers lack."""
 
     fake: type[Fake]
     provider: Any
     refusal_is_told: bool = True
-    """Whether its status tells a wrong key from other trouble."""
+    """Whether its status distinguishes a wrong key from other problems."""
     snippets: bool = True
     keyed: bool = True
 
@@ -41,14 +41,14 @@ KINDS = {
 
 @dataclass
 class Bench:
-    """A provider that runs against its fake."""
+    """A provider and its server."""
 
     kind: Kind
     fake: Fake
     stack: AsyncExitStack
 
     def provider(self, key: str = KEY, *, also: int | None = None) -> SearchProvider:
-        """Return a provider that may dial its fake, and what listens on the port ``also``; the test's end closes it."""
+        """Return a provider that may connect to its server and the port ``also``; it is closed after the test."""
         ports = [self.fake.port, also] if also else [self.fake.port]
         fetcher = Fetcher(WebSettings(), build_rules([f"127.0.0.1:{port}" for port in ports]))
         if self.kind.keyed:

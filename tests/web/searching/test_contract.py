@@ -1,4 +1,4 @@
-"""What every search provider does, each against a server that insists on what its documentation asks for."""
+"""The contract of all search providers, each against a server that enforces its documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What strangers find does not choose what is asked of hosts that the operator named; one's own search does."""
+"""Only a self-hosted search leads to private hosts; hosted services do not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from knowledge.web.opening import open_live
 from knowledge.web.searching.registry import create_providers
 from knowledge.web.searching.web_search import WebSearch
 from tests.web.http.proxy_servers import HttpProxy, listening
-from tests.web.live.small_web import LittleEmbedder, LittleWeb
+from tests.web.live.small_web import SmallWeb, SmallWebEmbedder
 from tests.web.searching.fake_providers import Page
 from tests.web.searching.provider_bench import KINDS, Bench
 
@@ -37,21 +37,21 @@ async def here(_host: str) -> list[str]:
     return ["127.0.0.1"]
 
 
-async def opened(stack: AsyncExitStack, little: LittleWeb, searxng: str) -> LiveWeb:
-    """Open the live web behind a proxy that brings every name to this machine; ``wiki.intra`` is the operator's."""
+async def opened(stack: AsyncExitStack, little: SmallWeb, searxng: str) -> LiveWeb:
+    """Open the live web behind a proxy that connects every name to this machine; ``wiki.intra`` is a private host."""
     proxy = Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True)
     web = WebSettings(Proxies(http=proxy), ports=[little.site.port], limits=FetchLimits(total_s=20, idle_s=15))
     search = SearchSettings(("searxng",), f"http://{searxng}:{little.engine.port}")
     live = LiveSettings(private_hosts=(f"wiki.intra:{little.site.port}",), search=search)
     folder = Path(stack.enter_context(TemporaryDirectory()))
-    return await stack.enter_async_context(open_live(live, web, LittleEmbedder(), folder))
+    return await stack.enter_async_context(open_live(live, web, SmallWebEmbedder(), folder))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("searxng", "own"), [("searx.example", False), ("searxng", True)])
 async def test_only_a_search_engine_of_ones_own_leads_inside(stack: AsyncExitStack, searxng: str, *, own: bool) -> None:
-    little = LittleWeb()
+    little = SmallWeb()
     await little.start(stack)
     inside, outside = little.put("wiki.intra", "/in", ANSWER), little.put("a.example", "/out", ANSWER)
     little.engine.pages.append(Page(inside.replace("wiki.intra", "\uff37\uff29\uff2b\uff29.intra."), "Notes", ""))

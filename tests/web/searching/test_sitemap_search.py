@@ -1,4 +1,4 @@
-"""Search within listed sites: the words of addresses, and the walk through sitemaps that brings them."""
+"""The search of listed sites: words of addresses, and the sitemaps that list them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def site() -> AsyncIterator[WebSite]:
 
 
 class Searching:
-    """The provider over one site, with a clock that a test moves."""
+    """The provider for one site, with a clock that the test moves."""
 
     def __init__(self, *sites: WebSite) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""The search as the bot sees it: order, fail-over, breakers, deadline, memory, and what leaves the house."""
+"""The web search: order, fail-over, circuit breakers, time limit, cache, and masked queries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THERE = Page("https://blog.example.org/limits", "Limits", "")
 
 
 class Clock:
-    """Seconds that a test moves."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -46,7 +46,7 @@ class House:
         self._asked = 0
 
     async def ask(self, query: str = "", **wishes: object) -> SearchResults:
-        """Search for something that was not searched for before, unless told."""
+        """Search for a new query unless one is passed."""
         self._asked += 1
         told = {"within_s": 5.0, **wishes}
         return await self.search.search(query or f"question {self._asked}", **told)  # type: ignore[arg-type]
@@ -287,7 +287,7 @@ async def test_each_waits_for_the_same_search_as_long_as_its_own_time_is(house: 
 
 
 class Counting:
-    """A provider that finds one page for everything."""
+    """A provider that finds one page for every query."""
 
     name = "counting"
     is_self_hosted = False
