@@ -117,8 +117,8 @@ def _build_source_kinds(
     """Return the kinds of sources that knowledge may not know: Slack's channels."""
     if not _uses_slack_source(settings):
         return {}
-    from bot.slack.app import open_web_api  # noqa: PLC0415 - as in ``serve``
     from bot.slack.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
+    from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415 - as in ``serve``
 
     connect = refuse_without_tokens if slack is None else functools.partial(open_web_api, slack)
     # Its port may be another one tomorrow: the workspace on this machine is one place all the same.

@@ -40,8 +40,8 @@ from bot.answering.verification.verifier import feature_verifiers
 from bot.config.settings import load_settings
 from bot.error_messages import describe_error
 from bot.slack.app import SlackDependencies, open_slack_app
+from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.settings import SlackSettings
-from bot.slack.turns.thread_reader import ANSWER_EVENT
 from bot.storage.ledger import open_ledger
 from engine.interfaces import (
     ANONYMOUS,

@@ -15,7 +15,7 @@ from bot.error_messages import describe_error
 from bot.slack.app import SlackApp, SlackDependencies, open_slack_app
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
-from bot.slack.turns.turns import TurnSettings
+from bot.slack.turns.settings import TurnSettings
 from bot.storage.ledger import Ledger, open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import PendingDeletionsChanged

@@ -15,10 +15,10 @@ from aiohttp.test_utils import TestServer
 from slack_bolt.app.async_app import AsyncApp
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.slack.app import make_web_client
 from bot.slack.errors import SlackError, SlackUnavailable
 from bot.slack.transport.socket_mode import SocketModeClient
-from bot.slack.turns.turns import TurnSettings
+from bot.slack.transport.web_client import make_web_client
+from bot.slack.turns.settings import TurnSettings
 from bot.storage.questions import QuestionKey
 from tests.slack.room import Bot, body, finished, house
 from tests.slack_sandbox import TEAM_ID
@@ -58,11 +58,11 @@ async def test_cut_short_at_any_moment(tmp_path: Path, how: str) -> None:
             await asyncio.sleep(0.003 * number)
             await steps(number % 5)
             if how == "deleted":
-                await turns.deleted(key)
+                await turns.handle_deletion(key)
             elif how == "edited":
-                await turns.edited(key, f"<@U0KVASIR01> edited {number}")
+                await turns.handle_edit(key, f"<@U0KVASIR01> edited {number}")
             else:
-                turns.stopped("C0GENERAL1", ts)
+                turns.handle_stop("C0GENERAL1", ts)
             await bot.settled()
         assert bot.answerer.closed == len(bot.answerer.questions)
         assert not await _open_streams(bot)

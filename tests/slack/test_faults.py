@@ -15,7 +15,7 @@ from bot.slack.manifest import SCOPES
 from bot.slack.posting import message_sink
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
-from bot.slack.turns.turns import TurnSettings
+from bot.slack.turns.settings import TurnSettings
 from engine.errors import EngineInterrupted
 from tests.slack.room import Bot, Held, Script, body, bot_in, finished, house, saying, shown
 from tests.slack_sandbox import sandbox

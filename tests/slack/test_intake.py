@@ -15,8 +15,8 @@ from aiohttp import web
 
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
-from bot.slack.app import make_web_client
 from bot.slack.transport.file_download import FileRefused, download_file, may_send_token
+from bot.slack.transport.web_client import make_web_client
 from knowledge.errors import StoreUnavailable, SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.status import LibraryStatus
@@ -90,8 +90,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
     await desk.send("leave.md", data=b"# Leave\n\nThirty days.")
-    text = await desk.told("Can be found now")
-    assert "leave.md is kept" in text
+    text = await desk.told("Answers can now use")
+    assert "I have saved leave.md" in text
     assert desk.books.refreshed == 1
     (card,) = desk.adding.store.list_records()
     assert (card.name, card.added_by) == ("leave.md", ADA)
@@ -99,9 +99,9 @@ async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
     assert not desk.bot.answerer.questions
 
     await desk.send("leave.md", data=b"# Leave\n\nForty days.")
-    await desk.told("takes the place of the one that was there")
+    await desk.told("leave.md replaces the document of the same name")
     await desk.send("leave.md", data=b"# Leave\n\nForty days.")
-    await desk.told("there already, unchanged")
+    await desk.told("already a document, with the same content")
     assert desk.names() == ["leave.md"]
 
 
@@ -122,7 +122,7 @@ async def test_several_files_and_what_is_wrong_with_some(desk: Desk) -> None:
 async def test_what_cannot_be_read_yet_is_kept_and_said(desk: Desk) -> None:
     desk.books.refusals = [SyncRunning("A sync is running."), StoreUnavailable("The store is down. Start it.")]
     await desk.send("a.md")
-    text = await desk.told("It is kept, and can be found once")
+    text = await desk.told("It is saved. Answers can use it after the sync")
     assert "The store is down. Start it." in text
     assert desk.names() == ["a.md"]
 
@@ -162,14 +162,14 @@ async def test_a_restart_in_the_middle_adds_once_and_answers_once(tmp_path: Path
         async with bot_in(box, tmp_path, deps=deps) as bot:
             desk = Desk(box, bot, adding, books)
             ts = await desk.send("a.md")
-            await desk.told("a.md is kept")
+            await desk.told("I have saved a.md")
         books.refusals = []
         async with bot_in(box, tmp_path, deps=deps):
-            await desk.told("Can be found now")
+            await desk.told("Answers can now use")
             await box.wait_delivered()
         mine = [m for m in await box.messages("@kvasir") if m["root"] == ts and m.get("bot_id")]
         assert ["interrupted" in shown(m) for m in mine] == [True, False]
-        assert "Can be found now" in shown(mine[1])
+        assert "Answers can now use" in shown(mine[1])
         assert desk.names() == ["a.md"]
 
 

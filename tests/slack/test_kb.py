@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from bot.config.configuration import Access
-from bot.slack.commands import kb, kb_texts
+from bot.slack.actions.approve_deletion import ApproveDeletionAction
+from bot.slack.commands import kb_texts, status_texts
+from bot.slack.commands.kb import KbCommand
+from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions, build_delete_button
+from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.interactions import ButtonPress, SlashCommand
+from bot.slack.posting.ephemeral import EphemeralMessenger, PostToResponseUrl, build_sections
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, SearchResult
@@ -77,7 +83,7 @@ async def test_refresh_reports_in_one_direct_message(desk: Bot, shelf: Shelf) ->
     """Typed in a channel: a line there for the person alone, the progress in their direct messages."""
     shelf.progress, shelf.go = (progress(3, 10), progress(7, 10)), asyncio.Event()
     await desk.box.command("ada", "#general", "/kb refresh docs")
-    await told(desk, "Refreshing docs … The progress is in our direct messages.")
+    await told(desk, "Refreshing docs … The progress appears in our direct messages.")
     board = await desk.box.wait_for_message(
         lambda m: "*docs*: 7 / 10 · about 12 s left" in m["text"], channel="@kvasir"
     )
@@ -120,17 +126,23 @@ async def test_what_goes_wrong_is_told(desk: Bot, shelf: Shelf, failure: Excepti
 async def test_a_response_url_that_is_used_up_is_no_end(desk: Bot) -> None:
     """The answer goes by ``chat.postEphemeral`` instead."""
     payload = {"text": "help", "user_id": "U0ADA00001", "channel_id": "C0GENERAL1"}
-    await _kb_of(desk).run(
-        kb.SlashCommand.from_payload({**payload, "response_url": f"{desk.box.base_url}/commands/none"})
+    url = f"{desk.box.base_url}/commands/none"
+    await _build_command(desk.shelf, desk.app._api, _refuse).run(
+        SlashCommand.from_payload({**payload, "response_url": url})
     )
     await told(desk, "/kb refresh")
 
 
-def _kb_of(desk: Bot) -> kb.KbCommand:
-    async def refused(_url: str, _payload: Any) -> bool:
-        return False
+def _build_command(shelf: Shelf, api: Any, post: PostToResponseUrl, access: Access | None = None) -> KbCommand:
+    access, messenger = access or Access(), EphemeralMessenger(api, post)
+    pending = PendingDeletions(shelf, messenger)
+    refresh = RefreshRunner(shelf, pending, api, messenger, access, str)
+    engine = EngineStatus(EngineState.READY)
+    return KbCommand(shelf, lambda: engine, pending, refresh, messenger, apology=str, access=access, channels={})
 
-    return kb.KbCommand(desk.shelf, lambda: EngineStatus(EngineState.READY), desk.app._api, refused, apology=str)
+
+async def _refuse(_url: str, _payload: Any) -> bool:
+    return False
 
 
 # ── Approving ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,9 +168,9 @@ async def test_what_is_held_is_shown_and_goes_when_a_person_says_so(desk: Bot, s
     shelf.report = SyncReport({"docs": SourceReport(listed=7, unchanged=7, deleted=30)}, 1.5)
     await desk.box.command("ada", "#general", "/kb approve docs")
     asked = await shown_held(desk)
-    assert all(words in shown(asked) for words in ("0.md", "4.md", "and 25 more", "still gone"))
+    assert all(words in shown(asked) for words in ("0.md", "4.md", "and 25 more", "still missing"))
     assert shelf.approved == shelf.refreshed == []
-    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE_DELETION)
+    await desk.box.press("ada", "#general", asked["ts"], APPROVE_DELETION)
     await told(desk, "30 deleted")
     assert (shelf.approved, shelf.refreshed) == (["docs"], [])
 
@@ -178,9 +190,9 @@ async def test_without_a_source_all_that_is_held_is_shown(desk: Bot, shelf: Shel
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("approve", "Nothing is held"),
-        ("approve docs", "Nothing of “docs” is held"),
-        ("批准 docs", "来源“docs”没有待确认的删除"),
+        ("approve", "There are no pending deletions."),
+        ("approve docs", "There are no pending deletions in “docs”."),
+        ("批准 docs", "来源“docs”没有待批准的删除"),
         ("approve dosc", "There is no source “dosc”"),
     ],
 )
@@ -198,10 +210,10 @@ async def test_what_a_person_was_not_shown_is_shown_first(desk: Bot, shelf: Shel
     shelf.state = holding(
         replace(HELD, approval_mark="others", first_pending_deletions=(PendingDeletion("other.md", "Other", None),))
     )
-    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE_DELETION)
+    await desk.box.press("ada", "#general", asked["ts"], APPROVE_DELETION)
     again = await shown_held(desk, "other.md")
     assert shelf.approved == []
-    await desk.box.press("ada", "#general", again["ts"], kb.APPROVE_DELETION)
+    await desk.box.press("ada", "#general", again["ts"], APPROVE_DELETION)
     await told(desk, "Refreshed in")
     assert shelf.approved == ["docs"]
 
@@ -221,7 +233,7 @@ async def test_what_a_sync_held_after_the_button_was_pressed_is_shown_first(desk
         return state
 
     shelf.status = looked_at  # type: ignore[method-assign]
-    await desk.box.press("ada", "#general", asked["ts"], kb.APPROVE_DELETION)
+    await desk.box.press("ada", "#general", asked["ts"], APPROVE_DELETION)
     await shown_held(desk, "other.md")
     await told(desk, "What is held has changed.")
 
@@ -241,7 +253,7 @@ async def test_only_owners_manage_where_there_are_owners(tmp_path: Path) -> None
         asked = await box.wait_for_message(
             lambda m: m.get("ephemeral") and "are missing" in shown(m), channel="#general", person="bo"
         )
-        await box.press("bo", "#general", asked["ts"], kb.APPROVE_DELETION)
+        await box.press("bo", "#general", asked["ts"], APPROVE_DELETION)
         await box.wait_until(lambda: shelf.approved == ["docs"])
         assert shelf.refreshed == []
 
@@ -251,7 +263,7 @@ async def test_without_owners_deletions_are_approved_at_the_terminal_alone(tmp_p
     shelf = Shelf(state=holding(HELD))
     async with sandbox(tmp_path) as box, bot_in(box, tmp_path, shelf=shelf) as bot:
         await box.command("ada", "#general", "/kb approve docs")
-        text = await told(bot, "No owner is named")
+        text = await told(bot, "No owner is configured")
         assert "`kvasir sync --approve SOURCE`" in text
         assert 'owners = ["U0ADA00001"]' in text
         await box.command("ada", "#general", "/kb 批准 docs")
@@ -259,9 +271,11 @@ async def test_without_owners_deletions_are_approved_at_the_terminal_alone(tmp_p
         await box.command("ada", "@kvasir", "/kb refresh docs")
         await box.wait_until(lambda: shelf.refreshed == ["docs"])
         with_button = {"user": {"id": "U0ADA00001"}, "channel": {"id": "C0GENERAL1"}}
-        await _kb_of(bot).approve(
-            kb.SlashCommand.from_button(with_button, kb._build_delete_button(HELD, chinese=False))
-        )
+        messenger = EphemeralMessenger(bot.app._api, _refuse)
+        pending = PendingDeletions(shelf, messenger)
+        refresh = RefreshRunner(shelf, pending, bot.app._api, messenger, Access(), str)
+        approve = ApproveDeletionAction(pending, refresh, Access(), messenger, str)
+        await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, chinese=False)))
     assert shelf.approved == []
 
 
@@ -278,7 +292,7 @@ async def test_only_owners_read_why_a_source_is_in_trouble() -> None:
         said = await _said(shelf, owners, typed, "U0ADA00001")
         assert "db.internal" not in said, typed
         assert "/srv/secret" not in said, typed
-        assert "Owners are told why" in said or "原因只告诉负责人" in said, typed
+        assert "Owners see the reason" in said or "原因只有负责人可以看到" in said, typed
     for typed in (*looks, "refresh", "刷新"):
         assert "db.internal" in await _said(shelf, frozenset({"U0BO000002"}), typed, "U0BO000002"), typed
 
@@ -299,10 +313,11 @@ async def _said(shelf: Shelf, owners: frozenset[str], typed: str, user: str) -> 
         return True
 
     calls: Any = _Calls()
-    desk = kb.KbCommand(shelf, lambda: EngineStatus(EngineState.READY), calls, keep, apology=str, access=Access(owners))
+    command = _build_command(shelf, calls, keep, Access(owners))
     if typed == "home":
-        return await desk.status(user)
-    await desk.run(kb.SlashCommand(typed, user, "C0GENERAL1", "http://127.0.0.1:9/answer"))
+        return await command.describe_status(user)
+    url = "http://127.0.0.1:9/answer"
+    await command.run(SlashCommand(text=typed, user=user, channel="C0GENERAL1", response_url=url))
     return answers[-1]
 
 
@@ -329,26 +344,27 @@ def test_texts_of_a_status() -> None:
         repaired=LastRepair(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
     )  # fmt: skip
     engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
-    english = kb_texts.format_status(engine, state, chinese=False)
+    english = status_texts.format_status(engine, state, chinese=False)
     for words in (
         "*Engine*: downloading 42% · weights &lt;1 of 2&gt;",
-        "*Store*: weaviate · compared 2 h ago, 2 passages differed and were mended",
-        "*New index*: 42%, about 3 min left; the old one answers until it is complete",
+        "*Store*: weaviate · checked 2 h ago, repaired 2 passages",
+        "*New index*: 42%, about 3 min left; answers use the old one until it is complete",
         "Another process is syncing (process 12, since 02:30:00 UTC)",
         "never synced",
         "synced 2 d ago, *stale* (target 26 h)",
         ":warning: It is away.",
-        "3 gone from the source and held, still answering: one.md, two.md, 1 more. If they are really gone",
-        "a.pdf: needs a password (tried again after ",
+        "3 pending deletions: these documents are missing from the source and still used in answers",
+        "answers: one.md, two.md, 1 more. To delete them, type `/kb approve ill`",
+        "a.pdf: needs a password (next attempt after ",
         "b.pdf: broken\n",
         "synced just now · next ",
-        " · watched",
+        " · watched for changes",
         "*busy*: 3 / 9 · 1 failed · about 2 min left",
     ):
         assert words in english, (words, english)
     assert "added" not in english, "a source that nobody has filled is not worth a line"
-    chinese = kb_texts.format_status(engine, state, chinese=True)
-    for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇已从来源消失", "`/kb 批准 ill`",
+    chinese = status_texts.format_status(engine, state, chinese=True)
+    for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇文档待删除", "`/kb 批准 ill`",
                   "另一进程正在同步",
                   "*新索引*: 42%，约剩 3 分钟", "2 段不一致，已修复", "2 篇无法读取", "之后重试"):  # fmt: skip
         assert words in chinese, (words, chinese)
@@ -372,16 +388,19 @@ def test_texts_of_a_report() -> None:
 
 
 def test_nothing_configured_is_told() -> None:
-    assert "kvasir.toml" in kb_texts.format_sources(LibraryStatus("lancedb", indexing=False, sources=()), chinese=False)
-    assert kb_texts.format_progress(progress(3, 0), chinese=False) == "*docs*: 3 listed"
+    assert "kvasir.toml" in status_texts.format_sources(
+        LibraryStatus("lancedb", indexing=False, sources=()), chinese=False
+    )
+    assert status_texts.format_progress(progress(3, 0), chinese=False) == "*docs*: 3 listed"
 
 
 def test_a_search_text_fits_slack() -> None:
     text = kb_texts.format_search_results(
         SearchResult("q" * 5_000, tuple(hit(n) for n in range(5)), 0.1, answerable=True), chinese=False
     )
-    assert all(len(piece) <= 3_000 for piece in kb_texts.split_into_sections(text))
-    assert "".join(kb_texts.split_into_sections(text)) == text
+    pieces = [str(section["text"]["text"]) for section in build_sections(text)]
+    assert all(len(piece) <= 3_000 for piece in pieces)
+    assert "".join(pieces) == text
 
 
 async def test_a_channel_s_own_filters_narrow_whatever_is_searched_in_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The button "Look on the web": the same question answered anew in its thread, once, across restarts."""
+"""The button "Search the web": the same question answered anew in its thread, once, across restarts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> Non
         first = await bot.answer(root, "In the documents: who runs it?")
         found = button(first)
         assert found is not None
-        assert found["text"]["text"] == "Look on the web"
+        assert found["text"]["text"] == "Search the web"
         await press(bot, first)
         second = await bot.answer(root, "On the web: who runs it?")
         assert button(second) is None, "it was looked at"
@@ -72,7 +72,7 @@ async def test_a_follow_up_is_asked_again_in_its_place(tmp_path: Path) -> None:
         second = await bot.answer(root, "第二个问题呢")
         found = button(second)
         assert found is not None
-        assert found["text"]["text"] == "查看网络"
+        assert found["text"]["text"] == "搜索网络"
         await press(bot, second)
         await bot.answer(root, "On the web: 第二个问题呢")
         assert [one.question for one in bot.answerer.questions[2].history] == ["first?"]
@@ -110,7 +110,7 @@ async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> No
         await bot.box.delete("ada", "#general", root)
         await bot.box.wait_delivered()
         await press(bot, first)
-        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "is gone" in shown(m), person="bo")
+        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in shown(m), person="bo")
         await press(bot, second)
         await bot.answer(root, "On the web: and who wrote it?")
         asked = bot.answerer.questions

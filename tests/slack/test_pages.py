@@ -70,13 +70,13 @@ async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
         (button,) = actions(message)
         assert (button["text"]["text"], button["value"]) == ("Add this page [1]: news.example", URL)
         await bot.box.press("ada", "#general", message["ts"], button["action_id"])
-        told = "can be found now" if owner == "U0ADA00001" else "Only an owner"
+        told = "Answers can now use" if owner == "U0ADA00001" else "Only an owner"
         await bot.box.wait_for_message(lambda m: m.get("ephemeral") and told in shown(m))
         kept = [page.url for page in await adding.list_pages()]
         assert kept == ([URL] if owner == "U0ADA00001" else [])
         if kept:
             await bot.box.press("ada", "#general", message["ts"], button["action_id"])
-            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "was added before" in shown(m))
+            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "is already a document" in shown(m))
             assert shelf.refreshed == ["pages"]
 
 
@@ -111,6 +111,6 @@ async def test_who_added_which_page_is_logged_without_what_its_address_asks_for(
         async with house(tmp_path, "socket", script=script, shelf=shelf, deps=deps) as bot:
             message = await bot.answer(await bot.ask("@Kvasir when?"))
             await bot.box.press("ada", "#general", message["ts"], actions(message)[0]["action_id"])
-            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "can be found" in shown(m))
+            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "Answers can now use" in shown(m))
     (line,) = [one for one in logged if one["event"] == "page added"]
     assert (line["user"], line["page"], line["new"]) == ("U0ADA00001", URL, True)

@@ -1,4 +1,4 @@
-"""The small pure parts: threads into history, commands, lanes, allowances, the manifest."""
+"""The small pure parts: threads into history, commands, queue, allowances, the manifest."""
 
 from __future__ import annotations
 
@@ -135,48 +135,48 @@ def test_every_text_is_some_command(text: str) -> None:
 
 
 @given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))
-def test_lanes(items: list[int], width: int, random: object) -> None:
-    """One at a time in a lane, in order; never more than fit; all of them in the end."""
-    lanes: ThreadQueue[int, tuple[int, int]] = ThreadQueue(width)
-    for number, lane in enumerate(items):
-        lanes.add(lane, (lane, number))
-        lanes.add(lane, (lane, number))
+def test_threads_take_turns(items: list[int], width: int, random: object) -> None:
+    """One at a time in a thread, in order; never more than fit; all of them in the end."""
+    queue: ThreadQueue[int, tuple[int, int]] = ThreadQueue(width)
+    for number, thread in enumerate(items):
+        queue.add(thread, (thread, number))
+        queue.add(thread, (thread, number))
     begun: list[tuple[int, int]] = []
     moving: list[int] = []
     while True:
-        while (taken := lanes.take()) is not None:
-            lane, item = taken
-            assert lane not in moving
-            moving.append(lane)
+        while (taken := queue.take()) is not None:
+            thread, item = taken
+            assert thread not in moving
+            moving.append(thread)
             begun.append(item)
         assert len(moving) <= width
         if not moving:
             break
         done = random.choice(moving)  # type: ignore[attr-defined]
         moving.remove(done)
-        lanes.done(done)
-    assert sorted(begun, key=lambda item: item[1]) == [(lane, number) for number, lane in enumerate(items)]
-    for lane in set(items):
-        mine = [number for at, number in begun if at == lane]
+        queue.finish(done)
+    assert sorted(begun, key=lambda item: item[1]) == [(thread, number) for number, thread in enumerate(items)]
+    for thread in set(items):
+        mine = [number for at, number in begun if at == thread]
         assert mine == sorted(mine)
-    assert len(lanes) == 0
+    assert len(queue) == 0
 
 
-def test_lanes_are_served_in_the_order_of_arrival() -> None:
-    lanes: ThreadQueue[str, str] = ThreadQueue(2)
+def test_threads_are_served_in_the_order_of_arrival() -> None:
+    queue: ThreadQueue[str, str] = ThreadQueue(2)
     for item in ("a1", "a2", "b1", "c1"):
-        lanes.add(item[0], item)
-    assert [lanes.take(), lanes.take(), lanes.take()] == [("a", "a1"), ("b", "b1"), None]
-    lanes.done("a")
-    assert not lanes.is_free("d")
-    assert lanes.take() == ("c", "c1")
-    lanes.done("b")
-    assert lanes.take() == ("a", "a2")
-    lanes.done("c")
-    assert lanes.is_free("d")
-    assert not lanes.is_free("a")
-    assert "a2" in lanes
-    assert "a1" not in lanes
+        queue.add(item[0], item)
+    assert [queue.take(), queue.take(), queue.take()] == [("a", "a1"), ("b", "b1"), None]
+    queue.finish("a")
+    assert not queue.is_free("d")
+    assert queue.take() == ("c", "c1")
+    queue.finish("b")
+    assert queue.take() == ("a", "a2")
+    queue.finish("c")
+    assert queue.is_free("d")
+    assert not queue.is_free("a")
+    assert "a2" in queue
+    assert "a1" not in queue
 
 
 # ── Allowances, errors ───────────────────────────────────────────────────────────────────────────────────────────────

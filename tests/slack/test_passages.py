@@ -74,7 +74,7 @@ async def test_a_passage_that_is_cut_says_that_it_goes_on(tmp_path: Path) -> Non
     async with house(tmp_path, "socket", script=with_extract, deps={"passage": Passages(long)}) as bot:
         seen = await press(bot, await bot.answer(await bot.ask()), "The limit is 120.")
         assert [block["type"] for block in seen["blocks"]] == ["context", "markdown", "context"]
-        assert "goes on in its document" in shown(seen)
+        assert "continues in its document" in shown(seen)
 
 
 async def test_a_passage_that_is_gone_says_so_after_a_restart(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ async def test_a_passage_that_is_gone_says_so_after_a_restart(tmp_path: Path) ->
         other.mkdir()
         gone = Passages(None)
         async with bot_in(box, other, script=with_extract, deps={"passage": gone}) as bot:
-            seen = await press(bot, answer, "is gone")
+            seen = await press(bot, answer, "no longer exists")
             assert "已不存在" in shown(seen)
             gone.found = StoreError("The store is down. Start it.")
             await press(bot, answer, "The store is down.")

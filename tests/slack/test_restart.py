@@ -150,7 +150,7 @@ async def test_a_question_that_breaks_the_process_again_and_again_is_given_up_al
             await ledger.list_unfinished()
             await ledger.begin(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
     async with bot_in(box, tmp_path) as bot:
-        await bot.answer(ts, "I was interrupted again and again")
+        await bot.answer(ts, "I was interrupted several times")
         await bot.settled()
         assert not bot.answerer.questions
 

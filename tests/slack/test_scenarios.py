@@ -361,7 +361,7 @@ async def test_attachments_are_not_dropped_in_silence(socket_bot: Bot) -> None:
     bot = socket_bot
     ts = await bot.ask("see the file")
     asked = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
-    await bot.app._turns.ask(asked)
+    await bot.app._turns.submit(asked)
     assert "I cannot read attached files" in shown(await bot.answer(ts))
 
 

@@ -59,7 +59,7 @@ async def test_what_cannot_be_followed_is_said(tmp_path: Path) -> None:
         await bot.box.command("ada", "#general", "/think harder")
         await told(bot, "“harder” is not a depth")
         await bot.box.command("ada", "#general", "/think default")
-        await told(bot, "You have not said; here I think as usual")
+        await told(bot, "The default here: ")
 
 
 async def test_wishes(tmp_path: Path) -> None:

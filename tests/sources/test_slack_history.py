@@ -19,13 +19,13 @@ from bot.sandbox.state import wire
 from bot.sandbox.state.model import BOT_ID, BOT_USER, TEAM_ID, Message
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import Workspace, build_app_message
-from bot.slack.app import open_web_api
 from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility, read_channel_event
 from bot.slack.history.channel_reader import SyncRate
 from bot.slack.history.channel_state import ChannelState, WorkspaceState, apply_events, apply_page
 from bot.slack.history.source import SlackSource, make_slack_kind, refuse_without_tokens
 from bot.slack.settings import SlackSettings
+from bot.slack.transport.web_client import open_web_api
 from bot.storage.channel_event_log import (
     ChannelEvent,
     ChannelEventKind,

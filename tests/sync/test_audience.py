@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.answering.notices.source_overview import describe_sources
 from bot.ready_library import ReadyLibrary
-from bot.slack.commands import kb_texts
+from bot.slack.commands import kb_texts, status_texts
 from bot.workspace_page import build_page_status
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.library import Library
@@ -28,8 +28,8 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     parts += [repr(one.hits) + kb_texts.format_search_results(replace(one, query=""), chinese=False) for one in found]
     for chinese in (False, True):
         parts += [
-            kb_texts.format_status(ENGINE, state, chinese=chinese),
-            kb_texts.format_sources(state, chinese=chinese),
+            status_texts.format_status(ENGINE, state, chinese=chinese),
+            status_texts.format_sources(state, chinese=chinese),
         ]
         parts += [kb_texts.format_approval_request(one, chinese=chinese) for one in state.sources]
         parts.append(kb_texts.format_report(report, chinese=chinese))

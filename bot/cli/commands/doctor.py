@@ -18,8 +18,9 @@ from bot.app import open_configured_library
 from bot.cli.output import print_json, print_result
 from bot.config.settings import Settings, load_settings
 from bot.error_messages import describe_error
-from bot.slack.app import check_token, make_web_client
+from bot.slack.installation import check_token
 from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.transport.web_client import make_web_client
 from bot.storage.ledger import open_ledger
 from engine.installation.installer import Installer
 from engine.interfaces import EngineState

@@ -1,4 +1,4 @@
-"""The button "Add this page": an owner makes a page of the web that an answer cites a document, durably."""
+"""The button "Add page": an owner makes a web page that an answer cites a permanent document."""
 
 from __future__ import annotations
 
@@ -6,66 +6,52 @@ import structlog
 
 from bot.config.configuration import Access
 from bot.page_additions import PageAdditions
-from bot.slack import texts as words
+from bot.slack import texts
 from bot.slack.commands import kb_texts
-from bot.slack.errors import SlackError
-from bot.slack.posting import render
-from bot.slack.posting.buttons import ButtonPress
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError, SyncRunning
 
 _log = structlog.get_logger("kvasir.pages")
 
 _SYNC_WAIT_S = 600.0
-"""How long a sync that is running is waited for."""
+"""How long an addition waits for a sync that is running."""
 
 
 class AddPageAction:
-    """Takes pages in. Every answer is seen by the person alone."""
+    """Adds pages. Each answer is visible to the person who pressed the button only."""
 
-    def __init__(self, adding: PageAdditions, access: Access, api: SlackWebApi) -> None:
+    def __init__(self, adding: PageAdditions, access: Access, messenger: EphemeralMessenger) -> None:
         self._adding = adding
         self._access = access
-        self._api = api
+        self._messenger = messenger
 
-    async def add(self, press: ButtonPress) -> None:
-        """Add a page, and tell the person when it can be found, or why not."""
+    async def run(self, press: ButtonPress) -> None:
+        """Add the page of a button, and tell the person when search finds it, or why it does not."""
+        owners = self._access.owners
         if not self._access.is_owner(press.user):
-            english = kb_texts.format_owners_only(self._access.owners, chinese=False)
-            await self._tell(press, f"{english}\n{kb_texts.format_owners_only(self._access.owners, chinese=True)}")
+            both = "\n".join(kb_texts.format_owners_only(owners, chinese=chinese) for chinese in (False, True))
+            await self._messenger.notify(press.channel, press.user, both, thread_ts=press.thread_ts)
             return
         try:
             added = await self._adding.add_page(press.value, by=press.user)
         except KnowledgeError as error:
-            await self._tell(press, render.escape_mrkdwn(str(error)))
+            await self._messenger.reply(press, str(error))
             return
         page = press.value.partition("?")[0]  # a query may hold a key
         _log.info("page added", user=press.user, page=page, new=added is not None)
-        if added is None:
-            await self._say(press, words.PAGE_EXISTS)
-            return
-        await self._say(press, words.PAGE_SAVED)
-        try:
-            why = await self._adding.sync_page(added.document, patience_s=_SYNC_WAIT_S)
-        except SyncRunning:
-            await self._say(press, words.SEARCHABLE_LATER)
-        except KnowledgeError as error:
-            await self._tell(press, render.escape_mrkdwn(str(error)))
-        else:
-            await (self._tell(press, render.escape_mrkdwn(why)) if why else self._say(press, words.PAGE_SEARCHABLE))
-
-    async def _say(self, press: ButtonPress, told: words.BilingualText) -> None:
         fields = {"url": press.value, "source": self._adding.source}
-        await self._tell(press, render.escape_mrkdwn(f"{told.english}\n{told.chinese}".format(**fields)))
+        if added is None:
+            await self._messenger.reply(press, texts.PAGE_EXISTS.format(**fields))
+            return
+        await self._messenger.reply(press, texts.PAGE_SAVED.format(**fields))
+        await self._messenger.reply(press, await self._index(added.document) or texts.PAGE_SEARCHABLE.format(**fields))
 
-    async def _tell(self, press: ButtonPress, text: str) -> None:
+    async def _index(self, document: str) -> str | texts.BilingualText:
+        """Read and index a page; return why search does not find it, "" if it does."""
         try:
-            await self._api.call(
-                "chat.postEphemeral",
-                channel=press.channel,
-                user=press.user,
-                text=text,
-                thread_ts=press.thread_ts,
-            )
-        except SlackError as error:
-            _log.warning("whisper not shown", channel=press.channel, error=str(error))
+            return await self._adding.sync_page(document, patience_s=_SYNC_WAIT_S) or ""
+        except SyncRunning:
+            return texts.SEARCHABLE_LATER
+        except KnowledgeError as error:
+            return str(error)

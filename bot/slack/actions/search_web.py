@@ -1,40 +1,72 @@
-"""The button under an answer that has the same question answered anew, with the live web."""
+"""The button "Search the web": answers the same question again, with the live web."""
 
 from __future__ import annotations
 
-from bot.slack.posting.buttons import ButtonPress
+from collections.abc import Awaitable, Callable
+
+from bot.slack import texts
+from bot.slack.actions.channel_access import ChannelAccess
+from bot.slack.errors import SlackError
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.turns.thread_reader import ThreadReader
-from bot.slack.turns.turns import TurnManager
+from bot.storage.database import LedgerError
 from bot.storage.questions import QuestionKey, QuestionMessage
+
+Submit = Callable[[QuestionMessage], Awaitable[bool]]
+"""Queues a question; returns False if it was submitted before. Raises ``LedgerError``."""
 
 
 class SearchWebAction:
-    """Asks questions again. What was asked stands in the thread, so the button never grows old."""
+    """Asks questions again. The question stands in the thread, so a button never expires."""
 
-    def __init__(self, threads: ThreadReader, turns: TurnManager, team: str) -> None:
+    def __init__(
+        self,
+        threads: ThreadReader,
+        submit: Submit,
+        team: str,
+        channel_access: ChannelAccess,
+        messenger: EphemeralMessenger,
+        apology: Callable[[BaseException], str],
+    ) -> None:
         self._threads = threads
-        self._turns = turns
+        self._submit = submit
         self._team = team
+        self._channel_access = channel_access
+        self._messenger = messenger
+        self._apology = apology
 
-    async def again(self, press: ButtonPress) -> bool | None:
-        """Ask once more, with the web; False where that was done before, None where the question is gone.
+    async def run(self, press: ButtonPress) -> None:
+        """Answer the question of a button with the web; if that is impossible, tell the person why."""
+        try:
+            if not await self._channel_access.check(press):
+                return
+            problem = await self._ask_again(press)
+        except (LedgerError, SlackError) as error:
+            await self._messenger.reply(press, self._apology(error))
+            return
+        if problem is not None:
+            await self._messenger.reply(press, problem)
+
+    async def _ask_again(self, press: ButtonPress) -> texts.BilingualText | None:
+        """Submit the question with the web; return what prevents it, None if nothing does.
 
         Raises:
-            LedgerError: it could not be written down.
-            SlackError: the thread cannot be read.
+            LedgerError: the ledger cannot store the question.
+            SlackError: Slack does not return the thread.
 
         """
-        # The answer's own message names the new turn: however often the button is pressed, it is one question.
-        key = QuestionKey(self._team, press.channel, press.message_ts)
-        message = QuestionMessage(key, press.thread_ts, press.user, "", is_direct=press.channel.startswith("D"))
-        text = await self._text(message, press.value)
+        text = await self._read_question(press)
         if text is None:
-            return None
-        return await self._turns.ask(
-            QuestionMessage(key, message.thread_ts, message.user, f"web: {text}", is_direct=message.is_direct)
-        )
+            return texts.QUESTION_GONE
+        return None if await self._submit(self._build_message(press, f"web: {text}")) else texts.WEB_ALREADY_SEARCHED
 
-    async def _text(self, message: QuestionMessage, question_ts: str) -> str | None:
-        """Return what was asked as it reads now: what was taken back since does not go to a search engine."""
-        line = await self._threads.line(message, question_ts)
-        return None if line is None or line.ours else line.text
+    def _build_message(self, press: ButtonPress, text: str) -> QuestionMessage:
+        # The answer's own message identifies the new turn, so pressing the button twice asks once.
+        key = QuestionKey(self._team, press.channel, press.message_ts)
+        return QuestionMessage(key, press.thread_ts, press.user, text, is_direct=press.is_direct_message)
+
+    async def _read_question(self, press: ButtonPress) -> str | None:
+        """Return the question's current text: a search engine does not get what the person has deleted since."""
+        message = await self._threads.fetch_message(press.channel, press.thread_ts, press.value)
+        return None if message is None or message.ours else message.text

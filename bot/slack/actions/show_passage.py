@@ -1,56 +1,65 @@
-"""The button "Show passage": a whole passage of which an answer shows an extract, as it is now, for one person."""
+"""The button "Show passage": shows one person the whole passage that an answer quotes in part, in its current state."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.slack import texts
+from bot.slack.actions.channel_access import ChannelAccess
+from bot.slack.errors import SlackError
+from bot.slack.interactions import ButtonPress
 from bot.slack.posting import render
-from bot.slack.posting.buttons import ButtonPress
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit
 
 FindPassage = Callable[[Sequence[str]], Awaitable[Hit | None]]
-"""Chunks to the passage that they make, as it is now and as everybody may read it; None where nothing is left of it."""
+"""Returns the current passage that some chunks form, if everybody may read it; None if nothing is left of it."""
 
 _MAX_MARKDOWN_CHARACTERS = 11_000
-"""Of the 12,000 characters that Slack takes."""
+"""Slack's limit is 12,000."""
 
 
 class ShowPassageAction:
-    """Shows passages. It keeps nothing: the button names the chunks, and the library says what they are now."""
+    """Shows passages. It stores nothing: the button names the chunks, and the library has their current text."""
 
-    def __init__(self, find: FindPassage, api: SlackWebApi) -> None:
-        self._find = find
-        self._api = api
+    def __init__(
+        self,
+        find_passage: FindPassage,
+        channel_access: ChannelAccess,
+        messenger: EphemeralMessenger,
+        apology: Callable[[BaseException], str],
+    ) -> None:
+        self._find_passage = find_passage
+        self._channel_access = channel_access
+        self._messenger = messenger
+        self._apology = apology
 
-    async def show(self, press: ButtonPress) -> None:
-        """Show the passage of a button to the person who pressed it, or say that it is gone.
+    async def run(self, press: ButtonPress) -> None:
+        """Show the passage of a button to the person who pressed it, or say that it is gone."""
+        try:
+            if await self._channel_access.check(press):
+                await self._show(press)
+        except (KnowledgeError, SlackError) as error:
+            await self._messenger.reply(press, self._apology(error))
 
-        Raises:
-            KnowledgeError: it cannot be read.
-            SlackError: Slack did not take it.
-
-        """
-        found = await self._find(press.value.split(","))
-        gone = f"{texts.PASSAGE_GONE.english}\n{texts.PASSAGE_GONE.chinese}"
-        shown = {"text": gone} if found is None else _format_passage(found)
-        await self._api.call(
-            "chat.postEphemeral",
-            channel=press.channel,
-            user=press.user,
-            thread_ts=press.thread_ts,
-            **shown,
-        )
+    async def _show(self, press: ButtonPress) -> None:
+        hit = await self._find_passage(press.value.split(","))
+        if hit is None:
+            await self._messenger.send(press.channel, press.user, texts.PASSAGE_GONE.both, thread_ts=press.thread_ts)
+            return
+        text, blocks = _format_passage(hit)
+        await self._messenger.send(press.channel, press.user, text, thread_ts=press.thread_ts, blocks=blocks)
 
 
-def _format_passage(found: Hit) -> dict[str, object]:
-    whole = render.MarkdownRenderer({}).feed(f"{found.text.strip()}\n")
-    whole, *more = render.split_message(whole, _MAX_MARKDOWN_CHARACTERS)
-    fence = render.find_open_fence(whole)
-    whole += render.make_closing_fence(fence, whole) if fence else ""
-    path = render.format_linked_path(found.title or found.document, found.heading, found.url)
-    blocks = [render.build_context_block(path), {"type": "markdown", "text": whole}]
-    if more:
-        blocks.append(render.build_context_block(f"{texts.PASSAGE_CUT.english}\n{texts.PASSAGE_CUT.chinese}"))
-    return {"text": render.make_fallback_text(whole), "blocks": blocks}
+def _format_passage(hit: Hit) -> tuple[str, list[dict[str, object]]]:
+    """Return a notification's text and the blocks of a passage."""
+    rendered = render.MarkdownRenderer({}).feed(f"{hit.text.strip()}\n")
+    head, *rest = render.split_message(rendered, _MAX_MARKDOWN_CHARACTERS)
+    fence = render.find_open_fence(head)
+    head += render.make_closing_fence(fence, head) if fence else ""
+    path = render.format_linked_path(hit.title or hit.document, hit.heading, hit.url)
+    blocks: list[dict[str, object]] = [render.build_context_block(path), {"type": "markdown", "text": head}]
+    if rest:
+        blocks.append(render.build_context_block(texts.PASSAGE_CUT.both))
+    return render.make_fallback_text(head), blocks

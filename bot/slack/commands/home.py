@@ -1,4 +1,4 @@
-"""The app's Home: what Kvasir is, how to ask it, and how its documents are. Pure."""
+"""The app's Home tab: how to ask Kvasir, and the state of its documents. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_SECTION_CHARACTERS = 2_900
 
 
 def build_home_view(status: str) -> dict[str, Any]:
-    """Return the view, given what ``/kb status`` shows."""
+    """Return the view; ``status`` is the text of ``/kb status``."""
     return {
         "type": "home",
         "blocks": [

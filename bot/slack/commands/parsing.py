@@ -1,4 +1,4 @@
-"""``/kb …`` and ``/think …`` → what is wanted. Pure."""
+"""Parses the text of ``/kb`` and ``/think``. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KB_WORDS = {
 
 
 DEFAULT_DEPTH: Final = "default"
-"""What takes a wish back."""
+"""The word that removes a person's preference."""
 
 _DEPTH_WORDS: dict[str, Depth | Literal["default"]] = {
     "deep": "deep", "深": "deep", "深入": "deep", "深度": "deep",
@@ -34,33 +34,33 @@ _DEPTH_WORDS: dict[str, Depth | Literal["default"]] = {
 
 @dataclass(frozen=True, slots=True)
 class UnknownDepth:
-    """What was typed and means nothing."""
+    """A word that is not a depth."""
 
     word: str
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshCommand:
-    """Bring one source, or all of them (None), up to date."""
+    """Refresh one source, or all of them (None)."""
 
     source: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ApproveCommand:
-    """Show what is held of one source, or of all of them (None), and ask whether it may go."""
+    """Show the pending deletions of one source, or of all of them (None), and ask for approval."""
 
     source: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class StatusCommand:
-    """Tell how the engine and the sources are."""
+    """Show the state of the engine and the sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourcesCommand:
-    """Name the sources."""
+    """List the sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class SearchCommand:
 
 @dataclass(frozen=True, slots=True)
 class HelpCommand:
-    """Show what there is; ``unknown`` is the word that was not understood, ``nearest`` what may have been meant."""
+    """List the commands; ``unknown`` is a word that is no command, ``nearest`` the command that it resembles."""
 
     unknown: str | None = None
     nearest: str | None = None
@@ -82,32 +82,32 @@ ParsedCommand = RefreshCommand | ApproveCommand | StatusCommand | SourcesCommand
 
 
 def parse_kb(text: str) -> ParsedCommand:
-    """Read what follows ``/kb``."""
+    """Parse the text after ``/kb``."""
     word, _, rest = text.strip().partition(" ")
     rest = rest.strip()
-    meant = _KB_WORDS.get(word.lower())
-    if meant is None:
+    name = _KB_WORDS.get(word.lower())
+    if name is None:
         return HelpCommand(unknown=word, nearest=find_nearest(word.lower(), list(_KB_WORDS))) if word else HelpCommand()
-    match meant:
+    match name:
         case "search":
             return SearchCommand(rest) if rest else HelpCommand(unknown=word, nearest="search …")
         case "refresh" | "approve":
-            return (RefreshCommand if meant == "refresh" else ApproveCommand)(_strip_quotes(rest) or None)
+            return (RefreshCommand if name == "refresh" else ApproveCommand)(_strip_quotes(rest) or None)
         case "status":
             return StatusCommand()
         case _:
-            return SourcesCommand() if meant == "sources" else HelpCommand()
+            return SourcesCommand() if name == "sources" else HelpCommand()
 
 
 def parse_think(text: str) -> Depth | Literal["default"] | UnknownDepth | None:
-    """Read what follows ``/think``; None where nothing does."""
+    """Parse the text after ``/think``; return None if there is none."""
     word = text.strip()
     return _DEPTH_WORDS.get(word.lower(), UnknownDepth(word)) if word else None
 
 
-def find_nearest(word: str, known: list[str]) -> str | None:
-    """Return the known word that looks most like this one, or None if none does."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+def find_nearest(word: str, words: list[str]) -> str | None:
+    """Return the command that a word resembles most, or None if it resembles none."""
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return _KB_WORDS.get(close[0], close[0]) if close else None
 
 
@@ -116,18 +116,18 @@ def _strip_quotes(text: str) -> str:
 
 
 HELP = """\
-*/kb refresh* `[source]` — bring the documents up to date now
-*/kb approve* `[source]` — documents that are gone from a source and held: look at them, and let them go
-*/kb status* — how the engine and the sources are
-*/kb sources* — what Kvasir answers from
+*/kb refresh* `[source]` — update the documents now
+*/kb approve* `[source]` — show documents that are missing from a source and pending deletion, and delete them
+*/kb status* — the state of the engine and the sources
+*/kb sources* — the sources of Kvasir's answers
 */kb search* `words` — the best passages, without an answer
 */kb help* — this list
-*/think* `deep` | `normal` | `off` | `default` — how long to think before an answer to you
-Ask a question by mentioning Kvasir in a channel, or in a direct message. In a thread it takes part in, just go on."""
+*/think* `deep` | `normal` | `off` | `default` — how long Kvasir thinks before it answers you
+To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed."""
 
 HELP_CHINESE = """\
 */kb 刷新* `[来源]`：立即更新文档
-*/kb 批准* `[来源]`：查看已从来源消失、暂时保留的文档，并确认删除
+*/kb 批准* `[来源]`：查看来源中已没有、等待批准删除的文档，并批准删除
 */kb 状态*：引擎与各来源的状况
 */kb 来源*：Kvasir 依据哪些文档回答
 */kb 搜索* `关键词`：只看最相关的段落

@@ -1,4 +1,4 @@
-"""One message in a person's direct messages that shows how a sync goes on."""
+"""A direct message that shows a person the progress of a refresh."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 
 import structlog
 
-from bot.slack.commands import kb_texts
+from bot.slack.commands.status_texts import format_progress
 from bot.slack.errors import SlackError
+from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.sync.report import SyncProgress
 
@@ -18,7 +19,7 @@ _UPDATE_EVERY_S = 2.0
 
 
 class ProgressMessage:
-    """One message in the person's direct messages, updated as a refresh goes on."""
+    """One direct message, updated while a refresh runs."""
 
     def __init__(self, api: SlackWebApi, user: str) -> None:
         self._api = api
@@ -26,34 +27,30 @@ class ProgressMessage:
         self._channel = ""
         self._ts = ""
         self._progress: dict[str, SyncProgress] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
-    def note(self, progress: SyncProgress) -> None:
-        """Take progress; it is shown when the next update is due."""
+    def record(self, progress: SyncProgress) -> None:
+        """Store progress; the next update shows it."""
         self._progress[progress.source] = progress
-        self._news.set()
+        self._changed.set()
 
-    async def keep(self, *, chinese: bool) -> None:
-        """Show the progress as it comes, not too often; runs until cancelled."""
+    async def keep_updated(self, *, chinese: bool) -> None:
+        """Update the message with new progress at intervals, until cancelled."""
         while True:
-            await self._news.wait()
-            self._news.clear()
-            lines = [kb_texts.format_progress(progress, chinese=chinese) for progress in self._progress.values()]
+            await self._changed.wait()
+            self._changed.clear()
+            lines = [format_progress(progress, chinese=chinese) for progress in self._progress.values()]
             await self.show("\n".join(lines))
             await asyncio.sleep(_UPDATE_EVERY_S)
 
     async def show(self, text: str) -> bool:
-        """Show a text in place of the one before; False where Slack does not take it."""
+        """Replace the message's text; return False if Slack does not take it."""
         try:
             if not self._ts:
-                posted = await self._api.call(
-                    "chat.postMessage", channel=self._user, text=text[: kb_texts.MAX_TEXT_CHARACTERS]
-                )
+                posted = await self._api.call("chat.postMessage", channel=self._user, text=text[:MAX_TEXT_CHARACTERS])
                 self._channel, self._ts = str(posted.get("channel", "")), str(posted.get("ts", ""))
             else:
-                await self._api.call(
-                    "chat.update", channel=self._channel, ts=self._ts, text=text[: kb_texts.MAX_TEXT_CHARACTERS]
-                )
+                await self._api.call("chat.update", channel=self._channel, ts=self._ts, text=text[:MAX_TEXT_CHARACTERS])
         except SlackError as error:
             _log.info("progress not shown", error=str(error))
             return False

@@ -1,4 +1,4 @@
-"""``/think``: how deep Kvasir thinks for the person who types it."""
+"""``/think``: sets or shows how long Kvasir thinks before it answers the person who types it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 import structlog
 
 from bot.answering.thinking import Depth, remark
-from bot.slack.commands.kb import PostToResponseUrl, SlashCommand, send_ephemeral
 from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
+from bot.slack.interactions import SlashCommand
 from bot.slack.posting import render
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.storage.preferences import ThinkingPreferences
 from engine.interfaces import ThinkingControl
 
@@ -20,55 +20,56 @@ _TIMEOUT_S = 10.0
 
 
 class ThinkCommand:
-    """Carries out ``/think``. Every answer is seen by the person alone."""
+    """Runs ``/think``. Each answer is visible to the person who typed the command only."""
 
     def __init__(
         self,
         preferences: ThinkingPreferences,
         control: Callable[[], ThinkingControl | None],
         team: str,
-        api: SlackWebApi,
-        respond: PostToResponseUrl,
+        messenger: EphemeralMessenger,
         *,
         apology: Callable[[BaseException], str],
     ) -> None:
         self._preferences = preferences
         self._control = control
         self._team = team
-        self._api = api
-        self._respond = respond
+        self._messenger = messenger
         self._apology = apology
 
     async def run(self, typed: SlashCommand) -> None:
-        """Note or show a wish and tell the person, whatever happens."""
+        """Store or show a preference and answer the person, also if it fails."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                text = await self._text(typed)
-        except Exception as error:  # noqa: BLE001 (whatever fails, the person is told)
+                text = await self._build_answer(typed)
+        except Exception as error:  # noqa: BLE001 (the person hears of every failure)
             _log.warning("command failed", error=type(error).__name__, exc_info=error)
             text = self._apology(error)
-        await send_ephemeral(self._api, self._respond, typed, render.escape_mrkdwn(text))
+        await self._messenger.answer(typed, render.escape_mrkdwn(text))
 
-    async def _text(self, typed: SlashCommand) -> str:
-        meant, chinese = parse_think(typed.text), render.is_chinese(typed.text)
-        if isinstance(meant, UnknownDepth):
-            return (_UNKNOWN_CHINESE if chinese else _UNKNOWN).format(word=meant.word)
-        if meant is not None:
-            await self._preferences.set_depth(self._team, typed.user, None if meant == DEFAULT_DEPTH else meant)
-            _log.info("thinking set", user=typed.user, depth=meant)
-        wished = await self._preferences.find_depth(self._team, typed.user)
-        here = self._preferences.defaults.of(typed.channel)
-        said = _describe_depth(wished, here, chinese=chinese)
-        return " ".join(part for part in (said, remark(self._control(), "zh" if chinese else "en")) if part)
+    async def _build_answer(self, typed: SlashCommand) -> str:
+        depth, chinese = parse_think(typed.text), render.is_chinese(typed.text)
+        if isinstance(depth, UnknownDepth):
+            return (_UNKNOWN_CHINESE if chinese else _UNKNOWN).format(word=depth.word)
+        if depth is not None:
+            await self._preferences.set_depth(self._team, typed.user, None if depth == DEFAULT_DEPTH else depth)
+            _log.info("thinking set", user=typed.user, depth=depth)
+        preferred = await self._preferences.find_depth(self._team, typed.user)
+        default = self._preferences.defaults.of(typed.channel)
+        description = _describe_depth(preferred, default, chinese=chinese)
+        return " ".join(part for part in (description, remark(self._control(), "zh" if chinese else "en")) if part)
 
 
-def _describe_depth(wished: Depth | None, here: Depth, *, chinese: bool) -> str:
-    depth = _DEPTHS_CHINESE[wished or here] if chinese else _DEPTHS[wished or here]
-    if wished is not None:
-        return f"我为你作答时：{depth}（{wished}）。" if chinese else f"For you: {depth} ({wished}), wherever you ask."
+def _describe_depth(preferred: Depth | None, default: Depth, *, chinese: bool) -> str:
+    depth = preferred or default
+    description = _DEPTHS_CHINESE[depth] if chinese else _DEPTHS[depth]
+    if preferred is not None:
+        return (
+            f"我为你作答时：{description}（{depth}）。" if chinese else f"For you: {description} ({depth}), everywhere."
+        )
     if chinese:
-        return f"你没有指定，这里的默认设置：{depth}（{here}）。可用 /think deep | normal | off 更改。"
-    return f"You have not said; here I think as usual: {depth} ({here}). Change it with /think deep | normal | off."
+        return f"你没有指定，这里的默认设置：{description}（{depth}）。可用 /think deep | normal | off 更改。"
+    return f"The default here: {description} ({depth}). To change it for you: /think deep | normal | off."
 
 
 _DEPTHS: dict[Depth, str] = {

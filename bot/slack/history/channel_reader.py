@@ -56,7 +56,7 @@ class ChannelReader:
 
     async def find_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return names by user id; one that cannot be looked up is left out."""
-        return await self._threads.names(people)
+        return await self._threads.find_names(people)
 
     async def channels(self, wanted: Collection[str]) -> dict[str, str]:
         """Return the names of the public channels that the bot is in, by id; of the wanted ones, where any are."""

@@ -1,60 +1,28 @@
-"""The buttons under an answer: what they look like, when they are there, and what a press of one tells. Pure."""
+"""The buttons under an answer: which ones an answer has, and their content. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from bot.answering.events import Finished
 from bot.answering.markdown.link_policy import by_its_end
 
 SEARCH_WEB = "kvasir:look"
-"""The button's action; its value is the ``ts`` of the question."""
-
-
+"""The action id; the button's value is the question's ``ts``."""
 ADD_PAGE = "kvasir:add-page"
-"""What the action of a button begins with that adds a page; its value is the page's address."""
-
+"""The action id, followed by a number; the button's value is the page's URL."""
 SHOW_PASSAGE = "kvasir:show-passage"
-"""What the action of a button begins with that shows a whole passage; its value is the passage's chunks."""
+"""The action id, followed by a number; the button's value is the ids of the passage's chunks."""
 
 _MAX_VALUE_CHARACTERS = 2_000
-"""Characters that Slack takes."""
 _MAX_HOST_CHARACTERS = 52
-"""Characters of a host in a button's text, of which Slack takes 75."""
+"""Characters of a host in a button's text; Slack's limit for the text is 75."""
 _MAX_PAGE_BUTTONS = 4
-"""Such buttons under one answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class ButtonPress:
-    """A button under an answer, as Slack tells of it."""
-
-    user: str
-    user_team: str
-    channel: str
-    message_ts: str
-    thread_ts: str
-    value: str
-
-    @classmethod
-    def from_payload(cls, body: Mapping[str, Any], action: Mapping[str, Any]) -> ButtonPress:
-        """Read Slack's payload."""
-        user, channel, message = (body.get(name) or {} for name in ("user", "channel", "message"))
-        ts = str(message.get("ts") or "")
-        return cls(
-            user=str(user.get("id") or ""),
-            user_team=str(user.get("team_id") or ""),
-            channel=str(channel.get("id") or ""),
-            message_ts=ts,
-            thread_ts=str(message.get("thread_ts") or ts),
-            value=str(action.get("value") or ""),
-        )
 
 
 def build_passage_buttons(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
-    """Return a button for each document's passage of which an answer shows an extract."""
+    """Return a button for each passage of a document that an answer quotes in part."""
     extracted = finished.extracted if finished is not None else ()
     return [_build_passage_button(one.n, one.chunks, chinese=chinese) for one in extracted if one.chunks]
 
@@ -70,22 +38,22 @@ def _build_passage_button(n: int, chunks: Sequence[str], *, chinese: bool) -> di
 
 
 def offers_web_search(finished: Finished | None) -> bool:
-    """Tell whether the web can be looked at for a question that was answered without it."""
+    """Return whether an answer without the web has a button that searches the web."""
     return finished is not None and finished.route not in {"files", "sources"} and finished.web.may_look
 
 
 def build_web_search_button(question_ts: str, *, chinese: bool) -> dict[str, Any]:
-    """Return the button."""
+    """Return the button that searches the web for a question."""
     return {
         "type": "button",
         "action_id": SEARCH_WEB,
-        "text": {"type": "plain_text", "text": "查看网络" if chinese else "Look on the web"},
+        "text": {"type": "plain_text", "text": "搜索网络" if chinese else "Search the web"},
         "value": question_ts,
     }
 
 
 def build_page_buttons(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
-    """Return a button for each page of the web that an answer cites, for owners to add it."""
+    """Return a button for each web page that an answer cites; an owner adds the page with it."""
     cited = finished.cited if finished is not None else ()
     found: dict[str, dict[str, Any]] = {}
     for one in cited:

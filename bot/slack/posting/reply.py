@@ -16,9 +16,11 @@ from bot.slack.posting import buttons, render
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities, StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
 from bot.slack.transport.web_api import SlackWebApi
-from bot.slack.turns.thread_reader import ANSWER_EVENT
 
 _log = structlog.get_logger(__name__)
+
+ANSWER_EVENT = "kvasir_answer"
+"""The metadata's event type on the last message of an answer; its payload has the question's ``ts``."""
 
 
 class AnswerReply:
@@ -30,7 +32,7 @@ class AnswerReply:
         api: SlackWebApi,
         capabilities: SlackCapabilities,
         *,
-        note: SaveReplies,
+        save_replies: SaveReplies,
         apology: Callable[[BaseException], str],
         chinese: bool,
     ) -> None:
@@ -41,7 +43,7 @@ class AnswerReply:
         self.chinese = chinese
         """Whether to speak Chinese with whoever asked."""
         self._renderer = render.MarkdownRenderer({})
-        self._writer = AnswerWriter(target, api, capabilities, note, self._renderer.feed)
+        self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed)
         self._status = StatusLine(target, api, capabilities, chinese=chinese)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
@@ -71,14 +73,14 @@ class AnswerReply:
         """Show that the bot is at work."""
         self._status.start()
 
-    def notice(self, text: str) -> None:
+    def add_notice(self, text: str) -> None:
         """Show one line about the answer: over it while nothing was said yet, under it afterwards."""
         if self._has_text:
             self._notices.append(render.format_notice(text))
         else:
             self._writer.write(f"_{render.NOTICE_MARK} {render.escape_markdown(' '.join(text.split()))}_\n\n")
 
-    async def show(self, events: AsyncIterator[AnswerEvent]) -> Finished | None:
+    async def show_answer(self, events: AsyncIterator[AnswerEvent]) -> Finished | None:
         """Show an answer from its first event to its last; one that fails ends with a sentence that says so.
 
         Returns the last event; None where the answer failed (see ``failure``).
@@ -93,15 +95,15 @@ class AnswerReply:
                 await self._consume(events)
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
-        await self.rest()
+        await self.clear_status()
         return self._finished
 
-    async def say(self, sentence: str) -> None:
+    async def show_sentence(self, sentence: str) -> None:
         """Show one sentence of our own as the whole answer."""
         self._writer.streams = False
         self._finish_with(sentence)
         await self._writer.run()
-        await self.rest()
+        await self.clear_status()
 
     async def conclude(self, sentence: str, *, at_once: bool = False) -> None:
         """End an answer that was cancelled, within a few seconds: what was released is shown, then the sentence.
@@ -114,23 +116,23 @@ class AnswerReply:
         with contextlib.suppress(SlackError, TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._writer.run()
-        await self.rest()
+        await self.clear_status()
 
-    async def halt(self) -> None:
+    async def abort(self) -> None:
         """Stop where it is, saying nothing; for a question that is answered anew, or a process about to end."""
-        await self._writer.halt()
-        await self.rest()
+        await self._writer.abort()
+        await self.clear_status()
 
-    async def retract(self) -> None:
+    async def delete_messages(self) -> None:
         """Delete what was shown: it answers a question that is no longer asked."""
-        await self.halt()
+        await self.abort()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 for ts in self.replies:
                     with contextlib.suppress(SlackError):
                         await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
 
-    async def rest(self) -> None:
+    async def clear_status(self) -> None:
         """Show no longer that the bot is at work."""
         at_rest = self._writer.closed and (
             not self._status.session or (self._ends_session and self._writer.ended_by_stream)
@@ -164,7 +166,7 @@ class AnswerReply:
             case Sources(passages):
                 self._passages = passages
             case Notice(text):
-                self.notice(text)
+                self.add_notice(text)
             case InLine(text):
                 self._show_queue_position(text)
             case Step(text):
@@ -180,7 +182,7 @@ class AnswerReply:
             and not self._has_queue_notice
         ):
             self._has_queue_notice = True
-            self.notice(text)
+            self.add_notice(text)
 
     def _finish_with(self, sentence: str) -> None:
         self._writer.close_code_fence()

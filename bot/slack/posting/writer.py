@@ -135,7 +135,7 @@ class AnswerWriter:
             await self._wait_until_due()
             await self._send_next()
 
-    async def halt(self) -> None:
+    async def abort(self) -> None:
         """Stop a stream where it is, within a few seconds, whatever happens."""
         with contextlib.suppress(SlackError, TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):

@@ -29,7 +29,7 @@ class HttpServer:
         self._runner: web.AppRunner | None = None
         self.address = ""
         """Where events go, once started."""
-        self.connected = False
+        self.is_connected = False
 
     async def start(self) -> None:
         """Listen.
@@ -50,7 +50,7 @@ class HttpServer:
             ) from error
         port = self._runner.addresses[0][1]
         self.address = f"http://{self._host}:{port}{EVENTS_PATH}"
-        self.connected = True
+        self.is_connected = True
 
     async def _events(self, request: web.Request) -> web.Response:
         if not _has_signature_headers(request):

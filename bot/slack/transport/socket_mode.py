@@ -55,7 +55,7 @@ class SocketModeClient:
         self._now = now
         self._handler: AsyncSocketModeHandler | None = None
         self._watchdog: asyncio.Task[None] | None = None
-        self.connected = False
+        self.is_connected = False
         """Whether events arrive, as far as was seen at the last look."""
 
     async def start(self) -> None:
@@ -80,7 +80,7 @@ class SocketModeClient:
                 "lets wss:// through, and start Kvasir again.",
                 maybe_done=False,
             ) from None
-        self.connected = True
+        self.is_connected = True
         self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
 
     async def _opened(self) -> str:
@@ -101,8 +101,8 @@ class SocketModeClient:
         while True:
             await asyncio.sleep(self._look_s)
             ended = [task for task in (client.current_session_monitor, client.message_receiver) if task and task.done()]
-            self.connected = not ended and bool(await client.is_connected())
-            if self.connected:
+            self.is_connected = not ended and bool(await client.is_connected())
+            if self.is_connected:
                 quiet_since = None
                 continue
             quiet_since = quiet_since or self._now()

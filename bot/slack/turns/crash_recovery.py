@@ -1,4 +1,4 @@
-"""What an earlier attempt at an answer left in its thread, and how it is tidied up."""
+"""Cleans up what an interrupted attempt at an answer left in its thread."""
 
 from __future__ import annotations
 
@@ -15,49 +15,52 @@ from bot.storage.questions import QuestionKey, Turn
 
 
 class AnswerRecovery:
-    """Finds them by the ledger's notes, and where a process was killed before it could note, by the thread itself."""
+    """Finds partial answers by the ledger, or in the thread if a crash came before the ledger stored them."""
 
     def __init__(self, ledger: Ledger, threads: ThreadReader, api: SlackWebApi) -> None:
         self._ledger = ledger
         self._threads = threads
         self._api = api
 
-    async def tidy(self, turn: Turn, reply: AnswerReply) -> bool:
-        """Find what an earlier attempt left in the thread; True if that is the whole answer.
+    async def clean_up(self, turn: Turn, reply: AnswerReply) -> bool:
+        """Remove a partial answer; return True if the answer in the thread is complete.
 
-        A half answer becomes one line of apology: its stream is stopped, its first message says so, others are deleted.
+        The stream of a partial answer is stopped, its first message becomes an apology, and the others are deleted.
 
         Raises:
-            SlackError: the thread cannot be read or tidied now.
+            SlackError: Slack cannot return or change the thread now.
             LedgerError: the ledger cannot be read.
 
         """
         try:
-            lines = await self._threads.lines(turn.message)
+            messages = await self._threads.fetch_messages(turn.message)
         except SlackGone:
             return False
         key = turn.message.key
-        if any(line.ours and line.answers == key.ts for line in lines):
+        if any(message.ours and message.answers == key.ts for message in messages):
             return True
-        known = await self._ledger.list_replies(*turn.message.thread)
-        left = [line for line in lines if _belongs_to_answer(line, key, turn.replies, known)]
-        for number, line in enumerate(left):
-            await self._take_back(key.channel, line, reply, apologise=number == 0)
+        recorded = await self._ledger.list_replies(*turn.message.thread)
+        parts = [message for message in messages if _belongs_to_answer(message, key, turn.replies, recorded)]
+        for number, part in enumerate(parts):
+            await self._remove(key.channel, part, reply, apologize=number == 0)
         return False
 
-    async def _take_back(self, channel: str, line: ThreadMessage, reply: AnswerReply, *, apologise: bool) -> None:
+    async def _remove(self, channel: str, part: ThreadMessage, reply: AnswerReply, *, apologize: bool) -> None:
         with contextlib.suppress(SlackRefused, SlackStopped):
-            await self._api.call("chat.stopStream", channel=channel, ts=line.ts)
+            await self._api.call("chat.stopStream", channel=channel, ts=part.ts)
         with contextlib.suppress(SlackRefused, SlackGone):
-            if not apologise:
-                await self._api.call("chat.delete", channel=channel, ts=line.ts)
+            if not apologize:
+                await self._api.call("chat.delete", channel=channel, ts=part.ts)
                 return
             sentence = texts.ANSWER_INTERRUPTED.to(reply)
             block = {"type": "markdown", "text": sentence}
-            await self._api.call("chat.update", channel=channel, ts=line.ts, text=sentence, blocks=[block])
-            reply.replies.append(line.ts)
+            await self._api.call("chat.update", channel=channel, ts=part.ts, text=sentence, blocks=[block])
+            reply.replies.append(part.ts)
 
 
-def _belongs_to_answer(line: ThreadMessage, key: QuestionKey, replies: Sequence[str], known: frozenset[str]) -> bool:
-    """Tell whether a message is a part of this question's answer: noted as such, or ours and noted nowhere."""
-    return line.ours and float(line.ts) > float(key.ts) and (line.ts in replies or line.ts not in known)
+def _belongs_to_answer(
+    message: ThreadMessage, key: QuestionKey, replies: Sequence[str], recorded: frozenset[str]
+) -> bool:
+    """Return whether a message is part of a question's answer: the ledger says so, or it is ours and unrecorded."""
+    is_later = message.ours and float(message.ts) > float(key.ts)
+    return is_later and (message.ts in replies or message.ts not in recorded)

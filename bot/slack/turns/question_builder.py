@@ -1,4 +1,4 @@
-"""A message in Slack → the question that is answered: its text, what was said before, and what holds in its place."""
+"""Builds the question that is answered from a Slack message: its text, its thread's history and its channel's rules."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ from bot.storage.questions import QuestionMessage
 _log = structlog.get_logger("kvasir.turns")
 
 FindDepth = Callable[[str, str, str], Awaitable[Depth]]
+"""Returns how long to think for a person of a team in a channel, given team, user and channel."""
 
 
 class QuestionBuilder:
-    """Makes questions."""
+    """Builds questions; ``filters`` narrow every search of a channel, by the channel's id."""
 
-    def __init__(self, threads: ThreadReader, channels: Mapping[str, str], web: Policies) -> None:
+    def __init__(self, threads: ThreadReader, filters: Mapping[str, str], web: Policies, find_depth: FindDepth) -> None:
         self._threads = threads
-        self._channels = channels
+        self._filters = filters
         self._web = web
-        self.depth: FindDepth | None = None
-        """How deep to think for a person in a channel of a team; as usual where nobody says."""
+        self._find_depth = find_depth
 
-    async def question(self, message: QuestionMessage, reply: AnswerReply) -> Question:
-        """Return the question; what could not be read of its thread is told in the reply."""
-        text, wants_web = without_wish(await self._threads.question(message))
-        history = await self._history(message, reply)
+    async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
+        """Return the question; the reply shows a notice if a part of its thread or message cannot be read."""
+        text, wants_web = without_wish(await self._threads.read_question(message))
+        history = await self._read_history(message, reply)
         if not text and history and not history[-1].answer:
-            # "@Kvasir" alone under what people said: that is the question.
+            # A mention alone, under messages without an answer: those messages are the question.
             text, history = history[-1].question, history[:-1]
         if message.files and text:
-            reply.notice(texts.FILES_IGNORED.to(reply))
+            reply.add_notice(texts.FILES_IGNORED.to(reply))
         key = message.key
         return Question(
             text=text,
             history=history,
             id=f"{key.channel}-{key.ts}",
             conversation="-".join(message.thread),
-            within=self._channels.get(key.channel, ""),
-            depth=await self.depth(key.team, message.user, key.channel) if self.depth is not None else "normal",
+            within=self._filters.get(key.channel, ""),
+            depth=await self._find_depth(key.team, message.user, key.channel),
             person=message.user,
             policy=self._web.of(key.channel),
-            people=self._threads.known,
+            people=self._threads.cached_names,
             wants_web=wants_web,
         )
 
-    async def _history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:
+    async def _read_history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:
         if message.opens_thread:
             return ()
         try:
-            return await self._threads.before(message)
-        except SlackError as error:  # if the thread itself is gone, the answer's first call will tell
-            reply.notice(texts.THREAD_UNREADABLE.to(reply))
+            return await self._threads.read_history(message)
+        except SlackError as error:  # if the thread itself is gone, the answer's first call fails
+            reply.add_notice(texts.THREAD_UNREADABLE.to(reply))
             _log.warning("thread not read", channel=message.key.channel, error=str(error))
             return ()

@@ -1,4 +1,4 @@
-"""Who is answered next: one at a time in each thread, threads side by side, first come first served. Pure."""
+"""The order of turns: one at a time in each thread, several threads at once, first come first served. Pure."""
 
 from __future__ import annotations
 
@@ -6,61 +6,62 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-ThreadId = TypeVar("ThreadId", bound=Hashable)
+Thread = TypeVar("Thread", bound=Hashable)
 Item = TypeVar("Item", bound=Hashable)
 
 
-class ThreadQueue(Generic[ThreadId, Item]):
-    """Waiting items, each in a lane; at most ``width`` lanes move at once, and no lane moves two items."""
+class ThreadQueue(Generic[Thread, Item]):
+    """Waiting items by thread; at most ``width`` threads run at once, and no thread runs two items."""
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._waiting: dict[ThreadId, deque[Item]] = {}
-        self._ready: OrderedDict[ThreadId, None] = OrderedDict()
-        self._moving: dict[ThreadId, Item] = {}
-        self._known: set[Item] = set()
+        self._waiting: dict[Thread, deque[Item]] = {}
+        self._ready: OrderedDict[Thread, None] = OrderedDict()
+        """Threads whose first waiting item may run, in the order of their turn."""
+        self._running: dict[Thread, Item] = {}
+        self._items: set[Item] = set()
 
     def __len__(self) -> int:
         """Return how many items wait."""
         return sum(len(items) for items in self._waiting.values())
 
     def __contains__(self, item: object) -> bool:
-        """Tell whether an item waits or moves."""
-        return item in self._known
+        """Return whether an item waits or runs."""
+        return item in self._items
 
     @property
-    def moving(self) -> int:
-        """Return how many items move."""
-        return len(self._moving)
+    def running_count(self) -> int:
+        """Return how many items run."""
+        return len(self._running)
 
-    def is_free(self, lane: ThreadId) -> bool:
-        """Tell whether an item that is put into this lane now would be the next to move, at once."""
-        crowded = lane in self._moving or lane in self._waiting or bool(self._ready)
-        return not crowded and len(self._moving) < self._width
+    def is_free(self, thread: Thread) -> bool:
+        """Return whether an item that is added to this thread now would run at once."""
+        is_crowded = thread in self._running or thread in self._waiting or bool(self._ready)
+        return not is_crowded and len(self._running) < self._width
 
-    def add(self, lane: ThreadId, item: Item) -> None:
-        """Put an item at its lane's end; one that waits or moves already is not put twice."""
-        if item in self._known:
+    def add(self, thread: Thread, item: Item) -> None:
+        """Put an item at the end of its thread; an item that waits or runs already is ignored."""
+        if item in self._items:
             return
-        self._known.add(item)
-        self._waiting.setdefault(lane, deque()).append(item)
-        if lane not in self._moving:
-            self._ready[lane] = None
+        self._items.add(item)
+        self._waiting.setdefault(thread, deque()).append(item)
+        if thread not in self._running:
+            self._ready[thread] = None
 
-    def take(self) -> tuple[ThreadId, Item] | None:
-        """Set the next item moving and return it with its lane; None if none may move now."""
-        if len(self._moving) >= self._width or not self._ready:
+    def take(self) -> tuple[Thread, Item] | None:
+        """Start the next item and return it with its thread; return None if no item may run now."""
+        if len(self._running) >= self._width or not self._ready:
             return None
-        lane, _ = self._ready.popitem(last=False)
-        items = self._waiting[lane]
+        thread, _ = self._ready.popitem(last=False)
+        items = self._waiting[thread]
         item = items.popleft()
         if not items:
-            del self._waiting[lane]
-        self._moving[lane] = item
-        return lane, item
+            del self._waiting[thread]
+        self._running[thread] = item
+        return thread, item
 
-    def done(self, lane: ThreadId) -> None:
-        """Say that the lane's item has come to its end."""
-        self._known.discard(self._moving.pop(lane))
-        if lane in self._waiting:
-            self._ready[lane] = None
+    def finish(self, thread: Thread) -> None:
+        """Remove the item that runs in a thread."""
+        self._items.discard(self._running.pop(thread))
+        if thread in self._waiting:
+            self._ready[thread] = None

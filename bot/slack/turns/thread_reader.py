@@ -1,4 +1,4 @@
-"""A thread in Slack → what was said before, as an answer needs it; and which messages in it are ours."""
+"""Reads threads in Slack: the history that an answer needs, and which messages are the bot's."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from bot.answering.markdown.citations import strip_displayed
 from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.posting.render import JOINER, NOTICE_MARK
+from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.questions import QuestionMessage
-
-ANSWER_EVENT = "kvasir_answer"
-"""The metadata's event type on the last message of an answer; its payload names the question's ``ts``."""
 
 _PAGE_SIZE = 200
 _MAX_PAGES = 10
 _SINGLE_LIMIT = 5
-"""One message is asked for, and its thread's root comes with it."""
+"""The limit for one message: Slack adds the thread's root."""
 _MAX_EXCHANGES = 20
 _MAX_CHARACTERS = 24_000
 _MAX_CACHED_NAMES = 2_000
@@ -33,14 +31,14 @@ _NOTICE_LINE = re.compile(rf"^_?{NOTICE_MARK}.*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class ThreadMessage:
-    """A message of a thread: who said it, and what."""
+    """A message of a thread."""
 
     ts: str
     user: str
     text: str
     ours: bool
     answers: str = ""
-    """The ``ts`` of the question that this message completes the answer of, from its metadata."""
+    """If this message completes an answer: the ``ts`` of the question, from its metadata."""
 
 
 def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
@@ -64,7 +62,7 @@ def _get_markdown(message: Mapping[str, Any]) -> str:
 
 
 def build_history(
-    lines: Sequence[ThreadMessage],
+    messages: Sequence[ThreadMessage],
     names: Mapping[str, str],
     me: BotUser,
     *,
@@ -73,35 +71,35 @@ def build_history(
 ) -> tuple[Exchange, ...]:
     """Return the exchanges of a thread, oldest first, the newest that fit the bounds (``answering.history_window``).
 
-    What several people said in a row is one question; what nobody answered has an empty answer. Our notices, footers
-    and citation numbers are left out: they belonged to passages that the next answer does not have.
+    Several messages in a row form one question; a question without an answer has an empty one. Notices, footers and
+    citation numbers of our answers are left out: they refer to passages that the next answer does not have.
     """
-    found: list[Exchange] = []
-    message: list[str] = []
-    answered: list[str] = []
-    for said in lines:
-        text = _clean_answer(said.text) if said.ours else make_readable(said.text, names, me=me.user)
-        if not said.ours and answered:
-            found.append(Exchange("\n".join(message), "\n\n".join(answered)))
-            message, answered = [], []
+    built: list[Exchange] = []
+    questions: list[str] = []
+    answers: list[str] = []
+    for message in messages:
+        text = _clean_answer(message.text) if message.ours else make_readable(message.text, names, me=me.user)
+        if not message.ours and answers:
+            built.append(Exchange("\n".join(questions), "\n\n".join(answers)))
+            questions, answers = [], []
         if text:
-            (answered if said.ours else message).append(text)
-    if message or answered:
-        found.append(Exchange("\n".join(message), "\n\n".join(answered)))
-    return _select_newest(found, exchanges, characters)
+            (answers if message.ours else questions).append(text)
+    if questions or answers:
+        built.append(Exchange("\n".join(questions), "\n\n".join(answers)))
+    return _select_newest(built, exchanges, characters)
 
 
 def _clean_answer(text: str) -> str:
     return html.unescape(strip_displayed(_NOTICE_LINE.sub("", text))).replace(JOINER, "").strip()
 
 
-def _select_newest(found: Sequence[Exchange], exchanges: int, characters: int) -> tuple[Exchange, ...]:
-    costs = [len(exchange.question) + len(exchange.answer) for exchange in found]
-    return tuple(found[find_window_start(costs, characters, exchanges) :])
+def _select_newest(built: Sequence[Exchange], exchanges: int, characters: int) -> tuple[Exchange, ...]:
+    costs = [len(exchange.question) + len(exchange.answer) for exchange in built]
+    return tuple(built[find_window_start(costs, characters, exchanges) :])
 
 
 def _without_tombstones(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield a page's messages without the mark that a deleted root leaves."""
+    """Yield a page's messages without the tombstone of a deleted root."""
     return (message for message in page.get("messages") or () if message.get("subtype") != "tombstone")
 
 
@@ -113,93 +111,94 @@ class ThreadReader:
         self._me = me
         self._names: OrderedDict[str, str] = OrderedDict()
 
-    async def before(self, message: QuestionMessage) -> tuple[Exchange, ...]:
-        """Return what was said in the thread before this question.
+    async def read_history(self, question: QuestionMessage) -> tuple[Exchange, ...]:
+        """Return the exchanges of the thread before a question.
 
         Raises:
-            SlackError: the thread cannot be read.
+            SlackError: Slack does not return the thread.
 
         """
-        if message.opens_thread:
+        if question.opens_thread:
             return ()
-        lines = await self.lines(message)
-        # A question that is asked again by a button under its answer stands where it stood first.
-        first = next((said.answers for said in lines if said.ours and said.ts == message.key.ts), "")
-        lines = [said for said in lines if float(said.ts or 0) < float(first or message.key.ts)]
+        messages = await self.fetch_messages(question)
+        # A question that a button asks again has the ``ts`` of its answer; its history ends at the original question.
+        original = next((one.answers for one in messages if one.ours and one.ts == question.key.ts), "")
+        messages = [one for one in messages if float(one.ts or 0) < float(original or question.key.ts)]
         people: set[str] = set()
-        for said in lines:
-            people |= find_mentioned_users(said.text)
-        return build_history(lines, await self.names(people), self._me)
+        for message in messages:
+            people |= find_mentioned_users(message.text)
+        return build_history(messages, await self.find_names(people), self._me)
 
-    async def question(self, message: QuestionMessage) -> str:
-        """Return the question as a person reads it, names in place of ids."""
-        return make_readable(message.text, await self.names(find_mentioned_users(message.text)), me=self._me.user)
+    async def read_question(self, question: QuestionMessage) -> str:
+        """Return a question's text with names in place of user ids."""
+        return make_readable(
+            question.text, await self.find_names(find_mentioned_users(question.text)), me=self._me.user
+        )
 
-    async def lines(self, message: QuestionMessage) -> list[ThreadMessage]:
-        """Return the thread's messages, oldest first; of a thread over 2,000 messages, the first 2,000.
+    async def fetch_messages(self, question: QuestionMessage) -> list[ThreadMessage]:
+        """Return the messages of a question's thread, the oldest first; at most the first 2,000.
 
         Raises:
-            SlackError: the thread cannot be read.
+            SlackError: Slack does not return the thread.
 
         """
-        lines: dict[str, ThreadMessage] = {}
+        messages: dict[str, ThreadMessage] = {}
         cursor = ""
         for _ in range(_MAX_PAGES):
             page = await self._api.call(
                 "conversations.replies",
-                channel=message.key.channel,
-                ts=message.thread_ts,
+                channel=question.key.channel,
+                ts=question.thread_ts,
                 limit=_PAGE_SIZE,
                 cursor=cursor or None,
                 include_all_metadata="true",
             )
-            for page_message in _without_tombstones(page):  # each page begins with the root
-                said = read_message(page_message, self._me)
-                lines.setdefault(said.ts, said)
+            for payload in _without_tombstones(page):  # each page begins with the root
+                message = read_message(payload, self._me)
+                messages.setdefault(message.ts, message)
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break
-        return list(lines.values())
+        return list(messages.values())
 
-    async def line(self, message: QuestionMessage, ts: str) -> ThreadMessage | None:
-        """Return one message of the thread as it reads now; None if it is gone.
+    async def fetch_message(self, channel: str, thread_ts: str, ts: str) -> ThreadMessage | None:
+        """Return the current state of one message of a thread, None if it was deleted.
 
         Raises:
-            SlackError: the thread cannot be read.
+            SlackError: Slack does not return the thread.
 
         """
-        target: dict[str, Any] = {
-            "channel": message.key.channel,
-            "ts": message.thread_ts,
+        place: dict[str, Any] = {
+            "channel": channel,
+            "ts": thread_ts,
             "oldest": ts,
             "latest": ts,
             "inclusive": "true",
         }
         try:
-            page = await self._api.call("conversations.replies", limit=_SINGLE_LIMIT, **target)
+            page = await self._api.call("conversations.replies", limit=_SINGLE_LIMIT, **place)
         except SlackGone:
             return None
-        return next(
-            (read_message(message, self._me) for message in _without_tombstones(page) if message.get("ts") == ts), None
-        )
+        payloads = (payload for payload in _without_tombstones(page) if payload.get("ts") == ts)
+        return next((read_message(payload, self._me) for payload in payloads), None)
 
-    async def names(self, users: Collection[str]) -> Mapping[str, str]:
-        """Return names by user id; one that cannot be looked up is left out."""
-        found: dict[str, str] = {}
+    async def find_names(self, users: Collection[str]) -> Mapping[str, str]:
+        """Return names by user id, without users whose name Slack does not return."""
+        names: dict[str, str] = {}
         for user in set(users) - {self._me.user}:
             name = self._names.get(user)
             if name is None:
-                name = await self._look_up(user)
+                name = await self._fetch_name(user)
             if name:
-                found[user] = name
-        return found
+                names[user] = name
+        return names
 
     @property
-    def known(self) -> frozenset[str]:
-        """Return the names that were looked up lately: all that a question and its thread mention are among them."""
+    def cached_names(self) -> frozenset[str]:
+        """Return the names of the last lookups: those that the last question and its thread mention are among them."""
         return frozenset(self._names.values())
 
-    async def _look_up(self, user: str) -> str:
+    async def _fetch_name(self, user: str) -> str:
         try:
             answer = await self._api.call("users.info", user=user)
         except SlackError:

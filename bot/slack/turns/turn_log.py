@@ -1,8 +1,9 @@
-"""What the one log line of a turn tells: ids and figures, no texts."""
+"""The one log line of a turn: ids and figures, no texts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -13,22 +14,23 @@ _log = structlog.get_logger("kvasir.turns")
 
 @dataclass(slots=True)
 class TurnRecord:
-    """A turn's figures, filled in as it goes."""
+    """A turn's figures, which its steps fill in."""
 
     outcome: str = "done"
-    """``done``, ``found`` (an earlier attempt had done it), ``failed``, ``late``, ``stopped``, ``deleted``, ``edited``,
-    ``superseded``, ``gone``, ``given up``, ``ending``; ``open``: it is begun again later."""
+    """``done``, ``found`` (an earlier attempt was complete), ``failed``, ``late``, ``stopped``, ``deleted``,
+    ``edited``, ``superseded``, ``gone``, ``given up``, ``ending``; ``open``: another attempt follows."""
     route: str = ""
     attempts: int = 0
     wait_s: float = 0.0
-    """From its arrival to its turn."""
+    """From the question's submission to the start of its turn."""
     begun_s: float = 0.0
-    """From its turn to the call for an answer."""
+    """From the start of the turn to the request for an answer."""
     first_call_s: float | None = None
-    """From the answer's first text to its Slack call on its way."""
+    """From the answer's first text to the Slack call that carries it."""
     error: str = ""
+    started_at: float = field(default_factory=time.perf_counter)
 
-    def tell(self, key: QuestionKey, seconds: float) -> None:
+    def log(self, key: QuestionKey) -> None:
         """Write the line."""
         _log.info(
             "turn",
@@ -41,6 +43,6 @@ class TurnRecord:
             wait_s=round(self.wait_s, 4),
             begun_s=round(self.begun_s, 4),
             first_call_s=None if self.first_call_s is None else round(self.first_call_s, 4),
-            seconds=round(seconds, 3),
+            seconds=round(time.perf_counter() - self.started_at, 3),
             error=self.error,
         )

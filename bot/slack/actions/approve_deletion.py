@@ -1,0 +1,57 @@
+"""The button "Delete 12 documents": an owner approves the pending deletions of a source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from bot.config.configuration import Access
+from bot.slack.commands import kb_texts
+from bot.slack.commands.pending_deletions import PendingDeletions, parse_request
+from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting import render
+from bot.slack.posting.ephemeral import EphemeralMessenger
+
+_log = structlog.get_logger(__name__)
+
+_STATUS_TIMEOUT_S = 20.0
+
+
+class ApproveDeletionAction:
+    """Lists the source again and deletes the approved documents that are still missing."""
+
+    def __init__(
+        self,
+        pending: PendingDeletions,
+        refresh: RefreshRunner,
+        access: Access,
+        messenger: EphemeralMessenger,
+        apology: Callable[[BaseException], str],
+    ) -> None:
+        self._pending = pending
+        self._refresh = refresh
+        self._access = access
+        self._messenger = messenger
+        self._apology = apology
+
+    async def run(self, press: ButtonPress) -> None:
+        """Delete what the button names; if the pending deletions have changed, show the current ones instead."""
+        source, mark, chinese = parse_request(press.value)
+        if not self._access.is_owner(press.user):
+            await self._messenger.answer(press, kb_texts.format_refusal(self._access, press.user, chinese=chinese))
+            return
+        try:
+            async with asyncio.timeout(_STATUS_TIMEOUT_S):
+                current = await self._pending.find(source)
+        except Exception as error:  # noqa: BLE001 (the person hears of every failure)
+            _log.warning("command failed", error=type(error).__name__, exc_info=error)
+            await self._messenger.answer(press, render.escape_mrkdwn(self._apology(error)))
+            return
+        if [one.approval_mark for one in current] != [mark]:
+            await self._pending.show(press, current, source, chinese=chinese)
+            return
+        _log.info("approved", user=press.user, source=source, pending_deletions=current[0].pending_deletions)
+        await self._refresh.run(press, source, chinese=chinese, approve={source: mark})

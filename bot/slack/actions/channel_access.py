@@ -1,0 +1,49 @@
+"""Whether Kvasir answers the person who presses a button, as it would answer a message there."""
+
+from __future__ import annotations
+
+from bot.slack import texts
+from bot.slack.errors import SlackMissingScope
+from bot.slack.events import BotUser
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.transport.web_api import SlackWebApi
+
+
+class ChannelAccess:
+    """Refuses people of other companies, and shared channels unless ``answer_in_shared`` allows them."""
+
+    def __init__(self, api: SlackWebApi, messenger: EphemeralMessenger, me: BotUser, *, answer_in_shared: bool) -> None:
+        self._api = api
+        self._messenger = messenger
+        self._me = me
+        self._answer_in_shared = answer_in_shared
+
+    async def check(self, press: ButtonPress) -> bool:
+        """Return whether the person is answered; if the channel is the reason, say so to them.
+
+        Raises:
+            SlackError: Slack does not describe the channel.
+
+        """
+        if press.user_team not in {"", self._me.team}:
+            return False  # another company's people are not answered from our documents
+        if self._answer_in_shared or not await self._is_shared(press.channel):
+            return True
+        await self._messenger.reply(press, texts.SHARED_CHANNEL)
+        return False
+
+    async def _is_shared(self, channel: str) -> bool:
+        """Return whether another company reads a channel; unlike a message, a press does not carry this.
+
+        Raises:
+            SlackError: Slack does not describe the channel.
+
+        """
+        if channel.startswith("D"):
+            return False
+        try:
+            answer = await self._api.call("conversations.info", channel=channel)
+        except SlackMissingScope:
+            return False  # group messages need a scope that the app does not ask for
+        return bool((answer.get("channel") or {}).get("is_ext_shared"))

@@ -1,0 +1,31 @@
+"""What the commands need of the knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from knowledge.interfaces import SearchResult
+from knowledge.status import LibraryStatus
+from knowledge.sync.report import OnProgress, SyncReport
+
+
+class KnowledgeLibrary(Protocol):
+    """Searches, refreshes and describes the knowledge; ``knowledge.library.Library`` is behind the real one."""
+
+    async def search(self, query: str, *, limit: int) -> SearchResult:
+        """Return the best passages."""
+
+    async def refresh(
+        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
+    ) -> SyncReport:
+        """Synchronize one source, or all of them.
+
+        Raises:
+            SyncRunning: another refresh of the same sources runs.
+            PendingDeletionsChanged: the pending deletions are not those that ``approve`` names.
+
+        """
+
+    async def status(self) -> LibraryStatus:
+        """Return the state of the store and the sources."""

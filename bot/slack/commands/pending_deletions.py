@@ -1,0 +1,84 @@
+"""Deletions that wait for approval: shows them to an owner, with a button that deletes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from bot.slack.commands import kb_texts
+from bot.slack.commands.library import KnowledgeLibrary
+from bot.slack.interactions import Interaction
+from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_sections
+from knowledge.errors import UnknownSource
+from knowledge.status import SourceStatus
+
+APPROVE_DELETION = "kvasir:approve"
+"""The action id of the button; its value is a ``DeletionRequest``."""
+
+_MAX_VALUE_CHARACTERS = 2_000
+
+
+class DeletionRequest(NamedTuple):
+    """What a button deletes: the documents of a source that the mark identifies."""
+
+    source: str
+    mark: str
+    chinese: bool
+
+
+class PendingDeletions:
+    """Finds the deletions that wait for approval, and shows them."""
+
+    def __init__(self, library: KnowledgeLibrary, messenger: EphemeralMessenger) -> None:
+        self._library = library
+        self._messenger = messenger
+
+    async def find(self, source: str | None) -> list[SourceStatus]:
+        """Return the sources with pending deletions: all of them, or the named one.
+
+        Raises:
+            UnknownSource: no source has this name.
+            KnowledgeError: the manifest cannot be read.
+
+        """
+        sources = (await self._library.status()).sources
+        names = [one.name for one in sources]
+        if source is not None and source not in names:
+            raise UnknownSource(f"There is no source “{source}”. Sources are: {', '.join(names) or 'none'}.")
+        return [one for one in sources if one.pending_deletions and source in {None, one.name}]
+
+    async def show(
+        self, interaction: Interaction, sources: Sequence[SourceStatus], source: str | None, *, chinese: bool
+    ) -> None:
+        """Show the pending deletions of some sources, or that there are none of ``source``."""
+        if not sources:
+            await self._messenger.answer(interaction, kb_texts.format_nothing_pending(source, chinese=chinese))
+            return
+        requests = [kb_texts.format_approval_request(one, chinese=chinese) for one in sources]
+        blocks: list[Block] = []
+        for one, text in zip(sources, requests, strict=True):
+            blocks += build_sections(text)
+            blocks.append({"type": "actions", "elements": [build_delete_button(one, chinese=chinese)]})
+        await self._messenger.answer(interaction, "\n".join(requests), blocks)
+
+
+def build_delete_button(source: SourceStatus, *, chinese: bool) -> dict[str, Any]:
+    """Return the button that deletes a source's pending documents."""
+    value = json.dumps({"source": source.name, "shown": source.approval_mark, "chinese": chinese}, ensure_ascii=False)
+    return {
+        "type": "button",
+        "action_id": APPROVE_DELETION,
+        "style": "danger",
+        "text": {"type": "plain_text", "text": kb_texts.format_delete_label(source.pending_deletions, chinese=chinese)},
+        "value": value[:_MAX_VALUE_CHARACTERS],
+    }
+
+
+def parse_request(value: str) -> DeletionRequest:
+    """Read a button's value; one that cannot be read matches no source."""
+    try:
+        fields = json.loads(value)
+        return DeletionRequest(str(fields["source"]), str(fields["shown"]), bool(fields["chinese"]))
+    except (ValueError, KeyError, TypeError):
+        return DeletionRequest("", "", chinese=False)

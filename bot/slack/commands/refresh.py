@@ -1,0 +1,104 @@
+"""A refresh that a person starts: shows its progress, then its report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from bot.config.configuration import Access
+from bot.slack.commands import kb_texts
+from bot.slack.commands.library import KnowledgeLibrary
+from bot.slack.commands.pending_deletions import PendingDeletions
+from bot.slack.commands.progress_message import ProgressMessage
+from bot.slack.commands.redaction import redact_report
+from bot.slack.interactions import Interaction
+from bot.slack.posting import render
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.transport.web_api import SlackWebApi
+from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
+from knowledge.sync.report import OnProgress
+
+_log = structlog.get_logger(__name__)
+
+_REFRESH_TIMEOUT_S = 6 * 3_600.0
+_STATUS_TIMEOUT_S = 20.0
+
+
+class RefreshRunner:
+    """Runs refreshes. SyncProgress goes to the person's direct messages."""
+
+    def __init__(
+        self,
+        library: KnowledgeLibrary,
+        pending: PendingDeletions,
+        api: SlackWebApi,
+        messenger: EphemeralMessenger,
+        access: Access,
+        apology: Callable[[BaseException], str],
+    ) -> None:
+        self._library = library
+        self._pending = pending
+        self._api = api
+        self._messenger = messenger
+        self._access = access
+        self._apology = apology
+
+    async def run(
+        self,
+        interaction: Interaction,
+        source: str | None,
+        *,
+        chinese: bool,
+        approve: Mapping[str, str] | None = None,
+    ) -> None:
+        """Refresh one source, or all, and show the outcome; ``approve`` maps a source to the mark of its deletions."""
+        progress = ProgressMessage(self._api, interaction.user)
+        start = kb_texts.format_refresh_start(source, chinese=chinese)
+        await progress.show(start)
+        if not interaction.is_direct_message:
+            where = kb_texts.format_progress_place(chinese=chinese)
+            await self._messenger.answer(interaction, start + where)
+        async with asyncio.TaskGroup() as group:
+            updates = group.create_task(progress.keep_updated(chinese=chinese), name="kb progress")
+            outcome = await self._refresh(interaction, source, progress.record, chinese=chinese, approve=approve)
+            updates.cancel()
+        is_shown = await progress.show(outcome)
+        if not interaction.is_direct_message or not is_shown:
+            await self._messenger.answer(interaction, outcome)
+
+    async def _refresh(
+        self,
+        interaction: Interaction,
+        source: str | None,
+        on_progress: OnProgress,
+        *,
+        chinese: bool,
+        approve: Mapping[str, str] | None,
+    ) -> str:
+        """Return the report of a refresh, or why it failed, as mrkdwn."""
+        try:
+            async with asyncio.timeout(_REFRESH_TIMEOUT_S):
+                report = await self._library.refresh(source, on_progress=on_progress, approve=approve)
+        except SyncRunning as running:
+            return kb_texts.format_sync_running(running, chinese=chinese)
+        except PendingDeletionsChanged as error:
+            # Another sync has changed the deletions since the person saw them.
+            with contextlib.suppress(KnowledgeError, TimeoutError):
+                async with asyncio.timeout(_STATUS_TIMEOUT_S):
+                    sources = await self._pending.find(source)
+                    await self._pending.show(interaction, sources, source, chinese=chinese)
+            return kb_texts.format_deletions_changed(error, chinese=chinese)
+        except UnknownSource as error:
+            return kb_texts.format_unknown_source(source, error, chinese=chinese)
+        except Exception as error:  # noqa: BLE001 (the person hears of every failure)
+            _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
+            return render.escape_mrkdwn(self._apology(error))
+        deleted = sum(one.deleted for one in report.sources.values())
+        _log.info(
+            "refreshed", user=interaction.user, source=source, approved=bool(approve), deleted=deleted, ok=report.ok
+        )
+        is_owner = self._access.is_owner(interaction.user)
+        return kb_texts.format_report(report if is_owner else redact_report(report, chinese=chinese), chinese=chinese)

@@ -1,0 +1,88 @@
+"""The bot's token: whose it is, what it allows, and whether Slack still accepts it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from bot.slack.errors import SlackError, SlackMissingScope
+from bot.slack.events import BotUser
+from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
+from bot.slack.transport.web_api import SlackWebApi
+
+_log = structlog.get_logger(__name__)
+
+_CHECK_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The installation that a token belongs to: the bot's user, the workspace, and the granted scopes."""
+
+    me: BotUser
+    workspace_name: str
+    scopes: frozenset[str]
+
+
+class TokenMonitor:
+    """Signals that the token may be invalid; ``SlackApp`` then checks it."""
+
+    def __init__(self) -> None:
+        self._signal = asyncio.Event()
+        self._refusal: SlackError | None = None
+
+    def suspect(self, _error: SlackError | None = None) -> None:
+        """Signal that the token may be invalid."""
+        self._signal.set()
+
+    def refuse(self, error: SlackError) -> None:
+        """Signal that Slack has refused the connection."""
+        self._refusal = error
+        self._signal.set()
+
+    async def wait(self) -> None:
+        """Wait until the token may be invalid.
+
+        Raises:
+            SlackError: Slack has refused the connection.
+
+        """
+        await self._signal.wait()
+        self._signal.clear()
+        if self._refusal is not None:
+            raise self._refusal
+
+
+async def check_token(api: SlackWebApi) -> Installation:
+    """Return the installation that the token belongs to.
+
+    Raises:
+        SlackUnauthorized: the token is wrong or revoked.
+        SlackMissingScope: the app lacks a required scope.
+        SlackError: Slack gives no answer.
+
+    """
+    async with asyncio.timeout(_CHECK_TIMEOUT_S):
+        answer, headers = await api.call_with_headers("auth.test")
+    granted = frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip())
+    me = BotUser(
+        team=str(answer.get("team_id", "")), user=str(answer.get("user_id", "")), bot=str(answer.get("bot_id", ""))
+    )
+    _check_scopes(granted)
+    return Installation(me, str(answer.get("team", "")), granted)
+
+
+def _check_scopes(granted: frozenset[str]) -> None:
+    if not granted:
+        return  # this server does not list scopes
+    for scope in REQUIRED_SCOPES:
+        if scope not in granted:
+            raise SlackMissingScope(
+                f"The Slack app lacks the scope {scope} (to {SCOPES[scope]}). Add it under OAuth & Permissions at "
+                "api.slack.com/apps (`kvasir manifest` prints all of them) and reinstall the app.",
+                scope,
+            )
+    for scope in SCOPES.keys() - granted:
+        _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {SCOPES[scope]}")

@@ -1,0 +1,65 @@
+"""What a person does with Kvasir outside messages: a slash command or a press of a button. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """Who acts, and where an answer goes."""
+
+    user: str
+    channel: str
+    response_url: str = field(default="", repr=False)
+    """Where Slack takes an answer to this interaction; "" if it names no address."""
+
+    @property
+    def is_direct_message(self) -> bool:
+        """Return whether the interaction happened in a direct message."""
+        return self.channel.startswith("D")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlashCommand(Interaction):
+    """A slash command with the text after its name."""
+
+    text: str
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> SlashCommand:
+        """Read Slack's payload."""
+        fields = {name: str(payload.get(name) or "") for name in ("text", "user_id", "channel_id", "response_url")}
+        return cls(
+            user=fields["user_id"],
+            channel=fields["channel_id"],
+            response_url=fields["response_url"],
+            text=fields["text"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ButtonPress(Interaction):
+    """A press of one of our buttons; ``value`` is what the button carries."""
+
+    user_team: str
+    message_ts: str
+    thread_ts: str
+    value: str
+
+    @classmethod
+    def from_payload(cls, body: Mapping[str, Any], action: Mapping[str, Any]) -> ButtonPress:
+        """Read Slack's payload."""
+        user, channel, message = (body.get(name) or {} for name in ("user", "channel", "message"))
+        ts = str(message.get("ts") or "")
+        return cls(
+            user=str(user.get("id") or ""),
+            channel=str(channel.get("id") or ""),
+            response_url=str(body.get("response_url") or ""),
+            user_team=str(user.get("team_id") or ""),
+            message_ts=ts,
+            thread_ts=str(message.get("thread_ts") or ts),
+            value=str(action.get("value") or ""),
+        )

@@ -1,0 +1,94 @@
+"""Messages that one person alone sees."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from bot.slack.errors import SlackError
+from bot.slack.interactions import ButtonPress, Interaction
+from bot.slack.posting import render
+from bot.slack.texts import BilingualText
+from bot.slack.transport.web_api import SlackWebApi
+
+_log = structlog.get_logger(__name__)
+
+MAX_TEXT_CHARACTERS = 3_900
+"""Slack's limit for a message's text is 4,000."""
+_MAX_SECTION_CHARACTERS = 2_900
+_MAX_BLOCKS = 50
+
+Block = Mapping[str, Any]
+PostToResponseUrl = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
+"""Posts a payload to a response URL; returns False if Slack does not take it."""
+
+
+class EphemeralMessenger:
+    """Sends messages that one person alone sees."""
+
+    def __init__(self, api: SlackWebApi, post_to_response_url: PostToResponseUrl) -> None:
+        self._api = api
+        self._post = post_to_response_url
+
+    async def answer(self, interaction: Interaction, text: str, blocks: Sequence[Block] | None = None) -> None:
+        """Answer an interaction in mrkdwn: at its response URL, or in its channel if that fails."""
+        text, blocks = text[:MAX_TEXT_CHARACTERS], list(blocks or build_sections(text))[:_MAX_BLOCKS]
+        payload = {"response_type": "ephemeral", "replace_original": False, "text": text, "blocks": blocks}
+        if interaction.response_url and await self._post(interaction.response_url, payload):
+            return
+        await self.notify(interaction.channel, interaction.user, text, blocks=blocks)
+
+    async def notify(
+        self,
+        channel: str,
+        user: str,
+        text: str,
+        *,
+        thread_ts: str | None = None,
+        blocks: Sequence[Block] | None = None,
+    ) -> None:
+        """Send mrkdwn to one person in a channel; a failure is logged."""
+        try:
+            await self.send(channel, user, text, thread_ts=thread_ts, blocks=blocks)
+        except SlackError as error:
+            _log.warning("ephemeral message not sent", channel=channel, error=str(error))
+
+    async def reply(self, press: ButtonPress, text: str | BilingualText) -> None:
+        """Send plain text to the person who pressed a button, in the button's thread; a failure is logged."""
+        shown = text if isinstance(text, str) else text.both
+        await self.notify(press.channel, press.user, render.escape_mrkdwn(shown), thread_ts=press.thread_ts)
+
+    async def send(
+        self,
+        channel: str,
+        user: str,
+        text: str,
+        *,
+        thread_ts: str | None = None,
+        blocks: Sequence[Block] | None = None,
+    ) -> None:
+        """Send mrkdwn to one person in a channel.
+
+        Raises:
+            SlackError: Slack does not take it.
+
+        """
+        await self._api.call(
+            "chat.postEphemeral", channel=channel, user=user, text=text, thread_ts=thread_ts, blocks=blocks
+        )
+
+
+def build_sections(text: str) -> list[Block]:
+    """Return mrkdwn as section blocks, cut where a section is full."""
+    pieces: list[str] = []
+    while text:
+        head, text = render.split_head(text, _MAX_SECTION_CHARACTERS)
+        pieces.append(head)
+    return [build_section(piece) for piece in pieces or ["…"]]
+
+
+def build_section(text: str) -> Block:
+    """Return a section block of mrkdwn."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}

@@ -1,0 +1,55 @@
+"""Creates the reply to a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from bot.slack.events import BotUser, make_readable
+from bot.slack.posting import render
+from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
+from bot.slack.posting.reply import AnswerReply
+from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.database import LedgerError
+from bot.storage.ledger import Ledger
+from bot.storage.questions import QuestionMessage
+
+_log = structlog.get_logger("kvasir.turns")
+
+
+class ReplyFactory:
+    """Creates replies that store the timestamps of their messages in the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        api: SlackWebApi,
+        me: BotUser,
+        capabilities: SlackCapabilities,
+        apology: Callable[[BaseException], str],
+    ) -> None:
+        self._ledger = ledger
+        self._api = api
+        self._me = me
+        self._capabilities = capabilities
+        self._apology = apology
+
+    def create(self, message: QuestionMessage) -> AnswerReply:
+        """Return the reply to a question, in the language of the question."""
+        key = message.key
+
+        async def save_replies(replies: Sequence[str]) -> None:
+            try:
+                await self._ledger.note_replies(key, replies)
+            except LedgerError as error:  # after a crash, recovery finds the messages in the thread itself
+                _log.warning("reply not noted", channel=key.channel, ts=key.ts, error=str(error))
+
+        return AnswerReply(
+            ReplyTarget(key.team, key.channel, message.thread_ts, key.ts, message.user),
+            self._api,
+            self._capabilities,
+            save_replies=save_replies,
+            apology=self._apology,
+            chinese=render.is_chinese(make_readable(message.text, {}, me=self._me.user)),
+        )

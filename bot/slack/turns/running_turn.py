@@ -1,0 +1,63 @@
+"""The state of turns that run, and of those that wait for another attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from enum import StrEnum
+
+from bot.slack.posting.reply import AnswerReply
+from bot.storage.questions import QuestionKey
+
+_MAX_DELAY_S = 60.0
+"""Between two attempts at a turn that Slack or the ledger interrupts."""
+
+
+class CancelReason(StrEnum):
+    """Why a running turn is cancelled."""
+
+    EDITED = "edited"
+    DELETED = "deleted"
+    STOPPED = "stopped"
+    ENDING = "ending"
+
+
+class RunningTurn:
+    """A turn whose task runs."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+        self.cancel_reason: CancelReason | None = None
+        self.reply: AnswerReply | None = None
+        self.revision = -1
+        """The question's revision that is answered; -1 before the ledger has begun the turn."""
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Cancel the task; only the first reason counts."""
+        if self.cancel_reason is None:
+            self.cancel_reason = reason
+            self.task.cancel()
+
+
+class RetryDelays:
+    """How long interrupted turns wait for their next attempt: each delay is twice the one before."""
+
+    def __init__(self, first_s: float) -> None:
+        self._first_s = first_s
+        self._delays: dict[QuestionKey, tuple[float, float]] = {}
+        """When the next attempt is due, and the delay that led there, in seconds."""
+
+    def delay(self, key: QuestionKey) -> None:
+        """Delay the next attempt at a turn."""
+        _, last_s = self._delays.get(key, (0.0, self._first_s / 2))
+        delay_s = min(last_s * 2, _MAX_DELAY_S)
+        self._delays[key] = (time.monotonic() + delay_s, delay_s)
+
+    def is_due(self, key: QuestionKey) -> bool:
+        """Return whether a turn may be attempted now."""
+        due_at, _ = self._delays.get(key, (0.0, 0.0))
+        return due_at <= time.monotonic()
+
+    def forget(self, key: QuestionKey) -> None:
+        """Forget the delays of a turn that has ended."""
+        self._delays.pop(key, None)

@@ -1,0 +1,165 @@
+"""Runs one turn: builds the question, shows its answer in the thread, and stores the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from bot.answering.events import AnswerEvent, Finished, Question
+from bot.slack import texts
+from bot.slack.errors import SlackGone, SlackStopped
+from bot.slack.file_intake import FileIntake
+from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.crash_recovery import AnswerRecovery
+from bot.slack.turns.question_builder import QuestionBuilder
+from bot.slack.turns.reply_factory import ReplyFactory
+from bot.slack.turns.running_turn import CancelReason, RunningTurn
+from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.turn_log import TurnRecord
+from bot.storage.ledger import Ledger
+from bot.storage.questions import UNFINISHED, QuestionKey, QuestionMessage, Turn, TurnState
+
+
+class QuestionAnswerer(Protocol):
+    """Answers questions; ``bot.answering`` has the real one."""
+
+    def answer(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        """Answer a question; closing the iterator cancels the answer."""
+
+
+class TurnRunner:
+    """Runs turns, each in the caller's task."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        answerer: QuestionAnswerer,
+        questions: QuestionBuilder,
+        replies: ReplyFactory,
+        recovery: AnswerRecovery,
+        *,
+        apology: Callable[[BaseException], str],
+        settings: TurnSettings,
+        file_intake: FileIntake | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._answerer = answerer
+        self._questions = questions
+        self._replies = replies
+        self._recovery = recovery
+        self._apology = apology
+        self._settings = settings
+        self._file_intake = file_intake
+
+    async def run(
+        self, key: QuestionKey, begun: Turn | None, running: RunningTurn, record: TurnRecord
+    ) -> QuestionMessage | None:
+        """Answer one question; ``begun`` is its turn if the ledger has begun it already.
+
+        Returns the question if it was edited meanwhile and needs another turn.
+
+        Raises:
+            SlackError: Slack fails; the turn stays open.
+            LedgerError: the ledger fails; the turn stays open.
+
+        """
+        try:
+            turn = begun or await self._ledger.begin(key)
+            if turn is None:
+                record.outcome = "superseded"
+                return None
+            running.revision, record.attempts = turn.revision, turn.attempts
+            running.reply = self._replies.create(turn.message)
+            state = await self._answer(turn, running.reply, record)
+        except asyncio.CancelledError:
+            if running.cancel_reason is None:
+                raise
+            return await self._end_cancelled(key, running, record)
+        if await self._ledger.finish(key, turn.revision, state, record.error):
+            return None
+        record.outcome = "edited"
+        return await self._retract(key, running.reply)
+
+    async def _end_cancelled(
+        self, key: QuestionKey, running: RunningTurn, record: TurnRecord
+    ) -> QuestionMessage | None:
+        asyncio.current_task().uncancel()  # type: ignore[union-attr]
+        record.outcome = running.cancel_reason or ""
+        reply = running.reply
+        match running.cancel_reason:
+            case CancelReason.EDITED:
+                return await self._retract(key, reply)
+            case CancelReason.STOPPED if reply is not None:
+                await reply.conclude(texts.ANSWER_STOPPED.to(reply), at_once=True)
+                await self._ledger.finish(key, running.revision, TurnState.DONE, "stopped")
+            case CancelReason.DELETED if reply is not None and reply.replies:
+                await reply.conclude(texts.QUESTION_DELETED.to(reply), at_once=True)
+            case _ if reply is not None:
+                await reply.abort()
+        return None
+
+    async def _retract(self, key: QuestionKey, reply: AnswerReply | None) -> QuestionMessage | None:
+        """Delete the answer of an edited question and return its new text; return None if it was deleted instead."""
+        turn = await self._ledger.find(key)
+        if turn is None or turn.state not in UNFINISHED:
+            return None
+        if reply is not None:
+            await reply.delete_messages()
+            await self._ledger.note_replies(key, ())
+        return turn.message
+
+    async def _answer(self, turn: Turn, reply: AnswerReply, record: TurnRecord) -> TurnState:
+        """Show an answer, or the reason why there is none."""
+        if turn.attempts > 1 and await self._recovery.clean_up(turn, reply):
+            record.outcome = "found"
+            return TurnState.DONE
+        if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
+            record.outcome = record.error = "given up"
+            await reply.show_sentence(texts.TOO_MANY_ATTEMPTS.to(reply))
+            return TurnState.FAILED
+        try:
+            return await self._show_answer(turn.message, reply, record)
+        except SlackStopped:
+            record.outcome = "stopped"
+            await reply.conclude(texts.ANSWER_STOPPED.to(reply), at_once=True)
+            return TurnState.DONE
+        except SlackGone as error:
+            record.outcome, record.error = "gone", str(error)
+            await reply.clear_status()
+            return TurnState.FAILED
+        except TimeoutError as error:
+            record.outcome, record.error = "late", "deadline"
+            await reply.conclude(self._apology(error))
+            return TurnState.FAILED
+
+    async def _show_answer(self, message: QuestionMessage, reply: AnswerReply, record: TurnRecord) -> TurnState:
+        async with asyncio.timeout(self._settings.deadline_s):
+            reply.start_status()
+            if self._file_intake is not None and self._file_intake.accepts(message):
+                finished = await reply.show_answer(self._file_intake.answer(message, reply))
+                return self._record_outcome(finished, reply, record)
+            question = await self._questions.build(message, reply)
+            if not question.text:
+                await reply.show_sentence(await self._explain_missing_text(message, reply))
+                record.route = "help"
+                return TurnState.DONE
+            record.begun_s = time.perf_counter() - record.started_at
+            finished = await reply.show_answer(self._answerer.answer(question))
+        record.first_call_s = reply.first_call_s
+        return self._record_outcome(finished, reply, record)
+
+    async def _explain_missing_text(self, message: QuestionMessage, reply: AnswerReply) -> str:
+        """Return what to say to a message without a question: why its files are refused, or how to ask."""
+        intake = self._file_intake
+        if intake is not None and intake.has_uploads(message):
+            return await intake.explain_refusal(reply)
+        return texts.EMPTY_QUESTION.to(reply)
+
+    def _record_outcome(self, finished: Finished | None, reply: AnswerReply, record: TurnRecord) -> TurnState:
+        if reply.failure is not None:
+            record.outcome, record.error = "failed", type(reply.failure).__name__
+            return TurnState.FAILED
+        record.route = finished.route if finished is not None else ""
+        return TurnState.DONE
