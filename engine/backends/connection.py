@@ -1,4 +1,4 @@
-"""The engine that answers go to at the moment: its servers, its context, its vocabulary, and its status."""
+"""The engine that answers come from: its servers, its context, its vocabulary and its status."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from engine.routing.fleet import Fleet
 
 _log = logging.getLogger("kvasir.engine")
 _DEFAULT_CONTEXT_TOKENS = 4096
-"""What is assumed of an engine that does not say."""
+"""Assumed for an engine that does not report it."""
 DEFAULT_PEOPLE = 16
-"""Answered at once by a server that does not say how many it can."""
+"""Assumed concurrent answers of a server that does not report them."""
 PENDING_STATES = (EngineState.INSTALLING, EngineState.DOWNLOADING, EngineState.STARTING)
-"""The states on the way to READY."""
+"""The states before READY."""
 
 
 class Connection:
-    """Changed by whoever looks after the engine, used by whoever asks it something."""
+    """The current servers. Backends change it; requests use it."""
 
     def __init__(self, board: StatusBoard, unpack_wheel: UnpackWheel) -> None:
-        """Start without a server, counting bytes for tokens."""
+        """Start without servers; tokens are bounded by bytes."""
         self.board = board
         self.fleet = Fleet()
         self.vocabulary: Vocabulary = ByteCounter()
@@ -38,7 +38,7 @@ class Connection:
         self._unpack_wheel = unpack_wheel
         self._vocabulary_key: tuple[str, str | None] | None = None
         self._framers: dict[str, tuple[ChatFramer | None, bool]] = {}
-        """Of each address: how its server agrees to be sent ids, and whether requests may bound their thinking."""
+        """For each URL: how to send token ids, and whether requests may limit their thinking."""
 
     async def connect(
         self,
@@ -49,9 +49,9 @@ class Connection:
         people: int | None = None,
         other_urls: Collection[str] = (),
     ) -> None:
-        """Send answers to ``client`` from now on, ``people`` at once, and to the servers at the addresses ``beside``.
+        """Send answers to ``client``, ``people`` at once, and to the servers at ``other_urls``.
 
-        Every other server is closed.
+        Close all other servers.
         """
         self.context_tokens = context_tokens or _DEFAULT_CONTEXT_TOKENS
         model = client.endpoint.model
@@ -64,17 +64,17 @@ class Connection:
         await self.fleet.add_server(client, people or DEFAULT_PEOPLE)
         await self.fleet.close_others(kept)
         if framing is None:
-            _log.info("%s is sent text, for its server to frame: its template or vocabulary is not known", model)
+            _log.info("%s receives text, which its server frames: its template or vocabulary is unknown", model)
 
     async def disconnect(self) -> None:
-        """Send no more answers anywhere."""
+        """Close all servers."""
         await self.fleet.close_others(())
 
     def require_client(self) -> EngineClient:
-        """Return a server that answers go to.
+        """Return the client of a usable server.
 
         Raises:
-            EngineStarting: it is on its way.
+            EngineStarting: the engine is starting.
             EngineUnavailable: it is absent, stopped or failed; the text says why.
 
         """
@@ -86,7 +86,7 @@ class Connection:
 
     @property
     def thinking_control(self) -> ThinkingControl | None:
-        """Return what can be made of a wish for more or less thinking; None before an engine is there."""
+        """Return how far the thinking can be controlled; None without an engine."""
         client = self.fleet.any_client
         if client is None:
             return None
@@ -98,7 +98,7 @@ class Connection:
     def frame_prompt(
         self, client: EngineClient, messages: Sequence[ChatMessage], sampling: Sampling
     ) -> TokenPrompt | None:
-        """Return the conversation as ids for one of the servers; None where that is to frame it."""
+        """Return the conversation as token ids for a server; None if the server has to frame it."""
         framing, bounds = self._framers.get(client.endpoint.url, (None, False))
         if framing is None:
             return None
@@ -109,7 +109,7 @@ class Connection:
         return prompt
 
     async def _load_vocabulary(self, model: str, model_path: str | None) -> None:
-        """Load the model's vocabulary, once for each model; without it, go on counting bytes."""
+        """Load the vocabulary once for each model; without it, bound tokens by bytes."""
         if self._vocabulary_key == (model, model_path):
             return
         try:

@@ -1,4 +1,4 @@
-"""Engines that are not ours: one of another process of this state directory, or what answers at an address."""
+"""Use engines of others: of another process of this state directory, or at a URL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Sleep = Callable[[float], Awaitable[None]]
 async def follow_runtime_file(
     runtime: RuntimeFile, connection: Connection, settings: EngineSettings, sleep: Sleep = asyncio.sleep
 ) -> None:
-    """Use the engine that another process runs, for as long as that lives; returns when it is gone."""
+    """Use the engine of another process as long as that runs; return when it has ended."""
     used: ServerEndpoint | None = None
     while (told := runtime.read()) is not None:
         endpoint = _build_endpoint(told)
@@ -42,7 +42,7 @@ def _build_endpoint(told: RuntimeRecord) -> ServerEndpoint | None:
 
 
 async def query_server(client: EngineClient) -> tuple[EngineStatus, ServedModel | None]:
-    """Ask a server what it serves; return its status, and what it serves if it can be used."""
+    """Query a server; return its status, and what it serves if it can be used."""
     url = client.endpoint.url
     try:
         served = await client.fetch_served_model()
@@ -56,7 +56,7 @@ async def query_server(client: EngineClient) -> tuple[EngineStatus, ServedModel 
 
 
 def complete_endpoint(base: ServerEndpoint, served: ServedModel) -> ServerEndpoint:
-    """Return the server with what it serves."""
+    """Complete an endpoint with what its server serves."""
     variant = find_served_variant(served.model)
     split = bool(served.split_by_server)
     return replace(

@@ -1,4 +1,4 @@
-"""The engine of this machine, run by this process: planned, installed, launched, supervised, and told to others."""
+"""Run the engine of this machine: plan, install, launch, supervise and publish it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from engine.weights.availability import choose_obtainable_plan
 from engine.weights.store import WeightsStore
 
 _INSTALL_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 24.0, 3.0
-"""How long installing, fetching weights and starting take, roughly, to each other."""
+"""Rough weights of installing, downloading and starting in the progress."""
 NOT_INSTALLED = "The engine is not installed yet; `kvasir run` installs it."
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSpans:
-    """Where installing ends and starting begins on the way from 0 to 1."""
+    """Where installing ends and starting begins in the progress from 0 to 1."""
 
     install_end: float
     start_begin: float
@@ -45,20 +45,20 @@ class ProgressSpans:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """How the engine's process fares, for whoever measures."""
+    """Statistics of the engine's process."""
 
     starts: int = 0
-    """Of the process, since it was last brought up."""
+    """Starts of the process under the current supervisor."""
     memory_failures: int = 0
-    """Failures for lack of memory that the present plan comes from."""
+    """Failures for lack of memory that led to the current plan."""
     can_raise_memory: bool = False
-    """Whether the load since the start leaves room to try the rung above again."""
+    """Whether the load allows retrying the larger memory profile."""
     startup_s: float | None = None
-    """How long the last start took."""
+    """Duration of the last start."""
 
 
 def compute_spans(*, install: bool, fetch: bool) -> ProgressSpans:
-    """Return the shares of the way, leaving out what is done already."""
+    """Return the shares of the progress without completed steps."""
     before = _INSTALL_WEIGHT * install
     after = before + _FETCH_WEIGHT * fetch
     whole = after + _START_WEIGHT
@@ -66,7 +66,7 @@ def compute_spans(*, install: bool, fetch: bool) -> ProgressSpans:
 
 
 class LocalEngine:
-    """Owns the engine's process; at most one in a state directory, by the lock of its runtime file."""
+    """Owns the engine's process; the lock of the runtime file allows one in a state directory."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class LocalEngine:
         runtime: RuntimeFile,
         probe: Callable[[Path], Machine],
     ) -> None:
-        """Take its collaborators; nothing is looked at before ``run``."""
+        """Read and start nothing before ``run``."""
         self._settings = settings
         self._installer = installer
         self._weights = weights
@@ -93,9 +93,9 @@ class LocalEngine:
         self.people: int | None = None
 
     async def run(self, *, install: bool, fresh: bool = False) -> None:
-        """Bring the engine up and keep it up; returns when that cannot be, with the reason on the board.
+        """Start the engine and keep it running; return when that fails, with the reason in the status.
 
-        ``fresh`` forgets the rungs that earlier failures led to.
+        ``fresh`` resets the memory ladder.
         """
         try:
             await self._prepare_and_run(install=install, fresh=fresh)
@@ -109,12 +109,12 @@ class LocalEngine:
                 await former.close()
 
     def _give_up(self, why: str) -> None:
-        """Show why; what fails while it is being stopped is nobody's concern."""
+        """Show the failure, unless the engine is being stopped."""
         if self._board.status.state is not EngineState.STOPPING:
             self._board.apply_event(LifecycleEvent.GIVE_UP, why)
 
     def collect_stats(self) -> EngineStats:
-        """Return how the engine's process fares; zeros before the first start."""
+        """Return statistics of the engine's process; zeros before the first start."""
         supervisor, climber = self._supervisor, self._recovery
         return EngineStats(
             starts=supervisor.starts if supervisor is not None else 0,
@@ -124,10 +124,10 @@ class LocalEngine:
         )
 
     async def raise_memory_profile(self, max_wait_s: float) -> str | None:
-        """Take a rung up if the load since the start leaves room, once nobody is being answered; return why, or None.
+        """Retry the larger memory profile if the load leaves memory free, when no request runs; return why, or None.
 
         Raises:
-            TimeoutError: somebody was being answered all the time.
+            TimeoutError: requests were running for all of ``max_wait_s``.
 
         """
         supervisor, climber = self._supervisor, self._recovery
@@ -145,7 +145,7 @@ class LocalEngine:
         return why
 
     def _explain_raise(self) -> str | None:
-        """Return why a rung up would be taken now; None where there is none."""
+        """Return why the larger memory profile would be tried now; None if it would not."""
         supervisor, climber = self._supervisor, self._recovery
         if supervisor is None or climber is None or self._board.status.state is not EngineState.READY:
             return None
@@ -187,13 +187,13 @@ class LocalEngine:
 
     async def _install(self, plan: LaunchPlan, share: ProgressSpans) -> Path:
         if share.install_end:
-            self._board.apply_event(LifecycleEvent.INSTALL, "The engine is being installed (once).", progress=0.0)
+            self._board.apply_event(LifecycleEvent.INSTALL, "Installing the engine (once).", progress=0.0)
         return await self._installer.install(
             choose_environment_kind(plan.device), self._scale_report(0.0, share.install_end)
         )
 
     async def _prepare_model_and_flags(self, plan: LaunchPlan, python: Path, share: ProgressSpans) -> None:
-        """Fetch the model and meanwhile see that this SGLang knows every flag."""
+        """Download the model, and meanwhile check that this SGLang knows every flag."""
         made = self._build_launch(plan, python, plan.weights.repo, 0, "")
         try:
             async with asyncio.TaskGroup() as both:
@@ -203,9 +203,9 @@ class LocalEngine:
             raise group.exceptions[0] from None
 
     async def _provide_model(self, plan: LaunchPlan, share: ProgressSpans) -> Path:
-        """Return the folder that SGLang loads, so that it fetches nothing itself."""
+        """Return the folder that SGLang loads, so that SGLang downloads nothing."""
         if not await self._has_weights(plan):
-            doing = f"The weights of {plan.variant.name} are being fetched and checked (once)."
+            doing = f"The weights of {plan.variant.name} are being downloaded and verified (once)."
             self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=share.install_end)
         report = self._scale_report(share.install_end, share.start_begin)
         return await self._weights.provide(plan.weights, report)
@@ -229,7 +229,7 @@ class LocalEngine:
         async def start(port: int) -> Launch:
             plan = climber.plan
             variant = plan.variant
-            # A rung may lead to another checkpoint, which is fetched now.
+            # Another memory profile may use another checkpoint, which is downloaded now.
             self.model_path = str(await self._provide_model(plan, share))
             if self._board.status.state is EngineState.DOWNLOADING:
                 self._board.apply_event(LifecycleEvent.LAUNCH, "The engine is starting.", progress=share.start_begin)
@@ -284,7 +284,7 @@ class LocalEngine:
         return await self._client.fetch_load() if self._client is not None else None
 
     async def _connect_server(self, plan: LaunchPlan, made: Launch) -> None:
-        """Ask the new server what it serves before anybody is sent to it."""
+        """Query the new server before it receives requests."""
         if self._client is None:
             return
         served = await self._client.fetch_served_model()
@@ -295,6 +295,6 @@ class LocalEngine:
         self._show_plan(plan, served.model, made.url)
 
     def _show_plan(self, plan: LaunchPlan, model: str, url: str | None) -> None:
-        """Show what is planned or served."""
+        """Show the planned or served model."""
         small_model, on_cpu = plan.variant.small_model, plan.device == "cpu"
         self._board.show_model(model=model, small_model=small_model, on_cpu=on_cpu, url=url)

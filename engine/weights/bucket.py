@@ -1,6 +1,6 @@
-"""An S3 bucket, or what speaks as S3 does, with models under the names that the hub gives them.
+"""Read weights from an S3 bucket, or a compatible store, with models under their hub names.
 
-Credentials, region and address are AWS's own variables and files, as its tools read them (``AWS_*``, ``~/.aws``).
+Credentials, region and endpoint come from AWS's own variables and files (``AWS_*``, ``~/.aws``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SUMS_S = 60.0
 _SUMS_BYTES = 2**20
 _CHUNK_BYTES = 2**20
 _CONFIG = {"connect_timeout": 20, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
-"""Trying again is the fetcher's business, in one layer."""
+"""The downloader retries; the client must not."""
 _DENIED = {
     "AccessDenied", "AllAccessDisabled", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
     "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "401", "403",
@@ -31,7 +31,7 @@ _ABSENT = {"NoSuchBucket", "NoSuchKey", "PermanentRedirect", "404"}
 
 
 class BucketOrigin:
-    """The models below one prefix."""
+    """The models below one prefix of a bucket."""
 
     def __init__(self, url: str) -> None:
         """``url``: ``s3://bucket/prefix``."""
@@ -42,13 +42,13 @@ class BucketOrigin:
 
     @property
     def label(self) -> str:
-        """Return its address."""
+        """Return the bucket's URL."""
         return self._url
 
     async def list_files(self, repo: str, revision: str | None) -> ModelListing:
-        """Return the files directly under the model's name; see ``Origin.listing``.
+        """Return the files directly under the model's name; see ``Origin.list_files``.
 
-        The revision is a fingerprint of names, sizes and ETags. One that was pinned and is no more is told.
+        The revision is a hash of names, sizes and ETags. It is an error if a pinned revision is gone.
         """
         with self._map_errors(repo):
             async with asyncio.timeout(_LIST_S):
@@ -67,7 +67,7 @@ class BucketOrigin:
         return ModelListing(now, tuple(replace(file, digest=sums.get(file.name)) for file in found))
 
     async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:  # noqa: ARG002
-        """Stream an object, exactly as it was listed; see ``Origin.read``."""
+        """Stream an object in the listed version; see ``Origin.read``."""
         with self._map_errors(f"{repo}/{file.name}"):
             client = await self._open_client()
             wanted = {"Bucket": self._bucket, "Key": self._build_key(repo, file.name), "IfMatch": file.version}
@@ -113,7 +113,7 @@ class BucketOrigin:
 
     @contextlib.contextmanager
     def _map_errors(self, what: str) -> Iterator[None]:
-        """Turn what the client raises into our errors."""
+        """Map the client's errors to ours."""
         try:
             yield
         except (InstallError, TransientOriginError):
@@ -124,7 +124,7 @@ class BucketOrigin:
             raise self._map_error(error, what) from None
 
     def _map_error(self, error: Exception, what: str) -> Exception:
-        """Return our error for the client's; none of its words."""
+        """Return our error for the client's, without its words."""
         code = _find_error_code(error)
         if code in _DENIED:
             return InstallError(
@@ -155,7 +155,7 @@ def _import_s3fs() -> Any:  # noqa: ANN401  # a module
 
 
 def _find_error_code(error: Exception) -> str:
-    """Return the store's code for what went wrong, or the name of the client's own error."""
+    """Return the store's error code, or the name of the client's own error."""
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
         return str(answer.get("Error", {}).get("Code", ""))

@@ -1,7 +1,7 @@
 """Convert a GGUF of Qwen2.5 into a folder that SGLang loads: ``convert_gguf.py FILE.gguf FOLDER``.
 
-``engine.weights.wheel_pieces`` runs it with the engine's own Python, which has gguf and numpy. Kvasir never imports it.
-One block of rows is in memory at a time, so the peak does not depend on the model's size.
+``engine.weights.wheel_pieces`` runs it with the engine's Python, which has gguf and numpy. Kvasir never imports it. One
+block of rows is in memory at a time, so the peak does not depend on the model's size.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gguf.quants import dequantize
 
 _BLOCK_VALUES = 4 * 2**20
 _NORMAL, _CONTROL, _UNUSED = 1, 3, 5
-"""Types of tokens in a GGUF."""
+"""The types of tokens in a GGUF."""
 _ORDINARY_FROM, _ORDINARY_TO = 151657, 151664
-"""Added tokens that Qwen's own files do not call special: tools, gaps to fill, files."""
+"""Added tokens that are not special in Qwen's own files: tools, fill-in-the-middle, files."""
 _SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )

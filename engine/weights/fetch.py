@@ -1,4 +1,4 @@
-"""Fetches the files of a listing into a folder: several at once, each resumed, each compared before it counts."""
+"""Download the files of a listing into a folder: in parallel, with resume and verification."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ _T = TypeVar("_T")
 
 _MAX_PARALLEL = 4
 _BLOCK_BYTES = 4 * 2**20
-"""Written at once; what a kill costs of each file at most."""
+"""Bytes of one write; a kill loses at most this of each file."""
 _MIN_PROGRESS_BYTES = 2**20
-"""A try that brought less counts as a failure like those before it."""
+"""An attempt with fewer bytes counts as a failure."""
 _REPORT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadRetryPolicy:
-    """How often an origin is tried, and how long is waited between."""
+    """How often downloads are retried, and the delays between."""
 
     max_attempts: int = 8
-    """In a row without anything new."""
+    """Attempts in a row without progress."""
     first_delay_s: float = 1.0
     max_delay_s: float = 60.0
     max_retry_after_s: float = 600.0
-    """Of what a server may ask for by Retry-After."""
+    """Limit of a server's Retry-After."""
 
     def compute_delay_s(self, failures: int, asked_s: float | None) -> float:
-        """Return the wait after so many failures in a row (from 1); it doubles; what the server asks is kept."""
+        """Return the delay after so many failures in a row (from 1); it doubles, and respects Retry-After."""
         own = min(self.first_delay_s * 2.0 ** (failures - 1), self.max_delay_s)
         return max(own, min(asked_s or 0.0, self.max_retry_after_s))
 
 
 class DownloadProgress:
-    """How much is here and how fast it comes, told about once a second."""
+    """Reports the progress of a download about once a second."""
 
     def __init__(
         self, total: int, here: int, report: Callable[[float | None, str], None], doing: str,
         now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """``total`` and ``here`` are in bytes; ``doing`` begins each line."""
+        """``total`` and ``here`` are in bytes; ``doing`` begins each report."""
         self._total = total
         self._downloaded = self._downloaded_before = here
         self._report = report
@@ -61,7 +61,7 @@ class DownloadProgress:
         self._reported_s = float("-inf")
 
     def add(self, count: int) -> None:
-        """Count bytes that came, or, below zero, that have to come again."""
+        """Count downloaded bytes; negative for bytes that have to be downloaded again."""
         self._downloaded += count
         now = self._now()
         if now - self._reported_s >= _REPORT_S:
@@ -72,11 +72,11 @@ class DownloadProgress:
             )
 
     def format_amount(self) -> str:
-        """Return how much is here."""
+        """Return the downloaded amount in words."""
         return f"{self._downloaded / GIB:.1f} of {self._total / GIB:.1f} GiB"
 
     def _format_time_left(self, now: float) -> str:
-        """Return how long it will still take at the pace so far; without what was here before."""
+        """Return the estimated remaining time, from the bytes of this download only."""
         came, took = self._downloaded - self._downloaded_before, now - self._started_s
         if came <= 0 or took < _REPORT_S:
             return ""
@@ -85,7 +85,7 @@ class DownloadProgress:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a span as a person says it."""
+    """Return a duration in words."""
     for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
@@ -93,7 +93,7 @@ def format_duration(seconds: float) -> str:
 
 
 class Downloader:
-    """Fetches files of one model at one revision."""
+    """Downloads files of one model at one revision."""
 
     def __init__(
         self, origin: Origin, repo: str, revision: str, folder: Path, progress: DownloadProgress,
@@ -109,10 +109,10 @@ class Downloader:
         self._sleep = sleep
 
     async def download_files(self, files: Iterable[RemoteFile], done: Callable[[str], None]) -> None:
-        """Fetch the files; ``done`` is called with the name of each in a thread, when it is in its place and right.
+        """Download the files; a thread calls ``done`` with the name of each verified file.
 
         Raises:
-            InstallError: one cannot be had; the others' parts are kept.
+            InstallError: a file cannot be downloaded; parts of the others are kept.
 
         """
         gate = asyncio.Semaphore(_MAX_PARALLEL)
@@ -130,7 +130,7 @@ class Downloader:
             raise find_first_error(failed) from None
 
     async def _download_file(self, file: RemoteFile) -> None:
-        """Fetch one file; bytes that do not hash to what they must are fetched once more."""
+        """Download one file; if its hash is wrong, download it once more."""
         part = self._folder / file.part_name
         for _ in range(2):
             await self._complete_part(part, file)
@@ -140,12 +140,13 @@ class Downloader:
             await self._threads.run_to_end(part.unlink)
             self._progress.add(-file.size_bytes)
         raise InstallError(
-            f"{file.name} of {self._repo} came damaged from {self._origin.label} twice: its {file.size_bytes:,} bytes "
-            "do not hash to what is published. Check the mirror, proxies and the disk, then start again."
+            f"{file.name} of {self._repo} arrived damaged from {self._origin.label} twice: "
+            f"its {file.size_bytes:,} bytes do not match the published hash. Check the mirror, proxies and the disk, "
+            "then start again."
         )
 
     async def _complete_part(self, part: Path, file: RemoteFile) -> None:
-        """Go on with a part until it has all its bytes."""
+        """Download a part until it is complete."""
         part.touch()
         failures = 0
         while (have := part.stat().st_size) < file.size_bytes:
@@ -163,7 +164,7 @@ class Downloader:
             await self._sleep(self._retry_policy.compute_delay_s(failures, asked_s))
 
     async def _append_stream(self, part: Path, file: RemoteFile, have: int) -> None:
-        """Add to a part what the origin streams, until its end."""
+        """Append the origin's stream to a part until the stream ends."""
         block = bytearray()
         try:
             async with aclosing(self._origin.read(self._repo, self._revision, file, have)) as chunks:
@@ -171,14 +172,14 @@ class Downloader:
                     have += len(chunk)
                     if have > file.size_bytes:
                         raise InstallError(
-                            f"{self._origin.label} sends more of {file.name} than it said. Check it, then start again."
+                            f"{self._origin.label} sends more of {file.name} than listed. Check it, then start again."
                         )
                     block += chunk
                     self._progress.add(len(chunk))
                     if len(block) >= _BLOCK_BYTES:
                         await self._flush_block(part, block)
         finally:
-            # Whatever ended the stream, what came of it is kept; this is short, and not awaited.
+            # Keep the received bytes whatever ended the stream; the write is short, so it is not awaited.
             _append_block(part, block)
 
     async def _flush_block(self, part: Path, block: bytearray) -> None:
@@ -200,10 +201,10 @@ async def retry_call(
     retry_policy: DownloadRetryPolicy,
     sleep: Callable[[float], Awaitable[None]],
 ) -> _T:
-    """Return what a call returns, tried again as long as it may go well the next time.
+    """Return the result of a call, with retries after transient errors.
 
     Raises:
-        InstallError: it was tried often enough.
+        InstallError: all attempts failed.
 
     """
     for failures in range(1, retry_policy.max_attempts + 1):
@@ -220,11 +221,11 @@ async def retry_call(
 
 
 def _describe_attempts(retry_policy: DownloadRetryPolicy) -> str:
-    return f"was tried {retry_policy.max_attempts} times" if retry_policy.max_attempts > 1 else "gave nothing"
+    return f"was tried {retry_policy.max_attempts} times" if retry_policy.max_attempts > 1 else "sent nothing"
 
 
 def find_first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group, however deep."""
+    """Return the first error of a nested group."""
     error = group.exceptions[0]
     return find_first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
@@ -236,7 +237,7 @@ def _append_block(part: Path, block: bytes | bytearray) -> None:
 
 
 def _finish_part(part: Path, path: Path) -> None:
-    """Put a part that is whole in its place, on the disk and not only on its way there."""
+    """Move a complete part to its place, after an fsync."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)

@@ -1,6 +1,6 @@
-"""The hub, or a mirror of it: ``huggingface_hub`` says what there is and at which commit; the bytes are streamed here.
+"""Read weights from a model hub or a mirror. ``huggingface_hub`` lists files and commits; we stream the bytes.
 
-Its own downloader works in threads that cannot be stopped, and begins a file anew after a kill where it uses Xet.
+Its own downloader runs in threads that cannot be stopped, and restarts a file after a kill where it uses Xet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.weights.origin import TransientOriginError
 _LIST_S = 30.0
 _CONNECT_S = 20.0
 _SILENT_S = 60.0
-"""Between two pieces of a file."""
+"""Between two chunks of a file."""
 _CHUNK_BYTES = 2**20
 _TRANSIENT_STATUS = {
     HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY,
@@ -31,12 +31,12 @@ _TRANSIENT_STATUS = {
 
 
 class HubOrigin:
-    """One hub by its address."""
+    """One hub."""
 
     def __init__(self, endpoint: str, token: str | None, list_timeout_s: float | None = None) -> None:
-        """``token`` is sent to this address alone, not to where it redirects.
+        """``token`` is sent only to this endpoint, not to redirect targets.
 
-        ``silent_s``: how long a listing may wait for the hub; None for as long as is usual.
+        ``list_timeout_s`` bounds the wait for a listing; None for the default.
         """
         self._list_timeout_s = _LIST_S if list_timeout_s is None else list_timeout_s
         self._endpoint = endpoint.rstrip("/")
@@ -46,11 +46,11 @@ class HubOrigin:
 
     @property
     def label(self) -> str:
-        """Return its address."""
+        """Return the hub's URL."""
         return self._endpoint
 
     async def list_files(self, repo: str, revision: str | None) -> ModelListing:
-        """Return the files of a model with sizes and hashes; see ``Origin.listing``."""
+        """Return the files of a model with sizes and hashes; see ``Origin.list_files``."""
         try:
             async with asyncio.timeout(2 * self._list_timeout_s):
                 info = await self._threads.run(lambda: self._fetch_info(repo, revision))
@@ -79,7 +79,7 @@ class HubOrigin:
             async with self._open_session().get(url, headers=headers if offset else _remove_range(headers)) as answer:
                 if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
                     raise self._map_http_error(answer.status, answer.headers, f"{file.name} of {repo}", repo)
-                passed = offset if answer.status == HTTPStatus.OK else 0  # it knows no ranges
+                passed = offset if answer.status == HTTPStatus.OK else 0  # the server ignores ranges
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                     yield chunk[min(passed, len(chunk)) :]
                     passed -= min(passed, len(chunk))
@@ -106,7 +106,7 @@ class HubOrigin:
         return self._session
 
     def _map_error(self, error: Exception, repo: str, revision: str | None) -> Exception:
-        """Return our error for the library's; none of its words, which may quote an address with credentials."""
+        """Return our error for the library's, without its words, which may contain credentials."""
         from huggingface_hub import errors  # noqa: PLC0415
 
         if isinstance(error, errors.OfflineModeIsEnabled):
@@ -126,7 +126,7 @@ class HubOrigin:
         return TransientOriginError(_describe_connection_error(error))
 
     def _map_http_error(self, status: int, headers: Any, what: str, repo: str, *, gated: bool = False) -> Exception:  # noqa: ANN401
-        """Return the error for an answer that is not a file."""
+        """Return the error for a reply that is not a file."""
         if status in _TRANSIENT_STATUS:
             return TransientOriginError(f"it answered {status}", parse_retry_after_s(headers.get("Retry-After")))
         if gated or headers.get("X-Error-Code") == "GatedRepo":
@@ -141,7 +141,7 @@ class HubOrigin:
 
 
 def parse_retry_after_s(told: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which is a number or a date; None without one that can be read."""
+    """Return the seconds of a Retry-After header, a number or a date; None without a valid one."""
     if told is None:
         return None
     if told.strip().isdecimal():

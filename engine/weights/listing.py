@@ -1,4 +1,4 @@
-"""Pure: what an origin offers of a model, which of it is needed, and what each file must be once it is here."""
+"""Pure: the files that an origin lists, which of them are needed, and their digests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 from engine.errors import InstallError
 
 CHECKSUM_FILE = "SHA256SUMS"
-"""As ``sha256sum *`` writes it; believed where an origin has no hashes of its own."""
+"""As ``sha256sum *`` writes it; used where an origin has no hashes."""
 CONFIG_FILE = "config.json"
 _NEEDED = (
     CONFIG_FILE, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json",
@@ -20,22 +20,22 @@ _NEEDED = (
     "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "quantize_config.json",
     "quant_config.json", "hf_quant_config.json", "*.safetensors.index.json", "*.safetensors",
 )  # fmt: skip
-"""Data alone. Programs that lie beside weights (``*.py``) are not fetched and never run."""
+"""Only data files. Programs next to the weights (``*.py``) are not downloaded and never run."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _CHECKSUM_LINE = re.compile(r"^([0-9a-fA-F]{64}) [ *](?:\./)?(\S.*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a file's bytes must hash to."""
+    """The hash that a file must have."""
 
     kind: Literal["sha256", "git"]
     """``git``: SHA-1 over git's header and the bytes, as the hub names small files."""
     value: str
-    """Small hexadecimal digits."""
+    """Lower-case hexadecimal digits."""
 
     def start_hash(self, size_bytes: int) -> hashlib._Hash:
-        """Return the hash before the first byte of a file of that size."""
+        """Return a new hash object for a file of that size."""
         if self.kind == "sha256":
             return hashlib.sha256()
         return hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
@@ -48,23 +48,23 @@ class RemoteFile:
     name: str
     size_bytes: int
     digest: Digest | None
-    """None where the origin names no hash."""
+    """None if the origin has no hash."""
     version: str = ""
-    """The origin's word for exactly these bytes, where there is no hash (an ETag)."""
+    """The origin's version of the bytes where there is no hash (an ETag)."""
 
     @property
     def part_name(self) -> str:
-        """Return the name under which it lies until it is whole: other bytes have another name."""
+        """Return the name of the incomplete file; other bytes have another name."""
         known = self.digest.value if self.digest else f"{self.version} {self.size_bytes}"
         return f"{self.name}.{hashlib.sha256(known.encode()).hexdigest()[:12]}.part"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelListing:
-    """What an origin has of a model, at one moment that has a name."""
+    """The files of a model at one revision."""
 
     revision: str
-    """The commit; of a bucket a fingerprint of its listing."""
+    """The commit; of a bucket a hash of its listing."""
     files: tuple[RemoteFile, ...]
 
     @property
@@ -74,10 +74,10 @@ class ModelListing:
 
 
 def select_needed(listing: ModelListing, label: str) -> ModelListing:
-    """Return the listing of what serving needs: configuration, tokenizer, templates and safetensors.
+    """Return the listing of the files that serving needs: configuration, tokenizer, templates and safetensors.
 
     Raises:
-        InstallError: there are no weights, or only pickles, or no configuration.
+        InstallError: there are no weights, only pickles, or no configuration.
 
     """
     require_safetensors((file.name for file in listing.files), label)
@@ -85,12 +85,12 @@ def select_needed(listing: ModelListing, label: str) -> ModelListing:
 
 
 def is_needed(name: str) -> bool:
-    """Say whether a file belongs to the model; files in folders below it never do."""
+    """Return whether a file belongs to the model; files in subfolders never do."""
     return any(fnmatchcase(name, pattern) for pattern in _NEEDED) and "/" not in name and not name.startswith(".")
 
 
 def require_safetensors(names: Iterable[str], label: str) -> None:
-    """Return if there are a configuration and weights as safetensors.
+    """Check that there are a configuration and weights as safetensors.
 
     Raises:
         InstallError: as ``select_needed``.
@@ -110,6 +110,6 @@ def require_safetensors(names: Iterable[str], label: str) -> None:
 
 
 def parse_checksums(text: str) -> Mapping[str, Digest]:
-    """Return the digests of a ``SHA256SUMS``; lines of another form are passed over."""
+    """Return the digests of a ``SHA256SUMS``; ignore lines of another format."""
     lines = (_CHECKSUM_LINE.match(line.strip()) for line in text.splitlines())
     return {found[2]: Digest("sha256", found[1].lower()) for found in lines if found}

@@ -13,27 +13,27 @@ DEFAULT_HUB = "https://huggingface.co"
 
 
 class TransientOriginError(Exception):
-    """Something that may go well the next time: a cut connection, an overloaded or restarting server."""
+    """A temporary failure: a broken connection, an overloaded or restarting server."""
 
     def __init__(self, why: str, retry_after_s: float | None = None) -> None:
-        """``retry_after_s``: how long the server asked to be left alone."""
+        """``retry_after_s``: how long the server asks clients to wait."""
         super().__init__(why)
         self.retry_after_s = retry_after_s
 
 
 class Origin(Protocol):
-    """A place with models under the names that the hub gives them."""
+    """A place with models under their hub names."""
 
     @property
     def label(self) -> str:
-        """Return the place as a person is told of it, without credentials."""
+        """Return the place for messages, without credentials."""
 
     async def list_files(self, repo: str, revision: str | None) -> ModelListing:
-        """Return what there is of a model, at that revision or at the newest.
+        """Return the files of a model, at that revision or at the newest.
 
         Raises:
-            Passing: it may go well the next time.
-            InstallError: it will not; says why and the next step.
+            TransientOriginError: a retry may succeed.
+            InstallError: a retry does not help; the text has the reason and the next step.
 
         """
 
@@ -41,26 +41,26 @@ class Origin(Protocol):
         """Stream a file's bytes from ``offset``; raise as ``list_files``, and ``TransientOriginError`` if it is cut."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsSource:
-    """What the configuration says of where weights come from."""
+    """The setting of where weights come from."""
 
     place: str | None = None
-    """A folder or ``s3://bucket/prefix`` with models under their hub's names (``KVASIR_WEIGHTS``); None for the hub."""
+    """A folder or ``s3://bucket/prefix`` with models under their hub names (``KVASIR_WEIGHTS``); None for the hub."""
     endpoint: str = DEFAULT_HUB
-    """Of the hub or of a mirror of it (``HF_ENDPOINT``)."""
+    """The URL of the hub or of a mirror (``HF_ENDPOINT``)."""
     token: str | None = field(default=None, repr=False)
-    """The hub's (``HF_TOKEN``)."""
+    """The hub's token (``HF_TOKEN``)."""
 
     @property
     def folder(self) -> Path | None:
-        """Return the folder that models are used in where they lie, None for an origin that they are fetched from."""
+        """Return the folder whose models are used in place; None if models are downloaded."""
         return None if self.place is None or self.is_bucket else Path(self.place).expanduser()
 
     @property
     def is_bucket(self) -> bool:
-        """Say whether it is an S3 bucket."""
+        """Return whether it is an S3 bucket."""
         return self.place is not None and self.place.startswith("s3://")

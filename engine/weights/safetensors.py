@@ -1,4 +1,4 @@
-"""Whether a model's files are whole: safetensors as long as their headers say, with what the index names. Blocking."""
+"""Check that a model's files are complete, by safetensors headers and the index. Blocking."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 
 _LENGTH_BYTES = 8
 _LONGEST_HEADER_BYTES = 100_000_000
-"""The format's own limit."""
+"""The limit of the format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A file that cannot be what it should be."""
+    """A damaged file."""
 
     name: str
     why: str
-    """Goes on from the name: "is 3 bytes long, …"."""
+    """Continues the name: "is 3 bytes long, …"."""
 
 
 def find_damage(folder: Path) -> Iterator[Damage]:
-    """Yield what is wrong with the files of a model, by lengths, names and form alone: no weight is read."""
+    """Yield the damaged files of a model, by lengths, names and format; no weights are read."""
     tensors: dict[str, frozenset[str]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         found = _read_tensor_names(path)
@@ -48,7 +48,7 @@ def _is_json(path: Path) -> bool:
 
 
 def _read_tensor_names(path: Path) -> frozenset[str] | Damage:
-    """Return the names of the tensors in a file, or how its length contradicts its header."""
+    """Return the names of the tensors in a file, or its damage."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
@@ -66,10 +66,10 @@ def _read_tensor_names(path: Path) -> frozenset[str] | Damage:
 
 
 def _check_index(path: Path, tensors: dict[str, frozenset[str]]) -> Iterator[Damage]:
-    """Yield the files that the index names and that are not there, or lack a tensor.
+    """Yield the files of the index that are missing or lack a tensor.
 
-    Its ``total_size`` is not compared: published ones are wrong where tensors are shared or were quantised, and every
-    tensor's name and every file's length say more.
+    Its ``total_size`` is not compared: published ones are wrong where tensors are shared or quantized. The names of all
+    tensors and the lengths of all files say more.
     """
     try:
         places: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]

@@ -1,4 +1,4 @@
-"""What was checked in a folder, remembered by size and time, so that a start need not read hundreds of gigabytes."""
+"""Remember which files are verified, by size and time, so that a start need not read hundreds of gigabytes."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ _Stamp = tuple[int, int]
 
 
 class VerifiedFiles:
-    """The files of one folder that were found right, in a small file; blocking."""
+    """The verified files of one folder, kept in a small file; blocking."""
 
     def __init__(self, path: Path, folder: Path) -> None:
-        """``path`` is where it is kept, which may be elsewhere: the folder may be one that nobody writes to."""
+        """``path`` of the file may be outside of the folder, which may be read-only."""
         self._path = path
         self._folder = folder
         self._writing = threading.Lock()
         self._stamps = self._read()
 
     def contains(self, name: str) -> bool:
-        """Say whether a file is there and as it was when it was checked."""
+        """Return whether a file is unchanged since its verification."""
         return name in self._stamps and self._stamps[name] == _read_stamp(self._folder / name)
 
     def is_complete(self) -> bool:
-        """Say whether the folder was found whole, and every file of it is as it was."""
+        """Return whether the folder was complete and all its files are unchanged."""
         return "" in self._stamps and all(self.contains(name) for name in self._stamps if name)
 
     def add(self, name: str) -> None:
-        """Remember that a file was found right."""
-        with self._writing:  # several files are finished at once, each in a thread
+        """Remember that a file is verified."""
+        with self._writing:  # threads finish several files at once
             if (stamp := _read_stamp(self._folder / name)) is not None:
                 self._write({**self._stamps, name: stamp})
 
     def mark_complete(self, names: Iterable[str]) -> None:
-        """Remember that the folder is whole with exactly these files."""
+        """Remember that the folder is complete with exactly these files."""
         stamps = {name: stamp for name in names if (stamp := _read_stamp(self._folder / name)) is not None}
         self._write({**stamps, "": (0, 0)})
 
     def clear(self) -> None:
-        """Remember nothing: everything is read and compared at the next start."""
+        """Forget everything: the next start verifies all files."""
         self._stamps = {}
         self._path.unlink(missing_ok=True)
 

@@ -1,8 +1,8 @@
-"""The folder that SGLang loads a checkpoint from: used where it lies, or fetched once, checked, and remembered.
+"""Provide the folder from which SGLang loads a checkpoint: used in place, or downloaded and verified once.
 
-``KVASIR_CACHE/weights`` has a folder for each model, and in it one for each commit, ``pin.json`` (the commit that was
-found when none was asked for, kept for later starts) and a lock. A model that a package index has in pieces is made
-there by ``engine.weights.wheel_pieces``.
+``KVASIR_CACHE/weights`` has a folder for each model. It contains a folder for each commit, ``pin.json`` (the commit of
+the first download, kept for later starts) and a lock. ``engine.weights.wheel_pieces`` assembles models from a package
+index there.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from engine.weights.wheel_pieces import PieceAssembler, compute_revision
 Report = Callable[[float | None, str], None]
 
 _SPARE_BYTES = GIB
-"""Left free beside the weights: logs, the engine's compiled kernels, the state."""
+"""Left free next to the weights: logs, compiled kernels, the state."""
 _ASSEMBLY_FACTOR = 5
-"""What the pieces, the file that they join to and its bfloat16 take, in sizes of that file."""
+"""Space for the pieces, the joined file and its bfloat16, as a multiple of the joined file."""
 _PACKAGE_INDEX = "a package index"
 _VERIFIED_NAME = "checked.json"
 
@@ -61,9 +61,9 @@ class WeightsStore:
         retry_policy: DownloadRetryPolicy | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take the cache and where weights come from; nothing is looked at before it is asked for.
+        """Read nothing yet.
 
-        Without an ``assembler``, a model that comes in pieces is used but never made.
+        Without an ``assembler``, a model in pieces is used but never assembled.
         """
         self._root = cache / "weights"
         self._source = source
@@ -74,24 +74,24 @@ class WeightsStore:
 
     @property
     def uses_hub(self) -> bool:
-        """Say whether a hub is asked, and no folder or bucket of KVASIR_WEIGHTS."""
+        """Return whether weights come from a hub, not from a folder or bucket."""
         return self._source.place is None
 
     def needs_download(self, checkpoint: Checkpoint) -> bool:
-        """Say whether something of a checkpoint has to be fetched before a start; blocking, one ``stat`` a file."""
+        """Return whether a start has to download something; blocking, one ``stat`` per file."""
         return self._find_external_folder(checkpoint) is None and self._find_verified_folder(checkpoint) is None
 
     def is_ready(self, checkpoint: Checkpoint) -> bool:
-        """Say whether a start can load a checkpoint at once, with nothing to fetch or to check; blocking."""
+        """Return whether a start can load the checkpoint at once, without download or verification; blocking."""
         folder = self.find_folder(checkpoint)
         return folder is not None and self._open_verified_files(folder).is_complete()
 
     def find_folder(self, checkpoint: Checkpoint) -> Path | None:
-        """Return the folder that a start would load, None where it is to be fetched first; blocking."""
+        """Return the folder that a start would load, None if it has to be downloaded; blocking."""
         return self._find_external_folder(checkpoint) or self._find_verified_folder(checkpoint)
 
     def count_missing_bytes(self, checkpoint: Checkpoint, size_bytes: int) -> int:
-        """Return how many bytes of a checkpoint of that size are still to be fetched; blocking."""
+        """Return the bytes of a checkpoint of that size that are not downloaded yet; blocking."""
         return (
             max(0, size_bytes - _count_bytes(self._model_folder(checkpoint))) if self.needs_download(checkpoint) else 0
         )
@@ -99,7 +99,7 @@ class WeightsStore:
     def list_superseded(self, pinned: Iterable[Checkpoint]) -> list[tuple[Path, int]]:
         """Return the folders of commits that no start loads any more, with their bytes; blocking.
 
-        ``pinned`` are the checkpoints of the catalogue, which may ask for a commit.
+        ``pinned`` are the checkpoints of the catalogue, which may pin a commit.
         """
         asked = {self._model_folder(one): revision for one in pinned if (revision := self._find_pinned_revision(one))}
         found = []
@@ -109,22 +109,22 @@ class WeightsStore:
         return [(folder, sum(path.stat().st_size for path in folder.iterdir())) for folder in found]
 
     async def query_origin(self, checkpoint: Checkpoint, timeout_s: float | None = None) -> tuple[str, ModelListing]:
-        """Ask the origin once what it has of a checkpoint; return the origin's name and what is needed of it.
+        """Query the origin once for a checkpoint; return the origin's name and the needed files.
 
-        ``silent_s``: how long a hub may be silent. A thread waits for it, and the process waits for the thread.
+        ``timeout_s`` bounds the wait for a hub: a thread waits for it, and the process waits for the thread.
 
         Raises:
-            InstallError: it cannot be had from there, or only another time.
+            InstallError: the origin does not have it, or does not answer.
 
         """
         async with open_origin(self._source, timeout_s) as origin:
             return origin.label, await self._list_files(origin, checkpoint, DownloadRetryPolicy(max_attempts=1))
 
     async def provide(self, checkpoint: Checkpoint, report: Report) -> Path:
-        """Return the folder of a checkpoint, whole and checked; fetch what is not here.
+        """Return the folder of a checkpoint, complete and verified; download what is missing.
 
         Raises:
-            InstallError: it cannot be had, the disk is too full, or files are damaged; names them and the next step.
+            InstallError: it cannot be downloaded, the disk is full, or files are damaged; the text has the next step.
 
         """
         door = WorkerThreads()
@@ -139,15 +139,15 @@ class WeightsStore:
             door.close()
 
     def require_verification(self, checkpoint: Checkpoint) -> None:
-        """Have every byte of a checkpoint compared again before the next start: loading it has failed."""
+        """Verify all bytes of a checkpoint at the next start, because loading failed."""
         folder = self._find_external_folder(checkpoint) or self._find_revision_folder(checkpoint)
         if folder is not None:
             self._open_verified_files(folder).clear()
 
-    # ── Used where it lies ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── Used in place ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _find_external_folder(self, checkpoint: Checkpoint) -> Path | None:
-        """Return the folder of somebody else that has the weights, there or not; None where they are fetched."""
+        """Return the external folder with the weights, existing or not; None if they are downloaded."""
         if os.path.isabs(checkpoint.repo):  # noqa: PTH117  # a hub id is no path
             return Path(checkpoint.repo)
         root = self._source.folder
@@ -158,7 +158,7 @@ class WeightsStore:
         seal = self._open_verified_files(folder)
         if await threads.run(seal.is_complete):
             return folder
-        report(None, f"Checking the weights in {folder}.")
+        report(None, f"Verifying the weights in {folder}.")
         names = await threads.run(lambda: _list_names(folder))
         require_safetensors(names, str(folder))
         wrong = await threads.run(lambda: [f"{found.name} {found.why}" for found in find_damage(folder)])
@@ -176,7 +176,7 @@ class WeightsStore:
         await threads.run(lambda: seal.mark_complete(name for name in names if is_needed(name)))
         return folder
 
-    # ── Fetched ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Download ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _download(self, checkpoint: Checkpoint, threads: WorkerThreads, report: Report) -> Path:
         if (whole := await threads.run(lambda: self._find_verified_folder(checkpoint))) is not None:
@@ -200,7 +200,7 @@ class WeightsStore:
     async def _assemble(
         self, assembler: PieceAssembler, home: Path, pieces: WheelPieces, threads: WorkerThreads, report: Report
     ) -> Path:  # fmt: skip
-        """Make a model of its pieces in a folder beside its place, and rename that when it is whole."""
+        """Assemble a model from its pieces in a temporary folder, and rename that when it is complete."""
         folder, scratch = home / compute_revision(pieces), home / "scratch"
         free, needed_bytes = self._free_bytes(home), estimate_assembly_bytes(pieces)
         if free < needed_bytes:
@@ -229,7 +229,7 @@ class WeightsStore:
         threads: WorkerThreads,
         report: Report,
     ) -> Path:
-        """Fetch what is missing in a folder and seal it; what is there and not sealed is compared first."""
+        """Download the missing files of a folder; verify existing files first."""
         folder.mkdir(exist_ok=True)
         seal = self._open_verified_files(folder)
         missing = [file for file in listing.files if not await _verify_file(folder, file, seal, threads)]
@@ -270,13 +270,13 @@ class WeightsStore:
         return folder if folder is not None and self._open_verified_files(folder).is_complete() else None
 
     def _find_revision_folder(self, checkpoint: Checkpoint) -> Path | None:
-        """Return the folder of the commit that is wanted, None before one is known."""
+        """Return the folder of the wanted commit, None while it is unknown."""
         home = self._model_folder(checkpoint)
         revision = self._find_pinned_revision(checkpoint) or _read_pin(home)
         return None if revision is None else home / revision
 
     def _find_pinned_revision(self, checkpoint: Checkpoint) -> str | None:
-        """Return the commit that the catalogue pins, which a bucket does not know."""
+        """Return the commit that the catalogue pins; buckets have no commits."""
         if checkpoint.pieces is not None:
             return compute_revision(checkpoint.pieces)
         return None if self._source.is_bucket else checkpoint.revision
@@ -312,7 +312,7 @@ class WeightsStore:
 
 
 async def _verify_file(folder: Path, file: RemoteFile, verified: VerifiedFiles, threads: WorkerThreads) -> bool:
-    """Say whether a file is in its place and right; one that is not is removed, to be fetched anew."""
+    """Return whether a file is verified; delete one that is wrong, to download it again."""
     path = folder / file.name
     if await threads.run(lambda: verified.contains(file.name)):
         return True
@@ -327,7 +327,7 @@ async def _verify_file(folder: Path, file: RemoteFile, verified: VerifiedFiles, 
 
 
 def estimate_assembly_bytes(pieces: WheelPieces) -> int:
-    """Return how much room a model takes while it is made of its pieces."""
+    """Return the disk space that assembling a model needs."""
     return _ASSEMBLY_FACTOR * pieces.size_bytes + _SPARE_BYTES
 
 
@@ -364,7 +364,7 @@ def _count_bytes(home: Path) -> int:
 
 
 def _read_pin(home: Path, origin: str | None = None) -> str | None:
-    """Return the commit that an earlier start found, at that origin if one is given."""
+    """Return the commit of an earlier download, at that origin if one is given."""
     try:
         pin = json.loads((home / "pin.json").read_text(encoding="utf-8"))
         told, revision = str(pin["origin"]), str(pin["revision"])

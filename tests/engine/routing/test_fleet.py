@@ -98,7 +98,7 @@ async def test_one_that_is_away_is_told_and_the_other_answers(pair: list[FakeSgl
 async def test_one_that_serves_another_model_is_not_asked(pair: list[FakeSglang], engine: Make) -> None:
     pair[1].model = "another"
     made = await up(engine(pair[0].url, pair[1].url), all_of_them=False)
-    assert "serves another where the others serve" in made.status().detail
+    assert "serves another and the others serve" in made.status().detail
     for number in range(8):
         await answer(made, Requester(thread=str(number)))
     assert homes(pair) == (8, 0)

@@ -196,7 +196,7 @@ async def test_a_part_of_an_object_is_gone_on_with(bucket: Bin, faults: S3Faults
 async def test_what_is_wrong_with_a_bucket_is_told(bucket: Bin, faults: S3Faults) -> None:
     assert "There is no s3://" in await refusal(bucket.weights("elsewhere"))
     bucket.put("SHA256SUMS", sums({FIRST: b"other"}))
-    assert f"{FIRST} of {REPO} came damaged" in await refusal(bucket.weights())
+    assert f"{FIRST} of {REPO} arrived damaged" in await refusal(bucket.weights())
     assert "is not what it was" not in await refusal(bucket.weights())
     bucket.put("SHA256SUMS", b"")
     assert "is not what it was" in await refusal(bucket.weights())
