@@ -1,4 +1,4 @@
-"""Cards of AMD and Intel, by what their makers' own tools print as JSON."""
+"""Read the cards of AMD and Intel from the JSON output of their vendors' tools."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from engine.planning.hardware import GpuCard
 
 _DEADLINE_S = 10.0
 RunTool = Callable[[tuple[str, ...]], str]
-"""Runs a command; returns what it printed, "" where that cannot be."""
+"""Runs a command and returns its output, "" if it fails."""
 
 
 def read_amd_intel_cards(run: RunTool | None = None) -> tuple[GpuCard, ...]:
-    """Return the cards that ``amd-smi``, ``rocm-smi`` or ``xpu-smi`` tell of; none where there is no such tool."""
+    """Return the cards that ``amd-smi``, ``rocm-smi`` or ``xpu-smi`` list; none without such a tool."""
     run = run or _run_tool
     for command, read in (
         (("amd-smi", "static", "--asic", "--vram", "--json"), _parse_amd_smi),
@@ -26,14 +26,14 @@ def read_amd_intel_cards(run: RunTool | None = None) -> tuple[GpuCard, ...]:
         try:
             cards = read(json.loads(run(command) or "null"))
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # a release that prints something else: as if the tool were not there
+            continue  # another release prints another format: as without the tool
         if cards:
             return cards
     return ()
 
 
 def _parse_amd_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # a tool's JSON
-    """Read a list of cards, which newer releases put under ``gpu_data``; the size in MB is in MiB."""
+    """Parse a list of cards, which newer releases put under ``gpu_data``. The size in MB is in MiB."""
     cards = told["gpu_data"] if isinstance(told, dict) else told or []
     return tuple(
         GpuCard(
@@ -48,7 +48,7 @@ def _parse_amd_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # a tool'
 
 
 def _parse_rocm_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401
-    """Read an object of ``card0``, ``card1``, … beside others."""
+    """Parse an object of ``card0``, ``card1``, … and others."""
     cards = [told[key] for key in sorted(told or {}) if key.startswith("card")]
     return tuple(_parse_rocm_card(card) for card in cards)
 
@@ -60,7 +60,7 @@ def _parse_rocm_card(card: dict[str, str]) -> GpuCard:
 
 
 def _parse_xpu_smi(told: Any, run: RunTool) -> tuple[GpuCard, ...]:  # noqa: ANN401
-    """Read the list of devices, then each one's own page, which has the memory."""
+    """Parse the list of devices, then the page of each, which has the memory."""
     pages = [
         json.loads(run(("xpu-smi", "discovery", "-d", str(device["device_id"]), "-j")) or "{}")
         for device in (told or {}).get("device_list", [])

@@ -1,4 +1,4 @@
-"""Pure: every way to run a model on the cards of a machine, the most wanted first."""
+"""Pure: find all ways to run a model on the cards of a machine, the best first."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from engine.planning.speed import estimate_speed
 from engine.planning.variant import GIB, Checkpoint, Precision, Variant, estimate_download_bytes, estimate_quality
 
 _GPU_START_DEADLINE_S = 5400.0
-"""SGLang fetches the weights itself on the first start; 600 GiB take their time."""
+"""Loading 600 GiB takes long."""
 _ASSUMED_CAPABILITY = 80
-"""Of a card that was described by its memory alone."""
+"""Assumed for a card that is described only by its memory."""
 _FP8_KV_CAPABILITY = 89
 _NVIDIA_ONLY: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
 _WIDTHS = (1, 2, 4, 8, 16, 32)
 _SPARE_GIB = 8.0
-"""Of main memory that must stay when weights are kept there."""
+"""Main memory to keep free when weights are kept there."""
 
 
 def iterate_plans(variant: Variant, machine: Machine, requirements: PlanRequirements) -> Iterator[LaunchPlan]:
-    """Yield every plan that fits: with SGLang's own reserve first, then by quality, then by few cards."""
+    """Yield every plan that fits: with SGLang's default reserve first, then by quality, then by few cards."""
     options = (
         _Option(checkpoint, layout, kv, held)
         for held in (MemoryReserve(), choose_minimal_reserve(machine.card_gib))
@@ -49,7 +49,7 @@ def iterate_plans(variant: Variant, machine: Machine, requirements: PlanRequirem
 
 
 def list_usable_checkpoints(variant: Variant, machine: Machine, requirements: PlanRequirements) -> list[Checkpoint]:
-    """Return the checkpoints of the wished precision that the cards can compute with, the best first."""
+    """Return the checkpoints of the wanted precision that the cards can compute, the best first."""
     able = [
         one
         for one in variant.checkpoints
@@ -65,20 +65,20 @@ def _can_compute(machine: Machine, checkpoint: Checkpoint) -> bool:
 
 
 def required_capability(checkpoint: Checkpoint) -> int:
-    """Return the least compute capability with which SGLang runs a checkpoint, times ten."""
+    """Return the smallest compute capability with which SGLang runs a checkpoint, times ten."""
     return max(checkpoint.min_capability, MIN_CAPABILITY)
 
 
 def _list_kv_dtypes(machine: Machine) -> tuple[KvDtype, ...]:
-    """Return how context may be kept, bfloat16 first."""
+    """Return the possible dtypes of the KV cache, bfloat16 first."""
     return ("auto", "fp8_e4m3") if (machine.capability or 0) >= _FP8_KV_CAPABILITY else ("auto",)
 
 
 def list_layouts(variant: Variant, checkpoint: Checkpoint, machine: Machine) -> list[Layout]:
-    """Return the ways to spread a model that SGLang accepts: on one node first, without a pipeline, on few cards.
+    """Return the layouts that SGLang accepts: one node first, then without a pipeline, then few cards.
 
-    Heads, the feed-forward width and the groups of a quantisation must divide by tp. A copy goes over several nodes
-    only when one has too few cards; MLA can also give each card a context of its own (DP attention).
+    Heads, the feed-forward width and the groups of a quantization must be divisible by tp. A copy uses several nodes
+    only if one has too few cards. MLA can also give each card its own context (DP attention).
     """
     per_node = len(machine.cards)
     widths = [tp for tp in _WIDTHS if tp <= per_node and _is_divisible(variant, checkpoint, tp)]
@@ -111,7 +111,7 @@ def _is_divisible(variant: Variant, checkpoint: Checkpoint, tp: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One way to run a model, before it is known whether there is room."""
+    """One way to run a model, before its memory is known."""
 
     checkpoint: Checkpoint
     layout: Layout
@@ -122,7 +122,7 @@ class _Option:
 def _build_plan(
     variant: Variant, machine: Machine, requirements: PlanRequirements, option: _Option
 ) -> LaunchPlan | None:
-    """Return the plan for one way, None where its context would be too small for the wish."""
+    """Return the plan for one way, None if its context would be smaller than required."""
     card, layout = machine.card_gib, option.layout
     pools = layout.dp * layout.attn_dp
     in_one_pool = -(-requirements.people // pools)
@@ -157,14 +157,14 @@ def _build_plan(
 
 
 def _can_load(variant: Variant, option: _Option, card_gib: float) -> bool:
-    """Say whether a card holds the weights before SGLang has made them narrower, which it does once all are there."""
+    """Return whether a card can hold the weights before SGLang quantizes them, which it does after loading all."""
     return estimate_loading_gib(variant, option.checkpoint, option.layout) <= card_gib - CONTEXT_GIB
 
 
 def _choose_offload_gib(variant: Variant, machine: Machine, option: _Option, missing_tokens: int) -> float:
-    """Return what of each card's weights goes to main memory so that so much more context fits; 0 if it cannot.
+    """Return how many GiB of each card's weights go to main memory for the missing context; 0 if they cannot.
 
-    SGLang keeps whole layers there, so one more than needed is counted.
+    SGLang moves whole layers, so one more than needed is counted.
     """
     missing = missing_tokens * estimate_kv_bytes_per_card(variant, option.layout, option.kv) / GIB
     share = estimate_weights_gib_per_card(variant, option.checkpoint, option.layout)
@@ -174,14 +174,14 @@ def _choose_offload_gib(variant: Variant, machine: Machine, option: _Option, mis
 
 
 def estimate_slowness(plan: LaunchPlan) -> float:
-    """Return the expected time of an answer, or what goes for it on a card that is not in the table."""
+    """Return the estimated time of an answer, or a substitute for a card without a data sheet."""
     if plan.speed is not None:
         return plan.speed.answer_s
     return plan.weights_gib_per_card * plan.layout.pp * plan.variant.parameters_per_token / plan.variant.parameters
 
 
 def write_note(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
-    """Say what a person should know of a plan for ``machine``, the equal cards of the ``whole`` one."""
+    """Return what users should know about a plan for ``machine``, the equal cards of the ``whole`` one."""
     told = [] if len(machine.cards) == len(whole.cards) else [_describe_unequal_cards(plan, machine, whole)]
     if machine.cards[0].is_mig_instance:
         told.append(

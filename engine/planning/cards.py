@@ -1,4 +1,4 @@
-"""Common cards as data, and a machine described by hand: ``8xA100-80GB``, ``4x48GB``, ``2x8x80GB``."""
+"""Data sheets of common cards, and machines described as ``8xA100-80GB``, ``4x48GB``, ``2x8x80GB``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CardLink = Literal["nvlink", "pcie"]
 MACHINE_EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory alone), 2x8x80GB (nodes x cards x memory), cpu"
 
 _REPORTED_GIB = {24: 23.99, 48: 47.99, 80: 79.6, 141: 140.4}
-"""What cards of these sizes show; others lose about a hundredth."""
+"""The memory that drivers report for these sizes; for others about a hundredth less."""
 _REPORTED_SHARE = 0.99
 _MAX_COUNT = 1024
 _MEMORY = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)(?:GI?B?)?", re.ASCII)
@@ -27,10 +27,10 @@ _NUMBER = re.compile(r"[0-9]{1,4}")
 
 @dataclass(frozen=True, slots=True)
 class CardSpec:
-    """What a maker's data sheet says of a card."""
+    """The data sheet of a card."""
 
     names: tuple[str, ...]
-    """The first is its name here."""
+    """The first one is used in messages."""
     reported_gib: float
     capability: int
     """CUDA's compute capability times ten; 0 for another maker's card."""
@@ -50,7 +50,7 @@ CARD_SPECS: tuple[CardSpec, ...] = TypeAdapter(tuple[CardSpec, ...]).validate_py
 
 
 def find_card_spec(card: GpuCard) -> CardSpec | None:
-    """Return the data sheet of a card by the name that its driver gives, None for one that is not known, or a part."""
+    """Return the data sheet of a card by its driver's name; None for an unknown card, or a MIG instance."""
     words = _split_words(card.name)
     if "MIG" in words:
         return None
@@ -65,12 +65,12 @@ def find_card_spec(card: GpuCard) -> CardSpec | None:
 
 
 def parse_machine(text: str) -> Machine:
-    """Return the machine that ``text`` describes: ``[nodes x] [cards x] card``, the card by name or by its memory.
+    """Parse a machine: ``[nodes x] [cards x] card``, the card by name or by its memory.
 
-    ``+512GB`` at the end says the main memory, for what may be kept there. Case and blanks do not matter.
+    ``+512GB`` at the end is the main memory. Case and spaces are ignored.
 
     Raises:
-        EngineRefused: it cannot be read, or names a card that is not in the table; gives examples.
+        EngineRefused: it is invalid, or names an unknown card; the text has examples.
 
     """
     said = re.sub(r"[×*]", "X", text.strip().upper())
@@ -86,7 +86,7 @@ def parse_machine(text: str) -> Machine:
 
 
 def _split_counts(said: str, text: str) -> tuple[list[int], str]:
-    """Take the counts in front apart from the card, whose own name may hold an X (``MAX-1550``)."""
+    """Split the counts from the card, whose name may contain an X (``MAX-1550``)."""
     *front, card = said.split("X")
     while front and not _NUMBER.fullmatch(front[-1]):
         card = f"{front.pop()}X{card}"
@@ -126,10 +126,10 @@ def _build_machine(cards: tuple[GpuCard, ...], nodes: int, memory_bytes: int) ->
 
 
 def _normalize_name(name: str) -> str:
-    """Return a card's name without what some write and others leave out: RTX 4090, RTX4090, RTX-4090."""
+    """Return a card's name without separators: RTX 4090, RTX4090 and RTX-4090 are equal."""
     return "".join(_split_words(name))
 
 
 def _split_words(name: str) -> list[str]:
-    """Return the parts of a card's name, a memory written apart ("80GB HBM3") among them."""
+    """Return the parts of a card's name; a memory ("80GB HBM3") is a part of its own."""
     return re.findall(r"[A-Z0-9]+", name.upper())

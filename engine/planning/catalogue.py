@@ -1,4 +1,4 @@
-"""The models that Kvasir knows, read from two TOML files, and a name or folder turned into one of them."""
+"""The models that Kvasir knows, from two TOML files, and the search by name or folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FIELDS = frozenset(Variant.__dataclass_fields__)
 
 
 def parse_catalogue(text: str) -> dict[str, tuple[Variant, ...]]:
-    """Return the tables of a catalogue, each as its variants.
+    """Return the tables of a catalogue with their variants.
 
     Raises:
-        ValueError: a field is unknown, missing or of the wrong type, or a shape cannot be; says where.
+        ValueError: a field is unknown, missing or of the wrong type, or a shape is impossible; the text says where.
 
     """
     adapter = TypeAdapter(tuple[Variant, ...])
@@ -36,7 +36,7 @@ def parse_catalogue(text: str) -> dict[str, tuple[Variant, ...]]:
 
 
 def _validate(variant: Variant) -> None:
-    """Refuse a shape that cannot be, which a slip of the pen makes."""
+    """Raise for an impossible shape, such as a typo causes."""
     wrong = (
         (variant.heads % variant.kv_heads != 0, "heads are no multiple of kv_heads"),
         (variant.embedding_parameters >= variant.parameters, "the embedding is larger than the model"),
@@ -58,20 +58,20 @@ VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
 """Every R1 that DeepSeek published, the largest first."""
 
 COMPANIONS: tuple[Variant, ...] = _TABLES["companion"]
-"""Models that see pictures, to run as a second worker beside an R1."""
+"""Models that accept images, to run as a second worker next to an R1."""
 
 SMALL_MODELS: tuple[Variant, ...] = _load_tables("small_models.toml")["small_model"]
-"""Models for machines without a GPU. None is an R1; the larger ones come first."""
+"""Models for machines without a GPU, the larger ones first. None is an R1."""
 
 _NICKNAMES = {"33b": "32B", "13b": "14B"}
-"""What people say, and what the model really is."""
+"""Popular names, and the real sizes."""
 
 
 def resolve_model(name: str) -> Variant:
-    """Return the model of that name, alias, hub id or folder; the hub id of a quantised checkpoint finds its variant.
+    """Return the model of that name, alias, hub id or folder; the hub id of a checkpoint finds its variant.
 
     Raises:
-        EngineRefused: no such model; names the nearest ones, or says what the folder lacks.
+        EngineRefused: there is no such model, or the folder is incomplete; the text has similar names or the reason.
 
     """
     if Path(name).expanduser().is_dir():
@@ -91,12 +91,12 @@ def resolve_model(name: str) -> Variant:
 
 
 def find_fallback(variant: Variant) -> Variant | None:
-    """Return the model of the same shape that a package index has, None where there is none."""
+    """Return the model of the same shape in a package index; None if there is none."""
     return next((other for other in SMALL_MODELS if other.name == variant.fallback), None)
 
 
 def explain_nickname(said: str) -> str | None:
-    """Return the sentence that says what a popular name really is, None for a name that is right."""
+    """Return a sentence about what a popular name really is; None for a correct name."""
     real = _NICKNAMES.get(_normalize_name(said))
     if real is None:
         return None
@@ -105,7 +105,7 @@ def explain_nickname(said: str) -> str | None:
 
 
 def find_served_variant(name: str) -> Variant | None:
-    """Return the model that someone's engine serves under this name (``org/`` and quantisation suffixes aside)."""
+    """Return the model that an engine serves under this name, without ``org/`` and quantization suffixes."""
     known = _index_names()
     key = _normalize_name(name.rstrip("/").rsplit("/", 1)[-1])
     exact = known.get(key) or known.get(_normalize_name(name))

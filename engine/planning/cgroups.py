@@ -1,4 +1,4 @@
-"""What a container leaves of the machine: memory and processor limits of control groups, version 1 and 2, and kills."""
+"""Read the memory and CPU limits of control groups, versions 1 and 2, and count OOM kills."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 _ROOT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60
-"""Version 1 writes a number near 2**63 where there is no limit."""
+"""Version 1 uses a number near 2**63 for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class CgroupLimits:
-    """What is allowed; None where nothing limits it."""
+    """Limits; None without one."""
 
     memory_bytes: int | None = None
     memory_used_bytes: int = 0
-    """Counted by the group that limits, its caches taken off."""
+    """Used memory of the limiting group without its caches."""
     cores: int | None = None
-    """Whole cores, at least one."""
+    """Whole cores, at least 1."""
 
 
 def read_cgroup_limits(root: Path = _ROOT, own: Path = _OWN) -> CgroupLimits:
-    """Return the tightest limits on the way from this process's group up to ``root``."""
+    """Return the tightest limits between this process's group and ``root``."""
     if (root / "cgroup.controllers").exists():
         groups = _list_ancestors(root, find_own_path("", own))
         quota = [_read_quota_v2(group) for group in groups]
@@ -43,22 +43,22 @@ def read_cgroup_limits(root: Path = _ROOT, own: Path = _OWN) -> CgroupLimits:
 
 
 def count_oom_kills(root: Path = _ROOT, own: Path = _OWN, machine: Path = Path("/proc/vmstat")) -> int | None:
-    """Return how many processes the kernel has killed for lack of memory so far; None where it does not say.
+    """Return how many processes the kernel has killed for lack of memory so far; None if unknown.
 
-    Version 2 counts those of this process's group and of groups below; else those of all the machine count.
+    Version 2 counts this process's group and those below; otherwise the whole machine counts.
     """
     told = _read_text(root / find_own_path("", own).lstrip("/") / "memory.events") or _read_text(machine)
     return _find_count(told, "oom_kill")
 
 
 def _list_ancestors(root: Path, below: str) -> list[Path]:
-    """Return the group and all above it; a container often sees its own group as the root."""
+    """Return the group and all its ancestors; a container often sees its own group as the root."""
     group = root / below.lstrip("/")
     return [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
 
 
 def find_own_path(controller: str, own: Path = _OWN) -> str:
-    """Return where this process is in the hierarchy of a controller ("" for version 2)."""
+    """Return the path of this process in the hierarchy of a controller ("" for version 2)."""
     for line in _read_text(own).splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
@@ -85,7 +85,7 @@ def _read_quota_v1(group: Path) -> float | None:
 
 
 def _find_count(text: str, name: str) -> int | None:
-    """Return the number that stands after a name at the beginning of a line."""
+    """Return the number after a name at the beginning of a line."""
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), None)
 
 

@@ -18,32 +18,32 @@ from engine.planning.reasons import explain_misfit, list_false_claims
 from engine.planning.variant import GIB, Variant, estimate_quality
 
 AUTO = "auto"
-"""As KVASIR_MODEL: the best model that fits."""
+"""The value of KVASIR_MODEL for the best model that fits."""
 _CPU_OVERHEAD_GIB = 3.2
-"""SGLang's three processes without weights and context after half an hour of use; shared pages counted once."""
+"""SGLang's three processes without weights and context after half an hour; shared pages count once."""
 _CPU_CONTEXT_TOKENS = 8192
-"""For one request. Two cores read 400 tokens a second, so nobody waits for a longer prompt."""
+"""For one request. Two cores prefill 400 tokens a second, so longer prompts would be too slow."""
 _CPU_KV_TOKENS = 32768
 """For all requests together: 0.4 GiB with the 0.5B, 0.9 GiB with the 1.5B."""
 _CPU_MAX_PARAMETERS = 2_000_000_000
-"""Above this a CPU writes less than a word a second. A folder is the choice of whoever names it."""
+"""Larger models write less than a word a second on a CPU. For a folder, the user decides."""
 _LARGER_CORES = 4
 """On two cores the 1.5B writes 4 to 7 tokens a second, half as many as the 0.5B."""
 _SPARE_GIB = 2.0
-"""Left to Kvasir itself, its store and its embedder."""
+"""For Kvasir itself, its store and its embedder."""
 _CPU_FRACTION, _CPU_MAX_FRACTION = 0.3, 0.9
 _CPU_RUNNING_REQUESTS = 8
-"""More at once only make every answer slower: eight reach six times the tokens a second of one."""
+"""More requests only slow down every answer: eight reach six times the tokens a second of one."""
 _CPU_START_DEADLINE_S = 600.0
 _CORES_PER_THREAD = 2
-"""OpenMP threads that share their cores with anything else wait for each other: two on two busy cores write a tenth."""
+"""OpenMP threads that share cores with other work wait for each other: two on two busy cores reach a tenth."""
 
 
 def plan_variant(variant: Variant | None, machine: Machine, requirements: PlanRequirements | None = None) -> LaunchPlan:
-    """Return how ``wanted`` runs on ``machine``, for one person at a time if need be; without one, a small model.
+    """Return the plan of a variant, for one person at a time if necessary; without a variant, of a small model.
 
     Raises:
-        EngineRefused: it does not fit, or no engine runs on such a machine; the text has the numbers and the next step.
+        EngineRefused: it does not fit, or the machine is unsupported; the text has numbers and the next step.
 
     """
     if (why := explain_unsupported_machine(machine)) is not None:
@@ -63,7 +63,7 @@ def plan_variant(variant: Variant | None, machine: Machine, requirements: PlanRe
 
 
 def choose_small_model(machine: Machine) -> tuple[Variant, str]:
-    """Return the small model for a machine's CPU, and why in one sentence.
+    """Return the small model for a machine's CPU, and the reason in one sentence.
 
     It is the largest one for which cores and free memory suffice, else the smallest.
     """
@@ -80,7 +80,7 @@ def choose_small_model(machine: Machine) -> tuple[Variant, str]:
 
 
 def plan_model(model: str | None, machine: Machine, requirements: PlanRequirements | None = None) -> LaunchPlan:
-    """Return the plan for what KVASIR_MODEL says: nothing, ``auto``, a name or a folder.
+    """Return the plan for a value of KVASIR_MODEL: none, ``auto``, a name or a folder.
 
     Raises:
         EngineRefused: as ``plan_variant``, or there is no such model.
@@ -93,9 +93,9 @@ def plan_model(model: str | None, machine: Machine, requirements: PlanRequiremen
 
 
 def find_best_plan(machine: Machine, requirements: PlanRequirements) -> LaunchPlan | None:
-    """Return the plan of the best quality that fits: published scores times what its precision keeps.
+    """Return the plan of the best quality that fits, None if no R1 fits.
 
-    Plans with less reserve than SGLang's default come after all others. None where no R1 fits on the cards.
+    Plans with a smaller reserve than SGLang's default come after all others.
     """
     if explain_unsupported_machine(machine) is not None or not machine.cards:
         return None
@@ -104,16 +104,16 @@ def find_best_plan(machine: Machine, requirements: PlanRequirements) -> LaunchPl
 
 
 def rank_plan(plan: LaunchPlan) -> tuple[bool, float]:
-    """Return by what plans are compared: whether SGLang's own reserve is kept, then the quality."""
+    """Return the sort key of plans: SGLang's default reserve first, then the quality."""
     return plan.memory_fraction is None, estimate_quality(plan.variant, plan.weights.precision)
 
 
 def fit_variant(
     variant: Variant, machine: Machine, requirements: PlanRequirements, *, find_nearest: bool = True
 ) -> FitResult:
-    """Return whether a variant fits on the cards of a machine; ``near`` looks for what would, where it does not.
+    """Return whether a variant fits on a machine; ``find_nearest`` also finds what would fit instead.
 
-    Where the cards are not all alike, the largest group of equal ones counts.
+    If the cards differ, the largest group of equal ones counts.
     """
     if not machine.cards or variant.small_model:
         return _fit_on_cpu(variant, machine)
@@ -133,9 +133,9 @@ def fit_variant(
 
 
 def _find_nearest(variant: Variant, machine: Machine, requirements: PlanRequirements) -> NearestFit | None:
-    """Return what works instead, None where nothing does.
+    """Return what works instead, None if nothing does.
 
-    That is the same model at another precision, for fewer people or with less context, else the best smaller one.
+    That is the same model at another precision, for fewer people or with less context, else the best smaller model.
     """
     modest = [
         requirements,
@@ -172,7 +172,7 @@ def _explain_cards_needed(variant: Variant) -> str:
 
 
 def explain_unsupported_machine(machine: Machine) -> str | None:
-    """Return the sentence for a kind of machine that no engine runs on, None for one where it may."""
+    """Return why no engine runs on this kind of machine; None if one may."""
     if machine.system == "linux" and machine.architecture in {"x86_64", "AMD64"}:
         return None
     return (
@@ -210,5 +210,5 @@ def _plan_on_cpu(variant: Variant, machine: Machine, note: str = "") -> LaunchPl
 
 
 def _estimate_cpu_gib(variant: Variant) -> float:
-    """Return the memory that SGLang takes with a model on a CPU, in GiB."""
+    """Return the memory that SGLang uses with a model on a CPU, in GiB."""
     return variant.weights_gib + _CPU_KV_TOKENS * variant.kv_bytes_per_token / GIB + _CPU_OVERHEAD_GIB

@@ -1,4 +1,4 @@
-"""What a machine has that a model could run on, as one frozen value, and this machine looked at."""
+"""The hardware of a machine as frozen values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from engine.planning.variant import GIB
 
 Vendor = Literal["nvidia", "amd", "intel"]
 MIN_CAPABILITY = 75
-"""Of NVIDIA's cards, times ten; SGLang starts on none below."""
+"""The smallest compute capability of NVIDIA's cards, times ten, on which SGLang starts."""
 MIG_PREFIX = "MIG-"
-"""Begins the id of one instance of a card that MIG splits."""
+"""The prefix of MIG instance ids."""
 _BUSY_SHARE = 0.1
-"""Of a card's memory, in use by whatever runs now: worth a word."""
+"""The share of a card's memory whose use by other programs is worth a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,16 @@ class GpuCard:
 
     name: str
     memory_bytes: int
-    """As the driver shows it; the CUDA context is not taken off."""
+    """As the driver reports it, CUDA context included."""
     compute_capability: tuple[int, int] | None
-    """None where it is not known (a card described by its memory alone) or there is no such thing (AMD, Intel)."""
+    """None if unknown (a card described by its memory) or not applicable (AMD, Intel)."""
     free_bytes: int | None = None
     """None where nobody has looked."""
     vendor: Vendor = "nvidia"
     link: Literal["nvlink", "pcie"] = "pcie"
-    """How it reaches the other cards of its machine."""
+    """How it is connected to the other cards."""
     uuid: str = ""
-    """By which CUDA_VISIBLE_DEVICES can name it, "" where nobody has looked."""
+    """The id for CUDA_VISIBLE_DEVICES; "" if unknown."""
 
     @property
     def memory_gib(self) -> float:
@@ -42,41 +42,41 @@ class GpuCard:
 
     @property
     def busy_gib(self) -> float:
-        """Return how much is in use by whatever runs now, in GiB; 0 where that is not worth a word, or not known."""
+        """Return the memory that other programs use, in GiB; 0 if it is small or unknown."""
         taken = self.memory_bytes - self.free_bytes if self.free_bytes is not None else 0
         return taken / GIB if taken > _BUSY_SHARE * self.memory_bytes else 0.0
 
     @property
     def is_mig_instance(self) -> bool:
-        """Say whether it is one instance of a card that MIG splits."""
+        """Return whether it is an instance of a card that MIG splits."""
         return self.uuid.startswith(MIG_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine, or several alike (``nodes``), at the moment it was looked at or as somebody described it."""
+    """One machine, or several equal ones (``nodes``), probed or described by a user."""
 
     cards: tuple[GpuCard, ...]
-    """Of one node: those that this process may use, in the order in which it would see them."""
+    """The cards of one node that this process may use, in its order."""
     cores: int
     memory_bytes: int
-    """What the machine, or the container that limits it, has; 0 where it is not known."""
+    """The memory of the machine or of the container's limit; 0 if unknown."""
     memory_free_bytes: int
     disk_free_bytes: int
-    """On the file system that holds the cache; of a described machine 0, and unknown."""
+    """On the file system of the cache; 0 (unknown) for a described machine."""
     system: str
     """As ``sys.platform`` names it: linux, darwin, win32."""
     architecture: str
     """As the kernel names it: x86_64, aarch64, arm64."""
     nodes: int = 1
     numa_nodes: int = 1
-    """Parts of main memory with processors that this process may use."""
+    """NUMA nodes with CPUs that this process may use."""
     driver: str = ""
     """The GPU driver's version, "" where there is none."""
     cuda: str = ""
-    """The newest CUDA that the driver serves, as 12.8."""
+    """The newest CUDA version that the driver supports, as 12.8."""
     is_described: bool = False
-    """Whether somebody described it (``--machine``), and nobody looked."""
+    """Whether a user described the machine (``--machine``)."""
 
     @property
     def memory_gib(self) -> float:
@@ -85,12 +85,12 @@ class Machine:
 
     @property
     def card_gib(self) -> float:
-        """Return the memory of the smallest card in GiB, 0 without cards: what each of several has to do with."""
+        """Return the memory of the smallest card in GiB, 0 without cards."""
         return min((card.memory_gib for card in self.cards), default=0.0)
 
     @property
     def capability(self) -> int | None:
-        """Return the least compute capability of the cards, times ten; None where it is not known."""
+        """Return the smallest compute capability of the cards, times ten; None if unknown."""
         known = [card.compute_capability for card in self.cards]
         if not known or None in known:
             return None
@@ -98,14 +98,14 @@ class Machine:
 
     @property
     def vendor(self) -> Vendor | None:
-        """Return who made the cards, None without any."""
+        """Return the vendor of the cards, None without any."""
         return self.cards[0].vendor if self.cards else None
 
 
 def select_equal_cards(machine: Machine) -> Machine:
-    """Return the machine with the largest group of equal cards alone: SGLang gives each of its cards the same share.
+    """Return the machine with only its largest group of equal cards: SGLang gives each card the same share.
 
-    Cards that SGLang does not start on come last, however large they are.
+    Cards on which SGLang does not start come last, whatever their size.
     """
     groups: dict[tuple[object, ...], list[GpuCard]] = {}
     for card in machine.cards:
@@ -120,7 +120,7 @@ def _rank_group(machine: Machine) -> tuple[bool, int]:
 
 
 def read_free_disk_bytes(folder: Path) -> int:
-    """Return the free bytes where ``folder`` is, or where it would be once made."""
+    """Return the free bytes on the disk of ``folder``, which need not exist."""
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent

@@ -1,4 +1,4 @@
-"""Pure: a plan -> the command line and the environment of SGLang 0.5.23, flags in full."""
+"""Pure: build the command line and the environment of SGLang 0.5.23 for a plan."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from engine.planning.plans import LaunchPlan
 
 HOST = "127.0.0.1"
 _QUEUED_REQUESTS = 256
-"""More than these wait in vain; the engine then says that its queue is full."""
+"""SGLang refuses more waiting requests than this."""
 _HIDDEN_PREFIXES = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
-"""Beginnings of variables that are none of the engine's business: secrets, and this interpreter's own."""
+"""Prefixes of variables that the engine must not get: secrets, and those of this interpreter."""
 _SECRET_NAME = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
-"""Ends of names that say so: of the sources, which ``kvasir.toml`` may call anything, and of services."""
+"""Endings of names of secrets, also of those in ``kvasir.toml``."""
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
-"""In an address, such as a database's."""
+"""A password in a URL, such as a database's."""
 _PROXY = "_proxy"
-"""Ends of names whose address may hold a password, for it is how the hub is reached."""
+"""The ending of names whose URL may contain a password: the engine needs its proxy."""
 _MIN_SECRET_CHARS = 6
-"""A variable with something shorter may well say something else."""
+"""Shorter values are not compared: they may be ordinary words."""
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
@@ -36,14 +36,14 @@ class Launch:
     environment: Mapping[str, str] = field(repr=False)
     """The whole environment, not additions."""
     config_file: Path
-    """Where ``config`` must be written, readable by this user alone, before the start."""
+    """Write ``config`` there before the start, readable only by this user."""
     config: str = field(repr=False)
-    """Holds the key: a command line could be read by everybody on this machine."""
+    """Contains the API key, because all users can read a command line."""
     url: str
 
     @property
     def port(self) -> int:
-        """Return where it will listen."""
+        """Return the port that SGLang will listen on."""
         return int(self.url.rpartition(":")[2])
 
 
@@ -58,9 +58,9 @@ def build_launch(
     environment: Mapping[str, str],
     secrets: Collection[str] = (),
 ) -> Launch:
-    """Return the start of ``plan`` on ``port``, with ``environment`` (usually ``os.environ``) as the ground.
+    """Return the launch of ``plan`` on ``port``, based on ``environment`` (usually ``os.environ``).
 
-    Variables whose value is one of ``secrets`` are left out.
+    Variables whose value is one of ``secrets`` are removed.
     """
     argv = (
         str(python), "-I", "-m", "sglang.launch_server",
@@ -87,17 +87,17 @@ def build_launch(
 
 
 def generate_api_key() -> str:
-    """Return a key that nobody can guess, of figures and letters: SGLang takes a dash in front for a flag."""
+    """Return a random API key of hexadecimal digits: SGLang would take a leading dash for a flag."""
     return secrets.token_hex(32)
 
 
 def remove_own_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without our secrets and without what tells our own interpreter where it is."""
+    """Return the environment without secrets and without the variables of this interpreter."""
     return {name: value for name, value in environment.items() if not name.startswith(_HIDDEN_PREFIXES)}
 
 
 def build_plan_flags(plan: LaunchPlan) -> tuple[str, ...]:
-    """Return the part of SGLang's command line that the plan decides; what SGLang should decide itself is left out."""
+    """Return the flags that the plan decides; values that SGLang should choose are left out."""
     layout = plan.layout
     pairs: tuple[tuple[str, object], ...] = (
         ("--device", plan.device),
@@ -125,7 +125,7 @@ def build_plan_flags(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def build_manual_commands(plan: LaunchPlan) -> tuple[tuple[str, ...], ...]:
-    """Return what a person starts by hand, a command for each node; those of several name the first's address."""
+    """Return the commands for a start by hand, one for each node; several nodes need the first one's address."""
     common = (
         "python", "-m", "sglang.launch_server",
         "--model-path", plan.weights.repo,
@@ -147,7 +147,7 @@ def build_manual_commands(plan: LaunchPlan) -> tuple[tuple[str, ...], ...]:
 def build_environment(
     plan: LaunchPlan, model_path: str, ground: Mapping[str, str], secrets: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return the whole environment of the engine's process, on the ground of ours."""
+    """Return the whole environment of the engine's process."""
     kept = {name: value for name, value in remove_own_variables(ground).items() if not _is_secret(name, value, secrets)}
     direct = next(filter(None, map(kept.get, _NO_PROXY)), None)
     # Its first request is to itself, with the key.

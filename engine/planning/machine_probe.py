@@ -1,4 +1,4 @@
-"""Look at this machine: its cards, processors, memory and disk."""
+"""Probe this machine: its cards, CPUs, memory and disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine.planning.hardware import MIG_PREFIX, GpuCard, Machine, read_free_dis
 
 
 def probe_machine(cache: Path) -> Machine:
-    """Look at this machine; blocking, some tens of milliseconds where there is a GPU."""
+    """Probe this machine; blocking, some tens of milliseconds with a GPU."""
     memory, allowed = psutil.virtual_memory(), read_cgroup_limits()
     total = min(memory.total, allowed.memory_bytes or memory.total)
     seen = Machine(
@@ -37,10 +37,10 @@ def probe_machine(cache: Path) -> Machine:
 
 
 def select_visible_cards(uuids: list[str], wanted: str | None) -> list[int]:
-    """Return the indexes of the cards that ``CUDA_VISIBLE_DEVICES`` leaves, in its order, as CUDA reads it.
+    """Return the indexes of the cards that ``CUDA_VISIBLE_DEVICES`` selects, in its order, as CUDA does.
 
-    Unset: all. Numbers, or beginnings of ids (``GPU-8932f937``). The first that names no card ends the list. Instances
-    of MIG come behind the cards and have no numbers.
+    Unset: all. Otherwise numbers, or prefixes of ids (``GPU-8932f937``). The first invalid entry ends the list. MIG
+    instances come after the cards and have no numbers.
     """
     whole = sum(not uuid.startswith(MIG_PREFIX) for uuid in uuids)
     if wanted is None:
@@ -58,19 +58,19 @@ def select_visible_cards(uuids: list[str], wanted: str | None) -> list[int]:
 
 
 def count_numa_nodes(processors: Collection[int], root: Path = Path("/sys/devices/system/node")) -> int:
-    """Return how many NUMA nodes have one of the processors; 1 where the system does not say."""
+    """Return the number of NUMA nodes with one of the CPUs; 1 if unknown."""
     lists = (path.read_text(encoding="ascii") for path in root.glob("node[0-9]*/cpulist"))
     return sum(not _parse_cpu_list(told).isdisjoint(processors) for told in lists) or 1
 
 
 def _parse_cpu_list(told: str) -> set[int]:
-    """Return the numbers of a list as the kernel writes it: "0-3,8"."""
+    """Return the numbers of a list in the kernel's format: "0-3,8"."""
     spans = (part.partition("-") for part in told.strip().split(",") if part)
     return {number for first, _, last in spans for number in range(int(first), int(last or first) + 1)}
 
 
 def _list_usable_cpus() -> list[int]:
-    """Return the processors that this process may use."""
+    """Return the CPUs that this process may use."""
     try:
         return sorted(os.sched_getaffinity(0))
     except AttributeError:  # not on a Mac
@@ -78,7 +78,7 @@ def _list_usable_cpus() -> list[int]:
 
 
 def _add_nvidia_cards(machine: Machine) -> Machine:
-    """Return the machine with its NVIDIA cards; none where there is no driver, or one that does not answer."""
+    """Return the machine with its NVIDIA cards; none without a working driver."""
     try:
         import pynvml  # noqa: PLC0415  # only the engine's start needs it
     except ImportError:
@@ -103,8 +103,7 @@ def _add_nvidia_cards(machine: Machine) -> Machine:
 def read_nvidia_cards(nvml: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # the library has no types
     """Return the cards that CUDA would see.
 
-    Of cards that MIG splits that is a single instance in all, here the largest: CUDA opens one, so that nothing can be
-    spread over several.
+    Of cards that MIG splits, CUDA uses one instance in all. This returns the largest.
     """
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     parts = [(part, index) for index, handle in enumerate(handles) for part in _list_mig_instances(nvml, handle)]
@@ -131,7 +130,7 @@ def _is_mig_enabled(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
 
 
 def _list_mig_instances(nvml: Any, handle: Any) -> list[Any]:  # noqa: ANN401
-    """Return the instances of a card that MIG splits, those that this process may use."""
+    """Return the MIG instances of a card that this process may use."""
     found = []
     for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if _is_mig_enabled(nvml, handle) else 0):
         with contextlib.suppress(nvml.NVMLError):
@@ -140,7 +139,7 @@ def _list_mig_instances(nvml: Any, handle: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _read_card(nvml: Any, handle: Any, parent: Any = None) -> GpuCard:  # noqa: ANN401
-    """Describe a card, or the instance of one; what is the whole card's alone is asked of its ``parent``."""
+    """Return a card or a MIG instance; values of the whole card come from its ``parent``."""
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(parent or handle)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return GpuCard(
@@ -154,7 +153,7 @@ def _read_card(nvml: Any, handle: Any, parent: Any = None) -> GpuCard:  # noqa: 
 
 
 def _has_nvlink(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
-    """Say whether any link of the card is up; a card without the feature answers with an error."""
+    """Return whether a link of the card is up; a card without NVLink reports an error."""
     for link in range(getattr(nvml, "NVML_NVLINK_MAX_LINKS", 18)):
         try:
             if nvml.nvmlDeviceGetNvLinkState(handle, link):

@@ -1,7 +1,7 @@
-"""Pure: what weights and context take of a card, and what SGLang keeps free.
+"""Pure: estimate what weights and context take of a card, and what SGLang reserves.
 
-The formulae are those of SGLang 0.5.23's own source (its default reserve, its chunk and graphs by the size of a card,
-its budget on a CPU). ``tests/engine/planning/test_memory.py`` holds them to published tables, cell by cell.
+The formulas are those of SGLang 0.5.23's source (its default reserve, its chunk and graphs by the size of a card, its
+budget on a CPU). ``tests/engine/planning/test_memory.py`` compares them with published tables.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Literal
 from engine.planning.variant import GIB, Checkpoint, Variant, estimate_download_bytes, estimate_weights_bytes
 
 CONTEXT_GIB = 0.6
-"""What a CUDA context takes of a card."""
+"""The memory of a CUDA context."""
 TIGHT_CHUNK_TOKENS = 2048
 TIGHT_DECODE_BATCH = 16
-"""Prefill in small pieces and few captured batches: with these a card can do with less reserve than the default."""
+"""Small prefill chunks and few captured batches: a card then needs less reserve than the default."""
 
 KvDtype = Literal["auto", "fp8_e4m3"]
 """``auto`` is the model's own bfloat16."""
@@ -24,53 +24,53 @@ KvDtype = Literal["auto", "fp8_e4m3"]
 _LARGE_CARD_GIB = 60
 _MIB_PER_GIB = 1024
 _ATTENTION_WEIGHTS = 187_105_280
-"""Of one layer of the 671B, which attention on each card for itself (DP attention) keeps whole on every card."""
+"""The attention weights of one layer of the 671B, which DP attention keeps whole on every card."""
 _LARGE_BATCH = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a model is spread over cards."""
+    """How a model is distributed over cards."""
 
     tp: int = 1
     """Cards that split each layer."""
     pp: int = 1
-    """Groups of cards that take the layers in turn."""
+    """Groups of cards that each have some of the layers."""
     dp: int = 1
-    """Whole copies of the model, each on ``tp × pp`` cards."""
+    """Copies of the model, each on ``tp × pp`` cards."""
     attn_dp: int = 1
-    """Parts of one copy's cards that keep a context of their own (MLA only): divides ``tp``."""
+    """Parts of a copy's cards with their own context (MLA only): divides ``tp``."""
     ep: int = 1
-    """Cards over which whole experts are spread: 1 or ``tp``."""
+    """Cards over which the experts are distributed: 1 or ``tp``."""
     nodes: int = 1
 
     @property
     def cards(self) -> int:
-        """Return how many cards are used."""
+        """Return the number of cards."""
         return self.tp * self.pp * self.dp
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryReserve:
-    """What SGLang is told to hold back on each card."""
+    """What SGLang reserves on each card."""
 
     chunk_tokens: int | None = None
     """``--chunked-prefill-size``; None for SGLang's own by the size of the card."""
     decode_batch: int | None = None
     """``--cuda-graph-max-bs-decode``; None for SGLang's own."""
     reserve_gib: float | None = None
-    """Turned into ``--mem-fraction-static``; None for SGLang's own."""
+    """Becomes ``--mem-fraction-static``; None for SGLang's own."""
 
 
 def choose_minimal_reserve(card_gib: float) -> MemoryReserve:
-    """Return the least that is worth a try: 3 GiB, or 6 GiB on cards above 60 GB."""
+    """Return the smallest useful reserve: 3 GiB, or 6 GiB on cards above 60 GB."""
     return MemoryReserve(TIGHT_CHUNK_TOKENS, TIGHT_DECODE_BATCH, 6.0 if card_gib > _LARGE_CARD_GIB else 3.0)
 
 
 def estimate_weights_gib_per_card(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
-    """Return the weights on each card in GiB; with DP attention its part is whole on each.
+    """Return the weights on each card in GiB; DP attention has its part whole on each.
 
-    In a pipeline those of the fullest group: it has the most layers, and the embedding or the output head.
+    In a pipeline, those of the fullest group: it has the most layers, and the embedding or the output head.
     """
     split = estimate_weights_bytes(variant, checkpoint) / layout.tp
     if layout.pp > 1:
@@ -85,10 +85,9 @@ def estimate_weights_gib_per_card(variant: Variant, checkpoint: Checkpoint, layo
 
 
 def estimate_loading_gib(variant: Variant, checkpoint: Checkpoint, layout: Layout) -> float:
-    """Return what a card has to hold while the weights are loaded, in GiB, of a checkpoint that is then quantised.
+    """Return the memory that a card needs while it loads a checkpoint that SGLang then quantizes, in GiB.
 
-    SGLang 0.5.23 makes room for all of them as they are published, and narrows them once the last one is there; 0 for
-    a checkpoint that is loaded as it stays.
+    SGLang 0.5.23 allocates all published weights and quantizes them after loading. 0 for any other checkpoint.
     """
     if checkpoint.quantization is None:
         return 0.0
@@ -100,7 +99,7 @@ def estimate_kv_bytes_per_card(variant: Variant, layout: Layout, kv: KvDtype = "
     """Return the bytes that one token of context takes on a card.
 
     GQA: ``2 · layers · kv_heads · head_dim · bytes``, heads split until each card has one. MLA: ``layers · 576 ·
-    bytes`` on every card. With pipeline parallel only the layers of one group count, those of the largest.
+    bytes`` on every card. With a pipeline only the layers of the largest group count.
     """
     layers = math.ceil(variant.layers / layout.pp)
     split = 1 if variant.family == "mla" else min(layout.tp, variant.kv_heads)
@@ -117,9 +116,9 @@ def estimate_kv_tokens(
     reserve: MemoryReserve | None = None,
     offload_gib: float = 0.0,
 ) -> int:
-    """Return the tokens of context that are left beside the weights in one pool, negative where they do not fit.
+    """Return the tokens of context that fit next to the weights in one pool; negative if the weights do not fit.
 
-    ``card_gib`` is what one card shows. A copy of the model has ``attn_dp`` such pools, a plan ``dp · attn_dp``.
+    ``card_gib`` is the memory that a card reports. A copy of the model has ``attn_dp`` pools, a plan ``dp · attn_dp``.
     """
     free = estimate_free_gib(variant, checkpoint, card_gib, layout, reserve) + offload_gib
     return int(free * GIB / estimate_kv_bytes_per_card(variant, layout, kv))
@@ -128,7 +127,7 @@ def estimate_kv_tokens(
 def estimate_free_gib(
     variant: Variant, checkpoint: Checkpoint, card_gib: float, layout: Layout, reserve: MemoryReserve | None = None
 ) -> float:
-    """Return what is left on a card for context, in GiB, negative where not even the weights fit."""
+    """Return the memory for context on a card, in GiB; negative if the weights do not fit."""
     reserved_gib = estimate_reserve_gib(variant, card_gib, layout, reserve)
     return card_gib - CONTEXT_GIB - reserved_gib - estimate_weights_gib_per_card(variant, checkpoint, layout)
 
@@ -136,10 +135,10 @@ def estimate_free_gib(
 def estimate_reserve_gib(
     variant: Variant, card_gib: float, layout: Layout, reserve: MemoryReserve | None = None
 ) -> float:
-    """Return what SGLang keeps free on each card, in GiB: as it is told, or by its own default.
+    """Return what SGLang reserves on each card, in GiB: the given reserve, or its default.
 
     In MiB: 512 + 1.5·max(chunk, 2048) + 1024·tp·pp/8 + 2·decode batch + 8 for each prefill graph (1536 for MLA), and at
-    least 10 GiB on cards above 60 GB. DP attention takes 3 (4.5 above a batch of 300) times batch and groups besides.
+    least 10 GiB on cards above 60 GB. DP attention adds 3 (4.5 above a batch of 300) times batch and groups.
     """
     reserve = reserve or MemoryReserve()
     if reserve.reserve_gib is not None:
@@ -155,12 +154,12 @@ def estimate_reserve_gib(
 
 
 def compute_memory_fraction(card_gib: float, reserve: float) -> float:
-    """Return ``--mem-fraction-static`` that leaves ``reserve`` GiB of what the CUDA context leaves, rounded down."""
+    """Return the ``--mem-fraction-static`` that leaves ``reserve`` GiB besides the CUDA context, rounded down."""
     return math.floor((1 - reserve / (card_gib - CONTEXT_GIB)) * 1000) / 1000
 
 
 def _find_default_chunk(card_gib: float) -> tuple[int, int]:
-    """Return the prefill chunk in tokens for a card of that size, and the number of prefill graphs that go with it."""
+    """Return the prefill chunk in tokens for a card of that size, and its number of prefill graphs."""
     for below_gib, chunk, graphs in ((20, 2048, 42), (60, 4096, 50), (160, 8192, 58)):
         if card_gib < below_gib:
             return chunk, graphs
@@ -177,7 +176,7 @@ def _find_default_decode_batch(card_gib: float, tp: int) -> int:
 # --- on a CPU ---------------------------------------------------------------------------------------------------------
 
 CPU_PROCESSES_GIB = 1.6
-"""What SGLang's processes have taken, before the weights are loaded, of what was free before they started; measured."""
+"""What SGLang's processes take of the free memory before they load the weights; measured."""
 
 
 def estimate_cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float, numa_nodes: int = 1) -> int:
@@ -192,6 +191,6 @@ def estimate_cpu_kv_tokens(variant: Variant, free_gib: float, fraction: float, n
 
 
 def compute_cpu_fraction(variant: Variant, free_gib: float, tokens: int, numa_nodes: int = 1) -> float:
-    """Return the least ``--mem-fraction-static`` that leaves room for ``tokens``; above 1 where they cannot fit."""
+    """Return the smallest ``--mem-fraction-static`` with room for ``tokens``; above 1 if they cannot fit."""
     static = variant.weights_gib + tokens * variant.kv_bytes_per_token / GIB * numa_nodes
     return math.ceil(static / max(free_gib - CPU_PROCESSES_GIB, 0.001) * 1000) / 1000

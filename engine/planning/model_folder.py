@@ -1,4 +1,4 @@
-"""A folder with a model in it, described from its own files."""
+"""Describe the model in a folder from its own files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.errors import EngineRefused
 from engine.planning.variant import Checkpoint, Precision, Variant
 
 _MIN_CAPABILITY: dict[Precision, int] = {"bf16": 0, "fp8": 80, "int8": 80, "w4afp8": 90, "nvfp4": 100, "int4": 75}
-"""Times ten; that of fp8 for experts is higher, for SGLang has no kernel for older cards."""
+"""Compute capability times ten; fp8 experts need more, because SGLang has no kernel for older cards."""
 
 _REQUIRED_FIELDS = ("hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
 _OPTIONAL_FIELDS = (
@@ -22,16 +22,16 @@ _OPTIONAL_FIELDS = (
     "head_dim",
     "kv_lora_rank",
 )
-"""Not said, null and 0 are alike."""
+"""A missing field, null and 0 are equal."""
 _MAX_COUNT = 2**40
-"""No number of a model comes near, and what is computed from such stays a number."""
+"""No real value comes near, and computed sizes stay finite."""
 
 
 def describe_model_folder(folder: Path) -> Variant:
-    """Describe the model in ``folder`` from its own ``config.json`` and chat template.
+    """Return the model in ``folder``, from its ``config.json`` and chat template.
 
     Raises:
-        EngineRefused: the folder holds no model that can be served; says what is missing.
+        EngineRefused: the folder has no model that SGLang can serve; the text says what is missing.
 
     """
     config = _load_config(folder)
@@ -69,7 +69,7 @@ def describe_model_folder(folder: Path) -> Variant:
 
 
 def _build_checkpoint(folder: Path, config: dict[str, Any], precision: Precision, size_bytes: int) -> Checkpoint:
-    """Return the weights with the group that shares a scale, which no split may cut, and what cards they need."""
+    """Return the checkpoint with its quantization group, which no split may cut, and the cards it needs."""
     found = re.search(r'"(?:group_size": |weight_block_size": \[)(\d+)', json.dumps(config.get("quantization_config")))
     least = 89 if config.get("moe_intermediate_size") and precision == "fp8" else _MIN_CAPABILITY[precision]
     group = int(found[1]) if found else 0
@@ -77,7 +77,7 @@ def _build_checkpoint(folder: Path, config: dict[str, Any], precision: Precision
 
 
 def _find_precision(config: dict[str, Any]) -> Precision:
-    """Return the precision that ``quantization_config`` tells of; bfloat16 without one."""
+    """Return the precision in ``quantization_config``; bfloat16 without one."""
     told = config.get("quantization_config") or {}
     method, text = str(told.get("quant_method", "")), json.dumps(told)
     if method in {"awq", "gptq"} or '"num_bits": 4' in text:
@@ -103,7 +103,7 @@ def _load_config(folder: Path) -> dict[str, Any]:
 
 
 def _list_unusable_fields(config: object) -> list[str]:
-    """Return the names, of all that is read here, under which a configuration says nothing that a model can have."""
+    """Return the names of the required or used fields whose values are missing or impossible."""
     if not isinstance(config, dict):
         return list(_REQUIRED_FIELDS)
     needed = (*_REQUIRED_FIELDS, "qk_rope_head_dim") if _is_count(config.get("kv_lora_rank")) else _REQUIRED_FIELDS
@@ -121,7 +121,7 @@ def _is_count(told: object) -> bool:
 
 
 def _load_chat_template(folder: Path) -> str:
-    """Return the chat template of a folder, "" where it has none; newer models keep it in a file of its own."""
+    """Return the chat template of a folder, "" without one; newer models have it in its own file."""
     own = folder / "chat_template.jinja"
     if own.is_file():
         return own.read_text(encoding="utf-8", errors="replace")

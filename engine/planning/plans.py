@@ -1,4 +1,4 @@
-"""What is wanted of a model on a machine, and what comes of it, as frozen values."""
+"""The requirements of a plan, and the plans that result, as frozen values."""
 
 from __future__ import annotations
 
@@ -10,68 +10,68 @@ from engine.planning.speed import SpeedEstimate
 from engine.planning.variant import Checkpoint, Precision, Variant
 
 MIN_CONTEXT_TOKENS = 8192
-"""Less context than this answers no question over passages."""
+"""Less context than this is useless for questions over passages."""
 
 
 def choose_min_context_tokens(variant: Variant) -> int:
-    """Return the context that each person gets at least where nobody says how much."""
+    """Return the smallest context for each person if none is required."""
     return min(MIN_CONTEXT_TOKENS, variant.context_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequirements:
-    """What a person wants of a plan."""
+    """What a user requires of a plan."""
 
     context_tokens: int | None = None
-    """Prompt and answer together; None for what there is room for, at least ``MIN_CONTEXT_TOKENS``."""
+    """Prompt and answer together; None for as much as fits, at least ``MIN_CONTEXT_TOKENS``."""
     people: int = 4
-    """Answered at once, each with a context of that size."""
+    """Concurrent answers, each with a context of that size."""
     goal: Literal["quality", "speed"] = "quality"
     """The best precision that fits on the fewest cards, or the shortest answer time."""
     precision: Precision | None = None
-    """Of the weights; None leaves it to the goal."""
+    """The precision of the weights; None to choose by the goal."""
     offload: bool = False
     """Whether weights may stay in main memory, which is slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """How a model is run: everything that the launch needs to know. Change one with ``dataclasses.replace``."""
+    """Everything that the launch of a model needs. Change it with ``dataclasses.replace``."""
 
     variant: Variant
     device: Literal["cpu", "cuda", "xpu"]
-    """As SGLang names it; AMD's cards are ``cuda`` there."""
+    """SGLang's name; AMD's cards are ``cuda`` there."""
     context_tokens: int
     """Prompt and answer together."""
     kv_tokens: int
-    """Tokens of context for all people together, as computed."""
+    """Estimated tokens of context for all people together."""
     start_deadline_s: float
     layout: Layout = field(default_factory=Layout)
     checkpoint: Checkpoint | None = None
     """None: the published one."""
     kv_dtype: KvDtype = "auto"
     memory_fraction: float | None = None
-    """None: SGLang's own, which depends on the card."""
+    """None: SGLang's default, which depends on the card."""
     chunk_tokens: int | None = None
-    """The largest piece of a prompt that is read at once; None: SGLang's own."""
+    """The prefill chunk; None: SGLang's default."""
     decode_batch: int | None = None
-    """The largest batch for which a CUDA graph is captured; None: SGLang's own."""
+    """The largest batch with a CUDA graph; None: SGLang's default."""
     running_requests: int | None = None
-    """Answered at once at most; None: SGLang's own."""
+    """Limit of concurrent requests; None: SGLang's default."""
     total_tokens: int | None = None
-    """A limit on ``kv_tokens`` that SGLang is told; None: as many as there is room for."""
+    """A limit of ``kv_tokens``; None: as many as fit."""
     threads: int = 1
     """OpenMP threads on a CPU."""
     offload_gib: float = 0.0
-    """Of each card's weights that stay in main memory."""
+    """GiB of each card's weights in main memory."""
     people: int = 1
-    """How many the context suffices for at once, each with the context wished for (else ``MIN_CONTEXT_TOKENS``)."""
+    """How many people the context suffices for at once."""
     speed: SpeedEstimate | None = None
-    """An estimate; None for cards that are not in the table, and for a CPU."""
+    """An estimate; None for a CPU and for cards without a data sheet."""
     visible_cards: tuple[str, ...] = ()
-    """The ids of the cards that it may use, where a machine's cards are not all alike; () for all."""
+    """The ids of the cards to use, if a machine's cards differ; () for all."""
     note: str = ""
-    """One line for a person about the choice, "" where there is nothing to say."""
+    """One line for users, "" for nothing to say."""
 
     @property
     def weights(self) -> Checkpoint:
@@ -80,13 +80,13 @@ class LaunchPlan:
 
     @property
     def weights_gib_per_card(self) -> float:
-        """Return what the weights take on each card in GiB, without those kept in main memory."""
+        """Return the weights on each card in GiB, without those in main memory."""
         return estimate_weights_gib_per_card(self.variant, self.weights, self.layout) - self.offload_gib
 
 
 @dataclass(frozen=True, slots=True)
 class NearestFit:
-    """What works instead of what does not, and for which wish."""
+    """A plan that works instead, and its requirements."""
 
     plan: LaunchPlan
     requirements: PlanRequirements
@@ -94,11 +94,11 @@ class NearestFit:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """Whether a variant fits: a plan, or the reasons against it in numbers and the nearest plan that works."""
+    """Whether a variant fits: a plan, or the reasons in numbers and the nearest plan that works."""
 
     variant: Variant
     plan: LaunchPlan | None
     reasons: tuple[str, ...] = ()
     nearest: LaunchPlan | None = None
     claims: tuple[str, ...] = ()
-    """What is often said of this combination and is false, each with the numbers."""
+    """Common false claims about this combination, with numbers."""

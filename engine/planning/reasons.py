@@ -1,4 +1,4 @@
-"""Pure: why a model does not fit, in numbers, and what is often said of it that is false."""
+"""Pure: explain in numbers why a model does not fit, and correct common false claims."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMALL_CARD_GIB = 25
 def explain_misfit(
     variant: Variant, machine: Machine, requirements: PlanRequirements, nearest: NearestFit | None
 ) -> tuple[str, ...]:
-    """Return the reasons against a model, one for each precision that its cards can compute with, and the next step."""
+    """Return the reasons, one for each precision that the cards can compute, and the next step."""
     told = []
     if (requirements.context_tokens or 0) > variant.context_tokens:
         told.append(f"{variant.name} takes {variant.context_tokens} tokens of context at most.")
@@ -38,7 +38,7 @@ def explain_misfit(
 def list_false_claims(
     variant: Variant, machine: Machine, requirements: PlanRequirements, plan: LaunchPlan | None
 ) -> tuple[str, ...]:
-    """Return what is often said of this combination and is false, each with the numbers that show it."""
+    """Return common false claims about this combination, each with the numbers against it."""
     told = (
         _deny_full_r1(variant, machine),
         _deny_quarter_size(
@@ -51,7 +51,7 @@ def list_false_claims(
 
 
 def _deny_full_r1(variant: Variant, machine: Machine) -> str | None:
-    """Contradict: the 671B in sixteen or eight bits on cards that cannot hold it."""
+    """Deny that the 671B runs in sixteen or eight bits on cards that are too small."""
     if variant.family != "mla" or not machine.cards:
         return None
     layout = Layout(tp=len(machine.cards) * machine.nodes, nodes=machine.nodes)
@@ -74,7 +74,7 @@ def _deny_full_r1(variant: Variant, machine: Machine) -> str | None:
 
 
 def _explain_missing_fp8(variant: Variant, machine: Machine) -> str:
-    """Say that no number of such cards would help, where they cannot compute with R1's own precision."""
+    """Explain that such cards cannot compute R1's own precision, in any number."""
     needed = required_capability(variant.checkpoints[0])
     if machine.capability is None or machine.capability >= needed:
         return ""
@@ -85,7 +85,7 @@ def _explain_missing_fp8(variant: Variant, machine: Machine) -> str:
 
 
 def _deny_quarter_size(variant: Variant, checkpoint: Checkpoint | None) -> str | None:
-    """Contradict: four bits are a quarter of sixteen."""
+    """Deny that four bits are a quarter of sixteen."""
     if checkpoint is None or checkpoint.precision != "int4":
         return None
     whole, small = 2 * variant.parameters / GIB, estimate_weights_bytes(variant, checkpoint) / GIB
@@ -98,7 +98,7 @@ def _deny_quarter_size(variant: Variant, checkpoint: Checkpoint | None) -> str |
 
 
 def _deny_large_on_small_card(variant: Variant, machine: Machine) -> str | None:
-    """Contradict: a 32B on one card of 24 GB."""
+    """Deny that a 32B runs on one card of 24 GB."""
     if variant.family != "gqa" or len(machine.cards) * machine.nodes != 1 or machine.card_gib > _SMALL_CARD_GIB:
         return None
     smallest = min(variant.checkpoints, key=lambda checkpoint: estimate_weights_bytes(variant, checkpoint))
@@ -163,7 +163,7 @@ def _suggest_next_step(found: NearestFit | None, machine: Machine) -> str:
 
 
 def _suggest_command(found: NearestFit, machine: Machine) -> str:
-    """Say which command shows what works."""
+    """Return the command that shows what works."""
     plain, wish = PlanRequirements(), found.requirements
     flags = (
         (f" --context {wish.context_tokens}", wish.context_tokens != plain.context_tokens),

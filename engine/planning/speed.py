@@ -31,23 +31,23 @@ _BANDWIDTH_SHARE = 0.72
 _DENSE_BF16_SHARE, _DENSE_FP8_SHARE = 0.39, 0.235
 _EXPERTS_BF16_SHARE, _EXPERTS_FP8_SHARE = 0.09, 0.05
 _EXPERT_LAYER_S = 247e-6
-"""A layer of experts waits for its many small kernels and messages longer than for its bytes. Fitted on eight cards,
-and counted on fewer as well: nothing was published that is faster there."""
+"""The time of a layer of experts for its small kernels and messages. Fitted on eight cards, and used for fewer too:
+no faster published figures exist."""
 _ALL_REDUCE_S = {"nvlink": 12e-6, "pcie": 40e-6}
-"""Of the two sums over the cards that each split layer makes."""
+"""The time of the two all-reduces of each split layer."""
 _HOST_GB_S = 25.0
-"""Weights that are kept in main memory come over PCIe for every token."""
+"""Weights in main memory come over PCIe for every token."""
 _EIGHT_BITS = frozenset({"fp8", "int8", "w4afp8", "nvfp4"})
 
 
 @dataclass(frozen=True, slots=True)
 class SpeedEstimate:
-    """What one person who asks alone should see."""
+    """The estimated speed for one person alone."""
 
     first_token_s: float
     tokens_per_s: float
     answer_s: float
-    """To the end of ``ANSWER_TOKENS``, thinking included."""
+    """Until the end of ``ANSWER_TOKENS``, thinking included."""
 
 
 def estimate_speed(
@@ -82,7 +82,7 @@ def _estimate_token_s(variant: Variant, checkpoint: Checkpoint, layout: Layout, 
 
 
 def _estimate_overhead_s(variant: Variant, layout: Layout, spec: CardSpec) -> float:
-    """Return what is waited for beside bytes and arithmetic, for one pass through the layers."""
+    """Return the time of one pass through the layers besides bytes and FLOPS."""
     if variant.parameters_per_token < variant.parameters:
         return variant.layers * _EXPERT_LAYER_S
     if layout.tp == 1:

