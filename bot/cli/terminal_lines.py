@@ -7,8 +7,6 @@ from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE
 from engine.interfaces import EngineStatus
 from knowledge.sync.report import SyncProgress, SyncReport
 
-_COUNT_WORDS = {"held": "pending deletion"}
-
 
 def format_engine_state(status: EngineStatus) -> str:
     """Return the engine's state in one line."""
@@ -39,9 +37,16 @@ def format_report(report: SyncReport) -> list[str]:
         ):
             continue  # nothing was added yet
         counts = [
-            f"{count} {_COUNT_WORDS.get(word, word)}"
-            for word in ("unchanged", "added", "updated", "deleted", "held", "failed")
-            if (count := getattr(source, word))
+            f"{count} {word}"
+            for word, count in (
+                ("unchanged", source.unchanged),
+                ("added", source.added),
+                ("updated", source.updated),
+                ("deleted", source.deleted),
+                ("pending deletion", source.pending_deletions),
+                ("failed", source.failed),
+            )
+            if count
         ]
         but = "" if source.ok else ", with failures"
         lines.append(f"{name}: {', '.join(counts) or 'empty'} in {source.seconds:.1f} s{but}")

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from bot.cli.commands.status_view import build_view, show_status
-from bot.cli.commands.sync import list_problems
+from bot.cli.commands.sync import list_problems, report_json
 from bot.cli.terminal import Terminal
+from bot.cli.terminal_lines import format_report
 from bot.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
@@ -117,6 +118,15 @@ def test_a_line_of_progress_can_have_a_terminal_do_nothing() -> None:
     terminal.show_progress("knowledge", 0.5, "a\x1b[31m.pdf")
     terminal.finish("knowledge", "b\x1b]0;owned\x07.pdf: it is broken")
     assert stream.getvalue() == "knowledge:  50% a.pdf\nknowledge: b.pdf: it is broken\n"
+
+
+def test_a_report_counts_pending_deletions_and_keeps_the_key_of_scripts() -> None:
+    report = SyncReport({"wiki": SourceReport(listed=3, unchanged=3, pending_deletions=30, seconds=1.0)}, 1.0)
+    assert format_report(report) == ["wiki: 3 unchanged, 30 pending deletion in 1.0 s"]
+    sources = report_json(report)["sources"]
+    assert isinstance(sources, dict)
+    assert sources["wiki"]["held"] == 30
+    assert "pending_deletions" not in sources["wiki"]
 
 
 def test_what_rests_since_it_failed_is_named_by_the_sync_too() -> None:
