@@ -13,7 +13,7 @@ import pytest
 
 from knowledge.sync.lock import hold_sync_lock
 from tests.e2e.conftest import Place
-from tests.sources.web_site import WebSite
+from tests.sources.website.fake_site import WebSite
 from tests.web.searching.fake_providers import FakeSearxng
 
 PAGES = {

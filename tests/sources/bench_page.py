@@ -11,8 +11,8 @@ from pathlib import Path
 
 from knowledge.interfaces import EVERYONE, Source
 from knowledge.sources.registry import SourceKind
+from tests.sources.building import build
 from tests.sources.contract import Ability, Workbench
-from tests.sources_bench import build
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-source.md"
 

@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Call slow what asks a site: each such test starts the process that reads pages, a second of it."""
     for item in items:
-        if isinstance(item, pytest.Function) and "site" in item.fixturenames and item.path.parent == HERE:
+        if isinstance(item, pytest.Function) and "site" in item.fixturenames and HERE in item.path.parents:
             item.add_marker(pytest.mark.slow)
 
 

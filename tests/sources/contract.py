@@ -1,7 +1,7 @@
-"""What a kind of source brings to be held to the contract: a workbench, where documents can be put and taken away.
+"""The workbench that each kind of source brings to the contract: a place to put documents and to remove them.
 
-A kind joins by a file ``tests/sources/bench_KIND.py`` whose ``BENCHES`` names its workbenches; nothing else is edited.
-What the kind cannot do by its nature is said in ``cannot``, and the tests that need it leave the kind out.
+A kind joins by a file ``bench_KIND.py`` below ``tests/sources`` whose ``BENCHES`` lists its workbenches; no other file
+changes. ``cannot`` names what the kind cannot do, and the tests that need it leave the kind out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, Source
-from tests.sources_bench import build
+from tests.sources.building import build
 
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
@@ -120,8 +120,10 @@ def workbenches() -> Mapping[str, type[Workbench]]:
 
 
 def _found() -> Iterator[type[Workbench]]:
-    for path in sorted(Path(__file__).parent.glob("bench_*.py")):
-        yield from importlib.import_module(f"tests.sources.{path.stem}").BENCHES
+    here = Path(__file__).parent
+    for path in sorted(here.rglob("bench_*.py"), key=lambda path: path.name):
+        module = ".".join(("tests", "sources", *path.relative_to(here).with_suffix("").parts))
+        yield from importlib.import_module(module).BENCHES
 
 
 def needs(*abilities: Ability) -> Callable[[_Test], _Test]:

@@ -12,12 +12,12 @@ import pytest
 
 from knowledge.errors import SourceMisconfigured
 from tests.sources.bench_page import block
-from tests.sources_bench import build
+from tests.sources.building import build
 
 _ASK = """
 import asyncio, sys
 from pathlib import Path
-from tests.sources_bench import build
+from tests.sources.building import build
 from tests.sources.contract import listing
 
 async def main():

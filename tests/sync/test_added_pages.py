@@ -17,8 +17,8 @@ from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
 from knowledge.sources.pages.page_list import PageList, open_page_list
-from tests.sources.web_site import Reply, WebSite
-from tests.sources_bench import memories
+from tests.sources.building import memories
+from tests.sources.website.fake_site import Reply, WebSite
 from tests.sync.library_bench import Bench, texts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

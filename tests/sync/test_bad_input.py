@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.sources_bench import build
+from tests.sources.building import build
 from tests.sync.library_bench import Bench, texts
 
 NAMES = [

@@ -13,8 +13,8 @@ from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
-from tests.sources.web_site import Reply, WebSite
-from tests.sources_bench import memories
+from tests.sources.building import memories
+from tests.sources.website.fake_site import Reply, WebSite
 from tests.sync.library_bench import Bench, texts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -19,10 +19,10 @@ from knowledge.interfaces import EVERYONE
 from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from tests.sources.fake_confluence import FakeConfluence, FakePage
-from tests.sources.fake_drive import FakeDrive
-from tests.sources.fake_notion import FakeNotion
-from tests.sources.fake_service import FakeService, Fault
+from tests.sources.confluence.fake_confluence import FakeConfluence, FakePage
+from tests.sources.drive.fake_drive import FakeDrive
+from tests.sources.hosted.fake_service import FakeService, Fault
+from tests.sources.notion.fake_notion import FakeNotion
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

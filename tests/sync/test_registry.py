@@ -9,7 +9,7 @@ import pytest
 from knowledge.errors import SourceMisconfigured
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
-from tests.sources_bench import memories
+from tests.sources.building import memories
 
 
 def build(kind: str, **options: object) -> None:

@@ -16,7 +16,7 @@ from knowledge.errors import SourceError
 from knowledge.interfaces import WatchableSource
 from knowledge.sources.folder.source import FolderSource
 from knowledge.sync.watch import SourceWatcher
-from tests.sources_bench import build
+from tests.sources.building import build
 
 
 class Bell:

@@ -28,7 +28,7 @@ from engine.weights.origin import WeightsSource
 from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model, safetensors
 from tests.engine.fakes import until
-from tests.sources.bench_objects import S3Faults, refused, s3_client
+from tests.sources.object_store.bench_objects import S3Faults, refused, s3_client
 
 pytestmark = pytest.mark.slow
 

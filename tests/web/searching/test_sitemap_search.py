@@ -17,7 +17,7 @@ from knowledge.web.http.settings import WebSettings
 from knowledge.web.searching import sitemap_search
 from knowledge.web.searching.site_index import SiteIndex, derive_title, split_address
 from knowledge.web.searching.sitemap_search import CACHE_S, FAILURE_CACHE_S, SitemapSearch
-from tests.sources.web_site import Reply, WebSite
+from tests.sources.website.fake_site import Reply, WebSite
 from tests.web.http.proxy_servers import SocksProxy, listening
 
 PATHS = [

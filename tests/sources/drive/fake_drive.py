@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
 
-from tests.sources.fake_service import FakeService
+from tests.sources.hosted.fake_service import FakeService
 
 Json = dict[str, Any]
 NATIVE = "application/vnd.google-apps."

@@ -15,9 +15,9 @@ from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.confluence import source as confluence
 from knowledge.sources.confluence.rights import find_groups, intersect_audiences
 from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
-from tests.sources.fake_confluence import FakeConfluence, FakePage
-from tests.sources.fake_service import Fault
-from tests.sources.hosted import World, listing
+from tests.sources.confluence.fake_confluence import FakeConfluence, FakePage
+from tests.sources.hosted.fake_service import Fault
+from tests.sources.hosted.world import World, listing
 
 TOKEN = "s3cret-t0ken"
 

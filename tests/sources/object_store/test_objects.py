@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from tests.sources.bench_objects import S3Bench, refused
+from tests.sources.building import build
 from tests.sources.contract import listing, opened
-from tests.sources_bench import build
+from tests.sources.object_store.bench_objects import S3Bench, refused
 
 KEYS = {"key_env": "KEY", "secret_env": "SECRET"}
 SECRETS = {"key": "the-key", "secret": "the-secret"}
@@ -141,7 +141,7 @@ async def test_a_server_that_checks_keys(s3: S3Bench) -> None:
     import boto3  # noqa: PLC0415 - slow to load
     import requests  # noqa: PLC0415
 
-    from tests.sources.bench_objects import s3_server  # noqa: PLC0415
+    from tests.sources.object_store.bench_objects import s3_server  # noqa: PLC0415
 
     await s3.put("a.md", b"one")
     server = s3_server()

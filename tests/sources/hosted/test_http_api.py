@@ -21,9 +21,9 @@ from knowledge.sources.hosted.retry_policy import CallPacer, ServiceResponse, co
 from knowledge.web.crawling.retry_after import parse_retry_after_s
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import WebSettings
-from tests.sources.fake_confluence import FakeConfluence
-from tests.sources.fake_service import Fault
-from tests.sources.hosted import World, listing
+from tests.sources.confluence.fake_confluence import FakeConfluence
+from tests.sources.hosted.fake_service import Fault
+from tests.sources.hosted.world import World, listing
 from tests.web.http.certificates import Authority
 from tests.web.http.proxy_servers import HttpProxy, SocksProxy, TestProxy, listening
 

@@ -9,7 +9,7 @@ from tests.sources.contract import Ability, Workbench
 
 class FolderBench(Workbench):
     kind = "folder"
-    cannot = frozenset({Ability.MIDWAY})  # root reads everything: tests/sync/test_folder.py has its own ways
+    cannot = frozenset({Ability.MIDWAY})  # root reads everything: tests/sources/folder/test_folder.py has its own ways
 
     async def open(self) -> None:
         (self.folder / "root").mkdir()

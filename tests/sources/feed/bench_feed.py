@@ -8,7 +8,7 @@ from html import escape
 from knowledge.interfaces import DocumentContent
 from knowledge.web.reading.feeds import read_feed
 from tests.sources.contract import Ability, Workbench
-from tests.sources.web_site import Reply, WebSite
+from tests.sources.website.fake_site import Reply, WebSite
 
 
 class FeedBench(Workbench):

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from knowledge.interfaces import DocumentContent
 from tests.sources.contract import Ability, Workbench
-from tests.sources.fake_notion import FakeNotion
-from tests.sources.fake_service import Fault
+from tests.sources.hosted.fake_service import Fault
+from tests.sources.notion.fake_notion import FakeNotion
 
 
 class NotionBench(Workbench):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from tests.sources.contract import Workbench
-from tests.sources.fake_drive import FakeDrive
-from tests.sources.fake_service import Fault
+from tests.sources.drive.fake_drive import FakeDrive
+from tests.sources.hosted.fake_service import Fault
 
 
 class DriveBench(Workbench):

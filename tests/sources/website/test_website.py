@@ -17,9 +17,9 @@ from knowledge.parsing import Parser
 from knowledge.sources.website import source as websites
 from knowledge.sources.website.source import WebsiteSource
 from knowledge.web.reading.site_parser import SiteParser
+from tests.sources.building import build, memories
 from tests.sources.contract import listing
-from tests.sources.web_site import Reply, WebSite
-from tests.sources_bench import build, memories
+from tests.sources.website.fake_site import Reply, WebSite
 
 LONG = "<p>Every employee has thirty days of annual leave, which must be taken until March of the next year.</p>" * 3
 

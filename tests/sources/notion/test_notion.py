@@ -17,9 +17,9 @@ from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.notion import source as notion
 from knowledge.sources.notion.api import parse_page_id
 from knowledge.sources.notion.blocks import NotionBlock, render_page_html
-from tests.sources.fake_notion import FakeNotion, rich
-from tests.sources.fake_service import Fault
-from tests.sources.hosted import World, listing
+from tests.sources.hosted.fake_service import Fault
+from tests.sources.hosted.world import World, listing
+from tests.sources.notion.fake_notion import FakeNotion, rich
 
 TOKEN = "ntn_s3cret"
 

@@ -39,7 +39,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from tests.sources.fake_service import FakeService
+from tests.sources.hosted.fake_service import FakeService
 
 BEGAN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 Json = dict[str, Any]

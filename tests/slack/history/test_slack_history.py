@@ -38,8 +38,8 @@ from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, Sou
 from knowledge.interfaces import EVERYONE, ListedDocument
 from tests.slack.room import bot_in
 from tests.slack_sandbox import Box, sandbox
+from tests.sources.building import build
 from tests.sources.contract import listing
-from tests.sources_bench import build
 
 GENERAL = "C0GENERAL1"
 FAST = SyncRate(burst=10_000, per_s=10_000, page_size=50)

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 from knowledge.interfaces import DocumentContent
 from tests.sources.contract import Ability, Workbench
-from tests.sources.fake_confluence import FakeConfluence, FakePage
-from tests.sources.fake_service import Fault
+from tests.sources.hosted.fake_service import Fault
 
 
 class CloudBench(Workbench):

@@ -18,9 +18,9 @@ from knowledge.interfaces import Source
 from knowledge.sources.sql.rows import RowForm, format_value
 from knowledge.sources.sql.statement import check_statement
 from tests import mariadb
-from tests.sources.bench_sql import PostgresBench
+from tests.sources.building import build
 from tests.sources.contract import listing, opened
-from tests.sources_bench import build
+from tests.sources.sql.bench_sql import PostgresBench
 
 
 def sqlite(folder: Path, *statements: str, **options: object) -> Source:

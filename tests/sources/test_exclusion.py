@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from knowledge.interfaces import WatchableSource
-from tests.sources_bench import build
+from tests.sources.building import build
 
 
 async def listed(kind: str, base: Path, **options: object) -> set[str]:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from knowledge.web.crawling.canonical_urls import Site
 from tests.sources.contract import Workbench
-from tests.sources.web_site import TYPES, Reply, WebSite
+from tests.sources.website.fake_site import TYPES, Reply, WebSite
 
 NOTHING = '<html><head><meta name="robots" content="noindex"></head><body>Welcome</body></html>'
 

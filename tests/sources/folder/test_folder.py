@@ -14,7 +14,7 @@ from knowledge.errors import SourceError
 from knowledge.interfaces import ListedDocument, Source
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
-from tests.sources_bench import memories
+from tests.sources.building import memories
 
 
 def folder(root: Path, **options: Any) -> Source:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, Source
 from knowledge.sources.drive import source as drive
-from tests.sources.fake_drive import NATIVE, FakeDrive
-from tests.sources.fake_service import Fault
-from tests.sources.hosted import World, listing
+from tests.sources.drive.fake_drive import NATIVE, FakeDrive
+from tests.sources.hosted.fake_service import Fault
+from tests.sources.hosted.world import World, listing
 
 DOC, SHEET, SLIDES = f"{NATIVE}document", f"{NATIVE}spreadsheet", f"{NATIVE}presentation"
 

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from tests.sources.fake_service import FakeService
+from tests.sources.hosted.fake_service import FakeService
 
 Json = dict[str, Any]
 

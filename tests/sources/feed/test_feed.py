@@ -17,9 +17,9 @@ from knowledge.interfaces import Source, SourceContext
 from knowledge.sources.feed import source as feeds
 from knowledge.web.reading.feeds import read_feed
 from knowledge.web.reading.site_parser import SiteParser
+from tests.sources.building import build, memories
 from tests.sources.contract import listing
-from tests.sources.web_site import Reply, WebSite
-from tests.sources_bench import build, memories
+from tests.sources.website.fake_site import Reply, WebSite
 
 RSS = """<?xml version="1.0" encoding="utf-8"?><rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/">
 <channel><title>News</title>

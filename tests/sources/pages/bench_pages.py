@@ -9,7 +9,7 @@ from urllib.parse import quote
 from knowledge.interfaces import Source
 from knowledge.sources.pages.page_list import PageList, normalize_page_url
 from tests.sources.contract import Ability, Workbench
-from tests.sources.web_site import TYPES, Reply, WebSite
+from tests.sources.website.fake_site import TYPES, Reply, WebSite
 
 
 class PagesBench(Workbench):

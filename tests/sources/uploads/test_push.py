@@ -14,8 +14,8 @@ from knowledge.interfaces import DocumentContent, ListedDocument
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import PushSource, open_upload_store
 from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name
+from tests.sources.building import build
 from tests.sources.contract import listing
-from tests.sources_bench import build
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from knowledge.interfaces import EVERYONE, ListedDocument, Source, SourceContext
 from knowledge.settings import SourceSpec
 from knowledge.sources.registry import SourceKind, read_options
 from knowledge.web.http.settings import WebSettings
-from tests.sources_bench import memories
+from tests.sources.building import memories
 
 
 @dataclass

@@ -14,9 +14,9 @@ from aiohttp import web
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
 from knowledge.sources.git.program import explain_failure
-from tests.sources.bench_git import GitHttp, Repository, git
+from tests.sources.building import build
 from tests.sources.contract import listing
-from tests.sources_bench import build
+from tests.sources.git.bench_git import GitHttp, Repository, git
 
 pytestmark = pytest.mark.slow  # a dozen processes a test
 
