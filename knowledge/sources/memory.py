@@ -18,21 +18,21 @@ async def load_state(memory: Memory, version: int) -> dict[str, Any] | None:
         saved = json.loads(data) if data else None
     except ValueError:
         return None
-    held = saved.get("held") if isinstance(saved, dict) and saved.get("version") == version else None
-    return held if isinstance(held, dict) else None
+    state = saved.get("held") if isinstance(saved, dict) and saved.get("version") == version else None
+    return state if isinstance(state, dict) else None
 
 
-async def save_state(memory: Memory, version: int, held: dict[str, Any]) -> None:
+async def save_state(memory: Memory, version: int, state: dict[str, Any]) -> None:
     """Save the state that the next listing starts from."""
-    await memory.save(json.dumps({"version": version, "held": held}, ensure_ascii=False).encode())
+    await memory.save(json.dumps({"version": version, "held": state}, ensure_ascii=False).encode())
 
 
 async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] | None:
     """Return the state that ``save_sealed_state`` saved; None if it is missing, of another version or altered."""
-    held: object = await load_state(memory, form)
-    if not isinstance(held, Mapping):
+    state: object = await load_state(memory, form)
+    if not isinstance(state, Mapping):
         return None
-    data, digest = held.get("data"), held.get("digest")
+    data, digest = state.get("data"), state.get("digest")
     if not isinstance(data, str) or digest != _digest(data):
         return None
     value = await asyncio.to_thread(json.loads, data)

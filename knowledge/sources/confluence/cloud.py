@@ -37,9 +37,9 @@ class Cloud:
 
     async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return the current spaces."""
-        asked = {"keys": ",".join(sorted(keys))} if keys else {}
+        filters = {"keys": ",".join(sorted(keys))} if keys else {}
         found: list[Space] = []
-        async for page in self._fetch_pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **asked)):
+        async for page in self._fetch_pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **filters)):
             found += [
                 Space(require_text(one, "id"), require_text(one, "key"))
                 for one in require_objects(page, "results")
@@ -92,9 +92,9 @@ class Cloud:
                 admitted = _parse_restriction(get_object(one, "restrictions", "read"))
                 if admitted is not None:
                     found[require_text(one, "id")] = admitted
-        asked = [one for one in pages if one not in found]
-        answers = await run_concurrently([lambda one=one: self._fetch_restriction(one) for one in asked])  # type: ignore[misc]
-        return {**found, **dict(zip(asked, answers, strict=True))}
+        missing = [one for one in pages if one not in found]
+        answers = await run_concurrently([lambda one=one: self._fetch_restriction(one) for one in missing])  # type: ignore[misc]
+        return {**found, **dict(zip(missing, answers, strict=True))}
 
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return a folder, or a page that the listing left out; nobody may see what the account cannot read."""

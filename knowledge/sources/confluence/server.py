@@ -172,10 +172,10 @@ class DataCenter:
             attachments=await self._fetch_files(page, get_object(one, "children", "attachment")),
         )
 
-    async def _fetch_files(self, page: str, told: JsonObject) -> tuple[Attachment, ...]:
+    async def _fetch_files(self, page: str, listing: JsonObject) -> tuple[Attachment, ...]:
         """Return all files of a page; those in its listing may be only the first ones."""
-        found = get_objects(told, "results")
-        if get_text(get_object(told, "_links"), "next") or len(found) >= (get_int(told, "limit") or 25):
+        found = get_objects(listing, "results")
+        if get_text(get_object(listing, "_links"), "next") or len(found) >= (get_int(listing, "limit") or 25):
             path = f"rest/api/content/{quote_part(page)}/child/attachment"
             async for results in self._fetch_results(ApiCall.get(path, expand="version", start=0, limit=_LIMIT)):
                 found = [*found, *results]

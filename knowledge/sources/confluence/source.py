@@ -230,9 +230,13 @@ class ConfluenceSource:
 
     async def _build_tree(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, TreeNode]:
         """Return the nodes of a space's tree with their restrictions, including folders and unlisted pages."""
-        untold = [one for one, page in pages.items() if page.restriction is None]
-        told = await self._lookups.fetch_restrictions(space, untold) if self._lookups and untold else {}
-        nodes = {one: TreeNode(page.restriction or told.get(one, NOBODY), page.parent) for one, page in pages.items()}
+        unknown_pages = [one for one, page in pages.items() if page.restriction is None]
+        restrictions = (
+            await self._lookups.fetch_restrictions(space, unknown_pages) if self._lookups and unknown_pages else {}
+        )
+        nodes = {
+            one: TreeNode(page.restriction or restrictions.get(one, NOBODY), page.parent) for one, page in pages.items()
+        }
         while unknown := find_missing(nodes):
             for ref in unknown:
                 nodes[ref.id] = await self._edition.fetch_node(ref)

@@ -138,8 +138,8 @@ class _PageWriter:
 
     def _write_image(self, node: ET.Element, depth: int) -> str:
         caption = node.find(f"{_AC}caption")
-        shown = _image_tag(node.get(f"{_AC}alt") or node.get(f"{_AC}title"))
-        return shown + (f"<p>{self._write_children(caption, depth)}</p>" if caption is not None else "")
+        image = _image_tag(node.get(f"{_AC}alt") or node.get(f"{_AC}title"))
+        return image + (f"<p>{self._write_children(caption, depth)}</p>" if caption is not None else "")
 
     def _write_fallback(self, node: ET.Element, depth: int) -> str:
         fallback = node.find(f"{_AC}adf-fallback")
@@ -170,20 +170,22 @@ class _PageWriter:
 
     def _write_macro(self, node: ET.Element, depth: int) -> str:
         name = (node.get(f"{_AC}name") or "").lower()
-        told = {one.get(f"{_AC}name") or "": one for one in node.findall(f"{_AC}parameter")}
+        parameters = {one.get(f"{_AC}name") or "": one for one in node.findall(f"{_AC}parameter")}
         plain = node.findtext(f"{_AC}plain-text-body")
         if name in _FORMULA_MACROS:
-            body = plain if plain is not None else _parameter_text(told, "body")
+            body = plain if plain is not None else _parameter_text(parameters, "body")
             return f"<span>{escape(f'${body.strip()}$')}</span>"
         if name in {"html", "html-include"}:
             return "".join(f"<p>{escape(text)}</p>" for text in extract_visible_text(plain or "").split("\n\n"))
         if name in {"status", "jira"}:
-            return escape(" ".join(_parameter_text(told, key) for key in ("title", "key", "jqlQuery") if key in told))
+            return escape(
+                " ".join(_parameter_text(parameters, key) for key in ("title", "key", "jqlQuery") if key in parameters)
+            )
         if name in _POINTER_MACROS:
-            return escape(next(filter(None, map(self._find_pointer_name, told.values())), ""))
+            return escape(next(filter(None, map(self._find_pointer_name, parameters.values())), ""))
         rich = node.find(f"{_AC}rich-text-body")
         inside = self._write_children(rich, depth) if rich is not None else ""
-        return self._write_box(name, _parameter_text(told, "title").strip(), plain, inside)
+        return self._write_box(name, _parameter_text(parameters, "title").strip(), plain, inside)
 
     def _write_box(self, name: str, title: str, plain: str | None, rich: str) -> str:
         label = ": ".join(part for part in (_BOX_LABELS.get(name, ""), title) if part)
@@ -220,8 +222,8 @@ _CONFLUENCE_WRITERS: Final[Mapping[str, Callable[[_PageWriter, ET.Element, int],
 }
 
 
-def _parameter_text(told: Mapping[str, ET.Element], key: str) -> str:
-    return _inner_text(told[key]) if key in told else ""
+def _parameter_text(parameters: Mapping[str, ET.Element], key: str) -> str:
+    return _inner_text(parameters[key]) if key in parameters else ""
 
 
 def _inner_text(node: ET.Element) -> str:

@@ -111,11 +111,11 @@ class DriveApi:
 def parse_error_code(body: bytes) -> str:
     """Return Google's own error code from an answer, "" if there is none."""
     try:
-        told = json.loads(body)
-        word = told["error"]["errors"][0]["reason"]
+        answer = json.loads(body)
+        code = answer["error"]["errors"][0]["reason"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
-    return word if isinstance(word, str) and _ERROR_CODE.fullmatch(word) else ""
+    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
 
 
 def is_throttled(reply: ServiceResponse) -> bool:

@@ -75,9 +75,9 @@ class DriveFile:
     @classmethod
     def from_json(cls, value: JsonObject) -> DriveFile:
         """Return the file from the JSON of ``to_json``."""
-        told = get_object(value, "audience")
-        expires_at = told.get("expires_at")
-        readers = tuple(filter_texts(told.get("readers")))
+        audience = get_object(value, "audience")
+        expires_at = audience.get("expires_at")
+        readers = tuple(filter_texts(audience.get("readers")))
         return cls(
             id=require_text(value, "id"),
             document=require_text(value, "document"),
@@ -160,8 +160,8 @@ def _parse_reader(permission: JsonObject) -> str | None:
 
 def hash_rights(folder: JsonObject) -> str:
     """Return a hash that changes when a folder's place or its permissions may have changed for its content."""
-    told = [folder.get(key) for key in ("parents", "permissionIds", "permissions", "inheritedPermissionsDisabled")]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
+    rights = [folder.get(key) for key in ("parents", "permissionIds", "permissions", "inheritedPermissionsDisabled")]
+    return hashlib.sha256(json.dumps(rights, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def modified_at(file: DriveFile) -> datetime | None:

@@ -104,7 +104,7 @@ class DriveListing:
                 yield await self._record_files(found)
         yield await self._fetch_targets()
 
-    async def list_since(self, held: DriveSnapshot) -> AsyncIterator[Sequence[DriveFile]]:
+    async def list_since(self, snapshot: DriveSnapshot) -> AsyncIterator[Sequence[DriveFile]]:
         """Yield all files of a snapshot, updated with the changes since.
 
         Raises:
@@ -114,17 +114,17 @@ class DriveListing:
         """
         if any(
             file.audience.expires_at is not None and file.audience.expires_at <= self._now
-            for file in held.files.values()
+            for file in snapshot.files.values()
         ):
             raise StaleSnapshot
-        self.snapshot = held
+        self.snapshot = snapshot
         changed: dict[str, JsonObject] = {}
-        for drive in list(held.tokens):
-            async for told in self._fetch_changes(drive):
-                changed.update(told)
+        for drive in list(snapshot.tokens):
+            async for changes in self._fetch_changes(drive):
+                changed.update(changes)
                 yield []  # a heartbeat
         await self._apply_changes(changed)
-        yield list(held.files.values())
+        yield list(snapshot.files.values())
         yield await self._fetch_targets()
 
     async def _resolve_places(self, drives: Sequence[str], folders: Sequence[str]) -> tuple[DrivePlace, ...]:
@@ -165,20 +165,20 @@ class DriveListing:
 
     async def _record_files(self, found: Sequence[JsonObject]) -> Sequence[DriveFile]:
         """Record files, folders and shortcuts; return the files that are new in this listing."""
-        held = self.snapshot
+        snapshot = self.snapshot
         new: dict[str, JsonObject] = {}
         for one in found:
             identifier, kind = require_text(one, "id"), get_text(one, "mimeType")
             if one.get("trashed") is True:
                 continue
             if kind == FOLDER:
-                held.folders[identifier] = hash_rights(one)
+                snapshot.folders[identifier] = hash_rights(one)
             elif kind == SHORTCUT:
                 self._record_shortcut(one)
-            elif is_document(one) and identifier not in held.files:
+            elif is_document(one) and identifier not in snapshot.files:
                 new[identifier] = one
         files = await self._parse_files(list(new.values()))
-        held.files.update((file.id, file) for file in files)
+        snapshot.files.update((file.id, file) for file in files)
         return files
 
     def _record_shortcut(self, shortcut: JsonObject) -> None:
@@ -196,8 +196,8 @@ class DriveListing:
         if not self._rights:
             return Audience(("*",))
         # Files of shared drives, and files that the account may not share, come without permissions.
-        told = file.get("permissions")
-        known = get_objects(file, "permissions") if isinstance(told, list) and told else None
+        permissions = file.get("permissions")
+        known = get_objects(file, "permissions") if isinstance(permissions, list) and permissions else None
         return parse_audience(
             await self._drive.fetch_permissions(require_text(file, "id")) if known is None else known, self._now
         )
@@ -234,7 +234,7 @@ class DriveListing:
         self.snapshot.tokens[drive] = token
 
     async def _apply_changes(self, changed: Mapping[str, JsonObject]) -> None:
-        kept: list[JsonObject] = []
+        changed_files: list[JsonObject] = []
         for identifier, change in changed.items():
             file = get_object(change, "file")
             gone = change.get("removed") is True or file.get("trashed") is True or not file
@@ -245,8 +245,8 @@ class DriveListing:
             self.snapshot.files.pop(identifier, None)
             self.snapshot.shortcuts.pop(identifier, None)
             if not gone and self._is_in_any_place(file):
-                kept.append(file)
-        await self._record_files(kept)
+                changed_files.append(file)
+        await self._record_files(changed_files)
 
     def _check_folder(self, identifier: str, folder: JsonObject | None) -> None:
         """Raise ``StaleSnapshot`` unless the change of a folder leaves the files in it as they are."""

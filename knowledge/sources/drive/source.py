@@ -79,29 +79,29 @@ class DriveSource:
             SourceError: the listing failed, or a configured drive or folder does not exist.
 
         """
-        full_at, held = await self._load_snapshot()
+        full_at, snapshot = await self._load_snapshot()
         listing = self._new_listing()
-        if held is not None:
+        if snapshot is not None:
             found: list[DriveFile] = []
             try:
-                async for files in listing.list_since(held):
+                async for files in listing.list_since(snapshot):
                     found += files
                     yield []  # a heartbeat: files follow once it is certain that the changes are complete
             except StaleSnapshot:
-                held = None
+                snapshot = None
             else:
                 for batch in split_batches(found, _BATCH):
                     yield self._make_listed(batch)
-        if held is None:
+        if snapshot is None:
             full_at, listing = self._context.now(), self._new_listing()
             async for files in listing.list_all(self._options.drives, self._options.folders):
                 yield self._make_listed(files)
-        told = {
+        state = {
             "full_at": full_at,
             "scope": self._listing_scope(),
             "held": await asyncio.to_thread(listing.snapshot.to_json),
         }
-        await save_sealed_state(self._memory, _STATE_VERSION, told)
+        await save_sealed_state(self._memory, _STATE_VERSION, state)
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read a file as its bytes; Google's own documents become Markdown, XLSX or PPTX.
@@ -131,13 +131,13 @@ class DriveSource:
 
     async def _load_snapshot(self) -> tuple[float, DriveSnapshot | None]:
         """Return the time of the last whole listing and its snapshot; None when a whole one is due."""
-        told = await load_sealed_state(self._memory, _STATE_VERSION)
-        full_at = told.get("full_at") if told else None
-        if told is None or not isinstance(full_at, float) or told.get("scope") != self._listing_scope():
+        state = await load_sealed_state(self._memory, _STATE_VERSION)
+        full_at = state.get("full_at") if state else None
+        if state is None or not isinstance(full_at, float) or state.get("scope") != self._listing_scope():
             return 0.0, None
         if not 0 <= self._context.now() - full_at < self._options.full_every_h * 3600:
             return 0.0, None
-        return full_at, await asyncio.to_thread(DriveSnapshot.from_json, get_object(told, "held"))
+        return full_at, await asyncio.to_thread(DriveSnapshot.from_json, get_object(state, "held"))
 
     def _listing_scope(self) -> Sequence[object]:
         """Return the options that a remembered listing must have been made with."""

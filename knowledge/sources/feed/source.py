@@ -132,12 +132,12 @@ class FeedSource:
         before = _decode_state(await load_state(self._memory, _STATE_VERSION))
         after = await self._update_state(before, now)
         oldest = now - self._keep_s
-        kept = {id_: entry for id_, entry in after.entries.items() if entry.last_seen_at >= oldest}
-        newest = sorted(kept, key=lambda id_: kept[id_].last_seen_at, reverse=True)[:_MAX_ENTRIES]
-        kept = {id_: kept[id_] for id_ in sorted(newest)}
-        await asyncio.to_thread(self._texts.delete_others, kept)
-        await save_state(self._memory, _STATE_VERSION, _encode_state(replace(after, entries=kept)))
-        yield [self._make_listed(id_, entry) for id_, entry in kept.items()]
+        remembered = {id_: entry for id_, entry in after.entries.items() if entry.last_seen_at >= oldest}
+        newest = sorted(remembered, key=lambda id_: remembered[id_].last_seen_at, reverse=True)[:_MAX_ENTRIES]
+        remembered = {id_: remembered[id_] for id_ in sorted(newest)}
+        await asyncio.to_thread(self._texts.delete_others, remembered)
+        await save_state(self._memory, _STATE_VERSION, _encode_state(replace(after, entries=remembered)))
+        yield [self._make_listed(id_, entry) for id_, entry in remembered.items()]
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one entry.
@@ -163,9 +163,9 @@ class FeedSource:
     async def _update_state(self, before: FeedState, now: float) -> FeedState:
         """Fetch the feed and return the new state."""
         whole = await asyncio.to_thread(self._texts.has_all, before.entries) or self._options.follow
-        asked = build_conditional_headers(before.etag, before.last_modified) if whole and before.entries else {}
+        headers = build_conditional_headers(before.etag, before.last_modified) if whole and before.entries else {}
         ask = FetchOptions(
-            conditional_headers=asked, authorization=self._context.secrets.get("authorization"), limits=self._limits
+            conditional_headers=headers, authorization=self._context.secrets.get("authorization"), limits=self._limits
         )
         url = self._options.url
         host = HostClient(self._fetcher, RequestSpacing(0.0, self._context.sleep, self._context.now), self._context.now)
@@ -344,14 +344,14 @@ def _encode_state(remembered: FeedState) -> dict[str, Any]:
     return {"etag": remembered.etag, "last_modified": remembered.last_modified, "entries": entries}
 
 
-def _decode_state(held: object) -> FeedState:
+def _decode_state(state: object) -> FeedState:
     """Return the state from the JSON of ``_encode_state``; an empty one if any part has another form."""
     try:
-        assert isinstance(held, dict)  # noqa: S101 - caught below with every other wrong form
-        entries = {str(id_): _decode_entry(*fields) for id_, fields in held["entries"].items()}
-        for told in (held["etag"], held["last_modified"]):
-            assert told is None or isinstance(told, str)  # noqa: S101
-        return FeedState(entries, held["etag"], held["last_modified"])
+        assert isinstance(state, dict)  # noqa: S101 - caught below with every other wrong form
+        entries = {str(id_): _decode_entry(*fields) for id_, fields in state["entries"].items()}
+        for validator in (state["etag"], state["last_modified"]):
+            assert validator is None or isinstance(validator, str)  # noqa: S101
+        return FeedState(entries, state["etag"], state["last_modified"])
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return FeedState({})
 

@@ -29,14 +29,14 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
 
     """
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    woken = asyncio.Event()
     failed: list[str] = []
     stop = threading.Event()
 
     def tell(why: str | None) -> None:
         if why is not None:
             failed.append(why)
-        told.set()
+        woken.set()
 
     def watch() -> None:
         why: str | None = "it is watched no more"
@@ -53,8 +53,8 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
     threading.Thread(target=watch, name="kvasir-watch", daemon=True).start()
     try:
         while True:
-            await told.wait()
-            told.clear()
+            await woken.wait()
+            woken.clear()
             if failed:
                 raise SourceError(
                     f"The folder {root} cannot be watched: {failed[0]}. The scheduled sync finds its changes instead."

@@ -89,14 +89,14 @@ class Mirror:
 
         Bytes of a path that are not UTF-8 become ``\xNN``.
         """
-        told = await self._git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *roots)
-        return await asyncio.to_thread(_parse_tree, told)
+        output = await self._git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *roots)
+        return await asyncio.to_thread(_parse_tree, output)
 
     async def find_sizes(self, blobs: Sequence[str]) -> Mapping[str, int]:
         """Return the size in bytes of each blob that is here."""
-        given = "".join(f"{blob}\n" for blob in blobs).encode()
-        told = await self._git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", given=given)
-        rows = (line.split(" ") for line in told.decode().splitlines())
+        stdin = "".join(f"{blob}\n" for blob in blobs).encode()
+        output = await self._git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=stdin)
+        rows = (line.split(" ") for line in output.decode().splitlines())
         return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
 
     async def fetch_blobs(self, blobs: Sequence[str]) -> None:
@@ -117,9 +117,9 @@ class Mirror:
             SourceUnavailable: the history cannot be read, or takes longer than the deadline.
 
         """
-        until, held = since
-        if commit == until and wanted <= held.keys():
-            return {path: held[path] for path in wanted}
+        until, known_dates = since
+        if commit == until and wanted <= known_dates.keys():
+            return {path: known_dates[path] for path in wanted}
         try:
             async with asyncio.timeout(FETCH_S):
                 return await self._walk_history(commit, set(wanted), roots, since)
@@ -132,15 +132,15 @@ class Mirror:
     async def _walk_history(
         self, commit: str, missing: set[str], roots: Sequence[str], since: tuple[str, Mapping[str, int]]
     ) -> dict[str, int]:
-        until, held = since
+        until, known_dates = since
         found: dict[str, int] = {}
         async with self._git.open_process(*_LOG, commit, "--", *roots) as process:
             assert process.stdout is not None  # noqa: S101 - it was started with pipes
             history = LogParser()
             while missing and (piece := await process.stdout.read(_READ_BYTES)):
                 for number, seconds, paths in history.feed(piece):
-                    if number == until and missing <= held.keys():
-                        return found | {path: held[path] for path in missing}
+                    if number == until and missing <= known_dates.keys():
+                        return found | {path: known_dates[path] for path in missing}
                     found.update(dict.fromkeys(missing & paths, seconds))
                     missing -= paths
             if missing and await process.wait() != 0:
@@ -181,12 +181,12 @@ class Mirror:
 
     async def _is_fetched(self, commit: str) -> bool:
         """Return whether the last fetch ended at this commit; the object alone may lack its parents."""
-        told = await self._git.run("for-each-ref", "--format=%(objectname)", _TIP)
-        return told.decode().strip() == commit
+        output = await self._git.run("for-each-ref", "--format=%(objectname)", _TIP)
+        return output.decode().strip() == commit
 
     async def _resolve_commit(self, name: str) -> str:
-        told = await self._git.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
-        return told.decode().split()[-1]
+        output = await self._git.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        return output.decode().split()[-1]
 
 
 class BlobReader:
@@ -252,11 +252,11 @@ class BlobReader:
             await kill_process(process)
 
 
-def _parse_refs(told: bytes) -> tuple[dict[str, str], str | None]:
+def _parse_refs(output: bytes) -> tuple[dict[str, str], str | None]:
     """Return the refs in the output of ``ls-remote --symref``, and the ref that HEAD names."""
     refs: dict[str, str] = {}
     head: str | None = None
-    for line in told.decode(errors="replace").splitlines():
+    for line in output.decode(errors="replace").splitlines():
         value, _, ref = line.partition("\t")
         if value.startswith("ref: "):
             head = value.removeprefix("ref: ") if ref == "HEAD" else head
@@ -265,8 +265,8 @@ def _parse_refs(told: bytes) -> tuple[dict[str, str], str | None]:
     return refs, head
 
 
-def _parse_tree(told: bytes) -> dict[str, str]:
-    entries = (_TREE_ENTRY.fullmatch(entry) for entry in told.split(b"\0") if entry)
+def _parse_tree(output: bytes) -> dict[str, str]:
+    entries = (_TREE_ENTRY.fullmatch(entry) for entry in output.split(b"\0") if entry)
     return {_decode_path(match[3]): match[2].decode() for match in entries if match and match[1] in _FILE_MODES}
 
 

@@ -66,7 +66,7 @@ class Git:
     ssh_key: str | None = None
 
     async def run(
-        self, *arguments: str, deadline_s: float = LOCAL_S, given: bytes = b"", remote: bool = False
+        self, *arguments: str, deadline_s: float = LOCAL_S, stdin: bytes = b"", remote: bool = False
     ) -> bytes:
         """Return the output of a command; ``remote`` allows it to reach the remote and nothing else.
 
@@ -76,14 +76,14 @@ class Git:
         """
         try:
             async with asyncio.timeout(deadline_s), self.open_process(*arguments, remote=remote) as process:
-                output, told = await process.communicate(given)
+                output, stderr = await process.communicate(stdin)
         except TimeoutError as error:
             raise SourceUnavailable(
                 f"git did not end within {deadline_s:.0f} s ({arguments[0]}, {self.remote.url}). Check that "
                 "the remote answers; the next sync tries again."
             ) from error
         if process.returncode != 0:
-            failed = explain_failure(told[-_TAIL_BYTES:].decode(errors="replace"), self.remote.url, self.token)
+            failed = explain_failure(stderr[-_TAIL_BYTES:].decode(errors="replace"), self.remote.url, self.token)
             raise failed if remote else GitDamaged(str(failed))
         return output
 
@@ -163,7 +163,7 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
         r"Host key verification failed",
         SourceDenied,
         (
-            "The host key of {shown} is unknown on this machine. Check it, and add it to known_hosts of the "
+            "The host key of {url} is unknown on this machine. Check it, and add it to known_hosts of the "
             "user who runs Kvasir (ssh-keyscan prints it)."
         ),
     ),
@@ -171,14 +171,14 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
         r"dubious ownership",
         SourceDenied,
         (
-            "The repository {shown} belongs to another user, and git does not read it. Run Kvasir as its "
+            "The repository {url} belongs to another user, and git does not read it. Run Kvasir as its "
             "owner, or use a remote address."
         ),
     ),
     (
         r"certificate",
         SourceUnavailable,
-        "The certificate of {shown} is not trusted. Correct it, or name your own authority in SSL_CERT_FILE.",
+        "The certificate of {url} is not trusted. Correct it, or name your own authority in SSL_CERT_FILE.",
     ),
     (
         (
@@ -186,7 +186,7 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
             r"|not a git repository|could not be found|repository not exported"
         ),
         SourceUnavailable,
-        "There is no repository at {shown}, or these credentials may not see it. Check the address and token_env.",
+        "There is no repository at {url}, or these credentials may not see it. Check the address and token_env.",
     ),
     (
         (
@@ -194,7 +194,7 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
             r"|returned error: 40[13]|access denied|no mutual signature"
         ),
         SourceDenied,
-        "{shown} refuses access. Check the token that token_env names (or the ssh key), and its rights.",
+        "{url} refuses access. Check the token that token_env names (or the ssh key), and its rights.",
     ),
     (
         (
@@ -203,7 +203,7 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
             r"|hung up|RPC failed|Operation too slow|unexpected disconnect"
         ),
         SourceUnavailable,
-        "{shown} cannot be reached, or broke off. Check that it is up; the next sync tries again.",
+        "{url} cannot be reached, or broke off. Check that it is up; the next sync tries again.",
     ),
     (
         (
@@ -211,24 +211,26 @@ _FAILURES: Sequence[tuple[str, type[SourceError], str]] = (
             r"|missing (tree|commit|necessary)|did not send all necessary"
         ),
         GitDamaged,
-        "The copy of {shown} on this machine is damaged. Delete the source's folder in KVASIR_HOME and sync again.",
+        "The copy of {url} on this machine is damaged. Delete the source's folder in KVASIR_HOME and sync again.",
     ),
 )
 """Patterns of git's English messages and what they mean; the first match counts."""
 
 
-def explain_failure(told: str, shown: str, token: str | None) -> SourceError:
+def explain_failure(stderr: str, url: str, token: str | None) -> SourceError:
     """Return the error for a failed command; it does not quote the server."""
     for sign, kind, sentence in _FAILURES:
-        if re.search(sign, told):
-            return kind(sentence.format(shown=shown))
-    return SourceUnavailable(f"git failed at {shown}{_last_complaint(told, token)}. The next sync tries again.")
+        if re.search(sign, stderr):
+            return kind(sentence.format(url=url))
+    return SourceUnavailable(f"git failed at {url}{_last_complaint(stderr, token)}. The next sync tries again.")
 
 
-def _last_complaint(told: str, token: str | None) -> str:
+def _last_complaint(stderr: str, token: str | None) -> str:
     """Return git's own last error, shortened; lines that a server sent ("remote: …") are left out."""
-    lines = [line for line in told.splitlines() if line.startswith(("fatal: ", "error: ")) and "remote err" not in line]
+    lines = [
+        line for line in stderr.splitlines() if line.startswith(("fatal: ", "error: ")) and "remote err" not in line
+    ]
     if not lines or (token and token in lines[-1]):
         return ""
-    told = _CREDENTIALS.sub("//", lines[-1].partition(": ")[2])  # git quotes a proxy's address from the environment
-    return f": {told.strip().rstrip('.')[:160]}"
+    stderr = _CREDENTIALS.sub("//", lines[-1].partition(": ")[2])  # git quotes a proxy's address from the environment
+    return f": {stderr.strip().rstrip('.')[:160]}"

@@ -243,9 +243,9 @@ def _check_options(context: SourceContext, options: GitOptions, address: Remote,
         raise config_error(context.name, "repository would send the token unencrypted; use https")
 
 
-def _parse_state(held: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:
+def _parse_state(state: Mapping[str, object] | None) -> tuple[str, Mapping[str, int]]:
     """Return the last listed commit and its documents' dates; ignore parts that do not have the saved form."""
-    commit, dates = (held or {}).get("commit"), (held or {}).get("dates")
+    commit, dates = (state or {}).get("commit"), (state or {}).get("dates")
     if not isinstance(commit, str) or not isinstance(dates, dict):
         return "", {}
     return commit, {path: seconds for path, seconds in dates.items() if type(seconds) is int}

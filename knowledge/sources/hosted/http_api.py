@@ -42,8 +42,8 @@ _One = TypeVar("_One")
 class CallRefused(SourceError):
     """The service refused one call with a status that a retry does not change (403, 404, 410 …)."""
 
-    def __init__(self, told: str, status: int, error_code: str = "") -> None:
-        super().__init__(told)
+    def __init__(self, message: str, status: int, error_code: str = "") -> None:
+        super().__init__(message)
         self.status = status
         self.error_code = error_code
         """The service's own error code, "" if it sent none."""
@@ -52,8 +52,8 @@ class CallRefused(SourceError):
 class AnswerTooLarge(SourceError):
     """An answer is over its size limit."""
 
-    def __init__(self, told: str, size_bytes: int) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, size_bytes: int) -> None:
+        super().__init__(message)
         self.size_bytes = size_bytes
         """The announced size, or the number of bytes that arrived before reading stopped."""
 
@@ -157,15 +157,15 @@ class HttpApi:
             SourceError: the service names the same page twice, or the listing has no end.
 
         """
-        asked: set[ApiCall] = set()
+        requested: set[ApiCall] = set()
         call: ApiCall | None = first
         while call is not None:
-            if call in asked or len(asked) >= _MOST_PAGES:
+            if call in requested or len(requested) >= _MOST_PAGES:
                 raise SourceError(
                     f"{self._service.name} returned the same page of a listing twice, or too many pages. Try "
                     "again later; nothing was deleted."
                 )
-            asked.add(call)
+            requested.add(call)
             page = await self.fetch_json(call)
             yield page
             call = following(call, page)

@@ -45,8 +45,8 @@ def get_page_title(page: JsonObject) -> str:
     """Return a page's title on one line."""
     for value in get_object(page, "properties").values():
         if isinstance(value, Mapping) and value.get("type") == "title":
-            told = " ".join(get_plain_text(value, "title").split())
-            return told or "Untitled"
+            title = " ".join(get_plain_text(value, "title").split())
+            return title or "Untitled"
     return "Untitled"
 
 
@@ -138,9 +138,9 @@ def _render_equation(block: NotionBlock) -> str:
 
 def _render_media(block: NotionBlock) -> str:
     """Render the name of a picture, a file or a link; addresses in Notion's own store expire and are left out."""
-    told = [get_text(block.content, "name"), get_plain_text(block.content, "caption"), get_text(block.content, "url")]
-    told += [get_text(get_object(block.content, "external"), "url")]
-    said = " — ".join(dict.fromkeys(one for one in told if one))
+    names = [get_text(block.content, "name"), get_plain_text(block.content, "caption"), get_text(block.content, "url")]
+    names += [get_text(get_object(block.content, "external"), "url")]
+    said = " — ".join(dict.fromkeys(one for one in names if one))
     return f"<p>{escape(said)}</p>" if said else ""
 
 
@@ -243,15 +243,15 @@ def _formula_text(value: JsonObject, kind: str) -> str:
 
 
 def _rollup_text(value: JsonObject, kind: str) -> str:
-    told = get_object(value, kind)
-    if told.get("type") == "array":
-        return ", ".join(filter(None, map(_property_text, get_objects(told, "array"))))
-    return _property_text(told)
+    rollup = get_object(value, kind)
+    if rollup.get("type") == "array":
+        return ", ".join(filter(None, map(_property_text, get_objects(rollup, "array"))))
+    return _property_text(rollup)
 
 
 def _unique_id_text(value: JsonObject, kind: str) -> str:
-    told = get_object(value, kind)
-    return "-".join(str(part) for part in (told.get("prefix"), told.get("number")) if part is not None)
+    unique_id = get_object(value, kind)
+    return "-".join(str(part) for part in (unique_id.get("prefix"), unique_id.get("number")) if part is not None)
 
 
 _PROPERTY_READERS: Final[Mapping[str, Callable[[JsonObject, str], str]]] = {

@@ -127,13 +127,13 @@ class NotionSource:
 
     async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
         """Return the time of the last full walk and what it found; nothing when a full walk is due."""
-        held = await load_sealed_state(self._memory, _STATE_VERSION)
-        full_at = held.get("full_at") if held else None
-        if held is None or not isinstance(full_at, float) or held.get("roots") != self._root_names():
+        state = await load_sealed_state(self._memory, _STATE_VERSION)
+        full_at = state.get("full_at") if state else None
+        if state is None or not isinstance(full_at, float) or state.get("roots") != self._root_names():
             return 0.0, {}
         if not 0 <= self._context.now() - full_at < self._full_every_s:
             return 0.0, {}
-        return full_at, pages_from_json(get_object(held, "pages"))
+        return full_at, pages_from_json(get_object(state, "pages"))
 
     def _root_names(self) -> Sequence[str]:
         return sorted(":".join(root) for root in self._roots)

@@ -36,8 +36,8 @@ _CREDENTIAL_ERRORS = {
 class S3Store:
     """The objects of one bucket under one prefix, read with the client of ``s3fs``."""
 
-    def __init__(self, shown: str, bucket: str, prefix: str, options: Mapping[str, object]) -> None:
-        self._display_url = shown
+    def __init__(self, display_url: str, bucket: str, prefix: str, options: Mapping[str, object]) -> None:
+        self._display_url = display_url
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._options = options

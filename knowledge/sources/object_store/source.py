@@ -131,14 +131,14 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
     """
     protocol, _, path = options.url.partition("://")
     _check_options(context, options, protocol, path)
-    shown = options.url.rstrip("/") + (f" at {options.endpoint_url}" if options.endpoint_url else "")
+    display_url = options.url.rstrip("/") + (f" at {options.endpoint_url}" if options.endpoint_url else "")
     root = options.url.rstrip("/") + (f"@{options.endpoint_url}" if options.endpoint_url else "")
     store: ObjectStore
     if protocol in _S3:
         bucket, _, prefix = path.rstrip("/").partition("/")
-        store = S3Store(shown, bucket, prefix, _s3_options(context.secrets, options))
+        store = S3Store(display_url, bucket, prefix, _s3_options(context.secrets, options))
     else:
-        store = FileSystemStore(shown, options.url, protocol, _driver_options(context, options, protocol))
+        store = FileSystemStore(display_url, options.url, protocol, _driver_options(context, options, protocol))
     return ObjectsSource(
         SourceKey(context.name, "objects", root),
         options,

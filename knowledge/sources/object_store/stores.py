@@ -51,8 +51,8 @@ class ObjectStore(Protocol):
 class FileSystemStore:
     """A store read by the blocking calls of ``fsspec``, without its caches."""
 
-    def __init__(self, shown: str, url: str, protocol: str, options: Mapping[str, object]) -> None:
-        self._display_url = shown
+    def __init__(self, display_url: str, url: str, protocol: str, options: Mapping[str, object]) -> None:
+        self._display_url = display_url
         self._url = url
         self._protocol = protocol
         self._options = options
@@ -155,14 +155,12 @@ def _parse_modified_at(info: Mapping[str, Any]) -> datetime | None:
             return None
 
 
-def _translate_error(error: Exception, shown: str, key: str | None) -> SourceError:
+def _translate_error(error: Exception, display_url: str, key: str | None) -> SourceError:
     if isinstance(error, FileNotFoundError):
-        return gone_error(key) if key else absent_error(shown)
+        return gone_error(key) if key else absent_error(display_url)
     if isinstance(error, PermissionError) or get_status(error) in {401, 403}:
-        return SourceDenied(
-            f"{shown} refuses access. Check the credentials in the variables that its keys name, and their rights."
-        )
-    return unavailable_error(shown)
+        return SourceDenied(f"{display_url} refuses access. Check the credentials in the variables that its keys name.")
+    return unavailable_error(display_url)
 
 
 def get_status(error: BaseException) -> int | None:
@@ -179,17 +177,17 @@ def gone_error(key: str) -> SourceError:
     return SourceError(f"{key} is gone. It was deleted or renamed after it was listed.")
 
 
-def absent_error(shown: str) -> SourceUnavailable:
+def absent_error(display_url: str) -> SourceUnavailable:
     """Return the error for a bucket or a folder that does not exist."""
     return SourceUnavailable(
-        f"There is nothing at {shown}: no such bucket or folder, or these credentials may not see it. Check "
+        f"There is nothing at {display_url}: no such bucket or folder, or these credentials may not see it. Check "
         "the url; until then Kvasir deletes nothing of this source."
     )
 
 
-def unavailable_error(shown: str) -> SourceUnavailable:
+def unavailable_error(display_url: str) -> SourceUnavailable:
     """Return the error for a store that does not answer as expected."""
     return SourceUnavailable(
-        f"{shown} cannot be reached, or failed during a call. Check that it is up and its address is right; "
+        f"{display_url} cannot be reached, or failed during a call. Check that it is up and its address is right; "
         "the next sync tries again."
     )

@@ -133,8 +133,8 @@ def normalize_page_url(url: str) -> str:
     except ValueError:
         address = None
     if address is None:
-        shown = _LOGIN.sub("//", url)[:200]
-        raise SourceError(f"{shown} is not the address of a page. Write it as https://example.com/page.")
+        display_url = _LOGIN.sub("//", url)[:200]
+        raise SourceError(f"{display_url} is not the address of a page. Write it as https://example.com/page.")
     return address
 
 

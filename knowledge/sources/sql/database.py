@@ -145,14 +145,14 @@ def _read_only_settings(dialect: Dialect, statement_s: float) -> Sequence[str]:
     return [one.format(ms=int(statement_s * 1000), s=statement_s) for one in _READ_ONLY_STATEMENTS.get(name, ())]
 
 
-def parse_database_url(given: str, base: Path) -> URL:
+def parse_database_url(address: str, base: Path) -> URL:
     """Parse a database's URL; a relative SQLite file starts at ``base``.
 
     Raises:
         ValueError: the address is invalid, or its driver is not installed; the text does not quote it.
 
     """
-    scheme, separator, rest = given.strip().partition("://")
+    scheme, separator, rest = address.strip().partition("://")
     try:
         url = make_url(f"{_ASYNC_DRIVERS.get(scheme, scheme)}{separator}{rest}")
         url.get_dialect().import_dbapi()

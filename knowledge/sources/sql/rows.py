@@ -92,8 +92,8 @@ class RowForm:
         if self.text is not None:
             return _render_template(self.text, row)
         left_out = {self.key, self.title, self.updated_at, self.readers_column}
-        shown = ((name, format_value(value)) for name, value in row.items() if name not in left_out)
-        return "\n".join(f"{name}: {value}" for name, value in shown if value)
+        parts = ((name, format_value(value)) for name, value in row.items() if name not in left_out)
+        return "\n".join(f"{name}: {value}" for name, value in parts if value)
 
     def _row_url(self, document: str, row: Row) -> str | None:
         if self.link is None:
@@ -140,12 +140,12 @@ def parse_moment(value: object) -> datetime | None:
 
 def missing_columns_error(form: RowForm, columns: Collection[str]) -> SourceError | None:
     """Return the error for columns that the query does not have, or None."""
-    lacks = sorted(form.named_columns() - set(columns))
-    if not lacks:
+    missing = sorted(form.named_columns() - set(columns))
+    if not missing:
         return None
     return SourceError(
-        f"The query has no column {', '.join(lacks)}. Its columns are: {', '.join(columns)}. Correct the source's keys "
-        "in kvasir.toml."
+        f"The query has no column {', '.join(missing)}. Its columns are: {', '.join(columns)}. Correct the source's "
+        "keys in kvasir.toml."
     )
 
 

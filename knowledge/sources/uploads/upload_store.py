@@ -201,12 +201,17 @@ def parse_document_name(name: str) -> str:
         UnsupportedFormat: Kvasir does not read documents of this kind.
 
     """
-    shown = _CONTROL.sub("", unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])).strip()
-    if not shown or shown.startswith(".") or not _is_text(shown) or len(shown.encode()) > _MAX_NAME_BYTES:
+    base_name = _CONTROL.sub("", unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])).strip()
+    if (
+        not base_name
+        or base_name.startswith(".")
+        or not _is_text(base_name)
+        or len(base_name.encode()) > _MAX_NAME_BYTES
+    ):
         raise SourceError("A document needs a name of up to 200 bytes that does not begin with a dot. Rename the file.")
-    if not shown.lower().endswith(SUFFIXES):
-        raise UnsupportedFormat(f"Kvasir does not read {shown}. It reads: {', '.join(s[1:] for s in SUFFIXES)}.")
-    return shown
+    if not base_name.lower().endswith(SUFFIXES):
+        raise UnsupportedFormat(f"Kvasir does not read {base_name}. It reads: {', '.join(s[1:] for s in SUFFIXES)}.")
+    return base_name
 
 
 def _is_text(name: str) -> bool:
@@ -224,12 +229,12 @@ def _is_same(one: UploadRecord, other: UploadRecord) -> bool:
 def _read_record(path: Path) -> UploadRecord | None:
     """Return a record; None if it was removed meanwhile. Raises OSError, ValueError or TypeError."""
     try:
-        held = json.loads(path.read_bytes())
+        fields = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    if held.get("readers") is not None:
-        held["readers"] = tuple(held["readers"])
-    return UploadRecord(**held)
+    if fields.get("readers") is not None:
+        fields["readers"] = tuple(fields["readers"])
+    return UploadRecord(**fields)
 
 
 def _write_file(path: Path, data: bytes) -> None:

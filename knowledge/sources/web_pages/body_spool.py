@@ -42,11 +42,11 @@ class BodySpool:
     def get(self, name: str, version: str) -> bytes | None:
         """Return the body of this version, or None if it is not stored."""
         try:
-            kept = self._path(name, version).read_bytes()
+            content = self._path(name, version).read_bytes()
         except OSError:
             return None
-        data = kept[_DIGEST_BYTES:]
-        return data if hashlib.sha256(data).digest() == kept[:_DIGEST_BYTES] else None
+        data = content[_DIGEST_BYTES:]
+        return data if hashlib.sha256(data).digest() == content[:_DIGEST_BYTES] else None
 
     def clear(self) -> None:
         """Delete all bodies."""

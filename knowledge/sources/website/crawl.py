@@ -261,14 +261,14 @@ class Crawl:
         """Return a visit that shares the texts of its links with other pages; links over the limit are left out."""
         links = self._links
         room = _MAX_LINKS - len(links)
-        kept = []
+        shared = []
         for link in visit.links:
             if link not in links and room > 0:
                 links[link] = link
                 room -= 1
             if link in links:
-                kept.append(links[link])
-        return replace(visit, links=tuple(kept))
+                shared.append(links[link])
+        return replace(visit, links=tuple(shared))
 
     def _queue_links(self, visit: PageVisit) -> None:
         if self._options.follow:

@@ -28,20 +28,20 @@ def encode_visits(visits: Mapping[str, PageVisit], begun: float | None = None) -
     return {"links": list(numbers), "pages": pages, "begun": begun}
 
 
-def decode_visits(held: object) -> dict[str, PageVisit]:
+def decode_visits(state: object) -> dict[str, PageVisit]:
     """Return the visits from the JSON of ``encode_visits``; nothing if any part has another form."""
     try:
-        assert isinstance(held, dict)  # noqa: S101 - caught below with every other wrong form
-        links = held["links"]
+        assert isinstance(state, dict)  # noqa: S101 - caught below with every other wrong form
+        links = state["links"]
         assert all(isinstance(link, str) for link in links)  # noqa: S101
-        return {str(document): _decode_visit(fields, links) for document, fields in held["pages"].items()}
+        return {str(document): _decode_visit(fields, links) for document, fields in state["pages"].items()}
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
         return {}
 
 
-def find_interrupted_crawl(held: object, earliest: float, latest: float) -> float | None:
+def find_interrupted_crawl(state: object, earliest: float, latest: float) -> float | None:
     """Return when an interrupted crawl began; None if there is none, or it began outside these moments."""
-    begun = held.get("begun") if isinstance(held, dict) else None
+    begun = state.get("begun") if isinstance(state, dict) else None
     return begun if isinstance(begun, float) and earliest <= begun <= latest else None
 
 

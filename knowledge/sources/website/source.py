@@ -167,8 +167,8 @@ class WebsiteSource:
     async def _list_pages(self) -> AsyncGenerator[Sequence[ListedDocument], None]:
         self._visits = {}
         now = self._context.now()
-        held = await load_state(self._memory, STATE_VERSION)
-        known, begun = decode_visits(held), find_interrupted_crawl(held, now - _RESUMABLE_S, now)
+        state = await load_state(self._memory, STATE_VERSION)
+        known, begun = decode_visits(state), find_interrupted_crawl(state, now - _RESUMABLE_S, now)
         await asyncio.to_thread(self._spool.clear if begun is None else self._spool.open)
         self._is_interrupted = begun is not None
         if self._options.robots:
@@ -211,8 +211,8 @@ class WebsiteSource:
 
     async def _save_visits(self, visits: Mapping[str, PageVisit], begun: float | None = None) -> None:
         """Save visits; ``begun`` is the start of the crawl if it is not finished."""
-        held = await asyncio.to_thread(encode_visits, visits, begun)
-        await save_state(self._memory, STATE_VERSION, held)
+        state = await asyncio.to_thread(encode_visits, visits, begun)
+        await save_state(self._memory, STATE_VERSION, state)
 
     async def _read_robots(self) -> None:
         try:

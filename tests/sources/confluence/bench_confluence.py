@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from knowledge.interfaces import DocumentContent
+from tests.sources.confluence.fake_confluence import FakeConfluence, FakePage
 from tests.sources.contract import Ability, Workbench
 from tests.sources.hosted.fake_service import Fault
 
