@@ -32,7 +32,7 @@ from knowledge.web.live_settings import LiveSettings
 from knowledge.web.opening import MAX_PAGE_BYTES, open_pages
 from knowledge.web.reading.page_cache import PageCache
 from knowledge.web.reading.page_reader import PageReader
-from tests.passages.makers import pdf, word
+from tests.parsing.makers import pdf, word
 from tests.web.site import ARTICLE, Site
 
 

@@ -14,7 +14,7 @@ from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, DocumentContent, Section
 from knowledge.parsing import Parser
 from knowledge.parsing.wire import decode_result, encode_result
-from tests.passages import makers
+from tests.parsing import makers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

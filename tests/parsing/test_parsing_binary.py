@@ -20,7 +20,7 @@ from knowledge.parsing.formats.pdf import join_paragraphs, parse_pdf
 from knowledge.parsing.formats.sheets import parse_xlsx
 from knowledge.parsing.formats.slides import parse_pptx
 from knowledge.parsing.formats.word import parse_docx
-from tests.passages.makers import CHINESE_FONT, pdf, scanned_pdf, slides, typeset, word, workbook, zip_bomb
+from tests.parsing.makers import CHINESE_FONT, pdf, scanned_pdf, slides, typeset, word, workbook, zip_bomb
 
 
 def everything(document: Document) -> str:

@@ -1,4 +1,4 @@
-"""The real embedder, opened once: its files are built in the shared cache by whoever comes first."""
+"""The real embedder, opened once a session; the first test to need it builds its files in the shared cache."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import pytest_asyncio
 
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
-from tests.passages.makers import pdf
 
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """Where the product keeps what it fetched and built."""
+    """Return the folder in which the product keeps downloads and built files."""
     return Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
 
 
@@ -25,8 +24,3 @@ async def embedder(cache: Path) -> AsyncIterator[E5Embedder]:
     opened = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     yield opened
     await opened.close()
-
-
-@pytest.fixture(scope="session")
-def make_pdf_with_password() -> bytes:
-    return pdf([["x"]], password="geheim")
