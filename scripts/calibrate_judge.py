@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bot.answering.language import Tongue
+from bot.answering.language import Language
 from bot.answering.verification.calibration import (
     CalibratedEngine,
     Pairs,
@@ -53,7 +53,7 @@ class Judged:
 
     logit: float
     stated: bool
-    tongue: Tongue
+    language: Language
     seconds: float
     first: bool
     """Whether it is the first behind its prompt, which the engine has not read yet."""
@@ -79,7 +79,7 @@ async def judged(engine: CalibratedEngine, all_pairs: Sequence[Pairs]) -> list[J
             began_s = time.monotonic()
             logit = await engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S)
             seconds = time.monotonic() - began_s
-            found.append(Judged(logit, claim in pairs.stated, prompt.tongue, seconds, nth == 0))
+            found.append(Judged(logit, claim in pairs.stated, prompt.language, seconds, nth == 0))
     return found
 
 
@@ -89,7 +89,7 @@ def report(name: str, rows: Sequence[Judged], calibration: Calibration | None) -
     print(f"{name}: {len(rows)} claims, {sum(stated)} stated")
     print(f"  AUC of the logit {auc(np.array([row.logit for row in rows]), stated):.2f}")
     if calibration is not None:
-        probabilities = np.array([calibration.probability(row.logit, row.tongue) for row in rows])
+        probabilities = np.array([calibration.probability(row.logit, row.language) for row in rows])
         right = float(((probabilities > 0.5) == np.array(stated)).mean())
         print(f"  AUC calibrated {auc(probabilities, stated):.2f}, right {right:.0%}")
     for first, label in ((True, "first behind a prompt"), (False, "later")):
@@ -135,7 +135,7 @@ async def _main(arguments: argparse.Namespace) -> None:
             return
         fitted = await judged(engine, committed_pairs())
         calibration = fit_calibration(
-            [row.logit for row in fitted], [row.stated for row in fitted], [row.tongue for row in fitted]
+            [row.logit for row in fitted], [row.stated for row in fitted], [row.language for row in fitted]
         )
         print(calibration or "no judge")
         report("calibration", fitted, calibration)

@@ -30,10 +30,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Passage
-from bot.answering.extracts.extract import CONSIDERED, extract
+from bot.answering.extracts.extract import CONSIDERED, choose_extracts
 from bot.answering.limits import Limits
 from bot.answering.markdown.citations import Numbering
-from bot.answering.markdown.sentences import sentences, unwrap
+from bot.answering.markdown.sentences import join_wrapped_lines, sentences
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import Chunk, Vector
@@ -109,7 +109,7 @@ async def vectors_of(texts: Sequence[str], embedder: E5Embedder, scratch: Path) 
 async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Outcome]:
     """Return what is shown for each question of which one of the passages found holds a reference answer."""
     found = await found_passages(questions, embedder, scratch)
-    sentences_of = {id_: sentences(unwrap(text)) for id_, text in questions.passages.items()}
+    sentences_of = {id_: sentences(join_wrapped_lines(text)) for id_, text in questions.passages.items()}
     asked = [one.text for one in questions.questions]
     vectors = await vectors_of([*asked, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
     outcomes = []
@@ -124,8 +124,8 @@ async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -
             one.n: np.array([vectors[text] @ vector for text in sentences_of[one.document]], np.float32)
             for one in passages[:CONSIDERED]
         }
-        text, chosen = extract(question.text, passages, Numbering(), similar)
-        words_alone, _ = extract(question.text, passages, Numbering())
+        text, chosen = choose_extracts(question.text, passages, Numbering(), similar)
+        words_alone, _ = choose_extracts(question.text, passages, Numbering())
         outcomes.append(Outcome(question, text, words_alone, len(chosen)))
     return outcomes
 

@@ -32,8 +32,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Exchange
-from bot.answering.retrieval.follow_ups import leans, searchable
-from bot.answering.retrieval.passage_order import Placed, place_hits
+from bot.answering.retrieval.follow_ups import build_search_query, depends_on_history
+from bot.answering.retrieval.passage_order import PlacedPassage, place_hits
 from bot.answering.retrieval.question_rewriting import Rewriter
 from bot.wheels import WheelCache
 from engine.client.client import EngineClient, ServerEndpoint
@@ -111,7 +111,7 @@ async def _as_it_stands(item: Item) -> str:
 
 
 async def _by_rule(item: Item) -> str:
-    return searchable(item.question, item.history)
+    return build_search_query(item.question, item.history)
 
 
 async def _alone(item: Item) -> str:
@@ -160,18 +160,18 @@ async def asked_all(kind: str, folder: Path, scratch: Path, client: EngineClient
 def _before(item: Item) -> list[tuple[str, str]]:
     """Return the questions before, each with what was searched for."""
     history = item.history
-    return [(one.question, searchable(one.question, history[:n])) for n, one in enumerate(history)]
+    return [(one.question, build_search_query(one.question, history[:n])) for n, one in enumerate(history)]
 
 
 async def prompted(asking: Asking, item: Item, hits: Sequence[Hit]) -> list[Hit]:
     """Return what the prompt of the last question shows: what the conversation was shown, and what is new."""
-    shown: list[Placed] = []
+    shown: list[PlacedPassage] = []
     for question, found in [
         *[(text, await asking.hits(query)) for text, query in _before(item)],
         (item.question, hits),
     ]:
         still = {chunk for one in shown for chunk in one.chunks}
-        shown = place_hits(found[:SHOWN], shown, still, SHOWN, leans=leans(question))
+        shown = place_hits(found[:SHOWN], shown, still, SHOWN, leans=depends_on_history(question))
     return [one.hit for one in shown]
 
 
@@ -210,8 +210,12 @@ def _share(part: Sequence[tuple[Item, Sequence[Hit], Sequence[Hit]]]) -> dict[st
 def dragged(asked: Sequence[Item]) -> dict[str, int]:
     """Count what the rule takes for the wrong thing: new subjects for follow-ups, and the other way round."""
     return {
-        "new subjects taken for follow-ups": sum(leans(item.question) for item in asked if item.kind == "topic"),
-        "follow-ups taken for new subjects": sum(not leans(item.question) for item in asked if item.kind != "topic"),
+        "new subjects taken for follow-ups": sum(
+            depends_on_history(item.question) for item in asked if item.kind == "topic"
+        ),
+        "follow-ups taken for new subjects": sum(
+            not depends_on_history(item.question) for item in asked if item.kind != "topic"
+        ),
     }
 
 

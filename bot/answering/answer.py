@@ -14,15 +14,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text
-from bot.answering.extracts.extract import CONSIDERED, extract
-from bot.answering.language import tongue_for
+from bot.answering.extracts.extract import CONSIDERED, choose_extracts
+from bot.answering.language import choose_language
 from bot.answering.limits import Limits
-from bot.answering.notices.answer_notices import obstacle, of_answer, of_web, unknown, why_nothing
-from bot.answering.notices.messages import Say, in_line, say
-from bot.answering.notices.small_talk import small_talk
+from bot.answering.notices.answer_notices import (
+    build_unknown_answer,
+    explain_missing_answer,
+    explain_unavailable_engine,
+    list_answer_notices,
+    list_web_notices,
+)
+from bot.answering.notices.messages import MessageKey, describe_queue_position, format_message
+from bot.answering.notices.small_talk import choose_small_talk_reply
 from bot.answering.notices.source_overview import Contents, asks_for_sources, describe_sources
-from bot.answering.prompt import Budget, ContextTooSmall, Prompt, budget_for, build_prompt
-from bot.answering.retrieval.passage_order import Still
+from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, plan_budget
+from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.turn import EngineStream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
@@ -45,7 +51,7 @@ class Answerer:
         new_verifier: NewVerifier,
         *,
         new_judge: NewJudge | None = None,
-        still: Still | None = None,
+        still: FindReadableChunks | None = None,
         contents: Contents | None = None,
         limits: Limits | None = None,
         now: Callable[[], float] = time.monotonic,
@@ -65,44 +71,48 @@ class Answerer:
         that is left. Closing the iterator, or cancelling the task that waits for it, closes the engine's stream.
         """
         text = question.text.strip()
-        turn = Turn(text[: self._limits.question_chars], question, tongue_for(text), self._now())
+        turn = Turn(text[: self._limits.question_chars], question, choose_language(text), self._now())
         async with aclosing(self._events(turn)) as events:
             async for event in events:
                 if isinstance(event, Text):
                     turn.timings.setdefault("first_text", self._now() - turn.began)
                     event = turn.citing(event)  # noqa: PLW2901 - the same text, with what it cites
                 yield event
-        for notice in of_web(turn):
+        for notice in list_web_notices(turn):
             yield notice
         yield turn.finished(self._now())
 
     async def _events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
             turn.unreadable()
-            yield Notice(say(Say.EMPTY_QUESTION, turn.tongue))
+            yield Notice(format_message(MessageKey.EMPTY_QUESTION, turn.language))
             return
-        if (courtesy := small_talk(turn.question)) is not None:
+        if (courtesy := choose_small_talk_reply(turn.question)) is not None:
             turn.unreadable()
             turn.route = "courtesy"
-            yield Text(say(courtesy, turn.tongue))
+            yield Text(format_message(courtesy, turn.language))
             return
         if len(turn.asked.text.strip()) > self._limits.question_chars:
-            yield Notice(say(Say.QUESTION_CUT, turn.tongue, kept=self._limits.question_chars))
+            yield Notice(format_message(MessageKey.QUESTION_CUT, turn.language, kept=self._limits.question_chars))
         if self._contents is not None and asks_for_sources(turn.question):
             yield await self._about_sources(turn, self._contents)
             return
-        yield Step(say(Say.SEARCHING_WEB if turn.web.when == "always" else Say.SEARCHING, turn.tongue))
+        yield Step(
+            format_message(
+                MessageKey.SEARCHING_WEB if turn.web.when == "always" else MessageKey.SEARCHING, turn.language
+            )
+        )
         if (failed := await self._retriever.find(turn)) is not None:
             yield failed
             return
         if turn.trouble:
-            yield Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=turn.trouble))
+            yield Notice(format_message(MessageKey.SEARCH_FAILED, turn.language, reason=turn.trouble))
         yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
         if not turn.answerable or not turn.passages or turn.unmentioned:
-            yield unknown(turn)
+            yield build_unknown_answer(turn)
             return
-        yield Step(say(Say.READING, turn.tongue, count=len(turn.passages)))
-        if why := obstacle(self._engine.status(), turn.tongue):
+        yield Step(format_message(MessageKey.READING, turn.language, count=len(turn.passages)))
+        if why := explain_unavailable_engine(self._engine.status(), turn.language):
             yield Notice(why)
             yield await self._extract(turn)
             return
@@ -116,9 +126,9 @@ class Answerer:
             async with asyncio.timeout(self._limits.search_s):
                 found = await contents(turn.asked.readers, turn.asked.within)
         except (KnowledgeError, TimeoutError) as error:
-            return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
+            return Notice(format_message(MessageKey.SEARCH_FAILED, turn.language, reason=error))
         turn.route = "sources"
-        return Text(describe_sources(found, datetime.now(UTC), turn.tongue))
+        return Text(describe_sources(found, datetime.now(UTC), turn.language))
 
     async def _extract(self, turn: Turn) -> Text:
         """Return what the best passages say in their own words."""
@@ -131,19 +141,19 @@ class Answerer:
         if not turn.shown:
             turn.route = "passages"
             turn.numbering.clear()
-        text, turn.extracted = extract(turn.question, turn.passages, turn.numbering, similarities)
+        text, turn.extracted = choose_extracts(turn.question, turn.passages, turn.numbering, similarities)
         return Text(f"\n\n{text}" if turn.shown else text)
 
     async def _from_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the model's answer, verified; extracts replace what is missing of it."""
         turn.small_model = self._engine.status().small_model
         try:
-            budget = budget_for(self._engine.context_tokens, small_model=turn.small_model, depth=turn.asked.depth)
+            budget = plan_budget(self._engine.context_tokens, small_model=turn.small_model, depth=turn.asked.depth)
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
         except ContextTooSmall as error:
-            yield Notice(say(Say.ENGINE_FAILED, turn.tongue, reason=error))
+            yield Notice(format_message(MessageKey.ENGINE_FAILED, turn.language, reason=error))
             yield await self._extract(turn)
             return
         if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
@@ -155,7 +165,7 @@ class Answerer:
             preparing,
             lambda: VerifiedStream(
                 shown, verifier, turn.numbering,
-                question=turn.question, tongue=turn.tongue, limits=self._limits, said=turn.said,
+                question=turn.question, language=turn.language, limits=self._limits, said=turn.said,
             ),
         )  # fmt: skip
         failure: Exception | None = None
@@ -193,14 +203,14 @@ class Answerer:
             while (delta := await _next(deltas, self._patience_s(said))) is not None:
                 if isinstance(delta, QueuePosition):
                     said.waits, said.ends_at = delta.position > 0, self._now() + self._limits.answer_s
-                    yield InLine(in_line(delta.position, delta.eta_s, turn.tongue))
+                    yield InLine(describe_queue_position(delta.position, delta.eta_s, turn.language))
                     continue
                 if isinstance(delta, StreamRestart):
                     said.again()
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (step := said.note(delta, self._limits.answer_chars)) is not None:
-                    yield Step(say(step, turn.tongue))
+                    yield Step(format_message(step, turn.language))
                 if isinstance(delta, ContentDelta):
                     for text in await self._verified(said, delta.text):
                         yield Text(text)
@@ -233,12 +243,12 @@ class Answerer:
                     yield Text(text)
         turn.marked, turn.removed = verified.marked, verified.contradicted + verified.dropped
         if not turn.shown and verified.refused and failure is None:
-            yield unknown(turn)
+            yield build_unknown_answer(turn)
             return
         if not turn.shown:
-            yield Notice(why_nothing(turn, said, failure, self._limits))
+            yield Notice(explain_missing_answer(turn, said, failure, self._limits))
         else:
-            for notice in of_answer(turn, said, failure, self._limits):
+            for notice in list_answer_notices(turn, said, failure, self._limits):
                 yield notice
             if verified.supported and not (failure and verified.shown_chars < self._limits.little_chars):
                 return

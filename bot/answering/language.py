@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Language = Literal["en", "zh", "other"]
+TextLanguage = Literal["en", "zh", "other"]
 """Of a text. "other" has neither script; "en" stands for every text in Latin letters."""
 
-Tongue = Literal["en", "zh"]
+Language = Literal["en", "zh"]
 """Of what Kvasir says itself."""
 
 _NOISE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|<[@#!][^>\n]*>", re.DOTALL)
@@ -26,7 +26,7 @@ _IDEOGRAPHS_A_WORD = 1.6
 """Chinese words in running text are a little longer than one character and a half."""
 
 
-def language_of(text: str) -> Language:
+def detect_language(text: str) -> TextLanguage:
     """Tell a text's language by the share of its scripts, code and links aside.
 
     A text of both scripts goes by its grammar first ("what does 年假 mean" is English, "VPN 怎么连" is Chinese), and by
@@ -43,7 +43,7 @@ def language_of(text: str) -> Language:
     return "zh" if ideographs else "en"
 
 
-def _of_mixed(prose: str, ideographs: int, latin: int) -> Language:
+def _of_mixed(prose: str, ideographs: int, latin: int) -> TextLanguage:
     english, chinese = len(_ENGLISH_GRAMMAR.findall(prose)), len(_CHINESE_GRAMMAR.findall(prose))
     if bool(english) != bool(chinese) and max(english, chinese) > 1:
         return "en" if english else "zh"
@@ -52,6 +52,6 @@ def _of_mixed(prose: str, ideographs: int, latin: int) -> Language:
     return "zh" if ideographs / _IDEOGRAPHS_A_WORD >= latin else "en"
 
 
-def tongue_for(text: str) -> Tongue:
+def choose_language(text: str) -> Language:
     """Return the language that instructions and notices are written in for a question."""
-    return "zh" if language_of(text) == "zh" else "en"
+    return "zh" if detect_language(text) == "zh" else "en"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from bot.answering.events import Exchange, Passage
 from bot.answering.history_window import find_window_start
-from bot.answering.language import Tongue, tongue_for
+from bot.answering.language import Language, choose_language
 from bot.answering.markdown.citations import strip_displayed
-from bot.answering.markdown.sentences import unwrap
+from bot.answering.markdown.sentences import join_wrapped_lines
 from bot.answering.retrieval.passage_order import MOST
-from bot.answering.thinking import Depth, share_of
+from bot.answering.thinking import Depth, allot_tokens
 from engine.interfaces import ChatMessage
 
 CountTokens = Callable[[str], int]
@@ -26,7 +26,7 @@ CountTokens = Callable[[str], int]
 TURN_TOKENS = 16
 """What a chat template adds to a turn, and once more for the answer's opening; R1's and ChatML's take 4 to 12."""
 
-INSTRUCTIONS: dict[Tongue, str] = {
+INSTRUCTIONS: dict[Language, str] = {
     "en": (
         "You answer questions of colleagues from the passages of the company's documents that are given below.\n"
         "- Use only what the passages say. Leave out what you merely know or guess.\n"
@@ -48,7 +48,7 @@ INSTRUCTIONS: dict[Tongue, str] = {
         "- 标有“web”的段落来自外部网页。与公司文档不一致时，以公司文档为准。"
     ),
 }
-BRIEF_INSTRUCTIONS: dict[Tongue, str] = {
+BRIEF_INSTRUCTIONS: dict[Language, str] = {
     "en": (
         "Answer the question in one to three short sentences. Use only the passages. "
         "If they do not answer it, write: I do not know. Put [1] after a sentence from passage 1."
@@ -62,7 +62,7 @@ answers, 2 right refusals and no wrong one. Without the way out it never refused
 what the passages answer. It hardly ever writes the numbers: the verifier cites all the same."""
 _ELLIPSIS = " …"
 _WORTH_MORE = 3
-_QUESTION: dict[Tongue, str] = {"en": "Question: ", "zh": "问题："}
+_QUESTION: dict[Language, str] = {"en": "Question: ", "zh": "问题："}
 
 _CONTROL = re.compile(
     r"""
@@ -112,7 +112,7 @@ class Prompt:
     """At most the budget's ``prompt_tokens``."""
     asked: str
     """The question as the last message ends with it."""
-    tongue: Tongue
+    language: Language
     """Of the question and the instructions."""
 
     def asking(self, text: str) -> tuple[ChatMessage, ...]:
@@ -121,7 +121,7 @@ class Prompt:
         return (*earlier, ChatMessage(last.role, last.content.removesuffix(self.asked) + text))
 
 
-def budget_for(context_tokens: int, *, small_model: bool, depth: Depth = "normal") -> Budget:
+def plan_budget(context_tokens: int, *, small_model: bool, depth: Depth = "normal") -> Budget:
     """Share out a context. A small model on two cores reads a token in 1.5 to 3 ms and writes about 11 a second.
 
     Raises:
@@ -134,7 +134,7 @@ def budget_for(context_tokens: int, *, small_model: bool, depth: Depth = "normal
     if small_model:
         answer = min(224, context_tokens // 4)  # steps with a block of code take about 200
         return Budget(min(900, context_tokens - answer), answer, 0, 3, 220, 120, brief=True)
-    share = share_of(depth, context_tokens // 3)
+    share = allot_tokens(depth, context_tokens // 3)
     answer = share.thinking + share.answer
     prompt = min(12_000, context_tokens - answer)
     small = prompt < 3000  # noqa: PLR2004 - about four passages of a page
@@ -159,21 +159,28 @@ def build_prompt(
         question: as asked.
         history: the conversation so far, oldest first.
         passages: best first; their numbers are what the answer cites.
-        budget: from ``budget_for``.
+        budget: from ``plan_budget``.
         count_tokens: of the served model's own vocabulary.
 
     Raises:
         ContextTooSmall: nothing of use fits.
 
     """
-    tongue = tongue_for(question)
-    instructions = (BRIEF_INSTRUCTIONS if budget.brief else INSTRUCTIONS)[tongue]
-    asked = _QUESTION[tongue] + cut(neutral(question), budget.prompt_tokens // 4, count_tokens)
+    language = choose_language(question)
+    instructions = (BRIEF_INSTRUCTIONS if budget.brief else INSTRUCTIONS)[language]
+    asked = _QUESTION[language] + shorten_to_tokens(
+        neutralise_control_tokens(question), budget.prompt_tokens // 4, count_tokens
+    )
     turns = _fitting_history(history, budget.history_tokens, count_tokens)
     if budget.brief:
-        passages = _without_translations(passages, tongue)
+        passages = _without_translations(passages, language)
     blocks = [
-        _block(passage, cut(neutral(unwrap(passage.text)), budget.passage_tokens, count_tokens))
+        _block(
+            passage,
+            shorten_to_tokens(
+                neutralise_control_tokens(join_wrapped_lines(passage.text)), budget.passage_tokens, count_tokens
+            ),
+        )
         for passage in passages[: budget.passages]
     ]
     while True:
@@ -181,11 +188,11 @@ def build_prompt(
         tokens = TURN_TOKENS + sum(TURN_TOKENS + count_tokens(message.content) for message in messages)
         if tokens <= budget.prompt_tokens:
             shown = frozenset(passage.n for passage in passages[: len(blocks)])
-            return Prompt(messages, shown, tokens, asked, tongue)
+            return Prompt(messages, shown, tokens, asked, language)
         _shrink(turns, blocks, passages, tokens - budget.prompt_tokens, count_tokens)
 
 
-def neutral(text: str) -> str:
+def neutralise_control_tokens(text: str) -> str:
     """Return the text without anything that a vocabulary could read as a control token or as our own framing.
 
     ``<|im_end|>``, ``<｜User｜>``, ``</think>`` and their like keep their look and lose their effect: the brackets
@@ -194,7 +201,7 @@ def neutral(text: str) -> str:
     return _CONTROL.sub(lambda match: "›" if match[0] == ">" else "‹", text)
 
 
-def cut(text: str, tokens: int, count_tokens: CountTokens) -> str:
+def shorten_to_tokens(text: str, tokens: int, count_tokens: CountTokens) -> str:
     """Return a beginning of a text that takes at most ``tokens``, marked with an ellipsis if it is not the whole."""
     if len(text.encode(errors="replace")) <= tokens:  # no token is shorter than a byte
         return text
@@ -217,22 +224,22 @@ def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: Cou
     turns: list[_Turn] = []
     for exchange in history:
         asked = exchange.question.strip()
-        label = _QUESTION[tongue_for(exchange.question)] if asked else ""
-        answer = neutral(strip_displayed(exchange.answer))
-        turns.append((asked, Exchange(label + neutral(exchange.question), answer)))
+        label = _QUESTION[choose_language(exchange.question)] if asked else ""
+        answer = neutralise_control_tokens(strip_displayed(exchange.answer))
+        turns.append((asked, Exchange(label + neutralise_control_tokens(exchange.question), answer)))
     costs = [count_tokens(sent.question) + count_tokens(sent.answer) + 2 * TURN_TOKENS for _, sent in turns]
     return turns[find_window_start(costs, tokens) :]
 
 
-def _without_translations(passages: Sequence[Passage], tongue: Tongue) -> Sequence[Passage]:
+def _without_translations(passages: Sequence[Passage], language: Language) -> Sequence[Passage]:
     """Return the passages in the question's language if the best one is: a small model copies from the others."""
-    if not passages or tongue_for(passages[0].text) != tongue:
+    if not passages or choose_language(passages[0].text) != language:
         return passages
-    return [passage for passage in passages if tongue_for(passage.text) == tongue]
+    return [passage for passage in passages if choose_language(passage.text) == language]
 
 
 def _block(passage: Passage, text: str) -> str:
-    path = neutral(" › ".join(part for part in (passage.title, passage.heading) if part))[:200]
+    path = neutralise_control_tokens(" › ".join(part for part in (passage.title, passage.heading) if part))[:200]
     if passage.web is not None:
         seen = passage.web.published or passage.web.fetched_at
         path = f"web, {passage.web.host}, {seen:%Y-%m-%d}: {path}"
@@ -287,8 +294,10 @@ def _shrink(
     elif turns:
         turns.pop(0)
     elif blocks:
-        text = cut(
-            neutral(unwrap(passages[0].text)), max(0, count_tokens(blocks[0]) - excess - TURN_TOKENS), count_tokens
+        text = shorten_to_tokens(
+            neutralise_control_tokens(join_wrapped_lines(passages[0].text)),
+            max(0, count_tokens(blocks[0]) - excess - TURN_TOKENS),
+            count_tokens,
         )
         shorter = _block(passages[0], text)
         blocks[:] = [shorter] if text and len(shorter) < len(blocks[0]) else []

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bot.answering.markdown.sentences import Piece
-from bot.answering.verification.claims import claims, content_words
+from bot.answering.verification.claims import content_words, extract_claims
 from bot.answering.verification.interfaces import VerdictKind
 from bot.answering.verification.normalisation import strip_frame
-from bot.answering.verification.quantities import figures, normal
+from bot.answering.verification.quantities import keep_figures, normalise_text
 
 Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "space", "empty"]
 """A ``heading``, a ``lead_in`` ("Here is how:") and a ``table_head`` are shown only with what follows them; a
@@ -40,7 +40,7 @@ _EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}(?<![.!。！])\1\s*[:：
 _SEPARATOR = re.compile(r"[|\s:-]+")
 
 
-def role_of(piece: Piece, *, table_open: bool) -> Role:
+def classify_role(piece: Piece, *, table_open: bool) -> Role:
     """Return what part a piece plays.
 
     Args:
@@ -68,8 +68,8 @@ def _of_prose(kind: str, text: str) -> Role:
         return "refusal"
     if kind == "prose" and _COLON_END.search(text):
         return "lead_in"
-    taken = claims(text)
-    return "claim" if taken.words or taken.names or figures(taken.numbers) or taken.identifiers else "empty"
+    taken = extract_claims(text)
+    return "claim" if taken.words or taken.names or keep_figures(taken.numbers) or taken.identifiers else "empty"
 
 
 # ── What states nothing ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,20 +93,20 @@ class Labels:
 
     def __init__(self, known: Sequence[str]) -> None:
         """``known`` are the question, titles and passages."""
-        self._known = normal("\n".join(known))
+        self._known = normalise_text("\n".join(known))
 
     def holds(self, text: str) -> bool:
         """Tell whether a heading, lead-in or cell names something that is known and states nothing about it."""
-        bare = _FORMAL.sub("\n", _ENUMERATED.sub("", normal(text)))
-        if figures(claims(bare).numbers):  # one fact's words and another one's figure are a statement
-            bare = normal(text)
+        bare = _FORMAL.sub("\n", _ENUMERATED.sub("", normalise_text(text)))
+        if keep_figures(extract_claims(bare).numbers):  # one fact's words and another one's figure are a statement
+            bare = normalise_text(text)
         phrases = [phrase.strip(" \t,.:;、，：；*_`#()（）-") for phrase in bare.splitlines()]
         named = (re.search(rf"(?<![a-z0-9]){re.escape(one)}(?![a-z0-9])", self._known) for one in phrases if one)
         return not _STATES.search(bare) and all(named)
 
     def table_head(self, row: str) -> str:
         """Return the head of a table with every cell left empty that is no label or has a figure."""
-        labels = (self.holds(cell) and not figures(claims(cell).numbers) for cell in row.split("|"))
+        labels = (self.holds(cell) and not keep_figures(extract_claims(cell).numbers) for cell in row.split("|"))
         return "|".join(cell if label else " " for cell, label in zip(row.split("|"), labels, strict=True))
 
 
@@ -121,13 +121,13 @@ def repeats_question(text: str, question: str) -> bool:
     """Tell whether a sentence says nothing beyond a question that asks what, how or who."""
     if not _ASKS_WHAT.search(question) or _OFFERS.search(question):
         return False
-    said, asked = claims(text), claims(question)
+    said, asked = extract_claims(text), extract_claims(question)
     return (
         said.words <= asked.words
         and said.negated <= asked.negated
         and all(map(asked.holds, said.names | said.identifiers))
         and set(_DIGITS.findall(text)) <= set(_DIGITS.findall(question))
-        and not (figures(said.numbers) and not figures(asked.numbers))
+        and not (keep_figures(said.numbers) and not keep_figures(asked.numbers))
     )
 
 
@@ -137,8 +137,8 @@ def adopted_share(text: str, question: str, known: str) -> float:
     A model that does not find the answer puts a fact of the passages into the question's words: "Norway exported 10
     barrels", where the passages have 10 years and nothing about Norway.
     """
-    said = content_words(normal(text))
-    adopted = (said & content_words(normal(question))) - content_words(known)
+    said = content_words(normalise_text(text))
+    adopted = (said & content_words(normalise_text(question))) - content_words(known)
     return sum(word not in known for word in adopted) / max(1, len(said))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from bot.answering.language import Tongue
-from bot.answering.notices.messages import Say, say
+from bot.answering.language import Language
+from bot.answering.notices.messages import MessageKey, format_message
 from engine.interfaces import ThinkingControl
 
 Depth = Literal["deep", "normal", "off"]
@@ -43,15 +43,15 @@ class Defaults:
         return self.channels.get(channel, self.everywhere)
 
 
-def share_of(depth: Depth, room_tokens: int) -> Share:
+def allot_tokens(depth: Depth, room_tokens: int) -> Share:
     """Return what a depth takes of ``room_tokens``; where that is little, half of it is kept for the answer."""
     wished = SHARES[depth]
     answer = min(wished.answer, room_tokens // 2 if wished.thinking else room_tokens)
     return Share(min(wished.thinking, room_tokens - answer), answer)
 
 
-def remark(control: ThinkingControl | None, tongue: Tongue = "en") -> str:
+def describe_thinking_limit(control: ThinkingControl | None, language: Language = "en") -> str:
     """Return what has to be said about a wish with the engine that is there, "" where it is followed to the letter."""
     if control is ThinkingControl.NONE:
-        return say(Say.NO_THINKING, tongue)
-    return say(Say.UNBOUNDED_THINKING, tongue) if control is ThinkingControl.SWITCH else ""
+        return format_message(MessageKey.NO_THINKING, language)
+    return format_message(MessageKey.UNBOUNDED_THINKING, language) if control is ThinkingControl.SWITCH else ""

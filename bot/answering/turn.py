@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bot.answering.events import Finished, Passage, Question, Route, Text
-from bot.answering.language import Tongue
+from bot.answering.language import Language
 from bot.answering.markdown.citations import Numbering
-from bot.answering.notices.messages import Say
+from bot.answering.notices.messages import MessageKey
 from bot.answering.policy import WebUse
-from bot.answering.retrieval.web_routing import route
+from bot.answering.retrieval.web_routing import decide_web_use
 from bot.answering.verified_stream import VerifiedStream
 from engine.interfaces import ContentDelta, ReasoningDelta, StreamEnd
 
@@ -22,7 +22,7 @@ class Turn:
 
     question: str
     asked: Question
-    tongue: Tongue
+    language: Language
     began: float
     passages: tuple[Passage, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Turn:
 
     def __post_init__(self) -> None:
         """Decide whether the web is asked; the words that ask for it are no part of the question."""
-        self.web = route(self.question, self.asked.history, self.asked.policy, wish=self.asked.wants_web)
+        self.web = decide_web_use(self.question, self.asked.history, self.asked.policy, wish=self.asked.wants_web)
         self.question = self.web.question
 
     @property
@@ -110,7 +110,7 @@ class EngineStream:
         """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
         return "" if self.content or self.cut else self.thought
 
-    def note(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Say | None:
+    def note(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> MessageKey | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
 
         Of its thought, ``most_chars`` are kept.
@@ -120,9 +120,9 @@ class EngineStream:
             self.done = delta
         elif isinstance(delta, ContentDelta) and not self.content:
             self.content = bool(delta.text.strip())
-            return Say.WRITING
+            return MessageKey.WRITING
         elif isinstance(delta, ReasoningDelta):
             begins = not self.thought
             self.thought = (self.thought + delta.text)[:most_chars]
-            return Say.THINKING if begins else None
+            return MessageKey.THINKING if begins else None
         return None

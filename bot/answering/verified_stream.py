@@ -9,19 +9,19 @@ from functools import cached_property
 from typing import Literal
 
 from bot.answering.events import Passage
-from bot.answering.extracts.answer_types import answer_type, topic
-from bot.answering.language import Tongue
+from bot.answering.extracts.answer_types import classify_question, strip_question_words
+from bot.answering.language import Language
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
-from bot.answering.markdown.link_policy import hosts, without_foreign_links
+from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
 from bot.answering.markdown.sentences import Piece, Splitter, close_code
-from bot.answering.notices.messages import Say, say
-from bot.answering.sentence_roles import Labels, Role, adopted_share, repeats_question, role_of, verdict_on_code
-from bot.answering.verification.claims import claims
+from bot.answering.notices.messages import MessageKey, format_message
+from bot.answering.sentence_roles import Labels, Role, adopted_share, classify_role, repeats_question, verdict_on_code
+from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
-from bot.answering.verification.quantities import figures, normal
+from bot.answering.verification.quantities import keep_figures, normalise_text
 from knowledge.language import is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
@@ -69,7 +69,7 @@ class VerifiedStream:
         numbering: citations.Numbering,
         *,
         question: str,
-        tongue: Tongue,
+        language: Language,
         limits: Limits,
         said: Iterable[str] = (),
     ) -> None:
@@ -80,17 +80,17 @@ class VerifiedStream:
             verifier: has the same passages.
             numbering: gives them their displayed numbers.
             question: as the model is asked.
-            tongue: of what is put in the place of the model's words.
+            language: of what is put in the place of the model's words.
             limits: of what the model writes, and what becomes of unsupported sentences.
             said: what people wrote in the conversation: the hosts that they named may be linked to.
 
         """
         self._passages = {passage.n: passage for passage in passages}
-        self._hosts = hosts(passages, said)
+        self._hosts = collect_allowed_hosts(passages, said)
         self._verifier = verifier
         self._numbering = numbering
         self._question = question
-        self._tongue = tongue
+        self._language = language
         self._limits = limits
         self._splitter = Splitter()
         self._composer = Composer()
@@ -129,7 +129,7 @@ class VerifiedStream:
         text = text[: max(0, self._limits.answer_chars - self._read_chars)]
         self._read_chars += len(text)
         self._recent += text
-        looped = len(self._recent) > 2 * _LOOP_CHARS and loops(self._recent)
+        looped = len(self._recent) > 2 * _LOOP_CHARS and ends_in_loop(self._recent)
         if len(self._recent) > 2 * _LOOP_CHARS:
             self._recent = self._recent[-_LOOP_CHARS:]
         shown = await self._check(self._splitter.feed(text))
@@ -163,15 +163,15 @@ class VerifiedStream:
 
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""
-        cited = [n for n in citations.numbers(piece.text) if n in self._passages]
+        cited = [n for n in citations.find_cited_numbers(piece.text) if n in self._passages]
         if piece.kind == "code":
             # A model that repeats a passage may read on in its frame, which is ours and no document's.
             text = _FRAME.split(piece.text, maxsplit=1)[0]
         else:
             # Ticks first: what stood in code must not lose it after its links were let pass.
-            text = _even_ticks(strip_preamble(_TAG.sub("", citations.strip(piece.text))))
-        piece = replace(piece, text=without_foreign_links(text, self._hosts))
-        role = role_of(piece, table_open=self._in_table)
+            text = _even_ticks(strip_preamble(_TAG.sub("", citations.strip_markers(piece.text))))
+        piece = replace(piece, text=strip_foreign_links(text, self._hosts))
+        role = classify_role(piece, table_open=self._in_table)
         if role == "heading" and piece.kind == "prose" and self._at_end:
             role = "claim"  # a bold line that nothing follows: "**30 days**"
         self._in_table = piece.kind == "table"
@@ -206,7 +206,7 @@ class VerifiedStream:
         if role == "claim" and not self._composer.shown_chars and self._counts_something_else(piece.text):
             self.refused, self.ended = True, "unsupported"
             return _DROP
-        verdict = await self._verifier.verify(plain(piece.text), cited)
+        verdict = await self._verifier.verify(strip_markdown(piece.text), cited)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._judged(piece, verdict)
         if role == "refusal":
@@ -214,20 +214,23 @@ class VerifiedStream:
         self.contradicted += verdict.kind == "contradicted"
         if verdict.kind == "supported":
             return "hold", piece.text
-        return ("hold", say(Say.LEAD_IN, self._tongue)) if role == "lead_in" else _DROP
+        return ("hold", format_message(MessageKey.LEAD_IN, self._language)) if role == "lead_in" else _DROP
 
     async def _table_head(self, row: str) -> str:
         """Return the head of a table, with every cell left empty that may state something which no passage says."""
-        if figures(claims(row).numbers) and (await self._verifier.verify(plain(row))).kind == "supported":
+        if (
+            keep_figures(extract_claims(row).numbers)
+            and (await self._verifier.verify(strip_markdown(row))).kind == "supported"
+        ):
             return row
         return self._labels.table_head(row)
 
     def _counts_something_else(self, text: str) -> bool:
         """Tell whether a number is asked for, and a sentence can only have one of something else."""
-        if answer_type(self._question) != "number":
+        if classify_question(self._question) != "number":
             return False
-        bare = len(claims(text).words) <= _BARE_WORDS
-        return self._adopts(topic(self._question), STRANGE) if bare else self._adopts(text, ADOPTED)
+        bare = len(extract_claims(text).words) <= _BARE_WORDS
+        return self._adopts(strip_question_words(self._question), STRANGE) if bare else self._adopts(text, ADOPTED)
 
     def _adopts(self, text: str, share: float) -> bool:
         """Tell whether a text speaks of what only the question does; languages cannot be compared so."""
@@ -236,22 +239,26 @@ class VerifiedStream:
 
     @cached_property
     def _known(self) -> str:
-        return normal("\n".join(f"{one.title} {one.heading} {one.text}" for one in self._passages.values()))
+        return normalise_text("\n".join(f"{one.title} {one.heading} {one.text}" for one in self._passages.values()))
 
     @cached_property
     def _labels(self) -> Labels:
         return Labels([self._question, self._known])
 
     def _refusal(self) -> Decision:
-        """Replace a model's refusal by fixed words behind what it did answer; alone, it ends in ``Say.UNKNOWN``."""
+        """Replace a refusal with fixed words after the answer; alone, it becomes ``MessageKey.UNKNOWN``."""
         first, self.refused = not self.refused, True
-        return ("keep", say(Say.NO_MORE, self._tongue)) if first and self._composer.shown_chars else _DROP
+        return (
+            ("keep", format_message(MessageKey.NO_MORE, self._language))
+            if first and self._composer.shown_chars
+            else _DROP
+        )
 
     def _judged(self, piece: Piece, verdict: Verdict) -> Decision:
         """Count a verdict; return its piece with what stands behind it, or that it is left out."""
         if verdict.kind == "supported":
             self.supported += 1
-            return "keep", citations.append(piece.text, self._cited(verdict), piece.kind)
+            return "keep", citations.append_suffix(piece.text, self._cited(verdict), piece.kind)
         self._failed += 1
         if not self.supported and self._failed >= HOPELESS:
             self.ended = self.ended or "unsupported"
@@ -264,19 +271,19 @@ class VerifiedStream:
         if self._limits.unsupported == "show":
             return "keep", piece.text
         self.marked += 1
-        return "keep", citations.append(piece.text, citations.WARNING, piece.kind)
+        return "keep", citations.append_suffix(piece.text, citations.WARNING, piece.kind)
 
     def _cited(self, verdict: Verdict) -> str:
         """Return the markers of what supports a sentence, and, where others contradict it, a remark with the dates."""
         supporting = self._numbering.display(*(self._passages[n] for n in verdict.passages))
-        markers = citations.displayed(supporting)
+        markers = citations.format_markers(supporting)
         if not verdict.against:
             return markers
         against = self._numbering.display(*(self._passages[n] for n in verdict.against))
         dates = [f"{passage.as_of:%Y-%m-%d}" if passage.as_of else "" for passage in (supporting[0], against[0])]
-        phrase = Say.DISAGREEMENT if all(dates) else Say.DISAGREEMENT_UNDATED
-        others = citations.displayed(against)
-        return f"{markers} {say(phrase, self._tongue, date=dates[0], others=others, other_date=dates[1])}"
+        phrase = MessageKey.DISAGREEMENT if all(dates) else MessageKey.DISAGREEMENT_UNDATED
+        others = citations.format_markers(against)
+        return f"{markers} {format_message(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
 
     def _verdict_on_code(self, code: str) -> Verdict:
         own = [n for n, passage in self._passages.items() if verdict_on_code(code, passage.text) == "supported"]
@@ -306,7 +313,7 @@ def _even_ticks(text: str) -> str:
     return text
 
 
-def plain(text: str) -> str:
+def strip_markdown(text: str) -> str:
     """Return a sentence without Markdown's marks, for comparing."""
     text = _LINK.sub(r"\1", text)
     for _ in range(2):
@@ -316,7 +323,7 @@ def plain(text: str) -> str:
     return text.strip().lstrip("#").strip()
 
 
-def loops(text: str) -> bool:
+def ends_in_loop(text: str) -> bool:
     """Tell whether a text ends in the same few words over and over, without a full stop to tell them apart."""
     tail = text[-_LOOP_CHARS:]
     if len(tail) < _LOOP_CHARS or not _LETTER.search(tail):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from bot.answering.verification.claims import content_words
-from bot.answering.verification.quantities import normal
+from bot.answering.verification.quantities import normalise_text
 from scripts.verification.sets import Evidence, Pair
 
 _NUMBER = re.compile(r"(?<![\w.,:/-])\d{1,3}(?:,\d{3})+|(?<![\w.,:/-])\d+(?:\.\d+)?(?![\w,:/-]*\d)")
@@ -73,7 +73,7 @@ def _elsewhere(true: Sequence[Pair], place: int) -> Iterator[Pair]:
 
 def _nearest(pair: Pair, others: Sequence[Pair]) -> list[Pair]:
     """Return the pair whose passages, of another title, share most words with a sentence; none across languages."""
-    words, titles = content_words(normal(pair.sentence)), {source.title for source in pair.passages} - {""}
+    words, titles = content_words(normalise_text(pair.sentence)), {source.title for source in pair.passages} - {""}
     if ">" in pair.language:
         return []
     apart = [other for other in others if not titles & {source.title for source in other.passages}]
@@ -82,7 +82,7 @@ def _nearest(pair: Pair, others: Sequence[Pair]) -> list[Pair]:
 
 @lru_cache(maxsize=4096)
 def _words(passages: Sequence[Evidence]) -> frozenset[str]:
-    return content_words(normal(" ".join(f"{source.title} {source.text}" for source in passages)))
+    return content_words(normalise_text(" ".join(f"{source.title} {source.text}" for source in passages)))
 
 
 def _passages(pair: Pair) -> str:

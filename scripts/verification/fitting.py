@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.verification.conflicts import contradicts
+from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.features import FEATURES, compute_features
 from bot.answering.verification.matching import adds_words, join_matches, match_passages, rank_passages
@@ -62,10 +62,10 @@ async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache) -> list[Ex
             continue
         ranked = rank_passages(claim, passages)[:3]
         matches = (await match_passages(claim, {n: passages[n] for n in ranked}, embed)).values()
-        agreeing = [match for match in matches if not contradicts(match)]
+        agreeing = [match for match in matches if not is_contradicted(match)]
         if len(agreeing) == len(matches):
             joined = [join_matches(*both) for both in combinations(matches, 2) if adds_words(*both)]
-            agreeing += [match for match in joined if not contradicts(match)]
+            agreeing += [match for match in joined if not is_contradicted(match)]
         if agreeing:
             examples.append(Example(pair, np.stack([compute_features(one, question) for one in agreeing])))
     return examples

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.answering.language import Tongue
+from bot.answering.language import Language
 from bot.answering.prompt import Prompt
 from bot.answering.verification.judge import Calibration, engine_logit
 from engine.interfaces import OptionScorer
@@ -17,7 +17,7 @@ from scripts.verification.sets import Pair
 KEPT = 0.95
 """Of the supported sentences that the judge is asked about, in each language."""
 _RIDGE, _STEPS = 1.0, 50
-_TONGUES: tuple[Tongue, ...] = ("en", "zh")
+_LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 class Probe:
@@ -32,9 +32,9 @@ class Probe:
         self.logit: float | None = None
 
     @property
-    def tongue(self) -> Tongue:
+    def language(self) -> Language:
         """Return the language of the prompt."""
-        return self._prompt.tongue
+        return self._prompt.language
 
     async def judge(self, claim: str, passages: Sequence[int]) -> float:
         """Return one half."""
@@ -47,7 +47,7 @@ class Example:
     """A sentence that the judge was asked about."""
 
     pair: Pair
-    tongue: Tongue
+    language: Language
     logit: float
     margin: float
     """The features' logit above their threshold's."""
@@ -57,7 +57,7 @@ def example(pair: Pair, probe: Probe, score: float) -> Example | None:
     """Return what a verification with a probe found; None if the judge was not asked."""
     if probe.logit is None:
         return None
-    return Example(pair, probe.tongue, probe.logit, math.log(score / (1 - score)))
+    return Example(pair, probe.language, probe.logit, math.log(score / (1 - score)))
 
 
 def fit_judge(examples: Sequence[Example]) -> Calibration:
@@ -66,7 +66,7 @@ def fit_judge(examples: Sequence[Example]) -> Calibration:
     keys = [(one.pair.of, bool(label)) for one, label in zip(examples, true, strict=True)]
     shares = np.array([1.0 / keys.count(key) for key in keys])
     shares *= len(examples) / shares.sum()
-    x = np.array([[one.logit, one.margin, *(one.tongue == each for each in _TONGUES)] for one in examples], float)
+    x = np.array([[one.logit, one.margin, *(one.language == each for each in _LANGUAGES)] for one in examples], float)
     found = np.zeros(x.shape[1])
     for _ in range(_STEPS):
         predicted = 1 / (1 + np.exp(-x @ found))
@@ -76,7 +76,7 @@ def fit_judge(examples: Sequence[Example]) -> Calibration:
     found = found.round(2)
     scores = x[:, :2] @ found[:2]
     intercepts = {
-        tongue: round(0.005 - float(np.quantile(scores[true & (x[:, 2 + place] > 0)], 1 - KEPT)), 2)
-        for place, tongue in enumerate(_TONGUES)
+        language: round(0.005 - float(np.quantile(scores[true & (x[:, 2 + place] > 0)], 1 - KEPT)), 2)
+        for place, language in enumerate(_LANGUAGES)
     }
     return Calibration(float(found[0]), intercepts, float(found[1]))

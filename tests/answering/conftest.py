@@ -17,7 +17,7 @@ from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Passag
 from bot.answering.limits import Limits
 from bot.answering.verification.claims import content_words
 from bot.answering.verification.interfaces import Verdict
-from bot.answering.verification.quantities import normal
+from bot.answering.verification.quantities import normalise_text
 from bot.answering.verification.verifier import feature_verifiers
 from engine.interfaces import (
     ANONYMOUS,
@@ -48,7 +48,7 @@ async def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
     """Vectors whose likeness grows with shared words, in the range of the real embedder's (0.75 to 1)."""
     out = np.zeros((len(texts), 513), np.float32)
     for row, text in enumerate(texts):
-        for word in content_words(normal(text)) or {"nothing"}:
+        for word in content_words(normalise_text(text)) or {"nothing"}:
             digest = hashlib.sha256(word.encode()).digest()
             out[row, 1 + int.from_bytes(digest[:2], "big") % 512] += 1.0
         out[row] *= 0.5 / max(1e-6, float(np.linalg.norm(out[row])))

@@ -10,7 +10,7 @@ import pytest
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Step, Text
 from bot.answering.limits import Limits
-from bot.answering.notices.small_talk import small_talk
+from bot.answering.notices.small_talk import choose_small_talk_reply
 from bot.answering.verification.interfaces import Verdict
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineTimeout
 from engine.interfaces import (
@@ -109,7 +109,7 @@ async def test_thanks_and_greetings_are_answered_with_one_line(ask: Any, room: A
      "leave", "你好年假", "thanksgiving", "that works how", "good leave"],
 )  # fmt: skip
 def test_a_question_is_no_small_talk(said: str) -> None:
-    assert small_talk(said) is None
+    assert choose_small_talk_reply(said) is None
 
 
 async def test_sentences_come_before_the_answer_has_ended(room: Any) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.language import language_of, tongue_for
-from bot.answering.notices.messages import Say, progress_text, say
+from bot.answering.language import choose_language, detect_language
+from bot.answering.notices.messages import MessageKey, format_message, format_progress
 
 
 @pytest.mark.parametrize(
@@ -31,26 +31,26 @@ from bot.answering.notices.messages import Say, progress_text, say
     ],
 )
 def test_language(text: str, language: str) -> None:
-    assert language_of(text) == language
+    assert detect_language(text) == language
 
 
 @given(st.text(alphabet=string.ascii_letters + " .,?", min_size=1).filter(str.strip))
 def test_latin_text_is_answered_in_english(text: str) -> None:
-    assert tongue_for(text) == "en"
+    assert choose_language(text) == "en"
 
 
-@pytest.mark.parametrize("phrase", list(Say))
-def test_both_languages_say_the_same(phrase: Say) -> None:
+@pytest.mark.parametrize("phrase", list(MessageKey))
+def test_both_languages_say_the_same(phrase: MessageKey) -> None:
     def fields(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
     assert fields(phrase.value.en) == fields(phrase.value.zh)
-    assert [language_of(re.sub(r"{\w+}", "", text)) for text in (phrase.value.en, phrase.value.zh)] == ["en", "zh"]
+    assert [detect_language(re.sub(r"{\w+}", "", text)) for text in (phrase.value.en, phrase.value.zh)] == ["en", "zh"]
 
 
 def test_progress_is_told_where_it_is_known() -> None:
-    assert say(Say.ENGINE_LOADING, "en", progress=progress_text(0.4, "en")).startswith(
+    assert format_message(MessageKey.ENGINE_LOADING, "en", progress=format_progress(0.4, "en")).startswith(
         "The engine is still loading (40 %);"
     )
-    assert progress_text(None, "zh") == ""
-    assert "（100 %）" in say(Say.ENGINE_LOADING, "zh", progress=progress_text(1.7, "zh"))
+    assert format_progress(None, "zh") == ""
+    assert "（100 %）" in format_message(MessageKey.ENGINE_LOADING, "zh", progress=format_progress(1.7, "zh"))

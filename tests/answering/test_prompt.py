@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Passage
 from bot.answering.history_window import find_window_start
-from bot.answering.prompt import INSTRUCTIONS, Budget, ContextTooSmall, Prompt, budget_for, build_prompt, cut, neutral
+from bot.answering.prompt import (
+    INSTRUCTIONS,
+    Budget,
+    ContextTooSmall,
+    Prompt,
+    build_prompt,
+    neutralise_control_tokens,
+    plan_budget,
+    shorten_to_tokens,
+)
 
 CONTROL = [
     "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜tool▁calls▁begin｜>", "<think>", "</think>",
@@ -39,7 +48,7 @@ def built(
     context: int = 8192,
     small_model: bool = False,
 ) -> Prompt:
-    budget = budget_for(context, small_model=small_model)
+    budget = plan_budget(context, small_model=small_model)
     return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=by_words)
 
 
@@ -129,9 +138,9 @@ def test_control_tokens_lose_their_effect_wherever_they_stand(token: str) -> Non
 
 @given(st.lists(st.sampled_from([*CONTROL, "<", "|", ">", "｜", "a", " "]), max_size=12).map("".join))
 def test_no_control_token_survives_or_arises(text: str) -> None:
-    safe = neutral(text)
+    safe = neutralise_control_tokens(text)
     assert not [token for token in CONTROL if token in safe]
-    assert neutral(safe) == safe
+    assert neutralise_control_tokens(safe) == safe
 
 
 short_texts = st.text(max_size=400) | st.text(alphabet="ab c.\n中文", max_size=1500)
@@ -153,7 +162,7 @@ def test_a_prompt_is_never_above_its_budget(
     small_model: bool,  # noqa: FBT001
     count: object,
 ) -> None:
-    budget = budget_for(context, small_model=small_model)
+    budget = plan_budget(context, small_model=small_model)
     passages = [passage(n, text) for n, text in enumerate(found, 1)]
     counter = by_bytes if count is by_bytes else by_words
     try:
@@ -184,7 +193,7 @@ def test_last_passages_go_first() -> None:
 
 
 def test_the_small_model_gets_little_to_read_and_to_write() -> None:
-    budget = budget_for(8192, small_model=True)
+    budget = plan_budget(8192, small_model=True)
     passages = [passage(n, "word " * 900) for n in range(1, 9)]
     prompt = build_prompt("Why?", [], passages, budget=budget, count_tokens=by_words)
     assert prompt.tokens <= 900
@@ -202,7 +211,7 @@ def test_the_small_model_reads_no_translations_beside_a_best_passage_in_the_ques
 
 def test_a_context_that_holds_nothing_is_an_error_with_the_reason() -> None:
     with pytest.raises(ContextTooSmall, match="needs 512"):
-        budget_for(256, small_model=False)
+        plan_budget(256, small_model=False)
     tiny = Budget(40, 10, 0, 3, 10, 10, brief=False)
     with pytest.raises(ContextTooSmall, match="too small"):
         build_prompt("Why?", [], [passage(1, "Text.")], budget=tiny, count_tokens=by_words)
@@ -210,6 +219,6 @@ def test_a_context_that_holds_nothing_is_an_error_with_the_reason() -> None:
 
 @given(st.text(max_size=300), st.integers(0, 60))
 def test_cut_texts_fit(text: str, tokens: int) -> None:
-    shorter = cut(text, tokens, by_words)
+    shorter = shorten_to_tokens(text, tokens, by_words)
     assert by_words(shorter) <= tokens or shorter == text
     assert shorter == text or shorter.endswith(" …") or shorter == ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.prompt import budget_for
-from bot.answering.thinking import DEPTHS, SHARES, remark, share_of
+from bot.answering.prompt import plan_budget
+from bot.answering.thinking import DEPTHS, SHARES, allot_tokens, describe_thinking_limit
 from engine.interfaces import ThinkingControl
 
 
 @given(st.sampled_from(DEPTHS), st.integers(1, 60_000))
 def test_a_share_fits_and_leaves_room_for_the_answer(depth: str, room: int) -> None:
-    share = share_of(depth, room)  # type: ignore[arg-type]
+    share = allot_tokens(depth, room)  # type: ignore[arg-type]
     wished = SHARES[depth]  # type: ignore[index]
     assert 0 <= share.thinking + share.answer <= room
     assert share.answer >= min(wished.answer, room // 2)
@@ -21,7 +21,7 @@ def test_a_share_fits_and_leaves_room_for_the_answer(depth: str, room: int) -> N
 
 
 def test_a_depth_is_a_budget() -> None:
-    deep, normal, off = (budget_for(131_072, small_model=False, depth=depth) for depth in DEPTHS)
+    deep, normal, off = (plan_budget(131_072, small_model=False, depth=depth) for depth in DEPTHS)
     assert deep.thinking_tokens > normal.thinking_tokens > off.thinking_tokens == 0
     assert deep.answer_tokens == deep.thinking_tokens + SHARES["deep"].answer
     assert off.answer_tokens == SHARES["off"].answer
@@ -29,7 +29,7 @@ def test_a_depth_is_a_budget() -> None:
 
 def test_only_what_is_not_followed_is_remarked_on() -> None:
     controls = (ThinkingControl.NONE, ThinkingControl.SWITCH, ThinkingControl.BUDGET, None)
-    assert [bool(remark(control)) for control in controls] == [
+    assert [bool(describe_thinking_limit(control)) for control in controls] == [
         True, True, False, False,
     ]  # fmt: skip
-    assert "不会思考" in remark(ThinkingControl.NONE, "zh")
+    assert "不会思考" in describe_thinking_limit(ThinkingControl.NONE, "zh")

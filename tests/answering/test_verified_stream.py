@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Passage
 from bot.answering.limits import Limits, Unsupported
-from bot.answering.markdown.citations import Numbering, numbers
-from bot.answering.markdown.sentences import Piece, split
-from bot.answering.sentence_roles import Labels, repeats_question, role_of, verdict_on_code
+from bot.answering.markdown.citations import Numbering, find_cited_numbers
+from bot.answering.markdown.sentences import Piece, split_pieces
+from bot.answering.sentence_roles import Labels, classify_role, repeats_question, verdict_on_code
 from bot.answering.verification.interfaces import Verdict
-from bot.answering.verified_stream import HOPELESS, VerifiedStream, loops, plain
+from bot.answering.verified_stream import HOPELESS, VerifiedStream, ends_in_loop, strip_markdown
 
 GUIDE = (
     "A source is a table in kvasir.toml with a name and a kind.\n\n"
@@ -39,7 +39,7 @@ async def released(
     verifier = verifier or room.new_verifier()
     await verifier.prepare(passages)
     limits = Limits(answer_chars=5000, unsupported=unsupported)
-    release = VerifiedStream(passages, verifier, Numbering(), question=question, tongue="en", limits=limits)
+    release = VerifiedStream(passages, verifier, Numbering(), question=question, language="en", limits=limits)
     shown: list[str] = []
     for start in range(0, len(text), size):
         shown += await release.feed(text[start : start + size])
@@ -134,7 +134,7 @@ async def test_only_passages_are_cited_however_the_text_arrives(room: Any, data:
     )  # fmt: skip
     text = "".join(data.draw(st.lists(parts, max_size=14)))
     shown, _ = await released(room, text, size=data.draw(st.integers(1, 40)), unsupported="drop")
-    first = list(dict.fromkeys(numbers(shown)))
+    first = list(dict.fromkeys(find_cited_numbers(shown)))
     assert first == list(range(1, len(first) + 1))
     assert len(first) <= 2
     assert "77" not in shown
@@ -207,7 +207,7 @@ async def test_an_answer_without_a_supported_sentence_ends_early(room: Any) -> N
     ],
 )
 def test_roles(text: str, role: str) -> None:
-    assert role_of(Piece("prose", "", text, ""), table_open=False) == role
+    assert classify_role(Piece("prose", "", text, ""), table_open=False) == role
 
 
 # ── What is shown without a verdict ──────────────────────────────────────────────────────────────────────────────────
@@ -269,7 +269,7 @@ async def test_no_invention_is_shown_without_a_mark(room: Any, data: st.DataObje
     text = "".join(frame.format(data.draw(inventions)) for frame in data.draw(st.lists(frames, max_size=8)))
     verifier = room.verifier({"Cats": Verdict("supported", (1,))}, Verdict("unsupported"))
     shown, _ = await released(room, f"{text}\n\nCats.", verifier=verifier)
-    pieces = split(shown)
+    pieces = split_pieces(shown)
     for piece, following in zip(pieces, [*pieces[1:], Piece("blank", "", "", "")], strict=True):
         if re.search(r"Bob|pays|earns|chief|zebra|老王|总裁", piece.text):
             assert "⚠" in piece.text or following.text.startswith("⚠")
@@ -332,15 +332,15 @@ def test_code_with_a_placeholder_counts_as_quoted() -> None:
 
 
 def test_plain_text_has_no_markup() -> None:
-    assert plain("**Run** the [tool](https://a.example) *now*") == "Run the tool now"
-    assert plain("| folder | `path` |") == "folder, `path`"
+    assert strip_markdown("**Run** the [tool](https://a.example) *now*") == "Run the tool now"
+    assert strip_markdown("| folder | `path` |") == "folder, `path`"
 
 
 @pytest.mark.parametrize("unit", ["a", "the days of the ", "好的", "1. Step one\n"])
 def test_loops_are_found(unit: str) -> None:
-    assert loops(unit * 300)
+    assert ends_in_loop(unit * 300)
 
 
 @given(st.lists(st.text(alphabet="abcdefghij ", min_size=12, max_size=30), min_size=30, max_size=40, unique=True))
 def test_ordinary_text_is_no_loop(words: list[str]) -> None:
-    assert not loops("".join(sorted(words)) + "".join(words))
+    assert not ends_in_loop("".join(sorted(words)) + "".join(words))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.answering.events import Exchange
-from bot.answering.notices.messages import WEB_CHINESE, translate_web
+from bot.answering.notices.messages import WEB_CHINESE, translate_web_sentence
 from bot.answering.policy import Policy, Why
-from bot.answering.retrieval.passage_order import Placed, place_hits
+from bot.answering.retrieval.passage_order import PlacedPassage, place_hits
 from knowledge.errors import FetchError, FetchUnreadable, InvalidFilter
 from knowledge.interfaces import SkippedPage, WebOrigin, WebSearchReport
 from knowledge.search.federated import OFF as OFF_HERE
@@ -110,8 +110,8 @@ def test_what_the_web_says_of_itself_is_known_in_chinese() -> None:
         str(FetchError("secret")),
     ]
     assert set(WEB_CHINESE) == set(constants)
-    assert translate_web(str(FetchUnreadable("asks for a login")), "zh") == "网页内容无法读取，请用浏览器打开"
-    assert translate_web("It took too long.", "en") == "It took too long."
+    assert translate_web_sentence(str(FetchUnreadable("asks for a login")), "zh") == "网页内容无法读取，请用浏览器打开"
+    assert translate_web_sentence("It took too long.", "en") == "It took too long."
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ async def test_what_nobody_sees_on_a_page_reaches_nobody(ask: Any, room: Any) ->
 
 def test_a_follow_up_gets_the_pages_that_it_asks_for(room: Any) -> None:
     """Beside what the conversation was shown, two new documents are shown, and every page."""
-    earlier = [Placed(room.hit("a", "a"), "q")]
+    earlier = [PlacedPassage(room.hit("a", "a"), "q")]
     hits = [
         room.hit("a", "a"),
         *(page_hit(room, id=f"p{n}") for n in range(4)),

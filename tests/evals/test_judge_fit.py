@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.answering.language import Tongue
+from bot.answering.language import Language
 from engine.interfaces import ChatMessage
 from scripts.verification.judge_fit import KEPT, Example, fit_judge
 from scripts.verification.recording import RecordedEngine
@@ -40,11 +40,14 @@ async def test_a_failure_ends_the_measurement(tmp_path: Path) -> None:
                 await _choose(RecordedEngine(engine, tmp_path / "replies.jsonl"))
 
 
-@pytest.mark.parametrize("tongue", ["en", "zh"])
-def test_the_fit_keeps_the_supported_ones_and_drops_most_others(tongue: Tongue) -> None:
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_fit_keeps_the_supported_ones_and_drops_most_others(language: Language) -> None:
     examples = [
         Example(
-            Pair(f"{n}{label}", "made", tongue, (), "A sentence.", label), tongue, side + n / 20 % 1.5 + 3, side + 0.5
+            Pair(f"{n}{label}", "made", language, (), "A sentence.", label),
+            language,
+            side + n / 20 % 1.5 + 3,
+            side + 0.5,
         )
         for n in range(100)
         for label, side in (("supported", 1), ("unsupported", -1))
@@ -52,7 +55,7 @@ def test_the_fit_keeps_the_supported_ones_and_drops_most_others(tongue: Tongue) 
     found = fit_judge([*examples, *_mirrored(examples)])
     shown = {
         label: [
-            math.log((p := found.probability(one.logit, tongue)) / (1 - p)) + found.features_weight * one.margin >= 0
+            math.log((p := found.probability(one.logit, language)) / (1 - p)) + found.features_weight * one.margin >= 0
             for one in examples
             if one.pair.label == label
         ]
@@ -64,5 +67,5 @@ def test_the_fit_keeps_the_supported_ones_and_drops_most_others(tongue: Tongue) 
 
 def _mirrored(examples: list[Example]) -> list[Example]:
     """Return the examples in the other language, where every yes is cheaper."""
-    other: Tongue = "zh" if examples[0].tongue == "en" else "en"
+    other: Language = "zh" if examples[0].language == "en" else "en"
     return [Example(one.pair, other, one.logit + 2, one.margin) for one in examples]

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bot.answering.events import Exchange
-from bot.answering.retrieval.follow_ups import searchable
+from bot.answering.retrieval.follow_ups import build_search_query
 from bot.wheels import WheelCache
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import E5Embedder, open_embedder
@@ -160,7 +160,7 @@ ADDING = Exchange("怎样添加一个来源？", "打开 kvasir.toml，添加 [[
 async def test_a_follow_up_finds_what_it_means(
     search: HybridSearch, said: Exchange, question: str, heading: str
 ) -> None:
-    found = await search.search(searchable(question, [said]), scope=Scope(frozenset({"docs"})))
+    found = await search.search(build_search_query(question, [said]), scope=Scope(frozenset({"docs"})))
     assert {hit.heading for hit in found.hits[:3]} & set(heading.split(" | "))
 
 

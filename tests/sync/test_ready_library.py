@@ -10,7 +10,7 @@ import pytest
 
 from bot.answering.events import Finished, Notice, Question
 from bot.answering.limits import Limits
-from bot.answering.notices.messages import nothing_read as notice_of
+from bot.answering.notices.messages import explain_nothing_read as notice_of
 from bot.app import create_answerer
 from bot.ready_library import ReadyLibrary
 from engine.interfaces import EngineState, EngineStatus

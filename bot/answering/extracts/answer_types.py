@@ -110,20 +110,20 @@ _CLEARLY: Final = 0.6
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
-def answer_type(question: str) -> AnswerType:
+def classify_question(question: str) -> AnswerType:
     """Return which kind of words answers a question."""
     asked = question.lower()
     found = [(match.start(), kind) for kind, pattern in _ASKS.items() if (match := pattern.search(asked))]
     return min(found)[1] if found else "other"
 
 
-def topic(question: str) -> str:
+def strip_question_words(question: str) -> str:
     """Return a question without the words that say which kind of words answers it."""
-    kind = answer_type(question)
+    kind = classify_question(question)
     return _ASKS[kind].sub(" ", question.lower()) if kind in _ASKS else question
 
 
-def answering_spans(kind: AnswerType, text: str, question: str) -> list[tuple[int, int]]:
+def find_answer_spans(kind: AnswerType, text: str, question: str) -> list[tuple[int, int]]:
     """Return where in a text words of this kind stand that the question does not say itself."""
     if kind not in _SPANS:
         return []
@@ -132,7 +132,7 @@ def answering_spans(kind: AnswerType, text: str, question: str) -> list[tuple[in
     return [(start, end) for start, end in found if end > start and text[start:end].lower() not in asked]
 
 
-def decisive_span(kind: AnswerType, text: str, question: str) -> tuple[int, int] | None:
+def find_decisive_span(kind: AnswerType, text: str, question: str) -> tuple[int, int] | None:
     """Return where the words that answer stand, None where that is not clear.
 
     Clear is: there are no others of their kind, or two of which one is much nearer to the words of the question.
@@ -140,7 +140,7 @@ def decisive_span(kind: AnswerType, text: str, question: str) -> tuple[int, int]
     if kind not in _MARKABLE:
         return None
     closed = [match.span() for match in _CLOSED.finditer(text)]
-    spans = [one for one in answering_spans(kind, text, question) if _fits(kind, text[slice(*one)], question)]
+    spans = [one for one in find_answer_spans(kind, text, question) if _fits(kind, text[slice(*one)], question)]
     if kind == "number":
         spans = [one for one in spans if not _NO_COUNT.fullmatch(text[slice(*one)])]
     if len(spans) == 2:  # noqa: PLR2004 - more are never clear

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.events import Passage
-from bot.answering.extracts.answer_types import AnswerType, answer_type, answering_spans, decisive_span
-from bot.answering.extracts.passage_parts import Part, bare, cut, parts_of, words_of, written
+from bot.answering.extracts.answer_types import AnswerType, classify_question, find_answer_spans, find_decisive_span
+from bot.answering.extracts.passage_parts import Part, cut_part, index_words, split_parts, strip_marks, write_parts
 from bot.answering.markdown.citations import Numbering
-from bot.answering.markdown.link_policy import hosts, without_foreign_links
-from bot.answering.markdown.sentences import sentences, unwrap
+from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
+from bot.answering.markdown.sentences import join_wrapped_lines, sentences
 from knowledge.language import is_cjk
 from knowledge.terms import query_terms
 
@@ -39,7 +39,7 @@ _SURELY = 0.5
 """How much of the question's weight must be in a part whose words are emphasised."""
 
 
-def extract(
+def choose_extracts(
     question: str,
     passages: Sequence[Passage],
     numbering: Numbering,
@@ -59,10 +59,10 @@ def extract(
         text: float(value)
         for passage in passages
         if similarities and passage.n in similarities
-        for text, value in zip(sentences(unwrap(passage.text)), similarities[passage.n], strict=True)
+        for text, value in zip(sentences(join_wrapped_lines(passage.text)), similarities[passage.n], strict=True)
     }
-    parts = ((passage, parts_of(passage.text)) for passage in passages[:CONSIDERED])
-    asked = Asked(question, [one for one in parts if one[1]], similar)
+    parts = ((passage, split_parts(passage.text)) for passage in passages[:CONSIDERED])
+    asked = ScoredQuestion(question, [one for one in parts if one[1]], similar)
     scored = sorted(asked.scored(), key=lambda one: -one[2].max())
     best = scored[0][2].max() if scored else 0.0
     chosen = [one for one in scored[:SOURCES] if one[2].max() > best - _NEARLY_SOURCE]
@@ -74,14 +74,14 @@ def extract(
 # ── Choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Asked:
+class ScoredQuestion:
     """A question as the parts of the passages that were found for it are compared with it."""
 
     def __init__(
         self, question: str, found: Sequence[tuple[Passage, Sequence[Part]]], similar: Mapping[str, float]
     ) -> None:
         self.text = question
-        self.type: AnswerType = answer_type(question)
+        self.type: AnswerType = classify_question(question)
         self._words = frozenset(query_terms(question).split())
         self._found = found
         self._similar = similar
@@ -95,7 +95,7 @@ class Asked:
         """Return the passages with their parts and how well each part answers."""
         scored = []
         for rank, (passage, parts) in enumerate(self._found):
-            path = words_of(f"{passage.title} {passage.heading}")
+            path = index_words(f"{passage.title} {passage.heading}")
             whole = self.share(path.union(*(part.words for part in parts)))
             of_passage = [math.log1p(rank), whole, max(map(self._similarity, parts))]
             features = np.array([[*self._features(part), *of_passage] for part in parts])
@@ -108,42 +108,42 @@ class Asked:
 
     def weigh(self, stretch: str) -> float:
         """Return how well a stretch of text answers, words alone considered."""
-        return self.share(words_of(stretch)) + 0.5 * bool(answering_spans(self.type, stretch, self.text))
+        return self.share(index_words(stretch)) + 0.5 * bool(find_answer_spans(self.type, stretch, self.text))
 
     def _features(self, part: Part) -> list[float]:
-        answers = bool(answering_spans(self.type, bare(part.text), self.text))
-        return [self._similarity(part), self.share(part.words), float(answers), self.share(words_of(part.lead))]
+        answers = bool(find_answer_spans(self.type, strip_marks(part.text), self.text))
+        return [self._similarity(part), self.share(part.words), float(answers), self.share(index_words(part.lead))]
 
     def _similarity(self, part: Part) -> float:
         """Return by how many tenths a part is less similar than the best one, 0 where that is not known."""
         return 10 * (self._similar.get(part.text, self._best) - self._best)
 
 
-def _text(asked: Asked, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool) -> str:
+def _text(asked: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool) -> str:
     """Return what of one passage is shown: its best parts in their order, as many as there is room for.
 
     ``emphasise`` puts the words of the best part that answer in bold, where it is clear which they are.
     """
     order = [parts[place] for place in np.argsort(-scores, kind="stable") if scores[place] > scores.max() - _NEARLY]
     best = order[0]
-    if len(written([best])) > SOURCE_CHARS:
-        return cut(best, SOURCE_CHARS, asked.weigh)
+    if len(write_parts([best])) > SOURCE_CHARS:
+        return cut_part(best, SOURCE_CHARS, asked.weigh)
     if asked.type == "steps" and best.is_step and (steps := _steps(parts, best)):
         order = steps
     chosen: list[Part] = []
     for part in order:
         more = sorted([*chosen, part], key=lambda one: one.place)
-        if _count(more) > _PARTS or len(written(more)) > SOURCE_CHARS:
+        if _count(more) > _PARTS or len(write_parts(more)) > SOURCE_CHARS:
             if asked.type == "steps":
                 break
             continue
         chosen = more
     emphasise = emphasise and best.piece.kind != "code" and is_cjk(best.text) == is_cjk(asked.text)
     emphasise = emphasise and asked.share(best.words) > _SURELY
-    span = decisive_span(asked.type, best.text, asked.text) if emphasise else None
+    span = find_decisive_span(asked.type, best.text, asked.text) if emphasise else None
     marked = [part.emphasised(span) if part is best and span else part for part in chosen]
-    shown = written(marked, with_lead=True)
-    return next((text for text in (shown, written(marked)) if len(text) <= SOURCE_CHARS), written(chosen))
+    shown = write_parts(marked, with_lead=True)
+    return next((text for text in (shown, write_parts(marked)) if len(text) <= SOURCE_CHARS), write_parts(chosen))
 
 
 def _steps(parts: Sequence[Part], best: Part) -> list[Part]:
@@ -152,7 +152,7 @@ def _steps(parts: Sequence[Part], best: Part) -> list[Part]:
     steps = next(run for run in runs if best in run)
     place = steps.index(best)
     upto = steps[: place + 1]
-    return steps if _count(upto) <= _PARTS and len(written(upto)) <= SOURCE_CHARS else steps[place:]
+    return steps if _count(upto) <= _PARTS and len(write_parts(upto)) <= SOURCE_CHARS else steps[place:]
 
 
 def _count(parts: Sequence[Part]) -> int:
@@ -164,17 +164,21 @@ def _count(parts: Sequence[Part]) -> int:
 
 
 def _block(passage: Passage, text: str) -> str:
-    text = without_foreign_links(text, hosts([passage])) if passage.web else text
+    text = strip_foreign_links(text, collect_allowed_hosts([passage])) if passage.web else text
     lines = "\n".join(f"> {line}".rstrip() for line in text.splitlines())
-    return f"**{path_of(passage)}** [{passage.n}]\n{lines}" if lines else f"**{path_of(passage)}** [{passage.n}]"
+    return (
+        f"**{format_passage_path(passage)}** [{passage.n}]\n{lines}"
+        if lines
+        else f"**{format_passage_path(passage)}** [{passage.n}]"
+    )
 
 
-def listed(passages: Sequence[Passage]) -> str:
+def format_passage_list(passages: Sequence[Passage]) -> str:
     """Return a short list of passages by their titles, with markers."""
-    return "\n".join(f"- {path_of(passage)} [{passage.n}]" for passage in passages)
+    return "\n".join(f"- {format_passage_path(passage)} [{passage.n}]" for passage in passages)
 
 
-def path_of(passage: Passage) -> str:
+def format_passage_path(passage: Passage) -> str:
     """Return where a passage stands, for a person: title, innermost heading and host, without Markdown's marks."""
     heading = passage.heading.rsplit(" › ", 1)[-1]
     parts = [part for part in (passage.title or passage.document, heading) if part]

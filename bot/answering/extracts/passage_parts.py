@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.answering.markdown.sentences import Piece, close_code, split, unwrap
+from bot.answering.markdown.sentences import Piece, close_code, join_wrapped_lines, split_pieces
 from knowledge.terms import index_terms
 
 _ELLIPSIS = "…"
@@ -63,11 +63,11 @@ class Part:
         return replace(self, piece=replace(self.piece, text=text))
 
 
-def parts_of(text: str) -> list[Part]:
+def split_parts(text: str) -> list[Part]:
     """Return the parts of a passage in its order; headings, rules and empty lines are none."""
     parts: list[Part] = []
     block, lead, head, is_step = 0, "", "", False
-    pieces = split(unwrap(text))
+    pieces = split_pieces(join_wrapped_lines(text))
     for before, piece, after in zip([_START, *pieces], pieces, [*pieces[1:], _START], strict=False):
         begins = before.ends_line or before.kind == "code"
         if begins and (piece.kind != before.kind or piece.kind == "prose"):
@@ -82,7 +82,7 @@ def parts_of(text: str) -> list[Part]:
             head = f"{piece.text}\n{after.text}"
         elif piece.text and piece.kind not in {"heading", "rule"} and not _is_rule(piece):
             shown_lead = "" if introduces else lead
-            parts.append(Part(piece, len(parts), block, begins, shown_lead, head, is_step, words_of(piece.text)))
+            parts.append(Part(piece, len(parts), block, begins, shown_lead, head, is_step, index_words(piece.text)))
     return parts
 
 
@@ -91,12 +91,12 @@ def _is_rule(piece: Piece) -> bool:
     return piece.kind == "table" and _RULE_ROW.fullmatch(piece.text) is not None
 
 
-def words_of(text: str) -> frozenset[str]:
+def index_words(text: str) -> frozenset[str]:
     """Return the terms of a text."""
     return frozenset(index_terms(text).split())
 
 
-def bare(text: str) -> str:
+def strip_marks(text: str) -> str:
     """Return a text without Markdown's marks."""
     return _MARKS.sub("", _LINK.sub(r"\1", text))
 
@@ -104,7 +104,7 @@ def bare(text: str) -> str:
 # ── Putting together ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def written(parts: Sequence[Part], *, with_lead: bool = False) -> str:
+def write_parts(parts: Sequence[Part], *, with_lead: bool = False) -> str:
     """Return parts of one passage, in its order, as Markdown that is whole."""
     out = [f"{_whole(parts[0].lead)}\n\n"] if with_lead and parts[0].lead else []
     before: Part | None = None
@@ -134,13 +134,13 @@ def _own(part: Part, before: Part | None) -> str:
         return close_code(textwrap.dedent(piece.text).strip())
     if piece.kind == "table":
         if not part.head:
-            return cells(piece.text)
+            return format_row(piece.text)
         return piece.text if before is not None and before.head == part.head else f"{part.head}\n{piece.text}"
     marker = piece.lead.lstrip() if piece.kind == "item" and ">" not in piece.lead else ""
     return marker + _whole(piece.text)
 
 
-def cells(row: str, head: str = "") -> str:
+def format_row(row: str, head: str = "") -> str:
     """Return a table's row as a line of text, each cell behind its column's name."""
     names = [cell.strip() for cell in head.split("\n", maxsplit=1)[0].strip().strip("|").split("|")] if head else []
     values = [cell.strip() for cell in row.strip().strip("|").split("|")]
@@ -163,7 +163,7 @@ def _whole(text: str) -> str:
 # ── Cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def cut(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
+def cut_part(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
     """Return the stretch of a part longer than the limit that weighs most: lines of code, else words."""
     if part.piece.kind == "code":
         opening, *lines, closing = close_code(textwrap.dedent(part.text).strip()).split("\n")
@@ -171,8 +171,8 @@ def cut(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
         room = limit - len(opening) - len(closing) - 2
         stretches = [_lines(lines[start:], room) for start in range(len(lines))]
         return "\n".join([opening, max(stretches, key=weigh, default=""), closing])
-    text = cells(part.text, part.head) if part.piece.kind == "table" else part.text
-    text = _FOOTNOTE.sub(r"\\\g<0>", bare(" ".join(_HALF_LINK.sub("", text).split())))
+    text = format_row(part.text, part.head) if part.piece.kind == "table" else part.text
+    text = _FOOTNOTE.sub(r"\\\g<0>", strip_marks(" ".join(_HALF_LINK.sub("", text).split())))
     gaps = [0, *(match.start() for match in _GAP.finditer(text)), len(text)]
     starts = [place for place, before in zip(gaps[1:], gaps, strict=False) if place // _STRIDE > before // _STRIDE]
     return max((_words_from(text, start, gaps, limit) for start in (0, *starts)), key=weigh)

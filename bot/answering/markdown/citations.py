@@ -36,19 +36,19 @@ _SHOWN = re.compile(rf"{_CODE.pattern}|\s?(?:{_LINKED.pattern}|\[\d{{1,3}}\](?!\
 _DISAGREEMENT = re.compile(r"\s?[(（][^()（）\n]*(?:says otherwise[)）]|说法不同[)）])")
 
 
-def numbers(text: str) -> tuple[int, ...]:
+def find_cited_numbers(text: str) -> tuple[int, ...]:
     """Return the passage numbers that a text cites, each once, in order; code is left aside."""
     return tuple(dict.fromkeys(n for marker in _markers(text) for n in _listed(marker)))
 
 
-def strip(text: str) -> str:
+def strip_markers(text: str) -> str:
     """Return the text without its markers, code untouched."""
     for marker in reversed(_markers(text)):
         text = text[: marker.start()] + text[marker.end() :]
     return text.rstrip()
 
 
-def append(text: str, suffix: str, kind: str = "prose") -> str:
+def append_suffix(text: str, suffix: str, kind: str = "prose") -> str:
     """Return a piece of a kind with a suffix behind it: inside a row's last cell, on a line of its own after code."""
     if kind == "table" and (cell := _LAST_CELL.search(text)):
         return f"{text[: cell.start()]} {suffix} |"
@@ -57,7 +57,7 @@ def append(text: str, suffix: str, kind: str = "prose") -> str:
     return f"{text} {suffix}" if text[-1:].isascii() or not suffix.startswith("[") else f"{text}{suffix}"
 
 
-def displayed(passages: Sequence[Passage]) -> str:
+def format_markers(passages: Sequence[Passage]) -> str:
     """Return the markers of passages that have their displayed numbers: ``[1][2]``."""
     return "".join(f"[{passage.n}]" for passage in passages)
 

@@ -32,15 +32,15 @@ _GOES_ON = re.compile(r"[@\\]|\.\w")
 _PLAIN_HOST = re.compile(r"[^\s@\\%/?#<>\"'`|^\[\]{}\x00-\x20\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
 
-def hosts(passages: Sequence[Passage], said: Iterable[str] = ()) -> frozenset[str]:
+def collect_allowed_hosts(passages: Sequence[Passage], said: Iterable[str] = ()) -> frozenset[str]:
     """Return the only hosts that an answer may link to; ``said`` is what people wrote in the conversation."""
     texts = [*said, *(passage.text for passage in passages if passage.web is None)]
     urls = [passage.url for passage in passages if passage.url]
     urls += [match["url"] for text in texts for pattern in (_BARE, _INLINE) for match in pattern.finditer(text)]
-    return frozenset(filter(None, map(host_of, urls)))
+    return frozenset(filter(None, map(parse_host, urls)))
 
 
-def without_foreign_links(text: str, allowed: Collection[str]) -> str:
+def strip_foreign_links(text: str, allowed: Collection[str]) -> str:
     """Drop links to other hosts than those; a link's label stays, a bare address goes, in code as well.
 
     Pictures become their description wherever they lie, since showing one fetches it.
@@ -88,10 +88,10 @@ def _without_addresses(text: str, allowed: Collection[str]) -> str:
 def _may_be_shown(url: str, allowed: Collection[str]) -> bool:
     """Tell whether an address, and each that is written inside it, is at one of some hosts."""
     starts = [scheme.start() for scheme in _SCHEME.finditer(url)]
-    return host_of(url) in allowed and all(host_of(url[start:]) in allowed for start in starts)
+    return parse_host(url) in allowed and all(parse_host(url[start:]) in allowed for start in starts)
 
 
-def host_of(url: str) -> str:
+def parse_host(url: str) -> str:
     """Return an address's host in small letters, without ``www.``; "" of one that not every reader takes alike."""
     url = f"https://{url}" if url.lower().startswith("www.") else url
     try:
@@ -104,7 +104,7 @@ def host_of(url: str) -> str:
     return host if plain and parts.scheme.lower() in {"http", "https", "ftp"} else ""
 
 
-def by_its_end(host: str, most: int) -> str:
+def shorten_host(host: str, most: int) -> str:
     """Return a host in ``most`` characters: its end is what it is, and whoever has one chooses what stands before."""
     return host if len(host) <= most else f"…{host[1 - most :]}"
 
@@ -116,6 +116,6 @@ _INVISIBLE = re.compile(
 )
 
 
-def visible(text: str) -> str:
+def strip_invisible_characters(text: str) -> str:
     """Return the text without characters that nobody sees: hidden words, broken words, directions, tags."""
     return _INVISIBLE.sub("", text)

@@ -139,7 +139,7 @@ class Splitter:
         return Piece(kind, lead, text, rest[: len(rest) - len(after)] + ("" if after else newline))
 
 
-def split(text: str) -> list[Piece]:
+def split_pieces(text: str) -> list[Piece]:
     """Cut a whole text."""
     splitter = Splitter()
     return splitter.feed(text) + splitter.flush()
@@ -147,15 +147,15 @@ def split(text: str) -> list[Piece]:
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of a whole text, lines and blocks apart, without white space and empty ones."""
-    return [piece.text for piece in split(text) if piece.text]
+    return [piece.text for piece in split_pieces(text) if piece.text]
 
 
-def unwrap(text: str) -> str:
+def join_wrapped_lines(text: str) -> str:
     """Join lines that were only broken to fit a width: a prose line that goes on in the next."""
     out: list[str] = []
     kind: Kind = "blank"
     before = Piece("blank", "", "", "\n")
-    for piece in split(text):
+    for piece in split_pieces(text):
         if not before.ends_line and before.kind not in {"code", "blank"}:
             out[-1] += before.tail + piece.text
         elif piece.kind == "prose" and kind in {"prose", "item"} and out[-1].strip():

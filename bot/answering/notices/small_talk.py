@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.answering.notices.messages import Say
+from bot.answering.notices.messages import MessageKey
 
 _THANKS = re.compile(
     r"(?:many )?thank(?:s|you)?(?: you)?|thx|ty|cheers|great|perfect|nice|awesome|excellent|cool|got it|i see"
@@ -23,21 +23,21 @@ _EMOJI_NAME = re.compile(r":[a-z0-9_+-]+:")
 _LONGEST_CHARS = 80
 
 
-def small_talk(text: str) -> Say | None:
+def choose_small_talk_reply(text: str) -> MessageKey | None:
     """Return what answers a message that is thanks or a greeting and nothing else; None for every other message."""
     bare = " ".join(re.findall(r"\w+", _EMOJI_NAME.sub(" ", text.lower().replace("'", ""))))
     if not bare or len(bare) > _LONGEST_CHARS or "?" in text or "？" in text:
         return None
-    found: set[Say] = set()
+    found: set[MessageKey] = set()
     while bare:
-        for pattern, answer in ((_THANKS, Say.THANKS), (_GREETING, Say.GREETING), (_FILLING, None)):
+        for pattern, answer in ((_THANKS, MessageKey.THANKS), (_GREETING, MessageKey.GREETING), (_FILLING, None)):
             if (match := pattern.match(bare)) and not _continues(bare, match.end()):
                 bare = bare[match.end() :].lstrip()
                 found |= {answer} if answer else set()
                 break
         else:
             return None
-    return Say.THANKS if Say.THANKS in found else next(iter(found), None)
+    return MessageKey.THANKS if MessageKey.THANKS in found else next(iter(found), None)
 
 
 def _continues(text: str, end: int) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from bot.answering.language import Tongue
-from bot.answering.notices.messages import Say, say
+from bot.answering.language import Language
+from bot.answering.notices.messages import MessageKey, format_message
 from bot.durations import format_age
 from knowledge.status import SourceDocuments
 
@@ -92,36 +92,36 @@ def asks_for_sources(question: str) -> bool:
     return bool(_ENGLISH.fullmatch("_".join(words)) or _CHINESE.fullmatch("".join(words)))
 
 
-def describe_sources(sources: Sequence[SourceDocuments], now: datetime, tongue: Tongue) -> str:
+def describe_sources(sources: Sequence[SourceDocuments], now: datetime, language: Language) -> str:
     """Return the answer: each source with its kind, its number of documents, its age and some titles."""
     if not sources:
-        return say(Say.NO_SOURCES, tongue)
-    lines = [_line(source, now, tongue) for source in sources[:_SOURCES_NAMED]]
+        return format_message(MessageKey.NO_SOURCES, language)
+    lines = [_line(source, now, language) for source in sources[:_SOURCES_NAMED]]
     if len(sources) > _SOURCES_NAMED:
         lines.append("- …")
-    return "\n".join([say(Say.SOURCES, tongue), "", *lines])
+    return "\n".join([format_message(MessageKey.SOURCES, language), "", *lines])
 
 
-def _line(source: SourceDocuments, now: datetime, tongue: Tongue) -> str:
-    kind = _KINDS.get(source.kind, (source.kind, source.kind))[tongue == "zh"]
-    count = say(Say.DOCUMENTS, tongue, count=source.documents)
+def _line(source: SourceDocuments, now: datetime, language: Language) -> str:
+    kind = _KINDS.get(source.kind, (source.kind, source.kind))[language == "zh"]
+    count = format_message(MessageKey.DOCUMENTS, language, count=source.documents)
     if source.synced_at is None:
-        about = say(Say.SOURCE_UNFINISHED, tongue, kind=kind, count=count)
+        about = format_message(MessageKey.SOURCE_UNFINISHED, language, kind=kind, count=count)
     else:
-        age = format_age((now - source.synced_at).total_seconds(), chinese=tongue == "zh")
-        about = say(Say.SOURCE_READ, tongue, kind=kind, count=count, age=age)
-    blank = "" if tongue == "zh" else " "
-    return blank.join([f"- **{_plain(source.name)}**", about, *_titles(source, tongue)])
+        age = format_age((now - source.synced_at).total_seconds(), chinese=language == "zh")
+        about = format_message(MessageKey.SOURCE_READ, language, kind=kind, count=count, age=age)
+    blank = "" if language == "zh" else " "
+    return blank.join([f"- **{_plain(source.name)}**", about, *_titles(source, language)])
 
 
-def _titles(source: SourceDocuments, tongue: Tongue) -> list[str]:
+def _titles(source: SourceDocuments, language: Language) -> list[str]:
     """Return the sentence that names some documents; none where none is known."""
     if not source.titles:
         return []
-    quotes, comma = ("《{}》", "、") if tongue == "zh" else ("“{}”", ", ")
+    quotes, comma = ("《{}》", "、") if language == "zh" else ("“{}”", ", ")
     named = [quotes.format(_plain(title)) for title in source.titles]
     more = [] if source.documents <= len(named) else ["…"]
-    return [say(Say.SOURCE_TITLES, tongue, titles=comma.join([*named, *more]))]
+    return [format_message(MessageKey.SOURCE_TITLES, language, titles=comma.join([*named, *more]))]
 
 
 def _plain(text: str) -> str:

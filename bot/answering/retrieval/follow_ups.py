@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from bot.answering.events import Exchange
-from bot.answering.language import IDEOGRAPH, language_of
-from bot.answering.markdown.citations import strip
+from bot.answering.language import IDEOGRAPH, detect_language
+from bot.answering.markdown.citations import strip_markers
 from knowledge.masking import MASK, mask_secrets
 from knowledge.search.query import separate_filters
 
@@ -75,7 +75,7 @@ _EMPTY_CHINESE = re.compile(
 )
 
 
-def searchable(question: str, history: Sequence[Exchange], rewritten: str | None = None) -> str:
+def build_search_query(question: str, history: Sequence[Exchange], rewritten: str | None = None) -> str:
     """Return what to search for: the question, with what it leans on of those before it, and the filters that hold.
 
     By rule: a question that opens like a continuation, points at something said, is a fragment, or names next to
@@ -87,7 +87,7 @@ def searchable(question: str, history: Sequence[Exchange], rewritten: str | None
     words, filters = separate_filters(question.strip())
     chain = [(words, "")]
     for exchange in reversed(history[-_CHAIN:]):
-        if not leans(chain[0][0]):
+        if not depends_on_history(chain[0][0]):
             break
         before, theirs = separate_filters(exchange.question.strip())
         if before:
@@ -97,21 +97,21 @@ def searchable(question: str, history: Sequence[Exchange], rewritten: str | None
     return " ".join([*filters.values(), rewritten or _joined(chain)])
 
 
-def mentioned(question: str, history: Sequence[Exchange], people: Collection[str]) -> list[str]:
+def find_mentioned_people(question: str, history: Sequence[Exchange], people: Collection[str]) -> list[str]:
     """Return who of ``people`` stands, behind an @, in what may be told to a search engine."""
     said = (question, *(one.question for one in history[-_CHAIN:]))
     return [name for name in people if name and any(f"@{name}" in text for text in said)]
 
 
-def by_people(history: Sequence[Exchange], names: Collection[str]) -> list[Exchange]:
-    """Return what of a conversation may be told to a search engine: what people asked, as ``discreet``, and no answer.
+def keep_questions_only(history: Sequence[Exchange], names: Collection[str]) -> list[Exchange]:
+    """Return the questions of a conversation that a search engine may see, masked by ``mask_people``, without answers.
 
     An answer is made of documents.
     """
-    return [Exchange(discreet(said.question, names), "") for said in history[-_CHAIN:]]
+    return [Exchange(mask_people(said.question, names), "") for said in history[-_CHAIN:]]
 
 
-def discreet(text: str, names: Collection[str]) -> str:
+def mask_people(text: str, names: Collection[str]) -> str:
     """Return a text masked, and without the colleagues of ``names`` that it mentions.
 
     To be done before anything is cut: what stands before a secret or a name tells that it is one. Names that follow a
@@ -124,13 +124,13 @@ def discreet(text: str, names: Collection[str]) -> str:
     return re.sub(name, MASK, mask_secrets(re.sub(rf"(?<![!-^`-~]){name}", MASK, text)))
 
 
-def asked_outside(question: str, history: Sequence[Exchange]) -> str:
+def build_web_query(question: str, history: Sequence[Exchange]) -> str:
     """Return what a search engine may be asked: people's own words, of ``question`` and what it leans on.
 
-    ``history`` is as ``by_people`` gives it. The newest words come first: the end may be cut off.
+    ``history`` is as ``keep_questions_only`` gives it. The newest words come first: the end may be cut off.
     """
     words = separate_filters(question.strip())[0]
-    before = separate_filters(searchable(question, history))[0].removesuffix(words).strip()
+    before = separate_filters(build_search_query(question, history))[0].removesuffix(words).strip()
     if len(before) > _OUTSIDE_CHARS:
         before = before[-_OUTSIDE_CHARS:].partition(" ")[2] or before[-_OUTSIDE_CHARS:]
     return f"{words} {before}".strip()
@@ -140,7 +140,9 @@ def _joined(chain: Sequence[tuple[str, str]]) -> str:
     """Return questions, each with its answer, as one: oldest first, the last as it is."""
     said, answer = chain[0]
     for question, next_answer in chain[1:]:
-        names = " ".join(_MARKS.sub(" ", strip(answer))[:_NAMING_CHARS].split()) if _points_back(question) else ""
+        names = (
+            " ".join(_MARKS.sub(" ", strip_markers(answer))[:_NAMING_CHARS].split()) if _points_back(question) else ""
+        )
         kept = f"{_carried(said, question)} {names}".strip()
         said, answer = f"{kept[:_JOINED_CHARS]} {question}", next_answer
     return said[-2 * _JOINED_CHARS :] if len(chain) > 1 else said
@@ -150,7 +152,7 @@ def _carried(before: str, question: str) -> str:
     """Return what of a question before still holds, when another is put in the place of a part of it."""
     if _points_back(question):
         return before
-    if language_of(question) == "zh":
+    if detect_language(question) == "zh":
         return _with_the_new_name(before, question)
     new = _OPENER.sub("", question)
     opened = new != question
@@ -171,7 +173,7 @@ def _with_the_new_name(before: str, question: str) -> str:
     return f"{before[: old[-1].start()]}{new[0]}{before[old[-1].end() :]}" if new and old else before
 
 
-def leans(question: str) -> bool:
+def depends_on_history(question: str) -> bool:
     """Tell whether a question cannot be understood without what was said before."""
     text = question.strip()
     if _OPENERS.search(text) or _points_back(text) or _is_fragment(text):
@@ -187,7 +189,7 @@ def is_function_word(word: str) -> bool:
 def _points_back(text: str) -> bool:
     plain = _NOT_POINTERS.sub(" ", text)
     pointer = _POINTERS.search(plain)
-    return pointer is not None and _substance(plain[: pointer.start()]) <= _OWN_WORDS[language_of(text)]
+    return pointer is not None and _substance(plain[: pointer.start()]) <= _OWN_WORDS[detect_language(text)]
 
 
 def _is_fragment(text: str) -> bool:
@@ -198,13 +200,13 @@ def _is_fragment(text: str) -> bool:
     if _CHINESE_FRAGMENT.search(text):
         return len(IDEOGRAPH.findall(text)) <= _FRAGMENT_IDEOGRAPHS and not _CHINESE_QUESTION.search(text)
     words = [word.lower() for word in WORD.findall(text)]
-    asked = text.endswith(("?", "？")) and language_of(text) == "en"
+    asked = text.endswith(("?", "？")) and detect_language(text) == "en"
     return asked and len(words) <= _FRAGMENT_WORDS and not any(map(_VERBS.fullmatch, words))
 
 
 def _substance(text: str) -> int:
     """Count what a question names: English words with a meaning, Chinese characters with one by twos."""
     words = sum(not _EMPTY_WORDS.fullmatch(word.lower()) for word in WORD.findall(text))
-    if language_of(text) != "zh":
+    if detect_language(text) != "zh":
         return words
     return words + (len(IDEOGRAPH.findall(_EMPTY_CHINESE.sub("", text))) + 1) // 2

@@ -26,20 +26,20 @@ _LOGIN_HOSTS = (".slack.com",)
 """Hosts whose pages nobody reads without an account; a message's link in Slack leads there."""
 
 
-def written_links(question: str, history: Sequence[Exchange], private: Collection[str] = ()) -> tuple[str, ...]:
+def collect_links(question: str, history: Sequence[Exchange], private: Collection[str] = ()) -> tuple[str, ...]:
     """Return the links that people wrote and that may lead to a page, the question's first, then the latest."""
-    own = list(dict.fromkeys(link for link in links_in(question) if _leads_to_a_page(link, private)))[:_TOLD]
+    own = list(dict.fromkeys(link for link in find_links(question) if _leads_to_a_page(link, private)))[:_TOLD]
     said = [exchange.question for exchange in reversed(history)]
-    earlier = (link for text in said for link in links_in(text) if _leads_to_a_page(link, private))
+    earlier = (link for text in said for link in find_links(text) if _leads_to_a_page(link, private))
     return tuple(dict.fromkeys([*own, *earlier]))[: max(_MOST, len(own))]
 
 
-def links_in(text: str) -> list[str]:
+def find_links(text: str) -> list[str]:
     """Return the web addresses in a text, those in code left aside: they are examples."""
     return [link for match in _URL.finditer(CODE.sub(" ", text)) if (link := _trimmed(match[0]))]
 
 
-def without_links(text: str) -> str:
+def strip_links(text: str) -> str:
     """Return the text without its web addresses."""
     bare = re.sub(r"<[^\s<>|]*\|([^<>]*)>", r"\1", text)
     return " ".join(_URL.sub(lambda match: match[0][len(_trimmed(match[0])) :], bare).replace("()", " ").split())

@@ -16,7 +16,7 @@ from typing import Final
 
 from knowledge.interfaces import Hit
 
-Still = Callable[[Collection[str], Collection[str]], Awaitable[frozenset[str]]]
+FindReadableChunks = Callable[[Collection[str], Collection[str]], Awaitable[frozenset[str]]]
 """Which of some chunks are current still and may be read by all of some readers."""
 
 MOST: Final = 24
@@ -38,7 +38,7 @@ _CONVERSATIONS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedPassage:
     """A passage in its place."""
 
     hit: Hit
@@ -51,17 +51,17 @@ class Placed:
         return self.hit.chunks or (self.hit.id,)
 
 
-class Places:
+class ConversationPassages:
     """Remembers what each conversation was shown, in its order."""
 
     def __init__(self) -> None:
-        self._shown: OrderedDict[str, tuple[Placed, ...]] = OrderedDict()
+        self._shown: OrderedDict[str, tuple[PlacedPassage, ...]] = OrderedDict()
 
-    def of(self, conversation: str) -> tuple[Placed, ...]:
+    def of(self, conversation: str) -> tuple[PlacedPassage, ...]:
         """Return what was shown last; nothing of a conversation that is not known."""
         return self._shown.get(conversation, ())
 
-    def note(self, conversation: str, question: str, shown: Sequence[Placed]) -> None:
+    def note(self, conversation: str, question: str, shown: Sequence[PlacedPassage]) -> None:
         """Remember what is shown now; of very many conversations, the one that rested longest is forgotten."""
         if not conversation:
             return
@@ -76,8 +76,8 @@ class Places:
 
 
 def place_hits(
-    hits: Sequence[Hit], earlier: Sequence[Placed], still: Collection[str], most: int, *, leans: bool
-) -> list[Placed]:
+    hits: Sequence[Hit], earlier: Sequence[PlacedPassage], still: Collection[str], most: int, *, leans: bool
+) -> list[PlacedPassage]:
     """Return what is shown, in its places.
 
     Args:
@@ -103,8 +103,8 @@ def place_hits(
     new += [hit for hit in best if hit.web]  # a page of the web is of one answer, and new to each
     goes_on = bool(kept and best) and (any(again) or leans or _documents(best) & _documents(one.hit for one in kept))
     if not goes_on or len(kept) + len(new) > MOST:
-        return [Placed(hit) for hit in _ordered(best)]
-    return [*kept, *(Placed(_beside(hit, held)) for hit in _ordered(new))]
+        return [PlacedPassage(hit) for hit in _ordered(best)]
+    return [*kept, *(PlacedPassage(_beside(hit, held)) for hit in _ordered(new))]
 
 
 def _documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:

@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import Final
 
 from bot.answering.events import Exchange
-from bot.answering.language import IDEOGRAPH, Tongue, language_of, tongue_for
-from bot.answering.prompt import neutral
-from bot.answering.retrieval.follow_ups import WORD, is_function_word, leans
+from bot.answering.language import IDEOGRAPH, Language, choose_language, detect_language
+from bot.answering.prompt import neutralise_control_tokens
+from bot.answering.retrieval.follow_ups import WORD, depends_on_history, is_function_word
 from engine.errors import EngineError
 from engine.interfaces import (
     ANONYMOUS,
@@ -32,7 +32,7 @@ from engine.interfaces import (
 )
 from knowledge.search.query import separate_filters
 
-_ASK: Final[dict[Tongue, str]] = {
+_ASK: Final[dict[Language, str]] = {
     "en": (
         "Rewrite the last question so that it can be understood without the conversation. Use only words of the "
         "conversation. If it starts a new subject, repeat it unchanged. Reply with the question alone, in one line.\n\n"
@@ -85,7 +85,7 @@ class Rewriter:
         """
         status = self._engine.status()
         usable = status.state is EngineState.READY and not status.small_model and self._now() >= self._rests_until
-        if not history or not usable or not leans(question):
+        if not history or not usable or not depends_on_history(question):
             return None
         try:
             async with asyncio.timeout(self._rewrite_s):
@@ -95,13 +95,15 @@ class Rewriter:
             return None
         except EngineError:
             return None
-        return accepted(written, question, history)
+        return accept_rewrite(written, question, history)
 
     async def _written(self, question: str, history: Sequence[Exchange], requester: Requester) -> str:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=_TOKENS, thinking_tokens=0)
         requester = replace(requester, answer_timeout_s=self._rewrite_s)
         name = f"rewrite-{uuid.uuid4().hex}"
-        deltas = self._engine.stream(asking(question, history), sampling, request_id=name, requester=requester)
+        deltas = self._engine.stream(
+            build_rewrite_messages(question, history), sampling, request_id=name, requester=requester
+        )
         text = ""
         async with aclosing(deltas) as stream:  # type: ignore[type-var]  # an engine's stream is a generator
             async for delta in stream:
@@ -112,28 +114,28 @@ class Rewriter:
         return text
 
 
-def asking(question: str, history: Sequence[Exchange]) -> tuple[ChatMessage, ...]:
+def build_rewrite_messages(question: str, history: Sequence[Exchange]) -> tuple[ChatMessage, ...]:
     """Return what the engine is asked, to be answered without thinking."""
-    tongue = tongue_for(question)
+    language = choose_language(question)
     said = "\n".join(
         f"- {_short(one.question, _QUESTION_CHARS)}\n  {_short(one.answer, _ANSWER_CHARS)}" for one in history[-_TURNS:]
     )
-    ask = _ASK[tongue].format(said=said, question=_short(question, _QUESTION_CHARS))
+    ask = _ASK[language].format(said=said, question=_short(question, _QUESTION_CHARS))
     return (ChatMessage("user", ask),)
 
 
 def _short(text: str, characters: int) -> str:
     """Return the beginning of what was said, without filters and without anything that frames a prompt."""
-    return neutral(separate_filters(text.strip())[0][:characters])
+    return neutralise_control_tokens(separate_filters(text.strip())[0][:characters])
 
 
-def accepted(written: str, question: str, history: Sequence[Exchange]) -> str | None:
+def accept_rewrite(written: str, question: str, history: Sequence[Exchange]) -> str | None:
     """Return what the engine wrote if it is one question made of what was said, else None."""
     lines = [line for line in written.rpartition("</think>")[2].strip().splitlines() if line.strip()]
     if not lines:
         return None
     rewritten = _LABEL.sub("", lines[0]).strip().strip("\"'“”「」*`").strip()
-    if not rewritten or len(rewritten) > _LONGEST or language_of(rewritten) != language_of(question):
+    if not rewritten or len(rewritten) > _LONGEST or detect_language(rewritten) != detect_language(question):
         return None
     said = " ".join([question, *(f"{one.question} {one.answer}" for one in history[-_TURNS:])])
     if not set(_meant(rewritten)) <= set(_meant(said)) | _FUNCTION_CHARACTERS:
@@ -143,8 +145,8 @@ def accepted(written: str, question: str, history: Sequence[Exchange]) -> str | 
     return rewritten if all(map(IDEOGRAPH.fullmatch, lost)) else None
 
 
-def compared(written: str) -> bool:
-    """Whether ``accepted`` compares every word of it: those in other letters than ASCII and Chinese it does not see."""
+def is_comparable(written: str) -> bool:
+    """Return whether ``accept_rewrite`` can compare every word: it sees only ASCII and Chinese letters."""
     return all(char.isascii() or IDEOGRAPH.match(char) for char in written if char.isalnum())
 
 

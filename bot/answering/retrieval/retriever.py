@@ -10,16 +10,29 @@ from typing import Final, Protocol
 
 from bot.answering.events import Exchange, Notice, Passage
 from bot.answering.limits import Limits
-from bot.answering.markdown.link_policy import visible, without_foreign_links
-from bot.answering.notices.answer_notices import obstacle
-from bot.answering.notices.messages import Say, nothing_read, say
+from bot.answering.markdown.link_policy import strip_foreign_links, strip_invisible_characters
+from bot.answering.notices.answer_notices import explain_unavailable_engine
+from bot.answering.notices.messages import MessageKey, explain_nothing_read, format_message
 from bot.answering.retrieval import links
 from bot.answering.retrieval.channel_filters import add_filters
-from bot.answering.retrieval.follow_ups import asked_outside, by_people, discreet, leans, mentioned, searchable
-from bot.answering.retrieval.passage_order import CLOSE, Placed, Places, Still, place_hits
-from bot.answering.retrieval.question_rewriting import Rewriter, accepted, compared
+from bot.answering.retrieval.follow_ups import (
+    build_search_query,
+    build_web_query,
+    depends_on_history,
+    find_mentioned_people,
+    keep_questions_only,
+    mask_people,
+)
+from bot.answering.retrieval.passage_order import (
+    CLOSE,
+    ConversationPassages,
+    FindReadableChunks,
+    PlacedPassage,
+    place_hits,
+)
+from bot.answering.retrieval.question_rewriting import Rewriter, accept_rewrite, is_comparable
 from bot.answering.retrieval.unmentioned_names import find_unmentioned
-from bot.answering.retrieval.web_routing import without_wish
+from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.turn import Turn
 from engine.interfaces import ChatEngine, Requester
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
@@ -47,7 +60,13 @@ class Retriever:
     """Finds passages for questions. Between them it remembers which ones a conversation has been shown."""
 
     def __init__(
-        self, search: Search, engine: ChatEngine, *, still: Still | None, limits: Limits, now: Callable[[], float]
+        self,
+        search: Search,
+        engine: ChatEngine,
+        *,
+        still: FindReadableChunks | None,
+        limits: Limits,
+        now: Callable[[], float],
     ) -> None:
         self._search = search
         self._engine = engine
@@ -56,7 +75,7 @@ class Retriever:
         self._limits = limits
         self._now = now
         self._searching = asyncio.Semaphore(limits.searches)
-        self._places = Places()
+        self._places = ConversationPassages()
 
     async def find(self, turn: Turn) -> Notice | None:
         """Search; on success ``turn.passages`` is filled, else the reason is returned."""
@@ -65,7 +84,7 @@ class Retriever:
         history = [replace(said, question=_without_wishes(said.question)) for said in turn.asked.history]
         requester = Requester(turn.asked.person, turn.asked.conversation)
         rewritten = await self._rewriter.standalone(turn.question, history, requester)
-        query = searchable(asked, history, rewritten)
+        query = build_search_query(asked, history, rewritten)
         live = _worded(turn.web.live, turn.question, history, rewritten, turn.asked.people)
         within_s = self._limits.search_s + (live.within_s if live else 0.0)
         try:
@@ -75,11 +94,11 @@ class Retriever:
                 shown = await self._placed(turn, result, anew=bool(filters))
         except (InvalidFilter, UnknownSource, NothingRead) as error:
             turn.unreadable()
-            return Notice(nothing_read(error, turn.tongue) if isinstance(error, NothingRead) else str(error))
+            return Notice(explain_nothing_read(error, turn.language) if isinstance(error, NothingRead) else str(error))
         except KnowledgeError as error:
-            return Notice(say(Say.SEARCH_FAILED, turn.tongue, reason=error))
+            return Notice(format_message(MessageKey.SEARCH_FAILED, turn.language, reason=error))
         except TimeoutError:
-            return Notice(say(Say.SEARCH_SLOW, turn.tongue, seconds=f"{within_s:g}"))
+            return Notice(format_message(MessageKey.SEARCH_SLOW, turn.language, seconds=f"{within_s:g}"))
         turn.timings["search"] = self._now() - turn.began
         turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
@@ -94,16 +113,16 @@ class Retriever:
         """Let a conversation begin anew."""
         self._places.forget(conversation)
 
-    async def _placed(self, turn: Turn, result: SearchResult, *, anew: bool) -> list[Placed]:
+    async def _placed(self, turn: Turn, result: SearchResult, *, anew: bool) -> list[PlacedPassage]:
         """Return what is shown, in its places; by rank where no engine or a small model reads it."""
         status, asked = self._engine.status(), turn.asked
         hits = result.hits[: self._limits.hits]
-        if status.small_model or obstacle(status, turn.tongue) is not None:
-            return [Placed(hit) for hit in hits if hit.web or hit.score >= CLOSE * hits[0].score]
+        if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
+            return [PlacedPassage(hit) for hit in hits if hit.web or hit.score >= CLOSE * hits[0].score]
         earlier = () if anew or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.readers) if chunks and self._still else frozenset()
-        shown = place_hits(hits, earlier, still, self._limits.hits, leans=leans(turn.question))
+        shown = place_hits(hits, earlier, still, self._limits.hits, leans=depends_on_history(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
             self._places.note(asked.conversation, asked.text.strip(), shown)
         return shown
@@ -111,7 +130,7 @@ class Retriever:
 
 def _without_wishes(said: str) -> str:
     """Return what people said in a row without the words that ask for the web, whoever's line they open."""
-    return "\n".join(without_wish(line)[0] for line in said.splitlines())
+    return "\n".join(strip_web_prefix(line)[0] for line in said.splitlines())
 
 
 def _worded(
@@ -124,22 +143,22 @@ def _worded(
     """Return it with what is searched for on the web: words that people wrote, without links that are read anyway."""
     if live is None:
         return None
-    names = mentioned(question, history, people)
-    question, asked = discreet(question, names), by_people(history, names)
+    names = find_mentioned_people(question, history, people)
+    question, asked = mask_people(question, names), keep_questions_only(history, names)
     # An engine that writes anew may leave the @ out, and with it what tells a colleague's name from others.
     alone = None
-    if rewritten is not None and not names and compared(rewritten):
-        alone = accepted(rewritten, question, asked)
-    words = links.without_links(alone or asked_outside(question, asked))
+    if rewritten is not None and not names and is_comparable(rewritten):
+        alone = accept_rewrite(rewritten, question, asked)
+    words = links.strip_links(alone or build_web_query(question, asked))
     return replace(live, words=words, search=live.search and any(map(str.isalnum, words)))
 
 
-def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
+def _passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
     hit = placed.hit
     text = (hit.context if wide else "") or hit.text
     title, heading = hit.title, hit.heading
     if hit.web is not None:  # a stranger wrote all of it, and a citation shows title and heading
-        text = visible(text)
+        text = strip_invisible_characters(text)
         title, heading = (_named(part) for part in (title, heading))
     chunks = () if hit.web else ((wide and hit.chunks) or (hit.id,))
     as_of = hit.web.fetched_at if hit.web else hit.synced_at
@@ -148,4 +167,4 @@ def _passage(n: int, placed: Placed, *, wide: bool) -> Passage:
 
 def _named(part: str) -> str:
     """Return what a page calls itself or its part: one line, of no great length, that leads nowhere."""
-    return without_foreign_links(" ".join(visible(part).split()), ())[:_NAME_CHARS]
+    return strip_foreign_links(" ".join(strip_invisible_characters(part).split()), ())[:_NAME_CHARS]

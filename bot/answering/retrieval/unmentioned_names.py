@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from bot.answering.verification.claims import claims
+from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.features import abbreviates
-from bot.answering.verification.quantities import normal
+from bot.answering.verification.quantities import normalise_text
 from knowledge.interfaces import Hit
 from knowledge.language import is_cjk
 
@@ -32,11 +32,11 @@ def find_unmentioned(question: str, hits: Sequence[Hit], this_year: int) -> list
     """Return the names and past years of a question that no hit has in any form, as the question writes them."""
     if not hits or max(hit.confidence for hit in hits[:2]) >= _SURE:
         return []
-    text = normal("\n".join(f"{hit.document} {hit.title} {hit.heading} {hit.text}" for hit in hits))
+    text = normalise_text("\n".join(f"{hit.document} {hit.title} {hit.heading} {hit.text}" for hit in hits))
     words = frozenset(_WORD.findall(text))
     # Another language may have its own form of a capitalised word (London, 伦敦), but not of an acronym.
     translated = not is_cjk(question) and is_cjk(hits[0].text)
-    asked = claims(question)
+    asked = extract_claims(question)
     names = [
         spelling
         for name in asked.names | asked.identifiers

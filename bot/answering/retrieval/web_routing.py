@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from bot.answering.events import Exchange
 from bot.answering.policy import Policy, WebUse, Why
-from bot.answering.retrieval.links import CODE, written_links
+from bot.answering.retrieval.links import CODE, collect_links
 from knowledge.interfaces import LiveWebRequest
 from knowledge.search.query import separate_filters
 from knowledge.web.http.domains import extract_host, is_within_domains
@@ -24,7 +24,7 @@ _WISH = re.compile(
 )
 
 
-def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool = False) -> WebUse:
+def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool = False) -> WebUse:
     """Return whether and how the web is asked for a question.
 
     Args:
@@ -34,9 +34,9 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
         wish: whether the web was asked for outside the text.
 
     """
-    question, asked = without_wish(text)
-    own = written_links(question, (), policy.private)
-    links = written_links(question, history, policy.private)
+    question, asked = strip_web_prefix(text)
+    own = collect_links(question, (), policy.private)
+    links = collect_links(question, history, policy.private)
     listed = [
         link for link in links if policy.mode == "listed" and is_within_domains(extract_host(link), policy.domains)
     ]
@@ -55,7 +55,7 @@ def route(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool 
     return WebUse(live, why, policy, closed, question)
 
 
-def without_wish(text: str) -> tuple[str, bool]:
+def strip_web_prefix(text: str) -> tuple[str, bool]:
     """Return the question without ``web:``, and whether it stood there."""
     found = _WISH.match(text)
     return (text[found.end() :], True) if found else (text, False)

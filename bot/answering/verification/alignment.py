@@ -13,7 +13,7 @@ import numpy as np
 
 from bot.answering.verification.claims import carries_meaning, stem
 from bot.answering.verification.polarity import strip_bounds
-from bot.answering.verification.quantities import normal
+from bot.answering.verification.quantities import normalise_text
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'_-][a-z0-9]+)*|[㐀-鿿]")
 _NAME = re.compile(r"[A-Z][\w'’]*(?: [A-Z][\w'’]*)*")
@@ -98,7 +98,7 @@ def _join_names(text: str) -> str:
 def _names(text: str) -> frozenset[str]:
     """Return the names of a text; its first word is one only if it has several words."""
     found = (name[0] for name in _NAME.finditer(text) if name.start() or "_" in name[0])
-    return frozenset(stem(normal(name)) for name in found)
+    return frozenset(stem(normalise_text(name)) for name in found)
 
 
 def _renames(changed: Iterable[tuple[str, str]], mine: AbstractSet[str], theirs: AbstractSet[str]) -> bool:
@@ -113,7 +113,7 @@ def _stems(text: str) -> list[str]:
     """Return a text's words as they are aligned: English stems and Chinese characters, without "do"."""
     return [
         word if word in _NOT else stem(word)
-        for word in _TOKEN.findall(strip_bounds(normal(text)))
+        for word in _TOKEN.findall(strip_bounds(normalise_text(text)))
         if word not in _AUXILIARIES
     ]
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.events import Passage
-from bot.answering.language import Tongue
-from bot.answering.prompt import Prompt, budget_for, build_prompt
+from bot.answering.language import Language
+from bot.answering.prompt import Prompt, build_prompt, plan_budget
 from bot.answering.verification.judge import Calibration, engine_logit, judge_question
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.files import replace_private_file
@@ -44,7 +44,7 @@ FEATURES_WEIGHT: Final = 0.4
 _LEAST_AUC: Final = 0.75
 """On the committed pairs. Below it a model is no judge."""
 _RIDGE: Final = 0.1
-_TONGUES: Final[tuple[Tongue, ...]] = ("en", "zh")
+_LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 _REPLY_S: Final = 30.0
 """Nobody waits for these judgements, and the deadlines of answers do not count for them."""
 _PAUSE_S: Final = 10.0
@@ -118,20 +118,24 @@ async def calibrate(engine: CalibratedEngine, patience_s: float) -> Calibration 
         EngineError: the engine failed.
 
     """
-    logits, stated, tongues = [], [], []
+    logits, stated, languages = [], [], []
     async with asyncio.timeout(patience_s):
         for number, pairs in enumerate(committed_pairs()):
             prompt, passage = prompt_of_pairs(engine, committed_pairs(), number)
             for claim in (*pairs.stated, *pairs.not_stated):
                 logits.append(await _patient_logit(engine, prompt, claim, passage))
                 stated.append(claim in pairs.stated)
-                tongues.append(prompt.tongue)
-    return fit_calibration(logits, stated, tongues)
+                languages.append(prompt.language)
+    return fit_calibration(logits, stated, languages)
 
 
-def fit_calibration(logits: Sequence[float], stated: Sequence[bool], tongues: Sequence[Tongue]) -> Calibration | None:
+def fit_calibration(
+    logits: Sequence[float], stated: Sequence[bool], languages: Sequence[Language]
+) -> Calibration | None:
     """Return Platt's scaling of logits of yes by penalised maximum likelihood; None where they separate too little."""
-    columns = np.column_stack([logits, *([tongue == each for tongue in tongues] for each in _TONGUES)]).astype(float)
+    columns = np.column_stack([logits, *([language == each for language in languages] for each in _LANGUAGES)]).astype(
+        float
+    )
     wanted, found = np.asarray(stated, np.float64), np.zeros(columns.shape[1])
     for _ in range(50):
         predicted = 1 / (1 + np.exp(-columns @ found))
@@ -140,7 +144,7 @@ def fit_calibration(logits: Sequence[float], stated: Sequence[bool], tongues: Se
         found = found - np.linalg.solve(curvature, slopes)
     if found[0] <= 0 or auc(columns @ found, stated) < _LEAST_AUC:
         return None
-    return Calibration(float(found[0]), dict(zip(_TONGUES, found[1:].tolist(), strict=True)), FEATURES_WEIGHT)
+    return Calibration(float(found[0]), dict(zip(_LANGUAGES, found[1:].tolist(), strict=True)), FEATURES_WEIGHT)
 
 
 def auc(scores: NDArray[np.float64], wanted: Sequence[bool]) -> float:
@@ -171,7 +175,7 @@ def build_whole_prompt(engine: ChatEngine, question: str, passages: Sequence[Pas
 
     """
     half = engine.context_tokens // 2
-    budget = budget_for(engine.context_tokens, small_model=engine.status().small_model)
+    budget = plan_budget(engine.context_tokens, small_model=engine.status().small_model)
     budget = replace(budget, passages=len(passages), passage_tokens=half, prompt_tokens=half)
     return build_prompt(question, (), passages, budget=budget, count_tokens=engine.count_tokens)
 
@@ -188,6 +192,6 @@ async def _patient_logit(engine: OptionScorer, prompt: Prompt, claim: str, passa
 @functools.cache
 def _asked() -> str:
     """Return a digest of the question and the pairs, with which what was measured is worth nothing if they change."""
-    questions = [judge_question("", (1,), tongue) for tongue in _TONGUES]
+    questions = [judge_question("", (1,), language) for language in _LANGUAGES]
     text = json.dumps([questions, [asdict(pairs) for pairs in committed_pairs()]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

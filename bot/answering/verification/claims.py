@@ -10,7 +10,7 @@ from importlib import resources
 import snowballstemmer
 
 from bot.answering.verification.polarity import count_negations, is_negated, may_deny, split_polarity
-from bot.answering.verification.quantities import Mention, mentions, normal
+from bot.answering.verification.quantities import Mention, find_numbers, normalise_text
 
 _HERE = resources.files("bot.answering.verification")
 
@@ -48,13 +48,13 @@ class Claims:
 
     @cached_property
     def text(self) -> str:
-        """Return the text as ``normal`` makes it, for looking up what it holds literally."""
-        return normal(self._source)
+        """Return the text as ``normalise_text`` makes it, for looking up what it holds literally."""
+        return normalise_text(self._source)
 
     @cached_property
     def numbers(self) -> tuple[Mention, ...]:
         """Return the numbers that it states."""
-        return mentions(self._masked)
+        return find_numbers(self._masked)
 
     @property
     def identifiers(self) -> frozenset[str]:
@@ -121,7 +121,7 @@ class Claims:
 
 
 @lru_cache(maxsize=4096)
-def claims(text: str) -> Claims:
+def extract_claims(text: str) -> Claims:
     """Return a text's claims; cached, since passages are compared with many sentences."""
     return Claims(text)
 
@@ -144,7 +144,7 @@ def _named(text: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _folded(found: Iterable[str]) -> frozenset[str]:
-    return frozenset(normal(name).strip(".:/ ") for name in found) - {""}
+    return frozenset(normalise_text(name).strip(".:/ ") for name in found) - {""}
 
 
 def _is_code(token: str) -> bool:

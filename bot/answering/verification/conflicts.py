@@ -12,7 +12,7 @@ from itertools import pairwise
 from bot.answering.verification.alignment import Alignment
 from bot.answering.verification.claims import carries_meaning
 from bot.answering.verification.matching import Match
-from bot.answering.verification.quantities import PLAIN, Mention, figures, meets_any
+from bot.answering.verification.quantities import PLAIN, Mention, keep_figures, meets_any
 
 _COMMON_NUMBER, _COMMON = 0.6, 0.75
 """The share of a sentence's words that the stretch has to have: beside another number with a unit, beside others."""
@@ -36,7 +36,7 @@ _RANGE = re.compile(r"\s*(?:to|through|until|till|-|~|至|到)\s*")
 _AND = r"\s*(?:,|、|/|and|or|和|与|及|或)\s*(?:the |an? )?"
 
 
-def contradicts(found: Match) -> bool:
+def is_contradicted(found: Match) -> bool:
     """Return whether the stretch that a sentence matches contradicts it."""
     here, stretch = found.sentence.claims, found.stretch.claims
     if found.across or not here.words:
@@ -69,7 +69,7 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     ``exact`` leaves out numbers without a unit, and years: those may be of anything.
     """
     loose = {PLAIN, "year"} if exact else set()
-    mine, theirs = figures(found.sentence.claims.numbers), figures(found.stretch.claims.numbers)
+    mine, theirs = keep_figures(found.sentence.claims.numbers), keep_figures(found.stretch.claims.numbers)
     here, stretch = found.sentence.claims.text, found.stretch.claims.text
     ranges = [(one, two) for one, two in pairwise(theirs) if _RANGE.fullmatch(stretch[one.end : two.start])]
     strange = [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bot.answering.verification.claims import Claims, stem
 from bot.answering.verification.matching import SIMILAR, Match
 from bot.answering.verification.passages import AnalysedText
-from bot.answering.verification.quantities import Mention, figures, meets_any, normal
+from bot.answering.verification.quantities import Mention, keep_figures, meets_any, normalise_text
 
 FEATURES = (
     "similarity",
@@ -51,7 +51,7 @@ def compute_features(found: Match, question: AnalysedText | None = None) -> NDAr
     values = {
         "similarity": min(found.similarity, SIMILAR[across]),
         "overlap": found.overlap,
-        **missing(here, there, question),
+        **find_missing_facts(here, there, question),
         "binding": _is_elsewhere(found) if across else _binding(here, found.near, there),
         "denial": (alignment is not None and alignment.negated)
         or (not across and denies(here.claims, there.claims, closest.claims)),
@@ -63,11 +63,13 @@ def compute_features(found: Match, question: AnalysedText | None = None) -> NDAr
     return np.array([float(values[name]) for name in FEATURES])
 
 
-def missing(here: AnalysedText, there: AnalysedText, question: AnalysedText | None = None) -> dict[str, bool]:
+def find_missing_facts(
+    here: AnalysedText, there: AnalysedText, question: AnalysedText | None = None
+) -> dict[str, bool]:
     """Return which kinds of facts a text states that another one does not; the question may have named names."""
     known = [text.claims for text in (there, question) if text is not None]
     return {
-        "number": any(not meets_any(number, there.claims.numbers) for number in figures(here.claims.numbers)),
+        "number": any(not meets_any(number, there.claims.numbers) for number in keep_figures(here.claims.numbers)),
         "identifier": not all(any(one.holds(name) for one in known) for name in here.claims.identifiers),
         "name": not all(
             any(one.holds(name) for one in known) or stem(name) in there.words or abbreviates(name, there.text)
@@ -80,7 +82,7 @@ def abbreviates(name: str, text: str) -> bool:
     """Return whether a name is made of the initials of words that a text has side by side (SSO, single sign-on)."""
     if not (name.isascii() and name.isalpha() and 1 < len(name) < 6):  # noqa: PLR2004 - an acronym's length
         return False
-    return name in "".join(word[0] for word in _INITIAL.findall(normal(text)))
+    return name in "".join(word[0] for word in _INITIAL.findall(normalise_text(text)))
 
 
 def _binding(here: AnalysedText, near: Sequence[AnalysedText], passage: AnalysedText) -> float:
@@ -89,14 +91,14 @@ def _binding(here: AnalysedText, near: Sequence[AnalysedText], passage: Analysed
     This is what shows that two figures were swapped: each is in the passage, but not with these words.
     """
     common = [len(here.claims.words & other.claims.words) for other in near]
-    numbers = [n for n in figures(here.claims.numbers) if meets_any(n, passage.claims.numbers)]
+    numbers = [n for n in keep_figures(here.claims.numbers) if meets_any(n, passage.claims.numbers)]
     return max((_gap(number, common, near) for number in numbers), default=0.0) / max(1, len(here.claims.words))
 
 
 def _is_elsewhere(found: Match) -> bool:
     """Return whether the passage has a number of the sentence, but not the stretch that is like it."""
     passage, stretch = found.passage.whole.claims.numbers, found.stretch.claims.numbers
-    numbers = figures(found.sentence.claims.numbers)
+    numbers = keep_figures(found.sentence.claims.numbers)
     return any(meets_any(number, passage) and not meets_any(number, stretch) for number in numbers)
 
 
@@ -112,7 +114,7 @@ def _adds_negation(found: Match) -> float:
 def _gap(number: Mention, common: Sequence[int], theirs: Sequence[AnalysedText]) -> float:
     own = rival = 0
     for shared, other in zip(common, theirs, strict=True):
-        numbers = figures(other.claims.numbers)
+        numbers = keep_figures(other.claims.numbers)
         if meets_any(number, numbers):
             own = max(own, shared)
         elif numbers:

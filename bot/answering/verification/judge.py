@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.answering.language import Tongue
-from bot.answering.prompt import Prompt, neutral
+from bot.answering.language import Language
+from bot.answering.prompt import Prompt, neutralise_control_tokens
 from engine.errors import EngineError, EngineTimeout
 from engine.interfaces import EngineState, OptionScorer
 
-_ASK: Final[dict[Tongue, str]] = {
+_ASK: Final[dict[Language, str]] = {
     "en": "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Answer yes or no.",
     "zh": "论断：{claim}\n\n{passages}是否说明了这一论断的全部内容？只回答“是”或“否”。",
 }
-_OPTIONS: Final[dict[Tongue, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("是", "否")}
+_OPTIONS: Final[dict[Language, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("是", "否")}
 _CLAIM_CHARS: Final = 600
 _LARGEST_LOGIT: Final = 12.0
 """An option that is not among the likeliest tokens has a probability of 0 in the reply; this bounds its logit."""
@@ -29,13 +29,13 @@ class Calibration:
     """What Platt's scaling makes of a model's logit of yes, and how much the features count beside it."""
 
     slope: float
-    intercepts: Mapping[Tongue, float]
+    intercepts: Mapping[Language, float]
     """Of each language in which the model is asked: a yes in one is cheaper than in another."""
     features_weight: float
 
-    def probability(self, logit: float, tongue: Tongue) -> float:
+    def probability(self, logit: float, language: Language) -> float:
         """Return the probability that a claim with this logit of yes is stated."""
-        return 1 / (1 + math.exp(-(self.slope * logit + self.intercepts[tongue])))
+        return 1 / (1 + math.exp(-(self.slope * logit + self.intercepts[language])))
 
 
 Calibrate = Callable[[str | None], Calibration | None]
@@ -108,7 +108,7 @@ class EngineJudge:
     async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
         """Return the calibrated probability that these passages state every part of the claim; None without a reply."""
         logit = await self._judges.logit(self._prompt, claim, passages, self._thread)
-        return None if logit is None else self._calibration.probability(logit, self._prompt.tongue)
+        return None if logit is None else self._calibration.probability(logit, self._prompt.language)
 
 
 async def engine_logit(
@@ -120,19 +120,19 @@ async def engine_logit(
         EngineError: as ``engine.interfaces.OptionScorer.score_options``.
 
     """
-    messages = prompt.asking(judge_question(claim, passages, prompt.tongue))
+    messages = prompt.asking(judge_question(claim, passages, prompt.language))
     yes, no = await engine.score_options(
-        messages, _OPTIONS[prompt.tongue], request_id=f"judge-{uuid.uuid4().hex}", timeout_s=within_s, thread=thread
+        messages, _OPTIONS[prompt.language], request_id=f"judge-{uuid.uuid4().hex}", timeout_s=within_s, thread=thread
     )
     floor = math.exp(-_LARGEST_LOGIT)
     return math.log(max(yes, floor)) - math.log(max(no, floor))
 
 
-def judge_question(claim: str, passages: Sequence[int], tongue: Tongue) -> str:
+def judge_question(claim: str, passages: Sequence[int], language: Language) -> str:
     """Return what the engine is asked about a claim, in the language of the answer's question."""
     numbers = [str(number) for number in passages]
-    if tongue == "zh":
+    if language == "zh":
         named = "段落" + "、".join(numbers)
     else:
         named = f"passage {numbers[0]}" if len(numbers) == 1 else f"passages {' and '.join(numbers)} together"
-    return _ASK[tongue].format(claim=neutral(claim)[:_CLAIM_CHARS], passages=named)
+    return _ASK[language].format(claim=neutralise_control_tokens(claim)[:_CLAIM_CHARS], passages=named)

@@ -9,7 +9,7 @@ from functools import cached_property
 from bot.answering.verification.alignment import Alignment, align
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.passages import AnalysedPassage, AnalysedText, analyse_text
-from bot.answering.verification.quantities import figures, meets_any
+from bot.answering.verification.quantities import keep_figures, meets_any
 
 _LIKELY = 2
 """So many sentences of a passage are compared closely, and their neighbours with them."""
@@ -115,7 +115,7 @@ def match(sentence: AnalysedText, passage: AnalysedPassage, similarities: Mappin
 def compute_overlap(one: AnalysedText, other: AnalysedText, *, across: bool) -> float:
     """Return the share of a text's words, numbers and names that stand in another; across languages without words."""
     here, there = one.claims, other.claims
-    numbers, literal = figures(here.numbers), here.identifiers | here.names
+    numbers, literal = keep_figures(here.numbers), here.identifiers | here.names
     shared = sum(meets_any(number, there.numbers) for number in numbers) + sum(map(there.holds, literal))
     total = len(numbers) + len(literal)
     if not across:

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from bot.answering.language import language_of
-from bot.answering.markdown.sentences import sentences, unwrap
-from bot.answering.verification.claims import Claims, claims, content_words
-from bot.answering.verification.quantities import normal
+from bot.answering.language import detect_language
+from bot.answering.markdown.sentences import join_wrapped_lines, sentences
+from bot.answering.verification.claims import Claims, content_words, extract_claims
+from bot.answering.verification.quantities import normalise_text
 
 _NUMBER_GOES_ON = r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%])"
 _BARE = " ,;:，；。：、.!?"
@@ -70,15 +70,15 @@ class AnalysedPassage:
 @lru_cache(maxsize=8192)
 def analyse_text(text: str) -> AnalysedText:
     """Return a text with its claims."""
-    return AnalysedText(text, claims(text), language_of(text) == "zh")
+    return AnalysedText(text, extract_claims(text), detect_language(text) == "zh")
 
 
 @lru_cache(maxsize=512)
 def analyse_passage(text: str, path: str = "") -> AnalysedPassage:
     """Return a passage ready for comparing; ``path`` is its title and heading."""
-    found = tuple(sentences(unwrap(text)))
-    words = tuple(content_words(normal(sentence)) for sentence in found)
-    return AnalysedPassage(f"{path}\n{text}" if path else text, found, words, language_of(text) == "zh")
+    found = tuple(sentences(join_wrapped_lines(text)))
+    words = tuple(content_words(normalise_text(sentence)) for sentence in found)
+    return AnalysedPassage(f"{path}\n{text}" if path else text, found, words, detect_language(text) == "zh")
 
 
 def contains_literally(passage: str, sentence: str) -> bool:
@@ -95,4 +95,4 @@ def contains_literally(passage: str, sentence: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _letters(text: str) -> str:
-    return re.sub(r"\s+", "", normal(text)).strip(_BARE)
+    return re.sub(r"\s+", "", normalise_text(text)).strip(_BARE)

@@ -181,14 +181,14 @@ class Mention:
         return {reading.value for reading in self.readings if reading.kind == kind}
 
 
-def normal(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Return the text as the patterns here and in ``claims`` expect it: NFKC, lower case, plain quotes and dashes."""
     folded = unicodedata.normalize("NFKC", text).lower()
     return folded.replace("’", "'").replace("–", "-").replace("—", "-").replace("−", "-")
 
 
-def mentions(text: str) -> tuple[Mention, ...]:
-    """Return the numbers that a text states, in order; ``text`` has passed through ``normal``."""
+def find_numbers(text: str) -> tuple[Mention, ...]:
+    """Return the numbers that a text states, in order; ``text`` has passed through ``normalise_text``."""
     found: list[Mention] = []
     taken = bytearray(len(text))
     for mention in (
@@ -205,7 +205,7 @@ def meets_any(mention: Mention, others: Iterable[Mention]) -> bool:
     return any(mention.meets(other) for other in others)
 
 
-def figures(found: Iterable[Mention]) -> list[Mention]:
+def keep_figures(found: Iterable[Mention]) -> list[Mention]:
     """Return the numbers that are figures by themselves, without "a month"."""
     return [mention for mention in found if not mention.each]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.events import Passage
-from bot.answering.verification.conflicts import contradicts
+from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.features import compute_features
 from bot.answering.verification.interfaces import Judge, NewVerifier, Verdict
@@ -147,7 +147,7 @@ class FeatureVerifier:
         sentence = analyse_text(claim)
         others = {n: p for n, p in self._passages.items() if n not in supporting and shares_words(sentence, p)}
         matches = await match_passages(sentence, others, self._embed)
-        return tuple(n for n, match in matches.items() if contradicts(match))
+        return tuple(n for n, match in matches.items() if is_contradicted(match))
 
     async def _ask(self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict) -> Verdict:
         """Return the verdict of features and judge together; the features' own one where the judge is not needed."""
@@ -171,7 +171,7 @@ def _analyse(passage: Passage) -> AnalysedPassage:
 
 def _assess(passages: tuple[int, ...], match: Match, question: AnalysedText) -> _Finding:
     weights = WEIGHTS_ACROSS if match.across else WEIGHTS_SAME
-    return _Finding(passages, match, contradicts(match), weights.margin(compute_features(match, question)))
+    return _Finding(passages, match, is_contradicted(match), weights.margin(compute_features(match, question)))
 
 
 def _decide(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:

@@ -13,7 +13,7 @@ from pathlib import Path
 from bot import logs
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
 from bot.answering.policy import WebUse
-from bot.answering.thinking import remark
+from bot.answering.thinking import describe_thinking_limit
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.app import create_answerer, create_engine, open_configured_library
@@ -71,7 +71,7 @@ async def main(arguments: argparse.Namespace) -> int:
         await engine.ensure_running(install=False)
         library = await stack.enter_async_context(open_configured_library(settings))
         await _wait_for_engine(engine)
-        why = remark(engine.thinking_control) if arguments.think is not None else ""
+        why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).of)
         shelf = ReadyLibrary(library, None)

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from bot import logs
 from bot.answering.events import Passage
-from bot.answering.language import tongue_for
+from bot.answering.language import choose_language
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
-from bot.answering.markdown.sentences import Piece, split
-from bot.answering.sentence_roles import role_of
+from bot.answering.markdown.sentences import Piece, split_pieces
+from bot.answering.sentence_roles import classify_role
 from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
 from bot.answering.verification.verifier import feature_verifiers
-from bot.answering.verified_stream import VerifiedStream, plain
+from bot.answering.verified_stream import VerifiedStream, strip_markdown
 from bot.cli.output import print_error, print_json
 from bot.cli.standard_input import read_lines
 from bot.config.settings import Settings, load_settings
@@ -126,13 +126,13 @@ async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits
     """
     recorder = _Recorder(verifier)
     await verifier.prepare(case.passages, case.question)
-    tongue = tongue_for(case.question or case.answer)
+    language = choose_language(case.question or case.answer)
     verified = VerifiedStream(
-        case.passages, recorder, citations.Numbering(), question=case.question, tongue=tongue, limits=limits
+        case.passages, recorder, citations.Numbering(), question=case.question, language=language, limits=limits
     )
     shown = await verified.finish(case.answer)
     if verified.ended:  # Slack shows no more; the verdicts on the rest are of interest all the same
-        await _verify_rest(split(case.answer), recorder, [passage.n for passage in case.passages])
+        await _verify_rest(split_pieces(case.answer), recorder, [passage.n for passage in case.passages])
     return {
         "answer": case.answer,
         "sentences": [_sentence_json(sentence, verdict) for sentence, verdict in recorder.verdicts.items()],
@@ -142,10 +142,10 @@ async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits
 
 async def _verify_rest(pieces: Sequence[Piece], recorder: _Recorder, known: Collection[int]) -> None:
     for piece in pieces:
-        text = plain(citations.strip(piece.text))
-        bare = Piece(piece.kind, piece.lead, citations.strip(piece.text), piece.tail)
-        if text not in recorder.verdicts and role_of(bare, table_open=True) in {"claim", "refusal"}:
-            await recorder.verify(text, [n for n in citations.numbers(piece.text) if n in known])
+        text = strip_markdown(citations.strip_markers(piece.text))
+        bare = Piece(piece.kind, piece.lead, citations.strip_markers(piece.text), piece.tail)
+        if text not in recorder.verdicts and classify_role(bare, table_open=True) in {"claim", "refusal"}:
+            await recorder.verify(text, [n for n in citations.find_cited_numbers(piece.text) if n in known])
 
 
 def _sentence_json(sentence: str, verdict: Verdict) -> dict[str, object]:

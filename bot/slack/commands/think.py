@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from bot.answering.thinking import Depth, remark
+from bot.answering.thinking import Depth, describe_thinking_limit
 from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting import render
@@ -57,7 +57,9 @@ class ThinkCommand:
         preferred = await self._preferences.find_depth(self._team, typed.user)
         default = self._preferences.defaults.of(typed.channel)
         description = _describe_depth(preferred, default, chinese=chinese)
-        return " ".join(part for part in (description, remark(self._control(), "zh" if chinese else "en")) if part)
+        return " ".join(
+            part for part in (description, describe_thinking_limit(self._control(), "zh" if chinese else "en")) if part
+        )
 
 
 def _describe_depth(preferred: Depth | None, default: Depth, *, chinese: bool) -> str:

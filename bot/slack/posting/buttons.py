@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.answering.events import Finished
-from bot.answering.markdown.link_policy import by_its_end
+from bot.answering.markdown.link_policy import shorten_host
 
 SEARCH_WEB = "kvasir:look"
 """The action id; the button's value is the question's ``ts``."""
@@ -63,7 +63,7 @@ def build_page_buttons(finished: Finished | None, *, chinese: bool) -> list[dict
 
 
 def _build_page_button(n: int, url: str, host: str, *, chinese: bool) -> dict[str, Any]:
-    shown = by_its_end(host, _MAX_HOST_CHARACTERS)
+    shown = shorten_host(host, _MAX_HOST_CHARACTERS)
     label = f"添加此网页 [{n}]：{shown}" if chinese else f"Add this page [{n}]: {shown}"
     return {
         "type": "button",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bot.answering.notices.messages import Say, say
+from bot.answering.notices.messages import MessageKey, format_message
 from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
 from bot.slack.posting.render import make_fallback_text
 from bot.slack.transport.web_api import SlackWebApi, TokenBucket
@@ -272,7 +272,9 @@ class StatusLine:
         self._user = target.user
         self._api = api
         self._capabilities = capabilities
-        self._words, self._default_text = (say(one, "zh" if chinese else "en") for one in (Say.SEARCHING, Say.THINKING))
+        self._words, self._default_text = (
+            format_message(one, "zh" if chinese else "en") for one in (MessageKey.SEARCHING, MessageKey.THINKING)
+        )
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_setting = False

@@ -8,7 +8,7 @@ import structlog
 
 from bot.answering.events import Exchange, Question
 from bot.answering.policy import Policies
-from bot.answering.retrieval.web_routing import without_wish
+from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.thinking import Depth
 from bot.slack import texts
 from bot.slack.errors import SlackError
@@ -33,7 +33,7 @@ class QuestionBuilder:
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; the reply shows a notice if a part of its thread or message cannot be read."""
-        text, wants_web = without_wish(await self._threads.read_question(message))
+        text, wants_web = strip_web_prefix(await self._threads.read_question(message))
         history = await self._read_history(message, reply)
         if not text and history and not history[-1].answer:
             # A mention alone, under messages without an answer: those messages are the question.

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Passage
-from bot.answering.extracts.answer_types import answer_type, decisive_span
-from bot.answering.extracts.extract import SOURCE_CHARS, SOURCES, extract
+from bot.answering.extracts.answer_types import classify_question, find_decisive_span
+from bot.answering.extracts.extract import SOURCE_CHARS, SOURCES, choose_extracts
 from bot.answering.markdown.citations import Numbering
-from bot.answering.markdown.sentences import sentences, split, unwrap
+from bot.answering.markdown.sentences import join_wrapped_lines, sentences, split_pieces
 from bot.slack.posting.render import find_open_fence
 from knowledge.chunking.chunker import chunk_document
 from knowledge.parsing.formats.markdown import parse_markdown
@@ -52,7 +52,7 @@ def of(text: str, n: int = 1) -> Passage:
 
 def shown(question: str, *texts: str) -> str:
     """Return the text of the first source."""
-    markdown, _ = extract(question, [of(text, n) for n, text in enumerate(texts, 1)], Numbering())
+    markdown, _ = choose_extracts(question, [of(text, n) for n, text in enumerate(texts, 1)], Numbering())
     first = markdown.split("\n\n**Guide")[0]
     return "\n".join(line.removeprefix(">").removeprefix(" ") for line in first.splitlines()[1:])
 
@@ -122,7 +122,7 @@ def test_of_a_sentence_that_is_too_long_the_decisive_stretch_is_shown(question: 
     ],
 )
 def test_the_words_that_answer_are_emphasised(question: str, text: str, emphasised: str) -> None:
-    start, end = decisive_span(answer_type(question), text, question) or (0, 0)
+    start, end = find_decisive_span(classify_question(question), text, question) or (0, 0)
     assert text[start:end] == emphasised
     assert f"**{emphasised}**" in shown(question, text)
 
@@ -144,12 +144,12 @@ def test_similarity_decides_where_it_is_known() -> None:
     passage = of("\n\n".join(f"Word{number} stands here, and much else is said beside it." for number in range(8)))
     similar = np.full(8, 0.8, np.float32)
     similar[5] = 0.95
-    markdown, _ = extract("Who knows?", [passage], Numbering(), {1: similar})
+    markdown, _ = choose_extracts("Who knows?", [passage], Numbering(), {1: similar})
     assert "Word5 stands here" in markdown
 
 
 def test_sources_that_do_not_answer_are_left_out() -> None:
-    markdown, chosen = extract(
+    markdown, chosen = choose_extracts(
         "How many days of annual leave are there?",
         [
             of("There are 25 days of annual leave."),
@@ -172,9 +172,9 @@ def test_a_footnote_of_a_document_is_no_citation() -> None:
 
 def test_titles_cannot_break_the_markup() -> None:
     passage = Passage(1, "docs", "g.md", "**[x](y)** `z`", "", None, "Text.")
-    markdown, _ = extract("?", [passage], Numbering())
+    markdown, _ = choose_extracts("?", [passage], Numbering())
     assert markdown.splitlines()[0] == "**x(y) z** [1]"
-    assert [piece.kind for piece in split(markdown)] == ["prose", "item"]
+    assert [piece.kind for piece in split_pieces(markdown)] == ["prose", "item"]
 
 
 def blocks_of(markdown: str) -> list[str]:
@@ -193,13 +193,13 @@ def blocks_of(markdown: str) -> list[str]:
 @given(st.lists(st.lists(st.sampled_from(BLOCKS), max_size=12), min_size=1, max_size=5), st.sampled_from(BLOCKS))
 def test_whatever_the_passages_are_the_markdown_is_whole_and_short(texts: list[list[str]], question: str) -> None:
     passages = [of("\n\n".join(blocks), n) for n, blocks in enumerate(texts, 1)]
-    markdown, chosen = extract(question, passages, Numbering())
+    markdown, chosen = choose_extracts(question, passages, Numbering())
     found = blocks_of(markdown)
     assert len(found) == len(chosen) <= SOURCES
     assert [passage.n for passage in chosen] == list(range(1, len(chosen) + 1))
     for block in found:
         assert len(block) <= SOURCE_CHARS
-        pieces = split(block)
+        pieces = split_pieces(block)
         for piece in pieces:
             if piece.kind == "code":
                 assert find_open_fence(piece.text) is None
@@ -216,8 +216,11 @@ def test_whatever_the_passages_are_the_markdown_is_whole_and_short(texts: list[l
 @given(st.text(max_size=900), st.text(max_size=40))
 def test_an_extract_is_the_passages_own(text: str, question: str) -> None:
     passage = of(text)
-    similar = {1: np.linspace(0.7, 0.9, len(sentences(unwrap(text))), dtype=np.float32)}
-    for markdown, _ in (extract(question, [passage], Numbering()), extract(question, [passage], Numbering(), similar)):
+    similar = {1: np.linspace(0.7, 0.9, len(sentences(join_wrapped_lines(text))), dtype=np.float32)}
+    for markdown, _ in (
+        choose_extracts(question, [passage], Numbering()),
+        choose_extracts(question, [passage], Numbering(), similar),
+    ):
         for block in blocks_of(markdown):
             assert len(block) <= SOURCE_CHARS
             for piece in re.split(r"[\W_]+", block):

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Passage
-from bot.answering.markdown.citations import Numbering, append, numbers, strip, strip_displayed
+from bot.answering.markdown.citations import (
+    Numbering,
+    append_suffix,
+    find_cited_numbers,
+    strip_displayed,
+    strip_markers,
+)
 
 PASSAGES = [
     Passage(1, "docs", "a.md", "A", "", "https://docs.example/a", "See https://portal.example:8443/x for more."),
@@ -34,21 +40,25 @@ PASSAGES = [
     ],
 )
 def test_markers_are_read_in_every_form(text: str, found: tuple[int, ...], bare: str) -> None:
-    assert numbers(text) == found
-    assert strip(text) == bare
+    assert find_cited_numbers(text) == found
+    assert strip_markers(text) == bare
 
 
 @given(st.text(alphabet="ab[]【】1234, .(`)\n中", max_size=60))
 def test_a_stripped_text_cites_nothing(text: str) -> None:
-    assert all(n == 0 for n in numbers(strip(strip(text))) if strip(strip(text)) == strip(text))
+    assert all(
+        n == 0
+        for n in find_cited_numbers(strip_markers(strip_markers(text)))
+        if strip_markers(strip_markers(text)) == strip_markers(text)
+    )
 
 
 def test_markers_go_behind_the_sentence() -> None:
-    assert append("So it is.", "[1][2]") == "So it is. [1][2]"
-    assert append("是这样。", "[1]") == "是这样。[1]"
-    assert append("是这样。", "⚠") == "是这样。 ⚠"
-    assert append("| a | b |", "[3]", "table") == "| a | b [3] |"
-    assert append("| a | b |", "⚠", "table") == "| a | b ⚠ |"
+    assert append_suffix("So it is.", "[1][2]") == "So it is. [1][2]"
+    assert append_suffix("是这样。", "[1]") == "是这样。[1]"
+    assert append_suffix("是这样。", "⚠") == "是这样。 ⚠"
+    assert append_suffix("| a | b |", "[3]", "table") == "| a | b [3] |"
+    assert append_suffix("| a | b |", "⚠", "table") == "| a | b ⚠ |"
 
 
 def test_displayed_numbers_start_at_one_and_follow_the_order_of_appearance() -> None:
@@ -78,8 +88,8 @@ def test_an_earlier_answer_is_sent_again_without_its_numbers(shown: str, said: s
 
 def test_many_backticks_are_read_in_linear_time() -> None:
     began = time.process_time()
-    assert strip("`" * 24_000) == "`" * 24_000
-    assert strip("``` `` ` " * 2700) == ("``` `` ` " * 2700).rstrip()
+    assert strip_markers("`" * 24_000) == "`" * 24_000
+    assert strip_markers("``` `` ` " * 2700) == ("``` `` ` " * 2700).rstrip()
     assert time.process_time() - began < 3
 
 

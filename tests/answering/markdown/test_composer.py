@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.markdown.composer import Composer
-from bot.answering.markdown.sentences import Piece, split
+from bot.answering.markdown.sentences import Piece, split_pieces
 
 
 def composed(text: str, keep: Callable[[Piece], bool], hold: Callable[[Piece], bool] = lambda _: False) -> str:
     composer, out = Composer(), ""
-    for piece in split(text):
+    for piece in split_pieces(text):
         if piece.kind in {"blank", "rule"}:
             composer.space(piece)
         elif hold(piece) or piece.kind == "heading":

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.answering.markdown.sentences import LINE_MAX_CHARS, Piece, Splitter, sentences, split, unwrap
+from bot.answering.markdown.sentences import (
+    LINE_MAX_CHARS,
+    Piece,
+    Splitter,
+    join_wrapped_lines,
+    sentences,
+    split_pieces,
+)
 
 FRAGMENTS = [
     "a", "B ", "word ", ". ", ".", "! ", "?", "…", "...", "。", "！", "中文", "e.g. ", "Dr. ", "3.5", "[1]", "[1",
@@ -24,19 +31,19 @@ def chopped(text: str, cuts: list[int]) -> list[Piece]:
 
 @given(texts, st.lists(st.integers(0, 120), max_size=30))
 def test_pieces_do_not_depend_on_how_the_text_arrives(text: str, cuts: list[int]) -> None:
-    assert chopped(text, cuts) == split(text)
+    assert chopped(text, cuts) == split_pieces(text)
 
 
 @given(texts)
 def test_pieces_put_together_are_the_text(text: str) -> None:
-    assert "".join(piece.lead + piece.text + piece.tail for piece in split(text)) == text
+    assert "".join(piece.lead + piece.text + piece.tail for piece in split_pieces(text)) == text
 
 
 @settings(max_examples=15)
 @given(st.text(alphabet="ab ,中", min_size=LINE_MAX_CHARS, max_size=3 * LINE_MAX_CHARS))
 def test_a_text_without_full_stops_is_still_released(text: str) -> None:
-    assert all(len(piece.text) <= LINE_MAX_CHARS for piece in split(text))
-    assert chopped(text, list(range(0, len(text), 97))) == split(text)
+    assert all(len(piece.text) <= LINE_MAX_CHARS for piece in split_pieces(text))
+    assert chopped(text, list(range(0, len(text), 97))) == split_pieces(text)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,7 @@ def test_sentences(text: str, expected: list[str]) -> None:
 
 def test_lines_are_told_apart() -> None:
     text = "# Head\nIntro:\n\n- One. Two.\n2. Three\n| a |\n|---|\n> said\n```sh\nx. y\n```\n---\n"
-    found = [(piece.kind, piece.lead, piece.text) for piece in split(text)]
+    found = [(piece.kind, piece.lead, piece.text) for piece in split_pieces(text)]
     assert found == [
         ("heading", "", "# Head"),
         ("prose", "", "Intro:"),
@@ -89,7 +96,7 @@ def test_a_code_block_is_one_piece_however_late_it_closes() -> None:
 
 
 def test_an_open_code_block_comes_out_at_the_end() -> None:
-    assert [piece.kind for piece in split("```\nx = 1")] == ["code"]
+    assert [piece.kind for piece in split_pieces("```\nx = 1")] == ["code"]
 
 
 def test_a_sentence_is_released_as_soon_as_the_next_begins() -> None:
@@ -100,12 +107,12 @@ def test_a_sentence_is_released_as_soon_as_the_next_begins() -> None:
 
 def test_lines_broken_for_width_are_joined() -> None:
     text = "A line that\ngoes on here.\n\n- item that\n  goes on\n- other\n\n中文一行\n接着写。\n```\nkeep\nthis\n```\n"
-    assert unwrap(text) == (
+    assert join_wrapped_lines(text) == (
         "A line that goes on here.\n\n- item that goes on\n- other\n\n中文一行接着写。\n```\nkeep\nthis\n```"
     )
 
 
 def test_code_deep_in_a_list_stays_as_it_is() -> None:
     text = "10. Run:\n\n    ```sh\n    make setup\n\n    make run\n    ```\n\n11. Wait."
-    assert unwrap(text) == text
-    assert [piece.kind for piece in split(text) if piece.text] == ["item", "code", "item"]
+    assert join_wrapped_lines(text) == text
+    assert [piece.kind for piece in split_pieces(text) if piece.text] == ["item", "code", "item"]

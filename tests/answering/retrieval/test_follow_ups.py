@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange
-from bot.answering.retrieval.follow_ups import leans, searchable
+from bot.answering.retrieval.follow_ups import build_search_query, depends_on_history
 
 MULTITURN = Path(__file__).parents[3] / "scripts" / "eval_data" / "multiturn.jsonl"
 
@@ -26,7 +26,7 @@ MULTITURN = Path(__file__).parents[3] / "scripts" / "eval_data" / "multiturn.jso
     ],
 )  # fmt: skip
 def test_leans_on_what_was_said(question: str) -> None:
-    assert leans(question)
+    assert depends_on_history(question)
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_leans_on_what_was_said(question: str) -> None:
     ],
 )  # fmt: skip
 def test_stands_alone(question: str) -> None:
-    assert not leans(question)
+    assert not depends_on_history(question)
 
 
 def test_a_follow_up_is_searched_with_its_question() -> None:
     history = [Exchange("How much leave do I get?", "25 days."), Exchange("And contractors?", "None.")]
-    assert searchable("Why?", history) == "How much leave do I get? And contractors? Why?"
-    assert searchable("How do I reset my password?", history) == "How do I reset my password?"
-    assert searchable("那试用期呢？", [Exchange("年假有几天？", "十五天。")]) == "年假有几天？ 那试用期呢？"
+    assert build_search_query("Why?", history) == "How much leave do I get? And contractors? Why?"
+    assert build_search_query("How do I reset my password?", history) == "How do I reset my password?"
+    assert build_search_query("那试用期呢？", [Exchange("年假有几天？", "十五天。")]) == "年假有几天？ 那试用期呢？"
 
 
 @pytest.mark.parametrize(
@@ -76,29 +76,33 @@ def test_a_follow_up_is_searched_with_its_question() -> None:
 def test_what_is_replaced_goes_and_what_is_pointed_at_is_named(
     before: str, answer: str, question: str, searched: str
 ) -> None:
-    assert searchable(question, [Exchange(before, answer)]) == searched
+    assert build_search_query(question, [Exchange(before, answer)]) == searched
 
 
 def test_filters_stay_until_they_are_changed_or_the_subject_is() -> None:
     history = [Exchange("How much leave do I get? in:handbook type:pdf", "25 days.")]
-    assert searchable("And contractors?", history) == "in:handbook type:pdf How much leave do I get? And contractors?"
     assert (
-        searchable("And contractors? in:wiki", history) == "in:wiki type:pdf How much leave do I get? And contractors?"
+        build_search_query("And contractors?", history)
+        == "in:handbook type:pdf How much leave do I get? And contractors?"
     )
-    assert searchable("How do I reset my password?", history) == "How do I reset my password?"
-    assert searchable("Why?", history, "Why do I get leave?") == "in:handbook type:pdf Why do I get leave?"
-    assert searchable('Why "this', history).startswith("in:handbook type:pdf How much")
+    assert (
+        build_search_query("And contractors? in:wiki", history)
+        == "in:wiki type:pdf How much leave do I get? And contractors?"
+    )
+    assert build_search_query("How do I reset my password?", history) == "How do I reset my password?"
+    assert build_search_query("Why?", history, "Why do I get leave?") == "in:handbook type:pdf Why do I get leave?"
+    assert build_search_query('Why "this', history).startswith("in:handbook type:pdf How much")
 
 
 def test_the_multi_turn_set_is_told_apart_as_it_is_published() -> None:
     """Of 68 conversations: no new subject is taken for a follow-up, and few follow-ups for a new subject."""
     rows = [json.loads(line) for line in MULTITURN.read_text(encoding="utf-8").splitlines()]
-    wrong = [row["id"] for row in rows if leans(row["question"]) != (row["kind"] != "topic")]
+    wrong = [row["id"] for row in rows if depends_on_history(row["question"]) != (row["kind"] != "topic")]
     assert set(wrong) <= {"zh-m002", "zh-m007", "zh-m017", "zh-m024"}
 
 
 @given(st.text(max_size=3000), st.lists(st.builds(Exchange, st.text(max_size=900), st.text(max_size=5)), max_size=5))
 def test_what_is_searched_is_bounded_and_holds_the_question(question: str, history: list[Exchange]) -> None:
-    query = searchable(question, history)
+    query = build_search_query(question, history)
     assert len(query) <= max(len(question.strip()), 4000)
     assert query.endswith(question.strip()[-200:])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
-from bot.answering.retrieval.passage_order import Placed, Places, place_hits
+from bot.answering.retrieval.passage_order import ConversationPassages, PlacedPassage, place_hits
 from knowledge.interfaces import Hit, LiveWebRequest, SearchResult
 
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
@@ -24,7 +24,7 @@ def _hit(id_: str, score: float = 0.9, document: str = "") -> Hit:
 
 
 def _placed(
-    hits: list[Hit], earlier: list[Placed], still: list[str], most: int = 8, *, leans: bool = False
+    hits: list[Hit], earlier: list[PlacedPassage], still: list[str], most: int = 8, *, leans: bool = False
 ) -> list[str]:
     return [one.hit.id for one in place_hits(hits, earlier, still, most, leans=leans)]
 
@@ -32,7 +32,7 @@ def _placed(
 @given(_ids, _ids, _ids, st.integers(1, 8), st.booleans(), st.randoms())
 def test_places(found: list[str], shown: list[str], still: list[str], most: int, leans: bool, rnd: Any) -> None:  # noqa: FBT001
     """What was shown and may be still leads, in its order; the best new ones follow, whatever their ranks."""
-    hits, earlier = [_hit(id_) for id_ in found], [Placed(_hit(id_), "before") for id_ in shown]
+    hits, earlier = [_hit(id_) for id_ in found], [PlacedPassage(_hit(id_), "before") for id_ in shown]
     now = _placed(hits, earlier, still, most, leans=leans)
     kept = [id_ for id_ in shown if id_ in still]
     best = [id_ for id_ in found[:most] if id_ not in kept]
@@ -50,7 +50,7 @@ def test_places(found: list[str], shown: list[str], still: list[str], most: int,
 
 def test_a_passage_that_holds_a_new_hit_is_not_shown_twice() -> None:
     wide = replace(_hit("a"), context="Text of a and b.", chunks=("a", "b"))
-    kept = Placed(wide, "before")
+    kept = PlacedPassage(wide, "before")
     assert _placed([_hit("b"), _hit("c")], [kept], ["a", "b"]) == ["a", "c"]
     assert _placed([_hit("c")], [kept], ["a", "b"]) == ["c"], "another subject"
     assert _placed([_hit("b")], [kept], ["a"]) == ["b"], "half of it is gone"
@@ -61,7 +61,7 @@ def test_a_passage_that_holds_a_new_hit_is_not_shown_twice() -> None:
 
 def test_a_follow_up_gets_no_more_than_brings_something() -> None:
     """What is far behind the best stays away; where nothing that was shown is found, there is more that is new."""
-    kept = [Placed(_hit("a"), "before")]
+    kept = [PlacedPassage(_hit("a"), "before")]
     assert _placed([_hit("a", 1.0), _hit("b", 0.61), _hit("c", 0.59)], kept, ["a"]) == ["a", "b"]
     assert _placed([_hit("a", 1.0), _hit("c", 0.59)], kept, ["a"]) == ["a"], "what is shown answers it"
     assert _placed([_hit(id_) for id_ in "abcde"], kept, ["a"]) == ["a", "b", "c"], "it has the best already"
@@ -75,8 +75,8 @@ def test_a_follow_up_gets_no_more_than_brings_something() -> None:
 
 
 def test_a_conversation_is_remembered_and_a_question_alone_is_not() -> None:
-    places = Places()
-    a, b = Placed(_hit("a"), "Earlier?"), Placed(_hit("b"))
+    places = ConversationPassages()
+    a, b = PlacedPassage(_hit("a"), "Earlier?"), PlacedPassage(_hit("b"))
     places.note("", "Why?", [a])
     places.note("c", "Why?", [a, b])
     assert (places.of(""), places.of("c"), places.of("d")) == ((), (a, replace(b, since="Why?")), ())

@@ -6,8 +6,8 @@ import pytest
 
 from bot.answering.events import Exchange
 from bot.answering.policy import Policies, Policy, Why
-from bot.answering.retrieval.links import links_in, without_links
-from bot.answering.retrieval.web_routing import is_recent, route
+from bot.answering.retrieval.links import find_links, strip_links
+from bot.answering.retrieval.web_routing import decide_web_use, is_recent
 
 ON = Policy("on", searches=True)
 LISTED = Policy("listed", frozenset({"example.com"}), searches=True)
@@ -22,48 +22,50 @@ OFF = Policy("off", searches=True)
     ],
 )  # fmt: skip
 def test_who_says_so_is_followed(text: str) -> None:
-    decided = route(text, (), ON)
+    decided = decide_web_use(text, (), ON)
     assert decided.live is not None
     assert (decided.live.when, decided.why, decided.question) == ("always", Why.ASKED, "who runs it?")
 
 
 def test_a_switch_or_a_button_says_so_too() -> None:
-    decided = route("who runs it?", (), ON, wish=True)
+    decided = decide_web_use("who runs it?", (), ON, wish=True)
     assert decided.live is not None
     assert (decided.live.when, decided.why) == ("always", Why.ASKED)
 
 
 def test_a_word_that_begins_like_it_says_nothing() -> None:
-    assert route("website: where is it?", (), ON).why is Why.WEAK
-    assert route("how do I write web: in a question?", (), ON).why is Why.WEAK
-    assert route("`web:` in compose.yaml, what is it?", (), ON).question.startswith("`web:`")
+    assert decide_web_use("website: where is it?", (), ON).why is Why.WEAK
+    assert decide_web_use("how do I write web: in a question?", (), ON).why is Why.WEAK
+    assert decide_web_use("`web:` in compose.yaml, what is it?", (), ON).question.startswith("`web:`")
 
 
 def test_everything_else_is_for_the_documents_first() -> None:
-    decided = route("how many days of leave do I have?", (), ON)
+    decided = decide_web_use("how many days of leave do I have?", (), ON)
     assert decided.live is not None
     assert (decided.live.when, decided.why) == ("if_weak", Why.WEAK)
 
 
 def test_a_channel_that_is_off_never_asks() -> None:
     for text in ("web: who?", "see https://a.example.org/x", "latest news?", "how?"):
-        decided = route(text, (), OFF, wish=True)
+        decided = decide_web_use(text, (), OFF, wish=True)
         assert decided.live is None
-    assert route("see https://a.example.org/x", (), OFF).closed == ("https://a.example.org/x",)
+    assert decide_web_use("see https://a.example.org/x", (), OFF).closed == ("https://a.example.org/x",)
     history = [Exchange("see https://a.example.org/x", "I may not.")]
-    assert route("and how long is it?", history, OFF).closed == (), "told once, with the question that it stood in"
+    assert decide_web_use("and how long is it?", history, OFF).closed == (), (
+        "told once, with the question that it stood in"
+    )
 
 
 def test_where_only_listed_sites_are_read() -> None:
-    decided = route("compare https://docs.example.com/a with https://other.example/b", (), LISTED)
+    decided = decide_web_use("compare https://docs.example.com/a with https://other.example/b", (), LISTED)
     assert decided.live is not None
     assert decided.live.links == ("https://docs.example.com/a",)
     assert decided.live.domains == {"example.com"}
     assert decided.closed == ("https://other.example/b",)
-    assert route("https://notexample.com/", (), LISTED).closed == ("https://notexample.com/",)
+    assert decide_web_use("https://notexample.com/", (), LISTED).closed == ("https://notexample.com/",)
     chinese = Policy("listed", frozenset({"xn--fsqu00a.xn--fiqs8s"}), searches=True)
-    assert route("https://文档.例子.中国/a", (), chinese).closed == (), "a host is the same in either spelling"
-    closed = route("compare it with https://other.example/b", (), LISTED)
+    assert decide_web_use("https://文档.例子.中国/a", (), chinese).closed == (), "a host is the same in either spelling"
+    closed = decide_web_use("compare it with https://other.example/b", (), LISTED)
     assert closed.live is not None
     assert (closed.why, closed.live.search) == (Why.WEAK, True), "what may not be read is no reason not to search"
 
@@ -76,18 +78,18 @@ def test_a_channel_narrows_and_never_widens() -> None:
 
 
 def test_filters_name_the_documents() -> None:
-    assert route("in:handbook latest news", (), ON).live is None
-    assert route("in:handbook latest news", (), ON).why is Why.FILTERED
-    assert route("in:handbook does https://a.example/x say the same?", (), ON).why is Why.LINK
-    assert route("web: in:handbook who?", (), ON).why is Why.ASKED
+    assert decide_web_use("in:handbook latest news", (), ON).live is None
+    assert decide_web_use("in:handbook latest news", (), ON).why is Why.FILTERED
+    assert decide_web_use("in:handbook does https://a.example/x say the same?", (), ON).why is Why.LINK
+    assert decide_web_use("web: in:handbook who?", (), ON).why is Why.ASKED
 
 
 def test_where_nobody_can_search_only_links_are_read() -> None:
     alone = Policy("on")
-    assert route("how?", (), alone).live is None
-    assert route("latest news?", (), alone).live is None
-    assert route("see https://a.example/x", (), alone).live is not None
-    assert route("web: who?", (), alone).live is not None, "so that the reason is told"
+    assert decide_web_use("how?", (), alone).live is None
+    assert decide_web_use("latest news?", (), alone).live is None
+    assert decide_web_use("see https://a.example/x", (), alone).live is not None
+    assert decide_web_use("web: who?", (), alone).live is not None, "so that the reason is told"
 
 
 # ── Links ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,28 +100,28 @@ def test_links_of_the_question_come_first_and_then_the_thread_s_latest() -> None
         Exchange("see https://one.example/", "It is [1] https://ours.example/cited"),
         Exchange("and https://two.example/?", ""),
     ]
-    decided = route("which is right, or https://three.example/?", history, ON)
+    decided = decide_web_use("which is right, or https://three.example/?", history, ON)
     assert decided.live is not None
     assert decided.live.links == ("https://three.example/", "https://two.example/", "https://one.example/")
     assert decided.why is Why.LINK
-    assert route("and then?", [Exchange("q", "see https://ours.example/cited")], ON).why is Why.WEAK
+    assert decide_web_use("and then?", [Exchange("q", "see https://ours.example/cited")], ON).why is Why.WEAK
 
 
 def test_a_link_in_the_thread_is_read_and_need_not_be_what_is_asked_about() -> None:
     history = [Exchange("see https://one.example/", "I did.")]
-    decided = route("what is the weather in Berlin today?", history, ON)
+    decided = decide_web_use("what is the weather in Berlin today?", history, ON)
     assert decided.live is not None
     assert (decided.why, decided.live.search, decided.live.links) == (Why.RECENT, True, ("https://one.example/",))
-    decided = route("how long is it?", history, ON)
+    decided = decide_web_use("how long is it?", history, ON)
     assert decided.live is not None
     assert (decided.why, decided.live.search) == (Why.LINK, False)
-    assert route("in:handbook how long is it?", history, ON).why is Why.FILTERED
+    assert decide_web_use("in:handbook how long is it?", history, ON).why is Why.FILTERED
 
 
 def test_links_beyond_those_that_are_read_are_told_of() -> None:
     own = tuple(f"https://a.example/{n}" for n in range(7))
     history = [Exchange("see https://one.example/", "I did.")]
-    decided = route(f"compare {' '.join(own)}", history, ON)
+    decided = decide_web_use(f"compare {' '.join(own)}", history, ON)
     assert decided.live is not None
     assert decided.live.links == own
 
@@ -136,7 +138,7 @@ def test_links_beyond_those_that_are_read_are_told_of() -> None:
     ],
 )
 def test_links_are_found_in_every_form(text: str, found: list[str]) -> None:
-    assert links_in(text) == found
+    assert find_links(text) == found
 
 
 @pytest.mark.parametrize(
@@ -148,17 +150,17 @@ def test_links_are_found_in_every_form(text: str, found: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_what_leads_to_no_page_is_no_link(link: str) -> None:
-    assert route(f"it says {link} is wrong", (), ON).why is Why.WEAK
+    assert decide_web_use(f"it says {link} is wrong", (), ON).why is Why.WEAK
 
 
 def test_a_host_of_the_house_that_is_named_may_be_read() -> None:
-    assert route("see http://wiki/page", (), ON).why is Why.WEAK
-    assert route("see http://wiki/page", (), Policy("on", private=frozenset({"wiki"}))).why is Why.LINK
+    assert decide_web_use("see http://wiki/page", (), ON).why is Why.WEAK
+    assert decide_web_use("see http://wiki/page", (), Policy("on", private=frozenset({"wiki"}))).why is Why.LINK
 
 
 def test_a_text_without_its_links() -> None:
     assert (
-        without_links("what does <https://a.example/x|the page> say of (https://b.example)?")
+        strip_links("what does <https://a.example/x|the page> say of (https://b.example)?")
         == "what does the page say of ?"
     )
 

@@ -122,10 +122,10 @@ def test_known_models_need_no_file(tmp_path: Path) -> None:
 def test_the_fit_finds_the_bias_of_each_language(spread: float, english: float, chinese: float) -> None:
     """Where a logit says nothing, claims are stated as often as not, as in the pairs."""
     rows = [
-        (bias + spread * (side + n / 10), side > 0, tongue)
+        (bias + spread * (side + n / 10), side > 0, language)
         for n in range(-20, 21)
         for side in (-1, 1)
-        for bias, tongue in ((english, "en"), (chinese, "zh"))
+        for bias, language in ((english, "en"), (chinese, "zh"))
     ]
     found = fit_calibration(*zip(*rows, strict=True))  # type: ignore[arg-type]
     assert found is not None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.verification.conflicts import contradicts
+from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.features import FEATURES, compute_features
 from bot.answering.verification.matching import Match, join_matches, match
 from bot.answering.verification.passages import analyse_passage, analyse_text, contains_literally
@@ -42,7 +42,7 @@ def against(sentence: str, passage: str, question: str = "") -> set[str]:
 )
 def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) -> None:
     assert against(sentence, passage) == set()
-    assert not contradicts(matched(sentence, passage))
+    assert not is_contradicted(matched(sentence, passage))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: s
     ],
 )
 def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, passage: str) -> None:
-    assert contradicts(matched(sentence, passage))
+    assert is_contradicted(matched(sentence, passage))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
     ],
 )
 def test_a_passage_does_not_contradict_what_it_only_leaves_open(sentence: str, passage: str) -> None:
-    assert not contradicts(matched(sentence, passage))
+    assert not is_contradicted(matched(sentence, passage))
 
 
 def test_across_languages_a_number_belongs_to_the_most_similar_sentence() -> None:
@@ -188,10 +188,10 @@ def test_any_texts_can_be_compared(sentence: str, passage: str) -> None:
         values = compute_features(found)
         assert values.shape == (len(FEATURES),)
         assert np.isfinite(values).all()
-        assert contradicts(found) in {True, False}
+        assert is_contradicted(found) in {True, False}
 
 
 @given(st.text(min_size=1, max_size=200))
 def test_no_text_contradicts_itself(text: str) -> None:
     if analyse_passage(text).sentences:
-        assert not contradicts(matched(text, text))
+        assert not is_contradicted(matched(text, text))

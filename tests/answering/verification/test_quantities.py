@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.verification.claims import claims
-from bot.answering.verification.quantities import mentions, normal
+from bot.answering.verification.claims import extract_claims
+from bot.answering.verification.quantities import find_numbers, normalise_text
 
 
 def stated(sentence: str, passage: str) -> bool:
     """Tell whether every figure of the sentence is in the passage."""
-    there = mentions(normal(passage))
-    found = [mention for mention in mentions(normal(sentence)) if not mention.each]
+    there = find_numbers(normalise_text(passage))
+    found = [mention for mention in find_numbers(normalise_text(sentence)) if not mention.each]
     assert found, sentence
     return all(any(mention.meets(other) for other in there) for mention in found)
 
@@ -100,8 +100,8 @@ def test_another_number(sentence: str, passage: str) -> None:
     "text", ["one of them", "十分重要", "一般来说", "万一出错", "AES-256", "first of all", "a month", "每月"]
 )
 def test_no_figure(text: str) -> None:
-    masked = normal(text).replace("aes-256", "")
-    assert [mention for mention in mentions(masked) if not mention.each] == []
+    masked = normalise_text(text).replace("aes-256", "")
+    assert [mention for mention in find_numbers(masked) if not mention.each] == []
 
 
 @given(st.integers(0, 99_999))
@@ -115,20 +115,20 @@ def test_chinese_numerals_are_read_back(number: int) -> None:
         elif out and rest and not out.endswith("零"):
             out += "零"
     text = f"{out or '零'}元"
-    (mention,) = mentions(text)
+    (mention,) = find_numbers(text)
     assert float(number) in {reading.value for reading in mention.readings}
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read(text: str) -> None:
-    folded = normal(text)
-    for mention in mentions(folded):
+    folded = normalise_text(text)
+    for mention in find_numbers(folded):
         assert 0 <= mention.start < mention.end <= len(folded)
 
 
 def test_a_long_list_of_figures_is_read_in_linear_time() -> None:
     began = time.process_time()
-    assert len(mentions("a 1, 2, 3, " * 5000)) == 15_000
+    assert len(find_numbers("a 1, 2, 3, " * 5000)) == 15_000
     assert time.process_time() - began < 3
 
 
@@ -136,11 +136,11 @@ def test_a_long_list_of_figures_is_read_in_linear_time() -> None:
     "text", ["一" * 2000, "九" * 400 + "月一日", "9" * 400 + "天", "三" + "万亿" * 400, "hundred " * 400]
 )
 def test_endless_numbers_are_read(text: str) -> None:
-    assert mentions(text)
+    assert find_numbers(text)
 
 
 def test_dates_are_no_words() -> None:
     assert (
-        claims("Leave is paid on 5 March 2024, then again.").words
-        == claims("Leave is paid on 2024-03-05, then again.").words
+        extract_claims("Leave is paid on 5 March 2024, then again.").words
+        == extract_claims("Leave is paid on 2024-03-05, then again.").words
     )
