@@ -181,12 +181,12 @@ def _get_object(payload: Payload, name: str) -> Payload:
 
 
 def has_mention(text: str, user: str) -> bool:
-    """Tell whether a text as Slack sends it mentions this user."""
+    """Return whether a text as Slack sends it mentions this user."""
     return any(found[1] == user for found in _USER.finditer(text))
 
 
 def has_any_mention(text: str) -> bool:
-    """Tell whether a text mentions any user at all."""
+    """Return whether a text mentions any user at all."""
     return _USER.search(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""How the Slack side is reached."""
+"""Tokens and addresses of the Slack side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SlackSettings:
-    """Tokens and addresses; Socket Mode where there is an app token, signed HTTP on ``port`` where there is none."""
+    """Tokens and addresses; Socket Mode with an app token, else signed HTTP on ``port``."""
 
     bot_token: str = field(repr=False)
     app_token: str | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""Work that was started for somebody and is owned until it ends."""
+"""Background tasks with an owner that ends them at shutdown."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _log = structlog.get_logger(__name__)
 
 
 class BackgroundTasks:
-    """Keeps the tasks it starts, logs those that break, and ends them all at the end."""
+    """Owns the tasks that it starts: logs failures, and ends all tasks at shutdown."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Start some work."""
+        """Start a task."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -29,7 +29,7 @@ class BackgroundTasks:
             _log.error("task broke", task=task.get_name(), error=type(error).__name__, exc_info=error)
 
     async def close(self, drain_s: float) -> None:
-        """Let running work end for so many seconds, then cancel it and wait for that."""
+        """Give running tasks ``drain_s`` to end, then cancel the rest and wait for them."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
         left = list(self._tasks)

@@ -21,7 +21,7 @@ _MEMBER_EVENTS = {"member_joined_channel", "member_left_channel"}
 
 
 def is_content(message: Payload, me: BotUser, *, bots: bool = False) -> bool:
-    """Tell whether a message is part of what its channel knows: a person's, and not said to Kvasir.
+    """Return whether a message is part of what its channel knows: a person's, and not said to Kvasir.
 
     ``bots`` takes other apps' messages too.
     """

@@ -33,7 +33,7 @@ class ThreadState:
 
     @property
     def has_no_replies(self) -> bool:
-        """Tell whether nobody has replied, as far as is known."""
+        """Return whether nobody has replied, as far as is known."""
         return not self.event_version and self.listed_version.split("/")[1:2] == ["0"]
 
 

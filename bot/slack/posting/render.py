@@ -228,7 +228,7 @@ _DAY_S = 86_400.0
 
 
 def is_chinese(text: str) -> bool:
-    """Tell whether a text reads as Chinese: a fifth of its letters are Han."""
+    """Return whether a text reads as Chinese: a fifth of its letters are Han."""
     letters = sum(1 for character in text if character.isalpha())
     return letters > 0 and len(_CJK.findall(text)) * 5 >= letters
 

@@ -79,7 +79,7 @@ class AnswerWriter:
 
     @property
     def has_written(self) -> bool:
-        """Tell whether anything was written, or is about to be."""
+        """Return whether anything was written, or is about to be."""
         self._render()
         return bool(self._pending.strip()) or bool(self.replies)
 

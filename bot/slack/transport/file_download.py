@@ -22,7 +22,7 @@ class FileRefused(SlackError):
 
 
 def may_send_token(url: str, api_url: str) -> bool:
-    """Tell whether the bot's token may be shown to this address: Slack's host for files, or the API's own. Pure."""
+    """Return whether the bot's token may be shown to this address: Slack's host for files, or the API's own. Pure."""
     try:
         file, api = urlsplit(url), urlsplit(api_url)
         same = (file.scheme, file.hostname, file.port) == (api.scheme, api.hostname, api.port)

@@ -1,4 +1,4 @@
-"""Signed HTTP: ``POST /slack/events`` for everything that Slack sends, ``GET /healthz`` for whoever watches us."""
+"""Signed HTTP: ``POST /slack/events`` for everything that Slack sends, ``GET /healthz`` for health checks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bot.errors import BotError
 
 EVENTS_PATH = "/slack/events"
 _MAX_BODY_BYTES = 1024 * 1024
-"""Slack's events are far smaller; more is nobody's business to send."""
+"""Events of Slack are far smaller."""
 
 
 class PortUnavailable(BotError):
-    """The port cannot be listened on."""
+    """Another program uses the port."""
 
 
 class HttpServer:
@@ -72,7 +72,7 @@ class HttpServer:
 
 
 def _has_signature_headers(request: web.Request) -> bool:
-    """Tell whether the headers have a signature's form; Bolt's own check breaks on what has not."""
+    """Return whether the headers have a signature's form; Bolt's own check breaks on what has not."""
     signature = request.headers.get("X-Slack-Signature", "")
     stamp = request.headers.get("X-Slack-Request-Timestamp", "")
     return signature.isascii() and stamp.isascii() and stamp.isdecimal()
