@@ -116,9 +116,9 @@ class TeeEngine:
             async for delta in stream:
                 if isinstance(delta, ContentDelta):
                     self.raw[request_id] += delta.text
+                elif isinstance(delta, StreamEnd) and self._completions is not None:
+                    self._completions.add(key, self.raw[request_id])
                 yield delta
-        if self._completions is not None:
-            self._completions.add(key, self.raw[request_id])
 
 
 async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: str) -> Record:
