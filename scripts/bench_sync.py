@@ -228,7 +228,7 @@ async def current(chunks: int, asked: int) -> list[float]:
         at = manifest.open_index(await manifest.add_index(IndexIdentity("x", "x", "x", "x")))
         ids = [str(uuid.uuid4()) for _ in range(chunks)]
         for start in range(0, chunks, 1000):
-            await at.flip(
+            await at.switch_documents(
                 key,
                 [
                     IndexedDocument(
@@ -242,7 +242,7 @@ async def current(chunks: int, asked: int) -> list[float]:
         for _ in range(200):
             some = dice.sample(ids, asked)
             began = time.perf_counter()
-            found = await at.current(some, [key.id])
+            found = await at.find_current(some, [key.id])
             taken_s.append(time.perf_counter() - began)
             assert len(found) == asked
         await manifest.close()

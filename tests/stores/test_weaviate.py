@@ -127,7 +127,7 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
         lambda: store.write([row("b")]),
         lambda: store.delete(["a"]),
         store.count,
-        store.indexes,
+        store.list_indexes,
         lambda: anext(aiter(store.list_ids())),
     )
     for call in calls:
@@ -265,7 +265,6 @@ async def test_no_text_reaches_a_log_when_rows_are_refused(
     """The client logs whole objects on a failure; a vector index of other dimensions makes one."""
     caplog.set_level(logging.DEBUG)
     await opened.write([row("a", text="known words")])
-    opened._dimensions = 3
     with pytest.raises(StoreError) as caught:
         await opened.write([row(f"r{n}", text="secret words", vector=unit(1, dimensions=3)) for n in range(3)])
     assert "secret words" not in caplog.text + str(caught.value)

@@ -69,16 +69,16 @@ async def test_two_processes_make_the_tables_at_once(server: str) -> None:
 
 async def test_one_sync_at_a_time_whatever_the_machine(server: str) -> None:
     ours, theirs = await open_manifest(server), await open_manifest(server)
-    async with ours.alone():
+    async with ours.hold_sync_lock():
         with pytest.raises(SyncRunning):
-            async with theirs.alone():
+            async with theirs.hold_sync_lock():
                 pass
-    async with theirs.alone():
+    async with theirs.hold_sync_lock():
         pass
     with pytest.raises(ZeroDivisionError):
-        async with ours.alone():
+        async with ours.hold_sync_lock():
             raise ZeroDivisionError
-    async with theirs.alone():
+    async with theirs.hold_sync_lock():
         pass
     await ours.close()
     await theirs.close()
@@ -133,7 +133,7 @@ async def test_a_server_that_falls_silent_is_told_at_every_step_and_holds_nobody
         passes.clear()
         async with asyncio.timeout(20):
             with pytest.raises(ManifestError, match="did not answer within 1 s"):
-                async with theirs.alone():
+                async with theirs.hold_sync_lock():
                     pass
             with pytest.raises(ManifestError, match="did not answer within 1 s"):
                 await manifest.list_indexes()

@@ -34,11 +34,13 @@ from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 
 DIMENSIONS = 8
-STORE = {"write": "write", "delete": "delete", "maintain": "maintain", "drop": "drop"}
-MANIFEST = {"index": "index", "activate": "activate", "forget": "forget"}
+STORE = {"write": "write", "delete": "delete", "maintain": "maintain", "drop_index": "drop"}
+MANIFEST = {"add_index": "index", "activate_index": "activate", "forget_index": "forget"}
 INDEX = {
-    "note_pending": "note", "flip": "flip", "settle": "settle", "remove": "remove", "touch": "touch", "hold": "hold",
-    "finish": "finish", "restrict": "restrict", "purge": "purge", "lose": "lose", "note_repaired": "repaired",
+    "add_pending_chunks": "note", "switch_documents": "flip", "forget_pending_chunks": "settle",
+    "remove_documents": "remove", "record_unchanged": "touch", "mark_pending_deletions": "hold",
+    "record_sync_end": "finish", "restrict_readers": "restrict", "drop_other_sources": "purge",
+    "mark_lost_chunks": "lose", "record_repair": "repaired",
 }  # fmt: skip
 """The seams of a sync, each a transaction or a call of the store, and what they are called here."""
 
@@ -146,6 +148,7 @@ class Fused:
     """Another object, with a fuse around some of its methods."""
 
     def __init__(self, inner: Any, seams: dict[str, str], fuse: Fuse) -> None:
+        assert all(hasattr(inner, name) for name in seams), "a seam was renamed"
         self._inner = inner
         self._seams = seams
         self._fuse = fuse
@@ -156,11 +159,11 @@ class Fused:
 
 
 class FusedManifest(Fused):
-    def at(self, row: Any) -> Any:
-        return Fused(self._inner.at(row), INDEX, self._fuse)
+    def open_index(self, row: Any) -> Any:
+        return Fused(self._inner.open_index(row), INDEX, self._fuse)
 
-    def memory(self, key: SourceKey) -> Any:
-        return Fused(self._inner.memory(key), {"save": "memory"}, self._fuse)
+    def get_source_memory(self, key: SourceKey) -> Any:
+        return Fused(self._inner.get_source_memory(key), {"save": "memory"}, self._fuse)
 
 
 class Remembering:
@@ -191,7 +194,7 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         plain = await open_manifest(settings.database_url)
         stack.push_async_callback(plain.close)
         manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
-        folders = [registry.build_source(spec, Path("/nowhere"), plain.memory) for spec in settings.sources]
+        folders = [registry.build_source(spec, Path("/nowhere"), plain.get_source_memory) for spec in settings.sources]
         sources = [Remembering(folder, manifest.get_source_memory(folder.key)) for folder in folders]
         new_store: Any = _make_store_factory(settings)
         indexes = Indexes(manifest, lambda: Fused(new_store(), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]
