@@ -126,6 +126,13 @@ async def test_stray_tags_and_warnings_do_not_show(room: Any) -> None:
     assert shown == "Run `kvasir sync handbook` afterwards [1]"
 
 
+@pytest.mark.parametrize("size", [1, 13, 14, 1000])
+async def test_a_sentence_right_behind_a_number_is_verified_alone(room: Any, size: int) -> None:
+    text = "Nonsense 77.Employees receive 25 days of paid annual leave per calendar year."
+    shown, _ = await released(room, text, size=size, unsupported="drop")
+    assert shown == "Employees receive 25 days of paid annual leave per calendar year. [1]"
+
+
 @given(st.data())
 async def test_only_passages_are_cited_however_the_text_arrives(room: Any, data: st.DataObject) -> None:
     parts = st.sampled_from(

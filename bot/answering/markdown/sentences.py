@@ -47,6 +47,9 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _MAYBE_END = re.compile(r"(?:\b(?:etc|a\.m|p\.m|inc|ltd|co|corp|u\.s|u\.k|e\.u)|\bal)\.$", re.IGNORECASE)
+_NUMBER_STOP = re.compile(r"\d\.[A-Z]")
+"""A number's full stop with a capital behind it: a sentence may begin there (77.Employees)."""
+_NUMBER_SENTENCE = re.compile(r"\d\.[A-Z][a-z]")
 _CJK = re.compile(r"[　-〿㐀-鿿＀-￯]")
 
 
@@ -194,7 +197,9 @@ def _sentence_end(line: str, *, whole: bool) -> int | None:
                 return None
         elif match.end() == len(line):
             return len(line) if whole else None
-        elif _ends_here(line, match):
+        elif not whole and _NUMBER_STOP.fullmatch(line, match.start() - 1):
+            return None
+        elif _NUMBER_SENTENCE.match(line, match.start() - 1) or _ends_here(line, match):
             return _with_markers(line, match.end(), whole=whole)
         elif not whole and not line[match.end() :].strip():
             return None
