@@ -293,7 +293,7 @@ async def test_a_file_is_added_found_replaced_and_taken_away(place: Place, tmp_p
         (("add",), "Name files"),
         (("add", "a.md", "--list"), "Name files"),
         (("add", "a.md", "b.md", "--title", "T"), "--title is for one"),
-        (("add", "a.md", "--to", "hr"), "no source that takes documents"),
+        (("add", "a.md", "--to", "hr"), "not a source that stores added documents"),
     ],
 )
 async def test_adding_used_wrongly_is_2(place: Place, arguments: tuple[str, ...], says: str) -> None:

@@ -67,7 +67,7 @@ async def test_pages_are_shown_in_their_order_with_the_exact_reasons(site: Site,
     assert page["seconds"] > 0
     assert "script" in app["refused"]
     assert (none["status"], none["refused"]) == (404, "it answers 404")
-    assert inner["refused"] == "10.0.0.1 is at 10.0.0.1, which is not public"
+    assert inner["refused"] == "10.0.0.1 resolves to 10.0.0.1, which is not public"
     assert gopher["refused"] == "the URL is not http:// or https:// with a host"
     assert {path.name for path in tmp_path.iterdir()} == {"kvasir.toml", "cache"}, "no store, no manifest"
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"web"}, "no embedder"
@@ -81,7 +81,7 @@ async def test_a_person_reads_a_page_and_why_another_is_refused(site: Site, tmp_
     assert out.startswith(f"# The night shift\n({site.url}/a, by Ada Lovelace, of 2026-11-03, as of 20")
     status, out, err = await kvasir(tmp_path, "fetch", "http://10.0.0.1/")
     assert (status, out) == (1, "")
-    assert err == "kvasir: http://10.0.0.1/: 10.0.0.1 is at 10.0.0.1, which is not public\n"
+    assert err == "kvasir: http://10.0.0.1/: 10.0.0.1 resolves to 10.0.0.1, which is not public\n"
 
 
 async def test_what_is_kept_is_shown_until_it_is_cleared(site: Site, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_a_web_that_is_off_or_listed_refuses(site: Site, tmp_path: Path) -
     assert (status, out.startswith("0.0 MB")) == (0, True)
     configure(tmp_path, site, "listed", '["docs.example.com"]')
     status, out, _ = await kvasir(tmp_path, "fetch", "--json", f"{site.url}/a")
-    assert (status, json.loads(out)["refused"]) == (1, "127.0.0.1 is not among the sites that may be read")
+    assert (status, json.loads(out)["refused"]) == (1, "127.0.0.1 is not among the sites that Kvasir may read")
     assert site.requests == []
 
 

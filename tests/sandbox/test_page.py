@@ -44,7 +44,7 @@ async def look(browser: Browser, box: Box) -> AsyncIterator[Open]:
 
 async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWebClient, look: Open) -> None:
     """One click asks; the thread opens; status, text and citation appear as they come."""
-    await box.put_status(engine={"state": "starting", "progress": 0.4}, suggest_questions=["How?", "为什么？", "When?"])
+    await box.put_status(engine={"state": "starting", "progress": 0.4}, suggestions=["How?", "为什么？", "When?"])
     page = await look()
     await expect(page.locator(".strip progress")).to_have_js_property("value", 0.4)
     await expect(page.locator(".chip")).to_have_count(3)
@@ -67,7 +67,7 @@ async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWeb
     await expect(answer.locator(".caret")).to_have_count(0)
     await expect(page.locator("#thread .working")).to_have_count(0)
     await expect(page.locator("#announcer")).to_contain_text("Kvasir: 因为这样")
-    await box.put_status(engine={"state": "ready", "model": "R1", "small_model": True}, suggest_questions=[])
+    await box.put_status(engine={"state": "ready", "model": "R1", "small_model": True}, suggestions=[])
     await expect(page.locator(".strip")).to_contain_text("Engine ready")
     await expect(page.locator(".strip progress")).to_have_count(0)
 

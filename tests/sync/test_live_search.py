@@ -147,7 +147,7 @@ import asyncio, json, socket, sys
 from pathlib import Path
 from bot.config.settings import load_settings
 from bot.wheels import WheelCache
-from knowledge.interfaces import Live
+from knowledge.interfaces import LiveWebRequest
 from knowledge.opening import open_library
 
 home, cache = map(Path, sys.argv[1:])
@@ -166,7 +166,7 @@ socket.getaddrinfo = resolve
 async def main():
     async with open_library(settings, WheelCache(cache / "wheels").unpack) as library:
         await library.refresh()
-        live = Live("always", links=("http://127.0.0.1:9/", "http://a.example/"), words="holiday")
+        live = LiveWebRequest("always", links=("http://127.0.0.1:9/", "http://a.example/"), words="holiday")
         found = await library.search("how many days of holiday", live=live)
         return found.web.trouble, len(found.hits)
 

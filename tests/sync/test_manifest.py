@@ -133,11 +133,11 @@ async def test_what_is_forgotten_takes_its_documents_along(rig: Any, tmp_path: P
 async def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys\n"
-        "from knowledge.sync.manifest.records import Identity\n"
+        "from knowledge.sync.manifest.records import IndexIdentity\n"
         "from knowledge.sync.manifest.manifest import open_manifest\n"
         "async def main():\n"
         "    manifest = await open_manifest(sys.argv[1])\n"
-        "    print((await manifest.add_index(Identity('memory', 'e', 'c', 't'))).id)\n"
+        "    print((await manifest.add_index(IndexIdentity('memory', 'e', 'c', 't'))).id)\n"
         "    await manifest.close()\n"
         "asyncio.run(main())\n"
     )

@@ -125,11 +125,10 @@ class Workspace(Conversations):
         return message
 
     def post_notice(
-        self, person: str, channel: str, words: str, *, thread_ts: str | None = None, **more: object
+        self, person: str, channel: str, words: str, *, thread_ts: str | None = None, actions: Sequence[Json] = ()
     ) -> Message:
-        """Tell one person something on behalf of the workspace."""
-        blocks: list[Json] = [{"type": "section", "text": {"type": "mrkdwn", "text": words}}]
-        blocks += more.get("blocks", [])  # type: ignore[arg-type]
+        """Show a message of the workspace to one person, with the blocks of its actions."""
+        blocks: list[Json] = [{"type": "section", "text": {"type": "mrkdwn", "text": words}}, *actions]
         message = Message(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
         return self.post_ephemeral(message)
 

@@ -63,7 +63,16 @@ async def test_attention_behind_a_prefix_is_sglangs_own(cache: Path) -> None:
 
 def test_its_shape_is_the_catalogues(folder: Path) -> None:
     found, known = describe_model_folder(folder), resolve_model(SMALL_MODEL)
-    shape = ("layers", "hidden", "heads", "kv_heads", "vocab", "context_tokens", "kv_bytes_per_token", "tied")
+    shape = (
+        "layers",
+        "hidden",
+        "heads",
+        "kv_heads",
+        "vocab",
+        "context_tokens",
+        "kv_bytes_per_token",
+        "tied_embeddings",
+    )
     assert [getattr(found, name) for name in shape] == [getattr(known, name) for name in shape]
     assert found.weights_gib == pytest.approx(known.weights_gib, rel=0.001)
     assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [151645, 151643]

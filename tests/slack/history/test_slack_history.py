@@ -82,7 +82,7 @@ class House:
     @contextlib.asynccontextmanager
     async def bot(self) -> AsyncIterator[None]:
         """Run the bot, which is told what happens."""
-        async with bot_in(self.box, self._folder, deps={"journal": self.event_log}):
+        async with bot_in(self.box, self._folder, deps={"event_log": self.event_log}):
             yield
             await self.box.wait_delivered()
 

@@ -444,7 +444,7 @@ def test_a_proxys_password_that_git_quotes_is_not_passed_on() -> None:
 @pytest.mark.parametrize(
     ("repository", "token", "says"),
     [
-        ("http://git.example.com/x", "t", "in the clear"),
+        ("http://git.example.com/x", "t", "unencrypted"),
         ("git@git.example.com:x", "t", "https"),
         ("https://git.example.com/x", "a\nb", "holds no token"),
     ],

@@ -433,8 +433,8 @@ async def test_mariadb_by_either_name(clinic: tuple[int, Any], tmp_path: Path, s
         (source("reader:other", table="records"), SourceDenied, "refuses these credentials"),
         (source(database="nowhere", table="records"), SourceDenied, "refuses these credentials"),
         (source("root:", database="nowhere", table="records"), SourceUnavailable, "There is no database"),
-        (source(table="nowhere"), SourceError, "does not take the query"),
-        (source(query="SELECT id, body, clinic.written() FROM records"), SourceError, "is only read"),
+        (source(table="nowhere"), SourceError, "does not accept the query"),
+        (source(query="SELECT id, body, clinic.written() FROM records"), SourceError, "may only read"),
         (source(query="SELECT id, body, sleep(5) FROM records", timeout_s=1.0), SourceUnavailable, "within 1 s"),
     ):
         with pytest.raises(kind, match=words) as told:
