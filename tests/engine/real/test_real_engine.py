@@ -254,14 +254,15 @@ async def test_another_process_uses_it(engine: Engine, home: Path) -> None:
         "async def main():\n"
         "    home = Path(sys.argv[1]); print(Engine.read_status(home).state.value)\n"
         "    engine = Engine(EngineSettings(home, home), wheel); print((await engine.ensure_running()).state.value)\n"
-        "    async for d in engine.stream([Message('user', 'hi')], Sampling(max_tokens=3), request_id='r'): last = d\n"
-        "    print(type(last).__name__, engine.context_tokens); await engine.stop()\n"
+        "    hi = [ChatMessage('user', 'hi')]\n"
+        "    async for d in engine.stream(hi, Sampling(max_tokens=3), request_id='r'): end = d\n"
+        "    print(type(end).__name__, engine.context_tokens); await engine.stop()\n"
         "asyncio.run(main())"
     )
     before = sglang_processes(home)
     argv = (sys.executable, "-c", code, str(home))
     said = await asyncio.to_thread(subprocess.check_output, argv, text=True, cwd=ROOT)
-    assert said.split() == ["ready", "ready", "Done", "8192"]
+    assert said.split() == ["ready", "ready", "StreamEnd", "8192"]
     assert sglang_processes(home) == before
     assert engine.status().state is EngineState.READY
 

@@ -142,7 +142,7 @@ async def fetched(real: Path, tmp_path: Path) -> Path:
         fetching = asyncio.create_task(weights(hub).provide(Checkpoint(REPO, "bf16"), lambda *_: None))
         await until(lambda: hub.served["model.safetensors"] > size // 3, 60)
         await hub.stop()
-        with pytest.raises(InstallError, match="are kept"):
+        with pytest.raises(InstallError, match="and kept"):
             await fetching
     async with fake_hub(FakeHub(files)) as hub:
         folder = await weights(hub).provide(Checkpoint(REPO, "bf16"), lambda *_: None)
