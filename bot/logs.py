@@ -21,7 +21,8 @@ _TOKEN = re.compile(
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _SHORTEST_SECRET = 6
 """Masking something shorter would blank ordinary words."""
-_QUIET = {"slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
+_QUIET = {"alembic": logging.WARNING,
+          "slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
           "apscheduler": logging.WARNING, "weaviate-client": logging.CRITICAL, "httpx": logging.WARNING}  # fmt: skip
 
 
