@@ -54,29 +54,40 @@ Question: {question}""",
 }
 
 
-class Completions:
+class KeptLines:
+    """Values by keys on disk, one JSON line each; a line that a cut run left half written is removed."""
+
+    def __init__(self, path: Path, field: str) -> None:
+        self._path, self._field = path, field
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            path.write_text(whole, encoding="utf-8")
+        self._known: dict[str, Any] = {row["key"]: row[field] for row in map(json.loads, whole.split("\n")[:-1])}
+
+    def read(self, key: str) -> Any:
+        """Return the value of a key, None if there is none yet."""
+        return self._known.get(key)
+
+    def write(self, key: str, value: Any) -> None:
+        """Write a value down at once."""
+        self._known[key] = value
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, self._field: value}, ensure_ascii=False) + "\n")
+
+
+class Completions(KeptLines):
     """What a model wrote for each prompt at temperature 0, on disk."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        self._known = {row["key"]: row["text"] for row in map(json.loads, text.split("\n")[:-1])}
+        super().__init__(path, "text")
 
     @staticmethod
     def key_of(model: str | None, messages: Sequence[ChatMessage], sampling: Sampling) -> str:
         """Return what a completion depends on, as a hash."""
         contents = [(message.role, message.content) for message in messages]  # their repr leaves the content out
         return hashlib.sha256(repr((model, contents, sampling)).encode()).hexdigest()[:24]
-
-    def get(self, key: str) -> str | None:
-        """Return a completion, None if there is none yet."""
-        return self._known.get(key)
-
-    def add(self, key: str, text: str) -> None:
-        """Write a whole completion down."""
-        self._known[key] = text
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "text": text}, ensure_ascii=False) + "\n")
 
 
 class TeeEngine:
@@ -106,7 +117,7 @@ class TeeEngine:
         self.raw[request_id] = ""
         self.prompts[request_id] = "\n\n".join(message.content for message in messages)
         key = Completions.key_of(self.status().model, messages, cold)
-        if self._completions is not None and (known := self._completions.get(key)) is not None:
+        if self._completions is not None and (known := self._completions.read(key)) is not None:
             self.raw[request_id] = known
             yield ContentDelta(known)
             yield StreamEnd("stop")
@@ -117,7 +128,7 @@ class TeeEngine:
                 if isinstance(delta, ContentDelta):
                     self.raw[request_id] += delta.text
                 elif isinstance(delta, StreamEnd) and self._completions is not None:
-                    self._completions.add(key, self.raw[request_id])
+                    self._completions.write(key, self.raw[request_id])
                 yield delta
 
 

@@ -41,6 +41,7 @@ from scripts.answer_sides import (
     PLAIN_PROMPT,
     Completions,
     Dense,
+    KeptLines,
     TeeEngine,
     ask_kvasir,
     ask_plain,
@@ -55,27 +56,20 @@ _PATIENT_S = 1200.0
 """Answers of several questions at once share a CPU: the product's deadlines would measure the crowd."""
 
 
-class Answers:
+class Answers(KeptLines):
     """Answers on disk, one JSON line each."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # the run was cut in the middle of a line
-            path.write_text(whole, encoding="utf-8")
-        self._known = {row["key"]: row["record"] for row in map(json.loads, whole.split("\n")[:-1])}
+        super().__init__(path, "record")
 
     def get(self, key: str) -> Record | None:
         """Return what was answered before."""
-        return record_of(self._known[key]) if key in self._known else None
+        found = self.read(key)
+        return record_of(found) if found is not None else None
 
     def add(self, key: str, record: Record) -> None:
         """Write an answer down."""
-        self._known[key] = record_json(record)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "record": self._known[key]}, ensure_ascii=False) + "\n")
+        self.write(key, record_json(record))
 
 
 def key_of(item: Item, side: str, model: str, tag: str) -> str:

@@ -11,7 +11,7 @@ from bot.answering.answer import Answerer
 from bot.answering.verification.verifier import feature_verifiers
 from engine.interfaces import EngineStatus
 from scripts.answer_scores import Item, Record, score
-from scripts.answer_sides import Dense, TeeEngine, ask_kvasir, ask_plain
+from scripts.answer_sides import Completions, Dense, TeeEngine, ask_kvasir, ask_plain
 from scripts.eval_answers import Answers, key_of, report_of
 from tests.answering.conftest import EXPENSES, LEAVE, FoundSearch, ScriptedEngine, bag_of_words, hit, words
 
@@ -97,3 +97,11 @@ def test_only_questions_that_all_sides_answered_count() -> None:
     result = report_of([ITEM, other], {"kvasir": {ITEM.key: record}, "plain": {ITEM.key: record, other.key: record}})
     assert result["all en"]["kvasir"]["good"] == 100
     assert "all zh" not in result, "ids are the same in both languages"
+
+
+def test_a_completion_that_was_cut_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "completions.jsonl"
+    path.write_text('{"key": "one", "text": "whole"}\n{"key": "two", "te', encoding="utf-8")
+    Completions(path).write("three", "next")
+    again = Completions(path)
+    assert [again.read(key) for key in ("one", "two", "three")] == ["whole", None, "next"]
