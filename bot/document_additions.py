@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.config.configuration import ADDED_SOURCE
-from bot.config.tables import suggest_nearest
+from bot.config.models import suggest_nearest
 from bot.errors import SettingsError
 from knowledge.errors import SyncRunning
 from knowledge.settings import SourceSpec

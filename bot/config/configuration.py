@@ -24,8 +24,9 @@ from bot.config.models import (
     describe_accepted,
     parse_time_span,
     read_table,
+    refuse_unknown_keys,
+    require_table,
 )
-from bot.config.tables import refuse_unknown_keys, require_table
 from bot.errors import SettingsError
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import EVERYONE

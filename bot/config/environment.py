@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from bot.config.models import describe_accepted
-from bot.config.tables import suggest_nearest
+from bot.config.models import describe_accepted, suggest_nearest
 from bot.errors import SettingsError
 from knowledge.settings import Consistency
 
@@ -128,8 +127,6 @@ class Environment(BaseModel):
     SERPER_API_KEY: SecretStr | None = env_field("The key of Serper.")
 
 
-PREFIXES = ("SLACK_", "KVASIR_", "WEAVIATE_")
-"""What our variables begin with: others in ``.env`` belong to other programs."""
 _DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_EVAL_PAGES", "KVASIR_TEST_WEAVIATE"}
 """Read by the tests and the evaluation alone."""
 
@@ -141,24 +138,24 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         SettingsError: one is unknown (the nearest known name is given) or is not of its form.
 
     """
-    known = Environment.model_fields
-    ours = {name: value for name, value in variables.items() if name in known or name.startswith(("KVASIR_",))}
-    for name in ours.keys() - known.keys() - _DEVELOPER:
-        raise SettingsError(f"{name} is no variable of Kvasir.{suggest_nearest(name, known)} See .env.example.")
+    refuse_unknown_variables(variables, "The environment", ("KVASIR_",))
     try:
-        return Environment(**{name: value for name, value in ours.items() if name in known})  # type: ignore[arg-type]
+        return Environment(**{name: value for name, value in variables.items() if name in Environment.model_fields})  # type: ignore[arg-type]
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
         raise SettingsError(f"{name} should be {describe_accepted(Environment, name)}. See .env.example.") from None
 
 
-def refuse_unknown_variable(name: str, where: str) -> None:
-    """Refuse a variable with one of our prefixes that Kvasir does not know.
+def refuse_unknown_variables(names: Iterable[str], where: str, prefixes: tuple[str, ...]) -> None:
+    """Refuse variables that begin like ours and that Kvasir does not know; others belong to other programs.
 
     Raises:
         SettingsError: with the nearest known name.
 
     """
-    if name.startswith(PREFIXES) and name not in Environment.model_fields and name not in _DEVELOPER:
-        hint = suggest_nearest(name, Environment.model_fields)
-        raise SettingsError(f"{where} sets {name}, which Kvasir does not know.{hint} See .env.example.")
+    known = Environment.model_fields
+    for name in names:
+        if name.startswith(prefixes) and name not in known and name not in _DEVELOPER:
+            raise SettingsError(
+                f"{where} sets {name}, which Kvasir does not know.{suggest_nearest(name, known)} See .env.example."
+            )

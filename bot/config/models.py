@@ -5,7 +5,9 @@ The text of ``accepts`` completes the error "KEY should be …" and appears in d
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -13,8 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from bot.answering.limits import Unsupported
 from bot.answering.policy import Mode
 from bot.answering.thinking import Depth
-from bot.config.tables import refuse_unknown_keys, require_table
 from bot.errors import SettingsError
+from knowledge.web.crawling.canonical_urls import Site
+from knowledge.web.http.guard import build_rules
 
 _CRON_FIELDS = 5
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -32,17 +35,41 @@ def _check_weight(value: float) -> float:
     return value
 
 
+def _normalise_domain(entry: str) -> str:
+    ((host, ports),) = build_rules([entry]).private_hosts.items()
+    if ports:
+        raise ValueError(f"{entry!r} has a port")
+    return host
+
+
+def _check_private_host(entry: str) -> str:
+    build_rules([entry])
+    return entry
+
+
+def _check_site(url: str) -> str:
+    try:
+        Site.from_url(url)
+    except ValueError:
+        raise ValueError from None  # without the address, which may hold a password
+    return url
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 UserId = Annotated[str, StringConstraints(pattern=r"^[UW][A-Z0-9]{2,}$")]
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{2,}$")]
 Weight = Annotated[float, Field(strict=True), AfterValidator(_check_weight)]
 TimeSpan = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[smhd]$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Domain = Annotated[Text, AfterValidator(_normalise_domain)]
+PrivateHost = Annotated[Text, AfterValidator(_check_private_host)]
+SiteUrl = Annotated[Text, AfterValidator(_check_site)]
 
 
-def toml_field(default: Any, accepts: str, meaning: str) -> Any:  # noqa: ANN401 - as pydantic's own Field
-    """Return the field of a key: its default, what it accepts, and what it means."""
-    return Field(default, description=meaning, json_schema_extra={"accepts": accepts})
+def toml_field(default: Any, accepts: str, meaning: str, **constraints: Any) -> Any:  # noqa: ANN401 - as pydantic's own Field
+    """Return the field of a key: its default, what it accepts, what it means, and pydantic's constraints."""
+    return Field(default, description=meaning, json_schema_extra={"accepts": accepts}, **constraints)
 
 
 class Table(BaseModel):
@@ -107,6 +134,36 @@ class ChannelTable(Table):
     )
 
 
+class WebTable(Table):
+    """``[web]``."""
+
+    heading = "[web]"
+    mode: Mode = toml_field(
+        "on", '"on", "listed" (only the domains that are named) or "off"', "What Kvasir may read for an answer."
+    )
+    domains: list[Domain] = toml_field(
+        [], 'a list of hosts such as ["example.com"]', 'What mode = "listed" allows, with all subdomains.'
+    )
+    private: list[PrivateHost] = toml_field(
+        [],
+        'a list of hosts such as ["wiki.intra", "10.0.0.7:8080"]',
+        "Hosts that may have private addresses. Kvasir reads them for everybody who asks.",
+    )
+    search: list[Text] | None = toml_field(
+        None,
+        'a list of providers such as ["searxng", "brave"]',
+        "Search providers in order. Without it, Kvasir tries all that are configured.",
+    )
+    sites: list[SiteUrl] = toml_field(
+        [],
+        'a list of addresses such as ["https://docs.example.com"]',
+        "Sites whose sitemaps the provider sitemap searches.",
+    )
+    cache_mb: int = toml_field(
+        256, "a number from 1 to 100000", "The disk space of cached pages, in MB.", ge=1, le=100_000
+    )
+
+
 class WeightTable(Table):
     """``[[source.weights]]``."""
 
@@ -153,6 +210,7 @@ TABLES: tuple[type[Table], ...] = (
     AnswersTable,
     ChannelTable,
     EngineTable,
+    WebTable,
 )
 """In the order of the reference."""
 
@@ -172,9 +230,10 @@ def read_table(model: type[_Model], value: object, where: str) -> _Model:
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        key = str(first["loc"][0])
-        raise SettingsError(f"{where}: {key} should be {describe_accepted(model, key)}.") from None
+        first = error.errors(include_input=False, include_url=False)[0]
+        key, reason = str(first["loc"][0]), first.get("ctx", {}).get("error")
+        because = f": {reason}" if str(reason or "") else ""
+        raise SettingsError(f"{where}: {key} should be {describe_accepted(model, key)}{because}.") from None
 
 
 def describe_accepted(model: type[BaseModel], key: str) -> str:
@@ -186,3 +245,35 @@ def describe_accepted(model: type[BaseModel], key: str) -> str:
 def parse_time_span(span: str) -> float:
     """Return a ``TimeSpan`` in seconds."""
     return float(span[:-1]) * _SECONDS[span[-1]]
+
+
+def require_table(value: object, where: str) -> Mapping[str, Any]:
+    """Return a table.
+
+    Raises:
+        SettingsError: it is something else; ``where`` names it.
+
+    """
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where} should be a table.")
+    return value
+
+
+def refuse_unknown_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Refuse keys that are not known.
+
+    Raises:
+        SettingsError: with the nearest known one.
+
+    """
+    for key in table:
+        if key not in known:
+            raise SettingsError(
+                f"{where} has the unknown key {key!r}.{suggest_nearest(key, known)} Known: {', '.join(known)}."
+            )
+
+
+def suggest_nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean …?" for the known name that looks most like this one, "" if none does."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -17,7 +17,7 @@ from bot.answering.limits import Limits, Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.configuration import Access, Configuration, read_configuration
-from bot.config.environment import Environment, read_environment, refuse_unknown_variable
+from bot.config.environment import Environment, read_environment, refuse_unknown_variables
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
@@ -239,8 +239,7 @@ def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str
         raise SettingsError(
             f"{env_file} cannot be read ({error.__class__.__name__}). Check it, or remove it."
         ) from None
-    for name in from_file:
-        refuse_unknown_variable(name, str(env_file))
+    refuse_unknown_variables(from_file, str(env_file), ("SLACK_", "KVASIR_", "WEAVIATE_"))
     merged = {name: value for name, value in from_file.items() if value}
     merged.update({name: value for name, value in environ.items() if value})
     return merged
