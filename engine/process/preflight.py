@@ -46,6 +46,7 @@ class Preflight:
         self._machine = machine
         self._installer = installer
         self._weights = weights
+        self._plan: LaunchPlan | None = None
 
     def check_driver(self, pci: Path = _PCI_DEVICES) -> str:
         """Say which driver and CUDA the cards have.
@@ -97,19 +98,30 @@ class Preflight:
             "(limits of a container are counted)"
         )
 
-    def check_model(self) -> str:
-        """Say which model is planned, how, and why.
+    async def check_model(self) -> str:
+        """Say which model a start loads, how, why, and whether its weights are on this machine.
 
         Raises:
             EngineRefused: it does not fit, or there is no such model; the text has the numbers and what works.
 
         """
-        made = self._build_plan()
+        made = await self._choose_plan()
         how = f"{made.variant.name}, {made.weights.precision}, on the {made.device.upper()}"
         if made.device != "cpu":
             how += f" with {made.context_tokens:,} tokens of context, {made.people} at once"
         said = explain_nickname(self._model) if self._model else None
-        return ". ".join(filter(None, (how, said and said.rstrip("."), made.note.rstrip("."))))
+        folder = await asyncio.to_thread(self._weights.find_folder, made.weights)
+        parts = (how, self._explain_choice(made), said, made.note, _describe_weights_folder(folder))
+        return ". ".join(part.rstrip(".") for part in parts if part)
+
+    def _explain_choice(self, made: LaunchPlan) -> str:
+        if self._model is None:
+            return "KVASIR_MODEL is not set"
+        if self._model.strip().lower() != fit.AUTO:
+            return "KVASIR_MODEL names it"
+        if not made.variant.small_model:
+            return f"KVASIR_MODEL={fit.AUTO} takes the best R1 that fits"
+        return f"No R1 fits on a GPU of this machine, so KVASIR_MODEL={fit.AUTO} takes a small model"
 
     async def check_weights(self) -> str:
         """Say where the planned weights are, or how much is to be fetched and whether there is room.
@@ -118,7 +130,7 @@ class Preflight:
             InstallError: there is no room, or what lies there is damaged.
 
         """
-        made = await choose_obtainable_plan(self._build_plan(), self._weights)
+        made = await self._choose_plan()
         folder = await asyncio.to_thread(self._weights.find_folder, made.weights)
         if folder is not None:
             await asyncio.to_thread(_check_lengths, folder)
@@ -156,7 +168,7 @@ class Preflight:
             InstallError: it is away or refuses; the text names the next step.
 
         """
-        made = await choose_obtainable_plan(self._build_plan(), self._weights)
+        made = await self._choose_plan()
         if not await asyncio.to_thread(self._weights.needs_download, made.weights):
             return "not asked: nothing is to be fetched"
         if made.weights.pieces is not None:
@@ -196,6 +208,12 @@ class Preflight:
             )
         return f"{told}, and `kvasir run` does it"
 
+    async def _choose_plan(self) -> LaunchPlan:
+        """Return the plan that a start would use; the hub is asked once."""
+        if self._plan is None:
+            self._plan = await choose_obtainable_plan(self._build_plan(), self._weights)
+        return self._plan
+
     def _build_plan(self) -> LaunchPlan:
         return fit.plan_model(self._model, self._machine)
 
@@ -233,6 +251,12 @@ def _list_nvidia_devices(pci: Path) -> Iterator[Path]:
             continue
         if vendor == _NVIDIA and kind.startswith(_DISPLAY):
             yield device
+
+
+def _describe_weights_folder(folder: Path | None) -> str:
+    if folder is None:
+        return "Its weights are not on this machine yet; `kvasir run` downloads them"
+    return f"Its weights are in {folder}" if folder.is_dir() else f"Its weights are missing: there is no {folder}"
 
 
 def _check_lengths(folder: Path) -> None:

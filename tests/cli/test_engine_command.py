@@ -52,10 +52,10 @@ async def kvasir(tmp_path: Path) -> AsyncIterator[Kvasir]:
     """Start ``kvasir engine …`` on the same state directory."""
     started: list[asyncio.subprocess.Process] = []
 
-    async def start(*argv: str) -> asyncio.subprocess.Process:
+    async def start(*argv: str, command: str = "engine") -> asyncio.subprocess.Process:
         ours = {"KVASIR_HOME": str(tmp_path / "home"), "KVASIR_CACHE": str(tmp_path / "cache")}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", "engine", *argv, "--config", str(tmp_path / "kvasir.toml"),
+            sys.executable, "-m", "bot", command, *argv, "--config", str(tmp_path / "kvasir.toml"),
             cwd=ROOT, env={**os.environ, **ours}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         started.append(process)
@@ -92,6 +92,15 @@ async def test_another_processs_engine_is_stopped_started_and_restarted_afresh(
     code, _, err = await _said(await kvasir("start"))
     assert code == 1
     assert "ready already" in err
+
+
+async def test_doctor_names_the_model_that_was_started(owner: Engine, kvasir: Kvasir, tmp_path: Path) -> None:
+    assert owner.status().state is EngineState.READY
+    _, out, err = await _said(await kvasir("--json", command="doctor"))
+    told = {found["what"]: found["told"] for found in json.loads(out)["findings"]}["model"]
+    started = json.loads((tmp_path / "home" / "engine" / "runtime.json").read_text())
+    assert told.startswith(f"{started['model']}, bf16, on the CPU. "), err
+    assert "Its weights are in " in told
 
 
 async def test_what_cannot_come_up_is_exit_status_1(owner: Engine, kvasir: Kvasir, model: Path) -> None:

@@ -144,7 +144,7 @@ async def _machine_checks(settings: Settings) -> dict[str, Check]:
         "driver": _check_in_thread(checkup.check_driver),
         "cards": _check_in_thread(checkup.describe_cards),
         "memory": _check_in_thread(checkup.describe_memory),
-        "model": _check_in_thread(checkup.check_model),
+        "model": lambda _: checkup.check_model(),
         "weights": lambda _: checkup.check_weights(),
         "old weights": _check_in_thread(checkup.find_old_weights),
         "hub": lambda _: checkup.check_origin(),

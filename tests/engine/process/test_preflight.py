@@ -84,13 +84,32 @@ def test_cards_say_what_others_have_taken(make: Callable[..., Preflight]) -> Non
     assert told == "A (24.0 GiB, 20.0 of them in use), B (24.0 GiB)"
 
 
-def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[..., Preflight]) -> None:
-    told = make(machine(80), "33B").check_model()
+async def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[..., Preflight]) -> None:
+    told = await make(machine(80), "33B").check_model()
     assert "R1-Distill-Qwen-32B" in told
     assert "33B is what people call" in told
     with pytest.raises(EngineError):
-        make(machine(), "7B").check_model()
-    assert "on the CPU" in make(machine(), SMALL).check_model()
+        await make(machine(), "7B").check_model()
+    assert "on the CPU" in await make(machine(), SMALL).check_model()
+
+
+async def test_the_model_is_the_one_that_a_start_loads_with_its_reason(
+    make: Callable[..., Preflight], tmp_path: Path
+) -> None:
+    """No hub is reached, so a start takes the small model of the package index; later its weights are there."""
+    async with fake_hub(FakeHub()) as hub:
+        away = WeightsSource(endpoint=hub.url)
+    told = await make(machine(), None, away).check_model()
+    assert told.startswith("Qwen2.5-Coder-1.5B-Instruct, bf16, on the CPU. KVASIR_MODEL is not set. ")
+    assert "No model hub is reached, so Qwen2.5-Coder-1.5B-Instruct comes from the package index" in told
+    assert told.endswith("Its weights are not on this machine yet; `kvasir run` downloads them")
+    (tmp_path / "shelf" / "Qwen" / "Qwen2.5-1.5B-Instruct").mkdir(parents=True)
+    told = await make(machine(), None, WeightsSource(str(tmp_path / "shelf"))).check_model()
+    assert told.startswith("Qwen2.5-1.5B-Instruct, bf16, on the CPU. ")
+    assert told.endswith(f"Its weights are in {tmp_path}/shelf/Qwen/Qwen2.5-1.5B-Instruct")
+    assert "KVASIR_MODEL names it" in await make(machine(80), SMALL, away).check_model()
+    assert "auto takes the best R1 that fits" in await make(machine(80), "auto", away).check_model()
+    assert "auto takes a small model" in await make(machine(), "auto", away).check_model()
 
 
 async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: Callable[..., Preflight]) -> None:
