@@ -26,7 +26,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bot.answering.language import Language
 from bot.answering.verification.calibration import (
     CalibratedEngine,
     Pairs,
@@ -39,6 +38,7 @@ from bot.answering.verification.judge import Calibration, engine_logit
 from bot.app import create_engine
 from bot.config.settings import load_settings
 from engine.interfaces import ContentDelta, Sampling
+from knowledge.language import Language
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
 _REPLY_S = 60.0

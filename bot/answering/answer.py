@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text
 from bot.answering.extracts.extract import CONSIDERED, choose_extracts
-from bot.answering.language import choose_language
 from bot.answering.limits import Limits
 from bot.answering.notices.answer_notices import (
     build_unknown_answer,
@@ -36,6 +35,7 @@ from bot.answering.verified_stream import VerifiedStream
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Requester, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
+from knowledge.language import choose_language
 
 
 class Answerer:

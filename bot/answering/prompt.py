@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from bot.answering.events import Exchange, Passage
 from bot.answering.history_window import find_window_start
-from bot.answering.language import Language, choose_language
 from bot.answering.markdown.citations import strip_displayed
 from bot.answering.markdown.sentences import join_wrapped_lines
 from bot.answering.retrieval.passage_order import MOST
 from bot.answering.thinking import Depth, allot_tokens
 from engine.interfaces import ChatMessage
+from knowledge.language import Language, choose_language
 
 CountTokens = Callable[[str], int]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from bot.answering.language import Language
 from bot.answering.notices.messages import MessageKey, format_message
 from engine.interfaces import ThinkingControl
+from knowledge.language import Language
 
 Depth = Literal["deep", "normal", "off"]
 DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)

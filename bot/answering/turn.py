@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bot.answering.events import Finished, Passage, Question, Route, Text
-from bot.answering.language import Language
 from bot.answering.markdown.citations import Numbering
 from bot.answering.notices.messages import MessageKey
 from bot.answering.policy import WebUse
 from bot.answering.retrieval.web_routing import decide_web_use
 from bot.answering.verified_stream import VerifiedStream
 from engine.interfaces import ContentDelta, ReasoningDelta, StreamEnd
+from knowledge.language import Language
 
 
 @dataclass(slots=True)

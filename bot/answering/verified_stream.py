@@ -10,7 +10,6 @@ from typing import Literal
 
 from bot.answering.events import Passage
 from bot.answering.extracts.answer_types import classify_question, strip_question_words
-from bot.answering.language import Language
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
@@ -22,7 +21,7 @@ from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
 from bot.answering.verification.quantities import keep_figures, normalise_text
-from knowledge.language import is_cjk
+from knowledge.language import Language, is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
 Decision = tuple[Literal["keep", "hold", "drop"], str]

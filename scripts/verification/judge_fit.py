@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.answering.language import Language
 from bot.answering.prompt import Prompt
 from bot.answering.verification.judge import Calibration, engine_logit
 from engine.interfaces import OptionScorer
+from knowledge.language import Language
 from scripts.verification.sets import Pair
 
 KEPT = 0.95

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.answering.language import Language
 from engine.interfaces import ChatMessage
+from knowledge.language import Language
 from scripts.verification.judge_fit import KEPT, Example, fit_judge
 from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import Pair

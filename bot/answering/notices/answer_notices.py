@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from bot.answering.events import Notice, Text
 from bot.answering.extracts.extract import SOURCES, format_passage_list
-from bot.answering.language import Language
 from bot.answering.limits import Limits
 from bot.answering.markdown.link_policy import shorten_host
 from bot.answering.notices.messages import MessageKey, format_message, format_progress, translate_web_sentence
@@ -15,6 +14,7 @@ from bot.answering.turn import EngineStream, Turn
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebSearchReport
+from knowledge.language import Language
 from knowledge.web.http.domains import extract_host
 
 _HOST = 80

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from bot.answering.language import Language
 from knowledge.errors import NothingRead, NothingReadReason
+from knowledge.language import Language
 
 _MINUTE_S = 90.0
 """From here on a wait is told in minutes."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from bot.answering.language import Language
 from bot.answering.notices.messages import MessageKey, format_message
 from bot.durations import format_age
+from knowledge.language import Language
 from knowledge.status import SourceDocuments
 
 _SOURCES_NAMED: Final = 20

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from bot.answering.events import Exchange
-from bot.answering.language import IDEOGRAPH, detect_language
 from bot.answering.markdown.citations import strip_markers
+from knowledge.language import IDEOGRAPH, detect_language
 from knowledge.masking import MASK, mask_secrets
 from knowledge.search.query import separate_filters
 
@@ -37,7 +37,7 @@ _NOT_POINTERS = re.compile(
     r"|(?<=\w )that (?:\w+[^\Ws]s|are|was|were|has|have|had|can|will|would|should|do|did|match|come|go|need|use|run)\b",
     re.IGNORECASE,
 )
-_OWN_WORDS = {"en": 2, "zh": 3, "other": 2}
+_OWN_WORDS = {"en": 2, "zh": 3, None: 2}
 """So many words with a meaning before a pointer, and it points at something said before; more, and it is at them."""
 _DEFINES = re.compile(
     r"^(?:what|who|where) (?:is|are|was|were) (?!it\b|that\b|this\b)|(?:是什么|是谁|在哪里?|什么意思)[？?。]?$",

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Final
 
 from bot.answering.events import Exchange
-from bot.answering.language import IDEOGRAPH, Language, choose_language, detect_language
 from bot.answering.prompt import neutralise_control_tokens
 from bot.answering.retrieval.follow_ups import WORD, depends_on_history, is_function_word
 from engine.errors import EngineError
@@ -30,6 +29,7 @@ from engine.interfaces import (
     Requester,
     Sampling,
 )
+from knowledge.language import IDEOGRAPH, Language, choose_language, detect_language
 from knowledge.search.query import separate_filters
 
 _ASK: Final[dict[Language, str]] = {

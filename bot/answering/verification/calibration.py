@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.events import Passage
-from bot.answering.language import Language
 from bot.answering.prompt import Prompt, build_prompt, plan_budget
 from bot.answering.verification.judge import Calibration, engine_logit, judge_question
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.files import replace_private_file
 from engine.interfaces import ChatEngine, OptionScorer
+from knowledge.language import Language
 
 KNOWN: Final[dict[str, Calibration | None]] = {
     "Qwen2.5-Coder-0.5B-Instruct": None,

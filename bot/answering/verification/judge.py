@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.answering.language import Language
 from bot.answering.prompt import Prompt, neutralise_control_tokens
 from engine.errors import EngineError, EngineTimeout
 from engine.interfaces import EngineState, OptionScorer
+from knowledge.language import Language
 
 _ASK: Final[dict[Language, str]] = {
     "en": "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Answer yes or no.",

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from bot.answering.language import detect_language
 from bot.answering.markdown.sentences import join_wrapped_lines, sentences
 from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.quantities import normalise_text
+from knowledge.language import detect_language
 
 _NUMBER_GOES_ON = r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%])"
 _BARE = " ,;:，；。：、.!?"

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bot import logs
 from bot.answering.events import Passage
-from bot.answering.language import choose_language
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.sentences import Piece, split_pieces
@@ -33,6 +32,7 @@ from engine.errors import EngineError
 from engine.text import replace_surrogates
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.errors import KnowledgeError
+from knowledge.language import choose_language
 
 _ENGINE_S = 240.0
 _NO_ENGINE = 3
