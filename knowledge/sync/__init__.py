@@ -1,1 +1,1 @@
-"""Keeping the store equal to the sources: a pure plan, a runner, and the manifest."""
+"""Keep the store equal to the sources: a pure plan, a runner, and the manifest."""

@@ -1,6 +1,6 @@
-"""The syncs of one process: a source joins the run that is open, and the last one to end closes it.
+"""Run the syncs of one process: a source joins the open run, and the last source closes it.
 
-Whoever asks for a sync waits for jobs, one for each source. A job goes on while anybody waits for it.
+A caller waits for jobs, one for each source. A job continues while at least one caller waits for it.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from knowledge.sync.signals import Signal, cancel_and_wait
 _T = TypeVar("_T")
 
 OpenRun = Callable[[], AbstractAsyncContextManager[SyncRun]]
-"""Takes the locks and opens a run for the length of a block; raises ``SyncRunning``, ``StoreError``, …"""
+"""Takes the locks and opens a run for the length of a block. Raises ``SyncRunning``, ``StoreError``, …"""
 
 
 class _OpenedRun:
-    """A run from before it is open until after it is closed."""
+    """A run from before it opens until after it closes."""
 
     def __init__(self) -> None:
         self.ready: asyncio.Future[SyncRun] = asyncio.get_running_loop().create_future()
         self.jobs = 0
         self.waiters = 0
-        """Callers who wait for its end."""
+        """Callers that wait for its end."""
         self.closing = False
-        """Whether it takes no further job."""
+        """Whether it refuses further jobs."""
         self.changed = Signal()
         self.task: asyncio.Task[Any]
 
     def leave(self) -> None:
-        """Note that a job has ended."""
+        """Count one job less."""
         self.jobs -= 1
         self.changed.fire()
 
 
 class _SyncJob:
-    """One sync of one source, for all who wait for it."""
+    """One sync of one source, shared by all callers that wait for it."""
 
     def __init__(self, source: Source, *, approve: Collection[str]) -> None:
         self.source = source
@@ -60,14 +60,14 @@ class _SyncJob:
     def name(self) -> str:
         return self.source.key.name
 
-    def tell(self, progress: SyncProgress) -> None:
+    def report_progress(self, progress: SyncProgress) -> None:
         self.progress = progress
         for listener in tuple(self.listeners):
             listener(progress)
 
     @contextlib.contextmanager
-    def watched(self, on_progress: OnProgress | None) -> Iterator[None]:
-        """Wait for it, with or without being told how far it is."""
+    def count_waiter(self, on_progress: OnProgress | None) -> Iterator[None]:
+        """Count one caller, and report progress to it, for the length of a block."""
         self.waiters += 1
         if on_progress is not None:
             self.listeners.append(on_progress)
@@ -80,7 +80,7 @@ class _SyncJob:
 
 
 class SyncCoordinator:
-    """Starts, joins, queues and cancels syncs. Everything it starts has ended once ``close`` returns."""
+    """Starts, joins, queues and cancels syncs. ``close`` ends everything that it started."""
 
     def __init__(self, open_run: OpenRun, clock: Callable[[], float] = time.monotonic) -> None:
         self._open_run = open_run
@@ -88,16 +88,16 @@ class SyncCoordinator:
         self._opened: _OpenedRun | None = None
         self._jobs: dict[str, _SyncJob] = {}
         self._queued: dict[str, _SyncJob] = {}
-        """Jobs that begin once the one of the same source has ended."""
+        """Jobs that begin when the current job of the same source has ended."""
 
     @property
     def progress(self) -> Mapping[str, SyncProgress | None]:
-        """Return the sources that are being synced, and how far they are (None: not begun to list)."""
+        """Return the progress of each source in a sync, None before its listing begins."""
         return {name: job.progress for name, job in self._jobs.items()}
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way."""
+        """Return whether no run is open."""
         return self._opened is None
 
     async def refresh(
@@ -108,17 +108,17 @@ class SyncCoordinator:
         approve: Mapping[str, Collection[str]] | None = None,
         queue: bool = False,
     ) -> SyncReport:
-        """Sync these sources side by side, in the run that is open or in a new one.
+        """Sync these sources concurrently, in the open run or in a new one.
 
-        ``approve`` names the held documents of a source that a person agreed to (``plan``).
+        ``approve`` names the pending deletions of a source that a person approved (``make_plan``).
 
-        A source that is being synced already is waited for, unless it is all that was asked for, or ``approve`` is.
-        With ``queue``, it is synced once more afterwards instead; several who queue share that one sync. Cancelled, it
-        stops what nobody else waits for.
+        A caller joins a running sync of a source, unless it asked for that source only or gave approvals. With
+        ``queue``, the source is synced once more afterwards, and all queued callers share that sync. Cancellation stops
+        the jobs that no other caller waits for.
 
         Raises:
-            SyncRunning: see above; or another process syncs.
-            StoreError, ManifestError: no run could be opened, or it could not be closed well.
+            SyncRunning: every requested source, or one with approvals, is being synced; or another process syncs.
+            StoreError, ManifestError: the run could not be opened or closed.
 
         """
         began = self._clock()
@@ -126,14 +126,14 @@ class SyncCoordinator:
         if busy and not queue and (approve or len(busy) == len(sources)):
             raise SyncRunning(f"A sync of {', '.join(busy)} is running already. Wait until it has ended.")
         agreed = approve or {}
-        jobs = [self._job(source, approve=agreed.get(source.key.name, ()), queue=queue) for source in sources]
-        await self._wait(jobs, on_progress)
+        jobs = [self._join_job(source, approve=agreed.get(source.key.name, ()), queue=queue) for source in sources]
+        await self._wait_for_jobs(jobs, on_progress)
         reports = {job.name: _get_result(job.task) for job in jobs}
         repaired = max((job.repaired for job in jobs), default=0)
         return SyncReport(reports, self._clock() - began, repaired)
 
     async def alone(self, work: Callable[[], Awaitable[_T]]) -> _T:
-        """Do something while no run is open; what is asked for meanwhile waits.
+        """Do some work while no run is open; syncs that are requested meanwhile wait.
 
         Raises:
             SyncRunning: a run is open.
@@ -143,20 +143,20 @@ class SyncCoordinator:
             raise SyncRunning("A sync is running already. Wait until it has ended.")
         self._opened = opened = _OpenedRun()
         opened.closing = True
-        opened.task = task = asyncio.create_task(self._alone(opened, work), name="sync alone")
+        opened.task = task = asyncio.create_task(self._run_alone(opened, work), name="sync alone")
         try:
             return await asyncio.shield(task)
         finally:
             await cancel_and_wait([task])
 
     async def close(self) -> None:
-        """Stop everything; what was taken in stays."""
+        """Stop everything. Documents that were indexed stay."""
         await cancel_and_wait([job.task for job in (*self._queued.values(), *self._jobs.values())])
         if self._opened is not None:
             await cancel_and_wait([self._opened.task])
 
-    def _job(self, source: Source, *, approve: Collection[str], queue: bool) -> _SyncJob:
-        """Return the job to wait for; it may be one that is there already."""
+    def _join_job(self, source: Source, *, approve: Collection[str], queue: bool) -> _SyncJob:
+        """Return the job to wait for: an existing one, or a new one."""
         name = source.key.name
         current = self._jobs.get(name)
         if name in self._queued:
@@ -165,43 +165,43 @@ class SyncCoordinator:
             return current
         job = _SyncJob(source, approve=approve)
         (self._jobs if current is None else self._queued)[name] = job
-        job.task = asyncio.create_task(self._work(job, current), name=f"sync {name}")
-        job.task.add_done_callback(lambda _task: self._forget(job))
+        job.task = asyncio.create_task(self._run_job(job, current), name=f"sync {name}")
+        job.task.add_done_callback(lambda _task: self._remove_job(job))
         return job
 
-    def _forget(self, job: _SyncJob) -> None:
-        """Also where it was cancelled before it began."""
+    def _remove_job(self, job: _SyncJob) -> None:
+        """Remove a job, also one that was cancelled before it began."""
         for jobs in (self._jobs, self._queued):
             if jobs.get(job.name) is job:
                 del jobs[job.name]
         if not job.task.cancelled():
-            job.task.exception()  # Taken note of: its waiters may have gone.
+            job.task.exception()  # Mark the exception as retrieved, because the waiters may have left.
 
-    async def _work(self, job: _SyncJob, after: _SyncJob | None) -> SourceReport:
+    async def _run_job(self, job: _SyncJob, after: _SyncJob | None) -> SourceReport:
         if after is not None:
             await asyncio.wait([after.task])
             del self._queued[job.name]
             self._jobs[job.name] = job
-        job.opened = opened = await self._entered()
+        job.opened = opened = await self._join_run()
         try:
             run = await asyncio.shield(opened.ready)
             job.repaired = run.repaired
-            return await run.sync(job.source, job.tell, approve=job.approve)
+            return await run.sync(job.source, job.report_progress, approve=job.approve)
         finally:
             opened.leave()
 
-    async def _entered(self) -> _OpenedRun:
-        """Join the run that is open, or open one; wait for one that is closing."""
+    async def _join_run(self) -> _OpenedRun:
+        """Join the open run, or open one. Wait first if a run is closing."""
         while self._opened is not None and self._opened.closing:
             await asyncio.wait([self._opened.task])
         if self._opened is None:
             self._opened = _OpenedRun()
-            self._opened.task = asyncio.create_task(self._serve(self._opened), name="sync run")
+            self._opened.task = asyncio.create_task(self._serve_run(self._opened), name="sync run")
         self._opened.jobs += 1
         return self._opened
 
-    async def _serve(self, opened: _OpenedRun) -> None:
-        """Hold a run open while it has jobs."""
+    async def _serve_run(self, opened: _OpenedRun) -> None:
+        """Keep a run open while it has jobs."""
         try:
             async with self._open_run() as run:
                 opened.ready.set_result(run)
@@ -210,36 +210,36 @@ class SyncCoordinator:
         except BaseException as error:
             if not opened.ready.done():
                 opened.ready.set_exception(error if isinstance(error, Exception) else _make_stopping_error())
-                opened.ready.exception()  # Taken note of: its jobs may have gone.
+                opened.ready.exception()  # Mark the exception as retrieved, because its jobs may have left.
             raise
         finally:
-            self._closed(opened)
+            self._mark_closed(opened)
 
-    async def _alone(self, opened: _OpenedRun, work: Callable[[], Awaitable[_T]]) -> _T:
+    async def _run_alone(self, opened: _OpenedRun, work: Callable[[], Awaitable[_T]]) -> _T:
         try:
             return await work()
         finally:
-            self._closed(opened)
+            self._mark_closed(opened)
 
-    def _closed(self, opened: _OpenedRun) -> None:
+    def _mark_closed(self, opened: _OpenedRun) -> None:
         opened.closing = True
         if self._opened is opened:
             self._opened = None
 
-    async def _wait(self, jobs: Sequence[_SyncJob], on_progress: OnProgress | None) -> None:
+    async def _wait_for_jobs(self, jobs: Sequence[_SyncJob], on_progress: OnProgress | None) -> None:
         """Wait for jobs, and for the end of their run if they were its last."""
         with contextlib.ExitStack() as stack:
             for job in jobs:
-                stack.enter_context(job.watched(on_progress))
+                stack.enter_context(job.count_waiter(on_progress))
             try:
                 await asyncio.wait([job.task for job in jobs])
-                await self._run_ended(jobs)
+                await self._wait_for_runs(jobs)
             except BaseException:
                 stack.close()
-                await self._left(jobs)
+                await self._cancel_unwanted(jobs)
                 raise
 
-    async def _run_ended(self, jobs: Sequence[_SyncJob]) -> None:
+    async def _wait_for_runs(self, jobs: Sequence[_SyncJob]) -> None:
         for opened in _list_runs(jobs):
             if opened.jobs:
                 continue
@@ -253,12 +253,12 @@ class SyncCoordinator:
                 raise error
 
     @staticmethod
-    async def _left(jobs: Collection[_SyncJob]) -> None:
-        """Stop what nobody waits for any more."""
+    async def _cancel_unwanted(jobs: Collection[_SyncJob]) -> None:
+        """Cancel the jobs and runs that no caller waits for."""
         await cancel_and_wait([job.task for job in jobs if not job.waiters])
         runs = [opened for opened in _list_runs(jobs) if not opened.jobs and not opened.waiters]
         for opened in runs:
-            opened.closing = True  # It may take a while to stop: whoever comes meanwhile waits, and opens another.
+            opened.closing = True  # Stopping may take a while. New callers wait for it, then open another run.
         await cancel_and_wait([opened.task for opened in runs])
 
 
@@ -273,4 +273,4 @@ def _get_result(task: asyncio.Task[SourceReport]) -> SourceReport:
 
 
 def _make_stopping_error() -> KnowledgeError:
-    return KnowledgeError("Kvasir is stopping, and the sync with it. The next sync goes on from there.")
+    return KnowledgeError("Kvasir is stopping, so the sync stopped too. The next sync continues from here.")

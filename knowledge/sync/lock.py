@@ -1,4 +1,4 @@
-"""One sync at a time for each state directory, across processes."""
+"""Allow one sync at a time for each state directory, across processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from knowledge.errors import KnowledgeError, SyncRunning
 
 @contextlib.contextmanager
 def hold_sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Iterator[None]:
-    """Hold the lock file; the kernel gives it up when this process dies, however it dies.
+    """Hold the lock file for the length of a block. The kernel releases it when this process ends.
 
     Raises:
         SyncRunning: another sync holds it, in this process or in another; the text says which and since when.
@@ -26,7 +26,7 @@ def hold_sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.no
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise KnowledgeError(
-            f"The lock file {path} cannot be made: {error.strerror}. Give Kvasir the right to write its KVASIR_HOME."
+            f"The lock file {path} cannot be created: {error.strerror}. Give Kvasir write access to its KVASIR_HOME."
         ) from error
     try:
         _take_lock(descriptor)
@@ -38,14 +38,14 @@ def hold_sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.no
 
 
 def find_lock_holder(path: Path) -> str | None:
-    """Return which other process syncs (``process 12, since 02:30:00 UTC``), None when none does."""
+    """Return the other process that syncs (``process 12, since 02:30:00 UTC``), or None."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         signed = _read_holder(descriptor)
-        # Looked at only where another process has signed: the look itself holds the lock for a moment.
+        # Try the lock only if another process signed the file, because trying takes the lock for a moment.
         if not signed or signed.startswith(f" (process {os.getpid()},"):
             return None
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -67,7 +67,7 @@ def _take_lock(descriptor: int) -> None:
 
 
 def _write_holder(descriptor: int, since: datetime | None) -> None:
-    """Say who holds the lock, or that nobody does; a disk that is full costs the signature, not the sync."""
+    """Write who holds the lock, or clear it. A full disk costs the signature, not the sync."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         if since is not None:

@@ -1,4 +1,4 @@
-"""Listing x manifest -> what to do: pure, so that every case can be tried without a file or a database."""
+"""Plan a sync from a listing and the manifest, without I/O."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from knowledge.interfaces import ListedDocument
 from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers, intersect_readers
 
 RACY_S = 2.0
-"""A file may change again within its clock's tick (2 s on FAT) without a new version."""
+"""A file may change again within one tick of its clock (2 s on FAT) without a new version."""
 
 GUARD_SHARE = 0.2
 GUARD_COUNT = 10
-"""A listing that is shorter by more than the larger of the two deletes nothing."""
+"""A listing that lacks more documents than the larger of these two deletes nothing."""
 
 RETRY_FIRST_S = 300.0
 RETRY_LAST_S = 86_400.0
@@ -28,7 +28,7 @@ class AddDocument:
 
 @dataclass(frozen=True, slots=True)
 class UpdateDocument:
-    """Read a document whose version, link or readers changed, or that was read while it may have been changing."""
+    """Read a document whose version, link or readers changed, or that may have changed while it was read."""
 
     listed: ListedDocument
     known: KnownDocument
@@ -36,7 +36,7 @@ class UpdateDocument:
 
 @dataclass(frozen=True, slots=True)
 class RetryDocument:
-    """Read a document again that failed before; its time has come."""
+    """Read a failed document again, because its retry is due."""
 
     listed: ListedDocument
     known: KnownDocument
@@ -47,35 +47,36 @@ DocumentRead = AddDocument | UpdateDocument | RetryDocument
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """Everything that one sync of one source does."""
+    """All actions of one sync of one source."""
 
     reads: tuple[DocumentRead, ...]
     deletes: tuple[KnownDocument, ...]
-    """Gone from the source: their chunks go, after what is new was taken in (a rename looks like that)."""
+    """The source no longer lists them. They are deleted after new documents are indexed, because some may be
+    renames."""
     pending_deletions: tuple[KnownDocument, ...]
-    """Gone from a listing that is not believed: they stay, and keep answering."""
-    approved: tuple[KnownDocument, ...]
-    """Held before, still gone, and a person agreed: they go too, and no guard asks again."""
-    restored: tuple[KnownDocument, ...]
-    """Held before, and listed again."""
-    kept: int
-    """Documents that stay as they are."""
-    waiting: int
-    """Failed documents whose next attempt has not come."""
+    """A doubtful listing lacks them. They stay searchable until a person approves their deletion."""
+    approved_deletions: tuple[KnownDocument, ...]
+    """Pending deletions that a person approved and the source still does not list. They are deleted."""
+    restored_documents: tuple[KnownDocument, ...]
+    """Pending deletions that the source lists again."""
+    unchanged_count: int
+    """The number of documents that do not change."""
+    pending_retries: int
+    """The number of failed documents whose retry is not due."""
     before: int = 0
-    """Documents of which some version answers, but those that were approved."""
+    """The number of searchable documents, without the approved deletions."""
     after: int = 0
-    """Documents of the listing, but those that could not be read so far and rest."""
+    """The number of listed documents, without those that never could be read and are not due for a retry."""
 
     @property
     def brings_new(self) -> bool:
-        """Whether it reads documents of which no version answers: any of them may be one that is gone, renamed."""
+        """Return whether it reads documents with no searchable version. Each may be a renamed document."""
         return any(isinstance(read, AddDocument) or not read.known.answers for read in self.reads)
 
-    def doubted(self, failed: int) -> SyncPlan:
-        """Return the plan once so many new documents could not be read: it may delete less now, never more.
+    def recheck_deletions(self, failed: int) -> SyncPlan:
+        """Return the plan after some new documents could not be read: it deletes the same or less.
 
-        A source whose documents all have new names, none of which can be read, would lose everything otherwise.
+        Otherwise a source whose documents are all renamed and unreadable would lose everything.
         """
         if not failed or is_believable(self.before, self.after - failed):
             return self
@@ -92,55 +93,56 @@ def make_plan(
 ) -> SyncPlan:
     """Decide what to do with each document.
 
-    ``complete`` is False when the listing broke off: what it names is read, what it does not name is left alone.
-    ``approve`` names the held documents that a person was shown and agreed to: of those, what is still gone is deleted.
-    Whatever else is gone is judged as ever, because nobody was shown it.
+    ``complete`` is False if the listing stopped early. Then documents that it does not name stay.
+
+    ``approve`` names the pending deletions that a person saw and approved. They are deleted if the source still does
+    not list them. Other documents that are missing pass the usual check, because the person did not see them.
     """
     reads: list[DocumentRead] = []
-    gone: list[KnownDocument] = []
-    releases: list[KnownDocument] = []
-    waiting = never_read = 0
+    missing: list[KnownDocument] = []
+    restored: list[KnownDocument] = []
+    pending_retries = never_read = 0
     for row in known:
         listed = listing.get(row.document)
         if listed is None:
-            gone.append(row)
+            missing.append(row)
             continue
         if row.pending_deletion:
-            releases.append(row)
+            restored.append(row)
         if _has_changed(listed, row):
             reads.append(UpdateDocument(listed, row))
         elif row.reason is not None:
             if _is_retry_due(row, now):
                 reads.append(RetryDocument(listed, row))
             else:
-                waiting += 1
+                pending_retries += 1
                 never_read += not row.answers
-    kept = len(known) - len(gone) - len(reads) - waiting
+    unchanged = len(known) - len(missing) - len(reads) - pending_retries
     seen = {row.document for row in known}
     reads.extend(AddDocument(listed) for document, listed in listing.items() if document not in seen)
-    approved = tuple(row for row in gone if row.pending_deletion and row.document in approve) if complete else ()
+    approved = tuple(row for row in missing if row.pending_deletion and row.document in approve) if complete else ()
     agreed = {row.document for row in approved}
-    others = [row for row in gone if row.document not in agreed]
+    others = [row for row in missing if row.document not in agreed]
     before = sum(row.answers for row in known) - sum(row.answers for row in approved)
     after = len(listing) - never_read
-    deletes, holds = _split_gone(others, before=before, after=after, complete=complete)
-    return SyncPlan(tuple(reads), deletes, holds, approved, tuple(releases), kept, waiting, before, after)
+    deletes, holds = _split_missing(others, before=before, after=after, complete=complete)
+    return SyncPlan(tuple(reads), deletes, holds, approved, tuple(restored), unchanged, pending_retries, before, after)
 
 
 def is_believable(before: int, after: int) -> bool:
-    """Whether a listing of so many documents may delete some of those that there were before."""
+    """Return whether a listing of ``after`` documents may delete documents, if there were ``before``."""
     return after > 0 and before - after <= max(GUARD_COUNT, GUARD_SHARE * before)
 
 
 def compute_retry_delay_s(attempts: int) -> float:
-    """Return how long a document rests after so many failed attempts: 5 min, 20 min, 80 min … at most a day."""
+    """Return the delay after so many failed attempts: 5 min, 20 min, 80 min … at most a day."""
     return float(min(RETRY_FIRST_S * 4 ** min(max(attempts - 1, 0), 10), RETRY_LAST_S))
 
 
 def _has_changed(listed: ListedDocument, row: KnownDocument) -> bool:
     if row.reason is not None:
-        # What answers keeps its link and readers until it can be read; only fewer readers count at once.
-        return listed.version != row.version or encode_readers(_intersect_known_readers(listed, row)) != row.readers
+        # A document keeps its link until it can be read again. Only a smaller audience counts at once.
+        return listed.version != row.version or encode_readers(_intersect_readers(listed, row)) != row.readers
     return (
         listed.version != row.version
         or listed.url != row.url
@@ -149,12 +151,12 @@ def _has_changed(listed: ListedDocument, row: KnownDocument) -> bool:
     )
 
 
-def _intersect_known_readers(listed: ListedDocument, row: KnownDocument) -> frozenset[str]:
+def _intersect_readers(listed: ListedDocument, row: KnownDocument) -> frozenset[str]:
     return intersect_readers(decode_readers(row.readers), listed.readers)
 
 
 def _is_retry_due(row: KnownDocument, now: float) -> bool:
-    """Whether a failed document's time has come; a time that no delay reaches was set by a clock that was wrong."""
+    """Return whether a retry is due. A time that is later than any delay comes from a wrong clock, so it is due."""
     return not now < row.retry_at <= now + RETRY_LAST_S
 
 
@@ -162,10 +164,10 @@ def _is_racy(listed: ListedDocument, row: KnownDocument) -> bool:
     return listed.modified_at is not None and listed.modified_at.timestamp() > row.read_at - RACY_S
 
 
-def _split_gone(
-    gone: Sequence[KnownDocument], *, before: int, after: int, complete: bool
+def _split_missing(
+    missing: Sequence[KnownDocument], *, before: int, after: int, complete: bool
 ) -> tuple[tuple[KnownDocument, ...], tuple[KnownDocument, ...]]:
-    """Split what is gone into what may be deleted and what is held."""
+    """Split missing documents into those to delete and those whose deletion waits for approval."""
     if not complete:
         return (), ()
-    return (tuple(gone), ()) if is_believable(before, after) else ((), tuple(gone))
+    return (tuple(missing), ()) if is_believable(before, after) else ((), tuple(missing))

@@ -1,4 +1,4 @@
-"""What a sync tells while it runs and when it has ended."""
+"""Reports of a sync: its progress while it runs, and its results."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from knowledge.sync.manifest.records import QuarantinedDocument
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """How far one source is."""
+    """The progress of one source."""
 
     source: str
-    """Its name."""
+    """The name of the source."""
     listed: int
     """Documents listed so far."""
     done: int
-    """Documents worked off of those that had to be read, the failed ones among them."""
+    """Documents that were read so far, including failed ones."""
     failed: int
-    """Of those, the ones that failed."""
+    """Failed documents so far."""
     total: int
-    """Documents that had to be read; 0 until the listing has ended."""
+    """Documents that must be read; 0 until the listing has ended."""
     seconds: float
-    """Since this source began."""
+    """Seconds since the source began."""
     eta_s: float | None
-    """Seconds to the end at the pace so far, None while it cannot be said."""
+    """Estimated seconds to the end, None while unknown."""
 
 
 OnProgress = Callable[[SyncProgress], None]
@@ -33,7 +33,10 @@ OnProgress = Callable[[SyncProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What one source's sync did. ``listed`` is the sum of unchanged, added, updated and failed when it ended well."""
+    """The result of one source's sync.
+
+    After a successful sync, ``listed`` is the sum of unchanged, added, updated and failed.
+    """
 
     listed: int = 0
     unchanged: int = 0
@@ -41,34 +44,34 @@ class SourceReport:
     updated: int = 0
     deleted: int = 0
     pending_deletions: int = 0
-    """Documents that the listing lacks and that were kept, because it lacks too many."""
+    """Documents that the listing lacks but that stay, because it lacks too many."""
     failed: int = 0
-    """Documents in quarantine, tried in this run or resting until their next attempt."""
+    """Failed documents, tried in this run or waiting for their retry."""
     chunks_written: int = 0
     chunks_kept: int = 0
-    """Chunks that were current before and still are, neither embedded nor written again."""
+    """Chunks that were current before and still are. They were neither embedded nor written again."""
     seconds: float = 0.0
     error: str | None = None
-    """Why the source's sync stopped before its end, for a person; None when it did not."""
+    """Why the sync of this source stopped early, in a sentence for a person; None if it did not."""
     failures: tuple[QuarantinedDocument, ...] = ()
-    """The first of the failed documents, with their reasons."""
+    """The first failed documents, with their reasons."""
 
     @property
     def ok(self) -> bool:
-        """Whether everything that is listed was taken in."""
+        """Return whether every listed document was indexed."""
         return self.error is None and self.failed == 0
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did, a report for each source's name."""
+    """The result of a sync, with a report for each source's name."""
 
     sources: Mapping[str, SourceReport]
     seconds: float
     repaired: int = 0
-    """Chunks that the store had too many or too few of, against the manifest."""
+    """Chunks by which the store differed from the manifest."""
 
     @property
     def ok(self) -> bool:
-        """Whether every source ended well and no document failed; a run with failures is no plain success."""
+        """Return whether every source ended well and no document failed."""
         return all(report.ok for report in self.sources.values())

@@ -1,4 +1,4 @@
-"""Nightly runs and per-source cron lines; each run joins ``library.refresh``."""
+"""Start nightly syncs and syncs by cron lines of sources. Each joins ``library.refresh``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from knowledge.errors import SourceMisconfigured
 from knowledge.sync.signals import cancel_and_wait
 
 Refresh = Callable[[str | None], Awaitable[None]]
-"""Syncs one source, or every source for None; raises nothing, because nobody waits for it."""
+"""Syncs one source, or every source for None. Raises nothing, because no caller waits for it."""
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LATE_S = 6 * 3600
-"""A run that was missed (the machine slept) is made up for this long."""
+"""A run that was missed, for example because the machine slept, starts late within this time."""
 
 
 class Schedule:
@@ -29,7 +29,7 @@ class Schedule:
     def __init__(
         self, refresh: Refresh, *, nightly: str | None, sources: Mapping[str, str], timezone: str | None = None
     ) -> None:
-        """Read the cron lines: ``nightly`` for every source, ``sources`` for each that has a line of its own.
+        """Parse the cron lines: ``nightly`` for every source, ``sources`` for sources with their own line.
 
         ``timezone`` is an IANA name, None for the machine's.
 
@@ -39,7 +39,7 @@ class Schedule:
         """
         self._timezone = timezone
         self._runs: set[asyncio.Task[None]] = set()
-        """The runs under way."""
+        """The active runs."""
         self._scheduler = AsyncIOScheduler(executors={"default": AsyncIOExecutor()})
         lines: list[tuple[str | None, str]] = [*sources.items()]
         if nightly is not None:
@@ -56,7 +56,7 @@ class Schedule:
             )
 
     def also(self, name: str, line: str, call: Callable[[], Awaitable[None]]) -> None:
-        """Run something else by the clock too; it raises nothing, because nobody waits for it.
+        """Run another task by the clock. It raises nothing, because no caller waits for it.
 
         Raises:
             SourceMisconfigured: the line is no cron line.
@@ -72,25 +72,25 @@ class Schedule:
         )
 
     def start(self) -> None:
-        """Begin; needs the running event loop."""
+        """Start. Needs the running event loop."""
         self._scheduler.start()
 
     def bring_forward(self, source: str | None = None) -> None:
-        """Let the next run of a source, or the nightly run, be due now; those after it come as ever."""
+        """Make the next run of a source, or the nightly run, due now. Later runs keep their times."""
         self._scheduler.modify_job(_make_job_id(source), next_run_time=datetime.now(UTC))
 
     async def stop(self) -> None:
-        """End; a run under way is cancelled and waited for, and the next sync goes on from there."""
+        """Stop. Active runs are cancelled and awaited; the next sync continues from there."""
         if not self._scheduler.running:
             return
         self._scheduler.pause()
-        await asyncio.sleep(0)  # What was due before is under way now, and nothing comes after it.
+        await asyncio.sleep(0)  # Runs that were due have started now, and no others follow.
         await cancel_and_wait(tuple(self._runs))
         self._scheduler.shutdown(wait=False)
-        await asyncio.sleep(0)  # It ends at the loop's next turn.
+        await asyncio.sleep(0)  # The scheduler ends at the loop's next turn.
 
     async def _run(self, call: Callable[..., Awaitable[None]], *arguments: str | None) -> None:
-        """Call; that ``stop`` cuts it short is no failure, for which APScheduler takes it otherwise."""
+        """Call it. Hide the cancellation by ``stop``, which APScheduler would log as a failure."""
         run = asyncio.current_task()
         assert run is not None  # noqa: S101 - the executor makes a task of every run
         self._runs.add(run)
@@ -106,7 +106,7 @@ def _make_job_id(source: str | None) -> str:
 
 
 def find_due(line: str, after: datetime) -> datetime | None:
-    """Return when a cron line, in the machine's time zone, is due after a moment; None for never or no cron line."""
+    """Return when a cron line is next due in the machine's time zone, None for never or an invalid line."""
     try:
         found: datetime | None = _make_trigger(None, line, None).get_next_fire_time(None, after)
     except SourceMisconfigured:
@@ -125,12 +125,12 @@ def _make_trigger(
     except ValueError as error:
         where = f"{what} {source}" if source is not None else "The nightly schedule"
         raise SourceMisconfigured(
-            f"{where}, “{line}”, is no cron line: {error}. Write five fields, such as 30 2 * * * for 02:30."
+            f"{where}, “{line}”, is not a cron line: {error}. Write five fields, such as 30 2 * * * for 02:30."
         ) from error
 
 
 def _name_weekdays(field: str) -> str:
-    """Return cron's weekday field by names: cron counts from Sunday (0, and 7), APScheduler 3 from Monday."""
+    """Return cron's weekday field by names: cron counts from Sunday (0 or 7), APScheduler 3 from Monday."""
     return ",".join(_name_weekday_part(part) for part in field.split(","))
 
 

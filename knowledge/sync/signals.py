@@ -1,4 +1,4 @@
-"""Waiting for what others bring about, without a lock: a condition, the end of tasks. Everything runs on one loop."""
+"""Wait for conditions and for the end of tasks. Everything runs on one event loop, so no lock is needed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 
 class Signal:
-    """Wakes whoever waits, to look at its condition again."""
+    """Wakes waiting tasks, so that they check their conditions again."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def fire(self) -> None:
-        """Let everybody look again; may be called from anywhere on the loop."""
+        """Make every waiting task check its condition. Call it from anywhere on the loop."""
         waiting, self._waiting = self._waiting, set()
         for one in waiting:
             if not one.done():
                 one.set_result(None)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Return once the condition holds; at once, and without giving way, if it does already."""
+        """Return when the condition is true; immediately, without yielding, if it already is."""
         while not condition():
             one: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.add(one)
@@ -33,7 +33,7 @@ class Signal:
 
 
 async def cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait for their ends, whatever arrives meanwhile."""
+    """Cancel tasks and wait until all have ended, even if this task is cancelled meanwhile."""
     for task in tasks:
         task.cancel()
     while pending := [task for task in tasks if not task.done()]:

@@ -1,4 +1,4 @@
-"""Sources that can tell when something in them has changed are synced then; the schedule goes on in any case."""
+"""Sync a source as soon as it reports a change. The schedule runs in any case."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from knowledge.interfaces import WatchableSource
 _log = logging.getLogger(__name__)
 
 _AGAIN_S = 300.0
-"""After which it is tried again to watch a source that could not be watched."""
+"""Pause before another attempt to watch a source."""
 _CLOSE_S = 10.0
-"""For a source to stop watching."""
+"""Time limit for a source to stop watching."""
 
 Refresh = Callable[[str], Awaitable[None]]
-"""Syncs one source after whatever sync of it is running; raises nothing, because nobody waits for it."""
+"""Syncs one source, after its running sync. Raises nothing, because no caller waits for it."""
 
 
 class SourceWatcher:
@@ -37,13 +37,13 @@ class SourceWatcher:
         self._refresh = refresh
         self._sleep = sleep
         self.watched: set[str] = set()
-        """Names of those that are watched now."""
+        """Names of the sources that are being watched."""
         self.troubles: dict[str, str] = {}
-        """Why others are not."""
+        """Why the other sources are not watched."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch within this block."""
+        """Watch the sources for the length of this block."""
         tasks = [
             asyncio.create_task(self._watch(name, source), name=f"watch {name}")
             for name, source in self._sources.items()
@@ -57,23 +57,23 @@ class SourceWatcher:
                 await asyncio.wait(tasks)
 
     async def _watch(self, name: str, source: WatchableSource) -> None:
-        """Watch one source until it says that it cannot be watched at all."""
+        """Watch one source until it reports that it cannot be watched at all."""
         while True:
             try:
                 await self._follow(name, source)
             except SourceError as error:
                 self._trouble(name, str(error))
             except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
-                self._trouble(name, f"A defect in the watch of {name}: {describe_defect(error)}.")
+                self._trouble(name, f"A defect stopped the watch of {name}: {describe_defect(error)}.")
             else:
                 return
             await self._sleep(_AGAIN_S)
-            await self._refresh(name)  # What changed while nobody watched.
+            await self._refresh(name)  # Sync what changed while nothing watched.
 
     def _trouble(self, name: str, why: str) -> None:
         if self.troubles.get(name) != why:
             self.troubles[name] = why
-            _log.warning("%s is not watched, and synced by the schedule alone: %s", name, why)
+            _log.warning("Kvasir cannot watch %s, so only the schedule syncs it: %s", name, why)
 
     async def _follow(self, name: str, source: WatchableSource) -> None:
         async with aclosing(_make_closable(source)) as changes:
@@ -88,7 +88,7 @@ class SourceWatcher:
 
 
 async def _make_closable(source: WatchableSource) -> AsyncGenerator[None]:
-    """Give what the source yields as something that can be closed."""
+    """Yield the source's changes from a generator that can be closed."""
     changes = source.changes()
     try:
         async for change in changes:

@@ -39,7 +39,7 @@ def test_the_guard(before: int, after: int, *, held: bool) -> None:
 
 def test_a_broken_listing_neither_deletes_nor_holds() -> None:
     made = make_plan(listing("a"), [known("a"), known("b")], now=NOW, complete=False)
-    assert (made.deletes, made.pending_deletions, made.kept) == ((), (), 1)
+    assert (made.deletes, made.pending_deletions, made.unchanged_count) == ((), (), 1)
 
 
 def test_a_link_or_readers_that_changed_make_an_update() -> None:
@@ -56,7 +56,7 @@ def test_a_document_modified_just_before_it_was_read_is_read_again(age_s: float,
 
 def test_a_failed_document_rests_then_is_retried() -> None:
     resting = known("a", reason="broken", retry_at=NOW + 1)
-    assert make_plan(listing("a"), [resting], now=NOW).waiting == 1
+    assert make_plan(listing("a"), [resting], now=NOW).pending_retries == 1
     assert make_plan(listing("a"), [resting], now=NOW + 1).reads == (RetryDocument(ListedDocument("a", "1"), resting),)
     assert make_plan(listing("a"), [resting], now=NOW - 90_000).reads != (), "the clock that said when was wrong"
     assert make_plan(listing("a", version="2"), [resting], now=NOW).reads == (
@@ -71,7 +71,7 @@ def test_rests_grow_to_a_day() -> None:
 def test_a_held_document_that_is_listed_again_is_released() -> None:
     row = known("a", pending_deletion=True)
     made = make_plan(listing("a"), [row], now=NOW)
-    assert (made.restored, made.kept) == ((row,), 1)
+    assert (made.restored_documents, made.unchanged_count) == ((row,), 1)
 
 
 NAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.sampled_from("12"), max_size=30)
@@ -87,7 +87,7 @@ def test_every_document_gets_one_action(before: dict[str, str], after: dict[str,
     assert added == after.keys() - before.keys()
     assert updated == {d for d in after.keys() & before.keys() if after[d] != before[d]}
     assert gone == (before.keys() - after.keys() if complete else set())
-    assert made.kept == len(after.keys() & before.keys()) - len(updated)
+    assert made.unchanged_count == len(after.keys() & before.keys()) - len(updated)
     assert not (made.deletes and made.pending_deletions)
 
 
@@ -95,7 +95,7 @@ def test_what_was_held_after_a_person_looked_stays_held() -> None:
     later = [known(f"held later {n}", pending_deletion=True) for n in range(20)]
     rows = [known("shown", pending_deletion=True), *later, known("still there")]
     made = make_plan(listing("still there"), rows, now=NOW, approve={"shown", "still there"})
-    assert [row.document for row in made.approved] == ["shown"]
+    assert [row.document for row in made.approved_deletions] == ["shown"]
     assert (made.deletes, made.pending_deletions) == ((), tuple(later))
 
 
@@ -105,11 +105,11 @@ def test_what_is_held_and_approved_goes_and_what_nobody_was_shown_is_judged_anew
     listed = [f"rest {n}" for n in range(100)]
     agreed = {row.document for row in held}
     made = make_plan(listing(*listed[5:]), [*held, *rest], now=NOW, approve=agreed)
-    assert (len(made.approved), len(made.deletes), len(made.pending_deletions)) == (60, 5, 0)
+    assert (len(made.approved_deletions), len(made.deletes), len(made.pending_deletions)) == (60, 5, 0)
     made = make_plan(listing(*listed[30:]), [*held, *rest], now=NOW, approve=agreed)
-    assert (len(made.approved), len(made.deletes), len(made.pending_deletions)) == (60, 0, 30)
+    assert (len(made.approved_deletions), len(made.deletes), len(made.pending_deletions)) == (60, 0, 30)
     made = make_plan(listing(*listed[5:]), [*held, *rest], now=NOW)
-    assert (made.approved, made.deletes, len(made.pending_deletions)) == ((), (), 65)
+    assert (made.approved_deletions, made.deletes, len(made.pending_deletions)) == ((), (), 65)
 
 
 def test_a_held_document_that_is_back_is_not_deleted_by_an_approval() -> None:
@@ -119,25 +119,31 @@ def test_a_held_document_that_is_back_is_not_deleted_by_an_approval() -> None:
         now=NOW,
         approve={"a", "b"},
     )
-    assert ([row.document for row in made.approved], [row.document for row in made.restored]) == (["b"], ["a"])
+    assert ([row.document for row in made.approved_deletions], [row.document for row in made.restored_documents]) == (
+        ["b"],
+        ["a"],
+    )
 
 
 def test_an_approval_of_an_empty_listing_deletes_only_what_was_held() -> None:
     made = make_plan({}, [known("a", pending_deletion=True), known("b")], now=NOW, approve={"a", "b"})
-    assert ([row.document for row in made.approved], [row.document for row in made.pending_deletions]) == (["a"], ["b"])
+    assert ([row.document for row in made.approved_deletions], [row.document for row in made.pending_deletions]) == (
+        ["a"],
+        ["b"],
+    )
 
 
 def test_an_approved_listing_that_breaks_off_deletes_nothing() -> None:
     made = make_plan({}, [known("a", pending_deletion=True), known("b")], now=NOW, complete=False, approve={"a", "b"})
-    assert (made.approved, made.deletes, made.pending_deletions) == ((), (), ())
+    assert (made.approved_deletions, made.deletes, made.pending_deletions) == ((), (), ())
 
 
 def test_new_names_that_cannot_be_read_do_not_replace_the_old_ones() -> None:
     rows = [known(f"old {n}") for n in range(50)]
     made = make_plan(listing(*(f"new {n}" for n in range(50))), rows, now=NOW)
     assert len(made.deletes) == 50
-    assert made.doubted(failed=10) == made
-    doubted = made.doubted(failed=11)
+    assert made.recheck_deletions(failed=10) == made
+    doubted = made.recheck_deletions(failed=11)
     assert (doubted.deletes, len(doubted.pending_deletions)) == ((), 50)
 
 
@@ -146,4 +152,4 @@ def test_documents_that_never_could_be_read_do_not_make_up_for_those_that_are_go
     old = [known(f"old {n}", pending_deletion=True) for n in range(5)]
     new = [known(f"new {n}", reason="broken", read_at=0.0, retry_at=NOW + 9) for n in range(5)]
     made = make_plan(listing(*(row.document for row in new)), [*old, *new], now=NOW)
-    assert (made.deletes, len(made.pending_deletions), made.waiting) == ((), 5, 5)
+    assert (made.deletes, len(made.pending_deletions), made.pending_retries) == ((), 5, 5)

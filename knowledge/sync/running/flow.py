@@ -1,4 +1,4 @@
-"""One source's way through the pipeline, and what of several ways goes into one batch: bookkeeping without I/O."""
+"""Queue prepared documents of each source, and fill batches from several sources, without I/O."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from knowledge.sync.running.read_budget import ByteLease
 from knowledge.sync.signals import Signal
 
 _OBJECT_BYTES = 600
-"""What a chunk takes beside its text."""
+"""Memory of a chunk without its text."""
 _ENDS = 500
-"""Documents that flip in one transaction."""
+"""Documents that one transaction switches."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDocument:
-    """A document that was read, parsed and cut into chunks."""
+    """A document that was read, parsed and split into chunks."""
 
-    taken: IndexedDocument
+    count_current: IndexedDocument
     before: frozenset[str]
-    """The ids of its chunks that are current now."""
+    """The ids of its current chunks."""
     fresh: tuple[Chunk, ...] = field(repr=False)
-    """Those of its chunks that have to be written."""
+    """Its chunks that must be written."""
     replaces: bool
-    """Whether an earlier version of it answered."""
+    """Whether an earlier version of it is searchable."""
     lease: ByteLease
-    """Its part of the bytes that may be held at a time."""
+    """Its part of the read budget."""
 
 
 @dataclass(slots=True, eq=False)
 class _QueuedDocument:
-    """A document in the queue: its first chunks may be on their way already."""
+    """A document in the queue. Its first chunks may already be in a batch."""
 
     prepared: PreparedDocument
     bytes_: int
@@ -42,71 +42,74 @@ class _QueuedDocument:
 
 
 class SourceFlow:
-    """What one source has in the pipeline. Made by ``Pipeline.flow``; its source ends it by ``leave``."""
+    """The documents of one source in the pipeline.
 
-    def __init__(self, key: SourceKey, on_taken: Callable[[PreparedDocument], None], changed: Signal) -> None:
+    ``Pipeline.flow`` makes it, and ``leave`` ends it.
+    """
+
+    def __init__(self, key: SourceKey, on_current: Callable[[PreparedDocument], None], changed: Signal) -> None:
         self.key = key
-        self.on_taken = on_taken
+        self.on_current = on_current
         self.error: BaseException | None = None
         self.dead = False
-        """What is left of it is neither written nor flipped."""
+        """Whether its remaining chunks are neither written nor made current."""
         self.waiting = 0
         """Chunks that are not yet in a batch."""
         self.held_bytes = 0
-        """Text of documents that are not yet flipped."""
+        """Text of documents that are not yet current."""
         self.batches = 0
-        """Batches under way that hold something of it."""
+        """Batches under way with chunks of this source."""
         self._changed = changed
         self._queue: deque[_QueuedDocument] = deque()
 
     def put(self, prepared: PreparedDocument) -> None:
-        """Hand over a document; whoever does has waited for ``Pipeline.room``.
+        """Add a document to the queue. Wait for ``Pipeline.wait_for_room`` first.
 
         Raises:
             EmbedderError, StoreError, ManifestError: an earlier document of this source has failed in there.
 
         """
         self.check()
-        passing = _QueuedDocument(prepared, _count_bytes(prepared.taken.chunks))
+        passing = _QueuedDocument(prepared, _count_bytes(prepared.count_current.chunks))
         prepared.lease.set(passing.bytes_)
         self._queue.append(passing)
         self.waiting += len(prepared.fresh)
         self.held_bytes += passing.bytes_
         self._changed.fire()
 
-    async def drained(self) -> None:
-        """Return once everything that was put is flipped.
+    async def wait_until_drained(self) -> None:
+        """Wait until every queued document is current.
 
         Raises:
-            EmbedderError, StoreError, ManifestError: a stage has failed; what was flipped stays.
+            EmbedderError, StoreError, ManifestError: a stage has failed. Documents that are current stay.
 
         """
         await self._changed.until(lambda: self.error is not None or not (self._queue or self.batches))
         self.check()
 
-    async def broken(self) -> None:
-        """Return never; raise once a stage has failed, so that nobody goes on reading in vain."""
+    async def wait_for_failure(self) -> None:
+        """Raise when a stage has failed, so that the source stops reading. Never returns."""
         await self._changed.until(lambda: self.error is not None)
         self.check()
 
     async def leave(self) -> None:
-        """Drop what is not in a batch yet; return once nothing of it is under way, so that it may begin anew."""
+        """Drop chunks that are not in a batch, and wait until no batch has chunks of this source."""
         self.drop()
         await self._changed.until(lambda: not self.batches)
 
     def check(self) -> None:
-        """Raise what a stage has failed with."""
+        """Raise the error of a failed stage."""
         if self.error is not None:
             raise self.error
 
     def fail(self, error: BaseException) -> None:
-        """Let the source know that a stage has failed, and take no more of it."""
+        """Record a stage's error, and drop the rest of this source."""
         if self.error is None:
             self.error = error
         self.drop()
 
     def drop(self) -> None:
-        """Take no more of it."""
+        """Drop the queued documents, and accept no more results."""
         self.dead = True
         for passing in self._queue:
             passing.prepared.lease.set(0)
@@ -116,11 +119,11 @@ class SourceFlow:
 
     @property
     def ready(self) -> bool:
-        """Whether it has something for the next batch."""
+        """Return whether the next batch can take chunks from it."""
         return bool(self._queue)
 
-    def pour(self, batch: WriteBatch, most: int) -> None:
-        """Put up to ``most`` chunks into a batch, and the documents that are whole with them."""
+    def fill(self, batch: WriteBatch, most: int) -> None:
+        """Move up to ``most`` chunks into a batch, with the documents that they complete."""
         left = most
         while self._queue and len(batch.ends) < _ENDS:
             passing = self._queue[0]
@@ -135,17 +138,17 @@ class SourceFlow:
             self._queue.popleft()
             batch.end(self, passing.prepared, passing.bytes_)
 
-    def flipped(self, prepared: PreparedDocument, bytes_: int) -> None:
-        """Note that a document answers."""
+    def mark_current(self, prepared: PreparedDocument, bytes_: int) -> None:
+        """Count a document that is now current."""
         if not self.dead:
             self.held_bytes -= bytes_
         prepared.lease.set(0)
-        self.on_taken(prepared)
+        self.on_current(prepared)
 
 
 @dataclass(slots=True)
 class WriteBatch:
-    """Chunks of several documents, and the documents that are whole once these chunks are written."""
+    """Chunks of several documents, and the documents that they complete."""
 
     chunks: list[tuple[SourceFlow, Chunk]] = field(default_factory=list)
     new: list[tuple[SourceFlow, str]] = field(default_factory=list)
@@ -154,45 +157,45 @@ class WriteBatch:
     flows: list[SourceFlow] = field(default_factory=list)
 
     def add(self, flow: SourceFlow, chunks: Sequence[Chunk], before: Collection[str]) -> None:
-        """Add chunks of a document whose chunks ``before`` are current."""
-        self._with(flow)
+        """Add chunks of a document whose current chunks are ``before``."""
+        self._include_flow(flow)
         self.chunks += [(flow, chunk) for chunk in chunks]
         self.new += [(flow, chunk.id) for chunk in chunks if chunk.id not in before]
 
     def end(self, flow: SourceFlow, prepared: PreparedDocument, bytes_: int) -> None:
-        """Note that a document has no further chunks."""
-        self._with(flow)
+        """Add a document that has no further chunks."""
+        self._include_flow(flow)
         self.ends.append((flow, prepared, bytes_))
 
     def fail(self, error: BaseException) -> None:
-        """Fail every source that has something in it."""
+        """Fail every source that has chunks in this batch."""
         for flow in self.flows:
             flow.fail(error)
 
     def leave(self) -> None:
-        """Note that nothing of it is under way any more, whether it was flipped or has failed."""
+        """Release the batch after it was written or failed."""
         for _, prepared, _ in self.ends:
             prepared.lease.set(0)
         for flow in self.flows:
             flow.batches -= 1
 
-    def _with(self, flow: SourceFlow) -> None:
+    def _include_flow(self, flow: SourceFlow) -> None:
         if flow not in self.flows:
             self.flows.append(flow)
             flow.batches += 1
 
 
 def fill_batch(flows: Sequence[SourceFlow], size: int) -> WriteBatch:
-    """Take a batch of at most ``size`` chunks from those that have something, in equal parts.
+    """Fill a batch of at most ``size`` chunks from the ready sources, in equal parts.
 
-    What one of them lacks of its part goes to the others.
+    A part that one source does not use goes to the others.
     """
     batch = WriteBatch()
     ready = [flow for flow in flows if flow.ready]
     while ready and len(batch.chunks) < size and len(batch.ends) < _ENDS:
         part = max(1, (size - len(batch.chunks)) // len(ready))
         for flow in ready:
-            flow.pour(batch, min(part, size - len(batch.chunks)))
+            flow.fill(batch, min(part, size - len(batch.chunks)))
         ready = [flow for flow in ready if flow.ready]
     return batch
 

@@ -1,8 +1,8 @@
-"""Prepared documents of all sources -> embedded, written, flipped: stages apart by bounded queues.
+"""Embed, write and switch the prepared documents of all sources, in stages with bounded queues.
 
-While a batch is embedded, the next documents are read and parsed and the previous batch is written, so that the
-embedder is what a run waits for. Batches run across documents and sources, each source with an equal part; a document
-flips when its last chunk is acknowledged. What fails in here fails the sources that it concerns, and no other.
+While one batch is embedded, the next documents are parsed and the previous batch is written. So embedding is the
+bottleneck. A batch has chunks of several documents and sources, in equal parts. A document becomes current when its
+last chunk is written. A failure stops only the sources that it concerns.
 """
 
 from __future__ import annotations
@@ -28,22 +28,25 @@ IndexTerms = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class PipelineLimits:
-    """How much lies between the stages."""
+    """Limits of the queues between the stages."""
 
     batch: int = 128
-    """Chunks embedded at once."""
+    """Chunks that are embedded together."""
     waiting: int = 1024
-    """Chunks prepared and not yet in a batch, of all sources together, unless one document alone has more."""
+    """Prepared chunks that are not in a batch, over all sources. One document alone may have more."""
     held_bytes: int = 48_000_000
-    """Text prepared and not yet flipped, of all sources together, but a document that is begun is ended."""
+    """Prepared text that is not yet current, over all sources. A document that has begun may exceed it."""
     maintain: int = 10_000
-    """Chunks written before the store is asked to tidy up."""
+    """Chunks that are written before the store runs its maintenance."""
     embed_s: float = 600.0
-    """One batch in the embedder, the wait for its turn included."""
+    """Time limit for one batch in the embedder, including the wait for its turn."""
 
 
 class Pipeline:
-    """The stages of one run; ``run`` them in a task of their own, let sources ``flow`` through, then ``end``."""
+    """The stages of one run.
+
+    Run ``run`` in its own task, pass sources through ``flow``, then call ``end``.
+    """
 
     def __init__(
         self,
@@ -64,22 +67,22 @@ class Pipeline:
         self._flows: list[SourceFlow] = []
         self._ended = False
         self._crash: BaseException | None = None
-        # Two are embedded at a time, so that the embedder never waits for the next one to be made ready.
-        self._flying = asyncio.Semaphore(2)
+        # Two batches are embedded at a time, so the embedder never waits for the next one.
+        self._embedding_slots = asyncio.Semaphore(2)
         self._embedded: asyncio.Queue[tuple[WriteBatch, asyncio.Task[list[StoredChunk] | KnowledgeError]] | None] = (
             asyncio.Queue(2)
         )
-        self._loose = 0
+        self._changed_rows = 0
 
     @asynccontextmanager
-    async def flow(self, key: SourceKey, on_taken: Callable[[PreparedDocument], None]) -> AsyncIterator[SourceFlow]:
-        """Let a source through; ``on_taken`` is told of each document that answers.
+    async def flow(self, key: SourceKey, on_current: Callable[[PreparedDocument], None]) -> AsyncIterator[SourceFlow]:
+        """Pass a source through for the length of a block. ``on_current`` gets each document that becomes current.
 
-        However the block ends, nothing of the source is under way after it.
+        After the block, no batch has chunks of the source.
         """
         if self._crash is not None:
             raise self._crash
-        flow = SourceFlow(key, on_taken, self._changed)
+        flow = SourceFlow(key, on_current, self._changed)
         self._flows.append(flow)
         try:
             yield flow
@@ -90,8 +93,8 @@ class Pipeline:
                 self._flows.remove(flow)
                 self._changed.fire()
 
-    async def room(self, flow: SourceFlow) -> None:
-        """Wait until a source may prepare another document: its part of what may wait is not used up.
+    async def wait_for_room(self, flow: SourceFlow) -> None:
+        """Wait until a source may prepare another document within its part of the limits.
 
         Raises:
             EmbedderError, StoreError, ManifestError: an earlier document of this source has failed.
@@ -101,16 +104,16 @@ class Pipeline:
         flow.check()
 
     def end(self) -> None:
-        """Say that no source follows; ``run`` returns when everything is flipped."""
+        """Accept no further sources. ``run`` returns when all documents are current."""
         self._ended = True
         self._changed.fire()
 
     async def run(self) -> None:
-        """Work until the end was said and everything before it is flipped; only a defect is raised."""
+        """Work until ``end`` was called and all documents are current. Raises only for defects."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._embed(group))
-                group.create_task(self._write())
+                group.create_task(self._embed_batches(group))
+                group.create_task(self._write_batches())
         except BaseException as error:
             self._crash = error
             for flow in self._flows:
@@ -122,49 +125,49 @@ class Pipeline:
         part = len(self._flows)
         return flow.waiting * part < self._stages.waiting and flow.held_bytes * part < self._stages.held_bytes
 
-    async def _embed(self, group: asyncio.TaskGroup) -> None:
+    async def _embed_batches(self, group: asyncio.TaskGroup) -> None:
         while True:
-            await self._flying.acquire()
+            await self._embedding_slots.acquire()
             await self._changed.until(lambda: self._ended or any(flow.ready for flow in self._flows))
             batch = fill_batch(self._flows, self._stages.batch)
             if not batch.flows:
                 break
-            # The source that was first is last next time, where not all find a place.
+            # Rotate the sources, so that each gets its turn if a batch has no room for all.
             self._flows.append(self._flows.pop(0))
             self._changed.fire()
-            await self._embedded.put((batch, group.create_task(self._rows(batch))))
+            await self._embedded.put((batch, group.create_task(self._embed_batch(batch))))
         await self._embedded.put(None)
 
-    async def _rows(self, batch: WriteBatch) -> list[StoredChunk] | KnowledgeError:
+    async def _embed_batch(self, batch: WriteBatch) -> list[StoredChunk] | KnowledgeError:
         try:
             async with asyncio.timeout(self._stages.embed_s):
-                return await self._made(batch)
+                return await self._make_rows(batch)
         except TimeoutError:
             return EmbedderError(
-                f"The embedder did not answer within {self._stages.embed_s:.0f} s. Look whether this machine is "
-                "overloaded; the next sync goes on from here."
+                f"The embedder did not answer within {self._stages.embed_s:.0f} s. Check whether this machine is "
+                "overloaded; the next sync continues from here."
             )
         except KnowledgeError as error:
             return error
         finally:
-            self._flying.release()
+            self._embedding_slots.release()
 
-    async def _made(self, batch: WriteBatch) -> list[StoredChunk]:
-        """Return the rows of a batch: its vectors are looked up where there are copies, and embedded elsewhere."""
+    async def _make_rows(self, batch: WriteBatch) -> list[StoredChunk]:
+        """Return the rows of a batch: vectors of copies are looked up, the others are embedded."""
         chunks = [chunk for flow, chunk in batch.chunks if not flow.dead]
         if not chunks:
             return []
         texts = [chunk.searchable_text for chunk in chunks]
-        vectors, terms = await asyncio.gather(self._vectors(texts), asyncio.to_thread(self._terms, texts))
+        vectors, terms = await asyncio.gather(self._vectors(texts), asyncio.to_thread(self._make_terms, texts))
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
 
     async def _vectors(self, texts: Sequence[str]) -> list[Vector]:
-        return await self._copies.vectors(texts, self._embedder.embed_passages)
+        return await self._copies.get_vectors(texts, self._embedder.embed_passages)
 
-    def _terms(self, texts: Sequence[str]) -> list[str]:
+    def _make_terms(self, texts: Sequence[str]) -> list[str]:
         return [self._index_terms(text) for text in texts]
 
-    async def _write(self) -> None:
+    async def _write_batches(self) -> None:
         while (embedded := await self._embedded.get()) is not None:
             batch, task = embedded
             try:
@@ -177,7 +180,7 @@ class Pipeline:
             finally:
                 batch.leave()
                 self._changed.fire()
-        await self._tidy(least=1)
+        await self._maintain_store(least=1)
 
     async def _store_and_flip(self, batch: WriteBatch, rows: Sequence[StoredChunk]) -> None:
         dead = {flow.key.id for flow in batch.flows if flow.dead}
@@ -189,26 +192,26 @@ class Pipeline:
         for flow in batch.flows:
             ends = [(prepared, bytes_) for owner, prepared, bytes_ in batch.ends if owner is flow]
             if flow.key.id not in dead:
-                old += await self._manifest.switch_documents(flow.key, [prepared.taken for prepared, _ in ends])
+                old += await self._manifest.switch_documents(flow.key, [prepared.count_current for prepared, _ in ends])
                 for prepared, bytes_ in ends:
-                    flow.flipped(prepared, bytes_)
+                    flow.mark_current(prepared, bytes_)
         await discard_rows(self._store, self._manifest, old)
-        self._loose += len(rows) + len(old)
-        await self._tidy(least=self._stages.maintain)
+        self._changed_rows += len(rows) + len(old)
+        await self._maintain_store(least=self._stages.maintain)
 
-    async def _tidy(self, *, least: int) -> None:
-        """Let the store tidy up once enough has changed; what it cannot do now, it does another time."""
-        if self._loose < least:
+    async def _maintain_store(self, *, least: int) -> None:
+        """Run the store's maintenance after enough changes. A failure is logged and retried later."""
+        if self._changed_rows < least:
             return
-        self._loose = 0
+        self._changed_rows = 0
         try:
             await self._store.maintain()
         except StoreError as error:
-            _log.warning("The store could not be tidied up, and searches may be slow until it is: %s", error)
+            _log.warning("The store's maintenance failed. Searches may be slow until the next attempt: %s", error)
 
 
 async def discard_rows(store: Store, manifest: IndexManifest, ids: Collection[str]) -> None:
-    """Delete pending rows from the store, then forget them; stopped in between, the next sync does it again."""
+    """Delete pending rows from the store, then from the manifest. If interrupted, the next sync repeats it."""
     if ids:
         await store.delete(ids)
         await manifest.forget_pending_chunks(ids)

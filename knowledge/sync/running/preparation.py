@@ -1,4 +1,4 @@
-"""One document: read, parsed, cut into chunks, and compared with what is known of it."""
+"""Prepare one document: read it, parse it, split it into chunks and compare them with the manifest."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from knowledge.sync.running.tools import SyncTools
 _log = logging.getLogger(__name__)
 
 _DAY_S = 86_400
-_AWAY_BYTES = 1_000_000
-"""From which on a checksum is made beside the loop."""
+_THREAD_BYTES = 1_000_000
+"""Larger documents are hashed in a thread."""
 _LARGE_BYTES = 8_000_000
 
 
@@ -41,16 +41,16 @@ class DocumentTimeout(SourceError):
 
 
 class ParsingTurns:
-    """Whose turn it is to be parsed and cut, over all sources of a run."""
+    """Limits of concurrent parsing and chunking, over all sources of a run."""
 
     def __init__(self, cuts: int) -> None:
         self.cuts = asyncio.Semaphore(cuts)
         self.large = asyncio.Semaphore(1)
-        """Large documents one at a time: while it is cut, several copies of the text are there."""
+        """One large document at a time, because chunking it needs several copies of its text."""
 
 
 class DocumentPreparer:
-    """Prepares the documents of one source. Only so many bytes are read ahead, and only so much text lies ready."""
+    """Prepares the documents of one source, within the limits of bytes read ahead and text queued."""
 
     def __init__(
         self, tools: SyncTools, source: Source, pipeline: Pipeline, budget: ReadBudget, turns: ParsingTurns
@@ -63,36 +63,36 @@ class DocumentPreparer:
         self._turn = asyncio.Lock()
         self._sizes = SizeEstimates()
 
-    async def through(self, read: DocumentRead, flow: SourceFlow) -> UnchangedDocument | None:
-        """Put a document into the pipeline; if it has not changed, return what is to be noted instead.
+    async def prepare(self, read: DocumentRead, flow: SourceFlow) -> UnchangedDocument | None:
+        """Put a document into the pipeline, or return the record of an unchanged one.
 
         Raises:
-            TookTooLong: reading or parsing it went over its deadline.
+            DocumentTimeout: reading or parsing it exceeded its deadline.
             SourceError, ParseError: it cannot be read.
             EmbedderError, StoreError, ManifestError: an earlier document of this source failed in the pipeline.
 
         """
         async with AsyncExitStack() as stack:
-            lease = await stack.enter_async_context(self._budget.lease(self._sizes.expected(read.listed)))
+            lease = await stack.enter_async_context(self._budget.lease(self._sizes.estimate(read.listed)))
             read_at = self._tools.now()
             content = await self._read(read.listed, lease)
             sha256 = await _hash_bytes(content.data)
             known = None if isinstance(read, AddDocument) else read.known
             listed = _adjust_listing(content, read.listed, known)
-            anew = known is not None and (_has_moved(listed, known) or _has_new_title(content, known))
-            if known is not None and sha256 == known.sha256 and not anew:
+            rewrite = known is not None and (_has_moved(listed, known) or _has_new_title(content, known))
+            if known is not None and sha256 == known.sha256 and not rewrite:
                 return UnchangedDocument(known.row, content.version, read_at)
             await stack.enter_async_context(self._turn)
-            await self._pipeline.room(flow)
+            await self._pipeline.wait_for_room(flow)
             if len(content.data) > _LARGE_BYTES:
                 await stack.enter_async_context(self._turns.large)
             await stack.enter_async_context(self._turns.cuts)
-            title, chunks = await self._cut(listed, content)
-            taken = IndexedDocument(listed, content.version, sha256, title, read_at, tuple(chunks))
+            title, chunks = await self._chunk(listed, content)
+            document = IndexedDocument(listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
-            before, fresh = await self._compared(taken, known, anew=anew)
+            before, fresh = await self._find_new_chunks(document, known, rewrite=rewrite)
             replaces = known is not None and known.answers
-            flow.put(PreparedDocument(taken, before, fresh, replaces=replaces, lease=lease))
+            flow.put(PreparedDocument(document, before, fresh, replaces=replaces, lease=lease))
             lease.keep()
         return None
 
@@ -103,75 +103,77 @@ class DocumentPreparer:
         except KnowledgeError:
             raise
         except Exception as error:
-            raise self._late(listed) if deadline.expired() else self._defect(listed, error) from error
+            raise self._make_timeout(listed) if deadline.expired() else self._defect(listed, error) from error
         lease.set(len(content.data))
-        self._sizes.seen(len(content.data))
+        self._sizes.record_size(len(content.data))
         return content
 
-    async def _cut(self, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
+    async def _chunk(self, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
         try:
             async with asyncio.timeout(self._tools.limits.document_s) as deadline:
                 title, chunks = await self._tools.passages(self._source.key, listed, content)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            raise self._late(listed) from error
+            raise self._make_timeout(listed) from error
         _check_text(listed.document, title, chunks)
         return title, chunks
 
-    async def _compared(
-        self, taken: IndexedDocument, known: KnownDocument | None, *, anew: bool
+    async def _find_new_chunks(
+        self, document: IndexedDocument, known: KnownDocument | None, *, rewrite: bool
     ) -> tuple[frozenset[str], tuple[Chunk, ...]]:
-        """Return the ids of the document's chunks that are current, and those of its chunks that must be written."""
+        """Return the ids of the document's current chunks, and the chunks that must be written."""
         before = (
             frozenset(await self._tools.manifest.list_document_chunks(known.row))
             if known and known.chunks
             else frozenset[str]()
         )
         # A link, an audience, a title or a date is part of a row: with a new one every row is written again, though
-        # not embedded again where its text is the same.
-        anew = anew or (known is not None and _has_other_row(taken, known))
-        return before, tuple(chunk for chunk in taken.chunks if anew or chunk.id not in before)
+        # A row has the link, audience, title and date. A change of one rewrites all rows, without embedding the same
+        # text again.
+        rewrite = rewrite or (known is not None and _has_other_row(document, known))
+        return before, tuple(chunk for chunk in document.chunks if rewrite or chunk.id not in before)
 
     def _defect(self, listed: ListedDocument, error: Exception) -> SourceError:
-        _log.error("%s met a defect when it read a document: %s", self._source.key.name, describe_defect(error))
+        _log.error("A defect of %s stopped reading a document: %s", self._source.key.name, describe_defect(error))
         return SourceError(
-            f"{listed.document} could not be read for a defect of its source ({type(error).__name__}). The log says "
-            "where it is; the document is tried again later."
+            f"{listed.document} could not be read because of a defect of its source ({type(error).__name__}). The log "
+            "has the details; Kvasir tries the document again later."
         )
 
-    def _late(self, listed: ListedDocument) -> DocumentTimeout:
+    def _make_timeout(self, listed: ListedDocument) -> DocumentTimeout:
         return DocumentTimeout(
             f"{listed.document} took over {self._tools.limits.document_s:.0f} s to read. "
-            "Split it, or leave it out; it is tried again later."
+            "Split it, or exclude it; Kvasir tries it again later."
         )
 
 
 async def _hash_bytes(data: bytes) -> str:
-    if len(data) < _AWAY_BYTES:
+    if len(data) < _THREAD_BYTES:
         return hashlib.sha256(data).hexdigest()
     return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
 
 
 def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:
-    """Refuse what a database would refuse, together with all the documents of the same transaction.
+    """Refuse text that a database refuses, which would fail all documents of the same transaction.
 
     Raises:
-        ParseError: a text holds a NUL, or is no Unicode (half a surrogate pair).
+        ParseError: a text has a NUL or is not valid Unicode (half a surrogate pair).
 
     """
     for text in (title, *(part for chunk in chunks for part in (chunk.title, chunk.heading, chunk.text))):
         if not is_storable(text):
             raise ParseError(
-                f"{document} yields text with characters that no database takes. Export it again from what made it, "
-                "or leave it out."
+                f"{document} has characters that a database cannot store. Export it again from its program, "
+                "or exclude it."
             )
 
 
 def _adjust_listing(content: DocumentContent, listed: ListedDocument, known: KnownDocument | None) -> ListedDocument:
-    """Return a listing as it goes for what was read: of other bytes than were listed, it cannot tell the readers.
+    """Return the listing with readers that fit the bytes that were read.
 
-    Until a listing speaks of these bytes, only those may read them who could before and may by the listing.
+    If the bytes are newer than the listing, its readers may not apply to them. Then only readers of both the known
+    version and the listing may see the document.
     """
     if known is None or content.version == listed.version:
         return listed
@@ -183,17 +185,17 @@ def _has_moved(listed: ListedDocument, known: KnownDocument) -> bool:
 
 
 def _has_new_title(content: DocumentContent, known: KnownDocument) -> bool:
-    """Tell whether the source calls it otherwise now; a title that stands in the text changes with the bytes."""
-    told = (content.title or "").strip()
-    return told not in {"", known.title}
+    """Return whether the source has a new title. A title within the text changes with the bytes."""
+    title = (content.title or "").strip()
+    return title not in {"", known.title}
 
 
-def _has_other_row(taken: IndexedDocument, known: KnownDocument) -> bool:
-    return known.title != taken.title or _round_to_day(to_seconds(taken.listed.modified_at)) != _round_to_day(
+def _has_other_row(document: IndexedDocument, known: KnownDocument) -> bool:
+    return known.title != document.title or _round_to_day(to_seconds(document.listed.modified_at)) != _round_to_day(
         known.modified_at
     )
 
 
 def _round_to_day(moment_s: float | None) -> int | None:
-    """Return what a filter by date tells apart."""
+    """Return the day, which is the precision of filters by date."""
     return None if moment_s is None else int(moment_s // _DAY_S)

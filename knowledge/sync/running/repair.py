@@ -1,7 +1,7 @@
-"""Make store and manifest agree again, after a sync that died or a store that was put back from a copy.
+"""Make store and manifest agree again, after a sync that died or a store that was restored from a backup.
 
-Three looks, from cheap to thorough: two counts at each sync; every id once they differ; every row, nightly. What is
-wrong is mended where that can be done from the manifest alone. The rest is read again by the plan that follows.
+There are three checks: two counts at each sync, every id if the counts differ, and every row each night. Repair fixes
+what it can from the manifest. The plan that follows reads the other documents again.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ _AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How many chunks store and manifest differed by, when they were compared."""
+    """How many chunks of store and manifest differed in a comparison."""
 
     surplus: int = 0
-    """Rows that no document lists: deleted."""
+    """Rows that no document lists. They are deleted."""
     missing: int = 0
-    """Rows that the store lacks, or has twice: their documents are read again."""
+    """Rows that the store lacks or has twice. Their documents are read again."""
     wrong: int = 0
-    """Rows with another text: deleted, and their documents are read again."""
+    """Rows with another text. They are deleted, and their documents are read again."""
     stale: int = 0
-    """Rows with another audience, format or date: written again as the manifest has them."""
+    """Rows with another audience, format or date. They are written again from the manifest."""
 
     @property
     def differed(self) -> int:
-        """Return how many there were together."""
+        """Return the number of all differences."""
         return self.surplus + self.missing + self.wrong + self.stale
 
     @property
     def mended(self) -> int:
-        """Return how many were mended at once."""
+        """Return the number of differences that were repaired at once."""
         return self.surplus + self.stale
 
 
 async def clean_up(
     store: Store, manifest: IndexManifest, *, thorough: bool = False, now: Callable[[], float] = time.time
 ) -> int:
-    """Delete what died syncs left, then count both sides; on a difference, or when ``thorough``, ``repair``.
+    """Delete pending rows, then compare the counts; on a difference, or if ``thorough``, ``repair``.
 
-    Costs two counts when nothing is wrong. Returns how many chunks differed, those of ``pending`` not counted.
+    Costs two counts if nothing is wrong. Returns how many chunks differed, without the pending ones.
 
     Raises:
-        StoreError, ManifestError: that side failed; nothing is lost by it.
+        StoreError, ManifestError: that side failed. Nothing is lost.
 
     """
     while ids := await manifest.list_pending_chunks(_AT_ONCE):
@@ -65,7 +65,7 @@ async def clean_up(
 async def repair(
     store: Store, manifest: IndexManifest, *, thorough: bool = False, now: Callable[[], float] = time.time
 ) -> Drift:
-    """Compare every id of both sides, when ``thorough`` every row too; mend, and note it in the manifest.
+    """Compare every id, and every row if ``thorough``; repair, and record it in the manifest.
 
     No sync may be running. Memory: the ids of the index, and a few thousand rows.
     """
@@ -89,16 +89,15 @@ async def _compare_ids(store: Store, manifest: IndexManifest) -> Drift:
     missing = await _confirm_missing(store, missing)
     twice = {row.id for some in slice_items(surplus) for row in await manifest.find_chunk_rows(some)}
     for some in _slice_ids(missing | twice):
-        await manifest.mark_lost_chunks(
-            some
-        )  # A transaction for each: all of them at once might take longer than one may.
+        # One transaction for each part, because all together may exceed the time limit.
+        await manifest.mark_lost_chunks(some)
     if surplus:
         await store.delete(surplus)
     return Drift(surplus=len(set(surplus) - twice), missing=len(missing | twice))
 
 
 async def _confirm_missing(store: Store, ids: Collection[str]) -> set[str]:
-    """Ask for each by its id: a walk through a cluster may leave out what a copy of it has."""
+    """Return the ids that the store lacks, asking for each: a cluster's listing may leave out rows."""
     gone = set(ids)
     for some in _slice_ids(ids):
         gone.difference_update(row.chunk.id for row in await store.read_rows(some))
@@ -141,7 +140,7 @@ def _rewrite_rows(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) ->
 
 
 def _round_to_day(moment_s: float | None) -> int | None:
-    """Return what a filter by date tells apart; a sync does not write rows again for less."""
+    """Return the day, which is the precision of filters by date. Smaller changes need no new rows."""
     return None if moment_s is None else int(moment_s // 86_400)
 
 

@@ -1,4 +1,4 @@
-"""A run: opened once, with one pipeline through which any number of sources go side by side, with equal parts."""
+"""Open a run, with one pipeline that any number of sources share in equal parts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from knowledge.sync.running.tools import SyncTools
 
 
 class SyncRun:
-    """A run that is open. Sources may join at any time; one that hangs holds up no other."""
+    """An open run. Sources may join at any time, and one that hangs delays no other."""
 
     def __init__(self, tools: SyncTools, pipeline: Pipeline, repaired: int) -> None:
         self.repaired = repaired
-        """Chunks that store and manifest differed by when it was opened."""
+        """Chunks by which store and manifest differed when the run opened."""
         self._tools = tools
         self._pipeline = pipeline
         self._budget = ReadBudget(tools.limits.read_bytes)
@@ -30,17 +30,20 @@ class SyncRun:
     async def sync(
         self, source: Source, on_progress: OnProgress, *, approve: Collection[str] = frozenset()
     ) -> SourceReport:
-        """Bring one source up to date; what stops it is in its report. Not twice at the same time for one source."""
+        """Sync one source, and return a report that includes any error.
+
+        A source may have only one sync at a time.
+        """
         preparer = DocumentPreparer(self._tools, source, self._pipeline, self._budget, self._turns)
         return await SourceSync(self._tools, source, preparer, self._pipeline, on_progress, approve=approve).run()
 
 
 @asynccontextmanager
 async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterator[SyncRun]:
-    """Open a run for the length of a block; the caller holds the lock.
+    """Open a run for the length of a block. The caller holds the lock.
 
-    ``configured`` names every source there is (``SourceKey.id``): what belongs to none of them is purged. What was
-    taken in when the block is cancelled stays; the next run cleans up and goes on.
+    ``configured`` has the id of every source (``SourceKey.id``); documents of other sources are deleted. If the block
+    is cancelled, indexed documents stay, and the next run cleans up and continues.
 
     Raises:
         StoreError, ManifestError: before the block begins.
@@ -73,10 +76,10 @@ async def sync(
     on_progress: OnProgress,
     approve: Mapping[str, Collection[str]] | None = None,
 ) -> SyncReport:
-    """Bring the store level with these sources in a run of their own; a source that fails does not stop the others.
+    """Sync these sources in a run of their own. A source that fails does not stop the others.
 
-    ``approve`` names, for each source, held documents that are deleted if they are still gone now that their source
-    is listed again (``plan``).
+    ``approve`` names approved pending deletions of each source (``make_plan``). They are deleted if the source still
+    does not list them.
 
     Raises:
         StoreError, ManifestError: before any source was begun.

@@ -1,7 +1,7 @@
-"""What keeps the old index safe while a new one grows: it takes in nothing, but loses what is gone or forbidden.
+"""Keep the old index safe while a new one grows: it gets no new documents, but loses deleted and forbidden ones.
 
-The old index answers until the new one is whole, which may take days where a source is away. Its texts may be as old as
-that; who may read them, and that they are still there, may not.
+The old index answers until the new one is complete, which may take days if a source is unavailable. Its texts may be
+old, but its audiences and deletions must be current.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from knowledge.sync.running.pipeline import discard_rows
 
 @dataclass(frozen=True, slots=True)
 class ShadowIndex:
-    """The index that answers beside the one that grows."""
+    """The index that answers while another one grows."""
 
     store: Store
     manifest: IndexManifest
 
-    async def mark(
+    async def mark_changes(
         self,
         key: SourceKey,
         listing: Mapping[str, ListedDocument],
@@ -33,7 +33,7 @@ class ShadowIndex:
         complete: bool,
         approve: Collection[str],
     ) -> SyncPlan:
-        """Narrow the audiences that a listing narrows and hold what it lacks; returns what it asks for beside that.
+        """Restrict audiences and mark pending deletions as a listing says. Return the plan for this index.
 
         Raises:
             ManifestError: the manifest's database failed.
@@ -42,20 +42,22 @@ class ShadowIndex:
         known = await self.manifest.list_documents(key)
         todo = make_plan(listing, known, now=now, complete=complete, approve=approve)
         await self._hold(todo, now)
-        await self.manifest.mark_pending_deletions([row.row for row in todo.restored], None)
+        await self.manifest.mark_pending_deletions([row.row for row in todo.restored_documents], None)
         await self.manifest.restrict_readers(dict(find_restricted(todo.reads)))
         return todo
 
-    async def let_go(self, key: SourceKey, todo: SyncPlan, growing: IndexManifest, now: float) -> None:
-        """Delete what is gone, unless the growing index has the same bytes under another name: then that is a rename.
+    async def delete_missing(self, key: SourceKey, todo: SyncPlan, growing: IndexManifest, now: float) -> None:
+        """Delete missing documents.
+
+        Keep those that the growing index has under another name, because they were renamed.
 
         Raises:
-            StoreError, ManifestError: that side failed; what is left is deleted by the next sync.
+            StoreError, ManifestError: that side failed. The next sync deletes the rest.
 
         """
         await self._hold(todo, now)
         elsewhere = {row.sha256: row for row in await growing.list_documents(key) if row.sha256}
-        gone = (*todo.approved, *todo.deletes)
+        gone = (*todo.approved_deletions, *todo.deletes)
         renamed = [(row, elsewhere[row.sha256]) for row in gone if row.sha256 in elsewhere]
         await self.manifest.restrict_readers({row.row: _intersect_readers(row, other) for row, other in renamed})
         for rows in slice_items([row.row for row in gone if row.sha256 not in elsewhere]):
@@ -68,7 +70,7 @@ class ShadowIndex:
 
 
 def find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, str]]:
-    """Yield the documents whose audience changes, with the readers who may see both the old rows and the new."""
+    """Yield documents whose audience changes, with the readers who may see both the old and the new rows."""
     for read in reads:
         if not isinstance(read, AddDocument) and encode_readers(read.listed.readers) != read.known.readers:
             yield (

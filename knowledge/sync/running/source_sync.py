@@ -1,4 +1,4 @@
-"""One source within a run: list, plan, mark, take in, let go; and a report, whatever happens."""
+"""Sync one source within a run: list, plan, mark, index and delete. It always returns a report."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from knowledge.sync.running.tools import SyncTools
 
 _log = logging.getLogger(__name__)
 
-_PORTION = 500
-"""Manifest rows changed in one transaction."""
+_TRANSACTION_ROWS = 500
+"""Manifest rows that one transaction changes."""
 
 
 class SourceSync:
@@ -52,13 +52,13 @@ class SourceSync:
         self._pipeline = pipeline
         self._approve = approve
         self._stopped: SourceError | None = None
-        self._silent = 0
-        self._touched: list[UnchangedDocument] = []
+        self._timeouts = 0
+        self._unchanged: list[UnchangedDocument] = []
         self._failed: list[FailedDocument] = []
         self._tally = SyncTally(source.key.name, on_progress, tools.clock, tools.limits.progress_s)
 
     async def run(self) -> SourceReport:
-        """Bring the source up to date as far as it goes; whatever stops it is in the report, a defect among it."""
+        """Sync the source as far as possible. The report has any error, including a defect."""
         error: str | None = None
         try:
             async with asyncio.timeout(self._tools.limits.source_s) as deadline:
@@ -69,9 +69,9 @@ class SourceSync:
         except* KnowledgeError as group:
             error = str(unwrap_group(group))
         except* Exception as group:  # noqa: BLE001 (a plug-in may raise anything)
-            error = error or (self._too_long() if deadline.expired() else self._defect(unwrap_group(group)))
+            error = error or (self._describe_timeout() if deadline.expired() else self._defect(unwrap_group(group)))
         if error is not None:
-            # The manifest may be what failed; the report carries the error in any case.
+            # The manifest itself may have failed. The report has the error in any case.
             with contextlib.suppress(ManifestError):
                 await self._tools.manifest.record_sync_end(self._key, listed_at=None, error=error)
                 if self._tools.beside is not None:
@@ -79,49 +79,49 @@ class SourceSync:
         self._tally.tell(last=True)
         return self._tally.report(error)
 
-    def _too_long(self) -> str:
+    def _describe_timeout(self) -> str:
         return (
             f"The source {self._key.name} took over {self._tools.limits.source_s / 3600:.0f} h and was stopped. "
-            "What it brought so far stays; the next sync goes on from there."
+            "Indexed documents stay; the next sync continues from there."
         )
 
     def _defect(self, defect: BaseException) -> str:
-        """Tell of an error that is none of ours: it stops this source alone, and is tried again in its turn."""
-        _log.error("The sync of %s met a defect: %s", self._key.name, describe_defect(defect))
+        """Log an unexpected error, and return its sentence. It stops only this source."""
+        _log.error("A defect stopped the sync of %s: %s", self._key.name, describe_defect(defect))
         return (
-            f"The sync of {self._key.name} stopped at a defect ({type(defect).__name__}). Nothing was deleted for it; "
-            "the log says where it is, and the next sync tries again."
+            f"The sync of {self._key.name} stopped because of a defect ({type(defect).__name__}). Nothing was deleted; "
+            "the log has the details, and the next sync tries again."
         )
 
     async def _close(self) -> None:
-        """Let the source let go; one that cannot is no reason to wait."""
-        async with self._closing():
+        """Close the source within its time limit."""
+        async with self._limit_closing():
             await self._source.close()
 
     async def _sync(self) -> None:
         listed_at = self._tools.now()
-        listing, broken = await self._listing()
+        listing, broken = await self._read_listing()
         known = await self._tools.manifest.list_documents(self._key)
-        # In a thread: over a hundred thousand documents it takes a third of a second.
+        # Plan in a thread, because 100 000 documents take a third of a second.
         todo = await asyncio.to_thread(
             make_plan, listing, known, now=listed_at, complete=broken is None, approve=self._approve
         )
-        self._tally.planned(todo, known)
-        await self._mark(todo, listed_at)
-        old = await self._mark_beside(listing, listed_at, complete=broken is None)
+        self._tally.count_plan(todo, known)
+        await self._mark_changes(todo, listed_at)
+        old = await self._mark_in_shadow(listing, listed_at, complete=broken is None)
         if not todo.brings_new:
-            await self._let_go(todo, listed_at)
-        await self._take_in(todo.reads)
+            await self._delete_missing(todo, listed_at)
+        await self._index_documents(todo.reads)
         stopped = broken or self._stopped
         if stopped is not None:
             raise stopped
         if todo.brings_new:
-            await self._let_go(todo.doubted(self._tally.never_read), listed_at)
-        await self._let_go_beside(old, listed_at)
+            await self._delete_missing(todo.recheck_deletions(self._tally.never_read), listed_at)
+        await self._delete_in_shadow(old, listed_at)
         await self._tools.manifest.record_sync_end(self._key, listed_at=listed_at, error=None)
 
-    async def _listing(self) -> tuple[dict[str, ListedDocument], SourceError | None]:
-        """Return what the source lists, and why it stopped early if it did."""
+    async def _read_listing(self) -> tuple[dict[str, ListedDocument], SourceError | None]:
+        """Return what the source lists, and the error that stopped the listing, if any."""
         listing: dict[str, ListedDocument] = {}
         batches, gap = None, asyncio.timeout(None)
         try:
@@ -131,7 +131,7 @@ class SourceSync:
                     batch = await anext(batches, None)
                 if batch is None:
                     return listing, None
-                listing.update((listed.document, listed) for listed in batch if self._takes(listed))
+                listing.update((listed.document, listed) for listed in batch if self._accepts(listed))
                 self._tally.listed = len(listing)
                 self._tally.tell()
         except SourceError as error:
@@ -141,77 +141,83 @@ class SourceSync:
                 return listing, SourceError(self._defect(error))
             return listing, SourceError(
                 f"The source {self._key.name} listed nothing for {self._tools.limits.listing_s:.0f} s. "
-                "Look whether it answers; nothing of it was deleted."
+                "Check whether it is reachable. Nothing was deleted."
             )
         finally:
             if isinstance(batches, AsyncGenerator):
-                async with self._closing():
+                async with self._limit_closing():
                     await batches.aclose()
 
     @contextlib.asynccontextmanager
-    async def _closing(self) -> AsyncIterator[None]:
-        """Give the source its time to let go of something; what it does wrong then changes no result."""
+    async def _limit_closing(self) -> AsyncIterator[None]:
+        """Limit the time that a source takes to close something. Errors in it change no result."""
         limit_s = self._tools.limits.close_s
         try:
             async with asyncio.timeout(limit_s):
                 yield
         except TimeoutError:
-            _log.warning("%s did not let go of its connections within %.0f s; they are left.", self._key.name, limit_s)
+            _log.warning(
+                "%s did not close its connections within %.0f s; the sync continues.",
+                self._key.name,
+                limit_s,
+            )
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
             if not isinstance(error, SourceError):
-                _log.error("%s met a defect when it let go: %s", self._key.name, describe_defect(error))
+                _log.error("A defect of %s occurred while it closed: %s", self._key.name, describe_defect(error))
 
-    def _takes(self, listed: ListedDocument) -> bool:
-        """Tell whether the manifest can hold what is listed; what it cannot is told, and left out."""
+    def _accepts(self, listed: ListedDocument) -> bool:
+        """Return whether the manifest can store a listed document. If it cannot, report it as failed."""
         good = all(map(is_storable, (listed.document, listed.version, listed.url or "", *listed.readers)))
         if not good:
             name = listed.document.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-            reason = f"{name} has a name or a link with characters that no database takes. Rename it in its source."
+            reason = f"{name} has a name or link with characters that a database cannot store. Rename it in its source."
             self._tally.failures.append(QuarantinedDocument(name, reason, public=listed.readers >= EVERYONE))
         return good
 
-    async def _mark(self, todo: SyncPlan, now: float) -> None:
-        """Do what needs no reading: hold, release, restrict."""
+    async def _mark_changes(self, todo: SyncPlan, now: float) -> None:
+        """Record pending deletions, returned documents and smaller audiences, which need no reading."""
         manifest = self._tools.manifest
         await manifest.mark_pending_deletions(
             [row.row for row in todo.pending_deletions if not row.pending_deletion], now
         )
-        await manifest.mark_pending_deletions([row.row for row in todo.restored], None)
+        await manifest.mark_pending_deletions([row.row for row in todo.restored_documents], None)
         await manifest.restrict_readers(dict(find_restricted(todo.reads)))
 
-    async def _let_go(self, todo: SyncPlan, now: float) -> None:
-        """Delete what is gone; once what is new is there, because that may be the same under another name."""
+    async def _delete_missing(self, todo: SyncPlan, now: float) -> None:
+        """Delete missing documents, after new ones are indexed because they may be renames."""
         manifest = self._tools.manifest
         await manifest.mark_pending_deletions(
             [row.row for row in todo.pending_deletions if not row.pending_deletion], now
         )
         self._tally.pending_deletions = len(todo.pending_deletions)
-        for rows in _slice_rows((*todo.approved, *todo.deletes)):
+        for rows in _slice_rows((*todo.approved_deletions, *todo.deletes)):
             old = await manifest.remove_documents([row.row for row in rows])
-            self._tally.removed(rows)
+            self._tally.count_deletions(rows)
             await discard_rows(self._tools.store, manifest, old)
 
-    async def _mark_beside(
+    async def _mark_in_shadow(
         self, listing: Mapping[str, ListedDocument], now: float, *, complete: bool
     ) -> SyncPlan | None:
-        beside = self._tools.beside
-        if beside is None:
+        shadow = self._tools.beside
+        if shadow is None:
             return None
-        return await beside.mark(self._key, listing, now=now, complete=complete, approve=self._approve)
+        return await shadow.mark_changes(self._key, listing, now=now, complete=complete, approve=self._approve)
 
-    async def _let_go_beside(self, todo: SyncPlan | None, now: float) -> None:
-        beside = self._tools.beside
-        if beside is not None and todo is not None:
-            await beside.let_go(self._key, todo.doubted(self._tally.never_read), self._tools.manifest, now)
-            await beside.manifest.record_sync_end(self._key, listed_at=None, error=None)
+    async def _delete_in_shadow(self, todo: SyncPlan | None, now: float) -> None:
+        shadow = self._tools.beside
+        if shadow is not None and todo is not None:
+            await shadow.delete_missing(
+                self._key, todo.recheck_deletions(self._tally.never_read), self._tools.manifest, now
+            )
+            await shadow.manifest.record_sync_end(self._key, listed_at=None, error=None)
 
-    async def _take_in(self, reads: Sequence[DocumentRead]) -> None:
+    async def _index_documents(self, reads: Sequence[DocumentRead]) -> None:
         if not reads:
             return
-        async with self._pipeline.flow(self._key, self._tally.taken) as flow, asyncio.TaskGroup() as group:
-            broken = group.create_task(flow.broken())
+        async with self._pipeline.flow(self._key, self._tally.count_current) as flow, asyncio.TaskGroup() as group:
+            broken = group.create_task(flow.wait_for_failure())
             await self._prepare_all(reads, flow)
-            await flow.drained()
+            await flow.wait_until_drained()
             broken.cancel()
 
     async def _prepare_all(self, reads: Sequence[DocumentRead], flow: SourceFlow) -> None:
@@ -221,42 +227,42 @@ class SourceSync:
                 for _ in range(min(self._tools.limits.documents, len(reads))):
                     group.create_task(self._prepare_some(shared, flow))
         finally:
-            await self._write_down(least=1)
+            await self._flush_records(least=1)
 
     async def _prepare_some(self, reads: Iterator[DocumentRead], flow: SourceFlow) -> None:
         for read in reads:
             if self._stopped is not None:
-                return  # What was read already goes on into the store.
+                return  # Documents that were read already still go into the store.
             await self._prepare(read, flow)
-            await self._write_down(least=_PORTION)
+            await self._flush_records(least=_TRANSACTION_ROWS)
 
     async def _prepare(self, read: DocumentRead, flow: SourceFlow) -> None:
         try:
-            touched = await self._preparer.through(read, flow)
+            touched = await self._preparer.prepare(read, flow)
         except (SourceUnavailable, SourceDenied) as error:
-            # Of no use to try ten thousand documents one by one, or to let each of them rest.
+            # Trying thousands of documents one by one, or delaying each of them, would not help.
             self._stopped = error
             return
         except DocumentTimeout as error:
             self._fail(read, str(error))
-            self._hangs()
+            self._count_timeout()
             return
         except (SourceError, ParseError) as error:
             self._fail(read, str(error))
         else:
             if touched is not None and not isinstance(read, AddDocument):
-                self._touched.append(touched)
-                self._tally.touched(read.known)
-        self._silent = 0
+                self._unchanged.append(touched)
+                self._tally.count_unchanged(read.known)
+        self._timeouts = 0
 
-    def _hangs(self) -> None:
-        """Count what took too long in a row, and give the source up when it is too much."""
-        self._silent += 1
-        if self._silent >= self._tools.limits.silent:
+    def _count_timeout(self) -> None:
+        """Count timeouts in a row, and stop the source if there are too many."""
+        self._timeouts += 1
+        if self._timeouts >= self._tools.limits.silent:
             self._stopped = SourceUnavailable(
-                f"{self._silent} documents of {self._key.name} in a row took over "
-                f"{self._tools.limits.document_s:.0f} s to read: the source hangs. Look whether it answers; the next "
-                "sync goes on from here."
+                f"{self._timeouts} documents of {self._key.name} in a row took over "
+                f"{self._tools.limits.document_s:.0f} s to read: the source hangs. Check whether it is reachable; the "
+                "next sync continues from here."
             )
 
     def _fail(self, read: DocumentRead, reason: str) -> None:
@@ -266,14 +272,14 @@ class SourceSync:
         self._failed.append(FailedDocument(read.listed, reason, attempts, retry_at))
         self._tally.failed(read, reason)
 
-    async def _write_down(self, *, least: int) -> None:
-        """Write what was touched and what failed into the manifest, once there is enough of it."""
-        if len(self._touched) + len(self._failed) >= least:
-            touched, self._touched = self._touched, []
+    async def _flush_records(self, *, least: int) -> None:
+        """Write unchanged and failed documents into the manifest, if there are at least so many."""
+        if len(self._unchanged) + len(self._failed) >= least:
+            touched, self._unchanged = self._unchanged, []
             failed, self._failed = self._failed, []
             await self._tools.manifest.record_unchanged(touched)
             await self._tools.manifest.record_failures(self._key, failed)
 
 
 def _slice_rows(rows: Sequence[KnownDocument]) -> Iterator[Sequence[KnownDocument]]:
-    return (rows[start : start + _PORTION] for start in range(0, len(rows), _PORTION))
+    return (rows[start : start + _TRANSACTION_ROWS] for start in range(0, len(rows), _TRANSACTION_ROWS))

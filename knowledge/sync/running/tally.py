@@ -1,4 +1,4 @@
-"""What is counted while one source runs, and what is told of it."""
+"""Count what happens while one source is synced, and report its progress."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress
 from knowledge.sync.running.flow import PreparedDocument
 
-_TOLD = 10
-"""Failures named in a report."""
+_REPORTED_FAILURES = 10
+"""Failures that a report names."""
 
 
 @dataclass(slots=True)
 class SyncTally:
-    """Counts of one source, and its progress as it is told."""
+    """Counts and progress of one source."""
 
     source: str
     on_progress: OnProgress
@@ -30,38 +30,38 @@ class SyncTally:
     updated: int = 0
     deleted: int = 0
     pending_deletions: int = 0
-    resting: int = 0
+    pending_retries: int = 0
     written: int = 0
     kept: int = 0
     total: int = 0
     done: int = 0
     never_read: int = 0
-    """New documents that failed."""
+    """Failed documents with no searchable version."""
     failures: list[QuarantinedDocument] = field(default_factory=list)
-    _told: float = float("-inf")
+    _reported_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.began = self.clock()
 
-    def planned(self, todo: SyncPlan, known: Sequence[KnownDocument]) -> None:
-        """Count what a plan says before anything is done."""
-        self.unchanged = todo.kept
+    def count_plan(self, todo: SyncPlan, known: Sequence[KnownDocument]) -> None:
+        """Count the decisions of a plan."""
+        self.unchanged = todo.unchanged_count
         self.pending_deletions = len(todo.pending_deletions)
-        self.resting = todo.waiting
+        self.pending_retries = todo.pending_retries
         self.total = len(todo.reads)
         read = sum(one.known.chunks for one in todo.reads if not isinstance(one, AddDocument))
         self.kept = sum(row.chunks for row in known) - read
 
-    def touched(self, known: KnownDocument) -> None:
+    def count_unchanged(self, known: KnownDocument) -> None:
         """Count a document that was read and had not changed."""
         self.unchanged += 1
         self.kept += known.chunks
         self._count()
 
-    def taken(self, prepared: PreparedDocument) -> None:
-        """Count a document that answers now."""
+    def count_current(self, prepared: PreparedDocument) -> None:
+        """Count a document that is now current."""
         self.written += len(prepared.fresh)
-        self.kept += len(prepared.taken.chunks) - len(prepared.fresh)
+        self.kept += len(prepared.count_current.chunks) - len(prepared.fresh)
         if prepared.replaces:
             self.updated += 1
         else:
@@ -69,7 +69,7 @@ class SyncTally:
         self._count()
 
     def failed(self, read: DocumentRead, reason: str) -> None:
-        """Count a document that could not be taken in."""
+        """Count a document that could not be indexed."""
         known = None if isinstance(read, AddDocument) else read.known
         self.never_read += known is None or not known.answers
         readers = (
@@ -81,17 +81,17 @@ class SyncTally:
         self.kept += known.chunks if known else 0
         self._count()
 
-    def removed(self, rows: Sequence[KnownDocument]) -> None:
-        """Count documents that are gone."""
+    def count_deletions(self, rows: Sequence[KnownDocument]) -> None:
+        """Count deleted documents."""
         self.deleted += len(rows)
         self.kept -= sum(row.chunks for row in rows)
 
     def tell(self, *, last: bool = False) -> None:
-        """Tell how far the source is, unless it was told a moment ago."""
+        """Report the progress, unless the last report is very recent."""
         now = self.clock()
-        if not last and now - self._told < self.every_s:
+        if not last and now - self._reported_at < self.every_s:
             return
-        self._told = now
+        self._reported_at = now
         seconds = now - self.began
         eta_s = seconds / self.done * (self.total - self.done) if self.done else None
         self.on_progress(
@@ -99,7 +99,7 @@ class SyncTally:
         )
 
     def report(self, error: str | None) -> SourceReport:
-        """Return the counts at the end."""
+        """Return the final report."""
         return SourceReport(
             listed=self.listed,
             unchanged=self.unchanged,
@@ -107,12 +107,12 @@ class SyncTally:
             updated=self.updated,
             deleted=self.deleted,
             pending_deletions=self.pending_deletions,
-            failed=self.resting + len(self.failures),
+            failed=self.pending_retries + len(self.failures),
             chunks_written=self.written,
             chunks_kept=self.kept,
             seconds=self.clock() - self.began,
             error=error,
-            failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_TOLD]),
+            failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_REPORTED_FAILURES]),
         )
 
     def _count(self) -> None:

@@ -1,4 +1,4 @@
-"""What a run works with, and within which limits."""
+"""Collaborators and limits of a run."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from knowledge.sync.running.pipeline import IndexTerms, PipelineLimits
 from knowledge.sync.running.shadow_index import ShadowIndex
 
 ChunkDocument = Callable[[SourceKey, ListedDocument, DocumentContent], Awaitable[tuple[str, Sequence[Chunk]]]]
-"""A document's bytes -> its title and its chunks, in order; raises ``ParseError``."""
+"""A document's bytes -> its title and its chunks, in order. Raises ``ParseError``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncLimits:
-    """Deadlines and widths of a run."""
+    """Deadlines and concurrency limits of a run."""
 
     listing_s: float = 600.0
-    """The gap between two batches of a listing."""
+    """The longest gap between two batches of a listing."""
     document_s: float = 300.0
-    """Reading one document; parsing and cutting it has as much again, the wait for its turn not included."""
+    """For reading one document, and again for parsing and chunking it, without the wait for its turn."""
     source_s: float = 86_400.0
-    """One source, from its listing to its last chunk."""
+    """For one source, from its listing to its last chunk."""
     close_s: float = 10.0
-    """For a source to let go of its connections."""
+    """For a source to close its connections."""
     documents: int = 4
-    """Documents of a source that are read side by side."""
+    """Documents of one source that are read concurrently."""
     cuts: int = 2
-    """Documents of all sources that are parsed and cut side by side; of one source, one at a time."""
+    """Documents of all sources that are parsed and chunked concurrently; of one source, one at a time."""
     read_bytes: int = 128_000_000
-    """Read, or cut and not yet flipped, of all sources together; small documents are not counted
-    (``budget.SMALL_BYTES``): they never wait for large ones."""
+    """Bytes of all sources that are read ahead and not yet current. Documents below ``read_budget.SMALL_BYTES`` do not
+    count, so they never wait for large ones."""
     silent: int = 8
-    """Documents in a row that took too long, after which the source is taken to hang."""
+    """Timeouts in a row after which the source counts as hanging."""
     progress_s: float = 0.2
-    """The least time between two reports of a source's progress."""
+    """The shortest time between two progress reports of a source."""
     stages: PipelineLimits = field(default_factory=PipelineLimits)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncTools:
-    """What turns a document into current chunks."""
+    """The collaborators that turn a document into current chunks."""
 
     embedder: Embedder
     store: Store
