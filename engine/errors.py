@@ -9,8 +9,7 @@ EngineError
 │   └── PromptTooLong
 ├── EngineInterrupted        the stream broke after its start
 ├── EngineTimeout            the first token, the next token or the whole answer is late
-├── InstallError             the environment or the model cannot be installed (disk, network, checksum)
-└── LaunchError              the process ended while it loaded; the text has its last log lines
+└── InstallError             the environment or the model cannot be installed (disk, network, checksum)
 """
 
 from __future__ import annotations
@@ -54,7 +53,3 @@ class EngineTimeout(EngineError):
 
 class InstallError(EngineError):
     """The engine's environment or its model cannot be installed."""
-
-
-class LaunchError(EngineError):
-    """The engine's process ended, or was not ready in time."""

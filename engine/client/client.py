@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -73,15 +73,10 @@ class EngineClient:
 
     def __init__(self, endpoint: ServerEndpoint, timeouts: RequestTimeouts | None = None) -> None:
         """Connect to nothing before the first request."""
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._timeouts = timeouts or RequestTimeouts()
         self._session: aiohttp.ClientSession | None = None
         self._open_responses: set[aiohttp.ClientResponse] = set()
-
-    @property
-    def endpoint(self) -> ServerEndpoint:
-        """Return the server."""
-        return self._endpoint
 
     async def close(self) -> None:
         """Close all connections and fail all open requests; safe to call twice."""
@@ -106,9 +101,9 @@ class EngineClient:
         ends = time.monotonic() + self._timeouts.answer_s
         response: aiohttp.ClientResponse | None = None
         try:
-            with _map_errors(self._endpoint, answer):
+            with _map_errors(self.endpoint, answer):
                 async with _limit_time(min(first, ends), "no first token", self._timeouts):
-                    url = f"{self._endpoint.url}/v1/chat/completions"
+                    url = f"{self.endpoint.url}/v1/chat/completions"
                     response = await self._open_session().post(
                         url, json=body, allow_redirects=False
                     )  # a redirect must not get the key
@@ -140,13 +135,13 @@ class EngineClient:
         The caller sets the time limit. ``prompt`` is as in ``stream``, with an empty thought at its end.
         """
         body = wire.build_option_request(self._build_request(messages, ONE_TOKEN, request_id, prompt))
-        with _map_errors(self._endpoint, None):
+        with _map_errors(self.endpoint):
             return wire.parse_option_scores(await self._fetch_json("/v1/chat/completions", body), options)
 
     def _build_request(
         self, messages: Sequence[ChatMessage], sampling: Sampling, request_id: str, prompt: TokenPrompt | None
     ) -> dict[str, Any]:
-        about = self._endpoint
+        about = self.endpoint
         body = wire.build_chat_request(about.model, messages, sampling, request_id)
         if prompt is not None:
             body |= wire.build_id_fields(prompt)
@@ -155,7 +150,7 @@ class EngineClient:
         return body
 
     def _create_reasoning_decoder(self, sampling: Sampling, prompt: TokenPrompt | None) -> ReasoningDecoder:
-        about = self._endpoint
+        about = self.endpoint
         if prompt is not None:  # the request asks the server not to split
             return ReasoningDecoder(thinks=about.thinks, opens_think=prompt.starts_in_thinking, split_by_server=False)
         opens = about.opens_think and sampling.thinking_tokens != 0
@@ -166,7 +161,7 @@ class EngineClient:
         try:
             async with (
                 asyncio.timeout(self._timeouts.health_s),
-                self._open_session().get(f"{self._endpoint.url}/health") as response,
+                self._open_session().get(f"{self.endpoint.url}/health") as response,
             ):
                 return response.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError, OSError):
@@ -192,7 +187,7 @@ class EngineClient:
 
     async def fetch_prompt_ids(self, messages: Sequence[ChatMessage]) -> list[int] | None:
         """Return a conversation framed by the server's template as token ids; None if the server cannot do it."""
-        question = {"model": self._endpoint.model, "messages": wire.serialize_messages(messages)}
+        question = {"model": self.endpoint.model, "messages": wire.serialize_messages(messages)}
         ids = (await self._fetch_optional("/v1/tokenize", question)).get("tokens")
         return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
 
@@ -209,13 +204,13 @@ class EngineClient:
 
     async def _fetch(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         deadline = time.monotonic() + self._timeouts.info_s
-        with _map_errors(self._endpoint, None):
+        with _map_errors(self.endpoint):
             async with _limit_time(deadline, f"no answer to {path}", self._timeouts):
                 return await self._fetch_json(path, body)
 
     async def _fetch_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         """Return a reply that is not streamed; a cancelled call closes its connection."""
-        method, url = "GET" if body is None else "POST", f"{self._endpoint.url}{path}"
+        method, url = "GET" if body is None else "POST", f"{self.endpoint.url}{path}"
         async with self._open_session().request(method, url, json=body, allow_redirects=False) as response:
             text = await _read_text(response)
         if response.status != HTTPStatus.OK:
@@ -224,7 +219,7 @@ class EngineClient:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            key = self._endpoint.api_key
+            key = self.endpoint.api_key
             self._session = aiohttp.ClientSession(
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
@@ -250,33 +245,25 @@ async def _limit_time(deadline: float, what: str, timeouts: RequestTimeouts) -> 
         ) from error
 
 
-class _map_errors:  # noqa: N801  # reads as a statement
-    """Maps the errors of aiohttp to ours, depending on whether the answer had started."""
-
-    def __init__(self, endpoint: ServerEndpoint, answer: AnswerDecoder | None) -> None:
-        self._endpoint = endpoint
-        self._answer = answer
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, EventTooLong):
-            raise EngineInterrupted("The engine sent an event that is too long for an answer. Ask again.") from error
-        if isinstance(error, aiohttp.InvalidURL):
-            raise EngineUnavailable(
-                f"{self._endpoint.url!r} is not a URL. Set KVASIR_ENGINE_URL to one such as http://gpu-1:30000."
-            ) from None
-        if isinstance(error, (aiohttp.ClientError, OSError)):
-            raise self._build_connection_error() from error
-
-    def _build_connection_error(self) -> EngineError:
-        if self._answer is not None and self._answer.has_started:
-            return EngineInterrupted("The connection to the engine broke in the middle of the answer. Ask again.")
-        return EngineUnavailable(
-            f"No server answers at the engine's address {self._endpoint.url}. It may be restarting. "
-            "See `kvasir status`."
-        )
+@contextmanager
+def _map_errors(endpoint: ServerEndpoint, answer: AnswerDecoder | None = None) -> Iterator[None]:
+    """Map the errors of aiohttp to ours, depending on whether the answer had started."""
+    try:
+        yield
+    except EventTooLong as error:
+        raise EngineInterrupted("The engine sent an event that is too long for an answer. Ask again.") from error
+    except aiohttp.InvalidURL:
+        raise EngineUnavailable(
+            f"{endpoint.url!r} is not a URL. Set KVASIR_ENGINE_URL to one such as http://gpu-1:30000."
+        ) from None
+    except (aiohttp.ClientError, OSError) as error:
+        if answer is not None and answer.has_started:
+            raise EngineInterrupted(
+                "The connection to the engine broke in the middle of the answer. Ask again."
+            ) from error
+        raise EngineUnavailable(
+            f"No server answers at the engine's address {endpoint.url}. It may be restarting. See `kvasir status`."
+        ) from error
 
 
 async def _read_text(response: aiohttp.ClientResponse) -> str:

@@ -10,6 +10,7 @@ from engine.control.control_socket import EngineAction, EngineCommand
 from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
 from engine.errors import EngineRefused
+from engine.tasks import wait_for_end
 
 _MAX_PENDING = 4
 STOPPED_DETAIL = "The engine is stopped; `kvasir engine start` starts it."
@@ -58,7 +59,8 @@ class CommandRunner:
                         command = await self._wait_for_command(run)
                         self._show_stopping(command)
                     finally:
-                        await _cancel_and_wait(run)
+                        run.cancel()
+                        await wait_for_end(run)
                     self._running = None
                     self._show_stopped(command)
                 else:
@@ -99,16 +101,3 @@ _REPLIES = {
     EngineAction.STOP: "The engine is being stopped.",
     EngineAction.RESTART: "The engine is being restarted.",
 }
-
-
-async def _cancel_and_wait(run: asyncio.Future[Any]) -> None:
-    """Cancel a task and wait until it has ended, even if the caller is cancelled meanwhile."""
-    run.cancel()
-    cancelled = False
-    while not run.done():
-        try:
-            await asyncio.wait([run])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError

@@ -52,13 +52,8 @@ def _load_tables(name: str) -> dict[str, tuple[Variant, ...]]:
     return parse_catalogue(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
-_TABLES = _load_tables("catalogue.toml")
-
-VARIANTS: tuple[Variant, ...] = _TABLES["variant"]
+VARIANTS: tuple[Variant, ...] = _load_tables("catalogue.toml")["variant"]
 """Every R1 that DeepSeek published, the largest first."""
-
-COMPANIONS: tuple[Variant, ...] = _TABLES["companion"]
-"""Models that accept images, to run as a second worker next to an R1."""
 
 SMALL_MODELS: tuple[Variant, ...] = _load_tables("small_models.toml")["small_model"]
 """Models for machines without a GPU, the larger ones first. None is an R1."""

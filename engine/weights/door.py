@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from engine.tasks import wait_for_end
 from engine.weights.listing import Digest
 
 _T = TypeVar("_T")
@@ -29,11 +30,8 @@ class WorkerThreads:
     async def run_to_end(self, call: Callable[[], _T]) -> _T:
         """As ``run``, but a cancelled caller waits for the end of ``call``: for writes, so that none happens later."""
         step = asyncio.get_running_loop().run_in_executor(self._executor, call)
-        try:
-            return await asyncio.shield(step)
-        except asyncio.CancelledError:
-            await asyncio.gather(step, return_exceptions=True)
-            raise
+        await wait_for_end(step)
+        return step.result()
 
     async def matches_digest(self, path: Path, digest: Digest) -> bool:
         """Return whether the file has this digest."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.__main__ import build_parser
 from engine.planning.candidates import list_layouts
 from engine.planning.cards import parse_machine
-from engine.planning.catalogue import COMPANIONS, VARIANTS, explain_nickname, parse_catalogue, resolve_model
+from engine.planning.catalogue import VARIANTS, explain_nickname, parse_catalogue, resolve_model
 from engine.planning.fit import find_best_plan, fit_variant, plan_model, plan_variant
 from engine.planning.hardware import GpuCard
 from engine.planning.launch import build_environment, build_manual_commands
@@ -335,11 +335,6 @@ def test_a_slip_of_the_pen_in_the_catalogue_is_found(slip: str, told: str) -> No
     lines = [f"{key} = {value}" for key, value in entry.items() if key not in named]
     with pytest.raises(ValueError, match=told):
         parse_catalogue("\n".join(["[[variant]]", *lines, slip]))
-
-
-def test_companions_see_pictures_and_are_no_answerers() -> None:
-    assert all(one.accepts_images for one in COMPANIONS)
-    assert not set(COMPANIONS) & set(VARIANTS)
 
 
 def test_cards_are_as_they_were_found() -> None:
