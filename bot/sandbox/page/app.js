@@ -3,7 +3,7 @@
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { fill, h, icon, iconButton, redraw } from "./dom.js";
-import { gist } from "./blocks.js";
+import { plainText } from "./blocks.js";
 import { MessageList } from "./messages.js";
 import { sidebar } from "./sidebar.js";
 import { WAITING, strip } from "./status.js";
@@ -205,7 +205,7 @@ class Page {
   }
 
   #announce(message) {
-    at("announcer").textContent = `${this.store.author(message)?.real_name ?? ""}: ${gist(message, this.store)}`;
+    at("announcer").textContent = `${this.store.author(message)?.real_name ?? ""}: ${plainText(message, this.store)}`;
   }
 
   #view(view) {

@@ -1,7 +1,7 @@
 // Block Kit as nodes. `context` has the store and `press(action)`, which is called with the action of a pressed element.
 
 import { h, icon } from "./dom.js";
-import { emoji, link, unescape } from "./inline.js";
+import { emoji, link } from "./inline.js";
 import { markdown, mrkdwn } from "./prose.js";
 
 export function blocks(all, context) {
@@ -171,14 +171,11 @@ const RENDERERS = {
     h("summary", { class: "card-title" }, block.title?.text ?? ""), blocks(block.child_blocks ?? block.blocks ?? [], context)),
 };
 
-/** Return all the text of a message as one line, for previews and announcements. */
-export function gist(message, store) {
-  const plain = unescape((message.text ?? "").slice(0, 600))
-    .replace(/<@([A-Z0-9]+)(?:\|[^>]*)?>/g, (_, id) => `@${store.person(id)?.real_name ?? id}`)
-    .replace(/<#[A-Z0-9]+\|([^>]*)>/g, "#$1")
-    .replace(/<(?:!)?([^|>]+)\|([^>]*)>/g, "$2")
-    .replace(/<!?([^>]+)>/g, "$1")
-    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
-    .replace(/[*_~`#>]+/g, "");
-  return plain.replace(/\s+/g, " ").trim();
+/** Return the visible text of a message as one line without markup, for previews and screen readers. */
+export function plainText(message, store) {
+  const shown = message.blocks?.length ? blocks(message.blocks, { store, press() {} }) : mrkdwn(message.text ?? "", store);
+  shown.querySelectorAll("button, .button").forEach((node) => node.remove());
+  shown.querySelectorAll(".cite").forEach((node) => (node.textContent = `[${node.textContent}]`));
+  shown.querySelectorAll("br, div, h1, h2, h3, h4, li, p, pre, td, th").forEach((node) => node.after(" "));
+  return shown.textContent.replace(/\s+/g, " ").trim().slice(0, 600);
 }

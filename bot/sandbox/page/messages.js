@@ -1,7 +1,7 @@
 // A list of messages: days, groups of one author, and the actions of each message.
 
 import { avatar, fill, h, iconButton } from "./dom.js";
-import { blocks, gist } from "./blocks.js";
+import { blocks, plainText } from "./blocks.js";
 import { REACTIONS, emoji, unescape } from "./inline.js";
 import { mrkdwn } from "./prose.js";
 import { clock, day, moment } from "./store.js";
@@ -153,7 +153,7 @@ export class MessageList {
     if (replies.length) {
       const last = replies.at(-1);
       const who = [...new Set(replies.map((reply) => reply.user))].slice(0, 3);
-      const peek = last.stream === "streaming" ? "is answering…" : gist(last, store);
+      const peek = last.stream === "streaming" ? "is answering…" : plainText(last, store);
       parts.push(h("button", { type: "button", class: "replies", onclick: () => this.#page.openThread(message.channel, message.ts) },
         who.map((id) => avatar(store.person(id), true)),
         h("span", { class: "count" }, replies.length === 1 ? "1 reply" : `${replies.length} replies`),
