@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import psutil
 
 from bot.sandbox.state.model import Person
-from tests.slack_sandbox import BOT_ID, Box, Json, sandbox
+from tests.slack_sandbox import BOT_ID, SandboxClient, Json, open_sandbox
 
 ROOT = Path(__file__).parent.parent
 CHANNEL = "#general"
@@ -43,7 +43,7 @@ ABOUT = (
 )
 
 
-async def invite(box: Box, people: int) -> None:
+async def invite(box: SandboxClient, people: int) -> None:
     """Let so many people into the channel."""
     assert box.hub is not None
     workspace = box.hub.workspace
@@ -63,7 +63,7 @@ def replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
     return found
 
 
-async def asked(box: Box, process: psutil.Process, questions: int, people: int, deadline_s: float) -> dict[str, Any]:
+async def asked(box: SandboxClient, process: psutil.Process, questions: int, people: int, deadline_s: float) -> dict[str, Any]:
     """Post all and wait until each has its reply."""
     names = [f"guest{number}" for number in range(people)]
     began, before = time.monotonic(), process.memory_info().rss
@@ -97,7 +97,7 @@ async def asked(box: Box, process: psutil.Process, questions: int, people: int, 
 
 async def measured(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
     """Bring the workspace and the bot up, wait for the engine, and ask, a round after the other."""
-    async with sandbox(scratch) as box:
+    async with open_sandbox(scratch) as box:
         environ = {"KVASIR_HOME": str(scratch / "home"), **os.environ, **box.env}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "run", "--docs", str(ROOT / "docs"), cwd=ROOT, env=environ,

@@ -31,7 +31,7 @@ TEAM_ID = "T0SANDBOX1"
 _POLL_S = 0.02
 
 
-class Box:
+class SandboxClient:
     """A running sandbox, from outside: what an app needs, and the control API."""
 
     def __init__(self, base_url: str, credentials: Credentials, session: aiohttp.ClientSession) -> None:
@@ -193,17 +193,17 @@ class Box:
 
 
 @contextlib.asynccontextmanager
-async def sandbox(state: Path, **options: Any) -> AsyncIterator[Box]:
+async def open_sandbox(state: Path, **options: Any) -> AsyncIterator[SandboxClient]:
     """Serve a workspace in this process; ``options`` are those of ``bot.sandbox.server.SandboxOptions``."""
     chosen = replace(SandboxOptions(state=state / "sandbox", port=0), **options)
     async with serve_sandbox(chosen) as running, aiohttp.ClientSession() as session:
-        box = Box(running.base_url, running.credentials, session)
+        box = SandboxClient(running.base_url, running.credentials, session)
         box.hub = running.hub
         yield box
 
 
 @contextlib.asynccontextmanager
-async def sandbox_process(state: Path, *arguments: str) -> AsyncIterator[Box]:
+async def start_sandbox_process(state: Path, *arguments: str) -> AsyncIterator[SandboxClient]:
     """Serve a workspace in a process of its own, as the launcher does; leaving kills it with SIGKILL."""
     folder = state / "sandbox"
     argv = [sys.executable, "-m", "bot.sandbox", "--state", str(folder), "--port", "0", *arguments]
@@ -213,7 +213,7 @@ async def sandbox_process(state: Path, *arguments: str) -> AsyncIterator[Box]:
         line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         base_url = line.split()[-1]
         async with aiohttp.ClientSession() as session:
-            yield Box(base_url, load_credentials(folder), session)
+            yield SandboxClient(base_url, load_credentials(folder), session)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -17,11 +17,11 @@ from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
-from tests.slack.room import source
+from tests.slack.running_bot import make_source_status
 
 NOW = datetime.now(UTC)
 READY = EngineStatus(EngineState.READY, model="R1")
-ILL = source(
+ILL = make_source_status(
     "wiki", hours=51, max_age_s=93_600.0,
     pending_deletions=30, first_pending_deletions=(PendingDeletion("home", "Home", None),),
     error="It is away. Look.",
@@ -31,7 +31,7 @@ ILL = source(
         QuarantinedDocument("b.md", "It is broken."),
     ),
 )  # fmt: skip
-SYNCING = source("shares", syncing=SyncProgress("shares", 900, 300, 1, 900, 10.0, 150.0), watched=True)
+SYNCING = make_source_status("shares", syncing=SyncProgress("shares", 900, 300, 1, 900, 10.0, 150.0), watched=True)
 
 
 def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
@@ -43,7 +43,7 @@ def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
-    text = shown(source(), ILL, SYNCING, width=width)
+    text = shown(make_source_status(), ILL, SYNCING, width=width)
     words = " ".join(text.split())
     for told in (
         "It is away. Look.", "kvasir sync --approve wiki",
@@ -60,8 +60,8 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
 
 
 def test_nothing_to_look_at_is_said() -> None:
-    unused = [source(kind, kind=kind, documents=0, hours=None) for kind in ("push", "pages")]
-    text = shown(source("docs", next_at=NOW + timedelta(days=2)), *unused)
+    unused = [make_source_status(kind, kind=kind, documents=0, hours=None) for kind in ("push", "pages")]
+    text = shown(make_source_status("docs", next_at=NOW + timedelta(days=2)), *unused)
     assert "Nothing needs a look." in text
     assert "push" not in text
     assert "pages" not in text
@@ -69,7 +69,7 @@ def test_nothing_to_look_at_is_said() -> None:
 
 def test_index_store_and_other_processes() -> None:
     text = shown(
-        source("new", hours=None), growth=IndexGrowth(42, 100, 180.0, dense=True),
+        make_source_status("new", hours=None), growth=IndexGrowth(42, 100, 180.0, dense=True),
         elsewhere="process 12, since 02:30:00 UTC",
         repaired=LastRepair(NOW.timestamp() - 7_200, 3, 2),
     )  # fmt: skip
@@ -77,7 +77,7 @@ def test_index_store_and_other_processes() -> None:
     assert "another process (process 12, since 02:30:00 UTC)" in text
     assert "2 h ago, 3 passages differed, 2 mended, 1 read again" in text
     assert "It has never been read. To read it: kvasir sync new" in text
-    assert "no drift" in shown(source(), repaired=LastRepair(NOW.timestamp(), 0, 0))
+    assert "no drift" in shown(make_source_status(), repaired=LastRepair(NOW.timestamp(), 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_moments() -> None:
 
 def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
     name = "a\x1b[31m\x9b.pdf"
-    ill = source(
+    ill = make_source_status(
         "wiki", pending_deletions=1, first_pending_deletions=(PendingDeletion(name, "", None),),
         failed=1, failures=(QuarantinedDocument(name, f"{name} is broken."),),
         error=f"{name} is away.", watch_trouble=f"{name} is gone.",
@@ -130,6 +130,8 @@ def test_a_report_counts_pending_deletions_and_keeps_the_key_of_scripts() -> Non
 
 
 def test_what_rests_since_it_failed_is_named_by_the_sync_too() -> None:
-    state = LibraryStatus("lancedb", indexing=False, sources=(source("wiki", failed=2, failures=ILL.failures),))
+    state = LibraryStatus(
+        "lancedb", indexing=False, sources=(make_source_status("wiki", failed=2, failures=ILL.failures),)
+    )
     (told,) = list_problems(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
     assert told == "wiki: 2 document(s) could not be read. The first, a.pdf: a.pdf needs a password."

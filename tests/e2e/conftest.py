@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from bot.sandbox.http.credentials import load_credentials
-from tests.slack_sandbox import Box
+from tests.slack_sandbox import SandboxClient
 
 ROOT = Path(__file__).parents[2]
 _STOP_S = 90.0
@@ -32,7 +32,7 @@ class Running:
     """A ``kvasir run`` that serves."""
 
     process: asyncio.subprocess.Process
-    box: Box
+    box: SandboxClient
     lines: list[str]
 
     def family(self) -> list[psutil.Process]:
@@ -79,7 +79,7 @@ class Place:
         session = aiohttp.ClientSession()
         try:
             url = await _address(process, lines)
-            yield Running(process, Box(url, load_credentials(self.home / "sandbox"), session), lines)
+            yield Running(process, SandboxClient(url, load_credentials(self.home / "sandbox"), session), lines)
         finally:
             await session.close()
             if process.returncode is None:

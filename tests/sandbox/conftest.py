@@ -16,20 +16,20 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.sandbox.hub import SCOPES
 from bot.sandbox.methods.registry import METHODS
 from bot.sandbox.state.records import SUBSCRIPTIONS
-from tests.slack_sandbox import Box, sandbox
+from tests.slack_sandbox import SandboxClient, open_sandbox
 
 
 @pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
+async def box(tmp_path: Path) -> AsyncIterator[SandboxClient]:
     """Serve a workspace where the app may do everything and hears of everything."""
     scopes = sorted({scope for method in METHODS.values() for scope in method.scopes} | set(SCOPES))
     events = [*SUBSCRIPTIONS, "member_joined_channel", "reaction_added", "reaction_removed"]
-    async with sandbox(tmp_path, scopes=scopes, subscriptions=events) as served:
+    async with open_sandbox(tmp_path, scopes=scopes, subscriptions=events) as served:
         yield served
 
 
 @pytest.fixture
-def client(box: Box) -> AsyncWebClient:
+def client(box: SandboxClient) -> AsyncWebClient:
     """Return the app's Web API client."""
     return AsyncWebClient(token=box.bot_token, base_url=box.api_url)
 
@@ -37,7 +37,7 @@ def client(box: Box) -> AsyncWebClient:
 class Listener:
     """The real Socket Mode client, keeping what it gets; ``answers`` decides what is acknowledged, and with what."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: SandboxClient) -> None:
         web = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
         self.client = SocketModeClient(app_token=box.app_token, web_client=web, ping_interval=0.5)
         self.client.socket_mode_request_listeners.append(self._take)
@@ -71,11 +71,11 @@ class Listener:
 
 
 @pytest.fixture
-async def listen() -> AsyncIterator[Callable[[Box], Awaitable[Listener]]]:
+async def listen() -> AsyncIterator[Callable[[SandboxClient], Awaitable[Listener]]]:
     """Connect the app over Socket Mode."""
     listeners: list[Listener] = []
 
-    async def connect(box: Box) -> Listener:
+    async def connect(box: SandboxClient) -> Listener:
         listener = Listener(box)
         listeners.append(listener)
         await listener.client.connect()
@@ -88,6 +88,6 @@ async def listen() -> AsyncIterator[Callable[[Box], Awaitable[Listener]]]:
 
 
 @pytest.fixture
-async def listener(box: Box, listen: Callable[[Box], Awaitable[Listener]]) -> Listener:
+async def listener(box: SandboxClient, listen: Callable[[SandboxClient], Awaitable[Listener]]) -> Listener:
     """Return a connected app."""
     return await listen(box)

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, Box, sandbox
+from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, SandboxClient, open_sandbox
 
 
 async def refusal(call: Awaitable[Any]) -> str:
@@ -26,7 +26,7 @@ async def channel(client: AsyncWebClient, name: str) -> str:
     return next(room["id"] for room in rooms if room["name"] == name)
 
 
-async def direct(client: AsyncWebClient, box: Box, person: str = "ada") -> str:
+async def direct(client: AsyncWebClient, box: SandboxClient, person: str = "ada") -> str:
     """Return the direct conversation of the app with somebody."""
     people = (await client.users_list())["members"]
     user = next(user["id"] for user in people if user["name"] == person)
@@ -35,7 +35,7 @@ async def direct(client: AsyncWebClient, box: Box, person: str = "ada") -> str:
     return str(opened["channel"]["id"])
 
 
-async def test_who_am_i(box: Box, client: AsyncWebClient) -> None:
+async def test_who_am_i(box: SandboxClient, client: AsyncWebClient) -> None:
     """``auth.test`` names the bot; its scopes stand in a header, as on Slack."""
     told = await client.auth_test()
     assert (told["user_id"], told["bot_id"], told["team_id"]) == (BOT_USER, BOT_ID, TEAM_ID)
@@ -48,13 +48,13 @@ async def test_who_am_i(box: Box, client: AsyncWebClient) -> None:
 @pytest.mark.parametrize(
     ("token", "error"), [("", "not_authed"), ("xoxb-wrong", "invalid_auth"), ("app", "not_allowed_token_type")]
 )
-async def test_a_wrong_token_is_refused(box: Box, token: str, error: str) -> None:
+async def test_a_wrong_token_is_refused(box: SandboxClient, token: str, error: str) -> None:
     """No token, an unknown one, one of the wrong kind."""
     told = await box.api("auth.test", token=box.app_token if token == "app" else token)
     assert (told["ok"], told["error"]) == (False, error)
 
 
-async def test_revoked_and_without_scope(box: Box, client: AsyncWebClient) -> None:
+async def test_revoked_and_without_scope(box: SandboxClient, client: AsyncWebClient) -> None:
     """A revoked token and a missing scope are told apart, the scope by name."""
     room = await channel(client, "general")
     await box.faults(scopes=["users:read"])
@@ -69,7 +69,7 @@ async def test_an_unknown_method(client: AsyncWebClient) -> None:
     assert await refusal(client.api_call("files.getUploadURLExternal")) == "unknown_method"
 
 
-async def test_post_update_delete(box: Box, client: AsyncWebClient) -> None:
+async def test_post_update_delete(box: SandboxClient, client: AsyncWebClient) -> None:
     """A message of the app lives in a thread, is changed and goes."""
     ts = await box.say("ada", "#general", "hello")
     room = await channel(client, "general")
@@ -98,7 +98,7 @@ REFUSED_POSTS = {
 
 
 @pytest.mark.parametrize("error", REFUSED_POSTS)
-async def test_a_post_is_refused(box: Box, error: str) -> None:
+async def test_a_post_is_refused(box: SandboxClient, error: str) -> None:
     """Each by the name that Slack gives it."""
     told = await box.api("chat.postMessage", **{"channel": "#general", **REFUSED_POSTS[error]})
     assert told["error"] == error
@@ -134,14 +134,14 @@ BAD_BLOCKS = {
 
 
 @pytest.mark.parametrize("case", BAD_BLOCKS)
-async def test_blocks_are_refused_with_their_place(box: Box, case: str) -> None:
+async def test_blocks_are_refused_with_their_place(box: SandboxClient, case: str) -> None:
     """Limits of the block kit, each with a pointer to where it hurts."""
     told = await box.api("chat.postMessage", channel="#general", text="x", blocks=BAD_BLOCKS[case])
     assert told["error"] == "invalid_blocks"
     assert "/blocks" in told["response_metadata"]["messages"][0]
 
 
-async def test_blocks_at_the_limit_pass(box: Box) -> None:
+async def test_blocks_at_the_limit_pass(box: SandboxClient) -> None:
     """What just fits is taken; two markdown blocks over 12,000 together are not."""
     fits = [_section(3_000), {"type": "markdown", "text": "x" * 12_000}, {"type": "actions", "elements": _buttons(25)}]
     assert (await box.api("chat.postMessage", channel="#general", text="x", blocks=fits))["ok"]
@@ -150,7 +150,7 @@ async def test_blocks_at_the_limit_pass(box: Box) -> None:
     assert told["error"] == "msg_too_long"
 
 
-async def test_an_update_keeps_the_blocks_that_it_does_not_name(box: Box, client: AsyncWebClient) -> None:
+async def test_an_update_keeps_the_blocks_that_it_does_not_name(box: SandboxClient, client: AsyncWebClient) -> None:
     """Slack's trap: a text alone leaves the old blocks on show; an empty list takes them away."""
     blocks = [{"type": "markdown", "text": "old"}]
     posted = await client.chat_postMessage(channel="#general", text="old", blocks=blocks)
@@ -161,7 +161,7 @@ async def test_an_update_keeps_the_blocks_that_it_does_not_name(box: Box, client
     assert "blocks" not in gone["message"]
 
 
-async def test_long_texts(box: Box, client: AsyncWebClient) -> None:
+async def test_long_texts(box: SandboxClient, client: AsyncWebClient) -> None:
     """A post is cut at 40,000; an update over 4,000 is refused."""
     posted = await client.chat_postMessage(channel="#general", text="x" * 40_001)
     assert len(posted["message"]["text"]) == 40_000
@@ -169,7 +169,7 @@ async def test_long_texts(box: Box, client: AsyncWebClient) -> None:
     assert told["error"] == "msg_too_long"
 
 
-async def test_forms_and_json_are_alike(box: Box) -> None:
+async def test_forms_and_json_are_alike(box: SandboxClient) -> None:
     """Slack takes blocks as a string in a form, too."""
     form = {"channel": "#general", "text": "x", "blocks": '[{"type": "divider"}]', "token": box.bot_token}
     async with box.session.post(box.api_url + "chat.postMessage", data=form) as answer:
@@ -177,7 +177,7 @@ async def test_forms_and_json_are_alike(box: Box) -> None:
     assert told["message"]["blocks"][0]["type"] == "divider"
 
 
-async def test_pages_of_a_thread(box: Box, client: AsyncWebClient) -> None:
+async def test_pages_of_a_thread(box: SandboxClient, client: AsyncWebClient) -> None:
     """A cursor leads through a thread; its root stands on each page."""
     ts = await box.say("ada", "#general", "root")
     for n in range(5):
@@ -192,7 +192,7 @@ async def test_pages_of_a_thread(box: Box, client: AsyncWebClient) -> None:
     assert await refusal(client.conversations_replies(channel=room, ts=ts, cursor="?")) == "invalid_cursor"
 
 
-async def test_people_channels_and_members(box: Box, client: AsyncWebClient) -> None:
+async def test_people_channels_and_members(box: SandboxClient, client: AsyncWebClient) -> None:
     """The app sees public channels and its own direct conversations, not those of others."""
     mine = (await client.users_conversations(types="public_channel,im"))["channels"]
     assert {room.get("name") for room in mine} == {"general", "handbook", None}
@@ -206,7 +206,7 @@ async def test_people_channels_and_members(box: Box, client: AsyncWebClient) -> 
     assert (await client.conversations_join(channel=await channel(client, "random")))["channel"]["is_member"]
 
 
-async def test_reactions(box: Box, client: AsyncWebClient) -> None:
+async def test_reactions(box: SandboxClient, client: AsyncWebClient) -> None:
     """Added once, removed once."""
     ts = await box.say("ada", "#general", "hi")
     room = await channel(client, "general")
@@ -217,7 +217,7 @@ async def test_reactions(box: Box, client: AsyncWebClient) -> None:
     assert await refusal(client.reactions_remove(channel=room, timestamp=ts, name="eyes")) == "no_reaction"
 
 
-async def test_ephemeral_messages_are_for_one(box: Box, client: AsyncWebClient) -> None:
+async def test_ephemeral_messages_are_for_one(box: SandboxClient, client: AsyncWebClient) -> None:
     """Nobody else sees them and no history has them."""
     room = await channel(client, "general")
     await client.chat_postEphemeral(channel=room, user="U0ADA00001", text="psst")
@@ -228,7 +228,7 @@ async def test_ephemeral_messages_are_for_one(box: Box, client: AsyncWebClient) 
 
 async def test_exact_tiers(tmp_path: Path) -> None:
     """With the pace of Slack's tiers, one call too many is a 429 that says when to come again."""
-    async with sandbox(tmp_path, pace="exact") as box:
+    async with open_sandbox(tmp_path, pace="exact") as box:
         client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
         for _ in range(20):
             await client.users_list()
@@ -242,7 +242,7 @@ async def test_exact_tiers(tmp_path: Path) -> None:
         await client.users_list()
 
 
-async def test_faults(box: Box, client: AsyncWebClient) -> None:
+async def test_faults(box: SandboxClient, client: AsyncWebClient) -> None:
     """Errors, 429, 500 and lost replies can be had to order."""
     await box.faults({"method": "chat.postMessage", "error": "internal_error", "times": 1, "skip": 1})
     await client.chat_postMessage(channel="#general", text="one")
@@ -262,7 +262,7 @@ async def test_faults(box: Box, client: AsyncWebClient) -> None:
     assert box.bot_token not in str(await box.requests())
 
 
-async def test_home_and_modal(box: Box, client: AsyncWebClient) -> None:
+async def test_home_and_modal(box: SandboxClient, client: AsyncWebClient) -> None:
     """A published Home is shown to its person; a modal needs a fresh trigger."""
     view = {"type": "home", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "Welcome"}}]}
     published = await client.views_publish(user_id="U0ADA00001", view=view)
@@ -276,7 +276,7 @@ async def test_home_and_modal(box: Box, client: AsyncWebClient) -> None:
     assert await refusal(client.views_open(trigger_id="1.2.3", view=modal)) == "expired_trigger_id"
 
 
-async def test_permalinks(box: Box, client: AsyncWebClient) -> None:
+async def test_permalinks(box: SandboxClient, client: AsyncWebClient) -> None:
     """A message has an address on the page."""
     ts = await box.say("ada", "#general", "hi")
     room = await channel(client, "general")

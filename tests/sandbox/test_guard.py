@@ -17,17 +17,17 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.http.credentials import load_credentials
-from tests.slack_sandbox import Box, sandbox, sandbox_process
+from tests.slack_sandbox import SandboxClient, open_sandbox, start_sandbox_process
 
 
-async def status(box: Box, path: str, **headers: str) -> int:
+async def status(box: SandboxClient, path: str, **headers: str) -> int:
     """Return the HTTP status of a GET."""
     async with box.session.get(box.base_url + path, headers=headers) as answer:
         return answer.status
 
 
 @pytest.mark.parametrize("path", ["/", "/page/app.js", "/page-socket", "/sandbox/messages", "/api/auth.test", "/link/"])
-async def test_another_host_or_origin_is_refused(box: Box, path: str) -> None:
+async def test_another_host_or_origin_is_refused(box: SandboxClient, path: str) -> None:
     """A name that was rebound to this machine, and a page of another site, get nothing."""
     assert await status(box, path, Host="evil.example") == 403
     assert await status(box, path, Host="127.0.0.1:1") == 403
@@ -35,7 +35,7 @@ async def test_another_host_or_origin_is_refused(box: Box, path: str) -> None:
     assert await status(box, path, Origin="null") == 403
 
 
-async def test_the_page_brings_nothing_from_elsewhere(box: Box) -> None:
+async def test_the_page_brings_nothing_from_elsewhere(box: SandboxClient) -> None:
     """The policy forbids other sources, inline code, frames; the session's cookie is out of reach of scripts."""
     async with box.session.get(box.base_url) as answer:
         policy = answer.headers["Content-Security-Policy"]
@@ -54,7 +54,7 @@ async def test_the_page_brings_nothing_from_elsewhere(box: Box) -> None:
         assert not [name for name, text in sources.items() if word in text], word
 
 
-async def test_the_socket_of_the_page_needs_its_session(box: Box) -> None:
+async def test_the_socket_of_the_page_needs_its_session(box: SandboxClient) -> None:
     """Without the cookie of the page, or without an origin, there is no websocket."""
     origin = {"Origin": box.base_url}
     for headers in ({}, origin, {**origin, "Cookie": f"kvasir_sandbox_{box.base_url[-5:].lstrip(':')}=guess"}):
@@ -63,7 +63,7 @@ async def test_the_socket_of_the_page_needs_its_session(box: Box) -> None:
         assert caught.value.status == 403
 
 
-async def page_socket(box: Box, person: str) -> aiohttp.ClientWebSocketResponse:
+async def page_socket(box: SandboxClient, person: str) -> aiohttp.ClientWebSocketResponse:
     """Open a page's websocket as a person."""
     async with box.session.get(box.base_url) as answer:
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
@@ -84,7 +84,7 @@ async def asked(socket: aiohttp.ClientWebSocketResponse, **what: Any) -> Any:
                 return item
 
 
-async def test_a_page_sees_only_what_its_person_sees(box: Box) -> None:
+async def test_a_page_sees_only_what_its_person_sees(box: SandboxClient) -> None:
     """The direct conversation of two others is not there, neither in a snapshot nor in the news nor for the asking."""
     await box.say("ada", "@bo", "between us")
     socket = await page_socket(box, "chen")
@@ -100,7 +100,7 @@ async def test_a_page_sees_only_what_its_person_sees(box: Box) -> None:
     await socket.close()
 
 
-async def test_no_news_is_lost_while_a_page_becomes_somebody(box: Box, tmp_path: Path) -> None:
+async def test_no_news_is_lost_while_a_page_becomes_somebody(box: SandboxClient, tmp_path: Path) -> None:
     """What is said between the making of a snapshot and its arrival comes after it, even while the disk is slow."""
     assert box.hub
     workspace = box.hub.workspace
@@ -130,7 +130,7 @@ async def test_no_news_is_lost_while_a_page_becomes_somebody(box: Box, tmp_path:
 
 
 @pytest.mark.parametrize("frame", ["", "[]", "{", '{"do": 1}', '{"do": "fly"}', '{"do": "say"}', "null", '"be"'])
-async def test_nonsense_from_a_page_is_answered(box: Box, frame: str) -> None:
+async def test_nonsense_from_a_page_is_answered(box: SandboxClient, frame: str) -> None:
     """Whatever comes, the websocket lives on."""
     socket = await page_socket(box, "ada")
     await socket.send_str(frame)
@@ -140,7 +140,7 @@ async def test_nonsense_from_a_page_is_answered(box: Box, frame: str) -> None:
 
 
 @pytest.mark.parametrize("frame", ["", "[]", "{", "null", '{"envelope_id": 1}', '{"envelope_id": "unknown"}'])
-async def test_nonsense_from_the_app_is_ignored(box: Box, frame: str) -> None:
+async def test_nonsense_from_the_app_is_ignored(box: SandboxClient, frame: str) -> None:
     """A frame that acknowledges nothing leaves the connection as it is."""
     told = await box.api("apps.connections.open", token=box.app_token)
     socket = await box.session.ws_connect(told["url"])
@@ -153,7 +153,7 @@ async def test_nonsense_from_the_app_is_ignored(box: Box, frame: str) -> None:
     await socket.close()
 
 
-async def test_control_and_socket_need_their_tokens(box: Box) -> None:
+async def test_control_and_socket_need_their_tokens(box: SandboxClient) -> None:
     """The control API takes the control token alone, the app's websocket a ticket of ours that is not too old."""
     async with box.session.get(box.base_url + "/sandbox/messages", headers={"Authorization": "Bearer x"}) as answer:
         assert answer.status == 401
@@ -165,7 +165,7 @@ async def test_control_and_socket_need_their_tokens(box: Box) -> None:
         await box.session.ws_connect(told["url"])
 
 
-async def test_the_eleventh_connection_is_turned_away(box: Box) -> None:
+async def test_the_eleventh_connection_is_turned_away(box: SandboxClient) -> None:
     """An app has up to ten."""
     sockets = []
     for _ in range(11):
@@ -194,12 +194,12 @@ def test_credentials_are_made_once_and_kept_private(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     """After kill -9 the messages, the open stream and the undelivered event are there."""
-    async with sandbox_process(tmp_path) as box:
+    async with start_sandbox_process(tmp_path) as box:
         ts = await box.say("ada", "@kvasir", "are you there?")
         client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
         room = (await box.messages("@kvasir"))[0]["channel"]
         stream = (await client.chat_startStream(channel=room, thread_ts=ts, markdown_text="one"))["ts"]
-    async with sandbox_process(tmp_path) as box:
+    async with start_sandbox_process(tmp_path) as box:
         texts = [message["text"] for message in await box.messages("@kvasir")]
         assert texts == ["are you there?", "one"]
         pending = (await box.state())["pending"]
@@ -247,9 +247,9 @@ async def test_it_ends_with_the_one_who_started_it(tmp_path: Path) -> None:
 
 async def test_two_pages_of_one_session(tmp_path: Path) -> None:
     """A restarted workspace knows no session of before: the page must be fetched again."""
-    async with sandbox(tmp_path) as box:
+    async with open_sandbox(tmp_path) as box:
         await (await page_socket(box, "ada")).close()
-    async with sandbox(tmp_path) as box:
+    async with open_sandbox(tmp_path) as box:
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await box.session.ws_connect(box.base_url + "/page-socket", headers={"Origin": box.base_url})
         await (await page_socket(box, "ada")).close()

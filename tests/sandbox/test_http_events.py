@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 from slack_sdk.signature import SignatureVerifier
 
-from tests.slack_sandbox import sandbox
+from tests.slack_sandbox import open_sandbox
 
 
 class Endpoint:
@@ -57,7 +57,7 @@ async def test_signed_and_tried_again(tmp_path: Path) -> None:
     """A 500 and a silence are told apart in the retry's reason; every request carries a signature of its own."""
     async with (
         serving(Endpoint()) as endpoint,
-        sandbox(tmp_path, events_url=endpoint.url, ack_deadline_s=0.2, retry_delays_s=[0, 0, 0]) as box,
+        open_sandbox(tmp_path, events_url=endpoint.url, ack_deadline_s=0.2, retry_delays_s=[0, 0, 0]) as box,
     ):
         await box.wait_connected()
         endpoint.answers = [500, 0]
@@ -72,7 +72,7 @@ async def test_signed_and_tried_again(tmp_path: Path) -> None:
 
 async def test_commands_and_buttons_are_forms(tmp_path: Path) -> None:
     """A command's fields stand in the form, an interaction in its ``payload``; an answer's text is shown."""
-    async with serving(Endpoint()) as endpoint, sandbox(tmp_path, events_url=endpoint.url) as box:
+    async with serving(Endpoint()) as endpoint, open_sandbox(tmp_path, events_url=endpoint.url) as box:
         await box.wait_connected()
         endpoint.answers = ["plain answer"]
         await box.command("ada", "#general", "/kb status")

@@ -12,7 +12,7 @@ import pytest
 
 from bot.sandbox.state.model import PEOPLE, Message, Record
 from bot.sandbox.state.storage import Storage
-from tests.slack_sandbox import Box, sandbox
+from tests.slack_sandbox import SandboxClient, open_sandbox
 
 Listener = Any
 
@@ -81,11 +81,11 @@ async def test_a_damaged_state_is_told(tmp_path: Path) -> None:
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox/workspace.sqlite3").write_bytes(b"no database" * 200)
     with pytest.raises(sqlite3.DatabaseError):
-        async with sandbox(tmp_path):
+        async with open_sandbox(tmp_path):
             pass
 
 
-async def test_five_hundred_mentions_at_once(box: Box, listener: Listener) -> None:
+async def test_five_hundred_mentions_at_once(box: SandboxClient, listener: Listener) -> None:
     """Each arrives once as a mention and once as a message."""
     await asyncio.gather(*(box.say("ada", "#general", f"@Kvasir {n}") for n in range(500)))
     await listener.wait(lambda _request: True, count=1000)
@@ -105,7 +105,7 @@ async def test_documents_open_and_nothing_else_does(tmp_path: Path) -> None:
     (folder / ".hidden.md").write_text("secret", encoding="utf-8")
     (tmp_path / "outside.md").write_text("secret", encoding="utf-8")
     (folder / "link.md").symlink_to(tmp_path / "outside.md")
-    async with sandbox(tmp_path, files={"docs": folder}) as box:
+    async with open_sandbox(tmp_path, files={"docs": folder}) as box:
         async with box.session.get(f"{box.base_url}/files/docs/sub/怎么.md") as answer:
             page = await answer.text()
             assert answer.status == 200

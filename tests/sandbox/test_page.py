@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.services import free_ports
 from tests.slack_page import chromium, open_page, write
-from tests.slack_sandbox import TEAM_ID, Box, sandbox
+from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def look(browser: Browser, box: Box) -> AsyncIterator[Open]:
+async def look(browser: Browser, box: SandboxClient) -> AsyncIterator[Open]:
     """Open the page; a script error, a refused policy or a request to anywhere else fails the test."""
     wrong: list[str] = []
 
@@ -42,7 +42,7 @@ async def look(browser: Browser, box: Box) -> AsyncIterator[Open]:
     assert not wrong
 
 
-async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWebClient, look: Open) -> None:
+async def test_a_suggestion_becomes_a_streamed_answer(box: SandboxClient, client: AsyncWebClient, look: Open) -> None:
     """One click asks; the thread opens; status, text and citation appear as they come."""
     await box.put_status(engine={"state": "starting", "progress": 0.4}, suggestions=["How?", "为什么？", "When?"])
     page = await look()
@@ -73,7 +73,7 @@ async def test_a_suggestion_becomes_a_streamed_answer(box: Box, client: AsyncWeb
     await expect(page.locator(".strip progress")).to_have_count(0)
 
 
-async def test_talking_editing_deleting_by_keyboard(box: Box, look: Open) -> None:
+async def test_talking_editing_deleting_by_keyboard(box: SandboxClient, look: Open) -> None:
     """Mention from the list, line break, edit the last one with the up arrow, delete."""
     page = await look()
     field = page.locator("#composer-input")
@@ -142,7 +142,7 @@ async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: List
 
 
 async def test_another_person_sees_another_workspace(
-    box: Box, client: AsyncWebClient, look: Open, listener: Listener
+    box: SandboxClient, client: AsyncWebClient, look: Open, listener: Listener
 ) -> None:
     """Switching the person switches what is visible; unread messages are counted; the Home is one's own."""
     await box.say("ada", "@bo", "between us")
@@ -168,7 +168,7 @@ async def test_another_person_sees_another_workspace(
 
 
 async def test_reactions_threads_and_the_stop_button(
-    box: Box, client: AsyncWebClient, look: Open, listener: Listener
+    box: SandboxClient, client: AsyncWebClient, look: Open, listener: Listener
 ) -> None:
     """A follow-up goes to its thread; Stop tells the app which thread; a stopped stream says so."""
     page = await look()
@@ -224,7 +224,7 @@ async def test_a_modal_is_filled_in(client: AsyncWebClient, look: Open, listener
     await expect(page.locator("dialog")).to_have_count(0)
 
 
-async def test_on_a_narrow_screen(box: Box, look: Open) -> None:
+async def test_on_a_narrow_screen(box: SandboxClient, look: Open) -> None:
     """The conversations are behind a button, a thread covers the channel, nothing needs sideways scrolling."""
     ts = await box.say("bo", "#general", "root")
     await box.say("ada", "#general", "reply " + "x" * 300, ts)
@@ -239,7 +239,7 @@ async def test_on_a_narrow_screen(box: Box, look: Open) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-async def test_a_long_answer_is_read_from_its_top(box: Box, client: AsyncWebClient, look: Open) -> None:
+async def test_a_long_answer_is_read_from_its_top(box: SandboxClient, client: AsyncWebClient, look: Open) -> None:
     """What is longer than the pane stays at its beginning while more comes; the reader's own scrolling is respected."""
     page = await look()
     await write(page, "@Kvasir a long one")
@@ -307,12 +307,12 @@ async def test_every_block_is_drawn(client: AsyncWebClient, look: Open) -> None:
 async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path, browser: Browser) -> None:
     """It connects again by itself, with a session anew, and goes on."""
     [port] = free_ports(1)
-    async with sandbox(tmp_path, port=port) as box:
+    async with open_sandbox(tmp_path, port=port) as box:
         page = await browser.new_page()
         await page.goto(box.base_url)
         await expect(page.locator(".room").first).to_be_visible()
     await expect(page.locator(".lost")).to_be_visible()
-    async with sandbox(tmp_path, port=port) as box:
+    async with open_sandbox(tmp_path, port=port) as box:
         await box.say("bo", "#general", "meanwhile")
         await expect(page.locator(".message")).to_contain_text("meanwhile")
         await expect(page.locator(".lost")).to_have_count(0)
@@ -320,7 +320,7 @@ async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path,
         await box.wait_for_message(lambda m: m["text"] == "and on")
 
 
-async def test_the_strip_shows_what_is_read_held_and_unread(box: Box, look: Open) -> None:
+async def test_the_strip_shows_what_is_read_held_and_unread(box: SandboxClient, look: Open) -> None:
     told = {"documents": 1_320, "chunks": 9, "running": True, "progress": 0.25, "held": 30, "failed": 1}
     page = await look()
     await box.put_status(knowledge={**told, "troubles": ["wiki: 30 gone", "wiki: a.pdf: broken"]})

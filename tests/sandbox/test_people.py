@@ -14,14 +14,14 @@ from bot.sandbox.state import text
 from bot.sandbox.state.model import BOT, PEOPLE, first_channels
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from bot.slack.manifest import build_manifest
-from tests.slack_sandbox import BOT_USER, Box
+from tests.slack_sandbox import BOT_USER, SandboxClient
 
 ADA = "U0ADA00001"
 GENERAL = "C0GENERAL1"
 Listener = Any
 
 
-async def test_edit_and_delete(box: Box, listener: Listener) -> None:
+async def test_edit_and_delete(box: SandboxClient, listener: Listener) -> None:
     """The app gets the message before and after, with Slack's subtypes."""
     ts = await box.say("ada", "#general", "teh question")
     await box.edit("ada", "#general", ts, "the question")
@@ -35,7 +35,7 @@ async def test_edit_and_delete(box: Box, listener: Listener) -> None:
     assert all(event["channel"] == GENERAL for event in (changed, deleted))
 
 
-async def test_a_deleted_root_leaves_its_thread(box: Box, client: AsyncWebClient) -> None:
+async def test_a_deleted_root_leaves_its_thread(box: SandboxClient, client: AsyncWebClient) -> None:
     """A tombstone stands in its place as long as there are replies."""
     ts = await box.say("ada", "#general", "root")
     await box.say("bo", "#general", "reply", ts)
@@ -44,7 +44,9 @@ async def test_a_deleted_root_leaves_its_thread(box: Box, client: AsyncWebClient
     assert [message.get("subtype") for message in thread] == ["tombstone", None]
 
 
-async def test_a_reply_to_a_reply_is_in_the_same_thread(box: Box, client: AsyncWebClient, listener: Listener) -> None:
+async def test_a_reply_to_a_reply_is_in_the_same_thread(
+    box: SandboxClient, client: AsyncWebClient, listener: Listener
+) -> None:
     """Threads are one deep; the event names the root and who began it."""
     root = await box.say("ada", "#general", "root")
     reply = await box.say("bo", "#general", "reply", root)
@@ -55,7 +57,7 @@ async def test_a_reply_to_a_reply_is_in_the_same_thread(box: Box, client: AsyncW
     assert len((await client.conversations_replies(channel=GENERAL, ts=reply))["messages"]) == 3
 
 
-async def test_a_button_and_its_response_url(box: Box, client: AsyncWebClient, listener: Listener) -> None:
+async def test_a_button_and_its_response_url(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """A press brings message, container and response_url; the answer takes the message's place, then adds one."""
     label = {"type": "plain_text", "text": "Yes"}
     button = {"type": "button", "action_id": "confirm", "value": "42", "text": label}
@@ -81,7 +83,7 @@ async def test_a_button_and_its_response_url(box: Box, client: AsyncWebClient, l
     assert (await webhook.send(text="once too often")).status_code == 404
 
 
-async def test_feedback_buttons(box: Box, client: AsyncWebClient, listener: Listener) -> None:
+async def test_feedback_buttons(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """The value is that of the half that was pressed."""
     halves = {
         f"{half}_button": {"text": {"type": "plain_text", "text": half}, "value": f"it-was-{half}"}
@@ -97,7 +99,7 @@ async def test_feedback_buttons(box: Box, client: AsyncWebClient, listener: List
         await box.press("ada", "#general", posted["ts"], "nothing")
 
 
-async def test_a_modal_is_opened_and_submitted(box: Box, client: AsyncWebClient, listener: Listener) -> None:
+async def test_a_modal_is_opened_and_submitted(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """The trigger of a command works once; a submission carries what was put in."""
     await box.command("ada", "#general", "/kb help")
     request = (await listener.wait(lambda request: request.type == "slash_commands"))[0]
@@ -118,7 +120,7 @@ async def test_a_modal_is_opened_and_submitted(box: Box, client: AsyncWebClient,
     assert submission["view"]["state"]["values"] == values
 
 
-async def test_another_bot_is_not_a_person(box: Box, listener: Listener) -> None:
+async def test_another_bot_is_not_a_person(box: SandboxClient, listener: Listener) -> None:
     """Its messages carry its own bot_id; a mention by it reaches the app like anybody's."""
     await box.say_as_bot("Deploybot", "#general", "@Kvasir deployed")
     await listener.wait(lambda request: request.payload["event"]["type"] == "app_mention")
@@ -143,7 +145,7 @@ def test_the_app_is_installed_from_its_manifest() -> None:
     assert list(APP_COMMANDS) == [command["command"] for command in asked["features"]["slash_commands"]]
 
 
-async def test_home_is_told(box: Box, listener: Listener) -> None:
+async def test_home_is_told(box: SandboxClient, listener: Listener) -> None:
     """Opening the app's Home is an event with its tab."""
     await box.home("ada")
     await listener.wait(lambda request: request.payload["event"]["type"] == "app_home_opened")
@@ -173,7 +175,7 @@ def test_what_is_typed_is_kept_as_slack_keeps_it(typed: str, kept: str) -> None:
     assert text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0)) == kept
 
 
-async def test_files_are_given_to_the_app_alone(box: Box) -> None:
+async def test_files_are_given_to_the_app_alone(box: SandboxClient) -> None:
     """As Slack does: who shows no good token, or lacks the scope, is sent to sign in."""
     body = {"person": "ada", "channel": "@kvasir", "text": "", "files": [{"name": "a b.md", "base64": "eA=="}]}
     ts = (await box.control("POST", "say", body))["ts"]
@@ -193,7 +195,7 @@ async def test_files_are_given_to_the_app_alone(box: Box) -> None:
         assert answer.status == 302
 
 
-async def test_leaving_renaming_and_archiving(box: Box) -> None:
+async def test_leaving_renaming_and_archiving(box: SandboxClient) -> None:
     listed = await box.api("users.conversations", types="public_channel")
     assert {room["name"] for room in listed["channels"]} == {"general", "handbook"}
     await box.control("POST", "rename", {"channel": "#general", "name": "all"})

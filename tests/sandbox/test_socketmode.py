@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bot.sandbox.state.model import Envelope
-from tests.slack_sandbox import BOT_USER, TEAM_ID, Box, sandbox
+from tests.slack_sandbox import BOT_USER, TEAM_ID, SandboxClient, open_sandbox
 
 Listener = Any
-Listen = Callable[[Box], Awaitable[Listener]]
+Listen = Callable[[SandboxClient], Awaitable[Listener]]
 
 
-async def test_a_mention_arrives_twice_as_slack_sends_it(box: Box, listener: Listener) -> None:
+async def test_a_mention_arrives_twice_as_slack_sends_it(box: SandboxClient, listener: Listener) -> None:
     """In a channel that the app is in, a mention is both ``app_mention`` and ``message``."""
     ts = await box.say("ada", "#general", "@Kvasir how do I add a source?")
     await listener.wait(lambda request: request.type == "events_api", count=2)
@@ -29,7 +29,7 @@ async def test_a_mention_arrives_twice_as_slack_sends_it(box: Box, listener: Lis
     await box.wait_delivered()
 
 
-async def test_a_direct_message_is_one_event(box: Box, listener: Listener) -> None:
+async def test_a_direct_message_is_one_event(box: SandboxClient, listener: Listener) -> None:
     """A DM is ``message.im`` alone, even with a mention in it."""
     await box.say("chen", "@kvasir", "@Kvasir 怎么添加数据源？")
     await box.say("chen", "@kvasir", "谢谢")
@@ -38,7 +38,7 @@ async def test_a_direct_message_is_one_event(box: Box, listener: Listener) -> No
     assert not listener.events("app_mention")
 
 
-async def test_nothing_arrives_from_a_channel_without_the_app(box: Box, listener: Listener) -> None:
+async def test_nothing_arrives_from_a_channel_without_the_app(box: SandboxClient, listener: Listener) -> None:
     """In #random the app is no member until somebody invites it."""
     await box.say("bo", "#random", "@Kvasir hello?")
     hint = await box.wait_for_message(lambda m: m["ephemeral"], channel="#random", person="bo")
@@ -50,7 +50,7 @@ async def test_nothing_arrives_from_a_channel_without_the_app(box: Box, listener
 
 async def test_what_is_not_acknowledged_comes_again(tmp_path: Path, listen: Listen) -> None:
     """After the deadline at once, then after each delay, with attempt and reason; then it is given up."""
-    async with sandbox(tmp_path, ack_deadline_s=0.05, retry_delays_s=[0.0, 60.0, 300.0]) as box:
+    async with open_sandbox(tmp_path, ack_deadline_s=0.05, retry_delays_s=[0.0, 60.0, 300.0]) as box:
         listener = await listen(box)
         listener.answers = lambda _request: False
         await box.say("ada", "@kvasir", "hello?")
@@ -68,30 +68,30 @@ async def test_what_is_not_acknowledged_comes_again(tmp_path: Path, listen: List
         assert len((await box.state())["given_up"]) == 1
 
 
-def _only(box: Box) -> Envelope:
+def _only(box: SandboxClient) -> Envelope:
     assert box.hub
     return next(iter(box.hub.outbox.pending.values()))
 
 
 async def test_an_event_waits_for_the_app_even_across_a_restart(tmp_path: Path, listen: Listen) -> None:
     """What was said while no app was connected is delivered when one comes, also after the workspace restarted."""
-    async with sandbox(tmp_path) as box:
+    async with open_sandbox(tmp_path) as box:
         ts = await box.say("ada", "@kvasir", "are you there?")
         secrets = box.bot_token, box.app_token, box.signing_secret
-    async with sandbox(tmp_path) as box:
+    async with open_sandbox(tmp_path) as box:
         assert (box.bot_token, box.app_token, box.signing_secret) == secrets
         listener = await listen(box)
         got = await listener.wait(lambda request: request.payload["event"]["ts"] == ts)
         assert got[0].retry_attempt == 0
         await box.wait_delivered()
-    async with sandbox(tmp_path) as box:
+    async with open_sandbox(tmp_path) as box:
         assert not (await box.state())["pending"]
         assert [message["ts"] for message in await box.messages("@kvasir")] == [ts]
 
 
 async def test_dropped_acknowledgements_and_other_event_ids(tmp_path: Path, listen: Listen) -> None:
     """Faults: an acknowledgement is lost; one message comes under several event ids."""
-    async with sandbox(tmp_path, ack_deadline_s=0.1) as box:
+    async with open_sandbox(tmp_path, ack_deadline_s=0.1) as box:
         listener = await listen(box)
         await box.faults(drop_acks=1)
         await box.say("ada", "@kvasir", "lost")
@@ -102,7 +102,7 @@ async def test_dropped_acknowledgements_and_other_event_ids(tmp_path: Path, list
         assert len({request.payload["event_id"] for request in many}) == 4
 
 
-async def test_the_app_reconnects_when_told(box: Box, listener: Listener) -> None:
+async def test_the_app_reconnects_when_told(box: SandboxClient, listener: Listener) -> None:
     """A ``disconnect`` frame makes the client open a new connection; nothing is lost meanwhile."""
     await box.faults(disconnect="refresh_requested")
     await box.say("ada", "@kvasir", "still there?")
@@ -110,7 +110,7 @@ async def test_the_app_reconnects_when_told(box: Box, listener: Listener) -> Non
     await box.wait_delivered()
 
 
-async def test_a_slash_command_is_answered_in_the_acknowledgement(box: Box, listener: Listener) -> None:
+async def test_a_slash_command_is_answered_in_the_acknowledgement(box: SandboxClient, listener: Listener) -> None:
     """The payload of an acknowledgement is shown to the one who typed."""
     listener.answers = lambda request: {"text": "all is well"} if request.type == "slash_commands" else None
     await box.command("bo", "#general", "/kb status  now ")
@@ -124,7 +124,7 @@ async def test_a_slash_command_is_answered_in_the_acknowledgement(box: Box, list
 
 async def test_a_command_that_is_not_acknowledged_fails_visibly(tmp_path: Path, listen: Listen) -> None:
     """Commands are not sent again: Slack shows ``operation_timeout``, and another error where nobody is connected."""
-    async with sandbox(tmp_path, ack_deadline_s=0.05) as box:
+    async with open_sandbox(tmp_path, ack_deadline_s=0.05) as box:
         await box.command("ada", "#general", "/kb status")
         await box.wait_for_message(lambda m: "dispatch_failed" in m["text"])
         listener = await listen(box)

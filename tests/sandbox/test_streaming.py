@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.models.messages.chunk import BlocksChunk, MarkdownTextChunk, PlanUpdateChunk, TaskUpdateChunk
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.slack_sandbox import TEAM_ID, Box, sandbox
+from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
 ADA = "U0ADA00001"
 GENERAL = "C0GENERAL1"
@@ -25,7 +25,7 @@ async def refusal(call: Awaitable[Any]) -> str:
     return str(caught.value.response["error"])
 
 
-async def started(box: Box, client: AsyncWebClient, **more: Any) -> tuple[str, str]:
+async def started(box: SandboxClient, client: AsyncWebClient, **more: Any) -> tuple[str, str]:
     """Start a stream in a thread of #general; return the root's ts and its own."""
     root = await box.say("ada", "#general", "@Kvasir?")
     recipient = {"recipient_user_id": ADA, "recipient_team_id": TEAM_ID}
@@ -33,7 +33,7 @@ async def started(box: Box, client: AsyncWebClient, **more: Any) -> tuple[str, s
     return root, stream["ts"]
 
 
-async def test_the_sdk_streams_into_a_thread(box: Box, client: AsyncWebClient, listener: Listener) -> None:
+async def test_the_sdk_streams_into_a_thread(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """Text goes on where it stopped; the app hears of the start and of the end, not of each step."""
     root = await box.say("ada", "#general", "@Kvasir?")
     stream = await client.chat_stream(
@@ -54,7 +54,7 @@ async def test_the_sdk_streams_into_a_thread(box: Box, client: AsyncWebClient, l
     assert len(of_stream) == 2
 
 
-async def test_tasks_keep_their_place(box: Box, client: AsyncWebClient) -> None:
+async def test_tasks_keep_their_place(box: SandboxClient, client: AsyncWebClient) -> None:
     """A task is updated where it stands, between the texts around it."""
     root, ts = await started(box, client, chunks=[TaskUpdateChunk(id="1", title="Search", status="in_progress")])
     chunks = [
@@ -71,7 +71,7 @@ async def test_tasks_keep_their_place(box: Box, client: AsyncWebClient) -> None:
     assert message["text"] == "Found. Done."
 
 
-async def test_a_plan_gathers_the_tasks(box: Box, client: AsyncWebClient) -> None:
+async def test_a_plan_gathers_the_tasks(box: SandboxClient, client: AsyncWebClient) -> None:
     """In plan mode all tasks stand in one block at the top."""
     _, ts = await started(box, client, task_display_mode="plan", markdown_text="Thinking")
     chunks = [PlanUpdateChunk(title="Plan"), TaskUpdateChunk(id="1", title="Search", status="pending")]
@@ -81,7 +81,7 @@ async def test_a_plan_gathers_the_tasks(box: Box, client: AsyncWebClient) -> Non
     assert text["text"] == "Thinking"
 
 
-async def test_what_a_stream_refuses(box: Box, client: AsyncWebClient) -> None:
+async def test_what_a_stream_refuses(box: SandboxClient, client: AsyncWebClient) -> None:
     """A recipient is needed in channels; updates and deletes wait for the end; an ended stream takes no more."""
     root = await box.say("ada", "#general", "?")
     begin = client.chat_startStream
@@ -101,14 +101,14 @@ async def test_what_a_stream_refuses(box: Box, client: AsyncWebClient) -> None:
     await client.chat_update(channel=GENERAL, ts=ts, text="now it may be changed")
 
 
-async def test_a_stream_in_a_direct_conversation_needs_no_recipient(box: Box, client: AsyncWebClient) -> None:
+async def test_a_stream_in_a_direct_conversation_needs_no_recipient(box: SandboxClient, client: AsyncWebClient) -> None:
     """The one who reads it is known there."""
     root = await box.say("ada", "@kvasir", "hello")
     room = (await client.conversations_open(users=[ADA]))["channel"]["id"]
     assert (await client.chat_startStream(channel=room, thread_ts=root))["ok"]
 
 
-async def test_a_stream_dies_after_five_minutes_even_if_active(box: Box, client: AsyncWebClient) -> None:
+async def test_a_stream_dies_after_five_minutes_even_if_active(box: SandboxClient, client: AsyncWebClient) -> None:
     """Its text stays; appending is refused; the message can be updated then."""
     _, ts = await started(box, client, markdown_text="so far")
     await box.advance(200)
@@ -121,7 +121,9 @@ async def test_a_stream_dies_after_five_minutes_even_if_active(box: Box, client:
     await client.chat_update(channel=GENERAL, ts=ts, text="so far, so good!")
 
 
-async def test_stop_ends_the_stream_and_tells_the_app(box: Box, client: AsyncWebClient, listener: Listener) -> None:
+async def test_stop_ends_the_stream_and_tells_the_app(
+    box: SandboxClient, client: AsyncWebClient, listener: Listener
+) -> None:
     """The Stop button of a session names the streams that it ended."""
     root, ts = await started(box, client, markdown_text="a long story")
     await client.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=root, status="processing", title="Story")
@@ -140,17 +142,17 @@ async def test_stop_ends_the_stream_and_tells_the_app(box: Box, client: AsyncWeb
 
 async def test_a_stream_survives_a_restart(tmp_path: Path) -> None:
     """What was streamed is there, and the stream goes on."""
-    async with sandbox(tmp_path) as box:
+    async with open_sandbox(tmp_path) as box:
         client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
         _, ts = await started(box, client, markdown_text="one")
-    async with sandbox(tmp_path) as box:
+    async with open_sandbox(tmp_path) as box:
         client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
         await client.chat_appendStream(channel=GENERAL, ts=ts, markdown_text=" two")
         await client.chat_stopStream(channel=GENERAL, ts=ts)
         assert (await box.wait_for_message(lambda m: m["ts"] == ts))["text"] == "one two"
 
 
-async def test_a_server_without_streaming(box: Box, client: AsyncWebClient) -> None:
+async def test_a_server_without_streaming(box: SandboxClient, client: AsyncWebClient) -> None:
     """To order, the streaming methods are unknown."""
     await box.faults({"method": "chat.*Stream", "error": "unknown_method", "times": -1})
     root = await box.say("ada", "#general", "?")

@@ -7,18 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.slack.room import Bot, house
+from bot.config.configuration import Access
+from tests.slack.running_bot import FakeLibrary, RunningBot, run_bot_in_sandbox
 
 
 @pytest.fixture(params=["socket", pytest.param("http", marks=pytest.mark.slow)])
-async def bot(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bot]:
+async def bot(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RunningBot]:
     """Run the same bot over either transport."""
-    async with house(tmp_path, request.param) as served:
+    async with run_bot_in_sandbox(tmp_path, request.param) as served:
         yield served
 
 
 @pytest.fixture
-async def socket_bot(tmp_path: Path) -> AsyncIterator[Bot]:
+async def socket_bot(tmp_path: Path) -> AsyncIterator[RunningBot]:
     """Run the bot over Socket Mode."""
-    async with house(tmp_path, "socket") as served:
+    async with run_bot_in_sandbox(tmp_path, "socket") as served:
         yield served
+
+
+@pytest.fixture
+def library() -> FakeLibrary:
+    """Return the library of ``owned_bot``."""
+    return FakeLibrary()
+
+
+@pytest.fixture
+async def owned_bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[RunningBot]:
+    """Run a bot whose one owner is Ada."""
+    dependencies = {"access": Access(frozenset({"U0ADA00001"}))}
+    async with run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies=dependencies) as bot:
+        yield bot

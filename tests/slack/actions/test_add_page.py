@@ -18,7 +18,7 @@ from bot.slack.posting.buttons import build_page_buttons
 from knowledge.interfaces import WebOrigin
 from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport
-from tests.slack.room import Shelf, house, shown, source
+from tests.slack.running_bot import FakeLibrary, get_text, make_library_status, make_source_status, run_bot_in_sandbox
 
 URL = "https://news.example/port"
 ON = WebOrigin("news.example", datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC), stale=False)
@@ -36,21 +36,17 @@ def actions(message: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
 
 
-class PageShelf(Shelf):
-    """A library whose one source holds pages."""
+def make_page_library() -> FakeLibrary:
+    library = FakeLibrary(report=SyncReport({"pages": SourceReport(listed=1, added=1)}, 0.1))
+    library.state = make_library_status(make_source_status("pages", kind="pages"))
+    return library
 
 
-def library() -> PageShelf:
-    shelf = PageShelf(report=SyncReport({"pages": SourceReport(listed=1, added=1)}, 0.1))
-    shelf.state = type(shelf.state)("lancedb", indexing=False, sources=(source("pages", kind="pages"),))
-    return shelf
+class RefreshedLibrary:
+    """The methods of a library that ``PageAdditions`` uses."""
 
-
-class Refreshing:
-    """What adding needs of the library, over the shelf."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, library: FakeLibrary) -> None:
+        self._shelf = library
 
     async def refresh(self, source: str | None = None, on_progress: Any = None, *, approve: Any = None) -> SyncReport:
         return await self._shelf.refresh(source, on_progress=on_progress or print, approve=approve)
@@ -61,28 +57,28 @@ class Refreshing:
 
 @pytest.mark.parametrize("owner", ["U0ADA00001", "U0BO000002"])
 async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
-    shelf = library()
-    adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
-    deps = {"pages": adding, "access": Access(frozenset({owner}))}
-    async with house(tmp_path, "socket", script=cited, shelf=shelf, deps=deps) as bot:
+    library = make_page_library()
+    adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, RefreshedLibrary(library))
+    dependencies = {"pages": adding, "access": Access(frozenset({owner}))}
+    async with run_bot_in_sandbox(tmp_path, "socket", script=cited, library=library, dependencies=dependencies) as bot:
         root = await bot.ask("@Kvasir when?")
-        message = await bot.answer(root)
+        message = await bot.wait_for_answer(root)
         (button,) = actions(message)
         assert (button["text"]["text"], button["value"]) == ("Add this page [1]: news.example", URL)
-        await bot.box.press("ada", "#general", message["ts"], button["action_id"])
+        await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
         told = "Answers can now use" if owner == "U0ADA00001" else "Only an owner"
-        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and told in shown(m))
+        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and told in get_text(m))
         kept = [page.url for page in await adding.list_pages()]
         assert kept == ([URL] if owner == "U0ADA00001" else [])
         if kept:
-            await bot.box.press("ada", "#general", message["ts"], button["action_id"])
-            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "is already a document" in shown(m))
-            assert shelf.refreshed == ["pages"]
+            await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
+            await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "is already a document" in get_text(m))
+            assert library.refreshed == ["pages"]
 
 
 async def test_without_owners_there_is_no_such_button(tmp_path: Path) -> None:
-    async with house(tmp_path, "socket", script=cited) as bot:
-        assert actions(await bot.answer(await bot.ask("@Kvasir when?"))) == []
+    async with run_bot_in_sandbox(tmp_path, "socket", script=cited) as bot:
+        assert actions(await bot.wait_for_answer(await bot.ask("@Kvasir when?"))) == []
 
 
 def test_a_long_host_is_told_by_its_end() -> None:
@@ -104,13 +100,15 @@ async def test_who_added_which_page_is_logged_without_what_its_address_asks_for(
         yield Text("The strike ends [1]. That is all.")
         yield Finished("engine", (page,), {})
 
-    shelf = library()
-    adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, Refreshing(shelf))
-    deps = {"pages": adding, "access": Access(frozenset({"U0ADA00001"}))}
+    library = make_page_library()
+    adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, RefreshedLibrary(library))
+    dependencies = {"pages": adding, "access": Access(frozenset({"U0ADA00001"}))}
     with capture_logs() as logged:
-        async with house(tmp_path, "socket", script=script, shelf=shelf, deps=deps) as bot:
-            message = await bot.answer(await bot.ask("@Kvasir when?"))
-            await bot.box.press("ada", "#general", message["ts"], actions(message)[0]["action_id"])
-            await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "Answers can now use" in shown(m))
+        async with run_bot_in_sandbox(
+            tmp_path, "socket", script=script, library=library, dependencies=dependencies
+        ) as bot:
+            message = await bot.wait_for_answer(await bot.ask("@Kvasir when?"))
+            await bot.sandbox.press("ada", "#general", message["ts"], actions(message)[0]["action_id"])
+            await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "Answers can now use" in get_text(m))
     (line,) = [one for one in logged if one["event"] == "page added"]
     assert (line["user"], line["page"], line["new"]) == ("U0ADA00001", URL, True)

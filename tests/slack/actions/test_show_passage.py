@@ -11,8 +11,8 @@ from typing import Any
 from bot.answering.events import AnswerEvent, Finished, Question, Sources, Text
 from knowledge.errors import StoreError
 from knowledge.interfaces import Hit
-from tests.slack.room import PASSAGE, Bot, bot_in, house, shown
-from tests.slack_sandbox import sandbox
+from tests.slack.running_bot import PASSAGE, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack_sandbox import open_sandbox
 
 EXTRACTED = replace(PASSAGE, chunks=("c1", "c2"))
 WEB = replace(PASSAGE, n=2, chunks=())
@@ -47,17 +47,17 @@ def buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
 
 
-async def press(bot: Bot, message: dict[str, Any], says: str) -> dict[str, Any]:
+async def press(bot: RunningBot, message: dict[str, Any], says: str) -> dict[str, Any]:
     """Press the button as bo, and return what bo alone is shown."""
-    await bot.box.press("bo", "#general", message["ts"], buttons(message)[0]["action_id"])
-    return await bot.box.wait_for_message(lambda m: m.get("ephemeral") and says in shown(m), person="bo")
+    await bot.sandbox.press("bo", "#general", message["ts"], buttons(message)[0]["action_id"])
+    return await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and says in get_text(m), person="bo")
 
 
 async def test_the_whole_passage_is_shown_to_the_person_who_presses(tmp_path: Path) -> None:
     passages = Passages(WHOLE)
-    async with house(tmp_path, "socket", script=with_extract, deps={"passage": passages}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_extract, dependencies={"passage": passages}) as bot:
         root = await bot.ask("@Kvasir what is the limit?")
-        answer = await bot.answer(root)
+        answer = await bot.wait_for_answer(root)
         assert [one["text"]["text"] for one in buttons(answer)] == ["Show passage [1]"], "a page of the web has a link"
         seen = await press(bot, answer, "hotel | 120")
         assert passages.questions == [["c1", "c2"]]
@@ -71,27 +71,29 @@ async def test_the_whole_passage_is_shown_to_the_person_who_presses(tmp_path: Pa
 
 async def test_a_passage_that_is_cut_says_that_it_goes_on(tmp_path: Path) -> None:
     long = replace(WHOLE, text="The limit is 120.\n\n" * 1_000)
-    async with house(tmp_path, "socket", script=with_extract, deps={"passage": Passages(long)}) as bot:
-        seen = await press(bot, await bot.answer(await bot.ask()), "The limit is 120.")
+    async with run_bot_in_sandbox(
+        tmp_path, "socket", script=with_extract, dependencies={"passage": Passages(long)}
+    ) as bot:
+        seen = await press(bot, await bot.wait_for_answer(await bot.ask()), "The limit is 120.")
         assert [block["type"] for block in seen["blocks"]] == ["context", "markdown", "context"]
-        assert "continues in its document" in shown(seen)
+        assert "continues in its document" in get_text(seen)
 
 
 async def test_a_passage_that_is_gone_says_so_after_a_restart(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as box:
-        async with bot_in(box, tmp_path, script=with_extract, deps={"passage": Passages(WHOLE)}) as bot:
-            answer = await bot.answer(await bot.ask("@Kvasir 上限是多少？"))
+    async with open_sandbox(tmp_path) as sandbox:
+        async with run_bot(sandbox, tmp_path, script=with_extract, dependencies={"passage": Passages(WHOLE)}) as bot:
+            answer = await bot.wait_for_answer(await bot.ask("@Kvasir 上限是多少？"))
             assert buttons(answer)[0]["text"]["text"] == "显示原文 [1]"
         other = tmp_path / "another"
         other.mkdir()
         gone = Passages(None)
-        async with bot_in(box, other, script=with_extract, deps={"passage": gone}) as bot:
+        async with run_bot(sandbox, other, script=with_extract, dependencies={"passage": gone}) as bot:
             seen = await press(bot, answer, "no longer exists")
-            assert "已不存在" in shown(seen)
+            assert "已不存在" in get_text(seen)
             gone.found = StoreError("The store is down. Start it.")
             await press(bot, answer, "The store is down.")
 
 
 async def test_without_a_library_there_is_no_button(tmp_path: Path) -> None:
-    async with house(tmp_path, "socket", script=with_extract) as bot:
-        assert buttons(await bot.answer(await bot.ask())) == []
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_extract) as bot:
+        assert buttons(await bot.wait_for_answer(await bot.ask())) == []

@@ -10,8 +10,8 @@ from typing import Any
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.answering.policy import Policies, Policy, WebUse, Why
 from knowledge.interfaces import LiveWebRequest, WebSearchReport
-from tests.slack.room import Bot, Held, bot_in, house, shown
-from tests.slack_sandbox import sandbox
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack_sandbox import open_sandbox
 
 ON = Policies(Policy("on", searches=True))
 
@@ -29,28 +29,28 @@ def button(message: dict[str, Any]) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-async def press(bot: Bot, message: dict[str, Any], channel: str = "#general") -> None:
+async def press(bot: RunningBot, message: dict[str, Any], channel: str = "#general") -> None:
     found = button(message)
     assert found is not None
-    await bot.box.press("bo", channel, message["ts"], found["action_id"])
+    await bot.sandbox.press("bo", channel, message["ts"], found["action_id"])
 
 
 async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> None:
-    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
-        first = await bot.answer(root, "In the documents: who runs it?")
+        first = await bot.wait_for_answer(root, "In the documents: who runs it?")
         found = button(first)
         assert found is not None
         assert found["text"]["text"] == "Search the web"
         await press(bot, first)
-        second = await bot.answer(root, "On the web: who runs it?")
+        second = await bot.wait_for_answer(root, "On the web: who runs it?")
         assert button(second) is None, "it was looked at"
         asked = bot.answerer.questions[1]
         assert asked.people == frozenset(), "nobody was mentioned"
         assert (asked.text, asked.wants_web, asked.history, asked.person) == ("who runs it?", True, (), "U0BO000002")
         await press(bot, first)
-        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "already" in shown(m), person="bo")
-        await bot.settled()
+        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "already" in get_text(m), person="bo")
+        await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 2
 
 
@@ -59,60 +59,60 @@ async def test_where_kvasir_tells_of_its_sources_the_web_is_not_offered(tmp_path
         yield Text("I answer from these documents.")
         yield Finished("sources", (), {}, WebUse(LiveWebRequest("if_weak"), Why.WEAK, question.policy))
 
-    async with house(tmp_path, "socket", script=about, deps={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=about, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir which documents do you answer from?")
-        assert button(await bot.answer(root, "I answer from these documents.")) is None
+        assert button(await bot.wait_for_answer(root, "I answer from these documents.")) is None
 
 
 async def test_a_follow_up_is_asked_again_in_its_place(tmp_path: Path) -> None:
-    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir first?")
-        await bot.answer(root, "In the documents: first?")
+        await bot.wait_for_answer(root, "In the documents: first?")
         await bot.ask("第二个问题呢？", thread_ts=root)
-        second = await bot.answer(root, "第二个问题呢")
+        second = await bot.wait_for_answer(root, "第二个问题呢")
         found = button(second)
         assert found is not None
         assert found["text"]["text"] == "搜索网络"
         await press(bot, second)
-        await bot.answer(root, "On the web: 第二个问题呢")
+        await bot.wait_for_answer(root, "On the web: 第二个问题呢")
         assert [one.question for one in bot.answerer.questions[2].history] == ["first?"]
 
 
 async def test_it_outlives_the_process_and_the_ledger_s_memory(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as box:
-        async with bot_in(box, tmp_path, script=with_web, deps={"web": ON}) as bot:
+    async with open_sandbox(tmp_path) as sandbox:
+        async with run_bot(sandbox, tmp_path, script=with_web, dependencies={"web": ON}) as bot:
             root = await bot.ask("@Kvasir who runs it?")
-            first = await bot.answer(root, "In the documents")
-            await bot.settled()
+            first = await bot.wait_for_answer(root, "In the documents")
+            await bot.wait_until_idle()
         other = tmp_path / "another"
         other.mkdir()
-        async with bot_in(box, other, script=with_web, deps={"web": ON}) as bot:
+        async with run_bot(sandbox, other, script=with_web, dependencies={"web": ON}) as bot:
             await press(bot, first)
-            await bot.answer(root, "On the web: who runs it?")
+            await bot.wait_for_answer(root, "On the web: who runs it?")
 
 
 async def test_where_the_web_is_off_there_is_no_button(tmp_path: Path) -> None:
     off = Policies(Policy("on", searches=True), {"C0GENERAL1": "off"})
-    async with house(tmp_path, "socket", script=with_web, deps={"web": off}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": off}) as bot:
         root = await bot.ask("@Kvasir who?")
-        assert button(await bot.answer(root, "In the documents")) is None
+        assert button(await bot.wait_for_answer(root, "In the documents")) is None
         assert bot.answerer.questions[0].policy.mode == "off"
 
 
 async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> None:
     """Whoever presses it: the ledger remembers the words, but they are nobody's to send to a search engine any more."""
-    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who knows the code 4711?")
-        first = await bot.answer(root, "In the documents")
+        first = await bot.wait_for_answer(root, "In the documents")
         await bot.ask("and who wrote it?", thread_ts=root)
-        second = await bot.answer(root, "In the documents: and who wrote it?")
-        await bot.settled()
-        await bot.box.delete("ada", "#general", root)
-        await bot.box.wait_delivered()
+        second = await bot.wait_for_answer(root, "In the documents: and who wrote it?")
+        await bot.wait_until_idle()
+        await bot.sandbox.delete("ada", "#general", root)
+        await bot.sandbox.wait_delivered()
         await press(bot, first)
-        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in shown(m), person="bo")
+        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in get_text(m), person="bo")
         await press(bot, second)
-        await bot.answer(root, "On the web: and who wrote it?")
+        await bot.wait_for_answer(root, "On the web: and who wrote it?")
         asked = bot.answerer.questions
         assert len(asked) == 3
         assert "4711" not in str([asked[2].text, asked[2].history])
@@ -120,50 +120,52 @@ async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> No
 
 
 async def test_a_question_is_asked_again_as_it_reads_now(tmp_path: Path) -> None:
-    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
-        first = await bot.answer(root, "In the documents")
-        await bot.settled()
-        await bot.box.edit("ada", "#general", root, "@Kvasir who owns it?")
-        await bot.box.wait_delivered()
+        first = await bot.wait_for_answer(root, "In the documents")
+        await bot.wait_until_idle()
+        await bot.sandbox.edit("ada", "#general", root, "@Kvasir who owns it?")
+        await bot.sandbox.wait_delivered()
         await press(bot, first)
-        await bot.answer(root, "On the web: who owns it?")
+        await bot.wait_for_answer(root, "On the web: who owns it?")
 
 
 async def test_in_a_channel_that_is_shared_by_now_nothing_is_answered_anew(tmp_path: Path) -> None:
     """The answer was given while the channel was the company's own; a press does not say that it is not any more."""
-    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
-        first = await bot.answer(await bot.ask("@Kvasir who runs it?"), "In the documents")
-        await bot.box.control("POST", "channel", {"channel": "#general", "shared_externally": True})
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
+        first = await bot.wait_for_answer(await bot.ask("@Kvasir who runs it?"), "In the documents")
+        await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_externally": True})
         await press(bot, first)
-        await bot.box.wait_for_message(lambda m: m.get("ephemeral") and "another company" in shown(m), person="bo")
-        await bot.settled()
+        await bot.sandbox.wait_for_message(
+            lambda m: m.get("ephemeral") and "another company" in get_text(m), person="bo"
+        )
+        await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 1
 
 
 async def test_a_question_that_is_deleted_is_not_answered_anew_to_the_end(tmp_path: Path) -> None:
-    held = Held("On the web so far: ")
+    held = PausedScript("On the web so far: ")
 
     async def script(question: Question) -> AsyncGenerator[AnswerEvent]:
         async for event in held(question) if question.wants_web else with_web(question):
             yield event
 
-    async with house(tmp_path, "socket", script=script, deps={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=script, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
-        await press(bot, await bot.answer(root, "In the documents"))
+        await press(bot, await bot.wait_for_answer(root, "In the documents"))
         async with asyncio.timeout(10):
-            await held.reached.wait()
-        await bot.box.wait_for_message(lambda m: "On the web so far" in shown(m))
-        await bot.box.delete("ada", "#general", root)
-        await bot.box.wait_for_message(lambda m: "The question was deleted" in shown(m))
-        await bot.settled()
+            await held.paused.wait()
+        await bot.sandbox.wait_for_message(lambda m: "On the web so far" in get_text(m))
+        await bot.sandbox.delete("ada", "#general", root)
+        await bot.sandbox.wait_for_message(lambda m: "The question was deleted" in get_text(m))
+        await bot.wait_until_idle()
         assert bot.answerer.closed == 2
 
 
 async def test_who_is_mentioned_is_told_apart_from_what_may_leave(tmp_path: Path) -> None:
-    async with house(tmp_path, "socket", script=with_web, deps={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir what does <@U0BO000002> know?")
-        await bot.answer(root)
+        await bot.wait_for_answer(root)
         (asked,) = bot.answerer.questions
         (name,) = asked.people
         assert asked.text == f"what does @{name} know?"

@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 
 from bot.slack.transport.http_server import HttpServer, PortUnavailable
-from tests.slack.room import Bot, bot_in, free_port, house
-from tests.slack_sandbox import TEAM_ID, sandbox
+from tests.services import free_ports
+from tests.slack.running_bot import RunningBot, run_bot, run_bot_in_sandbox
+from tests.slack_sandbox import TEAM_ID, open_sandbox
 
 
 @pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[tuple[Bot, str]]:
+async def http(tmp_path: Path) -> AsyncIterator[tuple[RunningBot, str]]:
     """Run a bot that listens, in a workspace that sends it nothing by itself."""
-    port = free_port()
-    async with sandbox(tmp_path) as box:
-        box.wait_connected = _at_once  # type: ignore[method-assign]
-        async with bot_in(box, tmp_path, port=port) as bot:
+    port = free_ports(1)[0]
+    async with open_sandbox(tmp_path) as sandbox:
+        sandbox.wait_connected = _at_once  # type: ignore[method-assign]
+        async with run_bot(sandbox, tmp_path, port=port) as bot:
             yield bot, f"http://127.0.0.1:{port}"
 
 
@@ -45,15 +46,15 @@ def signed(secret: str, body: bytes, at: float | None = None) -> dict[str, str]:
     }
 
 
-async def post(bot: Bot, url: str, body: bytes, headers: dict[str, str]) -> int:
-    async with bot.box.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
+async def post(bot: RunningBot, url: str, body: bytes, headers: dict[str, str]) -> int:
+    async with bot.sandbox.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
         return answer.status
 
 
-async def test_signatures(http: tuple[Bot, str]) -> None:
+async def test_signatures(http: tuple[RunningBot, str]) -> None:
     """Right: 200. Wrong, stale, of the future, of another body, or none: 401, and nothing is asked."""
     bot, url = http
-    secret, body = bot.box.signing_secret, event()
+    secret, body = bot.sandbox.signing_secret, event()
     now = time.time()
     refused = [
         signed("another secret", body),
@@ -69,31 +70,31 @@ async def test_signatures(http: tuple[Bot, str]) -> None:
     assert await post(bot, url, body, signed(secret, body)) == 200
 
 
-async def test_the_url_is_verified(http: tuple[Bot, str]) -> None:
+async def test_the_url_is_verified(http: tuple[RunningBot, str]) -> None:
     bot, url = http
     body = json.dumps({"type": "url_verification", "challenge": "xyz", "token": "t"}).encode()
-    headers = signed(bot.box.signing_secret, body)
-    async with bot.box.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
+    headers = signed(bot.sandbox.signing_secret, body)
+    async with bot.sandbox.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
         assert (answer.status, json.loads(await answer.text())) == (200, {"challenge": "xyz"})
 
 
-async def test_what_is_no_event_is_refused(http: tuple[Bot, str]) -> None:
+async def test_what_is_no_event_is_refused(http: tuple[RunningBot, str]) -> None:
     bot, url = http
-    secret = bot.box.signing_secret
+    secret = bot.sandbox.signing_secret
     huge = b"x" * (1024 * 1024 + 1)
     assert await post(bot, url, huge, signed(secret, huge)) == 413
     assert await post(bot, url, b"\xff\xfe", signed(secret, b"\xff\xfe")) == 400
-    async with bot.box.session.get(f"{url}/slack/events") as answer:
+    async with bot.sandbox.session.get(f"{url}/slack/events") as answer:
         assert answer.status == 405
 
 
-async def test_health(http: tuple[Bot, str]) -> None:
+async def test_health(http: tuple[RunningBot, str]) -> None:
     bot, url = http
-    async with bot.box.session.get(f"{url}/healthz") as answer:
+    async with bot.sandbox.session.get(f"{url}/healthz") as answer:
         assert (answer.status, await answer.json()) == (200, {"ok": True})
 
 
-async def test_a_port_that_is_taken_is_told(http: tuple[Bot, str]) -> None:
+async def test_a_port_that_is_taken_is_told(http: tuple[RunningBot, str]) -> None:
     bot, url = http
     other = HttpServer(bot.app._runner._bolt, int(url.rpartition(":")[2]))
     with pytest.raises(PortUnavailable, match="Set PORT"):
@@ -103,5 +104,5 @@ async def test_a_port_that_is_taken_is_told(http: tuple[Bot, str]) -> None:
 
 async def test_the_whole_way_over_http(tmp_path: Path) -> None:
     """One scene over HTTP in the fast suite; the slow one plays all of them."""
-    async with house(tmp_path, "http") as bot:
-        await bot.answer(await bot.ask())
+    async with run_bot_in_sandbox(tmp_path, "http") as bot:
+        await bot.wait_for_answer(await bot.ask())

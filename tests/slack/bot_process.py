@@ -1,4 +1,4 @@
-"""A bot as a process of its own, for tests that kill it: ``child.py STATE``, Slack's address in the environment.
+"""A bot as a process of its own, for tests that kill it: ``bot_process.py STATE``, Slack's address in the environment.
 
 It answers slowly: "Part 0. ", "Part 1. " … with ``PAUSE_S`` between, twenty of them.
 """
@@ -17,7 +17,7 @@ from bot.slack.app import SlackDependencies, open_slack_app
 from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
-from tests.slack.room import QUICK, Shelf, finished
+from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, make_finished
 
 
 class Slow:
@@ -25,7 +25,7 @@ class Slow:
         for n in range(20):
             yield Text(f"Part {n}. ")
             await asyncio.sleep(float(os.environ["PAUSE_S"]))
-        yield finished()
+        yield make_finished()
 
 
 async def main(state: Path) -> None:
@@ -36,8 +36,10 @@ async def main(state: Path) -> None:
     )
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url) as ledger:
-        deps = SlackDependencies(ledger, Slow(), Shelf(), lambda: EngineStatus(EngineState.READY), describe_error)
-        async with open_slack_app(settings, deps, turn_settings=QUICK) as app:
+        dependencies = SlackDependencies(
+            ledger, Slow(), FakeLibrary(), lambda: EngineStatus(EngineState.READY), describe_error
+        )
+        async with open_slack_app(settings, dependencies, turn_settings=QUICK_TURNS) as app:
             await app.run()
 
 

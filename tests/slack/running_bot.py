@@ -23,7 +23,7 @@ from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
 from tests.services import free_ports
-from tests.slack_sandbox import Box, sandbox
+from tests.slack_sandbox import SandboxClient, open_sandbox
 
 Transport = Literal["socket", "http"]
 Script = Callable[[Question], AsyncIterator[AnswerEvent]]
@@ -31,37 +31,38 @@ Script = Callable[[Question], AsyncIterator[AnswerEvent]]
 PASSAGE = Passage(1, "docs", "sources.md", "Adding a source", "kvasir.toml", "https://kb.example/sources", "Add it.")
 
 
-def finished(*cited: Passage) -> Finished:
+def make_finished(*cited: Passage) -> Finished:
+    """Return the last event of an answer that cites passages."""
     return Finished("engine", cited, {"total": 0.1})
 
 
-async def echo(question: Question) -> AsyncGenerator[AnswerEvent]:
-    """Answer with the question itself, cited."""
+async def echo_question(question: Question) -> AsyncGenerator[AnswerEvent]:
+    """Answer with the question itself and a citation."""
     yield Sources((PASSAGE,))
     yield Text(f"You asked: {question.text} [1]. ", (PASSAGE,))
     yield Text("That is all.")
-    yield finished(PASSAGE)
+    yield make_finished(PASSAGE)
 
 
-def saying(*texts: str) -> Script:
+def make_script(*texts: str) -> Script:
     """Return a script that says these texts."""
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         for text in texts:
             yield Text(text)
-        yield finished()
+        yield make_finished()
 
     return script
 
 
 @dataclass
-class Scripted:
-    """An answerer whose answers a test writes; it keeps the questions."""
+class ScriptedAnswerer:
+    """An answerer whose answers a test writes; it stores the questions."""
 
-    script: Script = echo
+    script: Script = echo_question
     questions: list[Question] = field(default_factory=list)
     closed: int = 0
-    """Answers that came to an end, whichever."""
+    """How many answers have ended, complete or not."""
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent]:
         self.questions.append(question)
@@ -73,45 +74,55 @@ class Scripted:
             self.closed += 1
 
 
-class Held:
-    """A script that says something, then waits until it is told to go on."""
+class PausedScript:
+    """A script that says something, then pauses until the test resumes it."""
 
     def __init__(self, first: str = "The first half. ", second: str = "The second half.") -> None:
         self.first, self.second = first, second
-        self.go = asyncio.Event()
-        self.reached = asyncio.Event()
+        self.resume = asyncio.Event()
+        self.paused = asyncio.Event()
 
     async def __call__(self, _question: Question) -> AsyncGenerator[AnswerEvent]:
         if self.first:
             yield Text(self.first)
-        self.reached.set()
-        await self.go.wait()
+        self.paused.set()
+        await self.resume.wait()
         yield Text(self.second)
-        yield finished()
+        yield make_finished()
 
 
-def source(name: str = "docs", *, hours: float | None = 3.0, **more: Any) -> SourceStatus:
-    """Return how a source is that was synced some hours ago."""
+def make_source_status(name: str = "docs", *, hours: float | None = 3.0, **more: Any) -> SourceStatus:
+    """Return the status of a source that was synced some hours ago."""
     synced_at = None if hours is None else datetime.now(UTC) - timedelta(hours=hours)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "kind": "folder", "root": "/srv/docs", "documents": 7, "chunks": 1_234, "failed": 0, "failures": (),
         "pending_deletions": 0,
         "synced_at": synced_at, "error": None, "schedule": None, "syncing": None,
         "age_s": None if hours is None else hours * 3_600.0,
     }  # fmt: skip
-    return SourceStatus(name=name, **{**told, **more})
+    return SourceStatus(name=name, **{**fields, **more})
+
+
+def make_library_status(*sources: SourceStatus) -> LibraryStatus:
+    """Return the status of a library with some sources."""
+    return LibraryStatus("lancedb", indexing=False, sources=sources)
+
+
+async def refuse_post(_url: str, _payload: Mapping[str, Any]) -> bool:
+    """Refuse an answer to a response URL, as Slack does once the URL has expired."""
+    return False
 
 
 @dataclass
-class Shelf:
-    """A library of one document."""
+class FakeLibrary:
+    """A library with one source; a test sets what it finds and reports."""
 
     hits: tuple[Hit, ...] = ()
     refreshed: list[str | None] = field(default_factory=list)
     failure: Exception | None = None
     progress: tuple[SyncProgress, ...] = ()
-    go: asyncio.Event | None = None
-    state: LibraryStatus = field(default_factory=lambda: LibraryStatus("lancedb", indexing=False, sources=(source(),)))
+    resume: asyncio.Event | None = None
+    state: LibraryStatus = field(default_factory=lambda: make_library_status(make_source_status()))
     searched: list[str] = field(default_factory=list)
     approved: list[str | None] = field(default_factory=list)
     report: SyncReport = field(
@@ -129,14 +140,14 @@ class Shelf:
     ) -> SyncReport:
         (self.approved if approve else self.refreshed).append(source)
         if approve and approve != self.state.approval_marks(source):
-            raise PendingDeletionsChanged("What is held has changed.")
+            raise PendingDeletionsChanged("The pending deletions have changed.")
         if self.failure:
             raise self.failure
         for progress in self.progress:
             on_progress(progress)
             await asyncio.sleep(0)
-        if self.go is not None:
-            await self.go.wait()
+        if self.resume is not None:
+            await self.resume.wait()
         return self.report
 
     async def status(self) -> LibraryStatus:
@@ -144,40 +155,51 @@ class Shelf:
 
 
 @dataclass
-class Bot:
+class RunningBot:
     """A bot that runs in a sandbox."""
 
-    box: Box
+    sandbox: SandboxClient
     app: SlackApp
-    answerer: Scripted
-    shelf: Shelf
+    answerer: ScriptedAnswerer
+    library: FakeLibrary
     ledger: Ledger
     running: asyncio.Task[None]
 
     async def ask(self, text: str = "@Kvasir how?", channel: str = "#general", **more: Any) -> str:
-        return await self.box.say("ada", channel, text, **more)
+        """Send a message as Ada and return its ``ts``."""
+        return await self.sandbox.say("ada", channel, text, **more)
 
-    async def answers(self, root: str, channel: str = "#general") -> list[dict[str, Any]]:
+    async def list_answers(self, root: str, channel: str = "#general") -> list[dict[str, Any]]:
         """Return the bot's messages in a thread."""
         return [
-            m for m in await self.box.messages(channel) if m["root"] == root and m.get("bot_id") and m["ts"] != root
+            m for m in await self.sandbox.messages(channel) if m["root"] == root and m.get("bot_id") and m["ts"] != root
         ]
 
-    async def answer(self, root: str, contains: str = "That is all.", channel: str = "#general") -> dict[str, Any]:
-        """Return the bot's message that holds some text and is complete, once it is there."""
-        return await self.box.wait_for_message(
-            lambda m: m["root"] == root and m.get("bot_id") and contains in shown(m) and m.get("metadata"),
+    async def wait_for_answer(
+        self, root: str, contains: str = "That is all.", channel: str = "#general"
+    ) -> dict[str, Any]:
+        """Return the bot's complete answer that holds some text, once it is there."""
+        return await self.sandbox.wait_for_message(
+            lambda m: m["root"] == root and m.get("bot_id") and contains in get_text(m) and m.get("metadata"),
             channel=channel,
         )
 
-    async def settled(self) -> None:
-        """Wait until everything that Slack sent was taken and answered."""
-        await self.box.wait_delivered()
-        await self.box.wait_until(lambda: not self.app._turns._running, what="end of the turns")
+    async def wait_until_idle(self) -> None:
+        """Wait until the bot has handled every event and ended every turn."""
+        await self.sandbox.wait_delivered()
+        await self.sandbox.wait_until(lambda: not self.app._turns._running, what="end of the turns")
 
 
-def shown(message: Mapping[str, Any]) -> str:
-    """Return all that a message shows, as one text."""
+async def wait_for_ephemeral(bot: RunningBot, contains: str, channel: str = "#general") -> str:
+    """Return the text of an ephemeral message to Ada that holds some text, once it is there."""
+    found = await bot.sandbox.wait_for_message(
+        lambda m: m.get("ephemeral") and contains in get_text(m), channel=channel
+    )
+    return get_text(found)
+
+
+def get_text(message: Mapping[str, Any]) -> str:
+    """Return the text of a message and of its blocks."""
     parts = [str(message.get("text") or "")]
     for block in message.get("blocks") or ():
         text = block.get("text")
@@ -186,68 +208,69 @@ def shown(message: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def body(message: Mapping[str, Any]) -> str:
+def get_markdown(message: Mapping[str, Any]) -> str:
     """Return a message's Markdown."""
     blocks = [block["text"] for block in message.get("blocks") or () if block["type"] == "markdown"]
     return "\n".join(blocks) or str(message.get("text") or "")
 
 
-def free_port() -> int:
-    return free_ports(1)[0]
-
-
-QUICK = TurnSettings(drain_s=0.2, heartbeat_s=0.1)
+QUICK_TURNS = TurnSettings(drain_s=0.2, heartbeat_s=0.1)
 
 
 @contextlib.asynccontextmanager
-async def bot_in(
-    box: Box,
+async def run_bot(
+    sandbox: SandboxClient,
     state: Path,
     *,
-    script: Script = echo,
+    script: Script = echo_question,
     port: int | None = None,
-    settings: TurnSettings = QUICK,
+    settings: TurnSettings = QUICK_TURNS,
     capabilities: SlackCapabilities | None = None,
     database: str | None = None,
-    shelf: Shelf | None = None,
+    library: FakeLibrary | None = None,
     owner: str | None = None,
-    deps: Mapping[str, Any] | None = None,
+    dependencies: Mapping[str, Any] | None = None,
     **options: Any,
-) -> AsyncIterator[Bot]:
+) -> AsyncIterator[RunningBot]:
     """Run the bot in a workspace, over Socket Mode, or over HTTP on a port."""
     slack = SlackSettings(
-        bot_token=box.bot_token,
-        app_token=box.app_token if port is None else None,
-        signing_secret=box.signing_secret,
-        api_url=box.api_url,
+        bot_token=sandbox.bot_token,
+        app_token=sandbox.app_token if port is None else None,
+        signing_secret=sandbox.signing_secret,
+        api_url=sandbox.api_url,
         port=port or 0,
     )
-    answerer, shelf = Scripted(script), shelf or Shelf()
+    answerer, library = ScriptedAnswerer(script), library or FakeLibrary()
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url, patience_s=0.5, owner=owner) as ledger:
         given = SlackDependencies(
-            ledger, answerer, shelf, lambda: EngineStatus(EngineState.READY, model="r1"), describe_error, **(deps or {})
+            ledger,
+            answerer,
+            library,
+            lambda: EngineStatus(EngineState.READY, model="r1"),
+            describe_error,
+            **(dependencies or {}),
         )
         async with open_slack_app(slack, given, turn_settings=settings, capabilities=capabilities, **options) as app:
             await app.connect()
             running = asyncio.create_task(app.run_until_revoked())
-            await box.wait_connected()
+            await sandbox.wait_connected()
             try:
-                yield Bot(box, app, answerer, shelf, ledger, running)
+                yield RunningBot(sandbox, app, answerer, library, ledger, running)
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
-async def house(
-    state: Path, transport: Transport, *, box_options: Mapping[str, Any] | None = None, **options: Any
-) -> AsyncIterator[Bot]:
+async def run_bot_in_sandbox(
+    state: Path, transport: Transport, *, sandbox_options: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncIterator[RunningBot]:
     """Run a workspace and the bot in it."""
-    port = free_port() if transport == "http" else None
+    port = free_ports(1)[0] if transport == "http" else None
     events_url = f"http://127.0.0.1:{port}/slack/events" if port else None
     async with (
-        sandbox(state, events_url=events_url, **(box_options or {})) as box,
-        bot_in(box, state, port=port, **options) as bot,
+        open_sandbox(state, events_url=events_url, **(sandbox_options or {})) as sandbox,
+        run_bot(sandbox, state, port=port, **options) as bot,
     ):
         yield bot

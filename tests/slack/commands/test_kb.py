@@ -1,0 +1,193 @@
+"""Tests of ``/kb``: only the person sees the answer, with progress in their direct messages."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.config.configuration import Access
+from bot.slack.commands.kb import KbCommand
+from bot.slack.commands.pending_deletions import PendingDeletions
+from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.interactions import SlashCommand
+from bot.slack.posting.ephemeral import EphemeralMessenger, PostToResponseUrl
+from engine.interfaces import EngineState, EngineStatus
+from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
+from knowledge.interfaces import Hit
+from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
+from tests.slack.running_bot import (
+    FakeLibrary,
+    RunningBot,
+    get_text,
+    make_library_status,
+    make_source_status,
+    refuse_post,
+    run_bot,
+    wait_for_ephemeral,
+)
+from tests.slack_sandbox import open_sandbox
+
+NOW = datetime.now(UTC)
+
+
+def hit(n: int, url: str | None = "https://kb.example/a") -> Hit:
+    return Hit(f"{n}", "docs", f"{n}.md", f"Title <{n}>", "Part", url, "A passage. " * 60, 0.9, 0.9, NOW)
+
+
+def progress(done: int, total: int) -> SyncProgress:
+    return SyncProgress("docs", listed=total or done, done=done, failed=0, total=total, seconds=1.0, eta_s=12.0)
+
+
+async def test_search_shows_the_best_passages_to_the_one_person(owned_bot: RunningBot, library: FakeLibrary) -> None:
+    library.hits = (hit(1), hit(2, None))
+    await owned_bot.sandbox.command("ada", "#general", "/kb search how do logs rotate")
+    text = await wait_for_ephemeral(owned_bot, "how do logs rotate")
+    assert "1. <https://kb.example/a|Title &lt;1&gt; › Part> · docs" in text
+    assert "2. *Title &lt;2&gt; › Part*" in text
+    assert not [m for m in await owned_bot.sandbox.messages("#general", "bo") if "Title" in get_text(m)]
+
+
+async def test_search_that_finds_nothing_says_so(owned_bot: RunningBot) -> None:
+    await owned_bot.sandbox.command("ada", "#general", "/kb 搜索 日志")
+    await wait_for_ephemeral(owned_bot, "没有找到与“日志”相关的段落。")
+
+
+async def test_status_and_sources(owned_bot: RunningBot) -> None:
+    await owned_bot.sandbox.command("ada", "#general", "/kb status")
+    text = await wait_for_ephemeral(owned_bot, "*Engine*: ready · r1")
+    assert "• *docs*: 7 documents, 1,234 passages · synced 3 h ago" in text
+    await owned_bot.sandbox.command("ada", "#general", "/kb sources")
+    await wait_for_ephemeral(owned_bot, "*docs* · folder · /srv/docs")
+
+
+@pytest.mark.slow
+async def test_refresh_reports_in_one_direct_message(owned_bot: RunningBot, library: FakeLibrary) -> None:
+    """Typed in a channel: a line there for the person alone, the progress in their direct messages."""
+    library.progress, library.resume = (progress(3, 10), progress(7, 10)), asyncio.Event()
+    await owned_bot.sandbox.command("ada", "#general", "/kb refresh docs")
+    await wait_for_ephemeral(owned_bot, "Refreshing docs … The progress appears in our direct messages.")
+    board = await owned_bot.sandbox.wait_for_message(
+        lambda m: "*docs*: 7 / 10 · about 12 s left" in m["text"], channel="@kvasir"
+    )
+    library.resume.set()
+    done = await owned_bot.sandbox.wait_for_message(lambda m: "Refreshed in 1.5 s." in m["text"], channel="@kvasir")
+    assert done["ts"] == board["ts"]
+    assert "5 unchanged, 2 added" in done["text"]
+    await wait_for_ephemeral(owned_bot, "Refreshed in 1.5 s.")
+    assert library.refreshed == ["docs"]
+
+
+async def test_refresh_in_the_direct_message_is_that_message(owned_bot: RunningBot, library: FakeLibrary) -> None:
+    await owned_bot.sandbox.command("ada", "@kvasir", "/kb 刷新")
+    await owned_bot.sandbox.wait_for_message(lambda m: "更新完成" in m["text"], channel="@kvasir")
+    assert library.refreshed == [None]
+    assert not [m for m in await owned_bot.sandbox.messages("@kvasir") if m.get("ephemeral")]
+
+
+@pytest.mark.parametrize(
+    ("failure", "typed", "words"),
+    [
+        (SyncRunning("A sync is running already. Wait."), "refresh", "A sync is running already. Wait."),
+        (SyncRunning("A sync is running already. Wait."), "刷新", "更新已在进行中，请等它结束。"),
+        (UnknownSource("There is no source “dosc”. Did you mean “docs”?"), "refresh dosc", "Did you mean “docs”?"),
+        (UnknownSource("There is no source “文件”."), "刷新 文件", "没有名为“文件”的来源。用 /kb 来源 查看所有来源。"),
+        (StoreUnavailable("The store is down. Start it."), "refresh", "The store is down. Start it."),
+        (StoreUnavailable("The store is down. Start it."), "search logs", "The store is down. Start it."),
+        (ZeroDivisionError("secret"), "search logs", "Something went wrong inside Kvasir"),
+    ],
+)
+async def test_what_goes_wrong_is_told(
+    owned_bot: RunningBot, library: FakeLibrary, failure: Exception, typed: str, words: str
+) -> None:
+    library.failure = failure
+    await owned_bot.sandbox.command("ada", "#general", f"/kb {typed}")
+    text = await wait_for_ephemeral(owned_bot, words)
+    assert "secret" not in text
+    for line in text.splitlines():
+        assert line.count("Did you mean") + line.count("running already") <= 1, "said once"
+
+
+async def test_a_response_url_that_is_used_up_is_no_end(owned_bot: RunningBot) -> None:
+    """The answer goes by ``chat.postEphemeral`` instead."""
+    payload = {"text": "help", "user_id": "U0ADA00001", "channel_id": "C0GENERAL1"}
+    url = f"{owned_bot.sandbox.base_url}/commands/none"
+    await _build_command(owned_bot.library, owned_bot.app._api, refuse_post).run(
+        SlashCommand.from_payload({**payload, "response_url": url})
+    )
+    await wait_for_ephemeral(owned_bot, "/kb refresh")
+
+
+def _build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, access: Access | None = None) -> KbCommand:
+    access, messenger = access or Access(), EphemeralMessenger(api, post)
+    pending = PendingDeletions(library, messenger)
+    refresh = RefreshRunner(library, pending, api, messenger, access, str)
+    engine = EngineStatus(EngineState.READY)
+    return KbCommand(library, lambda: engine, pending, refresh, messenger, apology=str, access=access, channels={})
+
+
+async def test_only_owners_read_why_a_source_is_in_trouble() -> None:
+    """Such a reason names hosts and accounts; that there is trouble is told to everybody, wherever it is shown."""
+    why = "postgresql://kvasir@db.internal:5432 refuses the account. Renew it."
+    ill = make_source_status("docs", error=why, watch_trouble="inotify on /srv/secret is used up. Raise it.")
+    library = FakeLibrary(state=make_library_status(ill), report=SyncReport({"docs": SourceReport(error=why)}, 1.5))
+    looks = ("status", "sources", "状态", "来源", "home")
+    for owners, typed in [
+        *((frozenset[str](), typed) for typed in (*looks, "refresh", "刷新")),
+        *((frozenset({"U0BO000002"}), typed) for typed in looks),
+    ]:
+        said = await _said(library, owners, typed, "U0ADA00001")
+        assert "db.internal" not in said, typed
+        assert "/srv/secret" not in said, typed
+        assert "Owners see the reason" in said or "原因只有负责人可以看到" in said, typed
+    for typed in (*looks, "refresh", "刷新"):
+        assert "db.internal" in await _said(library, frozenset({"U0BO000002"}), typed, "U0BO000002"), typed
+
+
+class _Calls:
+    """Takes every call of the Web API."""
+
+    async def call(self, _method: str, **_arguments: Any) -> dict[str, Any]:
+        return {"ok": True, "channel": {"id": "D0ADA00001"}, "ts": "1.0"}
+
+
+async def _said(library: FakeLibrary, owners: frozenset[str], typed: str, user: str) -> str:
+    """Return what a person is told last of a command that was typed in a channel."""
+    answers = []
+
+    async def keep(_url: str, payload: Any) -> bool:
+        answers.append(get_text(payload))
+        return True
+
+    calls: Any = _Calls()
+    command = _build_command(library, calls, keep, Access(owners))
+    if typed == "home":
+        return await command.describe_status(user)
+    url = "http://127.0.0.1:9/answer"
+    await command.run(SlashCommand(text=typed, user=user, channel="C0GENERAL1", response_url=url))
+    return answers[-1]
+
+
+async def test_a_channel_s_own_filters_narrow_whatever_is_searched_in_it(tmp_path: Path) -> None:
+    library = FakeLibrary(hits=(hit(1),))
+    rules = {"channels": {"C0GENERAL1": "in:handbook"}}
+    async with (
+        open_sandbox(tmp_path) as sandbox,
+        run_bot(sandbox, tmp_path, library=library, dependencies=rules) as bot,
+    ):
+        await sandbox.command("ada", "#general", "/kb search logs")
+        await wait_for_ephemeral(bot, "*“logs”*")
+        assert library.searched == ['in:"handbook" logs']
+        await sandbox.command("ada", "#general", "/kb search logs in:wiki")
+        await wait_for_ephemeral(bot, "In this channel only in:handbook is searched")
+        await sandbox.command("ada", "#handbook", "/kb search elsewhere")
+        await wait_for_ephemeral(bot, "“elsewhere”", "#handbook")
+        ts = await bot.ask("@Kvasir how?")
+        await bot.wait_for_answer(ts)
+        assert bot.answerer.questions[-1].within == "in:handbook"
+        ts = await bot.ask("@Kvasir how?", "#handbook")
+        await bot.wait_for_answer(ts, channel="#handbook")
+        assert bot.answerer.questions[-1].within == ""

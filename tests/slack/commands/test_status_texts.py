@@ -1,0 +1,105 @@
+"""Tests of the texts of ``/kb``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from bot.slack.commands import kb_texts, status_texts
+from bot.slack.posting.ephemeral import build_sections
+from engine.interfaces import EngineState, EngineStatus
+from knowledge.interfaces import Hit, SearchResult
+from knowledge.status import LibraryStatus
+from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
+from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
+from tests.slack.running_bot import make_source_status
+
+NOW = datetime.now(UTC)
+
+
+def hit(n: int, url: str | None = "https://kb.example/a") -> Hit:
+    return Hit(f"{n}", "docs", f"{n}.md", f"Title <{n}>", "Part", url, "A passage. " * 60, 0.9, 0.9, NOW)
+
+
+def progress(done: int, total: int) -> SyncProgress:
+    return SyncProgress("docs", listed=total or done, done=done, failed=0, total=total, seconds=1.0, eta_s=12.0)
+
+
+def test_texts_of_a_status() -> None:
+    now = datetime.now(UTC)
+    at = now.timestamp()
+    failures = (QuarantinedDocument("a.pdf", "needs a password", at + 7_200), QuarantinedDocument("b.pdf", "broken"))
+    sources = (
+        make_source_status("new", hours=None),
+        make_source_status(
+            "ill", hours=51, failed=2, failures=failures, pending_deletions=3, error="It is away.",
+            max_age_s=26 * 3_600.0,
+            first_pending_deletions=(PendingDeletion("one.md", "One", at), PendingDeletion("two.md", "Two", at)),
+        ),
+        make_source_status("now", hours=-0.001, next_at=now + timedelta(days=3), watched=True),
+        make_source_status(
+            "busy", syncing=SyncProgress("busy", listed=9, done=3, failed=1, total=9, seconds=9.0, eta_s=150.0)
+        ),
+        make_source_status("added", kind="push", hours=None, documents=0),
+    )  # fmt: skip
+    state = LibraryStatus(
+        "weaviate", indexing=True, sources=sources, growth=IndexGrowth(42, 100, 180.0, dense=True),
+        repaired=LastRepair(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
+    )  # fmt: skip
+    engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
+    english = status_texts.format_status(engine, state, chinese=False)
+    for words in (
+        "*Engine*: downloading 42% · weights &lt;1 of 2&gt;",
+        "*Store*: weaviate · checked 2 h ago, repaired 2 passages",
+        "*New index*: 42%, about 3 min left; answers use the old one until it is complete",
+        "Another process is syncing (process 12, since 02:30:00 UTC)",
+        "never synced",
+        "synced 2 d ago, *stale* (target 26 h)",
+        ":warning: It is away.",
+        "3 pending deletions: these documents are missing from the source and still used in answers",
+        "answers: one.md, two.md, 1 more. To delete them, type `/kb approve ill`",
+        "a.pdf: needs a password (next attempt after ",
+        "b.pdf: broken\n",
+        "synced just now · next ",
+        " · watched for changes",
+        "*busy*: 3 / 9 · 1 failed · about 2 min left",
+    ):
+        assert words in english, (words, english)
+    assert "added" not in english, "a source that nobody has filled is not worth a line"
+    chinese = status_texts.format_status(engine, state, chinese=True)
+    for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇文档待删除", "`/kb 批准 ill`",
+                  "另一进程正在同步",
+                  "*新索引*: 42%，约剩 3 分钟", "2 段不一致，已修复", "2 篇无法读取", "之后重试"):  # fmt: skip
+        assert words in chinese, (words, chinese)
+
+
+def test_texts_of_a_report() -> None:
+    failures = tuple(QuarantinedDocument(f"{n}.pdf", "needs a password") for n in range(5))
+    report = SyncReport({"docs": SourceReport(listed=9, failed=5, failures=failures, error="It broke off.")}, 2.0)
+    text = kb_texts.format_report(report, chinese=False)
+    assert "5 failed" in text
+    assert text.count("needs a password") == 3
+    assert ":warning: It broke off." in text
+    assert "with failures" in text
+    assert "Refreshed" not in text, "failures never read like plain success"
+    assert "但有失败" in kb_texts.format_report(report, chinese=True)
+    held = SyncReport({"docs": SourceReport(pending_deletions=30), "added": SourceReport()}, 2.0)
+    assert "`/kb approve docs`" in kb_texts.format_report(held, chinese=False)
+    assert "`/kb 批准 docs`" in kb_texts.format_report(held, chinese=True)
+    assert "added" not in kb_texts.format_report(held, chinese=False)
+    assert "5 失败" in kb_texts.format_report(report, chinese=True)
+
+
+def test_nothing_configured_is_told() -> None:
+    assert "kvasir.toml" in status_texts.format_sources(
+        LibraryStatus("lancedb", indexing=False, sources=()), chinese=False
+    )
+    assert status_texts.format_progress(progress(3, 0), chinese=False) == "*docs*: 3 listed"
+
+
+def test_a_search_text_fits_slack() -> None:
+    text = kb_texts.format_search_results(
+        SearchResult("q" * 5_000, tuple(hit(n) for n in range(5)), 0.1, answerable=True), chinese=False
+    )
+    pieces = [str(section["text"]["text"]) for section in build_sections(text)]
+    assert all(len(piece) <= 3_000 for piece in pieces)
+    assert "".join(pieces) == text

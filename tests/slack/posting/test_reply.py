@@ -1,0 +1,105 @@
+"""Tests of how an answer appears in Slack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+from bot.answering.events import AnswerEvent, Notice, Passage, Question, Sources, Text
+from tests.slack.running_bot import PASSAGE, PausedScript, RunningBot, get_text, make_finished, make_script
+
+
+async def test_an_answer_is_streamed_however_short(bot: RunningBot) -> None:
+    await bot.wait_for_answer(await bot.ask())
+    called = [call["method"] for call in await bot.sandbox.requests() if call["method"].startswith("chat.")]
+    assert called == ["chat.startStream", "chat.stopStream"]
+
+
+async def test_a_session_shows_work_and_comes_to_rest(bot: RunningBot) -> None:
+    bot.answerer.script = held = PausedScript("")
+
+    async def status() -> str:
+        return next((session["status"] for session in (await bot.sandbox.state())["sessions"]), "")
+
+    async def processing() -> bool:
+        return await status() == "processing"
+
+    ts = await bot.ask()
+    await bot.sandbox.wait_until(processing)
+    held.resume.set()
+    await bot.wait_for_answer(ts, "The second half.")
+    await bot.wait_until_idle()
+    assert await status() == "active"
+
+
+async def test_notices_stand_over_and_under_the_answer(bot: RunningBot) -> None:
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Notice("The engine is still loading; these are extracts from the documents until then.")
+        yield Sources((PASSAGE,))
+        yield Text("Add it to the file [1].", (PASSAGE,))
+        yield Notice("It was cut short.")
+        yield make_finished(PASSAGE)
+
+    bot.answerer.script = script
+    ts = await bot.ask()
+    message = await bot.wait_for_answer(ts, "Add it")
+    text = get_text(message)
+    assert text.index("still loading") < text.index("Add it") < text.index("cut short")
+
+
+async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked_on_without_them(
+    bot: RunningBot,
+) -> None:
+    """The passage that is looked at second is named first: it is [1] in the text, its link and the list of sources."""
+    leave = Passage(1, "docs", "leave.md", "Leave", "", "https://kb.example/leave", "25 days.")
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Sources((leave, replace(PASSAGE, n=2)))
+        yield Text("Add it to the file. [1]", (PASSAGE,))
+        yield Text(" Bob decides. ⚠\n\n| days |\n|---|\n| 25 [2] |", (replace(leave, n=2),))
+        yield Notice("⚠ marks what no passage supports.")
+        yield make_finished(PASSAGE, replace(leave, n=2))
+
+    bot.answerer.script = script
+    ts = await bot.ask()
+    message = await bot.wait_for_answer(ts, "Add it")
+    text = get_text(message)
+    assert "Add it to the file. [\\[1\\]](https://kb.example/sources) Bob decides. ⚠" in text
+    assert "| 25 [\\[2\\]](https://kb.example/leave) |" in text
+    assert text.index("<https://kb.example/sources|[1]") < text.index("<https://kb.example/leave|[2]")
+    assert "⚠ marks what no passage supports." in text
+    await bot.ask("@Kvasir and then?", thread_ts=ts)
+    await bot.wait_until_idle()
+    (said,) = bot.answerer.questions[1].history
+    assert said.answer == "Add it to the file. Bob decides.\n\n| days |\n|---|\n| 25 |"
+
+
+async def test_nobody_is_pinged(bot: RunningBot) -> None:
+    bot.answerer.script = make_script("Tell <!channel> and <@U0BO>, @here and <!subteam^S1>.")
+    ts = await bot.ask()
+    text = get_text(await bot.wait_for_answer(ts, "Tell"))
+    assert not any(ping in text for ping in ("<!channel>", "<@U0BO>", "@here", "<!subteam"))
+
+
+async def test_a_very_long_answer_goes_on_in_further_messages(bot: RunningBot) -> None:
+    words = "".join(f"Sentence number {n} of a long answer. " for n in range(900))
+    bot.answerer.script = make_script(words, "The end.")
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts, "The end.")
+    texts = [m["text"] for m in await bot.list_answers(ts)]
+    assert len(texts) > 2
+    assert all(len(text) <= 12_000 for text in texts)
+    joined = " ".join(" ".join(texts).split())
+    assert all(f"Sentence number {n} of" in joined for n in range(900))
+
+
+async def test_an_answer_that_fails_says_so_and_keeps_what_was_said(bot: RunningBot) -> None:
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Text("It begins well.\n```\ncode")
+        raise OSError(28, "No space left on device")
+
+    bot.answerer.script = script
+    ts = await bot.ask()
+    text = get_text(await bot.wait_for_answer(ts, "No space left on device"))
+    assert "It begins well." in text
+    assert text.index("code\n```\n") < text.index("No space left")

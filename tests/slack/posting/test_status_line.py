@@ -1,0 +1,110 @@
+"""Tests of the status that Slack shows while Kvasir works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
+from bot.slack.posting import message_sink
+from tests.slack.running_bot import RunningBot, Script, get_text, make_finished
+
+pytestmark = pytest.mark.slow
+
+
+async def test_without_any_status_it_answers_all_the_same(socket_bot: RunningBot) -> None:
+    await socket_bot.sandbox.faults({"method": "a*.setStatus", "error": "unknown_method", "times": -1})
+    await socket_bot.wait_for_answer(await socket_bot.ask())
+    await socket_bot.wait_for_answer(await socket_bot.ask())
+    assert len(await socket_bot.sandbox.requests("agents.sessions.setStatus")) == 1
+    assert len(await socket_bot.sandbox.requests("assistant.threads.setStatus")) == 1
+
+
+async def test_the_legacy_status_stands_in_for_sessions(socket_bot: RunningBot) -> None:
+    await socket_bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
+    await socket_bot.wait_for_answer(await socket_bot.ask())
+    [status, *_] = await socket_bot.sandbox.requests("assistant.threads.setStatus")
+    assert status["args"]["status"] == "is searching the documents…"
+
+
+def in_line(*said: str) -> Script:
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        for text in (*said, ""):
+            yield InLine(text)
+            await asyncio.sleep(0.05)
+        yield Text("That is all.")
+        yield make_finished()
+
+    return script
+
+
+async def test_a_place_in_line_is_the_status(socket_bot: RunningBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest is shown, what came in between is passed over, and nothing of it stays in the answer."""
+    monkeypatch.setattr(message_sink, "_STATUS_EVERY_S", 0.2)
+    await socket_bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
+    await socket_bot.wait_for_answer(await socket_bot.ask())  # from here on it is known that there are no sessions
+    before = len(await socket_bot.sandbox.requests("assistant.threads.setStatus"))
+    socket_bot.answerer.script = in_line(*(f"You are number {place} in line." for place in range(20, 0, -1)))
+    message = await socket_bot.wait_for_answer(await socket_bot.ask())
+    assert "in line" not in get_text(message)
+    sent = (await socket_bot.sandbox.requests("assistant.threads.setStatus"))[before:]
+    said = [str(call["args"]["status"]) for call in sent]
+    places = [int(status.split()[5]) for status in said if status.startswith("is busy. You are number")]
+    assert 2 <= len(places) <= 7
+    assert places == sorted(places, reverse=True)
+
+
+async def test_the_status_says_what_is_being_done(socket_bot: RunningBot) -> None:
+    """In words beside the session, which stays until the answer is there."""
+    seen: list[tuple[str, str]] = []
+
+    async def shows(text: str) -> bool:
+        sessions = (await socket_bot.sandbox.state())["sessions"]
+        seen.extend((one["status"], one["text"]) for one in sessions if one["text"] == text)
+        return any(one["text"] == text for one in sessions)
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        await socket_bot.sandbox.wait_until(lambda: shows("正在检索文档…"), what="first status")
+        yield Step("正在阅读 8 段资料…")
+        await socket_bot.sandbox.wait_until(lambda: shows("正在阅读 8 段资料…"), what="second status")
+        yield Text("That is all.")
+        yield make_finished()
+
+    socket_bot.answerer.script = script
+    await socket_bot.wait_for_answer(await socket_bot.ask("@Kvasir 年假有多少天？"))
+    await socket_bot.wait_until_idle()
+    assert {status for status, _ in seen} == {"processing"}
+    (session,) = (await socket_bot.sandbox.state())["sessions"]
+    assert (session["status"], session["text"]) == ("active", "")
+
+
+async def test_the_words_go_where_no_message_takes_them_away(socket_bot: RunningBot) -> None:
+    """As when a question is edited before anything of its answer was said."""
+    asked = asyncio.Queue[str]()
+
+    async def script(question: Question) -> AsyncGenerator[AnswerEvent]:
+        asked.put_nowait(question.text)
+        if "first" in question.text:
+            await asyncio.Event().wait()
+        yield Text("That is all.")
+        yield make_finished()
+
+    async def words() -> list[object]:
+        return [call["args"]["status"] for call in await socket_bot.sandbox.requests("assistant.threads.setStatus")]
+
+    socket_bot.answerer.script = script
+    ts = await socket_bot.ask("@Kvasir the first question?")
+    await asked.get()
+    await socket_bot.sandbox.wait_until(words, what="the first status")
+    await socket_bot.sandbox.edit("ada", "#general", ts, "@Kvasir the second question?")
+    await socket_bot.wait_for_answer(ts, "That is all.")
+    await socket_bot.wait_until_idle()
+    assert "" in await words()
+
+
+async def test_without_a_status_the_first_place_is_a_line_over_the_answer(socket_bot: RunningBot) -> None:
+    socket_bot.answerer.script = in_line("You are number 2 in line.", "You are number 1 in line.")
+    message = await socket_bot.wait_for_answer(await socket_bot.ask())
+    assert message["text"].count("in line") == 1

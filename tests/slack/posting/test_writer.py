@@ -1,0 +1,165 @@
+"""Tests of an answer's messages while Slack fails: no text is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from bot.answering.events import AnswerEvent, Question, Text
+from bot.slack.posting.message_sink import SlackCapabilities
+from tests.slack.running_bot import (
+    PausedScript,
+    RunningBot,
+    get_markdown,
+    get_text,
+    make_finished,
+    make_script,
+    run_bot_in_sandbox,
+)
+
+pytestmark = pytest.mark.slow
+
+
+async def calls(bot: RunningBot, *methods: str) -> list[str]:
+    return [call["method"] for call in await bot.sandbox.requests() if call["method"] in methods and not call["error"]]
+
+
+@pytest.mark.parametrize("error", ["unknown_method", "missing_scope", "method_not_supported_for_channel_type"])
+async def test_without_streams_it_posts_and_updates(socket_bot: RunningBot, error: str) -> None:
+    """And remembers what will never work."""
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.startStream", "error": error, "times": -1})
+    bot.answerer.script = held = PausedScript()
+    ts = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    held.resume.set()
+    message = await bot.wait_for_answer(ts, "The first half. The second half.")
+    assert len(await bot.list_answers(ts)) == 1
+    assert message["edited"]
+    bot.answerer.script = again = PausedScript()
+    ts = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and "The first half." in get_text(m))
+    again.resume.set()
+    await bot.wait_for_answer(ts, "The second half.")
+    tried = await bot.sandbox.requests("chat.startStream")
+    assert len(tried) == (2 if error.startswith("method_not") else 1)
+
+
+@pytest.mark.slow
+async def test_a_rate_limit_is_waited_out_and_no_text_is_lost(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.stopStream", "status": 429, "retry_after_s": 1, "times": 1})
+    bot.answerer.script = held = PausedScript()
+    ts = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    held.resume.set()
+    message = await bot.wait_for_answer(ts, "The first half. The second half.")
+    assert message["text"].count("The second half.") == 1
+
+
+@pytest.mark.slow
+async def test_at_slacks_own_pace_a_rush_is_answered_without_hammering(tmp_path: Path) -> None:
+    """Those who wait for a limit go one by one when it opens, instead of all at once against it."""
+    async with run_bot_in_sandbox(tmp_path, "socket", sandsandbox_options={"pace": "exact"}) as bot:
+        asked = [await bot.ask(f"@Kvasir number {n}") for n in range(14)]
+        for ts in asked:
+            await bot.sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "That is all." in get_text(m), 60)
+        refused = [call for call in await bot.sandbox.requests("chat.postMessage") if call["error"] == "ratelimited"]
+        assert len(refused) <= 14
+
+
+async def test_where_streams_are_limited_it_posts_instead_of_waiting(socket_bot: RunningBot) -> None:
+    await socket_bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30, "times": -1})
+    for _ in range(2):
+        socket_bot.answerer.script = held = PausedScript()
+        ts = await socket_bot.ask()
+        await socket_bot.sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "The first half." in get_text(m))
+        held.resume.set()
+        await socket_bot.wait_for_answer(ts, "The first half. The second half.")
+    assert len(await socket_bot.sandbox.requests("chat.startStream")) == 1
+
+
+async def test_text_that_comes_while_a_call_is_out_goes_out_together(socket_bot: RunningBot) -> None:
+    """Three hundred pieces are a few calls, whole and in order."""
+    pieces = [f"Piece {n}. " for n in range(300)]
+    socket_bot.answerer.script = make_script(*pieces)
+    ts = await socket_bot.ask()
+    message = await socket_bot.wait_for_answer(ts, "Piece 299.")
+    assert get_markdown(message).strip() == "".join(pieces).strip()
+    assert len(await calls(socket_bot, "chat.startStream", "chat.appendStream", "chat.stopStream")) <= 6
+
+
+async def test_long_code_goes_on_in_further_messages_each_with_its_fence(socket_bot: RunningBot) -> None:
+    """Streamed, so that each message is filled piece by piece."""
+    lines = [f"line_{n} = {n}" for n in range(2_500)]
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Text("```python\n")
+        for line in lines:
+            yield Text(f"{line}\n")
+            if line.endswith("00"):
+                await asyncio.sleep(0.002)
+        yield Text("```\nDone.")
+        yield make_finished()
+
+    socket_bot.answerer.script = script
+    ts = await socket_bot.ask()
+    await socket_bot.wait_for_answer(ts, "Done.")
+    bodies = [get_markdown(m) for m in await socket_bot.list_answers(ts)]
+    assert len(bodies) > 3
+    assert all(text.startswith("```python\n") and text.count("```") == 2 for text in bodies)
+    assert [line for text in bodies for line in text.splitlines() if line.startswith("line_")] == lines
+
+
+async def test_an_answer_moves_to_a_fresh_message_before_its_stream_dies(tmp_path: Path) -> None:
+    """At four minutes; a code fence is closed in the old message and reopened in the new one."""
+    now = [0.0]
+    capabilities = SlackCapabilities(now=lambda: now[0])
+    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
+        bot.answerer.script = held = PausedScript("```python\nfirst = 1\n", "second = 2\n```\nDone.")
+        ts = await bot.ask()
+        await bot.sandbox.wait_for_message(lambda m: "first = 1" in get_text(m) and m.get("bot_id"))
+        now[0] = 241.0
+        held.resume.set()
+        await bot.wait_for_answer(ts, "Done.")
+        first, second = await bot.list_answers(ts)
+        assert first["text"] == "```python\nfirst = 1\n```"
+        assert second["text"] == "```python\nsecond = 2\n```\nDone."
+
+
+async def test_a_stream_that_dies_takes_no_text_with_it(tmp_path: Path) -> None:
+    """Slack ends it after five minutes, whatever we thought of the time."""
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        bot.answerer.script = held = PausedScript()
+        ts = await bot.ask()
+        await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+        await bot.sandbox.advance(301)
+        held.resume.set()
+        await bot.wait_for_answer(ts, "The second half.")
+        assert [m["text"].strip() for m in await bot.list_answers(ts)] == ["The first half.", "The second half."]
+
+
+@pytest.mark.parametrize("method", ["chat.appendStream", "chat.stopStream"])
+async def test_a_call_whose_answer_is_lost_is_neither_lost_nor_doubled(socket_bot: RunningBot, method: str) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults({"method": method, "lose_reply": True, "times": 1})
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Text("One. ")
+        await bot.sandbox.wait_for_message(lambda m: "One." in get_text(m) and m.get("bot_id"))
+        yield Text("Two. ")
+        await bot.sandbox.wait_until(lambda: _tried("chat.appendStream"))
+        yield Text("Three.")
+        yield make_finished()
+
+    async def _tried(wanted: str) -> bool:
+        return bool(await bot.sandbox.requests(wanted))
+
+    bot.answerer.script = script
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts, "Three.")
+    texts = " ".join(m["text"] for m in await bot.list_answers(ts))
+    assert texts.split() == ["One.", "Two.", "Three."]

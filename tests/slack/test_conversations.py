@@ -1,0 +1,128 @@
+"""Tests of questions and answers in Slack, over Socket Mode and signed HTTP."""
+
+from __future__ import annotations
+
+from bot.answering.events import Exchange
+from tests.slack.running_bot import RunningBot, get_text, make_script
+from tests.slack_sandbox import BOT_USER
+
+DM = "@kvasir"
+
+
+async def test_a_mention_is_answered_in_its_thread_with_sources(bot: RunningBot) -> None:
+    ts = await bot.ask("@Kvasir how do I add a source?")
+    message = await bot.wait_for_answer(ts)
+    assert "You asked: how do I add a source?" in get_text(message)
+    assert "[\\[1\\]](https://kb.example/sources)" in get_text(message)
+    assert "<https://kb.example/sources|[1] Adding a source › kvasir.toml>" in get_text(message)
+    assert message["thread_ts"] == ts
+
+
+async def test_a_mention_is_answered_once_though_it_arrives_as_two_events(bot: RunningBot) -> None:
+    """In a channel that the app is in, a mention is both ``app_mention`` and ``message``."""
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts)
+    await bot.wait_until_idle()
+    assert len(await bot.list_answers(ts)) == 1
+    assert len(bot.answerer.questions) == 1
+
+
+async def test_eleven_event_ids_are_one_question(bot: RunningBot) -> None:
+    await bot.sandbox.faults(duplicate_events=10)
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts)
+    await bot.wait_until_idle()
+    assert len(bot.answerer.questions) == 1
+    assert len(await bot.list_answers(ts)) == 1
+
+
+async def test_a_direct_message_needs_no_mention(bot: RunningBot) -> None:
+    ts = await bot.ask("如何添加来源？", DM)
+    message = await bot.wait_for_answer(ts, channel=DM)
+    assert "You asked: 如何添加来源？" in get_text(message)
+    assert "*来源*" in get_text(message)
+
+
+async def test_a_follow_up_needs_no_mention_and_knows_what_was_said(bot: RunningBot) -> None:
+    """The history has the question and our answer, without the footer and the citation's number."""
+    ts = await bot.ask("@Kvasir how do I add a source?")
+    await bot.wait_for_answer(ts)
+    await bot.ask("and for a website?", thread_ts=ts)
+    await bot.wait_for_answer(ts, "You asked: and for a website?")
+    assert bot.answerer.questions[1].history == (
+        Exchange("how do I add a source?", "You asked: how do I add a source?. That is all."),
+    )
+
+
+async def test_a_mention_in_the_middle_of_a_thread_knows_what_people_said(bot: RunningBot) -> None:
+    ts = await bot.ask("The build is red since noon.")
+    await bot.sandbox.say("bo", "#general", "@Ada it is the linter", thread_ts=ts)
+    await bot.ask("@Kvasir what does the linter check?", thread_ts=ts)
+    await bot.wait_for_answer(ts)
+    [question] = bot.answerer.questions
+    assert question.history[0].question.startswith("The build is red since noon.\n@")
+    assert question.history[0].answer == ""
+    assert "<@" not in question.history[0].question
+
+
+async def test_the_name_alone_under_a_thread_asks_what_the_thread_asks(bot: RunningBot) -> None:
+    ts = await bot.ask("How long do we keep logs?")
+    await bot.ask("@Kvasir", thread_ts=ts)
+    await bot.wait_for_answer(ts)
+    assert bot.answerer.questions[0].text == "How long do we keep logs?"
+
+
+async def test_the_name_alone_gets_a_helpful_line(bot: RunningBot) -> None:
+    ts = await bot.ask("@Kvasir")
+    message = await bot.wait_for_answer(ts, "/kb help")
+    assert not bot.answerer.questions
+    assert "Ask me something" in get_text(message)
+
+
+async def test_talk_that_is_not_for_the_bot_is_left_alone(bot: RunningBot) -> None:
+    """Chatter, a thread it is not in, and in its thread what is said to somebody else."""
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts)
+    other = await bot.ask("Lunch?")
+    await bot.ask("Yes!", thread_ts=other)
+    await bot.ask("@Bo can you check this?", thread_ts=ts)
+    await bot.wait_until_idle()
+    assert len(bot.answerer.questions) == 1
+
+
+async def test_another_bot_is_never_answered(bot: RunningBot) -> None:
+    """Not a mention, not in our thread, with and without the subtype: two bots would talk for ever."""
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts)
+    await bot.sandbox.say_as_bot("Deploy", "#general", f"<@{BOT_USER}> what is up?")
+    await bot.sandbox.say_as_bot("Deploy", "#general", "and here?", thread_ts=ts, subtype=False)
+    await bot.wait_until_idle()
+    assert len(bot.answerer.questions) == 1
+
+
+async def test_a_long_question_arrives_whole(bot: RunningBot) -> None:
+    text = "长" * 39_980 + " why?"
+    bot.answerer.script = make_script("Because.")
+    ts = await bot.ask(f"@Kvasir {text}")
+    await bot.wait_for_answer(ts, "Because.")
+    assert bot.answerer.questions[0].text == text
+
+
+async def test_events_that_are_not_ours_are_acknowledged(bot: RunningBot) -> None:
+    """A reaction, somebody joining, a button that we do not know: nothing is sent twice."""
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts)
+    await bot.sandbox.control("POST", "react", {"person": "ada", "channel": "#general", "ts": ts, "name": "eyes"})
+    await bot.sandbox.control("POST", "join", {"channel": "#general", "member": "chen"})
+    await bot.sandbox.wait_delivered()
+    assert not (await bot.sandbox.state())["given_up"]
+    assert len(bot.answerer.questions) == 1
+
+
+async def test_a_channel_shared_with_another_company_is_not_answered_in(bot: RunningBot) -> None:
+    await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_externally": True})
+    await bot.ask()
+    hint = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+    assert "shared with another company" in get_text(hint)
+    await bot.wait_until_idle()
+    assert not bot.answerer.questions

@@ -1,0 +1,53 @@
+"""Tests of the order of turns."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack.turns.thread_queue import ThreadQueue
+
+
+@given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_threads_take_turns(items: list[int], width: int, random: object) -> None:
+    """One at a time in a thread, in order; never more than fit; all of them in the end."""
+    queue: ThreadQueue[int, tuple[int, int]] = ThreadQueue(width)
+    for number, thread in enumerate(items):
+        queue.add(thread, (thread, number))
+        queue.add(thread, (thread, number))
+    begun: list[tuple[int, int]] = []
+    moving: list[int] = []
+    while True:
+        while (taken := queue.take()) is not None:
+            thread, item = taken
+            assert thread not in moving
+            moving.append(thread)
+            begun.append(item)
+        assert len(moving) <= width
+        if not moving:
+            break
+        done = random.choice(moving)  # type: ignore[attr-defined]
+        moving.remove(done)
+        queue.finish(done)
+    assert sorted(begun, key=lambda item: item[1]) == [(thread, number) for number, thread in enumerate(items)]
+    for thread in set(items):
+        mine = [number for at, number in begun if at == thread]
+        assert mine == sorted(mine)
+    assert len(queue) == 0
+
+
+def test_threads_are_served_in_the_order_of_arrival() -> None:
+    queue: ThreadQueue[str, str] = ThreadQueue(2)
+    for item in ("a1", "a2", "b1", "c1"):
+        queue.add(item[0], item)
+    assert [queue.take(), queue.take(), queue.take()] == [("a", "a1"), ("b", "b1"), None]
+    queue.finish("a")
+    assert not queue.is_free("d")
+    assert queue.take() == ("c", "c1")
+    queue.finish("b")
+    assert queue.take() == ("a", "a2")
+    queue.finish("c")
+    assert queue.is_free("d")
+    assert not queue.is_free("a")
+    assert "a2" in queue
+    assert "a1" not in queue

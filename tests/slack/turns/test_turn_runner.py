@@ -1,0 +1,144 @@
+"""Tests of turns while Slack, the ledger or the engine fails."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from bot.answering.events import AnswerEvent, Question, Text
+from bot.slack.turns.settings import TurnSettings
+from engine.errors import EngineInterrupted
+from tests.slack.running_bot import PausedScript, RunningBot, get_markdown, get_text, make_script, run_bot_in_sandbox
+
+pytestmark = pytest.mark.slow
+
+
+WHOLE = "You asked: how?"
+
+
+@pytest.mark.slow
+async def test_when_slack_fails_for_a_while_the_answer_comes_later_once(socket_bot: RunningBot) -> None:
+    """Whether the first message was made or not."""
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.*", "status": 503, "times": 4})
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts, WHOLE)
+    await bot.wait_until_idle()
+    assert len([m for m in await bot.list_answers(ts) if WHOLE in m["text"]]) == 1
+
+
+async def test_a_first_message_whose_answer_is_lost_becomes_the_apology(socket_bot: RunningBot) -> None:
+    """It was made, we were not told its timestamp; it is found in the thread."""
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.startStream", "lose_reply": True, "times": 1})
+    bot.answerer.script = PausedScript()
+    ts = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    bot.answerer.script = make_script("The whole answer.")
+    await bot.wait_for_answer(ts, "The whole answer.")
+    await bot.wait_until_idle()
+    first, second = await bot.list_answers(ts)
+    assert get_markdown(first) == "_ℹ️ I was interrupted here; the answer follows below._"
+    assert get_markdown(second) == "The whole answer."
+
+
+async def test_a_whole_answer_whose_posting_was_not_confirmed_is_found(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults(
+        {"method": "chat.startStream", "error": "unknown_method", "times": -1},
+        {"method": "chat.postMessage", "skip": 1, "lose_reply": True, "times": 1},
+    )
+    await bot.wait_for_answer(await bot.ask())
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts, WHOLE)
+    await bot.sandbox.wait_until(lambda: _closed(bot))
+    assert len(await bot.list_answers(ts)) == 1
+    assert len(bot.answerer.questions) == 2
+
+
+@pytest.mark.parametrize("error", ["is_archived", "not_in_channel", "message_not_found", "channel_not_found"])
+async def test_where_the_place_is_gone_it_ends_quietly(socket_bot: RunningBot, error: str) -> None:
+    bot = socket_bot
+    bot.answerer.script = held = PausedScript()
+    await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
+    await bot.sandbox.faults({"method": "chat.*", "error": error, "times": -1})
+    held.resume.set()
+    await bot.wait_until_idle()
+    await bot.sandbox.faults(clear=True)
+    await asyncio.sleep(0.3)  # a few heartbeats: it is not tried again
+    assert len(bot.answerer.questions) == 1
+    assert not bot.running.done()
+
+
+async def test_an_answer_has_a_deadline(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(
+        tmp_path, "socket", settings=TurnSettings(deadline_s=0.3, drain_s=0.1, heartbeat_s=0.1)
+    ) as bot:
+        bot.answerer.script = held = PausedScript()
+        ts = await bot.ask()
+        message = await bot.wait_for_answer(ts, "It took too long")
+        assert "The first half." in message["text"]
+        assert not held.resume.is_set()
+        assert bot.answerer.closed == 1
+
+
+async def test_an_engine_that_breaks_off_is_told_in_its_own_words(socket_bot: RunningBot) -> None:
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Text("Half. ")
+        raise EngineInterrupted("The engine stopped in mid-answer. Ask again in a minute.")
+
+    socket_bot.answerer.script = script
+    ts = await socket_bot.ask()
+    assert "Ask again in a minute." in get_text(await socket_bot.wait_for_answer(ts, "Half."))
+
+
+async def test_a_thread_that_may_not_be_read_is_answered_with_a_notice(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    ts = await bot.ask("The build is red.")
+    await bot.sandbox.faults({"method": "conversations.replies", "error": "missing_scope", "times": -1})
+    await bot.ask("@Kvasir why?", thread_ts=ts)
+    assert "could not read this thread" in get_text(await bot.wait_for_answer(ts, "You asked: why?"))
+
+
+@pytest.mark.slow
+async def test_a_locked_ledger_lets_slack_send_again_and_tells_the_person(tmp_path: Path) -> None:
+    """Not acknowledged, so nothing is lost; the person sees why it takes a while."""
+    async with run_bot_in_sandbox(
+        tmp_path, "socket", sandsandbox_options={"ack_deadline_s": 0.8, "retry_delays_s": (0.0,) * 20}
+    ) as bot:
+        with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
+            other.execute("BEGIN IMMEDIATE")
+            ts = await bot.ask()
+            told = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+            assert "is locked by another program" in get_text(told)
+            other.rollback()
+        await bot.wait_for_answer(ts, WHOLE)
+        await bot.wait_until_idle()
+        assert len(await bot.list_answers(ts)) == 1
+
+
+@pytest.mark.slow
+async def test_a_ledger_that_locks_during_an_answer_does_not_stop_it(tmp_path: Path) -> None:
+    """The answer is shown; that it is complete is found in the thread once the ledger is back."""
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        bot.answerer.script = held = PausedScript("")
+        ts = await bot.ask()
+        await held.paused.wait()
+        with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
+            other.execute("BEGIN IMMEDIATE")
+            held.resume.set()
+            await bot.wait_for_answer(ts, "The second half.")
+            await asyncio.sleep(0.7)  # longer than the ledger's patience
+            other.rollback()
+        await bot.sandbox.wait_until(lambda: _closed(bot))
+        assert len(bot.answerer.questions) == 1
+        assert len(await bot.list_answers(ts)) == 1
+
+
+async def _closed(bot: RunningBot) -> bool:
+    return not await bot.ledger.renew_leases()

@@ -1,0 +1,136 @@
+"""Tests of turns: edits, deletions, Stop, and the order in a thread."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.storage.questions import QuestionKey, QuestionMessage
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script
+from tests.slack_sandbox import TEAM_ID
+
+DM = "@kvasir"
+
+
+async def test_an_edit_before_its_turn_asks_the_new_text(bot: RunningBot) -> None:
+    """The question waits behind another one of its thread."""
+    held = PausedScript()
+    bot.answerer.script = held
+    ts = await bot.ask()
+    await held.paused.wait()
+    second = await bot.ask("@Kvasir wrong words", thread_ts=ts)
+    await bot.sandbox.wait_delivered()
+    await bot.sandbox.edit("ada", "#general", second, "@Kvasir right words")
+    await bot.sandbox.wait_delivered()
+    held.resume.set()
+    await bot.wait_until_idle()
+    assert [question.text for question in bot.answerer.questions] == ["how?", "right words"]
+
+
+async def test_an_edit_meanwhile_answers_the_new_text_alone(bot: RunningBot) -> None:
+    """The half answer to the old text goes, and its stream at the engine is closed."""
+    bot.answerer.script = held = PausedScript("Half of the old answer. ")
+    ts = await bot.ask("@Kvasir wrong words")
+    await bot.sandbox.wait_for_message(lambda m: "Half of" in get_text(m))
+    bot.answerer.script = make_script("All of the new answer.")
+    await bot.sandbox.edit("ada", "#general", ts, "@Kvasir right words")
+    await bot.wait_for_answer(ts, "All of the new answer.")
+    await bot.wait_until_idle()
+    assert not held.resume.is_set()
+    assert bot.answerer.closed == 2
+    assert [question.text for question in bot.answerer.questions] == ["wrong words", "right words"]
+    assert [get_text(m).count("answer") > 0 for m in await bot.list_answers(ts)] == [True]
+
+
+async def test_an_edit_after_the_answer_changes_nothing(bot: RunningBot) -> None:
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts)
+    await bot.wait_until_idle()
+    await bot.sandbox.edit("ada", "#general", ts, "@Kvasir other words")
+    await bot.wait_until_idle()
+    assert len(bot.answerer.questions) == 1
+
+
+async def test_a_mention_that_comes_with_an_edit_is_a_question(bot: RunningBot) -> None:
+    ts = await bot.ask("how do I add a source?")
+    await bot.sandbox.wait_delivered()
+    await bot.sandbox.edit("ada", "#general", ts, "@Kvasir how do I add a source?")
+    await bot.wait_for_answer(ts)
+
+
+async def test_a_question_that_is_deleted_is_not_answered_further(bot: RunningBot) -> None:
+    """The stream at the engine is closed, what was said stays, and a line tells why it ends."""
+    bot.answerer.script = held = PausedScript()
+    ts = await bot.ask(channel=DM)
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m), channel=DM)
+    await bot.sandbox.delete("ada", DM, ts)
+    message = await bot.wait_for_answer(ts, "The question was deleted", channel=DM)
+    await bot.wait_until_idle()
+    assert "The first half." in get_text(message)
+    assert "The second half." not in get_text(message)
+    assert not held.resume.is_set()
+    assert bot.answerer.closed == 1
+
+
+async def test_a_question_that_is_deleted_in_the_queue_is_never_asked(bot: RunningBot) -> None:
+    bot.answerer.script = held = PausedScript()
+    ts = await bot.ask()
+    await held.paused.wait()
+    second = await bot.ask("@Kvasir never mind", thread_ts=ts)
+    await bot.sandbox.wait_delivered()
+    await bot.sandbox.delete("ada", "#general", second)
+    await bot.sandbox.wait_delivered()
+    held.resume.set()
+    await bot.wait_until_idle()
+    assert len(bot.answerer.questions) == 1
+
+
+async def test_stop_stops(bot: RunningBot) -> None:
+    bot.answerer.script = held = PausedScript()
+    ts = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
+    await bot.sandbox.stop("ada", "#general", ts)
+    await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and "Stopped." in get_text(m))
+    await bot.wait_until_idle()
+    assert bot.answerer.closed == 1
+    assert not held.resume.is_set()
+    assert [session["status"] for session in (await bot.sandbox.state())["sessions"]] == ["active"]
+
+
+async def test_one_thread_at_a_time_and_threads_side_by_side(bot: RunningBot) -> None:
+    first, second = PausedScript("First. "), PausedScript("Second. ")
+    bot.answerer.script = first
+    one = await bot.ask("@Kvasir one")
+    await first.paused.wait()
+    bot.answerer.script = second
+    behind = await bot.ask("@Kvasir behind", thread_ts=one)
+    two = await bot.ask("@Kvasir two")
+    await second.paused.wait()
+    assert [question.text for question in bot.answerer.questions] == ["one", "two"]
+    bot.answerer.script = make_script("Third.")
+    second.resume.set()
+    await bot.wait_for_answer(two, "Second.")
+    first.resume.set()
+    await bot.wait_for_answer(one, "Third.")
+    assert [question.text for question in bot.answerer.questions] == ["one", "two", "behind"]
+    assert behind > one
+
+
+async def test_attachments_are_not_dropped_in_silence(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    ts = await bot.ask("see the file")
+    asked = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
+    await bot.app._turns.submit(asked)
+    assert "I cannot read attached files" in get_text(await bot.wait_for_answer(ts))
+
+
+@pytest.mark.slow
+async def test_a_thread_of_several_pages_is_read_to_its_end(socket_bot: RunningBot) -> None:
+    """Slack begins each page with the root; it is read once."""
+    bot = socket_bot
+    ts = await bot.ask("root")
+    for number in range(230):
+        await bot.ask(f"line {number}", thread_ts=ts)
+    await bot.ask("@Kvasir well?", thread_ts=ts)
+    await bot.wait_for_answer(ts)
+    [exchange] = bot.answerer.questions[0].history
+    assert exchange.question.split("\n") == ["root", *(f"line {number}" for number in range(230))]
