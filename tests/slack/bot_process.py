@@ -20,7 +20,7 @@ from engine.interfaces import EngineState, EngineStatus
 from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, make_finished
 
 
-class Slow:
+class SlowAnswerer:
     async def answer(self, _question: Question) -> AsyncGenerator[AnswerEvent]:
         for n in range(20):
             yield Text(f"Part {n}. ")
@@ -37,7 +37,7 @@ async def main(state: Path) -> None:
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url) as ledger:
         dependencies = SlackDependencies(
-            ledger, Slow(), FakeLibrary(), lambda: EngineStatus(EngineState.READY), describe_error
+            ledger, SlowAnswerer(), FakeLibrary(), lambda: EngineStatus(EngineState.READY), describe_error
         )
         async with open_slack_app(settings, dependencies, turn_settings=QUICK_TURNS) as app:
             await app.run()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 WHOLE = "You asked: how?"
 
 
-async def test_a_revoked_token_ends_the_run_with_the_next_step_and_the_answer_waits(tmp_path: Path) -> None:
+async def test_revoked_token_ends_run_and_keeps_question(tmp_path: Path) -> None:
     """The question stays open: with a good token, the next start answers it."""
     async with open_sandbox(tmp_path) as sandbox:
         async with run_bot(sandbox, tmp_path) as bot:
@@ -35,7 +35,7 @@ async def test_a_revoked_token_ends_the_run_with_the_next_step_and_the_answer_wa
             await bot.wait_for_answer(ts, WHOLE)
 
 
-async def test_a_wrong_token_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_start_reports_wrong_bot_token(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         sandbox.bot_token = "xoxb-wrong"
         with pytest.raises(SlackUnauthorized, match="SLACK_BOT_TOKEN") as caught:
@@ -44,7 +44,7 @@ async def test_a_wrong_token_is_told_at_the_start(tmp_path: Path) -> None:
         assert "xoxb-wrong" not in str(caught.value)
 
 
-async def test_a_wrong_app_token_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_start_reports_wrong_app_token(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         sandbox.app_token = "xapp-wrong"
         with pytest.raises(SlackUnauthorized, match="SLACK_APP_TOKEN"):
@@ -52,7 +52,7 @@ async def test_a_wrong_app_token_is_told_at_the_start(tmp_path: Path) -> None:
                 pass
 
 
-async def test_a_missing_scope_is_named_at_the_start(tmp_path: Path) -> None:
+async def test_start_names_missing_scope(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         await sandbox.faults(scopes=sorted(SCOPES.keys() - {"chat:write"}))
         with pytest.raises(SlackMissingScope, match=r"lacks the scope chat:write .*reinstall"):
@@ -61,7 +61,7 @@ async def test_a_missing_scope_is_named_at_the_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_slack_that_cannot_be_reached_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_start_reports_unreachable_slack(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         sandbox.api_url = "http://127.0.0.1:9/api/"
         with pytest.raises(SlackUnavailable, match="SLACK_API_URL"):
@@ -69,6 +69,6 @@ async def test_a_slack_that_cannot_be_reached_is_told_at_the_start(tmp_path: Pat
                 pass
 
 
-def test_settings_do_not_show_their_secrets() -> None:
+def test_settings_hide_secrets() -> None:
     settings = SlackSettings(bot_token="xoxb-1234567890", app_token="xapp-1234567890", signing_secret="s3cret-s3cret")
     assert not any(secret in repr(settings) for secret in ("xoxb-1234", "xapp-1234", "s3cret"))

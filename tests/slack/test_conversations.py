@@ -9,7 +9,7 @@ from tests.slack_sandbox import BOT_USER
 DM = "@kvasir"
 
 
-async def test_a_mention_is_answered_in_its_thread_with_sources(bot: RunningBot) -> None:
+async def test_mention_is_answered_in_its_thread_with_sources(bot: RunningBot) -> None:
     ts = await bot.ask("@Kvasir how do I add a source?")
     message = await bot.wait_for_answer(ts)
     assert "You asked: how do I add a source?" in get_text(message)
@@ -18,7 +18,7 @@ async def test_a_mention_is_answered_in_its_thread_with_sources(bot: RunningBot)
     assert message["thread_ts"] == ts
 
 
-async def test_a_mention_is_answered_once_though_it_arrives_as_two_events(bot: RunningBot) -> None:
+async def test_mention_that_arrives_as_two_events_is_answered_once(bot: RunningBot) -> None:
     """In a channel that the app is in, a mention is both ``app_mention`` and ``message``."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
@@ -27,7 +27,7 @@ async def test_a_mention_is_answered_once_though_it_arrives_as_two_events(bot: R
     assert len(bot.answerer.questions) == 1
 
 
-async def test_eleven_event_ids_are_one_question(bot: RunningBot) -> None:
+async def test_repeated_events_are_one_question(bot: RunningBot) -> None:
     await bot.sandbox.faults(duplicate_events=10)
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
@@ -36,14 +36,14 @@ async def test_eleven_event_ids_are_one_question(bot: RunningBot) -> None:
     assert len(await bot.list_answers(ts)) == 1
 
 
-async def test_a_direct_message_needs_no_mention(bot: RunningBot) -> None:
+async def test_direct_message_needs_no_mention(bot: RunningBot) -> None:
     ts = await bot.ask("如何添加来源？", DM)
     message = await bot.wait_for_answer(ts, channel=DM)
     assert "You asked: 如何添加来源？" in get_text(message)
     assert "*来源*" in get_text(message)
 
 
-async def test_a_follow_up_needs_no_mention_and_knows_what_was_said(bot: RunningBot) -> None:
+async def test_follow_up_needs_no_mention_and_has_history(bot: RunningBot) -> None:
     """The history has the question and our answer, without the footer and the citation's number."""
     ts = await bot.ask("@Kvasir how do I add a source?")
     await bot.wait_for_answer(ts)
@@ -54,7 +54,7 @@ async def test_a_follow_up_needs_no_mention_and_knows_what_was_said(bot: Running
     )
 
 
-async def test_a_mention_in_the_middle_of_a_thread_knows_what_people_said(bot: RunningBot) -> None:
+async def test_mention_in_thread_has_earlier_messages_as_history(bot: RunningBot) -> None:
     ts = await bot.ask("The build is red since noon.")
     await bot.sandbox.say("bo", "#general", "@Ada it is the linter", thread_ts=ts)
     await bot.ask("@Kvasir what does the linter check?", thread_ts=ts)
@@ -65,21 +65,21 @@ async def test_a_mention_in_the_middle_of_a_thread_knows_what_people_said(bot: R
     assert "<@" not in question.history[0].question
 
 
-async def test_the_name_alone_under_a_thread_asks_what_the_thread_asks(bot: RunningBot) -> None:
+async def test_mention_without_text_asks_question_of_thread(bot: RunningBot) -> None:
     ts = await bot.ask("How long do we keep logs?")
     await bot.ask("@Kvasir", thread_ts=ts)
     await bot.wait_for_answer(ts)
     assert bot.answerer.questions[0].text == "How long do we keep logs?"
 
 
-async def test_the_name_alone_gets_a_helpful_line(bot: RunningBot) -> None:
+async def test_mention_without_text_explains_how_to_ask(bot: RunningBot) -> None:
     ts = await bot.ask("@Kvasir")
     message = await bot.wait_for_answer(ts, "/kb help")
     assert not bot.answerer.questions
     assert "Ask me something" in get_text(message)
 
 
-async def test_talk_that_is_not_for_the_bot_is_left_alone(bot: RunningBot) -> None:
+async def test_messages_for_others_are_ignored(bot: RunningBot) -> None:
     """Chatter, a thread it is not in, and in its thread what is said to somebody else."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
@@ -90,7 +90,7 @@ async def test_talk_that_is_not_for_the_bot_is_left_alone(bot: RunningBot) -> No
     assert len(bot.answerer.questions) == 1
 
 
-async def test_another_bot_is_never_answered(bot: RunningBot) -> None:
+async def test_messages_of_other_bots_are_ignored(bot: RunningBot) -> None:
     """Not a mention, not in our thread, with and without the subtype: two bots would talk for ever."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
@@ -100,7 +100,7 @@ async def test_another_bot_is_never_answered(bot: RunningBot) -> None:
     assert len(bot.answerer.questions) == 1
 
 
-async def test_a_long_question_arrives_whole(bot: RunningBot) -> None:
+async def test_long_question_arrives_complete(bot: RunningBot) -> None:
     text = "长" * 39_980 + " why?"
     bot.answerer.script = make_script("Because.")
     ts = await bot.ask(f"@Kvasir {text}")
@@ -108,7 +108,7 @@ async def test_a_long_question_arrives_whole(bot: RunningBot) -> None:
     assert bot.answerer.questions[0].text == text
 
 
-async def test_events_that_are_not_ours_are_acknowledged(bot: RunningBot) -> None:
+async def test_unhandled_events_are_acknowledged(bot: RunningBot) -> None:
     """A reaction, somebody joining, a button that we do not know: nothing is sent twice."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
@@ -119,7 +119,7 @@ async def test_events_that_are_not_ours_are_acknowledged(bot: RunningBot) -> Non
     assert len(bot.answerer.questions) == 1
 
 
-async def test_a_channel_shared_with_another_company_is_not_answered_in(bot: RunningBot) -> None:
+async def test_question_in_shared_channel_is_refused(bot: RunningBot) -> None:
     await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_externally": True})
     await bot.ask()
     hint = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))

@@ -23,11 +23,11 @@ from bot.storage.questions import QuestionKey, QuestionMessage
 ME = BotUser("T1", "U0KVASIR", "B0KVASIR")
 
 
-def envelope(event: dict[str, Any], **more: Any) -> dict[str, Any]:
+def make_envelope(event: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"team_id": "T1", "type": "event_callback", "event": event, **more}
 
 
-def message(text: str = "hello", **more: Any) -> dict[str, Any]:
+def make_message(text: str = "hello", **more: Any) -> dict[str, Any]:
     return {
         "type": "message",
         "channel": "C1",
@@ -39,35 +39,35 @@ def message(text: str = "hello", **more: Any) -> dict[str, Any]:
     }
 
 
-def said(event: dict[str, Any], **more: Any) -> MessageReceived:
-    found = events.parse_event(envelope(event, **more), ME)
+def parse_message(event: dict[str, Any], **more: Any) -> MessageReceived:
+    found = events.parse_event(make_envelope(event, **more), ME)
     assert isinstance(found, MessageReceived)
     return found
 
 
-def test_a_mention() -> None:
-    found = said(message("<@U0KVASIR> how?", type="app_mention", thread_ts="1.0", files=[{}, {}]))
+def test_app_mention_is_addressed() -> None:
+    found = parse_message(make_message("<@U0KVASIR> how?", type="app_mention", thread_ts="1.0", files=[{}, {}]))
     assert found.message == QuestionMessage(
         QuestionKey("T1", "C1", "2.0"), "1.0", "U1", "<@U0KVASIR> how?", is_direct=False, files=2
     )
     assert found.is_addressed
 
 
-def test_a_mention_that_arrives_as_a_message_is_one_too() -> None:
-    assert said(message("hey <@U0KVASIR|kvasir>")).is_addressed
+def test_message_with_mention_is_addressed() -> None:
+    assert parse_message(make_message("hey <@U0KVASIR|kvasir>")).is_addressed
 
 
 @pytest.mark.parametrize("kind", ["im", "mpim"])
-def test_a_direct_message_is_addressed(kind: str) -> None:
-    assert said(message(channel_type=kind)).is_addressed
+def test_direct_message_is_addressed(kind: str) -> None:
+    assert parse_message(make_message(channel_type=kind)).is_addressed
 
 
-def test_in_a_direct_message_others_may_be_named() -> None:
-    assert said(message("who is <@U2>?", channel_type="im")).is_addressed
+def test_direct_message_may_mention_others() -> None:
+    assert parse_message(make_message("who is <@U2>?", channel_type="im")).is_addressed
 
 
-def test_plain_talk_is_not_addressed() -> None:
-    found = said(message(thread_ts="1.0"))
+def test_message_without_mention_is_not_addressed() -> None:
+    found = parse_message(make_message(thread_ts="1.0"))
     assert not found.is_addressed
     assert not found.message.opens_thread
 
@@ -75,15 +75,15 @@ def test_plain_talk_is_not_addressed() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        message("for <@U2>"),
-        message(user="U0KVASIR"),
-        message(user="USLACKBOT"),
-        message(bot_id="B2"),
-        message(bot_id="B2", subtype="bot_message"),
-        message(subtype="channel_join"),
-        message(subtype="channel_topic"),
-        message(user=None),
-        message("<@U0KVASIR> hi", type="app_mention", bot_id="B2"),
+        make_message("for <@U2>"),
+        make_message(user="U0KVASIR"),
+        make_message(user="USLACKBOT"),
+        make_message(bot_id="B2"),
+        make_message(bot_id="B2", subtype="bot_message"),
+        make_message(subtype="channel_join"),
+        make_message(subtype="channel_topic"),
+        make_message(user=None),
+        make_message("<@U0KVASIR> hi", type="app_mention", bot_id="B2"),
         {"type": "reaction_added", "user": "U1"},
         {"type": "app_home_opened", "user": "U1", "tab": "messages"},
         {"type": "tokens_revoked", "tokens": {"oauth": ["U1"]}},
@@ -91,67 +91,72 @@ def test_plain_talk_is_not_addressed() -> None:
         {},
     ],
 )
-def test_what_is_not_for_the_bot(event: dict[str, Any]) -> None:
-    assert events.parse_event(envelope(event), ME) is None
+def test_other_payloads_are_ignored(event: dict[str, Any]) -> None:
+    assert events.parse_event(make_envelope(event), ME) is None
 
 
 @pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast", "me_message"])
-def test_subtypes_that_people_write(subtype: str) -> None:
-    assert said(message("<@U0KVASIR> this", subtype=subtype)).is_addressed
+def test_subtypes_of_people_are_read(subtype: str) -> None:
+    assert parse_message(make_message("<@U0KVASIR> this", subtype=subtype)).is_addressed
 
 
-def test_strangers_and_shared_channels() -> None:
-    assert said(message(user_team="T2")).is_from_other_company
-    assert not said(message(user_team="T1")).is_from_other_company
-    assert said(message(), is_ext_shared_channel=True).shared
+def test_other_company_and_shared_channel_are_recognized() -> None:
+    assert parse_message(make_message(user_team="T2")).is_from_other_company
+    assert not parse_message(make_message(user_team="T1")).is_from_other_company
+    assert parse_message(make_message(), is_ext_shared_channel=True).shared
 
 
-def test_an_edit() -> None:
-    changed = message(
+def test_edit_has_new_text() -> None:
+    changed = make_message(
         subtype="message_changed",
         message={"type": "message", "user": "U1", "ts": "1.0", "text": "<@U0KVASIR> new"},
         previous_message={"user": "U1", "ts": "1.0", "text": "old"},
     )
-    found = events.parse_event(envelope(changed), ME)
+    found = events.parse_event(make_envelope(changed), ME)
     assert isinstance(found, MessageEdited)
     assert found.newly_addressed
     assert found.said.message.key == QuestionKey("T1", "C1", "1.0")
     assert found.said.message.text == "<@U0KVASIR> new"
 
 
-def test_a_link_that_unfolds_is_no_edit() -> None:
-    changed = message(subtype="message_changed", message=message("same"), previous_message=message("same"))
-    assert events.parse_event(envelope(changed), ME) is None
+def test_unfurled_link_is_not_an_edit() -> None:
+    changed = make_message(
+        subtype="message_changed", message=make_message("same"), previous_message=make_message("same")
+    )
+    assert events.parse_event(make_envelope(changed), ME) is None
 
 
-def test_our_own_edits_are_none() -> None:
+def test_own_edit_is_ignored() -> None:
     ours = {"user": "U0KVASIR", "bot_id": "B0KVASIR", "ts": "1.0"}
-    changed = message(
+    changed = make_message(
         subtype="message_changed", message={**ours, "text": "more"}, previous_message={**ours, "text": "less"}
     )
-    assert events.parse_event(envelope(changed), ME) is None
+    assert events.parse_event(make_envelope(changed), ME) is None
 
 
-def test_deletions() -> None:
+def test_deletion_and_tombstone_delete_the_message() -> None:
     """A message that has replies leaves a tombstone instead."""
     gone = MessageDeleted(QuestionKey("T1", "C1", "1.0"))
-    assert events.parse_event(envelope(message(subtype="message_deleted", deleted_ts="1.0")), ME) == gone
-    tombstone = message(
+    assert events.parse_event(make_envelope(make_message(subtype="message_deleted", deleted_ts="1.0")), ME) == gone
+    tombstone = make_message(
         subtype="message_changed",
         message={"subtype": "tombstone", "ts": "1.0", "text": "This message was deleted."},
         previous_message={"user": "U1", "ts": "1.0", "text": "how?"},
     )
-    assert events.parse_event(envelope(tombstone), ME) == gone
+    assert events.parse_event(make_envelope(tombstone), ME) == gone
 
 
-def test_the_rest() -> None:
+def test_other_events_are_parsed() -> None:
     stop = {"type": "agent_session_stopped", "channel": "C1", "thread_ts": "1.0", "user": "U1"}
-    assert events.parse_event(envelope(stop), ME) == StopPressed("C1", "1.0")
-    assert events.parse_event(envelope({"type": "app_home_opened", "user": "U1", "tab": "home"}), ME) == HomeOpened(
-        "U1"
+    assert events.parse_event(make_envelope(stop), ME) == StopPressed("C1", "1.0")
+    assert events.parse_event(
+        make_envelope({"type": "app_home_opened", "user": "U1", "tab": "home"}), ME
+    ) == HomeOpened("U1")
+    assert events.parse_event(make_envelope({"type": "app_uninstalled"}), ME) == AppRemoved()
+    assert (
+        events.parse_event(make_envelope({"type": "tokens_revoked", "tokens": {"bot": ["U0KVASIR"]}}), ME)
+        == AppRemoved()
     )
-    assert events.parse_event(envelope({"type": "app_uninstalled"}), ME) == AppRemoved()
-    assert events.parse_event(envelope({"type": "tokens_revoked", "tokens": {"bot": ["U0KVASIR"]}}), ME) == AppRemoved()
     assert events.parse_event({"type": "event_callback"}, ME) is None
 
 
@@ -164,13 +169,13 @@ FIELDS = ["user", "text", "ts", "thread_ts", "channel", "subtype", "message", "p
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON)), st.sampled_from(sorted(events._READERS)))
-def test_no_payload_breaks_the_reader(fields: dict[str, Any], kind: str) -> None:
+def test_any_payload_is_parsed(fields: dict[str, Any], kind: str) -> None:
     """Whatever Slack adds or leaves out, an event is read or ignored."""
-    events.parse_event(envelope({**fields, "type": kind}), ME)
-    events.parse_event(envelope({**fields, "type": "message", "subtype": "message_changed"}), ME)
+    events.parse_event(make_envelope({**fields, "type": kind}), ME)
+    events.parse_event(make_envelope({**fields, "type": "message", "subtype": "message_changed"}), ME)
 
 
-def test_a_text_is_read_as_people_read_it() -> None:
+def test_make_readable_replaces_control_sequences() -> None:
     text = "<@U0KVASIR>  ask <@U1> or <@U9|bo> in <#C1|general>: <https://x.io|docs> <https://y.io> &lt;b&gt; "
     text += "<!here> &amp;"
     assert events.make_readable(text, {"U1": "Ada"}, me="U0KVASIR") == (
@@ -191,6 +196,6 @@ def test_a_text_is_read_as_people_read_it() -> None:
         ("see <https://b.example/|a.example>", "see a.example (https://b.example/)"),
     ],
 )
-def test_what_slack_makes_a_link_of_by_itself_is_what_was_typed(sent: str, read: str) -> None:
+def test_make_readable_undoes_automatic_links(sent: str, read: str) -> None:
     """A name with a dot in it is a file or a product as often as a site, and nobody asked for the site to be read."""
     assert events.make_readable(sent, {}) == read

@@ -25,7 +25,7 @@ ADA = "U0ADA00001"
 
 
 @dataclass
-class Books:
+class FakeSync:
     """A library that syncs one source of added documents."""
 
     refusals: list[Exception] = field(default_factory=list)
@@ -46,11 +46,11 @@ class Books:
 
 
 @dataclass
-class Desk:
+class IntakeBot:
     sandbox: SandboxClient
     bot: RunningBot
     adding: DocumentAdditions
-    books: Books
+    sync: FakeSync
 
     async def send(
         self, *names: str, text: str = "", person: str = "ada", channel: str = "@kvasir", data: bytes = b"x"
@@ -59,111 +59,111 @@ class Desk:
         said = {"person": person, "channel": channel, "text": text, "files": files}
         return str((await self.sandbox.control("POST", "say", said))["ts"])
 
-    async def told(self, contains: str, channel: str = "@kvasir", person: str = "ada") -> str:
+    async def wait_for_reply(self, contains: str, channel: str = "@kvasir", person: str = "ada") -> str:
         message = await self.sandbox.wait_for_message(
             lambda m: m.get("bot_id") and contains in get_text(m), channel=channel, person=person
         )
         return get_text(message)
 
-    def names(self) -> list[str]:
+    def list_documents(self) -> list[str]:
         return [card.name for card in self.adding.store.list_records()]
 
 
 @contextlib.asynccontextmanager
-async def desk_in(tmp_path: Path, *owners: str) -> AsyncIterator[Desk]:
-    books = Books()
-    adding = DocumentAdditions(SourceSpec("added", "push", {"max_mb": 0.01}, tmp_path), tmp_path, books)
+async def run_intake_bot(tmp_path: Path, *owners: str) -> AsyncIterator[IntakeBot]:
+    sync = FakeSync()
+    adding = DocumentAdditions(SourceSpec("added", "push", {"max_mb": 0.01}, tmp_path), tmp_path, sync)
     dependencies: dict[str, Any] = {"adding": adding, "access": Access(frozenset(owners))}
     async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, dependencies=dependencies) as bot:
-        yield Desk(sandbox, bot, adding, books)
+        yield IntakeBot(sandbox, bot, adding, sync)
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk_in(tmp_path, ADA) as desk:
-        yield desk
+async def intake(tmp_path: Path) -> AsyncIterator[IntakeBot]:
+    async with run_intake_bot(tmp_path, ADA) as intake:
+        yield intake
 
 
-async def test_an_owner_s_file_is_kept_read_and_told_of(desk: Desk) -> None:
-    await desk.send("leave.md", data=b"# Leave\n\nThirty days.")
-    text = await desk.told("Answers can now use")
+async def test_owner_adds_and_replaces_file(intake: IntakeBot) -> None:
+    await intake.send("leave.md", data=b"# Leave\n\nThirty days.")
+    text = await intake.wait_for_reply("Answers can now use")
     assert "I have saved leave.md" in text
-    assert desk.books.refreshed == 1
-    (card,) = desk.adding.store.list_records()
+    assert intake.sync.refreshed == 1
+    (card,) = intake.adding.store.list_records()
     assert (card.name, card.added_by) == ("leave.md", ADA)
-    assert desk.adding.store.read_data(card) == b"# Leave\n\nThirty days."
-    assert not desk.bot.answerer.questions
+    assert intake.adding.store.read_data(card) == b"# Leave\n\nThirty days."
+    assert not intake.bot.answerer.questions
 
-    await desk.send("leave.md", data=b"# Leave\n\nForty days.")
-    await desk.told("leave.md replaces the document of the same name")
-    await desk.send("leave.md", data=b"# Leave\n\nForty days.")
-    await desk.told("already a document, with the same content")
-    assert desk.names() == ["leave.md"]
+    await intake.send("leave.md", data=b"# Leave\n\nForty days.")
+    await intake.wait_for_reply("leave.md replaces the document of the same name")
+    await intake.send("leave.md", data=b"# Leave\n\nForty days.")
+    await intake.wait_for_reply("already a document, with the same content")
+    assert intake.list_documents() == ["leave.md"]
 
 
-async def test_several_files_and_what_is_wrong_with_some(desk: Desk) -> None:
-    desk.books.failures = (QuarantinedDocument("locked.pdf", "locked.pdf needs a password. Save a copy without one."),)
-    await desk.send("a.md", "film.mkv", "locked.pdf", text="请收下这些文件")
-    text = await desk.told("现在可以搜到")
+async def test_several_files_report_each_result(intake: IntakeBot) -> None:
+    intake.sync.failures = (QuarantinedDocument("locked.pdf", "locked.pdf needs a password. Save a copy without one."),)
+    await intake.send("a.md", "film.mkv", "locked.pdf", text="请收下这些文件")
+    text = await intake.wait_for_reply("现在可以搜到")
     assert "Kvasir does not read film.mkv" in text
     assert "locked.pdf needs a password" in text
     assert "a.md" in text
     assert "没有回答文字部分" in text
-    assert desk.names() == ["a.md", "locked.pdf"]
-    await desk.send("big.md", data=b"x" * 20_000)
-    await desk.told("big.md is larger than the 0 MB that are read")
-    assert desk.names() == ["a.md", "locked.pdf"]
+    assert intake.list_documents() == ["a.md", "locked.pdf"]
+    await intake.send("big.md", data=b"x" * 20_000)
+    await intake.wait_for_reply("big.md is larger than the 0 MB that are read")
+    assert intake.list_documents() == ["a.md", "locked.pdf"]
 
 
-async def test_what_cannot_be_read_yet_is_kept_and_said(desk: Desk) -> None:
-    desk.books.refusals = [SyncRunning("A sync is running."), StoreUnavailable("The store is down. Start it.")]
-    await desk.send("a.md")
-    text = await desk.told("It is saved. Answers can use it after the sync")
+async def test_file_is_stored_although_sync_fails(intake: IntakeBot) -> None:
+    intake.sync.refusals = [SyncRunning("A sync is running."), StoreUnavailable("The store is down. Start it.")]
+    await intake.send("a.md")
+    text = await intake.wait_for_reply("It is saved. Answers can use it after the sync")
     assert "The store is down. Start it." in text
-    assert desk.names() == ["a.md"]
+    assert intake.list_documents() == ["a.md"]
 
 
 @pytest.mark.parametrize(
     ("owners", "words"), [((ADA,), "Only an owner may add documents. Send the file to ada."), ((), "[access] owners")]
 )
-async def test_others_get_a_sentence(tmp_path: Path, owners: tuple[str, ...], words: str) -> None:
-    async with desk_in(tmp_path, *owners) as desk:
-        await desk.send("a.md", person="bo")
-        await desk.told(words, person="bo")
-        await desk.send("a.md", text="how many days?", person="bo")
-        await desk.told("You asked: how many days?", person="bo")
-        assert desk.names() == []
-        assert desk.books.refreshed == 0
+async def test_people_without_ownership_are_refused(tmp_path: Path, owners: tuple[str, ...], words: str) -> None:
+    async with run_intake_bot(tmp_path, *owners) as intake:
+        await intake.send("a.md", person="bo")
+        await intake.wait_for_reply(words, person="bo")
+        await intake.send("a.md", text="how many days?", person="bo")
+        await intake.wait_for_reply("You asked: how many days?", person="bo")
+        assert intake.list_documents() == []
+        assert intake.sync.refreshed == 0
 
 
-async def test_a_file_in_a_channel_is_not_taken(desk: Desk) -> None:
-    await desk.send("a.md", text="@Kvasir what is this?", channel="#general")
-    text = await desk.told("You asked: what is this?", "#general")
+async def test_file_in_channel_is_not_added(intake: IntakeBot) -> None:
+    await intake.send("a.md", text="@Kvasir what is this?", channel="#general")
+    text = await intake.wait_for_reply("You asked: what is this?", "#general")
     assert "I cannot read attached files" in text
-    assert desk.names() == []
+    assert intake.list_documents() == []
 
 
-async def test_an_app_without_the_scope_is_told_of_it(desk: Desk) -> None:
-    await desk.sandbox.faults(scopes=["chat:write", "im:history", "app_mentions:read", "users:read"])
-    await desk.send("a.md")
-    await desk.told("it lacks the scope files:read")
-    assert desk.names() == []
+async def test_missing_files_scope_is_reported(intake: IntakeBot) -> None:
+    await intake.sandbox.faults(scopes=["chat:write", "im:history", "app_mentions:read", "users:read"])
+    await intake.send("a.md")
+    await intake.wait_for_reply("it lacks the scope files:read")
+    assert intake.list_documents() == []
 
 
-async def test_a_restart_in_the_middle_adds_once_and_answers_once(tmp_path: Path) -> None:
-    books = Books(refusals=[SyncRunning("A sync is running.")] * 1_000)
-    adding = DocumentAdditions(SourceSpec("added", "push", {}, tmp_path), tmp_path, books)
+async def test_restart_during_upload_adds_file_once(tmp_path: Path) -> None:
+    sync = FakeSync(refusals=[SyncRunning("A sync is running.")] * 1_000)
+    adding = DocumentAdditions(SourceSpec("added", "push", {}, tmp_path), tmp_path, sync)
     dependencies: dict[str, Any] = {"adding": adding, "access": Access(frozenset({ADA}))}
     async with open_sandbox(tmp_path) as sandbox:
         async with run_bot(sandbox, tmp_path, dependencies=dependencies) as bot:
-            desk = Desk(sandbox, bot, adding, books)
-            ts = await desk.send("a.md")
-            await desk.told("I have saved a.md")
-        books.refusals = []
+            intake = IntakeBot(sandbox, bot, adding, sync)
+            ts = await intake.send("a.md")
+            await intake.wait_for_reply("I have saved a.md")
+        sync.refusals = []
         async with run_bot(sandbox, tmp_path, dependencies=dependencies):
-            await desk.told("Answers can now use")
+            await intake.wait_for_reply("Answers can now use")
             await sandbox.wait_delivered()
         mine = [m for m in await sandbox.messages("@kvasir") if m["root"] == ts and m.get("bot_id")]
         assert ["interrupted" in get_text(m) for m in mine] == [True, False]
         assert "Answers can now use" in get_text(mine[1])
-        assert desk.names() == ["a.md"]
+        assert intake.list_documents() == ["a.md"]

@@ -26,13 +26,13 @@ PAGE = Passage(1, "", URL, "Port", "", URL, "The strike ends.", web=ON)
 BESIDE = Passage(2, "", URL, "Port", "Ferries", URL, "Ferries run.", web=ON)
 
 
-async def cited(_question: Question) -> AsyncGenerator[AnswerEvent]:
+async def answer_with_pages(_question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Sources((PAGE, BESIDE))
     yield Text("The strike ends [1]. Ferries run [2]. That is all.", (PAGE, BESIDE))
     yield Finished("engine", (PAGE, BESIDE), {})
 
 
-def actions(message: dict[str, Any]) -> list[dict[str, Any]]:
+def list_buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
 
 
@@ -56,14 +56,16 @@ class RefreshedLibrary:
 
 
 @pytest.mark.parametrize("owner", ["U0ADA00001", "U0BO000002"])
-async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
+async def test_only_owner_adds_cited_page(tmp_path: Path, owner: str) -> None:
     library = make_page_library()
     adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, RefreshedLibrary(library))
     dependencies = {"pages": adding, "access": Access(frozenset({owner}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=cited, library=library, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(
+        tmp_path, "socket", script=answer_with_pages, library=library, dependencies=dependencies
+    ) as bot:
         root = await bot.ask("@Kvasir when?")
         message = await bot.wait_for_answer(root)
-        (button,) = actions(message)
+        (button,) = list_buttons(message)
         assert (button["text"]["text"], button["value"]) == ("Add this page [1]: news.example", URL)
         await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
         told = "Answers can now use" if owner == "U0ADA00001" else "Only an owner"
@@ -76,12 +78,12 @@ async def test_an_owner_adds_a_cited_page(tmp_path: Path, owner: str) -> None:
             assert library.refreshed == ["pages"]
 
 
-async def test_without_owners_there_is_no_such_button(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=cited) as bot:
-        assert actions(await bot.wait_for_answer(await bot.ask("@Kvasir when?"))) == []
+async def test_page_button_needs_owners(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_pages) as bot:
+        assert list_buttons(await bot.wait_for_answer(await bot.ask("@Kvasir when?"))) == []
 
 
-def test_a_long_host_is_told_by_its_end() -> None:
+def test_long_host_shows_its_end() -> None:
     """Slack takes 75 characters, and whoever has a domain chooses what stands before it."""
     host = f"bank.example.{'a' * 60}.evil.example"
     page = replace(PAGE, n=24, url=f"https://{host}/", web=replace(ON, host=host))
@@ -92,7 +94,7 @@ def test_a_long_host_is_told_by_its_end() -> None:
         assert "bank" not in button["text"]["text"]
 
 
-async def test_who_added_which_page_is_logged_without_what_its_address_asks_for(tmp_path: Path) -> None:
+async def test_log_of_added_page_omits_query(tmp_path: Path) -> None:
     url = f"{URL}?key=4711"
     page = replace(PAGE, url=url)
 
@@ -108,7 +110,7 @@ async def test_who_added_which_page_is_logged_without_what_its_address_asks_for(
             tmp_path, "socket", script=script, library=library, dependencies=dependencies
         ) as bot:
             message = await bot.wait_for_answer(await bot.ask("@Kvasir when?"))
-            await bot.sandbox.press("ada", "#general", message["ts"], actions(message)[0]["action_id"])
+            await bot.sandbox.press("ada", "#general", message["ts"], list_buttons(message)[0]["action_id"])
             await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "Answers can now use" in get_text(m))
     (line,) = [one for one in logged if one["event"] == "page added"]
     assert (line["user"], line["page"], line["new"]) == ("U0ADA00001", URL, True)

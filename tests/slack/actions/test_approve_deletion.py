@@ -43,9 +43,7 @@ async def wait_for_approval_request(bot: RunningBot, contains: str = "30 documen
     )
 
 
-async def test_what_is_held_is_shown_and_goes_when_a_person_says_so(
-    owned_bot: RunningBot, library: FakeLibrary
-) -> None:
+async def test_button_deletes_pending_documents(owned_bot: RunningBot, library: FakeLibrary) -> None:
     library.state = make_library_status(HELD, make_source_status("other"))
     library.report = SyncReport({"docs": SourceReport(listed=7, unchanged=7, deleted=30)}, 1.5)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
@@ -57,7 +55,7 @@ async def test_what_is_held_is_shown_and_goes_when_a_person_says_so(
     assert (library.approved, library.refreshed) == (["docs"], [])
 
 
-async def test_without_a_source_all_that_is_held_is_shown(owned_bot: RunningBot, library: FakeLibrary) -> None:
+async def test_approve_without_source_shows_all_pending_deletions(owned_bot: RunningBot, library: FakeLibrary) -> None:
     library.state = make_library_status(
         HELD,
         make_source_status(
@@ -80,13 +78,15 @@ async def test_without_a_source_all_that_is_held_is_shown(owned_bot: RunningBot,
         ("approve dosc", "There is no source “dosc”"),
     ],
 )
-async def test_nothing_to_approve_is_said(owned_bot: RunningBot, library: FakeLibrary, typed: str, words: str) -> None:
+async def test_approve_reports_that_nothing_is_pending(
+    owned_bot: RunningBot, library: FakeLibrary, typed: str, words: str
+) -> None:
     await owned_bot.sandbox.command("ada", "#general", f"/kb {typed}")
     await wait_for_ephemeral(owned_bot, words)
     assert library.approved == []
 
 
-async def test_what_a_person_was_not_shown_is_shown_first(owned_bot: RunningBot, library: FakeLibrary) -> None:
+async def test_changed_deletions_are_shown_before_approval(owned_bot: RunningBot, library: FakeLibrary) -> None:
     """Between the question and the button, a sync held others, as many as before."""
     library.state = make_library_status(HELD)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
@@ -102,9 +102,7 @@ async def test_what_a_person_was_not_shown_is_shown_first(owned_bot: RunningBot,
     assert library.approved == ["docs"]
 
 
-async def test_what_a_sync_held_after_the_button_was_pressed_is_shown_first(
-    owned_bot: RunningBot, library: FakeLibrary
-) -> None:
+async def test_deletions_changed_during_approval_are_shown_again(owned_bot: RunningBot, library: FakeLibrary) -> None:
     """The sync came between the look and the approval: the library refuses, and the person is asked again."""
     library.state = make_library_status(HELD)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
@@ -124,7 +122,7 @@ async def test_what_a_sync_held_after_the_button_was_pressed_is_shown_first(
     await wait_for_ephemeral(owned_bot, "The pending deletions have changed.")
 
 
-async def test_only_owners_manage_where_there_are_owners(tmp_path: Path) -> None:
+async def test_only_owners_refresh_and_approve(tmp_path: Path) -> None:
     library = FakeLibrary(state=make_library_status(HELD))
     access = Access(frozenset({"U0BO000002"}))
     async with (
@@ -147,7 +145,7 @@ async def test_only_owners_manage_where_there_are_owners(tmp_path: Path) -> None
         assert library.refreshed == []
 
 
-async def test_without_owners_deletions_are_approved_at_the_terminal_alone(tmp_path: Path) -> None:
+async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -> None:
     """Reading again takes nothing away and stays open; a button from when there were owners does nothing either."""
     library = FakeLibrary(state=make_library_status(HELD))
     async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, library=library) as bot:

@@ -16,7 +16,7 @@ from tests.slack_sandbox import open_sandbox
 ON = Policies(Policy("on", searches=True))
 
 
-async def with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
+async def answer_with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
     """Answer as the answerer does: without the web unless it is asked for."""
     look = WebSearchReport("searxng", ("https://a.example/",), (), "", 0.1) if question.wants_web else None
     yield Text(f"{'On the web' if look else 'In the documents'}: {question.text}. That is all.")
@@ -24,84 +24,84 @@ async def with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Finished("engine", (), {}, WebUse(live, Why.ASKED if look else Why.WEAK, question.policy, look=look))
 
 
-def button(message: dict[str, Any]) -> dict[str, Any] | None:
+def find_button(message: dict[str, Any]) -> dict[str, Any] | None:
     found = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
     return found[0] if found else None
 
 
-async def press(bot: RunningBot, message: dict[str, Any], channel: str = "#general") -> None:
-    found = button(message)
+async def press_button(bot: RunningBot, message: dict[str, Any], channel: str = "#general") -> None:
+    found = find_button(message)
     assert found is not None
     await bot.sandbox.press("bo", channel, message["ts"], found["action_id"])
 
 
-async def test_the_question_is_answered_anew_with_the_web(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
+async def test_button_answers_question_with_web(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
         first = await bot.wait_for_answer(root, "In the documents: who runs it?")
-        found = button(first)
+        found = find_button(first)
         assert found is not None
         assert found["text"]["text"] == "Search the web"
-        await press(bot, first)
+        await press_button(bot, first)
         second = await bot.wait_for_answer(root, "On the web: who runs it?")
-        assert button(second) is None, "it was looked at"
+        assert find_button(second) is None, "it was looked at"
         asked = bot.answerer.questions[1]
         assert asked.people == frozenset(), "nobody was mentioned"
         assert (asked.text, asked.wants_web, asked.history, asked.person) == ("who runs it?", True, (), "U0BO000002")
-        await press(bot, first)
+        await press_button(bot, first)
         await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "already" in get_text(m), person="bo")
         await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 2
 
 
-async def test_where_kvasir_tells_of_its_sources_the_web_is_not_offered(tmp_path: Path) -> None:
+async def test_source_overview_has_no_web_button(tmp_path: Path) -> None:
     async def about(question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Text("I answer from these documents.")
         yield Finished("sources", (), {}, WebUse(LiveWebRequest("if_weak"), Why.WEAK, question.policy))
 
     async with run_bot_in_sandbox(tmp_path, "socket", script=about, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir which documents do you answer from?")
-        assert button(await bot.wait_for_answer(root, "I answer from these documents.")) is None
+        assert find_button(await bot.wait_for_answer(root, "I answer from these documents.")) is None
 
 
-async def test_a_follow_up_is_asked_again_in_its_place(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
+async def test_button_asks_follow_up_again_with_its_history(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir first?")
         await bot.wait_for_answer(root, "In the documents: first?")
         await bot.ask("第二个问题呢？", thread_ts=root)
         second = await bot.wait_for_answer(root, "第二个问题呢")
-        found = button(second)
+        found = find_button(second)
         assert found is not None
         assert found["text"]["text"] == "搜索网络"
-        await press(bot, second)
+        await press_button(bot, second)
         await bot.wait_for_answer(root, "On the web: 第二个问题呢")
         assert [one.question for one in bot.answerer.questions[2].history] == ["first?"]
 
 
-async def test_it_outlives_the_process_and_the_ledger_s_memory(tmp_path: Path) -> None:
+async def test_button_works_after_restart_with_empty_ledger(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
-        async with run_bot(sandbox, tmp_path, script=with_web, dependencies={"web": ON}) as bot:
+        async with run_bot(sandbox, tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
             root = await bot.ask("@Kvasir who runs it?")
             first = await bot.wait_for_answer(root, "In the documents")
             await bot.wait_until_idle()
         other = tmp_path / "another"
         other.mkdir()
-        async with run_bot(sandbox, other, script=with_web, dependencies={"web": ON}) as bot:
-            await press(bot, first)
+        async with run_bot(sandbox, other, script=answer_with_web, dependencies={"web": ON}) as bot:
+            await press_button(bot, first)
             await bot.wait_for_answer(root, "On the web: who runs it?")
 
 
-async def test_where_the_web_is_off_there_is_no_button(tmp_path: Path) -> None:
+async def test_disabled_web_has_no_button(tmp_path: Path) -> None:
     off = Policies(Policy("on", searches=True), {"C0GENERAL1": "off"})
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": off}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": off}) as bot:
         root = await bot.ask("@Kvasir who?")
-        assert button(await bot.wait_for_answer(root, "In the documents")) is None
+        assert find_button(await bot.wait_for_answer(root, "In the documents")) is None
         assert bot.answerer.questions[0].policy.mode == "off"
 
 
-async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> None:
+async def test_deleted_question_is_not_sent_to_search_engine(tmp_path: Path) -> None:
     """Whoever presses it: the ledger remembers the words, but they are nobody's to send to a search engine any more."""
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who knows the code 4711?")
         first = await bot.wait_for_answer(root, "In the documents")
         await bot.ask("and who wrote it?", thread_ts=root)
@@ -109,9 +109,9 @@ async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> No
         await bot.wait_until_idle()
         await bot.sandbox.delete("ada", "#general", root)
         await bot.sandbox.wait_delivered()
-        await press(bot, first)
+        await press_button(bot, first)
         await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in get_text(m), person="bo")
-        await press(bot, second)
+        await press_button(bot, second)
         await bot.wait_for_answer(root, "On the web: and who wrote it?")
         asked = bot.answerer.questions
         assert len(asked) == 3
@@ -119,23 +119,23 @@ async def test_a_question_that_was_taken_back_goes_nowhere(tmp_path: Path) -> No
         assert "was deleted" not in str(asked[2].history), "nobody said that"
 
 
-async def test_a_question_is_asked_again_as_it_reads_now(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
+async def test_button_asks_the_edited_question(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
         first = await bot.wait_for_answer(root, "In the documents")
         await bot.wait_until_idle()
         await bot.sandbox.edit("ada", "#general", root, "@Kvasir who owns it?")
         await bot.sandbox.wait_delivered()
-        await press(bot, first)
+        await press_button(bot, first)
         await bot.wait_for_answer(root, "On the web: who owns it?")
 
 
-async def test_in_a_channel_that_is_shared_by_now_nothing_is_answered_anew(tmp_path: Path) -> None:
+async def test_button_in_shared_channel_is_refused(tmp_path: Path) -> None:
     """The answer was given while the channel was the company's own; a press does not say that it is not any more."""
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         first = await bot.wait_for_answer(await bot.ask("@Kvasir who runs it?"), "In the documents")
         await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_externally": True})
-        await press(bot, first)
+        await press_button(bot, first)
         await bot.sandbox.wait_for_message(
             lambda m: m.get("ephemeral") and "another company" in get_text(m), person="bo"
         )
@@ -143,16 +143,16 @@ async def test_in_a_channel_that_is_shared_by_now_nothing_is_answered_anew(tmp_p
         assert len(bot.answerer.questions) == 1
 
 
-async def test_a_question_that_is_deleted_is_not_answered_anew_to_the_end(tmp_path: Path) -> None:
+async def test_deleted_question_stops_web_answer(tmp_path: Path) -> None:
     held = PausedScript("On the web so far: ")
 
     async def script(question: Question) -> AsyncGenerator[AnswerEvent]:
-        async for event in held(question) if question.wants_web else with_web(question):
+        async for event in held(question) if question.wants_web else answer_with_web(question):
             yield event
 
     async with run_bot_in_sandbox(tmp_path, "socket", script=script, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
-        await press(bot, await bot.wait_for_answer(root, "In the documents"))
+        await press_button(bot, await bot.wait_for_answer(root, "In the documents"))
         async with asyncio.timeout(10):
             await held.paused.wait()
         await bot.sandbox.wait_for_message(lambda m: "On the web so far" in get_text(m))
@@ -162,8 +162,8 @@ async def test_a_question_that_is_deleted_is_not_answered_anew_to_the_end(tmp_pa
         assert bot.answerer.closed == 2
 
 
-async def test_who_is_mentioned_is_told_apart_from_what_may_leave(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_web, dependencies={"web": ON}) as bot:
+async def test_question_names_mentioned_people(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir what does <@U0BO000002> know?")
         await bot.wait_for_answer(root)
         (asked,) = bot.answerer.questions

@@ -23,13 +23,13 @@ WHOLE = Hit(
 )  # fmt: skip
 
 
-async def with_extract(_question: Question) -> AsyncGenerator[AnswerEvent]:
+async def answer_with_extract(_question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Sources((PASSAGE, WEB))
     yield Text("**Adding a source** [1]\n> | hotel | **120** |\n\nThat is all.", (EXTRACTED, WEB))
     yield Finished("passages", (EXTRACTED, WEB), {}, extracted=(EXTRACTED, WEB))
 
 
-class Passages:
+class FakePassages:
     """A library that has one passage, none, or fails."""
 
     def __init__(self, found: Hit | Exception | None) -> None:
@@ -43,23 +43,27 @@ class Passages:
         return self.found
 
 
-def buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
+def list_buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
 
 
-async def press(bot: RunningBot, message: dict[str, Any], says: str) -> dict[str, Any]:
+async def press_button(bot: RunningBot, message: dict[str, Any], says: str) -> dict[str, Any]:
     """Press the button as bo, and return what bo alone is shown."""
-    await bot.sandbox.press("bo", "#general", message["ts"], buttons(message)[0]["action_id"])
+    await bot.sandbox.press("bo", "#general", message["ts"], list_buttons(message)[0]["action_id"])
     return await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and says in get_text(m), person="bo")
 
 
-async def test_the_whole_passage_is_shown_to_the_person_who_presses(tmp_path: Path) -> None:
-    passages = Passages(WHOLE)
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_extract, dependencies={"passage": passages}) as bot:
+async def test_button_shows_whole_passage_to_one_person(tmp_path: Path) -> None:
+    passages = FakePassages(WHOLE)
+    async with run_bot_in_sandbox(
+        tmp_path, "socket", script=answer_with_extract, dependencies={"passage": passages}
+    ) as bot:
         root = await bot.ask("@Kvasir what is the limit?")
         answer = await bot.wait_for_answer(root)
-        assert [one["text"]["text"] for one in buttons(answer)] == ["Show passage [1]"], "a page of the web has a link"
-        seen = await press(bot, answer, "hotel | 120")
+        assert [one["text"]["text"] for one in list_buttons(answer)] == ["Show passage [1]"], (
+            "a page of the web has a link"
+        )
+        seen = await press_button(bot, answer, "hotel | 120")
         assert passages.questions == [["c1", "c2"]]
         path, whole = seen["blocks"]
         assert path["elements"][0]["text"] == "<https://kb.example/sources|Adding a source › kvasir.toml>"
@@ -69,31 +73,33 @@ async def test_the_whole_passage_is_shown_to_the_person_who_presses(tmp_path: Pa
         assert seen["root"] == root
 
 
-async def test_a_passage_that_is_cut_says_that_it_goes_on(tmp_path: Path) -> None:
+async def test_long_passage_says_that_it_continues(tmp_path: Path) -> None:
     long = replace(WHOLE, text="The limit is 120.\n\n" * 1_000)
     async with run_bot_in_sandbox(
-        tmp_path, "socket", script=with_extract, dependencies={"passage": Passages(long)}
+        tmp_path, "socket", script=answer_with_extract, dependencies={"passage": FakePassages(long)}
     ) as bot:
-        seen = await press(bot, await bot.wait_for_answer(await bot.ask()), "The limit is 120.")
+        seen = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "The limit is 120.")
         assert [block["type"] for block in seen["blocks"]] == ["context", "markdown", "context"]
         assert "continues in its document" in get_text(seen)
 
 
-async def test_a_passage_that_is_gone_says_so_after_a_restart(tmp_path: Path) -> None:
+async def test_deleted_passage_is_reported_after_restart(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
-        async with run_bot(sandbox, tmp_path, script=with_extract, dependencies={"passage": Passages(WHOLE)}) as bot:
+        async with run_bot(
+            sandbox, tmp_path, script=answer_with_extract, dependencies={"passage": FakePassages(WHOLE)}
+        ) as bot:
             answer = await bot.wait_for_answer(await bot.ask("@Kvasir 上限是多少？"))
-            assert buttons(answer)[0]["text"]["text"] == "显示原文 [1]"
+            assert list_buttons(answer)[0]["text"]["text"] == "显示原文 [1]"
         other = tmp_path / "another"
         other.mkdir()
-        gone = Passages(None)
-        async with run_bot(sandbox, other, script=with_extract, dependencies={"passage": gone}) as bot:
-            seen = await press(bot, answer, "no longer exists")
+        gone = FakePassages(None)
+        async with run_bot(sandbox, other, script=answer_with_extract, dependencies={"passage": gone}) as bot:
+            seen = await press_button(bot, answer, "no longer exists")
             assert "已不存在" in get_text(seen)
             gone.found = StoreError("The store is down. Start it.")
-            await press(bot, answer, "The store is down.")
+            await press_button(bot, answer, "The store is down.")
 
 
-async def test_without_a_library_there_is_no_button(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=with_extract) as bot:
-        assert buttons(await bot.wait_for_answer(await bot.ask())) == []
+async def test_passage_button_needs_library(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_extract) as bot:
+        assert list_buttons(await bot.wait_for_answer(await bot.ask())) == []

@@ -8,19 +8,19 @@ from tests.slack.running_bot import RunningBot, get_text
 
 
 @pytest.mark.parametrize("text", ["/kb", "/kb help", "/kb 帮助"])
-async def test_kb_help(bot: RunningBot, text: str) -> None:
+async def test_kb_help_lists_commands(bot: RunningBot, text: str) -> None:
     await bot.sandbox.command("ada", "#general", text)
     told = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
     assert "/kb 刷新" in get_text(told) if "帮助" in text else "/kb refresh" in get_text(told)
 
 
-async def test_kb_names_the_nearest_command(bot: RunningBot) -> None:
+async def test_kb_help_names_nearest_command(bot: RunningBot) -> None:
     await bot.sandbox.command("ada", "#general", "/kb serch logs")
     told = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
     assert "Did you mean `/kb search`?" in get_text(told)
 
 
-async def test_the_home_shows_how_the_sources_are(bot: RunningBot) -> None:
+async def test_home_shows_status(bot: RunningBot) -> None:
     await bot.sandbox.home("ada")
 
     async def published() -> bool:

@@ -34,16 +34,16 @@ from tests.slack_sandbox import open_sandbox
 NOW = datetime.now(UTC)
 
 
-def hit(n: int, url: str | None = "https://kb.example/a") -> Hit:
+def make_hit(n: int, url: str | None = "https://kb.example/a") -> Hit:
     return Hit(f"{n}", "docs", f"{n}.md", f"Title <{n}>", "Part", url, "A passage. " * 60, 0.9, 0.9, NOW)
 
 
-def progress(done: int, total: int) -> SyncProgress:
+def make_progress(done: int, total: int) -> SyncProgress:
     return SyncProgress("docs", listed=total or done, done=done, failed=0, total=total, seconds=1.0, eta_s=12.0)
 
 
-async def test_search_shows_the_best_passages_to_the_one_person(owned_bot: RunningBot, library: FakeLibrary) -> None:
-    library.hits = (hit(1), hit(2, None))
+async def test_search_shows_passages_to_one_person(owned_bot: RunningBot, library: FakeLibrary) -> None:
+    library.hits = (make_hit(1), make_hit(2, None))
     await owned_bot.sandbox.command("ada", "#general", "/kb search how do logs rotate")
     text = await wait_for_ephemeral(owned_bot, "how do logs rotate")
     assert "1. <https://kb.example/a|Title &lt;1&gt; › Part> · docs" in text
@@ -51,12 +51,12 @@ async def test_search_shows_the_best_passages_to_the_one_person(owned_bot: Runni
     assert not [m for m in await owned_bot.sandbox.messages("#general", "bo") if "Title" in get_text(m)]
 
 
-async def test_search_that_finds_nothing_says_so(owned_bot: RunningBot) -> None:
+async def test_search_without_results_says_so(owned_bot: RunningBot) -> None:
     await owned_bot.sandbox.command("ada", "#general", "/kb 搜索 日志")
     await wait_for_ephemeral(owned_bot, "没有找到与“日志”相关的段落。")
 
 
-async def test_status_and_sources(owned_bot: RunningBot) -> None:
+async def test_status_and_sources_describe_library(owned_bot: RunningBot) -> None:
     await owned_bot.sandbox.command("ada", "#general", "/kb status")
     text = await wait_for_ephemeral(owned_bot, "*Engine*: ready · r1")
     assert "• *docs*: 7 documents, 1,234 passages · synced 3 h ago" in text
@@ -65,9 +65,9 @@ async def test_status_and_sources(owned_bot: RunningBot) -> None:
 
 
 @pytest.mark.slow
-async def test_refresh_reports_in_one_direct_message(owned_bot: RunningBot, library: FakeLibrary) -> None:
+async def test_refresh_updates_one_direct_message(owned_bot: RunningBot, library: FakeLibrary) -> None:
     """Typed in a channel: a line there for the person alone, the progress in their direct messages."""
-    library.progress, library.resume = (progress(3, 10), progress(7, 10)), asyncio.Event()
+    library.progress, library.resume = (make_progress(3, 10), make_progress(7, 10)), asyncio.Event()
     await owned_bot.sandbox.command("ada", "#general", "/kb refresh docs")
     await wait_for_ephemeral(owned_bot, "Refreshing docs … The progress appears in our direct messages.")
     board = await owned_bot.sandbox.wait_for_message(
@@ -81,7 +81,9 @@ async def test_refresh_reports_in_one_direct_message(owned_bot: RunningBot, libr
     assert library.refreshed == ["docs"]
 
 
-async def test_refresh_in_the_direct_message_is_that_message(owned_bot: RunningBot, library: FakeLibrary) -> None:
+async def test_refresh_in_direct_message_sends_no_ephemeral_message(
+    owned_bot: RunningBot, library: FakeLibrary
+) -> None:
     await owned_bot.sandbox.command("ada", "@kvasir", "/kb 刷新")
     await owned_bot.sandbox.wait_for_message(lambda m: "更新完成" in m["text"], channel="@kvasir")
     assert library.refreshed == [None]
@@ -100,7 +102,7 @@ async def test_refresh_in_the_direct_message_is_that_message(owned_bot: RunningB
         (ZeroDivisionError("secret"), "search logs", "Something went wrong inside Kvasir"),
     ],
 )
-async def test_what_goes_wrong_is_told(
+async def test_failed_command_explains_error(
     owned_bot: RunningBot, library: FakeLibrary, failure: Exception, typed: str, words: str
 ) -> None:
     library.failure = failure
@@ -111,17 +113,17 @@ async def test_what_goes_wrong_is_told(
         assert line.count("Did you mean") + line.count("running already") <= 1, "said once"
 
 
-async def test_a_response_url_that_is_used_up_is_no_end(owned_bot: RunningBot) -> None:
+async def test_expired_response_url_falls_back_to_ephemeral_message(owned_bot: RunningBot) -> None:
     """The answer goes by ``chat.postEphemeral`` instead."""
     payload = {"text": "help", "user_id": "U0ADA00001", "channel_id": "C0GENERAL1"}
     url = f"{owned_bot.sandbox.base_url}/commands/none"
-    await _build_command(owned_bot.library, owned_bot.app._api, refuse_post).run(
+    await build_command(owned_bot.library, owned_bot.app._api, refuse_post).run(
         SlashCommand.from_payload({**payload, "response_url": url})
     )
     await wait_for_ephemeral(owned_bot, "/kb refresh")
 
 
-def _build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, access: Access | None = None) -> KbCommand:
+def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, access: Access | None = None) -> KbCommand:
     access, messenger = access or Access(), EphemeralMessenger(api, post)
     pending = PendingDeletions(library, messenger)
     refresh = RefreshRunner(library, pending, api, messenger, access, str)
@@ -129,7 +131,7 @@ def _build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acce
     return KbCommand(library, lambda: engine, pending, refresh, messenger, apology=str, access=access, channels={})
 
 
-async def test_only_owners_read_why_a_source_is_in_trouble() -> None:
+async def test_only_owners_see_error_details() -> None:
     """Such a reason names hosts and accounts; that there is trouble is told to everybody, wherever it is shown."""
     why = "postgresql://kvasir@db.internal:5432 refuses the account. Renew it."
     ill = make_source_status("docs", error=why, watch_trouble="inotify on /srv/secret is used up. Raise it.")
@@ -139,22 +141,22 @@ async def test_only_owners_read_why_a_source_is_in_trouble() -> None:
         *((frozenset[str](), typed) for typed in (*looks, "refresh", "刷新")),
         *((frozenset({"U0BO000002"}), typed) for typed in looks),
     ]:
-        said = await _said(library, owners, typed, "U0ADA00001")
+        said = await run_command(library, owners, typed, "U0ADA00001")
         assert "db.internal" not in said, typed
         assert "/srv/secret" not in said, typed
         assert "Owners see the reason" in said or "原因只有负责人可以看到" in said, typed
     for typed in (*looks, "refresh", "刷新"):
-        assert "db.internal" in await _said(library, frozenset({"U0BO000002"}), typed, "U0BO000002"), typed
+        assert "db.internal" in await run_command(library, frozenset({"U0BO000002"}), typed, "U0BO000002"), typed
 
 
-class _Calls:
+class FakeWebApi:
     """Takes every call of the Web API."""
 
     async def call(self, _method: str, **_arguments: Any) -> dict[str, Any]:
         return {"ok": True, "channel": {"id": "D0ADA00001"}, "ts": "1.0"}
 
 
-async def _said(library: FakeLibrary, owners: frozenset[str], typed: str, user: str) -> str:
+async def run_command(library: FakeLibrary, owners: frozenset[str], typed: str, user: str) -> str:
     """Return what a person is told last of a command that was typed in a channel."""
     answers = []
 
@@ -162,8 +164,8 @@ async def _said(library: FakeLibrary, owners: frozenset[str], typed: str, user: 
         answers.append(get_text(payload))
         return True
 
-    calls: Any = _Calls()
-    command = _build_command(library, calls, keep, Access(owners))
+    calls: Any = FakeWebApi()
+    command = build_command(library, calls, keep, Access(owners))
     if typed == "home":
         return await command.describe_status(user)
     url = "http://127.0.0.1:9/answer"
@@ -171,8 +173,8 @@ async def _said(library: FakeLibrary, owners: frozenset[str], typed: str, user: 
     return answers[-1]
 
 
-async def test_a_channel_s_own_filters_narrow_whatever_is_searched_in_it(tmp_path: Path) -> None:
-    library = FakeLibrary(hits=(hit(1),))
+async def test_channel_filters_apply_to_searches_and_questions(tmp_path: Path) -> None:
+    library = FakeLibrary(hits=(make_hit(1),))
     rules = {"channels": {"C0GENERAL1": "in:handbook"}}
     async with (
         open_sandbox(tmp_path) as sandbox,

@@ -35,10 +35,10 @@ from bot.slack.commands.parsing import (
         ("xyzzy", HelpCommand("xyzzy", None)),
     ],
 )
-def test_commands(text: str, command: object) -> None:
+def test_kb_text_is_parsed(text: str, command: object) -> None:
     assert parse_kb(text) == command
 
 
 @given(st.text(max_size=60))
-def test_every_text_is_some_command(text: str) -> None:
+def test_any_kb_text_is_parsed(text: str) -> None:
     parse_kb(text)

@@ -16,15 +16,15 @@ from tests.slack.running_bot import make_source_status
 NOW = datetime.now(UTC)
 
 
-def hit(n: int, url: str | None = "https://kb.example/a") -> Hit:
+def make_hit(n: int, url: str | None = "https://kb.example/a") -> Hit:
     return Hit(f"{n}", "docs", f"{n}.md", f"Title <{n}>", "Part", url, "A passage. " * 60, 0.9, 0.9, NOW)
 
 
-def progress(done: int, total: int) -> SyncProgress:
+def make_progress(done: int, total: int) -> SyncProgress:
     return SyncProgress("docs", listed=total or done, done=done, failed=0, total=total, seconds=1.0, eta_s=12.0)
 
 
-def test_texts_of_a_status() -> None:
+def test_status_text_describes_all_sources() -> None:
     now = datetime.now(UTC)
     at = now.timestamp()
     failures = (QuarantinedDocument("a.pdf", "needs a password", at + 7_200), QuarantinedDocument("b.pdf", "broken"))
@@ -72,7 +72,7 @@ def test_texts_of_a_status() -> None:
         assert words in chinese, (words, chinese)
 
 
-def test_texts_of_a_report() -> None:
+def test_report_text_lists_failures_and_deletions() -> None:
     failures = tuple(QuarantinedDocument(f"{n}.pdf", "needs a password") for n in range(5))
     report = SyncReport({"docs": SourceReport(listed=9, failed=5, failures=failures, error="It broke off.")}, 2.0)
     text = kb_texts.format_report(report, chinese=False)
@@ -89,16 +89,16 @@ def test_texts_of_a_report() -> None:
     assert "5 失败" in kb_texts.format_report(report, chinese=True)
 
 
-def test_nothing_configured_is_told() -> None:
+def test_sources_text_without_sources_names_kvasir_toml() -> None:
     assert "kvasir.toml" in status_texts.format_sources(
         LibraryStatus("lancedb", indexing=False, sources=()), chinese=False
     )
-    assert status_texts.format_progress(progress(3, 0), chinese=False) == "*docs*: 3 listed"
+    assert status_texts.format_progress(make_progress(3, 0), chinese=False) == "*docs*: 3 listed"
 
 
-def test_a_search_text_fits_slack() -> None:
+def test_search_results_fit_section_blocks() -> None:
     text = kb_texts.format_search_results(
-        SearchResult("q" * 5_000, tuple(hit(n) for n in range(5)), 0.1, answerable=True), chinese=False
+        SearchResult("q" * 5_000, tuple(make_hit(n) for n in range(5)), 0.1, answerable=True), chinese=False
     )
     pieces = [str(section["text"]["text"]) for section in build_sections(text)]
     assert all(len(piece) <= 3_000 for piece in pieces)

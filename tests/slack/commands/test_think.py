@@ -23,11 +23,11 @@ from tests.slack.running_bot import (
         ("default", DEFAULT_DEPTH), ("", None), ("harder", UnknownDepth("harder")),
     ],
 )  # fmt: skip
-def test_what_is_typed(typed: str, meant: object) -> None:
+def test_think_text_is_parsed(typed: str, meant: object) -> None:
     assert parse_think(typed) == meant
 
 
-async def test_it_holds_for_the_person_and_over_a_restart(tmp_path: Path) -> None:
+async def test_preference_applies_to_person_after_restart(tmp_path: Path) -> None:
     """Ada wishes, Bo does not; a second bot on the same ledger still knows, whatever the channel's own default."""
     dependencies: dict[str, Any] = {
         "thinking": Defaults("off", {"C0GENERAL1": "normal"}),
@@ -44,7 +44,7 @@ async def test_it_holds_for_the_person_and_over_a_restart(tmp_path: Path) -> Non
         assert sorted(asked) == [("C0GENERAL1", "deep"), ("C0GENERAL1", "normal"), ("C0HANDBOOK", "off")]
 
 
-async def test_what_cannot_be_followed_is_said(tmp_path: Path) -> None:
+async def test_think_reports_limits_of_engine(tmp_path: Path) -> None:
     controls = [ThinkingControl.NONE]
     async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"control": lambda: controls[0]}) as bot:
         await bot.sandbox.command("ada", "#general", "/think deep")

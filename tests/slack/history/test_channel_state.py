@@ -33,7 +33,7 @@ STEP = st.tuples(
 )
 
 
-def _do(workspace: Workspace, step: tuple[str, int, str], said: list[Message]) -> None:
+def apply_step(workspace: Workspace, step: tuple[str, int, str], said: list[Message]) -> None:
     what, pick, words = step
     target = said[pick % len(said)] if said else None
     match what:
@@ -60,21 +60,21 @@ def _do(workspace: Workspace, step: tuple[str, int, str], said: list[Message]) -
                 workspace.delete_message(target.user, GENERAL, target.ts)
 
 
-def _walk(workspace: Workspace, *, bots: bool) -> WorkspaceState:
+def list_from_pages(workspace: Workspace, *, bots: bool) -> WorkspaceState:
     remembered = WorkspaceState(channels={GENERAL: ChannelState("general")})
     page = [wire.message_object(workspace, message) for message in workspace.list_history(GENERAL)]
     apply_page(remembered.channels[GENERAL], page, ME, low="0", high=None, bots=bots)
     return remembered
 
 
-def _listed(remembered: WorkspaceState) -> set[str]:
+def list_documents(remembered: WorkspaceState) -> set[str]:
     return {
         ts for ts, one in remembered.channels[GENERAL].threads.items() if one.eligibility is ThreadEligibility.LISTED
     }
 
 
 @given(st.lists(STEP, max_size=8), st.lists(STEP, max_size=12), st.booleans())
-def test_news_leads_to_the_same_threads_as_a_walk(
+def test_events_and_pages_lead_to_same_threads(
     before: list[tuple[str, int, str]],
     after: list[tuple[str, int, str]],
     bots: bool,  # noqa: FBT001
@@ -84,19 +84,19 @@ def test_news_leads_to_the_same_threads_as_a_walk(
     workspace.restore_records([])
     said: list[Message] = []
     for step in before:
-        _do(workspace, step, said)
+        apply_step(workspace, step, said)
     workspace.take_changes()
-    remembered = _walk(workspace, bots=bots)
+    remembered = list_from_pages(workspace, bots=bots)
     for step in after:
-        _do(workspace, step, said)
+        apply_step(workspace, step, said)
         events = [event for event, _ in workspace.take_changes().events]
         news = [one for event in events if (one := read_channel_event({"event": event}, ME)) is not None]
         unknown = set(apply_events(remembered, news, since=0.0, bots=bots))
         assert not unknown, "every thread was begun before our eyes"
-    walked = _walk(workspace, bots=bots)
-    assert _listed(remembered) >= _listed(walked)
+    walked = list_from_pages(workspace, bots=bots)
+    assert list_documents(remembered) >= list_documents(walked)
     # A thread that an app began, and whose only reply was deleted again, stays until the next walk.
-    extra = _listed(remembered) - _listed(walked)
+    extra = list_documents(remembered) - list_documents(walked)
     standing = {
         ts: walked.channels[GENERAL].threads[ts].eligibility for ts in extra if ts in walked.channels[GENERAL].threads
     }
@@ -105,7 +105,7 @@ def test_news_leads_to_the_same_threads_as_a_walk(
     assert loaded.dump() == remembered.dump()
 
 
-def test_news_about_channels_that_are_no_source_changes_nothing() -> None:
+def test_events_of_other_channels_are_ignored() -> None:
     remembered = WorkspaceState(channels={GENERAL: ChannelState("general")})
     news = [
         ChannelEvent("C0OTHER", "1.0", ChannelEventKind.SAID, "1.0"),

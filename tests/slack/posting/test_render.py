@@ -52,16 +52,16 @@ PIECES = st.lists(
 PROSE = st.text(alphabet=st.sampled_from("ab。 \n`~<![](1).，😀"), max_size=900)
 
 
-def passage(n: int, url: str | None = "https://kb/a") -> Passage:
+def make_passage(n: int, url: str | None = "https://kb/a") -> Passage:
     return Passage(n, "docs", f"{n}.md", f"Title {n}", "Part", url, "text")
 
 
-def shown(markdown: str, links: dict[int, str | None] | None = None) -> str:
+def render_markdown(markdown: str, links: dict[int, str | None] | None = None) -> str:
     return render.MarkdownRenderer(links or {}).feed(markdown)
 
 
 @given(PIECES)
-def test_no_ping_survives_however_it_is_cut(pieces: list[str]) -> None:
+def test_rendered_pieces_contain_no_ping(pieces: list[str]) -> None:
     """Whatever arrives in whatever pieces, what is shown holds no control sequence."""
     renderer = render.MarkdownRenderer({1: "https://kb/1"})
     text = "".join(renderer.feed(piece) for piece in pieces)
@@ -72,14 +72,14 @@ def test_no_ping_survives_however_it_is_cut(pieces: list[str]) -> None:
 
 
 @pytest.mark.parametrize("token", TOKENS)
-def test_a_token_stays_readable(token: str) -> None:
+def test_ping_stays_readable(token: str) -> None:
     """What would ping is shown as it was written, but for an invisible joiner."""
-    seen = shown(f"call {token} now").replace(render.JOINER, "").replace("&lt;", "<")
+    seen = render_markdown(f"call {token} now").replace(render.JOINER, "").replace("&lt;", "<")
     assert seen == f"call {token} now"
 
 
 @given(PROSE, st.integers(1, 80))
-def test_a_cut_loses_nothing(text: str, limit: int) -> None:
+def test_split_head_keeps_all_text(text: str, limit: int) -> None:
     head, rest = render.split_head(text, limit)
     assert head + rest == text
     assert len(head) <= limit
@@ -87,15 +87,15 @@ def test_a_cut_loses_nothing(text: str, limit: int) -> None:
 
 
 @given(PROSE, st.integers(200, 400))
-def test_a_split_stays_within_the_limit_and_balances_fences(text: str, limit: int) -> None:
+def test_split_message_respects_limit_and_balances_fences(text: str, limit: int) -> None:
     """Each piece fits, no piece but the last leaves a fence open, and taking the glue away gives the text back."""
     pieces = render.split_message(text, limit)
     assert all(len(piece) <= limit for piece in pieces)
     assert all(render.find_open_fence(piece) is None for piece in pieces[:-1])
-    assert _unglued(pieces) == text
+    assert undo_split(pieces) == text
 
 
-def _unglued(pieces: list[str]) -> str:
+def undo_split(pieces: list[str]) -> str:
     """Undo what a split adds, by following the fences as a reader would."""
     text = pieces[0]
     for before, piece in itertools.pairwise(pieces):
@@ -115,7 +115,7 @@ def _unglued(pieces: list[str]) -> str:
     return text
 
 
-def test_a_fence_is_closed_and_reopened() -> None:
+def test_split_closes_and_reopens_fence() -> None:
     code = "```python\n" + "x = 1\n" * 100 + "```\nafter"
     pieces = render.split_message(code, 300)
     assert len(pieces) > 1
@@ -124,48 +124,49 @@ def test_a_fence_is_closed_and_reopened() -> None:
     assert pieces[-1].endswith("after")
 
 
-def test_a_cut_prefers_the_end_of_a_paragraph_then_of_a_sentence() -> None:
+def test_split_head_prefers_paragraphs_then_sentences() -> None:
     assert render.split_head("a" * 8 + "\n\n" + "b b" * 30, 14)[0] == "a" * 8 + "\n\n"
     assert render.split_head("第一句很长很长。第二句也很长很长很长。", 12)[0] == "第一句很长很长。"
     assert render.split_head("The first one. And the second", 20)[0] == "The first one."
 
 
-def test_citations_become_links_outside_code() -> None:
-    text = shown("It is so [1], and [2]. `[1]` stays.\n```\n[1]\n```\n", {1: "https://kb/a(1)", 2: None})
+def test_citations_outside_code_become_links() -> None:
+    text = render_markdown("It is so [1], and [2]. `[1]` stays.\n```\n[1]\n```\n", {1: "https://kb/a(1)", 2: None})
     assert "[\\[1\\]](https://kb/a%281%29)" in text
     assert "and [2]." in text
     assert "`[1]`" in text
     assert "\n[1]\n" in text
 
 
-def test_a_citation_may_follow_its_word_directly() -> None:
-    assert shown("如此[1]。", {1: "https://kb"}) == "如此[\\[1\\]](https://kb)。"
+def test_citation_without_space_becomes_link() -> None:
+    assert render_markdown("如此[1]。", {1: "https://kb"}) == "如此[\\[1\\]](https://kb)。"
 
 
-def test_a_footnote_or_a_link_is_no_citation() -> None:
-    assert shown("[1](https://x) [12]: y", {1: "https://kb"}) == "[1](https://x) [12]: y"
+def test_footnote_and_link_are_not_citations() -> None:
+    assert render_markdown("[1](https://x) [12]: y", {1: "https://kb"}) == "[1](https://x) [12]: y"
 
 
-def test_only_web_addresses_are_linked() -> None:
-    assert shown("So [1].", {1: "javascript:alert(1)"}) == "So [1]."
+def test_only_web_addresses_become_links() -> None:
+    assert render_markdown("So [1].", {1: "javascript:alert(1)"}) == "So [1]."
 
 
-def test_html_is_shown_not_run_and_images_become_links() -> None:
-    assert shown("a <script>x</script> b") == "a &lt;script>x&lt;/script> b"
-    assert shown("a<br>b <https://kb.example/x> c") == "a b <https://kb.example/x> c"
+def test_html_is_escaped_and_images_become_links() -> None:
+    assert render_markdown("a <script>x</script> b") == "a &lt;script>x&lt;/script> b"
+    assert render_markdown("a<br>b <https://kb.example/x> c") == "a b <https://kb.example/x> c"
     assert (
-        shown("![plan](https://kb/p.png) ![](https://kb/q.png)") == "[plan](https://kb/p.png) [image](https://kb/q.png)"
+        render_markdown("![plan](https://kb/p.png) ![](https://kb/q.png)")
+        == "[plan](https://kb/p.png) [image](https://kb/q.png)"
     )
 
 
-def test_a_fence_stays_open_across_pieces() -> None:
+def test_fence_stays_open_across_pieces() -> None:
     renderer = render.MarkdownRenderer({1: "https://kb"})
     assert renderer.feed("```\na[1]\n") + renderer.feed("b[1] <x>\n```\n") == "```\na[1]\nb[1] <x>\n```\n"
     assert renderer.feed("c[1]") == "c[\\[1\\]](https://kb)"
 
 
-def test_a_footer_lists_what_is_cited_else_what_was_looked_at() -> None:
-    cited, other = passage(2), passage(1, None)
+def test_footer_lists_cited_passages_or_else_retrieved_ones() -> None:
+    cited, other = make_passage(2), make_passage(1, None)
     assert render.format_sources([cited], [other, cited], chinese=False) == (
         "*Sources*\n<https://kb/a|[2] Title 2 › Part>"
     )
@@ -173,7 +174,7 @@ def test_a_footer_lists_what_is_cited_else_what_was_looked_at() -> None:
     assert render.format_sources([], [], chinese=False) == ""
 
 
-def test_a_source_says_as_of_when_it_is_known() -> None:
+def test_footer_shows_age_of_sources() -> None:
     """The label says it for all of them; one that is a day older than the newest says it for itself."""
     now = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
@@ -188,7 +189,7 @@ def test_a_source_says_as_of_when_it_is_known() -> None:
     assert footer.splitlines()[0] == "*查阅过*（刚刚核实）"
 
 
-def test_a_page_of_the_web_says_its_host_and_date() -> None:
+def test_web_page_shows_host_and_date() -> None:
     now = datetime(2026, 11, 24, 12, tzinfo=UTC)
     day = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -206,7 +207,7 @@ def test_a_page_of_the_web_says_its_host_and_date() -> None:
     assert "· example.com，2026-11-20" in render.format_sources(pages, [], chinese=True, now=now)
 
 
-def test_a_footer_stays_within_its_block() -> None:
+def test_footer_fits_its_block() -> None:
     passages = [Passage(n, "s", "d", "长" * 500, "&<>" * 200, "https://kb/" + "a" * 600, "") for n in range(1, 40)]
     assert len(render.format_sources(passages, [], chinese=True)) <= render.CONTEXT_LIMIT
 
@@ -215,11 +216,11 @@ def test_a_footer_stays_within_its_block() -> None:
     ("text", "chinese"),
     [("如何添加来源?", True), ("How do I add a 来源?", False), ("Kvasir 怎么用", True), ("", False)],
 )
-def test_the_language_of_a_text(text: str, chinese: bool) -> None:  # noqa: FBT001
+def test_is_chinese_detects_language(text: str, chinese: bool) -> None:  # noqa: FBT001
     assert render.is_chinese(text) is chinese
 
 
-def test_a_notification_is_plain_and_bounded() -> None:
+def test_notification_text_is_plain_and_short() -> None:
     markdown = "## Head\n**Bold** [\\[1\\]](https://kb) [docs](https://x) & more"
     assert render.make_fallback_text(markdown) == "Head\n*Bold* [1] docs &amp; more"
     assert len(render.make_fallback_text("&" * 4_000)) <= 3_000

@@ -9,13 +9,13 @@ from bot.answering.events import AnswerEvent, Notice, Passage, Question, Sources
 from tests.slack.running_bot import PASSAGE, PausedScript, RunningBot, get_text, make_finished, make_script
 
 
-async def test_an_answer_is_streamed_however_short(bot: RunningBot) -> None:
+async def test_short_answer_is_streamed(bot: RunningBot) -> None:
     await bot.wait_for_answer(await bot.ask())
     called = [call["method"] for call in await bot.sandbox.requests() if call["method"].startswith("chat.")]
     assert called == ["chat.startStream", "chat.stopStream"]
 
 
-async def test_a_session_shows_work_and_comes_to_rest(bot: RunningBot) -> None:
+async def test_session_is_processing_until_answer_ends(bot: RunningBot) -> None:
     bot.answerer.script = held = PausedScript("")
 
     async def status() -> str:
@@ -32,7 +32,7 @@ async def test_a_session_shows_work_and_comes_to_rest(bot: RunningBot) -> None:
     assert await status() == "active"
 
 
-async def test_notices_stand_over_and_under_the_answer(bot: RunningBot) -> None:
+async def test_notices_appear_above_and_below_answer(bot: RunningBot) -> None:
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Notice("The engine is still loading; these are extracts from the documents until then.")
         yield Sources((PASSAGE,))
@@ -47,7 +47,7 @@ async def test_notices_stand_over_and_under_the_answer(bot: RunningBot) -> None:
     assert text.index("still loading") < text.index("Add it") < text.index("cut short")
 
 
-async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked_on_without_them(
+async def test_answer_shows_citations_and_marks_but_history_omits_them(
     bot: RunningBot,
 ) -> None:
     """The passage that is looked at second is named first: it is [1] in the text, its link and the list of sources."""
@@ -74,14 +74,14 @@ async def test_a_verified_answer_shows_its_numbers_its_mark_and_why_and_is_asked
     assert said.answer == "Add it to the file. Bob decides.\n\n| days |\n|---|\n| 25 |"
 
 
-async def test_nobody_is_pinged(bot: RunningBot) -> None:
+async def test_answer_pings_nobody(bot: RunningBot) -> None:
     bot.answerer.script = make_script("Tell <!channel> and <@U0BO>, @here and <!subteam^S1>.")
     ts = await bot.ask()
     text = get_text(await bot.wait_for_answer(ts, "Tell"))
     assert not any(ping in text for ping in ("<!channel>", "<@U0BO>", "@here", "<!subteam"))
 
 
-async def test_a_very_long_answer_goes_on_in_further_messages(bot: RunningBot) -> None:
+async def test_long_answer_continues_in_more_messages(bot: RunningBot) -> None:
     words = "".join(f"Sentence number {n} of a long answer. " for n in range(900))
     bot.answerer.script = make_script(words, "The end.")
     ts = await bot.ask()
@@ -93,7 +93,7 @@ async def test_a_very_long_answer_goes_on_in_further_messages(bot: RunningBot) -
     assert all(f"Sentence number {n} of" in joined for n in range(900))
 
 
-async def test_an_answer_that_fails_says_so_and_keeps_what_was_said(bot: RunningBot) -> None:
+async def test_failed_answer_keeps_its_text_and_says_why(bot: RunningBot) -> None:
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Text("It begins well.\n```\ncode")
         raise OSError(28, "No space left on device")

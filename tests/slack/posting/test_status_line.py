@@ -14,7 +14,7 @@ from tests.slack.running_bot import RunningBot, Script, get_text, make_finished
 pytestmark = pytest.mark.slow
 
 
-async def test_without_any_status_it_answers_all_the_same(socket_bot: RunningBot) -> None:
+async def test_answer_needs_no_status(socket_bot: RunningBot) -> None:
     await socket_bot.sandbox.faults({"method": "a*.setStatus", "error": "unknown_method", "times": -1})
     await socket_bot.wait_for_answer(await socket_bot.ask())
     await socket_bot.wait_for_answer(await socket_bot.ask())
@@ -22,14 +22,14 @@ async def test_without_any_status_it_answers_all_the_same(socket_bot: RunningBot
     assert len(await socket_bot.sandbox.requests("assistant.threads.setStatus")) == 1
 
 
-async def test_the_legacy_status_stands_in_for_sessions(socket_bot: RunningBot) -> None:
+async def test_status_replaces_missing_sessions(socket_bot: RunningBot) -> None:
     await socket_bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
     await socket_bot.wait_for_answer(await socket_bot.ask())
     [status, *_] = await socket_bot.sandbox.requests("assistant.threads.setStatus")
     assert status["args"]["status"] == "is searching the documents…"
 
 
-def in_line(*said: str) -> Script:
+def make_queue_script(*said: str) -> Script:
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         for text in (*said, ""):
             yield InLine(text)
@@ -40,13 +40,13 @@ def in_line(*said: str) -> Script:
     return script
 
 
-async def test_a_place_in_line_is_the_status(socket_bot: RunningBot, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_queue_position_appears_in_status(socket_bot: RunningBot, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest is shown, what came in between is passed over, and nothing of it stays in the answer."""
     monkeypatch.setattr(message_sink, "_STATUS_EVERY_S", 0.2)
     await socket_bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
     await socket_bot.wait_for_answer(await socket_bot.ask())  # from here on it is known that there are no sessions
     before = len(await socket_bot.sandbox.requests("assistant.threads.setStatus"))
-    socket_bot.answerer.script = in_line(*(f"You are number {place} in line." for place in range(20, 0, -1)))
+    socket_bot.answerer.script = make_queue_script(*(f"You are number {place} in line." for place in range(20, 0, -1)))
     message = await socket_bot.wait_for_answer(await socket_bot.ask())
     assert "in line" not in get_text(message)
     sent = (await socket_bot.sandbox.requests("assistant.threads.setStatus"))[before:]
@@ -56,7 +56,7 @@ async def test_a_place_in_line_is_the_status(socket_bot: RunningBot, monkeypatch
     assert places == sorted(places, reverse=True)
 
 
-async def test_the_status_says_what_is_being_done(socket_bot: RunningBot) -> None:
+async def test_status_shows_current_step(socket_bot: RunningBot) -> None:
     """In words beside the session, which stays until the answer is there."""
     seen: list[tuple[str, str]] = []
 
@@ -80,7 +80,7 @@ async def test_the_status_says_what_is_being_done(socket_bot: RunningBot) -> Non
     assert (session["status"], session["text"]) == ("active", "")
 
 
-async def test_the_words_go_where_no_message_takes_them_away(socket_bot: RunningBot) -> None:
+async def test_status_is_cleared_after_edit(socket_bot: RunningBot) -> None:
     """As when a question is edited before anything of its answer was said."""
     asked = asyncio.Queue[str]()
 
@@ -104,7 +104,7 @@ async def test_the_words_go_where_no_message_takes_them_away(socket_bot: Running
     assert "" in await words()
 
 
-async def test_without_a_status_the_first_place_is_a_line_over_the_answer(socket_bot: RunningBot) -> None:
-    socket_bot.answerer.script = in_line("You are number 2 in line.", "You are number 1 in line.")
+async def test_queue_position_without_status_is_a_notice(socket_bot: RunningBot) -> None:
+    socket_bot.answerer.script = make_queue_script("You are number 2 in line.", "You are number 1 in line.")
     message = await socket_bot.wait_for_answer(await socket_bot.ask())
     assert message["text"].count("in line") == 1

@@ -23,12 +23,12 @@ from tests.slack.running_bot import (
 pytestmark = pytest.mark.slow
 
 
-async def calls(bot: RunningBot, *methods: str) -> list[str]:
+async def list_successful_calls(bot: RunningBot, *methods: str) -> list[str]:
     return [call["method"] for call in await bot.sandbox.requests() if call["method"] in methods and not call["error"]]
 
 
 @pytest.mark.parametrize("error", ["unknown_method", "missing_scope", "method_not_supported_for_channel_type"])
-async def test_without_streams_it_posts_and_updates(socket_bot: RunningBot, error: str) -> None:
+async def test_answer_without_streams_is_posted_and_updated(socket_bot: RunningBot, error: str) -> None:
     """And remembers what will never work."""
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.startStream", "error": error, "times": -1})
@@ -49,7 +49,7 @@ async def test_without_streams_it_posts_and_updates(socket_bot: RunningBot, erro
 
 
 @pytest.mark.slow
-async def test_a_rate_limit_is_waited_out_and_no_text_is_lost(socket_bot: RunningBot) -> None:
+async def test_rate_limit_loses_no_text(socket_bot: RunningBot) -> None:
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.stopStream", "status": 429, "retry_after_s": 1, "times": 1})
     bot.answerer.script = held = PausedScript()
@@ -61,9 +61,9 @@ async def test_a_rate_limit_is_waited_out_and_no_text_is_lost(socket_bot: Runnin
 
 
 @pytest.mark.slow
-async def test_at_slacks_own_pace_a_rush_is_answered_without_hammering(tmp_path: Path) -> None:
+async def test_many_questions_respect_slacks_rate_limits(tmp_path: Path) -> None:
     """Those who wait for a limit go one by one when it opens, instead of all at once against it."""
-    async with run_bot_in_sandbox(tmp_path, "socket", sandsandbox_options={"pace": "exact"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "exact"}) as bot:
         asked = [await bot.ask(f"@Kvasir number {n}") for n in range(14)]
         for ts in asked:
             await bot.sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "That is all." in get_text(m), 60)
@@ -71,7 +71,7 @@ async def test_at_slacks_own_pace_a_rush_is_answered_without_hammering(tmp_path:
         assert len(refused) <= 14
 
 
-async def test_where_streams_are_limited_it_posts_instead_of_waiting(socket_bot: RunningBot) -> None:
+async def test_rate_limited_stream_falls_back_to_post(socket_bot: RunningBot) -> None:
     await socket_bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30, "times": -1})
     for _ in range(2):
         socket_bot.answerer.script = held = PausedScript()
@@ -82,17 +82,17 @@ async def test_where_streams_are_limited_it_posts_instead_of_waiting(socket_bot:
     assert len(await socket_bot.sandbox.requests("chat.startStream")) == 1
 
 
-async def test_text_that_comes_while_a_call_is_out_goes_out_together(socket_bot: RunningBot) -> None:
+async def test_text_during_a_call_is_sent_together(socket_bot: RunningBot) -> None:
     """Three hundred pieces are a few calls, whole and in order."""
     pieces = [f"Piece {n}. " for n in range(300)]
     socket_bot.answerer.script = make_script(*pieces)
     ts = await socket_bot.ask()
     message = await socket_bot.wait_for_answer(ts, "Piece 299.")
     assert get_markdown(message).strip() == "".join(pieces).strip()
-    assert len(await calls(socket_bot, "chat.startStream", "chat.appendStream", "chat.stopStream")) <= 6
+    assert len(await list_successful_calls(socket_bot, "chat.startStream", "chat.appendStream", "chat.stopStream")) <= 6
 
 
-async def test_long_code_goes_on_in_further_messages_each_with_its_fence(socket_bot: RunningBot) -> None:
+async def test_long_code_continues_in_messages_with_own_fences(socket_bot: RunningBot) -> None:
     """Streamed, so that each message is filled piece by piece."""
     lines = [f"line_{n} = {n}" for n in range(2_500)]
 
@@ -114,7 +114,7 @@ async def test_long_code_goes_on_in_further_messages_each_with_its_fence(socket_
     assert [line for text in bodies for line in text.splitlines() if line.startswith("line_")] == lines
 
 
-async def test_an_answer_moves_to_a_fresh_message_before_its_stream_dies(tmp_path: Path) -> None:
+async def test_old_stream_continues_in_new_message(tmp_path: Path) -> None:
     """At four minutes; a code fence is closed in the old message and reopened in the new one."""
     now = [0.0]
     capabilities = SlackCapabilities(now=lambda: now[0])
@@ -130,7 +130,7 @@ async def test_an_answer_moves_to_a_fresh_message_before_its_stream_dies(tmp_pat
         assert second["text"] == "```python\nsecond = 2\n```\nDone."
 
 
-async def test_a_stream_that_dies_takes_no_text_with_it(tmp_path: Path) -> None:
+async def test_expired_stream_loses_no_text(tmp_path: Path) -> None:
     """Slack ends it after five minutes, whatever we thought of the time."""
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
         bot.answerer.script = held = PausedScript()
@@ -143,7 +143,7 @@ async def test_a_stream_that_dies_takes_no_text_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["chat.appendStream", "chat.stopStream"])
-async def test_a_call_whose_answer_is_lost_is_neither_lost_nor_doubled(socket_bot: RunningBot, method: str) -> None:
+async def test_lost_response_loses_and_doubles_no_text(socket_bot: RunningBot, method: str) -> None:
     bot = socket_bot
     await bot.sandbox.faults({"method": method, "lose_reply": True, "times": 1})
 

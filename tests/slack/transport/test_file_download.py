@@ -34,12 +34,12 @@ from bot.slack.transport.web_client import make_web_client
         ("", "https://slack.com/api/", False),
     ],
 )
-def test_the_token_is_shown_to_slack_s_own_host_for_files_alone(url: str, api: str, allowed: bool) -> None:  # noqa: FBT001
+def test_token_is_sent_to_slacks_file_host_only(url: str, api: str, allowed: bool) -> None:  # noqa: FBT001
     assert may_send_token(url, api) is allowed
 
 
 @contextlib.asynccontextmanager
-async def elsewhere() -> AsyncIterator[tuple[str, list[str | None]]]:
+async def serve_other_host() -> AsyncIterator[tuple[str, list[str | None]]]:
     """Serve something on another port, which notes what it is shown."""
     tokens: list[str | None] = []
 
@@ -66,8 +66,8 @@ async def elsewhere() -> AsyncIterator[tuple[str, list[str | None]]]:
 @pytest.mark.parametrize(
     ("path", "says"), [("/away", "files:read"), ("/page", "files:read"), ("/endless", "is larger than")]
 )
-async def test_what_is_no_file_is_not_taken_for_one(path: str, says: str) -> None:
-    async with elsewhere() as (url, tokens), aiohttp.ClientSession() as session:
+async def test_redirect_page_and_large_file_are_refused(path: str, says: str) -> None:
+    async with serve_other_host() as (url, tokens), aiohttp.ClientSession() as session:
         client = make_web_client(f"{url}/api/", "xoxb-secret-token", session)
         with pytest.raises(FileRefused, match=says) as caught:
             await download_file(client, {"name": "a.md", "url_private_download": url + path}, 1_000_000)
@@ -84,8 +84,8 @@ async def test_what_is_no_file_is_not_taken_for_one(path: str, says: str) -> Non
         {"url_private_download": "http://ELSEWHERE/a"},
     ],
 )
-async def test_what_lies_elsewhere_is_never_asked_for(file: dict[str, Any]) -> None:
-    async with elsewhere() as (url, tokens), aiohttp.ClientSession() as session:
+async def test_files_on_other_hosts_are_not_requested(file: dict[str, Any]) -> None:
+    async with serve_other_host() as (url, tokens), aiohttp.ClientSession() as session:
         client = make_web_client("https://slack.com/api/", "xoxb-secret-token", session)
         given = {"name": "a.md", "url_private_download": url, **file}
         given["url_private_download"] = str(given["url_private_download"]).replace("http://ELSEWHERE", url)

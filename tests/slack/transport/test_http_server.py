@@ -22,21 +22,21 @@ async def http(tmp_path: Path) -> AsyncIterator[tuple[RunningBot, str]]:
     """Run a bot that listens, in a workspace that sends it nothing by itself."""
     port = free_ports(1)[0]
     async with open_sandbox(tmp_path) as sandbox:
-        sandbox.wait_connected = _at_once  # type: ignore[method-assign]
+        sandbox.wait_connected = skip_wait  # type: ignore[method-assign]
         async with run_bot(sandbox, tmp_path, port=port) as bot:
             yield bot, f"http://127.0.0.1:{port}"
 
 
-async def _at_once(deadline_s: float = 0) -> None:
+async def skip_wait(deadline_s: float = 0) -> None:
     """Stand in for a wait: nothing connects."""
 
 
-def event(text: str = "<@U0KVASIR01> how?") -> bytes:
+def make_event(text: str = "<@U0KVASIR01> how?") -> bytes:
     said = {"type": "app_mention", "user": "U0ADA00001", "channel": "C0GENERAL1", "ts": "1.000001", "text": text}
     return json.dumps({"type": "event_callback", "team_id": TEAM_ID, "event": said}).encode()
 
 
-def signed(secret: str, body: bytes, at: float | None = None) -> dict[str, str]:
+def sign_body(secret: str, body: bytes, at: float | None = None) -> dict[str, str]:
     stamp = str(int(time.time() if at is None else at))
     mac = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
     return {
@@ -46,55 +46,55 @@ def signed(secret: str, body: bytes, at: float | None = None) -> dict[str, str]:
     }
 
 
-async def post(bot: RunningBot, url: str, body: bytes, headers: dict[str, str]) -> int:
+async def post_event(bot: RunningBot, url: str, body: bytes, headers: dict[str, str]) -> int:
     async with bot.sandbox.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
         return answer.status
 
 
-async def test_signatures(http: tuple[RunningBot, str]) -> None:
+async def test_wrong_signature_is_refused(http: tuple[RunningBot, str]) -> None:
     """Right: 200. Wrong, stale, of the future, of another body, or none: 401, and nothing is asked."""
     bot, url = http
-    secret, body = bot.sandbox.signing_secret, event()
+    secret, body = bot.sandbox.signing_secret, make_event()
     now = time.time()
     refused = [
-        signed("another secret", body),
-        signed(secret, body, now - 301),
-        signed(secret, body, now + 3_600),
-        signed(secret, b"another body"),
+        sign_body("another secret", body),
+        sign_body(secret, body, now - 301),
+        sign_body(secret, body, now + 3_600),
+        sign_body(secret, b"another body"),
         {"Content-Type": "application/json"},
-        signed(secret, body) | {"X-Slack-Signature": "v0=é".encode().decode("latin-1")},
-        signed(secret, body) | {"X-Slack-Request-Timestamp": "yesterday"},
+        sign_body(secret, body) | {"X-Slack-Signature": "v0=é".encode().decode("latin-1")},
+        sign_body(secret, body) | {"X-Slack-Request-Timestamp": "yesterday"},
     ]
-    assert [await post(bot, url, body, headers) for headers in refused] == [401] * len(refused)
+    assert [await post_event(bot, url, body, headers) for headers in refused] == [401] * len(refused)
     assert not bot.answerer.questions
-    assert await post(bot, url, body, signed(secret, body)) == 200
+    assert await post_event(bot, url, body, sign_body(secret, body)) == 200
 
 
-async def test_the_url_is_verified(http: tuple[RunningBot, str]) -> None:
+async def test_url_verification_returns_challenge(http: tuple[RunningBot, str]) -> None:
     bot, url = http
     body = json.dumps({"type": "url_verification", "challenge": "xyz", "token": "t"}).encode()
-    headers = signed(bot.sandbox.signing_secret, body)
+    headers = sign_body(bot.sandbox.signing_secret, body)
     async with bot.sandbox.session.post(f"{url}/slack/events", data=body, headers=headers) as answer:
         assert (answer.status, json.loads(await answer.text())) == (200, {"challenge": "xyz"})
 
 
-async def test_what_is_no_event_is_refused(http: tuple[RunningBot, str]) -> None:
+async def test_invalid_requests_are_refused(http: tuple[RunningBot, str]) -> None:
     bot, url = http
     secret = bot.sandbox.signing_secret
     huge = b"x" * (1024 * 1024 + 1)
-    assert await post(bot, url, huge, signed(secret, huge)) == 413
-    assert await post(bot, url, b"\xff\xfe", signed(secret, b"\xff\xfe")) == 400
+    assert await post_event(bot, url, huge, sign_body(secret, huge)) == 413
+    assert await post_event(bot, url, b"\xff\xfe", sign_body(secret, b"\xff\xfe")) == 400
     async with bot.sandbox.session.get(f"{url}/slack/events") as answer:
         assert answer.status == 405
 
 
-async def test_health(http: tuple[RunningBot, str]) -> None:
+async def test_health_check_answers_ok(http: tuple[RunningBot, str]) -> None:
     bot, url = http
     async with bot.sandbox.session.get(f"{url}/healthz") as answer:
         assert (answer.status, await answer.json()) == (200, {"ok": True})
 
 
-async def test_a_port_that_is_taken_is_told(http: tuple[RunningBot, str]) -> None:
+async def test_port_in_use_raises_port_unavailable(http: tuple[RunningBot, str]) -> None:
     bot, url = http
     other = HttpServer(bot.app._runner._bolt, int(url.rpartition(":")[2]))
     with pytest.raises(PortUnavailable, match="Set PORT"):
@@ -102,7 +102,7 @@ async def test_a_port_that_is_taken_is_told(http: tuple[RunningBot, str]) -> Non
     await other.close()
 
 
-async def test_the_whole_way_over_http(tmp_path: Path) -> None:
+async def test_question_over_http_is_answered(tmp_path: Path) -> None:
     """One scene over HTTP in the fast suite; the slow one plays all of them."""
     async with run_bot_in_sandbox(tmp_path, "http") as bot:
         await bot.wait_for_answer(await bot.ask())

@@ -19,7 +19,7 @@ from tests.slack.running_bot import RunningBot, run_bot_in_sandbox
 
 
 @contextlib.asynccontextmanager
-async def quick_runner(bot: RunningBot, refused: list[SlackError]) -> AsyncIterator[SocketModeClient]:
+async def connect_quickly(bot: RunningBot, refused: list[SlackError]) -> AsyncIterator[SocketModeClient]:
     """Connect a bot by a runner that looks often."""
     first = bot.app._runner
     assert isinstance(first, SocketModeClient)
@@ -34,9 +34,9 @@ async def quick_runner(bot: RunningBot, refused: list[SlackError]) -> AsyncItera
         await runner.close()
 
 
-async def test_socket_mode_that_went_quiet_comes_back(tmp_path: Path) -> None:
+async def test_lost_connection_is_reopened(tmp_path: Path) -> None:
     """Its tasks ended, or its socket closed without anybody noticing."""
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot, quick_runner(bot, []) as runner:
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot, connect_quickly(bot, []) as runner:
         client = runner._handler.client  # type: ignore[union-attr]
         for task in (client.current_session_monitor, client.message_receiver):
             assert task is not None
@@ -46,15 +46,15 @@ async def test_socket_mode_that_went_quiet_comes_back(tmp_path: Path) -> None:
         await bot.wait_for_answer(await bot.ask("@Kvasir two"))
 
 
-async def test_an_app_token_that_is_revoked_meanwhile_is_told(tmp_path: Path) -> None:
+async def test_revoked_app_token_is_reported(tmp_path: Path) -> None:
     refused: list[SlackError] = []
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot, quick_runner(bot, refused):
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot, connect_quickly(bot, refused):
         await bot.sandbox.faults(revoke=["app"])
         await bot.sandbox.wait_until(lambda: refused)
         assert "SLACK_APP_TOKEN" in str(refused[0])
 
 
-async def test_a_websocket_that_never_opens_is_told_at_the_start() -> None:
+async def test_start_reports_websocket_that_does_not_open() -> None:
     """A network that lets HTTPS through and wss not: Slack answers, and the address that it names is not reached."""
 
     async def opened(_request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from bot.slack.errors import (
 from bot.slack.transport.web_api import TokenBucket
 
 
-def test_a_bucket_lets_bursts_pass_and_holds_the_pace() -> None:
+def test_token_bucket_allows_bursts_and_limits_the_rate() -> None:
     now = [0.0]
     bucket = TokenBucket(burst=3, per_s=2, now=lambda: now[0])
     assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
@@ -34,7 +34,7 @@ def test_a_bucket_lets_bursts_pass_and_holds_the_pace() -> None:
         ("invalid_blocks", SlackRefused, "invalid_blocks"),
     ],
 )
-def test_errors_name_the_next_step(code: str, kind: type[Exception], words: str) -> None:
+def test_api_error_names_the_next_step(code: str, kind: type[Exception], words: str) -> None:
     error = map_api_error("chat.postMessage", code, needed="users:read")
     assert type(error) is kind
     assert words in str(error)

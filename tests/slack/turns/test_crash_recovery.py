@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 APOLOGY = "I was interrupted here; the answer follows below."
 
 
-async def dead_turn(url: str, ts: str, *, replies: tuple[str, ...] = (), begun: bool = True) -> None:
+async def leave_dead_turn(url: str, ts: str, *, replies: tuple[str, ...] = (), begun: bool = True) -> None:
     """Leave a turn in the ledger as a process does that is killed."""
     question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
     async with open_ledger(url, owner=DEAD) as ledger:
@@ -49,18 +49,18 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxClient]:
         yield served
 
 
-def ledger_url(tmp_path: Path) -> str:
+def make_ledger_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
 
 
-async def said_while_away(sandbox: SandboxClient, tmp_path: Path) -> str:
+async def ask_dead_bot(sandbox: SandboxClient, tmp_path: Path) -> str:
     """Have a question asked and taken, by a bot that is gone before it answers."""
     ts = await sandbox.say("ada", "#general", "@Kvasir how?")
-    await dead_turn(ledger_url(tmp_path), ts)
+    await leave_dead_turn(make_ledger_url(tmp_path), ts)
     return ts
 
 
-async def post_half(sandbox: SandboxClient, ts: str, *, how: str) -> str:
+async def post_partial_answer(sandbox: SandboxClient, ts: str, *, how: str) -> str:
     """Leave half an answer in the thread."""
     more = {"recipient_user_id": "U0ADA00001", "recipient_team_id": TEAM_ID, "markdown_text": "Half of"}
     if how == "post":
@@ -71,8 +71,8 @@ async def post_half(sandbox: SandboxClient, ts: str, *, how: str) -> str:
     return str(told["ts"])
 
 
-async def test_what_was_taken_but_not_begun_is_answered(sandbox: SandboxClient, tmp_path: Path) -> None:
-    ts = await said_while_away(sandbox, tmp_path)
+async def test_claimed_question_is_answered_after_restart(sandbox: SandboxClient, tmp_path: Path) -> None:
+    ts = await ask_dead_bot(sandbox, tmp_path)
     async with run_bot(sandbox, tmp_path) as bot:
         await bot.wait_for_answer(ts)
         await bot.wait_until_idle()
@@ -81,14 +81,14 @@ async def test_what_was_taken_but_not_begun_is_answered(sandbox: SandboxClient, 
 
 @pytest.mark.parametrize("how", ["stream", "post"])
 @pytest.mark.parametrize("noted", [True, False])
-async def test_half_an_answer_becomes_one_line_and_the_answer_follows(
+async def test_partial_answer_becomes_apology_before_new_answer(
     sandbox: SandboxClient, tmp_path: Path, how: str, *, noted: bool
 ) -> None:
     """Whether its timestamp was noted, or the process was killed between Slack's answer and the note."""
-    ts = await said_while_away(sandbox, tmp_path)
-    half = await post_half(sandbox, ts, how=how)
+    ts = await ask_dead_bot(sandbox, tmp_path)
+    half = await post_partial_answer(sandbox, ts, how=how)
     if noted:
-        async with open_ledger(ledger_url(tmp_path)) as ledger:
+        async with open_ledger(make_ledger_url(tmp_path)) as ledger:
             await ledger.note_replies(QuestionKey(TEAM_ID, "C0GENERAL1", ts), [half])
     async with run_bot(sandbox, tmp_path) as bot:
         await bot.wait_for_answer(ts)
@@ -98,36 +98,36 @@ async def test_half_an_answer_becomes_one_line_and_the_answer_follows(
         assert "You asked: how?" in get_markdown(second)
 
 
-async def test_several_half_messages_leave_one_apology(sandbox: SandboxClient, tmp_path: Path) -> None:
-    ts = await said_while_away(sandbox, tmp_path)
+async def test_several_partial_messages_leave_one_apology(sandbox: SandboxClient, tmp_path: Path) -> None:
+    ts = await ask_dead_bot(sandbox, tmp_path)
     for how in ("post", "post", "stream"):
-        await post_half(sandbox, ts, how=how)
+        await post_partial_answer(sandbox, ts, how=how)
     async with run_bot(sandbox, tmp_path) as bot:
         await bot.wait_for_answer(ts)
         await bot.wait_until_idle()
         assert [APOLOGY in get_text(m) for m in await bot.list_answers(ts)] == [True, False]
 
 
-async def test_a_complete_answer_is_found_and_not_repeated(sandbox: SandboxClient, tmp_path: Path) -> None:
+async def test_complete_answer_is_not_repeated_after_restart(sandbox: SandboxClient, tmp_path: Path) -> None:
     """The process was killed between Slack's last answer and the ledger's last line."""
-    ts = await said_while_away(sandbox, tmp_path)
+    ts = await ask_dead_bot(sandbox, tmp_path)
     mark = {"event_type": "kvasir_answer", "event_payload": {"question": ts}}
     await sandbox.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="The whole of it.", metadata=mark)
     async with run_bot(sandbox, tmp_path) as bot:
         key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
-        await sandbox.wait_until(lambda: _is(bot, key, TurnState.DONE))
+        await sandbox.wait_until(lambda: has_state(bot, key, TurnState.DONE))
         assert not bot.answerer.questions
         assert [m["text"] for m in await bot.list_answers(ts)] == ["The whole of it."]
 
 
-async def test_an_earlier_answer_in_the_thread_is_left_alone(sandbox: SandboxClient, tmp_path: Path) -> None:
+async def test_recovery_keeps_earlier_answers_of_thread(sandbox: SandboxClient, tmp_path: Path) -> None:
     async with run_bot(sandbox, tmp_path) as bot:
         root = await bot.ask("@Kvasir first")
         await bot.wait_for_answer(root)
         await bot.wait_until_idle()
     ts = await sandbox.say("ada", "#general", "@Kvasir how?", root)
     question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), root, "U0ADA00001", "<@U0KVASIR01> how?")
-    async with open_ledger(ledger_url(tmp_path), owner=DEAD) as ledger:
+    async with open_ledger(make_ledger_url(tmp_path), owner=DEAD) as ledger:
         await ledger.claim(question)
         await ledger.begin(question.key)
     async with run_bot(sandbox, tmp_path) as bot:
@@ -137,7 +137,7 @@ async def test_an_earlier_answer_in_the_thread_is_left_alone(sandbox: SandboxCli
 
 
 @pytest.mark.slow
-async def test_a_redelivery_after_the_restart_is_not_answered_again(tmp_path: Path) -> None:
+async def test_event_repeated_after_restart_is_not_answered_again(tmp_path: Path) -> None:
     """Slack did not get the acknowledgement and sends the event to the new process."""
     async with open_sandbox(tmp_path, ack_deadline_s=0.3, retry_delays_s=(0.5,) * 20) as sandbox:
         async with run_bot(sandbox, tmp_path) as bot:
@@ -152,12 +152,10 @@ async def test_a_redelivery_after_the_restart_is_not_answered_again(tmp_path: Pa
             assert len(await bot.list_answers(ts)) == 1
 
 
-async def test_a_question_that_breaks_the_process_again_and_again_is_given_up_aloud(
-    sandbox: SandboxClient, tmp_path: Path
-) -> None:
-    ts = await said_while_away(sandbox, tmp_path)
+async def test_question_that_crashes_repeatedly_gets_apology(sandbox: SandboxClient, tmp_path: Path) -> None:
+    ts = await ask_dead_bot(sandbox, tmp_path)
     for _ in range(3):
-        async with open_ledger(ledger_url(tmp_path), owner=DEAD) as ledger:
+        async with open_ledger(make_ledger_url(tmp_path), owner=DEAD) as ledger:
             await ledger.list_unfinished()
             await ledger.begin(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
     async with run_bot(sandbox, tmp_path) as bot:
@@ -166,7 +164,7 @@ async def test_a_question_that_breaks_the_process_again_and_again_is_given_up_al
         assert not bot.answerer.questions
 
 
-async def test_leaving_lets_an_answer_end(tmp_path: Path) -> None:
+async def test_shutdown_waits_for_running_answer(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         held = PausedScript()
         async with run_bot(sandbox, tmp_path, script=held, settings=_patient()) as bot:
@@ -176,7 +174,7 @@ async def test_leaving_lets_an_answer_end(tmp_path: Path) -> None:
         assert "The second half." in get_text((await bot.list_answers(ts))[-1])
 
 
-async def test_leaving_does_not_wait_for_ever_and_the_next_start_answers(tmp_path: Path) -> None:
+async def test_shutdown_cancels_slow_answer_and_restart_answers(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         held = PausedScript()
         async with run_bot(sandbox, tmp_path, script=held) as bot:
@@ -193,7 +191,7 @@ def _patient() -> object:
     return type(QUICK_TURNS)(drain_s=10, heartbeat_s=0.1)
 
 
-async def _is(bot: RunningBot, key: QuestionKey, state: TurnState) -> bool:
+async def has_state(bot: RunningBot, key: QuestionKey, state: TurnState) -> bool:
     turn = await bot.ledger.find(key)
     return turn is not None and turn.state is state
 
@@ -202,7 +200,7 @@ async def _is(bot: RunningBot, key: QuestionKey, state: TurnState) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def child(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def run_bot_process(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the bot as a process of its own; leaving kills it with SIGKILL."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -221,13 +219,13 @@ async def child(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterato
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parts", [0, 3])
-async def test_kill_9_in_mid_answer(tmp_path: Path, parts: int) -> None:
+async def test_killed_process_answers_after_restart(tmp_path: Path, parts: int) -> None:
     async with start_sandbox_process(tmp_path, "--pace", "off") as sandbox:
-        async with child(sandbox, tmp_path, PAUSE_S="0.3"):
+        async with run_bot_process(sandbox, tmp_path, PAUSE_S="0.3"):
             await sandbox.wait_connected(60)
             ts = await sandbox.say("ada", "#general", "@Kvasir how?")
             await sandbox.wait_for_message(lambda m: f"Part {parts}." in get_text(m))
-        async with child(sandbox, tmp_path):
+        async with run_bot_process(sandbox, tmp_path):
             message = await sandbox.wait_for_message(lambda m: m["root"] == ts and "Part 19." in get_text(m), 60)
             await sandbox.wait_delivered()
         answers = [m for m in await sandbox.messages() if m["root"] == ts and m.get("bot_id")]
@@ -236,7 +234,7 @@ async def test_kill_9_in_mid_answer(tmp_path: Path, parts: int) -> None:
 
 
 @pytest.mark.slow
-async def test_two_processes_on_postgresql_answer_once_and_take_over_from_each_other(tmp_path: Path) -> None:
+async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path) -> None:
     """Slack gives an event to one of two connections; the ledger, and not Slack, makes it one answer.
 
     The first question comes while one process is alone, and that one needs a minute for it: it is killed in the middle.
@@ -244,13 +242,13 @@ async def test_two_processes_on_postgresql_answer_once_and_take_over_from_each_o
     with postgres_server() as url:
         async with (
             start_sandbox_process(tmp_path, "--pace", "off") as sandbox,
-            child(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="3") as one,
+            run_bot_process(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="3") as one,
         ):
-            await sandbox.wait_until(lambda: _connections(sandbox, 1), 60)
+            await sandbox.wait_until(lambda: has_connections(sandbox, 1), 60)
             first = await sandbox.say("ada", "#general", "@Kvasir the first question")
             await sandbox.wait_for_message(lambda m: m["root"] == first and "Part 0." in get_text(m), 30)
-            async with child(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="0.1"):
-                await sandbox.wait_until(lambda: _connections(sandbox, 2), 50)
+            async with run_bot_process(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="0.1"):
+                await sandbox.wait_until(lambda: has_connections(sandbox, 2), 50)
                 await sandbox.faults(duplicate_events=3)
                 asked = [await sandbox.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
                 await sandbox.wait_for_message(lambda m: m["root"] in asked and "Part 0." in get_text(m))
@@ -264,13 +262,13 @@ async def test_two_processes_on_postgresql_answer_once_and_take_over_from_each_o
                 assert all(mine in ([False], [True, False]) for mine in told.values()), told
 
 
-async def _connections(sandbox: SandboxClient, count: int) -> bool:
+async def has_connections(sandbox: SandboxClient, count: int) -> bool:
     return int((await sandbox.state())["connections"]) == count
 
 
 @pytest.mark.slow
-async def test_five_hundred_mentions_at_once_are_all_answered_in_order(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", sandsandbox_options={"pace": "off"}) as bot:
+async def test_five_hundred_questions_are_answered_in_order(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
         asked = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
         await bot.sandbox.wait_until(lambda: len(bot.answerer.questions) == 500, 100)
         await bot.wait_until_idle()

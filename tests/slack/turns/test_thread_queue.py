@@ -9,7 +9,7 @@ from bot.slack.turns.thread_queue import ThreadQueue
 
 
 @given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))
-def test_threads_take_turns(items: list[int], width: int, random: object) -> None:
+def test_queue_runs_each_thread_in_order(items: list[int], width: int, random: object) -> None:
     """One at a time in a thread, in order; never more than fit; all of them in the end."""
     queue: ThreadQueue[int, tuple[int, int]] = ThreadQueue(width)
     for number, thread in enumerate(items):
@@ -36,7 +36,7 @@ def test_threads_take_turns(items: list[int], width: int, random: object) -> Non
     assert len(queue) == 0
 
 
-def test_threads_are_served_in_the_order_of_arrival() -> None:
+def test_threads_run_in_order_of_arrival() -> None:
     queue: ThreadQueue[str, str] = ThreadQueue(2)
     for item in ("a1", "a2", "b1", "c1"):
         queue.add(item[0], item)

@@ -21,7 +21,7 @@ WHOLE = "You asked: how?"
 
 
 @pytest.mark.slow
-async def test_when_slack_fails_for_a_while_the_answer_comes_later_once(socket_bot: RunningBot) -> None:
+async def test_answer_appears_once_after_slack_recovers(socket_bot: RunningBot) -> None:
     """Whether the first message was made or not."""
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.*", "status": 503, "times": 4})
@@ -31,7 +31,7 @@ async def test_when_slack_fails_for_a_while_the_answer_comes_later_once(socket_b
     assert len([m for m in await bot.list_answers(ts) if WHOLE in m["text"]]) == 1
 
 
-async def test_a_first_message_whose_answer_is_lost_becomes_the_apology(socket_bot: RunningBot) -> None:
+async def test_first_message_with_lost_response_becomes_apology(socket_bot: RunningBot) -> None:
     """It was made, we were not told its timestamp; it is found in the thread."""
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.startStream", "lose_reply": True, "times": 1})
@@ -46,7 +46,7 @@ async def test_a_first_message_whose_answer_is_lost_becomes_the_apology(socket_b
     assert get_markdown(second) == "The whole answer."
 
 
-async def test_a_whole_answer_whose_posting_was_not_confirmed_is_found(socket_bot: RunningBot) -> None:
+async def test_unconfirmed_complete_answer_is_found_in_thread(socket_bot: RunningBot) -> None:
     bot = socket_bot
     await bot.sandbox.faults(
         {"method": "chat.startStream", "error": "unknown_method", "times": -1},
@@ -55,13 +55,13 @@ async def test_a_whole_answer_whose_posting_was_not_confirmed_is_found(socket_bo
     await bot.wait_for_answer(await bot.ask())
     ts = await bot.ask()
     await bot.wait_for_answer(ts, WHOLE)
-    await bot.sandbox.wait_until(lambda: _closed(bot))
+    await bot.sandbox.wait_until(lambda: has_no_open_turns(bot))
     assert len(await bot.list_answers(ts)) == 1
     assert len(bot.answerer.questions) == 2
 
 
 @pytest.mark.parametrize("error", ["is_archived", "not_in_channel", "message_not_found", "channel_not_found"])
-async def test_where_the_place_is_gone_it_ends_quietly(socket_bot: RunningBot, error: str) -> None:
+async def test_missing_channel_ends_turn_without_retry(socket_bot: RunningBot, error: str) -> None:
     bot = socket_bot
     bot.answerer.script = held = PausedScript()
     await bot.ask()
@@ -75,7 +75,7 @@ async def test_where_the_place_is_gone_it_ends_quietly(socket_bot: RunningBot, e
     assert not bot.running.done()
 
 
-async def test_an_answer_has_a_deadline(tmp_path: Path) -> None:
+async def test_answer_ends_at_deadline(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(
         tmp_path, "socket", settings=TurnSettings(deadline_s=0.3, drain_s=0.1, heartbeat_s=0.1)
     ) as bot:
@@ -87,7 +87,7 @@ async def test_an_answer_has_a_deadline(tmp_path: Path) -> None:
         assert bot.answerer.closed == 1
 
 
-async def test_an_engine_that_breaks_off_is_told_in_its_own_words(socket_bot: RunningBot) -> None:
+async def test_interrupted_engine_ends_answer_with_its_message(socket_bot: RunningBot) -> None:
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Text("Half. ")
         raise EngineInterrupted("The engine stopped in mid-answer. Ask again in a minute.")
@@ -97,7 +97,7 @@ async def test_an_engine_that_breaks_off_is_told_in_its_own_words(socket_bot: Ru
     assert "Ask again in a minute." in get_text(await socket_bot.wait_for_answer(ts, "Half."))
 
 
-async def test_a_thread_that_may_not_be_read_is_answered_with_a_notice(socket_bot: RunningBot) -> None:
+async def test_unreadable_thread_adds_notice(socket_bot: RunningBot) -> None:
     bot = socket_bot
     ts = await bot.ask("The build is red.")
     await bot.sandbox.faults({"method": "conversations.replies", "error": "missing_scope", "times": -1})
@@ -106,10 +106,10 @@ async def test_a_thread_that_may_not_be_read_is_answered_with_a_notice(socket_bo
 
 
 @pytest.mark.slow
-async def test_a_locked_ledger_lets_slack_send_again_and_tells_the_person(tmp_path: Path) -> None:
+async def test_locked_ledger_makes_slack_retry_and_informs_the_person(tmp_path: Path) -> None:
     """Not acknowledged, so nothing is lost; the person sees why it takes a while."""
     async with run_bot_in_sandbox(
-        tmp_path, "socket", sandsandbox_options={"ack_deadline_s": 0.8, "retry_delays_s": (0.0,) * 20}
+        tmp_path, "socket", sandbox_options={"ack_deadline_s": 0.8, "retry_delays_s": (0.0,) * 20}
     ) as bot:
         with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
             other.execute("BEGIN IMMEDIATE")
@@ -123,7 +123,7 @@ async def test_a_locked_ledger_lets_slack_send_again_and_tells_the_person(tmp_pa
 
 
 @pytest.mark.slow
-async def test_a_ledger_that_locks_during_an_answer_does_not_stop_it(tmp_path: Path) -> None:
+async def test_answer_continues_while_ledger_is_locked(tmp_path: Path) -> None:
     """The answer is shown; that it is complete is found in the thread once the ledger is back."""
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
         bot.answerer.script = held = PausedScript("")
@@ -135,10 +135,10 @@ async def test_a_ledger_that_locks_during_an_answer_does_not_stop_it(tmp_path: P
             await bot.wait_for_answer(ts, "The second half.")
             await asyncio.sleep(0.7)  # longer than the ledger's patience
             other.rollback()
-        await bot.sandbox.wait_until(lambda: _closed(bot))
+        await bot.sandbox.wait_until(lambda: has_no_open_turns(bot))
         assert len(bot.answerer.questions) == 1
         assert len(await bot.list_answers(ts)) == 1
 
 
-async def _closed(bot: RunningBot) -> bool:
+async def has_no_open_turns(bot: RunningBot) -> bool:
     return not await bot.ledger.renew_leases()

@@ -11,7 +11,7 @@ from tests.slack_sandbox import TEAM_ID
 DM = "@kvasir"
 
 
-async def test_an_edit_before_its_turn_asks_the_new_text(bot: RunningBot) -> None:
+async def test_edit_in_queue_changes_question(bot: RunningBot) -> None:
     """The question waits behind another one of its thread."""
     held = PausedScript()
     bot.answerer.script = held
@@ -26,7 +26,7 @@ async def test_an_edit_before_its_turn_asks_the_new_text(bot: RunningBot) -> Non
     assert [question.text for question in bot.answerer.questions] == ["how?", "right words"]
 
 
-async def test_an_edit_meanwhile_answers_the_new_text_alone(bot: RunningBot) -> None:
+async def test_edit_during_answer_replaces_answer(bot: RunningBot) -> None:
     """The half answer to the old text goes, and its stream at the engine is closed."""
     bot.answerer.script = held = PausedScript("Half of the old answer. ")
     ts = await bot.ask("@Kvasir wrong words")
@@ -41,7 +41,7 @@ async def test_an_edit_meanwhile_answers_the_new_text_alone(bot: RunningBot) -> 
     assert [get_text(m).count("answer") > 0 for m in await bot.list_answers(ts)] == [True]
 
 
-async def test_an_edit_after_the_answer_changes_nothing(bot: RunningBot) -> None:
+async def test_edit_after_answer_is_ignored(bot: RunningBot) -> None:
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
     await bot.wait_until_idle()
@@ -50,14 +50,14 @@ async def test_an_edit_after_the_answer_changes_nothing(bot: RunningBot) -> None
     assert len(bot.answerer.questions) == 1
 
 
-async def test_a_mention_that_comes_with_an_edit_is_a_question(bot: RunningBot) -> None:
+async def test_edit_that_adds_mention_asks_the_question(bot: RunningBot) -> None:
     ts = await bot.ask("how do I add a source?")
     await bot.sandbox.wait_delivered()
     await bot.sandbox.edit("ada", "#general", ts, "@Kvasir how do I add a source?")
     await bot.wait_for_answer(ts)
 
 
-async def test_a_question_that_is_deleted_is_not_answered_further(bot: RunningBot) -> None:
+async def test_deleted_question_stops_answer(bot: RunningBot) -> None:
     """The stream at the engine is closed, what was said stays, and a line tells why it ends."""
     bot.answerer.script = held = PausedScript()
     ts = await bot.ask(channel=DM)
@@ -71,7 +71,7 @@ async def test_a_question_that_is_deleted_is_not_answered_further(bot: RunningBo
     assert bot.answerer.closed == 1
 
 
-async def test_a_question_that_is_deleted_in_the_queue_is_never_asked(bot: RunningBot) -> None:
+async def test_question_deleted_in_queue_is_not_answered(bot: RunningBot) -> None:
     bot.answerer.script = held = PausedScript()
     ts = await bot.ask()
     await held.paused.wait()
@@ -84,7 +84,7 @@ async def test_a_question_that_is_deleted_in_the_queue_is_never_asked(bot: Runni
     assert len(bot.answerer.questions) == 1
 
 
-async def test_stop_stops(bot: RunningBot) -> None:
+async def test_stop_button_stops_answer(bot: RunningBot) -> None:
     bot.answerer.script = held = PausedScript()
     ts = await bot.ask()
     await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
@@ -96,7 +96,7 @@ async def test_stop_stops(bot: RunningBot) -> None:
     assert [session["status"] for session in (await bot.sandbox.state())["sessions"]] == ["active"]
 
 
-async def test_one_thread_at_a_time_and_threads_side_by_side(bot: RunningBot) -> None:
+async def test_threads_run_in_parallel_with_one_turn_each(bot: RunningBot) -> None:
     first, second = PausedScript("First. "), PausedScript("Second. ")
     bot.answerer.script = first
     one = await bot.ask("@Kvasir one")
@@ -115,7 +115,7 @@ async def test_one_thread_at_a_time_and_threads_side_by_side(bot: RunningBot) ->
     assert behind > one
 
 
-async def test_attachments_are_not_dropped_in_silence(socket_bot: RunningBot) -> None:
+async def test_attached_files_add_notice(socket_bot: RunningBot) -> None:
     bot = socket_bot
     ts = await bot.ask("see the file")
     asked = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
@@ -124,7 +124,7 @@ async def test_attachments_are_not_dropped_in_silence(socket_bot: RunningBot) ->
 
 
 @pytest.mark.slow
-async def test_a_thread_of_several_pages_is_read_to_its_end(socket_bot: RunningBot) -> None:
+async def test_question_reads_all_pages_of_thread(socket_bot: RunningBot) -> None:
     """Slack begins each page with the root; it is read once."""
     bot = socket_bot
     ts = await bot.ask("root")
