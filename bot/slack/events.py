@@ -1,4 +1,4 @@
-"""What Slack sends → what it means for the bot. Pure: payloads in, small values out, nothing else known."""
+"""Parses Slack's events into typed values. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bot.storage.questions import QuestionKey, QuestionMessage
 
 Payload = Mapping[str, Any]
 
-_PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
-"""Subtypes of a message that a person wrote as such; everything else is news about the channel."""
+PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
+"""Subtypes of messages that people write; all others are reports about the channel."""
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
 _LINK = re.compile(r"<(https?://[^|>]+|mailto:[^|>]+)(?:\|([^>]*))?>")
 _CHANNEL = re.compile(r"<#([A-Z0-9]+)(?:\|([^>]*))?>")
@@ -22,7 +22,7 @@ _SPECIAL = re.compile(r"<!(?:subteam\^[A-Z0-9]+|([a-z]+)|[^|>]*)(?:\|([^>]*))?>"
 
 @dataclass(frozen=True, slots=True)
 class BotUser:
-    """Who the bot is in this workspace."""
+    """The bot's identity in a workspace."""
 
     team: str
     user: str
@@ -31,29 +31,29 @@ class BotUser:
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A person said something that may be for the bot."""
+    """A person's message that may be for the bot."""
 
     message: QuestionMessage
     is_addressed: bool
-    """Mentioned, or in a direct message; else it counts only in a thread that the bot takes part in."""
+    """Whether it mentions the bot or is a direct message; other messages count only in threads with the bot."""
     is_from_other_company: bool
     """Whether the person belongs to another company's workspace."""
-    shared: bool
+    is_channel_shared: bool
     """Whether the channel is shared with another company."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A person changed what they had said."""
+    """A person edited a message."""
 
-    said: MessageReceived
-    newly_addressed: bool
-    """Whether the mention of the bot came with this edit."""
+    message: MessageReceived
+    is_newly_addressed: bool
+    """Whether this edit added the mention of the bot."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageDeleted:
-    """A message is gone."""
+    """A message was deleted."""
 
     key: QuestionKey
 
@@ -68,7 +68,7 @@ class StopPressed:
 
 @dataclass(frozen=True, slots=True)
 class HomeOpened:
-    """A person opened the app's home."""
+    """A person opened the app's Home tab."""
 
     user: str
 
@@ -82,7 +82,7 @@ SlackEvent = MessageReceived | MessageEdited | MessageDeleted | StopPressed | Ho
 
 
 def parse_event(body: Payload, me: BotUser) -> SlackEvent | None:
-    """Return what an event means, or None where it is not for the bot."""
+    """Return the meaning of an event, or None if it is not for the bot."""
     event = body.get("event")
     if not isinstance(event, dict):
         return None
@@ -111,35 +111,35 @@ def _read_home_opened(_body: Payload, event: Payload, _me: BotUser) -> HomeOpene
 
 
 def _read_removal(_body: Payload, event: Payload, _me: BotUser) -> AppRemoved | None:
-    return AppRemoved() if event.get("type") == "app_uninstalled" or _get_object(event, "tokens").get("bot") else None
+    return AppRemoved() if event.get("type") == "app_uninstalled" or get_object(event, "tokens").get("bot") else None
 
 
 def _read_edit(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
-    message, before = _get_object(event, "message"), _get_object(event, "previous_message")
+    message, before = get_object(event, "message"), get_object(event, "previous_message")
     if message.get("subtype") == "tombstone":
         return MessageDeleted(_read_key(body, event, _get_text(message, "ts")))
     if message.get("text") == before.get("text"):
-        return None  # a link was unfolded, a reply was counted, a stream went on
-    said = _read_new_message(
-        body, {**message, "channel": event.get("channel"), "channel_type": event.get("channel_type")}, me
-    )
-    if said is None:
+        return None  # Slack unfurled a link, counted a reply or continued a stream
+    place = {"channel": event.get("channel"), "channel_type": event.get("channel_type")}
+    received = _read_new_message(body, {**message, **place}, me)
+    if received is None:
         return None
-    return MessageEdited(
-        said, newly_addressed=said.is_addressed and not has_mention(_get_text(before, "text"), me.user)
-    )
+    was_addressed = has_mention(_get_text(before, "text"), me.user)
+    return MessageEdited(received, is_newly_addressed=received.is_addressed and not was_addressed)
 
 
 def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageReceived | None:
     user, text = _get_text(event, "user"), _get_text(event, "text")
-    if _get_text(event, "subtype") not in _PERSON_SUBTYPES or user in {"", me.user, "USLACKBOT"} or event.get("bot_id"):
+    if _get_text(event, "subtype") not in PERSON_SUBTYPES or user in {"", me.user, "USLACKBOT"} or event.get("bot_id"):
         return None
     direct = _get_text(event, "channel_type") in {"im", "mpim"}
     mentioned = event.get("type") == "app_mention" or has_mention(text, me.user)
     if not mentioned and event.get("channel_type") != "im" and has_any_mention(text):
-        return None  # said to somebody else
+        return None  # it is for somebody else
     ts, files = _get_text(event, "ts"), event.get("files")
-    home = _get_text(event, "user_team") or _get_text(event, "source_team") or _get_text(body, "team_id") or me.team
+    user_team = (
+        _get_text(event, "user_team") or _get_text(event, "source_team") or _get_text(body, "team_id") or me.team
+    )
     message = QuestionMessage(
         key=_read_key(body, event, ts),
         thread_ts=_get_text(event, "thread_ts") or ts,
@@ -151,8 +151,8 @@ def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageRece
     return MessageReceived(
         message,
         is_addressed=mentioned or direct,
-        is_from_other_company=home != me.team,
-        shared=bool(body.get("is_ext_shared_channel")),
+        is_from_other_company=user_team != me.team,
+        is_channel_shared=bool(body.get("is_ext_shared_channel")),
     )
 
 
@@ -175,46 +175,47 @@ def _get_text(payload: Payload, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _get_object(payload: Payload, name: str) -> Payload:
+def get_object(payload: Payload, name: str) -> Payload:
+    """Return a payload's nested object, or an empty one."""
     value = payload.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def has_mention(text: str, user: str) -> bool:
     """Return whether a text as Slack sends it mentions this user."""
-    return any(found[1] == user for found in _USER.finditer(text))
+    return any(match[1] == user for match in _USER.finditer(text))
 
 
 def has_any_mention(text: str) -> bool:
-    """Return whether a text mentions any user at all."""
+    """Return whether a text mentions any user."""
     return _USER.search(text) is not None
 
 
 def find_mentioned_users(text: str) -> frozenset[str]:
     """Return the ids of all users that a text mentions."""
-    return frozenset(found[1] for found in _USER.finditer(text))
+    return frozenset(match[1] for match in _USER.finditer(text))
 
 
 def make_readable(text: str, names: Mapping[str, str], *, me: str = "") -> str:
-    """Return what a person reads where Slack sends control sequences; the mention of ``me`` is left out."""
+    """Return a text with names in place of Slack's control sequences, without the mentions of ``me``."""
 
-    def user(found: re.Match[str]) -> str:
-        return "" if found[1] == me else f"@{names.get(found[1]) or found[2] or 'someone'}"
+    def render_user(match: re.Match[str]) -> str:
+        return "" if match[1] == me else f"@{names.get(match[1]) or match[2] or 'someone'}"
 
-    text = _USER.sub(user, text)
+    text = _USER.sub(render_user, text)
     text = _LINK.sub(_render_link, text)
-    text = _CHANNEL.sub(lambda found: f"#{found[2] or 'a channel'}", text)
-    text = _SPECIAL.sub(lambda found: found[2] or (f"@{found[1]}" if found[1] else ""), text)
+    text = _CHANNEL.sub(lambda match: f"#{match[2] or 'a channel'}", text)
+    text = _SPECIAL.sub(lambda match: match[2] or (f"@{match[1]}" if match[1] else ""), text)
     return re.sub(r"[ \t]{2,}", " ", html.unescape(text)).strip()
 
 
-def _render_link(found: re.Match[str]) -> str:
-    """Return a link with its label; where Slack made it of what a person typed, what they typed.
+def _render_link(match: re.Match[str]) -> str:
+    """Return a link with its label, or the words that a person typed if Slack made the link of them.
 
-    Slack makes a link of every word that ends like a domain (README.md, socket.io). Only with a path or ``www.`` was it
-    meant as an address.
+    Slack makes a link of every word that ends like a domain (README.md, socket.io). Only a path or ``www.`` shows that
+    the person meant an address.
     """
-    url, label = found[1], found[2] or found[1]
+    url, label = match[1], match[2] or match[1]
     if label == url:
         return url
     typed = url.removeprefix("mailto:").removeprefix("http://").rstrip("/")

@@ -109,9 +109,9 @@ class SlackListeners:
         match parse_event(body, self.me):
             case MessageReceived() as received:
                 await self._handle_message(received)
-            case MessageEdited(received, newly_addressed):
+            case MessageEdited(received, is_newly_addressed):
                 message = received.message
-                if not await self.turns.handle_edit(message.key, message.text) and newly_addressed:
+                if not await self.turns.handle_edit(message.key, message.text) and is_newly_addressed:
                     await self._handle_message(received)
             case MessageDeleted(key):
                 await self.turns.handle_deletion(key)
@@ -130,7 +130,7 @@ class SlackListeners:
             return
         if received.is_from_other_company:
             return
-        if received.shared and not self.answer_in_shared:
+        if received.is_channel_shared and not self.answer_in_shared:
             refusal = texts.SHARED_CHANNEL
             text = refusal.chinese if render.is_chinese(message.text) else refusal.english
             self._notify_once(message.key, message.user, text)
@@ -154,7 +154,7 @@ class SlackListeners:
     async def _publish_home(self, user: str) -> None:
         try:
             await self.api.call("views.publish", user_id=user, view=build_home_view(await self.home_status(user)))
-        except Exception as error:  # noqa: BLE001 (the Home tab is no reason to fail)
+        except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
             _log.warning("home not shown", error=type(error).__name__, exc_info=error)
 
     # ── Commands and buttons ─────────────────────────────────────────────────────────────────────────────────────────

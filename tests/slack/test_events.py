@@ -103,7 +103,7 @@ def test_subtypes_of_people_are_read(subtype: str) -> None:
 def test_other_company_and_shared_channel_are_recognized() -> None:
     assert parse_message(make_message(user_team="T2")).is_from_other_company
     assert not parse_message(make_message(user_team="T1")).is_from_other_company
-    assert parse_message(make_message(), is_ext_shared_channel=True).shared
+    assert parse_message(make_message(), is_ext_shared_channel=True).is_channel_shared
 
 
 def test_edit_has_new_text() -> None:
@@ -114,9 +114,9 @@ def test_edit_has_new_text() -> None:
     )
     found = events.parse_event(make_envelope(changed), ME)
     assert isinstance(found, MessageEdited)
-    assert found.newly_addressed
-    assert found.said.message.key == QuestionKey("T1", "C1", "1.0")
-    assert found.said.message.text == "<@U0KVASIR> new"
+    assert found.is_newly_addressed
+    assert found.message.message.key == QuestionKey("T1", "C1", "1.0")
+    assert found.message.message.text == "<@U0KVASIR> new"
 
 
 def test_unfurled_link_is_not_an_edit() -> None:

@@ -1,18 +1,12 @@
-"""What Slack sends about public channels → what it means for their threads as documents. Pure."""
+"""Translates Slack's events about public channels into changes of their threads. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any
 
-from bot.slack.events import BotUser, has_mention
+from bot.slack.events import PERSON_SUBTYPES, BotUser, Payload, get_object, has_mention
 from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind
 
-Payload = Mapping[str, Any]
-
-PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
-"""Subtypes of a message that a person wrote."""
 _CHANNEL_EVENTS = {
     "channel_archive", "channel_deleted", "channel_left", "channel_rename", "channel_unarchive", "channel_shared",
     "channel_unshared", "channel_id_changed",
@@ -21,9 +15,9 @@ _MEMBER_EVENTS = {"member_joined_channel", "member_left_channel"}
 
 
 def is_content(message: Payload, me: BotUser, *, bots: bool = False) -> bool:
-    """Return whether a message is part of what its channel knows: a person's, and not said to Kvasir.
+    """Return whether a message belongs in a document: it is a person's and not for Kvasir.
 
-    ``bots`` takes other apps' messages too.
+    With ``bots``, messages of other apps belong there too.
     """
     if message.get("user") == me.user or (me.bot and message.get("bot_id") == me.bot):
         return False
@@ -39,14 +33,14 @@ class ThreadEligibility(IntEnum):
     """Whether a thread is a document."""
 
     NEVER = 0
-    """A conversation with Kvasir, which says nothing that its sources do not say; or what began it was deleted."""
+    """A conversation with Kvasir, which only repeats its sources, or a thread whose first message was deleted."""
     LISTED = 1
     IF_REPLIED = 2
-    """An app began it; it is one once somebody has replied."""
+    """An app began it; the first reply of somebody else makes it a document."""
 
 
 def judge_thread(message: Payload, me: BotUser, *, bots: bool) -> ThreadEligibility:
-    """Judge a thread by its first message as ``conversations.history`` gives it."""
+    """Return whether a thread is a document, by its first message as ``conversations.history`` returns it."""
     if _involves_bot(message, me) or message.get("subtype") == "tombstone":
         return ThreadEligibility.NEVER
     if is_content(message, me, bots=bots):
@@ -66,7 +60,7 @@ def get_thread_ts(message: Payload) -> str:
 
 
 def read_channel_event(body: Payload, me: BotUser) -> ChannelEvent | None:
-    """Return what an event changes in the threads of public channels, None where it changes nothing."""
+    """Return what an event changes in the threads of public channels, or None if it changes nothing."""
     event = body.get("event")
     if not isinstance(event, dict):
         return None
@@ -91,7 +85,7 @@ def _read_message(event: Payload, me: BotUser) -> ChannelEvent | None:
 
 
 def _read_post(event: Payload, message: Payload, me: BotUser) -> ChannelEvent | None:
-    """Return what a message as it stands now means: a new one, or one that was edited."""
+    """Return what the current state of a new or edited message means."""
     ts, root = str(message.get("ts") or ""), get_thread_ts(message)
     if ts != root:
         return _make_event(event, root, ChannelEventKind.TOUCHED) if is_content(message, me, bots=True) else None
@@ -103,18 +97,20 @@ def _read_post(event: Payload, message: Payload, me: BotUser) -> ChannelEvent | 
 
 
 def _read_change(event: Payload, me: BotUser) -> ChannelEvent | None:
-    message, before = _get_object(event, "message"), _get_object(event, "previous_message")
+    message, before = get_object(event, "message"), get_object(event, "previous_message")
     if message.get("subtype") == "tombstone":
         return _make_event(event, get_thread_ts(message), ChannelEventKind.SKIPPED)
     if message.get("text") == before.get("text") and message.get("files") == before.get("files"):
-        return None  # a link was unfolded, a reply was counted
+        return None  # Slack unfurled a link or counted a reply
     if get_thread_ts(message) != message.get("ts") and is_content(before, me, bots=True):
-        return _make_event(event, get_thread_ts(message), ChannelEventKind.TOUCHED)  # it may be said to Kvasir now
+        return _make_event(
+            event, get_thread_ts(message), ChannelEventKind.TOUCHED
+        )  # the edit may have added a mention of Kvasir
     return _read_post(event, message, me)
 
 
 def _read_deletion(event: Payload, me: BotUser) -> ChannelEvent | None:
-    before, ts = _get_object(event, "previous_message"), str(event.get("deleted_ts") or "")
+    before, ts = get_object(event, "previous_message"), str(event.get("deleted_ts") or "")
     root = get_thread_ts(before) or ts
     if root == ts:
         return _make_event(
@@ -123,11 +119,6 @@ def _read_deletion(event: Payload, me: BotUser) -> ChannelEvent | None:
     return _make_event(event, root, ChannelEventKind.TOUCHED) if is_content(before, me, bots=True) else None
 
 
-def _make_event(event: Payload, root: str, what: ChannelEventKind) -> ChannelEvent | None:
+def _make_event(event: Payload, root: str, kind: ChannelEventKind) -> ChannelEvent | None:
     channel, at = str(event.get("channel") or ""), str(event.get("event_ts") or event.get("ts") or "")
-    return ChannelEvent(channel, root, what, at) if channel and root else None
-
-
-def _get_object(payload: Payload, name: str) -> Payload:
-    value = payload.get(name)
-    return value if isinstance(value, dict) else {}
+    return ChannelEvent(channel, root, kind, at) if channel and root else None

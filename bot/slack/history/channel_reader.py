@@ -1,4 +1,4 @@
-"""What a sync reads of Slack: public channels, their pages and threads, at a pace that leaves answers their share."""
+"""Reads public channels, their pages and threads from Slack, slowly enough for answers to have calls left."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bot.slack.transport.web_api import SlackWebApi, TokenBucket
 from bot.slack.turns.thread_reader import ThreadReader
 
 PAGE_SIZE = 500
-"""Messages of one call; Slack gives up to 1,000, and fewer when it is busy."""
+"""Messages of one call; Slack returns up to 1,000, and fewer when it is busy."""
 _MAX_CACHED_MESSAGES = 5_000
-"""Of pages, so that a thread of one message is no call of its own."""
+"""Messages of pages that are cached, so that a thread of one message needs no call of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncRate:
-    """What a sync takes of each method's allowance (tier 3: 50 a minute), so that answers find theirs."""
+    """The calls of each method that a sync makes; tier 3 allows 50 a minute, and answers need some of them."""
 
     burst: float = 20.0
     per_s: float = 40 / 60
@@ -30,7 +30,7 @@ class SyncRate:
 
 
 class ChannelReader:
-    """The Web API as the source of Slack's channels needs it. Every method raises ``SlackError``."""
+    """Reads channels through the Web API. Every method raises ``SlackError``."""
 
     def __init__(
         self,
@@ -51,16 +51,16 @@ class ChannelReader:
         self._cache: dict[tuple[str, str], Message] = {}
 
     def build_link(self, channel: str, ts: str) -> str:
-        """Return where a person opens a message."""
+        """Return the address of a message."""
         return f"{self._url}/archives/{channel}/p{ts.replace('.', '')}"
 
     async def find_names(self, people: Collection[str]) -> Mapping[str, str]:
-        """Return names by user id; one that cannot be looked up is left out."""
+        """Return names by user id, without users whose name Slack does not return."""
         return await self._threads.find_names(people)
 
-    async def channels(self, wanted: Collection[str]) -> dict[str, str]:
-        """Return the names of the public channels that the bot is in, by id; of the wanted ones, where any are."""
-        found: dict[str, str] = {}
+    async def list_channels(self, chosen: Collection[str]) -> dict[str, str]:
+        """Return the names of the bot's public channels by id: of the chosen ones, or of all if none is chosen."""
+        names: dict[str, str] = {}
         cursor = ""
         while True:
             page = await self._call(
@@ -70,17 +70,17 @@ class ChannelReader:
                 limit=self._rate.page_size,
                 cursor=cursor or None,
             )
-            for room in page.get("channels") or ():
-                if _is_public(room) and (not wanted or room["id"] in wanted):
-                    found[str(room["id"])] = str(room.get("name") or room["id"])
+            for channel in page.get("channels") or ():
+                if _is_public(channel) and (not chosen or channel["id"] in chosen):
+                    names[str(channel["id"])] = str(channel.get("name") or channel["id"])
             cursor = _get_next_cursor(page)
             if not cursor:
-                return found
+                return names
 
     async def fetch_page(
         self, channel: str, *, low: str | None = None, high: str | None = None, inclusive: bool = False
     ) -> tuple[list[Message], bool]:
-        """Return messages between two ``ts``, the newest first, and whether there are older ones in between."""
+        """Return messages between two ``ts``, newest first, and whether there are more between them."""
         page = await self._call(
             "conversations.history",
             channel=channel,
@@ -94,22 +94,22 @@ class ChannelReader:
         return messages, bool(page.get("has_more"))
 
     async def fetch_single(self, channel: str, ts: str) -> list[Message]:
-        """Return a message that nobody replied to; it comes with those before it, so that they need no calls."""
+        """Return a message without replies; its page is cached, so that the messages before it need no calls."""
         async with self._page_lock:
             if (channel, ts) not in self._cache:
                 await self.fetch_page(channel, high=ts, inclusive=True)
-        found = self._cache.get((channel, ts))
-        if found is None or int(found.get("reply_count") or 0):
+        message = self._cache.get((channel, ts))
+        if message is None or int(message.get("reply_count") or 0):
             return await self.fetch_thread(channel, ts)
-        return [found]
+        return [message]
 
     async def fetch_first(self, channel: str, ts: str) -> Message | None:
-        """Return the first message of a thread, None if it is gone."""
+        """Return the first message of a thread, None if it was deleted."""
         page = await self._fetch_replies(channel, ts, limit=1)
         return next((m for m in page.get("messages") or () if str(m.get("ts")) == ts), None)
 
     async def fetch_thread(self, channel: str, ts: str) -> list[Message]:
-        """Return all messages of a thread; none if it is gone."""
+        """Return all messages of a thread; none if it was deleted."""
         messages: dict[str, Message] = {}
         cursor = ""
         while True:
@@ -141,9 +141,9 @@ class ChannelReader:
             del self._cache[next(iter(self._cache))]
 
 
-def _is_public(room: Mapping[str, Any]) -> bool:
+def _is_public(channel: Mapping[str, Any]) -> bool:
     hidden = ("is_private", "is_im", "is_mpim", "is_group", "is_archived")
-    return bool(room.get("id")) and not any(room.get(name) for name in hidden)
+    return bool(channel.get("id")) and not any(channel.get(name) for name in hidden)
 
 
 def _get_next_cursor(page: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the source of Slack's channels knows of their threads, and how pages and news change it. Pure."""
+"""The state of channels and their threads between two syncs, and how pages and events change it. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.slack.history.channel_events import ThreadEligibility, get_thread_ts, j
 from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind
 
 VERSION = 1
-"""Of what is remembered; another one is not read."""
+"""The version of the saved state; other versions are not loaded."""
 
 
 @dataclass(slots=True)
@@ -19,21 +19,21 @@ class ThreadState:
     """One thread of a channel."""
 
     listed_version: str
-    """Changes when its first message or the number of its replies does, as pages of the channel show it."""
+    """Changes with the first message and the number of replies, as pages of the channel show them."""
     event_version: str
     """Changes with every event about it."""
     active_at: float
-    """When something last happened in it, in seconds since the epoch."""
+    """The time of the last change, in seconds since the epoch."""
     eligibility: ThreadEligibility
 
     @property
     def version(self) -> str:
-        """Return what changes when the document may have."""
+        """Return a version that changes whenever the document may have changed."""
         return f"{self.listed_version}|{self.event_version}"
 
     @property
     def has_no_replies(self) -> bool:
-        """Return whether nobody has replied, as far as is known."""
+        """Return whether no reply is known."""
         return not self.event_version and self.listed_version.split("/")[1:2] == ["0"]
 
 
@@ -44,31 +44,31 @@ class ChannelState:
     name: str
     threads: dict[str, ThreadState] = field(default_factory=dict)
     resume_below: str | None = None
-    """Where a walk that is not through goes on: what is older than this ``ts``. None: it is through."""
+    """An unfinished listing continues with threads older than this ``ts``; None after a complete listing."""
     is_left: bool = False
-    """Whether the bot is in it no more: what it said is shown to nobody."""
+    """Whether the bot has left the channel, so that nobody may read its threads."""
 
 
 @dataclass(slots=True)
 class WorkspaceState:
-    """Everything that is kept from one listing to the next."""
+    """The state that is saved between two listings."""
 
     team: str = ""
     last_event_id: int = 0
-    """The journal's row up to which news is taken in."""
+    """The row of the event log up to which events are applied."""
     complete_until: float = 0.0
-    """Until when nothing was missed, in seconds since the epoch."""
-    listed_version: float = 0.0
-    """When all channels were last walked through."""
+    """The time until which no event was missed, in seconds since the epoch."""
+    listed_at: float = 0.0
+    """The time of the last full listing, in seconds since the epoch."""
     channels: dict[str, ChannelState] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the state as JSON."""
         return {
             "team": self.team,
             "applied": self.last_event_id,
             "watched": self.complete_until,
-            "walked": self.listed_version,
+            "walked": self.listed_at,
             "rooms": {
                 channel: {
                     "name": room.name,
@@ -84,32 +84,34 @@ class WorkspaceState:
         }
 
     @classmethod
-    def load(cls, held: Mapping[str, Any] | None) -> WorkspaceState:
-        """Return what ``dump`` gave; of anything else, nothing: the next listing walks again."""
+    def load(cls, saved: Mapping[str, Any] | None) -> WorkspaceState:
+        """Return the state that ``dump`` returned; an empty state for anything else."""
         try:
-            return cls._parse(held) if isinstance(held, dict) and held else cls()
+            return cls._parse(saved) if isinstance(saved, dict) and saved else cls()
         except (AttributeError, KeyError, TypeError, ValueError):
             return cls()
 
     @classmethod
-    def _parse(cls, held: Mapping[str, Any]) -> WorkspaceState:
-        rooms = {}
-        for channel, room in held["rooms"].items():
+    def _parse(cls, saved: Mapping[str, Any]) -> WorkspaceState:
+        channels = {}
+        for channel, room in saved["rooms"].items():
             threads = {
-                _check_ts(ts): ThreadState(
-                    _check_text(walked), _check_text(touched), float(at), ThreadEligibility(kind)
-                )
-                for ts, (walked, touched, at, kind) in room["threads"].items()
+                _check_ts(ts): ThreadState(_check_text(listed), _check_text(event), float(at), ThreadEligibility(kind))
+                for ts, (listed, event, at, kind) in room["threads"].items()
             }
             below = room["below"]
-            rooms[channel] = ChannelState(
+            channels[channel] = ChannelState(
                 _check_text(room["name"]),
                 threads,
                 None if below is None else _check_ts(below),
                 room.get("left") is True,
             )
-        applied, watched, walked = int(held["applied"]), float(held["watched"]), float(held["walked"])
-        return cls(_check_text(held["team"]), applied, watched, walked, rooms)
+        last_event_id, complete_until, listed_at = (
+            int(saved["applied"]),
+            float(saved["watched"]),
+            float(saved["walked"]),
+        )
+        return cls(_check_text(saved["team"]), last_event_id, complete_until, listed_at, channels)
 
 
 def _check_text(value: object) -> str:
@@ -129,17 +131,24 @@ def _check_ts(value: object) -> str:
 def apply_page(
     room: ChannelState, messages: Sequence[Mapping[str, Any]], me: BotUser, *, low: str, high: str | None, bots: bool
 ) -> None:
-    """Take in a page of a channel's history that holds all threads begun after ``low`` and before ``high``."""
-    found = {str(m.get("ts")): m for m in messages if get_thread_ts(m) == m.get("ts")}
-    for ts in [ts for ts in room.threads if ts not in found and _is_between(ts, low, high)]:
+    """Apply a page with all of a channel's threads that began after ``low`` and before ``high``."""
+    roots = {str(m.get("ts")): m for m in messages if get_thread_ts(m) == m.get("ts")}
+    for ts in [ts for ts in room.threads if ts not in roots and _is_between(ts, low, high)]:
         del room.threads[ts]
-    for ts, message in found.items():
+    for ts, message in roots.items():
         known = room.threads.get(ts)
-        walked, now = _summarize_message(message), judge_thread(message, me, bots=bots)
-        if known is not None and known.eligibility is ThreadEligibility.LISTED and now is ThreadEligibility.IF_REPLIED:
-            now = ThreadEligibility.LISTED
+        eligibility = judge_thread(message, me, bots=bots)
+        if known is not None and _keeps_listed(known, eligibility):
+            eligibility = ThreadEligibility.LISTED
         at = max(float(ts), float(message.get("latest_reply") or 0), known.active_at if known else 0.0)
-        room.threads[ts] = ThreadState(walked, known.event_version if known else "", at, now)
+        room.threads[ts] = ThreadState(
+            _summarize_message(message), known.event_version if known else "", at, eligibility
+        )
+
+
+def _keeps_listed(known: ThreadState, eligibility: ThreadEligibility) -> bool:
+    """Return whether a thread stays listed because it has had a reply."""
+    return known.eligibility is ThreadEligibility.LISTED and eligibility is ThreadEligibility.IF_REPLIED
 
 
 def _summarize_message(message: Mapping[str, Any]) -> str:
@@ -152,13 +161,13 @@ def _is_between(ts: str, low: str, high: str | None) -> bool:
     return float(low) < float(ts) and (high is None or float(ts) < float(high))
 
 
-# ── News ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Events ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def apply_events(
     state: WorkspaceState, events: Iterable[ChannelEvent], *, since: float, bots: bool
 ) -> Iterator[tuple[str, str]]:
-    """Take news in; yields the threads that something happened in although nothing is known of them."""
+    """Apply events; yield the threads that an event changes although the state does not have them."""
     for one in events:
         room = state.channels.get(one.channel)
         if room is None or not one.root or float(one.root) < since:
@@ -181,26 +190,26 @@ def _apply_reply(thread: ThreadState, event_ts: str) -> None:
         thread.eligibility = ThreadEligibility.LISTED
 
 
-def _apply_first_message(room: ChannelState, events: ChannelEvent, *, bots: bool) -> None:
-    """Take in that a thread was begun, or that its first message is another now."""
-    now = {
+def _apply_first_message(room: ChannelState, event: ChannelEvent, *, bots: bool) -> None:
+    """Apply an event about a new thread, or about a changed first message."""
+    eligibility = {
         ChannelEventKind.SAID: ThreadEligibility.LISTED,
         ChannelEventKind.BOT: ThreadEligibility.LISTED if bots else ThreadEligibility.IF_REPLIED,
         ChannelEventKind.SKIPPED: ThreadEligibility.NEVER,
-    }[events.kind]
-    known = room.threads.get(events.root)
+    }[event.kind]
+    known = room.threads.get(event.root)
     if known is None:
-        touched = "" if events.event_ts == events.root else events.event_ts
-        room.threads[events.root] = ThreadState("/0/", touched, float(events.root), now)
+        event_version = "" if event.event_ts == event.root else event.event_ts
+        room.threads[event.root] = ThreadState("/0/", event_version, float(event.root), eligibility)
         return
-    if events.event_ts != events.root:  # the page that told of the thread had its first message already
-        known.event_version, known.active_at = events.event_ts, max(known.active_at, float(events.event_ts or 0))
-    if not (known.eligibility is ThreadEligibility.LISTED and now is ThreadEligibility.IF_REPLIED):
-        known.eligibility = now
+    if event.event_ts != event.root:  # else the page that showed the thread had its first message already
+        known.event_version, known.active_at = event.event_ts, max(known.active_at, float(event.event_ts or 0))
+    if not _keeps_listed(known, eligibility):
+        known.eligibility = eligibility
 
 
 def mark_recent_threads_changed(state: WorkspaceState, since: float, mark: str) -> None:
-    """Have every thread read again in which something happened after ``since``: its replies may have changed."""
+    """Change the version of each thread that was active after ``since``: its replies may have changed."""
     for room in state.channels.values():
         for thread in room.threads.values():
             if thread.active_at >= since:

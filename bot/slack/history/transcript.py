@@ -1,4 +1,4 @@
-"""A thread of a public channel as a document: who said what, in words that a person reads. Pure."""
+"""Formats a thread of a public channel as a document: who wrote what, in readable text. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Message = Mapping[str, Any]
 
 
 def select_content(messages: Iterable[Message], me: BotUser, *, bots: bool) -> list[Message]:
-    """Return the messages that the document is made of, oldest first."""
+    """Return the messages that belong in the document, oldest first."""
     content = [message for message in messages if is_content(message, me, bots=bots)]
     return sorted(content, key=lambda message: float(message.get("ts") or 0))
 
 
 def find_people(messages: Iterable[Message]) -> frozenset[str]:
-    """Return the ids of all who speak or are spoken of."""
+    """Return the ids of all authors and of all users that are mentioned."""
     people: set[str] = set()
     for message in messages:
         people |= {str(message["user"])} if message.get("user") else set()
@@ -49,7 +49,7 @@ def format_title(messages: Sequence[Message], names: Mapping[str, str], channel:
 def _format_message(message: Message, names: Mapping[str, str]) -> str:
     who = names.get(str(message.get("user") or "")) or str(message.get("username") or "") or "Someone"
     when = datetime.fromtimestamp(float(message.get("ts") or 0), UTC)
-    # One paragraph a message: a blank line in it would part its words from who said them.
+    # Each message is one paragraph: a blank line inside would separate words from their author.
     words = _BLANKS.sub("\n", _get_words(message, names))
     return f"{who}, {when:%Y-%m-%d}: {words}"
 

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,48 +22,60 @@ from bot.storage.channel_event_log import (
 )
 from bot.storage.ledger import open_ledger
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import EVERYONE, ListedDocument
+from knowledge.interfaces import EVERYONE, ListedDocument, Source, SourceContext
 from tests.slack.running_bot import run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 from tests.sources.building import build
 from tests.sources.contract import listing
 
 GENERAL = "C0GENERAL1"
-
-
 FAST = SyncRate(burst=10_000, per_s=10_000, page_size=50)
 
 
 class ChannelBench:
-    """A workspace, a journal, and sources that look at both."""
+    """A workspace, an event log, and sources that read both."""
 
     def __init__(self, sandbox: SandboxClient, folder: Path, event_log: ChannelEventLog) -> None:
         self.sandbox = sandbox
         self.event_log = event_log
+        self.now: Callable[[], float] = time.time
+        """The clock of the sources."""
+        self.waits = True
         self._folder = folder
         self.kept: dict[str, bytes] = {}
 
-    def source(self, *, kept: dict[str, bytes] | None = None, rate: SyncRate = FAST, **options: object) -> SlackSource:
+    def make_source(
+        self, *, kept: dict[str, bytes] | None = None, rate: SyncRate = FAST, **options: object
+    ) -> SlackSource:
         sandbox = self.sandbox
         connect = functools.partial(
             open_web_api, SlackSettings(sandbox.bot_token, sandbox.app_token, api_url=sandbox.api_url)
         )
-        kinds = {"slack": make_slack_kind(connect, self.event_log, "test", rate)}
+        kind = make_slack_kind(connect, self.event_log, "test", rate)
+
+        def build_with_clock(context: SourceContext, own: object) -> Source:
+            return kind.build(replace(context, now=self.now, sleep=self.sleep), own)
+
+        kinds = {"slack": replace(kind, build=build_with_clock)}
         built = build("slack", self._folder, kept=self.kept if kept is None else kept, others=kinds, **options)
         assert isinstance(built, SlackSource)
         return built
 
-    async def threads(self, **options: Any) -> dict[str, ListedDocument]:
-        """List as the next sync would."""
-        source = self.source(**options)
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, or return at once if the test does not wait."""
+        await asyncio.sleep(seconds if self.waits else 0)
+
+    async def list_threads(self, **options: Any) -> dict[str, ListedDocument]:
+        """Return what the next sync lists."""
+        source = self.make_source(**options)
         try:
             return await listing(source)
         finally:
             await source.close()
 
-    async def text(self, document: str, **options: Any) -> tuple[str, str]:
-        """Read one thread as the next sync would; returns its title and text."""
-        source = self.source(**options)
+    async def read_text(self, document: str, **options: Any) -> tuple[str, str]:
+        """Return the title and text that the next sync reads of a thread."""
+        source = self.make_source(**options)
         try:
             content = await source.read((await listing(source))[document])
             return content.title or "", content.data.decode()
@@ -70,13 +83,13 @@ class ChannelBench:
             await source.close()
 
     @contextlib.asynccontextmanager
-    async def bot(self) -> AsyncIterator[None]:
-        """Run the bot, which is told what happens."""
+    async def connect_bot(self) -> AsyncIterator[None]:
+        """Run the bot, which stores events in the log."""
         async with run_bot(self.sandbox, self._folder, dependencies={"event_log": self.event_log}):
             yield
             await self.sandbox.wait_delivered()
 
-    async def calls(self, method: str) -> int:
+    async def count_calls(self, method: str) -> int:
         return len(await self.sandbox.requests(method))
 
 
@@ -96,12 +109,12 @@ def make_document_name(ts: str, channel: str = GENERAL) -> str:
 async def test_thread_becomes_document_with_replies_names_and_link(bench: ChannelBench) -> None:
     root = await bench.sandbox.say("ada", "#general", "How do we reset the VPN token of https://vpn.example ?")
     await bench.sandbox.say("bo", "#general", "Ask @chen, or use the form.\n\nIt takes a day.", root)
-    listed = await bench.threads()
+    listed = await bench.list_threads()
     assert set(listed) == {make_document_name(root)}
     one = listed[make_document_name(root)]
     assert one.url == f"{bench.sandbox.base_url}/archives/{GENERAL}/p{root.replace('.', '')}"
     assert one.modified_at is not None
-    title, text = await bench.text(make_document_name(root))
+    title, text = await bench.read_text(make_document_name(root))
     assert title == "How do we reset the VPN token of https://vpn.example ? (#general)"
     first, second = text.split("\n\n")
     assert first.startswith("ada, 20")
@@ -119,15 +132,15 @@ async def test_conversations_with_bots_are_not_documents(bench: ChannelBench) ->
     await bench.sandbox.say("bo", "#general", "@Kvasir who repairs it?", talk)
     await bench.sandbox.api("chat.postMessage", channel=GENERAL, thread_ts=talk, text="Facility does.")
     await bench.sandbox.say("bo", "#general", "Repaired.", talk)
-    assert set(await bench.threads()) == {make_document_name(talk)}
-    _, text = await bench.text(make_document_name(talk))
+    assert set(await bench.list_threads()) == {make_document_name(talk)}
+    _, text = await bench.read_text(make_document_name(talk))
     assert [part.partition(": ")[2] for part in text.split("\n\n")] == ["The coffee machine is broken.", "Repaired."]
-    assert set(await bench.threads(kept={}, bots=True)) == {make_document_name(talk), make_document_name(alarm)}
+    assert set(await bench.list_threads(kept={}, bots=True)) == {make_document_name(talk), make_document_name(alarm)}
     await bench.sandbox.say("bo", "#general", "I have made room.", alarm)
-    assert set(await bench.threads(kept={})) == {make_document_name(talk), make_document_name(alarm)}, (
+    assert set(await bench.list_threads(kept={})) == {make_document_name(talk), make_document_name(alarm)}, (
         "somebody has replied"
     )
-    _, text = await bench.text(make_document_name(alarm), kept={})
+    _, text = await bench.read_text(make_document_name(alarm), kept={})
     assert "Disk is full" not in text
     assert "I have made room." in text
 
@@ -140,11 +153,11 @@ async def test_private_channels_and_direct_messages_are_not_listed(bench: Channe
     elsewhere = await bench.sandbox.say("ada", "#random", "Kvasir is not here")
     await bench.sandbox.say("ada", "#handbook", "soon private")
     await bench.sandbox.control("POST", "channel", {"channel": "#handbook", "kind": "group"})
-    assert set(await bench.threads()) == {make_document_name(public)}
-    assert set(await bench.threads(kept={}, channels=["C0HANDBOOK", GENERAL])) == {make_document_name(public)}
-    assert set(await bench.threads(kept={}, channels=["C0RANDOM01"])) == set()
+    assert set(await bench.list_threads()) == {make_document_name(public)}
+    assert set(await bench.list_threads(kept={}, channels=["C0HANDBOOK", GENERAL])) == {make_document_name(public)}
+    assert set(await bench.list_threads(kept={}, channels=["C0RANDOM01"])) == set()
     await bench.sandbox.control("POST", "join", {"member": "kvasir", "channel": "#random"})
-    assert set(await bench.threads()) == {make_document_name(public), make_document_name(elsewhere, "C0RANDOM01")}
+    assert set(await bench.list_threads()) == {make_document_name(public), make_document_name(elsewhere, "C0RANDOM01")}
     assert workspace.channels["C0HANDBOOK"].kind == "group"
 
 
@@ -156,16 +169,16 @@ async def test_document_names_attached_files(bench: ChannelBench) -> None:
         "files": [{"name": "plan.pdf", "base64": "eA=="}],
     }
     ts = str((await bench.sandbox.control("POST", "say", body))["ts"])
-    _, text = await bench.text(make_document_name(ts))
+    _, text = await bench.read_text(make_document_name(ts))
     assert text.endswith("The plan\n[plan.pdf]")
 
 
 async def test_since_excludes_older_threads(bench: ChannelBench) -> None:
     await bench.sandbox.say("ada", "#general", "today")
-    assert len(await bench.threads(since="2020-01-01")) == 1
-    assert await bench.threads(kept={}, since="2999-01-01") == {}
+    assert len(await bench.list_threads(since="2020-01-01")) == 1
+    assert await bench.list_threads(kept={}, since="2999-01-01") == {}
     with pytest.raises(SourceMisconfigured, match="since should be a day"):
-        bench.source(since="yesterday")
+        bench.make_source(since="yesterday")
 
 
 @pytest.mark.slow
@@ -174,66 +187,68 @@ async def test_events_replace_full_listing(bench: ChannelBench) -> None:
     doomed = await bench.sandbox.say("ada", "#general", "Soon gone")
     edited = await bench.sandbox.say("ada", "#general", "Wrong")
     reply = await bench.sandbox.say("bo", "#general", "a reply", old)
-    async with bench.bot():
-        before = await bench.threads()
-        walked = await bench.calls("conversations.history")
+    async with bench.connect_bot():
+        before = await bench.list_threads()
+        walked = await bench.count_calls("conversations.history")
         new = await bench.sandbox.say("bo", "#general", "A new thread")
         await bench.sandbox.delete("ada", "#general", doomed)
         await bench.sandbox.edit("ada", "#general", edited, "Right")
         await bench.sandbox.edit("bo", "#general", reply, "a better reply")
         await bench.sandbox.wait_delivered()
-        after = await bench.threads()
-        assert await bench.calls("conversations.history") == walked, "a listing is what is remembered and what was told"
+        after = await bench.list_threads()
+        assert await bench.count_calls("conversations.history") == walked, (
+            "a listing is what is remembered and what was told"
+        )
         assert set(after) == {make_document_name(ts) for ts in (old, edited, new)}
         assert after[make_document_name(old)].version != before[make_document_name(old)].version
         assert after[make_document_name(edited)].version != before[make_document_name(edited)].version
-        assert "a better reply" in (await bench.text(make_document_name(old)))[1]
-        assert (await bench.text(make_document_name(edited)))[0] == "Right (#general)"
-        assert {d: one.version for d, one in (await bench.threads()).items()} == {
+        assert "a better reply" in (await bench.read_text(make_document_name(old)))[1]
+        assert (await bench.read_text(make_document_name(edited)))[0] == "Right (#general)"
+        assert {d: one.version for d, one in (await bench.list_threads()).items()} == {
             d: o.version for d, o in after.items()
         }
         await bench.sandbox.delete("bo", "#general", reply)
         await bench.sandbox.wait_delivered()
-        assert "better" not in (await bench.text(make_document_name(old)))[1]
+        assert "better" not in (await bench.read_text(make_document_name(old)))[1]
 
 
 @pytest.mark.slow
 async def test_thread_edited_into_question_stops_being_document(bench: ChannelBench) -> None:
     ts = await bench.sandbox.say("ada", "#general", "how many days of leave?")
-    async with bench.bot():
-        assert set(await bench.threads()) == {make_document_name(ts)}
+    async with bench.connect_bot():
+        assert set(await bench.list_threads()) == {make_document_name(ts)}
         await bench.sandbox.edit("ada", "#general", ts, "@Kvasir how many days of leave?")
         await bench.sandbox.wait_delivered()
-        assert await bench.threads() == {}
+        assert await bench.list_threads() == {}
 
 
 @pytest.mark.slow
 async def test_left_and_archived_channels_lose_their_readers(bench: ChannelBench) -> None:
     here = await bench.sandbox.say("ada", "#general", "here")
     there = await bench.sandbox.say("ada", "#handbook", "there")
-    async with bench.bot():
-        assert len(await bench.threads()) == 2
+    async with bench.connect_bot():
+        assert len(await bench.list_threads()) == 2
         await bench.sandbox.control("POST", "rename", {"channel": "#general", "name": "everybody"})
-        assert (await bench.text(make_document_name(here)))[0] == "here (#everybody)"
+        assert (await bench.read_text(make_document_name(here)))[0] == "here (#everybody)"
         await bench.sandbox.control("POST", "leave", {"member": "kvasir", "channel": "#handbook"})
-        once_more = await bench.threads()
+        once_more = await bench.list_threads()
         assert once_more[make_document_name(there, "C0HANDBOOK")].readers == frozenset()
         assert once_more[make_document_name(here)].readers == EVERYONE
-        assert set(await bench.threads()) == {make_document_name(here)}
+        assert set(await bench.list_threads()) == {make_document_name(here)}
         await bench.sandbox.control("POST", "join", {"member": "kvasir", "channel": "#handbook"})
-        assert set(await bench.threads()) == {make_document_name(here), make_document_name(there, "C0HANDBOOK")}
-        assert (await bench.threads())[make_document_name(there, "C0HANDBOOK")].readers == EVERYONE
+        assert set(await bench.list_threads()) == {make_document_name(here), make_document_name(there, "C0HANDBOOK")}
+        assert (await bench.list_threads())[make_document_name(there, "C0HANDBOOK")].readers == EVERYONE
         await bench.sandbox.control("POST", "archive", {"channel": "#handbook", "person": "ada"})
-        assert (await bench.threads())[make_document_name(there, "C0HANDBOOK")].readers == frozenset()
-        assert set(await bench.threads()) == {make_document_name(here)}
+        assert (await bench.list_threads())[make_document_name(there, "C0HANDBOOK")].readers == frozenset()
+        assert set(await bench.list_threads()) == {make_document_name(here)}
 
 
 @pytest.mark.slow
 async def test_changes_reports_new_messages(bench: ChannelBench) -> None:
-    source = bench.source()
-    source._sleep = lambda _seconds: asyncio.sleep(0)
+    bench.waits = False
+    source = bench.make_source()
     changes = source.changes()
-    async with bench.bot():
+    async with bench.connect_bot():
         batches = aiter(source.list())
         await anext(batches)  # a sync is in the middle of its listing, with a connection of its own
         noticed = asyncio.ensure_future(anext(changes))
@@ -250,14 +265,14 @@ async def test_changes_reports_new_messages(bench: ChannelBench) -> None:
 async def test_changes_while_disconnected_are_recovered(bench: ChannelBench) -> None:
     kept_one = await bench.sandbox.say("ada", "#general", "stays")
     reply = await bench.sandbox.say("bo", "#general", "a reply", kept_one)
-    async with bench.bot():
-        before = await bench.threads()
+    async with bench.connect_bot():
+        before = await bench.list_threads()
     bench.event_log = await ChannelEventLog(bench.event_log._ledger, now=lambda: time.time() + 3_600).open()
     missed = await bench.sandbox.say("ada", "#general", "said while the bot was away")
     await bench.sandbox.edit("bo", "#general", reply, "an edited reply")
     await bench.sandbox.say("bo", "#general", "one more", kept_one)
-    source = bench.source()
-    source._now = lambda: time.time() + 3_600
+    bench.now = lambda: time.time() + 3_600
+    source = bench.make_source()
     after = await listing(source)
     assert set(after) == {make_document_name(kept_one), make_document_name(missed)}
     assert after[make_document_name(kept_one)].version != before[make_document_name(kept_one)].version
@@ -269,14 +284,14 @@ async def test_changes_while_disconnected_are_recovered(bench: ChannelBench) -> 
 
 @pytest.mark.slow
 async def test_thread_deleted_while_disconnected_is_not_listed(bench: ChannelBench) -> None:
-    async with bench.bot():
-        await bench.threads()
+    async with bench.connect_bot():
+        await bench.list_threads()
         ts = await bench.sandbox.say("ada", "#general", "soon gone")
         await bench.sandbox.wait_delivered()
-        assert set(await bench.threads()) == {make_document_name(ts)}
+        assert set(await bench.list_threads()) == {make_document_name(ts)}
     await bench.sandbox.delete("ada", "#general", ts)
-    source = bench.source()
-    source._now = lambda: time.time() + 3_600
+    bench.now = lambda: time.time() + 3_600
+    source = bench.make_source()
     assert await listing(source) == {}
     await source.close()
 
@@ -284,11 +299,11 @@ async def test_thread_deleted_while_disconnected_is_not_listed(bench: ChannelBen
 async def test_lost_state_causes_full_listing(bench: ChannelBench) -> None:
     """Memory that is lost or damaged, or so old that news since then was purged."""
     ts = await bench.sandbox.say("ada", "#general", "something")
-    await bench.threads()
+    await bench.list_threads()
     for data in (b"", b"{", b'{"version": 1, "held": {"rooms": 3}}', b'{"version": 1, "held": {"team": "T"}}'):
-        assert set(await bench.threads(kept=dict.fromkeys(bench.kept, data))) == {make_document_name(ts)}
-    source = bench.source()
-    source._now = lambda: time.time() + 40 * 86_400
+        assert set(await bench.list_threads(kept=dict.fromkeys(bench.kept, data))) == {make_document_name(ts)}
+    bench.now = lambda: time.time() + 40 * 86_400
+    source = bench.make_source()
     assert set(await listing(source)) == {make_document_name(ts)}
     await source.close()
 
@@ -300,9 +315,9 @@ async def test_long_thread_is_read_in_pages(bench: ChannelBench) -> None:
     for n in range(1_000):
         workspace.say("bo", GENERAL, f"chapter {n}", root)
     workspace.take_changes()
-    _, text = await bench.text(make_document_name(root), rate=SyncRate(10_000, 10_000, page_size=400))
+    _, text = await bench.read_text(make_document_name(root), rate=SyncRate(10_000, 10_000, page_size=400))
     assert [part.rpartition(" ")[2] for part in text.split("\n\n")[1:]] == [str(n) for n in range(1_000)]
-    assert await bench.calls("conversations.replies") == 3
+    assert await bench.count_calls("conversations.replies") == 3
 
 
 async def test_messages_without_replies_are_read_in_pages(bench: ChannelBench) -> None:
@@ -310,15 +325,18 @@ async def test_messages_without_replies_are_read_in_pages(bench: ChannelBench) -
     for n in range(120):
         bench.sandbox.hub.workspace.say("ada", GENERAL, f"message {n}")
     bench.sandbox.hub.workspace.take_changes()
-    source = bench.source()
+    source = bench.make_source()
     listed = await listing(source)
     assert len(listed) == 120
     await source.close()  # what the walk has read is forgotten
-    walked = await bench.calls("conversations.history")
+    walked = await bench.count_calls("conversations.history")
     assert walked == 4, "three pages of one channel, one of the other"
     contents = [await source.read(one) for one in listed.values()]
     assert {content.data.decode().rpartition(" ")[2] for content in contents} == {str(n) for n in range(120)}
-    assert await bench.calls("conversations.history") + await bench.calls("conversations.replies") <= walked + 4
+    assert (
+        await bench.count_calls("conversations.history") + await bench.count_calls("conversations.replies")
+        <= walked + 4
+    )
     await source.close()
 
 
@@ -328,17 +346,17 @@ async def test_interrupted_listing_resumes(bench: ChannelBench) -> None:
         bench.sandbox.hub.workspace.say("ada", GENERAL, f"message {n}")
     bench.sandbox.hub.workspace.take_changes()
     rate = SyncRate(10_000, 10_000, page_size=10)
-    source = bench.source(rate=rate)
+    source = bench.make_source(rate=rate)
     batches = aiter(source.list())
     for _ in range(15):
         await anext(batches)
     await batches.aclose()  # type: ignore[attr-defined]
     await source.close()
     assert bench.kept, "it was saved on its way"
-    before = await bench.calls("conversations.history")
-    assert len(await bench.threads(rate=rate)) == 260
-    assert await bench.calls("conversations.history") - before <= 26 - 10 + 2
-    assert set(await bench.threads(rate=rate)) == set(await bench.threads(rate=rate, kept={}))
+    before = await bench.count_calls("conversations.history")
+    assert len(await bench.list_threads(rate=rate)) == 260
+    assert await bench.count_calls("conversations.history") - before <= 26 - 10 + 2
+    assert set(await bench.list_threads(rate=rate)) == set(await bench.list_threads(rate=rate, kept={}))
 
 
 @pytest.mark.slow
@@ -348,7 +366,7 @@ async def test_sync_waits_for_rate_limit(bench: ChannelBench) -> None:
         {"method": "conversations.history", "error": "ratelimited", "retry_after_s": 1, "times": 2}
     )
     started = time.monotonic()
-    assert set(await bench.threads()) == {make_document_name(ts)}
+    assert set(await bench.list_threads()) == {make_document_name(ts)}
     assert time.monotonic() - started >= 2.0
 
 
@@ -359,10 +377,10 @@ async def test_sync_waits_for_rate_limit(bench: ChannelBench) -> None:
 )  # fmt: skip
 async def test_slack_error_becomes_source_error(bench: ChannelBench, error: str, kind: type[SourceError]) -> None:
     await bench.sandbox.say("ada", "#general", "hello")
-    await bench.threads()
+    await bench.list_threads()
     await bench.sandbox.faults({"method": "users.conversations", "error": error, "times": -1})
     with pytest.raises(kind, match="Source bench: ") as caught:
-        await bench.threads()
+        await bench.list_threads()
     assert bench.sandbox.bot_token not in repr(caught.value)
 
 
@@ -375,7 +393,7 @@ async def test_missing_tokens_are_reported(bench: ChannelBench, tmp_path: Path) 
 async def test_read_reports_deleted_thread(bench: ChannelBench) -> None:
     ts = await bench.sandbox.say("ada", "#general", "hello")
     await bench.sandbox.say("bo", "#general", "hi", ts)
-    source = bench.source()
+    source = bench.make_source()
     listed = (await listing(source))[make_document_name(ts)]
     for message in [m["ts"] for m in await bench.sandbox.messages() if m["ts"] != ts]:
         await bench.sandbox.delete("bo", "#general", message)
