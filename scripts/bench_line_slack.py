@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import psutil
 
 from bot.sandbox.state.model import Person
-from tests.slack_sandbox import BOT_ID, SandboxClient, Json, open_sandbox
+from tests.slack_sandbox import BOT_ID, Json, SandboxClient, open_sandbox
 
 ROOT = Path(__file__).parent.parent
 CHANNEL = "#general"
@@ -63,7 +63,9 @@ def replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
     return found
 
 
-async def asked(box: SandboxClient, process: psutil.Process, questions: int, people: int, deadline_s: float) -> dict[str, Any]:
+async def asked(
+    box: SandboxClient, process: psutil.Process, questions: int, people: int, deadline_s: float
+) -> dict[str, Any]:
     """Post all and wait until each has its reply."""
     names = [f"guest{number}" for number in range(people)]
     began, before = time.monotonic(), process.memory_info().rss
