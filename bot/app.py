@@ -138,7 +138,7 @@ def create_answerer(
     return Answerer(
         search or library.search,
         engine,
-        feature_verifiers(library.embed_symmetric),
+        feature_verifiers(library.embed_symmetric, library.embedder_identity),
         new_judge=judges.judge_of if judges is not None else None,
         still=library.filter_current,
         contents=library.list_documents,

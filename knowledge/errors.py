@@ -31,6 +31,7 @@ KnowledgeError
 ├── NothingRead              no document was read yet, or none is there; its ``why`` says which
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
+│   └── EmbedderUncalibrated … because no constants were measured for it
 ├── PendingDeletionsChanged  what is held is not what a person was shown and agreed to
 └── SyncRunning              another sync holds this state directory
 """
@@ -203,6 +204,10 @@ class InvalidFilter(KnowledgeError):
 
 class EmbedderError(KnowledgeError):
     """The embedder's artefact is missing, damaged or cannot run."""
+
+
+class EmbedderUncalibrated(EmbedderError):
+    """Search or the verifier has no constants for this embedder."""
 
 
 class PendingDeletionsChanged(KnowledgeError):

@@ -227,7 +227,10 @@ class Embedder(Protocol):
 
     @property
     def identity(self) -> str:
-        """Return the model, its artefact's checksum and its precision: two identities never share an index."""
+        """Return the model, its artefact's checksum and its precision.
+
+        Two identities never share an index. Search and the verifier of answers find their constants by it.
+        """
 
     @property
     def dimensions(self) -> int:

@@ -24,6 +24,7 @@ from knowledge.interfaces import (
     Source,
     WatchableSource,
 )
+from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import FederatedSearch, SearchRequest, WebSearcher
 from knowledge.search.hybrid import may_read
@@ -69,6 +70,7 @@ class Library:
         sources: Sequence[Source],
         indexes: Indexes,
         embedder: Embedder,
+        calibration: SearchCalibration,
         passages: ChunkDocument,
         web: WebSearcher | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -83,8 +85,13 @@ class Library:
         self._coordinator = SyncCoordinator(self._open_run)
         self._watch: SourceWatcher | None = None
         weigh = {self._sources[spec.name].key.id: make_document_weights(spec) for spec in settings.sources}
-        self._documents = DocumentSearch(indexes, embedder, weigh)
-        self._asking = FederatedSearch(self._documents, web)
+        self._documents = DocumentSearch(indexes, embedder, calibration, weigh)
+        self._asking = FederatedSearch(self._documents, web, calibration)
+
+    @property
+    def embedder_identity(self) -> str:
+        """Return ``Embedder.identity``, by which the constants that belong to an embedder are found."""
+        return self._embedder.identity
 
     def sources(self) -> tuple[SourceSpec, ...]:
         """Return the configured sources."""

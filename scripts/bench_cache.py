@@ -50,6 +50,7 @@ from engine.interfaces import (
     Usage,
 )
 from engine.service import Engine
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import LiveWebRequest, SearchResult
 
 ROOT = Path(__file__).parent.parent
@@ -199,7 +200,7 @@ async def same_passages(library_search: Search, engine: Watched | Counted, embed
         turned = len(engine.used) % len(found.hits)
         return replace(found, hits=(*found.hits[turned:], *found.hits[:turned]))
 
-    answerer = Answerer(search, engine, feature_verifiers(embed))  # type: ignore[arg-type]
+    answerer = Answerer(search, engine, feature_verifiers(embed, IDENTITY))  # type: ignore[arg-type]
     before = len(engine.used)
     for number, text in enumerate(ON_ONE_SUBJECT):
         await asked(answerer, Question(text, id=f"s{number}"))

@@ -31,8 +31,9 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
+from knowledge.embedding import IDENTITY, open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, Store, StoredChunk, Vector
+from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
@@ -62,7 +63,7 @@ class Asked:
 class Given:
     """An embedder whose vectors are given: its time is no part of the search's."""
 
-    identity = "given"
+    identity = IDENTITY
     dimensions = DIMENSIONS
 
     def __init__(self, asked: Sequence[Asked]) -> None:
@@ -298,7 +299,7 @@ async def measure(rows: int, count: int, seed: int, folder: Path, *, fill_only: 
         await store.close()
         return {"rows": rows, "fill": filled}
 
-    search = HybridSearch(Given(asked), store, current, neighbours=neighbours)
+    search = HybridSearch(Given(asked), store, current, find_calibration(IDENTITY), neighbours=neighbours)
     await timed(search, asked[: count // 10], "search")
     figures = {figure: quantiles(await timed(search, asked, figure)) for figure in scopes(asked[0])}
     result = {

@@ -53,6 +53,7 @@ from engine.interfaces import (
     Sampling,
     StreamEnd,
 )
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import EVERYONE, Hit, LiveWebRequest, Matrix, SearchResult
 from scripts.bench_slack import ask_questions, run_slack
 
@@ -142,7 +143,7 @@ class RecordingAnswerer:
 
 
 def create_answerer() -> Answerer:
-    return Answerer(find_fixed_passage, InstantEngine(), feature_verifiers(embed_as_constant))
+    return Answerer(find_fixed_passage, InstantEngine(), feature_verifiers(embed_as_constant, IDENTITY))
 
 
 # ── The two bots ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -208,7 +209,7 @@ def compute_percentiles(values: Sequence[float]) -> dict[str, float]:
 async def measure_paths(url: str) -> dict[str, Any]:
     """One question at a time: envelope → engine, and sentence → Slack."""
     engine = InstantEngine()
-    answerer = RecordingAnswerer(Answerer(find_fixed_passage, engine, feature_verifiers(embed_as_constant)))
+    answerer = RecordingAnswerer(Answerer(find_fixed_passage, engine, feature_verifiers(embed_as_constant, IDENTITY)))
     async with run_kvasir(url, answerer):
         await ask(url, 20, window=1)
         times = await ask(url, 200, window=1)
@@ -277,7 +278,7 @@ async def measure_with_knowledge(turns: int) -> dict[str, Any]:
         async with open_configured_library(load_settings(environ, Path(folder))) as library, run_slack() as url:
             await library.refresh()
             async with run_kvasir(
-                url, Answerer(library.search, InstantEngine(), feature_verifiers(library.embed_symmetric))
+                url, Answerer(library.search, InstantEngine(), feature_verifiers(library.embed_symmetric, IDENTITY))
             ):
                 await ask(url, 2)
                 burst = await ask(url, BURST)

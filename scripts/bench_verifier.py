@@ -40,7 +40,7 @@ async def measure(cache: Path) -> dict[str, Any]:
         embedded += len(texts)
         return await embedder.embed_symmetric(texts)
 
-    new_verifier = feature_verifiers(embed)
+    new_verifier = feature_verifiers(embed, embedder.identity)
     seen: set[str] = set()
     times: dict[str, list[tuple[float, float]]] = {"prepare": [], "cold": [], "warm": []}
     try:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.weaviate.store import WeaviateStore
 from scripts.bench_search import (
@@ -54,7 +55,7 @@ async def measure(
     filled = {} if await store.count() == rows else await fill(store, texts, vectors, seed)
     result: dict[str, Any] = {"weaviate": WEAVIATE_VERSION, "rows": rows, "texts": origin, "fill": filled or "kept"}
     if not fill_only:
-        search = HybridSearch(Given(asked), store, current)
+        search = HybridSearch(Given(asked), store, current, find_calibration(Given.identity))
         await timed(search, asked[: count // 5], FIGURE)
         result |= {
             "cores": len(os.sched_getaffinity(0)),

@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit
-from knowledge.search.fusion import ANSWERABLE, estimate_best_confidence
-from scripts.eval_retrieval import Asking, Given, documentation, errors, filled
+from knowledge.search.fusion import estimate_best_confidence
+from scripts.eval_retrieval import ANSWERABLE, Asking, Given, documentation, errors, filled
 from scripts.eval_sets import embedded, folder_or_exit
 
 DATA = Path(__file__).parent / "eval_data"

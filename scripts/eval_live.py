@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import WEB, Chunk, CurrentChunk, Hit, Matrix, Scope, WebOrigin
-from knowledge.search.fusion import ANSWERABLE, estimate_best_confidence
+from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import DocumentResults, HybridSearch, make_empty_results
 from knowledge.search.with_web import rank_with_web
 from knowledge.terms import index_terms, query_terms
@@ -112,12 +112,13 @@ async def ask(search: HybridSearch, house: House, one: Mapping[str, Any]) -> Out
     house.hidden = {*names, *answering}
     beside = await search.find_documents(text, scope=SCOPE, limit=8)
     pages = [await house.page(name, text) for name in names]
-    both, pages_alone = rank_with_web(beside, pages, SCOPE), rank_with_web(make_empty_results(text, 8), pages, SCOPE)
+    nothing = make_empty_results(text, 8, seen.question.profile.calibration)
+    both, pages_alone = rank_with_web(beside, pages, SCOPE), rank_with_web(nothing, pages, SCOPE)
     return Outcome(
         one["lang"],
         bool(relevant),
         tuple(hit(hits, relevant) for hits in (alone, both[0], pages_alone[0])),
-        (estimate_best_confidence(text, alone) >= ANSWERABLE, both[1], pages_alone[1]),
+        (seen.is_answered_by(alone), both[1], pages_alone[1]),
     )
 
 
@@ -136,7 +137,7 @@ async def main() -> None:
         house = House(chunks, vectors, given)
         with tempfile.TemporaryDirectory() as store_folder:
             async with filled("lancedb", chunks, vectors, Path(store_folder)) as store:
-                search = HybridSearch(given, store, house.current)
+                search = HybridSearch(given, store, house.current, find_calibration(given.identity))
                 outcomes = [await ask(search, house, one) for one in asked]
     finally:
         await embedder.close()

@@ -35,7 +35,7 @@ import numpy as np
 from bot.wheels import WheelCache
 from knowledge.chunking.blocks import CountTokens
 from knowledge.chunking.chunker import chunk_document
-from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding import IDENTITY, E5Embedder, open_embedder
 from knowledge.interfaces import (
     EVERYONE,
     Chunk,
@@ -49,7 +49,8 @@ from knowledge.interfaces import (
     Vector,
 )
 from knowledge.parsing import Parser
-from knowledge.search.fusion import ANSWERABLE, estimate_best_confidence
+from knowledge.search.calibration import find_calibration
+from knowledge.search.fusion import estimate_best_confidence
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.stores.weaviate.store import WeaviateStore
@@ -57,6 +58,7 @@ from knowledge.terms import index_terms
 from scripts.eval_sets import Question, QuestionSet, embedded, folder_or_exit, question_sets
 
 DIMENSIONS = 384
+ANSWERABLE = find_calibration(IDENTITY).answerable
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 LISTED = CurrentChunk("eval", EVERYONE, datetime.now(UTC))
 
@@ -87,7 +89,10 @@ class Asking:
     hidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._search = HybridSearch(self.embedder, self.store, self._current, breadth=Breadth(per_document=10))
+        calibration = find_calibration(self.embedder.identity)
+        self._search = HybridSearch(
+            self.embedder, self.store, self._current, calibration, breadth=Breadth(per_document=10)
+        )
 
     async def _current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return {id_: LISTED for id_ in ids if id_ not in self.hidden}

@@ -35,11 +35,12 @@ from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.interfaces import Judge, Verdict
 from bot.answering.verification.judge import Judges, Patience
 from bot.answering.verification.verifier import FeatureVerifier
+from bot.answering.verification.weights import find_weights
 from bot.app import create_engine
 from bot.config.settings import load_settings
 from bot.wheels import WheelCache
 from engine.service import Engine
-from knowledge.embedding import open_embedder
+from knowledge.embedding import IDENTITY, open_embedder
 from scripts.verification import fitting
 from scripts.verification.changes import change
 from scripts.verification.judge_fit import Probe, example, fit_judge
@@ -111,7 +112,7 @@ def _asked(pair: Pair) -> tuple[str, list[Passage]]:
 
 
 async def _verify_one(pair: Pair, cache: EmbeddingCache, judge: Judge | None) -> Verdict:
-    verifier = FeatureVerifier(cache, judge)
+    verifier = FeatureVerifier(cache, find_weights(IDENTITY), judge)
     await verifier.prepare(_asked(pair)[1], pair.question)
     return await verifier.verify(pair.sentence)
 
@@ -157,7 +158,8 @@ def _print(rows: dict[str, dict[str, float]]) -> None:
 
 
 async def _fit(pairs: Sequence[Pair], embed: Embed) -> None:
-    examples = await fitting.find_examples(pairs, EmbeddingCache(embed, texts=_VECTORS))
+    cache, scale = EmbeddingCache(embed, texts=_VECTORS), find_weights(IDENTITY).scale
+    examples = await fitting.find_examples(pairs, cache, scale)
     for name in ("same", "across"):
         chosen = [one for one in examples if (">" in one.pair.language) == (name == "across")]
         print(name, *fitting.fit(chosen, name))

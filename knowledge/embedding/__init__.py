@@ -1,5 +1,6 @@
-"""Text to vectors on this machine: ``open_embedder`` is all that others need."""
+"""Text to vectors: ``open_embedder`` opens the embedder of ``IDENTITY``."""
 
 from knowledge.embedding.local_e5.embedder import E5Embedder, count_default_threads, open_embedder
+from knowledge.embedding.local_e5.files import IDENTITY
 
-__all__ = ["E5Embedder", "count_default_threads", "open_embedder"]
+__all__ = ["IDENTITY", "E5Embedder", "count_default_threads", "open_embedder"]

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Scope
+from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import DocumentResults, HybridSearch, may_read
 from knowledge.search.passages import format_passage
 from knowledge.search.weights import WeighDocument
@@ -18,10 +19,17 @@ from knowledge.sync.manifest.records import CurrentRow, decode_readers
 class DocumentSearch:
     """Searches the index that answers; safe from several tasks."""
 
-    def __init__(self, indexes: Indexes, embedder: Embedder, weigh: Mapping[str, WeighDocument]) -> None:
+    def __init__(
+        self,
+        indexes: Indexes,
+        embedder: Embedder,
+        calibration: SearchCalibration,
+        weigh: Mapping[str, WeighDocument],
+    ) -> None:
         """Take the open indexes, the embedder, and what documents weigh, by their source (``SourceKey.id``)."""
         self._indexes = indexes
         self._embedder = embedder
+        self._calibration = calibration
         self._weigh = weigh
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
@@ -94,7 +102,12 @@ class DocumentSearch:
             return {row.id: _make_current_chunk(row, self.weight(row.source, row.document)) for row in rows}
 
         return HybridSearch(
-            self._embedder, index.store, current, dense=index.dense, neighbours=index.manifest.find_neighbours
+            self._embedder,
+            index.store,
+            current,
+            self._calibration,
+            dense=index.dense,
+            neighbours=index.manifest.find_neighbours,
         )
 
 

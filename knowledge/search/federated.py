@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from knowledge.errors import KnowledgeError, ManifestError, StoreError
 from knowledge.interfaces import LiveWebRequest, Scope, SearchResult, WebSearchReport
-from knowledge.search.fusion import ANSWERABLE, estimate_best_confidence
+from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import DocumentResults, make_empty_results
 from knowledge.search.with_web import rank_with_web
 from knowledge.stores.common import run_both
@@ -50,10 +50,16 @@ class FederatedSearch:
     """Asks both; holds no state. Without ``web`` there is only the knowledge base."""
 
     def __init__(
-        self, documents: DocumentSearcher, web: WebSearcher | None, *, now: Callable[[], float] = time.perf_counter
+        self,
+        documents: DocumentSearcher,
+        web: WebSearcher | None,
+        calibration: SearchCalibration,
+        *,
+        now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._documents = documents
         self._web = web
+        self._calibration = calibration
         self._now = now
 
     async def search(self, question: SearchRequest, live: LiveWebRequest | None) -> SearchResult:
@@ -86,7 +92,11 @@ class FederatedSearch:
                 return result
             looked = await web.look_up(question.words, live)
         trouble = "" if isinstance(seen, DocumentResults) else str(seen)
-        beside = seen if isinstance(seen, DocumentResults) else make_empty_results(question.words, question.limit)
+        beside = (
+            seen
+            if isinstance(seen, DocumentResults)
+            else make_empty_results(question.words, question.limit, self._calibration)
+        )
         # The terms of some fifty passages are made anew, which takes some 60 ms of a processor.
         hits, answerable = await asyncio.to_thread(rank_with_web, beside, looked.pages, question.scope)
         if not hits and not isinstance(seen, DocumentResults):
@@ -108,4 +118,4 @@ class FederatedSearch:
 
 def _make_result(seen: DocumentResults, question: SearchRequest) -> SearchResult:
     hits = seen.hits()
-    return SearchResult(question.asked, hits, 0.0, estimate_best_confidence(seen.question.words, hits) >= ANSWERABLE)
+    return SearchResult(question.asked, hits, 0.0, seen.is_answered_by(hits))

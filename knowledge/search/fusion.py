@@ -1,7 +1,6 @@
 """Two legs become one order, and one absolute score that says whether there is an answer at all. Pure.
 
-The constants belong to multilingual-e5-small and to BM25 with k1 = 1.2 and b = 0.75 over the terms of
-``knowledge.terms``; ``scripts/eval_retrieval.py`` measures them, and another embedder needs them measured again.
+What depends on the embedder is in ``calibration``.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ from statistics import fmean
 
 from knowledge.interfaces import WEB, Candidate, Hit
 from knowledge.language import is_cjk
-
-LEXICAL_WEIGHTS = (0.15, 0.4)
-"""Of the terms: the least where the question's are hardly in the store, as across languages, the most where all are."""
+from knowledge.search.calibration import LogisticWeights, SearchCalibration
 
 LEXICAL_SHARES = (0.2, 0.5)
 """Of the ideal BM25, held by the best candidate: where the terms begin to weigh more, and where they weigh most."""
@@ -30,21 +27,6 @@ more have their document among the first five then; from 0.06 to 0.3 it is the s
 """
 _REPEATED_MOST = 4
 
-OTHER_LANGUAGE = 0.97
-"""Of a passage's score, where it is not in the question's language: of two that say the same, people read their own.
-
-Chosen on the even half of the questions to a real documentation in two languages, with the first three passages in
-view. Of the Chinese ones in the odd half 88.7 % find a Chinese document there, without it 85.5; of the English ones
-as many as before. Where all passages are in the other language nothing changes.
-"""
-
-ANSWERABLE = 0.3
-"""The least ``estimate_best_confidence`` of an answerable question; docs/benchmarks.md has the whole curve.
-
-The weights below were fitted on the questions whose sha256(id) is even, and the threshold was chosen on them. Rejecting
-is the worse error, since what is accepted is checked again, sentence by sentence.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class QueryProfile:
@@ -54,6 +36,7 @@ class QueryProfile:
     """What a passage would score that alone in the store holds every term of the question, each once."""
     cjk: bool
     """Whether it is written in Chinese, Japanese or Korean."""
+    calibration: SearchCalibration
     dense: bool = True
     """Whether there are cosines; without, only words tell."""
     terms: int = LEXICAL_TERMS
@@ -69,41 +52,24 @@ class ScoredCandidate:
     """0 to 1, comparable within one query."""
 
 
-@dataclass(frozen=True, slots=True)
-class _LogisticWeights:
-    """A logistic regression's."""
+_WORDS_ALONE = LogisticWeights(cosine=0.0, over=0.0, bm25=5.8, bm25_root=0.0, bias=-3.2)
 
-    cosine: float
-    """Per 0.1."""
-    over: float
-    """Per 0.1 of cosine over the background."""
-    bm25: float
-    """Per share of the ideal."""
-    bm25_root: float
-    """Per square root of that share: where everything is about one subject, its words are common and weigh little."""
-    bias: float
-
-
-_ONE_LANGUAGE = _LogisticWeights(cosine=1.16, over=0.0, bm25=0.0, bm25_root=8.09, bias=-10.11)
-_ACROSS = _LogisticWeights(cosine=0.0, over=2.27, bm25=2.99, bm25_root=0.0, bias=-3.6)
-_WORDS_ALONE = _LogisticWeights(cosine=0.0, over=0.0, bm25=5.8, bm25_root=0.0, bias=-3.2)
-
-_PRIOR_BACKGROUND = 0.2
 _PRIOR_PASSAGES = 10
 _BEST_PASSAGES = 10
 _POOL_PASSAGES = 40
 
 
-def profile_query(query: str, terms: str, rows: int, *, dense: bool = True) -> QueryProfile:
+def profile_query(
+    query: str, terms: str, rows: int, calibration: SearchCalibration, *, dense: bool = True
+) -> QueryProfile:
     """Describe a question to a store of ``rows`` passages.
 
     The ideal is ``terms · ln(1 + (rows - 0.5) / 1.5)``: the largest inverse document frequency for each term. It needs
     no statistics from the store, and told answerable questions from others as well as the exact one did.
     """
     distinct = len(set(terms.split()))
-    return QueryProfile(
-        distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5), cjk=is_cjk(query), dense=dense, terms=distinct
-    )
+    ideal = distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5)
+    return QueryProfile(ideal, is_cjk(query), calibration, dense, distinct)
 
 
 def fuse(
@@ -115,9 +81,9 @@ def fuse(
     """Return the candidates with their scores, best first; ties by document before web page, then cosine, then id.
 
     The score is ``w · bm25 / max bm25 + (1 - w) · cosine / max cosine``, where ``w`` is ``compute_lexical_weight``.
-    A leg without any result (no lexical hit, no cosine over 0) adds nothing. It is multiplied by ``OTHER_LANGUAGE``
-    where that holds, and by one of ``weights``, 1 where there is none; then one of ``gains`` is added (``exact``,
-    ``naming``). Both are by id.
+    A leg without any result (no lexical hit, no cosine over 0) adds nothing. It is multiplied by
+    ``other_language`` where that holds, and by one of ``weights``, 1 where there is none. Then one of ``gains`` is
+    added (``exact``, ``naming``). Both are by id.
     """
     gained, weighed = gains or {}, weights or {}
     best_bm25 = max((candidate.bm25 for candidate in candidates), default=0.0)
@@ -129,7 +95,7 @@ def fuse(
         dense = candidate.cosine / best_cosine if best_cosine > 0 else 0.0
         fused = weight * lexical + (1 - weight) * dense
         if is_cjk(candidate.chunk.searchable_text) != question.cjk:
-            fused *= OTHER_LANGUAGE
+            fused *= question.calibration.other_language
         return fused * weighed.get(candidate.chunk.id, 1.0) + gained.get(candidate.chunk.id, 0.0)
 
     ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _make_sort_key(*pair))
@@ -139,7 +105,7 @@ def fuse(
 
 def compute_lexical_weight(best_bm25: float, question: QueryProfile) -> float:
     """Return the share of the terms in a score, by how much of the question the best candidate holds."""
-    least, most = LEXICAL_WEIGHTS
+    least, most = question.calibration.lexical_weights
     begin, end = LEXICAL_SHARES
     held = min(1.0, max(0.0, (_compute_share(best_bm25, question) - begin) / (end - begin)))
     return least + (most - least) * held * min(1.0, question.terms / LEXICAL_TERMS)
@@ -164,15 +130,15 @@ def _make_sort_key(score: float, candidate: Candidate) -> tuple[float, bool, flo
     return -score, candidate.chunk.source == WEB, -candidate.cosine, candidate.chunk.id
 
 
-def estimate_background(cosines: Sequence[float]) -> float:
+def estimate_background(cosines: Sequence[float], expected: float) -> float:
     """Return the cosine that passages have with this question whether they answer it or not.
 
-    The mean of what comes after the ten best of a pool, or after its best quarter where it is small, held towards 0.2
-    while there are few.
+    The mean of what comes after the ten best of a pool, or after its best quarter where it is small, held towards
+    the ``expected`` one while there are few.
     """
     best = min(_BEST_PASSAGES, math.ceil(len(cosines) / 4))
     behind = sorted(cosines, reverse=True)[best:_POOL_PASSAGES]
-    return fmean([*behind, *[_PRIOR_BACKGROUND] * _PRIOR_PASSAGES])
+    return fmean([*behind, *[expected] * _PRIOR_PASSAGES])
 
 
 def estimate_confidence(candidate: Candidate, question: QueryProfile, behind: float) -> float:
@@ -182,7 +148,8 @@ def estimate_confidence(candidate: Candidate, question: QueryProfile, behind: fl
     cosine counts as the difference to ``behind``, the pool's ``estimate_background``.
     """
     across = is_cjk(candidate.chunk.searchable_text) != question.cjk  # with the title: code alone looks English
-    weights = (_ACROSS if across else _ONE_LANGUAGE) if question.dense else _WORDS_ALONE
+    fitted = question.calibration.across_languages if across else question.calibration.one_language
+    weights = fitted if question.dense else _WORDS_ALONE
     share = _compute_share(candidate.bm25, question)
     evidence = (
         weights.cosine * candidate.cosine / 0.1
@@ -204,3 +171,8 @@ def estimate_best_confidence(query: str, hits: Sequence[Hit]) -> float:
     cjk = is_cjk(query)
     second = [hit for hit in hits[1:2] if is_cjk(f"{hit.title}\n{hit.heading}\n{hit.text}") == cjk]
     return max((hit.confidence for hit in (*hits[:1], *second)), default=0.0)
+
+
+def is_answerable(query: str, question: QueryProfile, hits: Sequence[Hit]) -> bool:
+    """Return whether the passages are sure enough to answer a question."""
+    return estimate_best_confidence(query, hits) >= question.calibration.answerable

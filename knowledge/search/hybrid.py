@@ -20,15 +20,15 @@ from knowledge.interfaces import (
     Store,
     Vector,
 )
+from knowledge.search.calibration import SearchCalibration
 from knowledge.search.exact import ExactMatches, weigh_exact_matches
 from knowledge.search.fusion import (
-    ANSWERABLE,
     QueryProfile,
     ScoredCandidate,
     estimate_background,
-    estimate_best_confidence,
     estimate_confidence,
     fuse,
+    is_answerable,
     penalise_repeats,
     profile_query,
 )
@@ -115,12 +115,16 @@ class DocumentResults:
     @property
     def behind(self) -> float:
         """Return the cosine that passages have with this question whether they answer it or not."""
-        return estimate_background([one.cosine for one in self.usable])
+        return estimate_background([one.cosine for one in self.usable], self.question.profile.calibration.background)
 
     def hits(self) -> tuple[Hit, ...]:
         """Return what is shown, best first."""
         behind = self.behind
         return tuple(self.hit(one, behind, self.trust) for one in self.shown)
+
+    def is_answered_by(self, hits: Sequence[Hit]) -> bool:
+        """Return whether these passages are sure enough to answer the question."""
+        return is_answerable(self.question.words, self.question.profile, hits)
 
     def hit(self, one: ScoredCandidate, behind: float, trust: float) -> Hit:
         """Return one of ``usable`` as a hit."""
@@ -136,6 +140,7 @@ class HybridSearch:
         embedder: of the identity that the index was built with, unless ``dense`` is False.
         store: open.
         current: the manifest's word, see ``CurrentChunks``.
+        calibration: the constants of this embedder.
         breadth: how widely to look.
         dense: whether the index is of this embedder; if not, only the lexical leg is asked.
         neighbours: the manifest's word on what stands beside a chunk; without it nothing is joined.
@@ -148,6 +153,7 @@ class HybridSearch:
         embedder: Embedder,
         store: Store,
         current: CurrentChunks,
+        calibration: SearchCalibration,
         *,
         breadth: Breadth | None = None,
         dense: bool = True,
@@ -157,6 +163,7 @@ class HybridSearch:
         self._embedder = embedder
         self._store = store
         self._current = current
+        self._calibration = calibration
         self._breadth = breadth or Breadth()
         self._dense = dense
         self._joiner = None if neighbours is None else PassageJoiner(store, current, neighbours)
@@ -180,18 +187,16 @@ class HybridSearch:
         started = self._now()
         seen = await self.find_documents(query, scope=scope, limit=limit, join=join)
         hits = seen.hits()
-        return SearchResult(
-            query, hits, self._now() - started, estimate_best_confidence(seen.question.words, hits) >= ANSWERABLE
-        )
+        return SearchResult(query, hits, self._now() - started, seen.is_answered_by(hits))
 
     async def find_documents(self, query: str, *, scope: Scope, limit: int = 8, join: bool = False) -> DocumentResults:
         """Return what ``search`` would, together with what it was chosen from."""
         text = shorten_query(query.strip(), self._breadth.query_characters)
         if not (text and scope.sources and limit > 0):
-            return make_empty_results(text, limit, self._breadth)
+            return make_empty_results(text, limit, self._calibration, self._breadth)
         scope = scope if scope.readers else replace(scope, readers=EVERYONE)
         vector, rows = await run_both(self._embed(text), self._count())
-        question = _prepare_query(text, vector, rows, dense=self._dense)
+        question = _prepare_query(text, vector, rows, self._calibration, dense=self._dense)
         found, passages = await self._joined(question, scope, limit, join=join)
         shown = self._shown(question, found, limit, passages)
         return DocumentResults(
@@ -244,7 +249,14 @@ class HybridSearch:
         limit: int,
     ) -> list[ScoredCandidate]:
         made = {id_: listed.modified_at for id_, listed in current.items()}
-        return pick_passages(ranked, limit, self._breadth.per_document, words=question.words, made=made)
+        return pick_passages(
+            ranked,
+            limit,
+            self._breadth.per_document,
+            alike=self._calibration.alike,
+            words=question.words,
+            made=made,
+        )
 
     async def _joined(
         self, question: PreparedQuery, scope: Scope, limit: int, *, join: bool
@@ -296,16 +308,20 @@ class HybridSearch:
         return self._rows
 
 
-def make_empty_results(text: str, limit: int, breadth: Breadth | None = None) -> DocumentResults:
+def make_empty_results(
+    text: str, limit: int, calibration: SearchCalibration, breadth: Breadth | None = None
+) -> DocumentResults:
     """Return what is seen of the documents where nobody looks: nothing."""
-    return DocumentResults(
-        _prepare_query(text, None, _ROWS_UNKNOWN, dense=True), limit, (breadth or Breadth()).per_document
-    )
+    question = _prepare_query(text, None, _ROWS_UNKNOWN, calibration, dense=True)
+    return DocumentResults(question, limit, (breadth or Breadth()).per_document)
 
 
-def _prepare_query(text: str, vector: Vector | None, rows: int, *, dense: bool) -> PreparedQuery:
+def _prepare_query(
+    text: str, vector: Vector | None, rows: int, calibration: SearchCalibration, *, dense: bool
+) -> PreparedQuery:
     terms = query_terms(text)
-    return PreparedQuery(text, vector, terms, profile_query(text, terms, rows, dense=dense), find_identifiers(text))
+    profile = profile_query(text, terms, rows, calibration, dense=dense)
+    return PreparedQuery(text, vector, terms, profile, find_identifiers(text))
 
 
 def weigh_names(candidates: Sequence[Candidate], question: PreparedQuery) -> ExactMatches:

@@ -34,9 +34,8 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE,
 )
 _BOILERPLATE_CHARACTERS: Final = 120
-_ALIKE_COSINE: Final = 0.02
 _ALIKE_CHARACTERS: Final = 160
-"""Copies have nearly the same vector and length; only such passages are compared once enough were taken."""
+"""Copies have nearly the same length and vector; only such passages are compared once enough were taken."""
 _OPENING_CHARACTERS: Final = 40
 """Of a form: what is compared first, since most passages differ there."""
 _READ_CHARACTERS: Final = 200
@@ -50,6 +49,7 @@ def pick_passages(
     limit: int,
     per_document: int,
     *,
+    alike: float,
     words: str = "",
     made: Mapping[str, datetime | None] | None = None,
 ) -> list[ScoredCandidate]:
@@ -59,6 +59,7 @@ def pick_passages(
         ranked: best first.
         limit: how many at most.
         per_document: of one document, as long as others fill the limit.
+        alike: the most by which the cosines of copies differ (``SearchCalibration``).
         words: the question, which tells what difference matters.
         made: when each passage was made, by its id; of copies the newest is taken, in the place of the best.
 
@@ -80,7 +81,7 @@ def pick_passages(
     chosen = {one.candidate.chunk.id for one in (*first, *rest)[:limit]}
     kept = [one for one in ranked if one.candidate.chunk.id in chosen]
     for one in ranked[looked_at:] if any((made or {}).values()) else ():  # without dates, none is newer
-        if any(_are_alike(one.candidate, other.candidate) for other in kept):
+        if any(_are_alike(one.candidate, other.candidate, alike) for other in kept):
             copies.compare(one)
     return [copies.newest(one) for one in kept]
 
@@ -175,9 +176,9 @@ class _Copies:
         )
 
 
-def _are_alike(one: Candidate, other: Candidate) -> bool:
+def _are_alike(one: Candidate, other: Candidate, cosine: float) -> bool:
     return (
-        abs(one.cosine - other.cosine) <= _ALIKE_COSINE
+        abs(one.cosine - other.cosine) <= cosine
         and abs(len(one.chunk.text) - len(other.chunk.text)) <= _ALIKE_CHARACTERS
     )
 

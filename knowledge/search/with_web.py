@@ -17,14 +17,7 @@ from typing import Final
 from knowledge import terms
 from knowledge.bm25 import estimate_weights
 from knowledge.interfaces import WEB, Candidate, Chunk, Hit, Scope
-from knowledge.search.fusion import (
-    ANSWERABLE,
-    ScoredCandidate,
-    estimate_best_confidence,
-    estimate_confidence,
-    fuse,
-    penalise_repeats,
-)
+from knowledge.search.fusion import ScoredCandidate, estimate_confidence, fuse, penalise_repeats
 from knowledge.search.hybrid import DocumentResults, weigh_names
 from knowledge.search.passages import JoinLimits, format_passage, grow_passage
 from knowledge.search.pick import pick_passages
@@ -61,10 +54,9 @@ def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope
     Without pages it is what the documents alone are.
     """
     web = {one.candidate.chunk.id: one for one in _score_pages(seen, pages, scope)}
-    words = seen.question.words
     if not web:
         hits = seen.hits()
-        return hits, estimate_best_confidence(words, hits) >= ANSWERABLE
+        return hits, seen.is_answered_by(hits)
     candidates = [*seen.usable, *(one.candidate for one in web.values())]
     named = weigh_names(candidates, seen.question)
     behind = seen.behind
@@ -78,9 +70,12 @@ def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope
     }
     # A page's date is its own word: by it, it could take the place of a document that it is like.
     made = {id_: listed.modified_at for id_, listed in seen.current.items()}
-    picked = pick_passages(ranked, seen.limit, seen.per_document, words=words, made=made)
-    linked = list(_find_linked(pages, web, ranked, sure))
-    documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= ANSWERABLE]
+    calibration = seen.question.profile.calibration
+    picked = pick_passages(
+        ranked, seen.limit, seen.per_document, alike=calibration.alike, words=seen.question.words, made=made
+    )
+    linked = list(_find_linked(pages, web, ranked, sure, calibration.answerable))
+    documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= calibration.answerable]
     chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENTS]][: seen.limit], seen.limit)
     shown = {one.candidate.chunk.id for one in chosen}
     hits = tuple(
@@ -89,7 +84,7 @@ def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope
         else seen.hit(one, behind, named.trust)
         for one in chosen
     )
-    return hits, bool(linked) or estimate_best_confidence(words, hits) >= ANSWERABLE
+    return hits, bool(linked) or seen.is_answered_by(hits)
 
 
 # ── Pages as candidates ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,13 +160,14 @@ def _find_linked(
     web: Mapping[str, _WebCandidate],
     ranked: Sequence[ScoredCandidate],
     sure: Mapping[str, float],
+    answerable: float,
 ) -> Iterator[str]:
     """Yield the ids of passages that keep a place: of each page its best, or how it begins where none answers."""
     linked = [page for page in pages if page.linked]
     places = LINKED[min(len(linked), len(LINKED)) - 1]
     for page in linked:
         best = [id_ for one in ranked if (place := web.get(id_ := one.candidate.chunk.id)) and place.page is page]
-        if max((sure[id_] for id_ in best), default=0.0) < ANSWERABLE:
+        if max((sure[id_] for id_ in best), default=0.0) < answerable:
             best.sort(key=lambda id_: web[id_].place)
         yield from best[:places]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.features import FEATURES, compute_features
-from bot.answering.verification.matching import adds_words, join_matches, match_passages, rank_passages
+from bot.answering.verification.matching import SimilarityScale, adds_words, join_matches, match_passages, rank_passages
 from bot.answering.verification.normalisation import strip_frame
 from bot.answering.verification.passages import analyse_passage, analyse_text, contains_literally
 from scripts.verification.sets import Pair
@@ -52,7 +52,7 @@ class Example:
     findings: Matrix
 
 
-async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache) -> list[Example]:
+async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache, scale: SimilarityScale) -> list[Example]:
     """Return the pairs that claim anything, with the features that the product computes."""
     examples = []
     for pair in pairs:
@@ -61,7 +61,7 @@ async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache) -> list[Ex
         if not claim.text or any(contains_literally(passage.text, claim.text) for passage in passages.values()):
             continue
         ranked = rank_passages(claim, passages)[:3]
-        matches = (await match_passages(claim, {n: passages[n] for n in ranked}, embed)).values()
+        matches = (await match_passages(claim, {n: passages[n] for n in ranked}, embed, scale)).values()
         agreeing = [match for match in matches if not is_contradicted(match)]
         if len(agreeing) == len(matches):
             joined = [join_matches(*both) for both in combinations(matches, 2) if adds_words(*both)]

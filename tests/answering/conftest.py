@@ -30,6 +30,7 @@ from engine.interfaces import (
     Sampling,
     StreamEnd,
 )
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Hit, LiveWebRequest, SearchResult, WebSearchReport
 
 LEAVE = (
@@ -204,7 +205,7 @@ def ask() -> Ask:
         **more: Any,
     ) -> Heard:
         search = search or FoundSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
-        new_verifier = feature_verifiers(embed) if verifier is None else (lambda _judge=None: verifier)
+        new_verifier = feature_verifiers(embed, IDENTITY) if verifier is None else (lambda _judge=None: verifier)
         answerer = Answerer(search, engine or ScriptedEngine(), new_verifier, limits=limits)
         asked = Question(question, history=tuple(history), id="turn-1", **more)
         return Heard([event async for event in answerer.answer(asked)])
@@ -221,7 +222,7 @@ def room() -> Any:
         verifier = ScriptedVerifier
         search = FoundSearch
         embed = staticmethod(bag_of_words)
-        new_verifier = staticmethod(feature_verifiers(bag_of_words))
+        new_verifier = staticmethod(feature_verifiers(bag_of_words, IDENTITY))
         words = staticmethod(words)
         hit = staticmethod(hit)
         absent = EngineStatus(EngineState.ABSENT)

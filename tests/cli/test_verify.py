@@ -19,6 +19,7 @@ from bot.answering.limits import Limits
 from bot.answering.verification.verifier import feature_verifiers
 from bot.cli.commands.verify import parse_case, verify_case
 from bot.errors import InvalidLine
+from knowledge.embedding import IDENTITY
 from tests.e2e.conftest import Place
 from tests.engine.fakes import fake_sglang
 
@@ -48,7 +49,7 @@ def line_of(case: Any) -> bytes:
 
 
 async def verified(case: Any) -> dict[str, Any]:
-    return await verify_case(parse_case(line_of(case)), feature_verifiers(embed)(), Limits())
+    return await verify_case(parse_case(line_of(case)), feature_verifiers(embed, IDENTITY)(), Limits())
 
 
 async def test_sentences_come_with_verdicts_and_what_is_shown() -> None:

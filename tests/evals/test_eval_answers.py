@@ -10,6 +10,7 @@ import numpy as np
 from bot.answering.answer import Answerer
 from bot.answering.verification.verifier import feature_verifiers
 from engine.interfaces import EngineStatus
+from knowledge.embedding import IDENTITY
 from scripts.answer_scores import Item, Record, score
 from scripts.answer_sides import Completions, Dense, TeeEngine, ask_kvasir, ask_plain
 from scripts.eval_answers import Answers, key_of, report_of
@@ -23,7 +24,7 @@ async def recorded(said: str, *, answerable: bool = True) -> Record:
     engine = ScriptedEngine(words(said))
     tee = TeeEngine(engine, small_model=False)
     search = FoundSearch([hit(EXPENSES, "expenses"), hit(LEAVE)], answerable=answerable)
-    answerer = Answerer(search, tee, feature_verifiers(bag_of_words))
+    answerer = Answerer(search, tee, feature_verifiers(bag_of_words, IDENTITY))
     record = await ask_kvasir(answerer, tee, ITEM, "name")
     assert all(sampling.temperature == 0 for _, sampling, _ in engine.asked)
     return record

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from knowledge.embedding import IDENTITY
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector
+from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
@@ -19,6 +21,7 @@ SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
 SOURCE = "docs\x1ffolder\x1f/srv"
 EVERYWHERE = Scope(frozenset({SOURCE}))
 DIMENSIONS = 64
+CALIBRATION = find_calibration(IDENTITY)
 
 
 class WordEmbedder:
@@ -82,6 +85,7 @@ class House:
             self.embedder,
             store or self.store,
             self.current,
+            CALIBRATION,
             breadth=Breadth(**breadth),
             dense=dense,
             neighbours=self.neighbours,

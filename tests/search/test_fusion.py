@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from knowledge.interfaces import Candidate, Chunk, Hit
 from knowledge.language import is_cjk
 from knowledge.search.fusion import (
-    ANSWERABLE,
     QueryProfile,
     ScoredCandidate,
     compute_lexical_weight,
@@ -23,6 +22,7 @@ from knowledge.search.fusion import (
     penalise_repeats,
     profile_query,
 )
+from tests.search.house import CALIBRATION
 
 ENGLISH, CHINESE = "The office opens at nine.", "办公室九点开门。"
 
@@ -31,7 +31,7 @@ def candidate(id_: str, bm25: float, cosine: float, text: str = ENGLISH) -> Cand
     return Candidate(Chunk(id_, "docs", f"{id_}.md", "", "", text, None), bm25, cosine)
 
 
-QUESTION = QueryProfile(ideal_bm25=50, cjk=False)
+QUESTION = QueryProfile(ideal_bm25=50, cjk=False, calibration=CALIBRATION)
 
 
 def test_the_score_is_the_measured_formula() -> None:
@@ -46,12 +46,16 @@ def test_the_score_is_the_measured_formula() -> None:
 @pytest.mark.parametrize(("best", "weight"), [(0, 0.15), (10, 0.15), (17.5, 0.275), (25, 0.4), (60, 0.4)])
 def test_the_terms_weigh_more_where_more_of_the_question_is_held(best: float, weight: float) -> None:
     assert compute_lexical_weight(best, QUESTION) == pytest.approx(weight)
-    assert compute_lexical_weight(best, QueryProfile(ideal_bm25=0, cjk=False)) == pytest.approx(0.15)
+    assert compute_lexical_weight(
+        best, QueryProfile(ideal_bm25=0, cjk=False, calibration=CALIBRATION)
+    ) == pytest.approx(0.15)
 
 
 def test_in_a_short_question_the_terms_weigh_less() -> None:
     """Two words stand together somewhere by chance."""
-    assert compute_lexical_weight(50, QueryProfile(ideal_bm25=50, cjk=False, terms=3)) == pytest.approx(0.15 + 0.25 / 2)
+    assert compute_lexical_weight(
+        50, QueryProfile(ideal_bm25=50, cjk=False, calibration=CALIBRATION, terms=3)
+    ) == pytest.approx(0.15 + 0.25 / 2)
 
 
 def test_a_document_that_has_a_place_already_gives_way_to_others() -> None:
@@ -68,7 +72,9 @@ def test_a_document_that_has_a_place_already_gives_way_to_others() -> None:
 def test_of_two_that_say_the_same_the_one_in_the_question_s_language_comes_first() -> None:
     mixed = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.398)]
     assert [one.candidate.chunk.id for one in fuse(mixed, QUESTION)] == ["b", "a"]
-    assert [one.candidate.chunk.id for one in fuse(mixed, QueryProfile(ideal_bm25=50, cjk=True))] == ["a", "b"]
+    assert [
+        one.candidate.chunk.id for one in fuse(mixed, QueryProfile(ideal_bm25=50, cjk=True, calibration=CALIBRATION))
+    ] == ["a", "b"]
     far = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.3)]
     assert [one.candidate.chunk.id for one in fuse(far, QUESTION)] == ["a", "b"]
 
@@ -111,7 +117,7 @@ def test_equal_scores_are_ordered_by_id() -> None:
 
 @given(
     st.builds(candidate, st.just("a"), st.floats(0, 60), st.floats(-1, 1), st.sampled_from([ENGLISH, CHINESE])),
-    st.builds(QueryProfile, ideal_bm25=st.floats(0, 60), cjk=st.booleans()),
+    st.builds(QueryProfile, ideal_bm25=st.floats(0, 60), cjk=st.booleans(), calibration=st.just(CALIBRATION)),
     st.floats(-1, 1),
 )
 def test_confidence_is_a_share_and_grows_with_the_evidence(
@@ -126,7 +132,7 @@ def test_confidence_is_a_share_and_grows_with_the_evidence(
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE])
 def test_confidence_tells_an_answer_from_what_only_sounds_alike(text: str) -> None:
     """The medians measured on xquad: questions with their passage, and with it taken away."""
-    question = QueryProfile(ideal_bm25=10, cjk=text == CHINESE)
+    question = QueryProfile(ideal_bm25=10, cjk=text == CHINESE, calibration=CALIBRATION)
     with_it, without, behind = (
         ((0.57, 7.3), (0.42, 3.0), 0.255) if text == ENGLISH else ((0.586, 4.7), (0.458, 2.0), 0.277)
     )
@@ -136,10 +142,10 @@ def test_confidence_tells_an_answer_from_what_only_sounds_alike(text: str) -> No
 
 
 def test_across_languages_the_pool_is_the_measure() -> None:
-    question = QueryProfile(ideal_bm25=10, cjk=True)
+    question = QueryProfile(ideal_bm25=10, cjk=True, calibration=CALIBRATION)
     outstanding = candidate("a", 0, 0.45, ENGLISH)
     assert estimate_confidence(outstanding, question, 0.22) > 0.6
-    assert estimate_confidence(outstanding, question, 0.36) < ANSWERABLE
+    assert estimate_confidence(outstanding, question, 0.36) < CALIBRATION.answerable
 
 
 def hit(sure: float, text: str = ENGLISH) -> Hit:
@@ -163,16 +169,16 @@ def test_the_second_passage_may_answer_too_in_the_language_of_the_question(hits:
 
 
 def test_the_background_is_what_comes_after_the_best() -> None:
-    assert estimate_background([]) == pytest.approx(0.2)
-    assert estimate_background([0.9]) == pytest.approx(0.2)
-    assert estimate_background([0.9] * 10 + [0.3] * 30) == pytest.approx((30 * 0.3 + 10 * 0.2) / 40)
-    assert estimate_background([0.9] * 2 + [0.3] * 6) == pytest.approx((6 * 0.3 + 10 * 0.2) / 16)
+    assert estimate_background([], 0.2) == pytest.approx(0.2)
+    assert estimate_background([0.9], 0.2) == pytest.approx(0.2)
+    assert estimate_background([0.9] * 10 + [0.3] * 30, 0.2) == pytest.approx((30 * 0.3 + 10 * 0.2) / 40)
+    assert estimate_background([0.9] * 2 + [0.3] * 6, 0.2) == pytest.approx((6 * 0.3 + 10 * 0.2) / 16)
 
 
 def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
-    assert profile_query("a b a", "a b a", 100).ideal_bm25 == pytest.approx(2 * math.log(1 + 99.5 / 1.5))
-    assert profile_query("", "", 100).ideal_bm25 == 0
-    assert profile_query("a", "a", 0).ideal_bm25 > 0
+    assert profile_query("a b a", "a b a", 100, CALIBRATION).ideal_bm25 == pytest.approx(2 * math.log(1 + 99.5 / 1.5))
+    assert profile_query("", "", 100, CALIBRATION).ideal_bm25 == 0
+    assert profile_query("a", "a", 0, CALIBRATION).ideal_bm25 > 0
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
 from knowledge.interfaces import CurrentChunk, Scope
 from knowledge.search.hybrid import HybridSearch, may_read, shorten_query
 from knowledge.stores.lancedb.store import LanceDBStore
-from tests.search.house import EVERYWHERE, SYNCED, House, ids
+from tests.search.house import CALIBRATION, EVERYWHERE, SYNCED, House, ids
 
 
 async def test_a_hit_carries_what_is_shown_and_cited(house: House) -> None:
@@ -102,7 +102,7 @@ async def test_a_document_replaced_between_store_and_manifest_is_found_in_one_ve
             del house.manifest["old"]
         return await house.current(asked_ids)
 
-    search = HybridSearch(house.embedder, house.store, current)
+    search = HybridSearch(house.embedder, house.store, current, CALIBRATION)
     assert await ids(search, "when does the office open") == ["new"]
 
 
@@ -207,7 +207,7 @@ async def test_the_manifests_failure_is_the_searchs(house: House) -> None:
 
     await house.add({"a": "Words."})
     with pytest.raises(StoreUnavailable):
-        await HybridSearch(house.embedder, house.store, broken).search("words", scope=EVERYWHERE)
+        await HybridSearch(house.embedder, house.store, broken, CALIBRATION).search("words", scope=EVERYWHERE)
 
 
 async def test_fifty_at_once(house: House) -> None:

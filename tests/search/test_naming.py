@@ -13,7 +13,7 @@ from knowledge.interfaces import WEB, Candidate, Chunk
 from knowledge.search.fusion import fuse, profile_query
 from knowledge.search.naming import NAMED, WRITTEN, weigh_document_names
 from knowledge.terms import query_terms
-from tests.search.house import EVERYWHERE, House
+from tests.search.house import CALIBRATION, EVERYWHERE, House
 
 
 def candidate(document: str, title: str = "", heading: str = "", *, cosine: float = 0.5) -> Candidate:
@@ -30,7 +30,7 @@ PLUGINS = (
 
 
 def first(question: str, candidates: tuple[Candidate, ...] = PLUGINS) -> str:
-    described = profile_query(question, query_terms(question), 1000)
+    described = profile_query(question, query_terms(question), 1000, CALIBRATION)
     return fuse(candidates, described, weigh_document_names(candidates, question))[0].candidate.chunk.document
 
 

@@ -18,6 +18,7 @@ from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, DocumentContent, Scope, StoredChunk
 from knowledge.parsing import Parser
+from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
@@ -62,7 +63,7 @@ async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hybr
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return {id_: replace(LISTED, weight=0.3) if id_ in light else LISTED for id_ in ids}
 
-    yield HybridSearch(embedder, store, current)
+    yield HybridSearch(embedder, store, current, find_calibration(embedder.identity))
     await store.close()
     await embedder.close()
 

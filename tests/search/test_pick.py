@@ -24,7 +24,7 @@ def scored(
 
 
 def ids(ranked: list[ScoredCandidate], limit: int = 8, per_document: int = 5, **given: object) -> list[str]:
-    return [one.candidate.chunk.id for one in pick_passages(ranked, limit, per_document, **given)]  # type: ignore[arg-type]
+    return [one.candidate.chunk.id for one in pick_passages(ranked, limit, per_document, alike=0.02, **given)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ VERSIONS = [scored("a", "Install v3.1.0 with make.", 0.9), scored("b", "Install 
 
 def test_of_versions_the_newest_is_shown_in_the_place_of_the_best() -> None:
     other = scored("c", "Something else.", 0.7)
-    picked = pick_passages([*VERSIONS, other], 8, 5, words="how do I install it", made={"a": OLD, "b": NEW})
+    picked = pick_passages([*VERSIONS, other], 8, 5, alike=0.02, words="how do I install it", made={"a": OLD, "b": NEW})
     assert [(one.candidate.chunk.id, one.score) for one in picked] == [("b", 0.9), ("c", 0.7)]
     assert ids([*VERSIONS, other], words="how do I install it", made={"a": NEW, "b": OLD}) == ["a", "c"]
 
@@ -151,7 +151,7 @@ def test_what_is_picked_is_bounded_and_no_text_is_lost_or_twice(
     ranked: list[ScoredCandidate], made: list[datetime | None], limit: int, per_document: int
 ) -> None:
     dates = {f"r{n:02}": one for n, one in enumerate(made)}
-    picked = pick_passages(ranked, limit, per_document, words="nine", made=dates)
+    picked = pick_passages(ranked, limit, per_document, alike=0.02, words="nine", made=dates)
     said = [one.candidate.chunk.text.casefold().strip("*").split("\n")[0] for one in picked]
     assert len(said) == len(set(said)) <= limit
     everything = {one.candidate.chunk.text.casefold().strip("*").split("\n")[0] for one in ranked}

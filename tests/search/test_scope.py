@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowledge.interfaces import EVERYONE, Scope
-from knowledge.search.fusion import ANSWERABLE
-from tests.search.house import EVERYWHERE, SOURCE, House, ids
+from tests.search.house import CALIBRATION, EVERYWHERE, SOURCE, House, ids
 
 OLD, NEW = datetime(2025, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
 BETWEEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -104,7 +103,7 @@ async def test_a_code_that_no_document_holds_is_not_explained_by_a_neighbour(hou
     unknown = await search.search("payment gateway error E-1042", scope=EVERYWHERE)
     assert known.answerable
     assert not unknown.answerable
-    assert unknown.hits[0].confidence < ANSWERABLE
+    assert unknown.hits[0].confidence < CALIBRATION.answerable
 
 
 async def test_a_version_of_the_askers_own_is_no_reason_to_say_no(house: House) -> None:

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import EVERYONE, WEB, Candidate, Chunk, CurrentChunk, Hit, Scope, WebOrigin
-from knowledge.search.fusion import ANSWERABLE, QueryProfile, ScoredCandidate, fuse, penalise_repeats
+from knowledge.search.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
 from knowledge.search.hybrid import DocumentResults, PreparedQuery, make_empty_results
 from knowledge.search.identifiers import find_identifiers
 from knowledge.search.with_web import DOCUMENTS, LINKED, rank_with_web
 from knowledge.terms import index_terms, query_terms
 from knowledge.web.live.web_passages import LivePage, PassageScore
-from tests.search.house import EVERYWHERE, SOURCE, SYNCED, House
+from tests.search.house import CALIBRATION, EVERYWHERE, SOURCE, SYNCED, House
 
 FETCHED = datetime(2026, 11, 20, tzinfo=UTC)
 QUESTION = "how many days of parental leave are there"
@@ -50,7 +50,7 @@ def seen_of(*documents: tuple[str, float, float], question: str = QUESTION, limi
         for n, (text, bm25, cosine) in enumerate(documents)
     ]
     terms = query_terms(question)
-    asked = QueryProfile(8.0 * len(terms.split()), cjk=False, terms=len(terms.split()))
+    asked = QueryProfile(8.0 * len(terms.split()), cjk=False, calibration=CALIBRATION, terms=len(terms.split()))
     ranked: Sequence[ScoredCandidate] = penalise_repeats(fuse(usable, asked))
     current = {one.chunk.id: CurrentChunk("docs", EVERYONE, SYNCED) for one in usable}
     whole = PreparedQuery(question, None, terms, asked, find_identifiers(question))
@@ -84,7 +84,7 @@ async def test_an_answer_on_the_web_stands_before_documents_that_have_none(house
         "There are forty days of parental leave.", "", "https://a.example/", FETCHED,
     )  # fmt: skip
     assert first.web == ON
-    assert first.confidence >= ANSWERABLE
+    assert first.confidence >= CALIBRATION.answerable
     assert len(hits) == 8
 
 
@@ -123,7 +123,7 @@ async def test_a_name_that_a_page_has_is_no_longer_missing(house: House) -> None
 
 async def test_where_no_store_answers_the_web_is_ranked_alone(house: House) -> None:
     read = await measured(house, QUESTION, "The weather is fine.", "There are forty days of parental leave.")
-    hits, answerable = rank_with_web(make_empty_results(QUESTION, 8), [read], EVERYWHERE)
+    hits, answerable = rank_with_web(make_empty_results(QUESTION, 8, CALIBRATION), [read], EVERYWHERE)
     assert ids(hits) == ["https://a.example/#1", "https://a.example/#0"]
     assert answerable
 
@@ -246,7 +246,7 @@ def test_the_fusion_s_properties(docs: list[tuple[str, float, float]], look: lis
     order = [(-hit.score, hit.web is not None) for hit in hits]
     assert order == sorted(order), "the best first, and documents first where both are as good"
     assert all((hit.web is not None) == (hit.source == "") for hit in hits)
-    if any(hit.confidence >= ANSWERABLE for hit in hits[:1]):
+    if any(hit.confidence >= CALIBRATION.answerable for hit in hits[:1]):
         assert answerable
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from knowledge.embedding import IDENTITY
 from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import (
     EVERYONE,
@@ -29,6 +30,7 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
 )
+from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import Placement
 from knowledge.stores.weaviate.nodes import WeaviateLimits
@@ -137,7 +139,7 @@ class House:
         limit: int = 8,
         readers: Collection[str] = CHANNEL,
     ) -> set[str]:
-        search = HybridSearch(self.embedder, store or self.store, self._current)  # type: ignore[arg-type]
+        search = HybridSearch(self.embedder, store or self.store, self._current, find_calibration(IDENTITY))  # type: ignore[arg-type]
         found = await search.search(query, scope=Scope(frozenset({self.shelf.key.id}), frozenset(readers)), limit=limit)
         return {hit.document for hit in found.hits}
 

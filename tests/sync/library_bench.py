@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Matrix, Priority
 from knowledge.library import Library
+from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.indexes import Indexes
@@ -98,6 +100,7 @@ class Bench:
                 sources=sources,
                 indexes=indexes,
                 embedder=self.embedder,
+                calibration=find_calibration(IDENTITY),
                 passages=self.passages,
                 web=self.web,
             )

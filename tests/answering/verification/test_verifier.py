@@ -16,10 +16,11 @@ from bot.answering.events import Passage
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.features import FEATURES
 from bot.answering.verification.interfaces import Verdict
-from bot.answering.verification.verifier import FeatureVerifier
-from bot.answering.verification.weights import WEIGHTS_ACROSS, WEIGHTS_SAME
+from bot.answering.verification.verifier import FeatureVerifier, feature_verifiers
+from bot.answering.verification.weights import WEIGHTS, find_weights
 from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
+from knowledge.embedding import IDENTITY, open_embedder
+from knowledge.errors import EmbedderUncalibrated
 
 ROOT = Path(__file__).resolve().parents[3]
 PAIRS = ROOT / "tests" / "data" / "support_pairs.jsonl"
@@ -41,7 +42,7 @@ def script() -> ModuleType:
 
 
 async def verifier_of(texts: list[str], embed: Any, judge: Any = None) -> FeatureVerifier:
-    verifier = FeatureVerifier(EmbeddingCache(embed), judge)
+    verifier = FeatureVerifier(EmbeddingCache(embed), find_weights(IDENTITY), judge)
     await verifier.prepare([passage(n, text) for n, text in enumerate(texts, 1)])
     return verifier
 
@@ -110,7 +111,7 @@ async def test_passages_in_another_language_are_embedded_in_advance(room: Any) -
         embedded.extend(texts)
         return await room.embed(texts)
 
-    verifier = FeatureVerifier(EmbeddingCache(embed))
+    verifier = FeatureVerifier(EmbeddingCache(embed), find_weights(IDENTITY))
     await verifier.prepare([passage(1, room.leave), passage(2, room.chinese_leave)], "How many days of leave do I get?")
     assert len(embedded) == 3
     await verifier.verify("Employees get fifteen days of leave.", [2])
@@ -169,6 +170,11 @@ async def test_the_judge_is_not_asked_about_what_is_decided(room: Any) -> None:
     assert judge.asked == []
 
 
+def test_an_embedder_without_fitted_weights_is_refused(room: Any) -> None:
+    with pytest.raises(EmbedderUncalibrated, match=r"another-model:1.*eval_verification\.py --fit"):
+        feature_verifiers(room.embed, "another-model:1")
+
+
 async def test_empty_passages_support_nothing(room: Any) -> None:
     verifier = await verifier_of(["", "  \n"], room.embed)
     assert (await verifier.verify("Anything at all.")).kind == "unsupported"
@@ -176,7 +182,7 @@ async def test_empty_passages_support_nothing(room: Any) -> None:
 
 
 def test_every_feature_has_a_weight_on_its_side_of_zero() -> None:
-    for weights in (WEIGHTS_SAME, WEIGHTS_ACROSS):
+    for weights in (one for fitted in WEIGHTS.values() for one in (fitted.same, fitted.across)):
         assert set(weights.of) == set(FEATURES)
         assert all(weights.of[name] >= 0 for name in FEATURES[:2])
         assert all(weights.of[name] <= 0 for name in FEATURES[2:])
