@@ -1,4 +1,4 @@
-"""What both stores share: a deadline for every call, two legs at once, one union of what they found."""
+"""Share what both stores need: a deadline for every call, concurrent legs, and the union of their results."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 SCHEMA: Final = 2
-"""Raise it when a row's columns change: every store then gets a new index, grown beside the old one."""
+"""Increase it if a row's columns change. Every store then gets a new index next to the old one."""
 
 INDEX_PREFIX = "kvasir_"
-"""Every index of ours begins with it, so that a shared server's other collections are never listed or dropped."""
+"""The prefix of all our indexes, so that a shared server's other collections are never listed or dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegHit:
-    """A row as one leg found it; ``bm25`` is 0.0 when it was the dense leg."""
+    """A row that one leg found. ``bm25`` is 0.0 if the dense leg found it."""
 
     chunk: Chunk
     cosine: float
@@ -36,11 +36,9 @@ class LegHit:
 
 @asynccontextmanager
 async def enforce_deadline(seconds: float, message: str) -> AsyncIterator[None]:
-    """Bound a block.
+    """Limit the time of a block.
 
-    Raises:
-        StoreUnavailable: with ``message``, when ``seconds`` have passed; a cancellation from outside stays one.
-
+    Raises: StoreUnavailable: with ``message``, after ``seconds``. A cancellation from outside stays a cancellation.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -50,7 +48,7 @@ async def enforce_deadline(seconds: float, message: str) -> AsyncIterator[None]:
 
 
 async def run_both(first: Coroutine[None, None, T], second: Coroutine[None, None, U]) -> tuple[T, U]:
-    """Run two calls at once; when one fails or we are cancelled, the other is cancelled and waited for."""
+    """Run two calls concurrently. If one fails or this task is cancelled, cancel the other and wait for it."""
     one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
     try:
         return await asyncio.gather(one, other)
@@ -61,25 +59,25 @@ async def run_both(first: Coroutine[None, None, T], second: Coroutine[None, None
 
 
 def merge_legs(lexical: Sequence[LegHit], dense: Sequence[LegHit]) -> tuple[Candidate, ...]:
-    """Join what the legs found, one candidate an id."""
-    found = {row.chunk.id: row for row in (*dense, *lexical)}  # the lexical row last: it knows both scores
+    """Merge the results of the legs into one candidate for each id."""
+    found = {row.chunk.id: row for row in (*dense, *lexical)}  # The lexical row comes last, because it has both scores.
     return tuple(Candidate(row.chunk, row.bm25, row.cosine) for row in found.values())
 
 
 def keep_last_rows(rows: Sequence[StoredChunk]) -> list[StoredChunk]:
-    """Keep the last row of each id: writing a batch means the same as writing its rows one after the other."""
+    """Keep the last row of each id, so that writing a batch equals writing its rows one after the other."""
     return list({row.chunk.id: row for row in rows}.values())
 
 
 def slice_values(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Cut values into lists of at most ``size``."""
+    """Split values into lists of at most ``size``."""
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some
 
 
 def list_readers(readers: Collection[str]) -> list[str]:
-    """Return the readers to look for, in a stable order: these, and the mark of what everybody may read."""
+    """Return the readers to search for, in a stable order: these and the mark of public documents."""
     return sorted({*readers, *EVERYONE})
 
 
@@ -88,22 +86,20 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Return an aware moment as microseconds since the epoch, exactly."""
+    """Return an aware moment as exact microseconds since the epoch."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_microseconds(microseconds: int) -> datetime:
-    """Return the aware UTC moment that ``to_microseconds`` wrote."""
+    """Return the aware UTC moment of a value from ``to_microseconds``."""
     return _EPOCH + microseconds * _MICROSECOND
 
 
 def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
-    """Refuse rows that the index cannot hold, before any is written.
+    """Refuse rows that the index cannot store, before any is written.
 
-    Raises:
-        StoreMisconfigured: a vector has another length, or holds NaN or infinity.
-        StoreError: a text is no Unicode (half a surrogate pair, as broken documents yield).
-
+    Raises: StoreMisconfigured: a vector has another length, or has NaN or infinity. ;; StoreError: a text is not valid
+    Unicode (half a surrogate pair, from broken documents).
     """
     for row in rows:
         if row.vector.shape != (dimensions,):
@@ -114,14 +110,14 @@ def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
         if not np.isfinite(row.vector).all():
             raise StoreMisconfigured(
                 "The embedder returned a vector that is not finite: remove its cached model, start Kvasir again "
-                "(the model is made anew), then run `kvasir sync`."
+                "(which rebuilds the model), then run `kvasir sync`."
             )
         chunk = row.chunk
         texts = (chunk.id, chunk.source, chunk.document, chunk.title, chunk.heading, chunk.text, chunk.kind, row.terms)
         if not _is_unicode(*texts):
             raise StoreError(
-                f"The document {chunk.document!a} yields text that is no Unicode: export it again from what made "
-                "it, or leave it out."
+                f"The document {chunk.document!a} has text that is not valid Unicode: export it again from its "
+                "program, or exclude it."
             )
 
 

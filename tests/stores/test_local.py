@@ -18,7 +18,7 @@ import pytest
 from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Scope, Store
 from knowledge.stores.lancedb.errors import translate_error
-from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, Upkeep
+from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, MaintenanceState
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 INDEX = "kvasir_0a1b2c3d"
@@ -70,17 +70,17 @@ async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_pa
 @pytest.mark.parametrize(
     ("state", "optimize", "index"),
     [
-        (Upkeep(rows=0, unindexed=0, fragments=0, vector_index=False), False, False),
-        (Upkeep(rows=10, unindexed=10, fragments=1, vector_index=False), True, False),
-        (Upkeep(rows=1000, unindexed=99, fragments=3, vector_index=False), False, False),
-        (Upkeep(rows=1000, unindexed=100, fragments=3, vector_index=False), True, False),
-        (Upkeep(rows=90_000, unindexed=1999, fragments=19, vector_index=True), False, False),
-        (Upkeep(rows=90_000, unindexed=2000, fragments=3, vector_index=True), True, False),
-        (Upkeep(rows=90_000, unindexed=0, fragments=20, vector_index=False), True, True),
+        (MaintenanceState(rows=0, unindexed_rows=0, fragments=0, vector_index=False), False, False),
+        (MaintenanceState(rows=10, unindexed_rows=10, fragments=1, vector_index=False), True, False),
+        (MaintenanceState(rows=1000, unindexed_rows=99, fragments=3, vector_index=False), False, False),
+        (MaintenanceState(rows=1000, unindexed_rows=100, fragments=3, vector_index=False), True, False),
+        (MaintenanceState(rows=90_000, unindexed_rows=1999, fragments=19, vector_index=True), False, False),
+        (MaintenanceState(rows=90_000, unindexed_rows=2000, fragments=3, vector_index=True), True, False),
+        (MaintenanceState(rows=90_000, unindexed_rows=0, fragments=20, vector_index=False), True, True),
     ],
 )
-def test_upkeep_is_due_by_what_has_gathered(state: Upkeep, *, optimize: bool, index: bool) -> None:
-    assert (state.optimize(LanceDBLimits()), state.index_vectors(LanceDBLimits())) == (optimize, index)
+def test_upkeep_is_due_by_what_has_gathered(state: MaintenanceState, *, optimize: bool, index: bool) -> None:
+    assert (state.needs_compaction(LanceDBLimits()), state.needs_vector_index(LanceDBLimits())) == (optimize, index)
 
 
 async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None
             lambda: store.open("kvasir_11111111", DIMENSIONS),
             lambda: store.drop_index(INDEX),
         ):
-            with pytest.raises(StoreReadOnly, match="takes no writes"):
+            with pytest.raises(StoreReadOnly, match="accepts no writes"):
                 await call()
         assert await search(store) == {"a"}
         await store.close()
@@ -224,7 +224,7 @@ async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; the read-only disk covers it")
 async def test_a_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(StoreReadOnly, match="takes no writes"):
+    with pytest.raises(StoreReadOnly, match="accepts no writes"):
         await LanceDBStore(tmp_path / "store").open(INDEX, DIMENSIONS)
 
 

@@ -194,9 +194,9 @@ async def test_a_shard_that_turned_read_only_is_told(
     await opened.write([row("a")])
     config = client.collections.use(make_collection_name(INDEX)).config
     await config.update_shards(status="READONLY")
-    with pytest.raises(StoreReadOnly, match="takes no writes"):
+    with pytest.raises(StoreReadOnly, match="accepts no writes"):
         await opened.write([row("b")])
-    with pytest.raises(StoreReadOnly, match="takes no writes"):
+    with pytest.raises(StoreReadOnly, match="accepts no writes"):
         await opened.delete(["a"])
     await config.update_shards(status="READY")
     await opened.delete(["a"])

@@ -100,7 +100,7 @@ async def test_with_the_least_rights_everything_works_and_without_any_one_its_na
     for lacking in least:
         await admin.collections.delete_all()
         await give(server, [right for right in least if right is not lacking])
-        with pytest.raises(StoreError, match=f"lacks the right {lacking['action']} on Kvasir_") as caught:
+        with pytest.raises(StoreError, match=f"lacks the permission {lacking['action']} on Kvasir_") as caught:
             await everything(server, placement)
         kind = StoreMisconfigured if str(lacking["action"]).startswith("read_") else StoreReadOnly
         assert type(caught.value) is kind, lacking
@@ -114,7 +114,7 @@ async def test_the_rights_reach_no_other_collection(server: WeaviateServer) -> N
     await give(server, acme)
     await everything(server, Placement(namespace="acme"))
     for placement in (Placement(namespace="other"), Placement()):
-        with pytest.raises(StoreError, match="lacks the right"):
+        with pytest.raises(StoreError, match="lacks the permission"):
             await everything(server, placement)
 
 
@@ -135,7 +135,7 @@ async def test_a_key_that_only_reads_serves_searches_and_says_what_it_cannot_do(
         "create_collections": lambda: reader.open(NEW, DIMENSIONS),
     }
     for right, call in cannot.items():
-        with pytest.raises(StoreReadOnly, match=rf"lacks the right ({right}) on Kvasir_"):
+        with pytest.raises(StoreReadOnly, match=rf"lacks the permission ({right}) on Kvasir_"):
             await call()
     assert await ids(owner) == ["a"]
     for one in (owner, reader):

@@ -142,7 +142,7 @@ async def test_a_store_that_turns_read_only_stops_the_run_and_loses_nothing(
         rig.source.put(f"{n}.md", f"newer {n}")
     del rig.source.texts["3.md"]
     rig.limits = replace(rig.limits, stages=PipelineLimits(batch=4))
-    full = StoreReadOnly("The store takes no writes: its disk is over 90 % full. Free some space.")
+    full = StoreReadOnly("The store accepts no writes: its disk is over 90 % full. Free some space.")
     for _ in range(40):
         rig.store.plan("write", full, after=2)
         rig.store.plan("delete", full, after=2)

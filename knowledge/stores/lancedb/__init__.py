@@ -1,1 +1,1 @@
-"""The embedded store: LanceDB tables in a folder."""
+"""Store indexes embedded, as LanceDB tables in a folder."""

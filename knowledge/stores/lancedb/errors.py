@@ -1,6 +1,6 @@
-"""What LanceDB's errors mean: it raises plain ``RuntimeError`` and ``ValueError``, so the text decides.
+"""Translate LanceDB's errors, which are plain ``RuntimeError`` and ``ValueError``, by their texts.
 
-Its texts may quote file contents and paths of its build, so none of them reaches ours; they stay the ``__cause__``.
+Its texts may quote file contents and build paths, so our errors do not repeat them. They stay the ``__cause__``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _BUSY = ("Too many open files", "os error 24)", "Cannot allocate memory", "os er
 
 
 def is_conflict(error: Exception) -> bool:
-    """Whether another writer committed first, so that the same call may succeed now."""
+    """Return whether another writer committed first, so that a retry may succeed."""
     text = str(error).lower()
     return any(mark in text for mark in _CONFLICT)
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether the table does not exist (any more)."""
+    """Return whether the table does not exist."""
     text = str(error)
     return (text.startswith("Table '") and "was not found" in text) or (
         "Not found: " in text and ".lance/_versions" in text
@@ -34,7 +34,7 @@ def translate_error(error: Exception, directory: Path) -> StoreError:
     text = str(error)
     if any(mark in text for mark in _NO_WRITES):
         return StoreReadOnly(
-            f"The embedded store in {directory} takes no writes: give Kvasir's user the right to write there (or mount "
+            f"The embedded store in {directory} accepts no writes: give Kvasir's user write access (or mount "
             "it writable), then try again."
         )
     if any(mark in text for mark in _FULL):

@@ -1,4 +1,4 @@
-"""A passage as a row of the embedded store's table, and a scope as its SQL condition: pure."""
+"""Convert passages to rows of the embedded store's table, and a scope to its SQL condition, without I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pyarrow as pa
 from knowledge.interfaces import Chunk, Matrix, Scope, StoredChunk
 from knowledge.stores.common import LegHit, from_microseconds, list_readers, to_microseconds
 
-PASSAGE = ("id", "source", "document", "title", "heading", "text", "url", "readers", "kind", "modified_at")
-"""The columns that make a ``Chunk``, in its fields' order."""
+PASSAGE_COLUMNS = ("id", "source", "document", "title", "heading", "text", "url", "readers", "kind", "modified_at")
+"""The columns of a ``Chunk``, in the order of its fields."""
 
-SEARCHED = PASSAGE[:7]
-"""Of them, what a search reads: each column costs it a visit to every row, and lists of readers cost most."""
+SEARCH_COLUMNS = PASSAGE_COLUMNS[:7]
+"""The columns that a search reads. Each column costs a visit to every row, and lists of readers cost most."""
 
 ADDED_COLUMNS = {"kind": "''", "modified_at": "CAST(NULL AS BIGINT)"}
-"""Columns that came later: a table without them, which still answers while a new one grows, is given them empty."""
+"""Columns that later versions added. A table without them gets them empty, and still answers while a new one grows."""
 
 
 def make_row_schema(dimensions: int) -> pa.Schema:
@@ -25,20 +25,20 @@ def make_row_schema(dimensions: int) -> pa.Schema:
     text = ("source", "document", "title", "heading", "text", "terms")
     return pa.schema(
         [
-            # Two writers that insert the same new id at once are a conflict then, not two rows.
+            # With a primary key, two writers that insert the same new id conflict, instead of making two rows.
             pa.field("id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"}),
             *(pa.field(name, pa.string(), nullable=False) for name in text),
             pa.field("url", pa.string()),
             pa.field("readers", pa.list_(pa.string()), nullable=False),
             pa.field("kind", pa.string()),
-            pa.field("modified_at", pa.int64()),  # microseconds since the epoch: what compares needs no time zone
+            pa.field("modified_at", pa.int64()),  # Microseconds since the epoch need no time zone in comparisons.
             pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
         ]
     )
 
 
 def make_batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
-    """Return rows as they are written."""
+    """Return rows in the form in which they are written."""
     chunks = [row.chunk for row in rows]
     flat = pa.array(np.concatenate([row.vector for row in rows]).astype(np.float32, copy=False))
     schema = make_row_schema(dimensions)
@@ -53,17 +53,17 @@ def make_batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
 
 
 def read_leg_hits(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[LegHit]:
-    """Read what a search returned, each row with its scores; its readers, kind and date are not told."""
-    columns = [*(table.column(name).to_pylist() for name in SEARCHED), [frozenset[str]()] * table.num_rows]
+    """Return the results of a search with their scores, without readers, kind and date."""
+    columns = [*(table.column(name).to_pylist() for name in SEARCH_COLUMNS), [frozenset[str]()] * table.num_rows]
     return [
         LegHit(Chunk(*values), cosine, score) for *values, cosine, score in zip(*columns, cosines, scores, strict=True)
     ]
 
 
 def read_rows(table: pa.Table) -> list[StoredChunk]:
-    """Read whole rows."""
+    """Return whole rows."""
     vectors = read_vectors(table)
-    columns = {name: table.column(name).to_pylist() for name in PASSAGE}
+    columns = {name: table.column(name).to_pylist() for name in PASSAGE_COLUMNS}
     columns["readers"] = [frozenset(readers) for readers in columns["readers"]]
     columns["kind"] = [kind or "" for kind in columns["kind"]]
     columns["modified_at"] = [None if made is None else from_microseconds(made) for made in columns["modified_at"]]
@@ -72,7 +72,7 @@ def read_rows(table: pa.Table) -> list[StoredChunk]:
 
 
 def read_vectors(table: pa.Table) -> Matrix:
-    """Return the column of vectors as one array, shape ``(rows, dimensions)``."""
+    """Return the column of vectors as one array of shape ``(rows, dimensions)``."""
     vectors: Matrix = table.column("vector").combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
     return vectors
 
@@ -93,5 +93,5 @@ def make_condition(scope: Scope) -> str:
 
 
 def quote_literals(values: Collection[str]) -> str:
-    """Return SQL string literals, comma apart; in them only the quote means something, and is doubled."""
+    """Return SQL string literals, separated by commas. Only the quote is special in them, so it is doubled."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -1,8 +1,8 @@
-"""The embedded store: one LanceDB table an index, in a directory that several processes may use at once.
+"""Store each index in one LanceDB table, in a directory that several processes may use at once.
 
-What was measured and decides the shape: ``merge_insert`` is the upsert; a full-text index made on an empty table
-finds every later row, indexed or not, and is quick once ``maintain`` has taken the rows in; an HNSW index pays from
-about twenty thousand rows; a reader sees other processes' writes only with a ``read_consistency_interval``.
+Measurements decided the design. ``merge_insert`` is the upsert. A full-text index made on an empty table finds every
+later row, and is fast after ``maintain``. An HNSW index pays off from about 20 000 rows. A reader sees other processes'
+writes only with a ``read_consistency_interval``.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from knowledge.stores.common import (
 from knowledge.stores.lancedb.errors import is_conflict, is_missing, translate_error
 from knowledge.stores.lancedb.rows import (
     ADDED_COLUMNS,
-    PASSAGE,
-    SEARCHED,
+    PASSAGE_COLUMNS,
+    SEARCH_COLUMNS,
     make_batch,
     make_condition,
     make_row_schema,
@@ -49,11 +49,11 @@ from knowledge.stores.lancedb.rows import (
 
 T = TypeVar("T")
 
-_LANCE_FAILURES = (RuntimeError, ValueError, OSError)
-"""What the native library raises; it has no error types of its own."""
+_LANCE_ERRORS = (RuntimeError, ValueError, OSError)
+"""The errors that the native library raises. It has no error types of its own."""
 
 _SCALAR_INDEXES = {
-    # Terms come ready-made: whitespace apart, already folded and stemmed, so the index must not touch them again.
+    # The terms are already folded, stemmed and separated by whitespace, so the index must not change them.
     "terms": FTS(
         base_tokenizer="whitespace",
         stem=False,
@@ -73,44 +73,44 @@ _SCALAR_INDEXES = {
 
 @dataclass(frozen=True, slots=True)
 class LanceDBLimits:
-    """Deadlines, in seconds, and when upkeep is due."""
+    """Deadlines in seconds, and thresholds for maintenance."""
 
     read_s: float = 10.0
     write_s: float = 120.0
     maintain_s: float = 1800.0
     vector_index_rows: int = 20_000
-    """Below it every vector is compared, which is exact and quick enough."""
+    """With fewer rows every vector is compared, which is exact and fast enough."""
     loose_fragments: int = 20
-    """Small files, about one a write, from which on compaction is due."""
+    """Compaction is due from this number of small files on. Each write makes about one."""
     loose_rows: int = 2_000
-    """Rows outside the full-text index from which on indexing is due."""
+    """Indexing is due from this number of rows outside the full-text index on."""
     history_s: float = 900.0
-    """How long old versions are kept: longer than any call of any process may run."""
+    """How long old versions stay: longer than the longest call of any process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Upkeep:
-    """What a table's upkeep is decided by."""
+class MaintenanceState:
+    """The state of a table that decides about maintenance."""
 
     rows: int
-    unindexed: int
-    """Rows that the full-text index does not hold yet."""
+    unindexed_rows: int
+    """Rows that are not in the full-text index yet."""
     fragments: int
     vector_index: bool
 
-    def optimize(self, limits: LanceDBLimits) -> bool:
-        """Whether compaction and indexing are due: many small files, or many rows that searches must scan."""
-        return self.fragments >= limits.loose_fragments or self.unindexed >= min(
+    def needs_compaction(self, limits: LanceDBLimits) -> bool:
+        """Return whether compaction and indexing are due: many small files, or many unindexed rows."""
+        return self.fragments >= limits.loose_fragments or self.unindexed_rows >= min(
             limits.loose_rows, max(1, self.rows // 10)
         )
 
-    def index_vectors(self, limits: LanceDBLimits) -> bool:
-        """Whether the table has outgrown comparing every vector."""
+    def needs_vector_index(self, limits: LanceDBLimits) -> bool:
+        """Return whether the table is too large for comparing every vector."""
         return not self.vector_index and self.rows >= limits.vector_index_rows
 
 
 class LanceDBStore:
-    """``Store`` on LanceDB, in ``directory`` (made when missing)."""
+    """``Store`` on LanceDB, in ``directory``, which is created if missing."""
 
     kind = "lancedb"
 
@@ -131,29 +131,29 @@ class LanceDBStore:
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def open(self, index: str, dimensions: int) -> None:
-        """Open the index's table, creating it and its scalar indexes where they are missing.
+        """Open the index's table. Create it and its scalar indexes if they are missing.
 
         Raises:
             StoreMisconfigured: the table holds vectors of another length.
-            StoreReadOnly: it must be created and the directory takes no writes.
+            StoreReadOnly: it must be created and the directory accepts no writes.
             StoreError: the table is damaged.
 
         """
-        async with self._bounded(self._limits.write_s):
-            table = await self._retried(lambda: self._open_or_create(index, dimensions))
-            held = (await table.schema()).field("vector").type.list_size
-            if held != dimensions:
+        async with self._translate_failures(self._limits.write_s):
+            table = await self._retry_conflicts(lambda: self._open_or_create(index, dimensions))
+            stored_dimensions = (await table.schema()).field("vector").type.list_size
+            if stored_dimensions != dimensions:
                 raise StoreMisconfigured(
-                    f"The index {index} in {self._directory} holds vectors of {held} dimensions and the embedder makes "
-                    f"{dimensions}: run `kvasir sync` to build a new index."
+                    f"The index {index} in {self._directory} has vectors of {stored_dimensions} dimensions, and the "
+                    f"embedder makes {dimensions}: run `kvasir sync` to build a new index."
                 )
             self._table, self._dimensions = table, dimensions
 
     async def _open_or_create(self, index: str, dimensions: int) -> Any:  # noqa: ANN401 - lancedb is untyped
-        connection = await self._connected()
+        connection = await self._connect()
         try:
             table = await connection.open_table(index)
-        except _LANCE_FAILURES as error:
+        except _LANCE_ERRORS as error:
             if not is_missing(error):
                 raise
             table = await connection.create_table(index, schema=make_row_schema(dimensions), exist_ok=True)
@@ -165,69 +165,71 @@ class LanceDBStore:
                 await table.create_index(column, config=config)
         return table
 
-    async def _connected(self) -> Any:  # noqa: ANN401 - lancedb is untyped
+    async def _connect(self) -> Any:  # noqa: ANN401 - lancedb is untyped
         if self._connection is None:
             await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
-            # Zero: each read looks for a newer version first (a directory listing), so what any process wrote is seen.
+            # Zero: each read looks for a newer version first (a directory listing), so it sees the writes of all
+            # processes.
             self._connection = await lancedb.connect_async(str(self._directory), read_consistency_interval=timedelta(0))
         return self._connection
 
     async def close(self) -> None:
-        """Let go of the table and the connection; searches that run end as they would.
+        """Release the table and the connection. Active searches end normally.
 
-        Not by the library's own ``close``: a query on a closed table panics, and what it holds goes with the last user.
+        The library's own ``close`` is not used, because a query on a closed table panics. Memory is freed with the last
+        user.
         """
         self._table = self._connection = None
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def write(self, rows: Sequence[StoredChunk]) -> None:
-        """Insert or replace rows; the last of several with one id counts.
+        """Insert or replace rows. If several have the same id, the last one counts.
 
         Raises:
             StoreMisconfigured: a vector is of another length or not finite.
-            StoreReadOnly: the directory takes no writes, or its disk is full.
+            StoreReadOnly: the directory accepts no writes, or its disk is full.
 
         """
         if not rows:
             return
-        table = self._opened()
+        table = self._get_table()
         check_rows(rows, self._dimensions)
         batch = make_batch(keep_last_rows(rows), self._dimensions)
-        async with self._bounded(self._limits.write_s):
-            await self._retried(
+        async with self._translate_failures(self._limits.write_s):
+            await self._retry_conflicts(
                 lambda: table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(batch)
             )
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id."""
         for some in slice_values(ids, 1000):
-            async with self._bounded(self._limits.write_s):
-                await self._retried(partial(self._opened().delete, f"id IN ({quote_literals(some)})"))
+            async with self._translate_failures(self._limits.write_s):
+                await self._retry_conflicts(partial(self._get_table().delete, f"id IN ({quote_literals(some)})"))
 
     async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids of one version of the table, in batches."""
-        async with self._bounded(self._limits.read_s):
-            batches = await self._opened().query().select(["id"]).to_batches(max_batch_length=1000)
+        async with self._translate_failures(self._limits.read_s):
+            batches = await self._get_table().query().select(["id"]).to_batches(max_batch_length=1000)
         while True:
-            async with self._bounded(self._limits.read_s):
+            async with self._translate_failures(self._limits.read_s):
                 batch = await anext(aiter(batches), None)
             if batch is None:
                 return
             yield batch.column("id").to_pylist()
 
     async def count(self) -> int:
-        """Count the rows."""
-        async with self._bounded(self._limits.read_s):
-            return int(await self._opened().count_rows())
+        """Return the number of rows."""
+        async with self._translate_failures(self._limits.read_s):
+            return int(await self._get_table().count_rows())
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
         found: list[StoredChunk] = []
         for some in slice_values(ids, 1000):
-            async with self._bounded(self._limits.read_s):
-                query = self._opened().query().where(f"id IN ({quote_literals(some)})")
-                table = await query.select([*PASSAGE, "vector", "terms"]).to_arrow()
+            async with self._translate_failures(self._limits.read_s):
+                query = self._get_table().query().where(f"id IN ({quote_literals(some)})")
+                table = await query.select([*PASSAGE_COLUMNS, "vector", "terms"]).to_arrow()
             if table.num_rows:
                 found += read_rows(table)
         return found
@@ -242,12 +244,12 @@ class LanceDBStore:
         pool: int,
         scope: Scope,
     ) -> Sequence[Candidate]:
-        """Run both legs at once behind one filter; see ``Store.find_candidates``."""
+        """Run both legs concurrently with one filter; see ``Store.find_candidates``."""
         if not scope.sources:
             return ()
         condition = make_condition(scope)
-        async with self._bounded(self._limits.read_s):
-            table = self._opened()
+        async with self._translate_failures(self._limits.read_s):
+            table = self._get_table()
             lexical, dense = await run_both(
                 self._lexical(table, terms, vector, pool, condition), self._dense(table, vector, pool, condition)
             )
@@ -257,9 +259,10 @@ class LanceDBStore:
         if not terms.strip():
             return []
         # A query object: a plain string in double quotes would be taken as a phrase.
-        match = MatchQuery(terms, "terms")  # type: ignore[call-arg]  # its defaults are lost on the type checker
+        # Use a query object, because a plain string in double quotes would be a phrase. type: ignore[call-arg]
+        match = MatchQuery(terms, "terms")  # type: ignore[call-arg]
         query = table.query().nearest_to_text(match).where(condition).limit(pool)
-        found = await query.select([*SEARCHED, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
+        found = await query.select([*SEARCH_COLUMNS, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
         cosines = [0.0] * found.num_rows
         if found.num_rows and vector is not None:
             cosines = (read_vectors(found) @ vector).tolist()
@@ -268,19 +271,19 @@ class LanceDBStore:
     async def _dense(self, table: Any, vector: Vector | None, pool: int, condition: str) -> list[LegHit]:  # noqa: ANN401
         if vector is None:
             return []
-        # The index, where there is one, holds rounded vectors: three times the pool is compared again with exact ones.
+        # The vector index has rounded vectors, so three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
         query = query.where(condition).limit(pool)
-        found = await query.select([*SEARCHED, "_distance"]).to_arrow()
+        found = await query.select([*SEARCH_COLUMNS, "_distance"]).to_arrow()
         return read_leg_hits(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_indexes(self) -> Sequence[str]:
-        """Name our tables in the directory."""
-        async with self._bounded(self._limits.read_s):
+        """Return the names of our tables in the directory."""
+        async with self._translate_failures(self._limits.read_s):
             names: list[str] = []
-            page = await (await self._connected()).list_tables(limit=100)
+            page = await (await self._connect()).list_tables(limit=100)
             while True:
                 names += page.tables
                 if not page.page_token:
@@ -289,67 +292,66 @@ class LanceDBStore:
 
     async def drop_index(self, index: str) -> None:
         """Drop a table and its files."""
-        async with self._bounded(self._limits.write_s):
-            connection = await self._connected()
+        async with self._translate_failures(self._limits.write_s):
+            connection = await self._connect()
             try:
                 await connection.drop_table(index)
-            except _LANCE_FAILURES as error:
+            except _LANCE_ERRORS as error:
                 if not is_missing(error):
                     raise
 
     async def maintain(self) -> None:
-        """Compact, index and prune when enough has changed since last; searches and writes go on meanwhile.
+        """Compact, index and prune after enough changes. Searches and writes continue meanwhile.
 
-        A writer that is quicker makes the compaction start again, a bounded number of times; then it is left to the
-        next call.
+        If another writer commits first, the compaction is retried a few times, then left to the next call.
         """
-        async with self._bounded(self._limits.maintain_s):
-            table = self._opened()
-            state = await _measure_upkeep(table)
-            if state.optimize(self._limits):
+        async with self._translate_failures(self._limits.maintain_s):
+            table = self._get_table()
+            state = await _measure_table(table)
+            if state.needs_compaction(self._limits):
                 history = timedelta(seconds=self._limits.history_s)
-                await self._unless_busy(lambda: table.optimize(cleanup_older_than=history))
-            if state.index_vectors(self._limits):
-                # One graph: more partitions save memory in building and cost recall.
+                await self._skip_if_busy(lambda: table.optimize(cleanup_older_than=history))
+            if state.needs_vector_index(self._limits):
+                # Use one graph, because more partitions save memory in building but cost recall.
                 config = HnswSq(distance_type="cosine", num_partitions=1)
-                await self._unless_busy(lambda: table.create_index("vector", config=config))
+                await self._skip_if_busy(lambda: table.create_index("vector", config=config))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _opened(self) -> Any:  # noqa: ANN401 - lancedb is untyped
+    def _get_table(self) -> Any:  # noqa: ANN401 - lancedb is untyped
         if self._table is None:
             raise StoreError("The embedded store is not open: start Kvasir again.")
         return self._table
 
     @asynccontextmanager
-    async def _bounded(self, seconds: float) -> AsyncIterator[None]:
-        """Bound a block and turn what the library raises into our errors."""
+    async def _translate_failures(self, seconds: float) -> AsyncIterator[None]:
+        """Limit the time of a block, and translate the library's errors into ours."""
         late = (
-            f"The embedded store in {self._directory} did not answer within {seconds:g} s: see whether its disk is "
+            f"The embedded store in {self._directory} did not answer within {seconds:g} s: check whether its disk is "
             "overloaded, then try again."
         )
         try:
             async with enforce_deadline(seconds, late):
                 yield
-        except _LANCE_FAILURES as error:
+        except _LANCE_ERRORS as error:
             raise translate_error(error, self._directory) from error
 
-    async def _retried(self, action: Callable[[], Awaitable[T]], attempts: int = 6) -> T:
-        """Try again when another writer's commit came first; after the last attempt its error is raised."""
+    async def _retry_conflicts(self, action: Callable[[], Awaitable[T]], attempts: int = 6) -> T:
+        """Retry if another writer committed first. The last attempt raises its error."""
         for attempt in range(attempts - 1):
             try:
                 return await action()
-            except _LANCE_FAILURES as error:
+            except _LANCE_ERRORS as error:
                 if not is_conflict(error):
                     raise
             await self._sleep(0.02 * 2**attempt * (1 + random.random()))  # noqa: S311 - jitter, no secret
         return await action()
 
-    async def _unless_busy(self, action: Callable[[], Awaitable[object]]) -> None:
-        """Do a piece of upkeep; when writers keep coming first, leave it to the next time."""
+    async def _skip_if_busy(self, action: Callable[[], Awaitable[object]]) -> None:
+        """Run a maintenance step. If other writers keep committing first, leave it to the next time."""
         try:
-            await self._retried(action)
-        except _LANCE_FAILURES as error:
+            await self._retry_conflicts(action)
+        except _LANCE_ERRORS as error:
             if not is_conflict(error):
                 raise
 
@@ -360,10 +362,10 @@ async def _find_missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 -
 
 
 async def _add_columns(table: Any) -> None:  # noqa: ANN401 - lancedb is untyped
-    """Bring a table of an earlier version up to date; another process may be at it, too."""
+    """Add the columns that a table of an earlier version lacks. Another process may do the same."""
     try:
         await table.add_columns(await _find_missing_columns(table))
-    except _LANCE_FAILURES:
+    except _LANCE_ERRORS:
         if await _find_missing_columns(table):
             raise
 
@@ -372,12 +374,12 @@ async def _list_indexed_columns(table: Any) -> set[str]:  # noqa: ANN401 - lance
     return {column for index in await table.list_indices() for column in index.columns}
 
 
-async def _measure_upkeep(table: Any) -> Upkeep:  # noqa: ANN401 - lancedb is untyped
+async def _measure_table(table: Any) -> MaintenanceState:  # noqa: ANN401 - lancedb is untyped
     lexical = await table.index_stats("terms_idx")
     whole = await table.stats()
-    return Upkeep(
+    return MaintenanceState(
         rows=whole["num_rows"],
-        unindexed=lexical.num_unindexed_rows if lexical else whole["num_rows"],
+        unindexed_rows=lexical.num_unindexed_rows if lexical else whole["num_rows"],
         fragments=whole["fragment_stats"]["num_small_fragments"],
         vector_index="vector" in await _list_indexed_columns(table),
     )

@@ -1,4 +1,4 @@
-"""How Weaviate's servers and collections are named: nodes out of URLs, collections out of indexes."""
+"""Name Weaviate's servers and collections: nodes from URLs, collections from indexes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GRPC_PORT = 50051
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one side of a server (REST or gRPC) listens; as text it holds no password."""
+    """The address of one server's REST or gRPC interface. Its text has no password."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """Both sides of one server."""
+    """Both interfaces of one server."""
 
     http: Address
     grpc: Address
@@ -36,11 +36,9 @@ class NodeAddress:
 
 
 def parse_node_addresses(urls: str, grpc_urls: str | None = None) -> tuple[NodeAddress, ...]:
-    """Parse WEAVIATE_URL and WEAVIATE_GRPC_URL: one URL, or as many as the cluster has nodes, comma apart.
+    """Parse WEAVIATE_URL and WEAVIATE_GRPC_URL: one URL, or one for each node, separated by commas.
 
-    Raises:
-        StoreMisconfigured: one is no URL of a host, a node is named twice, or the two lists differ in length.
-
+    Raises: StoreMisconfigured: a URL has no valid host, a node is named twice, or the lists differ in length.
     """
     https = [parse_address(url, 8080) for url in _split_urls(urls)]
     if grpc_urls is None:
@@ -67,17 +65,15 @@ def _check_distinct(variable: str, addresses: Sequence[Address]) -> None:
 
 
 def parse_address(url: str, default_port: int) -> Address:
-    """Parse a URL; one without a scheme is plain HTTP, and what it may hold besides (a password) is left out.
+    """Parse a URL. Without a scheme it is plain HTTP; a password in it is dropped.
 
-    Raises:
-        StoreMisconfigured: it is no URL of a host.
-
+    Raises: StoreMisconfigured: it is not the URL of a host.
     """
     parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
         port = parts.port
     except ValueError as error:
-        raise StoreMisconfigured("WEAVIATE_URL or WEAVIATE_GRPC_URL has a port that is no number.") from error
+        raise StoreMisconfigured("Correct WEAVIATE_URL or WEAVIATE_GRPC_URL: a port is not a number.") from error
     if not parts.hostname or parts.scheme not in {"http", "https", "grpc", "grpcs"}:
         raise StoreMisconfigured(
             "WEAVIATE_URL and WEAVIATE_GRPC_URL must look like http://host:8080, or several of them with commas."
@@ -89,12 +85,10 @@ def parse_address(url: str, default_port: int) -> Address:
 def make_collection_name(index: str, namespace: str = "") -> str:
     """Return an index's collection: ``kvasir_1a2b`` is ``Kvasir_1a2b``, or ``Kvasir_acme_1a2b`` in a namespace.
 
-    Weaviate's names begin with a capital. No namespace and no index after its prefix has an underscore, so that two
-    installations on one server never take each other's collections for theirs.
+    Weaviate's names begin with a capital. Namespaces have no underscore, nor has an index after its prefix. So two
+    installations on one server never confuse each other's collections.
 
-    Raises:
-        StoreMisconfigured: a part is no plain name.
-
+    Raises: StoreMisconfigured: a part is not a plain name.
     """
     prefix, _, rest = index.partition("_")
     if not (index.isascii() and index.isidentifier() and prefix.isalpha() and "_" not in rest):
@@ -106,7 +100,7 @@ def make_collection_name(index: str, namespace: str = "") -> str:
 
 
 def parse_index_name(collection: str, namespace: str = "") -> str | None:
-    """Return the index of a collection's name, None for one that is not of this namespace."""
+    """Return the index of a collection's name, or None if it is not in this namespace."""
     prefix, *parts = collection.split("_")
     if len(parts) != (2 if namespace else 1) or (namespace and parts[0] != namespace):
         return None

@@ -1,4 +1,4 @@
-"""What Weaviate's refusals mean for a person; its own texts may quote rows, so none of them reaches ours."""
+"""Translate Weaviate's errors. Its own texts may quote rows, so ours do not repeat them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _CLUSTER_UNWELL = (
     "shutdown",
     "context canceled",
 )
-"""What a node says of itself or of the others, and what another node, or a while later, may well answer."""
+"""Texts about a node or its peers, after which another node or a later attempt may succeed."""
 
 _LACKING = re.compile(
     r"insufficient permissions to (?P<right>\w+) \[+Domain: \w+(?:, Collection: (?P<collection>[\w*]+))?"
@@ -58,22 +58,22 @@ _LACKING = re.compile(
 
 
 def says_read_only(text: str) -> bool:
-    """Whether a message of the server says that it takes no writes, or none with this key."""
+    """Return whether a message says that the server, or this key, accepts no writes."""
     return _contains_any(text, _NO_WRITES)
 
 
 def says_unwell(text: str) -> bool:
-    """Whether a message says that the cluster cannot do it now: no leader, too few copies, a node that is leaving."""
+    """Return whether the cluster is temporarily unable: no leader, too few replicas, or a node that leaves."""
     return _contains_any(text, _CLUSTER_UNWELL)
 
 
 def says_gone(text: str) -> bool:
-    """Whether a message says that the collection, or our tenant in it, is not there."""
+    """Return whether the collection, or our tenant in it, does not exist."""
     return _contains_any(text, ("could not find class", "tenant not found", "tenant not active", "class not found"))
 
 
 def find_missing_right(text: str) -> str | None:
-    """Return the right that a key lacks, as Weaviate's roles name it, None where the message names none."""
+    """Return the permission that a key lacks, by Weaviate's name; None if the message names none."""
     found = _LACKING.search(text)
     if found is None:
         return None
@@ -86,111 +86,110 @@ def _contains_any(text: str, marks: Sequence[str]) -> bool:
 
 
 class NodeDown(StoreUnavailable):
-    """Nothing listens there; to ask again at once is of no use."""
+    """No process listens at the address, so an immediate retry is useless."""
 
 
 class IndexGone(StoreError):
-    """The collection is not there, says one node; one that has just started does not know it yet."""
+    """A node does not know the collection. A node that has just started may learn of it later."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeaviateErrors:
-    """Our errors about one server or one cluster, each with the next step."""
+    """Makes our errors about one server or cluster, each with the next step."""
 
     nodes: tuple[NodeAddress, ...]
 
-    def late(self, seconds: float) -> str:
+    def make_timeout_text(self, seconds: float) -> str:
         """Return the text of a ``StoreUnavailable`` after a deadline."""
         return (
-            f"Weaviate at {self._where()} did not answer within {seconds:g} s: see whether it runs "
+            f"Weaviate at {self._where()} did not answer within {seconds:g} s: check that it runs "
             "and is ready, and that WEAVIATE_URL and WEAVIATE_GRPC_URL are right."
         )
 
-    def unreachable(self) -> NodeDown:
-        """Say that nothing listens."""
+    def make_unreachable(self) -> NodeDown:
+        """Return the error for an address where no process listens."""
         return NodeDown(
             f"Nothing answers for Weaviate at {self._where()}: start it, or correct WEAVIATE_URL and WEAVIATE_GRPC_URL."
         )
 
-    def unwell(self) -> StoreUnavailable:
-        """Say that a node answers, but the cluster cannot do it."""
+    def make_unwell(self) -> StoreUnavailable:
+        """Return the error for a cluster that is temporarily unable."""
         return StoreUnavailable(
-            f"Weaviate at {self._http()} answers, but too few of its nodes do their work: start those that are down "
-            "(or ask for fewer copies in WEAVIATE_REPLICAS), then try again."
+            f"Weaviate at {self._http()} answers, but too few of its nodes work: start those that are down "
+            "(or set fewer copies in WEAVIATE_REPLICAS), then try again."
         )
 
-    def wrong_key(self) -> StoreMisconfigured:
-        """Say that the key is missing or unknown."""
+    def make_wrong_key(self) -> StoreMisconfigured:
+        """Return the error for a missing or unknown key."""
         return StoreMisconfigured(
-            f"Weaviate at {self._http()} refused the key: set WEAVIATE_API_KEY to one that it knows, then start "
-            "Kvasir again."
+            f"Weaviate at {self._http()} refused the key: set WEAVIATE_API_KEY to a valid key, then start Kvasir again."
         )
 
-    def forbidden(self, right: str) -> StoreError:
-        """Name the right that the key lacks; without one to read, nothing can be answered."""
+    def make_forbidden(self, right: str) -> StoreError:
+        """Return the error for a permission that the key lacks. Without permission to read, Kvasir cannot answer."""
         kind = StoreMisconfigured if right.startswith("read_") else StoreReadOnly
         return kind(
-            f"The key in WEAVIATE_API_KEY lacks the right {right}: add it to the key's role at Weaviate "
+            f"The key in WEAVIATE_API_KEY lacks the permission {right}: add it to the key's role at Weaviate "
             "(docs/security.md lists all that Kvasir needs), then try again."
         )
 
-    def read_only(self) -> StoreReadOnly:
-        """Say that a shard or a key takes no writes."""
+    def make_read_only(self) -> StoreReadOnly:
+        """Return the error for a shard or a key that accepts no writes."""
         return StoreReadOnly(
-            f"Weaviate at {self._http()} takes no writes from us: see whether its disk is nearly full (it turns "
+            f"Weaviate at {self._http()} accepts no writes: check whether its disk is nearly full (then it is "
             "read-only) and that WEAVIATE_API_KEY may write, then run `kvasir sync` again."
         )
 
-    def refused(self, count: int) -> StoreError:
-        """Say that some rows of a batch were not taken."""
+    def make_refused(self, count: int) -> StoreError:
+        """Return the error for a batch of which some rows were refused."""
         return StoreError(
-            f"Weaviate at {self._http()} refused {count} passages: look into its log, then run `kvasir sync` again."
+            f"Weaviate at {self._http()} refused {count} passages: read its log, then run `kvasir sync` again."
         )
 
-    def gone(self) -> IndexGone:
-        """Say that the collection, or our tenant in it, was deleted under us."""
+    def make_gone(self) -> IndexGone:
+        """Return the error for a collection, or our tenant in it, that was deleted."""
         return IndexGone(
             f"The index in Weaviate at {self._http()} is gone: start Kvasir again, then run `kvasir sync`."
         )
 
-    def other(self, kind: str) -> StoreError:
-        """Name anything else by the class of the client's error."""
-        return StoreError(f"Weaviate at {self._http()} failed ({kind}): look into its log, then try again.")
+    def make_other(self, kind: str) -> StoreError:
+        """Return the error for any other failure, with the class of the client's error."""
+        return StoreError(f"Weaviate at {self._http()} failed ({kind}): read its log, then try again.")
 
-    def of(self, error: WeaviateBaseError | grpc.aio.AioRpcError, late: str) -> StoreError:
-        """Return ours for what the client or a search raised; ``late`` is the text for a deadline of the client's."""
+    def translate(self, error: WeaviateBaseError | grpc.aio.AioRpcError, late: str) -> StoreError:
+        """Return our error for one of the client or of a search. ``make_timeout_text`` is the text after a deadline."""
         if isinstance(error, grpc.aio.AioRpcError):
-            return self._of_search(error.code(), error.details() or "")
+            return self._translate_search(error.code(), error.details() or "")
         text = str(error)
         if isinstance(error, _UNREACHABLE):
-            return self.unreachable()
+            return self.make_unreachable()
         if "Deadline Exceeded" in text or "UNAVAILABLE" in text:
             return StoreUnavailable(late)
         if _says_unknown_key(error):
-            return self.wrong_key()
+            return self.make_wrong_key()
         if isinstance(error, InsufficientPermissionsError) and find_missing_right(text) is None:
-            return self.read_only()
-        return self._as_said([text]) or self.other(type(error).__name__)
+            return self.make_read_only()
+        return self._match_messages([text]) or self.make_other(type(error).__name__)
 
-    def _of_search(self, code: grpc.StatusCode, details: str) -> StoreError:
+    def _translate_search(self, code: grpc.StatusCode, details: str) -> StoreError:
         if code is grpc.StatusCode.UNAVAILABLE:
-            return self.unreachable()
+            return self.make_unreachable()
         if code is grpc.StatusCode.UNAUTHENTICATED:
-            return self.wrong_key()
-        return self._as_said([details]) or self.other(f"gRPC {code.name}")
+            return self.make_wrong_key()
+        return self._match_messages([details]) or self.make_other(f"gRPC {code.name}")
 
-    def of_rows(self, count: int, messages: Sequence[str]) -> StoreError:
-        """Judge a batch by what the server said of its rows; ``count`` of them were not taken."""
-        return self._as_said(messages) or self.refused(count)
+    def translate_rows(self, count: int, messages: Sequence[str]) -> StoreError:
+        """Return the error for a batch, from the server's messages about its ``count`` refused rows."""
+        return self._match_messages(messages) or self.make_refused(count)
 
-    def _as_said(self, messages: Sequence[str]) -> StoreError | None:
+    def _match_messages(self, messages: Sequence[str]) -> StoreError | None:
         if right := next(filter(None, map(find_missing_right, messages)), None):
-            return self.forbidden(right)
+            return self.make_forbidden(right)
         if any(map(says_read_only, messages)):
-            return self.read_only()
+            return self.make_read_only()
         if any(map(says_gone, messages)):
-            return self.gone()
-        return self.unwell() if any(map(says_unwell, messages)) else None
+            return self.make_gone()
+        return self.make_unwell() if any(map(says_unwell, messages)) else None
 
     def _where(self) -> str:
         return " or ".join(map(str, self.nodes))

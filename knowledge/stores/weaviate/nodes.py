@@ -1,12 +1,12 @@
-"""One client for each node of a Weaviate, and which of them a call goes to.
+"""Connect to each Weaviate node, and choose the node for a call.
 
-The client has one endpoint, and goes on trying a dead one for up to 63 s whatever its time-outs say. So every call is
-bounded here, is watched while it is not answered (a node that is not alive is left at once), and goes on to another
-node within the same deadline. That is right only for calls that may be made twice: reads, and writes by fixed ids.
+The client has one endpoint, and retries a dead one for up to 63 s, whatever its timeouts say. So every call here has a
+deadline and is watched while it waits: if its node is not alive, the call moves to another node within the same
+deadline. That is safe only for calls that can be repeated: reads, and writes by fixed ids.
 
-Calls stay with one node as long as it answers, so that what was written through it is found through it. A node that
-failed rests; it is asked whether it is ready, and is used again some time after that, while the others do the work: a
-copy that was down answers with what it missed until the server has mended it.
+Calls stay with one node while it answers, so reads find what was written through it. A failed node is suspended and
+probed until it is ready. It gets calls again some time later, because a replica that was down lacks data until the
+server has repaired it.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ _CHANNEL = [*_RECONNECT, ("grpc.max_receive_message_length", -1)]
 
 @dataclass(frozen=True, slots=True)
 class WeaviateLimits:
-    """Deadlines, in seconds, and batch sizes."""
+    """Deadlines in seconds, and batch sizes."""
 
     open_s: float = 10.0
     read_s: float = 8.0
-    """Of a search, whatever number of nodes it has to ask."""
+    """For a search, over all nodes that it tries."""
     read_attempt_s: float = 1.0
-    """Of a read at one node of several, the first time that it is asked: while the cluster has not noticed that a node
-    is gone, a healthy one may wait for the copy there and never answer, and is quick when it is asked again."""
+    """For the first attempt of a read at one of several nodes. Until the cluster notices that a node is gone, a healthy
+    node may wait for that replica and never answer. A second attempt is fast."""
     write_s: float = 60.0
-    """Of one batch; as long as it is not over, nodes that cannot take it are asked again."""
+    """For one batch. Within it, nodes that cannot accept the batch are tried again."""
     batch_rows: int = 500
     write_attempt_s: float = 15.0
-    """Of a write at one node of several, likewise."""
+    """For a write at one of several nodes, for the same reason."""
     watch_s: float = 0.3
-    """How long a call may be unanswered before its node is asked whether it is alive, and then between two askings."""
+    """How long a call may wait before its node is probed, and the pause between probes."""
     probe_s: float = 1.0
-    """Of such an asking, and between two of a node that rests."""
+    """For one probe, and the pause between probes of a suspended node."""
     settle_s: float = 60.0
-    """How long a node that is ready again is spared: so long a copy needs to catch up."""
+    """How long a node that is ready again gets no calls, so that its replica can catch up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,43 +76,43 @@ class NodeConnection:
 
     client: WeaviateAsyncClient
     search: SearchCall
-    """Sends a search past the client, which neither tries again nor outlives the call."""
+    """Sends a search without the client, so it is neither retried nor continued after the call."""
     channel: grpc.aio.Channel
 
     async def close(self) -> None:
-        """Close both sides of it."""
+        """Close both interfaces."""
         await self.client.close()
         await self.channel.close()
 
 
 class NodeState(enum.IntEnum):
-    """What is known of a node; the smaller, the sooner it is asked."""
+    """The state of a node. Calls prefer nodes with smaller values."""
 
-    WELL = 0
-    BACK = 1
-    """Ready again, and catching up."""
-    RESTS = 2
+    HEALTHY = 0
+    RECOVERING = 1
+    """Ready again, but still catching up."""
+    SUSPENDED = 2
 
 
 @dataclass(eq=False, slots=True)
 class _Node:
     address: NodeAddress
-    state: NodeState = NodeState.WELL
-    settled_at: float = 0.0
-    """On the loop's clock: when a node that is back counts as well."""
+    state: NodeState = NodeState.HEALTHY
+    healthy_at: float = 0.0
+    """When a recovering node counts as healthy again, on the loop's clock."""
     link: NodeConnection | None = None
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class WeaviateNodes:
-    """The nodes of one Weaviate; connected to when they are first needed.
+    """The nodes of one Weaviate, connected when they are first needed.
 
     Args:
-        addresses: at least one; the first is asked first.
-        key: the API key, or None where the server asks for none.
-        told: the errors about these nodes.
+        addresses: at least one. Calls try the first one first.
+        key: the API key, or None if the server needs none.
+        errors: makes the errors about these nodes.
         limits: deadlines.
-        ca_file: certificates of a company's own authority (PEM), trusted beside the public ones.
+        ca_file: certificates of a company's own authority (PEM), trusted in addition to the public ones.
 
     """
 
@@ -120,42 +120,37 @@ class WeaviateNodes:
         self,
         addresses: Sequence[NodeAddress],
         key: str | None,
-        told: WeaviateErrors,
+        errors: WeaviateErrors,
         limits: WeaviateLimits,
         ca_file: Path | None = None,
     ) -> None:
         self._nodes = [_Node(address) for address in addresses]
         self._key = key
-        self._told = told
+        self._errors = errors
         self._limits = limits
         self._ca_file = ca_file
         self._at = 0
         self._session: aiohttp.ClientSession | None = None
-        self._mending: asyncio.Task[None] | None = None
-        # On a partial failure the client logs whole objects, texts and vectors with them; we count errors ourselves.
+        self._probing: asyncio.Task[None] | None = None
+        # If a batch fails partly, the client logs whole objects with texts and vectors. Kvasir counts the errors
+        # itself.
         logging.getLogger("weaviate-client").setLevel(logging.CRITICAL + 1)
 
     async def read(self, what: Callable[[NodeConnection], Awaitable[T]]) -> T:
-        """Read at the first node that answers; a server of which nothing listens any more is told at once.
+        """Read from the first node that answers. If no process listens at any node, fail immediately.
 
-        Raises:
-            StoreUnavailable: no node answered in time.
-            StoreError: what the nodes said of it.
-
+        Raises: StoreUnavailable: no node answered in time. ;; StoreError: the nodes refused the call.
         """
         return await self._call(what, self._limits.read_s, self._limits.read_attempt_s, patient=False)
 
     async def change(
         self, what: Callable[[NodeConnection], Awaitable[T]], seconds: float, *, patient: bool = False
     ) -> T:
-        """Make a change that may be made twice, at the first node that takes it.
+        """Make a repeatable change at the first node that accepts it.
 
-        ``patient`` waits ``seconds`` even for a server of which nothing listens: it may just be starting.
+        ``patient`` waits ``seconds`` even if no process listens, because the server may just be starting.
 
-        Raises:
-            StoreUnavailable: no node answered in time.
-            StoreError: what the nodes said of it.
-
+        Raises: StoreUnavailable: no node answered in time. ;; StoreError: the nodes refused the call.
         """
         return await self._call(what, seconds, self._limits.write_attempt_s, patient=patient)
 
@@ -172,12 +167,12 @@ class WeaviateNodes:
         longest = attempt_s if len(self._nodes) > 1 else seconds
         while True:
             failures: list[StoreError] = []
-            order = self._order()
+            order = self._order_nodes()
             for others, node in zip(reversed(range(len(order))), order, strict=True):
                 left = max(0.0, ends - clock())
                 share = min(longest, left / 2 if others else left)
                 try:
-                    return await self._call_at(node, what, share, self._told.late(seconds))
+                    return await self._call_node(node, what, share, self._errors.make_timeout_text(seconds))
                 except StoreMisconfigured:
                     raise
                 except StoreError as error:
@@ -190,8 +185,8 @@ class WeaviateNodes:
             longest = seconds
 
     async def close(self) -> None:
-        """Close every connection; safe to call twice."""
-        mending, self._mending = self._mending, None
+        """Close every connection. It is safe to call twice."""
+        mending, self._probing = self._probing, None
         if mending is not None:
             mending.cancel()
             await asyncio.gather(mending, return_exceptions=True)
@@ -205,46 +200,46 @@ class WeaviateNodes:
 
     # ── One call ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _order(self) -> list[_Node]:
-        """Return the nodes, best first: by what is known of them, then from the one that answered last."""
+    def _order_nodes(self) -> list[_Node]:
+        """Return the nodes, best first: by state, then beginning with the last one that answered."""
         turned = [*self._nodes[self._at :], *self._nodes[: self._at]]
         return sorted(turned, key=lambda node: node.state)
 
-    async def _call_at(
+    async def _call_node(
         self, node: _Node, what: Callable[[NodeConnection], Awaitable[T]], seconds: float, late: str
     ) -> T:
         try:
             async with enforce_deadline(seconds, late):
-                result = await self._watched(node, what)
+                result = await self._await_while_alive(node, what)
         except StoreUnavailable:
-            self._rest(node)
+            self._suspend(node)
             raise
         except (WeaviateBaseError, grpc.aio.AioRpcError) as error:
-            ours = self._told.of(error, late)
+            ours = self._errors.translate(error, late)
             if isinstance(ours, StoreUnavailable):
-                self._rest(node)
+                self._suspend(node)
             raise ours from error
         self._at = self._nodes.index(node)
         return result
 
-    async def _watched(self, node: _Node, what: Callable[[NodeConnection], Awaitable[T]]) -> T:
-        """Wait for an answer, and no longer than the node is alive."""
+    async def _await_while_alive(self, node: _Node, what: Callable[[NodeConnection], Awaitable[T]]) -> T:
+        """Wait for an answer while the node is alive."""
 
         async def call() -> T:
-            return await what(await self._connected(node))
+            return await what(await self._connect(node))
 
         task = asyncio.ensure_future(call())
         try:
             while not (await asyncio.wait({task}, timeout=self._limits.watch_s))[0]:
-                if not await self._answers(node, "live") and not task.done():
-                    raise self._told.unreachable()
+                if not await self._is_answering(node, "live") and not task.done():
+                    raise self._errors.make_unreachable()
             return task.result()
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    async def _connected(self, node: _Node) -> NodeConnection:
+    async def _connect(self, node: _Node) -> NodeConnection:
         async with node.connecting:
             if node.link is None:
                 link = _connect_node(node.address, self._key, await load_trust_store(self._ca_file))
@@ -258,30 +253,33 @@ class WeaviateNodes:
 
     # ── Health ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _rest(self, node: _Node) -> None:
+    def _suspend(self, node: _Node) -> None:
         if len(self._nodes) > 1:
-            if node.state is not NodeState.RESTS:
-                _log.warning("The Weaviate node %s does not answer; the others are asked.", node.address)
-            node.state = NodeState.RESTS
-            if self._mending is None or self._mending.done():
-                self._mending = asyncio.create_task(self._mend())
+            if node.state is not NodeState.SUSPENDED:
+                _log.warning("The Weaviate node %s does not answer; Kvasir uses the other nodes.", node.address)
+            node.state = NodeState.SUSPENDED
+            if self._probing is None or self._probing.done():
+                self._probing = asyncio.create_task(self._probe_suspended())
 
-    async def _mend(self) -> None:
-        """Ask the nodes that rest whether they are ready, until none rests."""
-        while unwell := [node for node in self._nodes if node.state is not NodeState.WELL]:
+    async def _probe_suspended(self) -> None:
+        """Probe the suspended nodes until all are healthy."""
+        while unwell := [node for node in self._nodes if node.state is not NodeState.HEALTHY]:
             await asyncio.sleep(self._limits.probe_s)
-            await asyncio.gather(*map(self._look_at, unwell))
+            await asyncio.gather(*map(self._probe, unwell))
 
-    async def _look_at(self, node: _Node) -> None:
+    async def _probe(self, node: _Node) -> None:
         now = asyncio.get_running_loop().time()
-        if node.state is NodeState.BACK and now >= node.settled_at:
-            node.state = NodeState.WELL
-        elif node.state is NodeState.RESTS and await self._answers(node, "ready"):
-            node.state, node.settled_at = NodeState.BACK, now + self._limits.settle_s
+        if node.state is NodeState.RECOVERING and now >= node.healthy_at:
+            node.state = NodeState.HEALTHY
+        elif node.state is NodeState.SUSPENDED and await self._is_answering(node, "ready"):
+            node.state, node.healthy_at = NodeState.RECOVERING, now + self._limits.settle_s
             _log.info("The Weaviate node %s is ready again.", node.address)
 
-    async def _answers(self, node: _Node, what: str) -> bool:
-        """Whether a node says ``live`` or ``ready``; nothing secret is sent, so no certificate is checked."""
+    async def _is_answering(self, node: _Node, what: str) -> bool:
+        """Return whether a node reports ``live`` or ``ready``.
+
+        Nothing secret is sent, so certificates are not checked.
+        """
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._limits.probe_s))
         try:
@@ -292,7 +290,10 @@ class WeaviateNodes:
 
 
 def _choose_failure(failures: Sequence[StoreError]) -> StoreError:
-    """Return what says most: a refusal, then a silence, then a node that is down; "gone" only if most say so."""
+    """Return the most informative error: a refusal, then a timeout, then a dead node.
+
+    A missing index counts only if most nodes report it.
+    """
     gone = [error for error in failures if isinstance(error, IndexGone)]
     if 2 * len(gone) > len(failures):
         return gone[0]
@@ -301,7 +302,7 @@ def _choose_failure(failures: Sequence[StoreError]) -> StoreError:
 
 
 def _is_some_node_alive(failures: Sequence[StoreError]) -> bool:
-    """Whether one of several nodes is alive; a single one has had all the time there is."""
+    """Return whether one of several nodes is alive. A single node has already used the whole time."""
     return len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
 
 
@@ -336,12 +337,12 @@ def _make_client(address: NodeAddress, key: str | None, trust: TrustStore | None
         grpc_secure=address.grpc.secure,
         auth_credentials=Auth.api_key(key) if key else None,
         additional_config=AdditionalConfig(
-            timeout=Timeout(init=5, query=60, insert=120),  # ours are shorter
+            timeout=Timeout(init=5, query=60, insert=120),  # Our own deadlines are shorter.
             connection=ConnectionConfig(session_pool_max_retries=0),
             grpc_config=GrpcConfig(channel_options=_RECONNECT, credentials=None if trust is None else trust.channel),
         ),
-        skip_init_checks=True,  # they ask a package index for the newest client
+        skip_init_checks=True,  # They ask a package index for the newest client.
     )
     if trust is not None:
-        trust.given_to(client)
+        trust.apply_to(client)
     return client

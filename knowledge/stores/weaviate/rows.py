@@ -1,8 +1,8 @@
-"""A passage as a Weaviate object's properties, and back from what a search returns.
+"""Convert passages to properties of Weaviate objects, and search results back to passages.
 
-What identifies something (source, readers, kind) is one FIELD token in brackets: FIELD trims outer whitespace, and two
-audiences that differ only there must not meet. A moment is two integers, seconds and microseconds: the server keeps
-numbers as floats, and its dates end in the year 2262.
+Source, readers and kind are each one FIELD token in brackets. FIELD trims outer whitespace, and two audiences that
+differ only there must stay different. A moment is two integers, seconds and microseconds. The server stores numbers as
+floats, and its dates end in the year 2262.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
     from weaviate.proto.v1 import search_get_pb2 as wire
 
 _IDS = uuid.UUID("6f1c0a52-8d0e-5b7a-9c43-2f5d1be7a9c4")
-"""The namespace that turns a passage's id into an object's: any string may be an id, and equal ids meet."""
+"""The namespace of object ids. Any string may be a passage's id, and equal ids give equal object ids."""
 
 RETURNED = (
     "chunk_id",
@@ -38,26 +38,26 @@ RETURNED = (
 """The properties of a whole passage."""
 
 SEARCHED = RETURNED[:7]
-"""Of them, what a search reads."""
+"""The properties that a search reads."""
 
 SECOND = 1_000_000
 """In microseconds."""
 
 
 def make_object_id(chunk_id: str) -> uuid.UUID:
-    """Return the object's id for a passage's."""
+    """Return the object's id for a passage's id."""
     return uuid.uuid5(_IDS, chunk_id)
 
 
 def make_exact_token(value: str) -> str:
-    """Return the token that is equal for equal values alone."""
+    """Return a token that is equal only for equal values."""
     return f"<{value}>"
 
 
 def make_properties(row: StoredChunk) -> dict[str, Any]:
-    """Return what is kept of a row besides its vector."""
+    """Return the properties of a row, without its vector."""
     chunk = row.chunk
-    kept: dict[str, Any] = {
+    properties: dict[str, Any] = {
         "chunk_id": chunk.id,
         "source": make_exact_token(chunk.source),
         "document": chunk.document,
@@ -70,14 +70,14 @@ def make_properties(row: StoredChunk) -> dict[str, Any]:
         "terms": row.terms,
     }
     if chunk.modified_at is not None:
-        kept["modified_s"], kept["modified_us"] = divmod(to_microseconds(chunk.modified_at), SECOND)
-    return kept
+        properties["modified_s"], properties["modified_us"] = divmod(to_microseconds(chunk.modified_at), SECOND)
+    return properties
 
 
 def read_chunk(found: wire.SearchResult) -> Chunk:
-    """Return the passage of a search's result; of ``RETURNED``, the exact opposite of ``make_properties``.
+    """Return the passage of a search result; for ``RETURNED`` it is the inverse of ``make_properties``.
 
-    What was not asked for is not told: readers are none then.
+    Fields that the search did not read stay empty, also the readers.
     """
     held = found.properties.non_ref_props.fields
     url, seconds = held["url"], held["modified_s"]
@@ -100,11 +100,11 @@ def read_chunk(found: wire.SearchResult) -> Chunk:
 
 
 def read_vector(found: wire.SearchResult) -> Vector:
-    """Return the full vector that is kept with a row."""
+    """Return the full vector that is stored with a row."""
     return np.frombuffer(found.metadata.vectors[0].vector_bytes, dtype="<f4")
 
 
 def read_row(found: wire.SearchResult) -> StoredChunk:
-    """Return the whole row of a search's result; its vector may be written to."""
+    """Return the whole row of a search result. Its vector is writable."""
     terms = found.properties.non_ref_props.fields["terms"].text_value
     return StoredChunk(read_chunk(found), read_vector(found).astype(np.float32), terms)

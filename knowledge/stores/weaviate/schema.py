@@ -1,18 +1,17 @@
-"""How a collection is made, and whether one that is there is as we make it.
+"""Create collections, and check that an existing one has our schema.
 
-Why RQ-8 rather than uncompressed vectors: measured over 100,000 passages it halves the memory after a restart and the
-time to fill, at a recall of 0.98 to 0.99 within a pool; what is missed lies at the pool's edge, and the cosines that
-the fusion sees are computed by us from the full vectors. Terms come ready-made, so every text is tokenised by
-whitespace or not at all.
+Why RQ-8 instead of uncompressed vectors: over 100 000 passages it halves the memory after a restart and the time to
+fill. The recall is 0.98 to 0.99 within a pool, and what is missed is at the pool's edge. Kvasir computes the cosines
+for the fusion from the full vectors. Texts are tokenised by whitespace or not at all, because the terms are ready-made.
 
-Why sweeping behind a filter, from 30,000 rows on: measured there with a third of 100,000 passages behind the filter, it
-costs half of comparing all of them, as the server does by itself up to 40,000, and found the ten nearest each time;
-ACORN, the server's way, found 98.5 % of them and was not quicker. Five times the pool is looked at, as on the embedded
-store. An older collection is set to it when it is opened.
+Why sweeping behind a filter from 30 000 rows on: with a third of 100 000 passages behind the filter, it costs half of
+comparing all of them. The server compares all up to 40 000 by default. Sweeping found the ten nearest each time; the
+server's ACORN found 98.5 % and was not faster. It looks at five times the pool, as the embedded store does. An older
+collection is updated when it opens.
 
-Another ``SCHEMA`` is another index, grown beside the old one. Within one, a property that older rows may lack is added
-in place. Copies, shards and tenancy are fixed when a collection is made: one that has others than the configuration
-asks for is never used in silence.
+Another ``SCHEMA`` is another index, grown next to the old one. Within one schema, an optional property is added in
+place. Copies, shards and tenancy are fixed when a collection is created. A collection that differs from the
+configuration is refused.
 """
 
 from __future__ import annotations
@@ -42,17 +41,17 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
     from weaviate.exceptions import InsufficientPermissionsError, WeaviateBaseError
 
 _K1, _B = 1.2, 0.75
-"""BM25's usual constants, as the embedded store has them."""
+"""BM25's usual constants, as in the embedded store."""
 
 BM25_SCALE = _K1 + 1
-"""The formula's constant factor, which the server leaves out; with it both stores score alike."""
+"""The formula's constant factor, which the server leaves out. With it both stores score alike."""
 
-_SEARCHED: Final[dict[str, Any]] = {
+_SEARCH: Final[dict[str, Any]] = {
     "filter_strategy": VectorFilterStrategy.SWEEPING,
     "flat_search_cutoff": 30_000,
     "dynamic_ef_factor": 5,
 }
-"""How vectors are searched; of an index that is there it can be changed at any time."""
+"""How vectors are searched. It can be changed for an existing index."""
 
 _PLAIN = ("chunk_id", "document", "title", "heading", "text", "url")
 
@@ -95,7 +94,7 @@ def _make_range_property(name: str) -> Property:
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """One collection as the configuration asks for it."""
+    """The configured collection."""
 
     name: str
     dimensions: int
@@ -103,17 +102,15 @@ class CollectionSpec:
 
     @property
     def description(self) -> str:
-        """Return what a collection of ours says of itself."""
+        """Return the description of one of our collections."""
         return f"Passages of Kvasir (schema {SCHEMA}, {self.dimensions} dimensions)"
 
 
 async def prepare_collection(client: Any, wanted: CollectionSpec) -> None:  # noqa: ANN401 - generic in the client
-    """Make the collection and our tenant where they are missing, add what can be added, refuse what differs.
+    """Create the collection and our tenant if missing, add what can be added, and refuse other differences.
 
-    Raises:
-        StoreMisconfigured: it is not as Kvasir makes it, or not where or how often the configuration says.
-        WeaviateBaseError: the server cannot be reached, or refused.
-
+    Raises: StoreMisconfigured: its schema, its copies, its shards or its tenancy differ. ;; WeaviateBaseError: the
+    server is unreachable or refused.
     """
     if not await client.collections.exists(wanted.name):
         await _create_collection(client, wanted)
@@ -131,7 +128,7 @@ async def prepare_collection(client: Any, wanted: CollectionSpec) -> None:  # no
 
 async def _create_collection(client: Any, wanted: CollectionSpec) -> None:  # noqa: ANN401
     place = wanted.placement
-    # A tenant is made by us, once and on purpose: a write to an unknown one is an error, not a new tenant.
+    # Kvasir creates a tenant once and on purpose, so that a write to an unknown one is an error.
     tenancy = Configure.multi_tenancy(enabled=True, auto_tenant_creation=False, auto_tenant_activation=True)
     await _change_once(
         client.collections.create(
@@ -143,7 +140,7 @@ async def _create_collection(client: Any, wanted: CollectionSpec) -> None:  # no
             ),
             vector_config=Configure.Vectors.self_provided(
                 quantizer=Configure.VectorIndex.Quantizer.rq(bits=8),
-                vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE, **_SEARCHED),
+                vector_index_config=Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE, **_SEARCH),
             ),
             replication_config=Configure.replication(factor=place.replicas),
             sharding_config=None if place.shards is None else Configure.sharding(desired_count=place.shards),
@@ -161,11 +158,11 @@ async def _add_property(collection: Any, missing: Property) -> None:  # noqa: AN
 
 
 async def _tune_vector_index(collection: Any, config: Any) -> None:  # noqa: ANN401
-    """Have vectors searched as measured; with a key that may not change that, they are searched as they were."""
+    """Apply the measured vector search settings. If the key may not change them, leave them."""
     ((name, vectors),) = config.vector_config.items()
-    if all(getattr(vectors.vector_index_config, setting) == value for setting, value in _SEARCHED.items()):
+    if all(getattr(vectors.vector_index_config, setting) == value for setting, value in _SEARCH.items()):
         return
-    index = Reconfigure.VectorIndex.hnsw(**_SEARCHED)
+    index = Reconfigure.VectorIndex.hnsw(**_SEARCH)
     with contextlib.suppress(InsufficientPermissionsError):
         await collection.config.update(vector_config=Reconfigure.Vectors.update(name=name, vector_index_config=index))
 
@@ -179,12 +176,12 @@ async def _add_tenant(collection: Any, tenant: str) -> None:  # noqa: ANN401
 
 
 async def has_tenant(collection: Any, tenant: str) -> bool:  # noqa: ANN401 - generic in the client
-    """Whether a collection holds a tenant; asked in the way whose refusal names the right that is lacking."""
+    """Return whether a collection has a tenant, by a call whose refusal names the missing permission."""
     return await collection.tenants.get_by_name(tenant) is not None
 
 
 async def _change_once(change: Awaitable[object], there: Callable[[], Awaitable[bool]]) -> None:
-    """Make a change, or find that another process was quicker."""
+    """Make a change, or accept that another process made it first."""
     try:
         await change
     except InsufficientPermissionsError:
@@ -195,7 +192,7 @@ async def _change_once(change: Awaitable[object], there: Callable[[], Awaitable[
 
 
 def _check_schema(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401 - the client's own class
-    """Refuse a collection that somebody else, or the server's automatic schema, has made or changed."""
+    """Refuse a collection that another program, or the server's automatic schema, created or changed."""
     ours = {one.name: _normalise_tokenization(one.dataType, one.tokenization) for one in list_schema_properties()}
     held = {one.name: _normalise_tokenization(one.data_type, one.tokenization) for one in config.properties}
     right = (
@@ -213,12 +210,12 @@ def _check_schema(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401 
 def _normalise_tokenization(
     data_type: DataType, tokenization: Tokenization | None
 ) -> tuple[DataType, Tokenization | None]:
-    """Return what must be equal; what is not indexed reads as tokenised by word, however it was made."""
+    """Return the part that must be equal. Properties without an index always read as tokenised by word."""
     return data_type, None if tokenization is Tokenization.WORD else tokenization
 
 
 def _check_placement(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401
-    """Refuse a collection with other copies, shards or tenancy than the configuration asks for."""
+    """Refuse a collection whose copies, shards or tenancy differ from the configuration."""
     place, tenancy = wanted.placement, config.multi_tenancy_config.enabled
     if config.replication_config.factor != place.replicas:
         raise _make_placement_error(wanted, f"keeps {config.replication_config.factor} copies of each passage",
@@ -236,6 +233,6 @@ def _check_placement(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN4
 
 def _make_placement_error(wanted: CollectionSpec, held: str, asked: str) -> StoreMisconfigured:
     return StoreMisconfigured(
-        f"The Weaviate collection {wanted.name} {held}, but {asked}, and that is fixed when a collection is made: set "
+        f"The Weaviate collection {wanted.name} {held}, but {asked}, and a collection cannot change that: set "
         "it back, or set another WEAVIATE_NAMESPACE and run `kvasir sync` to build a new one."
     )

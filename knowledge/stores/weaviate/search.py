@@ -1,8 +1,8 @@
-"""The searches, as messages of the server's own protocol.
+"""Search with messages of the server's own protocol.
 
-Why not the server's hybrid: the scores of the legs come back only as text, and our fusion needs them exact. Why not the
-client's queries: it takes four times as long to make lists of floats and dictionaries of a reply as the server to give
-it, and goes on trying a dead node behind our back. The messages are the client's; it makes the same ones.
+The server's hybrid search returns the scores of the legs only as text, and our fusion needs them exact. The client's
+queries take four times as long to unpack a reply as the server to send it, and retry a dead node. The messages are the
+ones that the client makes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LEVELS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SearchTarget:
-    """What is searched."""
+    """The collection to search."""
 
     collection: str
     tenant: str | None
@@ -53,7 +53,7 @@ class SearchTarget:
     def request(
         self, limit: int, within: base_pb2.Filters, returned: Sequence[str], *, vector: bool
     ) -> wire.SearchRequest:
-        """Return a search for ``limit`` rows behind a filter."""
+        """Return a search for ``limit`` rows with a filter."""
         return wire.SearchRequest(
             collection=self.collection,
             tenant=self.tenant or "",
@@ -71,7 +71,7 @@ class SearchTarget:
 async def search_lexical(
     search: SearchCall, place: SearchTarget, terms: str, vector: Vector | None, pool: int, within: base_pb2.Filters
 ) -> list[LegHit]:
-    """Return the ``pool`` best rows by BM25, with their exact cosines where there is a vector."""
+    """Return the ``pool`` best rows by BM25, with their exact cosines if there is a vector."""
     if not terms.strip():
         return []
     request = place.request(pool, within, SEARCHED, vector=vector is not None)
@@ -104,7 +104,7 @@ async def fetch_by_ids(search: SearchCall, place: SearchTarget, ids: Sequence[st
 
 
 def _compute_cosine(found: wire.SearchResult, vector: Vector | None) -> float:
-    # From the full vector that is kept with the row: the index's own distance is of the rounded one.
+    # Use the full vector that is stored with the row, because the index's distance is of the rounded one.
     return 0.0 if vector is None else float(read_vector(found) @ vector)
 
 
@@ -140,7 +140,7 @@ def _match_any(name: str, values: Collection[str]) -> base_pb2.Filters:
 def _compare_moment(
     made: datetime, beyond: base_pb2.Filters.Operator, within: base_pb2.Filters.Operator
 ) -> base_pb2.Filters:
-    """Compare with a moment: in another second by ``beyond``, in the same one its microseconds by ``within``."""
+    """Compare with a moment: ``beyond`` for other seconds, ``within`` for the microseconds of the same second."""
     seconds, rest = divmod(to_microseconds(made), SECOND)
     same = _combine(
         base_pb2.Filters.OPERATOR_AND,

@@ -1,8 +1,8 @@
-"""The store of production: one Weaviate collection an index, on one node or many, searched by two queries at once.
+"""Store each index in one Weaviate collection, on one or more nodes, searched by two concurrent queries.
 
-A server that is down when the store is opened does not stop Kvasir: the collection is made and checked by the first
-call that reaches a node, and until then every call says what is wrong. What a server that answers refuses (the key,
-another schema, another placement) is told at once.
+A server that is down when the store opens does not stop Kvasir. The first call that reaches a node creates and checks
+the collection; until then every call reports the error. If a server refuses the key, the schema or the placement,
+``open`` fails.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class WeaviateStore:
     """``Store`` on a Weaviate server or cluster, 1.36 or newer.
 
     Args:
-        url: of REST, ``http://host:8080``; of several nodes with commas between.
-        grpc_url: of gRPC, ``http://host:50051``, in the same order; None means port 50051 of the same hosts.
-        api_key: or None where the server asks for none.
+        url: the REST address, ``http://host:8080``, or one for each node, separated by commas.
+        grpc_url: the gRPC addresses, ``http://host:50051``, in the same order. None means port 50051.
+        api_key: None if the server needs none.
         placement: copies, shards, tenant, namespace and consistency.
         limits: deadlines and batch sizes.
 
@@ -80,8 +80,8 @@ class WeaviateStore:
         addresses = parse_node_addresses(url, grpc_url)
         self._placement = placement or Placement()
         self._limits = limits or WeaviateLimits()
-        self._told = WeaviateErrors(addresses)
-        self._nodes = WeaviateNodes(addresses, api_key, self._told, self._limits, ca_file)
+        self._errors = WeaviateErrors(addresses)
+        self._nodes = WeaviateNodes(addresses, api_key, self._errors, self._limits, ca_file)
         self._wanted: CollectionSpec | None = None
         self._prepared = False
         self._preparing = asyncio.Lock()
@@ -89,20 +89,17 @@ class WeaviateStore:
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def open(self, index: str, dimensions: int) -> None:
-        """Open the index's collection, creating it with our schema where it is missing; later if no node answers yet.
+        """Open the index's collection, and create it if missing. If no node answers, do it later.
 
-        Raises:
-            StoreMisconfigured: the key is refused or lacks a right, or the collection there is not of our schema or
-                not placed as configured.
-            StoreReadOnly: the key may not create the collection.
-
+        Raises: StoreMisconfigured: the key is refused or lacks a permission, or the collection's schema or placement
+        differs. ;; StoreReadOnly: the key may not create the collection.
         """
         self._wanted = CollectionSpec(self._name(index), dimensions, self._placement)
         self._prepared = False
         try:
             await self._prepare(self._limits.open_s)
         except StoreUnavailable as error:
-            _log.warning("%s Kvasir goes on without it, and uses it as soon as it answers.", error)
+            _log.warning("%s Kvasir continues without it, and uses it as soon as it answers.", error)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -112,31 +109,28 @@ class WeaviateStore:
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def write(self, rows: Sequence[StoredChunk]) -> None:
-        """Insert or replace rows, in bounded batches; a batch may be half there when it fails, and can be sent again.
+        """Insert or replace rows in batches. A failed batch may be half written, and can be sent again.
 
-        Raises:
-            StoreMisconfigured: a vector is of another length or not finite.
-            StoreReadOnly: the server or the key takes no writes.
-            StoreError: the collection is gone, or the server refused some rows.
-
+        Raises: StoreMisconfigured: a vector is of another length or not finite. ;; StoreReadOnly: the server or the key
+        accepts no writes. ;; StoreError: the collection is gone, or the server refused some rows.
         """
-        check_rows(rows, self._opened().dimensions)
+        check_rows(rows, self._get_settings().dimensions)
         for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):
             objects = [_make_object(row) for row in batch]
 
             async def insert(collection: Any, objects: Sequence[DataObject[Any, None]] = objects) -> None:  # noqa: ANN401
-                # Into a collection that is gone, the server would write with a schema of its own.
+                # If the collection is gone, the server would create one with its own schema.
                 if not await collection.exists():
-                    raise self._told.gone()
+                    raise self._errors.make_gone()
                 result = await collection.data.insert_many(objects)
                 if result.has_errors or len(result.uuids) != len(objects):
                     messages = [error.message for error in result.errors.values()]
-                    raise self._told.of_rows(len(objects) - len(result.uuids), messages)
+                    raise self._errors.translate_rows(len(objects) - len(result.uuids), messages)
 
             await self._write(insert)
 
     async def delete(self, ids: Collection[str]) -> None:
-        """Delete rows by id; the server may take several turns, and a turn that deletes nothing is an error."""
+        """Delete rows by id, in as many calls as the server needs. A call that deletes nothing is an error."""
         for some in slice_values(sorted(set(ids)), 1000):
             by_ids = Filter.by_id().contains_any([make_object_id(id_) for id_ in some])
 
@@ -146,13 +140,17 @@ class WeaviateStore:
                     if result.matches == result.successful:
                         return
                     if not result.successful:
-                        # Why is not said (asked for, the reply itself fails): the shards know.
-                        raise self._told.unwell() if await _accepts_writes(collection) else self._told.read_only()
+                        # The reply does not say why, and fails if asked for details. The state of the shards shows it.
+                        raise (
+                            self._errors.make_unwell()
+                            if await _accepts_writes(collection)
+                            else self._errors.make_read_only()
+                        )
 
             await self._write(delete)
 
     async def list_ids(self) -> AsyncIterator[Sequence[str]]:
-        """Yield the ids in batches, in the order of the objects' ids; rows written meanwhile may be missed."""
+        """Yield the ids in batches, ordered by object id. Rows written meanwhile may be missed."""
         after: uuid.UUID | None = None
         while True:
 
@@ -166,7 +164,7 @@ class WeaviateStore:
             after = page.objects[-1].uuid
 
     async def count(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
 
         async def total(collection: Any) -> int:  # noqa: ANN401
             return int((await collection.aggregate.over_all(total_count=True)).total_count)
@@ -189,7 +187,7 @@ class WeaviateStore:
     async def find_candidates(
         self, vector: Vector | None, terms: str, *, pool: int, scope: Scope
     ) -> Sequence[Candidate]:
-        """Run both legs at once behind one filter; see ``Store.find_candidates``."""
+        """Run both legs concurrently with one filter; see ``Store.find_candidates``."""
         if not scope.sources:
             return ()
         within = make_filter(scope)
@@ -207,7 +205,7 @@ class WeaviateStore:
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_indexes(self) -> Sequence[str]:
-        """Name our collections on the server, with a tenant those that hold it."""
+        """Return our collections on the server; with a tenant, those that have it."""
 
         async def ours(link: NodeConnection) -> list[str]:
             client = link.client
@@ -224,7 +222,7 @@ class WeaviateStore:
         return tenant is None or await has_tenant(client.collections.use(name), tenant)
 
     async def drop_index(self, index: str) -> None:
-        """Drop a collection; of one that is divided by tenants, ours alone: others may lie in it."""
+        """Drop a collection. If it is divided by tenants, delete only our tenant."""
         name, tenant = self._name(index), self._placement.tenant
 
         async def remove(link: NodeConnection) -> None:
@@ -237,27 +235,27 @@ class WeaviateStore:
         await self._nodes.change(remove, self._limits.write_s)
 
     async def maintain(self) -> None:
-        """Do nothing: the server compacts and indexes by itself."""
+        """Do nothing, because the server compacts and indexes by itself."""
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _name(self, index: str) -> str:
         return make_collection_name(index, self._placement.namespace)
 
-    def _opened(self) -> CollectionSpec:
+    def _get_settings(self) -> CollectionSpec:
         if self._wanted is None:
             raise StoreError("The connection to Weaviate is not open: start Kvasir again.")
         return self._wanted
 
     async def _prepare(self, seconds: float) -> None:
-        """Make and check the collection, once; calls that come meanwhile wait for it."""
-        async with enforce_deadline(seconds, self._told.late(seconds)), self._preparing:
+        """Create and check the collection once. Concurrent calls wait for it."""
+        async with enforce_deadline(seconds, self._errors.make_timeout_text(seconds)), self._preparing:
             if not self._prepared:
-                wanted = self._opened()
+                wanted = self._get_settings()
 
                 async def make(link: NodeConnection) -> None:
                     await prepare_collection(link.client, wanted)
-                    await fetch_by_ids(link.search, self._place(), ["the gRPC side answers, too"])
+                    await fetch_by_ids(link.search, self._place(), ["any id, to check gRPC"])
 
                 await self._nodes.change(make, seconds)
                 self._prepared = True
@@ -273,10 +271,10 @@ class WeaviateStore:
         return await self._nodes.read(lambda link: what(link.search, place))
 
     def _place(self) -> SearchTarget:
-        return SearchTarget(self._opened().name, self._placement.tenant, self._placement.read_level)
+        return SearchTarget(self._get_settings().name, self._placement.tenant, self._placement.read_level)
 
     async def _ready(self, seconds: float) -> None:
-        self._opened()
+        self._get_settings()
         if not self._prepared:
             await self._prepare(seconds)
 
@@ -288,12 +286,12 @@ class WeaviateStore:
         )
 
     def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
-        collection = client.collections.use(self._opened().name).with_consistency_level(ConsistencyLevel[level])
+        collection = client.collections.use(self._get_settings().name).with_consistency_level(ConsistencyLevel[level])
         return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
 
 
 async def _accepts_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in the client
-    """Whether no shard is read-only; a key that may not ask counts as one that may not write."""
+    """Return whether no shard is read-only. A key that may not ask counts as one that may not write."""
     try:
         shards = await collection.config.get_shards()
     except InsufficientPermissionsError:

@@ -1,4 +1,4 @@
-"""By which authorities a Weaviate's certificates are checked: the public ones, and a company's own."""
+"""Choose the authorities that check Weaviate's certificates: the public ones and the company's own."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from weaviate import WeaviateAsyncClient
 
 @dataclass(frozen=True, slots=True)
 class TrustStore:
-    """One set of authorities, in the two forms that REST and gRPC want."""
+    """One set of authorities, in the forms that REST and gRPC need."""
 
     rest: ssl.SSLContext = field(repr=False)
     channel: grpc.ChannelCredentials = field(repr=False)
 
-    def given_to(self, client: WeaviateAsyncClient) -> None:
-        """Let a client that is not connected yet check REST's certificates by it.
+    def apply_to(self, client: WeaviateAsyncClient) -> None:
+        """Make a client that is not connected yet check REST's certificates with these authorities.
 
-        The client has no option for that: it takes what httpx trusts. What it would mount for proxies, which it has
-        none of, is where its connections can be given a context.
+        The client has no option for that and uses the defaults of httpx. Its mounts for proxies, which it has none of,
+        accept connections with a context.
         """
 
         def mounts(_colour: object) -> dict[str, httpx.AsyncHTTPTransport]:
@@ -34,11 +34,9 @@ class TrustStore:
 
 
 async def load_trust_store(ca_file: Path | None) -> TrustStore | None:
-    """Return what a company's file of certificates adds to the public authorities; None where there is none.
+    """Return the public authorities with those of a company's file, or None without a file.
 
-    Raises:
-        OSError: the file cannot be read, or holds no certificate.
-
+    Raises: OSError: the file cannot be read, or has no certificate.
     """
     return None if ca_file is None else await asyncio.to_thread(_load_certificates, ca_file)
 
