@@ -74,7 +74,7 @@ async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
     from bot.storage.ledger import open_ledger  # noqa: PLC0415
 
     async with open_ledger(settings.database_url) as ledger:
-        kinds = _build_source_kinds(settings, settings.slack, await ChannelEventLog(ledger).open())
+        kinds = _build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
         async with _open_library(settings, kinds) as library:
             yield library
 
@@ -171,7 +171,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         stack.push_async_callback(engine.stop)
         await engine.start()
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
-        event_log = await ChannelEventLog(ledger).open()
+        event_log = ChannelEventLog(ledger.database)
         library = await stack.enter_async_context(
             _open_library(settings, _build_source_kinds(settings, slack, event_log))
         )

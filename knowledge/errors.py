@@ -27,7 +27,9 @@ KnowledgeError
 │   ├── StoreUnavailable     … because it cannot be reached in time
 │   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
 │   └── StoreMisconfigured   … because the key or the schema is wrong
-├── ManifestError            the manifest's database failed (locked, full, gone)
+├── DatabaseError            the database of Kvasir's tables failed
+│   ├── DatabaseUnavailable  … because it is locked, down or slow; the same call may succeed soon
+│   └── DatabaseFull         … because its disk is full, or Kvasir may not write to it
 ├── NothingRead              no document was read yet, or none is there; its ``why`` says which
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
@@ -173,8 +175,16 @@ class StoreMisconfigured(StoreError):
     """The key, the address or the schema is wrong; trying again will not help."""
 
 
-class ManifestError(KnowledgeError):
-    """The manifest's database failed."""
+class DatabaseError(KnowledgeError):
+    """The database of Kvasir's tables failed."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database is locked, down or slow; the same call may succeed soon."""
+
+
+class DatabaseFull(DatabaseError):
+    """The disk under the database is full, or Kvasir may not write to it."""
 
 
 NothingReadReason = Literal["no_source", "reading", "failed", "never", "empty"]

@@ -117,7 +117,7 @@ class Library:
         Raises:
             UnknownSource: a name is not configured, or not among ``sources``.
             InvalidFilter: a filter in the question cannot be read.
-            StoreError, EmbedderError, ManifestError: that part failed, and the web has no answer.
+            StoreError, EmbedderError, DatabaseError: that part failed, and the web has no answer.
 
         """
         asked = parse_query(query, datetime.now(UTC))
@@ -129,7 +129,7 @@ class Library:
         """Return those of the chunks (``Hit.chunks``) that are current now and that every one of ``readers`` may read.
 
         Raises:
-            ManifestError: it cannot be read.
+            DatabaseError: it cannot be read.
 
         """
         rows = await (await self._documents.searched()).manifest.find_current(chunks, self._keys())
@@ -139,7 +139,7 @@ class Library:
         """Return what is current of ``Hit.chunks`` and may be read by every reader; None where nothing is left.
 
         Raises:
-            StoreError, ManifestError: that part failed.
+            StoreError, DatabaseError: that part failed.
 
         """
         return await self._documents.read_passage(chunks, readers)
@@ -171,7 +171,7 @@ class Library:
                 database.
             UnknownSource: the name is not configured.
             PendingDeletionsChanged: the pending deletions differ from the approved ones; nothing was started.
-            StoreError, ManifestError: nothing could be started; later failures are in the report.
+            StoreError, DatabaseError: nothing could be started; later failures are in the report.
 
         """
         chosen = self._chosen(None if source is None else [source])
@@ -196,7 +196,7 @@ class Library:
 
         Raises:
             SyncRunning: a sync is running, here or elsewhere.
-            StoreError, ManifestError: that side failed; nothing is lost by it.
+            StoreError, DatabaseError: that side failed; nothing is lost by it.
 
         """
         return await self._coordinator.alone(self._repair)
@@ -205,7 +205,7 @@ class Library:
         """Return what is held of each source, how fresh it is, and how its last sync went.
 
         Raises:
-            ManifestError: the manifest's database failed.
+            DatabaseError: the manifest's database failed.
 
         """
         searched = await self._documents.searched()
@@ -242,7 +242,7 @@ class Library:
 
         Raises:
             InvalidFilter, UnknownSource: ``within`` cannot be read.
-            ManifestError: the manifest's database failed.
+            DatabaseError: the manifest's database failed.
 
         """
         chosen = parse_query(f"{within} x", datetime.now(UTC)).sources if within else ()

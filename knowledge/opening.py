@@ -45,7 +45,7 @@ async def open_library(
 
     Raises:
         SourceMisconfigured: a source's table is wrong.
-        ManifestError, StoreError, EmbedderError: that part cannot be opened.
+        DatabaseError, StoreError, EmbedderError: that part cannot be opened.
 
     """
     # What is heavy is loaded by whoever opens a library, not by whoever imports this module.

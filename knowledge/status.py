@@ -146,7 +146,7 @@ async def read_source_status(
     """Return how one source is.
 
     Raises:
-        ManifestError: the manifest's database failed.
+        DatabaseError: the manifest's database failed.
 
     """
     counts = await manifest.count_source(key)
@@ -182,7 +182,7 @@ async def read_source_documents(
     ``weight`` tells what a document weighs by its source (``SourceKey.id``) and name: the lightest are named last.
 
     Raises:
-        ManifestError: the manifest's database failed.
+        DatabaseError: the manifest's database failed.
 
     """
     audiences = {

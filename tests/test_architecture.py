@@ -25,7 +25,7 @@ IMPORTED_IN = {
     "hishel": ("knowledge/web/reading/freshness.py",),
     "python_socks": ("knowledge/web/http/connections.py",),
     "feedparser": ("knowledge/web/reading/feeds.py",),
-    "alembic": ("knowledge/database/", "knowledge/sync/manifest/versions/"),
+    "alembic": ("knowledge/database/", "knowledge/sync/manifest/versions/", "bot/storage/versions/"),
     "sqlalchemy": (
         "knowledge/database/",
         "knowledge/sync/manifest/",

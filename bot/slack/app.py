@@ -118,7 +118,7 @@ class SlackApp:
 
         Raises:
             SlackError: Slack refuses the connection; the text names the next step.
-            LedgerError: the ledger cannot be read.
+            DatabaseError: the ledger cannot be read.
 
         """
         await self._turns.start()
@@ -165,7 +165,7 @@ async def open_slack_app(
 
     Raises:
         SlackError: the token, its scopes or the address is wrong; the text names the next step.
-        LedgerError: the ledger cannot be opened.
+        DatabaseError: the ledger cannot be opened.
 
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -173,7 +173,7 @@ async def open_slack_app(
         client = make_web_client(settings.api_url, settings.bot_token, session)
         api = SlackWebApi(client)
         installation = await check_token(api)
-        preferences = await ThinkingPreferences(dependencies.ledger, dependencies.thinking).open()
+        preferences = ThinkingPreferences(dependencies.ledger.database, dependencies.thinking)
         capabilities = capabilities or SlackCapabilities()
         parts = _Parts(dependencies, client, api, installation, preferences, capabilities)
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()

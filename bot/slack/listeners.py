@@ -36,8 +36,8 @@ from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import ChannelEventLog
-from bot.storage.database import LedgerError
 from bot.storage.questions import QuestionKey
+from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +88,7 @@ class SlackListeners:
         try:
             await self.handle(body)
             await self._log_channel_event(body)
-        except LedgerError as error:
+        except DatabaseError as error:
             _log.error("event not taken", error=str(error), event_id=str(body.get("event_id", "")))
             self._apologize(body, error)
             return BoltResponse(status=503, body="")
@@ -103,7 +103,7 @@ class SlackListeners:
         """Do what an event asks for.
 
         Raises:
-            LedgerError: the ledger cannot store it, so Slack has to send it again.
+            DatabaseError: the ledger cannot store it, so Slack has to send it again.
 
         """
         match parse_event(body, self.me):
@@ -137,7 +137,7 @@ class SlackListeners:
             return
         await self.turns.submit(message)
 
-    def _apologize(self, body: Mapping[str, Any], error: LedgerError) -> None:
+    def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
         event = parse_event(body, self.me)
         if isinstance(event, MessageReceived) and event.is_addressed and not event.is_from_other_company:
             self._notify_once(event.message.key, event.message.user, self.apology(error))

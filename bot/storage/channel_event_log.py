@@ -14,8 +14,9 @@ from enum import StrEnum
 import sqlalchemy as sa
 import structlog
 
-from bot.storage.database import LedgerError
-from bot.storage.ledger import Ledger
+from bot.storage.tables import channel_events, connection_periods
+from knowledge.database.database import Database, transaction
+from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.journal")
 
@@ -28,29 +29,6 @@ _TOUCHING_S = 1.0
 
 _BEAT_S = 20.0
 _PURGE_EVERY_S = 86_400.0
-
-_metadata = sa.MetaData()
-_events = sa.Table(
-    "bot_news",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("team", sa.String(32), nullable=False),
-    sa.Column("channel", sa.String(32), nullable=False),
-    sa.Column("root", sa.String(32), nullable=False),
-    sa.Column("what", sa.String(16), nullable=False),
-    sa.Column("event_ts", sa.String(32), nullable=False),
-    sa.Column("noted_at", sa.Float, nullable=False),
-    sa.Index("bot_news_team", "team", "id"),
-    sqlite_autoincrement=True,
-)
-_periods = sa.Table(
-    "bot_watches",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("team", sa.String(32), nullable=False),
-    sa.Column("began", sa.Float, nullable=False),
-    sa.Column("seen", sa.Float, nullable=False),
-)
 
 
 class ChannelEventKind(StrEnum):
@@ -98,18 +76,13 @@ def find_coverage_end(watches: Sequence[ConnectionPeriod], since: float, now: fl
 
 
 class ChannelEventLog:
-    """The rows of one database. Every method raises ``LedgerError`` or a subclass, and may be cancelled."""
+    """The rows of one database. Every method raises ``DatabaseError`` or a subclass, and may be cancelled."""
 
-    def __init__(self, ledger: Ledger, now: Callable[[], float] = time.time) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self.database = database
         self._now = now
         self._period = 0
         self._added = asyncio.Event()
-
-    async def open(self) -> ChannelEventLog:
-        """Make the tables where they are missing."""
-        await self._ledger.transact(_metadata.create_all)
-        return self
 
     async def add_event(self, team: str, news: ChannelEvent) -> None:
         """Write something down; it survives whatever happens to this process."""
@@ -121,33 +94,25 @@ class ChannelEventLog:
             "event_ts": news.event_ts,
             "noted_at": self._now(),
         }
-
-        def noted(connection: sa.Connection) -> None:
-            connection.execute(sa.insert(_events).values(row))
-
-        await self._ledger.transact(noted)
+        await self.database.write(lambda connection: connection.execute(sa.insert(channel_events).values(row)))
         self._added.set()
 
     async def find_last_number(self, team: str) -> int:
         """Return the number of the newest row, 0 for none."""
-        query = sa.select(sa.func.coalesce(sa.func.max(_events.c.id), 0)).where(_events.c.team == team)
-
-        def newest(connection: sa.Connection) -> int:
-            return int(connection.execute(query).scalar_one())
-
-        return await self._ledger.transact(newest)
+        query = sa.select(sa.func.coalesce(sa.func.max(channel_events.c.id), 0)).where(channel_events.c.team == team)
+        return int((await self.database.fetch_rows(query))[0][0])
 
     async def list_events_after(self, team: str, number: int) -> list[tuple[int, ChannelEvent]]:
         """Return what was noted after a row, oldest first, with the rows' numbers."""
-        query = sa.select(_events).where((_events.c.team == team) & (_events.c.id > number)).order_by(_events.c.id)
-
-        def rows(connection: sa.Connection) -> list[tuple[int, ChannelEvent]]:
-            return [
-                (int(row.id), ChannelEvent(row.channel, row.root, ChannelEventKind(row.what), row.event_ts))
-                for row in connection.execute(query)
-            ]
-
-        return await self._ledger.transact(rows)
+        query = (
+            sa.select(channel_events)
+            .where((channel_events.c.team == team) & (channel_events.c.id > number))
+            .order_by(channel_events.c.id)
+        )
+        return [
+            (int(row.id), ChannelEvent(row.channel, row.root, ChannelEventKind(row.what), row.event_ts))
+            for row in await self.database.fetch_rows(query)
+        ]
 
     async def wait_for_events(self, team: str, number: int, *, look_s: float) -> int:
         """Wait until there is news after a row, of this process or of another; returns the newest row's number."""
@@ -167,36 +132,31 @@ class ChannelEventLog:
         if not connected:
             self._period = 0
             return
+        self._period = await self._extend_period(team, self._period)
+
+    @transaction
+    def _extend_period(self, connection: sa.Connection, team: str, period: int) -> int:
+        """Extend a period to now, or begin one; return its number."""
         now = self._now()
-        watch = self._period
-
-        def seen(connection: sa.Connection) -> int:
-            mine = sa.update(_periods).where(_periods.c.id == watch).values(seen=now)
-            if watch and connection.execute(mine).rowcount:
-                return watch
-            made = connection.execute(sa.insert(_periods).values(team=team, began=now, seen=now))
-            return int((made.inserted_primary_key or (0,))[0])
-
-        self._period = await self._ledger.transact(seen)
+        mine = sa.update(connection_periods).where(connection_periods.c.id == period).values(seen=now)
+        if period and connection.execute(mine).rowcount:
+            return period
+        made = connection.execute(sa.insert(connection_periods).values(team=team, began=now, seen=now))
+        return int((made.inserted_primary_key or (0,))[0])
 
     async def list_periods(self, team: str) -> list[ConnectionPeriod]:
         """Return when processes were connected."""
-        query = sa.select(_periods).where(_periods.c.team == team).order_by(_periods.c.began)
+        query = (
+            sa.select(connection_periods).where(connection_periods.c.team == team).order_by(connection_periods.c.began)
+        )
+        return [ConnectionPeriod(row.began, row.seen) for row in await self.database.fetch_rows(query)]
 
-        def rows(connection: sa.Connection) -> list[ConnectionPeriod]:
-            return [ConnectionPeriod(row.began, row.seen) for row in connection.execute(query)]
-
-        return await self._ledger.transact(rows)
-
-    async def purge(self) -> None:
+    @transaction
+    def purge(self, connection: sa.Connection) -> None:
         """Forget what is older than any listing goes by."""
         before = self._now() - RETENTION_S
-
-        def purged(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(_events).where(_events.c.noted_at < before))
-            connection.execute(sa.delete(_periods).where(_periods.c.seen < before))
-
-        await self._ledger.transact(purged)
+        connection.execute(sa.delete(channel_events).where(channel_events.c.noted_at < before))
+        connection.execute(sa.delete(connection_periods).where(connection_periods.c.seen < before))
 
 
 async def record_connection(
@@ -210,6 +170,6 @@ async def record_connection(
             if time.monotonic() - purged_at > _PURGE_EVERY_S:
                 await event_log.purge()
                 purged_at = time.monotonic()
-        except LedgerError as error:
+        except DatabaseError as error:
             _log.warning("watch not noted", error=str(error))
         await asyncio.sleep(every_s)

@@ -37,7 +37,7 @@ class DocumentSearch:
         """Return what the documents have for a question without filters.
 
         Raises:
-            StoreError, EmbedderError, ManifestError: that part failed.
+            StoreError, EmbedderError, DatabaseError: that part failed.
 
         """
         while True:
@@ -61,7 +61,7 @@ class DocumentSearch:
         A "…" stands where the chunks do not follow each other, because the document has changed between them.
 
         Raises:
-            StoreError, ManifestError: that part failed.
+            StoreError, DatabaseError: that part failed.
 
         """
         index = await self.searched()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from knowledge.errors import KnowledgeError, ManifestError, StoreError
+from knowledge.errors import DatabaseError, KnowledgeError, StoreError
 from knowledge.interfaces import LiveWebRequest, Scope, SearchResult, WebSearchReport
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import DocumentResults, make_empty_results
@@ -68,7 +68,7 @@ class FederatedSearch:
         Where the documents cannot be searched the web answers alone, if it has anything (``SearchResult.trouble``).
 
         Raises:
-            StoreError, ManifestError: the documents failed, and nothing else has an answer.
+            StoreError, DatabaseError: the documents failed, and nothing else has an answer.
             EmbedderError: nothing can be compared with the question.
 
         """
@@ -107,7 +107,7 @@ class FederatedSearch:
         """Return what the documents have, or why they cannot be searched."""
         try:
             return await self._search_documents(question)
-        except (StoreError, ManifestError) as error:
+        except (StoreError, DatabaseError) as error:
             return error
 
     async def _search_documents(self, question: SearchRequest) -> DocumentResults:

@@ -86,7 +86,7 @@ class PassageJoiner:
             known: chunks that need not be fetched, by their ids.
 
         Raises:
-            StoreError, ManifestError: that part failed.
+            StoreError, DatabaseError: that part failed.
 
         """
         near = await self._neighbours([hit.id for hit in hits], self._room.reach)

@@ -118,7 +118,7 @@ class SyncCoordinator:
 
         Raises:
             SyncRunning: every requested source, or one with approvals, is being synced; or another process syncs.
-            StoreError, ManifestError: the run could not be opened or closed.
+            StoreError, DatabaseError: the run could not be opened or closed.
 
         """
         began = self._clock()

@@ -13,7 +13,7 @@ import pytest
 from bot.ready_library import ReadyLibrary
 from bot.workspace_page import build_page_status, keep_page_updated
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.errors import ManifestError, StoreUnavailable
+from knowledge.errors import DatabaseError, StoreUnavailable
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import SyncProgress
@@ -139,7 +139,7 @@ async def test_the_page_shows_the_engine_while_questions_are_searched_for() -> N
 
 
 async def test_the_page_shows_the_engine_though_the_manifest_is_locked(capfd: pytest.CaptureFixture[str]) -> None:
-    wire = Wire(status_fails=ManifestError("The database is locked. Wait."))
+    wire = Wire(status_fails=DatabaseError("The database is locked. Wait."))
     async with wire.page():
         await wire.until(lambda: wire.looks > 5)
         assert wire.shown[0]["engine"]["state"] == "starting"

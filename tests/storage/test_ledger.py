@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.storage.database import LedgerError, LedgerFull, LedgerUnavailable
 from bot.storage.ledger import Ledger, open_ledger
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
+from knowledge.errors import DatabaseError, DatabaseFull, DatabaseUnavailable
 from tests.postgres import postgres_server
 
 DEAD = f"{socket.gethostname()}|4194305|1.00|deadbeef"
@@ -41,7 +41,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
     server: str = request.getfixturevalue("postgres")
     async with open_ledger(server) as ledger:
-        await ledger.transact(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
+        await ledger.database.write(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
     return server
 
 
@@ -205,20 +205,20 @@ async def test_a_lock_is_told_with_the_next_step(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{path}", patience_s=0.05) as ledger:
         with contextlib.closing(sqlite3.connect(path)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(LedgerUnavailable, match=r"ledger\.sqlite3\) is locked .* Close what holds it"):
+            with pytest.raises(DatabaseUnavailable, match=r"ledger\.sqlite3 is locked .* Close that program"):
                 await ledger.claim(asked())
         assert await ledger.claim(asked())
 
 
 async def test_a_full_disk_is_told_with_the_next_step(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
-        await ledger.transact(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
-        with pytest.raises(LedgerFull, match=r"is full\. Free some space"):
+        await ledger.database.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
+        with pytest.raises(DatabaseFull, match=r"is full\. Free some space"):
             await asyncio.gather(*(ledger.claim(asked(f"{n}.0", text="x" * 4_000)) for n in range(50)))
 
 
 async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot be opened"):
+    with pytest.raises(DatabaseError, match="cannot be opened"):
         async with open_ledger(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'l.sqlite3'}"):
             pass
 
@@ -227,7 +227,7 @@ async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     "url", ["mysql://root:hunter2@h/db", "::not a url with hunter2::", "postgresql://kvasir:hunter2@127.0.0.1:9/kvasir"]
 )
 async def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
-    with pytest.raises(LedgerError) as caught:
+    with pytest.raises(DatabaseError) as caught:
         async with open_ledger(url, patience_s=1):
             pass
     told: BaseException | None = caught.value
@@ -236,7 +236,7 @@ async def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
 
 @pytest.mark.slow
 async def test_a_wrong_password_is_told(postgres: str) -> None:
-    with pytest.raises(LedgerError, match="refused the ledger's login") as caught:
+    with pytest.raises(DatabaseError, match="refused the login") as caught:
         async with open_ledger(postgres.replace(":secret@", ":hunter2@")):
             pass
     assert "hunter2" not in str(caught.value)

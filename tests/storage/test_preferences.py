@@ -12,7 +12,7 @@ from bot.storage.preferences import ThinkingPreferences
 async def test_wishes(tmp_path: Path) -> None:
     """The person's own, else the channel's, else everybody's; a wish taken back is gone; a broken ledger is no bar."""
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
-        wishes = await ThinkingPreferences(ledger, Defaults("off", {"C1": "normal"})).open()
+        wishes = ThinkingPreferences(ledger.database, Defaults("off", {"C1": "normal"}))
         await wishes.set_depth("T1", "U1", "deep")
         await wishes.set_depth("T1", "U1", "off")
         await wishes.set_depth("T1", "U1", "deep")
@@ -23,5 +23,5 @@ async def test_wishes(tmp_path: Path) -> None:
         ]
         await wishes.set_depth("T1", "U1", None)
         assert await wishes.find_depth("T1", "U1") is None
-        await ledger.transact(lambda connection: connection.exec_driver_sql("drop table bot_wishes"))
+        await ledger.database.write(lambda connection: connection.exec_driver_sql("drop table bot_wishes"))
         assert await wishes.choose_depth("T1", "U1", "C1") == "normal"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import ManifestError, SourceError, StoreMisconfigured
+from knowledge.errors import DatabaseError, SourceError, StoreMisconfigured
 from knowledge.stores.lancedb.store import LanceDBStore
 from tests.sync.library_bench import Bench, Words, texts
 
@@ -130,7 +130,7 @@ async def test_a_third_identity_that_comes_while_a_second_grows_takes_its_place(
             assert (await third.refresh()).ok
             assert len(await left(bench)) == 1
             assert "Thirty days of holiday a year." in await texts(second, "holiday"), "it follows"
-            with pytest.raises(ManifestError, match="Start this one again"):
+            with pytest.raises(DatabaseError, match="Start this one again"):
                 await second.refresh()
 
 
@@ -143,7 +143,7 @@ async def test_a_kvasir_whose_index_another_version_dropped_goes_on_answering(be
             assert (await new.refresh()).ok
         handbook.put("new.md", "A new holiday for all.")
         assert "Thirty days of holiday a year." in await texts(old, "holiday")
-        with pytest.raises(ManifestError, match="Another Kvasir"):
+        with pytest.raises(DatabaseError, match="Another Kvasir"):
             await old.refresh()
         assert len(await left(bench)) == 1, "and it makes none of its own"
 

@@ -8,14 +8,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
-from knowledge.errors import ManifestError
+from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
 from knowledge.sync.manifest.records import IndexIdentity
 
@@ -34,7 +36,7 @@ async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
     holder = sqlite3.connect(tmp_path / "kvasir.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     report = await rig.report()
-    assert "Another program holds" in report.error
+    assert "is locked by another program" in report.error
     assert await rig.answers() == {"a.md": ["one"]}, "searches go on"
     holder.execute("ROLLBACK")
     holder.close()
@@ -45,11 +47,12 @@ async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
 async def test_a_slow_write_makes_the_next_one_of_this_process_wait_and_not_fail(rig_on: Any, tmp_path: Path) -> None:
     """A disk that is busy with something else takes seconds for a commit; SQLite's own wait is for others."""
     async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.1) as rig:
-        async with rig.manifest._database.writing():
-            other = asyncio.create_task(rig.index.add_pending_chunks(["a"]))
-            await asyncio.wait([other], timeout=0.6)
-            assert not other.done()
-        await other
+        slow = asyncio.create_task(rig.manifest.database.write(lambda _: time.sleep(0.8)))
+        await asyncio.sleep(0.1)
+        other = asyncio.create_task(rig.index.add_pending_chunks(["a"]))
+        await asyncio.wait([other], timeout=0.5)
+        assert not other.done()
+        await asyncio.gather(slow, other)
         assert await rig.index.list_pending_chunks(9) == ["a"]
 
 
@@ -81,7 +84,7 @@ async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
         connection.execute("UPDATE knowledge_revision SET version_num = '0099'")
         connection.commit()
-    with pytest.raises(ManifestError, match="revision 0099"):
+    with pytest.raises(DatabaseError, match="revision 0099"):
         await open_manifest(url)
 
 
@@ -91,12 +94,12 @@ async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
         ("mysql://x", "is not a database that Kvasir knows"),
         ("nonsense", "is not a database that Kvasir knows"),
         ("postgresql://kvasir:hunter2@127.0.0.1:port/x", "cannot be read"),
-        ("postgresql://kvasir:hunter2@127.0.0.1:1/x", "Look whether it runs"),
+        ("postgresql://kvasir:hunter2@127.0.0.1:1/x", "Check that it runs"),
         ("sqlite:////nowhere/at/all/kvasir.db", "cannot be opened"),
     ],
 )
 async def test_a_url_that_leads_nowhere_is_told_without_its_password(url: str, says: str) -> None:
-    with pytest.raises(ManifestError) as caught:
+    with pytest.raises(DatabaseError) as caught:
         await open_manifest(url)
     assert says in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -104,7 +107,7 @@ async def test_a_url_that_leads_nowhere_is_told_without_its_password(url: str, s
 
 async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "kvasir.db").write_bytes(b"not a database" * 1000)
-    with pytest.raises(ManifestError, match="no SQLite database"):
+    with pytest.raises(DatabaseError, match="no SQLite database"):
         await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
 
 
@@ -202,7 +205,7 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(rig_on: Any, small_disk: 
         for n in range(200):
             rig.source.put(f"{n}.md", "\n\n".join(f"part {n} {m}" for m in range(20)))
         report = await rig.report()
-        assert "disk that holds the manifest is full" in report.error
+        assert "cannot grow, because its disk is full" in report.error
         assert (await rig.answers())["a.md"] == ["one"]
         ballast.unlink()
         rig.source.texts = {name: rig.source.texts[name] for name in ["a.md", *map("{}.md".format, range(20))]}
@@ -229,7 +232,6 @@ async def test_a_large_index_is_forgotten_in_transactions_that_stay_short(rig: A
     await rig.sync()
     row = (await rig.manifest.list_indexes())[0]
     deleted = [0]
-    engine = rig.manifest._database._engine.sync_engine
 
     def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith("BEGIN"):
@@ -237,9 +239,9 @@ async def test_a_large_index_is_forgotten_in_transactions_that_stay_short(rig: A
         elif statement.startswith("DELETE FROM knowledge_documents"):
             deleted[-1] += cursor.rowcount
 
-    event.listen(engine, "after_cursor_execute", executed)
+    event.listen(Engine, "after_cursor_execute", executed)
     await rig.manifest.forget_index(row)
-    event.remove(engine, "after_cursor_execute", executed)
+    event.remove(Engine, "after_cursor_execute", executed)
     assert (sum(deleted), max(deleted)) == (1100, 500)
     assert await rig.manifest.list_indexes() == []
     assert await rig.index.count_chunks() == 0

@@ -77,8 +77,7 @@ async def _shape(manifest: Manifest) -> dict[str, Any]:
             for name in found.get_table_names()
         }
 
-    async with manifest._database.reading() as connection:
-        return await connection.run_sync(look)
+    return await manifest.database.read(look)
 
 
 def _default(column: Any) -> str | None:
@@ -167,8 +166,7 @@ async def test_the_revisions_make_the_tables_that_the_code_declares(tmp_path: Pa
         context = MigrationContext.configure(connection, opts={"include_object": ours})
         return compare_metadata(context, tables.tables)
 
-    async with manifest._database.reading() as connection:
-        assert await connection.run_sync(compare) == []
+    assert await manifest.database.read(compare) == []
     await manifest.close()
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from knowledge.errors import ManifestError, SyncRunning
+from knowledge.errors import DatabaseError, SyncRunning
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 
@@ -89,7 +89,7 @@ async def test_one_sync_at_a_time_whatever_the_machine(server: str) -> None:
     [("secret@", "hunter2@"), ("/kvasir", "/missing"), ("kvasir:", "nobody:"), ("127.0.0.1", "nohost.invalid")],
 )
 async def test_a_refusal_is_told_without_the_password(server: str, old: str, new: str) -> None:
-    with pytest.raises(ManifestError) as caught:
+    with pytest.raises(DatabaseError) as caught:
         await open_manifest(new.join(server.rsplit(old, 1)))
     assert "KVASIR_DATABASE_URL" in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -132,12 +132,12 @@ async def test_a_server_that_falls_silent_is_told_at_every_step_and_holds_nobody
         await alone.__aenter__()
         passes.clear()
         async with asyncio.timeout(20):
-            with pytest.raises(ManifestError, match="did not answer within 1 s"):
+            with pytest.raises(DatabaseError, match="did not answer within 1 s"):
                 async with theirs.hold_sync_lock():
                     pass
-            with pytest.raises(ManifestError, match="did not answer within 1 s"):
+            with pytest.raises(DatabaseError, match="did not answer within 1 s"):
                 await manifest.list_indexes()
-            with pytest.raises(ManifestError, match="did not answer within 1 s"):
+            with pytest.raises(DatabaseError, match="did not answer within 1 s"):
                 await manifest.add_index(IndexIdentity("memory", "silent", "c", "t"))
             await alone.__aexit__(None, None, None)
             passes.set()

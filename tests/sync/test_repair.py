@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from knowledge.interfaces import EVERYONE, Scope
 from knowledge.stores.lancedb.store import LanceDBStore
@@ -181,7 +182,6 @@ async def test_a_store_that_lost_everything_is_noted_in_transactions_that_stay_s
     await rig.sync()
     rig.store.rows_by_id.clear()
     deleted = [0]
-    engine = rig.manifest._database._engine.sync_engine
 
     def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith("BEGIN"):
@@ -189,9 +189,9 @@ async def test_a_store_that_lost_everything_is_noted_in_transactions_that_stay_s
         elif statement.startswith("DELETE FROM knowledge_chunks"):
             deleted[-1] += cursor.rowcount
 
-    event.listen(engine, "after_cursor_execute", executed)
+    event.listen(Engine, "after_cursor_execute", executed)
     drift = await repair(rig.store, rig.index)
-    event.remove(engine, "after_cursor_execute", executed)
+    event.remove(Engine, "after_cursor_execute", executed)
     assert (drift.missing, sum(deleted)) == (4500, 4500)
     assert max(deleted) <= 2000
     assert [row.chunks for row in await rig.index.list_documents(rig.source.key)] == [0, 0, 0]

@@ -10,11 +10,11 @@ from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.turns.thread_reader import ThreadReader
-from bot.storage.database import LedgerError
 from bot.storage.questions import QuestionKey, QuestionMessage
+from knowledge.errors import DatabaseError
 
 Submit = Callable[[QuestionMessage], Awaitable[bool]]
-"""Queues a question; returns False if it was submitted before. Raises ``LedgerError``."""
+"""Queues a question; returns False if it was submitted before. Raises ``DatabaseError``."""
 
 
 class SearchWebAction:
@@ -42,7 +42,7 @@ class SearchWebAction:
             if not await self._channel_access.check(press):
                 return
             problem = await self._ask_again(press)
-        except (LedgerError, SlackError) as error:
+        except (DatabaseError, SlackError) as error:
             await self._messenger.reply(press, self._apology(error))
             return
         if problem is not None:
@@ -52,7 +52,7 @@ class SearchWebAction:
         """Submit the question with the web; return what prevents it, None if nothing does.
 
         Raises:
-            LedgerError: the ledger cannot store the question.
+            DatabaseError: the ledger cannot store the question.
             SlackError: Slack does not return the thread.
 
         """

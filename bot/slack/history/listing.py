@@ -31,7 +31,7 @@ _NEWEST_TS = "9999999999.999999"
 
 
 class ChannelUpdater:
-    """Updates the state of the channels for one listing. Every method raises ``SlackError`` or ``LedgerError``."""
+    """Updates the state of the channels for one listing. Every method raises ``SlackError`` or ``DatabaseError``."""
 
     def __init__(
         self,

@@ -23,8 +23,7 @@ from bot.slack.history.listing import ChannelUpdater
 from bot.slack.history.transcript import Message, find_people, format_text, format_title, select_content
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.channel_event_log import ChannelEventLog
-from bot.storage.database import LedgerError
-from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
+from knowledge.errors import DatabaseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
 from knowledge.sources.registry import SourceKind
 
@@ -225,7 +224,7 @@ def _map_errors(name: str) -> Iterator[None]:
         yield
     except (SlackUnauthorized, SlackMissingScope) as error:
         raise SourceDenied(f"Source {name}: {error}") from error
-    except (SlackUnavailable, LedgerError) as error:
+    except (SlackUnavailable, DatabaseError) as error:
         raise SourceUnavailable(f"Source {name}: {error}") from error
     except SlackError as error:
         raise SourceError(f"Source {name}: {error}") from error

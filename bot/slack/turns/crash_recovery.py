@@ -29,7 +29,7 @@ class AnswerRecovery:
 
         Raises:
             SlackError: Slack cannot return or change the thread now.
-            LedgerError: the ledger cannot be read.
+            DatabaseError: the ledger cannot be read.
 
         """
         try:

@@ -11,9 +11,9 @@ import structlog
 
 from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.database import LedgerError
 from bot.storage.ledger import Ledger
 from bot.storage.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
+from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
 
@@ -48,7 +48,7 @@ class LeaseKeeper:
         """Take over the turns that dead processes left open, then keep the leases.
 
         Raises:
-            LedgerError: the ledger cannot be read.
+            DatabaseError: the ledger cannot be read.
 
         """
         await self._adopt()
@@ -69,7 +69,7 @@ class LeaseKeeper:
                 await self._adopt()
                 if time.monotonic() - self._purged_at > _PURGE_EVERY_S:
                     await self._purge()
-            except LedgerError as error:
+            except DatabaseError as error:
                 _log.warning("ledger", error=str(error))
 
     async def _renew(self) -> None:

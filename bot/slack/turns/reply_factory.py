@@ -11,9 +11,9 @@ from bot.slack.posting import render
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.database import LedgerError
 from bot.storage.ledger import Ledger
 from bot.storage.questions import QuestionMessage
+from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
 
@@ -42,7 +42,7 @@ class ReplyFactory:
         async def save_replies(replies: Sequence[str]) -> None:
             try:
                 await self._ledger.note_replies(key, replies)
-            except LedgerError as error:  # after a crash, recovery finds the messages in the thread itself
+            except DatabaseError as error:  # after a crash, recovery finds the messages in the thread itself
                 _log.warning("reply not noted", channel=key.channel, ts=key.ts, error=str(error))
 
         return AnswerReply(

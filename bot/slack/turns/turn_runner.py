@@ -62,7 +62,7 @@ class TurnRunner:
 
         Raises:
             SlackError: Slack fails; the turn stays open.
-            LedgerError: the ledger fails; the turn stays open.
+            DatabaseError: the ledger fails; the turn stays open.
 
         """
         try:

@@ -22,9 +22,9 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_queue import ThreadQueue
 from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.turns.turn_runner import TurnRunner
-from bot.storage.database import LedgerError
 from bot.storage.ledger import Ledger
 from bot.storage.questions import QuestionKey, QuestionMessage, Turn, TurnState
+from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
 
@@ -61,7 +61,7 @@ class TurnManager:
         """Store and queue a question; return False if this or another process has it already.
 
         Raises:
-            LedgerError: the ledger cannot store it, so Slack has to send it again.
+            DatabaseError: the ledger cannot store it, so Slack has to send it again.
 
         """
         at = time.perf_counter()
@@ -82,7 +82,7 @@ class TurnManager:
         """Return whether the bot was asked something in this message's thread before.
 
         Raises:
-            LedgerError: the ledger cannot be read.
+            DatabaseError: the ledger cannot be read.
 
         """
         return not message.opens_thread and await self._ledger.is_participant(*message.thread)
@@ -91,7 +91,7 @@ class TurnManager:
         """Answer the new text if the old one has no answer yet; return False if there is no such question.
 
         Raises:
-            LedgerError: the ledger cannot store the edit.
+            DatabaseError: the ledger cannot store the edit.
 
         """
         state = await self._ledger.edit(key, text)
@@ -103,7 +103,7 @@ class TurnManager:
         """Stop answering a deleted question; an answer that is complete stays. Return whether a turn was open.
 
         Raises:
-            LedgerError: the ledger cannot store the deletion.
+            DatabaseError: the ledger cannot store the deletion.
 
         """
         was_open = await self._supersede(key)
@@ -132,7 +132,7 @@ class TurnManager:
         """Take over the turns that dead processes left open, and keep the leases from now on.
 
         Raises:
-            LedgerError: the ledger cannot be read.
+            DatabaseError: the ledger cannot be read.
 
         """
         await self._leases.start()
@@ -178,7 +178,7 @@ class TurnManager:
         try:
             edited = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
             self._retry_delays.forget(key)
-        except (SlackError, LedgerError) as error:
+        except (SlackError, DatabaseError) as error:
             record.outcome, record.error = "open", str(error)
             await self._handle_interruption(key, error)
         except Exception as error:  # noqa: BLE001 (the task's owner: a bug is logged, and the turn stays open)
@@ -192,10 +192,10 @@ class TurnManager:
                 self.enqueue(edited)
             self._start_next()
 
-    async def _handle_interruption(self, key: QuestionKey, error: SlackError | LedgerError) -> None:
+    async def _handle_interruption(self, key: QuestionKey, error: SlackError | DatabaseError) -> None:
         """Leave a turn open for another attempt; the failure of Slack or the ledger does not count as an attempt."""
         self._retry_delays.delay(key)
         if isinstance(error, SlackUnauthorized) and self._on_unauthorized is not None:
             self._on_unauthorized(error)
-        with contextlib.suppress(LedgerError):
+        with contextlib.suppress(DatabaseError):
             await self._ledger.refund_attempt(key)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
-from knowledge.errors import ManifestError, StoreMisconfigured
+from knowledge.errors import DatabaseError, StoreMisconfigured
 from knowledge.interfaces import SourceKey, Store
 from knowledge.sync.manifest.manifest import IndexManifest, IndexRow, Manifest
 from knowledge.sync.manifest.records import IndexGrowth, IndexIdentity
@@ -51,7 +51,7 @@ class Indexes:
         """Open the index of ``identity`` for writing, and the active one for searching.
 
         Raises:
-            StoreError, ManifestError: one of them cannot be opened.
+            StoreError, DatabaseError: one of them cannot be opened.
 
         """
         self.written = self.searched = await self._open(await self._manifest.add_index(identity, self._dimensions))
@@ -73,7 +73,7 @@ class Indexes:
         a Kvasir of another version or model may have dropped it.
 
         Raises:
-            StoreError, ManifestError: the other index cannot be opened.
+            StoreError, DatabaseError: the other index cannot be opened.
 
         """
         if lost or not self.settled:
@@ -83,12 +83,12 @@ class Indexes:
         """Look whether the written index is still there, before a sync.
 
         Raises:
-            ManifestError: another Kvasir has dropped it.
+            DatabaseError: another Kvasir has dropped it.
 
         """
         if all(row.id != self.written.row.id for row in await self._manifest.list_indexes()):
             await self.follow(lost=True)
-            raise ManifestError(
+            raise DatabaseError(
                 "Another Kvasir, of another version or with another model, has made the index anew and removed the one "
                 "that this Kvasir writes. Start this one again, with the same version and settings as the other."
             )
@@ -112,7 +112,7 @@ class Indexes:
         """Tell how far the new index is; None when none is growing.
 
         Raises:
-            ManifestError: the manifest's database failed.
+            DatabaseError: the manifest's database failed.
 
         """
         await self.follow()

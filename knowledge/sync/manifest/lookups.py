@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Executable, func, select
 
+from knowledge.database.database import Database, Rows
 from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.sync.manifest import tables
-from knowledge.sync.manifest.database import Database, Rows
 from knowledge.sync.manifest.records import (
     ChunkRow,
     CurrentRow,
@@ -31,11 +31,11 @@ _AUDIENCES = 100
 class Lookups:
     """The sources, documents and chunks of one index, as they are at the moment of each question.
 
-    Every method raises ``ManifestError`` when the database fails.
+    Every method raises ``DatabaseError`` when the database fails.
     """
 
     def __init__(self, database: Database, index: int) -> None:
-        self._database = database
+        self.database = database
         self._index = index
 
     # ── For searches ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -43,7 +43,7 @@ class Lookups:
     async def find_current(self, ids: Collection[str], keys: Collection[str]) -> list[CurrentRow]:
         """Return those of the chunks that are current in a source of ``keys`` (``SourceKey.id``), as of one moment."""
         values = {"ids": list(ids), "keys": list(keys), "index": self._index}
-        rows = await self._database.rows(tables.CURRENT, values)
+        rows = await self.database.fetch_rows(tables.CURRENT, values)
         return [
             CurrentRow(
                 id_,
@@ -96,7 +96,7 @@ class Lookups:
         """
         values = {"ids": list(ids), "index": self._index, "reach": reach}
         around: dict[str, tuple[list[str], list[str]]] = {}
-        for id_, near, distance in await self._database.rows(tables.NEIGHBOURS, values):
+        for id_, near, distance in await self.database.fetch_rows(tables.NEIGHBOURS, values):
             before, after = around.setdefault(id_, ([], []))
             if distance:
                 (before if distance < 0 else after).append(near)
@@ -137,7 +137,7 @@ class Lookups:
         found: list[ChunkRow] = []
         for some in slice_items(ids):
             values = {"ids": some, "index": self._index}
-            found += [ChunkRow._make(row) for row in await self._database.rows(tables.CHUNK_ROWS, values)]
+            found += [ChunkRow._make(row) for row in await self.database.fetch_rows(tables.CHUNK_ROWS, values)]
         return found
 
     async def find_vectors(self, hashes: Collection[str]) -> dict[str, str]:
@@ -276,7 +276,7 @@ class Lookups:
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _rows(self, query: Executable) -> Rows:
-        return await self._database.rows(query)
+        return await self.database.fetch_rows(query)
 
 
 def _was_read(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import contextlib
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Connection,
     Select,
     Table,
     bindparam,
@@ -22,12 +23,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from knowledge.database.database import Database, DatabaseOptions, transaction
+from knowledge.database.migrations import open_database
+from knowledge.errors import SyncRunning
 from knowledge.interfaces import SourceKey
 from knowledge.sync.manifest import tables
-from knowledge.sync.manifest.database import ANSWER_S, Database, open_database, whole
 from knowledge.sync.manifest.lookups import Lookups
+from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.sync.manifest.records import (
     UNSETTLED,
     FailedDocument,
@@ -48,6 +51,8 @@ from knowledge.sync.manifest.source_memory import ManifestSourceMemory
 
 _FORGOTTEN = 500
 """Documents of an index that are forgotten in one transaction."""
+_SYNC_LOCK = 0x4B7661736A
+"""PostgreSQL's advisory lock that a sync holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,41 +72,40 @@ class Manifest:
     """The indexes of one database; ``at`` gives what lies in one of them."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
-    @whole
     async def add_index(self, identity: IndexIdentity, dimensions: int | None = None) -> IndexRow:
         """Return the index of this identity, noting it when it is new; the first of all is active at once."""
-        found = [row for row in await self.list_indexes() if row.name == identity.name]
-        if found:
-            return found[0]
-        async with self._database.writing() as connection:
-            await connection.execute(
-                text(
-                    "INSERT INTO knowledge_indexes (name, store, embedder, dimensions, active) "
-                    "SELECT :name, :store, :embedder, CAST(:dimensions AS INTEGER), "
-                    "NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE active) "
-                    "WHERE NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE name = :name)"
-                ),
-                {
-                    "name": identity.name,
-                    "store": identity.store,
-                    "embedder": identity.embedder,
-                    "dimensions": dimensions,
-                },
-            )
+        if all(row.name != identity.name for row in await self.list_indexes()):
+            await self._insert_index(identity, dimensions)
         return next(row for row in await self.list_indexes() if row.name == identity.name)
+
+    @transaction
+    def _insert_index(self, connection: Connection, identity: IndexIdentity, dimensions: int | None) -> None:
+        connection.execute(
+            text(
+                "INSERT INTO knowledge_indexes (name, store, embedder, dimensions, active) "
+                "SELECT :name, :store, :embedder, CAST(:dimensions AS INTEGER), "
+                "NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE active) "
+                "WHERE NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE name = :name)"
+            ),
+            {
+                "name": identity.name,
+                "store": identity.store,
+                "embedder": identity.embedder,
+                "dimensions": dimensions,
+            },
+        )
 
     async def list_indexes(self) -> Sequence[IndexRow]:
         """Return every index."""
-        rows = await self._database.rows(tables.INDEXES)
+        rows = await self.database.fetch_rows(tables.INDEXES)
         return [IndexRow(*tuple(row)) for row in rows]
 
-    @whole
-    async def activate_index(self, index: IndexRow) -> None:
+    @transaction
+    def activate_index(self, connection: Connection, index: IndexRow) -> None:
         """Let searches use this index and no other."""
-        async with self._database.writing() as connection:
-            await connection.execute(update(tables.indexes).values(active=tables.indexes.c.id == index.id))
+        connection.execute(update(tables.indexes).values(active=tables.indexes.c.id == index.id))
 
     async def forget_index(self, index: IndexRow) -> None:
         """Remove an index and all that lies in it from the manifest; stopped in between, it is an index with less."""
@@ -109,47 +113,49 @@ class Manifest:
             pass
         await self._gone(index)
 
-    @whole
-    async def _thinned(self, index: IndexRow) -> bool:
+    @transaction
+    def _thinned(self, connection: Connection, index: IndexRow) -> bool:
         """Remove some documents; all of them at once might take longer than a transaction may."""
         ours = tables.sources.c.index_id == index.id
         some = select(tables.documents.c.id).join(tables.sources).where(ours).limit(_FORGOTTEN)
-        async with self._database.writing() as connection:
-            await connection.execute(update(tables.sources).where(ours).values(listed_at=None))
-            gone = await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
-            return bool(gone.rowcount)
+        connection.execute(update(tables.sources).where(ours).values(listed_at=None))
+        gone = connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
+        return bool(gone.rowcount)
 
-    @whole
-    async def _gone(self, index: IndexRow) -> None:
-        async with self._database.writing() as connection:
-            await connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
+    @transaction
+    def _gone(self, connection: Connection, index: IndexRow) -> None:
+        connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
 
-    def hold_sync_lock(self) -> AbstractAsyncContextManager[None]:
-        """Keep the syncs of other machines out, where several may share the database.
+    @contextlib.asynccontextmanager
+    async def hold_sync_lock(self) -> AsyncIterator[None]:
+        """Keep the syncs of other machines out, where several may share the database; no lock file reaches across.
 
         Raises:
             SyncRunning: one of them is running.
+            DatabaseError: the server does not answer in time, or refuses.
 
         """
-        return self._database.alone()
+        async with self.database.hold_lock(_SYNC_LOCK) as is_free:
+            if not is_free:
+                raise SyncRunning("A sync into this database is running already. Wait until it has ended.")
+            yield
 
     def open_index(self, index: IndexRow) -> IndexManifest:
         """Return what the manifest holds of one index."""
-        return IndexManifest(self._database, index.id)
+        return IndexManifest(self.database, index.id)
 
     def get_source_memory(self, source: SourceKey) -> ManifestSourceMemory:
         """Return what a source remembers between listings."""
-        return ManifestSourceMemory(self._database, source.id)
+        return ManifestSourceMemory(self.database, source.id)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._database.close()
+        await self.database.close()
 
 
 class IndexManifest(Lookups):
     """The sources, documents and chunks of one index: what a sync does with them, in the order of its steps."""
 
-    @whole
     async def drop_other_sources(self, keys: Collection[str]) -> int:
         """Drop every source that is not among ``keys``; its chunks become pending. Returns how many were dropped.
 
@@ -159,41 +165,31 @@ class IndexManifest(Lookups):
         stale = select(tables.sources.c.id).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys)
         )
-        if not await self._rows(stale):
-            return 0
-        async with self._database.writing() as connection:
-            await self._retire_all(connection, stale)
-            gone = await connection.execute(
-                delete(tables.sources).where(tables.sources.c.id.in_(stale.scalar_subquery()))
-            )
-            return int(gone.rowcount)
+        return await self._drop_sources(stale) if await self._rows(stale) else 0
 
-    @whole
-    async def add_pending_chunks(self, ids: Collection[str]) -> None:
+    @transaction
+    def add_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
         """Note ids that are about to be written."""
-        async with self._database.writing() as connection:
-            await self._note(connection, ids)
+        self._note(connection, ids)
 
-    @whole
-    async def forget_pending_chunks(self, ids: Collection[str]) -> None:
+    @transaction
+    def forget_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
         """Forget pending ids: the store holds them no longer."""
-        async with self._database.writing() as connection:
-            await self._unnote(connection, ids)
+        self._unnote(connection, ids)
 
-    @whole
-    async def mark_lost_chunks(self, ids: Collection[str]) -> None:
+    @transaction
+    def mark_lost_chunks(self, connection: Connection, ids: Collection[str]) -> None:
         """Note that the store lost chunks: their documents are read again by the next plan."""
         left = select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
-        async with self._database.writing() as connection:
-            for some in slice_items(ids):
-                these = self._these(tables.chunks, some)
-                theirs = set((await connection.execute(select(tables.chunks.c.document_id).where(these))).scalars())
-                await connection.execute(delete(tables.chunks).where(these))
-                await connection.execute(
-                    update(tables.documents)
-                    .where(tables.documents.c.id.in_(theirs))
-                    .values(version="", sha256="", chunks=left)
-                )
+        for some in slice_items(ids):
+            these = self._these(tables.chunks, some)
+            theirs = set(connection.execute(select(tables.chunks.c.document_id).where(these)).scalars())
+            connection.execute(delete(tables.chunks).where(these))
+            connection.execute(
+                update(tables.documents)
+                .where(tables.documents.c.id.in_(theirs))
+                .values(version="", sha256="", chunks=left)
+            )
 
     async def restrict_readers(self, readers: Mapping[int, str]) -> None:
         """Set documents' readers at once, before their chunks are written again; until then every plan asks for it."""
@@ -209,83 +205,77 @@ class IndexManifest(Lookups):
             [{"row": t.row, "version": t.version, "read_at": t.read_at, "reason": None, "attempts": 0} for t in touched]
         )
 
-    @whole
-    async def switch_documents(self, key: SourceKey, taken: Sequence[IndexedDocument]) -> list[str]:
+    @transaction
+    def switch_documents(self, connection: Connection, key: SourceKey, taken: Sequence[IndexedDocument]) -> list[str]:
         """Make the chunks of documents current, all in one transaction; returns the ids that no longer are."""
-        if not taken:
-            return []
-        async with self._database.writing() as connection:
-            source = await self._source(connection, key)
-            rows = await put_documents(
-                connection, source, {one.listed.document: make_indexed_values(one) for one in taken}
-            )
-            return await self._replace(connection, {rows[one.listed.document]: one for one in taken})
+        source = self._source(connection, key)
+        rows = put_documents(connection, source, {one.listed.document: make_indexed_values(one) for one in taken})
+        return self._replace(connection, {rows[one.listed.document]: one for one in taken})
 
-    @whole
-    async def record_failures(self, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
+    @transaction
+    def record_failures(self, connection: Connection, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
         """Put documents into quarantine; what they held before keeps answering."""
-        if not failed:
-            return
-        async with self._database.writing() as connection:
-            source = await self._source(connection, key)
-            new = {one.listed.document: make_unread_values(one) for one in failed}
-            await put_documents(
-                connection, source, {one.listed.document: make_failed_values(one) for one in failed}, new
-            )
+        source = self._source(connection, key)
+        new = {one.listed.document: make_unread_values(one) for one in failed}
+        put_documents(connection, source, {one.listed.document: make_failed_values(one) for one in failed}, new)
 
-    @whole
-    async def remove_documents(self, rows: Collection[int]) -> list[str]:
+    @transaction
+    def remove_documents(self, connection: Connection, rows: Collection[int]) -> list[str]:
         """Remove documents; returns the ids of their chunks, which are pending now."""
         old: list[str] = []
-        async with self._database.writing() as connection:
-            for some in slice_items(rows):
-                old += await self._retire(connection, some)
-                await connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
+        for some in slice_items(rows):
+            old += self._retire(connection, some)
+            connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
         return old
 
-    @whole
-    async def record_repair(self, repaired: LastRepair) -> None:
+    @transaction
+    def record_repair(self, connection: Connection, repaired: LastRepair) -> None:
         """Note that store and manifest were compared."""
         values = {"repaired_at": repaired.at, "drift": repaired.differed, "mended": repaired.mended}
-        async with self._database.writing() as connection:
-            await connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
+        connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
-    @whole
-    async def record_sync_end(self, key: SourceKey, *, listed_at: float | None, error: str | None) -> None:
+    @transaction
+    def record_sync_end(
+        self, connection: Connection, key: SourceKey, *, listed_at: float | None, error: str | None
+    ) -> None:
         """Note how a source's sync ended; ``listed_at`` is None when its listing was not worked off."""
         values: dict[str, object] = {"error": error}
         if listed_at is not None:
             values["listed_at"] = listed_at
-        async with self._database.writing() as connection:
-            source = await self._source(connection, key)
-            await connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
+        source = self._source(connection, key)
+        connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _forget_memories(self, keys: Collection[str]) -> None:
         stale = tables.memories.c.source.not_in(keys)
         if await self._rows(select(tables.memories.c.source).where(stale).limit(1)):
-            async with self._database.writing() as connection:
-                await connection.execute(delete(tables.memories).where(stale))
+            await self.database.write(lambda connection: connection.execute(delete(tables.memories).where(stale)))
 
-    async def _source(self, connection: AsyncConnection, key: SourceKey) -> int:
+    @transaction
+    def _drop_sources(self, connection: Connection, stale: Select[int]) -> int:
+        self._retire_all(connection, stale)
+        gone = connection.execute(delete(tables.sources).where(tables.sources.c.id.in_(stale.scalar_subquery())))
+        return int(gone.rowcount)
+
+    def _source(self, connection: Connection, key: SourceKey) -> int:
         """Return the source's row, making it when it is new."""
         mine = select(tables.sources.c.id).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
         )
-        found = (await connection.execute(mine)).scalar()
+        found = connection.execute(mine).scalar()
         if found is None:
-            made = await connection.execute(insert(tables.sources).values(index_id=self._index, key=key.id))
+            made = connection.execute(insert(tables.sources).values(index_id=self._index, key=key.id))
             found = _get_inserted_id(made)
         return int(found)
 
-    async def _replace(self, connection: AsyncConnection, taken: Mapping[int, IndexedDocument]) -> list[str]:
+    def _replace(self, connection: Connection, taken: Mapping[int, IndexedDocument]) -> list[str]:
         """Exchange the chunks of documents, given by their rows; returns the ids that are current no longer."""
         before: set[str] = set()
         for rows in slice_items(taken):
             theirs = tables.chunks.c.document_id.in_(rows)
-            before.update((await connection.execute(select(tables.chunks.c.id).where(theirs))).scalars())
-            await connection.execute(delete(tables.chunks).where(theirs))
+            before.update(connection.execute(select(tables.chunks.c.id).where(theirs)).scalars())
+            connection.execute(delete(tables.chunks).where(theirs))
         values = [
             {
                 "id": chunk.id,
@@ -299,52 +289,50 @@ class IndexManifest(Lookups):
             for place, chunk in enumerate(document.chunks)
         ]
         if values:
-            await connection.execute(insert(tables.chunks), values)
+            connection.execute(insert(tables.chunks), values)
         now = {chunk.id for document in taken.values() for chunk in document.chunks}
-        await self._unnote(connection, now)
+        self._unnote(connection, now)
         old = sorted(before - now)
-        await self._note(connection, old)
+        self._note(connection, old)
         return old
 
-    async def _retire_all(self, connection: AsyncConnection, sources: Select[int]) -> None:
+    def _retire_all(self, connection: Connection, sources: Select[int]) -> None:
         """Make the chunks of sources pending; within the database, because they may be millions."""
         documents = select(tables.documents.c.id).where(tables.documents.c.source_id.in_(sources))
         ours = select(tables.chunks.c.id, tables.chunks.c.index_id).where(tables.chunks.c.document_id.in_(documents))
-        await connection.execute(
+        connection.execute(
             delete(tables.pending).where(self._these(tables.pending, ours.with_only_columns(tables.chunks.c.id)))
         )
-        await connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
+        connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
 
-    async def _retire(self, connection: AsyncConnection, documents: list[int]) -> list[str]:
+    def _retire(self, connection: Connection, documents: list[int]) -> list[str]:
         """Make the chunks of documents pending and current no longer."""
         theirs = select(tables.chunks.c.id).where(tables.chunks.c.document_id.in_(documents))
-        old = list((await connection.execute(theirs)).scalars())
-        await self._note(connection, old)
-        await connection.execute(delete(tables.chunks).where(tables.chunks.c.document_id.in_(documents)))
+        old = list(connection.execute(theirs).scalars())
+        self._note(connection, old)
+        connection.execute(delete(tables.chunks).where(tables.chunks.c.document_id.in_(documents)))
         return old
 
-    async def _note(self, connection: AsyncConnection, ids: Collection[str]) -> None:
-        await self._unnote(connection, ids)
+    def _note(self, connection: Connection, ids: Collection[str]) -> None:
+        self._unnote(connection, ids)
         if ids:
-            await connection.execute(insert(tables.pending), [{"id": id_, "index_id": self._index} for id_ in ids])
+            connection.execute(insert(tables.pending), [{"id": id_, "index_id": self._index} for id_ in ids])
 
-    async def _unnote(self, connection: AsyncConnection, ids: Collection[str]) -> None:
+    def _unnote(self, connection: Connection, ids: Collection[str]) -> None:
         for some in slice_items(ids):
-            await connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
+            connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
 
     def _these(self, table: Table, ids: Sequence[str] | Select[str]) -> ColumnElement[bool]:
         return (table.c.id.in_(ids)) & (table.c.index_id == self._index)
 
-    @whole
     async def _update_each(self, values: list[dict[str, object]]) -> None:
         if values:
             changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in values[0] if name != "row"}
             statement = update(tables.documents).where(tables.documents.c.id == bindparam("row")).values(changed)
-            async with self._database.writing() as connection:
-                await connection.execute(statement, values)
+            await self.database.write(lambda connection: connection.execute(statement, values))
 
 
-async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = ANSWER_S) -> Manifest:
+async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = 60.0) -> Manifest:
     """Open the manifest that lies in a database, making its tables when there are none.
 
     ``url`` is SQLAlchemy's, of SQLite or PostgreSQL, without a driver or with an async one; ``sqlite:///PATH``.
@@ -352,10 +340,10 @@ async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float =
     ``answer_s`` is how long a transaction may take.
 
     Raises:
-        ManifestError: the database cannot be opened, or is of a newer Kvasir.
+        DatabaseError: the database cannot be opened, or is of a newer Kvasir.
 
     """
-    return Manifest(await open_database(url, lock_wait_s, answer_s))
+    return Manifest(await open_database(url, MIGRATIONS, DatabaseOptions(lock_wait_s, answer_s)))
 
 
 def sqlite_url(path: Path) -> str:

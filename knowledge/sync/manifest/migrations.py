@@ -19,6 +19,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 
 
 MIGRATIONS: Final = Migrations(
+    name="manifest",
     versions=Path(__file__).parent / "versions",
     newest="0002",
     table="knowledge_revision",

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import BindParameter, bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.records import FailedDocument, IndexedDocument, encode_readers
@@ -20,33 +19,33 @@ _AT_ONCE = 500
 Values = dict[str, object]
 
 
-async def put_documents(
-    connection: AsyncConnection, source: int, values: Mapping[str, Values], new: Mapping[str, Values] | None = None
+def put_documents(
+    connection: Connection, source: int, values: Mapping[str, Values], new: Mapping[str, Values] | None = None
 ) -> dict[str, int]:
     """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Returns their rows."""
-    rows = await find_rows(connection, source, values)
+    rows = find_rows(connection, source, values)
     present = [{"row": row, **values[document]} for document, row in rows.items()]
     if present:
         changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
         ours = tables.documents.c.id == bindparam("row")
-        await connection.execute(update(tables.documents).where(ours).values(changed), present)
+        connection.execute(update(tables.documents).where(ours).values(changed), present)
     absent = [document for document in values if document not in rows]
     if absent:
         inserted = [
             {"source_id": source, "document": document, **values[document], **(new or {}).get(document, {})}
             for document in absent
         ]
-        await connection.execute(insert(tables.documents), inserted)
-        rows |= await find_rows(connection, source, absent)
+        connection.execute(insert(tables.documents), inserted)
+        rows |= find_rows(connection, source, absent)
     return rows
 
 
-async def find_rows(connection: AsyncConnection, source: int, documents: Collection[str]) -> dict[str, int]:
+def find_rows(connection: Connection, source: int, documents: Collection[str]) -> dict[str, int]:
     """Return the rows of those documents that are there."""
     rows: dict[str, int] = {}
     for some in slice_items(documents):
         theirs = (tables.documents.c.source_id == source) & tables.documents.c.document.in_(some)
-        found = await connection.execute(select(tables.documents.c.document, tables.documents.c.id).where(theirs))
+        found = connection.execute(select(tables.documents.c.document, tables.documents.c.id).where(theirs))
         rows.update((document, row) for document, row in found.all())
     return rows
 

@@ -32,7 +32,7 @@ class VectorCopies:
         """Return a vector for each text. Calls ``embed`` only with texts that have no copy.
 
         Raises:
-            EmbedderError, StoreError, ManifestError: that part failed.
+            EmbedderError, StoreError, DatabaseError: that part failed.
 
         """
         hashes = [hash_text(text) for text in texts]

@@ -66,7 +66,7 @@ class SourceFlow:
         """Add a document to the queue. Wait for ``Pipeline.wait_for_room`` first.
 
         Raises:
-            EmbedderError, StoreError, ManifestError: an earlier document of this source has failed in there.
+            EmbedderError, StoreError, DatabaseError: an earlier document of this source has failed in there.
 
         """
         self.check()
@@ -81,7 +81,7 @@ class SourceFlow:
         """Wait until every queued document is current.
 
         Raises:
-            EmbedderError, StoreError, ManifestError: a stage has failed. Documents that are current stay.
+            EmbedderError, StoreError, DatabaseError: a stage has failed. Documents that are current stay.
 
         """
         await self._changed.until(lambda: self.error is not None or not (self._queue or self.batches))

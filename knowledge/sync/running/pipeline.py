@@ -97,7 +97,7 @@ class Pipeline:
         """Wait until a source may prepare another document within its part of the limits.
 
         Raises:
-            EmbedderError, StoreError, ManifestError: an earlier document of this source has failed.
+            EmbedderError, StoreError, DatabaseError: an earlier document of this source has failed.
 
         """
         await self._changed.until(lambda: flow.dead or self._has_room(flow))
@@ -191,7 +191,7 @@ class Pipeline:
         old: list[str] = []
         for flow in batch.flows:
             ends = [(prepared, bytes_) for owner, prepared, bytes_ in batch.ends if owner is flow]
-            if flow.key.id not in dead:
+            if ends and flow.key.id not in dead:
                 old += await self._manifest.switch_documents(flow.key, [prepared.count_current for prepared, _ in ends])
                 for prepared, bytes_ in ends:
                     flow.mark_current(prepared, bytes_)

@@ -69,7 +69,7 @@ class DocumentPreparer:
         Raises:
             DocumentTimeout: reading or parsing it exceeded its deadline.
             SourceError, ParseError: it cannot be read.
-            EmbedderError, StoreError, ManifestError: an earlier document of this source failed in the pipeline.
+            EmbedderError, StoreError, DatabaseError: an earlier document of this source failed in the pipeline.
 
         """
         async with AsyncExitStack() as stack:

@@ -52,7 +52,7 @@ async def clean_up(
     Costs two counts if nothing is wrong. Returns how many chunks differed, without the pending ones.
 
     Raises:
-        StoreError, ManifestError: that side failed. Nothing is lost.
+        StoreError, DatabaseError: that side failed. Nothing is lost.
 
     """
     while ids := await manifest.list_pending_chunks(_AT_ONCE):

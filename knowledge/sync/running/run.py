@@ -46,7 +46,7 @@ async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterat
     is cancelled, indexed documents stay, and the next run cleans up and continues.
 
     Raises:
-        StoreError, ManifestError: before the block begins.
+        StoreError, DatabaseError: before the block begins.
 
     """
     await tools.manifest.drop_other_sources(configured)
@@ -82,7 +82,7 @@ async def sync(
     does not list them.
 
     Raises:
-        StoreError, ManifestError: before any source was begun.
+        StoreError, DatabaseError: before any source was begun.
 
     """
     began, agreed = tools.clock(), approve or {}

@@ -36,7 +36,7 @@ class ShadowIndex:
         """Restrict audiences and mark pending deletions as a listing says. Return the plan for this index.
 
         Raises:
-            ManifestError: the manifest's database failed.
+            DatabaseError: the manifest's database failed.
 
         """
         known = await self.manifest.list_documents(key)
@@ -52,7 +52,7 @@ class ShadowIndex:
         Keep those that the growing index has under another name, because they were renamed.
 
         Raises:
-            StoreError, ManifestError: that side failed. The next sync deletes the rest.
+            StoreError, DatabaseError: that side failed. The next sync deletes the rest.
 
         """
         await self._hold(todo, now)

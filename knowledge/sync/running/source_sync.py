@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 
 from knowledge.defects import describe_defect, unwrap_group
-from knowledge.errors import KnowledgeError, ManifestError, ParseError, SourceDenied, SourceError, SourceUnavailable
+from knowledge.errors import DatabaseError, KnowledgeError, ParseError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import EVERYONE, ListedDocument, Source
 from knowledge.sync.manifest.records import (
     FailedDocument,
@@ -72,7 +72,7 @@ class SourceSync:
             error = error or (self._describe_timeout() if deadline.expired() else self._defect(unwrap_group(group)))
         if error is not None:
             # The manifest itself may have failed. The report has the error in any case.
-            with contextlib.suppress(ManifestError):
+            with contextlib.suppress(DatabaseError):
                 await self._tools.manifest.record_sync_end(self._key, listed_at=None, error=error)
                 if self._tools.beside is not None:
                     await self._tools.beside.manifest.record_sync_end(self._key, listed_at=None, error=error)
@@ -278,7 +278,8 @@ class SourceSync:
             touched, self._unchanged = self._unchanged, []
             failed, self._failed = self._failed, []
             await self._tools.manifest.record_unchanged(touched)
-            await self._tools.manifest.record_failures(self._key, failed)
+            if failed:
+                await self._tools.manifest.record_failures(self._key, failed)
 
 
 def _slice_rows(rows: Sequence[KnownDocument]) -> Iterator[Sequence[KnownDocument]]:

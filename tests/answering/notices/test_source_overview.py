@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Notice, Question, Text
 from bot.answering.notices.source_overview import asks_for_sources, describe_sources
-from knowledge.errors import KnowledgeError, ManifestError
+from knowledge.errors import DatabaseError, KnowledgeError
 from knowledge.status import SourceDocuments
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -163,7 +163,7 @@ async def test_the_answer_comes_from_the_library_for_those_who_see_it_and_withou
 
 
 async def test_where_the_manifest_fails_that_is_said(room: Any) -> None:
-    heard, _ = await answered(room, Question("你根据哪些文档回答？"), ManifestError("The database is away: start it."))
+    heard, _ = await answered(room, Question("你根据哪些文档回答？"), DatabaseError("The database is away: start it."))
     assert [type(event) for event in heard] == [Notice, Finished]
     assert "The database is away" in heard[0].text
     assert heard[1].route == "unknown"

@@ -99,7 +99,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ChannelBench]:
         open_sandbox(tmp_path, pace="off") as sandbox,
         open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger,
     ):
-        yield ChannelBench(sandbox, tmp_path, await ChannelEventLog(ledger).open())
+        yield ChannelBench(sandbox, tmp_path, ChannelEventLog(ledger.database))
 
 
 def make_document_name(ts: str, channel: str = GENERAL) -> str:
@@ -267,7 +267,7 @@ async def test_changes_while_disconnected_are_recovered(bench: ChannelBench) -> 
     reply = await bench.sandbox.say("bo", "#general", "a reply", kept_one)
     async with bench.connect_bot():
         before = await bench.list_threads()
-    bench.event_log = await ChannelEventLog(bench.event_log._ledger, now=lambda: time.time() + 3_600).open()
+    bench.event_log = ChannelEventLog(bench.event_log.database, now=lambda: time.time() + 3_600)
     missed = await bench.sandbox.say("ada", "#general", "said while the bot was away")
     await bench.sandbox.edit("bo", "#general", reply, "an edited reply")
     await bench.sandbox.say("bo", "#general", "one more", kept_one)

@@ -1,0 +1,87 @@
+"""The bot's tables, over SQLite and PostgreSQL.
+
+A change of a table is a new revision in ``versions``, and its number in ``MIGRATIONS``. Tests compare both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from knowledge.database.migrations import Migrations
+
+MIGRATIONS: Final = Migrations(
+    name="bot", versions=Path(__file__).parent / "versions", newest="0001", table="bot_revision"
+)
+
+tables = sa.MetaData()
+turns = sa.Table(
+    "bot_turns",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("channel", sa.String(32), nullable=False),
+    sa.Column("ts", sa.String(32), nullable=False),
+    sa.Column("thread_ts", sa.String(32), nullable=False),
+    sa.Column("user", sa.String(32), nullable=False),
+    sa.Column("direct", sa.Boolean, nullable=False),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("replies", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
+    sa.Column("error", sa.String(200), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("team", "channel", "ts", name="bot_turns_message"),
+    sa.Index("bot_turns_state", "state", "owner"),
+    sa.Index("bot_turns_thread", "team", "channel", "thread_ts"),
+)
+threads = sa.Table(
+    "bot_threads",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("thread_ts", sa.String(32), primary_key=True),
+    sa.Column("last_at", sa.Float, nullable=False),
+)
+preferences = sa.Table(
+    "bot_wishes",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("user", sa.String(32), primary_key=True),
+    sa.Column("think", sa.String(16), nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+)
+channel_events = sa.Table(
+    "bot_news",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("channel", sa.String(32), nullable=False),
+    sa.Column("root", sa.String(32), nullable=False),
+    sa.Column("what", sa.String(16), nullable=False),
+    sa.Column("event_ts", sa.String(32), nullable=False),
+    sa.Column("noted_at", sa.Float, nullable=False),
+    sa.Index("bot_news_team", "team", "id"),
+    sqlite_autoincrement=True,
+)
+connection_periods = sa.Table(
+    "bot_watches",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("began", sa.Float, nullable=False),
+    sa.Column("seen", sa.Float, nullable=False),
+)
+
+
+def insert_into(table: sa.Table, connection: sa.Connection) -> Any:  # noqa: ANN401 - of either dialect
+    """Return an INSERT that may say what happens on a conflict."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)

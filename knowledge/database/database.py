@@ -1,0 +1,264 @@
+"""Transactions on SQLite or PostgreSQL. Work is written once, for SQLAlchemy's synchronous connection.
+
+SQLite: a whole transaction is one trip to a thread. Through an asynchronous driver it is about ten, and each waits for
+the interpreter's lock. One thread writes, so the writers of a process queue; other threads read meanwhile.
+
+PostgreSQL: work runs over the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection, Executable, create_engine, event, func, make_url, select
+from sqlalchemy.engine import URL, Row
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from knowledge.database.failures import map_errors
+from knowledge.errors import DatabaseError
+from knowledge.thread_pool import NamedThreadPool
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+Work = Callable[[Connection], _T]
+"""What is done in one transaction."""
+Rows = Sequence[Row[*tuple[Any, ...]]]
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+_WRITE_LOCK: Final = 0x4B76617369
+"""PostgreSQL's advisory lock that a writer holds until its transaction ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseOptions:
+    """How long to wait, and how safely to write."""
+
+    lock_wait_s: float = 5.0
+    """For another program's lock, and for a connection."""
+    answer_s: float = 60.0
+    """For a whole transaction."""
+    readers: int = 4
+    """Threads that read a SQLite file: a long query delays no short one."""
+    synced: bool = True
+    """Whether SQLite waits for the disk at each commit. Without it, a power cut may cost the last transactions."""
+    one_writer: bool = True
+    """Whether the writers of all machines queue at PostgreSQL, as they always do at SQLite."""
+
+
+class Database:
+    """The connections to one database. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, url: str, options: DatabaseOptions | None = None) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            DatabaseError: the URL cannot be read, or names a database of another kind.
+
+        """
+        self._url = parse_url(url)
+        connect = _SqliteConnections if self._url.get_backend_name() == "sqlite" else _PostgresConnections
+        self._connections: _Connections = connect(self._url, options or DatabaseOptions())
+
+    async def read(self, work: Work[_T]) -> _T:
+        """Return what the work returns, in a transaction that writes nothing."""
+        return await self._run(work, write=False)
+
+    async def write(self, work: Work[_T]) -> _T:
+        """Return what the work returns, in a transaction that is committed, or rolled back if the work raises."""
+        return await self._run(work, write=True)
+
+    async def fetch_rows(self, query: Executable, values: Mapping[str, Any] | None = None) -> Rows:
+        """Return every row that a query finds."""
+        return await self._run(lambda connection: connection.execute(query, values).all(), write=False)
+
+    @contextlib.asynccontextmanager
+    async def hold_lock(self, number: int) -> AsyncIterator[bool]:
+        """Hold a lock of a PostgreSQL server during a block; yield whether it was free. With SQLite it always is."""
+        async with self._connections.hold_lock(number) as is_free:
+            yield is_free
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._connections.close()
+
+    async def _run(self, work: Work[_T], *, write: bool) -> _T:
+        with map_errors(self._url, self._connections.limit_s):
+            return await _run_to_end(self._connections.run(work, write=write))
+
+
+async def _run_to_end(call: Coroutine[Any, Any, _T]) -> _T:
+    """Run a call to its end, even if the caller is cancelled; the cancellation follows.
+
+    Cancelled in the middle, a transaction would leave its connection, and with it the write lock, to the garbage
+    collector. Every transaction is short and bounded.
+    """
+    task = asyncio.create_task(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # marked as retrieved, because the caller has gone
+        raise
+
+
+class _DatabaseOwner(Protocol):
+    @property
+    def database(self) -> Database:
+        """Return where its rows are."""
+
+
+_Owner = TypeVar("_Owner", bound=_DatabaseOwner)
+
+
+def transaction(
+    method: Callable[Concatenate[_Owner, Connection, _P], _T],
+) -> Callable[Concatenate[_Owner, _P], Coroutine[Any, Any, _T]]:
+    """Make a method that gets a connection into an asynchronous one that runs in a writing transaction."""
+
+    @functools.wraps(method)
+    async def run(owner: _Owner, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await owner.database.write(lambda connection: method(owner, connection, *args, **kwargs))
+
+    return run
+
+
+def parse_url(url: str) -> URL:
+    """Return the URL with the driver that Kvasir uses.
+
+    Raises:
+        DatabaseError: it cannot be read, or names a database of another kind.
+
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = URL.create("unknown")
+    except ValueError:
+        # Not chained: the text quotes the URL with its password.
+        raise DatabaseError("KVASIR_DATABASE_URL cannot be read. Check its port, and escape odd characters.") from None
+    driver = _DRIVERS.get(parsed.get_backend_name())
+    if driver is None or parsed.database in {None, "", ":memory:"}:
+        raise DatabaseError(
+            "KVASIR_DATABASE_URL is not a database that Kvasir knows. Write sqlite:///PATH or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE."
+        )
+    return parsed.set(drivername=driver)
+
+
+class _Connections(Protocol):
+    limit_s: float
+    """For a transaction, with the wait for a connection."""
+
+    async def run(self, work: Work[_T], *, write: bool) -> _T:
+        """Run a transaction within the time of the options."""
+
+    def hold_lock(self, number: int) -> contextlib.AbstractAsyncContextManager[bool]:
+        """Hold a lock between machines; see ``Database.hold_lock``."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class _SqliteConnections:
+    def __init__(self, url: URL, options: DatabaseOptions) -> None:
+        self.limit_s = options.lock_wait_s + options.answer_s
+        self._readers = NamedThreadPool("database", options.readers)
+        self._writer = NamedThreadPool("database-writer", 1)
+        self._engine = create_engine(
+            url,
+            pool_size=options.readers + 1,
+            max_overflow=0,
+            hide_parameters=True,
+            connect_args={"timeout": options.lock_wait_s, "check_same_thread": False},
+        )
+        event.listen(self._engine, "connect", functools.partial(_prepare_sqlite, synced=options.synced))
+        event.listen(self._engine, "begin", _begin_sqlite)
+
+    async def run(self, work: Work[_T], *, write: bool) -> _T:
+        threads = self._writer if write else self._readers
+        async with asyncio.timeout(self.limit_s):
+            return await threads.run(functools.partial(self._transact, work, write))
+
+    def _transact(self, work: Work[_T], write: bool) -> _T:  # noqa: FBT001 - passed on by ``partial``
+        with self._engine.execution_options(kvasir_write=write).begin() as connection:
+            return work(connection)
+
+    @contextlib.asynccontextmanager
+    async def hold_lock(self, _: int) -> AsyncIterator[bool]:
+        yield True
+
+    async def close(self) -> None:
+        await self._writer.run(self._engine.dispose)
+        self._writer.close()
+        self._readers.close()
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, synced: bool) -> None:
+    connection.isolation_level = None  # or the driver would begin and commit on its own
+    for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if synced else 'NORMAL'}", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that reads first and writes later would fail instead of wait."""
+    write = connection.get_execution_options()["kvasir_write"]
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class _PostgresConnections:
+    def __init__(self, url: URL, options: DatabaseOptions) -> None:
+        self._url = url
+        self.limit_s = options.answer_s
+        self._one_writer = options.one_writer
+        self._turn = asyncio.Lock()
+        self._engine = create_async_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=options.lock_wait_s,
+            hide_parameters=True,
+            connect_args={"timeout": options.lock_wait_s, "command_timeout": options.answer_s},
+        )
+
+    async def run(self, work: Work[_T], *, write: bool) -> _T:
+        alone = write and self._one_writer
+        turn = self._turn if alone else contextlib.nullcontext()
+        async with asyncio.timeout(self.limit_s), turn, self._engine.begin() as connection:
+            if alone:
+                # What BEGIN IMMEDIATE is to SQLite: two writers that look first and insert then would collide.
+                await connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
+            return await connection.run_sync(work)
+
+    @contextlib.asynccontextmanager
+    async def hold_lock(self, number: int) -> AsyncIterator[bool]:
+        async with contextlib.AsyncExitStack() as stack:
+            with map_errors(self._url, self.limit_s):
+                async with asyncio.timeout(self.limit_s):
+                    connection = await self._engine.connect()
+                    stack.push_async_callback(lambda: _run_to_end(_end_session(connection)))
+                    is_free = bool((await connection.execute(select(func.pg_try_advisory_lock(number)))).scalar())
+                    await connection.commit()
+            yield is_free
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def _end_session(connection: AsyncConnection) -> None:
+    """Close a session, and with it its lock."""
+    with contextlib.suppress(SQLAlchemyError, OSError):
+        await connection.invalidate()
+        await connection.close()

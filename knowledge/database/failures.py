@@ -1,0 +1,68 @@
+"""Maps what a database does wrong to a ``DatabaseError`` with the next step."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from knowledge.errors import DatabaseError, DatabaseFull, DatabaseUnavailable
+
+_FULL = "{where} cannot grow, because its disk is full. Free some space and try again."
+_READ_ONLY = "{where} cannot be written. Give Kvasir's user the right to write there."
+_LOCKED = "{where} is locked by another program. Close that program, or wait and try again."
+_CANNOT_OPEN = "{where} cannot be opened. Check that its folder exists and that Kvasir may write there."
+_DAMAGED = "{where} is damaged. Restore a backup, or move the file away; the next sync makes a new one."
+_NO_DATABASE = "{where} is no SQLite database. Move the file away; the next sync makes a new one."
+_NO_LOGIN = "{where} refused the login. Check the user and the password in KVASIR_DATABASE_URL."
+_KNOWN = (
+    ("disk is full", DatabaseFull, _FULL),
+    ("no space left", DatabaseFull, _FULL),
+    ("could not extend", DatabaseFull, _FULL),
+    ("readonly", DatabaseFull, _READ_ONLY),
+    ("read-only", DatabaseFull, _READ_ONLY),
+    ("permission denied", DatabaseFull, _READ_ONLY),
+    ("locked", DatabaseUnavailable, _LOCKED),
+    ("busy", DatabaseUnavailable, _LOCKED),
+    ("unable to open", DatabaseUnavailable, _CANNOT_OPEN),
+    ("malformed", DatabaseError, _DAMAGED),
+    ("not a database", DatabaseError, _NO_DATABASE),
+    ("password", DatabaseError, _NO_LOGIN),
+    ("role ", DatabaseError, _NO_LOGIN),
+)
+"""What a driver's message contains, and what it means."""
+
+
+@contextlib.contextmanager
+def map_errors(url: URL, limit_s: float) -> Iterator[None]:
+    """Raise every failure of the database as a ``DatabaseError`` or a subclass, without the password."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise DatabaseUnavailable(
+            f"{_describe_location(url)} did not answer within {limit_s:g} s. Check whether it is overloaded."
+        ) from error
+    except UnicodeError:
+        # Not chained: its text quotes the data.
+        raise DatabaseError(
+            f"{_describe_location(url)} cannot store text that is not valid Unicode (half a surrogate pair). "
+            "Find the source that stopped, and rename what has odd characters there."
+        ) from None
+    except (SQLAlchemyError, OSError) as error:
+        raise _build_error(str(getattr(error, "orig", None) or error), _describe_location(url)) from error
+
+
+def _describe_location(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return f"The database {url.database}"
+    return f"The PostgreSQL database at {url.host or 'localhost'}"
+
+
+def _build_error(reason: str, where: str) -> DatabaseError:
+    for sign, kind, sentence in _KNOWN:
+        if sign in reason.lower():
+            return kind(sentence.format(where=where))
+    first = (reason.strip().splitlines() or ["no reason given"])[0][:200]
+    return DatabaseUnavailable(f"{where} failed: {first}. Check that it runs and that KVASIR_DATABASE_URL is right.")
