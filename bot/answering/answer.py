@@ -211,12 +211,13 @@ class Answerer:
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (step := said.note(delta, self._limits.answer_chars)) is not None:
                     yield Step(format_message(step, turn.language))
-                if isinstance(delta, ContentDelta):
-                    for text in await self._verified(said, delta.text):
+                if isinstance(delta, ContentDelta) and said.verified.feed(delta.text):
+                    for text in await self._release(said):
                         yield Text(text)
                 if said.verified.ended or said.done:
                     break
-        for text in await self._verified(said, said.unclosed_thought, last=True):
+        said.verified.feed(said.unclosed_thought)
+        for text in await self._release(said, last=True):
             yield Text(text)
 
     def _patience_s(self, said: EngineStream) -> float | None:
@@ -226,11 +227,11 @@ class Answerer:
         left_s = said.ends_at - self._now()
         return left_s if said.begun else min(left_s, self._limits.first_token_s)
 
-    async def _verified(self, said: EngineStream, text: str, *, last: bool = False) -> list[str]:
-        """Return what may be shown of a text, once the verifier has read the passages."""
+    async def _release(self, said: EngineStream, *, last: bool = False) -> list[str]:
+        """Return what may be shown of the model's text, once the verifier has read the passages."""
         async with asyncio.timeout(max(1.0, said.ends_at - self._now())):
             await asyncio.shield(said.preparing)
-            return await (said.verified.finish(text, cut=said.cut) if last else said.verified.feed(text))
+            return await (said.verified.finish(cut=said.cut) if last else said.verified.release())
 
     async def _ending(
         self, turn: Turn, said: EngineStream, failure: Exception | None
@@ -238,8 +239,10 @@ class Answerer:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
         verified = said.verified
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
-            with suppress(KnowledgeError):
-                for text in await verified.finish(cut=True):
+            with suppress(KnowledgeError, TimeoutError):
+                async with asyncio.timeout(self._limits.quote_s):
+                    rest = await verified.finish(cut=True)
+                for text in rest:
                     yield Text(text)
         turn.marked, turn.removed = verified.marked, verified.contradicted + verified.dropped
         if not turn.shown and verified.refused and failure is None:

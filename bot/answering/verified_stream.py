@@ -56,7 +56,7 @@ _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 class VerifiedStream:
     """What a model writes goes in, verified Markdown comes out.
 
-    ``feed`` it as it comes, then ``finish``.
+    ``feed`` it as it comes, ``release`` what that completes, then ``finish``.
 
     ``ended`` says whether the answer should not go on, and why.
     """
@@ -92,11 +92,13 @@ class VerifiedStream:
         self._language = language
         self._limits = limits
         self._splitter = Splitter()
+        self._pending: list[Piece] = []
         self._composer = Composer()
         self._said: set[str] = set()
         self._repeats = 0
         self._read_chars = 0
         self._recent = ""
+        self._looped = False
         self._in_table = False
         self._at_end = False
         self.ended: End | None = None
@@ -116,49 +118,49 @@ class VerifiedStream:
         """Return the length of what was let out."""
         return self._composer.shown_chars
 
-    async def feed(self, text: str) -> list[str]:
-        """Return what may be shown once the model has written ``text``, each with the white space before it.
+    def feed(self, text: str) -> bool:
+        """Add what the model has written; return whether ``release`` has something to do."""
+        if self.ended:
+            return False
+        text = text[: max(0, self._limits.answer_chars - self._read_chars)]
+        self._read_chars += len(text)
+        self._recent += text
+        self._pending += self._splitter.feed(text)
+        if len(self._recent) > 2 * _LOOP_CHARS:
+            self._looped = self._looped or ends_in_loop(self._recent)
+            self._recent = self._recent[-_LOOP_CHARS:]
+        return bool(self._pending) or self._looped or self._read_chars >= self._limits.answer_chars
+
+    async def release(self) -> list[str]:
+        """Return what may be shown of the complete sentences, each with the white space before it.
 
         Raises:
             KnowledgeError: the embedder failed.
 
         """
-        if self.ended:
-            return []
-        text = text[: max(0, self._limits.answer_chars - self._read_chars)]
-        self._read_chars += len(text)
-        self._recent += text
-        looped = len(self._recent) > 2 * _LOOP_CHARS and ends_in_loop(self._recent)
-        if len(self._recent) > 2 * _LOOP_CHARS:
-            self._recent = self._recent[-_LOOP_CHARS:]
-        shown = await self._check(self._splitter.feed(text))
-        if not self.ended and looped:
+        shown = []
+        while self._pending and self.ended not in {"repetition", "unsupported"}:
+            if text := await self._piece(self._pending.pop(0)):
+                shown.append(text)
+        if not self.ended and self._looped:
             self.ended = "repetition"
         elif not self.ended and self._read_chars >= self._limits.answer_chars:
             self.ended = "length"
         return shown
 
-    async def finish(self, text: str = "", *, cut: bool = False) -> list[str]:
+    async def finish(self, *, cut: bool = False) -> list[str]:
         """Return what may be shown of the rest; ``cut`` says that the model did not get to finish its sentence.
 
         Raises:
             KnowledgeError: the embedder failed.
 
         """
-        shown = await self.feed(text)
+        shown = await self.release()
         self._at_end, left = True, self._splitter.flush()
         if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
             left.pop()
-        return shown + await self._check(left)
-
-    async def _check(self, pieces: Iterable[Piece]) -> list[str]:
-        shown = []
-        for piece in pieces:
-            if self.ended in {"repetition", "unsupported"}:
-                break
-            if text := await self._piece(piece):
-                shown.append(text)
-        return shown
+        self._pending = left
+        return shown + await self.release()
 
     async def _piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""

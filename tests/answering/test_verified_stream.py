@@ -42,7 +42,8 @@ async def released(
     release = VerifiedStream(passages, verifier, Numbering(), question=question, language="en", limits=limits)
     shown: list[str] = []
     for start in range(0, len(text), size):
-        shown += await release.feed(text[start : start + size])
+        if release.feed(text[start : start + size]):
+            shown += await release.release()
     shown += await release.finish()
     return "".join(shown), release
 

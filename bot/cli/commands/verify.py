@@ -130,7 +130,8 @@ async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits
     verified = VerifiedStream(
         case.passages, recorder, citations.Numbering(), question=case.question, language=language, limits=limits
     )
-    shown = await verified.finish(case.answer)
+    verified.feed(case.answer)
+    shown = await verified.finish()
     if verified.ended:  # Slack shows no more; the verdicts on the rest are of interest all the same
         await _verify_rest(split_pieces(case.answer), recorder, [passage.n for passage in case.passages])
     return {
