@@ -156,7 +156,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     # Only the bot that stays needs Slack's libraries; the other commands start without loading them.
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
-    from bot.slack.app import SlackDependencies, open_slack_app  # noqa: PLC0415
+    from bot.slack.app import open_slack_app  # noqa: PLC0415
+    from bot.slack.parts import SlackDependencies  # noqa: PLC0415
     from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.ledger import open_ledger  # noqa: PLC0415
 

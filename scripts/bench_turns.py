@@ -38,7 +38,8 @@ from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
 from bot.config.settings import load_settings
 from bot.error_messages import describe_error
-from bot.slack.app import SlackDependencies, open_slack_app
+from bot.slack.app import open_slack_app
+from bot.slack.parts import SlackDependencies
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger

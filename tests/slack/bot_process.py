@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.error_messages import describe_error
-from bot.slack.app import SlackDependencies, open_slack_app
+from bot.slack.app import open_slack_app
+from bot.slack.parts import SlackDependencies
 from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.error_messages import describe_error
-from bot.slack.app import SlackApp, SlackDependencies, open_slack_app
+from bot.slack.app import SlackApp, open_slack_app
+from bot.slack.parts import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.settings import TurnSettings

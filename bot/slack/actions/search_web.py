@@ -69,4 +69,4 @@ class SearchWebAction:
     async def _read_question(self, press: ButtonPress) -> str | None:
         """Return the question's current text: a search engine does not get what the person has deleted since."""
         message = await self._threads.fetch_message(press.channel, press.thread_ts, press.value)
-        return None if message is None or message.ours else message.text
+        return None if message is None or message.is_ours else message.text

@@ -1,4 +1,4 @@
-"""Cleans up what an interrupted attempt at an answer left in its thread."""
+"""Removes the partial answer of an interrupted turn from its thread."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AnswerRecovery:
         except SlackGone:
             return False
         key = turn.message.key
-        if any(message.ours and message.answers == key.ts for message in messages):
+        if any(message.is_ours and message.answers == key.ts for message in messages):
             return True
         recorded = await self._ledger.list_replies(*turn.message.thread)
         parts = [message for message in messages if _belongs_to_answer(message, key, turn.replies, recorded)]
@@ -62,5 +62,5 @@ def _belongs_to_answer(
     message: ThreadMessage, key: QuestionKey, replies: Sequence[str], recorded: frozenset[str]
 ) -> bool:
     """Return whether a message is part of a question's answer: the ledger says so, or it is ours and unrecorded."""
-    is_later = message.ours and float(message.ts) > float(key.ts)
+    is_later = message.is_ours and float(message.ts) > float(key.ts)
     return is_later and (message.ts in replies or message.ts not in recorded)

@@ -45,7 +45,7 @@ class LeaseKeeper:
         self._purged_at = 0.0
 
     async def start(self) -> None:
-        """Take over the turns that dead processes left open, then keep the leases.
+        """Take over the turns of dead processes, then renew the leases at intervals.
 
         Raises:
             DatabaseError: the ledger cannot be read.
@@ -53,7 +53,7 @@ class LeaseKeeper:
         """
         await self._adopt()
         await self._purge()
-        self._task = asyncio.create_task(self._run(), name="ledger keeper")
+        self._task = asyncio.create_task(self._run(), name="lease keeper")
 
     async def close(self) -> None:
         """Stop; the leases expire."""
@@ -73,7 +73,7 @@ class LeaseKeeper:
                 _log.warning("ledger", error=str(error))
 
     async def _renew(self) -> None:
-        """Renew the leases; react to edits and deletions that other processes stored, and retry what was left open."""
+        """Renew the leases, apply edits and deletions of other processes, and queue interrupted turns again."""
         ours = await self._ledger.renew_leases()
         for key, running in list(self._turns.running.items()):
             if key not in ours:

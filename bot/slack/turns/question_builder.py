@@ -19,7 +19,7 @@ from bot.storage.questions import QuestionMessage
 _log = structlog.get_logger("kvasir.turns")
 
 FindDepth = Callable[[str, str, str], Awaitable[Depth]]
-"""Returns how long to think for a person of a team in a channel, given team, user and channel."""
+"""Returns how long to think before an answer, given team, user and channel."""
 
 
 class QuestionBuilder:
@@ -32,11 +32,11 @@ class QuestionBuilder:
         self._find_depth = find_depth
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
-        """Return the question; the reply shows a notice if a part of its thread or message cannot be read."""
+        """Return the question; if its thread or files cannot be read, the reply shows a notice."""
         text, wants_web = strip_web_prefix(await self._threads.read_question(message))
         history = await self._read_history(message, reply)
         if not text and history and not history[-1].answer:
-            # A mention alone, under messages without an answer: those messages are the question.
+            # A mention without text asks what the unanswered messages before it ask.
             text, history = history[-1].question, history[:-1]
         if message.files and text:
             reply.add_notice(texts.FILES_IGNORED.to(reply))
@@ -55,8 +55,6 @@ class QuestionBuilder:
         )
 
     async def _read_history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:
-        if message.opens_thread:
-            return ()
         try:
             return await self._threads.read_history(message)
         except SlackError as error:  # if the thread itself is gone, the answer's first call fails

@@ -10,7 +10,7 @@ from bot.slack.posting.reply import AnswerReply
 from bot.storage.questions import QuestionKey
 
 _MAX_DELAY_S = 60.0
-"""Between two attempts at a turn that Slack or the ledger interrupts."""
+"""The longest delay between two attempts at an interrupted turn."""
 
 
 class CancelReason(StrEnum):
@@ -40,12 +40,12 @@ class RunningTurn:
 
 
 class RetryDelays:
-    """How long interrupted turns wait for their next attempt: each delay is twice the one before."""
+    """The delays before the next attempts at interrupted turns: each is twice as long as the last."""
 
     def __init__(self, first_s: float) -> None:
         self._first_s = first_s
         self._delays: dict[QuestionKey, tuple[float, float]] = {}
-        """When the next attempt is due, and the delay that led there, in seconds."""
+        """When the next attempt is due, and the delay before it, in seconds."""
 
     def delay(self, key: QuestionKey) -> None:
         """Delay the next attempt at a turn."""

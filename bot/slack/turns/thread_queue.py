@@ -1,4 +1,4 @@
-"""The order of turns: one at a time in each thread, several threads at once, first come first served. Pure."""
+"""The order of turns: several threads at once, and in each thread one after the other. Pure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,13 @@ class ThreadQueue(Generic[Thread, Item]):
         self._width = width
         self._waiting: dict[Thread, deque[Item]] = {}
         self._ready: OrderedDict[Thread, None] = OrderedDict()
-        """Threads whose first waiting item may run, in the order of their turn."""
+        """Threads whose first waiting item may run, in the order in which they run."""
         self._running: dict[Thread, Item] = {}
         self._items: set[Item] = set()
-
-    def __len__(self) -> int:
-        """Return how many items wait."""
-        return sum(len(items) for items in self._waiting.values())
 
     def __contains__(self, item: object) -> bool:
         """Return whether an item waits or runs."""
         return item in self._items
-
-    @property
-    def running_count(self) -> int:
-        """Return how many items run."""
-        return len(self._running)
 
     def is_free(self, thread: Thread) -> bool:
         """Return whether an item that is added to this thread now would run at once."""

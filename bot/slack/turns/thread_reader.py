@@ -1,4 +1,4 @@
-"""Reads threads in Slack: the history that an answer needs, and which messages are the bot's."""
+"""Reads threads in Slack, and the history of a question from them."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ class ThreadMessage:
     ts: str
     user: str
     text: str
-    ours: bool
+    is_ours: bool
     answers: str = ""
-    """If this message completes an answer: the ``ts`` of the question, from its metadata."""
+    """The ``ts`` of the question if this message completes its answer, from its metadata."""
 
 
 def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
     """Read one message of ``conversations.replies``."""
-    ours = message.get("user") == me.user or (bool(me.bot) and message.get("bot_id") == me.bot)
+    is_ours = message.get("user") == me.user or (bool(me.bot) and message.get("bot_id") == me.bot)
     metadata = message.get("metadata") or {}
     answers = str((metadata.get("event_payload") or {}).get("question", ""))
     return ThreadMessage(
         ts=str(message.get("ts", "")),
         user=str(message.get("user") or ""),
-        text=_get_markdown(message) if ours else str(message.get("text") or ""),
-        ours=ours,
+        text=_get_markdown(message) if is_ours else str(message.get("text") or ""),
+        is_ours=is_ours,
         answers=answers if metadata.get("event_type") == ANSWER_EVENT else "",
     )
 
 
 def _get_markdown(message: Mapping[str, Any]) -> str:
     blocks = message.get("blocks") or ()
-    written = [str(block.get("text", "")) for block in blocks if block.get("type") == "markdown"]
-    return "\n".join(written) or str(message.get("text") or "")
+    texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "markdown"]
+    return "\n".join(texts) or str(message.get("text") or "")
 
 
 def build_history(
@@ -69,33 +69,29 @@ def build_history(
     exchanges: int = _MAX_EXCHANGES,
     characters: int = _MAX_CHARACTERS,
 ) -> tuple[Exchange, ...]:
-    """Return the exchanges of a thread, oldest first, the newest that fit the bounds (``answering.history_window``).
+    """Return the newest exchanges of a thread within the bounds (``answering.history_window``), oldest first.
 
-    Several messages in a row form one question; a question without an answer has an empty one. Notices, footers and
-    citation numbers of our answers are left out: they refer to passages that the next answer does not have.
+    Consecutive messages form one question. A question without an answer has an empty one. The bot's answers lose their
+    notices, footers and citation numbers, which refer to passages that the next answer does not have.
     """
-    built: list[Exchange] = []
+    history: list[Exchange] = []
     questions: list[str] = []
     answers: list[str] = []
     for message in messages:
-        text = _clean_answer(message.text) if message.ours else make_readable(message.text, names, me=me.user)
-        if not message.ours and answers:
-            built.append(Exchange("\n".join(questions), "\n\n".join(answers)))
+        text = _clean_answer(message.text) if message.is_ours else make_readable(message.text, names, me=me.user)
+        if not message.is_ours and answers:
+            history.append(Exchange("\n".join(questions), "\n\n".join(answers)))
             questions, answers = [], []
         if text:
-            (answers if message.ours else questions).append(text)
+            (answers if message.is_ours else questions).append(text)
     if questions or answers:
-        built.append(Exchange("\n".join(questions), "\n\n".join(answers)))
-    return _select_newest(built, exchanges, characters)
+        history.append(Exchange("\n".join(questions), "\n\n".join(answers)))
+    costs = [len(exchange.question) + len(exchange.answer) for exchange in history]
+    return tuple(history[find_window_start(costs, characters, exchanges) :])
 
 
 def _clean_answer(text: str) -> str:
     return html.unescape(strip_displayed(_NOTICE_LINE.sub("", text))).replace(JOINER, "").strip()
-
-
-def _select_newest(built: Sequence[Exchange], exchanges: int, characters: int) -> tuple[Exchange, ...]:
-    costs = [len(exchange.question) + len(exchange.answer) for exchange in built]
-    return tuple(built[find_window_start(costs, characters, exchanges) :])
 
 
 def _without_tombstones(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -122,7 +118,7 @@ class ThreadReader:
             return ()
         messages = await self.fetch_messages(question)
         # A question that a button asks again has the ``ts`` of its answer; its history ends at the original question.
-        original = next((one.answers for one in messages if one.ours and one.ts == question.key.ts), "")
+        original = next((one.answers for one in messages if one.is_ours and one.ts == question.key.ts), "")
         messages = [one for one in messages if float(one.ts or 0) < float(original or question.key.ts)]
         people: set[str] = set()
         for message in messages:
@@ -136,7 +132,7 @@ class ThreadReader:
         )
 
     async def fetch_messages(self, question: QuestionMessage) -> list[ThreadMessage]:
-        """Return the messages of a question's thread, the oldest first; at most the first 2,000.
+        """Return the first 2,000 messages of a question's thread, oldest first.
 
         Raises:
             SlackError: Slack does not return the thread.
@@ -195,7 +191,7 @@ class ThreadReader:
 
     @property
     def cached_names(self) -> frozenset[str]:
-        """Return the names of the last lookups: those that the last question and its thread mention are among them."""
+        """Return the names of the last lookups, which include those in the last question and its thread."""
         return frozenset(self._names.values())
 
     async def _fetch_name(self, user: str) -> str:

@@ -1,4 +1,4 @@
-"""The one log line of a turn: ids and figures, no texts."""
+"""The log line of a turn: ids and figures, no texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TurnRecord:
     """A turn's figures, which its steps fill in."""
 
     outcome: str = "done"
-    """``done``, ``found`` (an earlier attempt was complete), ``failed``, ``late``, ``stopped``, ``deleted``,
+    """``done``, ``found`` (an earlier attempt had completed it), ``failed``, ``late``, ``stopped``, ``deleted``,
     ``edited``, ``superseded``, ``gone``, ``given up``, ``ending``; ``open``: another attempt follows."""
     route: str = ""
     attempts: int = 0

@@ -58,7 +58,7 @@ class TurnRunner:
     ) -> QuestionMessage | None:
         """Answer one question; ``begun`` is its turn if the ledger has begun it already.
 
-        Returns the question if it was edited meanwhile and needs another turn.
+        Returns the question if it was edited during its turn and needs another one.
 
         Raises:
             SlackError: Slack fails; the turn stays open.
@@ -151,7 +151,7 @@ class TurnRunner:
         return self._record_outcome(finished, reply, record)
 
     async def _explain_missing_text(self, message: QuestionMessage, reply: AnswerReply) -> str:
-        """Return what to say to a message without a question: why its files are refused, or how to ask."""
+        """Return the reply to a message without text: why its files are refused, or how to ask."""
         intake = self._file_intake
         if intake is not None and intake.has_uploads(message):
             return await intake.explain_refusal(reply)

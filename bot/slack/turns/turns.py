@@ -1,9 +1,9 @@
-"""Turns: when each question is answered, and that it is answered once.
+"""Decides when each question is answered, and answers it once.
 
-The life of a turn: ``submit`` stores the question in the ledger, which Slack's acknowledgement waits for, and queues it
-in its thread. When its time comes, ``TurnRunner`` begins the turn, cleans up after an earlier attempt, shows the answer
-and finishes the turn. A turn that Slack, the ledger or a crash interrupts stays open in the ledger; ``LeaseKeeper``
-queues it again, in this process or in another.
+``submit`` stores the question in the ledger and queues it in its thread; then Slack gets its acknowledgement. When the
+turn starts, ``TurnRunner`` cleans up after an earlier attempt, shows the answer and finishes the turn. A turn that
+Slack, the ledger or a crash interrupts stays open in the ledger. ``LeaseKeeper`` queues it again, in this process or in
+another.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class TurnManager:
         self._retry_delays = RetryDelays(settings.heartbeat_s)
         self._submitted_at: dict[QuestionKey, float] = {}
         self._begun: dict[QuestionKey, Turn] = {}
-        """Turns that the ledger has begun although their task has not run yet."""
+        """Turns that the ledger has begun and whose task has not run yet."""
         self._is_closing = False
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -64,12 +64,12 @@ class TurnManager:
             DatabaseError: the ledger cannot store it, so Slack has to send it again.
 
         """
-        at = time.perf_counter()
-        # A turn that can start now is stored as begun: that saves one trip to the ledger before its answer.
+        submitted_at = time.perf_counter()
+        # A turn that can start now is stored as begun, which saves one call of the ledger before its answer.
         begun = self._can_start(message)
         if not await self._ledger.claim(message, begun=begun):
             return False
-        self._submitted_at[message.key] = at
+        self._submitted_at[message.key] = submitted_at
         if begun and self._can_start(message):
             self._begun[message.key] = Turn(message, TurnState.ANSWERING, 0, (), 1, time.time())
         self.enqueue(message)
@@ -79,7 +79,7 @@ class TurnManager:
         return not self._is_closing and self._queue.is_free(message.thread)
 
     async def is_participant(self, message: QuestionMessage) -> bool:
-        """Return whether the bot was asked something in this message's thread before.
+        """Return whether this message's thread has an earlier question to the bot.
 
         Raises:
             DatabaseError: the ledger cannot be read.
@@ -88,7 +88,7 @@ class TurnManager:
         return not message.opens_thread and await self._ledger.is_participant(*message.thread)
 
     async def handle_edit(self, key: QuestionKey, text: str) -> bool:
-        """Answer the new text if the old one has no answer yet; return False if there is no such question.
+        """Answer the new text of an unanswered question; return False if the ledger has no such question.
 
         Raises:
             DatabaseError: the ledger cannot store the edit.
@@ -100,7 +100,7 @@ class TurnManager:
         return state is not None
 
     async def handle_deletion(self, key: QuestionKey) -> bool:
-        """Stop answering a deleted question; an answer that is complete stays. Return whether a turn was open.
+        """Stop answering a deleted question and return whether a turn was open; complete answers stay.
 
         Raises:
             DatabaseError: the ledger cannot store the deletion.
@@ -108,7 +108,7 @@ class TurnManager:
         """
         was_open = await self._supersede(key)
         turn = await self._ledger.find(key)
-        for ts in turn.replies if turn is not None else ():  # a button under an answer asks under the answer's ``ts``
+        for ts in turn.replies if turn is not None else ():  # a button's question has the ``ts`` of its answer
             was_open = await self._supersede(QuestionKey(key.team, key.channel, ts)) or was_open
         return was_open
 
@@ -129,7 +129,7 @@ class TurnManager:
     # ── Start and end of the process ─────────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:
-        """Take over the turns that dead processes left open, and keep the leases from now on.
+        """Take over the turns of dead processes and start to renew the leases.
 
         Raises:
             DatabaseError: the ledger cannot be read.
@@ -138,7 +138,7 @@ class TurnManager:
         await self._leases.start()
 
     async def close(self) -> None:
-        """Start no more turns, give running ones ``drain_s``, then cancel them; the next start finds them open."""
+        """Start no more turns and give running ones ``drain_s``, then cancel them; they stay open in the ledger."""
         self._is_closing = True
         tasks = [running.task for running in self._running.values()]
         try:
@@ -193,7 +193,7 @@ class TurnManager:
             self._start_next()
 
     async def _handle_interruption(self, key: QuestionKey, error: SlackError | DatabaseError) -> None:
-        """Leave a turn open for another attempt; the failure of Slack or the ledger does not count as an attempt."""
+        """Leave a turn open for another attempt, and do not count the interrupted one."""
         self._retry_delays.delay(key)
         if isinstance(error, SlackUnauthorized) and self._on_unauthorized is not None:
             self._on_unauthorized(error)

@@ -14,11 +14,11 @@ ME = BotUser("T1", "U0KVASIR", "B0KVASIR")
 
 
 def make_their_message(text: str, user: str = "U1") -> ThreadMessage:
-    return ThreadMessage("1.0", user, text, ours=False)
+    return ThreadMessage("1.0", user, text, is_ours=False)
 
 
 def make_our_message(text: str) -> ThreadMessage:
-    return ThreadMessage("1.0", "U0KVASIR", text, ours=True)
+    return ThreadMessage("1.0", "U0KVASIR", text, is_ours=True)
 
 
 def test_consecutive_messages_form_one_exchange() -> None:
@@ -89,4 +89,4 @@ def test_read_message_takes_markdown_of_own_message() -> None:
         },
         ME,
     )
-    assert read == ThreadMessage("2.0", "", "whole", ours=True, answers="1.0")
+    assert read == ThreadMessage("2.0", "", "whole", is_ours=True, answers="1.0")
