@@ -37,16 +37,16 @@ def _mask_once(text: str) -> str:
 
 def _merge_touching(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield sorted spans, merging those that touch each other."""
-    merged: tuple[int, int] | None = None
+    current: tuple[int, int] | None = None
     for start, stop in spans:
-        if merged is not None and start <= merged[1]:
-            merged = merged[0], max(merged[1], stop)
+        if current is not None and start <= current[1]:
+            current = current[0], max(current[1], stop)
             continue
-        if merged is not None:
-            yield merged
-        merged = start, stop
-    if merged is not None:
-        yield merged
+        if current is not None:
+            yield current
+        current = start, stop
+    if current is not None:
+        yield current
 
 
 def _find_secrets(text: str) -> Iterator[tuple[int, int]]:

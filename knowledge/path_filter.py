@@ -1,19 +1,20 @@
-"""Which paths a source takes, by patterns as people write them: pure."""
+"""Match a source's paths against patterns. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 
 _WILD = re.compile(r"[*?]")
 
 
 def compile_path_filter(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return what tells whether a path is taken.
+    """Return a function that decides whether a path is included.
 
-    A pattern starts at the root and takes what is below it too: ``docs``, ``docs/*.md``, ``**/guides``. ``*`` and ``?``
-    stay within one name, ``**`` goes through any number of folders, ``!`` in front leaves out what an earlier pattern
-    took. The last pattern that matches decides; where only exceptions are named, everything else is taken.
+    A pattern starts at the root and includes everything below it: ``docs``, ``docs/*.md``, ``**/guides``. ``*`` and
+    ``?`` stay within one name, ``**`` spans any number of folders, and a leading ``!`` excludes what an earlier pattern
+    included. The last matching pattern decides. If all patterns are exceptions, everything else is included.
     """
     rules = [(not pattern.startswith("!"), _compile_pattern(pattern.removeprefix("!"))) for pattern in patterns]
     default = all(not takes for takes, _ in rules)
@@ -25,19 +26,14 @@ def compile_path_filter(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def find_literal_roots(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Return folders or files below which lies all that the patterns take; none means that it may lie anywhere."""
+    """Return folders or files that contain everything that the patterns include; none if it may be anywhere."""
     taking = [pattern.strip("/") for pattern in patterns if not pattern.startswith("!")]
     roots = ["/".join(_take_literal_parts(pattern.split("/"))) for pattern in taking]
     return tuple(dict.fromkeys(roots)) if roots and all(roots) else ()
 
 
 def _take_literal_parts(parts: Iterable[str]) -> list[str]:
-    found: list[str] = []
-    for part in parts:
-        if _WILD.search(part):
-            break
-        found.append(part)
-    return found
+    return list(takewhile(lambda part: not _WILD.search(part), parts))
 
 
 def _compile_pattern(pattern: str) -> re.Pattern[str]:

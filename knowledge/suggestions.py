@@ -1,4 +1,4 @@
-"""Questions that the documents answer, made from the documents' own headings: pure, and the same for the same input."""
+"""Make questions that the documents answer from their headings: pure and deterministic."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _NOUNS_TOO = frozenset(
     switch sync test trace track transfer tune update upgrade upload use view watch work
     """.split()  # noqa: SIM905 - a list of so many strings is no easier to read
 )
-"""Verbs that are nouns, too: "Search providers" and "Logging levels" are topics, "Search the logs" is not."""
+"""Verbs that are also nouns: "Search providers" and "Logging levels" are topics, "Search the logs" is not."""
 _OBJECT = re.compile(r"(?:a|an|the|your|our|all|up|out|down|in|on|off|back|to|with|from)\b", re.IGNORECASE)
 _POINTS = re.compile(
     r"\b(?:it|its|they|them|their|this|that|these|those|one|ones|here|there|above|below|following|else)\b"
     r"|[它他她]|这|那|上述|以下|下列|该",
     re.IGNORECASE,
 )
-"""Understood only where it stands."""
+"""Headings that are only understood in their place."""
 _CHINESE_VERBS = (
     "安装|配置|使用|添加|新增|创建|新建|启用|禁用|开启|关闭|升级|部署|删除|移除|更新|构建|编译|运行|启动|停止|测试|开发|设置|查看|修改|编写|"
     "导入|导出|备份|恢复|迁移|连接|集成|调试|申请|提交|注册|登录|发布|搜索|查询|管理|监控|验证|保护|限制|自定义|扩展|获取|选择|加载|卸载|重启"
@@ -45,7 +45,7 @@ _HOW_ZH = re.compile(
     rf"^(?!配置文件|更新日志|升级日志)(?:{_CHINESE_VERBS})"
     r"(?!.*(?:说明|要求|环境|参数|引擎|指标|项|员|方式|方法|步骤|流程|指南|示例|选项|属性|结果|记录)$)\s*\S"
 )
-"""Not 测试环境 or 管理员, which are things."""
+"""Not 测试环境 or 管理员, which are nouns."""
 _ASKS_ZH = re.compile(r"^(?:如何|怎么|怎样|为什么|什么是|是否|能否|可以|哪些|何时)")
 _BARE_ZH = re.compile(rf"(?:如何|怎么|怎样|为什么)(?:{_CHINESE_VERBS})?[?？]?")
 _HOW_TO = re.compile(r"^how\s+to\s+", re.IGNORECASE)
@@ -58,39 +58,39 @@ _NUMBER = re.compile(r"^(?:step\s+)?\d+(?:\.\d+)*[.):、]?\s+", re.IGNORECASE)
 _PARTS = re.compile(r"[:：;；…]|\.{3}|[?？].|--|[<>{}$=]")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _SHORTEST, _LONGEST = 2, 80
-"""Characters; a longer heading is a sentence, not a topic."""
+"""Characters. A longer heading is a sentence, not a topic."""
 
 
 def generate_questions(headings: Sequence[DocumentHeading]) -> Iterator[tuple[str, DocumentHeading]]:
-    """Yield questions with the passages that should answer them, documents taking turns.
+    """Yield questions with the passages that should answer them, alternating between documents.
 
-    First come headings that are questions themselves, then what they say how to do, then mere topics.
+    Headings that are questions come first, then instructions, then topics.
     """
-    ranked: list[dict[str, list[tuple[str, DocumentHeading]]]] = [{}, {}, {}]
+    by_kind: list[dict[str, list[tuple[str, DocumentHeading]]]] = [{}, {}, {}]
     for heading in headings:
         asked = make_question(heading.heading.rpartition(" › ")[2] or heading.title)
         if asked is not None:
             text, rank = asked
-            ranked[rank].setdefault(heading.document, []).append((text, heading))
-    seen: set[str] = set()
-    for documents in ranked:
+            by_kind[rank].setdefault(heading.document, []).append((text, heading))
+    yielded: set[str] = set()
+    for documents in by_kind:
         for turn in zip_longest(*documents.values()):
             for pair in turn:
-                if pair is not None and pair[0].casefold() not in seen:
-                    seen.add(pair[0].casefold())
+                if pair is not None and pair[0].casefold() not in yielded:
+                    yielded.add(pair[0].casefold())
                     yield pair
 
 
 ASKED, TO_DO, TOPIC = range(3)
-"""What a heading is: a question, something to do, or the name of what is told of."""
+"""The kind of a heading: a question, an instruction or a topic."""
 
 
 def make_question(heading: str) -> tuple[str, int] | None:
-    """Return the question that a heading answers, and what the heading is; None for what cannot stand alone.
+    """Return the question that a heading answers, and its kind; None if it does not stand alone.
 
-    "Add a source", "Adding a source" and "How to add a source" are answered by what follows, as are "如何添加来源" and
-    "添加来源"; a noun such as "Security" only names what is told of. "How does it work?" means nothing elsewhere, and a
-    heading of two parts ("Finding: make eval") or two questions is no question that somebody would ask.
+    "Add a source", "Adding a source", "How to add a source", "如何添加来源" and "添加来源" are instructions. A noun
+    such as "Security" is a topic. "How does it work?" means nothing elsewhere. A heading of two parts ("Finding: make
+    eval") or of two questions is not a question that a person asks.
     """
     text = _NUMBER.sub("", re.sub(r"[`*_]+", "", heading)).strip().rstrip(".:：。")
     if not _SHORTEST <= len(text) <= _LONGEST or _POINTS.search(text) or _PARTS.search(text):
@@ -124,7 +124,7 @@ def _make_english_question(text: str) -> tuple[str, int] | None:
 
 
 def _find_verb(word: str) -> str | None:
-    """Return the plain form of a known verb, also of its form in -ing."""
+    """Return the plain form of a known verb, also of its -ing form."""
     if word in _VERBS:
         return word
     if not word.endswith("ing"):
@@ -135,6 +135,6 @@ def _find_verb(word: str) -> str | None:
 
 
 def _lower_first_word(text: str) -> str:
-    """Begin in lower case, unless the first word is a name or an abbreviation."""
+    """Lower the first letter, unless the first word is a name or an abbreviation."""
     first = text.partition(" ")[0]
     return text[:1].lower() + text[1:] if first[1:].islower() or len(first) == 1 else text

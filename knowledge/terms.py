@@ -1,13 +1,12 @@
-"""BM25 terms, made here so that both stores find alike: pure text to text, terms apart by a blank.
+"""Make BM25 terms, separated by blanks, so that both stores find alike. Pure.
 
-English words become Snowball stems; Chinese and Japanese become single characters and pairs; Korean, and the scripts
-that write without blanks (Thai, Lao, Khmer, Burmese), become pairs. Identifiers, numbers and file names are kept
-whole *and* in parts: ``KVASIR_ENGINE_URL`` gives ``kvasir_engine_url kvasir engin url``, a path also its last two
-names, and ``v3.11.2`` also ``3_11_2``. A term holds letters, digits, marks and ``_`` alone, so nothing in it is an
-operator to any store.
+English words become Snowball stems. Chinese and Japanese become single characters and pairs. Korean, and scripts
+without blanks (Thai, Lao, Khmer, Burmese), become pairs. Identifiers, numbers and file names stay whole *and* are
+split: ``KVASIR_ENGINE_URL`` gives ``kvasir_engine_url kvasir engin url``, a path also its last two names, and
+``v3.11.2`` also ``3_11_2``. A term has only letters, digits, marks and ``_``, so no store reads an operator in it.
 
-A passage keeps all its terms; a question loses the words that only make it a sentence (``what is the``), which nothing
-is found by and which would make the best passage look far from holding all that was asked.
+A passage keeps all its terms. A question loses its function words (``what is the``), which find nothing and would make
+the best passage seem incomplete.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from typing import Final
 from snowballstemmer.english_stemmer import EnglishStemmer
 
 VERSION: Final = 3
-"""Raise it when the same text gets other terms: every passage is then indexed anew."""
+"""Increase it if the same text gets other terms. Every passage is then indexed again."""
 
 MAX_INDEX_TERMS: Final = 20_000
-"""Of one text; a chunk has some hundreds."""
+"""Terms of one text. A chunk has some hundreds."""
 
 MAX_QUERY_TERMS: Final = 256
-"""Distinct terms of a question: of a longer one the first and the last, where what is asked mostly stands."""
+"""Distinct terms of a question. A longer question keeps its first and last terms, which usually say what it asks."""
 
 MAX_TERM_CHARACTERS: Final = 128
-"""A longer word (a key, a blob) is cut, on both sides alike."""
+"""Characters of a word. Longer ones (a key, a blob) are cut, in questions and passages alike."""
 
 _HAN_KANA = (
     "々〇\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
@@ -54,11 +53,11 @@ _TOKEN = re.compile(
     f"|(?P<word>{_LETTER}+(?:[_.,:@/\\\\'&=+-]{{1,2}}{_LETTER}+){{0,63}})"
 )
 _OUTER = re.compile(r"[:@/\\&=,]+")
-"""Parts a path, an address or a list into names."""
+"""Splits a path, an address or a list into names."""
 _INNER = re.compile(r"[_.+-]+")
-"""Parts a name into words."""
+"""Splits a name into words."""
 _VERSION_NAME = re.compile(r"[vV]\d+(?:[._-]\w+)+")
-"""``v3.11.2``, which others write 3.11.2."""
+"""``v3.11.2``, which is also written 3.11.2."""
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'"})
@@ -74,25 +73,25 @@ _SENTENCE_WORDS = frozenset(
     this that these those there here any some please
     """.split()  # noqa: SIM905 - a list of a hundred strings is no easier to read
 )
-"""Not among them: what turns a meaning round or points somewhere (not, no, without, before, off, out)."""
+"""Function words exclude words that reverse a meaning or give a direction (not, no, without, before, off, out)."""
 _CONTRACTED = re.compile(r"(?:'(?:s|re|ve|ll|d|m)|n't)$")
 _CONTRACTED_STEMS = frozenset({"ca", "wo", "sha"})
-"""Of can't, won't and shan't."""
+"""Parts of can't, won't and shan't."""
 _SENTENCE_CHARACTERS = frozenset("的了吗呢吧么嘛啊是在和与及或这那哪什怎谁有被把个为我你他她它们")
-"""Of Chinese. The pairs that they are part of stay, so 目的, 和平 and 因为 are found as before."""
+"""Chinese function words. Pairs with them stay, so 目的, 和平 and 因为 are still found."""
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
-"""Tells Japanese, where 和 and 有 mean something else."""
+"""Identifies Japanese, in which 和 and 有 have another meaning."""
 _QUOTES = frozenset("\"'`“”‘「」『』«»")
 _OPENING = " \t\"'`“‘「『«(["
 _LOOKED_BACK_CHARACTERS = 16
 _STEM_CACHE_WORDS = 1 << 15
 _MAX_QUERY_CHARACTERS = 100_000
 _MAX_NAME_CHARACTERS = 2_048
-"""Of a name whose parts become terms."""
+"""Parts of a name that become terms."""
 
 
 def index_terms(text: str) -> str:
-    """Return the terms of a passage, repetitions included, at most ``MAX_INDEX_TERMS``."""
+    """Return the terms of a passage with repetitions, at most ``MAX_INDEX_TERMS``."""
     terms = (term for token in _TOKEN.finditer(_normalise(text)) for term in _split_match(token))
     return " ".join(islice(terms, MAX_INDEX_TERMS))
 
@@ -100,8 +99,8 @@ def index_terms(text: str) -> str:
 def query_terms(text: str) -> str:
     """Return the distinct terms of a question, at most ``MAX_QUERY_TERMS``.
 
-    Words that only make it a sentence are left out, unless nothing else is in it. A word is one of them as it stands in
-    running text: quoted, in capitals (``IT``, ``OR``) or capitalised within a sentence (``The Who``) it is a name.
+    Function words are left out, unless there are no other words. A word in quotes, in capitals (``IT``, ``OR``) or
+    capitalised within a sentence (``The Who``) is a name, not a function word.
     """
     if len(text) > _MAX_QUERY_CHARACTERS:
         text = f"{text[: _MAX_QUERY_CHARACTERS // 2]} {text[-_MAX_QUERY_CHARACTERS // 2 :]}"
@@ -117,7 +116,7 @@ def query_terms(text: str) -> str:
 
 
 def is_sentence_word(word: str) -> bool:
-    """Whether a word, or one Chinese character, in lower case only makes a sentence of others."""
+    """Return whether a word in lower case, or one Chinese character, is a function word."""
     return word in _SENTENCE_WORDS or word in _SENTENCE_CHARACTERS
 
 
@@ -126,7 +125,7 @@ def _normalise(text: str) -> str:
 
 
 def _skip_sentence_words(tokens: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
-    """Leave out the words that only make a sentence."""
+    """Drop the function words."""
     after_one = False
     for token in tokens:
         only_sentence = _is_sentence_word(token, after_one=after_one)
@@ -136,7 +135,7 @@ def _skip_sentence_words(tokens: Iterable[re.Match[str]]) -> Iterator[re.Match[s
 
 
 def _is_sentence_word(token: re.Match[str], *, after_one: bool) -> bool:
-    """Whether a token only makes the sentence; ``after_one`` tells the I of ``do I`` from that of ``World War I``."""
+    """Return whether a token is a function word; ``after_one`` separates ``do I`` from ``World War I``."""
     word = token.group()
     folded = word.lower()
     bare = _CONTRACTED.sub("", folded)
@@ -183,7 +182,7 @@ def _split_bigrams(token: str) -> Iterator[str]:
 
 
 def _split_korean_word(word: str) -> Iterator[str]:
-    """Korean words carry their particles: the pairs find the stem, the whole word finds itself."""
+    """Korean words end in particles: the pairs find the stem, and the whole word finds itself."""
     if len(word) != 2:  # noqa: PLR2004 - a word of two is its own pair
         yield word[:MAX_TERM_CHARACTERS]
     if len(word) > 1:
@@ -211,7 +210,7 @@ def _split_name(name: str) -> Iterator[str]:
         return
     if _VERSION_NAME.fullmatch(name):
         yield from _normalise_identifier(name[1:])
-    # Written without capitals, a name of letters alone is one word: both take the same stem.
+    # Without capitals, a name of letters is one word, so both forms get the same stem.
     yield from _normalise_identifier(name) if _INNER.search(name) else _stem_word(name)
     for word in words:
         if len(word) > 1 or word.isdigit():
@@ -219,7 +218,7 @@ def _split_name(name: str) -> Iterator[str]:
 
 
 def _normalise_identifier(token: str) -> Iterator[str]:
-    """Return an identifier in the one spelling that all its spellings share."""
+    """Return an identifier in one spelling for all of its variants."""
     joined = _NOT_A_TERM.sub("_", _fold_word(token)).strip("_")
     if joined:
         yield joined[:MAX_TERM_CHARACTERS]
@@ -232,7 +231,7 @@ def _stem_word(word: str) -> Iterator[str]:
 
 
 def _fold_word(token: str) -> str:
-    """Lower the case and take the accents off Latin letters."""
+    """Return the text in lower case, without accents on Latin letters."""
     lowered = token.casefold()
     if lowered.isascii():
         return lowered
@@ -241,6 +240,6 @@ def _fold_word(token: str) -> str:
 
 @lru_cache(maxsize=_STEM_CACHE_WORDS)
 def _find_stem(word: str) -> str:
-    # A stemmer keeps the word in itself, so each call takes its own: it is cheap, and threads cannot mix.
+    # A stemmer stores the current word, so each call makes its own, which is cheap and thread-safe.
     stem: str = EnglishStemmer().stemWord(word)
     return stem

@@ -1,4 +1,4 @@
-"""The one way by which whoever knows only blocking calls makes them: a few threads of its own."""
+"""Run blocking calls in threads of their own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _Calls = SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
 
 
 class NamedThreadPool:
-    """Runs blocking calls in threads that nobody else waits for: one that hangs holds up its own caller alone.
+    """Runs blocking calls in its own threads, so that a call that hangs delays only its caller.
 
-    A cancelled caller goes on at once; its call comes to its end behind it, bounded by the driver's own time-outs, or
-    by the end of the process, which does not wait for it.
+    A cancelled caller continues at once. Its call ends later, limited by the driver's own timeouts or by the end of the
+    process, which does not wait for it.
     """
 
     def __init__(self, name: str, width: int = 4) -> None:
@@ -26,25 +26,25 @@ class NamedThreadPool:
         self._crew: _DaemonThreads | None = None
 
     async def run(self, call: Callable[[], _T]) -> _T:
-        """Return what the call returns, or raise what it raises."""
+        """Return the result of the call, or raise its error."""
         if self._crew is None:
             self._crew = _DaemonThreads(self._name, self._width)
         return await asyncio.wrap_future(self._crew.take(call))
 
     def later(self, call: Callable[[], object]) -> None:
-        """Let a call be made after those that are waiting; nobody learns what became of it."""
+        """Run a call after those that are waiting, and ignore its result."""
         if self._crew is not None:
             self._crew.take(call)
 
     def close(self) -> None:
-        """Take no more calls, and wait for none that was taken; the next ``run`` opens the door again."""
+        """Accept no more calls, and wait for none; the next ``run`` opens the pool again."""
         crew, self._crew = self._crew, None
         if crew is not None:
             crew.dismiss()
 
 
 class _DaemonThreads:
-    """Daemons, which an executor's threads are not: it has the process wait for them at its end, however they hang."""
+    """Start daemon threads. An executor's threads would delay the end of the process if they hang."""
 
     def __init__(self, name: str, width: int) -> None:
         self._name = name
@@ -53,7 +53,7 @@ class _DaemonThreads:
         self._threads = 0
 
     def take(self, call: Callable[[], _T]) -> Future[_T]:
-        """Return what will hold the call's end."""
+        """Queue a call, and return the future of its result."""
         future = Future[_T]()
         self._calls.put((future, call))
         if self._threads < self._width:
@@ -63,7 +63,7 @@ class _DaemonThreads:
         return future
 
     def dismiss(self) -> None:
-        """Let the threads end after what was taken."""
+        """Stop the threads after the queued calls."""
         for _ in range(self._threads):
             self._calls.put(None)
 
@@ -71,7 +71,7 @@ class _DaemonThreads:
 def _run_calls(calls: _Calls) -> None:
     while (taken := calls.get()) is not None:
         _run_call(*taken)
-        del taken  # or what the call returned would be kept until the next one
+        del taken  # Otherwise the result would stay in memory until the next call.
 
 
 def _run_call(future: Future[_T], call: Callable[[], _T]) -> None:

@@ -166,7 +166,7 @@ def _check_filters(filters: str, sources: Collection[str], where: str) -> None:
     except KnowledgeError as error:
         raise SettingsError(f"{where}: {error}") from None
     words = query.words.removesuffix("x").strip()
-    if words or not query.filtered:
+    if words or not query.has_filters:
         raise SettingsError(f'{where}: “{words}” is no filter. Write filters alone, such as "in:handbook type:pdf".')
 
 

@@ -1,1 +1,1 @@
-"""Cut documents into passages that follow the headings."""
+"""Split documents into passages that follow the headings."""

@@ -1,4 +1,4 @@
-"""Text to blocks, and blocks that are too long to pieces: pure, and linear in the text's length."""
+"""Split text into blocks, and long blocks into pieces. Pure, and linear in the text's length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BlockKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, list, code block or table, whole or a piece of one."""
+    """A paragraph, list, code block or table, whole or a piece of it."""
 
     kind: BlockKind
     text: str = field(repr=False)
@@ -33,15 +33,15 @@ class Block:
 
 
 _LONG_CHARACTERS = 16_384
-"""A longer text is split without counting its tokens first: it has more than any chunk's, and counting it takes
-memory in proportion."""
+"""A longer text is split before its tokens are counted. It exceeds any chunk, and counting would take memory in
+proportion."""
 _WINDOW_CHARACTERS = 256
 _MIN_RUN = 0.5
-"""Of the target: a run of units may end between this much and all of it."""
+"""A run of units may end between this share and all of the target."""
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
 _TABLE_RULE = re.compile(r"[\s:|]*-[\s:|-]*")
 
-# Each pattern ends a unit and stays with it, so that nothing between units is lost.
+# Each pattern ends a unit and belongs to it, so nothing between units is lost.
 _LINE_END = re.compile(r"\n+")
 _SENTENCE_END = re.compile(r"""(?<![.!?…])[.!?…]++["'”’)\]]*+\s+|[。！？；…]+[”’」』）】]*\s*""")
 _CLAUSE_END = re.compile(r"[,;:，、：；]+\s*")
@@ -52,8 +52,8 @@ _UNIT_ENDS = (_LINE_END, _SENTENCE_END, _CLAUSE_END, _WORD_END)
 def split_blocks(text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
     """Yield a section's text in blocks: whole up to ``limit`` tokens, else in pieces of at most ``target``.
 
-    Code and tables are kept whole where they fit; where not, each piece of code keeps the fence and each piece of a
-    table the header row. Prose is split at lines, then sentences, clauses, words, and at last anywhere.
+    Code and tables stay whole if they fit. If not, each piece of code repeats the fence, and each piece of a table the
+    header row. Prose is split at lines, then sentences, clauses, words, and at last anywhere.
     """
     for kind, block in _find_raw_blocks(text):
         for piece in _split_block(kind, block, limit, target, count_tokens):
@@ -62,24 +62,24 @@ def split_blocks(text: str, limit: int, target: int, count_tokens: CountTokens) 
 
 
 def _find_raw_blocks(text: str) -> Iterator[tuple[BlockKind, str]]:
-    held: list[str] = []
+    lines_of_block: list[str] = []
     fence = ""
     for line in iterate_lines(text):
         mark = _FENCE.match(line)
         if fence:
-            held.append(line)
+            lines_of_block.append(line)
             if mark and mark.group(1).startswith(fence) and not line.strip(" `~"):
-                yield BlockKind.CODE, "\n".join(held)
-                held, fence = [], ""
+                yield BlockKind.CODE, "\n".join(lines_of_block)
+                lines_of_block, fence = [], ""
         elif mark or not line.strip():
-            yield from _split_prose_and_tables(held)
-            held, fence = ([line], mark.group(1)) if mark else ([], "")
+            yield from _split_prose_and_tables(lines_of_block)
+            lines_of_block, fence = ([line], mark.group(1)) if mark else ([], "")
         else:
-            held.append(line)
+            lines_of_block.append(line)
     if fence:
-        yield BlockKind.CODE, "\n".join(held)
+        yield BlockKind.CODE, "\n".join(lines_of_block)
     else:
-        yield from _split_prose_and_tables(held)
+        yield from _split_prose_and_tables(lines_of_block)
 
 
 def _split_prose_and_tables(lines: Sequence[str]) -> Iterator[tuple[BlockKind, str]]:
@@ -104,7 +104,7 @@ def _split_block(kind: BlockKind, text: str, limit: int, target: int, count_toke
 
 
 def _find_frame(kind: BlockKind, text: str) -> tuple[str, str, str]:
-    """Return what every piece of a block repeats before and after its own part, and that part of the whole."""
+    """Return the text that every piece of a block repeats before and after, and the part between."""
     lines = text.split("\n")
     if kind is BlockKind.TABLE:
         return "\n".join(lines[:2]), "\n".join(lines[2:]), ""
@@ -117,13 +117,13 @@ def _find_frame(kind: BlockKind, text: str) -> tuple[str, str, str]:
 
 
 def split_text(text: str, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
-    """Yield pieces of at most ``limit`` tokens with their token counts; no character but blanks is lost."""
+    """Yield pieces of at most ``limit`` tokens with their token counts. Only blanks are lost."""
     for run in group_units(_split_units(text, 0, limit, count_tokens), limit):
         yield _join_stripped([unit for unit, _ in run]), sum(tokens for _, tokens in run)
 
 
 def group_units(units: Iterable[Unit], target: int) -> Iterator[list[Unit]]:
-    """Yield the units in runs (``_find_break``); however many there are, only those weighed for a break are held."""
+    """Yield the units in runs (``_find_break``). Only the units near a possible break are in memory."""
     ahead: list[Unit] = []
     tokens = 0
     for unit in units:
@@ -141,11 +141,11 @@ def group_units(units: Iterable[Unit], target: int) -> Iterator[list[Unit]]:
 
 
 def _find_break(units: Sequence[Unit], target: int) -> int:
-    """Return where the first run of units ends.
+    """Return the end of the first run of units.
 
-    If the rest fits it is the end. Else, among the places where the run would have between half and all of the
-    target, it is the one before the unit with the smallest hash: a choice that depends on the text nearby alone,
-    so that after a change the breaks soon fall where they fell before. A single unit may be over the target.
+    If the rest fits, it is the end of all. Otherwise a run may have between half and all of the target; among these
+    ends, the next unit with the smallest hash decides. The choice depends only on nearby text, so after a change the
+    later breaks stay the same. A single unit may exceed the target.
     """
     total = 0
     places: list[int] = []
@@ -163,7 +163,7 @@ def _find_break(units: Sequence[Unit], target: int) -> int:
 
 
 def _join_stripped(parts: Sequence[str]) -> str:
-    # Blanks at the start of a line of code mean something.
+    # Blanks at the start of a line of code have a meaning.
     return "".join(parts).strip("\n").rstrip()
 
 
@@ -182,7 +182,7 @@ def _split_units(text: str, level: int, limit: int, count_tokens: CountTokens) -
 
 def _cut_at_level(text: str, level: int) -> Iterator[str]:
     if level >= len(_UNIT_ENDS):
-        # Windows that shrink from level to level, until even the oddest characters fit.
+        # The windows shrink from level to level, until any characters fit.
         window = max(1, _WINDOW_CHARACTERS >> (level - len(_UNIT_ENDS)))
         yield from (text[start : start + window] for start in range(0, len(text), window))
         return

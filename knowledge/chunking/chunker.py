@@ -1,8 +1,8 @@
-"""Documents to passages: chunks that follow the headings, carry their title path and keep their ids.
+"""Split documents into chunks that follow the headings, have their title path, and keep their ids.
 
-A chunk is embedded with its title path in front; both together stay under what the embedder reads. Within a section
-the breaks are chosen by what stands around them, not counted from the section's beginning, so that a paragraph put in
-somewhere moves the breaks near it and no others.
+A chunk is embedded with its title path in front; together they stay within the embedder's limit. Within a section the
+nearby text chooses the breaks, not the distance from the beginning. So an inserted paragraph moves only the breaks near
+it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from knowledge.chunking.blocks import Block, BlockKind, CountTokens, Unit, group
 from knowledge.interfaces import Chunk, Document, Section
 
 VERSION: Final = 1
-"""Raise it when the same bytes become other chunks (here or in a parser): every document is then cut anew."""
+"""Increase it if the same bytes become other chunks (here or in a parser). Every document is then split again."""
 
 TARGET_TOKENS: Final = 320
-"""Up to which blocks are packed into one chunk."""
+"""Blocks are packed into one chunk up to this size."""
 
 MAX_TOKENS: Final = 480
-"""Of a chunk and its title path together; a single paragraph up to this stays whole. The embedder reads 512, its
-prefix and special tokens included."""
+"""Limit for a chunk with its title path. A single paragraph up to this size stays whole. The embedder reads 512 tokens,
+including its prefix and special tokens."""
 
 _MAX_PATH_TOKENS = 120
 _TINY_TOKENS = 32
-"""A section with less is merged with the equally tiny sections beside it, and a last chunk with the one before."""
+"""A smaller section is merged with equally small neighbours, and a small last chunk with the one before."""
 _SEPARATOR = " › "
 _MAX_TITLE_CHARACTERS = 200
 _MAX_STEP_CHARACTERS = 80
@@ -40,7 +40,7 @@ _SAFE_IN_FRAGMENT = "=-_.~:!"
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A chunk's text and place, before it is given its id."""
+    """A chunk's text and place, before it has an id."""
 
     heading: str
     anchor: str | None
@@ -58,14 +58,15 @@ def chunk_document(
 ) -> list[Chunk]:
     """Split a document into chunks, in reading order; linear in its length.
 
-    ``source`` is the ``SourceKey.id``, ``url`` the document's own; a chunk's leads to its section where that is known.
+    ``source`` is the ``SourceKey.id``, ``url`` the link of the document. A chunk's link leads to its section if that is
+    known.
     """
     title = _shorten_title(document.title, count_tokens)
-    seen: Counter[_Draft] = Counter()
+    occurrences: Counter[_Draft] = Counter()
     chunks = []
     for draft in _draft_chunks(title, document.sections, count_tokens):
-        occurrence = seen[draft]
-        seen[draft] += 1
+        occurrence = occurrences[draft]
+        occurrences[draft] += 1
         chunks.append(
             Chunk(
                 id=make_chunk_id(source, document_id, title, draft.heading, draft.anchor, occurrence, draft.text),
@@ -81,13 +82,13 @@ def chunk_document(
     return chunks
 
 
-def make_chunk_id(  # noqa: PLR0917 - all that a passage is told apart by
+def make_chunk_id(  # noqa: PLR0917 - all fields that distinguish passages
     source: str, document: str, title: str, heading: str, anchor: str | None, occurrence: int, text: str
 ) -> str:
-    """Return the passage's UUID: equal if and only if it is the same text at the same place.
+    """Return the passage's UUID, which is equal only for the same text at the same place.
 
-    The place is the title, the heading path, where a link to it leads, and which of the *identical* passages there it
-    is: never a position, which any insertion before it would change.
+    The place is the title, the heading path, the target of its link, and its number among *identical* passages. It is
+    not a position, which any earlier insertion would change.
     """
     parts = (source, document, title, heading, anchor or "", str(occurrence), text)
     digest = hashlib.sha256()
@@ -109,11 +110,11 @@ def _draft_chunks(title: str, sections: Iterable[Section], count_tokens: CountTo
             yield _Draft(heading, first.anchor, packed)
 
 
-# ── Sections too small to stand alone ────────────────────────────────────────────────────────────────────────────────
+# ── Small sections ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _group_sections(sections: Iterable[Section], count_tokens: CountTokens) -> Iterator[list[Section]]:
-    """Yield sections one by one, and neighbours together that are tiny, on one page and under one parent."""
+    """Yield sections one by one, and small neighbours together if they share a page and a parent."""
     group: list[Section] = []
     size = 0
     for section in sections:
@@ -131,7 +132,7 @@ def _group_sections(sections: Iterable[Section], count_tokens: CountTokens) -> I
 
 
 def _count_tiny_tokens(section: Section, count_tokens: CountTokens) -> int | None:
-    """Return the tokens of a section that is to be merged, None of any other."""
+    """Return the tokens of a section that can be merged, None for other sections."""
     if not section.headings or len(section.text) > 8 * _TINY_TOKENS or "```" in section.text:
         return None
     tokens = count_tokens(section.text)
@@ -151,7 +152,7 @@ def _format_under_heading(section: Section) -> str:
 
 
 def _join_announcements(blocks: Iterable[Block]) -> Iterator[Unit]:
-    """Keep a line that announces something ("For example:") with what it announces."""
+    """Keep an introducing line ("For example:") with the next block."""
     last: Unit | None = None
     announced = False
     for block in blocks:
@@ -168,20 +169,20 @@ def _join_announcements(blocks: Iterable[Block]) -> Iterator[Unit]:
 
 def _pack_runs(runs: Iterable[Unit], limit: int) -> Iterator[str]:
     """Yield the chunks' texts, each at most the target, or one run of at most the limit."""
-    held: list[Unit] = []
-    for taken in group_units(runs, min(TARGET_TOKENS, limit)):
+    units: list[Unit] = []
+    for run in group_units(runs, min(TARGET_TOKENS, limit)):
         if (
-            held
-            and _count_run_tokens(taken) < _TINY_TOKENS
-            and _count_run_tokens(held) + _count_run_tokens(taken) <= limit
+            units
+            and _count_run_tokens(run) < _TINY_TOKENS
+            and _count_run_tokens(units) + _count_run_tokens(run) <= limit
         ):
-            held.extend(taken)
+            units.extend(run)
             continue
-        if held:
-            yield _join_runs(held)
-        held = list(taken)
-    if held:
-        yield _join_runs(held)
+        if units:
+            yield _join_runs(units)
+        units = list(run)
+    if units:
+        yield _join_runs(units)
 
 
 def _count_run_tokens(runs: Iterable[Unit]) -> int:
@@ -200,7 +201,7 @@ def _shorten_title(title: str, count_tokens: CountTokens) -> str:
 
 
 def _shorten_heading(headings: Sequence[str], count_tokens: CountTokens) -> str:
-    """Join the path; of one that is too long the steps are shortened, then those in the middle left out."""
+    """Join the title path. If it is too long, shorten its steps, then drop those in the middle."""
     heading = _SEPARATOR.join(headings)
     if len(heading) <= _MAX_PATH_TOKENS // 2 or count_tokens(heading) <= _MAX_PATH_TOKENS:
         return heading

@@ -1,4 +1,4 @@
-"""A text's lines, one after the other."""
+"""Iterate over the lines of a text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def iterate_lines(text: str) -> Iterator[str]:
-    r"""Yield what ``text.split("\n")`` holds; of a large text that list is several times the text."""
+    r"""Yield the items of ``text.split("\n")`` without the list, which needs several times the text's memory."""
     start = 0
     while (end := text.find("\n", start)) >= 0:
         yield text[start:end]

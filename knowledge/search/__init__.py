@@ -1,1 +1,1 @@
-"""Hybrid search: two legs, one measured fusion, and the manifest's last word."""
+"""Search documents: two legs, one fusion, and a check against the manifest."""

@@ -1,4 +1,4 @@
-"""What search measured of an embedder: how its cosines are weighed against words, and when they mean an answer.
+"""Calibrate search for each embedder: the weights of cosines and words, and the threshold of an answer.
 
 Cosines of two models do not compare, so the constants are keyed by ``Embedder.identity``, and search refuses an
 embedder without them. They also belong to BM25 with k1 = 1.2 and b = 0.75 over the terms of ``knowledge.terms``.
@@ -24,7 +24,7 @@ class LogisticWeights:
     bm25: float
     """Per share of the ideal."""
     bm25_root: float
-    """Per square root of that share: where everything is about one subject, its words are common and weigh little."""
+    """Per square root of that share. In a collection about one subject, its words are common and weigh little."""
     bias: float
 
 
@@ -33,14 +33,14 @@ class SearchCalibration:
     """The constants of one embedder."""
 
     lexical_weights: tuple[float, float]
-    """The least and the most share of the terms in a score: where hardly any is in the store, and where all are."""
+    """The least and greatest share of the terms in a score: if hardly any term is in the store, and if all are."""
     other_language: float
     """A passage's score is multiplied by it if the question is in another language."""
     one_language: LogisticWeights
     """For a question and a passage in the same language."""
     across_languages: LogisticWeights
     background: float
-    """The cosine of a question with any passage, expected before there are measured ones."""
+    """The expected cosine of a question with any passage, until there are measured ones."""
     answerable: float
     """The least confidence of an answerable question (``fusion.is_answerable``)."""
     alike: float

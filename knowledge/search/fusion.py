@@ -16,36 +16,35 @@ from knowledge.language import is_cjk
 from knowledge.search.calibration import LogisticWeights, SearchCalibration
 
 LEXICAL_SHARES = (0.2, 0.5)
-"""Of the ideal BM25, held by the best candidate: where the terms begin to weigh more, and where they weigh most."""
+"""The best candidate's shares of the ideal BM25 between which the weight of the terms grows from least to most."""
 
 LEXICAL_TERMS = 6
-"""Of a question: with fewer, some passage holds them all by chance, so they weigh less."""
+"""Terms of a question. With fewer, some passage has them all by chance, so they weigh less."""
 
 REPEATED = 0.2
-"""What a score loses for each passage of the same document before it. Of the questions to a real documentation 1 to 4 %
-more have their document among the first five then; from 0.06 to 0.3 it is the same within 1.5 %.
-"""
+"""The share that a score loses for each better passage of the same document. Of the questions to a real documentation,
+1 to 4 % more have their document among the first five with it. From 0.06 to 0.3 the result is the same within 1.5 %."""
 _REPEATED_MOST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class QueryProfile:
-    """What the scores must know of a question."""
+    """The properties of a question that scores depend on."""
 
     ideal_bm25: float
-    """What a passage would score that alone in the store holds every term of the question, each once."""
+    """The score of a passage that alone in the store has every term of the question, each once."""
     cjk: bool
     """Whether it is written in Chinese, Japanese or Korean."""
     calibration: SearchCalibration
     dense: bool = True
-    """Whether there are cosines; without, only words tell."""
+    """Whether there are cosines. If not, only words count."""
     terms: int = LEXICAL_TERMS
-    """How many distinct ones it has."""
+    """The number of distinct terms."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredCandidate:
-    """A candidate with its place in the order."""
+    """A candidate with its score."""
 
     candidate: Candidate
     score: float
@@ -62,10 +61,10 @@ _POOL_PASSAGES = 40
 def profile_query(
     query: str, terms: str, rows: int, calibration: SearchCalibration, *, dense: bool = True
 ) -> QueryProfile:
-    """Describe a question to a store of ``rows`` passages.
+    """Describe a question for a store of ``rows`` passages.
 
     The ideal is ``terms · ln(1 + (rows - 0.5) / 1.5)``: the largest inverse document frequency for each term. It needs
-    no statistics from the store, and told answerable questions from others as well as the exact one did.
+    no statistics of the store, and separated answerable questions from others as well as the exact value.
     """
     distinct = len(set(terms.split()))
     ideal = distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5)
@@ -104,7 +103,7 @@ def fuse(
 
 
 def compute_lexical_weight(best_bm25: float, question: QueryProfile) -> float:
-    """Return the share of the terms in a score, by how much of the question the best candidate holds."""
+    """Return the share of the terms in a score, by the share of the question in the best candidate."""
     least, most = question.calibration.lexical_weights
     begin, end = LEXICAL_SHARES
     held = min(1.0, max(0.0, (_compute_share(best_bm25, question) - begin) / (end - begin)))
@@ -112,7 +111,7 @@ def compute_lexical_weight(best_bm25: float, question: QueryProfile) -> float:
 
 
 def penalise_repeats(ranked: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate, ...]:
-    """Order anew with ``REPEATED`` taken off for each better passage of the same document: others get a place, too."""
+    """Sort again after each score lost ``REPEATED`` for each better passage of the same document."""
     seen: Counter[tuple[str, str]] = Counter()
     spaced: list[ScoredCandidate] = []
     for one in ranked:
@@ -131,10 +130,10 @@ def _make_sort_key(score: float, candidate: Candidate) -> tuple[float, bool, flo
 
 
 def estimate_background(cosines: Sequence[float], expected: float) -> float:
-    """Return the cosine that passages have with this question whether they answer it or not.
+    """Return the cosine of passages with this question, whether they answer it or not.
 
-    The mean of what comes after the ten best of a pool, or after its best quarter where it is small, held towards
-    the ``expected`` one while there are few.
+    It is the mean after the ten best of a pool, or after the best quarter of a small one. A few passages are averaged
+    with the ``expected`` value.
     """
     best = min(_BEST_PASSAGES, math.ceil(len(cosines) / 4))
     behind = sorted(cosines, reverse=True)[best:_POOL_PASSAGES]
@@ -142,12 +141,13 @@ def estimate_background(cosines: Sequence[float], expected: float) -> float:
 
 
 def estimate_confidence(candidate: Candidate, question: QueryProfile, behind: float) -> float:
-    """Return how sure it is that a passage answers a question, 0 to 1; one half is even odds.
+    """Return the probability that a passage answers a question.
 
     A logistic regression. Its features are BM25's share of the ideal score, and the cosine. Across languages, the
     cosine counts as the difference to ``behind``, the pool's ``estimate_background``.
     """
-    across = is_cjk(candidate.chunk.searchable_text) != question.cjk  # with the title: code alone looks English
+    # Include the title, because code alone looks English.
+    across = is_cjk(candidate.chunk.searchable_text) != question.cjk
     fitted = question.calibration.across_languages if across else question.calibration.one_language
     weights = fitted if question.dense else _WORDS_ALONE
     share = _compute_share(candidate.bm25, question)
@@ -162,11 +162,11 @@ def estimate_confidence(candidate: Candidate, question: QueryProfile, behind: fl
 
 
 def estimate_best_confidence(query: str, hits: Sequence[Hit]) -> float:
-    """Return how sure it is that the passages answer a question, 0 to 1.
+    """Return the probability that the passages answer a question.
 
-    The first passage's confidence, or the second's where that is written in the question's language: of two near ones
-    the order is chance, and what the first lacks in words the second may have. Across languages the second told nothing
-    and let questions about other things through.
+    It is the confidence of the first passage, or of a second one in the question's language. The order of two similar
+    passages is chance, and the second may have words that the first lacks. Across languages the second did not help,
+    and accepted questions about other subjects.
     """
     cjk = is_cjk(query)
     second = [hit for hit in hits[1:2] if is_cjk(f"{hit.title}\n{hit.heading}\n{hit.text}") == cjk]

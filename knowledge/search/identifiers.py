@@ -1,7 +1,8 @@
-"""What a question names exactly: error codes, tickets, versions, file names, flags, functions. Pure.
+"""Find what a question names exactly: error codes, tickets, versions, file names, flags, functions. Pure.
 
-Near in meaning is not near enough for these: who asks for E-1042 is not helped by E-1043. A passage holds one when it
-has it whole, in any case, whatever joins its parts; ``values.yaml`` is not in ``prod-values.yaml``, 3.2 not in 3.2.1.
+Similarity is not enough for these: E-1043 does not help a question about E-1042. A passage must have the whole name, in
+any case, with any separators between its parts. So ``values.yaml`` is not in ``prod-values.yaml``, and 3.2 is not in
+3.2.1.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _SUFFIXES: Final = (
 _TOKEN = re.compile(rf"(?<!{_WORD})(?:--)?{_WORD}+(?:(?:::|[-./\\]){_WORD}+)*(?!{_WORD})")
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://\S+|[\w.+-]{1,64}@\S+", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2})|\d{1,3}(?:\.\d{1,3}){3}")
-"""Days and addresses of machines are written like versions."""
+"""Dates and network addresses look like versions."""
 
 _CODE = re.compile(
     r"[A-Z][A-Z0-9]{0,11}(?:[-_][A-Z]{1,8})?[-_]?\d{2,}(?:[-_]\d+)*[A-Z]?|[a-z]{1,12}[-_]\d{3,}|0[xX][0-9A-Fa-f]{4,}"
@@ -44,54 +45,54 @@ _SHAPES: Final = (
     (_DOTTED, False),
 )
 _LONGEST: Final = 120
-"""Of a name, in characters; what is longer was pasted."""
+"""Characters of a name. A longer one is pasted text."""
 _MOST: Final = 8
-"""Of one question; a pasted log holds hundreds, and none of them is what is asked for."""
+"""Names of one question. A pasted log has hundreds, and the question is about none of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """A name that is meant exactly."""
+    """An exact name in a question."""
 
     name: str
     """As written."""
     telling: bool
-    """Whether documents that do not hold it cannot answer. A version or a file may be the asker's own."""
+    """Whether documents without it cannot answer. A version or a file may be the asker's own."""
     part: str
-    """Its longest run of letters and digits, folded: what any text that holds it holds, too."""
+    """Its longest run of letters and digits, folded, which occurs in every text that has the name."""
     pattern: re.Pattern[str]
-    """What finds it in a folded text."""
+    """The pattern that finds it in a folded text."""
 
-    def held_by(self, folded: str) -> bool:
-        """Whether a text, as ``fold_text`` returns it, holds it whole."""
+    def occurs_in(self, folded: str) -> bool:
+        """Return whether a text from ``fold_text`` has the whole name."""
         return self.part in folded and self.pattern.search(folded) is not None
 
 
 def find_identifiers(question: str) -> tuple[Identifier, ...]:
-    """Return what a question names exactly, each once; nothing of one that names very many."""
+    """Return the exact names of a question, each once, or none if there are very many."""
     text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", question))
-    found: dict[str, Identifier] = {}
+    names: dict[str, Identifier] = {}
     for match in _TOKEN.finditer(text):
         token = match.group()
         if len(token) > _LONGEST or _DATE.fullmatch(token):
             continue
         shape = next((shape for shape in _SHAPES if shape[0].fullmatch(token)), None)
         if shape is not None:
-            found.setdefault(token.casefold(), _make_identifier(token, *shape))
-    return tuple(found.values()) if len(found) <= _MOST else ()
+            names.setdefault(token.casefold(), _make_identifier(token, *shape))
+    return tuple(names.values()) if len(names) <= _MOST else ()
 
 
 def fold_text(text: str) -> str:
-    """Return a text in the form in which identifiers are looked for."""
+    """Return a text in the form in which identifiers are searched."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def match_identifiers(names: Sequence[Identifier], text: str) -> frozenset[str]:
-    """Return which of the names a text holds."""
+    """Return the names that a text has."""
     if not names:
         return frozenset()
     one_form = fold_text(text)
-    return frozenset(name.name for name in names if name.held_by(one_form))
+    return frozenset(name.name for name in names if name.occurs_in(one_form))
 
 
 def _make_identifier(token: str, shape: re.Pattern[str], telling: bool) -> Identifier:  # noqa: FBT001 - a row of _SHAPES

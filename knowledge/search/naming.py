@@ -1,8 +1,8 @@
-"""A document that a question calls by its name ranks before others. Pure.
+"""Rank a document first if a question calls it by its name. Pure.
 
-A name is a title, a file name without its suffix, or a heading. A question names it when it holds all the name's words
-in a row, in any case, with ``-``, ``_`` or blanks between them: "limit count" names ``limit-count.md`` and not
-``graphql-limit-count.md``. Of names that lie inside each other only the longest counts.
+A name is a title, a file name without its suffix, or a heading. A question names it if it has all the name's words in a
+row, in any case, separated by ``-``, ``_`` or blanks. So "limit count" names ``limit-count.md`` and not
+``graphql-limit-count.md``. Of nested names only the longest counts.
 """
 
 from __future__ import annotations
@@ -18,24 +18,22 @@ from typing import Final
 from knowledge.interfaces import WEB, Candidate
 from knowledge.terms import is_sentence_word
 
-NAMED: Final = 1.0
-"""What a passage gains, of a score of 1, when its names are all that the question holds beside sentence words."""
+NAME_GAIN: Final = 1.0
+"""The gain of a passage, of a score of 1, if its names are the whole question except function words."""
 
-WRITTEN: Final = 0.3
-"""What it gains at least by a name that is plainly meant as one: hyphenated, or in Latin letters in a Chinese question.
-
-Both were chosen on the even half of ``scripts/eval_data/apisix_questions.jsonl`` and on 590 questions made of plugins'
-names. On the odd half the first hit stays as often right; of the questions with names it is right for 99.8 %, not 95.
-"""
+WRITTEN_NAME_GAIN: Final = 0.3
+"""The least gain by a name with a hyphen, or in Latin letters in a Chinese question. Both were chosen on the even half
+of ``scripts/eval_data/apisix_questions.jsonl`` and on 590 questions made of plugins' names. On the odd half the first
+hit is as often right. Of the questions with names it is right for 99.8 %, instead of 95."""
 
 _IDEOGRAPH: Final = "\u3041-\u30ff\u3400-\u9fff"
 _TOKEN = re.compile(f"(?P<joint>[-_])?(?P<word>[{_IDEOGRAPH}]|[^\\W_{_IDEOGRAPH}]+)")
 _LONGEST_NAME: Final = 24
-"""In words; a longer title or heading is a sentence."""
+"""Words of a name. A longer title or heading is a sentence."""
 _MOST_WORDS: Final = 512
-"""Of a question, in which names are looked for; in a longer one, a pasted text, they cover little."""
+"""Words of a question in which names are searched. In a longer one, a pasted text, names cover little."""
 _IDEOGRAPH_WORDS: Final = 0.5
-"""How much of a word an ideograph counts."""
+"""The weight of an ideograph, as a part of a word."""
 
 _Words = tuple[str, ...]
 _Span = tuple[int, int]
@@ -43,39 +41,39 @@ _Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _WordedQuery:
-    """A question as a row of words."""
+    """A question as a sequence of words."""
 
     words: _Words
-    joined: tuple[bool, ...]
-    """Whether a word hangs on the one before it by a hyphen or an underscore; one more for the end."""
+    hyphens: tuple[bool, ...]
+    """Whether a word is joined to the one before it by a hyphen or an underscore, with one more for the end."""
     shares: tuple[float, ...]
-    """What each word counts of all that say something; in all 1."""
+    """The share of each word in the meaning of the question; together 1."""
     starts: Mapping[str, Sequence[int]]
-    """Where each word stands."""
+    """The places of each word."""
     is_chinese: bool
-    """Whether an ideograph is among the words."""
+    """Whether the question has an ideograph."""
 
     def spans(self, name: _Words) -> Iterator[_Span]:
-        """Yield where the question holds a name, never as a part of a hyphenated word."""
+        """Yield the places where the question has a name, except within a hyphenated word."""
         for start in self.starts.get(name[0], ()):
             end = start + len(name)
-            if self.words[start:end] == name and not (self.joined[start] or self.joined[end]):
+            if self.words[start:end] == name and not (self.hyphens[start] or self.hyphens[end]):
                 yield start, end
 
-    def is_written(self, span: _Span) -> bool:
-        """Tell whether words stand as a name does: hyphenated, or in Latin letters among Chinese."""
+    def is_written_as_name(self, span: _Span) -> bool:
+        """Return whether words are written as a name: with hyphens, or in Latin letters among Chinese."""
         start, end = span
-        return any(self.joined[start + 1 : end]) or (
+        return any(self.hyphens[start + 1 : end]) or (
             self.is_chinese and not any(map(_is_ideograph, self.words[start:end]))
         )
 
 
 def weigh_document_names(candidates: Sequence[Candidate], question: str) -> Mapping[str, float]:
-    """Return what each candidate gains by the names that the question holds, by its id; no gain is left out.
+    """Return the gain of each candidate by the names in the question, by its id. Zero gains are left out.
 
-    It grows with the square of the share of the question that the candidate's names cover: one common word of many
-    ("API") means little. A name that many documents bear ("Examples") counts less. Pages of the web bear none, since
-    their authors choose them.
+    The gain grows with the square of the question's share that the candidate's names cover, so one common word of many
+    ("API") means little. A name of many documents ("Examples") counts less. Web pages have no names, because their
+    authors choose them.
     """
     asked = _split_query(question)
     chunks = [one.chunk for one in candidates if one.chunk.source != WEB]
@@ -86,14 +84,14 @@ def weigh_document_names(candidates: Sequence[Candidate], question: str) -> Mapp
         return {}
     rarity = _measure_rarity(candidates, {id_: names & spans.keys() for id_, names in borne.items()})
     gains = {
-        id_: NAMED * _measure_share(asked, {name: spans[name] for name in names & spans.keys()}, rarity)
+        id_: NAME_GAIN * _measure_share(asked, {name: spans[name] for name in names & spans.keys()}, rarity)
         for id_, names in borne.items()
     }
     return {id_: gain for id_, gain in gains.items() if gain > 0}
 
 
 def _measure_rarity(candidates: Sequence[Candidate], borne: Mapping[str, frozenset[_Words]]) -> dict[_Words, float]:
-    """Return how few documents bear a name: 1 for one alone."""
+    """Return how rare a name is among documents: 1 for one document."""
     documents = {one.chunk.id: (one.chunk.source, one.chunk.document) for one in candidates}
     bearers: dict[_Words, set[tuple[str, str]]] = {}
     for id_, names in borne.items():
@@ -106,22 +104,22 @@ def _measure_rarity(candidates: Sequence[Candidate], borne: Mapping[str, frozens
 def _measure_share(
     asked: _WordedQuery, spans: Mapping[_Words, Sequence[_Span]], rarity: Mapping[_Words, float]
 ) -> float:
-    """Return how much of the question names are, 0 to 1, each word by the rarest name over it."""
+    """Return the share of the question that names cover, 0 to 1, each word by its rarest name."""
     rarest: dict[int, float] = {}
     written = 0.0
     for name, those in spans.items():
         for span in those:
-            written = max(written, rarity[name] * asked.is_written(span))
+            written = max(written, rarity[name] * asked.is_written_as_name(span))
             for place in range(*span):
                 rarest[place] = max(rarest.get(place, 0.0), rarity[name])
     covered = sum(asked.shares[place] * rare for place, rare in rarest.items())
-    return float(max(covered**2, WRITTEN * written))
+    return float(max(covered**2, WRITTEN_NAME_GAIN * written))
 
 
 def _split_query(question: str) -> _WordedQuery:
     tokens = list(_TOKEN.finditer(_fold_text(question)))
     words = tuple(token["word"] for token in tokens)
-    joined = tuple(
+    hyphens = tuple(
         bool(token["joint"]) and i > 0 and token.start() == tokens[i - 1].end() for i, token in enumerate(tokens)
     )
     weights = [_weigh_word(word) for word in words]
@@ -130,7 +128,7 @@ def _split_query(question: str) -> _WordedQuery:
     for place, word in enumerate(words[:_MOST_WORDS]):
         starts.setdefault(word, []).append(place)
     shares = tuple(weight / total for weight in weights)
-    return _WordedQuery(words, (*joined, False), shares, starts, any(map(_is_ideograph, words)))
+    return _WordedQuery(words, (*hyphens, False), shares, starts, any(map(_is_ideograph, words)))
 
 
 def _weigh_word(word: str) -> float:
@@ -141,7 +139,7 @@ def _weigh_word(word: str) -> float:
 
 @lru_cache(maxsize=16_384)
 def _collect_names(title: str, document: str, heading: str) -> frozenset[_Words]:
-    """Return the names of a passage: its document's and those of the headings above it."""
+    """Return the names of a passage: those of its document, and of the headings above it."""
     named = (_split_name(text) for text in (title, PurePosixPath(document).stem, *heading.split(" › ")))
     return frozenset(name for name in named if _is_name(name))
 
@@ -157,12 +155,12 @@ def _is_name(name: _Words) -> bool:
 
 
 def _keep_longest(spans: Mapping[_Words, Sequence[_Span]]) -> dict[_Words, list[_Span]]:
-    """Leave out where a name lies in a longer one."""
+    """Drop names that are within a longer name."""
     outer: set[_Span] = set()
     furthest = 0
     every = {span for those in spans.values() for span in those}
     for start, end in sorted(every, key=lambda span: (span[0], -span[1])):
-        if end > furthest:  # else it lies in one that begins no later
+        if end > furthest:  # Otherwise it is within a name that begins no later.
             outer.add((start, end))
             furthest = end
     kept = {name: [span for span in those if span in outer] for name, those in spans.items()}

@@ -1,7 +1,7 @@
-"""A hit becomes a passage that can be read: what stands beside it is joined where it is short or its section was cut.
+"""Join a hit to a readable passage: neighbours are added if it is short or its section was split.
 
-The hit itself stays what is cited; ``Hit.context`` is what a model reads. A neighbour is joined only if the manifest
-lists it now, in the same document, at the next place and for the same readers as the hit.
+The citation stays the hit itself; ``Hit.context`` is the text that a model reads. A neighbour is joined only if the
+manifest lists it now, in the same document, at the next place and for the same readers.
 """
 
 from __future__ import annotations
@@ -15,53 +15,53 @@ from knowledge.interfaces import Chunk, CurrentChunk, Store
 from knowledge.stores.common import run_both
 
 Neighbours = Callable[[Collection[str], int], Awaitable[Mapping[str, tuple[Sequence[str], Sequence[str]]]]]
-"""Ask the manifest which current chunks stand before and after each of these in its document, so many at most."""
+"""Return the current chunks before and after each of these in its document, at most so many."""
 
 _SEPARATOR: Final = " › "
 _BYTES_PER_TOKEN: Final = 4
-"""Of the embedder's vocabulary, in English as in Chinese; counting exactly would cost more than the search."""
+"""Tokens of the embedder's vocabulary, in English and Chinese. An exact count would cost more than the search."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinLimits:
-    """How much is joined, in tokens, about."""
+    """Limits for joining, in estimated tokens."""
 
     reach: int = 2
     """Chunks on either side."""
     short: int = 120
-    """A hit with less takes what is under the same heading or beside it."""
+    """A shorter hit is joined with chunks of related sections."""
     short_with_others: int = 320
-    """Of a short hit with what was joined to it, where that is of other sections."""
+    """Limit for a short hit with chunks of other sections."""
     most: int = 640
-    """Of a passage: two full chunks."""
+    """Limit for a passage: two full chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedPassage:
-    """A hit with what was joined to it."""
+    """A hit with its joined neighbours."""
 
     text: str
-    """"" when nothing was."""
+    """"" if nothing was joined."""
     chunks: tuple[str, ...]
-    """The ids of what it is made of, in the document's order."""
+    """The ids of its chunks, in the document's order."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinResult:
-    """What hits were joined to, and what the manifest said meanwhile."""
+    """The passages of some hits, and the manifest's rows for their chunks."""
 
     passages: Mapping[str, JoinedPassage]
-    """By the hit's id; a hit that lies in the passage of a better one has none."""
+    """By the hit's id. A hit within the passage of a better one has none."""
     listed: Mapping[str, CurrentChunk]
-    """What the manifest lists of the hits, of what was known and of what stands beside them."""
+    """The manifest's rows for the hits, the known chunks and the neighbours."""
     beside: frozenset[str]
-    """What stands beside the hits."""
+    """The neighbours of the hits."""
     missing: frozenset[str]
-    """What stood beside the hits a moment ago and is not listed, or has no row, any more: their passages lack it."""
+    """Neighbours that are no longer listed or have no row, so that their passages lack them."""
 
 
 class PassageJoiner:
-    """Joins the hits of a search to passages; holds no state."""
+    """Joins the hits of a search to passages. Holds no state."""
 
     def __init__(
         self,
@@ -78,8 +78,8 @@ class PassageJoiner:
     async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> JoinResult:
         """Return the passage of each hit.
 
-        Where a hit is not listed as it was found, its document has changed since, and what stands beside the other hits
-        may be of another version; where it is listed for other readers, so is what was joined to it.
+        If a hit is listed differently now, its document has changed, and neighbours of other hits may belong to another
+        version. If its readers changed, those of its neighbours changed too.
 
         Args:
             hits: best first.
@@ -93,30 +93,30 @@ class PassageJoiner:
         beside = {id_ for before, after in near.values() for id_ in (*before, *after)}
         unknown = sorted(beside - known.keys())
         wanted = {*beside, *known, *(hit.id for hit in hits)}
-        listed, rows = await run_both(self._listed(wanted), self._store.read_rows(unknown))
+        listed, rows = await run_both(self._list_current(wanted), self._store.read_rows(unknown))
         chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
         found = {hit.id for hit in hits}
         passages: dict[str, JoinedPassage] = {}
-        used: set[str] = set()
+        used_ids: set[str] = set()
         for hit in hits:
-            if hit.id in used:
+            if hit.id in used_ids:
                 continue
             before, after = near.get(hit.id, ((), ()))
-            line = [id_ for id_ in (*before, hit.id, *after) if id_ in chunks and id_ not in used]
+            line = [id_ for id_ in (*before, hit.id, *after) if id_ in chunks and id_ not in used_ids]
             line = [id_ for id_ in line if id_ not in found or _is_same_section(hit, chunks[id_])]
             parts = grow_passage(hit, [chunks[id_] for id_ in _find_unbroken_stretch(hit.id, line, listed)], self._room)
-            used.update(part.id for part in parts)
+            used_ids.update(part.id for part in parts)
             text = format_passage(hit, parts) if len(parts) > 1 else ""
             passages[hit.id] = JoinedPassage(text, tuple(part.id for part in parts))
         missing = frozenset(id_ for id_ in beside if id_ not in listed or id_ not in chunks)
         return JoinResult(passages, listed, frozenset(beside), missing)
 
-    async def _listed(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
+    async def _list_current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return await self._current(ids)
 
 
 def _find_unbroken_stretch(hit: str, line: Sequence[str], listed: Mapping[str, CurrentChunk]) -> list[str]:
-    """Return the stretch around a hit of one document, without gaps and for the same readers, as listed now."""
+    """Return the chunks around a hit that are consecutive in its document and have the same readers."""
     mine = listed.get(hit)
     if mine is None:
         return [hit]
@@ -134,9 +134,9 @@ def _find_unbroken_stretch(hit: str, line: Sequence[str], listed: Mapping[str, C
 
 
 def grow_passage(hit: Chunk, line: Sequence[Chunk], room: JoinLimits) -> list[Chunk]:
-    """Return the hit and what is joined to it, in the document's order; ``line`` is an unbroken stretch around it.
+    """Return the hit and its joined neighbours in order; ``line`` has consecutive chunks around it.
 
-    What comes after is taken before what comes ahead, in turn, until a side ends or the room is full.
+    Adds the next chunk after and the next chunk before in turn, until a side ends or the limit is reached.
     """
     place = next(n for n, chunk in enumerate(line) if chunk.id == hit.id)
     start = end = place
@@ -161,7 +161,7 @@ def _estimate_tokens(chunk: Chunk) -> int:
 
 
 def _choose_limit(hit: Chunk, other: Chunk, room: JoinLimits) -> int:
-    """Return how large a passage may become with this neighbour; 0 where the two have nothing to do with each other."""
+    """Return the size limit of a passage with this neighbour, 0 if the two are unrelated."""
     if _is_same_section(hit, other):
         return room.most
     if _estimate_tokens(hit) < room.short and _are_related(hit.heading, other.heading):
@@ -170,19 +170,19 @@ def _choose_limit(hit: Chunk, other: Chunk, room: JoinLimits) -> int:
 
 
 def _is_same_section(one: Chunk, other: Chunk) -> bool:
-    """Whether a section was cut between the two; a hit of another section has a link of its own to be cited by."""
+    """Return whether the two come from one section. Hits of other sections are cited with their own links."""
     return (one.heading, one.url) == (other.heading, other.url)
 
 
 def _are_related(one: str, other: str) -> bool:
-    """Whether one section is within the other, or both are within one."""
+    """Return whether one section is within the other, or both are within one."""
     mine, theirs = one.split(_SEPARATOR), other.split(_SEPARATOR)
     shorter = min(len(mine), len(theirs))
     return mine[:shorter] == theirs[:shorter] or (len(mine) == len(theirs) and mine[:-1] == theirs[:-1] != [])
 
 
 def format_passage(hit: Chunk, parts: Sequence[Chunk]) -> str:
-    """Return the parts as one text: other sections under their headings, a table's repeated head left out."""
+    """Return the parts as one text, with headings of other sections, and without repeated table heads."""
     text = _add_heading(parts[0], hit.heading)
     for before, part in pairwise(parts):
         rows = _drop_table_head(before.text, part.text) if before.heading == part.heading else None
@@ -197,7 +197,7 @@ def _add_heading(part: Chunk, current: str) -> str:
 
 
 def _drop_table_head(before: str, text: str) -> str | None:
-    """Return a table's further rows without the head that each piece of it repeats; None of anything else."""
+    """Return the further rows of a table without its repeated head, or None if it is no table."""
     head = text.split("\n", 2)
     if len(head) < 3 or not all(line.lstrip().startswith("|") for line in head[:2]):  # noqa: PLR2004 - head, rule, rows
         return None
@@ -207,5 +207,5 @@ def _drop_table_head(before: str, text: str) -> str | None:
 
 
 def find_absorbed_hits(hits: Sequence[Chunk], passages: Mapping[str, JoinedPassage]) -> Iterator[str]:
-    """Yield the ids of hits that lie in the passage of a better one."""
+    """Yield the ids of hits within the passage of a better hit."""
     return (hit.id for hit in hits if hit.id not in passages)

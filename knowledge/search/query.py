@@ -1,8 +1,7 @@
-"""The filters that a person types into a question: ``in:handbook type:pdf after:2026-01-01``. Pure.
+"""Parse the filters in a question: ``in:handbook type:pdf after:2026-01-01``. Pure.
 
-Only what cannot be meant otherwise is taken: a key of ours at the beginning of a word, a value right behind its colon,
-outside of quotes and code. ``type:`` takes formats that are read and nothing else, so ``type:roundrobin`` stays a word
-that is searched.
+A filter must be unambiguous: one of our keys at the beginning of a word, a value right after its colon, outside quotes
+and code. ``type:`` accepts only formats that Kvasir reads, so ``type:roundrobin`` stays a searched word.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _SAME_FORMAT: Final = (
 )
 _FORMATS: Final = {name: frozenset(names) for names in _SAME_FORMAT for name in names}
 
-# At a filter's place stands a word's beginning, so neither ``datatype:pdf`` nor an address nor ``{type:pdf}`` is one.
+# A filter begins at the beginning of a word, so ``datatype:pdf``, an address or ``{type:pdf}`` is none.
 _BEFORE = "\\s(（，。；！？,;、"
 _QUOTED = r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」|『[^』\n]*』|«[^»\n]*»'
 _SKIPPED = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|(?<!\w)(?:{_QUOTED})|(?<![^\s(])'[^'\n]*'(?!\w)", re.DOTALL)
@@ -74,21 +73,21 @@ class ParsedQuery:
 
     words: str
     sources: frozenset[str] = frozenset()
-    """Names as typed; none means that none was named."""
+    """Names as typed; empty if none was named."""
     kinds: frozenset[str] = frozenset()
-    """As ``Scope.kinds``."""
+    """As in ``Scope.kinds``."""
     after: datetime | None = None
     before: datetime | None = None
 
     @property
-    def filtered(self) -> bool:
-        """Whether there is any filter."""
+    def has_filters(self) -> bool:
+        """Return whether there is any filter."""
         return bool(self.sources or self.kinds or self.after or self.before)
 
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """A filter and where it stands in the question."""
+    """A filter and its place in the question."""
 
     start: int
     end: int
@@ -99,20 +98,18 @@ class _Filter:
 
 
 def parse_query(question: str, now: datetime) -> ParsedQuery:
-    """Take the filters out of a question.
+    """Remove the filters from a question and return both.
 
-    Of a filter that is repeated, or given several values with commas between them, any will do. Dates are UTC:
-    ``after:`` takes in the day, month or year that is named, ``before:`` leaves it out. ``now`` is aware.
+    If a filter is repeated or has several values, any of them matches. Dates are UTC. ``after:`` includes the day,
+    month or year, ``before:`` excludes it. ``now`` is aware.
 
-    Raises:
-        InvalidFilter: a date cannot be read, or nothing but filters is there.
-
+    Raises: InvalidFilter: a date is invalid, or the question has only filters.
     """
     words, taken = _separate(question)
     if not taken:
         return ParsedQuery(question)
     if not any(char.isalnum() for char in words):
-        raise InvalidFilter(f"There is nothing to look for beside “{_quote(question)}”: add what you want to know.")
+        raise InvalidFilter(f"There is nothing to search for except “{_quote(question)}”: add what you want to know.")
     return ParsedQuery(
         words,
         sources=frozenset(_list_values(taken, "in")),
@@ -123,9 +120,9 @@ def parse_query(question: str, now: datetime) -> ParsedQuery:
 
 
 def separate_filters(question: str) -> tuple[str, dict[str, str]]:
-    """Return a question's words, and its filters as typed, by their key (``in``, ``type``, ``after``, ``before``).
+    """Return a question's words, and its filters as typed, by key (``in``, ``type``, ``after``, ``before``).
 
-    Nothing is raised: filters that run into each other are left among the words, for ``parse_query`` to refuse.
+    Raises nothing. Filters that run into each other stay among the words, and ``parse_query`` refuses them.
     """
     try:
         words, taken = _separate(question)
@@ -138,11 +135,9 @@ def separate_filters(question: str) -> tuple[str, dict[str, str]]:
 
 
 def match_sources(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
-    """Return the sources that were named, whatever their case.
+    """Return the named sources, in any case.
 
-    Raises:
-        UnknownSource: one is not among ``known``; the nearest is offered.
-
+    Raises: UnknownSource: one is not in ``known``. The message suggests the nearest.
     """
     return frozenset(_match_source(name, known) for name in names)
 
@@ -162,7 +157,7 @@ def _match_source(name: str, known: Collection[str]) -> str:
 
 
 def _separate(question: str) -> tuple[str, list[_Filter]]:
-    """Return the words and the filters; what is left holds none, also where taking one out brings another to light."""
+    """Return the words and the filters. Removing a filter may reveal another, so no words with filters remain."""
     filters: list[_Filter] = []
     for _ in range(_MOST_PASSES):
         taken = list(_find_filters(question))
@@ -174,7 +169,7 @@ def _separate(question: str) -> tuple[str, list[_Filter]]:
 
 
 def _find_filters(question: str) -> Iterator[_Filter]:
-    """Yield the filters from left to right, past quotes and code."""
+    """Yield the filters from left to right, outside quotes and code."""
     place = 0
     while True:
         match = _FILTER.search(question, place)
@@ -192,7 +187,7 @@ def _find_filters(question: str) -> Iterator[_Filter]:
 
 
 def _read_filter(match: re.Match[str]) -> _Filter | None:
-    """Return the filter, None of what only looks like one."""
+    """Return the filter, or None if it only looks like one."""
     key = _KEYS[match["key"].lower()]
     if match["quoted"] is not None:
         values, end = [match["quoted"][1:-1].strip()], match.end()
@@ -209,14 +204,14 @@ def _read_filter(match: re.Match[str]) -> _Filter | None:
 
 
 def _split_formats(values: list[str]) -> tuple[list[str], int]:
-    """Return the formats' names and how much of the last value is no name; none unless each is one."""
+    """Return the formats' names, and the length of the rest of the last value. None unless each is a name."""
     found = [_FORMAT_NAME.match(value) for value in values]
     names = [match[1].lower() for match in found if match and match[1].lower() in _FORMATS]
     whole = all(match and match.end() == len(value) for match, value in zip(found[:-1], values, strict=False))
     if len(names) < len(values) or not whole:
         return [], 0
     end = found[-1].end() if found[-1] else 0
-    return names, len(values[-1]) - end  # Chinese goes on without a blank
+    return names, len(values[-1]) - end  # Chinese continues without a blank.
 
 
 def _are_code(values: Iterable[str]) -> bool:
@@ -224,12 +219,12 @@ def _are_code(values: Iterable[str]) -> bool:
 
 
 def _are_days(values: Iterable[str]) -> bool:
-    """Whether these can be dates at all: 之后： also begins a sentence."""
+    """Return whether these look like dates, because 之后： also begins a sentence."""
     return all(value[0].isdigit() or value in _DAYS for value in values)
 
 
 def _remove_filters(question: str, taken: Iterable[_Filter]) -> str:
-    """Return the question without its filters, and without the gaps that they leave."""
+    """Return the question without its filters and the gaps that they leave."""
     words, place = "", 0
     for one in taken:
         words = _join_parts(words, question[place : one.start])
@@ -238,7 +233,7 @@ def _remove_filters(question: str, taken: Iterable[_Filter]) -> str:
 
 
 def _join_parts(before: str, after: str) -> str:
-    """Join two parts; a line's end between them stays, since no quote goes over one."""
+    """Join two parts. A line break between them stays, because no quote spans lines."""
     gap = before[len(before.rstrip()) :] + after[: len(after) - len(after.lstrip())]
     before, after = before.rstrip(), after.strip()
     if "\n" in gap:
@@ -251,7 +246,7 @@ def _list_values(taken: Iterable[_Filter], key: str) -> list[str]:
 
 
 def _parse_moment(text: str, now: datetime) -> datetime:
-    """Read a date as the moment at which it begins."""
+    """Parse a date into the moment at which it begins."""
     days = _DAYS.get(text.lower())
     if days is not None:
         return datetime(now.year, now.month, now.day, tzinfo=UTC) - timedelta(days=days)
@@ -263,7 +258,7 @@ def _parse_moment(text: str, now: datetime) -> datetime:
         return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # six numbers
     except ValueError:
         raise InvalidFilter(
-            f"“{_quote(text)}” is no date. Write one like 2026-01-31, 2026-01 or 2026; to search for the words "
+            f"“{_quote(text)}” is not a date. Write one like 2026-01-31, 2026-01 or 2026; to search for the words "
             "themselves, put them in quotes."
         ) from None
 

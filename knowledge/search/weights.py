@@ -1,4 +1,4 @@
-"""What a document weighs in a search, as its source's table says. Pure."""
+"""Compute the weights of documents in a search, as configured for their sources. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from knowledge.path_filter import compile_path_filter
 from knowledge.settings import SourceSpec
 
 WeighDocument = Callable[[str], float]
-"""Returns by what the scores of a document's passages are multiplied."""
+"""Returns the factor for the scores of a document's passages."""
 
 
 def make_document_weights(spec: SourceSpec) -> WeighDocument:
-    """Return what tells the weight of a source's documents."""
+    """Return a function that returns the weight of a source's documents."""
     rules = [(compile_path_filter([one.path]), one.weight) for one in reversed(spec.weights)]
 
     @lru_cache(maxsize=4096)

@@ -1,9 +1,8 @@
-"""Pages of the live web beside the documents: one ranking, in which documents come first where both are as good. Pure.
+"""Rank web pages and documents together. If both are equally good, documents come first. Pure.
 
-The cosines are of one embedder. The terms of a page are in no store, so its BM25 is reckoned as the store would have it
-(``lexical``); then both kinds go through the same fusion. A passage that only says what a document says that is shown
-is left out. A page that the asker pointed at keeps places whatever its score, since it was asked about, and so do
-documents that are sure enough.
+The cosines come from one embedder. No store has a page's terms, so ``knowledge.bm25`` estimates its BM25 score as the
+store would. Then both go through the same fusion. A page's passage that repeats a shown document is left out. A page
+that the question links to keeps places whatever its score, and so do documents that are sure enough.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from knowledge.search.passages import JoinLimits, format_passage, grow_passage
 from knowledge.search.pick import pick_passages
 from knowledge.web.live.web_passages import LivePage
 
-LINKED: Final = (3, 2, 1)
-"""Places that a page keeps that the asker pointed at: where it is the only one, one of two, one of more."""
+LINKED_PLACES: Final = (3, 2, 1)
+"""Places that a linked page keeps: if it is the only one, one of two, or one of more."""
 
-DOCUMENTS: Final = 3
-"""Places that documents keep that are sure enough to answer; of whatever a company writes, the web has more pages."""
+DOCUMENT_PLACES: Final = 3
+"""Places that documents keep if they are sure enough, because the web has more pages about most subjects."""
 
 _RUN: Final = 8
-"""Letters in a row that are looked for in a document."""
+"""Letters of a run that is searched in a document."""
 _STEP: Final = 4
 _SAME_SHARE: Final = 0.9
-"""Of a page's runs that a document holds: how many make it a copy, whatever else stands around them."""
+"""The share of a page's runs in a document that makes the passage a copy."""
 _NUMBER = re.compile(r"\d+")
 _ROOM: Final = JoinLimits()
 
@@ -48,10 +47,10 @@ class _WebCandidate:
 
 
 def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope) -> tuple[tuple[Hit, ...], bool]:
-    """Return the best of documents and pages, best first, and whether there is taken to be an answer among them.
+    """Return the best documents and pages, best first, and whether they answer the question.
 
-    Of ``scope`` its kinds and dates hold for pages, too; a page without a date is left out where dates are asked for.
-    Without pages it is what the documents alone are.
+    The kinds and dates of ``scope`` also apply to pages; a page without a date is left out if dates are filtered.
+    Without pages, the result is that of the documents alone.
     """
     web = {one.candidate.chunk.id: one for one in _score_pages(seen, pages, scope)}
     if not web:
@@ -68,7 +67,7 @@ def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope
         one.candidate.chunk.id: named.trust * estimate_confidence(one.candidate, seen.question.profile, behind)
         for one in ranked
     }
-    # A page's date is its own word: by it, it could take the place of a document that it is like.
+    # A page chooses its own date, so it could displace a similar document by it.
     made = {id_: listed.modified_at for id_, listed in seen.current.items()}
     calibration = seen.question.profile.calibration
     picked = pick_passages(
@@ -76,7 +75,7 @@ def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope
     )
     linked = list(_find_linked(pages, web, ranked, sure, calibration.answerable))
     documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= calibration.answerable]
-    chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENTS]][: seen.limit], seen.limit)
+    chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENT_PLACES]][: seen.limit], seen.limit)
     shown = {one.candidate.chunk.id for one in chosen}
     hits = tuple(
         _make_hit(place, one.score, sure[place.candidate.chunk.id], shown)
@@ -91,20 +90,20 @@ def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope
 
 
 def _score_pages(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope) -> list[_WebCandidate]:
-    """Return what of the pages may be shown, scored as the store would."""
+    """Return the passages of pages that may be shown, scored as the store would."""
     asked = seen.question.profile
     question = list(dict.fromkeys(seen.question.terms.split()))
     measured = [one.terms for page in pages for one in page.scores.values()]
     known = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in seen.usable if one.bm25 > 0]
     weigh = estimate_weights(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
-    told = _TextIndex(_iterate_document_texts(seen))
+    document_texts = _TextIndex(_iterate_document_texts(seen))
     return [
         _WebCandidate(
             page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if asked.dense else 0.0)
         )
         for page in pages
         for place, one in sorted(page.scores.items())
-        if _is_in_scope(page.chunks[place], scope) and not told.holds(page.chunks[place].text)
+        if _is_in_scope(page.chunks[place], scope) and not document_texts.has_copy(page.chunks[place].text)
     ]
 
 
@@ -118,14 +117,14 @@ def _is_in_scope(chunk: Chunk, scope: Scope) -> bool:
 
 
 def _iterate_document_texts(seen: DocumentResults) -> Iterator[str]:
-    """Yield what the documents say that are shown, with what was joined to them."""
+    """Yield the texts of shown documents, with their joined neighbours."""
     for one in seen.shown:
         passage = seen.passages.get(one.candidate.chunk.id)
         yield one.candidate.chunk.text if passage is None or not passage.text else passage.text
 
 
 class _TextIndex:
-    """Texts, as something in which others may be found again."""
+    """Texts in which copies are searched."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = [
@@ -134,8 +133,8 @@ class _TextIndex:
             if (letters := _normalise_text(text))
         ]
 
-    def holds(self, text: str) -> bool:
-        """Whether one of the texts says nearly the same, with every number of it."""
+    def has_copy(self, text: str) -> bool:
+        """Return whether one of the texts says nearly the same, with all of its numbers."""
         letters, numbers = _normalise_text(text), set(_NUMBER.findall(text))
         runs = list(_iterate_runs(letters, _STEP))
         return bool(runs) and any(
@@ -152,7 +151,7 @@ def _iterate_runs(letters: str, step: int) -> Iterator[str]:
     return (letters[start : start + _RUN] for start in range(0, max(1, len(letters) - _RUN + 1), step))
 
 
-# ── What the asker pointed at ────────────────────────────────────────────────────────────────────────────────────────
+# ── Linked pages ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _find_linked(
@@ -162,9 +161,9 @@ def _find_linked(
     sure: Mapping[str, float],
     answerable: float,
 ) -> Iterator[str]:
-    """Yield the ids of passages that keep a place: of each page its best, or how it begins where none answers."""
+    """Yield the ids of passages that keep a place: the best of each linked page, or its first if none answers."""
     linked = [page for page in pages if page.linked]
-    places = LINKED[min(len(linked), len(LINKED)) - 1]
+    places = LINKED_PLACES[min(len(linked), len(LINKED_PLACES)) - 1]
     for page in linked:
         best = [id_ for one in ranked if (place := web.get(id_ := one.candidate.chunk.id)) and place.page is page]
         if max((sure[id_] for id_ in best), default=0.0) < answerable:
@@ -175,7 +174,7 @@ def _find_linked(
 def _choose_shown(
     ranked: Sequence[ScoredCandidate], picked: Sequence[ScoredCandidate], kept: Collection[str], limit: int
 ) -> list[ScoredCandidate]:
-    """Return what is picked, the last of it in favour of what keeps a place; best first."""
+    """Return the picked passages, the last ones replaced by those that keep a place; best first."""
     ids = {one.candidate.chunk.id for one in picked}
     added = [one for one in ranked if one.candidate.chunk.id in kept and one.candidate.chunk.id not in ids]
     free = [one for one in picked if one.candidate.chunk.id not in kept]
@@ -210,7 +209,7 @@ def _make_hit(place: _WebCandidate, score: float, sure: float, shown: Collection
 
 
 def _find_stretch(chunks: Sequence[Chunk], place: int, shown: Collection[str]) -> list[Chunk]:
-    """Return the stretch around a passage, as far as no other begins that is shown by itself."""
+    """Return the chunks around a passage, up to the next chunk that is shown by itself."""
     before: list[Chunk] = []
     for chunk in chunks[max(0, place - _ROOM.reach) : place]:
         before = [] if chunk.id in shown else [*before, chunk]

@@ -169,7 +169,7 @@ async def test_filters_are_searched_by_and_not_asked(ask: Any, room: Any) -> Non
     assert engine.asked[0][0][-1].content.endswith("Question: How much leave do I get?")
 
 
-@pytest.mark.parametrize("error", [InvalidFilter("“soon” is no date."), UnknownSource("There is no source “x”.")])
+@pytest.mark.parametrize("error", [InvalidFilter("“soon” is not a date."), UnknownSource("There is no source “x”.")])
 async def test_a_filter_that_cannot_be_meant_is_told_as_it_is(ask: Any, room: Any, error: Exception) -> None:
     heard = await ask(search=room.search([], error=error))
     assert heard.notices == [str(error)]

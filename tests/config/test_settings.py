@@ -292,7 +292,7 @@ def test_unsupported_sentences_are_treated_as_configured(place: Path) -> None:
         (CHANNEL + 'search = "in:handbok"\n', ("“handbok”", "Did you mean “handbook”?")),
         (CHANNEL + 'search = "in:handbook and more"\n', ("“and more”", "no filter")),
         (CHANNEL + 'search = "type:films"\n', ("“type:films”", "no filter")),
-        (CHANNEL + 'search = "after:soon"\n', ("“soon” is no date",)),
+        (CHANNEL + 'search = "after:soon"\n', ("“soon” is not a date",)),
         (CHANNEL + 'search = "type:pdf"\n' + CHANNEL + 'search = "type:md"\n', ("two [[channel]]",)),
         ('[channel]\nid = "C034EF5GH"\nsearch = "type:pdf"\n', ("[[channel]]",)),
     ],

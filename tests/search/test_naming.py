@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import WEB, Candidate, Chunk
 from knowledge.search.fusion import fuse, profile_query
-from knowledge.search.naming import NAMED, WRITTEN, weigh_document_names
+from knowledge.search.naming import NAME_GAIN, WRITTEN_NAME_GAIN, weigh_document_names
 from knowledge.terms import query_terms
 from tests.search.house import CALIBRATION, EVERYWHERE, House
 
@@ -58,7 +58,7 @@ def test_a_heading_that_is_the_question_comes_first() -> None:
         candidate("other.md", "Sources", cosine=0.6),
     )
     gains = weigh_document_names(candidates, "how do I add a source?")
-    assert gains == {"sources.md#How do I add a source?": NAMED}, "a name within a longer one does not count"
+    assert gains == {"sources.md#How do I add a source?": NAME_GAIN}, "a name within a longer one does not count"
     assert set(weigh_document_names(candidates, "please add a source")) == {
         f"{page}#Git",
         f"{page}#How do I add a source?",
@@ -85,7 +85,7 @@ def test_one_common_word_of_many_means_little() -> None:
     [gain] = weigh_document_names(PLUGINS, "how do I write a plugin that reads the whole body of a request?").values()
     assert gain < 0.05
     [gain] = weigh_document_names(PLUGINS, "在很长很长的问题里提到 limit-req 会怎么样呢，我想知道这个").values()
-    assert gain == pytest.approx(WRITTEN)
+    assert gain == pytest.approx(WRITTEN_NAME_GAIN)
 
 
 def test_a_name_that_many_documents_bear_counts_less() -> None:
@@ -108,7 +108,7 @@ def test_gains_are_bounded_and_only_of_candidates(question: str, titles: list[st
     candidates = [candidate(f"{n}.md", title) for n, title in enumerate(titles)]
     gains = weigh_document_names(candidates, question)
     assert gains.keys() <= {one.chunk.id for one in candidates}
-    assert all(0 < gain <= NAMED + 1e-9 for gain in gains.values())
+    assert all(0 < gain <= NAME_GAIN + 1e-9 for gain in gains.values())
 
 
 async def test_the_search_puts_it_first(house: House) -> None:

@@ -116,7 +116,7 @@ def test_what_only_looks_like_a_filter_stays_a_word(question: str) -> None:
     ],
 )
 def test_a_date_that_cannot_be_read_is_told_with_the_way_out(value: str) -> None:
-    with pytest.raises(InvalidFilter, match=r"no date.*2026-01-31.*quotes") as told:
+    with pytest.raises(InvalidFilter, match=r"not a date.*2026-01-31.*quotes") as told:
         parse_query(f"leave after:{value}", NOW)
     assert value in str(told.value)
 
@@ -147,7 +147,7 @@ def test_two_sources_that_differ_in_case_are_told_apart() -> None:
 def test_any_text_is_parsed_or_refused_in_our_words(text: str) -> None:
     with contextlib.suppress(InvalidFilter):
         parsed = parse_query(text, NOW)
-        assert parsed.filtered or parsed.words == text
+        assert parsed.has_filters or parsed.words == text
         assert len(parsed.words) <= len(text)
 
 

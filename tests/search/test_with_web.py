@@ -14,7 +14,7 @@ from knowledge.interfaces import EVERYONE, WEB, Candidate, Chunk, CurrentChunk, 
 from knowledge.search.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
 from knowledge.search.hybrid import DocumentResults, PreparedQuery, make_empty_results
 from knowledge.search.identifiers import find_identifiers
-from knowledge.search.with_web import DOCUMENTS, LINKED, rank_with_web
+from knowledge.search.with_web import DOCUMENT_PLACES, LINKED_PLACES, rank_with_web
 from knowledge.terms import index_terms, query_terms
 from knowledge.web.live.web_passages import LivePage, PassageScore
 from tests.search.house import CALIBRATION, EVERYWHERE, SOURCE, SYNCED, House
@@ -142,7 +142,7 @@ def test_a_page_that_was_pointed_at_keeps_places_whatever_its_score(count: int) 
     ]
     hits, answerable = rank_with_web(seen_of(*GOOD), pages, EVERYWHERE)
     found = [hit.document for hit in hits if hit.web]
-    assert {url: found.count(url) for url in found} == {one.url: LINKED[min(count, 3) - 1] for one in pages}
+    assert {url: found.count(url) for url in found} == {one.url: LINKED_PLACES[min(count, 3) - 1] for one in pages}
     assert len(hits) == 8
     assert answerable, "it was asked about"
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
@@ -163,7 +163,7 @@ def test_documents_that_are_sure_are_not_flooded() -> None:
         for url in "abc"
     ]
     hits, _ = rank_with_web(seen_of(*GOOD), pages, EVERYWHERE)
-    assert sum(hit.web is None for hit in hits) == DOCUMENTS
+    assert sum(hit.web is None for hit in hits) == DOCUMENT_PLACES
     hits, _ = rank_with_web(seen_of(*[("Soup.", 0.0, 0.1 + n / 100) for n in range(8)]), pages, EVERYWHERE)
     assert all(hit.web for hit in hits), "what does not answer gives way"
 

@@ -55,7 +55,7 @@ class SourceFlow:
         """Whether its remaining chunks are neither written nor made current."""
         self.waiting = 0
         """Chunks that are not yet in a batch."""
-        self.held_bytes = 0
+        self.queued_bytes = 0
         """Text of documents that are not yet current."""
         self.batches = 0
         """Batches under way with chunks of this source."""
@@ -74,7 +74,7 @@ class SourceFlow:
         prepared.lease.set(passing.bytes_)
         self._queue.append(passing)
         self.waiting += len(prepared.fresh)
-        self.held_bytes += passing.bytes_
+        self.queued_bytes += passing.bytes_
         self._changed.fire()
 
     async def wait_until_drained(self) -> None:
@@ -114,7 +114,7 @@ class SourceFlow:
         for passing in self._queue:
             passing.prepared.lease.set(0)
         self._queue.clear()
-        self.waiting = self.held_bytes = 0
+        self.waiting = self.queued_bytes = 0
         self._changed.fire()
 
     @property
@@ -141,7 +141,7 @@ class SourceFlow:
     def mark_current(self, prepared: PreparedDocument, bytes_: int) -> None:
         """Count a document that is now current."""
         if not self.dead:
-            self.held_bytes -= bytes_
+            self.queued_bytes -= bytes_
         prepared.lease.set(0)
         self.on_current(prepared)
 

@@ -34,7 +34,7 @@ class PipelineLimits:
     """Chunks that are embedded together."""
     waiting: int = 1024
     """Prepared chunks that are not in a batch, over all sources. One document alone may have more."""
-    held_bytes: int = 48_000_000
+    queued_bytes: int = 48_000_000
     """Prepared text that is not yet current, over all sources. A document that has begun may exceed it."""
     maintain: int = 10_000
     """Chunks that are written before the store runs its maintenance."""
@@ -123,7 +123,7 @@ class Pipeline:
 
     def _has_room(self, flow: SourceFlow) -> bool:
         part = len(self._flows)
-        return flow.waiting * part < self._stages.waiting and flow.held_bytes * part < self._stages.held_bytes
+        return flow.waiting * part < self._stages.waiting and flow.queued_bytes * part < self._stages.queued_bytes
 
     async def _embed_batches(self, group: asyncio.TaskGroup) -> None:
         while True:
