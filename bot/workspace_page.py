@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.durations import format_duration
+from bot.messages.durations import format_duration
 from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.errors import KnowledgeError

@@ -40,6 +40,7 @@ KnowledgeError
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final, Literal
 
 
@@ -126,12 +127,28 @@ class FetchBadStatus(FetchError):
         self.status = status
 
 
+class UnreadableReason(StrEnum):
+    """Why a page that was fetched has no text to read."""
+
+    HUMAN_CHECK = "it asks for a proof that a person is reading"
+    COOKIES = "it asks for cookies"
+    SCRIPTS = "it shows its text by scripts alone"
+    SUBSCRIPTION = "it shows its text to subscribers alone"
+    LOGIN = "it asks for a login"
+    CONSENT = "it shows its text after a consent alone"
+    ENCRYPTED = "it needs a password"
+    FILE_TYPE = "Kvasir does not read files of this kind"
+    BROKEN = "it cannot be parsed"
+    EMPTY = "there is no text on it"
+
+
 class FetchUnreadable(FetchError):
     """It was fetched, but there is no text on it for us; that much may be said, for the page could be asked for."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.args = (f"This page cannot be read: {reason}. Open it in a browser.",)
+    def __init__(self, reason: UnreadableReason) -> None:
+        super().__init__(reason.value)
+        self.args = (f"This page cannot be read: {reason.value}. Open it in a browser.",)
+        self.unreadable_reason = reason
 
 
 class ProviderError(KnowledgeError):

@@ -11,13 +11,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge.errors import KnowledgeError, UnreadableReason
 from knowledge.web.http.settings import WebSettings
 
 Vector = NDArray[np.float32]
@@ -394,13 +395,37 @@ class WebOrigin:
     """Whether a newer copy was asked for and could not be had."""
 
 
+class SkipReason(StrEnum):
+    """Why a page was not read; it says nothing about the inner network."""
+
+    LATE = "late"
+    NOT_LISTED = "not listed"
+    """Only some sites may be read, and its site is not one of them."""
+    TOO_MANY = "too many"
+    """Enough other pages are read."""
+    NO_TEXT = "no text"
+    NOT_FETCHED = "not fetched"
+    DEFECT = "defect"
+
+
+class WebTrouble(StrEnum):
+    """Why the web was not searched."""
+
+    SWITCHED_OFF = "switched off"
+    NO_PROVIDER = "no provider"
+    NO_ANSWER = "no answer"
+    """Every provider failed."""
+    LATE = "late"
+    NO_SITE_ALLOWED = "no site allowed"
+    ONLY_PRIVATE_WORDS = "only private words"
+
+
 @dataclass(frozen=True, slots=True)
 class SkippedPage:
     """A page that was not read."""
 
     url: str
-    why: str
-    """A sentence for the asker, which tells nothing of the inner network."""
+    why: SkipReason | UnreadableReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,8 +437,8 @@ class WebSearchReport:
     read: tuple[str, ...]
     """The final URLs of the pages that were read."""
     left_out: tuple[SkippedPage, ...]
-    trouble: str
-    """A sentence where the search failed or nobody is there to search; ""."""
+    trouble: WebTrouble | None
+    """Why the web was not searched; None if it was, or did not have to be."""
     seconds: float
 
 
@@ -456,5 +481,5 @@ class SearchResult:
     """Whether the best hits' confidence (``fusion.surest``) is over the measured "I do not know" threshold."""
     web: WebSearchReport | None = None
     """What was done on the web; None: it was not asked."""
-    trouble: str = ""
-    """A sentence where the documents could not be searched, and the web answers alone."""
+    trouble: KnowledgeError | None = None
+    """Why the documents could not be searched; then the web answers alone."""

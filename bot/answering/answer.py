@@ -18,12 +18,12 @@ from bot.answering.extracts.extract import CONSIDERED, choose_extracts
 from bot.answering.limits import Limits
 from bot.answering.notices.answer_notices import (
     build_unknown_answer,
+    describe_queue_position,
     explain_missing_answer,
     explain_unavailable_engine,
     list_answer_notices,
     list_web_notices,
 )
-from bot.answering.notices.messages import MessageKey, describe_queue_position, format_message
 from bot.answering.notices.small_talk import choose_small_talk_reply
 from bot.answering.notices.source_overview import Contents, asks_for_sources, describe_sources
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, plan_budget
@@ -32,6 +32,9 @@ from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.turn import EngineStream, Turn
 from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from bot.answering.verified_stream import VerifiedStream
+from bot.messages import answers
+from bot.messages.errors import explain_error
+from bot.messages.message import render
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Requester, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
@@ -85,33 +88,29 @@ class Answerer:
     async def _events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
             turn.unreadable()
-            yield Notice(format_message(MessageKey.EMPTY_QUESTION, turn.language))
+            yield Notice(render(answers.EMPTY_QUESTION, turn.language))
             return
         if (courtesy := choose_small_talk_reply(turn.question)) is not None:
             turn.unreadable()
             turn.route = "courtesy"
-            yield Text(format_message(courtesy, turn.language))
+            yield Text(render(courtesy, turn.language))
             return
         if len(turn.asked.text.strip()) > self._limits.question_chars:
-            yield Notice(format_message(MessageKey.QUESTION_CUT, turn.language, kept=self._limits.question_chars))
+            yield Notice(render(answers.QUESTION_CUT, turn.language, kept=self._limits.question_chars))
         if self._contents is not None and asks_for_sources(turn.question):
             yield await self._about_sources(turn, self._contents)
             return
-        yield Step(
-            format_message(
-                MessageKey.SEARCHING_WEB if turn.web.when == "always" else MessageKey.SEARCHING, turn.language
-            )
-        )
+        yield Step(render(answers.SEARCHING_WEB if turn.web.when == "always" else answers.SEARCHING, turn.language))
         if (failed := await self._retriever.find(turn)) is not None:
             yield failed
             return
         if turn.trouble:
-            yield Notice(format_message(MessageKey.SEARCH_FAILED, turn.language, reason=turn.trouble))
+            yield Notice(render(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
         yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
         if not turn.answerable or not turn.passages or turn.unmentioned:
             yield build_unknown_answer(turn)
             return
-        yield Step(format_message(MessageKey.READING, turn.language, count=len(turn.passages)))
+        yield Step(render(answers.READING, turn.language, count=len(turn.passages)))
         if why := explain_unavailable_engine(self._engine.status(), turn.language):
             yield Notice(why)
             yield await self._extract(turn)
@@ -126,7 +125,7 @@ class Answerer:
             async with asyncio.timeout(self._limits.search_s):
                 found = await contents(turn.asked.readers, turn.asked.within)
         except (KnowledgeError, TimeoutError) as error:
-            return Notice(format_message(MessageKey.SEARCH_FAILED, turn.language, reason=error))
+            return Notice(render(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         turn.route = "sources"
         return Text(describe_sources(found, datetime.now(UTC), turn.language))
 
@@ -152,8 +151,9 @@ class Answerer:
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )
-        except ContextTooSmall as error:
-            yield Notice(format_message(MessageKey.ENGINE_FAILED, turn.language, reason=error))
+        except ContextTooSmall:
+            reason = answers.CONTEXT_TOO_SMALL.fill(tokens=self._engine.context_tokens)
+            yield Notice(render(answers.ENGINE_FAILED, turn.language, reason=reason))
             yield await self._extract(turn)
             return
         if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
@@ -210,7 +210,7 @@ class Answerer:
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (step := said.note(delta, self._limits.answer_chars)) is not None:
-                    yield Step(format_message(step, turn.language))
+                    yield Step(render(step, turn.language))
                 if isinstance(delta, ContentDelta) and said.verified.feed(delta.text):
                     for text in await self._release(said):
                         yield Text(text)

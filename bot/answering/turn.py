@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from bot.answering.events import Finished, Passage, Question, Route, Text
 from bot.answering.markdown.citations import Numbering
-from bot.answering.notices.messages import MessageKey
 from bot.answering.policy import WebUse
 from bot.answering.retrieval.web_routing import decide_web_use
 from bot.answering.verified_stream import VerifiedStream
+from bot.messages import answers
+from bot.messages.message import Message
 from engine.interfaces import ContentDelta, ReasoningDelta, StreamEnd
+from knowledge.errors import KnowledgeError
 from knowledge.language import Language
 
 
@@ -41,7 +43,7 @@ class Turn:
     """Whether the search found what may answer it."""
     unmentioned: list[str] = field(default_factory=list)
     """Names and years of the question that no passage mentions: a small model makes an answer up."""
-    trouble: str = ""
+    trouble: KnowledgeError | None = None
     """Why the documents could not be searched, where the web answers alone."""
     web: WebUse = field(init=False)
     """Whether the live web is asked, and what came of it as far as is known."""
@@ -110,7 +112,7 @@ class EngineStream:
         """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
         return "" if self.content or self.cut else self.thought
 
-    def note(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> MessageKey | None:
+    def note(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Message | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
 
         Of its thought, ``most_chars`` are kept.
@@ -120,9 +122,9 @@ class EngineStream:
             self.done = delta
         elif isinstance(delta, ContentDelta) and not self.content:
             self.content = bool(delta.text.strip())
-            return MessageKey.WRITING
+            return answers.WRITING
         elif isinstance(delta, ReasoningDelta):
             begins = not self.thought
             self.thought = (self.thought + delta.text)[:most_chars]
-            return MessageKey.THINKING if begins else None
+            return answers.THINKING if begins else None
         return None

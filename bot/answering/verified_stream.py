@@ -15,12 +15,13 @@ from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
 from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
 from bot.answering.markdown.sentences import Piece, Splitter, close_code
-from bot.answering.notices.messages import MessageKey, format_message
 from bot.answering.sentence_roles import Labels, Role, adopted_share, classify_role, repeats_question, verdict_on_code
 from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
 from bot.answering.verification.quantities import keep_figures, normalise_text
+from bot.messages import answers
+from bot.messages.message import render
 from knowledge.language import Language, is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
@@ -215,7 +216,7 @@ class VerifiedStream:
         self.contradicted += verdict.kind == "contradicted"
         if verdict.kind == "supported":
             return "hold", piece.text
-        return ("hold", format_message(MessageKey.LEAD_IN, self._language)) if role == "lead_in" else _DROP
+        return ("hold", render(answers.LEAD_IN, self._language)) if role == "lead_in" else _DROP
 
     async def _table_head(self, row: str) -> str:
         """Return the head of a table, with every cell left empty that may state something which no passage says."""
@@ -247,13 +248,9 @@ class VerifiedStream:
         return Labels([self._question, self._known])
 
     def _refusal(self) -> Decision:
-        """Replace a refusal with fixed words after the answer; alone, it becomes ``MessageKey.UNKNOWN``."""
+        """Replace a refusal with fixed words after the answer; alone, it becomes ``answers.UNKNOWN``."""
         first, self.refused = not self.refused, True
-        return (
-            ("keep", format_message(MessageKey.NO_MORE, self._language))
-            if first and self._composer.shown_chars
-            else _DROP
-        )
+        return ("keep", render(answers.NO_MORE, self._language)) if first and self._composer.shown_chars else _DROP
 
     def _judged(self, piece: Piece, verdict: Verdict) -> Decision:
         """Count a verdict; return its piece with what stands behind it, or that it is left out."""
@@ -282,9 +279,9 @@ class VerifiedStream:
             return markers
         against = self._numbering.display(*(self._passages[n] for n in verdict.against))
         dates = [f"{passage.as_of:%Y-%m-%d}" if passage.as_of else "" for passage in (supporting[0], against[0])]
-        phrase = MessageKey.DISAGREEMENT if all(dates) else MessageKey.DISAGREEMENT_UNDATED
+        phrase = answers.DISAGREEMENT if all(dates) else answers.DISAGREEMENT_UNDATED
         others = citations.format_markers(against)
-        return f"{markers} {format_message(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
+        return f"{markers} {render(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
 
     def _verdict_on_code(self, code: str) -> Verdict:
         own = [n for n, passage in self._passages.items() if verdict_on_code(code, passage.text) == "supported"]

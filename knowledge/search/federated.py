@@ -6,17 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from knowledge.errors import DatabaseError, KnowledgeError, StoreError
-from knowledge.interfaces import LiveWebRequest, Scope, SearchResult, WebSearchReport
+from knowledge.interfaces import LiveWebRequest, Scope, SearchResult, WebSearchReport, WebTrouble
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import DocumentResults, make_empty_results
 from knowledge.search.with_web import rank_with_web
 from knowledge.stores.common import run_both
 from knowledge.web.live.web_passages import LiveResults
-
-OFF: Final = "The live web is switched off here."
 
 
 class DocumentSearcher(Protocol):
@@ -78,7 +76,7 @@ class FederatedSearch:
         elif self._web is None:
             result = _make_result(await self._search_documents(question), question)
             if live.when == "always" or not result.answerable:
-                result = replace(result, web=WebSearchReport("", (), (), OFF, 0.0))
+                result = replace(result, web=WebSearchReport("", (), (), WebTrouble.SWITCHED_OFF, 0.0))
         else:
             result = await self._with_web(question, live, self._web)
         return replace(result, seconds=self._now() - began)
@@ -91,7 +89,7 @@ class FederatedSearch:
             if isinstance(seen, DocumentResults) and (result := _make_result(seen, question)).answerable:
                 return result
             looked = await web.look_up(question.words, live)
-        trouble = "" if isinstance(seen, DocumentResults) else str(seen)
+        trouble = None if isinstance(seen, DocumentResults) else seen
         beside = (
             seen
             if isinstance(seen, DocumentResults)

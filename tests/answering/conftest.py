@@ -31,6 +31,7 @@ from engine.interfaces import (
     StreamEnd,
 )
 from knowledge.embedding import IDENTITY
+from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, LiveWebRequest, SearchResult, WebSearchReport
 
 LEAVE = (
@@ -150,7 +151,7 @@ class FoundSearch:
         answerable: bool = True,
         error: Exception | None = None,
         web: WebSearchReport | None = None,
-        trouble: str = "",
+        trouble: KnowledgeError | None = None,
     ) -> None:
         self.hits, self.answerable, self.error, self.trouble = tuple(hits), answerable, error, trouble
         self.queries: list[tuple[str, frozenset[str]]] = []

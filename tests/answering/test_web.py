@@ -8,14 +8,11 @@ from typing import Any
 import pytest
 
 from bot.answering.events import Exchange
-from bot.answering.notices.messages import WEB_CHINESE, translate_web_sentence
 from bot.answering.policy import Policy, Why
 from bot.answering.retrieval.passage_order import PlacedPassage, place_hits
-from knowledge.errors import FetchError, FetchUnreadable, InvalidFilter
-from knowledge.interfaces import SkippedPage, WebOrigin, WebSearchReport
-from knowledge.search.federated import OFF as OFF_HERE
-from knowledge.web.live import live_web
-from knowledge.web.searching.web_search import QUERY_FULLY_MASKED
+from bot.messages import live_web
+from knowledge.errors import InvalidFilter, StoreUnavailable, UnreadableReason
+from knowledge.interfaces import SkippedPage, SkipReason, WebOrigin, WebSearchReport, WebTrouble
 
 ON = Policy("on", searches=True)
 OFF = Policy("off", searches=True)
@@ -28,7 +25,7 @@ def on_web(host: str = "news.example", *, stale: bool = False) -> WebOrigin:
     return WebOrigin(host, SEEN, datetime(2026, 11, 24, tzinfo=UTC), stale)
 
 
-def look(*read: str, left_out: tuple[SkippedPage, ...] = (), trouble: str = "") -> WebSearchReport:
+def look(*read: str, left_out: tuple[SkippedPage, ...] = (), trouble: WebTrouble | None = None) -> WebSearchReport:
     return WebSearchReport("searxng", read, left_out, trouble, 1.5)
 
 
@@ -53,7 +50,7 @@ async def test_the_web_is_asked_as_the_policy_has_it(ask: Any, room: Any) -> Non
 
 
 async def test_what_was_decided_and_what_came_of_it_is_told(ask: Any, room: Any) -> None:
-    left_out = (SkippedPage("https://slow.example/x", "It took too long."),)
+    left_out = (SkippedPage("https://slow.example/x", SkipReason.LATE),)
     web = look("https://news.example/port", left_out=left_out)
     search = room.search([page_hit(room)], web=web)
     engine = room.engine(room.words("The strike at the port ends on Friday. [1]"))
@@ -62,7 +59,7 @@ async def test_what_was_decided_and_what_came_of_it_is_told(ask: Any, room: Any)
     assert search.lives[0].when == "always"
     assert heard.text == "The strike at the port ends on Friday. [1]"
     assert heard.notices == [
-        "I looked on the web, as you asked: one page was read. Left out: slow.example (It took too long)."
+        "I looked on the web, as you asked: one page was read. Left out: slow.example (it took too long)."
     ]
     assert heard.finished[0].web.look == web
     assert heard.finished[0].cited[0].web == on_web()
@@ -70,9 +67,9 @@ async def test_what_was_decided_and_what_came_of_it_is_told(ask: Any, room: Any)
 
 async def test_a_host_without_end_is_told_by_its_end(ask: Any, room: Any) -> None:
     host = f"bank.example.{'a.' * 200}evil.example"
-    web = look(left_out=(SkippedPage(f"https://{host}/", "It took too long."),))
+    web = look(left_out=(SkippedPage(f"https://{host}/", SkipReason.LATE),))
     heard = await ask(question="web: when?", search=room.search([], answerable=False, web=web), policy=ON)
-    assert "a.evil.example (It took too long)" in heard.notices[0]
+    assert "a.evil.example (it took too long)" in heard.notices[0]
     assert len(heard.notices[0]) < 250
 
 
@@ -86,32 +83,15 @@ async def test_a_host_without_end_is_told_by_its_end(ask: Any, room: Any) -> Non
     ],
 )
 async def test_the_reason_is_told_in_the_asker_s_language(ask: Any, room: Any, question: str, begins: str) -> None:
-    search = room.search([], answerable=False, web=look(trouble="Nobody answered."))
+    search = room.search([], answerable=False, web=look(trouble=WebTrouble.NO_ANSWER))
     heard = await ask(question=question, search=search, policy=ON)
     assert heard.notices[0].startswith(begins)
-    assert heard.notices[0].endswith("Nobody answered.")
+    assert heard.notices[0].endswith(("so the web was not searched.", "因此没有搜索网络。"))
 
 
-def test_what_the_web_says_of_itself_is_known_in_chinese() -> None:
-    constants = [
-        live_web.TOO_LATE,
-        live_web.NOT_LISTED,
-        live_web.TOO_MANY,
-        live_web.NO_TEXT,
-        live_web.DEFECT,
-        live_web.NO_SEARCH_PROVIDER,
-    ]
-    constants += [
-        OFF_HERE,
-        live_web.SEARCH_FAILED,
-        live_web.SEARCH_LATE,
-        live_web.NOTHING_ALLOWED,
-        QUERY_FULLY_MASKED,
-        str(FetchError("secret")),
-    ]
-    assert set(WEB_CHINESE) == set(constants)
-    assert translate_web_sentence(str(FetchUnreadable("asks for a login")), "zh") == "网页内容无法读取，请用浏览器打开"
-    assert translate_web_sentence("It took too long.", "en") == "It took too long."
+def test_every_trouble_of_the_web_has_a_text() -> None:
+    assert set(live_web.TROUBLES) == set(WebTrouble)
+    assert set(live_web.SKIPPED) == {*SkipReason, *UnreadableReason}
 
 
 @pytest.mark.parametrize(
@@ -310,7 +290,9 @@ async def test_a_link_alone_is_no_words_to_search_for(ask: Any, room: Any) -> No
 
 
 async def test_that_the_web_answers_alone_is_told(ask: Any, room: Any) -> None:
-    search = room.search([page_hit(room)], web=look("x"), trouble="The store cannot be reached. Start it.")
+    search = room.search(
+        [page_hit(room)], web=look("x"), trouble=StoreUnavailable("The store cannot be reached. Start it.")
+    )
     engine = room.engine(room.words("The strike at the port ends on Friday. [1]"))
     heard = await ask(engine, question="when does the port strike end?", search=search, policy=ON)
     assert heard.notices[0] == "The documents could not be searched. The store cannot be reached. Start it."

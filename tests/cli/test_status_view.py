@@ -12,7 +12,7 @@ from bot.cli.commands.status_view import build_view, show_status
 from bot.cli.commands.sync import list_problems, report_json
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import format_report
-from bot.durations import format_age, format_due_time, format_duration
+from bot.messages.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
@@ -86,15 +86,15 @@ def test_index_store_and_other_processes() -> None:
      (93_600, "26 h", "26 小时"), (172_800, "2 d", "2 天")],
 )  # fmt: skip
 def test_spans(seconds: float, english: str, chinese: str) -> None:
-    assert (format_duration(seconds), format_duration(seconds, chinese=True)) == (english, chinese)
+    assert (format_duration(seconds), format_duration(seconds, "zh")) == (english, chinese)
 
 
 def test_moments() -> None:
-    assert (format_age(3), format_age(3, chinese=True), format_age(300)) == ("just now", "刚刚", "5 min ago")
+    assert (format_age(3), format_age(3, "zh"), format_age(300)) == ("just now", "刚刚", "5 min ago")
     at = datetime(2026, 3, 5, 12, 30, tzinfo=UTC)
     assert format_due_time(at, at) == f"{at.astimezone():%H:%M}"
     assert format_due_time(at + timedelta(days=3), at).startswith("Mar ")
-    assert format_due_time(at + timedelta(days=3), at, chinese=True).startswith("3月")
+    assert format_due_time(at + timedelta(days=3), at, "zh").startswith("3月")
 
 
 def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:

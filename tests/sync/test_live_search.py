@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import LiveWebRequest
-from knowledge.search.federated import OFF
+from knowledge.interfaces import LiveWebRequest, WebTrouble
 from tests.sync.library_bench import Bench
 from tests.web.live.small_web import SmallWeb
 
@@ -136,7 +135,7 @@ async def test_where_it_is_off_a_search_says_so_and_goes_on(bench: Bench, handbo
         asked = await library.search(HOLIDAY, live=LiveWebRequest("always", links=("http://a.example/",)))
         assert asked.hits == plain.hits
         assert asked.web is not None
-        assert (asked.web.trouble, asked.web.read) == (OFF, ())
+        assert (asked.web.trouble, asked.web.read) == (WebTrouble.SWITCHED_OFF, ())
         weak = await library.search("lighthouse", live=LiveWebRequest("if_weak"))
         assert weak.web is not None
         assert (await library.search("thirty days of holiday a year", live=LiveWebRequest("if_weak"))).web is None
@@ -192,7 +191,7 @@ def test_switched_off_there_is_no_code_that_fetches(tmp_path: Path, mode: str) -
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["hits"] == 1
     if mode == "off":
-        assert (told["loaded"], told["dialled"], told["trouble"]) == ([], [], OFF)
+        assert (told["loaded"], told["dialled"], told["trouble"]) == ([], [], WebTrouble.SWITCHED_OFF)
     else:
         assert told["loaded"], "the test can tell"
         assert told["dialled"], "the test can tell"

@@ -8,9 +8,11 @@ from bot.answering.events import Notice, Text
 from bot.answering.extracts.extract import SOURCES, format_passage_list
 from bot.answering.limits import Limits
 from bot.answering.markdown.link_policy import shorten_host
-from bot.answering.notices.messages import MessageKey, format_message, format_progress, translate_web_sentence
 from bot.answering.policy import WebUse, Why
 from bot.answering.turn import EngineStream, Turn
+from bot.messages import answers, live_web
+from bot.messages.errors import explain_error
+from bot.messages.message import Message, join_clauses, join_names, join_sentences, render
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebSearchReport
@@ -21,15 +23,17 @@ _HOST = 80
 """Characters of a host that is named."""
 _NAMED = 3
 """Pages that were left out and are named."""
+_MINUTE_S = 90.0
+"""A longer wait is given in minutes."""
 
 
 _OBSTACLES = {
-    EngineState.STARTING: MessageKey.ENGINE_LOADING,
-    EngineState.INSTALLING: MessageKey.ENGINE_PREPARING,
-    EngineState.DOWNLOADING: MessageKey.ENGINE_PREPARING,
-    EngineState.FAILED: MessageKey.ENGINE_FAILED,
-    EngineState.ABSENT: MessageKey.ENGINE_ABSENT,
-    EngineState.STOPPING: MessageKey.ENGINE_ABSENT,
+    EngineState.STARTING: answers.ENGINE_LOADING,
+    EngineState.INSTALLING: answers.ENGINE_PREPARING,
+    EngineState.DOWNLOADING: answers.ENGINE_PREPARING,
+    EngineState.FAILED: answers.ENGINE_FAILED,
+    EngineState.ABSENT: answers.ENGINE_ABSENT,
+    EngineState.STOPPING: answers.ENGINE_ABSENT,
 }
 
 
@@ -37,68 +41,78 @@ def explain_unavailable_engine(status: EngineStatus, language: Language) -> str 
     """Say why the engine cannot be asked now, or None if it can."""
     if (phrase := _OBSTACLES.get(status.state)) is None:
         return None
-    progress, detail = format_progress(status.progress, language), status.detail
-    return format_message(phrase, language, progress=progress, reason=detail, detail=f" {detail}" if detail else "")
+    progress, detail = _describe_progress(status.progress), status.detail
+    return render(phrase, language, progress=progress, reason=detail, detail=f" {detail}" if detail else "")
+
+
+def _describe_progress(progress: float | None) -> Message | str:
+    return "" if progress is None else answers.PROGRESS.fill(percent=round(100 * max(0.0, min(1.0, progress))))
+
+
+def describe_queue_position(position: int, eta_s: float | None, language: Language) -> str:
+    """Return how many requests come first and, if known, roughly how long they take; "" for a request that starts."""
+    eta: Message | str = ""
+    if eta_s is not None and eta_s < _MINUTE_S:
+        eta = answers.ETA_SECONDS.fill(number=max(5, -(-round(eta_s) // 5) * 5))
+    elif eta_s is not None:
+        eta = answers.ETA_MINUTES.fill(number=round(eta_s / 60))
+    return render(answers.IN_LINE, language, position=position, eta=eta) if position else ""
 
 
 def build_unknown_answer(turn: Turn) -> Text:
     """Say that the documents do not answer, and what was looked at."""
     looked_at = turn.passages[:SOURCES]
     if not looked_at:
-        return Text(format_message(MessageKey.FOUND_NOTHING, turn.language))
+        return Text(render(answers.FOUND_NOTHING, turn.language))
     listing = format_passage_list(turn.numbering.display(*looked_at))
-    names = ("、" if turn.language == "zh" else ", ").join(turn.unmentioned)
-    why = (
-        format_message(MessageKey.UNMENTIONED, turn.language, names=names)
-        if names
-        else format_message(MessageKey.UNKNOWN, turn.language)
-    )
-    return Text(f"{why}\n\n{format_message(MessageKey.LOOKED_AT, turn.language)}\n{listing}")
+    names = join_names(turn.unmentioned, turn.language)
+    why = render(answers.UNMENTIONED, turn.language, names=names) if names else render(answers.UNKNOWN, turn.language)
+    return Text(f"{why}\n\n{render(answers.LOOKED_AT, turn.language)}\n{listing}")
 
 
 def explain_missing_answer(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> str:
     """Say why no sentence of the model is shown."""
     if isinstance(failure, TimeoutError):
         seconds = limits.answer_s if said.begun else min(limits.answer_s, limits.first_token_s)
-        return format_message(
-            MessageKey.ENGINE_SLOW if said.begun else MessageKey.NO_FIRST_TOKEN, turn.language, seconds=f"{seconds:g}"
+        return render(
+            answers.ENGINE_SLOW if said.begun else answers.NO_FIRST_TOKEN, turn.language, seconds=f"{seconds:g}"
         )
     if isinstance(failure, KnowledgeError):
-        return format_message(MessageKey.CHECK_FAILED, turn.language, reason=failure)
+        return render(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
     if failure:
-        return format_message(MessageKey.ENGINE_FAILED, turn.language, reason=failure)
+        return render(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
     if said.verified.dropped or said.verified.contradicted or said.verified.ended:
-        return format_message(MessageKey.NOTHING_SUPPORTED, turn.language)
-    return format_message(MessageKey.NO_ANSWER, turn.language)
+        return render(answers.NOTHING_SUPPORTED, turn.language)
+    return render(answers.NO_ANSWER, turn.language)
 
 
 def list_answer_notices(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
     language, verified = turn.language, said.verified
     if isinstance(failure, TimeoutError):
-        yield Notice(format_message(MessageKey.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
+        yield Notice(render(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
     elif failure:
-        yield Notice(format_message(MessageKey.CUT_BY_ERROR, language, reason=failure))
+        yield Notice(render(answers.CUT_BY_ERROR, language, reason=explain_error(failure)))
     elif verified.ended == "repetition":
-        yield Notice(format_message(MessageKey.CUT_BY_REPETITION, language))
+        yield Notice(render(answers.CUT_BY_REPETITION, language))
     elif verified.ended == "length" or (said.cut and not verified.ended):
-        yield Notice(format_message(MessageKey.CUT_BY_LENGTH, language))
-    parts = [format_message(MessageKey.WARNING, language)] if verified.marked else []
-    counted = ((MessageKey.REMOVED, verified.contradicted), (MessageKey.LEFT_OUT, verified.dropped))
-    parts += [format_message(phrase, language, count=count) for phrase, count in counted if count]
+        yield Notice(render(answers.CUT_BY_LENGTH, language))
+    parts = [render(answers.WARNING, language)] if verified.marked else []
+    counted = ((answers.REMOVED, verified.contradicted), (answers.LEFT_OUT, verified.dropped))
+    parts += [render(phrase, language, count=count) for phrase, count in counted if count]
     if parts:
-        yield Notice(_joined(parts, language))
+        yield Notice(join_sentences(parts, language))
     if turn.small_model and not turn.asked.history:
-        yield Notice(format_message(MessageKey.SMALL_MODEL, language))
+        yield Notice(render(answers.SMALL_MODEL, language))
 
 
 # ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _BECAUSE = {
-    Why.ASKED: MessageKey.WEB_ASKED,
-    Why.LINK: MessageKey.WEB_LINK,
-    Why.RECENT: MessageKey.WEB_RECENT,
-    Why.WEAK: MessageKey.WEB_WEAK,
+    Why.ASKED: live_web.REQUESTED,
+    Why.LINK: live_web.LINKED,
+    Why.RECENT: live_web.RECENT,
+    Why.WEAK: live_web.NOT_ENOUGH,
 }
 
 
@@ -106,21 +120,15 @@ def list_web_notices(turn: Turn) -> Iterator[Notice]:
     """Say why the web was asked and what came of it; or why it was not, where somebody may have waited for it."""
     web, language = turn.web, turn.language
     if web.look is not None and web.why in _BECAUSE:
-        came = format_message(
-            MessageKey.WEB_READ if web.look.read else MessageKey.WEB_NOTHING_READ, language, count=len(web.look.read)
-        )
-        told = [
-            format_message(_BECAUSE[web.why], language, came=came),
-            translate_web_sentence(web.look.trouble, language),
-        ]
-        yield Notice(_joined([*told, _left_out(web.look, language)], language))
+        pages = live_web.PAGES_READ.fill(count=len(web.look.read)) if web.look.read else live_web.NOTHING_READ
+        reason = render(_BECAUSE[web.why], language, came=pages)
+        trouble = "" if web.look.trouble is None else render(live_web.TROUBLES[web.look.trouble], language)
+        yield Notice(join_sentences([reason, trouble, _list_skipped_pages(web.look, language)], language))
     elif web.policy.mode == "off" and _was_waited_for(web, answerable=turn.answerable):
-        yield Notice(format_message(MessageKey.WEB_OFF, language))
+        yield Notice(render(live_web.OFF, language))
     if web.closed and web.policy.mode != "off":
         hosts = dict.fromkeys(map(_host, web.closed))
-        yield Notice(
-            format_message(MessageKey.WEB_CLOSED, language, hosts=("、" if language == "zh" else ", ").join(hosts))
-        )
+        yield Notice(render(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))
 
 
 def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
@@ -133,23 +141,14 @@ def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
     return web.policy.searches and (web.why is Why.RECENT or (web.why in {Why.WEAK, Why.LINK} and not answerable))
 
 
-def _left_out(look: WebSearchReport, language: Language) -> str:
+def _list_skipped_pages(look: WebSearchReport, language: Language) -> str:
     if not look.left_out:
         return ""
-    form, comma = ("{}（{}）", "；") if language == "zh" else ("{} ({})", "; ")
-    named = comma.join(
-        form.format(_host(one.url), translate_web_sentence(one.why, language).rstrip(".。"))
-        for one in look.left_out[:_NAMED]
-    )
-    more = len(look.left_out) - _NAMED
-    return format_message(
-        MessageKey.WEB_LEFT_OUT_MORE if more > 0 else MessageKey.WEB_LEFT_OUT, language, named=named, more=more
-    )
+    pages = [live_web.LEFT_OUT_PAGE.fill(host=_host(one.url), why=live_web.SKIPPED[one.why]) for one in look.left_out]
+    named = join_clauses((render(page, language) for page in pages[:_NAMED]), language)
+    more = len(pages) - _NAMED
+    return render(live_web.MORE_LEFT_OUT if more > 0 else live_web.LEFT_OUT, language, named=named, more=more)
 
 
 def _host(url: str) -> str:
     return shorten_host(extract_host(url) or url[:_HOST], _HOST)
-
-
-def _joined(parts: list[str], language: Language) -> str:
-    return ("" if language == "zh" else " ").join(part for part in parts if part)

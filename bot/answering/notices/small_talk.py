@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bot.answering.notices.messages import MessageKey
+from bot.messages import answers
+from bot.messages.message import Message
 
 _THANKS = re.compile(
     r"(?:many )?thank(?:s|you)?(?: you)?|thx|ty|cheers|great|perfect|nice|awesome|excellent|cool|got it|i see"
@@ -23,21 +24,21 @@ _EMOJI_NAME = re.compile(r":[a-z0-9_+-]+:")
 _LONGEST_CHARS = 80
 
 
-def choose_small_talk_reply(text: str) -> MessageKey | None:
+def choose_small_talk_reply(text: str) -> Message | None:
     """Return what answers a message that is thanks or a greeting and nothing else; None for every other message."""
     bare = " ".join(re.findall(r"\w+", _EMOJI_NAME.sub(" ", text.lower().replace("'", ""))))
     if not bare or len(bare) > _LONGEST_CHARS or "?" in text or "？" in text:
         return None
-    found: set[MessageKey] = set()
+    found: set[Message] = set()
     while bare:
-        for pattern, answer in ((_THANKS, MessageKey.THANKS), (_GREETING, MessageKey.GREETING), (_FILLING, None)):
+        for pattern, answer in ((_THANKS, answers.THANKS), (_GREETING, answers.GREETING), (_FILLING, None)):
             if (match := pattern.match(bare)) and not _continues(bare, match.end()):
                 bare = bare[match.end() :].lstrip()
                 found |= {answer} if answer else set()
                 break
         else:
             return None
-    return MessageKey.THANKS if MessageKey.THANKS in found else next(iter(found), None)
+    return answers.THANKS if answers.THANKS in found else next(iter(found), None)
 
 
 def _continues(text: str, end: int) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from bot.answering.notices.messages import MessageKey, format_message
-from bot.durations import format_age
+from bot.messages import documents
+from bot.messages.durations import format_age
+from bot.messages.message import join_names, join_sentences, render
 from knowledge.language import Language
 from knowledge.status import SourceDocuments
 
@@ -58,21 +59,6 @@ _CHINESE = re.compile(
 )
 _SAID_AROUND = re.compile(r"^[\s,.!?，。！？:：]+|[\s,.!?，。！？:：]+$")
 
-_KINDS: Final = {
-    "confluence": ("Confluence", "Confluence"),
-    "drive": ("Google Drive", "Google Drive"),
-    "feed": ("a feed", "订阅源"),
-    "folder": ("a folder", "文件夹"),
-    "git": ("a git repository", "Git 仓库"),
-    "notion": ("Notion", "Notion"),
-    "objects": ("an object store", "对象存储"),
-    "pages": ("pages of the web", "网页"),
-    "push": ("added by hand", "手动添加"),
-    "slack": ("Slack channels", "Slack 频道"),
-    "sql": ("a database", "数据库"),
-    "website": ("a website", "网站"),
-}
-
 
 class Contents(Protocol):
     """What the sources hold for some readers; ``Library.contents`` is the real one."""
@@ -95,33 +81,31 @@ def asks_for_sources(question: str) -> bool:
 def describe_sources(sources: Sequence[SourceDocuments], now: datetime, language: Language) -> str:
     """Return the answer: each source with its kind, its number of documents, its age and some titles."""
     if not sources:
-        return format_message(MessageKey.NO_SOURCES, language)
+        return render(documents.NO_DOCUMENTS, language)
     lines = [_line(source, now, language) for source in sources[:_SOURCES_NAMED]]
     if len(sources) > _SOURCES_NAMED:
         lines.append("- …")
-    return "\n".join([format_message(MessageKey.SOURCES, language), "", *lines])
+    return "\n".join([render(documents.OVERVIEW, language), "", *lines])
 
 
 def _line(source: SourceDocuments, now: datetime, language: Language) -> str:
-    kind = _KINDS.get(source.kind, (source.kind, source.kind))[language == "zh"]
-    count = format_message(MessageKey.DOCUMENTS, language, count=source.documents)
+    kind = documents.KINDS.get(source.kind, source.kind)
+    count = documents.COUNT.fill(count=source.documents)
     if source.synced_at is None:
-        about = format_message(MessageKey.SOURCE_UNFINISHED, language, kind=kind, count=count)
+        about = render(documents.SOURCE_UNFINISHED, language, kind=kind, count=count)
     else:
-        age = format_age((now - source.synced_at).total_seconds(), chinese=language == "zh")
-        about = format_message(MessageKey.SOURCE_READ, language, kind=kind, count=count, age=age)
-    blank = "" if language == "zh" else " "
-    return blank.join([f"- **{_plain(source.name)}**", about, *_titles(source, language)])
+        age = format_age((now - source.synced_at).total_seconds(), language)
+        about = render(documents.SOURCE_READ, language, kind=kind, count=count, age=age)
+    return join_sentences([f"- **{_plain(source.name)}**", about, *_titles(source, language)], language)
 
 
 def _titles(source: SourceDocuments, language: Language) -> list[str]:
     """Return the sentence that names some documents; none where none is known."""
     if not source.titles:
         return []
-    quotes, comma = ("《{}》", "、") if language == "zh" else ("“{}”", ", ")
-    named = [quotes.format(_plain(title)) for title in source.titles]
+    named = [render(documents.QUOTED_TITLE, language, title=_plain(title)) for title in source.titles]
     more = [] if source.documents <= len(named) else ["…"]
-    return [format_message(MessageKey.SOURCE_TITLES, language, titles=comma.join([*named, *more]))]
+    return [render(documents.TITLES, language, titles=join_names([*named, *more], language))]
 
 
 def _plain(text: str) -> str:

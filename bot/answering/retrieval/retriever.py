@@ -12,7 +12,6 @@ from bot.answering.events import Exchange, Notice, Passage
 from bot.answering.limits import Limits
 from bot.answering.markdown.link_policy import strip_foreign_links, strip_invisible_characters
 from bot.answering.notices.answer_notices import explain_unavailable_engine
-from bot.answering.notices.messages import MessageKey, explain_nothing_read, format_message
 from bot.answering.retrieval import links
 from bot.answering.retrieval.channel_filters import add_filters
 from bot.answering.retrieval.follow_ups import (
@@ -34,6 +33,9 @@ from bot.answering.retrieval.question_rewriting import Rewriter, accept_rewrite,
 from bot.answering.retrieval.unmentioned_names import find_unmentioned
 from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.turn import Turn
+from bot.messages import answers
+from bot.messages.errors import explain_error
+from bot.messages.message import render
 from engine.interfaces import ChatEngine, Requester
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import LiveWebRequest, SearchResult
@@ -94,11 +96,11 @@ class Retriever:
                 shown = await self._placed(turn, result, anew=bool(filters))
         except (InvalidFilter, UnknownSource, NothingRead) as error:
             turn.unreadable()
-            return Notice(explain_nothing_read(error, turn.language) if isinstance(error, NothingRead) else str(error))
+            return Notice(render(explain_error(error), turn.language))
         except KnowledgeError as error:
-            return Notice(format_message(MessageKey.SEARCH_FAILED, turn.language, reason=error))
+            return Notice(render(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         except TimeoutError:
-            return Notice(format_message(MessageKey.SEARCH_SLOW, turn.language, seconds=f"{within_s:g}"))
+            return Notice(render(answers.SEARCH_SLOW, turn.language, seconds=f"{within_s:g}"))
         turn.timings["search"] = self._now() - turn.began
         turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first

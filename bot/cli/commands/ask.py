@@ -23,6 +23,8 @@ from bot.cli.terminal import Terminal
 from bot.config.settings import load_settings
 from bot.error_messages import describe_error
 from bot.errors import BotError
+from bot.messages import live_web
+from bot.messages.message import render
 from bot.ready_library import ReadyLibrary
 from engine.errors import EngineError
 from engine.interfaces import EngineState
@@ -213,13 +215,13 @@ def _route_json(end: Finished | None) -> dict[str, object]:
 def _web_json(web: WebUse) -> dict[str, object]:
     """Return whether the live web was asked, and what came of it."""
     look = web.look
-    left_out = [{"url": one.url, "why": one.why} for one in look.left_out] if look else []
+    skipped = look.left_out if look else ()
     return {
         "asked": look is not None,
         "provider": look.provider if look else "",
         "read": list(look.read) if look else [],
-        "left_out": left_out,
+        "left_out": [{"url": one.url, "why": render(live_web.SKIPPED[one.why], "en")} for one in skipped],
         "not_listed": list(web.closed),
-        "trouble": look.trouble if look else "",
+        "trouble": render(live_web.TROUBLES[look.trouble], "en") if look and look.trouble else "",
         "seconds": round(look.seconds, 6) if look else 0.0,
     }

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bot.cli.printable import strip_control_characters
 from bot.cli.terminal_lines import format_engine_state
-from bot.durations import format_age, format_due_time, format_duration
+from bot.messages.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import QuarantinedDocument

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from bot.durations import format_age, format_due_time, format_duration
+from bot.messages.durations import format_age, format_due_time, format_duration
 from bot.slack.posting import render
 from engine.interfaces import EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
@@ -30,7 +30,7 @@ def format_status(engine: EngineStatus, state: LibraryStatus, *, chinese: bool) 
 def _format_store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
     label, parts = ("存储" if chinese else "Store"), [state.store]
     if state.repaired is not None:
-        compared = format_age(_seconds_since(state.repaired.at), chinese=chinese)
+        compared = format_age(_seconds_since(state.repaired.at), "zh" if chinese else "en")
         count = state.repaired.differed
         if chinese:
             parts.append(f"{compared}核对，" + (f"{count} 段不一致，已修复" if count else "完全一致"))
@@ -41,7 +41,7 @@ def _format_store(state: LibraryStatus, *, chinese: bool) -> Iterator[str]:
     if state.growth is not None:
         left = state.growth.eta_s
         if chinese:
-            eta = f"，约剩 {format_duration(left, chinese=True)}" if left is not None else ""
+            eta = f"，约剩 {format_duration(left, 'zh')}" if left is not None else ""
             yield f"*新索引*: {state.growth.share:.0%}{eta}；完成前仍用旧索引回答"
         else:
             eta = f", about {format_duration(left)} left" if left is not None else ""
@@ -72,7 +72,7 @@ def format_source(source: SourceStatus, *, chinese: bool) -> str:
     """Return the state of one source: one line, then a line for each problem."""
     parts = [_format_counts(source, chinese=chinese), format_freshness(source, chinese=chinese)]
     if source.next_at is not None:
-        due = format_due_time(source.next_at, datetime.now(UTC), chinese=chinese)
+        due = format_due_time(source.next_at, datetime.now(UTC), "zh" if chinese else "en")
         parts.append(f"下次 {due}" if chinese else f"next {due}")
     if source.watched:
         parts.append("实时跟踪" if chinese else "watched for changes")
@@ -90,10 +90,14 @@ def format_freshness(source: SourceStatus, *, chinese: bool = False) -> str:
     """Return when a source was synced, and whether that is too long ago."""
     if source.age_s is None:
         return "尚未同步" if chinese else "never synced"
-    synced = f"{format_age(source.age_s, chinese=chinese)}同步" if chinese else f"synced {format_age(source.age_s)}"
+    synced = (
+        f"{format_age(source.age_s, 'zh' if chinese else 'en')}同步"
+        if chinese
+        else f"synced {format_age(source.age_s)}"
+    )
     if not source.late:
         return synced
-    target = format_duration(source.max_age_s, chinese=chinese)
+    target = format_duration(source.max_age_s, "zh" if chinese else "en")
     return f"{synced}，*已过期*（目标 {target}）" if chinese else f"{synced}, *stale* (target {target})"
 
 
@@ -148,7 +152,7 @@ def _format_failure(failure: QuarantinedDocument, *, chinese: bool) -> str:
     text = f"{render.escape_mrkdwn(failure.document)}: {render.escape_mrkdwn(failure.reason)}"
     if failure.retry_at is None:
         return text
-    at = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), chinese=chinese)
+    at = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), "zh" if chinese else "en")
     return f"{text} （{at} 之后重试）" if chinese else f"{text} (next attempt after {at})"
 
 
@@ -163,7 +167,7 @@ def format_progress(progress: SyncProgress, *, chinese: bool) -> str:
         return f"*{name}*: 已列出 {progress.listed}" if chinese else f"*{name}*: {progress.listed} listed"
     eta = ""
     if progress.eta_s is not None and progress.eta_s >= 1:
-        left = format_duration(progress.eta_s, chinese=chinese)
+        left = format_duration(progress.eta_s, "zh" if chinese else "en")
         eta = f" · 约 {left}" if chinese else f" · about {left} left"
     failed = ""
     if progress.failed:

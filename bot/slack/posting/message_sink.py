@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bot.answering.notices.messages import MessageKey, format_message
+from bot.messages import answers
+from bot.messages.message import render
 from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
 from bot.slack.posting.render import make_fallback_text
 from bot.slack.transport.web_api import SlackWebApi, TokenBucket
@@ -273,7 +274,7 @@ class StatusLine:
         self._api = api
         self._capabilities = capabilities
         self._words, self._default_text = (
-            format_message(one, "zh" if chinese else "en") for one in (MessageKey.SEARCHING, MessageKey.THINKING)
+            render(one, "zh" if chinese else "en") for one in (answers.SEARCHING, answers.THINKING)
         )
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

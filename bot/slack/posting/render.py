@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from bot.answering.events import Passage
 from bot.answering.markdown.citations import link_displayed, unlink_displayed
-from bot.durations import format_age
+from bot.messages.durations import format_age
 
 JOINER = "\u2060"
 """WORD JOINER: shown as nothing, and keeps what it splits from being read as one word."""
@@ -263,7 +263,7 @@ def format_sources(
 def _format_seen(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
     if seen is None:
         return ""
-    when = format_age((now - seen).total_seconds(), chinese=chinese)
+    when = format_age((now - seen).total_seconds(), "zh" if chinese else "en")
     return f"（{when}核实）" if chinese else f" · as of {when}"
 
 

@@ -18,8 +18,18 @@ from typing import Final, Protocol
 
 from knowledge import terms
 from knowledge.defects import describe_defect
-from knowledge.errors import EmbedderError, FetchTimeout, KnowledgeError
-from knowledge.interfaces import LiveWebRequest, Matrix, Priority, SkippedPage, Vector, WebOrigin, WebSearchReport
+from knowledge.errors import EmbedderError, FetchTimeout, FetchUnreadable, KnowledgeError, UnreadableReason
+from knowledge.interfaces import (
+    LiveWebRequest,
+    Matrix,
+    Priority,
+    SkippedPage,
+    SkipReason,
+    Vector,
+    WebOrigin,
+    WebSearchReport,
+    WebTrouble,
+)
 from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
 from knowledge.web.live.passage_selection import select_passages
@@ -42,16 +52,6 @@ EMBEDDING_SHARE: Final = 0.2
 MAX_PASSAGES: Final = 8
 """Passages of a page that are embedded at most; two cores embed about 40 a second."""
 MAX_PASSAGES_OF_LINKED: Final = 16
-
-TOO_LATE: Final = "It took too long."
-NOT_LISTED: Final = "Only some sites are read here, and this is none of them."
-TOO_MANY: Final = f"No more than {MAX_PAGES} pages are read for one question."
-NO_TEXT: Final = "There is no text on it."
-DEFECT: Final = "It could not be read."
-NO_SEARCH_PROVIDER: Final = "No search engine is set up here, so the web was not searched."
-SEARCH_FAILED: Final = "No search engine answered, so the web was not searched."
-SEARCH_LATE: Final = "The search of the web took too long."
-NOTHING_ALLOWED: Final = "No site may be read for this question."
 
 _ADDRESS = re.compile(r"<?https?://\S+", re.IGNORECASE)
 
@@ -104,8 +104,8 @@ class LiveWeb:
         """
         domains = intersect_domains(self._allowed_domains, live.domains)
         if domains is None:
-            refused = tuple(SkippedPage(url, NOT_LISTED) for url in live.links)
-            return LiveResults((), WebSearchReport("", (), refused, NOTHING_ALLOWED, 0.0))
+            refused = tuple(SkippedPage(url, SkipReason.NOT_LISTED) for url in live.links)
+            return LiveResults((), WebSearchReport("", (), refused, WebTrouble.NO_SITE_ALLOWED, 0.0))
         lookup = _Lookup(question, live, domains, self._collaborators)
         try:
             return await lookup.run()
@@ -128,8 +128,8 @@ class _QueuedPage:
     rank: int
 
 
-class _UnusablePage(KnowledgeError):
-    """A page that was read and may not be used."""
+class _EmptyPage(KnowledgeError):
+    """A page that was read and has no passages."""
 
 
 class _Lookup:
@@ -152,7 +152,8 @@ class _Lookup:
         self._pages: dict[int, LivePage] = {}
         self._left_out: list[SkippedPage] = []
         self._sufficient_at: float | None = None
-        self._provider = self._trouble = ""
+        self._provider = ""
+        self._trouble: WebTrouble | None = None
         # One page after the other, so that some are complete if there is no time for all.
         self._embedding = asyncio.Lock()
         self._vector = asyncio.create_task(collaborators.embedder.embed_query(question))
@@ -190,10 +191,10 @@ class _Lookup:
         return min(left_s, self._sufficient_at + GRACE_S - self._now())
 
     def _build_results(self) -> LiveResults:
-        late = [SkippedPage(page.url, TOO_LATE) for page in self._running.values()]
-        unread = [SkippedPage(page.url, TOO_MANY) for page in self._queue if page.linked]
+        late = [SkippedPage(page.url, SkipReason.LATE) for page in self._running.values()]
+        unread = [SkippedPage(page.url, SkipReason.TOO_MANY) for page in self._queue if page.linked]
         if self._search is not None:
-            self._trouble = SEARCH_LATE
+            self._trouble = WebTrouble.LATE
         pages = tuple(page for _, page in sorted(self._pages.items()))
         return LiveResults(
             pages,
@@ -213,7 +214,7 @@ class _Lookup:
         if not self._live.search or not query or len(self._live.links) >= MAX_PAGES:
             return
         if self._collaborators.search is None:
-            self._trouble = "" if self._live.links else NO_SEARCH_PROVIDER
+            self._trouble = None if self._live.links else WebTrouble.NO_PROVIDER
             return
         within_s = SEARCH_SHARE * self._live.within_s
         self._search = asyncio.create_task(
@@ -230,7 +231,7 @@ class _Lookup:
                 continue
             self._page_keys.add(key)
             if self._domains and not is_within_domains(extract_host(url), self._domains):
-                self._left_out.append(SkippedPage(url, NOT_LISTED))
+                self._left_out.append(SkippedPage(url, SkipReason.NOT_LISTED))
             else:
                 self._queue.append(_QueuedPage(url, linked, len(self._page_keys)))
 
@@ -249,7 +250,7 @@ class _Lookup:
         limit = MAX_PASSAGES_OF_LINKED if queued.linked else MAX_PASSAGES
         chunks, chosen = await asyncio.to_thread(select_passages, page, query_terms, limit, embedder.count_tokens)
         if not chunks:
-            raise _UnusablePage(NO_TEXT)
+            raise _EmptyPage
         async with self._embedding:
             vectors = await embedder.embed_passages(
                 [chunks[place].searchable_text for place in chosen], priority=Priority.ANSWER
@@ -276,12 +277,13 @@ class _Lookup:
     def _collect_search(self, search: asyncio.Task[SearchResults]) -> None:
         if (error := search.exception()) is not None:  # Kvasir answers even if a search meets a defect
             _log.error("a search of the web met a defect: %s", describe_defect(error))
-            self._trouble = SEARCH_FAILED
+            self._trouble = WebTrouble.NO_ANSWER
             return
         results = search.result()
         self._provider = results.provider
         if not results.provider:  # the log says for operators which providers failed
-            self._trouble = QUERY_FULLY_MASKED if QUERY_FULLY_MASKED in results.problems else SEARCH_FAILED
+            masked = QUERY_FULLY_MASKED in results.problems
+            self._trouble = WebTrouble.ONLY_PRIVATE_WORDS if masked else WebTrouble.NO_ANSWER
         self._queue_pages((hit.url for hit in results.hits), linked=False)
 
     def _collect_page(self, task: asyncio.Task[LivePage], queued: _QueuedPage) -> None:
@@ -289,7 +291,7 @@ class _Lookup:
         if isinstance(error, EmbedderError):
             raise error
         if error is not None:
-            self._left_out.append(SkippedPage(queued.url, _explain_error(error)))
+            self._left_out.append(SkippedPage(queued.url, _classify_error(error)))
             return
         page = task.result()
         if any(build_page_key(page.url) == build_page_key(other.url) for other in self._pages.values()):
@@ -299,11 +301,16 @@ class _Lookup:
             self._sufficient_at = self._now()
 
 
-def _explain_error(error: BaseException) -> str:
+def _classify_error(error: BaseException) -> SkipReason | UnreadableReason:
     """Return why a page was left out, for the asker; a defect's details go to the log only."""
-    if isinstance(error, FetchTimeout):
-        return TOO_LATE
-    if isinstance(error, KnowledgeError):
-        return str(error)
+    match error:
+        case FetchTimeout():
+            return SkipReason.LATE
+        case FetchUnreadable():
+            return error.unreadable_reason
+        case _EmptyPage():
+            return SkipReason.NO_TEXT
+        case KnowledgeError():
+            return SkipReason.NOT_FETCHED
     _log.error("a page of the web met a defect: %s", describe_defect(error))
-    return DEFECT
+    return SkipReason.DEFECT

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
-from knowledge.errors import DocumentEncrypted, FetchUnreadable, ParseError, UnsupportedFormat
+from knowledge.errors import DocumentEncrypted, FetchUnreadable, ParseError, UnreadableReason, UnsupportedFormat
 from knowledge.interfaces import DocumentContent
 from knowledge.parsing import Parser
 from knowledge.parsing.wire import ReadingKind
@@ -49,15 +49,15 @@ class ArticleReader:
             try:
                 article = await _parse_article(parser, response)
             except DocumentEncrypted:
-                raise FetchUnreadable("it needs a password") from None
+                raise FetchUnreadable(UnreadableReason.ENCRYPTED) from None
             except UnsupportedFormat:
-                raise FetchUnreadable("Kvasir does not read files of this kind") from None
+                raise FetchUnreadable(UnreadableReason.FILE_TYPE) from None
             except ParseError as error:
-                raise FetchUnreadable("it cannot be parsed") from error
+                raise FetchUnreadable(UnreadableReason.BROKEN) from error
         if article.unreadable is not None:
-            raise FetchUnreadable(article.unreadable)
+            raise FetchUnreadable(UnreadableReason(article.unreadable))
         if not any(section.text.strip() for section in article.sections):
-            raise FetchUnreadable("there is no text on it")
+            raise FetchUnreadable(UnreadableReason.EMPTY)
         return article
 
     async def close(self) -> None:

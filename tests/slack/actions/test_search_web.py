@@ -18,7 +18,7 @@ ON = Policies(Policy("on", searches=True))
 
 async def answer_with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
     """Answer as the answerer does: without the web unless it is asked for."""
-    look = WebSearchReport("searxng", ("https://a.example/",), (), "", 0.1) if question.wants_web else None
+    look = WebSearchReport("searxng", ("https://a.example/",), (), None, 0.1) if question.wants_web else None
     yield Text(f"{'On the web' if look else 'In the documents'}: {question.text}. That is all.")
     live = LiveWebRequest("always" if look else "if_weak")
     yield Finished("engine", (), {}, WebUse(live, Why.ASKED if look else Why.WEAK, question.policy, look=look))

@@ -11,19 +11,8 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import EmbedderError
-from knowledge.interfaces import LiveWebRequest
-from knowledge.web.live.live_web import (
-    GRACE_S,
-    MAX_PAGES,
-    MAX_PASSAGES,
-    NO_SEARCH_PROVIDER,
-    NOT_LISTED,
-    NOTHING_ALLOWED,
-    SEARCH_FAILED,
-    SUFFICIENT_PAGES,
-    TOO_LATE,
-    TOO_MANY,
-)
+from knowledge.interfaces import LiveWebRequest, SkipReason, WebTrouble
+from knowledge.web.live.live_web import GRACE_S, MAX_PAGES, MAX_PASSAGES, SUFFICIENT_PAGES
 from knowledge.web.live_settings import SearchSettings
 from tests.web.live.small_web import SmallWeb, SmallWebEmbedder
 
@@ -60,7 +49,7 @@ async def test_what_a_search_finds_is_read_cut_and_measured(little: SmallWeb, st
         QUESTION, LiveWebRequest("always", words="lighthouse hours of a@b.example", within_s=LONG_S)
     )
     assert (looked.look.provider, looked.look.read, looked.look.left_out) == ("searxng", tuple(urls), ())
-    assert looked.look.trouble == ""
+    assert looked.look.trouble is None
     assert "a@b.example" not in little.engine.asked[0]
     assert little.engine.asked[0].startswith("lighthouse hours")
     first, second = looked.pages
@@ -81,7 +70,7 @@ async def test_five_side_by_side_and_one_that_hangs(little: SmallWeb, stack: Asy
     assert SUFFICIENT_PAGES <= len(looked.look.read) <= 4
     assert {*looked.look.read} <= {*others}
     late = {hanging, *others} - {*looked.look.read}
-    assert {(one.url, one.why) for one in looked.look.left_out} == {(url, TOO_LATE) for url in late}
+    assert {(one.url, one.why) for one in looked.look.left_out} == {(url, SkipReason.LATE) for url in late}
     assert [little.site.asked(path) for path in ("/hang", "/b", "/c", "/d", "/e")] == [1] * 5
 
 
@@ -113,10 +102,13 @@ async def test_links_alone(little: SmallWeb, stack: AsyncExitStack) -> None:
     links = tuple(little.put("a.example", f"/{n}", f"Page {n}. {ANSWER}", found=False) for n in range(7))
     live = await little.opened(stack)
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links[:1], search=False, within_s=LONG_S))
-    assert (looked.look.provider, looked.look.read, looked.look.trouble) == ("", links[:1], "")
+    assert (looked.look.provider, looked.look.read, looked.look.trouble) == ("", links[:1], None)
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links, within_s=LONG_S))
     assert looked.look.read == links[:5]
-    assert [(one.url, one.why) for one in looked.look.left_out] == [(links[5], TOO_MANY), (links[6], TOO_MANY)]
+    assert [(one.url, one.why) for one in looked.look.left_out] == [
+        (links[5], SkipReason.TOO_MANY),
+        (links[6], SkipReason.TOO_MANY),
+    ]
     assert little.engine.asked == []
 
 
@@ -146,14 +138,14 @@ async def test_only_listed_domains_are_asked(little: SmallWeb, stack: AsyncExitS
             QUESTION, LiveWebRequest("always", links=(outside,), domains=frozenset(wanted), within_s=LONG_S)
         )
         assert looked.look.read == (inside,)
-        assert (looked.look.left_out[0].url, looked.look.left_out[0].why) == (outside, NOT_LISTED)
+        assert (looked.look.left_out[0].url, looked.look.left_out[0].why) == (outside, SkipReason.NOT_LISTED)
         assert leads in {one.url for one in looked.look.left_out}
         hosts = {request.host for request in little.site.requests}
         assert hosts == {f"b.example:{little.site.port}"}, "a redirect there is not even followed"
     looked = await live.look_up(
         QUESTION, LiveWebRequest("always", links=(outside,), domains=frozenset({"elsewhere.test"}), within_s=LONG_S)
     )
-    assert (looked.pages, looked.look.trouble) == ((), NOTHING_ALLOWED)
+    assert (looked.pages, looked.look.trouble) == ((), WebTrouble.NO_SITE_ALLOWED)
 
 
 async def test_a_search_that_fails_or_hangs_leaves_the_links(little: SmallWeb, stack: AsyncExitStack) -> None:
@@ -161,11 +153,11 @@ async def test_a_search_that_fails_or_hangs_leaves_the_links(little: SmallWeb, s
     live = await little.opened(stack)
     little.engine.trouble = web.Response(status=500)
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
-    assert (looked.look.read, looked.look.provider, looked.look.trouble) == ((linked,), "", SEARCH_FAILED)
+    assert (looked.look.read, looked.look.provider, looked.look.trouble) == ((linked,), "", WebTrouble.NO_ANSWER)
     little.engine.trouble, little.engine.hanging = None, asyncio.Event()
     began = time.monotonic()
     looked = await live.look_up("Another question?", LiveWebRequest("always", links=(linked,), within_s=12))
-    assert looked.look.trouble == SEARCH_FAILED
+    assert looked.look.trouble == WebTrouble.NO_ANSWER
     assert looked.look.read == (linked,)
     assert time.monotonic() - began < 11, "the search has its own share of the time"
 
@@ -180,7 +172,7 @@ async def test_a_defect_of_a_search_leaves_the_links(
     live = await little.opened(stack)
     monkeypatch.setattr("knowledge.web.searching.searxng.Searxng.search", broken)
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
-    assert (looked.look.read, looked.look.trouble) == ((linked,), SEARCH_FAILED)
+    assert (looked.look.read, looked.look.trouble) == ((linked,), WebTrouble.NO_ANSWER)
     assert "KeyError" in caplog.text
     assert QUESTION not in caplog.text
 
@@ -189,9 +181,9 @@ async def test_where_nobody_searches_it_is_said(little: SmallWeb, stack: AsyncEx
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack, search=SearchSettings())
     looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
-    assert (looked.pages, looked.look.trouble) == ((), NO_SEARCH_PROVIDER)
+    assert (looked.pages, looked.look.trouble) == ((), WebTrouble.NO_PROVIDER)
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
-    assert (looked.look.read, looked.look.trouble) == ((linked,), "")
+    assert (looked.look.read, looked.look.trouble) == ((linked,), None)
 
 
 async def test_everything_that_hangs_is_left_out_at_the_deadline(little: SmallWeb, stack: AsyncExitStack) -> None:
@@ -202,7 +194,7 @@ async def test_everything_that_hangs_is_left_out_at_the_deadline(little: SmallWe
     began = time.monotonic()
     looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=3))
     assert time.monotonic() - began < 15, "no fetch's own deadline is waited for"
-    assert {(one.url, one.why) for one in looked.look.left_out} == {(url, TOO_LATE) for url in urls}
+    assert {(one.url, one.why) for one in looked.look.left_out} == {(url, SkipReason.LATE) for url in urls}
 
 
 async def test_a_look_that_is_cancelled_ends_its_fetches(little: SmallWeb, stack: AsyncExitStack) -> None:

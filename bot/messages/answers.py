@@ -1,0 +1,125 @@
+"""What Kvasir says in an answer, and about it."""
+
+from __future__ import annotations
+
+from bot.messages.message import Message
+
+# ── The question ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+EMPTY_QUESTION = Message(
+    "There was no question. Write what you would like to know after my name, for example: how do I add a source?",
+    "没有看到问题。请在我的名字后面写下想问的内容，例如：怎样添加一个资料来源？",
+)
+QUESTION_CUT = Message(
+    "The question was very long; only its first {kept} characters were read.",
+    "问题太长，只读取了前 {kept} 个字符。",
+)
+SEARCH_FAILED = Message("The documents could not be searched. {reason}", "无法检索文档。{reason}")
+SEARCH_SLOW = Message(
+    "The documents could not be searched within {seconds} s. Please ask again in a moment.",
+    "文档检索在 {seconds} 秒内没有完成，请稍后再问。",
+)
+THANKS = Message("You are welcome. Ask me anything else you would like to know.", "不客气，还有问题可以随时问我。")
+GREETING = Message(
+    "Hello. Ask me something, for example: how do I add a source?", "你好，请直接提问，例如：怎样添加一个资料来源？"
+)
+
+# ── Progress ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SEARCHING = Message("is searching the documents…", "正在检索文档…")
+SEARCHING_WEB = Message("is searching the documents and reading pages of the web…", "正在检索文档并读取网页…")
+READING = Message("is reading {count} passages…", "正在阅读 {count} 段资料…")
+THINKING = Message("is thinking…", "正在思考…")
+WRITING = Message("is writing and checking the answer…", "正在撰写并核对回答…")
+IN_LINE = Message("You are number {position} in line for the engine{eta}.", "引擎前排队第 {position} 位{eta}。")
+ETA_SECONDS = Message(", about {number} s", "，约 {number} 秒")
+ETA_MINUTES = Message(", about {number} min", "，约 {number} 分钟")
+PROGRESS = Message(" ({percent} %)", "（{percent} %）")
+"""It follows "loading" or "being installed"."""
+
+# ── Without an answer ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+UNKNOWN = Message(
+    "I do not know: the documents do not seem to answer this.", "我不知道：文档中似乎没有这个问题的答案。"
+)
+UNMENTIONED = Message(
+    "I do not know: the passages that I found do not mention {names}.", "我不知道：找到的段落没有提到{names}。"
+)
+LOOKED_AT = Message("This is what I looked at:", "我查看了以下内容：")
+FOUND_NOTHING = Message("I found nothing in the documents about this.", "文档中没有找到相关内容。")
+
+# ── Extracts in place of an answer ────────────────────────────────────────────────────────────────────────────────────
+
+ENGINE_LOADING = Message(
+    "The engine is still loading{progress}; these are extracts from the documents until then.",
+    "引擎仍在加载{progress}，先给出文档摘录。",
+)
+ENGINE_PREPARING = Message(
+    "The engine is still being installed{progress}; these are extracts from the documents until then.",
+    "引擎仍在安装{progress}，先给出文档摘录。",
+)
+ENGINE_ABSENT = Message(
+    "No engine is running, so these are extracts from the documents.{detail}",
+    "引擎没有运行，以下是文档摘录。{detail}",
+)
+ENGINE_FAILED = Message(
+    "The engine could not answer, so these are extracts from the documents. {reason}",
+    "引擎无法回答，以下是文档摘录。{reason}",
+)
+CONTEXT_TOO_SMALL = Message(
+    "The model's context of {tokens} tokens is too small to answer from passages.",
+    "模型的上下文只有 {tokens} 个 token，不足以根据文档回答。",
+)
+ENGINE_SLOW = Message(
+    "The engine did not finish within {seconds} s, so these are extracts from the documents.",
+    "引擎在 {seconds} 秒内没有完成回答，以下是文档摘录。",
+)
+NO_FIRST_TOKEN = Message(
+    "The engine did not begin to answer within {seconds} s, so these are extracts from the documents.",
+    "引擎在 {seconds} 秒内没有开始回答，以下是文档摘录。",
+)
+NO_ANSWER = Message(
+    "The model gave no answer, so these are extracts from the documents.", "模型没有给出回答，以下是文档摘录。"
+)
+CHECK_FAILED = Message(
+    "The answer could not be checked against the documents, so these are extracts from the documents. {reason}",
+    "无法用文档核对回答，以下是文档摘录。{reason}",
+)
+NOTHING_SUPPORTED = Message(
+    "Nothing that the model wrote could be confirmed by the documents, so these are extracts from the documents.",
+    "模型写的内容无法由文档证实，以下是文档摘录。",
+)
+
+# ── Parts of an answer ────────────────────────────────────────────────────────────────────────────────────────────────
+
+LEAD_IN = Message("In detail:", "具体如下：")
+NO_MORE = Message("The documents do not say more about this.", "文档中没有更多相关内容。")
+DISAGREEMENT = Message(
+    "(as of {date}; {others}, as of {other_date}, says otherwise)",
+    "（截至 {date}；{others} 截至 {other_date}，其中的说法不同）",
+)
+DISAGREEMENT_UNDATED = Message("({others} says otherwise)", "（{others} 中的说法不同）")
+
+# ── Under an answer ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+CUT_BY_ERROR = Message("The answer was cut off. {reason}", "回答中断了。{reason}")
+CUT_BY_TIME = Message("The answer was cut off after {seconds} s.", "回答在 {seconds} 秒后被截断。")
+CUT_BY_LENGTH = Message("The answer was cut off because it reached the maximum length.", "回答达到长度上限，已被截断。")
+CUT_BY_REPETITION = Message(
+    "The answer was ended because the model began to repeat itself.", "模型开始重复，回答已提前结束。"
+)
+WARNING = Message(
+    "⚠ marks what no passage supports. Check it before you rely on it.",
+    "⚠ 表示没有段落支持这一句，使用前请核实。",
+)
+REMOVED = Message(
+    "{count} sentences were removed because the documents say otherwise.",
+    "有 {count} 句与文档不符，已删除。",
+    "1 sentence was removed because the documents say otherwise.",
+)
+LEFT_OUT = Message(
+    "{count} sentences were left out because no passage supports them.",
+    "有 {count} 句没有段落支持，未显示。",
+    "1 sentence was left out because no passage supports it.",
+)
+SMALL_MODEL = Message("A small model on the CPU wrote this, not an R1.", "这是由 CPU 上的小模型写的，不是 R1。")

@@ -1,0 +1,96 @@
+"""What a person is told about an error: what happened and the next step.
+
+An error that the engine or the knowledge raises has an English sentence for logs and the command line (``{text}``).
+Its class is the code by which it is worded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.errors import BotError
+from bot.messages.message import Message
+from engine import errors as engine
+from knowledge import errors as knowledge
+
+AS_RAISED = Message("{text}", "{text}")
+UNEXPECTED = Message(
+    "Something went wrong inside Kvasir ({kind}). The log has the details; please try again.",
+    "Kvasir 内部出错（{kind}）。详情见日志，请再试一次。",
+)
+TIMEOUT = Message("It took too long and was stopped. Please try again.", "耗时过长，已停止。请再试一次。")
+SYSTEM = Message("The machine says: {reason}. Mend that and try again.", "系统报告：{reason}。请解决后再试。")
+
+NOTHING_READ: Final[Mapping[knowledge.NothingReadReason, Message]] = {
+    "no_source": Message(
+        "No source of documents is configured. Add a [[source]] to kvasir.toml, then run `kvasir sync`.",
+        "尚未配置文档来源。请在 kvasir.toml 中添加 [[source]]，然后运行 `kvasir sync`。",
+    ),
+    "reading": Message(
+        "The documents are being read for the first time{progress}. Please ask again in a moment.",
+        "正在首次读取文档{progress}，请稍后再问。",
+    ),
+    "failed": Message(
+        "No document was read: the last sync stopped with an error. `kvasir status` says why.",
+        "没有读到任何文档：上次同步出错而停止，原因见 `kvasir status`。",
+    ),
+    "never": Message(
+        "No document was read yet. Run `kvasir sync`, then ask again.",
+        "还没有读取过文档。请运行 `kvasir sync`，然后再问。",
+    ),
+    "empty": Message(
+        "The sources were read and hold no documents. Check their paths in kvasir.toml, then run `kvasir sync`.",
+        "来源已读取，但其中没有文档。请检查 kvasir.toml 中的路径，然后运行 `kvasir sync`。",
+    ),
+}
+READING_PROGRESS = Message(" ({done} of {total})", "（{done}/{total}）")
+
+BY_CLASS: Final[Mapping[type[Exception], Message]] = {
+    knowledge.UnknownSource: Message("{text}", "没有这个来源。（{text}）"),
+    knowledge.InvalidFilter: Message("{text}", "无法理解问题中的筛选条件。（{text}）"),
+    knowledge.SyncRunning: Message("{text}", "同步已在进行中，请等它结束。（{text}）"),
+    knowledge.PendingDeletionsChanged: Message("{text}", "待批准的删除已有变化，请重新查看后再批准。（{text}）"),
+    knowledge.SourceMisconfigured: Message("{text}", "来源的配置有误。（{text}）"),
+    knowledge.SourceUnavailable: Message("{text}", "暂时无法连接来源。（{text}）"),
+    knowledge.SourceDenied: Message("{text}", "来源拒绝访问，请检查凭据。（{text}）"),
+    knowledge.SourceError: Message("{text}", "无法读取来源。（{text}）"),
+    knowledge.DocumentTooLarge: Message("{text}", "文档过大，无法读取。（{text}）"),
+    knowledge.DocumentEncrypted: Message("{text}", "文档需要密码，无法读取。（{text}）"),
+    knowledge.UnsupportedFormat: Message("{text}", "Kvasir 不支持这种格式。（{text}）"),
+    knowledge.ParseError: Message("{text}", "无法解析文档。（{text}）"),
+    knowledge.FetchUnreadable: Message("{text}", "网页内容无法读取，请用浏览器打开。（{text}）"),
+    knowledge.FetchError: Message("{text}", "无法从这里读取此网页，请用浏览器打开。（{text}）"),
+    knowledge.StoreReadOnly: Message("{text}", "文档存储目前不能写入。（{text}）"),
+    knowledge.StoreMisconfigured: Message("{text}", "文档存储的配置有误。（{text}）"),
+    knowledge.StoreError: Message("{text}", "文档存储没有响应，请稍后再试。（{text}）"),
+    knowledge.ManifestError: Message("{text}", "文档目录的数据库没有响应，请稍后再试。（{text}）"),
+    knowledge.EmbedderError: Message("{text}", "无法计算文本向量。（{text}）"),
+    knowledge.KnowledgeError: Message("{text}", "文档库出错。（{text}）"),
+    engine.EngineStarting: Message("{text}", "引擎仍在加载，请稍后再问。（{text}）"),
+    engine.EngineUnavailable: Message("{text}", "引擎没有运行。（{text}）"),
+    engine.EngineOverloaded: Message("{text}", "引擎正忙，请稍后再问。（{text}）"),
+    engine.EngineUnauthorized: Message("{text}", "引擎不接受密钥。（{text}）"),
+    engine.PromptTooLong: Message("{text}", "问题和文档超出了引擎的长度上限。（{text}）"),
+    engine.EngineRefused: Message("{text}", "引擎拒绝了请求。（{text}）"),
+    engine.EngineInterrupted: Message("{text}", "引擎的回答中断了，请再问一次。（{text}）"),
+    engine.EngineTimeout: Message("{text}", "引擎没有及时回答，请稍后再问。（{text}）"),
+    engine.EngineError: Message("{text}", "引擎出错。（{text}）"),
+    BotError: AS_RAISED,
+}
+"""By the class of the error, or its nearest base."""
+
+
+def explain_error(error: BaseException) -> Message:
+    """Return what a person is told about an error: no traceback, no secret and no text of another library."""
+    if isinstance(error, knowledge.NothingRead):
+        progress = READING_PROGRESS.fill(done=error.done, total=error.total) if error.total else ""
+        return NOTHING_READ[error.why].fill(progress=progress)
+    found = next((BY_CLASS[kind] for kind in type(error).__mro__ if kind in BY_CLASS), None)
+    if found is not None and str(error):
+        return found.fill(text=error)
+    if isinstance(error, TimeoutError):
+        return TIMEOUT
+    if isinstance(error, OSError) and error.strerror:
+        return SYSTEM.fill(reason=f"{error.strerror} ({error.filename})" if error.filename else error.strerror)
+    return UNEXPECTED.fill(kind=type(error).__name__)

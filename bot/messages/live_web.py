@@ -1,0 +1,66 @@
+"""What Kvasir says about the live web."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.messages.message import Message
+from knowledge.errors import UnreadableReason
+from knowledge.interfaces import SkipReason, WebTrouble
+
+REQUESTED = Message("I looked on the web, as you asked: {came}.", "已按要求查看网络：{came}。")
+LINKED = Message("I looked on the web, as a link was given: {came}.", "因为给出了链接，已查看网络：{came}。")
+RECENT = Message("I looked on the web, as this is about what is new: {came}.", "问题涉及最新情况，已查看网络：{came}。")
+NOT_ENOUGH = Message(
+    "I looked on the web, as the documents are not enough: {came}.", "文档内容不足，已查看网络：{came}。"
+)
+PAGES_READ = Message("{count} pages were read", "读取了 {count} 个网页", "one page was read")
+NOTHING_READ = Message("no page was read", "没有读到网页")
+LEFT_OUT = Message("Left out: {named}.", "未读取：{named}。")
+MORE_LEFT_OUT = Message("Left out: {named}; and {more} more.", "未读取：{named}；另有 {more} 个。")
+OFF = Message("The live web is not used here.", "这里不使用网络搜索。")
+NOT_LISTED = Message(
+    "Only listed sites are read here, so this was not: {hosts}.", "这里只读取指定的网站，因此未读取：{hosts}。"
+)
+LEFT_OUT_PAGE = Message("{host} ({why})", "{host}（{why}）")
+
+TROUBLES: Final[Mapping[WebTrouble, Message]] = {
+    WebTrouble.SWITCHED_OFF: Message("The live web is switched off here.", "这里已关闭网络搜索。"),
+    WebTrouble.NO_PROVIDER: Message(
+        "No search engine is set up here, so the web was not searched.", "尚未配置搜索引擎，因此没有搜索网络。"
+    ),
+    WebTrouble.NO_ANSWER: Message(
+        "No search engine answered, so the web was not searched.", "没有搜索引擎应答，因此没有搜索网络。"
+    ),
+    WebTrouble.LATE: Message("The search of the web took too long.", "网络搜索耗时过长。"),
+    WebTrouble.NO_SITE_ALLOWED: Message("No site may be read for this question.", "这个问题没有允许读取的网站。"),
+    WebTrouble.ONLY_PRIVATE_WORDS: Message(
+        "The question contains only words that must stay private, so the web was not searched. Ask in other words.",
+        "问题中没有可以对外发送的内容，因此没有搜索网络。请换一种问法。",
+    ),
+}
+
+SKIPPED: Final[Mapping[SkipReason | UnreadableReason, Message]] = {
+    SkipReason.LATE: Message("it took too long", "耗时过长"),
+    SkipReason.NOT_LISTED: Message(
+        "only some sites are read here, and this is not one of them", "不在允许读取的网站之列"
+    ),
+    SkipReason.TOO_MANY: Message("only a few pages are read for one question", "一个问题只读取少数几个网页"),
+    SkipReason.NO_TEXT: Message("there is no text on it", "其中没有文字"),
+    SkipReason.NOT_FETCHED: Message(
+        "it cannot be read from here; open it in a browser", "无法从这里读取，请用浏览器打开"
+    ),
+    SkipReason.DEFECT: Message("it could not be read", "无法读取"),
+    UnreadableReason.HUMAN_CHECK: Message("it asks for a proof that a person is reading", "要求证明是真人访问"),
+    UnreadableReason.COOKIES: Message("it asks for cookies", "要求启用 Cookie"),
+    UnreadableReason.SCRIPTS: Message("it shows its text by scripts alone", "只用脚本显示文字"),
+    UnreadableReason.SUBSCRIPTION: Message("it shows its text to subscribers alone", "只对订阅者显示文字"),
+    UnreadableReason.LOGIN: Message("it asks for a login", "要求登录"),
+    UnreadableReason.CONSENT: Message("it shows its text after a consent alone", "同意条款之后才显示文字"),
+    UnreadableReason.ENCRYPTED: Message("it needs a password", "需要密码"),
+    UnreadableReason.FILE_TYPE: Message("Kvasir does not read files of this kind", "Kvasir 不读取这种文件"),
+    UnreadableReason.BROKEN: Message("it cannot be parsed", "无法解析"),
+    UnreadableReason.EMPTY: Message("there is no text on it", "其中没有文字"),
+}
+"""Why a page was left out, as a part of a sentence."""
