@@ -1,4 +1,4 @@
-"""What a person at the terminal sees while Kvasir sets itself up: bars on a terminal, plain lines elsewhere."""
+"""Show progress to a person: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bot.cli.printable import strip_control_characters
+from bot.cli.output import strip_control_characters
 
 _STEP = 0.1
-"""Where there is no terminal, a line is printed when this much more is done."""
+"""Without a terminal, a line is printed after each further tenth."""
 
 
 class Terminal:
-    """Named bars, each set to a share and a line of detail; safe to set from one event loop."""
+    """Named bars, each with a share and a line of detail. Use it from one event loop."""
 
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
@@ -46,7 +46,7 @@ class Terminal:
         self._console.print(strip_control_characters(line), markup=False)
 
     def show_progress(self, name: str, share: float | None, detail: str) -> None:
-        """Show that ``name`` is at ``share`` (0 to 1, None: it cannot be said) and what it is doing."""
+        """Show that ``name`` is at ``share`` (0 to 1, None: unknown) and what it is doing."""
         if self._console.is_terminal:
             self._draw(name, share, detail)
         elif self._is_news(name, share, detail):
@@ -54,7 +54,7 @@ class Terminal:
             self.print_line(f"{name}:{percent} {detail}")
 
     def finish(self, name: str, line: str) -> None:
-        """Take the bar of ``name`` away and leave a line."""
+        """Replace the bar of ``name`` by a line."""
         bar = self._bars.pop(name, None)
         if bar is not None:
             self._progress.remove_task(bar)

@@ -1,4 +1,4 @@
-"""Lines for the terminal about the engine and syncs."""
+"""Format the engine's state and a sync's results as lines for the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def format_engine_state(status: EngineStatus) -> str:
 
 def show_progress(terminal: Terminal, progress: SyncProgress) -> None:
     """Show the progress of a source's sync."""
-    name = f"{progress.source}"
+    name = progress.source
     if not progress.total:
         terminal.show_progress("knowledge", None, f"{name}: {progress.listed} listed")
         return

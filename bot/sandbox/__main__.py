@@ -1,4 +1,4 @@
-"""``python -m bot.sandbox``: serve a workspace until the process is told to stop."""
+"""``python -m bot.sandbox``: serve a workspace until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from bot.sandbox.server import SandboxOptions, StateInUse, serve_sandbox
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = argparse.ArgumentParser(prog="python -m bot.sandbox", description="A Slack workspace on this machine.")
-    made.add_argument("--port", type=int, default=3000, help="port on 127.0.0.1, 0 for a free one (default 3000)")
-    made.add_argument("--state", type=Path, required=True, help="folder that keeps messages and credentials")
-    made.add_argument("--events-url", help="send events to this URL as signed requests instead of Socket Mode")
-    made.add_argument("--pace", choices=("exact", "generous", "off"), default="generous", help="rate limits")
-    made.add_argument("--stream-ttl", type=float, default=limits.STREAM_TTL_S, help="seconds that a stream lives")
-    made.add_argument("--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to acknowledge within")
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bot.sandbox", description="A Slack workspace on this machine.")
+    parser.add_argument("--port", type=int, default=3000, help="port on 127.0.0.1, 0 for a free one (default 3000)")
+    parser.add_argument("--state", type=Path, required=True, help="folder for messages and credentials")
+    parser.add_argument("--events-url", help="send events to this URL as signed requests instead of Socket Mode")
+    parser.add_argument("--pace", choices=("exact", "generous", "off"), default="generous", help="rate limits")
+    parser.add_argument("--stream-ttl", type=float, default=limits.STREAM_TTL_S, help="lifetime of a stream in seconds")
+    parser.add_argument(
+        "--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to wait for an acknowledgement"
+    )
     delays = ",".join(f"{delay:g}" for delay in limits.RETRY_DELAYS_S)
-    told = f"seconds before each retry (default {delays})"
-    made.add_argument("--retry-delays", type=_parse_delays, default=delays, metavar="S,S,…", help=told)
-    made.add_argument(
+    retry_help = f"seconds before each retry (default {delays})"
+    parser.add_argument("--retry-delays", type=_parse_delays, default=delays, metavar="S,S,…", help=retry_help)
+    parser.add_argument(
         "--files",
         type=_parse_folder,
         action="append",
@@ -35,8 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=DIR",
         help="folder of documents",
     )
-    made.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
-    return made
+    parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
+    return parser
 
 
 def _parse_delays(text: str) -> list[float]:
@@ -50,21 +52,21 @@ def _parse_folder(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def build_options(given: argparse.Namespace) -> SandboxOptions:
-    """Return what the command line asks for."""
+def build_options(arguments: argparse.Namespace) -> SandboxOptions:
+    """Return the options of a parsed command line."""
     return SandboxOptions(
-        state=given.state,
-        port=given.port,
-        events_url=given.events_url,
-        pace=given.pace,
-        stream_ttl_s=given.stream_ttl,
-        ack_deadline_s=given.ack_deadline,
-        retry_delays_s=given.retry_delays,
-        files=dict(given.files),
+        state=arguments.state,
+        port=arguments.port,
+        events_url=arguments.events_url,
+        pace=arguments.pace,
+        stream_ttl_s=arguments.stream_ttl,
+        ack_deadline_s=arguments.ack_deadline,
+        retry_delays_s=arguments.retry_delays,
+        files=dict(arguments.files),
     )
 
 
-async def run_sandbox(chosen: SandboxOptions, *, with_parent: bool = False) -> None:
+async def run_sandbox(options: SandboxOptions, *, with_parent: bool = False) -> None:
     """Serve until SIGINT or SIGTERM, or until standard input ends because the parent has."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -78,25 +80,25 @@ async def run_sandbox(chosen: SandboxOptions, *, with_parent: bool = False) -> N
         loop.add_reader(sys.stdin.fileno(), from_parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    async with serve_sandbox(chosen) as running:
+    async with serve_sandbox(options) as running:
         print(f"Sandbox workspace at {running.base_url}", flush=True)  # noqa: T201 - the launcher waits for this line
         await stopping.wait()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    given = build_parser().parse_args(argv)
-    chosen = build_options(given)
+    arguments = build_parser().parse_args(argv)
+    options = build_options(arguments)
     try:
-        asyncio.run(run_sandbox(chosen, with_parent=given.with_parent))
+        asyncio.run(run_sandbox(options, with_parent=arguments.with_parent))
     except StateInUse as error:
         print(f"The sandbox cannot start: {error}.", file=sys.stderr)  # noqa: T201
         return 1
     except OSError as error:
-        print(f"The sandbox cannot start on port {chosen.port}: {error}. Choose another with --port.", file=sys.stderr)  # noqa: T201
+        print(f"The sandbox cannot start on port {options.port}: {error}. Choose another with --port.", file=sys.stderr)  # noqa: T201
         return 1
     except (ValueError, sqlite3.Error) as error:
-        print(f"The sandbox cannot read its state in {chosen.state}: {error}.", file=sys.stderr)  # noqa: T201
+        print(f"The sandbox cannot read its state in {options.state}: {error}.", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Where the workspace meets the world: rows to the storage, events to the app, news to the pages."""
+"""Pass on the workspace's changes: rows to the storage, events to the app, updates to open pages."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ SCOPES = (
     "mpim:history",
     "users:read",
 )
-"""What the app is granted on installation: what its manifest asks for, a test keeps the two alike."""
+"""The scopes that the app gets on installation. A test compares them with its manifest."""
 
 TRIGGER_LIFETIME_S = 3.0
 
 
 @dataclass(slots=True)
 class Grants:
-    """What the app may do now; the control API changes it."""
+    """The app's scopes and tokens now; the control API changes them."""
 
     scopes: frozenset[str] = frozenset(SCOPES)
-    revoked: set[str] = field(default_factory=set)
-    """``bot``, ``app``: whose token was revoked."""
+    revoked_tokens: set[str] = field(default_factory=set)
+    """``bot``, ``app``: the tokens that were revoked."""
 
 
 class Hub:
-    """Everything that the endpoints share."""
+    """What all endpoints share."""
 
     def __init__(
         self,
@@ -71,22 +71,22 @@ class Hub:
         self.credentials = credentials
         self.grants = Grants()
         self.status: Json = {}
-        """What the launcher tells of engine and knowledge."""
+        """The state of engine and knowledge, which the launcher sends."""
         self._listeners: list[Callable[[PageUpdate], None]] = []
         self._triggers: dict[str, tuple[str, float]] = {}
 
     def settle(self) -> None:
-        """Hand on what the last operation on the workspace left to be done; does not wait."""
+        """Pass on the changes of the last operation on the workspace, without waiting."""
         changes = self.workspace.take_changes()
         if changes.records:
             self.storage.queue_records(changes.records)
         for event, shared in changes.events:
             self._send(event, ext_shared=shared)
-        for news in changes.updates:
-            self.publish_update(news)
+        for update in changes.updates:
+            self.publish_update(update)
 
     async def settle_and_store(self) -> None:
-        """Hand on, and wait until it is on disk."""
+        """Pass on the changes and wait until they are on disk."""
         self.settle()
         await self.storage.wait_until_stored()
 
@@ -96,14 +96,14 @@ class Hub:
             body = wire.event_callback(event, now=self.clock.now(), token=token, ext_shared=ext_shared)
             self.outbox.send_event(body)
 
-    def publish_update(self, news: PageUpdate) -> None:
-        """Tell the open pages."""
+    def publish_update(self, update: PageUpdate) -> None:
+        """Send an update to the open pages."""
         for listener in list(self._listeners):
-            listener(news)
+            listener(update)
 
     @contextlib.contextmanager
     def subscribe(self, listener: Callable[[PageUpdate], None]) -> Iterator[None]:
-        """Get news while inside."""
+        """Call the listener with each update within this block."""
         self._listeners.append(listener)
         try:
             yield
@@ -111,34 +111,34 @@ class Hub:
             self._listeners.remove(listener)
 
     def set_status(self, status: Json) -> None:
-        """Take what the launcher tells of engine and knowledge, and show it."""
+        """Store the state of engine and knowledge, and show it."""
         self.status = status
         self.publish_status()
 
     def publish_status(self) -> None:
-        """Show engine, knowledge and whether the app is connected."""
+        """Show engine, knowledge and whether the app is connected on the open pages."""
         self.publish_update(PageUpdate("status", self.status_frame()))
 
     def status_frame(self) -> Json:
-        """Return the status as pages get it."""
+        """Return the status in the form that pages get."""
         return {"type": "status", "status": self.status, "connected": self.carrier.is_connected()}
 
     def new_trigger(self, person: str) -> str:
-        """Return a trigger id for something that somebody did."""
+        """Return a new trigger id for an action of a person."""
         trigger = f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
         self._triggers[trigger] = (person, self.clock.now() + TRIGGER_LIFETIME_S)
         return trigger
 
     def take_trigger(self, trigger: str) -> str | None:
-        """Return who caused a trigger, once, within its lifetime."""
+        """Return the person behind a trigger, once and within its lifetime; None otherwise."""
         person, ends = self._triggers.pop(trigger, ("", 0.0))
         now = self.clock.now()
-        self._triggers = {name: found for name, found in self._triggers.items() if found[1] >= now}
+        self._triggers = {name: entry for name, entry in self._triggers.items() if entry[1] >= now}
         return person if ends >= now else None
 
     def change_grants(self, *, scopes: Iterable[str] | None = None, revoked: Iterable[str] | None = None) -> None:
-        """Change what the app may do."""
+        """Change the app's scopes or revoked tokens."""
         if scopes is not None:
             self.grants = replace(self.grants, scopes=frozenset(scopes))
         if revoked is not None:
-            self.grants = replace(self.grants, revoked=set(revoked))
+            self.grants = replace(self.grants, revoked_tokens=set(revoked))

@@ -1,4 +1,4 @@
-"""What people do besides talking: slash commands, buttons, modals; and what the app answers to a response_url."""
+"""Slash commands, buttons and modals of people, and the app's answers to a response_url."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ APP_COMMANDS = ("/kb", "/think")
 
 @dataclass(slots=True)
 class ResponseUrl:
-    """Where the app may answer for a while."""
+    """An address where the app may answer for a limited time."""
 
     person: str
     channel: str
     thread_ts: str | None
     message: Message | None
-    """The message that was acted on, for ``replace_original``."""
+    """The message with the pressed button, for ``replace_original``."""
     ends: float
     uses_left: int = limits.RESPONSE_URL_USES
 
@@ -44,10 +44,10 @@ class Interactions:
     # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run_command(self, person: str, channel: str, text: str) -> None:
-        """Run a slash command that somebody typed; the app's answer comes later.
+        """Run a person's slash command; the app answers later.
 
         Raises:
-            Refused: ``channel_not_found``, ``user_not_found``, ``not_in_channel``.
+            RefusedCall: ``channel_not_found``, ``user_not_found``, ``not_in_channel``.
 
         """
         workspace = self._hub.workspace
@@ -74,14 +74,14 @@ class Interactions:
             trigger_id=self._hub.new_trigger(author.id),
         )
 
-        async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
+        async def handle_outcome(outcome: Acknowledgement | DeliveryFailure | None) -> None:
             self._show_outcome(outcome, payload["command"], self._urls[token])
             await self._hub.settle_and_store()
 
-        self._hub.outbox.send_once("slash_commands", payload, answered)
+        self._hub.outbox.send_once("slash_commands", payload, handle_outcome)
 
     def _show_outcome(self, outcome: Acknowledgement | DeliveryFailure | None, name: str, url: ResponseUrl) -> None:
-        """Show what the app answered with its acknowledgement, or what Slack shows where it did not."""
+        """Show the app's answer in its acknowledgement, or Slack's error if there is none."""
         if isinstance(outcome, Acknowledgement):
             if outcome.payload:
                 self.respond(url, outcome.payload)
@@ -96,10 +96,10 @@ class Interactions:
     # ── Buttons ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def press_button(self, person: str, channel: str, ts: str, action: Json) -> None:
-        """Press a button of a message. ``action`` has ``action_id``, ``block_id``, and what the element itself holds.
+        """Press a button of a message. ``action`` has ``action_id``, ``block_id`` and the element's values.
 
         Raises:
-            Refused: ``message_not_found``, ``user_not_found``, ``action_not_found``.
+            RefusedCall: ``message_not_found``, ``user_not_found``, ``action_not_found``.
 
         """
         workspace = self._hub.workspace
@@ -138,7 +138,7 @@ class Interactions:
         """Press a button of a Home tab or a modal.
 
         Raises:
-            Refused: ``not_found``, ``action_not_found``.
+            RefusedCall: ``not_found``, ``action_not_found``.
 
         """
         author, view = self._hub.workspace.find_person(person), self._find_view(view_id)
@@ -153,7 +153,7 @@ class Interactions:
         """Submit a modal.
 
         Raises:
-            Refused: ``not_found``.
+            RefusedCall: ``not_found``.
 
         """
         author, view = self._hub.workspace.find_person(person), self._find_view(view_id)
@@ -162,17 +162,17 @@ class Interactions:
             "response_urls": [],
         }
 
-        async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
+        async def handle_outcome(outcome: Acknowledgement | DeliveryFailure | None) -> None:
             if isinstance(outcome, Acknowledgement):
                 self._apply_submission(view, outcome.payload or {})
             else:
                 self._show_outcome(outcome, "The form", self._create_home_url(author))
             await self._hub.settle_and_store()
 
-        self._hub.outbox.send_once("interactive", payload, answered)
+        self._hub.outbox.send_once("interactive", payload, handle_outcome)
 
     def _apply_submission(self, view: View, answer: Json) -> None:
-        """Do what the app's answer to a submission says: show errors, another view, or close."""
+        """Apply the app's answer to a submission: show errors, show another view, or close."""
         match answer.get("response_action"):
             case "errors":
                 self._hub.workspace.set_view(replace(view, body=view.body | {"errors": answer.get("errors", {})}))
@@ -182,7 +182,7 @@ class Interactions:
                 self._hub.workspace.close_view(view)
 
     def close_view(self, person: str, view_id: str) -> None:
-        """Close a modal; the app is told if it asked for that."""
+        """Close a modal; send the app an event if the view has ``notify_on_close``."""
         author, view = self._hub.workspace.find_person(person), self._find_view(view_id)
         self._hub.workspace.close_view(view)
         if view.body.get("notify_on_close"):
@@ -205,28 +205,28 @@ class Interactions:
         return wire.interaction_payload(kind, author, token=token, trigger_id=self._hub.new_trigger(author.id))
 
     def _send(self, payload: Json, name: str, url: ResponseUrl) -> None:
-        async def answered(outcome: Acknowledgement | DeliveryFailure | None) -> None:
+        async def handle_outcome(outcome: Acknowledgement | DeliveryFailure | None) -> None:
             if not isinstance(outcome, Acknowledgement):
                 self._show_outcome(outcome, name, url)
             await self._hub.settle_and_store()
 
-        self._hub.outbox.send_once("interactive", payload, answered)
+        self._hub.outbox.send_once("interactive", payload, handle_outcome)
 
     # ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _new_url(self, url: ResponseUrl) -> str:
         now = self._hub.clock.now()
-        self._urls = {token: found for token, found in self._urls.items() if found.ends >= now}
+        self._urls = {token: entry for token, entry in self._urls.items() if entry.ends >= now}
         url.ends = now + limits.RESPONSE_URL_LIFETIME_S
         token = secrets.token_urlsafe(24)
         self._urls[token] = url
         return token
 
     def take_url(self, token: str) -> ResponseUrl:
-        """Return where an answer goes, counting the use.
+        """Return the response URL of a token, and count the use.
 
         Raises:
-            Refused: ``expired_url``, ``used_url``.
+            RefusedCall: ``expired_url``, ``used_url``.
 
         """
         url = self._urls.get(token)
@@ -238,10 +238,10 @@ class Interactions:
         return url
 
     def respond(self, url: ResponseUrl, answer: Json) -> None:
-        """Post what the app answered: to the one person unless it says ``in_channel``, or in place of the original.
+        """Post the app's answer: to the one person, to all with ``in_channel``, or in place of the original.
 
         Raises:
-            Refused: ``no_text``, ``invalid_blocks``, ``thread_not_found``.
+            RefusedCall: ``no_text``, ``invalid_blocks``, ``thread_not_found``.
 
         """
         workspace = self._hub.workspace
@@ -270,15 +270,15 @@ class Interactions:
 
 
 def _build_action(blocks: object, action: Json, ts: str) -> Json:
-    """Return the ``actions`` entry of a press: what the element holds, as Slack sends it.
+    """Return the ``actions`` entry of a press, with the element's values, as Slack sends it.
 
     Raises:
-        Refused: ``action_not_found``: no such element is in the blocks.
+        RefusedCall: ``action_not_found`` if the blocks have no such element.
 
     """
     for block in blocks if isinstance(blocks, list | tuple) else ():
-        held = [*block.get("elements", ()), block.get("accessory")]
-        elements = [element for element in held if isinstance(element, dict)]
+        parts = [*block.get("elements", ()), block.get("accessory")]
+        elements = [element for element in parts if isinstance(element, dict)]
         for element in elements:
             same_id = element.get("action_id") == action["action_id"]
             if same_id and action.get("block_id") in {None, block.get("block_id")}:
@@ -289,6 +289,6 @@ def _build_action(blocks: object, action: Json, ts: str) -> Json:
 def _element_action(element: Json, action: Json) -> Json:
     entry: Json = {"type": element["type"], "action_id": element["action_id"]}
     if element["type"] == "feedback_buttons":
-        chosen = element.get(f"{action.get('value', 'positive')}_button") or {}
-        return entry | {"value": chosen.get("value", action.get("value", "")), "text": chosen.get("text")}
+        button = element.get(f"{action.get('value', 'positive')}_button") or {}
+        return entry | {"value": button.get("value", action.get("value", "")), "text": button.get("text")}
     return entry | {name: element[name] for name in ("text", "value", "style", "url") if name in element}

@@ -1,4 +1,4 @@
-"""What Slack refuses by size and by pace, as data, and the counter that refuses it.
+"""Slack's limits of sizes and rates, and the rate limiter.
 
 The figures are those of Slack's documentation: https://docs.slack.dev/apis/web-api/rate-limits (a tier's number of
 calls a minute is a lower bound there; here it is the limit) and https://docs.slack.dev/reference/block-kit/blocks.
@@ -19,7 +19,7 @@ SECTION_FIELDS = 10
 FIELD_TEXT = 2_000
 HEADER_TEXT = 150
 MARKDOWN_TEXT = 12_000
-"""Of all markdown blocks of one message together, and of one call's ``markdown_text``."""
+"""The sum over a message's markdown blocks, and of one call's ``markdown_text``."""
 CONTEXT_ELEMENTS = 10
 ACTIONS_ELEMENTS = 25
 CONTEXT_ACTIONS_ELEMENTS = 5
@@ -48,7 +48,7 @@ EVENT_LIFETIME_S = 3_600.0
 RESPONSE_URL_USES = 5
 RESPONSE_URL_LIFETIME_S = 1_800.0
 PAGE_LIMIT = 1_000
-"""The most items of one page of a cursored answer."""
+"""The largest page of a paginated answer."""
 
 Pace = Literal["exact", "generous", "off"]
 _FACTOR: dict[Pace, int] = {"exact": 1, "generous": 20}
@@ -69,7 +69,7 @@ TIER_2 = Tier(20)
 TIER_3 = Tier(50)
 TIER_4 = Tier(100)
 POSTING = Tier(1, per_s=1.0, by_channel=True)
-"""One message a second and channel; Slack lets short bursts pass, so ``BURST`` of them are let pass here."""
+"""One message a second and channel; Slack allows short bursts, and the sandbox allows ``BURST``."""
 BURST = 5
 SPECIAL = Tier(600)
 """Methods without a tier (``auth.test``): hundreds of calls a minute."""
@@ -84,17 +84,17 @@ class RateLimiter:
         self._calls: dict[tuple[str, str], deque[float]] = {}
 
     def count_call(self, method: str, tier: Tier, channel: str) -> int | None:
-        """Count a call; return the seconds to wait if it is one too many, else None."""
+        """Count a call; return the seconds to wait if it exceeds the limit, else None."""
         if self.pace == "off":
             return None
-        allowed, window_s = self._find_window(tier)
+        limit, window_s = self._find_window(tier)
         calls = self._calls.setdefault((method, channel if tier.by_channel else ""), deque())
         now = self._now()
         while calls and calls[0] <= now - window_s:
             calls.popleft()
-        if len(calls) >= allowed:
+        if len(calls) >= limit:
             wait_s = max(1, math.ceil(calls[0] + window_s - now))
-            return wait_s if calls[0] <= now + wait_s - window_s else wait_s + 1  # a sum of floats may fall just short
+            return wait_s if calls[0] <= now + wait_s - window_s else wait_s + 1  # rounding of floats may fall short
         calls.append(now)
         return None
 

@@ -1,4 +1,4 @@
-"""The process as a whole: everything opened in order, closed in reverse."""
+"""Open all parts of the sandbox in order, and close them in reverse."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _LOCK_EVERY_S = 0.1
 
 
 class StateInUse(OSError):
-    """Another process serves from this state folder."""
+    """Another process uses this state folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """How a sandbox is run."""
+    """The options of a sandbox."""
 
     state: Path
     port: int = 3000
-    """0 takes a free one."""
+    """0 chooses a free port."""
     events_url: str | None = None
-    """Where events go as HTTP requests; None for Socket Mode."""
+    """The URL that gets events as HTTP requests; None for Socket Mode."""
     pace: Pace = "generous"
     stream_ttl_s: float = limits.STREAM_TTL_S
     ack_deadline_s: float = limits.ACK_DEADLINE_S
@@ -66,7 +66,7 @@ class SandboxOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """A sandbox that serves."""
+    """A sandbox that is serving."""
 
     base_url: str
     credentials: Credentials
@@ -75,7 +75,7 @@ class RunningSandbox:
 
 @contextlib.asynccontextmanager
 async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox]:
-    """Serve while inside.
+    """Serve within this block.
 
     Raises:
         OSError: the port is taken, or the state folder cannot be used (``StateInUse``: by another sandbox).
@@ -147,7 +147,7 @@ def _create_hub(
 def _create_application(
     options: SandboxOptions, hub: Hub, sockets: SocketMode, browser: Browser, base_url: str
 ) -> web.Application:
-    """Put all endpoints together behind the guard."""
+    """Return the application with all endpoints behind the guard."""
     api = Api(hub, browser.interactions, base_url, lambda: sockets.create_url(base_url))
     uploads = Uploads(hub, options.state / "uploads", base_url)
     control = ControlApi(hub, browser.interactions, api, sockets, uploads)
@@ -160,10 +160,10 @@ def _create_application(
 
 @contextlib.asynccontextmanager
 async def _lock_state(state: Path) -> AsyncIterator[None]:
-    """Hold the state folder for this process alone; one that is just ending is waited for.
+    """Lock the state folder for this process; wait for a process that is just ending.
 
     Raises:
-        StateInUse: another process keeps holding it.
+        StateInUse: another process keeps the lock.
 
     """
     with (state / "lock").open("w") as file:
@@ -189,11 +189,11 @@ def _open_port(port: int) -> Iterator[socket.socket]:
 
 
 async def _expire_streams(hub: Hub) -> None:
-    """End streams that nobody touches any more."""
+    """End expired streams, again and again."""
     while True:
         await asyncio.sleep(_SWEEP_S)
         hub.workspace.expire_streams()
-        with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
+        with contextlib.suppress(sqlite3.Error):  # the next change tries again, for example when the disk was full
             await hub.settle_and_store()
 
 

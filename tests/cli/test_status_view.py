@@ -48,7 +48,7 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
     for told in (
         "It is away. Look.", "kvasir sync --approve wiki",
         "30 are pending deletion", "home", "and 29 more",
-        "7 could not be read", "a.pdf needs a password. Tried again after", "b.md: It is broken.", "and 5 more",
+        "7 documents could not be read", "a.pdf needs a password. Next attempt after", "b.md: It is broken.", "and 5 more",
         "It is stale: 2 d",
         "syncing 33%",
     ):  # fmt: skip
@@ -62,7 +62,7 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
 def test_nothing_to_look_at_is_said() -> None:
     unused = [make_source_status(kind, kind=kind, documents=0, hours=None) for kind in ("push", "pages")]
     text = shown(make_source_status("docs", next_at=NOW + timedelta(days=2)), *unused)
-    assert "Nothing needs a look." in text
+    assert "No problems." in text
     assert "push" not in text
     assert "pages" not in text
 
@@ -75,9 +75,9 @@ def test_index_store_and_other_processes() -> None:
     )  # fmt: skip
     assert "a new one is at 42%, about 3 min left" in text
     assert "another process (process 12, since 02:30:00 UTC)" in text
-    assert "2 h ago, 3 passages differed, 2 mended, 1 read again" in text
-    assert "It has never been read. To read it: kvasir sync new" in text
-    assert "no drift" in shown(make_source_status(), repaired=LastRepair(NOW.timestamp(), 0, 0))
+    assert "2 h ago, 3 passages differed, 2 repaired, 1 to be read again" in text
+    assert "It has never been synced. To sync it: kvasir sync new" in text
+    assert "no differences" in shown(make_source_status(), repaired=LastRepair(NOW.timestamp(), 0, 0))
 
 
 @pytest.mark.parametrize(

@@ -82,12 +82,12 @@ async def test_sentences_behind_the_end_of_what_is_shown_are_verified_too() -> N
         (b"\xff\xfe", "no JSON"),
         (b"[" * 100_000, "no JSON"),
         (b'{"n": ' + b"1" * 5000 + b"}", "no JSON"),
-        (b"[]", "names no passages"),
-        (b'{"answer": "x"}', "names no passages"),
-        (b'{"passages": [3], "answer": "x"}', "Passage 1 is no object"),
+        (b"[]", "has no passages"),
+        (b'{"answer": "x"}', "has no passages"),
+        (b'{"passages": [3], "answer": "x"}', "Passage 1 is not an object"),
         (b'{"passages": [{"title": "x"}], "answer": "x"}', '"text" is missing'),
         (b'{"passages": []}', '"answer" is missing'),
-        (b'{"passages": [], "answer": "x", "question": 3}', '"question" is missing or no text'),
+        (b'{"passages": [], "answer": "x", "question": 3}', '"question" is missing or not a string'),
     ],
 )
 def test_a_line_that_is_no_case_says_what_to_write(line: bytes, problem: str) -> None:
@@ -152,7 +152,7 @@ async def test_no_configuration_is_needed_and_a_judge_without_an_engine_exits_wi
     status, out, err = await place.command(
         "verify", "-", "--judge", "engine", stdin=line_of(CASE), KVASIR_CACHE=str(tmp_path / "cache")
     )
-    assert (status, out.strip(), "no engine to judge" in err) == (3, "", True)
+    assert (status, out.strip(), "no engine that can judge" in err) == (3, "", True)
     assert (await place.command("verify", "answer.json"))[0] == 2
 
 

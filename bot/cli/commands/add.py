@@ -1,4 +1,4 @@
-"""``kvasir add``: hand documents to Kvasir, see which there are, and take them away."""
+"""``kvasir add``: add, list and remove documents and pages of the web."""
 
 from __future__ import annotations
 
@@ -25,182 +25,184 @@ from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sources.uploads.source import open_upload_store
 from knowledge.sources.uploads.upload_store import UploadRecord, UploadResult
 
-_PUT_WORDS = {
+_RESULT_WORDS = {
     UploadResult.ADDED: "added",
     UploadResult.REPLACED: "replaced",
-    UploadResult.UNCHANGED: "there already, unchanged",
+    UploadResult.UNCHANGED: "unchanged",
 }
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Add, list or remove; exit status 1 if something could not be taken."""
+    """Add, list or remove; exit status 1 if anything failed."""
     _check_use(arguments)
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     pages = [name for name in (*arguments.files, *arguments.remove) if name.startswith(("http://", "https://"))]
     if pages:
         if len(pages) < len(arguments.files) + len(arguments.remove) or arguments.title or arguments.to:
-            raise SettingsError("Add pages by themselves, without --title and --to.")
+            raise SettingsError("Add pages separately from files, without --title and --to.")
         return await _change_pages(settings, pages, arguments)
     spec = choose_push_source(settings.knowledge.sources, arguments.to)
     if arguments.list:
-        cards = await asyncio.to_thread(open_upload_store(spec, settings.home).list_records)
-        holder = next((one for one in settings.knowledge.sources if one.kind == "pages"), None)
-        pages = await asyncio.to_thread(open_page_list(holder, settings.home).pages) if holder else []
-        _show_cards(cards, spec.name, pages, json=arguments.json)
+        records = await asyncio.to_thread(open_upload_store(spec, settings.home).list_records)
+        page_source = next((one for one in settings.knowledge.sources if one.kind == "pages"), None)
+        added = await asyncio.to_thread(open_page_list(page_source, settings.home).pages) if page_source else []
+        _show_records(records, spec.name, added, json=arguments.json)
         return 0
     async with open_configured_library(settings) as library:
-        adding = DocumentAdditions(spec, settings.home, library)
+        additions = DocumentAdditions(spec, settings.home, library)
         if arguments.remove:
-            return await _remove_documents(adding, arguments)
-        return await _add_files(adding, arguments)
+            return await _remove_documents(additions, arguments)
+        return await _add_files(additions, arguments)
 
 
 def _check_use(arguments: argparse.Namespace) -> None:
-    wanted = [bool(arguments.files), bool(arguments.remove), arguments.list]
-    if sum(wanted) != 1:
-        raise SettingsError("Name files to add, or --remove NAME, or --list.")
+    actions = [bool(arguments.files), bool(arguments.remove), arguments.list]
+    if sum(actions) != 1:
+        raise SettingsError("Give files to add, or --remove NAME, or --list.")
     if arguments.title is not None and len(arguments.files) != 1:
-        raise SettingsError("--title is for one file. Add the others by themselves.")
+        raise SettingsError("--title is for one file. Add the other files separately.")
 
 
 async def _change_pages(settings: Settings, urls: list[str], arguments: argparse.Namespace) -> int:
-    """Add pages of the web, or take them out again."""
+    """Add or remove pages of the web."""
     spec = next((spec for spec in settings.knowledge.sources if spec.kind == "pages"), None)
     if spec is None:
         raise SettingsError(
-            "No source takes pages. Name owners ([access]) with the live web on, or add a source of kind pages to "
+            "No source accepts pages. Name owners ([access]) with the live web on, or add a source of kind pages to "
             "kvasir.toml; docs/sources.md shows it."
         )
-    said: dict[str, str] = {}
-    wrong: dict[str, str] = {}
-    do = _remove_page if arguments.remove else _add_page
+    results: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    change = _remove_page if arguments.remove else _add_page
     async with open_configured_library(settings) as library:
-        adding = PageAdditions(spec, settings.home, library)
+        additions = PageAdditions(spec, settings.home, library)
         for url in urls:
             try:
-                told, done = await do(adding, url)
+                result, ok = await change(additions, url)
             except KnowledgeError as error:
-                told, done = str(error), False
-            (said if done else wrong)[url] = told
+                result, ok = str(error), False
+            (results if ok else errors)[url] = result
     if arguments.json:
-        print_json({"source": spec.name, "pages": said, "failed": wrong})
+        print_json({"source": spec.name, "pages": results, "failed": errors})
     else:
-        for url, told in said.items():
-            print_result(f"{url}: {told}")
-    for url, why in wrong.items():
-        print_error(f"{url}: {why}")
-    return 1 if wrong else 0
+        for url, result in results.items():
+            print_result(f"{url}: {result}")
+    return _print_errors(errors)
 
 
-async def _add_page(adding: PageAdditions, url: str) -> tuple[str, bool]:
-    """Add one; returns what became of it, and whether that is well."""
-    added = await adding.add_page(url, by=_describe_user())
-    if added is None:
-        return "there already", True
+def _print_errors(errors: dict[str, str]) -> int:
+    """Print what failed and why; return the exit status."""
+    for name, why in errors.items():
+        print_error(f"{name}: {why}")
+    return 1 if errors else 0
+
+
+async def _add_page(additions: PageAdditions, url: str) -> tuple[str, bool]:
+    """Add one page; return the result for the person, and whether it succeeded."""
+    page = await additions.add_page(url, by=_describe_user())
+    if page is None:
+        return "was added before", True
     try:
-        why = await adding.sync_page(added.document)
+        why = await additions.sync_page(page.document)
     except SyncRunning:
-        return "kept; another sync is running, and that one or the next one reads it", True
-    return why or "added; it can be found now", not why
+        return "saved; another sync is running, and that one or the next one reads it", True
+    return why or "added; answers can use it now", not why
 
 
-async def _remove_page(adding: PageAdditions, url: str) -> tuple[str, bool]:
-    """Take one out; returns what became of it, and whether that is well."""
+async def _remove_page(additions: PageAdditions, url: str) -> tuple[str, bool]:
+    """Remove one page; return the result for the person, and whether it succeeded."""
     try:
-        there = await adding.remove_page(url)
+        existed = await additions.remove_page(url)
     except SyncRunning:
         return (
-            "removed; another sync is running, and it answers no more after that one or the next one. "
-            f"If it was the last one: kvasir sync --approve {adding.source}"
+            "removed; another sync is running, and answers stop using it after that one or the next one. "
+            f"If it was the last page: kvasir sync --approve {additions.source}"
         ), True
-    if not there:
+    if not existed:
         return "this page was not added. See kvasir add --list.", False
-    return "removed; it answers no more", True
+    return "removed; answers do not use it any more", True
 
 
-async def _add_files(adding: DocumentAdditions, arguments: argparse.Namespace) -> int:
-    said: dict[str, str] = {}
-    wrong: dict[str, str] = {}
+async def _add_files(additions: DocumentAdditions, arguments: argparse.Namespace) -> int:
+    results: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for path in map(Path, arguments.files):
         try:
-            data = await asyncio.to_thread(_read_file, path, adding.store.max_bytes)
-            kept = await adding.store_document(path.name, data, by=_describe_user(), title=arguments.title)
-            said[kept.name] = _PUT_WORDS[kept.result]
+            data = await asyncio.to_thread(_read_file, path, additions.store.max_bytes)
+            upload = await additions.store_document(path.name, data, by=_describe_user(), title=arguments.title)
+            results[upload.name] = _RESULT_WORDS[upload.result]
         except OSError as error:
-            wrong[str(path)] = f"cannot be read: {error.strerror}. Look whether it is there."
+            errors[str(path)] = f"cannot be read: {error.strerror}. Check the path."
         except KnowledgeError as error:
-            wrong[str(path)] = str(error)
+            errors[str(path)] = str(error)
     waiting = False
-    if said:
+    if results:
         try:
             with Terminal() as terminal:
-                wrong |= await adding.sync_documents(said, lambda progress: show_progress(terminal, progress))
+                errors |= await additions.sync_documents(results, lambda progress: show_progress(terminal, progress))
         except SyncRunning:
             waiting = True
-            print_note("Another sync is running. What was added is kept, and is found after that one or the next.")
-    found = [name for name in said if name not in wrong and not waiting]
+            print_note("Another sync is running. The files are saved; that sync or the next one reads them.")
+    indexed = [name for name in results if name not in errors and not waiting]
     if arguments.json:
-        print_json({"source": adding.source, "kept": said, "found": found, "failed": wrong})
+        print_json({"source": additions.source, "kept": results, "found": indexed, "failed": errors})
     else:
-        for name in found:
-            print_result(f"{name}: {said[name]} to {adding.source}; it can be found now")
-    for name, why in wrong.items():
-        print_error(f"{name}: {why}")
-    return 1 if wrong else 0
+        for name in indexed:
+            print_result(f"{name}: {results[name]} in {additions.source}; answers can use it now")
+    return _print_errors(errors)
 
 
-async def _remove_documents(adding: DocumentAdditions, arguments: argparse.Namespace) -> int:
+async def _remove_documents(additions: DocumentAdditions, arguments: argparse.Namespace) -> int:
     names: list[str] = arguments.remove
     waiting = False
     absent: list[str] = []
     with Terminal() as terminal:
         try:
-            absent = await adding.remove_documents(names, lambda progress: show_progress(terminal, progress))
+            absent = await additions.remove_documents(names, lambda progress: show_progress(terminal, progress))
         except SyncRunning:
             waiting = True
             print_note(
-                "Another sync is running. What was removed stops answering after that one or the next. If it was much, "
-                f"or all: kvasir sync --approve {adding.source}"
+                "Another sync is running. Answers stop using the documents after that sync or the next one. "
+                f"If they were many, or all: kvasir sync --approve {additions.source}"
             )
-    gone = [name for name in names if name not in absent]
+    removed = [name for name in names if name not in absent]
     if arguments.json:
-        print_json({"source": adding.source, "removed": gone, "absent": absent})
+        print_json({"source": additions.source, "removed": removed, "absent": absent})
     elif not waiting:
-        for name in gone:
-            print_result(f"{name}: removed from {adding.source}; it answers no more")
-    for name in absent:
-        print_error(f"{name}: there is no document of that name in {adding.source}. See kvasir add --list.")
-    return 1 if absent else 0
+        for name in removed:
+            print_result(f"{name}: removed from {additions.source}; answers do not use it any more")
+    missing = f"there is no document of that name in {additions.source}. See kvasir add --list."
+    return _print_errors(dict.fromkeys(absent, missing))
 
 
-def _show_cards(cards: list[UploadRecord], source: str, pages: list[AddedPage], *, json: bool) -> None:
+def _show_records(records: list[UploadRecord], source: str, pages: list[AddedPage], *, json: bool) -> None:
     if json:
-        documents = [_card_json(card) for card in cards]
+        documents = [_record_json(record) for record in records]
         print_json({"source": source, "documents": documents, "pages": [asdict(page) for page in pages]})
         return
     for page in pages:
         print_result(f"{page.url}  {datetime.fromtimestamp(page.added_at, UTC):%Y-%m-%d} by {page.added_by}")
-    for card in cards:
-        day = datetime.fromtimestamp(card.added_at, UTC)
-        title = f"  “{card.title}”" if card.title else ""
-        print_result(f"{card.name}  {card.size_bytes / 1e6:,.1f} MB  {day:%Y-%m-%d} by {card.added_by}{title}")
-    if not cards and not pages:
+    for record in records:
+        day = datetime.fromtimestamp(record.added_at, UTC)
+        title = f"  “{record.title}”" if record.title else ""
+        print_result(f"{record.name}  {record.size_bytes / 1e6:,.1f} MB  {day:%Y-%m-%d} by {record.added_by}{title}")
+    if not records and not pages:
         print_result(f"Nothing was added to {source} yet. Add a file: kvasir add FILE")
 
 
-def _card_json(card: UploadRecord) -> dict[str, object]:
+def _record_json(record: UploadRecord) -> dict[str, object]:
     return {
-        "name": card.name,
-        "title": card.title,
-        "bytes": card.size_bytes,
-        "added_at": datetime.fromtimestamp(card.added_at, UTC).isoformat(),
-        "added_by": card.added_by,
+        "name": record.name,
+        "title": record.title,
+        "bytes": record.size_bytes,
+        "added_at": datetime.fromtimestamp(record.added_at, UTC).isoformat(),
+        "added_by": record.added_by,
     }
 
 
 def _read_file(path: Path, limit_bytes: int) -> bytes:
-    """Read a file, but not much more of it than is kept."""
+    """Return the file's bytes, at most one more than the limit."""
     with path.open("rb") as file:
         return file.read(limit_bytes + 1)
 

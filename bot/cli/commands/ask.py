@@ -1,4 +1,4 @@
-"""``kvasir ask``: a question, or one a line of standard input, answered here without Slack."""
+"""``kvasir ask``: answer a question, or each line of standard input, without Slack."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebOrigin
 
 _ENGINE_S = 240.0
-"""How long an engine that is loading is waited for."""
+"""How long to wait for an engine that is loading."""
 
 
 @dataclass(slots=True)
 class Transcript:
-    """An answer as it adds up."""
+    """The parts of an answer, collected from its events."""
 
     text: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Transcript:
     end: Finished | None = None
 
     def add_event(self, event: AnswerEvent) -> None:
-        """Take one event in."""
+        """Add one event."""
         match event:
             case Sources(passages):
                 self.passages = passages
@@ -59,7 +59,7 @@ class Transcript:
 
     @property
     def sources(self) -> tuple[Passage, ...]:
-        """Return what the answer cites; where it cites nothing, what was looked at."""
+        """Return the cited passages, or all passages if none is cited."""
         return (self.end.cited if self.end else ()) or self.passages
 
 
@@ -76,13 +76,13 @@ async def main(arguments: argparse.Namespace) -> int:
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).of)
-        shelf = ReadyLibrary(library, None)
-        shelf.first_sync_done.set()  # whatever was read before: nothing is read here
-        answerer = create_answerer(library, engine, shelf.search, judges=judges, limits=settings.limits)
+        ready_library = ReadyLibrary(library, None)
+        ready_library.first_sync_done.set()  # this command runs no sync
+        answerer = create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits)
 
         def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
-            asked = Question(question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web)
-            return _prepend_notice(answerer.answer(asked), why)
+            request = Question(question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web)
+            return _prepend_notice(answerer.answer(request), why)
 
         if arguments.question == "-":
             return await _answer_each_line(events)
@@ -95,7 +95,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 async def _answer_each_line(events: Callable[[str], AsyncGenerator[AnswerEvent, None]]) -> int:
-    """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
+    """Answer one question a line, in order, each as one flushed JSON line, which may hold an error."""
     failed = 0
     async for line in read_questions():
         try:
@@ -104,12 +104,12 @@ async def _answer_each_line(events: Callable[[str], AsyncGenerator[AnswerEvent, 
             print_json({"question": line, "error": describe_error(error)})
             failed += 1
     if failed:
-        print_error(f"{failed} line(s) could not be answered; their JSON says why.")
+        print_error(f"{failed} line(s) could not be answered; the JSON has the reasons.")
     return 1 if failed else 0
 
 
 async def _prepend_notice(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGenerator[AnswerEvent, None]:
-    """Yield the events of an answer, behind a notice why the model does not think as wished."""
+    """Yield the events of an answer, after a notice why the model does not think as requested."""
     if why:
         yield Notice(why)
     async with aclosing(events) as answer:
@@ -128,7 +128,7 @@ async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: b
 
 
 async def _wait_for_engine(engine: Engine) -> None:
-    """Show how far the engine is until it answers, or it is sure that it will not."""
+    """Show the progress of the engine until it is ready or has failed."""
     if engine.status().state is EngineState.READY:
         return
     with Terminal() as terminal:
@@ -158,7 +158,7 @@ def _show_sources(passages: tuple[Passage, ...]) -> None:
 
 
 def _describe_freshness(passage: Passage) -> str:
-    """Return when a document was last seen; of a page of the web its host, its date, and when an old copy was made."""
+    """Return when a document was last synced; for a page of the web its host, date, and the age of an old copy."""
     as_of = f", as of {passage.as_of:%Y-%m-%d %H:%M} UTC" if passage.as_of else ""
     if passage.web is None:
         return as_of
@@ -194,7 +194,7 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
 
 
 def _page_json(web: WebOrigin | None) -> dict[str, object] | None:
-    """Return where on the web a passage was read; None of a document's."""
+    """Return where on the web a passage comes from; None for a document's passage."""
     if web is None:
         return None
     published = web.published.isoformat() if web.published else None
@@ -202,7 +202,7 @@ def _page_json(web: WebOrigin | None) -> dict[str, object] | None:
 
 
 def _route_json(end: Finished | None) -> dict[str, object]:
-    """Return whether the live web was to be asked, why, and who answered in the end."""
+    """Return whether the live web was to be searched, why, and what answered in the end."""
     web = end.web if end else WebUse()
     return {
         "web": web.when,
@@ -213,7 +213,7 @@ def _route_json(end: Finished | None) -> dict[str, object]:
 
 
 def _web_json(web: WebUse) -> dict[str, object]:
-    """Return whether the live web was asked, and what came of it."""
+    """Return whether the live web was searched, and the result."""
     look = web.look
     skipped = look.left_out if look else ()
     return {

@@ -1,4 +1,4 @@
-"""``kvasir cache clear``: forget the pages of the web that are kept."""
+"""``kvasir cache clear``: delete the cached pages of the web."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.config.settings import load_settings
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Clear it, and say how much is free again."""
+    """Clear the cache and print how much disk space is free again."""
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     folder = settings.knowledge.web_cache
@@ -25,5 +25,5 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"folder": str(folder), "freed_bytes": freed_bytes})
     else:
-        print_result(f"{freed_bytes / 1e6:,.1f} MB of web pages are freed in {folder}. Models and the engine stay.")
+        print_result(f"{freed_bytes / 1e6:,.1f} MB of cached pages deleted in {folder}. Models and the engine stay.")
     return 0

@@ -1,4 +1,4 @@
-"""``kvasir doctor``: look at what Kvasir needs, and say what to do about each finding."""
+"""``kvasir doctor``: check what Kvasir needs, and name the next step for each problem."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SEARCH_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     ok: bool
@@ -54,26 +54,26 @@ def _result_json(result: CheckResult) -> dict[str, object]:
 
 
 Check = Callable[[Settings], Awaitable[str]]
-"""Returns what is well; raises what is not."""
+"""Returns what is in order; raises an error for a problem."""
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Print a line a finding; exit status 1 if any is not well."""
+    """Print one line for each check; exit status 1 if any failed."""
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
-    findings = []
-    async for finding in run_checks(settings):
-        findings.append(finding)
+    results = []
+    async for result in run_checks(settings):
+        results.append(result)
         if not arguments.json:
-            print_result(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.text}")
-    well = all(finding.ok for finding in findings)
+            print_result(f"{'ok  ' if result.ok else 'FAIL'} {result.subject}: {result.text}")
+    ok = all(result.ok for result in results)
     if arguments.json:
-        print_json({"ok": well, "findings": [_result_json(finding) for finding in findings]})
-    return 0 if well else 1
+        print_json({"ok": ok, "findings": [_result_json(result) for result in results]})
+    return 0 if ok else 1
 
 
 async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Look at one thing after another."""
+    """Yield the result of one check after the other."""
     checks: dict[str, Check] = {
         "Python": _check_python,
         "configuration": _check_configuration,
@@ -87,12 +87,12 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "engine": _check_engine,
         "Slack": _check_slack,
     }
-    for what, check in checks.items():
+    for subject, check in checks.items():
         try:
-            finding = CheckResult(what, ok=True, text=await check(settings))
-        except Exception as error:  # noqa: BLE001  # whatever is wrong is a finding, and the next check goes on
-            finding = CheckResult(what, ok=False, text=describe_error(error))
-        yield finding
+            result = CheckResult(subject, ok=True, text=await check(settings))
+        except Exception as error:  # noqa: BLE001  # any error is a result, and the next check runs
+            result = CheckResult(subject, ok=False, text=describe_error(error))
+        yield result
 
 
 async def _check_python(_: Settings) -> str:
@@ -108,8 +108,8 @@ async def _check_owners(settings: Settings) -> str:
     if settings.access.owners:
         return f"{', '.join(sorted(settings.access.owners))} may approve deletions and add files and pages in Slack"
     return (
-        "none is named, so deletions are approved at the terminal alone (kvasir sync --approve SOURCE). To name one, "
-        f'write to {settings.config}: [access], below it owners = ["U012AB3CD"]; a Slack profile shows a person\'s id'
+        "none is named, so deletions can only be approved at the terminal (kvasir sync --approve SOURCE). To name one, "
+        f'write owners = ["U012AB3CD"] under [access] in {settings.config}; a Slack profile shows the id of a person'
     )
 
 
@@ -117,60 +117,57 @@ async def _check_disk(settings: Settings) -> str:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     free = shutil.disk_usage(settings.home).free
     if free < _LITTLE_DISK_BYTES:
-        raise OSError(28, f"only {free / _GIB:.1f} GiB are free, a sync needs room", str(settings.home))
+        raise OSError(28, f"only {free / _GIB:.1f} GiB are free, and a sync needs more", str(settings.home))
     return f"{free / _GIB:.0f} GiB free"
 
 
 async def _check_ports(settings: Settings) -> str:
     if (await asyncio.to_thread(Engine.read_status, settings.home)).state is not EngineState.ABSENT:
-        return "not looked at: a Kvasir that uses them runs"
-    wanted = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
+        return "not checked: Kvasir is running and uses them"
+    ports = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
     if settings.slack is not None and settings.slack.app_token is None:
-        wanted = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
+        ports = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
     if settings.metrics_port is not None:
-        wanted.append((settings.metrics_port, settings.metrics_host, "KVASIR_METRICS_PORT"))
-    told = [f"{variable}: {check_port(port, host, variable)}" for port, host, variable in wanted]
-    return ", ".join(told) or "none is needed: Kvasir itself connects to Slack"
+        ports.append((settings.metrics_port, settings.metrics_host, "KVASIR_METRICS_PORT"))
+    results = [f"{variable}: {check_port(port, host, variable)}" for port, host, variable in ports]
+    return ", ".join(results) or "none is needed: Kvasir connects to Slack"
 
 
 async def _machine_checks(settings: Settings) -> dict[str, Check]:
-    """Return the looks at what an engine on this machine needs."""
+    """Return the checks of what an engine on this machine needs."""
     machine = await asyncio.to_thread(probe_machine, settings.cache)
     if (why := explain_unsupported_machine(machine)) is not None:
         return {"machine": _check_in_thread(lambda: why)}
     weights = WeightsStore(settings.cache, settings.engine.weights_source)
-    checkup = Preflight(settings.engine.model, machine, Installer(settings.cache), weights)
+    preflight = Preflight(settings.engine.model, machine, Installer(settings.cache), weights)
     return {
-        "driver": _check_in_thread(checkup.check_driver),
-        "cards": _check_in_thread(checkup.describe_cards),
-        "memory": _check_in_thread(checkup.describe_memory),
-        "model": lambda _: checkup.check_model(),
-        "weights": lambda _: checkup.check_weights(),
-        "old weights": _check_in_thread(checkup.find_old_weights),
-        "hub": lambda _: checkup.check_origin(),
-        "environment": _check_in_thread(checkup.check_environment),
+        "driver": _check_in_thread(preflight.check_driver),
+        "cards": _check_in_thread(preflight.describe_cards),
+        "memory": _check_in_thread(preflight.describe_memory),
+        "model": lambda _: preflight.check_model(),
+        "weights": lambda _: preflight.check_weights(),
+        "old weights": _check_in_thread(preflight.find_old_weights),
+        "hub": lambda _: preflight.check_origin(),
+        "environment": _check_in_thread(preflight.check_environment),
     }
 
 
-def _check_in_thread(look: Callable[[], str]) -> Check:
-    async def check(_: Settings) -> str:
-        return await asyncio.to_thread(look)
-
-    return check
+def _check_in_thread(run: Callable[[], str]) -> Check:
+    return lambda _: asyncio.to_thread(run)
 
 
 async def _check_database(settings: Settings) -> str:
     async with open_ledger(settings.database_url):
-        return "the ledger opens" + (" on PostgreSQL" if settings.database_url.startswith("postgresql") else "")
+        return "opens" + (" on PostgreSQL" if settings.database_url.startswith("postgresql") else "")
 
 
 async def _check_knowledge(settings: Settings) -> str:
     async with open_configured_library(settings) as library:
         state = await library.status()
-        await library.search("Kvasir", limit=1)  # a store that is down is only noticed when it is asked
-    unread = [source.name for source in state.sources if source.synced_at is None]
-    told = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
-    return told + (f"; not read yet: {', '.join(unread)} (kvasir sync)" if unread else "")
+        await library.search("Kvasir", limit=1)  # only a search notices that a store is down
+    never_synced = [source.name for source in state.sources if source.synced_at is None]
+    opened = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
+    return opened + (f"; never synced: {', '.join(never_synced)} (kvasir sync)" if never_synced else "")
 
 
 async def _check_web_search(settings: Settings) -> str:
@@ -178,21 +175,24 @@ async def _check_web_search(settings: Settings) -> str:
     if live is None:
         return "off: nothing is fetched for an answer ([web] in kvasir.toml)"
     if not live.search.provider_order:
-        return "no provider is set up, so links alone are read: set KVASIR_SEARXNG_URL, or a key of another provider"
-    asked = create_providers(live.search, web, build_rules(live.private_hosts, web.ports, live.allowed_domains))
-    troubles = [trouble for provider in asked if (trouble := await _try_provider(provider))]
-    if troubles:
-        raise ProviderFailed(" ".join(troubles))
-    return f"{', '.join(live.search.provider_order)}: each answers a search"
+        return (
+            "no provider is set up, so only links in questions are read: set KVASIR_SEARXNG_URL, "
+            "or the key of another provider"
+        )
+    providers = create_providers(live.search, web, build_rules(live.private_hosts, web.ports, live.allowed_domains))
+    problems = [problem for provider in providers if (problem := await _try_provider(provider))]
+    if problems:
+        raise ProviderFailed(" ".join(problems))
+    return f"{', '.join(live.search.provider_order)}: each answered a search"
 
 
 async def _try_provider(provider: SearchProvider) -> str:
-    """Have a provider search for a word; return what is wrong, "" where it answers."""
+    """Search for a word with one provider; return the problem, "" if there is none."""
     try:
         async with asyncio.timeout(_SEARCH_S):
             await provider.search("Kvasir", limit=1, domains=frozenset())
     except TimeoutError:
-        return f"{provider.name} did not answer within {_SEARCH_S:g} s. Look whether it can be reached from here."
+        return f"{provider.name} did not answer within {_SEARCH_S:g} s. Check that this machine reaches it."
     except ProviderError as error:
         return str(error)
     finally:
@@ -209,10 +209,10 @@ async def _check_engine(settings: Settings) -> str:
 
 async def _check_slack(settings: Settings) -> str:
     if settings.slack is None:
-        return f"no tokens: `kvasir run` opens a workspace on this machine, port {settings.sandbox_port}"
+        return f"no tokens, so `kvasir run` opens a workspace on this machine, on port {settings.sandbox_port}"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_S)) as session:
         identity = await check_token(
             SlackWebApi(make_web_client(settings.slack.api_url, settings.slack.bot_token, session))
         )
     how = "Socket Mode" if settings.slack.app_token else f"HTTP on port {settings.slack.port}"
-    return f"the token is good for {identity.workspace_name}, over {how}"
+    return f"the token is valid for {identity.workspace_name}, over {how}"

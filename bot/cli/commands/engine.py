@@ -1,7 +1,7 @@
-"""``kvasir engine``: start, stop and restart the engine of this state directory, look at it, and read its log.
+"""``kvasir engine``: start, stop, restart or inspect the engine of this state directory, and print its log.
 
-The engine belongs to the process that runs it, usually ``kvasir run``; that one is asked. Where none lives, ``start``
-runs it here, for whoever comes.
+The process that owns the engine, usually ``kvasir run``, gets the command. If there is none, ``start`` runs the engine
+in this process, and others use it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from engine.oom.log_tail import read_last_lines
 from engine.service import Engine
 
 _POLL_S = 0.3
-_ORDER_VISIBLE_S = 3.0
-"""An order is seen in the state by then, unless it changes nothing."""
+_COMMAND_VISIBLE_S = 3.0
+"""By then, the state shows the effect of a command, if it has one."""
 _STOP_DEADLINE_S = 60.0
 _START_DEADLINE_S = 3600.0
-"""Loading hundreds of gigabytes takes its time; the owner's own deadlines are shorter."""
+"""Loading hundreds of gigabytes takes long; the owner's own deadlines are shorter."""
 _FINAL_STATES = frozenset({EngineState.READY, EngineState.DEGRADED, EngineState.FAILED})
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Do what was asked; exit status 1 where the engine does not come up, or nobody can be asked."""
+    """Run the action; exit status 1 if the engine does not start, or no process owns one."""
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     if arguments.action == "logs":
@@ -46,45 +46,46 @@ async def main(arguments: argparse.Namespace) -> int:
         return 0
     if settings.engine.url is not None:
         raise EngineRefused(
-            "KVASIR_ENGINE_URL names an engine that somebody else runs: start and stop it there, or unset the variable."
+            "KVASIR_ENGINE_URL names an engine that Kvasir does not control. Start and stop it there, or unset the "
+            "variable."
         )
-    return await _send_order(
+    return await _send_command(
         settings, EngineCommand(EngineAction(arguments.action), arguments.fresh), json=arguments.json
     )
 
 
-async def _send_order(settings: Settings, asked: EngineCommand, *, json: bool) -> int:
+async def _send_command(settings: Settings, command: EngineCommand, *, json: bool) -> int:
     try:
-        print_note(await Engine.send_command(settings.home, asked))
+        print_note(await Engine.send_command(settings.home, command))
     except EngineUnavailable:
-        if asked.action is EngineAction.START:
+        if command.action is EngineAction.START:
             return await _host_engine(settings, json=json)
         raise
-    wanted = frozenset({EngineState.ABSENT}) if asked.action is EngineAction.STOP else _FINAL_STATES
-    deadline_s = _STOP_DEADLINE_S if asked.action is EngineAction.STOP else _START_DEADLINE_S
-    status = await _follow_changes(settings.home, wanted, deadline_s)
+    final = frozenset({EngineState.ABSENT}) if command.action is EngineAction.STOP else _FINAL_STATES
+    deadline_s = _STOP_DEADLINE_S if command.action is EngineAction.STOP else _START_DEADLINE_S
+    status = await _follow_changes(settings.home, final, deadline_s)
     _show_final_state(status, json=json)
-    return 0 if status.state in wanted - {EngineState.FAILED} else 1
+    return 0 if status.state in final - {EngineState.FAILED} else 1
 
 
-async def _follow_changes(home: Path, wanted: frozenset[EngineState], deadline_s: float) -> EngineStatus:
-    """Tell each change until a wanted state has come, or the deadline; return the last."""
+async def _follow_changes(home: Path, final: frozenset[EngineState], deadline_s: float) -> EngineStatus:
+    """Print each change until one of the final states or the deadline; return the last state."""
     loop = asyncio.get_running_loop()
-    began_s, left, told = loop.time(), False, Engine.read_status(home)
+    began_s, has_changed, shown = loop.time(), False, Engine.read_status(home)
     while loop.time() - began_s < deadline_s:
         await asyncio.sleep(_POLL_S)
         status = Engine.read_status(home)
-        left = left or status.state not in wanted or loop.time() - began_s > _ORDER_VISIBLE_S
-        if left and status.state in wanted:
+        has_changed = has_changed or status.state not in final or loop.time() - began_s > _COMMAND_VISIBLE_S
+        if has_changed and status.state in final:
             return status
-        if (status.state, status.detail) != (told.state, told.detail):
+        if (status.state, status.detail) != (shown.state, shown.detail):
             print_note(format_engine_state(status))
-        told = status
-    return told
+        shown = status
+    return shown
 
 
 async def _host_engine(settings: Settings, *, json: bool) -> int:
-    """Run the engine in this process until it is stopped or given up."""
+    """Run the engine in this process until it is stopped or has failed."""
     print_note("No other process runs the engine, so it runs here until Ctrl-C. `kvasir run` and `kvasir ask` use it.")
     engine = create_engine(settings)
     try:
@@ -106,10 +107,7 @@ async def _host_engine(settings: Settings, *, json: bool) -> int:
 
 
 def _show_final_state(status: EngineStatus, *, json: bool) -> None:
-    """Show what it came to, also to the person beside a script.
-
-    On the way a look can miss what did not last; which rung was taken and why stands in the last state's detail.
-    """
+    """Show the final state, with ``json`` also to stderr. Its detail names the memory profile and the reason."""
     if json:
         print_note(format_engine_state(status))
     _show_status(status, json=json)
@@ -126,7 +124,7 @@ def _show_status(status: EngineStatus, *, json: bool) -> None:
 
 
 async def _print_log(settings: Settings, count: int, *, follow: bool) -> int:
-    """Print the log's last lines, and with ``follow`` those that come; keys were struck out when it was written."""
+    """Print the log's last lines, and with ``follow`` each new one. The writer of the log has masked keys."""
     path = RuntimeFile(settings.home).folder / "engine.log"
     lines = await asyncio.to_thread(read_last_lines, path, count)
     if not lines and not follow:
@@ -134,14 +132,14 @@ async def _print_log(settings: Settings, count: int, *, follow: bool) -> int:
         return 1
     _print_lines(lines, settings.secrets)
     if follow:
-        async with aclosing(_follow_log(path)) as coming:
-            async for text in coming:
+        async with aclosing(_follow_log(path)) as chunks:
+            async for text in chunks:
                 _print_lines(text.splitlines(), settings.secrets)
     return 0
 
 
 async def _follow_log(path: Path) -> AsyncGenerator[str, None]:
-    """Yield what is appended, for ever, also to the file that takes the place of a full one."""
+    """Yield each appended text, without end, also from the file that replaces a full one."""
     offset, inode = _read_size_and_inode(path)
     while True:
         await asyncio.sleep(_POLL_S)
@@ -159,15 +157,15 @@ async def _follow_log(path: Path) -> AsyncGenerator[str, None]:
 
 def _read_size_and_inode(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return 0, 0
-    return found.st_size, found.st_ino
+    return stat.st_size, stat.st_ino
 
 
 def _print_lines(lines: Iterable[str], secrets: Iterable[str]) -> None:
-    kept = tuple(secrets)
+    masked = tuple(secrets)
     for line in lines:
-        for secret in kept:
+        for secret in masked:
             line = line.replace(secret, "***")  # noqa: PLW2901
         print_result(line)

@@ -1,4 +1,4 @@
-"""``kvasir fetch``: what Kvasir would read from a page of the web, or why it refuses."""
+"""``kvasir fetch``: show what Kvasir reads from a page of the web, or why it refuses."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _LIVE_WEB_OFF = 'the live web is off: [web] in kvasir.toml has mode = "off"'
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Read each page, side by side, and tell of them in their order; exit status 1 if one was refused."""
+    """Read the pages concurrently and print them in order; exit status 1 if one was refused."""
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
-    refused = 0
+    refusals = 0
     if settings.knowledge.live is None:
         for url in arguments.urls:
             _show_page(_FetchedPage(url, None, _LIVE_WEB_OFF, None, 0.0), json=arguments.json)
         return 1
     async with open_page_reader(settings) as pages, asyncio.TaskGroup() as group:
-        few = asyncio.Semaphore(_CONCURRENT_PAGES)
-        for task in [group.create_task(_read_page(pages, url, few)) for url in arguments.urls]:
-            read = await task
-            _show_page(read, json=arguments.json)
-            refused += read.refusal is not None
-    return 1 if refused else 0
+        slots = asyncio.Semaphore(_CONCURRENT_PAGES)
+        for task in [group.create_task(_read_page(pages, url, slots)) for url in arguments.urls]:
+            result = await task
+            _show_page(result, json=arguments.json)
+            refusals += result.refusal is not None
+    return 1 if refusals else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,17 @@ class _FetchedPage:
     seconds: float
 
 
-async def _read_page(pages: PageReader, url: str, few: asyncio.Semaphore) -> _FetchedPage:
-    async with few:
+async def _read_page(pages: PageReader, url: str, slots: asyncio.Semaphore) -> _FetchedPage:
+    async with slots:
         began = time.monotonic()
-        page, refused, status = None, None, None
+        page, refusal, status = None, None, None
         try:
             page = await pages.read(url, within_s=_WITHIN_S)
             status = page.status
         except FetchError as error:
-            refused = error.reason
+            refusal = error.reason
             status = error.status if isinstance(error, FetchBadStatus) else None
-        return _FetchedPage(url, page, refused, status, time.monotonic() - began)
+        return _FetchedPage(url, page, refusal, status, time.monotonic() - began)
 
 
 def _show_page(read: _FetchedPage, *, json: bool) -> None:
@@ -84,11 +84,11 @@ def _page_json(read: _FetchedPage) -> dict[str, object]:
 
 
 def _page_text(page: WebPage) -> str:
-    told = [
+    origin = [
         page.final_url,
         *([f"by {page.author}"] if page.author else []),
         *([f"of {page.published:%Y-%m-%d}"] if page.published else []),
         f"as of {page.fetched_at:%Y-%m-%d %H:%M} UTC"
-        + (", an old copy: the site does not answer" if page.stale else ""),
+        + (", an old copy, because the site does not answer" if page.stale else ""),
     ]
-    return f"# {page.title}\n({', '.join(told)})\n\n{page.text}\n"
+    return f"# {page.title}\n({', '.join(origin)})\n\n{page.text}\n"

@@ -1,4 +1,4 @@
-"""``kvasir fit``: which R1 runs on which machine, how, and if not, why not in numbers."""
+"""``kvasir fit``: show which R1 runs on which machine and how, or why it does not fit, in numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROBE_DEADLINE_S = 30.0
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Print the table of all variants, or one in full; exit status 1 where the one that was asked for does not fit."""
+    """Print a table of all variants, or one variant in full; exit status 1 if that one does not fit."""
     machine = parse_machine(arguments.machine) if arguments.machine else await _probe_this_machine()
     wish = PlanRequirements(arguments.context, arguments.people, arguments.goal, arguments.precision, arguments.offload)
     if arguments.variant is None:
@@ -38,8 +38,8 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(fit_json(found))
     else:
-        if (really := explain_nickname(arguments.variant)) is not None:
-            print_note(really)
+        if (real_name := explain_nickname(arguments.variant)) is not None:
+            print_note(real_name)
         print_result(machine_line(machine))
         show_fit(found, sys.stdout)
     return 0 if found.plan is not None else 1
@@ -53,10 +53,10 @@ def _fit_one(name: str, machine: Machine, wish: PlanRequirements) -> FitResult:
         return fit_variant(chosen.variant, machine, wish)
     each = f" with {wish.context_tokens} tokens each" if wish.context_tokens else ""
     small, why = choose_small_model(machine)
-    asked = f"No R1 fits on the GPUs here as asked ({wish.people} at once{each})"
+    misfit = f"No R1 fits on the GPUs here as requested ({wish.people} at once{each})"
     print_note(
-        f"{asked if machine.cards else 'There is no GPU here'}, so {AUTO} takes {small.name}, a small model on the "
-        f"CPU, not an R1: {why} `kvasir fit VARIANT` says what is in the way, and what fits instead."
+        f"{misfit if machine.cards else 'There is no GPU here'}, so {AUTO} takes {small.name}, a small model on the "
+        f"CPU, not an R1: {why} `kvasir fit VARIANT` explains what is missing, and what fits instead."
     )
     return fit_variant(small, machine, wish)
 

@@ -1,4 +1,4 @@
-"""What ``kvasir fit`` shows: for a person at the terminal, as JSON, and as a page's Markdown."""
+"""The output of ``kvasir fit``: for a terminal, as JSON, and as Markdown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLUMNS = (
 
 
 def fit_json(found: FitResult) -> dict[str, object]:
-    """Return one variant in the shape that scripts rely on; what a variant that does not fit lacks is null."""
+    """Return one variant in the shape that scripts rely on; without a plan, its fields are null."""
     plan = found.plan
     return {
         "variant": found.variant.name,
@@ -55,7 +55,7 @@ def fit_json(found: FitResult) -> dict[str, object]:
 
 
 def _further_json(found: FitResult) -> dict[str, object]:
-    """Return what was added later, after what scripts rely on."""
+    """Return the fields that were added later."""
     plan = found.plan
     speed = plan.speed if plan else None
     return {
@@ -96,12 +96,12 @@ def machine_line(machine: Machine) -> str:
     cards = f"{nodes}{len(machine.cards)} x {machine.cards[0].name}, {machine.card_gib:.1f} GiB each"
     driver = f"driver {machine.driver}, CUDA {machine.cuda}" if machine.driver else ""
     busy_gib = max(card.busy_gib for card in machine.cards)
-    busy = f"up to {busy_gib:.1f} GiB of a card in use now (the plans count with free cards)" if busy_gib else ""
+    busy = f"up to {busy_gib:.1f} GiB of a card in use now (the plans assume free cards)" if busy_gib else ""
     return ", ".join(part for part in (cards, busy, memory, driver) if part)
 
 
 def show_table(machine: Machine, fits: Sequence[FitResult], chosen: LaunchPlan | None, stream: TextIO) -> None:
-    """Write a row a variant; under it what ``auto`` takes and where the figures are from."""
+    """Write a row for each variant; below, the choice of ``auto`` and the origin of the figures."""
     table = Table(*_COLUMNS, box=None, header_style="bold", pad_edge=False)
     for found in fits:
         table.add_row(*variant_row(found), style="" if found.plan else "dim")
@@ -111,7 +111,7 @@ def show_table(machine: Machine, fits: Sequence[FitResult], chosen: LaunchPlan |
     console.print()
     console.print(f"auto: {chosen.variant.name if chosen else _describe_small_model(machine)}", soft_wrap=True)
     console.print(f"First token and tokens/s: {ESTIMATE_BASIS}.", soft_wrap=True)
-    console.print("`kvasir fit VARIANT` shows one in full, with its command or the reasons against it.", soft_wrap=True)
+    console.print("`kvasir fit VARIANT` shows a variant in full: its command, or why it does not fit.", soft_wrap=True)
 
 
 def _describe_small_model(machine: Machine) -> str:
@@ -144,7 +144,7 @@ def show_fit(found: FitResult, stream: TextIO) -> None:
 
 
 def fit_lines(found: FitResult) -> list[str]:
-    """Return the lines of one variant: the plan and its command, or the reasons against it; then false claims."""
+    """Return the lines of one variant: the plan and its command, or why it does not fit; then false claims."""
     lines = [f"{found.variant.name} ({found.variant.licence})"]
     if found.plan is None:
         lines += ["does not fit.", *found.reasons]
@@ -154,20 +154,20 @@ def fit_lines(found: FitResult) -> list[str]:
 
 
 def _plan_lines(plan: LaunchPlan) -> list[str]:
-    kept = "bf16" if plan.kv_dtype == "auto" else plan.kv_dtype
+    kv_dtype = "bf16" if plan.kv_dtype == "auto" else plan.kv_dtype
     on_each = "" if plan.device == "cpu" else " on each"
-    told = [
+    lines = [
         f"{plan.weights.precision} from {plan.weights.repo}",
         f"{_describe_placement(plan)}, {plan.weights_gib_per_card:.1f} GiB of weights{on_each}",
-        f"{plan.kv_tokens} tokens of context in all ({kept}), {plan.context_tokens} for one request",
+        f"{plan.kv_tokens} tokens of context in all ({kv_dtype}), {plan.context_tokens} for one request",
         f"{plan.people} {'person' if plan.people == 1 else 'people'} at once",
     ]
     if plan.speed is not None:
         first, rate, whole = plan.speed.first_token_s, plan.speed.tokens_per_s, plan.speed.answer_s
-        told.append(
+        lines.append(
             f"first token after {first:.2f} s, {rate:.0f} tokens/s, an answer in {whole:.0f} s ({ESTIMATE_BASIS})"
         )
-    return [*told, *([plan.note] if plan.note else [])]
+    return [*lines, *([plan.note] if plan.note else [])]
 
 
 def markdown_table(fits: Sequence[FitResult], chosen: LaunchPlan | None) -> str:
@@ -177,8 +177,8 @@ def markdown_table(fits: Sequence[FitResult], chosen: LaunchPlan | None) -> str:
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *rows))
     if chosen is None:
         return table
-    shown = "\n\n".join(_fold_command(command) for command in build_manual_commands(chosen))
-    return f"{table}\n\n`auto` takes **{chosen.variant.name}**:\n\n```sh\n{shown}\n```"
+    commands = "\n\n".join(_fold_command(command) for command in build_manual_commands(chosen))
+    return f"{table}\n\n`auto` takes **{chosen.variant.name}**:\n\n```sh\n{commands}\n```"
 
 
 def _fold_command(command: Sequence[str]) -> str:
@@ -197,7 +197,7 @@ def _describe_cards(plan: LaunchPlan) -> str:
 
 
 def _describe_placement(plan: LaunchPlan) -> str:
-    """Return the same with the word: ``4 cards (tp 4)``."""
+    """Return where a plan runs: ``4 cards (tp 4)`` or ``on the CPU``."""
     if plan.device == "cpu":
         return "on the CPU"
     count, _, how = _describe_cards(plan).partition(" ")

@@ -1,4 +1,4 @@
-"""``kvasir manifest``: what to paste when the Slack app is created."""
+"""``kvasir manifest``: print the manifest to create the Slack app from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kvasir run``: the bot itself."""
+"""``kvasir run``: run the bot."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LOG_BYTES = 10_000_000
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Run until stopped; a stop by Ctrl-C or SIGTERM is a good end."""
+    """Run until Ctrl-C or SIGTERM, which both end with exit status 0."""
     if arguments.docs is not None and arguments.config is not None:
-        raise SettingsError("--docs and --config contradict each other. Give one of them.")
+        raise SettingsError("--docs and --config exclude each other. Use one of them.")
     settings = load_settings(
         os.environ,
         Path.cwd(),
@@ -33,7 +33,7 @@ async def main(arguments: argparse.Namespace) -> int:
     )
     if arguments.no_sandbox and settings.slack is None:
         raise SettingsError(
-            "There are no Slack tokens. Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/operating.md shows where from)."
+            "There are no Slack tokens. Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/operating.md explains how)."
         )
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _log_to_stderr_or_file(settings), Terminal() as terminal:
@@ -48,7 +48,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _log_to_stderr_or_file(settings: Settings) -> Iterator[None]:
-    """Log to standard error; at a terminal, where a person watches the bars, to a file instead."""
+    """Log to standard error; if that is a terminal with progress bars, log to a file instead."""
     if not sys.stderr.isatty():
         logs.configure_logging(sys.stderr, secrets=settings.secrets)
         yield

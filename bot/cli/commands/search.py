@@ -1,4 +1,4 @@
-"""``kvasir search``: the passages that a question finds, for a person or as JSON."""
+"""``kvasir search``: show the passages that a question finds, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 async def _search_each_line(library: Library, limit: int) -> int:
-    """Answer one question a line, in order, one flushed JSON line each; a line that fails says so, the rest go on."""
+    """Search for one question a line, in order, each as one flushed JSON line, which may hold an error."""
     failed = 0
     async for query in read_questions():
         try:
@@ -45,7 +45,7 @@ async def _search_each_line(library: Library, limit: int) -> int:
             print_json({"query": query, "error": describe_error(error), "hits": []})
             failed += 1
     if failed:
-        print_error(f"{failed} line(s) could not be answered; their JSON says why.")
+        print_error(f"{failed} line(s) could not be searched; the JSON has the reasons.")
     return 1 if failed else 0
 
 
@@ -68,15 +68,15 @@ def _hit_json(hit: Hit) -> dict[str, object]:
 
 
 def search_text(found: SearchResult) -> str:
-    """Return a search's result for a person."""
+    """Return a search's result as text."""
     if not found.hits:
-        return "Nothing was found. `kvasir status` shows what is known; `kvasir sync` reads the sources."
+        return "Nothing was found. `kvasir status` shows the sources; `kvasir sync` reads them."
     lines: list[str] = []
     for n, hit in enumerate(found.hits, 1):
         path = " › ".join(part for part in (hit.title, hit.heading) if part)
         quote = " ".join(hit.text.split())
-        found_in = f"{hit.source}: {hit.document}, {hit.score:.2f}, as of {hit.synced_at:%Y-%m-%d}"
-        lines += [f"{n}. {path}  ({found_in})", f"   {quote[:_QUOTE]}"]
+        origin = f"{hit.source}: {hit.document}, {hit.score:.2f}, as of {hit.synced_at:%Y-%m-%d}"
+        lines += [f"{n}. {path}  ({origin})", f"   {quote[:_QUOTE]}"]
     if not found.answerable:
         lines.append("None of these seems to answer the question.")
     return "\n".join(lines)

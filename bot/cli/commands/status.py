@@ -1,4 +1,4 @@
-"""``kvasir status``: the engine, the store, how fresh each source is, and what a person should look at."""
+"""``kvasir status``: show the engine, the store, how fresh each source is, and problems."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from knowledge.status import LibraryStatus, SourceStatus
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Show the state; starts nothing."""
+    """Show the state; start nothing."""
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     engine = await Engine.query_status(settings.engine)
@@ -35,15 +35,14 @@ async def main(arguments: argparse.Namespace) -> int:
 
 def status_json(engine: EngineStatus, state: LibraryStatus) -> dict[str, object]:
     """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
-    growth, repaired = state.growth, state.repaired
+    growth, repair = state.growth, state.repaired
     return {
         "engine": engine_json(engine),
         "store": state.store,
         "indexing": state.indexing,
         "growth": growth
         and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
-        "repaired": repaired
-        and {"at": _iso_time(repaired.at), "differed": repaired.differed, "mended": repaired.mended},
+        "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differed, "mended": repair.mended},
         "elsewhere": state.elsewhere,
         "sources": {source.name: _source_json(source) for source in state.sources},
     }
@@ -89,11 +88,11 @@ def _source_json(source: SourceStatus) -> dict[str, object]:
         "held": source.pending_deletions,
         "held_first": [
             {
-                "document": held.document,
-                "title": held.title,
-                "since": None if held.since is None else _iso_time(held.since),
+                "document": deletion.document,
+                "title": deletion.title,
+                "since": None if deletion.since is None else _iso_time(deletion.since),
             }
-            for held in source.first_pending_deletions
+            for deletion in source.first_pending_deletions
         ],
     }
 

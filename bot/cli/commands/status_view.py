@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bot.cli.printable import strip_control_characters
+from bot.cli.output import strip_control_characters
 from bot.cli.terminal_lines import format_engine_state
 from bot.messages.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
@@ -47,11 +47,11 @@ def build_view(engine: EngineStatus, state: LibraryStatus, now: datetime, *, nar
     sources = [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
     parts: list[RenderableType] = [_facts_table(engine, state), Text()]
     parts += [_source_lines(source, now) for source in sources] if narrow else [_source_table(sources, now)]
-    troubles = [line for source in sources for line in _trouble_block(source, now)]
-    if troubles:
-        parts += [Text(), Text("What needs a look", style="bold yellow"), *troubles]
+    problems = [line for source in sources for line in _problem_block(source, now)]
+    if problems:
+        parts += [Text(), Text("Problems", style="bold yellow"), *problems]
     elif sources:
-        parts += [Text(), Text("Nothing needs a look.", style="green")]
+        parts += [Text(), Text("No problems.", style="green")]
     return Group(*parts)
 
 
@@ -70,27 +70,27 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus) -> Table:
             "index", f"a new one is at {state.growth.share:.0%}{left}; the old one answers until it is complete"
         )
     elif state.indexing:
-        facts.add_row("index", "a new one is growing; the old one answers until it is complete")
+        facts.add_row("index", "a new one is being built; the old one answers until it is complete")
     if state.elsewhere is not None:
-        facts.add_row("sync", f"under way in another process ({state.elsewhere})")
+        facts.add_row("sync", f"running in another process ({state.elsewhere})")
     return facts
 
 
 def _store_line(state: LibraryStatus) -> Text:
-    told = Text(state.store)
+    line = Text(state.store)
     if state.repaired is None:
-        return told
+        return line
     since = max(0.0, datetime.now(UTC).timestamp() - state.repaired.at)
-    told.append(f" · compared with the manifest {format_age(since)}, ")
+    line.append(f" · compared with the manifest {format_age(since)}, ")
     if state.repaired.differed:
         left = state.repaired.differed - state.repaired.mended
-        rest = f", {left} read again" if left else ""
-        told.append(
-            f"{state.repaired.differed} passages differed, {state.repaired.mended} mended{rest}", style="yellow"
+        rest = f", {left} to be read again" if left else ""
+        line.append(
+            f"{state.repaired.differed} passages differed, {state.repaired.mended} repaired{rest}", style="yellow"
         )
     else:
-        told.append("no drift", style="green")
-    return told
+        line.append("no differences", style="green")
+    return line
 
 
 # ── A source ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,11 +123,11 @@ def _format_freshness(source: SourceStatus) -> Text:
     if source.syncing is not None:
         return Text(_format_progress(source.syncing), style="cyan")
     if source.age_s is None:
-        return Text("never read yet", style="yellow")
-    told = Text(format_age(source.age_s), style="yellow" if source.late else "green")
+        return Text("never synced", style="yellow")
+    text = Text(format_age(source.age_s), style="yellow" if source.late else "green")
     if source.late:
-        told.append(f" · stale (target {format_duration(source.max_age_s)})")
-    return told
+        text.append(f" · stale (target {format_duration(source.max_age_s)})")
+    return text
 
 
 def _format_progress(progress: SyncProgress) -> str:
@@ -142,32 +142,32 @@ def _format_next_sync(source: SourceStatus, now: datetime) -> str:
     return f"watched; {due}" if source.watched else due
 
 
-# ── What needs a look ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Problems ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _trouble_block(source: SourceStatus, now: datetime) -> Iterator[RenderableType]:
-    told = list(_trouble_lines(source, now))
-    if told:
+def _problem_block(source: SourceStatus, now: datetime) -> Iterator[RenderableType]:
+    lines = list(_problem_lines(source, now))
+    if lines:
         yield Text(source.name, style="bold")
-        yield from (Padding(line, (0, 0, 0, 2)) for line in told)
+        yield from (Padding(line, (0, 0, 0, 2)) for line in lines)
 
 
-def _trouble_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
+def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
     if source.error:
         yield Text(strip_control_characters(source.error), style="red")
     if source.watch_trouble:
         yield Text(f"Not watched: {strip_control_characters(source.watch_trouble)}", style="yellow")
     if source.age_s is None and not source.error and source.syncing is None:
-        yield Text(f"It has never been read. To read it: kvasir sync {source.name}")
+        yield Text(f"It has never been synced. To sync it: kvasir sync {source.name}")
     elif source.late:
         yield Text(
-            f"It is stale: {format_duration(source.age_s or 0.0)} old, {format_duration(source.max_age_s)} at most. "
-            f"To read it now: kvasir sync {source.name}"
+            f"It is stale: {format_duration(source.age_s or 0.0)} old, target {format_duration(source.max_age_s)}. "
+            f"To sync it now: kvasir sync {source.name}"
         )
     if source.pending_deletions:
         yield from _pending_deletion_lines(source)
     if source.failed:
-        yield Text(f"{source.failed:,} could not be read", style="red")
+        yield Text(f"{source.failed:,} documents could not be read", style="red")
         yield from (_failure_line(failure, now) for failure in source.failures)
         if source.failed > len(source.failures):
             yield Text(f"  … and {source.failed - len(source.failures):,} more", style="dim")
@@ -175,7 +175,7 @@ def _trouble_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
 
 def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
     yield Text(
-        f"{source.pending_deletions:,} are pending deletion, and still in answers",
+        f"{source.pending_deletions:,} documents are pending deletion; answers still use them",
         style="yellow",
     )
     for one in source.first_pending_deletions:
@@ -186,9 +186,10 @@ def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
 
 
 def _failure_line(failure: QuarantinedDocument, now: datetime) -> Text:
-    named = failure.reason.startswith(failure.document)
-    told = Text(strip_control_characters(f"  {failure.reason}" if named else f"  {failure.document}: {failure.reason}"))
+    has_name = failure.reason.startswith(failure.document)
+    reason = failure.reason if has_name else f"{failure.document}: {failure.reason}"
+    line = Text(f"  {strip_control_characters(reason)}")
     if failure.retry_at is not None and failure.retry_at > now.timestamp():
         again = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), now)
-        told.append(f" Tried again after {again}.", style="dim")
-    return told
+        line.append(f" Next attempt after {again}.", style="dim")
+    return line

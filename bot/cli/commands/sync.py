@@ -18,7 +18,7 @@ from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport
 
 OK, FAILED, PENDING_DELETION = 0, 1, 3
-_NAMED = 3
+_LISTED = 3
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -60,9 +60,9 @@ async def _show_pending_deletions(library: Library, source: str | None) -> dict[
 
 def list_pending_deletions(source: SourceStatus) -> str:
     """Return the first documents that are pending deletion, and how many more there are."""
-    named = [one.document for one in source.first_pending_deletions[:_NAMED]]
-    more = source.pending_deletions - len(named)
-    return ", ".join([*named, *([f"{more} more"] if more > 0 else [])])
+    names = [one.document for one in source.first_pending_deletions[:_LISTED]]
+    more = source.pending_deletions - len(names)
+    return ", ".join([*names, *([f"{more} more"] if more > 0 else [])])
 
 
 def report_json(report: SyncReport) -> dict[str, object]:
@@ -92,15 +92,15 @@ def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
             problems.append(f"{name}: {source.error}")
         if source.failed:
             # The report has no reason for documents that failed in an earlier sync.
-            known = source.failures or (states[name].failures if name in states else ())
-            first = known[0] if known else None
+            failures = source.failures or (states[name].failures if name in states else ())
+            first = failures[0] if failures else None
             why = f" The first, {first.document}: {first.reason}" if first else ""
             problems.append(f"{name}: {source.failed} document(s) could not be read.{why}")
         if source.pending_deletions and name in states:
             problems.append(
                 f"{name}: {source.pending_deletions} document(s) are pending deletion: "
                 f"{list_pending_deletions(states[name])}. "
-                "They are missing from the source, but still answer. Check the source; to delete them: "
+                "They are missing from the source, but answers still use them. Check the source; to delete them: "
                 f"kvasir sync --approve {name}"
             )
     return problems

@@ -1,4 +1,4 @@
-"""``kvasir verify -``: which sentences of an answer its passages support, for audits and tuning."""
+"""``kvasir verify -``: show which sentences of answers their passages support, for audits and tuning."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ _SHAPE = (
 )
 
 NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
-"""Makes the judge of an answer from its question and passages."""
+"""Creates the judge of an answer from its question and passages."""
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Verify one answer a line of standard input; answer each with one flushed JSON line."""
+    """Verify one answer for each line of standard input; print each as one flushed JSON line."""
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config, required=False)
     logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
     async with AsyncExitStack() as stack:
         new_judge = await _open_judges(settings, stack) if arguments.judge == "engine" else _no_judge
         if new_judge is None:
-            print_error("There is no engine to judge. Start one with `kvasir engine start`, or use --judge off.")
+            print_error("There is no engine that can judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
         embedder = _LazyEmbedder(settings.cache, stack)
         return await _verify_each_line(feature_verifiers(embedder.embed, IDENTITY), new_judge, settings.limits)
@@ -69,7 +69,7 @@ async def _verify_each_line(new_verifier: NewVerifier, new_judge: NewJudge, limi
             print_json({"error": describe_error(error)})
             failed += 1
     if failed:
-        print_error(f"{failed} line(s) could not be verified; their JSON says why.")
+        print_error(f"{failed} line(s) could not be verified; the JSON has the reasons.")
     return 1 if failed else 0
 
 
@@ -86,25 +86,25 @@ class VerifyCase:
 
 
 def parse_case(line: bytes) -> VerifyCase:
-    """Return what one line holds.
+    """Return the case that one line describes.
 
     Raises:
-        InvalidLine: it is no JSON object of the expected shape.
+        InvalidLine: it is not a JSON object of the expected shape.
 
     """
     try:
         data = json.loads(line)
-    except (ValueError, RecursionError):  # the second on what nests without end
-        raise InvalidLine(f"This line is no JSON in UTF-8. {_SHAPE}") from None
+    except (ValueError, RecursionError):  # RecursionError: deeply nested JSON
+        raise InvalidLine(f"This line is not JSON in UTF-8. {_SHAPE}") from None
     if not isinstance(data, dict) or not isinstance(data.get("passages"), list):
-        raise InvalidLine(f"This line names no passages. {_SHAPE}")
+        raise InvalidLine(f"This line has no passages. {_SHAPE}")
     passages = tuple(_parse_passage(n, value) for n, value in enumerate(data["passages"], 1))
     return VerifyCase(passages, _read_text(data, "answer"), _read_text(data, "question", ""))
 
 
 def _parse_passage(n: int, value: object) -> Passage:
     if not isinstance(value, dict):
-        raise InvalidLine(f"Passage {n} is no object. {_SHAPE}")
+        raise InvalidLine(f"Passage {n} is not an object. {_SHAPE}")
     title = _read_text(value, "title", "")
     return Passage(n, "", title, title, _read_text(value, "heading", ""), None, _read_text(value, "text"))
 
@@ -113,7 +113,7 @@ def _read_text(data: Mapping[str, object], key: str, default: str | None = None)
     value = data.get(key, default)
     value = default if value is None else value
     if not isinstance(value, str):
-        raise InvalidLine(f'"{key}" is missing or no text. {_SHAPE}')
+        raise InvalidLine(f'"{key}" is missing or not a string. {_SHAPE}')
     return replace_surrogates(value)
 
 
@@ -127,12 +127,12 @@ async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits
     recorder = _Recorder(verifier)
     await verifier.prepare(case.passages, case.question)
     language = choose_language(case.question or case.answer)
-    verified = VerifiedStream(
+    stream = VerifiedStream(
         case.passages, recorder, citations.Numbering(), question=case.question, language=language, limits=limits
     )
-    verified.feed(case.answer)
-    shown = await verified.finish()
-    if verified.ended:  # Slack shows no more; the verdicts on the rest are of interest all the same
+    stream.feed(case.answer)
+    shown = await stream.finish()
+    if stream.ended:  # Slack shows no more, but this command reports all sentences
         await _verify_rest(split_pieces(case.answer), recorder, [passage.n for passage in case.passages])
     return {
         "answer": case.answer,
@@ -161,22 +161,22 @@ def _sentence_json(sentence: str, verdict: Verdict) -> dict[str, object]:
 
 @dataclass(slots=True)
 class _Recorder:
-    """An ``AnswerVerifier`` that notes the verdicts of another one, by sentence."""
+    """An ``AnswerVerifier`` that records the verdicts of another one, by sentence."""
 
     verifier: AnswerVerifier
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
-        """Prepare the other one."""
+        """Prepare the other verifier."""
         await self.verifier.prepare(passages, question)
 
     async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
-        """Return the other one's verdict."""
+        """Return the other verifier's verdict."""
         self.verdicts[sentence] = verdict = await self.verifier.verify(sentence, cited)
         return verdict
 
     async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
-        """Return what the other one computes."""
+        """Return the other verifier's similarities."""
         return await self.verifier.sentence_similarities(text, passages)
 
 
@@ -184,7 +184,7 @@ class _Recorder:
 
 
 class _LazyEmbedder:
-    """Opens the embedder for the first text: most sentences need none."""
+    """An embedder that is opened for the first text, because most sentences need none."""
 
     def __init__(self, cache: Path, stack: AsyncExitStack) -> None:
         """Take the folder of its files, and what closes it."""
@@ -204,8 +204,8 @@ def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
 
 
 async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | None:
-    """Return what makes the judges; None without an engine that answers."""
-    # Only --judge engine pays for loading these.
+    """Return a factory of judges; None without an engine that answers."""
+    # These imports take long, and only --judge engine needs them.
     from bot.answering.prompt import ContextTooSmall  # noqa: PLC0415
     from bot.answering.verification.calibration import Calibrations, build_whole_prompt  # noqa: PLC0415
     from bot.answering.verification.judge import Judges  # noqa: PLC0415

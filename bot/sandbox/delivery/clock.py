@@ -1,4 +1,4 @@
-"""The workspace's own time: the machine's, plus what a test moved it on by."""
+"""The workspace's clock: the machine's time plus the seconds that a test advanced it by."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Clock:
         return self._source() + self._offset_s
 
     def advance(self, seconds: float) -> None:
-        """Move the time on; waits that are over by then end at once."""
+        """Advance the time; waits that are over by then end at once."""
         self._offset_s += seconds
         self._moved.set()
         self._moved = asyncio.Event()
 
     async def sleep_until(self, due: float) -> None:
-        """Wait for a time."""
-        while (left := due - self.now()) > 0:
+        """Wait until a time."""
+        while (wait_s := due - self.now()) > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(wait_s):
                     await self._moved.wait()

@@ -1,4 +1,4 @@
-"""What is on its way to the app: every envelope is kept until it is acknowledged or given up."""
+"""Envelopes for the app: each one is stored until the app acknowledges it or the last retry fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REMEMBERED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """The app acknowledged; ``payload`` is what it answered with, if anything."""
+    """The app acknowledged, with a ``payload`` or without."""
 
     payload: Json | None = None
 
@@ -34,10 +34,10 @@ class Carrier(Protocol):
     """How envelopes reach the app: Socket Mode, or requests to its URL."""
 
     def is_connected(self) -> bool:
-        """Tell whether there is anybody to deliver to now."""
+        """Return whether an app is connected now."""
 
     async def wait_until_connected(self) -> None:
-        """Wait until there is."""
+        """Wait until an app is connected."""
 
     async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Deliver once and wait for the acknowledgement."""
@@ -53,22 +53,22 @@ class RetrySchedule:
 
 
 OnOutcome = Callable[[Acknowledgement | DeliveryFailure | None], Awaitable[None]]
-"""Called with the outcome of a command or an interaction; None where no app is connected."""
+"""Called with the outcome of a command or an interaction; None if no app is connected."""
 
 
 class Outbox:
-    """One owned task for each envelope under way."""
+    """One task for each pending envelope."""
 
     def __init__(
         self,
         clock: Clock,
         carrier: Carrier,
-        keep: Callable[[dict[tuple[str, str], Record | None]], None],
+        store: Callable[[dict[tuple[str, str], Record | None]], None],
         schedule: RetrySchedule,
     ) -> None:
         self._clock = clock
         self._carrier = carrier
-        self._keep = keep
+        self._store = store
         self.schedule = schedule
         self._tasks: set[asyncio.Task[None]] = set()
         self.pending: dict[str, Envelope] = {}
@@ -77,29 +77,29 @@ class Outbox:
     def send_event(self, payload: Json) -> Envelope:
         """Send an event until it is acknowledged or its last retry failed."""
         envelope = self._create_envelope("events_api", payload)
-        self._record(envelope)
-        self._start(self._deliver_event(envelope))
+        self._store_envelope(envelope)
+        self._start_task(self._deliver_event(envelope))
         return envelope
 
-    def send_once(self, kind: Transport, payload: Json, answered: OnOutcome) -> Envelope:
+    def send_once(self, kind: Transport, payload: Json, on_outcome: OnOutcome) -> Envelope:
         """Send a command or an interaction; these are not sent again."""
         envelope = self._create_envelope(kind, payload)
-        self._start(self._deliver_once(envelope, answered))
+        self._start_task(self._deliver_once(envelope, on_outcome))
         return envelope
 
     def resume_events(self, envelopes: Sequence[Envelope]) -> None:
-        """Go on with the events that were under way when the process ended."""
+        """Continue with the events that were pending when the process ended."""
         for envelope in envelopes:
             self.pending[envelope.id] = envelope
-            self._start(self._deliver_event(envelope))
+            self._start_task(self._deliver_event(envelope))
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no delivery is running."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Stop; what is under way is kept for the next start."""
+        """Stop all deliveries; pending events are sent after the next start."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -108,21 +108,21 @@ class Outbox:
     def _create_envelope(self, kind: Transport, payload: Json) -> Envelope:
         return Envelope(id=str(uuid.uuid4()), kind=kind, payload=payload, created=self._clock.now())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _record(self, envelope: Envelope) -> None:
+    def _store_envelope(self, envelope: Envelope) -> None:
         self.pending[envelope.id] = envelope
-        self._keep({(name_kind(envelope), envelope.key): envelope})
+        self._store({(name_kind(envelope), envelope.key): envelope})
 
-    def _drop(self, envelope: Envelope) -> None:
+    def _discard(self, envelope: Envelope) -> None:
         self.pending.pop(envelope.id, None)
-        self._keep({(name_kind(envelope), envelope.key): None})
+        self._store({(name_kind(envelope), envelope.key): None})
 
     async def _deliver_event(self, envelope: Envelope) -> None:
-        """Try, and try again after each of the schedule's delays; an absent app is waited for without a try counted."""
+        """Deliver, with retries after the schedule's delays; waiting for an absent app is no retry."""
         while True:
             await self._clock.sleep_until(envelope.due)
             await self._carrier.wait_until_connected()
@@ -130,18 +130,18 @@ class Outbox:
                 break
             outcome = await self._carrier.deliver(envelope, self.schedule.ack_deadline_s)
             if isinstance(outcome, Acknowledgement):
-                self._drop(envelope)
+                self._discard(envelope)
                 return
             if envelope.attempt >= len(self.schedule.retry_delays_s):
                 break
             due = self._clock.now() + self.schedule.retry_delays_s[envelope.attempt]
             envelope = replace(envelope, attempt=envelope.attempt + 1, reason=outcome.reason, due=due)
-            self._record(envelope)
+            self._store_envelope(envelope)
         self.given_up.append(envelope)
-        self._drop(envelope)
+        self._discard(envelope)
 
-    async def _deliver_once(self, envelope: Envelope, answered: OnOutcome) -> None:
+    async def _deliver_once(self, envelope: Envelope, on_outcome: OnOutcome) -> None:
         if not self._carrier.is_connected():
-            await answered(None)
+            await on_outcome(None)
             return
-        await answered(await self._carrier.deliver(envelope, self.schedule.ack_deadline_s))
+        await on_outcome(await self._carrier.deliver(envelope, self.schedule.ack_deadline_s))

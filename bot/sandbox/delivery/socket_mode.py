@@ -28,16 +28,16 @@ DisconnectReason = Literal["warning", "refresh_requested", "link_disabled", "too
 
 
 def sign_ticket(secret: str, now: float) -> str:
-    """Return a ticket for a connection: its end and a signature, so that it needs no keeping."""
+    """Return a ticket for a connection: its expiry and a signature, so nothing is stored."""
     ends = str(int(now + TICKET_LIFETIME_S))
     return f"{ends}-{_sign_expiry(secret, ends)}"
 
 
-def is_valid_ticket(secret: str, now: float, presented: str) -> bool:
-    """Tell whether a ticket is ours and not too old."""
-    ends, _, signature = presented.partition("-")
-    genuine = hmac.compare_digest(signature, _sign_expiry(secret, ends))
-    return genuine and ends.isdigit() and now <= int(ends)
+def is_valid_ticket(secret: str, now: float, ticket: str) -> bool:
+    """Return whether this process signed the ticket and it has not expired."""
+    ends, _, signature = ticket.partition("-")
+    is_genuine = hmac.compare_digest(signature, _sign_expiry(secret, ends))
+    return is_genuine and ends.isdigit() and now <= int(ends)
 
 
 def _sign_expiry(secret: str, ends: str) -> str:
@@ -45,7 +45,7 @@ def _sign_expiry(secret: str, ends: str) -> str:
 
 
 class SocketMode:
-    """The carrier over websockets that the app opened, up to ten."""
+    """The carrier over the app's websockets, at most ten."""
 
     def __init__(self, clock: Clock, faults: Faults, secret: Callable[[], str]) -> None:
         self._clock = clock
@@ -56,12 +56,12 @@ class SocketMode:
         self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Acknowledgement | DeliveryFailure]]] = {}
         self._present = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
-        """Called when the app comes or goes."""
+        """Called when the app connects or disconnects."""
 
     def create_url(self, base_url: str) -> str:
-        """Return the address of a new connection, good for a while."""
-        presented = sign_ticket(self._secret(), self._clock.now())
-        return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={presented}&app_id={APP_ID}"
+        """Return the address for a new connection, with a ticket that expires."""
+        ticket = sign_ticket(self._secret(), self._clock.now())
+        return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={ticket}&app_id={APP_ID}"
 
     @property
     def connections(self) -> int:
@@ -69,11 +69,11 @@ class SocketMode:
         return len(self._sockets)
 
     def is_connected(self) -> bool:
-        """Tell whether the app has a connection."""
+        """Return whether the app has a connection."""
         return bool(self._sockets)
 
     async def wait_until_connected(self) -> None:
-        """Wait until the app has one."""
+        """Wait until the app has a connection."""
         await self._present.wait()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -119,7 +119,7 @@ class SocketMode:
         }
 
     def _handle_frame(self, data: str) -> None:
-        """Take a frame of the app: an acknowledgement, or nothing that we know."""
+        """Handle a frame of the app; only acknowledgements count."""
         try:
             frame = json.loads(data)
         except ValueError:
@@ -133,9 +133,9 @@ class SocketMode:
             waiting.set_result(Acknowledgement(payload if isinstance(payload, dict) else None))
 
     def _fail_deliveries(self, socket: web.WebSocketResponse) -> None:
-        """Count what was sent over a lost connection as not acknowledged."""
-        for used, waiting in self._waiting.values():
-            if used is socket and not waiting.done():
+        """Fail the deliveries over a lost connection."""
+        for other, waiting in self._waiting.values():
+            if other is socket and not waiting.done():
                 waiting.set_result(DeliveryFailure("connection_failed"))
 
     async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
@@ -157,7 +157,7 @@ class SocketMode:
             self._waiting.pop(envelope.id, None)
 
     async def disconnect(self, reason: DisconnectReason, *, close: bool = True) -> None:
-        """Tell the app to reconnect, as Slack does every few hours, and close its present connections."""
+        """Ask the app to reconnect, as Slack does every few hours, and close its connections."""
         for socket in list(self._sockets):
             if close and socket in self._sockets:
                 self._sockets.remove(socket)

@@ -39,29 +39,29 @@ class Webhook:
         self._token = token
         self._session: aiohttp.ClientSession | None = None
         self._verified = asyncio.Event()
-        self._verifying: asyncio.Task[None] | None = None
+        self._verification: asyncio.Task[None] | None = None
         self.on_change: Callable[[], None] = lambda: None
         """Called once the URL is verified."""
 
     def start(self) -> None:
-        """Begin to verify the URL; it is tried again until it answers."""
+        """Start to verify the URL, with retries until it answers."""
         self._session = aiohttp.ClientSession()
-        self._verifying = asyncio.create_task(self._verify())
+        self._verification = asyncio.create_task(self._verify())
 
     async def close(self) -> None:
         """Stop and release the connections."""
-        if self._verifying:
-            self._verifying.cancel()
-            await asyncio.gather(self._verifying, return_exceptions=True)
+        if self._verification:
+            self._verification.cancel()
+            await asyncio.gather(self._verification, return_exceptions=True)
         if self._session:
             await self._session.close()
 
     def is_connected(self) -> bool:
-        """Tell whether the URL has been verified."""
+        """Return whether the URL has been verified."""
         return self._verified.is_set()
 
     async def wait_until_connected(self) -> None:
-        """Wait until it has been."""
+        """Wait until the URL has been verified."""
         await self._verified.wait()
 
     async def _verify(self) -> None:
@@ -120,7 +120,7 @@ def _encode_envelope(envelope: Envelope) -> tuple[str, str]:
 
 
 def _parse_answer(text: str) -> Json | None:
-    """Return what an app answered a command with: JSON, or plain text to show."""
+    """Return an app's answer to a command: JSON, or plain text to show."""
     try:
         body = json.loads(text)
     except ValueError:

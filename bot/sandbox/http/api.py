@@ -1,4 +1,4 @@
-"""The Web API over HTTP: who calls, may they, how often, and what is answered."""
+"""The Web API over HTTP: tokens, scopes, rate limits, faults, and the answers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SERVER_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call of the app, as ``GET /sandbox/requests`` tells it."""
+    """One call of the app, as ``GET /sandbox/requests`` returns it."""
 
     method: str
     args: Json
     at: float
     """Seconds since the epoch, of the workspace's clock."""
     seconds: float
-    """From the request's headers to the answer, without the answer's way."""
+    """From the request's headers until the answer is ready to send."""
     error: str | None
 
 
@@ -101,16 +101,17 @@ class Api:
         """Check the token and its scopes.
 
         Raises:
-            Refused: ``not_authed``, ``invalid_auth``, ``not_allowed_token_type``, ``token_revoked``, ``missing_scope``.
+            RefusedCall: ``not_authed``, ``invalid_auth``, ``not_allowed_token_type``, ``token_revoked``,
+                ``missing_scope``.
 
         """
         if not token:
             raise RefusedCall("not_authed")
         kinds = {"bot": self._hub.credentials.bot_token, "app": self._hub.credentials.app_token}
-        kind = next((k for k, known in kinds.items() if hmac.compare_digest(known.encode(), token.encode())), None)
+        kind = next((k for k, own in kinds.items() if hmac.compare_digest(own.encode(), token.encode())), None)
         if kind is None:
             raise RefusedCall("invalid_auth")
-        if kind in self._hub.grants.revoked:
+        if kind in self._hub.grants.revoked_tokens:
             raise RefusedCall("token_revoked")
         if kind != method.caller:
             raise RefusedCall("not_allowed_token_type")
@@ -119,7 +120,7 @@ class Api:
             raise RefusedCall("missing_scope", needed=method.scopes[0], provided=",".join(sorted(granted)))
 
     async def handle_response(self, request: web.Request) -> web.Response:
-        """Take what the app posts to a response_url."""
+        """Handle what the app posts to a response_url."""
         try:
             answer = await request.json()
         except ValueError:
@@ -135,10 +136,10 @@ class Api:
 
 
 async def _apply_fault(fault: Fault) -> None:
-    """Go wrong before anything is done: late, refused, or both.
+    """Delay or refuse a call, before anything is done.
 
     Raises:
-        Refused: what the fault says.
+        RefusedCall: with the fault's error.
 
     """
     if fault.hang_s:
@@ -150,10 +151,10 @@ async def _apply_fault(fault: Fault) -> None:
 
 
 async def _read_arguments(request: web.Request) -> Json:
-    """Return the arguments of a call, wherever they are.
+    """Return the arguments of a call from its query, JSON or form.
 
     Raises:
-        Refused: ``invalid_json``, ``json_not_object``.
+        RefusedCall: ``invalid_json``, ``json_not_object``.
 
     """
     values: Json = dict(request.query)

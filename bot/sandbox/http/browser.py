@@ -1,4 +1,4 @@
-"""What browsers get: the page, its websocket, and the checks that keep other sites out."""
+"""Serve the page and its websocket to browsers, and refuse requests of other sites."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _SECURITY = {
     "Cache-Control": "no-store",
 }
 _COALESCE_S = 0.03
-"""News of one message within this time is sent as one."""
+"""Updates of one message within this time are sent as one."""
 _HISTORY = 200
-"""How many messages of each conversation a page begins with, and gets more of at a time."""
+"""The number of messages of a conversation that a page gets at first, and with each request for more."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,20 +50,20 @@ def build_guard(base_url: str) -> Any:  # noqa: ANN401 - aiohttp's middleware ty
     origins = {f"http://{host}" for host in hosts}
 
     @web.middleware
-    async def checked(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def refuse_other_sites(request: web.Request, handler: _Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if request.host not in hosts or (origin is not None and origin not in origins):
-            return web.Response(status=403, text="This workspace answers only to pages of its own.")
+            return web.Response(status=403, text="This workspace answers only its own page.")
         response = await handler(request)
         if not response.prepared:
             response.headers.update(_SECURITY)
         return response
 
-    return checked
+    return refuse_other_sites
 
 
 class BrowserPage:
-    """One open page: who looks, and what it has not been told yet."""
+    """One open page: its person and the updates that wait for it."""
 
     def __init__(self, socket: web.WebSocketResponse) -> None:
         self.socket = socket
@@ -71,24 +71,24 @@ class BrowserPage:
         self._waiting: dict[str, Json] = {}
         self._has_updates = asyncio.Event()
 
-    def queue_update(self, news: PageUpdate) -> None:
-        """Take news that this page's person may see; the latest of each key is what is sent."""
-        if self.person and (news.audience is None or self.person in news.audience):
-            self._waiting.pop(news.key, None)
-            self._waiting[news.key] = news.body
+    def queue_update(self, update: PageUpdate) -> None:
+        """Queue an update that this page's person may see; it replaces an earlier one with the same key."""
+        if self.person and (update.audience is None or self.person in update.audience):
+            self._waiting.pop(update.key, None)
+            self._waiting[update.key] = update.body
             self._has_updates.set()
 
     def queue_answer(self, number: object, answer: Json) -> None:
-        """Take an answer; it is sent in its turn, so that a snapshot never overtakes or falls behind the news."""
+        """Queue an answer. The one queue keeps snapshots and updates in order."""
         self._waiting[f"answer/{number}"] = {"type": "reply", "id": number, **answer}
         self._has_updates.set()
 
     def clear_queue(self) -> None:
-        """Drop what is waiting: a snapshot that follows has it all."""
+        """Drop the waiting updates, because a snapshot follows."""
         self._waiting.clear()
 
     async def send_updates(self) -> None:
-        """Send what is waiting, for ever."""
+        """Send waiting updates, without end."""
         while True:
             await self._has_updates.wait()
             self._has_updates.clear()
@@ -103,7 +103,7 @@ class Browser:
     def __init__(self, hub: Hub, interactions: Interactions, base_url: str) -> None:
         self._hub = hub
         self.interactions = interactions
-        self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies do not tell ports apart by themselves
+        self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies are shared between ports
         self._session = secrets.token_urlsafe(32)
         self._files = _read_page_files()
         self._pages: set[BrowserPage] = set()
@@ -139,7 +139,7 @@ class Browser:
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def index(self, request: web.Request) -> web.Response:
-        """Return the page, with a session."""
+        """Return the page, with a session cookie."""
         response = self._serve_file("index.html")
         if not self._has_session(request):
             response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
@@ -180,23 +180,23 @@ class Browser:
         return socket
 
     async def _handle_frame(self, page: BrowserPage, data: str) -> None:
-        """Do what the page asks and answer it."""
-        asked: Json = {}
+        """Run the action that a page requests, and queue the answer."""
+        body: Json = {}
         try:
-            asked = json.loads(data)
-            answer = {"ok": True, **self._actions[asked["do"]](page, asked)}
+            body = json.loads(data)
+            answer = {"ok": True, **self._actions[body["do"]](page, body)}
         except RefusedCall as refusal:
             answer = {"ok": False, "error": refusal.error}
         except (KeyError, TypeError, ValueError, AttributeError):
             answer = {"ok": False, "error": "invalid_arguments"}
         self._hub.settle()
-        page.queue_answer(asked.get("id") if isinstance(asked, dict) else None, answer)
-        with contextlib.suppress(sqlite3.Error):  # a disk that is full now is tried again with the next change
+        page.queue_answer(body.get("id") if isinstance(body, dict) else None, answer)
+        with contextlib.suppress(sqlite3.Error):  # the next change tries again, for example when the disk was full
             await self._hub.storage.wait_until_stored()
 
-    def _choose_person(self, page: BrowserPage, asked: Json) -> Json:
-        """Become a person: the answer is all that they see."""
-        page.person = self._hub.workspace.find_person(asked["person"]).id
+    def _choose_person(self, page: BrowserPage, body: Json) -> Json:
+        """Switch to a person; return everything that they see."""
+        page.person = self._hub.workspace.find_person(body["person"]).id
         page.clear_queue()
         return {"snapshot": self._build_snapshot(page.person)}
 
@@ -232,64 +232,65 @@ class Browser:
             found += [m for m in workspace.ephemerals.values() if m.channel == room and m.ephemeral_to == person]
         return [message_frame(workspace, message) for message in found]
 
-    def _history(self, page: BrowserPage, asked: Json) -> Json:
-        room = self._find_visible_channel(page, asked)
-        frames = self._list_messages(room, page.person, str(asked["before"]))
+    def _history(self, page: BrowserPage, body: Json) -> Json:
+        room = self._find_visible_channel(page, body)
+        frames = self._list_messages(room, page.person, str(body["before"]))
         return {"messages": frames, "more": sum(frame["root"] == frame["ts"] for frame in frames) >= _HISTORY}
 
-    def _find_visible_channel(self, page: BrowserPage, asked: Json) -> str:
-        """Return the channel that is asked about, if the page's person is in it."""
-        room = self._hub.workspace.find_channel(str(asked["channel"]))
+    def _find_visible_channel(self, page: BrowserPage, body: Json) -> str:
+        """Return the channel of a request, if the page's person is a member."""
+        room = self._hub.workspace.find_channel(str(body["channel"]))
         if page.person not in room.members:
             raise RefusedCall("channel_not_found")
         return room.id
 
-    def _say(self, page: BrowserPage, asked: Json) -> Json:
+    def _say(self, page: BrowserPage, body: Json) -> Json:
         message = self._hub.workspace.say(
-            page.person, self._find_visible_channel(page, asked), asked["text"], asked.get("thread_ts")
+            page.person,
+            self._find_visible_channel(page, body),
+            body["text"],
+            body.get("thread_ts"),
         )
         return {"ts": message.ts}
 
-    def _edit(self, page: BrowserPage, asked: Json) -> Json:
-        self._hub.workspace.edit_message(
-            page.person, self._find_visible_channel(page, asked), asked["ts"], asked["text"]
-        )
+    def _edit(self, page: BrowserPage, body: Json) -> Json:
+        self._hub.workspace.edit_message(page.person, self._find_visible_channel(page, body), body["ts"], body["text"])
         return {}
 
-    def _delete(self, page: BrowserPage, asked: Json) -> Json:
-        self._hub.workspace.delete_message(page.person, self._find_visible_channel(page, asked), asked["ts"])
+    def _delete(self, page: BrowserPage, body: Json) -> Json:
+        self._hub.workspace.delete_message(page.person, self._find_visible_channel(page, body), body["ts"])
         return {}
 
-    def _react(self, page: BrowserPage, asked: Json) -> Json:
-        room, add = self._find_visible_channel(page, asked), bool(asked["add"])
-        self._hub.workspace.change_reaction(page.person, room, asked["ts"], asked["name"], add=add)
+    def _react(self, page: BrowserPage, body: Json) -> Json:
+        room, add = self._find_visible_channel(page, body), bool(body["add"])
+        self._hub.workspace.change_reaction(page.person, room, body["ts"], body["name"], add=add)
         return {}
 
-    def _command(self, page: BrowserPage, asked: Json) -> Json:
-        self.interactions.run_command(page.person, self._find_visible_channel(page, asked), asked["text"])
+    def _command(self, page: BrowserPage, body: Json) -> Json:
+        self.interactions.run_command(page.person, self._find_visible_channel(page, body), body["text"])
         return {}
 
-    def _press(self, page: BrowserPage, asked: Json) -> Json:
-        if "view_id" in asked:
-            self.interactions.press_in_view(page.person, asked["view_id"], asked)
+    def _press(self, page: BrowserPage, body: Json) -> Json:
+        if "view_id" in body:
+            self.interactions.press_in_view(page.person, body["view_id"], body)
         else:
-            self.interactions.press_button(page.person, self._find_visible_channel(page, asked), asked["ts"], asked)
+            self.interactions.press_button(page.person, self._find_visible_channel(page, body), body["ts"], body)
         return {}
 
-    def _submit(self, page: BrowserPage, asked: Json) -> Json:
-        self.interactions.submit_view(page.person, asked["view_id"], asked["values"])
+    def _submit(self, page: BrowserPage, body: Json) -> Json:
+        self.interactions.submit_view(page.person, body["view_id"], body["values"])
         return {}
 
-    def _close_view(self, page: BrowserPage, asked: Json) -> Json:
-        self.interactions.close_view(page.person, asked["view_id"])
+    def _close_view(self, page: BrowserPage, body: Json) -> Json:
+        self.interactions.close_view(page.person, body["view_id"])
         return {}
 
-    def _home(self, page: BrowserPage, asked: Json) -> Json:
-        self._hub.workspace.open_home(page.person, asked.get("tab", "home"))
+    def _home(self, page: BrowserPage, body: Json) -> Json:
+        self._hub.workspace.open_home(page.person, body.get("tab", "home"))
         return {}
 
-    def _stop(self, page: BrowserPage, asked: Json) -> Json:
-        self._hub.workspace.stop_session(page.person, self._find_visible_channel(page, asked), asked["thread_ts"])
+    def _stop(self, page: BrowserPage, body: Json) -> Json:
+        self._hub.workspace.stop_session(page.person, self._find_visible_channel(page, body), body["thread_ts"])
         return {}
 
 

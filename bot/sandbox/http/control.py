@@ -1,4 +1,4 @@
-"""The control API: act as a person, look at what happened, make things go wrong. For tests and for the launcher."""
+"""The control API for tests and the launcher: act as a person, read what happened, and cause faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ControlApi:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
-        does: dict[str, _Do] = {
+        actions: dict[str, _Do] = {
             "say": self.say,
             "edit": self.edit,
             "delete": self.delete,
@@ -52,7 +52,7 @@ class ControlApi:
             "clock": self.clock,
         }
         return [
-            *(web.post(f"/sandbox/{name}", self._require_token(do)) for name, do in does.items()),
+            *(web.post(f"/sandbox/{name}", self._require_token(do)) for name, do in actions.items()),
             web.get("/sandbox/messages", self._require_token(self.messages)),
             web.get("/sandbox/requests", self._require_token(self.requests)),
             web.get("/sandbox/state", self._require_token(self.state)),
@@ -61,8 +61,8 @@ class ControlApi:
 
     def _require_token(self, do: _Do) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
-            presented = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(presented.encode(), self._hub.credentials.control_token.encode()):
+            token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(token.encode(), self._hub.credentials.control_token.encode()):
                 return web.json_response({"ok": False, "error": "invalid_auth"}, status=401)
             try:
                 body = dict(request.query) if request.method == "GET" else await request.json()
@@ -71,8 +71,8 @@ class ControlApi:
             except RefusedCall as refusal:
                 return web.json_response({"ok": False, "error": refusal.error}, status=400)
             except (KeyError, TypeError, ValueError) as error:
-                told = f"{type(error).__name__}: {error}"
-                return web.json_response({"ok": False, "error": "invalid_arguments", "detail": told}, status=400)
+                detail = f"{type(error).__name__}: {error}"
+                return web.json_response({"ok": False, "error": "invalid_arguments", "detail": detail}, status=400)
             return web.json_response({"ok": True, **answer})
 
         return handler
@@ -84,17 +84,17 @@ class ControlApi:
         if body.get("bot"):
             return self._say_as_bot(body)
         room, author = self._find_channel(body), self._hub.workspace.find_person(body["person"])
-        given = [(file["name"], base64.b64decode(file["base64"])) for file in body.get("files") or ()]
-        files = [self._uploads.store_file(name, data, author.id) for name, data in given]
+        contents = [(file["name"], base64.b64decode(file["base64"])) for file in body.get("files") or ()]
+        files = [self._uploads.store_file(name, data, author.id) for name, data in contents]
         message = self._hub.workspace.say(author.id, room, body["text"], body.get("thread_ts"), files)
         return {"ts": message.ts, "channel": message.channel}
 
     def _find_channel(self, body: Json) -> str:
         """Return the channel's id: an id, a name, or ``@somebody`` for their direct conversation."""
-        wanted = str(body["channel"])
-        if not wanted.startswith("@"):
-            return self._hub.workspace.find_channel(wanted).id
-        one, other = self._hub.workspace.find_person(body["person"]), self._hub.workspace.find_person(wanted)
+        name = str(body["channel"])
+        if not name.startswith("@"):
+            return self._hub.workspace.find_channel(name).id
+        one, other = self._hub.workspace.find_person(body["person"]), self._hub.workspace.find_person(name)
         direct = self._hub.workspace.find_direct_channel(one.id, other.id)
         if direct is None:
             raise RefusedCall("channel_not_found")
@@ -164,31 +164,31 @@ class ControlApi:
         return {}
 
     async def home(self, body: Json) -> Json:
-        """Open the app's Home (or ``tab``) as ``person``; answers with what is published there."""
+        """Open the app's Home (or ``tab``) as ``person``; return what is published there."""
         person = self._hub.workspace.find_person(body["person"]).id
         self._hub.workspace.open_home(person, body.get("tab", "home"))
         view = self._hub.workspace.find_home(person)
         return {"view": view.body if view else None}
 
     async def join(self, body: Json) -> Json:
-        """Put ``member`` into a channel."""
+        """Add ``member`` to a channel."""
         member = self._hub.workspace.find_person(body["member"]).id
         self._hub.workspace.add_member(member, self._hub.workspace.find_channel(body["channel"]).id)
         return {}
 
     async def leave(self, body: Json) -> Json:
-        """Take ``member`` out of a channel."""
+        """Remove ``member`` from a channel."""
         member = self._hub.workspace.find_person(body["member"]).id
         self._hub.workspace.remove_member(member, self._hub.workspace.find_channel(body["channel"]).id)
         return {}
 
     async def rename(self, body: Json) -> Json:
-        """Give a channel the name ``name``."""
+        """Rename a channel to ``name``."""
         self._hub.workspace.rename_channel(self._hub.workspace.find_channel(body["channel"]).id, body["name"])
         return {}
 
     async def archive(self, body: Json) -> Json:
-        """Archive a channel as ``person``; with ``archived`` false, open it again."""
+        """Archive a channel as ``person``; with ``archived`` false, unarchive it."""
         person = self._hub.workspace.find_person(body["person"]).id
         room = self._hub.workspace.find_channel(body["channel"]).id
         self._hub.workspace.set_archived(room, person, archived=body.get("archived", True))
@@ -204,7 +204,7 @@ class ControlApi:
         workspace.changes.save_record(workspace.channels[room.id])
         return {}
 
-    # ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def messages(self, body: Json) -> Json:
         """Return all messages of a channel (and, with ``person``, the ephemeral ones that they see), oldest first."""
@@ -224,7 +224,7 @@ class ControlApi:
         return {"requests": [asdict(call) for call in self._api.calls if method in {None, call.method}]}
 
     async def state(self, _body: Json) -> Json:
-        """Return connections, sessions and envelopes under way."""
+        """Return connections, sessions and pending envelopes."""
         sessions = [asdict(session) for session in self._hub.workspace.sessions.values()]
         return {
             "connected": self._hub.carrier.is_connected(),
@@ -235,7 +235,7 @@ class ControlApi:
             "now": self._hub.clock.now(),
         }
 
-    # ── Steering ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def status(self, body: Json) -> Json:
         """Show engine, knowledge and suggestions on the page."""
@@ -243,13 +243,13 @@ class ControlApi:
         return {}
 
     async def clock(self, body: Json) -> Json:
-        """Move the workspace's time on by ``advance_s``."""
+        """Advance the workspace's clock by ``advance_s``."""
         self._hub.clock.advance(float(body["advance_s"]))
         self._hub.workspace.expire_streams()
         return {"now": self._hub.clock.now()}
 
     async def faults(self, body: Json) -> Json:
-        """Make things go wrong; every key is optional, and ``clear`` goes first.
+        """Cause faults. Every key is optional, and ``clear`` is applied first.
 
         ``calls``: list of ``Fault`` bodies; ``drop_acks``: how many; ``duplicate_events``: how many more times the next
         event comes; ``scopes``: what the app is granted; ``revoke``: list of ``bot``, ``app``; ``disconnect``: a reason

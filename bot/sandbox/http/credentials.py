@@ -1,4 +1,4 @@
-"""The workspace's secrets: made once, kept in a file that only its owner reads, printed nowhere."""
+"""The workspace's secrets: created once, stored in a file that only its owner can read, never printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What an app needs to talk to the workspace, and what the launcher needs to steer it."""
+    """The secrets of the app and of the control API."""
 
     bot_token: str = field(repr=False)
     app_token: str = field(repr=False)
@@ -33,7 +33,7 @@ def _create_credentials() -> Credentials:
 
 
 def load_credentials(folder: Path) -> Credentials:
-    """Return the credentials of a state folder, making ``credentials.json`` (mode 0600) if it is not there.
+    """Return the credentials of a state folder; create ``credentials.json`` (mode 0600) if it is missing.
 
     Raises:
         OSError: the file can be neither read nor written.
@@ -42,19 +42,19 @@ def load_credentials(folder: Path) -> Credentials:
     """
     path = folder / "credentials.json"
     try:
-        kept = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        made = _create_credentials()
-        _write_whole_file(path, json.dumps(asdict(made), indent=2))
-        return made
+        created = _create_credentials()
+        _write_whole_file(path, json.dumps(asdict(created), indent=2))
+        return created
     try:
-        return Credentials(**json.loads(kept))
+        return Credentials(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged; delete it and start again to get new credentials") from error
 
 
 def _write_whole_file(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all, readable by its owner only from the first byte on."""
+    """Write a file atomically; only its owner can read it at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".credentials-")
     try:

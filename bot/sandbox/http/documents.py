@@ -1,4 +1,4 @@
-"""The documents behind citations, so that a link in an answer opens something on this machine too."""
+"""Serve the documents behind citations, so that links in answers open on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from knowledge.parsing.formats.markdown import HeadingAnchors
 _MAX_BYTES = 20 * 1024 * 1024
 _MARKDOWN = {".md", ".markdown"}
 _PLAIN = {".txt", ".csv", ".tsv", ".html", ".htm", ".rst", ".adoc"}
-"""HTML is shown as its source: a document's scripts have no business on this page's origin."""
+"""HTML is shown as its source, so that a document's scripts do not run on this page's origin."""
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     '<title>{title}</title><link rel="stylesheet" href="/page/document.css"><main>{body}</main></html>'
@@ -25,7 +25,7 @@ _PAGE = (
 
 
 class DocumentPages:
-    """Reads files of the folders that are known by a name; nothing outside them, nothing hidden."""
+    """Serves the files of named folders, but no hidden files and nothing outside."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self._folders = {name: folder.resolve() for name, folder in folders.items()}
@@ -35,7 +35,7 @@ class DocumentPages:
         return [web.get("/files/{source}/{path:.+}", self.show_document)]
 
     async def show_document(self, request: web.Request) -> web.StreamResponse:
-        """Answer with a document: Markdown as a page, other text as text, PDF as it is, the rest as a download."""
+        """Return a document: Markdown as a page, other text as text, PDF unchanged, the rest as a download."""
         path = self.find_file(request.match_info["source"], request.match_info["path"])
         if path is None:
             return web.Response(status=404, text="There is no such document.")
@@ -54,7 +54,7 @@ class DocumentPages:
         )
 
     def find_file(self, source: str, path: str) -> Path | None:
-        """Return the file, or None where it is not one of the folder's, is hidden, or is too large to show."""
+        """Return the file; None if it is outside the folder, hidden, or too large to show."""
         folder = self._folders.get(source)
         if folder is None or "\0" in path or any(part.startswith(".") for part in path.split("/")):
             return None
@@ -68,7 +68,7 @@ class DocumentPages:
 
 
 def render_markdown(name: str, text: str) -> str:
-    """Return Markdown as a page of its own: raw HTML is shown as text, headings carry the anchors of citations."""
+    """Return Markdown as an HTML page: raw HTML is shown as text, and headings have the anchors of citations."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").enable("strikethrough")
     tokens = parser.parse(_remove_front_matter(text))
     _add_anchors(tokens)

@@ -1,4 +1,4 @@
-"""Files that people put to their messages: kept on disk, given to the app that shows its token."""
+"""Files that people attach to messages: stored on disk, and served to the app with its token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ID = re.compile(r"F[0-9A-F]{10}")
 
 
 class Uploads:
-    """The files of a workspace; https://docs.slack.dev/reference/objects/file-object is what messages hold of one."""
+    """The files of a workspace; messages hold https://docs.slack.dev/reference/objects/file-object."""
 
     def __init__(self, hub: Hub, folder: Path, base_url: str) -> None:
         self._hub = hub
@@ -31,7 +31,7 @@ class Uploads:
         return [web.get("/files-pri/{team}-{id}/download/{name}", self.download)]
 
     def store_file(self, name: str, data: bytes, user: str) -> Json:
-        """Keep a file and return it as an object of Slack's."""
+        """Store a file and return its Slack file object."""
         file_id = f"F{secrets.token_hex(5).upper()}"
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / file_id).write_bytes(data)
@@ -52,10 +52,10 @@ class Uploads:
         }
 
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """Give a file to the app; whoever has no right to it is sent to the sign-in page, as Slack does."""
+        """Serve a file to the app; without the right to it, redirect to the sign-in page, as Slack does."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        known = hmac.compare_digest(token.encode(), self._hub.credentials.bot_token.encode())
-        if not known or "files:read" not in self._hub.grants.scopes:
+        is_app = hmac.compare_digest(token.encode(), self._hub.credentials.bot_token.encode())
+        if not is_app or "files:read" not in self._hub.grants.scopes:
             return web.Response(status=302, headers={"Location": f"{self._base_url}/?redir=files"})
         path = self._folder / request.match_info["id"]
         if not _ID.fullmatch(path.name) or not path.is_file():

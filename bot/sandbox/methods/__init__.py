@@ -1,1 +1,1 @@
-"""The Web API's methods: small functions from a call to an answer, and the registry of them."""
+"""The Web API's methods: functions from a call to an answer, and their registry."""

@@ -18,7 +18,7 @@ def _find_thread(call: Call) -> tuple[str, str]:
     """Return the channel and the thread's root.
 
     Raises:
-        Refused: ``channel_not_found``, ``not_in_channel``, ``invalid_arguments``, ``thread_not_found``.
+        RefusedCall: ``channel_not_found``, ``not_in_channel``, ``invalid_arguments``, ``thread_not_found``.
 
     """
     room = call.find_joined_channel("channel_id")
@@ -34,7 +34,7 @@ def set_session_status(call: Call, channel: str, root: str, status: str) -> Sess
     """Set a session's status.
 
     Raises:
-        Refused: ``invalid_status``.
+        RefusedCall: ``invalid_status``.
 
     """
     if status not in _STATUSES:
@@ -45,7 +45,7 @@ def set_session_status(call: Call, channel: str, root: str, status: str) -> Sess
 
 
 def set_status(call: Call) -> Json:
-    """Set an agent session's status, making the session if there is none."""
+    """Set an agent session's status, creating the session if there is none."""
     channel, root = _find_thread(call)
     title = call.args.text("title")
     if len(title) > limits.SESSION_TITLE:
@@ -71,7 +71,7 @@ def rename_session(call: Call) -> Json:
 
 
 def legacy_set_status(call: Call) -> Json:
-    """Set the free text that is shown while the app works; an empty one clears it."""
+    """Set the text that is shown while the app works; an empty text clears it."""
     channel, root = _find_thread(call)
     text = call.args.text("status")
     session = _find_session(call, channel, root)
@@ -82,14 +82,14 @@ def legacy_set_status(call: Call) -> Json:
 
 
 def legacy_set_title(call: Call) -> Json:
-    """Name a thread."""
+    """Set the title of a thread."""
     channel, root = _find_thread(call)
     call.workspace.set_session(replace(_find_session(call, channel, root), title=call.args.required_text("title")))
     return {}
 
 
 def legacy_set_prompts(call: Call) -> Json:
-    """Suggest up to four prompts; without a thread they stand in the empty conversation."""
+    """Suggest up to four prompts; without a thread, the empty conversation shows them."""
     room = call.find_joined_channel("channel_id")
     prompts = call.args.structure("prompts")
     if not isinstance(prompts, list) or not all(isinstance(p, dict) and p.get("message") for p in prompts):

@@ -1,4 +1,4 @@
-"""What a method gets and what a method is."""
+"""The call that a method gets, and the description of a method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.sandbox.state.workspace import Workspace
 
 
 class Arguments:
-    """A call's arguments, from a query, a form or a JSON body alike."""
+    """A call's arguments, from a query, a form or a JSON body."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = {name: value for name, value in values.items() if value is not None}
@@ -24,19 +24,19 @@ class Arguments:
         return name in self._values
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a string; numbers are taken as their digits."""
+        """Return a string; a number becomes its digits."""
         value = self._values.get(name, default)
         return value if isinstance(value, str) else json.dumps(value)
 
     def optional_text(self, name: str) -> str | None:
-        """Return a string, None where it is missing or empty."""
+        """Return a string, None if it is missing or empty."""
         return self.text(name) or None
 
     def required_text(self, name: str, error: str | None = None) -> str:
-        """Return a string that must be there.
+        """Return a required string.
 
         Raises:
-            Refused: ``invalid_arguments``, or ``error``.
+            RefusedCall: ``invalid_arguments``, or ``error``.
 
         """
         value = self.text(name)
@@ -54,7 +54,7 @@ class Arguments:
         """Return a whole number.
 
         Raises:
-            Refused: ``invalid_arguments``.
+            RefusedCall: ``invalid_arguments``.
 
         """
         value = self._values.get(name, default)
@@ -64,10 +64,10 @@ class Arguments:
             raise build_refusal("invalid_arguments", [f"must be a number: {name}"]) from error
 
     def structure(self, name: str, error: str = "invalid_arguments") -> Any:  # noqa: ANN401
-        """Return an object or a list, parsed where it came as a string; None if it is not there.
+        """Return an object or a list, parsed if it came as a string; None if it is missing.
 
         Raises:
-            Refused: ``error``, if it is no JSON.
+            RefusedCall: ``error``, if it is not JSON.
 
         """
         value = self._values.get(name)
@@ -94,13 +94,13 @@ class Call:
     """``http://127.0.0.1:3000``."""
     new_socket_url: Callable[[], str]
     take_trigger: Callable[[str], str | None]
-    """From a trigger id to the person who caused it; None if it is unknown or used."""
+    """Returns the person behind a trigger id; None if it is unknown or used."""
 
     def find_channel(self, name: str = "channel") -> Channel:
-        """Return the conversation that the call is about; the app sees public channels and those that it is in.
+        """Return the call's conversation; the app sees public channels and those that it is in.
 
         Raises:
-            Refused: ``channel_not_found``.
+            RefusedCall: ``channel_not_found``.
 
         """
         room = self.workspace.find_channel(self.args.required_text(name, "channel_not_found"))
@@ -109,10 +109,10 @@ class Call:
         return room
 
     def find_joined_channel(self, name: str = "channel") -> Channel:
-        """Return the conversation that the call is about, where the app is a member.
+        """Return the call's conversation, of which the app is a member.
 
         Raises:
-            Refused: ``channel_not_found``, ``not_in_channel``.
+            RefusedCall: ``channel_not_found``, ``not_in_channel``.
 
         """
         room = self.find_channel(name)
@@ -124,7 +124,7 @@ class Call:
         """Return one page of a list, with the cursor of the next one.
 
         Raises:
-            Refused: ``invalid_cursor``, ``invalid_limit``.
+            RefusedCall: ``invalid_cursor``, ``invalid_limit``.
 
         """
         size = self.args.number("limit", default) or default
@@ -137,15 +137,15 @@ class Call:
 
 
 def format_cursor(start: int) -> str:
-    """Return the cursor of a page that begins at an item."""
+    """Return the cursor of the page that begins at an item."""
     return f"n{start}="
 
 
 def parse_cursor(text: str) -> int:
-    """Return where a cursor's page begins.
+    """Return the index at which a cursor's page begins.
 
     Raises:
-        Refused: ``invalid_cursor``.
+        RefusedCall: ``invalid_cursor``.
 
     """
     if not text:
@@ -167,6 +167,6 @@ class Method:
     answer: Callable[[Call], Json]
     tier: Tier
     scopes: Sequence[str] = field(default=())
-    """Any one of these is enough; none needed where it is empty."""
+    """One of these scopes is enough; empty: none is needed."""
     caller: Kind = "bot"
-    """Whose token it takes."""
+    """Whose token it requires."""

@@ -16,10 +16,10 @@ from bot.sandbox.state.workspace import build_app_message
 
 
 def _read_content(args: Arguments) -> tuple[str, list[Json]]:
-    """Return text and blocks of a message to post or to put in the place of one.
+    """Return text and blocks of a message to post or update.
 
     Raises:
-        Refused: ``no_text``, ``msg_too_long``, ``markdown_text_conflict``, or what ``check_blocks`` refuses.
+        RefusedCall: ``no_text``, ``msg_too_long``, ``markdown_text_conflict``, or what ``check_blocks`` refuses.
 
     """
     text, markdown = args.text("text"), args.text("markdown_text")
@@ -37,10 +37,10 @@ def _read_content(args: Arguments) -> tuple[str, list[Json]]:
 
 
 def find_target(call: Call) -> Channel:
-    """Return where to post; a person's id means the direct conversation with them.
+    """Return the conversation to post in; a person's id means the direct conversation with them.
 
     Raises:
-        Refused: ``channel_not_found``, ``not_in_channel``.
+        RefusedCall: ``channel_not_found``, ``not_in_channel``.
 
     """
     wanted = call.args.required_text("channel", "channel_not_found")
@@ -75,10 +75,10 @@ def post_ephemeral(call: Call) -> Json:
 
 
 def find_own_message(call: Call, otherwise: str) -> Message:
-    """Return the message of the app that the call names.
+    """Return the app's message that the call names.
 
     Raises:
-        Refused: ``channel_not_found``, ``message_not_found``, or ``otherwise``.
+        RefusedCall: ``channel_not_found``, ``message_not_found``, or ``otherwise``.
 
     """
     room = call.find_channel()
@@ -88,7 +88,7 @@ def find_own_message(call: Call, otherwise: str) -> Message:
 
 
 def update_message(call: Call) -> Json:
-    """Put other content in the place of a message of the app; blocks that are not given stay, as on Slack."""
+    """Replace the content of an app's message; without new blocks the old ones stay, as on Slack."""
     before = find_own_message(call, "cant_update_message")
     if before.stream == "streaming":
         raise RefusedCall("streaming_state_conflict")

@@ -21,7 +21,7 @@ def _require_scope(call: Call, room: Channel, verb: str) -> None:
     """Check the scope that this kind of conversation needs.
 
     Raises:
-        Refused: ``missing_scope``.
+        RefusedCall: ``missing_scope``.
 
     """
     needed = f"{_PREFIX[room.kind]}:{verb}"
@@ -43,7 +43,7 @@ def list_conversations(call: Call) -> Json:
 
 
 def list_user_conversations(call: Call) -> Json:
-    """List the conversations that the app, or somebody together with the app, is in."""
+    """List the conversations of the app, or those that a person shares with the app."""
     user = call.args.text("user", BOT_USER)
     rooms = call.workspace.list_visible_channels(call.workspace.find_person(user).id)
     return _list_page(call, [room for room in rooms if room.kind == "channel" or BOT_USER in room.members])
@@ -57,7 +57,7 @@ def get_info(call: Call) -> Json:
 
 
 def list_members(call: Call) -> Json:
-    """List who is in a conversation."""
+    """List the members of a conversation."""
     room = call.find_channel()
     _require_scope(call, room, "read")
     page = call.build_page([{"id": member} for member in room.members], "members")
@@ -65,7 +65,7 @@ def list_members(call: Call) -> Json:
 
 
 def open_direct(call: Call) -> Json:
-    """Return the direct conversation with somebody."""
+    """Return the direct conversation with a person."""
     if "channel" in call.args:
         room: Channel | None = call.find_channel()
     else:

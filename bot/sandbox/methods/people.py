@@ -10,7 +10,7 @@ from bot.sandbox.state.refusals import RefusedCall
 
 
 def test_authentication(call: Call) -> Json:
-    """Say whose token this is."""
+    """Return whose token this is."""
     return {
         "url": f"{call.base_url}/",
         "team": TEAM_NAME,
@@ -28,12 +28,12 @@ def open_connection(call: Call) -> Json:
 
 
 def get_user(call: Call) -> Json:
-    """Describe somebody."""
+    """Describe a person."""
     return {"user": wire.user_object(call.workspace.find_person(call.args.required_text("user", "user_not_found")))}
 
 
 def list_users(call: Call) -> Json:
-    """List everybody."""
+    """List all people."""
     people = [wire.user_object(person) for person in call.workspace.people.values()]
     return call.build_page(people, "members") | {"cache_ts": int(call.workspace.now())}
 
@@ -52,7 +52,7 @@ def get_team(_call: Call) -> Json:
 
 
 _SOCKETS = Tier(TIER_1.calls * 60)
-"""Slack gives this method tier 1 and lets an app reconnect all the same; a call a second is let pass."""
+"""Slack lists the method in tier 1, but lets apps reconnect; the sandbox allows one call a second."""
 METHODS = (
     Method("auth.test", test_authentication, SPECIAL),
     Method("apps.connections.open", open_connection, _SOCKETS, ("connections:write",), caller="app"),

@@ -1,4 +1,4 @@
-"""Every method that the sandbox knows; all others are ``unknown_method``."""
+"""All methods of the sandbox; others are ``unknown_method``."""
 
 from __future__ import annotations
 

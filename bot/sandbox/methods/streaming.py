@@ -18,10 +18,11 @@ from bot.sandbox.state.workspace import build_app_message
 
 
 def _check_recipient(call: Call, room: Channel) -> None:
-    """Check who the stream is for; a direct conversation tells that itself.
+    """Check the stream's recipient, which a direct conversation does not need.
 
     Raises:
-        Refused: ``missing_recipient_user_id``, ``missing_recipient_team_id``, ``user_not_found``, ``team_not_found``.
+        RefusedCall: ``missing_recipient_user_id``, ``missing_recipient_team_id``, ``user_not_found``,
+            ``team_not_found``.
 
     """
     if room.kind == "im":
@@ -35,7 +36,7 @@ def _check_recipient(call: Call, room: Channel) -> None:
 
 
 def start_stream(call: Call) -> Json:
-    """Begin a streamed message."""
+    """Start a streamed message."""
     room = find_target(call)
     _check_recipient(call, room)
     root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
@@ -61,7 +62,7 @@ def _find_streaming_message(call: Call) -> Message:
     """Return the streaming message that the call names.
 
     Raises:
-        Refused: ``message_not_found``, ``stopped_by_user``, ``message_not_in_streaming_state``.
+        RefusedCall: ``message_not_found``, ``stopped_by_user``, ``message_not_in_streaming_state``.
 
     """
     message = find_own_message(call, "message_not_owned_by_app")
@@ -92,7 +93,7 @@ def append_to_stream(call: Call) -> Json:
 
 
 def stop_stream(call: Call) -> Json:
-    """End a streamed message, with what is still to be said and the blocks under it."""
+    """End a streamed message with its last text and the blocks below it."""
     before = _find_streaming_message(call)
     last = call.args.structure("blocks", "invalid_blocks_format")
     chunks = _read_chunks(call) + ([{"type": "blocks", "blocks": check_blocks(last)}] if last else [])

@@ -15,10 +15,10 @@ from bot.sandbox.state.workspace import new_view_id
 
 
 def _read_view(call: Call, kind: str) -> Json:
-    """Return the view that the call brings, checked.
+    """Return the call's view after checking it.
 
     Raises:
-        Refused: ``invalid_arguments``, ``invalid_blocks``.
+        RefusedCall: ``invalid_arguments``, ``invalid_blocks``.
 
     """
     view: Any = call.args.structure("view", "invalid_arguments")
@@ -49,7 +49,7 @@ def _build_view(view_id: str, user: str, given: Json) -> View:
 
 
 def publish_home(call: Call) -> Json:
-    """Publish somebody's Home tab."""
+    """Publish a person's Home tab."""
     user = call.workspace.find_person(call.args.required_text("user_id")).id
     given = _read_view(call, "home")
     before = call.workspace.find_home(user)
@@ -66,7 +66,7 @@ def _check_hash(call: Call, before: View | None) -> None:
 
 
 def open_modal(call: Call) -> Json:
-    """Open a modal for whoever caused the trigger."""
+    """Open a modal for the person behind the trigger."""
     trigger = call.args.required_text("trigger_id", "invalid_trigger_id")
     given = _read_view(call, "modal")
     user = call.take_trigger(trigger)
@@ -78,7 +78,7 @@ def open_modal(call: Call) -> Json:
 
 
 def update_view(call: Call) -> Json:
-    """Put another view in the place of one."""
+    """Replace a view."""
     wanted, external = call.args.text("view_id"), call.args.text("external_id")
     views = call.workspace.views.values()
     before = next((v for v in views if v.id == wanted or (external and v.body["external_id"] == external)), None)

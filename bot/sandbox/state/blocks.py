@@ -1,4 +1,4 @@
-"""Pure: are these blocks such as Slack takes? Every complaint names its place as Slack's answers do."""
+"""Pure: check blocks as Slack does. Each error names its place as Slack's answers do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def check_blocks(blocks: Any, *, most: int = limits.BLOCKS_PER_MESSAGE) -> list[
     """Return the blocks, each with a ``block_id``.
 
     Raises:
-        Refused: ``invalid_blocks_format`` if it is no list of objects, else ``invalid_blocks``, ``msg_too_long``.
+        RefusedCall: ``invalid_blocks_format`` if it is not a list of objects, else ``invalid_blocks``,
+            ``msg_too_long``.
 
     """
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
@@ -59,7 +60,7 @@ def _check_block(block: Json, at: str) -> Complaints:
 
 
 def _check_length(holder: Mapping[str, Any], name: str, most: int, at: str, *, least: int = 1) -> Complaints:
-    """Complain about a text outside its bounds; a missing one is fine where it may be empty."""
+    """Add an error for a text outside its bounds; a missing text is fine if it may be empty."""
     text = holder.get(name)
     if text is None:
         if least:
@@ -73,7 +74,7 @@ def _check_length(holder: Mapping[str, Any], name: str, most: int, at: str, *, l
 
 
 def _check_text(holder: Mapping[str, Any], name: str, most: int, at: str, *kinds: str) -> Complaints:
-    """Complain about a text object."""
+    """Add the errors of a text object."""
     text = holder.get(name)
     if not isinstance(text, dict):
         yield f"missing required field: {name} [json-pointer:{at}]"

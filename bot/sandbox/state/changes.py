@@ -1,4 +1,4 @@
-"""What an operation on the workspace leaves to be done: rows to keep, events for the app, news for open pages."""
+"""The effects of an operation on the workspace: rows to store, events for the app, updates for open pages."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from bot.sandbox.state.model import Json, Record, name_kind
 
 @dataclass(frozen=True, slots=True)
 class PageUpdate:
-    """Something that open pages show. A later one with the same key replaces an earlier one that was not sent yet."""
+    """An update for open pages. A later one with the same key replaces one that was not sent yet."""
 
     key: str
     body: Json
     audience: frozenset[str] | None = None
-    """Whose pages; None for everybody's."""
+    """The people whose pages get it; None for all."""
 
 
 @dataclass(slots=True)
 class Changes:
-    """Collected while an operation runs, taken by whoever does the I/O."""
+    """The effects that an operation collects; the hub takes them and does the I/O."""
 
     records: dict[tuple[str, str], Record | None] = field(default_factory=dict)
-    """By (kind, key): the record as it is now, None if it is gone."""
+    """By (kind, key): the new record, None if it was deleted."""
     events: list[tuple[Json, bool]] = field(default_factory=list)
     """Events for the app, each with whether its channel is shared with another company."""
     updates: list[PageUpdate] = field(default_factory=list)
 
     def save_record(self, record: Record) -> None:
-        """Note a record that is new or changed."""
+        """Add a record that is new or changed."""
         self.records[name_kind(record), record.key] = record
 
     def delete_record(self, record: Record) -> None:
-        """Note a record that is gone."""
+        """Add the deletion of a record."""
         self.records[name_kind(record), record.key] = None

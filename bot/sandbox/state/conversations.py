@@ -1,4 +1,4 @@
-"""Who is in which conversation, and what it is called; the app is told of what it subscribed to."""
+"""Members, names and states of conversations; the app gets the events that it subscribed to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Conversations(Records):
     """The operations on conversations."""
 
     def add_member(self, member: str, channel: str, inviter: str | None = None) -> Channel:
-        """Put somebody into a channel; one who is there already stays."""
+        """Add a person to a channel; nothing changes for a member."""
         room = self.channels[channel]
         if member in room.members:
             return room
@@ -34,7 +34,7 @@ class Conversations(Records):
         return room
 
     def remove_member(self, member: str, channel: str) -> Channel:
-        """Take somebody out of a channel; one who is not there changes nothing."""
+        """Remove a person from a channel; nothing changes for others."""
         room = self.channels[channel]
         if member not in room.members:
             return room
@@ -54,14 +54,14 @@ class Conversations(Records):
         return room
 
     def rename_channel(self, channel: str, name: str) -> Channel:
-        """Give a channel another name."""
+        """Rename a channel."""
         room = self._change_channel(channel, name=name)
         about = {"id": room.id, "name": room.name, "created": room.created}
         self._send_event({"type": "channel_rename", "channel": about, "event_ts": self.next_ts()}, channel)
         return room
 
     def set_archived(self, channel: str, person: str, *, archived: bool) -> Channel:
-        """Close a channel, or open it again."""
+        """Archive a channel, or unarchive it."""
         room = self._change_channel(channel, archived=archived)
         kind = "channel_archive" if archived else "channel_unarchive"
         self._send_event({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
@@ -78,7 +78,7 @@ class Conversations(Records):
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def list_audience(self, channel: str) -> frozenset[str]:
-        """Return whose pages show a conversation."""
+        """Return the people whose pages show a conversation."""
         return frozenset(self.channels[channel].members)
 
     def _send_event(self, event: Json, channel: str) -> None:

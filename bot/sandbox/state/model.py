@@ -1,4 +1,4 @@
-"""What a workspace is made of, as plain data; ``wire.py`` turns it into the shapes that Slack sends."""
+"""The records of a workspace as plain data; ``wire.py`` builds Slack's objects from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Json = dict[str, Any]
-"""A JSON object as it goes over the wire."""
+"""A JSON object of the wire."""
 
 TEAM_ID = "T0SANDBOX1"
 TEAM_NAME = "Sandbox"
@@ -17,12 +17,12 @@ APP_ID = "A0KVASIR01"
 BOT_USER = "U0KVASIR01"
 BOT_ID = "B0KVASIR01"
 SYSTEM_USER = "USLACKBOT"
-"""Speaks for the workspace itself: timeouts of commands, an app that is not in a channel."""
+"""The author of the workspace's own messages, such as timeouts of commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with an account: a human, the app's bot user, or the workspace itself."""
+    """An account: a human, the app's bot user, or the workspace itself."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class Person:
 
     @property
     def key(self) -> str:
-        """Return what the record is kept under."""
+        """Return the key of the record."""
         return self.id
 
 
@@ -56,7 +56,7 @@ class Channel:
 
     @property
     def key(self) -> str:
-        """Return what the record is kept under."""
+        """Return the key of the record."""
         return self.id
 
 
@@ -65,7 +65,7 @@ StreamState = Literal["streaming", "done", "expired", "stopped_by_user"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, as it stands now."""
+    """One message in its current state."""
 
     channel: str
     ts: str
@@ -73,7 +73,7 @@ class Message:
     text: str = field(repr=False)
     blocks: Sequence[Json] = ()
     thread_ts: str | None = None
-    """The root's ts, for replies; the root itself has None."""
+    """The ts of the root for replies, None for the root itself."""
     bot_id: str | None = None
     app_id: str | None = None
     username: str | None = None
@@ -83,22 +83,22 @@ class Message:
     reactions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     metadata: Json | None = None
     ephemeral_to: str | None = None
-    """The one person who sees it; such a message is no part of any history."""
+    """The only person who sees it; such a message is in no history."""
     stream: StreamState | None = None
     stream_started: float = 0.0
     files: Sequence[Json] = ()
-    """File objects, as ``uploads.py`` makes them."""
+    """File objects of ``uploads.py``."""
     plan: bool = False
-    """Whether its tasks stand together in one plan block."""
+    """Whether its tasks are in one plan block."""
 
     @property
     def key(self) -> str:
-        """Return what the record is kept under."""
+        """Return the key of the record."""
         return f"{self.channel}/{self.ts}"
 
     @property
     def root(self) -> str:
-        """Return the ts of the thread that the message is in, or would begin."""
+        """Return the ts of the root of the message's thread."""
         return self.thread_ts or self.ts
 
 
@@ -107,21 +107,21 @@ SessionStatus = Literal["active", "processing", "suspended", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An agent's session: what the line under a thread says while the app works."""
+    """An agent's session: the line under a thread while the app works."""
 
     channel: str
     thread_ts: str
     status: SessionStatus
     text: str = ""
-    """Free text of the legacy ``assistant.threads.setStatus``."""
+    """The text of the legacy ``assistant.threads.setStatus``."""
     agent: bool = False
-    """Whether ``agents.sessions.setStatus`` set the status; then the free text does not change it."""
+    """Whether ``agents.sessions.setStatus`` set the status; then the legacy text does not change it."""
     title: str = ""
     prompts: Sequence[Json] = ()
 
     @property
     def key(self) -> str:
-        """Return what the record is kept under."""
+        """Return the key of the record."""
         return f"{self.channel}/{self.thread_ts}"
 
 
@@ -137,7 +137,7 @@ class View:
 
     @property
     def key(self) -> str:
-        """Return what the record is kept under."""
+        """Return the key of the record."""
         return self.id
 
 
@@ -146,22 +146,22 @@ Transport = Literal["events_api", "slash_commands", "interactive"]
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Something that the app has not yet acknowledged."""
+    """A delivery that the app has not acknowledged yet."""
 
     id: str
     kind: Transport
     payload: Json = field(repr=False)
     created: float
     attempt: int = 0
-    """How many deliveries failed so far."""
+    """The number of failed deliveries."""
     reason: str | None = None
-    """Why the last one failed."""
+    """The reason of the last failure."""
     due: float = 0.0
-    """Not before this time."""
+    """The earliest time of the next delivery."""
 
     @property
     def key(self) -> str:
-        """Return what the record is kept under."""
+        """Return the key of the record."""
         return self.id
 
 
@@ -178,17 +178,17 @@ KINDS: dict[str, type[Record]] = {
 
 
 def name_kind(record: Record) -> str:
-    """Name the kind that a record is kept as."""
+    """Return the kind under which a record is stored."""
     return type(record).__name__.lower()
 
 
 def dump_record(record: Record) -> Json:
-    """Turn a record into JSON; ``load_record`` is its inverse."""
+    """Return a record as JSON; ``load_record`` is the inverse."""
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
 def load_record(kind: str, body: Json) -> Record:
-    """Turn JSON into the record that it was."""
+    """Return the record of a JSON text."""
     return KINDS[kind](**body)
 
 
@@ -205,7 +205,7 @@ _HUMANS = tuple(person.id for person in PEOPLE)
 
 
 def first_channels(created: int) -> tuple[Channel, ...]:
-    """Return the conversations of a new workspace: the app is in all channels but one, and in a DM with everybody."""
+    """Return the conversations of a new workspace: the app is in all channels but one, with a DM for each person."""
     channels = [
         Channel("C0GENERAL1", "general", "channel", (*_HUMANS, BOT_USER), created, "Everybody, about everything"),
         Channel("C0HANDBOOK", "handbook", "channel", (*_HUMANS, BOT_USER), created, "How we work: ask Kvasir"),

@@ -1,4 +1,4 @@
-"""Who is here and what was said, as records in memory, and how to find them."""
+"""People, conversations and messages as records in memory, and lookups."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SUBSCRIPTIONS = (
 
 
 class Records:
-    """Everything that is kept, by what it is found by."""
+    """All records, with their indexes."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Records:
     # ── Beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def restore_records(self, records: Iterable[Record]) -> None:
-        """Take what was kept; a workspace that holds nobody yet gets its first people and channels."""
+        """Load stored records; an empty workspace gets its first people and channels."""
         messages: list[Message] = []
         for record in records:
             match record:
@@ -100,14 +100,14 @@ class Records:
             self.changes.save_record(channel)
 
     def take_changes(self) -> Changes:
-        """Return what is to be done and forget it."""
+        """Return the collected changes and clear them."""
         changes, self.changes = self.changes, Changes()
         return changes
 
     # ── Looking up ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def find_message(self, channel: str, ts: str) -> Message | None:
-        """Return a message, or None."""
+        """Return a message; None if there is none."""
         return self.messages.get(channel, {}).get(ts)
 
     def list_replies(self, channel: str, root: str) -> list[Message]:
@@ -119,14 +119,14 @@ class Records:
         return [message for message in self.messages.get(channel, {}).values() if message.thread_ts is None]
 
     def find_direct_channel(self, one: str, other: str) -> Channel | None:
-        """Return the direct conversation of two."""
+        """Return the direct conversation of two people."""
         return next((c for c in self.channels.values() if c.kind == "im" and {one, other} == set(c.members)), None)
 
     def find_person(self, name_or_id: str) -> Person:
-        """Return somebody by id or handle.
+        """Return a person by id or handle.
 
         Raises:
-            Refused: ``user_not_found``.
+            RefusedCall: ``user_not_found``.
 
         """
         wanted = name_or_id.lstrip("@")
@@ -139,7 +139,7 @@ class Records:
         """Return a conversation by id, by ``#name`` or by name.
 
         Raises:
-            Refused: ``channel_not_found``.
+            RefusedCall: ``channel_not_found``.
 
         """
         found = self.channels.get(name_or_id)
@@ -150,13 +150,13 @@ class Records:
         return found
 
     def list_visible_channels(self, person: str) -> list[Channel]:
-        """Return the conversations that somebody is in."""
+        """Return the conversations of a person."""
         return [channel for channel in self.channels.values() if person in channel.members]
 
     # ── Making ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def next_ts(self) -> str:
-        """Return a fresh ts, later than every one before."""
+        """Return a new ts, later than all before."""
         self._last_micros = max(int(self.now() * 1_000_000), self._last_micros + 1)
         return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06d}"
 

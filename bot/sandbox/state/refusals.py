@@ -1,4 +1,4 @@
-"""How a method says no: Slack's ``{"ok": false, "error": …}`` as an exception."""
+"""Slack's ``{"ok": false, "error": …}`` as an exception."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 class RefusedCall(Exception):
     """A call is refused with one of Slack's error names.
 
-    ``extra`` is what else the answer holds (``needed``, ``response_metadata``); ``retry_after_s`` makes it an HTTP 429.
+    ``extra`` has further keys of the answer (``needed``, ``response_metadata``). With ``retry_after_s`` it is HTTP 429.
     """
 
     def __init__(self, error: str, *, retry_after_s: int | None = None, **extra: Any) -> None:  # noqa: ANN401
@@ -20,7 +20,7 @@ class RefusedCall(Exception):
 
 
 def build_refusal(error: str, complaints: Sequence[str]) -> RefusedCall:
-    """Return a refusal that tells where it hurts, as Slack does for arguments and blocks."""
+    """Return a refusal that names the place of the error, as Slack does for arguments and blocks."""
     return RefusedCall(
         error, errors=list(complaints), response_metadata={"messages": [f"[ERROR] {text}" for text in complaints]}
     )

@@ -1,4 +1,4 @@
-"""The workspace's rows in one SQLite file, behind one thread."""
+"""The workspace's records in one SQLite file, which one thread uses."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ CREATE TABLE IF NOT EXISTS record (
 
 
 class Storage:
-    """Records by kind and key; what is handed over together is written together.
+    """Records by kind and key. Records that are queued together are written together.
 
-    ``put`` returns at once and ``settled`` waits until all that was put is on disk, so many callers share a commit.
+    ``queue_records`` returns at once, and ``wait_until_stored`` waits for the disk, so many callers share a commit.
     """
 
     def __init__(self, path: Path, *, locked_s: float = 2.0) -> None:
         self._path = path
-        self._locked_s = locked_s  # how long a commit waits for another program that has the file
+        self._locked_s = locked_s  # a commit waits so long for another program that uses the file
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-storage")
         self._waiting: dict[tuple[str, str], Record | None] = {}
         self._writing: asyncio.Task[None] | None = None
         self._database: sqlite3.Connection | None = None
 
     async def open(self) -> list[Record]:
-        """Open the file, making it if it is not there, and return every record in it.
+        """Open or create the file and return all its records.
 
         Raises:
-            sqlite3.Error: it cannot be opened, or is no database.
+            sqlite3.Error: it cannot be opened, or is not a database.
 
         """
         return await self._in_thread(self._open)
 
     def queue_records(self, kept: RecordChanges) -> None:
-        """Take records to write (None: to delete); the latest version of each is what is written."""
+        """Queue records to write (None: to delete); only the latest version of each is written."""
         self._waiting.update(kept)
 
     async def wait_until_stored(self) -> None:
-        """Wait until everything that was put is committed.
+        """Wait until all queued records are committed.
 
         Raises:
             sqlite3.Error: it cannot be written.
@@ -62,7 +62,7 @@ class Storage:
             await asyncio.shield(self._writing)
 
     async def close(self) -> None:
-        """Write what is waiting and close the file; safe to call twice."""
+        """Write queued records and close the file; safe to call twice."""
         if self._database is None:
             return
         try:
@@ -77,7 +77,7 @@ class Storage:
         try:
             await self._in_thread(self._commit, rows)
         except BaseException:
-            self._waiting = {**batch, **self._waiting}  # what is not on disk waits for the next try
+            self._waiting = {**batch, **self._waiting}  # the next commit writes them
             raise
         finally:
             self._writing = None

@@ -1,4 +1,4 @@
-"""Pure: what a streamed message looks like after more chunks, and which chunks are refused."""
+"""Pure: add chunks to a streamed message, and refuse invalid chunks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _STATUSES = {"pending", "in_progress", "complete", "error"}
 
 
 def read_chunks(markdown_text: str | None, chunks: Any) -> list[Json]:  # noqa: ANN401
-    """Return a call's chunks, its ``markdown_text`` being the first.
+    """Return a call's chunks; its ``markdown_text`` is the first.
 
     Raises:
-        Refused: ``invalid_chunks``, ``msg_too_long``.
+        RefusedCall: ``invalid_chunks``, ``msg_too_long``.
 
     """
     if chunks is not None and not (isinstance(chunks, list) and all(isinstance(chunk, dict) for chunk in chunks)):
@@ -43,21 +43,21 @@ def _check_chunk(chunk: Json) -> Json:
             raise build_refusal("invalid_chunks", [f"invalid chunk of type {kind}"])
 
 
-def _is_short(chunk: Json, name: str, *, needed: bool = True) -> bool:
+def _is_short(chunk: Json, name: str, *, required: bool = True) -> bool:
     text = chunk.get(name)
-    return (not needed and text is None) or (isinstance(text, str) and len(text) <= limits.TASK_TEXT)
+    return (not required and text is None) or (isinstance(text, str) and len(text) <= limits.TASK_TEXT)
 
 
 def _task_fits(chunk: Json) -> bool:
-    texts = _is_short(chunk, "title") and all(_is_short(chunk, name, needed=False) for name in ("details", "output"))
+    texts = _is_short(chunk, "title") and all(_is_short(chunk, name, required=False) for name in ("details", "output"))
     return texts and isinstance(chunk.get("id"), str) and chunk.get("status") in _STATUSES
 
 
 def add_chunks(blocks: Sequence[Json], chunks: Sequence[Json], *, plan: bool) -> list[Json]:
     """Return the blocks of a streamed message after more chunks.
 
-    Text goes on in the last block if that is text; a task keeps its place and takes its new values; with ``plan`` the
-    tasks stand together in one plan block at the top.
+    Text continues in the last block if that is text. A task keeps its place and gets its new values. With ``plan``, all
+    tasks are in one plan block at the top.
     """
     after = list(blocks)
     for chunk in chunks:
@@ -81,7 +81,7 @@ def _add_text(blocks: list[Json], text: str) -> None:
 
 
 def _open_plan(blocks: list[Json]) -> Json:
-    """Return a fresh copy of the plan block, in its place, made if there was none."""
+    """Return a copy of the plan block, in its place; create it if there is none."""
     for n, block in enumerate(blocks):
         if block["type"] == "plan":
             blocks[n] = {**block, "tasks": list(block["tasks"])}
@@ -104,5 +104,5 @@ def _task_card(chunk: Json) -> Json:
 
 
 def join_text(blocks: Sequence[Json]) -> str:
-    """Return the text of a streamed message, as ``text`` in a history."""
+    """Return the text of a streamed message, for ``text`` in a history."""
     return "\n".join(block["text"] for block in blocks if block["type"] == "markdown")

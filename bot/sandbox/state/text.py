@@ -1,4 +1,4 @@
-"""Pure: what a person types, as Slack keeps it: escaped, with mentions, links and a rich_text block."""
+"""Pure: encode typed text as Slack stores it: escaped, with mentions, links and a rich_text block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.sandbox.state.model import Channel, Json, Person
 _SLACK_TOKENS = re.compile(
     r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone)|https?://[^\s<>]+)>"
 )
-"""What is already in Slack's own form and is not escaped again."""
+"""Text in Slack's own form, which is not escaped again."""
 _TYPED = re.compile(
     r"(?<![\w@])@(?P<person>[A-Z][\w.-]*)|(?P<url>https?://[^\s<>|\u3000-\u303f\uff00-\uffef]+)|(?<!\w)#(?P<channel>[a-z][\w-]*)",
     re.ASCII | re.IGNORECASE,
@@ -32,9 +32,9 @@ def unescape(text: str) -> str:
 
 
 def encode_typed_text(typed: str, people: Iterable[Person], channels: Iterable[Channel]) -> str:
-    """Turn what a person types into what is kept: ``@ada`` into ``<@U…>``, links into ``<https://…>``.
+    """Return typed text as Slack stores it: ``@ada`` as ``<@U…>``, links as ``<https://…>``.
 
-    Tokens that are in Slack's form already are kept, the rest is escaped.
+    Tokens in Slack's form stay, the rest is escaped.
     """
     names = {p.name.lower(): p.id for p in people}
     rooms = {c.name: c.id for c in channels if c.name}
@@ -70,12 +70,12 @@ def _encode_token(found: re.Match[str], names: dict[str, str], rooms: dict[str, 
 
 
 def has_mention(text: str, user: str) -> bool:
-    """Tell whether a kept text mentions a user."""
+    """Return whether a stored text mentions a user."""
     return f"<@{user}>" in text or f"<@{user}|" in text
 
 
 def build_rich_text(text: str) -> Json:
-    """Return the rich_text block that Slack sends along with a person's message."""
+    """Return the rich_text block that Slack adds to a person's message."""
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": list(_split_elements(text))}]}
 
 

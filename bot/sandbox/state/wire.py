@@ -1,4 +1,4 @@
-"""Pure: the shapes that Slack sends, made from the workspace's records.
+"""Pure: build Slack's objects from the workspace's records.
 
 Sources: https://docs.slack.dev/apis/events-api, …/reference/events, …/interactivity/implementing-slash-commands and
 …/reference/interaction-payloads/block_actions-payload.
@@ -24,12 +24,12 @@ from bot.sandbox.state.records import Records
 
 
 def new_event_id() -> str:
-    """Return a fresh event id."""
+    """Return a new event id."""
     return f"Ev{secrets.token_hex(5).upper()}"
 
 
 def user_object(person: Person) -> Json:
-    """Return a user object as ``users.info`` gives it."""
+    """Return a user object as ``users.info`` returns it."""
     return {
         "id": person.id,
         "team_id": TEAM_ID,
@@ -60,7 +60,7 @@ def user_object(person: Person) -> Json:
 
 
 def channel_object(found: Channel, viewer: str = BOT_USER) -> Json:
-    """Return a conversation object as the ``conversations.*`` methods give it."""
+    """Return a conversation object as the ``conversations.*`` methods return it."""
     if found.kind == "im":
         other = next((member for member in found.members if member != viewer), viewer)
         return {
@@ -101,7 +101,7 @@ _BOT_PROFILE = {"id": BOT_ID, "deleted": False, "name": "Kvasir", "updated": 0, 
 
 
 def message_object(records: Records, found: Message) -> Json:
-    """Return a message object as ``conversations.history`` gives it, a thread's root with its counts."""
+    """Return a message object as ``conversations.history`` returns it; a root has the counts of its thread."""
     body: Json = {"type": "message", "ts": found.ts, "text": found.text, "team": TEAM_ID, "user": found.user}
     if found.bot_id:
         body |= {"bot_id": found.bot_id, "app_id": found.app_id}
@@ -245,7 +245,7 @@ def command_payload(
 
 
 def interaction_payload(kind: str, person: Person, *, token: str, trigger_id: str) -> Json:
-    """Return what all interaction payloads have in common."""
+    """Return the common part of all interaction payloads."""
     return {
         "type": kind,
         "user": {"id": person.id, "username": person.name, "name": person.name, "team_id": TEAM_ID},

@@ -1,7 +1,7 @@
-"""The workspace itself, without any I/O: who is here, what was said, and what each operation changes.
+"""The operations on the workspace, without I/O.
 
-Every operation is synchronous; what is left to be done (rows, events, news) is collected in ``changes``, and ``take``
-hands it over.
+Each operation is synchronous and collects its effects (rows, events, updates) in ``changes``; ``take_changes`` returns
+them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bot.sandbox.state.model import (
 from bot.sandbox.state.refusals import RefusedCall
 
 MAX_EPHEMERALS = 1_000
-"""How many ephemeral messages are remembered until a restart."""
+"""The number of ephemeral messages that are kept until a restart."""
 
 
 class Workspace(Conversations):
@@ -38,7 +38,7 @@ class Workspace(Conversations):
     # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def expire_streams(self) -> None:
-        """End the streams that have been going for too long, as Slack does even to active ones."""
+        """End the streams that exceed their lifetime, as Slack does even with active ones."""
         for channel, ts in list(self._streaming):
             message = self.messages[channel][ts]
             if self.now() - message.stream_started >= self.stream_ttl_s:
@@ -54,10 +54,11 @@ class Workspace(Conversations):
         thread_ts: str | None = None,
         files: Sequence[Json] = (),
     ) -> Message:
-        """Post what somebody typed, and the files that they put to it.
+        """Post a person's text and attached files.
 
         Raises:
-            Refused: ``no_text``, ``not_in_channel``, ``thread_not_found``, ``channel_not_found``, ``user_not_found``.
+            RefusedCall: ``no_text``, ``not_in_channel``, ``thread_not_found``, ``channel_not_found``,
+                ``user_not_found``.
 
         """
         author, room = self.find_person(person), self.find_channel(channel)
@@ -80,14 +81,14 @@ class Workspace(Conversations):
         return self.post_message(message)
 
     def encode_text(self, typed: str) -> str:
-        """Return a typed text as it is kept, mentions and links marked."""
+        """Return a typed text as it is stored, with encoded mentions and links."""
         return text.encode_typed_text(typed, self.people.values(), self.channels.values())
 
     def find_root(self, channel: str, thread_ts: str | None) -> str | None:
-        """Return the ts of the root of the thread that a message may be put in; a reply's ts leads to its root.
+        """Return the ts of a thread's root, from the ts of the root or of a reply.
 
         Raises:
-            Refused: ``thread_not_found``.
+            RefusedCall: ``thread_not_found``.
 
         """
         if not thread_ts:
@@ -98,7 +99,7 @@ class Workspace(Conversations):
         return message.root
 
     def post_message(self, message: Message) -> Message:
-        """Add a message: it is kept, shown, and told to the app."""
+        """Store a message, show it, and send the app its event."""
         self._index_message(message)
         self.changes.save_record(message)
         self._show_message(message)
@@ -111,13 +112,13 @@ class Workspace(Conversations):
         return message
 
     def _clear_legacy_status(self, message: Message) -> None:
-        """Take away the free text of ``assistant.threads.setStatus`` once the app has answered, as Slack does."""
+        """Clear the text of ``assistant.threads.setStatus`` after the app's answer, as Slack does."""
         session = self.sessions.get(f"{message.channel}/{message.root}")
         if session and session.text and message.user == BOT_USER:
             self.set_session(replace(session, status=session.status if session.agent else "active", text=""))
 
     def post_ephemeral(self, message: Message) -> Message:
-        """Show a message to one person; it is in no history and the app gets no event."""
+        """Show a message to one person; it is in no history, and the app gets no event."""
         self.ephemerals[message.channel, message.ts] = message
         while len(self.ephemerals) > MAX_EPHEMERALS:
             self.ephemerals.pop(next(iter(self.ephemerals)))
@@ -127,13 +128,13 @@ class Workspace(Conversations):
     def post_notice(
         self, person: str, channel: str, words: str, *, thread_ts: str | None = None, actions: Sequence[Json] = ()
     ) -> Message:
-        """Show a message of the workspace to one person, with the blocks of its actions."""
+        """Show a message of the workspace to one person, with its action blocks."""
         blocks: list[Json] = [{"type": "section", "text": {"type": "mrkdwn", "text": words}}, *actions]
         message = Message(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
         return self.post_ephemeral(message)
 
     def replace_message(self, before: Message, after: Message, *, announce: bool = True) -> Message:
-        """Put a message in the place of an earlier version of itself."""
+        """Replace a message by its new version."""
         if before.ephemeral_to:
             return self.post_ephemeral(after)
         self.messages[before.channel][before.ts] = after
@@ -144,10 +145,10 @@ class Workspace(Conversations):
         return after
 
     def edit_message(self, editor: str, channel: str, ts: str, typed: str) -> Message:
-        """Change what somebody said.
+        """Edit a person's message.
 
         Raises:
-            Refused: ``message_not_found``, ``cant_update_message``, ``no_text``.
+            RefusedCall: ``message_not_found``, ``cant_update_message``, ``no_text``.
 
         """
         before = self.find_own_message(editor, channel, ts, "cant_update_message")
@@ -160,10 +161,10 @@ class Workspace(Conversations):
         )
 
     def find_own_message(self, owner: str, channel: str, ts: str, otherwise: str) -> Message:
-        """Return a message that somebody wrote.
+        """Return a message of a person.
 
         Raises:
-            Refused: ``channel_not_found``, ``message_not_found``, or ``otherwise`` if another one wrote it.
+            RefusedCall: ``channel_not_found``, ``message_not_found``, or ``otherwise`` for another author.
 
         """
         message = self.find_message(self.find_channel(channel).id, ts)
@@ -177,7 +178,7 @@ class Workspace(Conversations):
         """Delete a message; a thread's root leaves a tombstone as long as there are replies.
 
         Raises:
-            Refused: ``message_not_found``, ``cant_delete_message``.
+            RefusedCall: ``message_not_found``, ``cant_delete_message``.
 
         """
         before = self.find_own_message(owner, channel, ts, "cant_delete_message")
@@ -200,7 +201,7 @@ class Workspace(Conversations):
             self._show_root(message)
 
     def hide_ephemeral(self, message: Message) -> None:
-        """Take an ephemeral message away."""
+        """Remove an ephemeral message."""
         if self.ephemerals.pop((message.channel, message.ts), None):
             self._update_pages(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
 
@@ -208,7 +209,7 @@ class Workspace(Conversations):
         """Add or remove a reaction.
 
         Raises:
-            Refused: ``message_not_found``, ``already_reacted``, ``no_reaction``.
+            RefusedCall: ``message_not_found``, ``already_reacted``, ``no_reaction``.
 
         """
         before = self.find_message(channel, ts)
@@ -239,7 +240,7 @@ class Workspace(Conversations):
         return self.replace_message(before, after, announce=False)
 
     def end_stream(self, before: Message, state: StreamState) -> Message:
-        """End a streamed message; the app is told of the whole text, as of an edit."""
+        """End a streamed message; the app gets its whole text as an edit."""
         self._streaming.pop((before.channel, before.ts), None)
         return self.replace_message(before, replace(before, stream=state))
 
@@ -251,14 +252,14 @@ class Workspace(Conversations):
     # ── Sessions, views ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def set_session(self, session: Session) -> None:
-        """Keep an agent's session and show it."""
+        """Store an agent's session and show it."""
         self.sessions[session.key] = session
         self.changes.save_record(session)
         body = {"type": "session", "session": session_frame(session)}
         self.changes.updates.append(PageUpdate(f"session/{session.key}", body, self.list_audience(session.channel)))
 
     def stop_session(self, person: str, channel: str, root: str) -> None:
-        """Do what the Stop button does: end the thread's streams and tell the app."""
+        """Stop a session: end the thread's streams and send the app an event."""
         streams = self.list_streams(channel, root)
         for message in streams:
             self.end_stream(message, "stopped_by_user")
@@ -273,25 +274,25 @@ class Workspace(Conversations):
         self._send_event(event, channel)
 
     def set_view(self, view: View) -> None:
-        """Keep a Home tab or a modal and show it to its person."""
+        """Store a Home tab or a modal and show it to its person."""
         self.views[view.id] = view
         self.changes.save_record(view)
         body = {"type": "view", "view": view.body}
         self.changes.updates.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
 
     def close_view(self, view: View) -> None:
-        """Take a modal away."""
+        """Close a modal."""
         self.views.pop(view.id, None)
         self.changes.delete_record(view)
         body = {"type": "view_closed", "id": view.id}
         self.changes.updates.append(PageUpdate(f"view/{view.id}", body, frozenset({view.user})))
 
     def find_home(self, person: str) -> View | None:
-        """Return somebody's Home tab, if the app has published one."""
+        """Return a person's Home tab; None if the app has not published one."""
         return next((view for view in self.views.values() if view.kind == "home" and view.user == person), None)
 
     def open_home(self, person: str, tab: str) -> None:
-        """Tell the app that somebody looks at its Home."""
+        """Send the app the event that a person opened its Home."""
         room = self.find_direct_channel(person, BOT_USER)
         event: Json = {
             "type": "app_home_opened",
@@ -323,7 +324,7 @@ class Workspace(Conversations):
             self._update_pages(root, {"type": "message", "message": message_frame(self, root)})
 
     def _hint_absence(self, message: Message) -> None:
-        """Say what Slack says when somebody mentions an app that is not in the channel."""
+        """Show Slack's hint for a mention of an app that is not in the channel."""
         room = self.channels[message.channel]
         if BOT_USER in room.members:
             return
@@ -339,7 +340,7 @@ class Workspace(Conversations):
 
 
 INVITE_ACTION = "sandbox:invite"
-"""The workspace's own button: it invites the app and is no interaction for the app."""
+"""The workspace's own button, which invites the app; the app gets no interaction."""
 
 
 def build_app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] = ()) -> Message:
@@ -348,18 +349,18 @@ def build_app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] 
 
 
 def new_view_id() -> str:
-    """Return a fresh view id."""
+    """Return a new view id."""
     return f"V{secrets.token_hex(5).upper()}"
 
 
 def message_frame(workspace: Workspace, message: Message) -> Json:
-    """Return a message as pages get it: Slack's shape, with where it is and how it stands."""
+    """Return a message in the form that pages get: Slack's object with its channel and state."""
     extra = {"channel": message.channel, "root": message.root, "stream": message.stream}
     return wire.message_object(workspace, message) | extra | {"ephemeral": message.ephemeral_to is not None}
 
 
 def session_frame(session: Session) -> Json:
-    """Return a session as pages get it."""
+    """Return a session in the form that pages get."""
     return {
         "channel": session.channel,
         "thread_ts": session.thread_ts,
