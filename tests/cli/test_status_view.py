@@ -47,7 +47,7 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
     words = " ".join(text.split())
     for told in (
         "It is away. Look.", "kvasir sync --approve wiki",
-        "30 are pending deletion", "home", "and 29 more",
+        "30 documents are pending deletion", "home", "and 29 more",
         "7 documents could not be read", "a.pdf needs a password. Next attempt after", "b.md: It is broken.", "and 5 more",
         "It is stale: 2 d",
         "syncing 33%",

@@ -78,10 +78,10 @@ async def test_sentences_behind_the_end_of_what_is_shown_are_verified_too() -> N
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b"oops", "no JSON"),
-        (b"\xff\xfe", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b'{"n": ' + b"1" * 5000 + b"}", "no JSON"),
+        (b"oops", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"n": ' + b"1" * 5000 + b"}", "not JSON"),
         (b"[]", "has no passages"),
         (b'{"answer": "x"}', "has no passages"),
         (b'{"passages": [3], "answer": "x"}', "Passage 1 is not an object"),
