@@ -48,7 +48,8 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
     for told in (
         "It is away. Look.", "kvasir sync --approve wiki",
         "30 documents are pending deletion", "home", "and 29 more",
-        "7 documents could not be read", "a.pdf needs a password. Next attempt after", "b.md: It is broken.", "and 5 more",
+        "7 documents could not be read", "a.pdf needs a password. Next attempt after",
+        "b.md: It is broken.", "and 5 more",
         "It is stale: 2 d",
         "syncing 33%",
     ):  # fmt: skip
