@@ -19,16 +19,16 @@ from knowledge.interfaces import (
     Hit,
     LiveWebRequest,
     Matrix,
-    Scope,
     SearchResult,
     Source,
     WatchableSource,
 )
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
-from knowledge.search.federated import FederatedSearch, SearchRequest, WebSearcher
-from knowledge.search.hybrid import may_read
-from knowledge.search.query import ParsedQuery, match_sources, parse_query
+from knowledge.search.federated import FederatedSearch, WebSearcher
+from knowledge.search.plan import plan_query
+from knowledge.search.query import match_sources, parse_query
+from knowledge.search.scope import may_read
 from knowledge.search.weights import make_document_weights
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
@@ -86,7 +86,7 @@ class Library:
         self._watch: SourceWatcher | None = None
         weigh = {self._sources[spec.name].key.id: make_document_weights(spec) for spec in settings.sources}
         self._documents = DocumentSearch(indexes, embedder, calibration, weigh)
-        self._asking = FederatedSearch(self._documents, web, calibration)
+        self._federated = FederatedSearch(self._documents, web, calibration)
 
     @property
     def embedder_identity(self) -> str:
@@ -120,10 +120,9 @@ class Library:
             StoreError, EmbedderError, DatabaseError: that part failed, and the web has no answer.
 
         """
-        asked = parse_query(query, datetime.now(UTC))
-        scope = self._scope(asked, self._chosen(sources), readers)
-        question = SearchRequest(query, asked.words, scope, limit, join)
-        return await self._asking.search(question, live)
+        allowed = {source.key.name: source.key.id for source in self._chosen(sources)}
+        plan = plan_query(query, allowed, datetime.now(UTC), readers=readers, limit=limit, join=join)
+        return await self._federated.search(plan, live)
 
     async def filter_current(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:
         """Return those of the chunks (``Hit.chunks``) that are current now and that every one of ``readers`` may read.
@@ -143,13 +142,6 @@ class Library:
 
         """
         return await self._documents.read_passage(chunks, readers)
-
-    def _scope(self, asked: ParsedQuery, allowed: Sequence[Source], readers: Collection[str]) -> Scope:
-        """Return where to look: within what the caller allows, what the question's filters leave."""
-        keys = {source.key.name: source.key.id for source in allowed}
-        chosen = match_sources(asked.sources, list(keys)) if asked.sources else keys.keys()
-        ids = frozenset(keys[name] for name in chosen)
-        return Scope(ids, frozenset(readers), asked.kinds, asked.after, asked.before)
 
     async def refresh(
         self,

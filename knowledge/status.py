@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from knowledge.errors import NothingRead
 from knowledge.interfaces import SourceKey
-from knowledge.search.hybrid import may_read
+from knowledge.search.scope import may_read
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import (

@@ -27,7 +27,9 @@ from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import WEB, Chunk, CurrentChunk, Hit, Matrix, Scope, WebOrigin
 from knowledge.search.calibration import find_calibration
-from knowledge.search.hybrid import DocumentResults, HybridSearch, make_empty_results
+from knowledge.search.hybrid import HybridSearch
+from knowledge.search.plan import plan_words
+from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import rank_with_web
 from knowledge.terms import index_terms, query_terms
 from knowledge.web.live.live_web import MAX_PAGES, MAX_PASSAGES
@@ -106,14 +108,14 @@ async def ask(search: HybridSearch, house: House, one: Mapping[str, Any]) -> Out
     """Ask one question both ways."""
     text, relevant = one["question"], one.get("relevant", ())
     house.hidden = set()
-    seen = await search.find_documents(text, scope=SCOPE, limit=8)
+    seen = await search.find_documents(plan_words(text, SCOPE))
     alone = seen.hits()
     names, answering = on_the_web(seen, house, one)
     house.hidden = {*names, *answering}
-    beside = await search.find_documents(text, scope=SCOPE, limit=8)
+    beside = await search.find_documents(plan_words(text, SCOPE))
     pages = [await house.page(name, text) for name in names]
-    nothing = make_empty_results(text, 8, seen.question.profile.calibration)
-    both, pages_alone = rank_with_web(beside, pages, SCOPE), rank_with_web(nothing, pages, SCOPE)
+    nothing = make_empty_results(seen.question.plan, seen.question.profile.calibration)
+    both, pages_alone = rank_with_web(beside, pages), rank_with_web(nothing, pages)
     return Outcome(
         one["lang"],
         bool(relevant),

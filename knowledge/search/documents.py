@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Scope
+from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.hybrid import DocumentResults, HybridSearch, may_read
+from knowledge.search.hybrid import HybridSearch
 from knowledge.search.passages import format_passage
+from knowledge.search.plan import QueryPlan
+from knowledge.search.results import DocumentResults
+from knowledge.search.scope import may_read
 from knowledge.search.weights import WeighDocument
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
 from knowledge.sync.manifest.records import CurrentRow, decode_readers
@@ -33,8 +36,8 @@ class DocumentSearch:
         self._weigh = weigh
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
-    async def search(self, words: str, *, scope: Scope, limit: int, join: bool) -> DocumentResults:
-        """Return what the documents have for a question without filters.
+    async def search(self, plan: QueryPlan) -> DocumentResults:
+        """Return what the documents have for a question.
 
         Raises:
             StoreError, EmbedderError, DatabaseError: that part failed.
@@ -45,7 +48,7 @@ class DocumentSearch:
             if self._hybrid is None or self._hybrid[0] is not index:
                 self._hybrid = index, self._search_of(index)
             try:
-                seen = await self._hybrid[1].find_documents(words, scope=scope, limit=limit, join=join)
+                seen = await self._hybrid[1].find_documents(plan)
             except StoreError:
                 await self._indexes.follow(lost=True)
                 if self._indexes.searched is index:

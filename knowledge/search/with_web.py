@@ -15,11 +15,12 @@ from typing import Final
 
 from knowledge import terms
 from knowledge.bm25 import estimate_weights
-from knowledge.interfaces import WEB, Candidate, Chunk, Hit, Scope
-from knowledge.search.fusion import ScoredCandidate, estimate_confidence, fuse, penalise_repeats
-from knowledge.search.hybrid import DocumentResults, weigh_names
+from knowledge.interfaces import WEB, Candidate, Chunk, Hit
+from knowledge.search.fusion import ScoredCandidate, estimate_confidence
 from knowledge.search.passages import JoinLimits, format_passage, grow_passage
-from knowledge.search.pick import pick_passages
+from knowledge.search.ranking import pick_ranked, rank_candidates
+from knowledge.search.results import DocumentResults
+from knowledge.search.scope import passes_filters
 from knowledge.web.live.web_passages import LivePage
 
 LINKED_PLACES: Final = (3, 2, 1)
@@ -46,41 +47,35 @@ class _WebCandidate:
     candidate: Candidate
 
 
-def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope) -> tuple[tuple[Hit, ...], bool]:
+def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage]) -> tuple[tuple[Hit, ...], bool]:
     """Return the best documents and pages, best first, and whether they answer the question.
 
-    The kinds and dates of ``scope`` also apply to pages; a page without a date is left out if dates are filtered.
-    Without pages, the result is that of the documents alone.
+    Pages have to pass the plan's filters of formats and dates, too. Without pages, the result is that of the documents.
     """
-    web = {one.candidate.chunk.id: one for one in _score_pages(seen, pages, scope)}
+    web = {one.candidate.chunk.id: one for one in _score_pages(seen, pages)}
     if not web:
         hits = seen.hits()
         return hits, seen.is_answered_by(hits)
-    candidates = [*seen.usable, *(one.candidate for one in web.values())]
-    named = weigh_names(candidates, seen.question)
-    behind = seen.behind
+    profile, limit = seen.question.profile, seen.question.plan.limit
+    answerable = profile.calibration.answerable
+    ranking = rank_candidates([*seen.usable, *(one.candidate for one in web.values())], seen.question, seen.current)
+    background = seen.background
     eligible = {one.candidate.chunk.id for one in seen.shown} | web.keys()
-    weights = {id_: listed.weight for id_, listed in seen.current.items()}
-    fused = fuse(candidates, seen.question.profile, named.gains, weights)
-    ranked = [one for one in penalise_repeats(fused) if one.candidate.chunk.id in eligible]
+    ranked = [one for one in ranking.ranked if one.candidate.chunk.id in eligible]
     sure = {
-        one.candidate.chunk.id: named.trust * estimate_confidence(one.candidate, seen.question.profile, behind)
+        one.candidate.chunk.id: ranking.trust * estimate_confidence(one.candidate, profile, background)
         for one in ranked
     }
-    # A page chooses its own date, so it could displace a similar document by it.
-    made = {id_: listed.modified_at for id_, listed in seen.current.items()}
-    calibration = seen.question.profile.calibration
-    picked = pick_passages(
-        ranked, seen.limit, seen.per_document, alike=calibration.alike, words=seen.question.words, made=made
-    )
-    linked = list(_find_linked(pages, web, ranked, sure, calibration.answerable))
-    documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= calibration.answerable]
-    chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENT_PLACES]][: seen.limit], seen.limit)
+    # ``current`` has no dates of pages: a page chooses its own date, and could displace a similar document by it.
+    picked = pick_ranked(ranked, seen.question, seen.current, limit=limit, per_document=seen.per_document)
+    linked = list(_find_linked(pages, web, ranked, sure, answerable))
+    documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= answerable]
+    chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENT_PLACES]][:limit], limit)
     shown = {one.candidate.chunk.id for one in chosen}
     hits = tuple(
         _make_hit(place, one.score, sure[place.candidate.chunk.id], shown)
         if (place := web.get(one.candidate.chunk.id))
-        else seen.hit(one, behind, named.trust)
+        else seen.hit(one, background, ranking.trust)
         for one in chosen
     )
     return hits, bool(linked) or seen.is_answered_by(hits)
@@ -89,10 +84,10 @@ def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope
 # ── Pages as candidates ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _score_pages(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope) -> list[_WebCandidate]:
+def _score_pages(seen: DocumentResults, pages: Sequence[LivePage]) -> list[_WebCandidate]:
     """Return the passages of pages that may be shown, scored as the store would."""
     asked = seen.question.profile
-    question = list(dict.fromkeys(seen.question.terms.split()))
+    question = list(dict.fromkeys(seen.question.plan.terms.split()))
     measured = [one.terms for page in pages for one in page.scores.values()]
     known = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in seen.usable if one.bm25 > 0]
     weigh = estimate_weights(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
@@ -103,17 +98,9 @@ def _score_pages(seen: DocumentResults, pages: Sequence[LivePage], scope: Scope)
         )
         for page in pages
         for place, one in sorted(page.scores.items())
-        if _is_in_scope(page.chunks[place], scope) and not document_texts.has_copy(page.chunks[place].text)
+        if passes_filters((chunk := page.chunks[place]).kind, chunk.modified_at, seen.question.plan.scope)
+        and not document_texts.has_copy(chunk.text)
     ]
-
-
-def _is_in_scope(chunk: Chunk, scope: Scope) -> bool:
-    made = chunk.modified_at
-    return (
-        (not scope.kinds or chunk.kind in scope.kinds)
-        and (scope.after is None or (made is not None and made >= scope.after))
-        and (scope.before is None or (made is not None and made < scope.before))
-    )
 
 
 def _iterate_document_texts(seen: DocumentResults) -> Iterator[str]:

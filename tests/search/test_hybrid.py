@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
 from knowledge.interfaces import CurrentChunk, Scope
-from knowledge.search.hybrid import HybridSearch, may_read, shorten_query
+from knowledge.search.hybrid import HybridSearch
+from knowledge.search.plan import shorten_words
+from knowledge.search.scope import may_read
 from knowledge.stores.lancedb.store import LanceDBStore
 from tests.search.house import CALIBRATION, EVERYWHERE, SYNCED, House, ids
 
@@ -219,7 +221,7 @@ async def test_fifty_at_once(house: House) -> None:
 
 @given(st.text(max_size=300), st.integers(2, 100))
 def test_bounded(text: str, characters: int) -> None:
-    short = shorten_query(text, characters)
+    short = shorten_words(text, characters)
     assert len(short) <= characters + 1
     assert short == text if len(text) <= characters else text.startswith(short[: characters // 2])
 

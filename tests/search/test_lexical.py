@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.bm25 import DEFAULT_WEIGHT_SHARE, TermWeights, compute_weights, estimate_weights
+from knowledge.search.plan import plan_words
 from knowledge.terms import index_terms
 from tests.search.house import EVERYWHERE, House
 
@@ -29,8 +30,8 @@ async def test_it_is_what_the_store_says_once_the_text_is_there(house: House) ->
     off = []
     for _ in range(25):
         words = " ".join(chance.sample(sorted(set(texts[f"p{chance.randrange(300)}"].split())), 5))
-        seen = await search.find_documents(words, scope=EVERYWHERE)
-        ideal, question = seen.question.profile.ideal_bm25, seen.question.terms.split()
+        seen = await search.find_documents(plan_words(words, EVERYWHERE))
+        ideal, question = seen.question.profile.ideal_bm25, seen.question.plan.terms.split()
         best, *others = sorted(seen.usable, key=lambda one: -one.bm25)
         known = [(index_terms(one.chunk.searchable_text), one.bm25) for one in others if one.bm25 > 0]
         reckoned = estimate_weights(question, ideal / len(question), known, []).score(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from knowledge.interfaces import WEB, Candidate, Chunk
 from knowledge.search.fusion import fuse, profile_query
 from knowledge.search.naming import NAME_GAIN, WRITTEN_NAME_GAIN, weigh_document_names
+from knowledge.search.plan import plan_words
 from knowledge.terms import query_terms
 from tests.search.house import CALIBRATION, EVERYWHERE, House
 
@@ -115,7 +116,7 @@ async def test_the_search_puts_it_first(house: House) -> None:
     text = "The plugin limits requests by count and returns 429 beyond the limit."
     await house.add({"a": f"{text} It reads GraphQL."}, document="graphql-limit-count.md")
     await house.add({"b": "The plugin limits requests by count."}, document="limit-count.md")
-    hits = (await house.search().find_documents("What does the limit-count plugin do?", scope=EVERYWHERE)).hits()
+    hits = (await house.search().find_documents(plan_words("What does the limit-count plugin do?", EVERYWHERE))).hits()
     assert [hit.document for hit in hits] == ["limit-count.md", "graphql-limit-count.md"]
 
 

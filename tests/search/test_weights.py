@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from knowledge.search.plan import plan_words
 from knowledge.search.weights import make_document_weights
 from knowledge.settings import PathWeight, SourceSpec
 from tests.search.house import EVERYWHERE, House, ids
@@ -41,8 +42,8 @@ async def test_a_document_of_little_weight_comes_last_and_is_found_all_the_same(
     )
     question = "how long do the searches take, in milliseconds?"
     assert await ids(house.search(), question) == ["a", "b"]
-    sure = (await house.search().find_documents(question, scope=EVERYWHERE)).hits()[0].confidence
+    sure = (await house.search().find_documents(plan_words(question, EVERYWHERE))).hits()[0].confidence
     house.manifest["a"] = replace(house.manifest["a"], weight=0.3)
     assert await ids(house.search(), question) == ["b", "a"]
-    weighed = {hit.id: hit for hit in (await house.search().find_documents(question, scope=EVERYWHERE)).hits()}
+    weighed = {hit.id: hit for hit in (await house.search().find_documents(plan_words(question, EVERYWHERE))).hits()}
     assert weighed["a"].confidence == sure, "how sure it is that a passage answers does not change"

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import EVERYONE, WEB, Candidate, Chunk, CurrentChunk, Hit, Scope, WebOrigin
 from knowledge.search.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
-from knowledge.search.hybrid import DocumentResults, PreparedQuery, make_empty_results
-from knowledge.search.identifiers import find_identifiers
+from knowledge.search.plan import plan_words
+from knowledge.search.ranking import PreparedQuery
+from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import DOCUMENT_PLACES, LINKED_PLACES, rank_with_web
-from knowledge.terms import index_terms, query_terms
+from knowledge.terms import index_terms
 from knowledge.web.live.web_passages import LivePage, PassageScore
 from tests.search.house import CALIBRATION, EVERYWHERE, SOURCE, SYNCED, House
 
@@ -43,18 +44,20 @@ def page(
     return LivePage(url, replace(ON, published=published), chunks, measured, linked)
 
 
-def seen_of(*documents: tuple[str, float, float], question: str = QUESTION, limit: int = 8) -> DocumentResults:
+def seen_of(
+    *documents: tuple[str, float, float], question: str = QUESTION, limit: int = 8, scope: Scope = EVERYWHERE
+) -> DocumentResults:
     """Return documents of one passage each with BM25 and cosine, as a search would show them."""
     usable = [
         Candidate(Chunk(f"d{n}", SOURCE, f"{n}.md", "T", "H", text, None), bm25, cosine)
         for n, (text, bm25, cosine) in enumerate(documents)
     ]
-    terms = query_terms(question)
-    asked = QueryProfile(8.0 * len(terms.split()), cjk=False, calibration=CALIBRATION, terms=len(terms.split()))
-    ranked: Sequence[ScoredCandidate] = penalise_repeats(fuse(usable, asked))
+    plan = plan_words(question, scope, limit=limit)
+    terms = len(plan.terms.split())
+    whole = PreparedQuery(plan, None, QueryProfile(8.0 * terms, cjk=False, calibration=CALIBRATION, terms=terms))
     current = {one.chunk.id: CurrentChunk("docs", EVERYONE, SYNCED) for one in usable}
-    whole = PreparedQuery(question, None, terms, asked, find_identifiers(question))
-    return DocumentResults(whole, limit, 5, usable, ranked[:limit], current)
+    ranked: Sequence[ScoredCandidate] = penalise_repeats(fuse(usable, whole.profile))
+    return DocumentResults(whole, 5, usable, ranked[:limit], current)
 
 
 def ids(hits: Sequence[Hit]) -> list[str]:
@@ -74,10 +77,10 @@ async def measured(
 
 async def test_an_answer_on_the_web_stands_before_documents_that_have_none(house: House) -> None:
     await house.add({f"d{n}": f"The canteen serves soup number {n} at noon." for n in range(20)})
-    seen = await house.search().find_documents(QUESTION, scope=EVERYWHERE)
+    seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
     read = await measured(house, QUESTION, "There are forty days of parental leave.", "The weather is fine.")
-    hits, answerable = rank_with_web(seen, [read], EVERYWHERE)
-    assert not rank_with_web(seen, [], EVERYWHERE)[1]
+    hits, answerable = rank_with_web(seen, [read])
+    assert not rank_with_web(seen, [])[1]
     assert answerable
     first = hits[0]
     assert (first.text, first.source, first.document, first.synced_at) == (
@@ -90,10 +93,8 @@ async def test_an_answer_on_the_web_stands_before_documents_that_have_none(house
 
 async def test_an_answer_in_the_documents_stays_before_pages_that_have_none(house: House) -> None:
     await house.add({"d": "There are forty days of parental leave."})
-    seen = await house.search().find_documents(QUESTION, scope=EVERYWHERE)
-    hits, answerable = rank_with_web(
-        seen, [await measured(house, QUESTION, "The weather is fine.", "Soup is served.")], EVERYWHERE
-    )
+    seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
+    hits, answerable = rank_with_web(seen, [await measured(house, QUESTION, "The weather is fine.", "Soup is served.")])
     assert answerable
     assert hits[0].id == "d"
     assert hits[0].web is None
@@ -103,27 +104,25 @@ async def test_an_answer_in_the_documents_stays_before_pages_that_have_none(hous
 async def test_a_page_that_says_what_a_document_says_is_left_out(house: House) -> None:
     text = "There are forty days of parental leave. They are taken within two years of the birth, and on full pay."
     await house.add({"d": text})
-    seen = await house.search().find_documents(QUESTION, scope=EVERYWHERE)
+    seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
     near = f"**{text[:-1].upper()}!**"
     other = text.replace("forty days", "40 days")
-    hits, _ = rank_with_web(seen, [await measured(house, QUESTION, text, near, other)], EVERYWHERE)
+    hits, _ = rank_with_web(seen, [await measured(house, QUESTION, text, near, other)])
     assert [hit.text for hit in hits] == [text, other], "another number is another statement"
 
 
 async def test_a_name_that_a_page_has_is_no_longer_missing(house: House) -> None:
     question = "What does the error E-1042 mean?"
     await house.add({f"d{n}": f"The error E-{n + 2000} means that the disk is full." for n in range(10)})
-    seen = await house.search().find_documents(question, scope=EVERYWHERE)
-    hits, _ = rank_with_web(
-        seen, [await measured(house, question, "The error E-1042 means that the key is wrong.")], EVERYWHERE
-    )
+    seen = await house.search().find_documents(plan_words(question, EVERYWHERE))
+    hits, _ = rank_with_web(seen, [await measured(house, question, "The error E-1042 means that the key is wrong.")])
     assert "E-1042" in hits[0].text
     assert hits[0].confidence > 2 * seen.hits()[0].confidence
 
 
 async def test_where_no_store_answers_the_web_is_ranked_alone(house: House) -> None:
     read = await measured(house, QUESTION, "The weather is fine.", "There are forty days of parental leave.")
-    hits, answerable = rank_with_web(make_empty_results(QUESTION, 8, CALIBRATION), [read], EVERYWHERE)
+    hits, answerable = rank_with_web(make_empty_results(plan_words(QUESTION, EVERYWHERE), CALIBRATION), [read])
     assert ids(hits) == ["https://a.example/#1", "https://a.example/#0"]
     assert answerable
 
@@ -140,7 +139,7 @@ def test_a_page_that_was_pointed_at_keeps_places_whatever_its_score(count: int) 
         page(*[(f"{POOR} {url} {n}", 0.05) for n in range(6)], url=f"https://{url}.example/", linked=True)
         for url in "abcde"[:count]
     ]
-    hits, answerable = rank_with_web(seen_of(*GOOD), pages, EVERYWHERE)
+    hits, answerable = rank_with_web(seen_of(*GOOD), pages)
     found = [hit.document for hit in hits if hit.web]
     assert {url: found.count(url) for url in found} == {one.url: LINKED_PLACES[min(count, 3) - 1] for one in pages}
     assert len(hits) == 8
@@ -150,10 +149,10 @@ def test_a_page_that_was_pointed_at_keeps_places_whatever_its_score(count: int) 
 
 def test_of_a_page_that_does_not_answer_the_beginning_is_shown_and_of_one_that_does_its_best() -> None:
     weak = page(*[(f"Passage {n} of other things.", 0.01 * n) for n in range(6)], linked=True)
-    hits, _ = rank_with_web(seen_of(*GOOD), [weak], EVERYWHERE)
+    hits, _ = rank_with_web(seen_of(*GOOD), [weak])
     assert sorted(hit.id for hit in hits if hit.web) == [f"{weak.url}#{n}" for n in range(3)]
     strong = page(*[(f"Parental leave has {n} days.", 0.1 * n) for n in range(7)], linked=True)
-    hits, _ = rank_with_web(seen_of(("Soup.", 0, 0.1)), [strong], EVERYWHERE)
+    hits, _ = rank_with_web(seen_of(("Soup.", 0, 0.1)), [strong])
     assert ids(hits)[0] == f"{strong.url}#6"
 
 
@@ -162,16 +161,16 @@ def test_documents_that_are_sure_are_not_flooded() -> None:
         page(*[(f"Parental leave days {url} {n}.", 0.9) for n in range(5)], url=f"https://{url}.example/")
         for url in "abc"
     ]
-    hits, _ = rank_with_web(seen_of(*GOOD), pages, EVERYWHERE)
+    hits, _ = rank_with_web(seen_of(*GOOD), pages)
     assert sum(hit.web is None for hit in hits) == DOCUMENT_PLACES
-    hits, _ = rank_with_web(seen_of(*[("Soup.", 0.0, 0.1 + n / 100) for n in range(8)]), pages, EVERYWHERE)
+    hits, _ = rank_with_web(seen_of(*[("Soup.", 0.0, 0.1 + n / 100) for n in range(8)]), pages)
     assert all(hit.web for hit in hits), "what does not answer gives way"
 
 
 def test_one_page_does_not_take_every_place() -> None:
     long = page(*[(f"Parental leave, day {n}.", 0.8) for n in range(12)])
     other = page(("Leave of parents.", 0.3), url="https://b.example/")
-    hits, _ = rank_with_web(seen_of(("Soup.", 0, 0.1), ("Bread.", 0, 0.1)), [long, other], EVERYWHERE)
+    hits, _ = rank_with_web(seen_of(("Soup.", 0, 0.1), ("Bread.", 0, 0.1)), [long, other])
     assert {hit.document for hit in hits if hit.web} == {long.url, other.url}
     assert sum(hit.document == long.url for hit in hits) == 5
 
@@ -187,7 +186,7 @@ def test_filters_hold_for_pages_too() -> None:
         (replace(EVERYWHERE, kinds=frozenset({"pdf"})), set()),
         (replace(EVERYWHERE, kinds=frozenset({"html", "htm"})), {dated.url, undated.url}),
     ):
-        assert {hit.document for hit in rank_with_web(seen_of(), [dated, undated], scope)[0]} == found
+        assert {hit.document for hit in rank_with_web(seen_of(scope=scope), [dated, undated])[0]} == found
 
 
 def test_a_short_passage_takes_what_stands_beside_it_and_no_other_hit() -> None:
@@ -195,7 +194,7 @@ def test_a_short_passage_takes_what_stands_beside_it_and_no_other_hit() -> None:
         ("Leave: forty days.", 0.9), ("They are paid.", 0.1), ("And another matter.", 0.1), ("Leave again.", 0.85)
     )
     read = replace(read, scores={0: read.scores[0], 3: read.scores[3]})
-    hits, _ = rank_with_web(seen_of(), [read], EVERYWHERE)
+    hits, _ = rank_with_web(seen_of(), [read])
     assert hits[0].context == "Leave: forty days.\n\nThey are paid.\n\nAnd another matter."
     assert hits[0].chunks == tuple(chunk.id for chunk in read.chunks[:3])
     assert "forty" not in hits[1].context
@@ -216,7 +215,7 @@ def test_a_page_takes_no_document_s_place_by_saying_that_it_is_newer() -> None:
     read = LivePage(
         "https://x.example/", ON, (chunk,), {0: PassageScore(0.7, index_terms(chunk.searchable_text))}, linked=False
     )
-    hits, _ = rank_with_web(seen, [read], EVERYWHERE)
+    hits, _ = rank_with_web(seen, [read])
     assert "d0" in ids(hits)
 
 
@@ -237,7 +236,7 @@ def read_of(look: Sequence[tuple[list[tuple[str, float]], bool]]) -> list[LivePa
 @given(documents, looks, st.integers(1, 9))
 def test_the_fusion_s_properties(docs: list[tuple[str, float, float]], look: list, limit: int) -> None:  # type: ignore[type-arg]
     seen, pages = seen_of(*docs, limit=limit), read_of(look)
-    hits, answerable = rank_with_web(seen, pages, EVERYWHERE)
+    hits, answerable = rank_with_web(seen, pages)
     known = {one.candidate.chunk.id for one in seen.shown} | {chunk.id for one in pages for chunk in one.chunks}
     assert len(hits) <= limit
     assert len(set(ids(hits))) == len(hits)
@@ -256,10 +255,10 @@ def test_every_page_that_was_pointed_at_is_there(docs: list, look: list, limit: 
     seen, pages = seen_of(*docs, limit=limit), read_of(look)
     said = {one.candidate.chunk.text for one in seen.shown}
     wanted = {one.url for one in pages if one.linked and not said.intersection(chunk.text for chunk in one.chunks)}
-    assert wanted <= {hit.document for hit in rank_with_web(seen, pages, EVERYWHERE)[0]}
+    assert wanted <= {hit.document for hit in rank_with_web(seen, pages)[0]}
 
 
 @given(documents)
 def test_without_pages_nothing_changes(docs: list[tuple[str, float, float]]) -> None:
     seen = seen_of(*docs)
-    assert rank_with_web(seen, [], Scope(frozenset()))[0] == seen.hits()
+    assert rank_with_web(seen, [])[0] == seen.hits()

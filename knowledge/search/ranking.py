@@ -1,0 +1,63 @@
+"""From candidates to ranked and picked ones, in one order for documents and pages of the web. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from knowledge.interfaces import Candidate, CurrentChunk, Vector
+from knowledge.search.exact import weigh_exact_matches
+from knowledge.search.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
+from knowledge.search.naming import weigh_document_names
+from knowledge.search.pick import pick_passages
+from knowledge.search.plan import QueryPlan
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuery:
+    """A planned question with what only the embedder and the store can say of it."""
+
+    plan: QueryPlan
+    vector: Vector | None
+    """None if the index has the vectors of another embedder."""
+    profile: QueryProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates in their order."""
+
+    ranked: Sequence[ScoredCandidate]
+    trust: float
+    """What is left of the confidence (``ExactMatches``)."""
+
+
+def rank_candidates(
+    candidates: Sequence[Candidate], question: PreparedQuery, current: Mapping[str, CurrentChunk]
+) -> Ranking:
+    """Return candidates, best first; ``current`` has the configured weights of documents."""
+    exact = weigh_exact_matches(candidates, question.plan.names)
+    gains = dict(weigh_document_names(candidates, question.plan.words))
+    for id_, gain in exact.gains.items():
+        gains[id_] = gains.get(id_, 0.0) + gain
+    weights = {id_: listed.weight for id_, listed in current.items()}
+    return Ranking(penalise_repeats(fuse(candidates, question.profile, gains, weights)), exact.trust)
+
+
+def pick_ranked(
+    ranked: Sequence[ScoredCandidate],
+    question: PreparedQuery,
+    current: Mapping[str, CurrentChunk],
+    *,
+    limit: int,
+    per_document: int,
+) -> list[ScoredCandidate]:
+    """Return the best of ranked candidates without copies (``pick``)."""
+    return pick_passages(
+        ranked,
+        limit,
+        per_document,
+        alike=question.profile.calibration.alike,
+        words=question.plan.words,
+        made={id_: listed.modified_at for id_, listed in current.items()},
+    )

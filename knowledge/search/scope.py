@@ -1,0 +1,30 @@
+"""Whether a passage is in the scope of a search: its readers, its format and its date. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from knowledge.interfaces import EVERYONE, CurrentChunk, Scope
+
+
+def may_read(readers: frozenset[str], document_readers: frozenset[str]) -> bool:
+    """Return whether every reader may see a document; all of them may if it is open to everybody."""
+    return document_readers >= EVERYONE or (bool(readers) and readers <= document_readers)
+
+
+def is_in_scope(listed: CurrentChunk | None, scope: Scope) -> bool:
+    """Return whether a chunk is in a scope, as the manifest lists it; the store filtered by its source."""
+    return (
+        listed is not None
+        and may_read(scope.readers, listed.readers)
+        and passes_filters(listed.kind, listed.modified_at, scope)
+    )
+
+
+def passes_filters(kind: str, modified_at: datetime | None, scope: Scope) -> bool:
+    """Return whether a format and a date pass the filters of a scope; without a date, none passes a filter of dates."""
+    return (
+        (not scope.kinds or kind in scope.kinds)
+        and (scope.after is None or (modified_at is not None and modified_at >= scope.after))
+        and (scope.before is None or (modified_at is not None and modified_at < scope.before))
+    )
