@@ -93,7 +93,11 @@ class Engine:
     def read_status(home: Path) -> EngineStatus:
         """Return the status that the owner of this state directory published. Start nothing."""
         record = RuntimeFile(home).read()
-        return record.status if record is not None else EngineStatus(EngineState.ABSENT, detail="No engine is running.")
+        return (
+            record.status
+            if record is not None
+            else EngineStatus(EngineState.ABSENT, detail="No engine is running; `kvasir run` starts one.")
+        )
 
     @staticmethod
     async def query_status(settings: EngineSettings) -> EngineStatus:
@@ -284,7 +288,7 @@ class Engine:
             self._runtime.write(
                 RuntimeRecord(
                     pid=os.getpid(),
-                    state=status.state.value,
+                    state=status.state,
                     progress=status.progress,
                     detail=status.detail,
                     url=status.url,

@@ -1,4 +1,4 @@
-"""Write docs/which-r1.md from what ``kvasir fit`` says; ``tests/cli/test_fit.py`` keeps the page true."""
+"""Write docs/which-r1.md from the output of ``kvasir fit``; ``tests/cli/test_fit.py`` compares the two."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ command.
 """
 
 
-def said(arguments: str) -> str:
+def run_fit(arguments: str) -> str:
     """Return what ``kvasir fit`` prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -74,23 +74,23 @@ def said(arguments: str) -> str:
     return printed.getvalue().strip()
 
 
-def page() -> str:
+def build_page() -> str:
     """Return the whole page."""
     parts = [HEAD]
     for title, (machine, variants) in MACHINES.items():
-        parts.append(f"\n## {title}\n\n{said(f'--machine {machine} --markdown')}\n")
+        parts.append(f"\n## {title}\n\n{run_fit(f'--machine {machine} --markdown')}\n")
         for variant in variants:
             parts.append(f"\n`kvasir fit {variant} --machine {machine}`:\n\n")
-            parts.append(f"```text\n{said(f'{variant} --machine {machine}')}\n```\n")
-    return "".join([*parts, _false(), *(f"\n{explain_nickname(name)}\n" for name in ("33B", "13B"))])
+            parts.append(f"```text\n{run_fit(f'{variant} --machine {machine}')}\n```\n")
+    return "".join([*parts, list_false_claims(), *(f"\n{explain_nickname(name)}\n" for name in ("33B", "13B"))])
 
 
-def _false() -> str:
-    """Return what is often said and false, each with the numbers that ``kvasir fit`` gives against it."""
-    told = [claim for arguments in CLAIMS for claim in json.loads(said(f"{arguments} --json"))["claims"]]
-    bare = [claim.removeprefix("Often said and false: t") for claim in dict.fromkeys(told)]
-    return "\n## What is often said, and false\n" + "".join(f"\n- T{claim}\n" for claim in bare)
+def list_false_claims() -> str:
+    """Return the section of common false claims, each with the numbers that ``kvasir fit`` gives against it."""
+    claims = [claim for arguments in CLAIMS for claim in json.loads(run_fit(f"{arguments} --json"))["claims"]]
+    items = [claim.removeprefix("A common claim is false: ") for claim in dict.fromkeys(claims)]
+    return "\n## Which common claims are false?\n" + "".join(f"\n- {item}\n" for item in items)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(build_page(), encoding="utf-8")

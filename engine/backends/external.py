@@ -22,23 +22,23 @@ async def follow_runtime_file(
     runtime: RuntimeFile, connection: Connection, settings: EngineSettings, sleep: Sleep = asyncio.sleep
 ) -> None:
     """Use the engine of another process as long as that runs; return when it has ended."""
-    used: ServerEndpoint | None = None
-    while (told := runtime.read()) is not None:
-        endpoint = _build_endpoint(told)
-        if endpoint is not None and endpoint != used:
+    connected: ServerEndpoint | None = None
+    while (record := runtime.read()) is not None:
+        endpoint = _build_endpoint(record)
+        if endpoint is not None and endpoint != connected:
             client = EngineClient(endpoint, settings.request_timeouts)
-            await connection.connect(client, told.context_tokens, told.model_path, people=told.people)
-            used = endpoint
-        connection.board.set_status(told.status)
+            await connection.connect(client, record.context_tokens, record.model_path, people=record.people)
+            connected = endpoint
+        connection.board.set_status(record.status)
         await sleep(settings.follow_poll_s)
     await connection.disconnect()
     connection.board.set_status(EngineStatus(EngineState.ABSENT))
 
 
-def _build_endpoint(told: RuntimeRecord) -> ServerEndpoint | None:
-    if told.url is None or told.model is None or told.state not in {EngineState.READY, EngineState.DEGRADED}:
+def _build_endpoint(record: RuntimeRecord) -> ServerEndpoint | None:
+    if record.url is None or record.model is None or record.state not in {EngineState.READY, EngineState.DEGRADED}:
         return None
-    return ServerEndpoint(told.url, told.api_key, told.model, told.thinks, told.opens_think)
+    return ServerEndpoint(record.url, record.api_key, record.model, record.thinks, record.opens_think)
 
 
 async def query_server(client: EngineClient) -> tuple[EngineStatus, ServedModel | None]:

@@ -115,10 +115,10 @@ class LocalEngine:
 
     def collect_stats(self) -> EngineStats:
         """Return statistics of the engine's process; zeros before the first start."""
-        supervisor, climber = self._supervisor, self._recovery
+        supervisor, recovery = self._supervisor, self._recovery
         return EngineStats(
             starts=supervisor.starts if supervisor is not None else 0,
-            memory_failures=climber.failure_count if climber is not None else 0,
+            memory_failures=recovery.failure_count if recovery is not None else 0,
             can_raise_memory=self._explain_raise() is not None,
             startup_s=supervisor.startup_s if supervisor is not None else None,
         )
@@ -130,26 +130,26 @@ class LocalEngine:
             TimeoutError: requests were running for all of ``max_wait_s``.
 
         """
-        supervisor, climber = self._supervisor, self._recovery
-        if supervisor is None or climber is None:
+        supervisor, recovery = self._supervisor, self._recovery
+        if supervisor is None or recovery is None:
             return None
         if (why := self._explain_raise()) is None:
             if self._board.status.state is EngineState.READY:
-                climber.confirm_profile(supervisor.health.peak_load)
+                recovery.confirm_profile(supervisor.health.peak_load)
             return None
         async with asyncio.timeout(max_wait_s):
             while await self._is_busy():  # noqa: ASYNC110  # another process is asked
                 await asyncio.sleep(self._settings.supervisor_policy.health_interval_s)
-        climber.raise_profile(supervisor.health.peak_load)
+        recovery.raise_profile(supervisor.health.peak_load)
         supervisor.restart(why)
         return why
 
     def _explain_raise(self) -> str | None:
         """Return why the larger memory profile would be tried now; None if it would not."""
-        supervisor, climber = self._supervisor, self._recovery
-        if supervisor is None or climber is None or self._board.status.state is not EngineState.READY:
+        supervisor, recovery = self._supervisor, self._recovery
+        if supervisor is None or recovery is None or self._board.status.state is not EngineState.READY:
             return None
-        return climber.explain_raise(supervisor.health.peak_load)
+        return recovery.explain_raise(supervisor.health.peak_load)
 
     async def _is_busy(self) -> bool:
         loads = await self._fetch_load()
@@ -164,19 +164,19 @@ class LocalEngine:
         if plan.device == "xpu" or machine.vendor == "amd":
             raise EngineRefused(plan.note)
         self._show_plan(plan, plan.variant.name, None)
-        share = await asyncio.to_thread(self._compute_spans, plan)
-        if share.start_begin and not install:
+        spans = await asyncio.to_thread(self._compute_spans, plan)
+        if spans.start_begin and not install:
             self._board.show_progress(NOT_INSTALLED)
             return
-        python = await self._install(plan, share)
+        python = await self._install(plan, spans)
         environment = self._installer.environment_folder(choose_environment_kind(plan.device)).name
-        climber = self._recovery = OomRecovery(plan, machine, LadderFile(self._folder / "ladder.json"), environment)
+        recovery = self._recovery = OomRecovery(plan, machine, LadderFile(self._folder / "ladder.json"), environment)
         if fresh:
-            climber.reset()
-        await self._prepare_model_and_flags(climber.plan, python, share)
-        note = f" {climber.describe()}" if climber.describe() else ""
-        self._board.apply_event(LifecycleEvent.LAUNCH, f"The engine is starting.{note}", progress=share.start_begin)
-        self._supervisor = Supervisor(self._build_job(climber, python, share), self._board, self._build_policy(plan))
+            recovery.reset()
+        await self._prepare_model_and_flags(recovery.plan, python, spans)
+        note = f" {recovery.describe()}" if recovery.describe() else ""
+        self._board.apply_event(LifecycleEvent.LAUNCH, f"The engine is starting.{note}", progress=spans.start_begin)
+        self._supervisor = Supervisor(self._build_job(recovery, python, spans), self._board, self._build_policy(plan))
         await self._supervisor.run()
 
     def _compute_spans(self, plan: LaunchPlan) -> ProgressSpans:
@@ -185,29 +185,29 @@ class LocalEngine:
             fetch=self._weights.needs_download(plan.weights),
         )
 
-    async def _install(self, plan: LaunchPlan, share: ProgressSpans) -> Path:
-        if share.install_end:
+    async def _install(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
+        if spans.install_end:
             self._board.apply_event(LifecycleEvent.INSTALL, "Installing the engine (once).", progress=0.0)
         return await self._installer.install(
-            choose_environment_kind(plan.device), self._scale_report(0.0, share.install_end)
+            choose_environment_kind(plan.device), self._scale_report(0.0, spans.install_end)
         )
 
-    async def _prepare_model_and_flags(self, plan: LaunchPlan, python: Path, share: ProgressSpans) -> None:
+    async def _prepare_model_and_flags(self, plan: LaunchPlan, python: Path, spans: ProgressSpans) -> None:
         """Download the model, and meanwhile check that this SGLang knows every flag."""
-        made = self._build_launch(plan, python, plan.weights.repo, 0, "")
+        launch = self._build_launch(plan, python, plan.weights.repo, 0, "")
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(flags.check_flags(made.argv[3:], python, made.environment))
-                both.create_task(self._provide_model(plan, share))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(flags.check_flags(launch.argv[3:], python, launch.environment))
+                group.create_task(self._provide_model(plan, spans))
         except* (EngineError, OSError) as group:
             raise group.exceptions[0] from None
 
-    async def _provide_model(self, plan: LaunchPlan, share: ProgressSpans) -> Path:
+    async def _provide_model(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
         """Return the folder that SGLang loads, so that SGLang downloads nothing."""
         if not await self._has_weights(plan):
             doing = f"The weights of {plan.variant.name} are being downloaded and verified (once)."
-            self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=share.install_end)
-        report = self._scale_report(share.install_end, share.start_begin)
+            self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=spans.install_end)
+        report = self._scale_report(spans.install_end, spans.start_begin)
         return await self._weights.provide(plan.weights, report)
 
     async def _has_weights(self, plan: LaunchPlan) -> bool:
@@ -223,40 +223,40 @@ class LocalEngine:
     def _build_policy(self, plan: LaunchPlan) -> SupervisorPolicy:
         return replace(self._settings.supervisor_policy, start_deadline_s=plan.start_deadline_s)
 
-    def _build_job(self, climber: OomRecovery, python: Path, share: ProgressSpans) -> EngineJob:
+    def _build_job(self, recovery: OomRecovery, python: Path, spans: ProgressSpans) -> EngineJob:
         key = generate_api_key()
 
-        async def start(port: int) -> Launch:
-            plan = climber.plan
+        async def prepare_launch(port: int) -> Launch:
+            plan = recovery.plan
             variant = plan.variant
             # Another memory profile may use another checkpoint, which is downloaded now.
-            self.model_path = str(await self._provide_model(plan, share))
+            self.model_path = str(await self._provide_model(plan, spans))
             if self._board.status.state is EngineState.DOWNLOADING:
-                self._board.apply_event(LifecycleEvent.LAUNCH, "The engine is starting.", progress=share.start_begin)
-            made = self._build_launch(plan, python, self.model_path, port, key)
+                self._board.apply_event(LifecycleEvent.LAUNCH, "The engine is starting.", progress=spans.start_begin)
+            launch = self._build_launch(plan, python, self.model_path, port, key)
             await self._replace_client(
-                ServerEndpoint(made.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
+                ServerEndpoint(launch.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
             )
-            return made
+            return launch
 
-        def judge(death: RunEnd) -> RestartDecision | None:
-            verdict = climber.decide_restart(death)
-            known = find_known_problem(death.lines) if find_oom(death) is None else None
+        def decide_restart(end: RunEnd) -> RestartDecision | None:
+            decision = recovery.decide_restart(end)
+            known = find_known_problem(end.lines) if find_oom(end) is None else None
             if known is not None and known.may_be_damaged:
-                self._weights.require_verification(climber.plan.weights)
-            return verdict
+                self._weights.require_verification(recovery.plan.weights)
+            return decision
 
         return EngineJob(
-            prepare_launch=start,
+            prepare_launch=prepare_launch,
             check_health=self._check_health,
-            on_ready=lambda made: self._connect_server(climber.plan, made),
+            on_ready=lambda launch: self._connect_server(recovery.plan, launch),
             lock_path=self._folder / "process.lock",
-            decide_restart=judge,
+            decide_restart=decide_restart,
             fetch_load=self._fetch_load,
             secrets=(key,),
             on_line=LogFile(self._folder / "engine.log").write_line,
-            start_progress=share.start_begin,
-            describe_load=climber.describe,
+            start_progress=spans.start_begin,
+            describe_load=recovery.describe,
         )
 
     def _build_launch(self, plan: LaunchPlan, python: Path, model_path: str, port: int, key: str) -> Launch:
@@ -283,7 +283,7 @@ class LocalEngine:
     async def _fetch_load(self) -> ServerLoad | None:
         return await self._client.fetch_load() if self._client is not None else None
 
-    async def _connect_server(self, plan: LaunchPlan, made: Launch) -> None:
+    async def _connect_server(self, plan: LaunchPlan, launch: Launch) -> None:
         """Query the new server before it receives requests."""
         if self._client is None:
             return
@@ -292,7 +292,7 @@ class LocalEngine:
         context_tokens = min(served.context_tokens or plan.context_tokens, plan.total_tokens or plan.context_tokens)
         self.people = self._settings.people or plan.running_requests or plan.people
         await self._connection.connect(self._client, context_tokens, path, people=self.people)
-        self._show_plan(plan, served.model, made.url)
+        self._show_plan(plan, served.model, launch.url)
 
     def _show_plan(self, plan: LaunchPlan, model: str, url: str | None) -> None:
         """Show the planned or served model."""

@@ -35,45 +35,45 @@ class FleetReport:
     """The URLs of the servers with the same model, in the order of the setting."""
 
 
-def combine_reports(sights: Mapping[str, ServerReport | None]) -> FleetReport | None:
+def combine_reports(reports: Mapping[str, ServerReport | None]) -> FleetReport | None:
     """Return the combined report; a report is None before the first reply. None while it is unknown.
 
     All servers must serve one model, or answers would differ. It is the model that most servers have; of several such
     models, the one of the first URL.
     """
-    seen = {url: sight for url, sight in sights.items() if sight is not None}
-    models = Counter(sight.served.model for sight in seen.values() if sight.served is not None)
+    known = {url: report for url, report in reports.items() if report is not None}
+    models = Counter(report.served.model for report in known.values() if report.served is not None)
     model = max(models, key=lambda name: models[name], default=None)  # the first of the most: a Counter keeps the order
-    seen = {url: _reject_other_model(sight, model) for url, sight in seen.items()}
-    usable = tuple(url for url, sight in seen.items() if sight.served is not None)
-    troubles = [sight.status for sight in seen.values() if sight.served is None]
+    known = {url: _reject_other_model(report, model) for url, report in known.items()}
+    usable = tuple(url for url, report in known.items() if report.served is not None)
+    problems = [report.status for report in known.values() if report.served is None]
     if not usable:
-        return None if len(seen) < len(sights) or not seen else FleetReport(_combine_problems(troubles), ())
-    first = seen[usable[0]].status
-    on_cpu = any(seen[url].status.on_cpu for url in usable)  # the slowest counts
+        return None if len(known) < len(reports) or not known else FleetReport(_combine_problems(problems), ())
+    first = known[usable[0]].status
+    on_cpu = any(known[url].status.on_cpu for url in usable)  # the slowest counts
     status = replace(first, url=", ".join(usable), on_cpu=on_cpu)
-    if troubles:
-        detail = f"{len(usable)} of {len(sights)} engines answer. {_join_details(troubles)}"
+    if problems:
+        detail = f"{len(usable)} of {len(reports)} engines answer. {_join_details(problems)}"
         status = replace(status, state=EngineState.DEGRADED, detail=detail)
     return FleetReport(status, usable)
 
 
-def _reject_other_model(sight: ServerReport, model: str | None) -> ServerReport:
-    if sight.served is None or sight.served.model == model:
-        return sight
-    detail = f"{sight.status.url} serves {sight.served.model} and the others serve {model}, so it is not used."
-    return ServerReport(EngineStatus(EngineState.FAILED, detail=detail, url=sight.status.url))
+def _reject_other_model(report: ServerReport, model: str | None) -> ServerReport:
+    if report.served is None or report.served.model == model:
+        return report
+    detail = f"{report.status.url} serves {report.served.model} and the others serve {model}, so it is not used."
+    return ServerReport(EngineStatus(EngineState.FAILED, detail=detail, url=report.status.url))
 
 
-def _combine_problems(troubles: list[EngineStatus]) -> EngineStatus:
-    starting = [status for status in troubles if status.state is EngineState.STARTING]
-    of_all = starting or troubles
-    url = ", ".join(status.url or "" for status in of_all)
-    return replace(of_all[0], detail=_join_details(of_all), url=url)
+def _combine_problems(problems: list[EngineStatus]) -> EngineStatus:
+    starting = [status for status in problems if status.state is EngineState.STARTING]
+    relevant = starting or problems
+    url = ", ".join(status.url or "" for status in relevant)
+    return replace(relevant[0], detail=_join_details(relevant), url=url)
 
 
-def _join_details(troubles: list[EngineStatus]) -> str:
-    return " ".join(dict.fromkeys(status.detail for status in troubles))
+def _join_details(problems: list[EngineStatus]) -> str:
+    return " ".join(dict.fromkeys(status.detail for status in problems))
 
 
 class RemoteMonitor:
@@ -110,38 +110,40 @@ class RemoteMonitor:
 
     async def _publish_status(self) -> None:
         """Connect the usable servers, and show the combined status."""
-        crowd = combine_reports(self._reports)
-        if crowd is None:
+        fleet_report = combine_reports(self._reports)
+        if fleet_report is None:
             return
         fleet = self._connection.fleet
         for url in self._reports:
-            fleet.set_availability(url, up=url in crowd.usable)
-        for url in crowd.usable:
+            fleet.set_availability(url, up=url in fleet_report.usable)
+        for url in fleet_report.usable:
             await self._connect_server(url)
-        self._connection.board.set_status(crowd.status)
+        self._connection.board.set_status(fleet_report.status)
 
     async def _connect_server(self, url: str) -> None:
-        sight = self._reports[url]
-        if sight is None or sight.served is None:
+        report = self._reports[url]
+        if report is None or report.served is None:
             return
-        endpoint = complete_endpoint(ServerEndpoint(url, self._settings.api_key), sight.served)
+        endpoint = complete_endpoint(ServerEndpoint(url, self._settings.api_key), report.served)
         client, context_tokens = self._used.get(url, (None, None))
         if client is None or client.endpoint != endpoint:
             client = EngineClient(endpoint, self._settings.request_timeouts)
-        elif context_tokens == sight.served.context_tokens:
+        elif context_tokens == report.served.context_tokens:
             return
-        self._used[url] = client, sight.served.context_tokens
+        self._used[url] = client, report.served.context_tokens
         await self._connection.connect(
             client,
             self._least_context_tokens(),
-            sight.served.tokenizer_path,
-            people=self._settings.people or sight.served.people,
+            report.served.tokenizer_path,
+            people=self._settings.people or report.served.people,
             other_urls=tuple(self._reports),
         )
 
     def _least_context_tokens(self) -> int | None:
         """Return the smallest context length: any server may restart an answer."""
-        served = [sight.served for sight in self._reports.values() if sight is not None and sight.served is not None]
+        served = [
+            report.served for report in self._reports.values() if report is not None and report.served is not None
+        ]
         return min((one.context_tokens for one in served if one.context_tokens), default=None)
 
 
@@ -149,14 +151,14 @@ async def query_remote_engines(settings: EngineSettings) -> EngineStatus:
     """Query every remote engine once."""
     clients = [_create_client(url, settings) for url in settings.urls]
     try:
-        asked = await asyncio.gather(*(query_server(client) for client in clients))
+        replies = await asyncio.gather(*(query_server(client) for client in clients))
     finally:
         for client in clients:
             await client.close()
-    crowd = combine_reports(
-        {client.endpoint.url: ServerReport(*one) for client, one in zip(clients, asked, strict=True)}
+    report = combine_reports(
+        {client.endpoint.url: ServerReport(*one) for client, one in zip(clients, replies, strict=True)}
     )
-    return crowd.status if crowd is not None else EngineStatus(EngineState.ABSENT)
+    return report.status if report is not None else EngineStatus(EngineState.ABSENT)
 
 
 def _create_client(url: str, settings: EngineSettings) -> EngineClient:

@@ -87,7 +87,7 @@ class ChatFramer:
             KeyError: the vocabulary lacks a control token of the template.
 
         """
-        self._template = template
+        self.template = template
         self._vocabulary = vocabulary
         special = vocabulary.special
         self.think: ThinkingIds | None = None
@@ -96,11 +96,6 @@ class ChatFramer:
             (newline,) = vocabulary.encode("\n")
             self.think = ThinkingIds(special[_OPEN], special[_CLOSE], newline)
         self.frame((ChatMessage("user", ""), ChatMessage("assistant", ""), ChatMessage("user", "")))
-
-    @property
-    def template(self) -> ChatTemplate:
-        """Return the template."""
-        return self._template
 
     def frame(self, messages: Sequence[ChatMessage], *, think: bool = True) -> TokenPrompt:
         """Return the ids of a conversation up to the start of the answer.
@@ -111,19 +106,19 @@ class ChatFramer:
             think: False starts the answer after an empty thought.
 
         """
-        parts = [*self._template.start]
+        parts = [*self.template.start]
         texts: list[tuple[int, str]] = []
         for message in messages:
             begins, ends = self._list_delimiters(message)
             parts += begins
             texts.append((len(parts), self._extract_text(message)))
             parts += ("", *ends)
-        opening = self._template.opening if think or self.think is None else _NO_THOUGHT
-        parts += (*self._template.assistant, *opening)
+        opening = self.template.opening if think or self.think is None else _NO_THOUGHT
+        parts += (*self.template.assistant, *opening)
         return TokenPrompt(self._encode_parts(parts, dict(texts)), bool(opening) and think and self.think is not None)
 
     def _list_delimiters(self, message: ChatMessage) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        frame = self._template
+        frame = self.template
         return (frame.user, frame.user_end) if message.role == "user" else (frame.assistant, frame.assistant_end)
 
     def _extract_text(self, message: ChatMessage) -> str:
@@ -155,21 +150,21 @@ FetchPromptIds = Callable[[Sequence[ChatMessage]], Awaitable[list[int] | None]]
 """Has the server frame a conversation; returns None if it cannot."""
 
 
-async def find_agreed_framer(vocabulary: Vocabulary, ask: FetchPromptIds) -> ChatFramer | None:
+async def find_agreed_framer(vocabulary: Vocabulary, fetch_ids: FetchPromptIds) -> ChatFramer | None:
     """Return the framer whose ids equal those of the server; None if there is none, so that text is sent."""
-    known = list_framers(vocabulary)
-    theirs = await ask(PROBE) if known else None
-    return next((one for one in known if one.frame(PROBE).ids == theirs), None)
+    framers = list_framers(vocabulary)
+    theirs = await fetch_ids(PROBE) if framers else None
+    return next((one for one in framers if one.frame(PROBE).ids == theirs), None)
 
 
 def list_framers(vocabulary: Vocabulary) -> tuple[ChatFramer, ...]:
     """Return a framer for each template whose control tokens the vocabulary has."""
-    found: list[ChatFramer] = []
+    framers: list[ChatFramer] = []
     if not isinstance(vocabulary, TokenEncoding):
         return ()
     for template in TEMPLATES:
         try:
-            found.append(ChatFramer(template, vocabulary))
+            framers.append(ChatFramer(template, vocabulary))
         except KeyError:
             continue
-    return tuple(found)
+    return tuple(framers)

@@ -58,14 +58,6 @@ class UnknownTokenizer(ValueError):
 class Vocabulary(Protocol):
     """Counts tokens."""
 
-    @property
-    def name(self) -> str:
-        """Return the name of the encoding."""
-
-    @property
-    def exact(self) -> bool:
-        """Return whether counts are exact; otherwise they are upper bounds."""
-
     def count(self, text: str) -> int:
         """Count the tokens of ``text`` as ordinary text."""
 
@@ -75,9 +67,6 @@ class Vocabulary(Protocol):
 
 class ByteCounter:
     """Counts bytes: no byte-level vocabulary makes more tokens of a text than it has bytes."""
-
-    name = "UTF-8 bytes, an upper bound"
-    exact = False
 
     def count(self, text: str) -> int:
         """Return the length in UTF-8 bytes, an upper bound of the number of tokens."""
@@ -90,8 +79,6 @@ class ByteCounter:
 
 class TokenEncoding:
     """The vocabulary of a model."""
-
-    exact = True
 
     def __init__(
         self,
@@ -108,11 +95,6 @@ class TokenEncoding:
             name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=dict(self.special)
         )
         self._normalize = normalize
-
-    @property
-    def name(self) -> str:
-        """Return the encoding's name."""
-        return self._encoding.name
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of ``text`` as ordinary text, without control tokens.

@@ -65,9 +65,9 @@ def _find_tokenizer_file(
     variant: Variant | None, model_path: str | None, environment: Mapping[str, str]
 ) -> Path | None:
     """Return the model's ``tokenizer.json`` on this machine; None if there is none."""
-    beside = Path(model_path) / "tokenizer.json" if model_path else None
-    if beside is not None and beside.is_file():
-        return beside
+    own_file = Path(model_path) / "tokenizer.json" if model_path else None
+    if own_file is not None and own_file.is_file():
+        return own_file
     if variant is None:
         return None
     home = Path(environment.get("HF_HOME") or Path.home() / ".cache" / "huggingface")

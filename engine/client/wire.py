@@ -142,8 +142,8 @@ def build_id_fields(prompt: TokenPrompt) -> dict[str, Any]:
 
 def build_no_thinking_fields(messages: list[dict[str, str]]) -> dict[str, Any]:
     """Return the fields that let a model continue after an empty thought, where the server frames the messages."""
-    begun = {"role": "assistant", "content": "<think>\n\n</think>\n\n"}
-    return {"messages": [*messages, begun], "continue_final_message": True}
+    empty_thought = {"role": "assistant", "content": "<think>\n\n</think>\n\n"}
+    return {"messages": [*messages, empty_thought], "continue_final_message": True}
 
 
 def parse_chat_event(data: str, *, began: bool) -> ChatEvent:
@@ -232,17 +232,17 @@ def _estimate_people(server: Mapping[str, Any], context_tokens: int | None) -> i
 
 def parse_load(answer: Mapping[str, Any]) -> ServerLoad | None:
     """Return the load of all parts from SGLang's ``/v1/loads``; None for any other reply."""
-    told = answer.get("loads")
-    parts = [part for part in told if isinstance(part, dict)] if isinstance(told, list) else []
+    loads = answer.get("loads")
+    parts = [part for part in loads if isinstance(part, dict)] if isinstance(loads, list) else []
     if not parts:
         return None
     uses = [use for part in parts if isinstance(use := part.get("token_usage"), (int, float))]
-    done = tuple(json.dumps([part.get(name) for name in _PROGRESS_FIELDS]) for part in parts)
+    progress = tuple(json.dumps([part.get(name) for name in _PROGRESS_FIELDS]) for part in parts)
     return ServerLoad(
         running=sum(_as_count(part.get("num_running_reqs")) or 0 for part in parts),
         waiting=sum(_as_count(part.get("num_waiting_reqs")) or 0 for part in parts),
         cache_use=float(max(uses, default=0.0)),
-        progress_marker=done if all(part.get(_PROGRESS_FIELDS[0]) is not None for part in parts) else None,
+        progress_marker=progress if all(part.get(_PROGRESS_FIELDS[0]) is not None for part in parts) else None,
     )
 
 

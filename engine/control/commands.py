@@ -70,15 +70,15 @@ class CommandRunner:
 
     async def _wait_for_command(self, run: asyncio.Future[None]) -> EngineCommand:
         """Wait for the next command; an engine that failed stays so until then."""
-        order = asyncio.ensure_future(self._take_effective_command(run))
+        pending = asyncio.ensure_future(self._take_effective_command(run))
         try:
-            waited: list[asyncio.Future[Any]] = [run, order]
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            futures: list[asyncio.Future[Any]] = [run, pending]
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
             if run.done():
                 run.result()
-            return await order
+            return await pending
         finally:
-            order.cancel()
+            pending.cancel()
 
     async def _take_effective_command(self, run: asyncio.Future[None]) -> EngineCommand:
         """Return the next command that has an effect: a start while the engine runs has none."""

@@ -97,16 +97,16 @@ async def send_command(folder: Path, command: EngineCommand) -> str:
 
 def _bind_socket(folder: Path) -> socket.socket:
     """Return a bound socket that only this user can connect to."""
-    made = socket.socket(socket.AF_UNIX)
+    bound = socket.socket(socket.AF_UNIX)
     try:
         with _shorten_path(folder) as path:
             path.unlink(missing_ok=True)
-            made.bind(str(path))
+            bound.bind(str(path))
             path.chmod(0o600)
     except BaseException:
-        made.close()
+        bound.close()
         raise
-    return made
+    return bound
 
 
 async def _exchange(folder: Path, message: dict[str, object]) -> dict[str, object]:

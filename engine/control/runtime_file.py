@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from engine.files import replace_private_file
 from engine.interfaces import EngineState, EngineStatus
@@ -22,7 +23,7 @@ class RuntimeRecord:
     """What the owner of an engine publishes."""
 
     pid: int
-    state: str
+    state: EngineState
     progress: float | None = None
     detail: str = ""
     url: str | None = None
@@ -41,8 +42,10 @@ class RuntimeRecord:
     @property
     def status(self) -> EngineStatus:
         """Return the published status."""
-        state = EngineState(self.state)
-        return EngineStatus(state, self.progress, self.detail, self.url, self.model, self.small_model, self.on_cpu)
+        return EngineStatus(self.state, self.progress, self.detail, self.url, self.model, self.small_model, self.on_cpu)
+
+
+_RECORD = TypeAdapter(RuntimeRecord)
 
 
 class RuntimeFile:
@@ -87,7 +90,7 @@ class RuntimeFile:
             OSError: it cannot be written.
 
         """
-        text = json.dumps(asdict(runtime))
+        text = _RECORD.dump_json(runtime).decode()
         try:
             replace_private_file(self._path, text)
         except OSError as error:
@@ -99,12 +102,12 @@ class RuntimeFile:
                 file.truncate()
 
     def read(self) -> RuntimeRecord | None:
-        """Return what a running owner published; None without one."""
+        """Return what a running owner published; None without one, or if it is in the format of another release."""
         if self._descriptor is None and not self._is_owner_alive():
             return None
         try:
-            return _parse_record(self._path.read_text(encoding="utf-8"))
-        except OSError:
+            return _RECORD.validate_json(self._path.read_bytes())
+        except (OSError, ValueError):
             return None
 
     def _is_owner_alive(self) -> bool:
@@ -124,17 +127,3 @@ def _try_lock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _parse_record(text: str) -> RuntimeRecord | None:
-    """Return the published record; None for the format of another release."""
-    try:
-        values = json.loads(text)
-        runtime = RuntimeRecord(**{name: values[name] for name in _FIELD_NAMES if name in values})
-        EngineState(runtime.state)
-    except (ValueError, TypeError):
-        return None
-    return runtime
-
-
-_FIELD_NAMES = tuple(item.name for item in fields(RuntimeRecord))

@@ -49,11 +49,11 @@ class StatusBoard:
 
     async def watch(self) -> AsyncGenerator[EngineStatus, None]:
         """Yield the current status and each later one; a slow reader misses intermediate ones."""
-        seen: EngineStatus | None = None
+        reported: EngineStatus | None = None
         while True:
             changed = self._changed
-            if self._status != seen:
-                seen = self._status
-                yield seen
+            if self._status != reported:
+                reported = self._status
+                yield reported
             else:
                 await changed.wait()

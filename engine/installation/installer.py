@@ -205,11 +205,11 @@ def _move_into_place(scratch: Path, folder: Path) -> None:
 
 
 def _find_uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if found is None:
-        raise InstallError("uv is not installed beside Kvasir. Run `make setup`, then start again.")
-    return found
+    neighbour = Path(sys.executable).with_name("uv")
+    path = str(neighbour) if neighbour.exists() else shutil.which("uv")
+    if path is None:
+        raise InstallError("uv is missing from Kvasir's environment. Run `make setup`, then start again.")
+    return path
 
 
 def _list_plugin_files() -> list[Path]:

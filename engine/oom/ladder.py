@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from engine.oom.log_diagnosis import LogObservations, OomCause, OomFinding
 
@@ -45,11 +48,11 @@ class MemoryProfile:
 class ProfileFailure:
     """A profile that failed, with the values that SGLang chose where the profile sets none."""
 
-    profile: MemoryProfile
+    profile: Annotated[MemoryProfile, Field(alias="rung")]
     cause: OomCause
     why: str
     """The sentence for the user."""
-    is_retry: bool = False
+    is_retry: Annotated[bool, Field(alias="retried")] = False
     """Whether it was retried at a quiet hour and failed again."""
 
 
@@ -57,14 +60,8 @@ class ProfileFailure:
 class ProfileChange:
     """The next profile, and why."""
 
-    profile: MemoryProfile
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class LadderExhausted:
-    """No lower profile is left."""
-
+    profile: MemoryProfile | None
+    """None: no lower profile is left."""
     why: str
 
 
@@ -83,7 +80,7 @@ def complete_profile(profile: MemoryProfile, observations: LogObservations) -> M
 
 def choose_lower_profile(
     failed: MemoryProfile, found: OomFinding, failures: Sequence[ProfileFailure], lower: Sequence[MemoryProfile]
-) -> ProfileChange | LadderExhausted:
+) -> ProfileChange:
     """Return the profile below ``failed``, which ``complete_profile`` returned.
 
     ``failures`` are the earlier ones on this machine, ``lower`` the profiles with lighter weights, the best first.
@@ -91,21 +88,22 @@ def choose_lower_profile(
     known = (*failures, ProfileFailure(failed, found.cause, ""))
     if len(known) <= MAX_FAILURES:
         for move in _MOVES[found.cause]:
-            rung = move(failed, found)
-            if rung is not None and not any(would_fail(rung, fall) for fall in known):
-                return ProfileChange(rung, f"{_describe_cause(found)}: {_describe_change(failed, rung)}")
-        tried = {fall.profile.weights for fall in known}
-        lighter = next((rung for rung in lower if rung.weights not in tried), None)
+            profile = move(failed, found)
+            if profile is not None and not any(would_fail(profile, failure) for failure in known):
+                return ProfileChange(profile, f"{_describe_cause(found)}: {_describe_change(failed, profile)}")
+        failed_weights = {failure.profile.weights for failure in known}
+        lighter = next((profile for profile in lower if profile.weights not in failed_weights), None)
         if lighter is not None:
             return ProfileChange(
                 lighter,
                 f"{_describe_cause(found)}, and nothing else can be lowered: trying {lighter.weights} instead",
             )
-    said = f" SGLang said: {found.line[:300]}" if found.line else ""
-    return LadderExhausted(
+    quote = f" SGLang's log says: {found.line[:300]}" if found.line else ""
+    return ProfileChange(
+        None,
         f"No smaller memory profile is left after {format_failures(len(known))}: {found.cause} with "
-        f"{describe_profile(failed)}.{said} "
-        "Choose a smaller KVASIR_MODEL or free memory, then `kvasir engine restart --fresh`."
+        f"{describe_profile(failed)}.{quote} "
+        "Choose a smaller KVASIR_MODEL or free memory, then `kvasir engine restart --fresh`.",
     )
 
 
@@ -150,15 +148,15 @@ _KV_BYTES: Mapping[str, int] = {"auto": 2, "fp8_e4m3": 1}
 
 def _raise_fraction(profile: MemoryProfile, found: OomFinding) -> MemoryProfile | None:
     now = profile.memory_fraction or 0.0
-    wanted = round(max(now, found.fraction or 0.0) + _FRACTION_INCREASE, 3)
-    return replace(profile, memory_fraction=wanted) if now and wanted <= _MAX_FRACTION else None
+    higher = round(max(now, found.fraction or 0.0) + _FRACTION_INCREASE, 3)
+    return replace(profile, memory_fraction=higher) if now and higher <= _MAX_FRACTION else None
 
 
 def _lower_fraction(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
     if profile.device == "cpu" or profile.memory_fraction is None:
         return None
-    wanted = round(profile.memory_fraction - _FRACTION_DECREASE, 3)
-    return replace(profile, memory_fraction=wanted) if wanted >= _MIN_FRACTION else None
+    lower = round(profile.memory_fraction - _FRACTION_DECREASE, 3)
+    return replace(profile, memory_fraction=lower) if lower >= _MIN_FRACTION else None
 
 
 def _reduce_chunk(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | None:
@@ -223,10 +221,10 @@ def _describe_cause(found: OomFinding) -> str:
 def _describe_change(before: MemoryProfile, after: MemoryProfile) -> str:
     """Return the difference, as "memory fraction 0.88 → 0.84"."""
     old, new = dict(_label_values(before)), dict(_label_values(after))
-    told = [f"{label} {old[label] or 'by default'} → {new[label]}" for label in new if new[label] != old[label]]
+    changes = [f"{label} {old[label] or 'by default'} → {new[label]}" for label in new if new[label] != old[label]]
     if before.context_tokens != after.context_tokens:
-        told.append(f"context {before.context_tokens} → {after.context_tokens} tokens")
-    return ", ".join(told)
+        changes.append(f"context {before.context_tokens} → {after.context_tokens} tokens")
+    return ", ".join(changes)
 
 
 def _label_values(profile: MemoryProfile) -> tuple[tuple[str, object], ...]:

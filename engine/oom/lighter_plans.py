@@ -52,11 +52,17 @@ def find_lighter_plans(plan: LaunchPlan, machine: Machine) -> tuple[LaunchPlan, 
     """Return the plans with lighter weights on each card, the best first: other precisions, smaller models."""
     if plan.device == "cpu" or plan.variant.is_directory:
         return ()
-    wishes = [(plan.variant, PlanRequirements(precision=precision)) for precision in _PRECISIONS]
-    wishes += [(other, PlanRequirements()) for other in VARIANTS if other.parameters < plan.variant.parameters]
-    found = (fit_variant(variant, machine, wish, find_nearest=False).plan for variant, wish in wishes)
-    lesser = [made for made in found if made and made.weights_gib_per_card < plan.weights_gib_per_card]
-    return tuple(sorted(lesser, key=rank_plan, reverse=True))
+    options = [(plan.variant, PlanRequirements(precision=precision)) for precision in _PRECISIONS]
+    options += [(other, PlanRequirements()) for other in VARIANTS if other.parameters < plan.variant.parameters]
+    candidates = (
+        fit_variant(variant, machine, requirements, find_nearest=False).plan for variant, requirements in options
+    )
+    lighter = [
+        candidate
+        for candidate in candidates
+        if candidate and candidate.weights_gib_per_card < plan.weights_gib_per_card
+    ]
+    return tuple(sorted(lighter, key=rank_plan, reverse=True))
 
 
 def build_ladder_key(plan: LaunchPlan, machine: Machine, release: str) -> str:

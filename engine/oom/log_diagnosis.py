@@ -98,17 +98,17 @@ class KnownProblem:
 
 def find_oom(end: RunEnd) -> OomFinding | None:
     """Return how memory ran out; None if it did not, or only one request was too large."""
-    told = [TIMESTAMP.sub("", line).strip() for line in end.lines]
-    for line in reversed(told):
+    lines = [TIMESTAMP.sub("", line).strip() for line in end.lines]
+    for line in reversed(lines):
         if _ONE_REQUEST in line:
             continue
         for pattern, cause in _NAMED:
             if pattern.search(line):
                 return OomFinding(cause, line, _find_number(_SUGGESTED, line))
-    for line in reversed(told):
+    for line in reversed(lines):
         if _OUT_OF_MEMORY.search(line):
-            return OomFinding(_infer_cause(end.observations, told), line)
-    return _find_host_oom(end, told)
+            return OomFinding(_infer_cause(end.observations, lines), line)
+    return _find_host_oom(end, lines)
 
 
 def describe_exit(end: RunEnd) -> str:

@@ -27,7 +27,7 @@ MILESTONES: Sequence[tuple[str, float, str]] = (
     ("Load weight begin", 0.65, "loading the weights"),
     ("Load weight end", 0.80, "making room for the context"),
     ("Capture", 0.85, "capturing graphs"),
-    ("max_total_num_tokens=", 0.90, "warming up"),
+    ("max_total_num_tokens=", 0.90, "starting its HTTP server"),
     ("Application startup complete", 0.95, "warming up"),
 )
 """What SGLang 0.5.23 logs while it starts, the progress at that line (by time on a CPU), and the next step."""
@@ -91,11 +91,11 @@ class LogFile:
 
 def read_last_lines(path: Path, count: int) -> list[str]:
     """Return the last lines of a ``LogFile``, the oldest first; none without a file."""
-    found: deque[str] = deque(maxlen=count)
+    lines: deque[str] = deque(maxlen=count)
     for part in (path.with_name(f"{path.name}.1"), path):
         with contextlib.suppress(OSError), part.open(encoding="utf-8", errors="replace") as file:
-            found.extend(line.rstrip("\n") for line in file)
-    return list(found)
+            lines.extend(line.rstrip("\n") for line in file)
+    return list(lines)
 
 
 def summarize_failure(lines: Sequence[str]) -> str:

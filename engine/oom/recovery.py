@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from engine.oom.ladder import (
-    LadderExhausted,
     MemoryProfile,
     ProfileChange,
     complete_profile,
@@ -53,21 +52,20 @@ class OomRecovery:
 
         With the load since the start, it says whether a larger profile may be tried.
         """
-        climb = confirm_profile(self._state, load) if load is not None else self._state
-        if climb.proven_profile is not None:
+        state = confirm_profile(self._state, load) if load is not None else self._state
+        if state.proven_profile is not None:
             lowered = "A larger memory profile is being tried."
-        elif climb.failures:
+        elif state.failures:
             lowered = (
-                f"After {format_failures(len(climb.failures))} for lack of memory it uses less memory (the last: "
-                f"{climb.failures[-1].why}); `kvasir engine restart --fresh` retries the first plan."
+                f"After {format_failures(len(state.failures))} for lack of memory it uses less memory (the last: "
+                f"{state.failures[-1].why}); `kvasir engine restart --fresh` retries the first plan."
             )
         else:
             lowered = ""
-        found = raise_profile(self._state, load) if load is not None else None
-        room = (
-            found
-            and f"The load leaves memory free: the next quiet hour may retry {describe_profile(found[1].profile)}."
-        )
+        step = raise_profile(self._state, load) if load is not None else None
+        room = ""
+        if step is not None and step[0].profile is not None:
+            room = f"The load leaves memory free: the next quiet hour may retry {describe_profile(step[0].profile)}."
         return " ".join(filter(None, (self.plan.note, lowered, room)))
 
     def decide_restart(self, end: RunEnd) -> RestartDecision | None:
@@ -97,8 +95,8 @@ class OomRecovery:
 
     def confirm_profile(self, load: PeakLoad) -> None:
         """Record that a larger profile works, after enough health checks."""
-        if (held := confirm_profile(self._state, load)) != self._state:
-            self._save_state(held)
+        if (state := confirm_profile(self._state, load)) != self._state:
+            self._save_state(state)
 
     def reset(self) -> None:
         """Go back to the plan's own profile and forget all failures."""
@@ -111,13 +109,13 @@ class OomRecovery:
 
     def _lower_profile(self, end: RunEnd, found: OomFinding) -> RestartDecision:
         failed = complete_profile(extract_profile(self.plan), end.observations)
-        climb, step = lower_profile(
+        state, step = lower_profile(
             self._state, failed, found, [extract_profile(plan) for plan in self._list_lighter_plans()]
         )
-        if isinstance(step, LadderExhausted):
+        if step.profile is None:
             _log.error("engine out of memory: %s", step.why)
             return RestartDecision(step.why, restart=False)
-        self._change_profile(climb, step)
+        self._change_profile(state, step)
         return RestartDecision(f"{step.why}. The engine is starting again.", restart=True)
 
     def _change_profile(self, state: LadderState, step: ProfileChange) -> None:
@@ -134,10 +132,10 @@ class OomRecovery:
 
     def _build_plan(self) -> LaunchPlan:
         """Return the plan for the current profile; start at the top if the catalogue has no such weights any more."""
-        rung = self._state.profile
-        if rung is None:
+        profile = self._state.profile
+        if profile is None:
             return self._first_plan
-        plan = apply_profile(rung, (self._first_plan, *self._list_plans_below(rung)))
+        plan = apply_profile(profile, (self._first_plan, *self._list_plans_below(profile)))
         if plan is None:
             self._state = LadderState()
             return self._first_plan

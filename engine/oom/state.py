@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from engine.files import replace_private_file
 from engine.oom.ladder import (
-    LadderExhausted,
     MemoryProfile,
     ProfileChange,
     ProfileFailure,
@@ -64,23 +65,27 @@ class PeakLoad:
 class LadderState:
     """The state of a memory ladder."""
 
-    profile: MemoryProfile | None = None
+    profile: Annotated[MemoryProfile | None, Field(alias="rung")] = None
     """None: the plan's own profile."""
-    failures: tuple[ProfileFailure, ...] = ()
-    proven_profile: MemoryProfile | None = None
+    failures: Annotated[tuple[ProfileFailure, ...], Field(alias="falls")] = ()
+    proven_profile: Annotated[MemoryProfile | None, Field(alias="proven")] = None
     """While a larger profile is tried: the profile to go back to if it fails."""
+
+
+_STATE = TypeAdapter(LadderState)
+"""Reads and writes the state as JSON. Its keys are those of earlier releases, so that their files stay valid."""
 
 
 def lower_profile(
     state: LadderState, failed: MemoryProfile, found: OomFinding, lower: Sequence[MemoryProfile]
-) -> tuple[LadderState, ProfileChange | LadderExhausted]:
+) -> tuple[LadderState, ProfileChange]:
     """Return the state after ``failed`` (a complete profile) ran out of memory, and the change."""
     if state.proven_profile is not None:
         why = f"The larger memory profile fails again ({found.cause}); back to {describe_profile(state.proven_profile)}"
-        falls = (*state.failures[:-1], ProfileFailure(failed, found.cause, why, is_retry=True))
-        return LadderState(state.proven_profile, falls), ProfileChange(state.proven_profile, why)
+        failures = (*state.failures[:-1], ProfileFailure(failed, found.cause, why, is_retry=True))
+        return LadderState(state.proven_profile, failures), ProfileChange(state.proven_profile, why)
     step = choose_lower_profile(failed, found, state.failures, lower)
-    if isinstance(step, LadderExhausted):
+    if step.profile is None:
         return state, step
     return LadderState(step.profile, (*state.failures, ProfileFailure(failed, found.cause, step.why))), step
 
@@ -120,8 +125,8 @@ class LadderFile:
     def read(self, key: str) -> LadderState:
         """Return the saved state, or a new one."""
         try:
-            return _parse_state(self._read_all()[key])
-        except (KeyError, TypeError, ValueError, AttributeError):
+            return _STATE.validate_python(self._read_all()[key])
+        except (KeyError, ValueError):
             return LadderState()
 
     def write(self, key: str, state: LadderState) -> None:
@@ -132,7 +137,7 @@ class LadderFile:
 
         """
         others = [(name, value) for name, value in self._read_all().items() if name != key]
-        self._write_all(dict([*others, (key, _serialize_state(state))][-_MAX_KEYS:]))
+        self._write_all(dict([*others, (key, _STATE.dump_python(state, mode="json", by_alias=True))][-_MAX_KEYS:]))
 
     def remove(self, key: str) -> None:
         """Delete the saved state.
@@ -156,31 +161,3 @@ class LadderFile:
 
     def _write_all(self, content: dict[str, Any]) -> None:
         replace_private_file(self._path, json.dumps(content, indent=1))
-
-
-def _serialize_state(state: LadderState) -> dict[str, Any]:
-    """Return the JSON of a state. Its keys are those of earlier releases, so that their files stay valid."""
-    return {
-        "rung": state.profile and asdict(state.profile),
-        "falls": [
-            {"rung": asdict(one.profile), "cause": one.cause, "why": one.why, "retried": one.is_retry}
-            for one in state.failures
-        ],
-        "proven": state.proven_profile and asdict(state.proven_profile),
-    }
-
-
-def _parse_state(value: dict[str, Any]) -> LadderState:
-    """Parse what ``_serialize_state`` wrote; raise for the format of another release."""
-    return LadderState(
-        profile=_parse_profile(value["rung"]),
-        failures=tuple(
-            ProfileFailure(MemoryProfile(**one["rung"]), OomCause(one["cause"]), str(one["why"]), bool(one["retried"]))
-            for one in value["falls"]
-        ),
-        proven_profile=_parse_profile(value["proven"]),
-    )
-
-
-def _parse_profile(value: dict[str, Any] | None) -> MemoryProfile | None:
-    return None if value is None else MemoryProfile(**value)

@@ -21,7 +21,7 @@ def read_amd_intel_cards(run: RunTool | None = None) -> tuple[GpuCard, ...]:
     for command, read in (
         (("amd-smi", "static", "--asic", "--vram", "--json"), _parse_amd_smi),
         (("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--json"), _parse_rocm_smi),
-        (("xpu-smi", "discovery", "-j"), lambda told: _parse_xpu_smi(told, run)),
+        (("xpu-smi", "discovery", "-j"), lambda value: _parse_xpu_smi(value, run)),
     ):
         try:
             cards = read(json.loads(run(command) or "null"))
@@ -32,9 +32,9 @@ def read_amd_intel_cards(run: RunTool | None = None) -> tuple[GpuCard, ...]:
     return ()
 
 
-def _parse_amd_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # a tool's JSON
+def _parse_amd_smi(value: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # a tool's JSON
     """Parse a list of cards, which newer releases put under ``gpu_data``. The size in MB is in MiB."""
-    cards = told["gpu_data"] if isinstance(told, dict) else told or []
+    cards = value["gpu_data"] if isinstance(value, dict) else value or []
     return tuple(
         GpuCard(
             str(card["asic"]["market_name"]),
@@ -47,9 +47,9 @@ def _parse_amd_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # a tool'
     )
 
 
-def _parse_rocm_smi(told: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401
+def _parse_rocm_smi(value: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401
     """Parse an object of ``card0``, ``card1``, … and others."""
-    cards = [told[key] for key in sorted(told or {}) if key.startswith("card")]
+    cards = [value[key] for key in sorted(value or {}) if key.startswith("card")]
     return tuple(_parse_rocm_card(card) for card in cards)
 
 
@@ -59,11 +59,11 @@ def _parse_rocm_card(card: dict[str, str]) -> GpuCard:
     return GpuCard(name, total, None, free_bytes=total - used, vendor="amd", link="nvlink")
 
 
-def _parse_xpu_smi(told: Any, run: RunTool) -> tuple[GpuCard, ...]:  # noqa: ANN401
+def _parse_xpu_smi(value: Any, run: RunTool) -> tuple[GpuCard, ...]:  # noqa: ANN401
     """Parse the list of devices, then the page of each, which has the memory."""
     pages = [
         json.loads(run(("xpu-smi", "discovery", "-d", str(device["device_id"]), "-j")) or "{}")
-        for device in (told or {}).get("device_list", [])
+        for device in (value or {}).get("device_list", [])
     ]
     return tuple(
         GpuCard(str(page["device_name"]), int(page["memory_physical_size_byte"]), None, vendor="intel")

@@ -38,14 +38,14 @@ _SPARE_GIB = 8.0
 def iterate_plans(variant: Variant, machine: Machine, requirements: PlanRequirements) -> Iterator[LaunchPlan]:
     """Yield every plan that fits: with SGLang's default reserve first, then by quality, then by few cards."""
     options = (
-        _Option(checkpoint, layout, kv, held)
-        for held in (MemoryReserve(), choose_minimal_reserve(machine.card_gib))
+        _Option(checkpoint, layout, kv, reserve)
+        for reserve in (MemoryReserve(), choose_minimal_reserve(machine.card_gib))
         for checkpoint in list_usable_checkpoints(variant, machine, requirements)
         for kv in _list_kv_dtypes(machine)
         for layout in list_layouts(variant, checkpoint, machine)
     )
-    made = (_build_plan(variant, machine, requirements, option) for option in options)
-    return (one for one in made if one is not None)
+    plans = (_build_plan(variant, machine, requirements, option) for option in options)
+    return (plan for plan in plans if plan is not None)
 
 
 def list_usable_checkpoints(variant: Variant, machine: Machine, requirements: PlanRequirements) -> list[Checkpoint]:
@@ -168,9 +168,11 @@ def _choose_offload_gib(variant: Variant, machine: Machine, option: _Option, mis
     """
     missing = missing_tokens * estimate_kv_bytes_per_card(variant, option.layout, option.kv) / GIB
     share = estimate_weights_gib_per_card(variant, option.checkpoint, option.layout)
-    wanted = float(math.ceil(missing + share * option.layout.pp / variant.layers))
+    offload_gib = float(math.ceil(missing + share * option.layout.pp / variant.layers))
     room = machine.memory_free_bytes / GIB - _SPARE_GIB
-    return wanted if wanted < share and wanted * option.layout.cards / option.layout.nodes <= room else 0.0
+    return (
+        offload_gib if offload_gib < share and offload_gib * option.layout.cards / option.layout.nodes <= room else 0.0
+    )
 
 
 def estimate_slowness(plan: LaunchPlan) -> float:
@@ -182,33 +184,33 @@ def estimate_slowness(plan: LaunchPlan) -> float:
 
 def write_note(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
     """Return what users should know about a plan for ``machine``, the equal cards of the ``whole`` one."""
-    told = [] if len(machine.cards) == len(whole.cards) else [_describe_unequal_cards(plan, machine, whole)]
+    notes = [] if len(machine.cards) == len(whole.cards) else [_describe_unequal_cards(plan, machine, whole)]
     if machine.cards[0].is_mig_instance:
-        told.append(
+        notes.append(
             f"MIG splits the card, and CUDA uses one instance only: {machine.cards[0].name}."
             f"{_describe_visible_cards(plan)}"
         )
     if machine.vendor != "nvidia":
-        told.append(
+        notes.append(
             "Kvasir installs SGLang for NVIDIA's cards alone: start this in SGLang's image for these cards, "
             "and set KVASIR_ENGINE_URL."
         )
     elif machine.capability is None:
-        told.append(
+        notes.append(
             f"The cards' compute capability is not known; {required_capability(plan.weights) / 10:.1f} is needed."
         )
     if plan.offload_gib:
-        told.append(
+        notes.append(
             f"{plan.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
         )
     if plan.memory_fraction is not None:
-        told.append("It fits with less reserve than SGLang's default: small pieces of prompt, few captured batches.")
+        notes.append("It fits with less reserve than SGLang's default: small pieces of prompt, few captured batches.")
     if (spare := len(whole.cards) * whole.nodes - plan.layout.cards) > 0:
-        told.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay free.")
+        notes.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay free.")
     size_gib, disk_gib = estimate_download_bytes(plan.variant, plan.weights) / GIB, machine.disk_free_bytes / GIB
     if not machine.is_described and disk_gib < size_gib and not plan.variant.is_directory:
-        told.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
-    return " ".join(told)
+        notes.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
+    return " ".join(notes)
 
 
 def _describe_unequal_cards(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:

@@ -73,9 +73,9 @@ def parse_machine(text: str) -> Machine:
         EngineRefused: it is invalid, or names an unknown card; the text has examples.
 
     """
-    said = re.sub(r"[×*]", "X", text.strip().upper())
-    said, _, memory = re.sub(r"\s*([X+])\s*", r"\1", said).partition("+")
-    counts, card = _split_counts(re.sub(r"[\s_]+", "-", said), text)
+    words = re.sub(r"[×*]", "X", text.strip().upper())
+    words, _, memory = re.sub(r"\s*([X+])\s*", r"\1", words).partition("+")
+    counts, card = _split_counts(re.sub(r"[\s_]+", "-", words), text)
     memory_bytes = int(_parse_gigabytes(memory, text) * GIB) if memory else 0
     if card == "CPU" and not counts:
         return _build_machine((), 1, memory_bytes)
@@ -85,9 +85,9 @@ def parse_machine(text: str) -> Machine:
     return _build_machine((_parse_card(card, text),) * cards, nodes, memory_bytes)
 
 
-def _split_counts(said: str, text: str) -> tuple[list[int], str]:
+def _split_counts(words: str, text: str) -> tuple[list[int], str]:
     """Split the counts from the card, whose name may contain an X (``MAX-1550``)."""
-    *front, card = said.split("X")
+    *front, card = words.split("X")
     while front and not _NUMBER.fullmatch(front[-1]):
         card = f"{front.pop()}X{card}"
     if len(front) > 2 or not all(_NUMBER.fullmatch(count) for count in front):  # noqa: PLR2004  # nodes and cards
@@ -101,18 +101,18 @@ def _parse_card(name: str, text: str) -> GpuCard:
             capability = divmod(spec.capability, 10) if spec.capability else None
             return GpuCard(spec.names[0], int(spec.reported_gib * GIB), capability, vendor=spec.vendor, link=spec.link)
     nominal = _parse_gigabytes(name, text)
-    shown = (
+    reported_gib = (
         _REPORTED_GIB.get(int(nominal), nominal * _REPORTED_SHARE)
         if nominal == int(nominal)
         else nominal * _REPORTED_SHARE
     )
-    return GpuCard(f"{nominal:g} GB card", int(shown * GIB), None)
+    return GpuCard(f"{nominal:g} GB card", int(reported_gib * GIB), None)
 
 
-def _parse_gigabytes(said: str, text: str) -> float:
-    found = _MEMORY.fullmatch(said)
+def _parse_gigabytes(word: str, text: str) -> float:
+    found = _MEMORY.fullmatch(word)
     if found is None or not float(found[1]):
-        raise _unreadable_error(text, f"{said or 'nothing'} is no memory and no card that is known")
+        raise _unreadable_error(text, f"{word or 'nothing'} is no memory and no card that is known")
     return float(found[1])
 
 

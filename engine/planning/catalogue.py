@@ -44,8 +44,8 @@ def _validate(variant: Variant) -> None:
         (not variant.checkpoints, "no checkpoint"),
         (not 0 < variant.parameters_per_token <= variant.parameters, "more parameters are active than there are"),
     )
-    if told := [why for is_wrong, why in wrong if is_wrong]:
-        raise ValueError(f"{variant.name}: {', '.join(told)}")
+    if reasons := [why for is_wrong, why in wrong if is_wrong]:
+        raise ValueError(f"{variant.name}: {', '.join(reasons)}")
 
 
 def _load_tables(name: str) -> dict[str, tuple[Variant, ...]]:
@@ -90,13 +90,15 @@ def find_fallback(variant: Variant) -> Variant | None:
     return next((other for other in SMALL_MODELS if other.name == variant.fallback), None)
 
 
-def explain_nickname(said: str) -> str | None:
+def explain_nickname(nickname: str) -> str | None:
     """Return a sentence about what a popular name really is; None for a correct name."""
-    real = _NICKNAMES.get(_normalize_name(said))
+    real = _NICKNAMES.get(_normalize_name(nickname))
     if real is None:
         return None
-    found = resolve_model(said)
-    return f"{said} is what people call {found.name}, which has {found.parameters / 1e9:.1f} billion parameters."
+    variant = resolve_model(nickname)
+    return (
+        f"{nickname} is what people call {variant.name}, which has {variant.parameters / 1e9:.1f} billion parameters."
+    )
 
 
 def find_served_variant(name: str) -> Variant | None:

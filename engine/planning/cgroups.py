@@ -47,8 +47,8 @@ def count_oom_kills(root: Path = _ROOT, own: Path = _OWN, machine: Path = Path("
 
     Version 2 counts this process's group and those below; otherwise the whole machine counts.
     """
-    told = _read_text(root / find_own_path("", own).lstrip("/") / "memory.events") or _read_text(machine)
-    return _find_count(told, "oom_kill")
+    events = _read_text(root / find_own_path("", own).lstrip("/") / "memory.events") or _read_text(machine)
+    return _find_count(events, "oom_kill")
 
 
 def _list_ancestors(root: Path, below: str) -> list[Path]:

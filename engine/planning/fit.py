@@ -28,7 +28,7 @@ _CPU_KV_TOKENS = 32768
 _CPU_MAX_PARAMETERS = 2_000_000_000
 """Larger models write less than a word a second on a CPU. For a folder, the user decides."""
 _LARGER_CORES = 4
-"""On two cores the 1.5B writes 4 to 7 tokens a second, half as many as the 0.5B."""
+"""On two cores a 1.5B writes 4 to 7 tokens a second, half as many as the 0.5B."""
 _SPARE_GIB = 2.0
 """For Kvasir itself, its store and its embedder."""
 _CPU_FRACTION, _CPU_MAX_FRACTION = 0.3, 0.9
@@ -68,15 +68,15 @@ def choose_small_model(machine: Machine) -> tuple[Variant, str]:
     It is the largest one for which cores and free memory suffice, else the smallest.
     """
     larger, smaller = (variant for variant in SMALL_MODELS if variant.fallback)
-    asked_gib = _estimate_cpu_gib(larger) + _SPARE_GIB
-    asks = f"{larger.name} asks for {_LARGER_CORES} cores and {asked_gib:.1f} GiB of free memory"
+    needed_gib = _estimate_cpu_gib(larger) + _SPARE_GIB
+    needs = f"{larger.name} needs {_LARGER_CORES} cores and {needed_gib:.1f} GiB of free memory"
     if machine.is_described:
-        return smaller, f"{asks}."
+        return smaller, f"{needs}."
     free_gib = machine.memory_free_bytes / GIB
-    has = f"this machine has {machine.cores} and {free_gib:.1f}"
-    if machine.cores >= _LARGER_CORES and free_gib >= asked_gib:
-        return larger, f"{asks}, and {has}."
-    return smaller, f"{asks}, but {has}."
+    has = f"this machine has {machine.cores} cores and {free_gib:.1f} GiB"
+    if machine.cores >= _LARGER_CORES and free_gib >= needed_gib:
+        return larger, f"{needs}, and {has}."
+    return smaller, f"{needs}, but {has}."
 
 
 def plan_model(model: str | None, machine: Machine, requirements: PlanRequirements | None = None) -> LaunchPlan:
@@ -119,17 +119,17 @@ def fit_variant(
         return _fit_on_cpu(variant, machine)
     whole, machine = machine, select_equal_cards(machine)
     options = iterate_plans(variant, machine, requirements)
-    made = min(options, key=estimate_slowness, default=None) if requirements.goal == "speed" else next(options, None)
-    if made is not None:
-        named = len(machine.cards) < len(whole.cards) or machine.cards[0].is_mig_instance
-        only = tuple(card.uuid for card in machine.cards) if named else ()
-        made = replace(made, visible_cards=tuple(filter(None, only)))
-        made = replace(made, note=write_note(made, machine, whole))
-        return FitResult(variant, made, claims=list_false_claims(variant, machine, requirements, made))
+    plan = min(options, key=estimate_slowness, default=None) if requirements.goal == "speed" else next(options, None)
+    if plan is not None:
+        is_partial = len(machine.cards) < len(whole.cards) or machine.cards[0].is_mig_instance
+        only = tuple(card.uuid for card in machine.cards) if is_partial else ()
+        plan = replace(plan, visible_cards=tuple(filter(None, only)))
+        plan = replace(plan, note=write_note(plan, machine, whole))
+        return FitResult(variant, plan, claims=list_false_claims(variant, machine, requirements, plan))
     nearest = _find_nearest(variant, whole, requirements) if find_nearest else None
-    told = explain_misfit(variant, machine, requirements, nearest)
-    works = nearest.plan if nearest is not None else None
-    return FitResult(variant, None, told, works, list_false_claims(variant, machine, requirements, None))
+    reasons = explain_misfit(variant, machine, requirements, nearest)
+    alternative = nearest.plan if nearest is not None else None
+    return FitResult(variant, None, reasons, alternative, list_false_claims(variant, machine, requirements, None))
 
 
 def _find_nearest(variant: Variant, machine: Machine, requirements: PlanRequirements) -> NearestFit | None:
@@ -137,22 +137,22 @@ def _find_nearest(variant: Variant, machine: Machine, requirements: PlanRequirem
 
     That is the same model at another precision, for fewer people or with less context, else the best smaller model.
     """
-    modest = [
+    looser_requirements = [
         requirements,
         replace(requirements, precision=None),
         replace(requirements, people=1, precision=None),
         PlanRequirements(goal=requirements.goal),
     ]
-    for tried in modest[1:]:
-        if (same := fit_variant(variant, machine, tried, find_nearest=False).plan) is not None:
-            return NearestFit(same, tried)
+    for looser in looser_requirements[1:]:
+        if (same := fit_variant(variant, machine, looser, find_nearest=False).plan) is not None:
+            return NearestFit(same, looser)
     smaller = [other for other in VARIANTS if other.parameters < variant.parameters]
-    for tried in modest:
+    for looser in looser_requirements:
         found = [
-            made for made in (fit_variant(other, machine, tried, find_nearest=False).plan for other in smaller) if made
+            plan for plan in (fit_variant(other, machine, looser, find_nearest=False).plan for other in smaller) if plan
         ]
         if found:
-            return NearestFit(max(found, key=rank_plan), tried)
+            return NearestFit(max(found, key=rank_plan), looser)
     return None
 
 
@@ -165,9 +165,9 @@ def _fit_on_cpu(variant: Variant, machine: Machine) -> FitResult:
 
 def _explain_cards_needed(variant: Variant) -> str:
     return (
-        f"{variant.name} has {variant.weights_gib:.2f} GiB of weights and needs GPUs; none is seen here. "
-        f"Unset KVASIR_MODEL for a small model on the CPU, set it to {VARIANTS[-1].name} for an R1 on the CPU, or set "
-        "KVASIR_ENGINE_URL to an SGLang server."
+        f"{variant.name} has {variant.weights_gib:.1f} GiB of weights and needs GPUs, but this machine has none. "
+        f"Unset KVASIR_MODEL for a small model on the CPU, set it to {VARIANTS[-1].name} for a slow R1 on the CPU, or "
+        "set KVASIR_ENGINE_URL to an SGLang server."
     )
 
 
@@ -185,13 +185,19 @@ def _plan_on_cpu(variant: Variant, machine: Machine, note: str = "") -> LaunchPl
     if variant.parameters > _CPU_MAX_PARAMETERS and not variant.is_directory:
         raise EngineRefused(_explain_cards_needed(variant))
     needed = _estimate_cpu_gib(variant)
-    told = machine.memory_bytes > 0  # a machine that is described need not say
-    if told and needed > machine.memory_gib:
-        raise EngineRefused(
-            f"{variant.name} needs about {needed:.1f} GiB of memory on a CPU ({variant.weights_gib:.2f} GiB of them "
-            f"weights); this machine has {machine.memory_gib:.1f} GiB. Use a smaller model, or set KVASIR_ENGINE_URL."
+    if not variant.small_model and not variant.is_directory:
+        note = (
+            f"On a CPU this R1 takes about {needed:.1f} GiB of memory and is slow: two cores write 4 to 7 tokens a "
+            "second, and it thinks first, so an answer takes minutes."
         )
-    free_gib, nodes = machine.memory_free_bytes / GIB if told else needed, machine.numa_nodes
+    is_memory_known = machine.memory_bytes > 0  # a description of a machine may omit it
+    if is_memory_known and needed > machine.memory_gib:
+        raise EngineRefused(
+            f"{variant.name} needs about {needed:.1f} GiB of memory on a CPU ({variant.weights_gib:.1f} GiB of them "
+            f"weights), but this machine has {machine.memory_gib:.1f} GiB. Use a smaller model, or set "
+            "KVASIR_ENGINE_URL."
+        )
+    free_gib, nodes = machine.memory_free_bytes / GIB if is_memory_known else needed, machine.numa_nodes
     kv_tokens, context_tokens = _CPU_KV_TOKENS, min(variant.context_tokens, _CPU_CONTEXT_TOKENS)
     fraction = min(max(_CPU_FRACTION, compute_cpu_fraction(variant, free_gib, kv_tokens, nodes)), _CPU_MAX_FRACTION)
     return LaunchPlan(

@@ -43,8 +43,8 @@ class GpuCard:
     @property
     def busy_gib(self) -> float:
         """Return the memory that other programs use, in GiB; 0 if it is small or unknown."""
-        taken = self.memory_bytes - self.free_bytes if self.free_bytes is not None else 0
-        return taken / GIB if taken > _BUSY_SHARE * self.memory_bytes else 0.0
+        used_bytes = self.memory_bytes - self.free_bytes if self.free_bytes is not None else 0
+        return used_bytes / GIB if used_bytes > _BUSY_SHARE * self.memory_bytes else 0.0
 
     @property
     def is_mig_instance(self) -> bool:

@@ -145,20 +145,22 @@ def build_manual_commands(plan: LaunchPlan) -> tuple[tuple[str, ...], ...]:
 
 
 def build_environment(
-    plan: LaunchPlan, model_path: str, ground: Mapping[str, str], secrets: Collection[str] = ()
+    plan: LaunchPlan, model_path: str, environment: Mapping[str, str], secrets: Collection[str] = ()
 ) -> dict[str, str]:
     """Return the whole environment of the engine's process."""
-    kept = {name: value for name, value in remove_own_variables(ground).items() if not _is_secret(name, value, secrets)}
-    direct = next(filter(None, map(kept.get, _NO_PROXY)), None)
+    result = {
+        name: value for name, value in remove_own_variables(environment).items() if not _is_secret(name, value, secrets)
+    }
+    direct = next(filter(None, map(result.get, _NO_PROXY)), None)
     # Its first request is to itself, with the key.
-    kept |= dict.fromkeys(_NO_PROXY, ",".join(filter(None, (direct, HOST, "localhost"))))
+    result |= dict.fromkeys(_NO_PROXY, ",".join(filter(None, (direct, HOST, "localhost"))))
     if Path(model_path).is_absolute():
-        kept |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+        result |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if plan.device == "cuda":
-        kept.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers mean what they meant to the plan
+        result.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers mean what they meant to the plan
     if plan.visible_cards:
-        kept["CUDA_VISIBLE_DEVICES"] = ",".join(plan.visible_cards)
-    return build_cpu_environment(kept, plan.threads) if plan.device == "cpu" else kept
+        result["CUDA_VISIBLE_DEVICES"] = ",".join(plan.visible_cards)
+    return build_cpu_environment(result, plan.threads) if plan.device == "cpu" else result
 
 
 def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
@@ -167,7 +169,7 @@ def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
     return _PASSWORD.search(value) is not None and not name.lower().endswith(_PROXY)
 
 
-def build_cpu_environment(ground: Mapping[str, str], threads: int = 1) -> dict[str, str]:
+def build_cpu_environment(environment: Mapping[str, str], threads: int = 1) -> dict[str, str]:
     """Return the environment in which SGLang runs on a CPU."""
     own = {"OMP_NUM_THREADS": str(threads), "SGLANG_PLATFORM": "kvasir_plain_cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return {**remove_own_variables(ground), **own}
+    return {**remove_own_variables(environment), **own}

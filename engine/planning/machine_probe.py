@@ -20,52 +20,52 @@ from engine.planning.hardware import MIG_PREFIX, GpuCard, Machine, read_free_dis
 
 def probe_machine(cache: Path) -> Machine:
     """Probe this machine; blocking, some tens of milliseconds with a GPU."""
-    memory, allowed = psutil.virtual_memory(), read_cgroup_limits()
-    total = min(memory.total, allowed.memory_bytes or memory.total)
-    seen = Machine(
+    memory, limits = psutil.virtual_memory(), read_cgroup_limits()
+    total = min(memory.total, limits.memory_bytes or memory.total)
+    machine = Machine(
         cards=(),
-        cores=min(len(_list_usable_cpus()), allowed.cores or sys.maxsize),
+        cores=min(len(_list_usable_cpus()), limits.cores or sys.maxsize),
         memory_bytes=total,
-        memory_free_bytes=max(0, min(memory.available, total - allowed.memory_used_bytes)),
+        memory_free_bytes=max(0, min(memory.available, total - limits.memory_used_bytes)),
         disk_free_bytes=read_free_disk_bytes(cache),
         system=sys.platform,
         architecture=platform.machine(),
         numa_nodes=count_numa_nodes(_list_usable_cpus()),
     )
-    seen = _add_nvidia_cards(seen)
-    return seen if seen.cards else replace(seen, cards=read_amd_intel_cards())
+    machine = _add_nvidia_cards(machine)
+    return machine if machine.cards else replace(machine, cards=read_amd_intel_cards())
 
 
-def select_visible_cards(uuids: list[str], wanted: str | None) -> list[int]:
+def select_visible_cards(uuids: list[str], selection: str | None) -> list[int]:
     """Return the indexes of the cards that ``CUDA_VISIBLE_DEVICES`` selects, in its order, as CUDA does.
 
     Unset: all. Otherwise numbers, or prefixes of ids (``GPU-8932f937``). The first invalid entry ends the list. MIG
     instances come after the cards and have no numbers.
     """
     whole = sum(not uuid.startswith(MIG_PREFIX) for uuid in uuids)
-    if wanted is None:
+    if selection is None:
         return list(range(whole))
-    chosen: list[int] = []
-    for item in (part.strip() for part in wanted.split(",")):
+    indexes: list[int] = []
+    for item in (part.strip() for part in selection.split(",")):
         if item.isdecimal():
             found = [int(item)] if int(item) < whole else []
         else:
             found = [index for index, uuid in enumerate(uuids) if item and uuid.startswith(item)]
-        if len(found) != 1 or found[0] in chosen:
+        if len(found) != 1 or found[0] in indexes:
             break
-        chosen += found
-    return chosen
+        indexes += found
+    return indexes
 
 
 def count_numa_nodes(processors: Collection[int], root: Path = Path("/sys/devices/system/node")) -> int:
     """Return the number of NUMA nodes with one of the CPUs; 1 if unknown."""
     lists = (path.read_text(encoding="ascii") for path in root.glob("node[0-9]*/cpulist"))
-    return sum(not _parse_cpu_list(told).isdisjoint(processors) for told in lists) or 1
+    return sum(not _parse_cpu_list(text).isdisjoint(processors) for text in lists) or 1
 
 
-def _parse_cpu_list(told: str) -> set[int]:
+def _parse_cpu_list(text: str) -> set[int]:
     """Return the numbers of a list in the kernel's format: "0-3,8"."""
-    spans = (part.partition("-") for part in told.strip().split(",") if part)
+    spans = (part.partition("-") for part in text.strip().split(",") if part)
     return {number for first, _, last in spans for number in range(int(first), int(last or first) + 1)}
 
 
@@ -108,18 +108,18 @@ def read_nvidia_cards(nvml: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # the 
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     parts = [(part, index) for index, handle in enumerate(handles) for part in _list_mig_instances(nvml, handle)]
     ids = [_decode(nvml.nvmlDeviceGetUUID(handle)) for handle in (*handles, *(part for part, _ in parts))]
-    kept = select_visible_cards(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    visible = select_visible_cards(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))
     whole = tuple(
         _read_card(nvml, handles[index])
-        for index in kept
+        for index in visible
         if index < len(handles) and not _is_mig_enabled(nvml, handles[index])
     )
-    own = [
+    instances = [
         _read_card(nvml, part, handles[parent])
         for at, (part, parent) in enumerate(parts, len(handles))
-        if at in kept or parent in kept
+        if at in visible or parent in visible
     ]
-    return (*whole, *sorted(own, key=lambda card: -card.memory_bytes)[:1])
+    return (*whole, *sorted(instances, key=lambda card: -card.memory_bytes)[:1])
 
 
 def _is_mig_enabled(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
@@ -131,11 +131,11 @@ def _is_mig_enabled(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
 
 def _list_mig_instances(nvml: Any, handle: Any) -> list[Any]:  # noqa: ANN401
     """Return the MIG instances of a card that this process may use."""
-    found = []
+    instances = []
     for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if _is_mig_enabled(nvml, handle) else 0):
         with contextlib.suppress(nvml.NVMLError):
-            found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
-    return found
+            instances.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+    return instances
 
 
 def _read_card(nvml: Any, handle: Any, parent: Any = None) -> GpuCard:  # noqa: ANN401
@@ -168,5 +168,5 @@ def _read_cuda_version(nvml: Any) -> str:  # noqa: ANN401
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
-def _decode(told: str | bytes) -> str:
-    return told.decode(errors="replace") if isinstance(told, bytes) else told
+def _decode(text: str | bytes) -> str:
+    return text.decode(errors="replace") if isinstance(text, bytes) else text

@@ -78,8 +78,8 @@ def _build_checkpoint(folder: Path, config: dict[str, Any], precision: Precision
 
 def _find_precision(config: dict[str, Any]) -> Precision:
     """Return the precision in ``quantization_config``; bfloat16 without one."""
-    told = config.get("quantization_config") or {}
-    method, text = str(told.get("quant_method", "")), json.dumps(told)
+    declared = config.get("quantization_config") or {}
+    method, text = str(declared.get("quant_method", "")), json.dumps(declared)
     if method in {"awq", "gptq"} or '"num_bits": 4' in text:
         return "int4"
     if "nvfp4" in text.lower():
@@ -116,8 +116,8 @@ def _list_unusable_fields(config: object) -> list[str]:
     return unread
 
 
-def _is_count(told: object) -> bool:
-    return type(told) is int and 0 < told <= _MAX_COUNT
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 < value <= _MAX_COUNT
 
 
 def _load_chat_template(folder: Path) -> str:

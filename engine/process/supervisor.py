@@ -216,8 +216,8 @@ class Supervisor:
 
     def _describe_end(self, how: str, status: int | None, lines: Sequence[str]) -> _RunResult:
         known = find_known_problem(lines)
-        told = summarize_failure(lines)
-        return _RunResult(f"{how}: {known.sentence} ({told})" if known is not None else f"{how}: {told}", status)
+        summary = summarize_failure(lines)
+        return _RunResult(f"{how}: {known.sentence} ({summary})" if known is not None else f"{how}: {summary}", status)
 
     def _handle_line(self, line: str, up: asyncio.Event) -> None:
         self._job.on_line(line)

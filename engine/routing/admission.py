@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import EngineOverloaded
+from engine.interfaces import QueuePosition
 
 _MEAN_WEIGHT = 0.2
 """Weight of a new measurement in the means: the last ten have a weight of nine tenths together."""
@@ -51,16 +52,6 @@ class QueuedRequest:
         return min(
             _MAX_COST, max(1.0, (self.max_tokens + self.prompt_tokens / _PREFILL_TOKENS_PER_TOKEN) / _SHORT_TOKENS)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceEstimate:
-    """The position of a waiting request."""
-
-    position: int
-    """1 is the next to start."""
-    eta_s: float | None
-    """Estimated seconds until the start; None before the first measurement."""
 
 
 @dataclass(slots=True)
@@ -156,10 +147,10 @@ class FairQueue:
         tag = max(self._served_tag, self._last_tag.get(request.person, 0.0)) + request.cost
         self._waiting[request.id] = (tag, request)
         if self.running_count + self.waiting_count > width:
-            refused = self._check_admission(request, now_s, width)
-            if refused is not None:
+            error = self._check_admission(request, now_s, width)
+            if error is not None:
                 del self._waiting[request.id]
-                raise refused
+                raise error
         self._last_tag[request.person] = tag
 
     def start_next(self, now_s: float, width: int) -> list[int]:
@@ -176,10 +167,10 @@ class FairQueue:
     def remove(self, request_id: int) -> None:
         """Remove a request that is answered, failed or cancelled."""
         self._running.pop(request_id, None)
-        _, cancelled = self._waiting.pop(request_id, (0.0, None))
-        if cancelled is not None:  # a request that never ran costs its person nothing
-            tags = [tag for tag, request in self._waiting.values() if request.person == cancelled.person]
-            self._last_tag[cancelled.person] = max(tags, default=0.0)
+        _, request = self._waiting.pop(request_id, (0.0, None))
+        if request is not None:  # a request that never ran costs its person nothing
+            tags = [tag for tag, other in self._waiting.values() if other.person == request.person]
+            self._last_tag[request.person] = max(tags, default=0.0)
         if not self._waiting:  # all shares start again at zero
             self._served_tag = 0.0
             self._last_tag.clear()
@@ -194,28 +185,29 @@ class FairQueue:
         waited = format_wait(now_s - request.arrived_s)
         return EngineOverloaded(f"The engine was busy with other questions for {waited}. Ask again in a moment.")
 
-    def estimate_places(self, now_s: float, width: int) -> Mapping[int, PlaceEstimate]:
+    def estimate_places(self, now_s: float, width: int) -> Mapping[int, QueuePosition]:
         """Return the position of each waiting request, and its estimated wait at the measured speed.
 
         While requests wait, ``width`` answers run at once, so the speed at that load counts.
         """
         width = max(1, width)
         free_at = sorted(
-            self._estimate_remaining_s(begun, request, now_s, width) for begun, request in self._running.values()
+            self._estimate_remaining_s(started_s, request, now_s, width)
+            for started_s, request in self._running.values()
         )
         free_at = [*[0.0] * max(0, width - len(free_at)), *free_at]
         del free_at[: len(free_at) - width]  # with fewer places than before, the first answers to end free none
-        places: dict[int, PlaceEstimate] = {}
+        places: dict[int, QueuePosition] = {}
         known = self.rates.estimate_service_s(1, width) is not None
         for position, (_, request) in enumerate(sorted(self._waiting.values(), key=_sort_key), 1):
             eta_s = free_at[0]
             heapq.heapreplace(free_at, eta_s + (self.rates.estimate_service_s(request.max_tokens, width) or 0.0))
-            places[request.id] = PlaceEstimate(position, eta_s if known else None)
+            places[request.id] = QueuePosition(position, eta_s if known else None)
         return places
 
-    def _estimate_remaining_s(self, begun_s: float, request: QueuedRequest, now_s: float, width: int) -> float:
+    def _estimate_remaining_s(self, started_s: float, request: QueuedRequest, now_s: float, width: int) -> float:
         service_s = self.rates.estimate_service_s(request.max_tokens, width) or 0.0
-        return max(service_s - (now_s - begun_s), _OVERDUE_SHARE * service_s)
+        return max(service_s - (now_s - started_s), _OVERDUE_SHARE * service_s)
 
     def _check_admission(self, request: QueuedRequest, now_s: float, width: int) -> EngineOverloaded | None:
         eta_s = self.estimate_places(now_s, width)[request.id].eta_s

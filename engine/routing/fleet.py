@@ -92,24 +92,24 @@ class Fleet:
             EngineError: as ``engine.client.client.EngineClient.stream``, from the last server.
 
         """
-        tried: list[str] = []
+        tried_urls: list[str] = []
         while True:
-            server = self._choose_server(requester.thread, tried)
-            tried.append(server.url)
-            begun = False
+            server = self._choose_server(requester.thread, tried_urls)
+            tried_urls.append(server.url)
+            has_started = False
             try:
                 async with aclosing(self._stream_from(server, send, requester.thread)) as deltas:
                     async for delta in deltas:
-                        begun = True
+                        has_started = True
                         yield delta
             except EngineError as error:
                 if not self._may_retry(
-                    error, tried, lost=not server.is_up, shown=begun and requester.has_shown_output()
+                    error, tried_urls, is_lost=not server.is_up, is_shown=has_started and requester.has_shown_output()
                 ):
                     raise
             else:
                 return
-            if begun:
+            if has_started:
                 yield StreamRestart()
 
     @contextmanager
@@ -121,8 +121,8 @@ class Fleet:
             EngineUnavailable: no server can be used.
 
         """
-        held = (server for server in self._list_usable(()) if thread in server.threads)
-        server = next(held, None) or self._choose_server(thread, ())
+        current = (server for server in self._list_usable(()) if thread in server.threads)
+        server = next(current, None) or self._choose_server(thread, ())
         if server.running_count + server.side_requests >= server.people:
             raise EngineOverloaded("All places of the engine are in use. Ask again in a moment.")
         server.side_requests += 1
@@ -155,27 +155,27 @@ class Fleet:
             if trial:
                 server.breaker.record_cancellation()
 
-    def _choose_server(self, thread: str, tried: Collection[str]) -> FleetServer:
-        usable = {server.url: server for server in self._list_usable(tried)}
+    def _choose_server(self, thread: str, excluded_urls: Collection[str]) -> FleetServer:
+        usable = {server.url: server for server in self._list_usable(excluded_urls)}
         if not usable:
             raise EngineUnavailable("No engine is available at the moment. See `kvasir status`.")
         load = {url: server.running_count / server.people for url, server in usable.items()}
         return usable[choose_server(load, thread)]
 
-    def _list_usable(self, tried: Collection[str]) -> list[FleetServer]:
+    def _list_usable(self, excluded_urls: Collection[str]) -> list[FleetServer]:
         """Return the usable servers; if all are paused, those that are up, for a try is better than a refusal."""
-        up = [server for server in self._servers.values() if server.is_up and server.url not in tried]
+        up = [server for server in self._servers.values() if server.is_up and server.url not in excluded_urls]
         now_s = self._now()
         return [server for server in up if server.breaker.allows_request(now_s)] or up
 
-    def _may_retry(self, error: EngineError, tried: Collection[str], *, lost: bool, shown: bool) -> bool:
+    def _may_retry(self, error: EngineError, tried_urls: Collection[str], *, is_lost: bool, is_shown: bool) -> bool:
         """Return whether to retry on another server.
 
-        Not after a refusal, which every server would repeat. Not after a timeout either, unless the server is ``lost``:
-        a healthy server is slow, and so would the next one be.
+        Not after a refusal, which every server would repeat. After a timeout only if the server is lost: if it is
+        healthy, the next one would be as slow.
         """
-        if isinstance(error, EngineRefused) or (isinstance(error, EngineTimeout) and not lost):
+        if isinstance(error, EngineRefused) or (isinstance(error, EngineTimeout) and not is_lost):
             return False
-        if shown or len(tried) > _MAX_RETRIES:
+        if is_shown or len(tried_urls) > _MAX_RETRIES:
             return False
-        return bool(self._list_usable(tried))
+        return bool(self._list_usable(tried_urls))

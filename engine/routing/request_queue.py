@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.interfaces import ContentDelta, Delta, QueuePosition, ReasoningDelta, Requester, StreamEnd, StreamRestart
-from engine.routing.admission import FairQueue, PlaceEstimate, QueuedRequest
+from engine.routing.admission import FairQueue, QueuedRequest
 
 _PEOPLE_WAIT = "People wait for the engine, so it accepts nothing else. Try again in a moment."
 
@@ -54,24 +54,14 @@ class RequestQueue:
         self._queue = FairQueue(self.policy.max_waiting)
         self._turns: dict[int, asyncio.Event] = {}
         self._places_at_s = float("-inf")
-        self._places: Mapping[int, PlaceEstimate] = {}
+        self._places: Mapping[int, QueuePosition] = {}
         self._deadlines: set[asyncio.Timeout] = set()
         """Timeouts of the running side requests."""
 
     @property
-    def waiting_count(self) -> int:
-        """Return the number of waiting requests."""
-        return self._queue.waiting_count
-
-    @property
-    def running_count(self) -> int:
-        """Return the number of running requests."""
-        return self._queue.running_count
-
-    @property
     def counts(self) -> QueueCounts:
         """Return the numbers of waiting and running requests."""
-        return QueueCounts(self.waiting_count, self.running_count)
+        return QueueCounts(self._queue.waiting_count, self._queue.running_count)
 
     async def stream(
         self, requester: Requester, prompt_tokens: int, max_tokens: int, send: Callable[[], AsyncGenerator[Delta, None]]
@@ -115,7 +105,7 @@ class RequestQueue:
             EngineTimeout: the request took too long.
 
         """
-        if self.waiting_count:
+        if self._queue.waiting_count:
             raise EngineOverloaded(_PEOPLE_WAIT)
         try:
             async with asyncio.timeout(timeout_s) as deadline:
@@ -133,18 +123,18 @@ class RequestQueue:
     async def _wait_for_turn(self, request_id: int) -> AsyncGenerator[QueuePosition, None]:
         """Yield the position of a request when it changes, until its turn."""
         turn, timeout_s = self._turns[request_id], self.policy.first_notice_s
-        shown: PlaceEstimate | None = None
+        reported: QueuePosition | None = None
         self._start_next()
         self._cancel_side_requests()
         while not await self._wait_once(turn, timeout_s):
             if (late := self._queue.check_deadline(request_id, self._now())) is not None:
                 raise late
             place = self._estimate_place(request_id)
-            if place != shown:
-                shown = place
-                yield QueuePosition(place.position, place.eta_s)
+            if place != reported:
+                reported = place
+                yield place
             timeout_s = self.policy.notice_interval_s
-        if shown is not None:
+        if reported is not None:
             yield QueuePosition(0, 0.0)
 
     async def _wait_once(self, turn: asyncio.Event, timeout_s: float) -> bool:
@@ -162,12 +152,12 @@ class RequestQueue:
 
     def _cancel_side_requests(self) -> None:
         """Cancel the side requests if a person waits."""
-        while self.waiting_count and self._deadlines:
+        while self._queue.waiting_count and self._deadlines:
             deadline = self._deadlines.pop()
             if not deadline.expired():
                 deadline.reschedule(asyncio.get_running_loop().time())
 
-    def _estimate_place(self, request_id: int) -> PlaceEstimate:
+    def _estimate_place(self, request_id: int) -> QueuePosition:
         """Return the position of a request; computed once for all requests of about the same time."""
         now_s = self._now()
         if now_s - self._places_at_s > self.policy.notice_interval_s / 4 or request_id not in self._places:
@@ -184,7 +174,7 @@ class RequestQueue:
                 async for delta in deltas:
                     if isinstance(delta, ContentDelta | ReasoningDelta):
                         first_s = self._now() if first_s is None else first_s
-                        pieces, load = pieces + 1, load + self.running_count
+                        pieces, load = pieces + 1, load + self._queue.running_count
                     elif isinstance(delta, StreamRestart):
                         first_s, pieces, load = None, 0, 0
                     elif isinstance(delta, StreamEnd):

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from engine.errors import InstallError
@@ -21,7 +22,7 @@ _SUMS_S = 60.0
 _SUMS_BYTES = 2**20
 _CHUNK_BYTES = 2**20
 _CONFIG = {"connect_timeout": 20, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
-"""The downloader retries; the client must not."""
+"""The downloader retries, so the client does not."""
 _DENIED = {
     "AccessDenied", "AllAccessDisabled", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
     "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "401", "403",
@@ -35,15 +36,10 @@ class BucketOrigin:
 
     def __init__(self, url: str) -> None:
         """``url``: ``s3://bucket/prefix``."""
-        self._url = url.rstrip("/")
-        self._bucket, _, self._prefix = self._url.removeprefix("s3://").partition("/")
+        self.label = url.rstrip("/")
+        self._bucket, _, self._prefix = self.label.removeprefix("s3://").partition("/")
         self._opening = asyncio.Lock()
         self._client: Any = None
-
-    @property
-    def label(self) -> str:
-        """Return the bucket's URL."""
-        return self._url
 
     async def list_files(self, repo: str, revision: str | None) -> ModelListing:
         """Return the files directly under the model's name; see ``Origin.list_files``.
@@ -57,11 +53,13 @@ class BucketOrigin:
                 sums = await self._read_checksums(repo) if any(file.name == CHECKSUM_FILE for file in found) else {}
         if not found:
             raise self._build_missing_error(repo)
-        told = "\n".join(f"{file.name} {file.size_bytes} {file.version}" for file in sorted(found, key=_sort_key))
-        now = hashlib.sha256(told.encode()).hexdigest()[:40]
+        lines = "\n".join(
+            f"{file.name} {file.size_bytes} {file.version}" for file in sorted(found, key=attrgetter("name"))
+        )
+        now = hashlib.sha256(lines.encode()).hexdigest()[:40]
         if revision is not None and revision != now:
             raise InstallError(
-                f"{self._url}/{repo} is not what it was when its weights were begun. To take what is there now, remove "
+                f"{self.label}/{repo} has changed since the download began. To download what is there now, remove "
                 "pin.json from the model's folder in KVASIR_CACHE/weights, then start again."
             )
         return ModelListing(now, tuple(replace(file, digest=sums.get(file.name)) for file in found))
@@ -70,10 +68,10 @@ class BucketOrigin:
         """Stream an object in the listed version; see ``Origin.read``."""
         with self._map_errors(f"{repo}/{file.name}"):
             client = await self._open_client()
-            wanted = {"Bucket": self._bucket, "Key": self._build_key(repo, file.name), "IfMatch": file.version}
-            answer = await client.get_object(**wanted, Range=f"bytes={offset}-") if file.size_bytes else None
-            if answer is not None:
-                async with answer["Body"] as body:
+            request = {"Bucket": self._bucket, "Key": self._build_key(repo, file.name), "IfMatch": file.version}
+            reply = await client.get_object(**request, Range=f"bytes={offset}-") if file.size_bytes else None
+            if reply is not None:
+                async with reply["Body"] as body:
                     while chunk := await body.read(_CHUNK_BYTES):
                         yield chunk
 
@@ -119,7 +117,7 @@ class BucketOrigin:
         except (InstallError, TransientOriginError):
             raise
         except TimeoutError:
-            raise TransientOriginError("it fell silent") from None
+            raise TransientOriginError("it stopped sending") from None
         except Exception as error:  # noqa: BLE001  # the client's errors have no common class
             raise self._map_error(error, what) from None
 
@@ -128,24 +126,20 @@ class BucketOrigin:
         code = _find_error_code(error)
         if code in _DENIED:
             return InstallError(
-                f"{self._url} does not let {what} be read ({code}). Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                f"{self.label} denies access to {what} ({code}). Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "which need the rights s3:ListBucket and s3:GetObject."
             )
         if code in _ABSENT:
             return self._build_missing_error(what)
         if code in {"PreconditionFailed", "412"}:
-            return InstallError(f"{self._url}/{what} was replaced while it was fetched. Start again.")
+            return InstallError(f"{self.label}/{what} was replaced during the download. Start again.")
         return TransientOriginError(f"it answered {code}" if code.isalnum() and code else "the connection was cut")
 
     def _build_missing_error(self, what: str) -> InstallError:
         return InstallError(
-            f"There is no {self._url}/{what}. Put the model's files there, under the name that the hub gives it, and "
+            f"There is no {self.label}/{what}. Put the model's files there, under the name that the hub gives it, and "
             "check KVASIR_WEIGHTS and AWS_ENDPOINT_URL."
         )
-
-
-def _sort_key(file: RemoteFile) -> str:
-    return file.name
 
 
 def _import_s3fs() -> Any:  # noqa: ANN401  # a module

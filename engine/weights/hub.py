@@ -15,9 +15,9 @@ from typing import Any
 import aiohttp
 
 from engine.errors import InstallError
-from engine.weights.door import WorkerThreads
 from engine.weights.listing import Digest, ModelListing, RemoteFile, is_needed
 from engine.weights.origin import TransientOriginError
+from engine.weights.worker_threads import WorkerThreads
 
 _LIST_S = 30.0
 _CONNECT_S = 20.0
@@ -39,15 +39,10 @@ class HubOrigin:
         ``list_timeout_s`` bounds the wait for a listing; None for the default.
         """
         self._list_timeout_s = _LIST_S if list_timeout_s is None else list_timeout_s
-        self._endpoint = endpoint.rstrip("/")
+        self.label = endpoint.rstrip("/")
         self._token = token
         self._threads = WorkerThreads(1)
         self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def label(self) -> str:
-        """Return the hub's URL."""
-        return self._endpoint
 
     async def list_files(self, repo: str, revision: str | None) -> ModelListing:
         """Return the files of a model with sizes and hashes; see ``Origin.list_files``."""
@@ -62,7 +57,7 @@ class HubOrigin:
         unsized = any(sibling.size is None for sibling in siblings if is_needed(sibling.rfilename))
         if not info.sha or not siblings or unsized:
             raise InstallError(
-                f"{self._endpoint} does not say how large the files of {repo} are. Use another mirror (HF_ENDPOINT), "
+                f"{self.label} does not say how large the files of {repo} are. Use another mirror (HF_ENDPOINT), "
                 "or a folder (KVASIR_WEIGHTS)."
             )
         return ModelListing(
@@ -74,7 +69,7 @@ class HubOrigin:
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={offset}-"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        url = f"{self._endpoint}/{repo}/resolve/{revision}/{file.name}"
+        url = f"{self.label}/{repo}/resolve/{revision}/{file.name}"
         try:
             async with self._open_session().get(url, headers=headers if offset else _remove_range(headers)) as answer:
                 if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
@@ -96,7 +91,7 @@ class HubOrigin:
     def _fetch_info(self, repo: str, revision: str | None) -> Any:  # noqa: ANN401  # the library's own
         import huggingface_hub  # noqa: PLC0415  # half a second
 
-        api = huggingface_hub.HfApi(endpoint=self._endpoint, token=self._token or False)
+        api = huggingface_hub.HfApi(endpoint=self.label, token=self._token or False)
         return api.model_info(repo, revision=revision, files_metadata=True, timeout=self._list_timeout_s)
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -111,18 +106,18 @@ class HubOrigin:
 
         if isinstance(error, errors.OfflineModeIsEnabled):
             return InstallError(
-                f"{repo} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it. Unset that, or set "
+                f"{repo} is not on this machine, and HF_HUB_OFFLINE forbids the download. Unset it, or set "
                 "KVASIR_WEIGHTS to a folder that has it."
             )
         if isinstance(error, errors.HFValidationError):
-            return InstallError(f"{repo} is not a name that a hub could have. Set KVASIR_MODEL to a model's name.")
+            return InstallError(f"{repo} is not a valid name of a model. Set KVASIR_MODEL to a model's name.")
         if isinstance(error, errors.RevisionNotFoundError):
-            return InstallError(f"{self._endpoint} has {repo}, but not at the commit {revision}. Use another mirror.")
+            return InstallError(f"{self.label} has {repo}, but not at the commit {revision}. Use another mirror.")
         if isinstance(error, errors.HfHubHTTPError):
             status, headers = error.response.status_code, error.response.headers
             return self._map_http_error(status, headers, repo, repo, gated=isinstance(error, errors.GatedRepoError))
         if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
-            return InstallError(f"{self._endpoint} does not answer as a hub does. Check HF_ENDPOINT.")
+            return InstallError(f"{self.label} does not answer as a hub does. Check HF_ENDPOINT.")
         return TransientOriginError(_describe_connection_error(error))
 
     def _map_http_error(self, status: int, headers: Any, what: str, repo: str, *, gated: bool = False) -> Exception:  # noqa: ANN401
@@ -131,23 +126,23 @@ class HubOrigin:
             return TransientOriginError(f"it answered {status}", parse_retry_after_s(headers.get("Retry-After")))
         if gated or headers.get("X-Error-Code") == "GatedRepo":
             return InstallError(
-                f"{repo} is gated: its makers give it to those who accept their terms. Accept them at "
-                f"{self._endpoint}/{repo}, then set HF_TOKEN to a token of that account that may read."
+                f"{repo} is gated: only accounts that accepted its terms may download it. Accept them at "
+                f"{self.label}/{repo}, then set HF_TOKEN to a token of that account."
             )
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-            token = "the HF_TOKEN that is set may not read it" if self._token else "it is private (set HF_TOKEN)"
-            return InstallError(f"{self._endpoint} does not give out {what} ({status}): it is not there, or {token}.")
-        return InstallError(f"{self._endpoint} answered {status} for {what}. Check HF_ENDPOINT, or use another mirror.")
+            token = "HF_TOKEN has no access to it" if self._token else "it is private (set HF_TOKEN)"
+            return InstallError(f"{self.label} does not provide {what} ({status}): it does not exist, or {token}.")
+        return InstallError(f"{self.label} answered {status} for {what}. Check HF_ENDPOINT, or use another mirror.")
 
 
-def parse_retry_after_s(told: str | None) -> float | None:
+def parse_retry_after_s(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, a number or a date; None without a valid one."""
-    if told is None:
+    if value is None:
         return None
-    if told.strip().isdecimal():
-        return float(told)
+    if value.strip().isdecimal():
+        return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
 
@@ -164,7 +159,7 @@ def _remove_range(headers: dict[str, str]) -> dict[str, str]:
 
 def _describe_connection_error(error: BaseException) -> str:
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return "it fell silent"
+        return "it stopped sending"
     if "Connect" in type(error).__name__ and "Disconnect" not in type(error).__name__:
         return "it cannot be reached"
     return "the connection was cut"

@@ -56,7 +56,7 @@ def _read_tensor_names(path: Path) -> frozenset[str] | Damage:
             return Damage(path.name, f"is {size:,} bytes long and has no whole safetensors header")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
-            ends = {name: int(told["data_offsets"][1]) for name, told in header.items() if name != "__metadata__"}
+            ends = {name: int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"}
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             return Damage(path.name, "has a safetensors header that cannot be read")
     expected = _LENGTH_BYTES + length + max(ends.values(), default=0)
@@ -73,13 +73,13 @@ def _check_index(path: Path, tensors: dict[str, frozenset[str]]) -> Iterator[Dam
     """
     try:
         places: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        wanted: dict[str, set[str]] = {}
+        expected_tensors: dict[str, set[str]] = {}
         for tensor, name in places.items():
-            wanted.setdefault(name, set()).add(tensor)
+            expected_tensors.setdefault(name, set()).add(tensor)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield Damage(path.name, "cannot be read as an index of weights")
         return
-    for name, expected in sorted(wanted.items()):
+    for name, expected in sorted(expected_tensors.items()):
         if not os.path.lexists(path.parent / name):
             yield Damage(name, f"is missing, though {path.name} names it")
         elif name in tensors and (lost := expected - tensors[name]):

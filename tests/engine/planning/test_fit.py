@@ -55,8 +55,8 @@ def test_cores_and_free_memory_choose_the_small_model_and_say_so(cores: int, fre
     there = replace(machine(), cores=cores, memory_free_bytes=int(free_gib * GIB))
     made = plan_variant(None, there)
     assert made.variant.name == name
-    assert f"{LARGER.name} asks for 4 cores and 9." in made.note
-    assert f"this machine has {cores} and {free_gib:.1f}." in made.note
+    assert f"{LARGER.name} needs 4 cores and 9." in made.note
+    assert f"this machine has {cores} cores and {free_gib:.1f} GiB." in made.note
     assert made.threads == cores // 2
     assert plan_variant(resolve_model("qwen2.5-1.5b"), there).variant is LARGER, "a name wins"
 
@@ -91,7 +91,7 @@ def test_on_several_numa_nodes_the_small_model_keeps_its_context() -> None:
 
 
 def test_an_r1_without_a_card_is_refused() -> None:
-    with pytest.raises(EngineRefused, match=r"14\.19 GiB.*KVASIR_ENGINE_URL"):
+    with pytest.raises(EngineRefused, match=r"14\.2 GiB.*KVASIR_ENGINE_URL"):
         plan_variant(resolve_model("7B"), machine())
 
 

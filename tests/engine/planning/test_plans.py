@@ -231,7 +231,7 @@ def test_weights_that_sglang_makes_narrower_are_loaded_as_they_are_published() -
     """On 16 GB the 8.8 GiB would fit; the 15.3 GiB that are there before do not."""
     found = _fit("0528-Qwen3-8B", "1x16GB", people=1)
     assert found.plan is None
-    assert "Loading them takes 15.3 GiB" in found.reasons[1]
+    assert "Loading takes 15.3 GiB" in found.reasons[1]
     assert _plan("0528-Qwen3-8B", "1x24GB").weights.quantization == "fp8"
     little = replace(machine(24), disk_free_bytes=10 * 1024**3)
     assert (
@@ -293,7 +293,7 @@ def test_four_bits_save_less_than_three_quarters(name: str, saving: int) -> None
 @pytest.mark.parametrize("precision", ["bf16", "fp8", "int8", "int4", None])
 def test_a_32b_on_one_card_of_24_gb_is_contradicted(precision: str | None) -> None:
     claims = " ".join(_fit("33B", "1x24GB", precision=precision).claims)
-    assert "on one card of 24.0 GiB as it is" in claims
+    assert "on one card of 24.0 GiB with SGLang's defaults" in claims
     assert "25.6 GiB" in claims
 
 

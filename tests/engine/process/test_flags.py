@@ -70,7 +70,7 @@ def python(tmp_path: Path) -> Path:
 async def test_a_renamed_flag_is_refused_with_the_next_step(python: Path) -> None:
     assert read_release(python) == "9.9"
     await check_flags(["--tp-size", "2"], python, os.environ)
-    with pytest.raises(EngineRefused, match=r"SGLang 9\.9 does not know --attn-dp .it has --attn-dp-size.*Remove"):
+    with pytest.raises(EngineRefused, match=r"SGLang 9\.9 does not know --attn-dp .it has --attn-dp-size.*Delete"):
         await check_flags(["--attn-dp", "8"], python, os.environ)
 
 

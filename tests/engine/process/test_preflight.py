@@ -63,7 +63,7 @@ def _installed(tmp_path: Path, *packages: str) -> Path:
 
 def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Preflight], tmp_path: Path) -> None:
     card = replace(machine(24), driver="535.1", cuda="12.2")
-    with pytest.raises(EngineRefused, match=r"535\.1 serves CUDA 12\.2 .* needs CUDA 13"):
+    with pytest.raises(EngineRefused, match=r"535\.1 supports CUDA 12\.2 .* needs CUDA 13"):
         make(card).check_driver()
     assert "580" in make(replace(card, driver="580.65", cuda="13.0")).check_driver()
     pci = tmp_path / "pci"
@@ -71,17 +71,17 @@ def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Preflight],
     (pci / "0000:01:00.0").mkdir(parents=True)
     (pci / "0000:01:00.0" / "vendor").write_text("0x10de\n")
     (pci / "0000:01:00.0" / "class").write_text("0x030200\n")
-    with pytest.raises(EngineRefused, match="no driver answers"):
+    with pytest.raises(EngineRefused, match="no working driver"):
         make(machine()).check_driver(pci)
     for seen in (pci, tmp_path / "nothing"):
-        with pytest.raises(EngineRefused, match=r"580\.65 answers, .*nvidia-smi mig -cgi .*CUDA_VISIBLE_DEVICES"):
+        with pytest.raises(EngineRefused, match=r"580\.65 works but .*nvidia-smi mig -cgi .*CUDA_VISIBLE_DEVICES"):
             make(replace(machine(), driver="580.65", cuda="13.0")).check_driver(seen)
 
 
 def test_cards_say_what_others_have_taken(make: Callable[..., Preflight]) -> None:
     cards = (GpuCard("A", 24 * GIB, (8, 9), free_bytes=4 * GIB), GpuCard("B", 24 * GIB, (8, 9), free_bytes=23 * GIB))
     told = make(replace(machine(), cards=cards)).describe_cards()
-    assert told == "A (24.0 GiB, 20.0 of them in use), B (24.0 GiB)"
+    assert told == "A (24.0 GiB, 20.0 GiB in use by other programs), B (24.0 GiB)"
 
 
 async def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[..., Preflight]) -> None:
@@ -116,7 +116,7 @@ async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: C
     """The same that a start asks for, which is more than what is fetched."""
     async with fake_hub(FakeHub()) as hub:
         away = WeightsSource(endpoint=hub.url)
-    told = r"0\.5 GiB are to be fetched in pieces, which take up to 3\.3 GiB .*, and 3\.0 GiB are free"
+    told = r"0\.5 GiB have to be downloaded in pieces, which take up to 3\.3 GiB .*, but 3\.0 GiB are free"
     with pytest.raises(InstallError, match=told):
         await make(replace(machine(), disk_free_bytes=3 * GIB), "qwen2.5-0.5b", away).check_weights()
     assert "are free" in await make(replace(machine(), disk_free_bytes=4 * GIB), "qwen2.5-0.5b", away).check_weights()
@@ -124,9 +124,9 @@ async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: C
 
 async def test_weights_are_compared_with_the_disk(make: Callable[..., Preflight], tmp_path: Path) -> None:
     full = replace(machine(80), disk_free_bytes=2 * GIB)
-    with pytest.raises(InstallError, match=r"3\.3 of 3\.3 GiB are to be fetched, and 2\.0 GiB are free"):
+    with pytest.raises(InstallError, match=r"3\.3 of 3\.3 GiB have to be downloaded, but 2\.0 GiB are free"):
         await make(full).check_weights()
-    assert "to be fetched" in await make(machine(80)).check_weights()
+    assert "have to be downloaded" in await make(machine(80)).check_weights()
     shelf = tmp_path / "shelf" / REPO
     with pytest.raises(InstallError, match="no folder"):
         await make(full, source=WeightsSource(str(tmp_path / "shelf"))).check_weights()
@@ -171,7 +171,7 @@ async def test_the_hub_is_asked_once(make: Callable[..., Preflight]) -> None:
 
 
 def test_another_version_than_the_pinned_one_is_found(make: Callable[..., Preflight], tmp_path: Path) -> None:
-    assert "`kvasir run` does it" in make(machine(80)).check_environment()
+    assert "`kvasir run` installs it" in make(machine(80)).check_environment()
     with pytest.raises(InstallError, match="12 GiB"):
         make(replace(machine(80), disk_free_bytes=GIB)).check_environment()
     folder = _installed(tmp_path, "sglang==0.5.23", "torch==2.12.0", "unpinned==1")
@@ -194,6 +194,6 @@ def test_a_port_that_is_taken_is_named(host: str) -> None:
     assert check_port(0, host, "PORT") == "any free port"
     with socket.create_server((host, 0)) as server:
         port: Any = server.getsockname()[1]
-        with pytest.raises(EngineUnavailable, match=f"Port {port} on {host} is taken .*PORT={port + 1}"):
+        with pytest.raises(EngineUnavailable, match=f"Port {port} on {host} is in use .*PORT={port + 1}"):
             check_port(port, host, "PORT")
     assert check_port(port, host, "PORT") == f"{port} is free"

@@ -39,6 +39,7 @@ from engine.planning.launch import build_launch
 from engine.planning.memory import Layout
 from engine.planning.plans import LaunchPlan
 from engine.process.supervisor import SupervisorPolicy
+from engine.routing.request_queue import QueueCounts
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import SMALL_MODEL, alive, until
@@ -141,7 +142,7 @@ async def test_more_at_once_than_it_answers(engine: Engine) -> None:
     answers = await asyncio.gather(*(ask(number) for number in range(2 * room)))
     assert sum(isinstance(answer[0], QueuePosition) for answer in answers) == room
     assert all(isinstance(answer[-1], StreamEnd) for answer in answers)
-    assert (engine._queue.waiting_count, engine._queue.running_count) == (0, 0)
+    assert engine.count_requests() == QueueCounts()
 
 
 async def test_it_is_sent_ids(engine: Engine) -> None:

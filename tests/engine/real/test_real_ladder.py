@@ -25,7 +25,7 @@ from engine.planning.machine_probe import probe_machine
 from engine.planning.variant import Checkpoint
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.weights.fetch import DownloadRetryPolicy
+from engine.weights.download import DownloadRetryPolicy
 from engine.weights.origin import WeightsSource
 from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub

@@ -25,7 +25,7 @@ from engine.interfaces import (
     StreamEnd,
     StreamRestart,
 )
-from engine.routing.request_queue import QueuePolicy
+from engine.routing.request_queue import QueueCounts, QueuePolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, until
@@ -258,7 +258,7 @@ async def test_people_take_turns(sglang: FakeSglang, engine: Make) -> None:
     assert isinstance(got[0], QueuePosition)
     assert got[0].position <= 2
     assert QueuePosition(0, 0.0) in got
-    assert (made._queue.waiting_count, made._queue.running_count) == (0, 0)
+    assert made.count_requests() == QueueCounts()
 
 
 async def test_a_promise_reckons_with_whoever_asks_at_the_same_moment(sglang: FakeSglang, engine: Make) -> None:
@@ -281,7 +281,7 @@ async def test_a_short_wait_is_not_told(sglang: FakeSglang, engine: Make) -> Non
     gated = Gated(sglang)
     got: list[Delta] = []
     tasks = [asking(made, "1", "a"), asking(made, "2", "b", got)]
-    await until(lambda: made._queue.waiting_count == 1)
+    await until(lambda: made.count_requests().waiting == 1)
     gated.let("1")
     gated.let("2")
     await asyncio.gather(*tasks)
@@ -293,9 +293,9 @@ async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Ma
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     first, second, third = asking(made, "1", "a"), asking(made, "2", "b"), asking(made, "3", "c")
-    await until(lambda: gated.begun == ["1"] and made._queue.waiting_count == 2)
+    await until(lambda: gated.begun == ["1"] and made.count_requests().waiting == 2)
     second.cancel()
-    await until(lambda: made._queue.waiting_count == 1)
+    await until(lambda: made.count_requests().waiting == 1)
     first.cancel()
     async with asyncio.timeout(0.5):
         await until(lambda: gated.gone == ["1"] and gated.begun == ["1", "3"])
@@ -303,7 +303,7 @@ async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Ma
     await third
     await asyncio.gather(first, second, return_exceptions=True)
     assert gated.begun == ["1", "3"]
-    assert (made._queue.waiting_count, made._queue.running_count) == (0, 0)
+    assert made.count_requests() == QueueCounts()
 
 
 async def test_a_full_line_and_one_that_waited_too_long(sglang: FakeSglang, engine: Make) -> None:
@@ -314,7 +314,7 @@ async def test_a_full_line_and_one_that_waited_too_long(sglang: FakeSglang, engi
     first = asking(made, "1", "a")
     await until(lambda: gated.begun == ["1"])
     second = asking(made, "2", "b")
-    await until(lambda: made._queue.waiting_count == 1)
+    await until(lambda: made.count_requests().waiting == 1)
     with pytest.raises(EngineOverloaded, match="The engine's queue is full: 1 waiting"):
         await asking(made, "3", "c")
     with pytest.raises(EngineOverloaded, match="busy with other questions"):
@@ -328,7 +328,7 @@ async def test_an_engine_that_goes_tells_those_in_line(sglang: FakeSglang, engin
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     first, second = asking(made, "1", "a"), asking(made, "2", "b")
-    await until(lambda: gated.begun == ["1"] and made._queue.waiting_count == 1)
+    await until(lambda: gated.begun == ["1"] and made.count_requests().waiting == 1)
     sglang.models_status = 503
     await until(lambda: made.status().state is EngineState.STARTING)
     gated.let("1")
@@ -371,7 +371,7 @@ async def test_a_closed_reader_frees_its_place(sglang: FakeSglang, engine: Make)
     sglang.stream(delta(reasoning="Hm."), delta(content="first"), asyncio.Event())
     async with aclosing(made.stream(ASK, Sampling(), request_id="r")) as deltas:
         assert isinstance(await anext(deltas), ReasoningDelta | ContentDelta)
-        assert made._queue.running_count == 1
-    assert made._queue.running_count == 0
+        assert made.count_requests().running == 1
+    assert made.count_requests().running == 0
     async with asyncio.timeout(0.5):
         await sglang.disconnected.wait()

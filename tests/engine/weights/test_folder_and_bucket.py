@@ -23,7 +23,7 @@ from engine.planning.variant import Checkpoint
 from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from engine.weights.fetch import DownloadRetryPolicy
+from engine.weights.download import DownloadRetryPolicy
 from engine.weights.origin import WeightsSource
 from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model, safetensors

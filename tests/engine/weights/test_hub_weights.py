@@ -18,12 +18,12 @@ from aiohttp import web
 
 from engine.errors import InstallError
 from engine.planning.variant import Checkpoint
-from engine.weights.door import WorkerThreads
-from engine.weights.fetch import DownloadProgress, DownloadRetryPolicy
+from engine.weights.download import DownloadProgress, DownloadRetryPolicy
 from engine.weights.hub import parse_retry_after_s
 from engine.weights.listing import Digest, RemoteFile
 from engine.weights.origin import WeightsSource
 from engine.weights.store import WeightsStore
+from engine.weights.worker_threads import WorkerThreads
 from tests.engine.fake_hub import REPO, TOKEN, FakeHub, fake_hub, model, safetensors
 from tests.engine.fakes import until
 

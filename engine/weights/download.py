@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from engine.errors import InstallError
 from engine.planning.variant import GIB
-from engine.weights.door import WorkerThreads
 from engine.weights.listing import RemoteFile
 from engine.weights.origin import Origin, TransientOriginError
+from engine.weights.worker_threads import WorkerThreads
 
 _T = TypeVar("_T")
 
@@ -183,9 +183,9 @@ class Downloader:
             _append_block(part, block)
 
     async def _flush_block(self, part: Path, block: bytearray) -> None:
-        taken = bytes(block)
+        content = bytes(block)
         block.clear()
-        await self._threads.run_to_end(lambda: _append_block(part, taken))
+        await self._threads.run_to_end(lambda: _append_block(part, content))
 
     def _build_failure(self, why: str) -> InstallError:
         return InstallError(
@@ -221,7 +221,7 @@ async def retry_call(
 
 
 def _describe_attempts(retry_policy: DownloadRetryPolicy) -> str:
-    return f"was tried {retry_policy.max_attempts} times" if retry_policy.max_attempts > 1 else "sent nothing"
+    return f"was tried {retry_policy.max_attempts} times" if retry_policy.max_attempts > 1 else "was tried once"
 
 
 def find_first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -46,8 +46,8 @@ class VerifiedFiles:
 
     def _read(self) -> dict[str, _Stamp]:
         try:
-            told = json.loads(self._path.read_text(encoding="utf-8"))
-            return {str(name): (int(size), int(time_ns)) for name, (size, time_ns) in told.items()}
+            stamps = json.loads(self._path.read_text(encoding="utf-8"))
+            return {str(name): (int(size), int(time_ns)) for name, (size, time_ns) in stamps.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
@@ -61,7 +61,7 @@ class VerifiedFiles:
 
 def _read_stamp(path: Path) -> _Stamp | None:
     try:
-        told = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return told.st_size, told.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
