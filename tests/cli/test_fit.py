@@ -106,11 +106,11 @@ def test_no_r1_and_a_machine_whose_memory_is_not_said(capsys: pytest.CaptureFixt
     """A small model is what auto takes then; that it lacks memory cannot be known."""
     assert main(["fit", "auto", "--machine", "1x80GB", "--context", "999999"]) == 0
     told = capsys.readouterr()
-    assert "No R1 fits on these GPUs for 4 people at once with 999999 tokens each" in told.err
+    assert "No R1 fits on the GPUs here as requested (4 at once with 999999 tokens each)" in told.err
     assert "0.0 GiB" not in told.out
     status, small_model = _json(capsys, "auto", "--machine", "cpu")
     assert (status, small_model["fits"], small_model["kv_tokens"]) == (0, True, 32768)
     assert main(["fit", "auto", "--machine", "cpu"]) == 0
-    assert "This machine has no GPU, so auto takes Qwen2.5-0.5B-Instruct" in capsys.readouterr().err
+    assert "There is no GPU here, so auto takes Qwen2.5-0.5B-Instruct" in capsys.readouterr().err
     assert main(["fit", "auto", "--machine", "cpu+1GB"]) == 1
     assert "this machine has 1.0 GiB" in capsys.readouterr().out
