@@ -1,4 +1,4 @@
-"""Bytes to documents, by libraries made for each format: ``Parser`` is all that others need."""
+"""Parse bytes into documents, with libraries for each format. ``Parser`` is the public class."""
 
 from knowledge.parsing.parser import MAX_DOCUMENT_BYTES, Parser, check_size
 

@@ -1,4 +1,4 @@
-"""Bytes to text: marks and declarations first, then UTF-8, then what the bytes look like. Never fails on bad bytes."""
+"""Decode bytes to text: marks and declarations first, then UTF-8, then statistics. Never fails on bad bytes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MARKS: Final = (
 )
 _SAMPLE_BYTES = 65_536
 _MAX_BROKEN = 0.1
-"""Broken sequences per character outside ASCII, at most, for a text to be UTF-8 with damage."""
+"""The most broken sequences per character outside ASCII with which a text counts as damaged UTF-8."""
 _COMMON_HAN = 0.7
-"""Share of two-byte characters in GB2312's common rows from which on a text is taken as Chinese."""
+"""The share of two-byte characters in GB2312's common rows from which a text counts as Chinese."""
 
 _BEYOND_HANGUL = 0.15
-"""Share of lead bytes past those of EUC-KR's Hangul (its common rows overlap GB2312's)."""
+"""The share of lead bytes after those of EUC-KR's Hangul, whose common rows overlap GB2312's."""
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸ"
 _WESTERN = frozenset([*map(chr, range(0x80)), *_WESTERN_LETTERS, *"¡¿«»“”„‘’‚–—…•€£§°·©®™\u00a0"])
-"""What Western European text is made of, as Windows-1252 has it."""
+"""The characters of Western European text in Windows-1252."""
 
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
 _META_WITHIN = 4096
@@ -35,17 +35,17 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 
 
 def has_unicode_mark(data: bytes) -> bool:
-    """Say whether the data begins with a byte order mark."""
+    """Return whether the data begins with a byte order mark."""
     return any(data.startswith(mark) for mark, _ in _MARKS)
 
 
 def looks_binary(data: bytes) -> bool:
-    """Say whether the data holds NUL bytes that no UTF-16 or UTF-32 explains."""
+    """Return whether the data has NUL bytes that are not part of UTF-16 or UTF-32."""
     return b"\0" in data and not has_unicode_mark(data) and _detect_unmarked_utf16(data) is None
 
 
 def decode_text(data: bytes, *, media_type: str | None = None, html: bool = False) -> str:
-    """Return the text with line feeds as line ends and without control characters; bad bytes become U+FFFD."""
+    """Return the text with line feeds and without control characters. Bad bytes become U+FFFD."""
     text = _decode_bytes(data, _find_declared_encoding(data, media_type, html=html))
     return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
 
@@ -63,7 +63,7 @@ def _find_codec(charset: str) -> str | None:
         name = codecs.lookup(charset).name
     except LookupError:
         return None
-    # The Web reads these labels as their supersets; codecs that are no charsets (rot13, zlib) are not text.
+    # The Web reads these labels as their supersets. Codecs that are no charsets (rot13, zlib) are not text.
     supersets = {"gb2312": "gb18030", "gbk": "gb18030", "iso8859-1": "cp1252", "ascii": "utf-8"}
     return supersets.get(name, name) if codecs.lookup(charset)._is_text_encoding else None  # noqa: SLF001
 
@@ -99,13 +99,13 @@ def _guess_encoding(data: bytes) -> str:
 
 
 def _detect_unmarked_utf16(data: bytes) -> str | None:
-    """Recognise UTF-16 without a mark by the NULs beside ASCII characters."""
+    """Recognise UTF-16 without a mark by the NULs next to ASCII characters."""
     sample = data[:_SAMPLE_BYTES]
     pairs = len(sample) // 2
     if not pairs:
         return None
     for encoding, high, low in (("utf-16-le", sample[1::2], sample[::2]), ("utf-16-be", sample[::2], sample[1::2])):
-        # Blanks and line ends at least are ASCII in any text; the other byte of a character is hardly ever NUL.
+        # At least blanks and line ends are ASCII in any text, and NUL is rarely the other byte of a character.
         if high.count(0) > pairs // 20 and low.count(0) <= pairs // 200:
             text = sample[: 2 * pairs].decode(encoding, "replace")
             if "\0" not in text and text.count("\ufffd") <= pairs // 100:
@@ -121,7 +121,7 @@ def _is_damaged_utf8(sample: bytes) -> bool:
 
 
 def _is_common_chinese(sample: bytes) -> bool:
-    """Recognise GB18030 by its two-byte characters: in Chinese text most lie in the rows of common characters."""
+    """Recognise GB18030 by its two-byte characters, because most Chinese text uses the rows of common characters."""
     text = sample.decode("gb18030", "replace")
     if text.count("\ufffd") > 1:
         return False
@@ -133,10 +133,10 @@ def _is_common_chinese(sample: bytes) -> bool:
 
 _LAST_HANGUL_LEAD = 0xC8
 _COMMON_LEADS = frozenset([0xA1, 0xA3, *range(0xB0, 0xD8)])
-"""GB2312's rows of punctuation, full-width forms and its 3,755 commonest characters."""
+"""GB2312's rows of punctuation, full-width forms and the 3 755 most common characters."""
 
 
 def _find_lead_byte(character: str) -> int:
-    """Return the lead byte of a character that GB2312 has, 0 of any other."""
+    """Return the lead byte of a GB2312 character, 0 for any other."""
     encoded = character.encode("gb18030", "replace")
     return encoded[0] if len(encoded) == 2 and encoded[1] >= 0xA1 else 0  # noqa: PLR2004 - GB2312's trail bytes

@@ -1,4 +1,4 @@
-"""What kind of file this is: by what it holds, then by what its source calls it, then by its name."""
+"""Detect the type of a file: by its content, then by its source's media type, then by its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from knowledge.parsing.decoding import has_unicode_mark, looks_binary
 
 
 class Format(StrEnum):
-    """The formats that are read."""
+    """The formats that Kvasir reads."""
 
     MARKDOWN = "markdown"
     HTML = "html"
@@ -64,7 +64,7 @@ _BY_PACKAGE_PART: Final = (
 )
 
 _TEXTS: Final = frozenset({"rst", "adoc", "asciidoc", "json", "yaml", "yml", "xml", "toml", "log"})
-"""Endings of plain text that people look for by their own names."""
+"""Suffixes of plain text that people use in filters."""
 
 _PDF_MAGIC, _PDF_MAGIC_WITHIN = b"%PDF-", 1024
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -79,9 +79,9 @@ def detect_format(document: str, media_type: str | None, data: bytes) -> Format:
     """Return the format of a document.
 
     Raises:
-        UnsupportedFormat: it is none that is read.
-        DocumentEncrypted: an Office file behind a password.
-        ParseError: it is not what its name says.
+        UnsupportedFormat: Kvasir does not read this format.
+        DocumentEncrypted: an Office file has a password.
+        ParseError: the content does not fit the name.
 
     """
     named = _guess_by_name(document, media_type)
@@ -93,14 +93,14 @@ def detect_format(document: str, media_type: str | None, data: bytes) -> Format:
         raise _make_ole_error(document, data)
     if named in _PACKAGES or named is Format.PDF:
         raise ParseError(
-            f"{document} is not a {named.value.upper()} file, though it is called one. "
-            "Open it, save it again, and sync the source once more."
+            f"{document} is not a {named.value.upper()} file, despite its name. "
+            "Open it, save it again, then sync the source."
         )
     return _detect_textual(document, named, data)
 
 
 def name_kind(form: Format, document: str) -> str:
-    """Return what people call a format, in lower case and without a dot; plain text may be told by its name."""
+    """Return a format's usual name, in lower case without a dot. The suffix may name plain text more exactly."""
     if form is Format.TEXT:
         suffix = PurePosixPath(document).suffix.lower().removeprefix(".")
         return suffix if suffix in _TEXTS else "txt"
@@ -115,23 +115,23 @@ def _guess_by_name(document: str, media_type: str | None) -> Format | None:
 def _detect_package(document: str, named: Format | None, data: bytes) -> Format:
     found = [held for part, held in _BY_PACKAGE_PART if part in data]
     if named in _PACKAGES and (named in found or not found):
-        return named  # the parts of a file that is put into another are found too
+        return named  # Otherwise the parts of an embedded file would be found too.
     if found:
         return found[0]
     if PurePosixPath(document).suffix.lower() in {"", ".zip"}:
-        raise UnsupportedFormat(f"{document} is an archive. Unpack it, or leave it out of the source.")
+        raise UnsupportedFormat(f"{document} is an archive. Unpack it, or exclude it from the source.")
     raise _make_unsupported_error(document)
 
 
 def _make_unsupported_error(document: str) -> UnsupportedFormat:
     return UnsupportedFormat(
-        f"{document} is of a kind that is not read. Save it as PDF, DOCX or text, or leave it out of the source."
+        f"{document} has a format that Kvasir does not read. Save it as PDF, DOCX or text, or exclude it."
     )
 
 
 def _make_ole_error(document: str, data: bytes) -> ParseError:
     if _ENCRYPTED_PACKAGE in data:
-        return DocumentEncrypted(f"{document} needs a password. Save a copy without one, or leave it out.")
+        return DocumentEncrypted(f"{document} needs a password. Save a copy without one, or exclude it.")
     return UnsupportedFormat(
         f"{document} is in an Office format from before 2007. Save it as DOCX, PPTX, XLSX or PDF, then sync again."
     )

@@ -1,4 +1,4 @@
-"""Collects blocks of text under headings into sections: what every parser writes into."""
+"""Collect blocks of text under headings into sections. Every parser writes into an outline."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 from knowledge.interfaces import Document, Section
 
 MAX_HEADING_CHARACTERS = 300
-"""A longer heading is a paragraph in disguise; it is cut in the path and kept whole in the text."""
+"""A longer heading is really a paragraph. It is cut in the path and complete in the text."""
 
 _BLANKS = re.compile(r"\s+")
 _SEPARATORS = re.compile(r"[-_\s]+")
 
 
 class Outline:
-    """Headings, blocks and pages in reading order; ``sections()`` once at the end."""
+    """Headings, blocks and pages in reading order. Call ``sections()`` once at the end."""
 
     def __init__(self) -> None:
         self._sections: list[Section] = []
@@ -26,14 +26,14 @@ class Outline:
         self._anchor: str | None = None
         self._in_list = False
         self._bare: str | None = None
-        """A heading that has nothing under it yet."""
+        """A heading without any content yet."""
 
     def heading(self, level: int, title: str, anchor: str | None = None) -> None:
         """Begin a section under the nearest heading of a smaller level."""
         title = collapse_blanks(title)
         if not title:
             return
-        # A heading whose only content is deeper headings lives on in their paths; one with none is text itself.
+        # A heading with only deeper headings stays in their paths. One without any content becomes text.
         self._close(keep_bare=bool(self._path) and level <= self._path[-1][0])
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
@@ -52,7 +52,7 @@ class Outline:
             self._bare = None
 
     def item(self, text: str) -> None:
-        """Add an item of a list: items in a row are lines of one block."""
+        """Add a list item. Consecutive items are lines of one block."""
         in_row = self._in_list and bool(self._blocks)
         if in_row and text.strip():
             self._blocks[-1] = f"{self._blocks[-1]}\n{text.rstrip()}"
@@ -61,12 +61,12 @@ class Outline:
         self._in_list = True
 
     def page(self, number: int, anchor: str | None = None) -> None:
-        """Begin a page; the headings go on, their anchors do not."""
+        """Begin a page. The headings continue, but their anchors do not."""
         self._close(keep_bare=False)
         self._page, self._page_anchor, self._anchor = number, anchor, None
 
     def sections(self) -> tuple[Section, ...]:
-        """Return what was collected."""
+        """Return the sections."""
         self._close(keep_bare=True)
         return tuple(self._sections)
 
@@ -84,18 +84,18 @@ class Outline:
 
 
 def collapse_blanks(text: str) -> str:
-    """Return the text on one line, blanks collapsed."""
+    """Return the text on one line, with collapsed blanks."""
     return _BLANKS.sub(" ", text).strip()
 
 
 def make_title_from_name(document: str) -> str:
-    """Make a title of a document's file name."""
+    """Make a title from a document's file name."""
     stem = PurePosixPath(document).stem
     return _SEPARATORS.sub(" ", stem).strip() or document
 
 
 def make_document(title: str, sections: tuple[Section, ...]) -> Document:
-    """Return the document, its title taken off the heading paths that begin with it."""
+    """Return the document. Its title is removed from heading paths that begin with it."""
     return Document(title, tuple(_drop_title(title, section) for section in sections))
 
 

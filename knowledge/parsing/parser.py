@@ -1,4 +1,4 @@
-"""Parse documents in a process of their own, one at a time."""
+"""Parse documents in a separate process, one at a time."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from knowledge.parsing.file_types import detect_format, name_kind
 from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_reading, decode_result, encode_task
 
 MAX_DOCUMENT_BYTES: Final = 50_000_000
-"""The size up to which a document is read, unless told otherwise."""
+"""The default size limit of a document."""
 
 _DEADLINE_S = 120.0
 _RECYCLE_AFTER = 500
-"""Documents after which the process is replaced, as its libraries may leak."""
+"""Documents after which the process is replaced, because its libraries may leak memory."""
 _LARGE_BYTES = 8_000_000
-"""A document from which on the process is replaced at once: the memory that it took is then free again."""
+"""A larger document replaces the process immediately, which frees its memory."""
 _MEMORY_BYTES = 2_000_000_000
-"""Address space of the process; a document that needs more is refused."""
+"""Address space of the process. A document that needs more is refused."""
 _MAX_TEXT_BYTES = 100_000_000
-"""Of what a document unfolds to (a table repeats its columns' names in each row)."""
+"""Limit of a document's text. A table repeats its columns' names in each row."""
 _PIECE_BYTES = 1 << 20
 _START_S = 60.0
-"""For the process to say that it is ready; a document's own time begins after it."""
+"""Time limit for the process to start. The time of a document begins after it."""
 _END_S = 2.0
 _Read = TypeVar("_Read")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR")
@@ -44,16 +44,16 @@ def check_size(document: str, size_bytes: int, limit_bytes: int = MAX_DOCUMENT_B
     """
     if size_bytes > limit_bytes:
         raise DocumentTooLarge(
-            f"{document} has {size_bytes / 1e6:,.0f} MB, more than the {limit_bytes / 1e6:,.0f} MB that are read. "
-            "Split it, or leave it out of the source."
+            f"{document} has {size_bytes / 1e6:,.0f} MB, more than the limit of {limit_bytes / 1e6:,.0f} MB. "
+            "Split it, or exclude it from the source."
         )
 
 
 class Parser:
-    """Bytes to documents. The process starts with the first document and is killed when one takes too long.
+    """Parses bytes in a process that starts with the first document, and is killed if one takes too long.
 
-    Safe from several tasks of one loop: they wait for each other. A cancelled call kills the process too, and the
-    next call starts another.
+    It may be shared by the tasks of one loop, which wait for each other. A cancelled call kills the process too, and
+    the next call starts another.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Parser:
         self._served = 0
 
     async def parse(self, document: str, content: DocumentContent) -> Document:
-        """Parse one document; ``document`` is its id, whose ending helps to tell the format.
+        """Parse one document. The suffix of ``document``, its id, helps to detect the format.
 
         Raises:
-            DocumentTooLarge: it is over the size, memory or unpacked size that is read.
+            DocumentTooLarge: its size, memory or unpacked size is over the limit.
             DocumentEncrypted: it needs a password.
-            UnsupportedFormat: it is of a kind that is not read.
+            UnsupportedFormat: Kvasir does not read its format.
             ParseError: it is broken, has no text, or took too long.
 
         """
@@ -92,10 +92,10 @@ class Parser:
     async def read(
         self, kind: ReadingKind, data: bytes, url: str, media_type: str = "", robots_tag: str = ""
     ) -> object:
-        """Read something off the web that is no document yet; returns it as JSON has it.
+        """Read web content that is not a document yet, and return it as decoded JSON.
 
         Raises:
-            ParseError: it is refused, took too long or too much memory, or broke the process.
+            ParseError: it is refused, took too long or too much memory, or crashed the process.
 
         """
         task = ParsingTask(kind, url, media_type, self._deadline_s, robots_tag)
@@ -105,17 +105,17 @@ class Parser:
 
     @staticmethod
     def kind(document: str, content: DocumentContent) -> str:
-        """Return the format of a document that was parsed, as ``type:`` looks for it: ``md``, ``html``, ``pdf``."""
+        """Return the format of a parsed document, as ``type:`` filters it: ``md``, ``html``, ``pdf``."""
         return name_kind(detect_format(document, content.media_type, content.data), document)
 
     async def close(self) -> None:
-        """End the process; safe to call twice."""
+        """End the process. It is safe to call twice."""
         async with self._turn:
             await self._end()
 
     async def _ask(self, task: ParsingTask, data: bytes) -> str:
         if self._process is not None and self._process.returncode is not None:
-            # It died between two documents (out of memory, say): neither of them is to blame.
+            # It died between two documents, for example out of memory, so neither of them is the cause.
             self._process = None
         process = self._process or await self._start(task.document)
         finished = False
@@ -125,7 +125,7 @@ class Parser:
             finished = True
         except TimeoutError as error:
             raise ParseError(
-                f"{task.document} took over {self._deadline_s:.0f} s to read. Split it, or leave it out of the source."
+                f"{task.document} took over {self._deadline_s:.0f} s to read. Split it, or exclude it from the source."
             ) from error
         except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError) as error:
             raise ParseError(await _describe_crash(task.document, process)) from error
@@ -165,7 +165,7 @@ class Parser:
         return process
 
     async def _end(self) -> None:
-        """Let the process end by closing its pipe; kill it if it does not."""
+        """End the process by closing its pipe, and kill it if it does not end."""
         process = self._process
         if process is None:
             return
@@ -188,7 +188,7 @@ class Parser:
 
 
 async def _wait_for_end(process: asyncio.subprocess.Process) -> None:
-    """Wait for a killed process; what it still said is read off, for asyncio's wait ends only once its pipes have."""
+    """Wait for a killed process. Its output must be read, because asyncio waits until its pipes are closed."""
     _, reader = _get_pipes(process)
     while await reader.read(_PIECE_BYTES):
         pass
@@ -196,13 +196,13 @@ async def _wait_for_end(process: asyncio.subprocess.Process) -> None:
 
 
 def _make_environment() -> dict[str, str]:
-    """Return what the process needs of our environment: no secret is among it."""
-    # numpy comes in with the interfaces: without this it reserves address space for a thread on every core.
+    """Return the environment variables that the process needs. None of them is a secret."""
+    # The interfaces import numpy, which otherwise reserves address space for a thread on every core.
     return {"OPENBLAS_NUM_THREADS": "1"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
 async def _exchange_frames(process: asyncio.subprocess.Process, task: ParsingTask, data: bytes) -> str:
-    """Ask and return the answer; both go in pieces, so that no further copy of a large document is made."""
+    """Send a task and return the answer, in pieces, so that a large document is not copied again."""
     writer, reader = _get_pipes(process)
     writer.write(encode_task(task, len(data)))
     for start in range(0, len(data), _PIECE_BYTES):
@@ -210,7 +210,7 @@ async def _exchange_frames(process: asyncio.subprocess.Process, task: ParsingTas
         await writer.drain()
     _, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
     if size_bytes > _MAX_TEXT_BYTES:
-        raise DocumentTooLarge(f"{task.document} unfolds to more text than is read. Split it, or leave it out.")
+        raise DocumentTooLarge(f"{task.document} has more text than the limit when unpacked. Split it, or exclude it.")
     return await _read_text(reader, size_bytes)
 
 
@@ -238,8 +238,8 @@ async def _describe_crash(document: str, process: asyncio.subprocess.Process) ->
         status = 0
     why = f" ({signal.Signals(-status).name})" if -status in signal.valid_signals() else ""
     return (
-        f"{document} made its parser crash{why}. Open it, save it again or export it as PDF or text, "
-        "or leave it out of the source."
+        f"{document} crashed its parser{why}. Open it, save it again or export it as PDF or text, "
+        "or exclude it from the source."
     )
 
 
@@ -247,4 +247,4 @@ def _decode_answer(answer: str, document: str, decode: Callable[[str], _Read]) -
     try:
         return decode(answer)
     except (ValueError, TypeError, KeyError) as error:
-        raise ParseError(f"{document} made its parser misbehave. Export it anew, or leave it out.") from error
+        raise ParseError(f"{document} made its parser return nonsense. Export it again, or exclude it.") from error

@@ -1,4 +1,4 @@
-"""Which function parses which format. The libraries behind them are imported when first needed."""
+"""Choose the parser of each format. Libraries are imported when they are first needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _READINGS = {
 
 
 def read_as(kind: ReadingKind, data: bytes, task: ParsingTask) -> object:
-    """Read something off the web that is no document yet.
+    """Read web content that is not a document yet.
 
     Raises:
         ParseError: it is refused.
@@ -39,19 +39,19 @@ def read_as(kind: ReadingKind, data: bytes, task: ParsingTask) -> object:
     """
     module, function = _READINGS[kind]
     read = getattr(import_module(module), function)
-    told = {
+    meta = {
         ReadingKind.PAGE: (task.document, task.media_type or "", task.robots_tag),
         ReadingKind.ARTICLE: (task.document, task.media_type or ""),
         ReadingKind.FEED: (task.media_type or "", task.document),
         ReadingKind.SITEMAP: (),
         ReadingKind.NAMES: (task.document, task.media_type or ""),
     }[kind]
-    found: object = read(data, *told)
-    return found
+    result: object = read(data, *meta)
+    return result
 
 
 def parse_as(kind: Format, data: bytes, document: str, media_type: str | None) -> Document:
-    """Parse a document as the format that it is; synchronous, for as long as the format's library takes.
+    """Parse a document in its format. Blocks for as long as the format's library takes.
 
     Raises:
         ParseError: it cannot be read.
@@ -59,5 +59,5 @@ def parse_as(kind: Format, data: bytes, document: str, media_type: str | None) -
     """
     module, function = _TEXTUAL.get(kind) or _BINARY[kind]
     parse = getattr(import_module(f"knowledge.parsing.formats.{module}"), function)
-    parsed: Document = parse(data, document, media_type) if kind in _TEXTUAL else parse(data, document)
-    return parsed
+    result: Document = parse(data, document, media_type) if kind in _TEXTUAL else parse(data, document)
+    return result

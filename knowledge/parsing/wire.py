@@ -1,6 +1,6 @@
-"""What passes between Kvasir and its parsing process: frames of JSON and bytes, never pickles.
+"""Encode the messages between Kvasir and its parsing process: frames of JSON and bytes, never pickles.
 
-The process may have been taken over by a hostile document; what it sends can only ever become text.
+A hostile document may have taken over the process, so its messages must only become text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from knowledge.interfaces import Document, Section
 from knowledge.parsing.file_types import Format
 
 HEADER: Final = struct.Struct(">II")
-"""Lengths of the JSON and of the bytes that follow it."""
+"""Lengths of the JSON and of the bytes after it."""
 
 _UNTAKEN = re.compile("[\0\ud800-\udfff]")
 _ERRORS: Final = {
@@ -27,7 +27,7 @@ _ERRORS: Final = {
 
 
 class ReadingKind(StrEnum):
-    """What is read off something from the web before it is a document."""
+    """The kinds of web content that are read before there is a document."""
 
     PAGE = "page"
     ARTICLE = "article"
@@ -38,7 +38,7 @@ class ReadingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParsingTask:
-    """A document to parse, or something from the web to read off."""
+    """A document to parse, or web content to read."""
 
     kind: Format | ReadingKind
     document: str
@@ -50,7 +50,7 @@ class ParsingTask:
 
 
 def encode_task(task: ParsingTask, data_bytes: int) -> bytes:
-    """Return what goes before a document's bytes, which ask for it to be parsed."""
+    """Return the frame that asks to parse a document. The document's bytes follow it."""
     head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s, task.robots_tag]).encode()
     return HEADER.pack(len(head), data_bytes) + head
 
@@ -63,7 +63,7 @@ def decode_task(head: bytes) -> ParsingTask:
 
 
 def encode_result(result: Document | ParseError) -> tuple[bytes, bytes]:
-    """Return the frame that answers a task: its header and its body, apart because a body may be large."""
+    """Return the header and the body of the frame that answers a task. The body may be large."""
     if isinstance(result, ParseError):
         body: object = {"error": type(result).__name__, "text": str(result)}
     else:
@@ -81,7 +81,7 @@ def encode_reading(read: object) -> tuple[bytes, bytes]:
 
 
 def _encode_frame(body: object) -> tuple[bytes, bytes]:
-    # Halves of surrogate pairs cannot be encoded, and are dropped on the way.
+    # Halves of surrogate pairs cannot be encoded, so they are dropped.
     encoded = json.dumps(body, ensure_ascii=False, default=_encode_value).encode("utf-8", "ignore")
     return HEADER.pack(0, len(encoded)), encoded
 
@@ -96,7 +96,7 @@ def decode_result(body: str) -> Document:
     """Return the parsed document.
 
     Raises:
-        ParseError: that is what the process answered, as the class that it named.
+        ParseError: the process answered with this error, as the class that it named.
         ValueError: it answered something else.
 
     """
@@ -105,7 +105,7 @@ def decode_result(body: str) -> Document:
 
 
 def decode_reading(body: str) -> object:
-    """Return what was read, as JSON has it: whoever asked makes of it what it should be.
+    """Return the decoded JSON of an answer. The caller converts it.
 
     Raises:
         ParseError, ValueError, KeyError: as ``decode_result``.
@@ -125,7 +125,7 @@ def _decode_answer(body: str) -> dict[str, Any]:
 
 
 def clean_text(text: str) -> str:
-    """Drop what no database takes and nobody sees: NULs and halves of surrogate pairs."""
+    """Drop NULs and halves of surrogate pairs, which no database stores and nobody sees."""
     return text if "\0" not in text and text.isascii() else _UNTAKEN.sub("", text)
 
 

@@ -1,7 +1,7 @@
-"""The parsing process: ``python -m knowledge.parsing.worker MEMORY_BYTES``, tasks on stdin, answers on stdout.
+"""Run the parsing process: ``python -m knowledge.parsing.worker MEMORY_BYTES``, tasks on stdin, answers on stdout.
 
-Documents come from anywhere, and their parsers are large C libraries: what one of them does to this process costs
-that document alone. The process ends with its parent's pipe, and by alarm when a document takes too long.
+Documents come from anywhere, and their parsers are large C libraries. If one crashes this process, only that document
+fails. The process ends with its parent's pipe, and by alarm if a document takes too long.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from knowledge.parsing.registry import parse_as, read_as
 from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_task, encode_reading, encode_result
 
 _GRACE_S = 10
-"""After the deadline, which the parent enforces; the alarm is for when the parent is gone."""
+"""After the deadline. The parent enforces the deadline itself; the alarm is for a dead parent."""
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Say that all is ready, then answer tasks until the source ends."""
+    """Report that the process is ready, then answer tasks until the stream ends."""
     sink.write(HEADER.pack(0, 0))
     sink.flush()
     while len(header := source.read(HEADER.size)) == HEADER.size:
@@ -42,20 +42,18 @@ def _answer_task(task: ParsingTask, data: bytes) -> tuple[bytes, bytes]:
     except ParseError as error:
         return encode_result(error)
     except MemoryError:
-        return encode_result(
-            DocumentTooLarge(f"{task.document} needs too much memory to be read. Split it, or leave it out.")
-        )
+        return encode_result(DocumentTooLarge(f"{task.document} needs too much memory. Split it, or exclude it."))
     except RecursionError:
-        return encode_result(ParseError(f"{task.document} nests too deeply to be read. Simplify it, or leave it out."))
+        return encode_result(ParseError(f"{task.document} is nested too deeply. Simplify it, or exclude it."))
 
 
 def main() -> None:
-    """Serve stdin and stdout; whatever a library prints goes to stderr."""
+    """Serve stdin and stdout. Output of libraries goes to stderr."""
     with contextlib.suppress(OSError, ValueError):  # Not every system limits address space.
         limit = int(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with contextlib.suppress(BrokenPipeError):

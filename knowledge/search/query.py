@@ -103,7 +103,9 @@ def parse_query(question: str, now: datetime) -> ParsedQuery:
     If a filter is repeated or has several values, any of them matches. Dates are UTC. ``after:`` includes the day,
     month or year, ``before:`` excludes it. ``now`` is aware.
 
-    Raises: InvalidFilter: a date is invalid, or the question has only filters.
+    Raises:
+        InvalidFilter: a date is invalid, or the question has only filters.
+
     """
     words, taken = _separate(question)
     if not taken:
@@ -137,7 +139,9 @@ def separate_filters(question: str) -> tuple[str, dict[str, str]]:
 def match_sources(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
     """Return the named sources, in any case.
 
-    Raises: UnknownSource: one is not in ``known``. The message suggests the nearest.
+    Raises:
+        UnknownSource: one is not in ``known``. The message suggests the nearest.
+
     """
     return frozenset(_match_source(name, known) for name in names)
 

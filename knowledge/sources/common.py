@@ -63,7 +63,7 @@ def too_large_error(document: str, size_bytes: int | None, limit: int) -> Source
     """Return the error for a document over its source's limit; ``size_bytes`` may be unknown."""
     size = "" if size_bytes is None else f" {size_bytes / 1e6:.0f} MB,"
     return SourceError(
-        f"{document} has{size} more than the {limit / 1e6:g} MB that are read. Split it, or raise the source's max_mb."
+        f"{document} has{size} more than its source's limit of {limit / 1e6:g} MB. Split it, or raise max_mb."
     )
 
 

@@ -38,7 +38,9 @@ class LegHit:
 async def enforce_deadline(seconds: float, message: str) -> AsyncIterator[None]:
     """Limit the time of a block.
 
-    Raises: StoreUnavailable: with ``message``, after ``seconds``. A cancellation from outside stays a cancellation.
+    Raises:
+        StoreUnavailable: with ``message``, after ``seconds``. A cancellation from outside stays a cancellation.
+
     """
     try:
         async with asyncio.timeout(seconds):
@@ -98,8 +100,10 @@ def from_microseconds(microseconds: int) -> datetime:
 def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
     """Refuse rows that the index cannot store, before any is written.
 
-    Raises: StoreMisconfigured: a vector has another length, or has NaN or infinity. ;; StoreError: a text is not valid
-    Unicode (half a surrogate pair, from broken documents).
+    Raises:
+        StoreMisconfigured: a vector has another length, or has NaN or infinity.
+        StoreError: a text is not valid Unicode (half a surrogate pair, from broken documents).
+
     """
     for row in rows:
         if row.vector.shape != (dimensions,):

@@ -74,7 +74,7 @@ async def test_a_crash_costs_one_document(parser: Parser) -> None:
     waiting = asyncio.create_task(parser.parse("b.txt", content(b"next")))
     await asyncio.sleep(0)
     os.kill(parser._process.pid, signal.SIGSEGV)
-    with pytest.raises(ParseError, match=r"deep\.html made its parser crash \(SIGSEGV\)"):
+    with pytest.raises(ParseError, match=r"deep\.html crashed its parser \(SIGSEGV\)"):
         await busy
     assert (await waiting).sections[0].text == "next"
 
@@ -90,7 +90,7 @@ async def test_a_process_that_died_in_between_is_nobodys_fault(parser: Parser) -
 @pytest.mark.slow
 async def test_a_document_that_needs_too_much_memory_is_refused() -> None:
     parser = Parser(memory_bytes=400_000_000)
-    with pytest.raises(ParseError, match=r"big\.html (needs too much memory|made its parser crash)"):
+    with pytest.raises(ParseError, match=r"big\.html (needs too much memory|crashed its parser)"):
         await parser.parse("big.html", content(b"<p>a</p>" * 5_000_000))
     assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
     await parser.close()
@@ -139,7 +139,7 @@ async def test_a_document_over_the_limit_is_refused_by_its_size(tmp_path: Path) 
     path = tmp_path / "huge.pdf"
     with path.open("wb") as file:
         file.truncate(200_000_000)
-    with pytest.raises(DocumentTooLarge, match=r"huge\.pdf has 200 MB, more than the 50 MB that are read\. Split it"):
+    with pytest.raises(DocumentTooLarge, match=r"huge\.pdf has 200 MB, more than the limit of 50 MB\. Split it"):
         check_size("huge.pdf", path.stat().st_size)
     parser = Parser(max_bytes=10)
     with pytest.raises(DocumentTooLarge):

@@ -156,7 +156,7 @@ def test_a_broken_pdf_says_so(keep: float) -> None:
 
 
 def test_a_scanned_pdf_asks_for_text_recognition() -> None:
-    with pytest.raises(ParseError, match=r"scan\.pdf holds only images .*OCR"):
+    with pytest.raises(ParseError, match=r"scan\.pdf has only scanned images .*OCR"):
         parse_pdf(scanned_pdf(), "scan.pdf")
 
 

@@ -306,7 +306,7 @@ def test_format_is_told_by_content_then_type_then_name(
     ("name", "data", "error", "step"),
     [
         ("logo.png", b"\x89PNG\r\n\0\0", UnsupportedFormat, "Save it as PDF, DOCX or text"),
-        ("notes.txt", b"abc\0def\0\0\0\0", UnsupportedFormat, "leave it out"),
+        ("notes.txt", b"abc\0def\0\0\0\0", UnsupportedFormat, "exclude it"),
         ("old.doc", bytes.fromhex("d0cf11e0a1b11ae1"), UnsupportedFormat, "Save it as DOCX"),
         (
             "secret.xlsx",

@@ -75,7 +75,7 @@ async def test_a_document_that_grows_after_it_was_listed_is_refused_unread(bench
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert (report.added, report.failed) == (1, 1)
-        assert "500 MB, more than the 50 MB that are read" in report.failures[0].reason
+        assert "500 MB, more than its source's limit of 50 MB" in report.failures[0].reason
         assert peak < 50_000_000
         assert await texts(library, "zebra") == ["zebra"]
 

@@ -1,1 +1,1 @@
-"""One parser for each file format."""
+"""Parse each file format in its own module."""

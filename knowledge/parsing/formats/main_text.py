@@ -1,6 +1,6 @@
-"""A strange page's main text, by trafilatura.
+"""Extract the main text of an unknown page with trafilatura.
 
-Runs in the parsing process, where what a page does to a library costs that page alone.
+Runs in the parsing process, so a page that crashes a library fails alone.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from urllib.parse import urljoin
 from knowledge.dates import parse_iso_date
 
 _LONGEST = 3_000_000
-"""Characters; trafilatura takes seconds for a longer page."""
+"""Characters. trafilatura takes seconds for a longer page."""
 _LONGEST_NAME = 300
-"""Characters of an author."""
+"""Characters of an author's name."""
 
 _RUN = 8
-"""Letters in a row that are looked for."""
+"""Letters of a run that is searched in the main text."""
 _SHARE = 0.85
 _NO_LETTERS = re.compile(r"[\W_]+")
 
 MAIN_TEXT: Final = "main-text=yes"
-"""A parameter of ``text/html`` in ``Content.media_type``: a page from the web, whose main text alone counts."""
+"""A parameter of ``text/html`` in ``DocumentContent.media_type``: a web page of which only the main text counts."""
 
 
 def extract_main_text(html: str) -> str | None:
-    """Return the words of a page's main text, without its form; None where none is found."""
+    """Return the words of a page's main text without markup, or None."""
     if len(html) > _LONGEST:
         return None
     import trafilatura  # noqa: PLC0415 - for the parsing process alone
@@ -38,7 +38,7 @@ def extract_main_text(html: str) -> str | None:
 
 
 def extract_metadata(html: str, url: str) -> tuple[str | None, datetime | None, str | None]:
-    """Return a page's author, date and address as its meta tags, its JSON-LD or its first lines say them."""
+    """Return a page's author, date and address from its meta tags, its JSON-LD or its first lines."""
     from trafilatura.metadata import extract_metadata  # noqa: PLC0415 - for the parsing process alone
 
     told = extract_metadata(html[:_LONGEST], default_url=url, extensive=False)
@@ -47,7 +47,7 @@ def extract_metadata(html: str, url: str) -> tuple[str | None, datetime | None, 
 
 
 def make_main_text_test(text: str) -> Callable[[str], bool]:
-    """Return what tells whether most of a block stands in a main text, whatever blanks and marks lie between."""
+    """Return a function that tells whether most of a block is in a main text, ignoring blanks and marks."""
     words = _keep_letters(text)
     lines = {_keep_letters(line) for line in text.splitlines()}
 

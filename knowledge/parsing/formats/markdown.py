@@ -1,4 +1,4 @@
-"""Markdown: CommonMark with tables, front matter, and the anchors that GitHub gives its headings."""
+"""Parse Markdown: CommonMark with tables, front matter, and GitHub's anchors for headings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from knowledge.parsing.outline import Outline, collapse_blanks, make_document, m
 
 _MAX_PARSED_CHARACTERS = 2_000_000
 _MAX_PARAGRAPH_CHARACTERS = 50_000
-"""Beyond either, only headings and code fences are recognised: a real parser takes too long on such text."""
+"""In larger text only headings and code fences are recognised, because a full parser takes too long."""
 _MAX_LINK_CHARACTERS = 300
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[^\S\n]*\n(.*?)\n\1[^\S\n]*(?:\n|\Z)", re.DOTALL)
@@ -34,7 +34,7 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
 def parse_markdown(data: bytes, document: str, media_type: str | None = None) -> Document:
-    """Parse Markdown; the title is the front matter's, else a first heading of level 1, else the file's name."""
+    """Parse Markdown. The title is the front matter's, else a first heading of level 1, else the file's name."""
     matter, body = _split_front_matter(decode_text(data, media_type=media_type))
     writer = _MarkdownWriter()
     if matter.get("description"):
@@ -49,18 +49,18 @@ def parse_markdown(data: bytes, document: str, media_type: str | None = None) ->
 
 
 def slugify_heading(heading: str) -> str:
-    """Return the anchor that GitHub gives a heading's text, before numbers for repetitions."""
+    """Return GitHub's anchor for a heading's text, without a number for repetitions."""
     return _NOT_IN_SLUG.sub("", heading.strip().lower()).replace(" ", "-")
 
 
 class HeadingAnchors:
-    """The anchors of one document's headings, in their order."""
+    """The anchors of one document's headings, in order."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
     def of(self, heading: str) -> str:
-        """Return the next heading's anchor, numbered as GitHub does when it occurs again: ``setup``, ``setup-1``."""
+        """Return the next heading's anchor, with GitHub's number if it repeats: ``setup``, ``setup-1``."""
         anchor = slugify_heading(heading)
         seen = self._seen.get(anchor)
         self._seen[anchor] = 0 if seen is None else seen + 1
@@ -87,7 +87,7 @@ def _split_front_matter(text: str) -> tuple[dict[str, str], str]:
 def _strip_quotes(value: str) -> str:
     value = collapse_blanks(value)
     if value in {"|", ">", "|-", ">-"}:
-        return ""  # A block scalar: its lines are not worth a YAML parser.
+        return ""  # Ignore block scalars, because their lines are not worth a YAML parser.
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if quoted else value
 
@@ -99,7 +99,7 @@ def _is_parseable(text: str) -> bool:
 
 
 class _MarkdownWriter:
-    """Walks blocks and writes them as plain text; one document each."""
+    """Walks the blocks of one document and writes them as plain text."""
 
     def __init__(self) -> None:
         self.outline = Outline()
@@ -115,7 +115,7 @@ class _MarkdownWriter:
                 self._block(_render_block(node))
 
     def write_lines(self, text: str) -> None:
-        """Write text too large for the parser: headings and fences alone are told apart."""
+        """Write text that is too large for the parser, recognising only headings and fences."""
         fence, held = "", list[str]()
         for line in iterate_lines(text):
             mark = _FENCE.match(line)
@@ -147,7 +147,7 @@ class _MarkdownWriter:
 
 
 def _render_block(node: SyntaxTreeNode) -> str:
-    """Return a block as plain text, its own blocks apart by a blank line."""
+    """Return a block as plain text, with blank lines between its inner blocks."""
     render = _RENDERERS.get(node.type)
     if render:
         return render(node)
@@ -203,7 +203,7 @@ def _render_inline(nodes: Sequence[SyntaxTreeNode]) -> str:
 
 
 def _render_plain(nodes: Sequence[SyntaxTreeNode]) -> str:
-    """Return the text of a heading: no addresses, no marks of code."""
+    """Return the text of a heading, without addresses and code marks."""
     return "".join(
         "\n" if each.type in {"softbreak", "hardbreak"} else "" if each.type == "html_inline" else each.content
         for node in nodes
@@ -232,7 +232,7 @@ def _iterate_inline(node: SyntaxTreeNode) -> Iterator[str]:
 
 
 def _render_link(text: str, target: str) -> str:
-    """Keep an address that leads out of the documents: it may be what is asked for."""
+    """Keep an address outside the documents, because a question may ask for it."""
     kept = target.startswith(("https://", "http://", "mailto:")) and len(target) <= _MAX_LINK_CHARACTERS
     if not kept or target.removeprefix("mailto:") == text:
         return text

@@ -1,4 +1,4 @@
-"""PDF: the text page by page under the outline's headings; lines that were broken for the page are joined again."""
+"""Parse PDFs: the text page by page under the outline's headings, with broken lines joined again."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from knowledge.parsing.formats.pdf_headings import PdfHeading, SizedLine, find_h
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 _FULL_LINE = 0.75
-"""Of the page's usual line: a shorter line ends its paragraph."""
+"""Share of the page's usual line. A shorter line ends its paragraph."""
 _USUAL = 0.9
 """The quantile of line widths that counts as usual."""
 _MIN_USUAL_WIDTH = 40
 _JOINT = "\x02"
 _HYPHENS = (_JOINT, "\ufffe", "\u00ad")
-"""What PDFium puts for a hyphen that only the line's end needed."""
+"""PDFium's character for a hyphen at a line break."""
 _LIST_MARK = re.compile(
     r"\s*(?:[•◦▪‣●○■□–·\-*]|\(?\d{1,3}[.)、]|[（(][一二三四五六七八九十\d]+[)）]|[一二三四五六七八九十]+、)\s*"
 )
@@ -36,7 +36,7 @@ _ENDS = tuple(".!?:;。！？：；…")
 _EDGE_LINES = 2
 """Lines at a page's top and bottom that may be running headers and page numbers."""
 _MIN_BODY_LINES = 6
-"""Of a page with fewer lines, one at the top and one at the bottom."""
+"""On a page with fewer lines, one line at the top and one at the bottom."""
 _MAX_PAGE_NUMBER_CHARACTERS = 24
 _RUNNING_PAGES = 0.6
 """Share of the pages on which such a line must occur."""
@@ -58,11 +58,11 @@ _BLANKS = re.compile(r"[ \t\xa0]+")
 
 
 def parse_pdf(data: bytes, document: str) -> Document:
-    """Parse a PDF; the title is its metadata's, else a short first line, else the file's name.
+    """Parse a PDF. The title is its metadata's, else a short first line, else the file's name.
 
     Raises:
         DocumentEncrypted: it needs a password.
-        ParseError: it is broken, or holds only images of text.
+        ParseError: it is broken, or has only images of text.
 
     """
     with _open_pdf(data, document) as pdf:
@@ -71,8 +71,7 @@ def parse_pdf(data: bytes, document: str) -> Document:
         pages = _trim_pages([[line for line, _ in page] for page in sized])
         if not any(pages):
             raise ParseError(
-                f"{document} holds only images of its text, as a scanner makes them. "
-                "Run text recognition (OCR) over it and sync again."
+                f"{document} has only scanned images of text. Run text recognition (OCR) on it, then sync again."
             )
         told = _read_metadata_title(pdf)
     marks = marks or find_headings_by_size(_drop_running_lines(sized, pages))
@@ -86,16 +85,14 @@ def _open_pdf(data: bytes, document: str) -> PdfDocument:
         return PdfDocument(data)
     except PdfiumError as error:
         if error.err_code == FPDF_ERR_PASSWORD:
-            raise DocumentEncrypted(
-                f"{document} needs a password. Save a copy without one, or leave it out."
-            ) from error
+            raise DocumentEncrypted(f"{document} needs a password. Save a copy without one, or exclude it.") from error
         raise ParseError(
-            f"{document} is a broken PDF. Open it in a PDF reader and export it anew, or leave it out."
+            f"{document} is a broken PDF. Open it in a PDF reader and export it again, or exclude it."
         ) from error
 
 
 def _read_lines(pdf: PdfDocument, index: int, document: str, *, with_heights: bool) -> list[SizedLine]:
-    """Return a page's lines; a page that cannot be read is an error, lest it vanish unnoticed."""
+    """Return a page's lines. A page that cannot be read is an error, so that it does not vanish unnoticed."""
     try:
         page = pdf[index]
         text_page = page.get_textpage()
@@ -103,7 +100,7 @@ def _read_lines(pdf: PdfDocument, index: int, document: str, *, with_heights: bo
         heights = _measure_heights(text_page) if with_heights else {}
     except PdfiumError as error:
         raise ParseError(
-            f"Page {index + 1} of {document} cannot be read. Export the document anew, or leave it out."
+            f"Page {index + 1} of {document} cannot be read. Export the document again, or exclude it."
         ) from error
     text_page.close()
     page.close()
@@ -115,7 +112,7 @@ def _clean_line(line: str) -> str:
 
 
 def _measure_heights(text_page: PdfTextPage) -> dict[str, float]:
-    """Return the size of type in points that each line's first character has."""
+    """Return the type size in points of each line's first character."""
     heights: dict[str, float] = {}
     offset = 0
     matrix = FS_MATRIX()
@@ -129,7 +126,7 @@ def _measure_heights(text_page: PdfTextPage) -> dict[str, float]:
 
 
 def _drop_running_lines(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) -> list[list[SizedLine]]:
-    """Return the lines that are no running headers, with their heights."""
+    """Return the lines without running headers, with their heights."""
     return [
         [(line, height) for line, height in page if line in kept]
         for page, kept in zip(sized, map(set, pages), strict=True)
@@ -137,19 +134,19 @@ def _drop_running_lines(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Se
 
 
 def _trim_pages(pages: list[list[str]]) -> list[list[str]]:
-    """Drop headers, footers and page numbers: lines at the edges that recur, numbers aside, from page to page."""
+    """Drop headers, footers and page numbers: lines at the edges that repeat on other pages, ignoring numbers."""
     if sum(1 for page in pages if page) < _MIN_RUNNING_PAGES:
         return pages
-    seen: dict[str, list[int]] = {}
+    places_by_key: dict[str, list[int]] = {}
     for number, page in enumerate(pages):
         for key in {_normalise_running_line(line) for line in _find_edge_lines(page)}:
-            seen.setdefault(key, []).append(number)
-    running = {key for key, places in seen.items() if _recurs(key, places, len(pages))}
+            places_by_key.setdefault(key, []).append(number)
+    running = {key for key, places in places_by_key.items() if _recurs(key, places, len(pages))}
     return [_trim_page(page, running) for page in pages]
 
 
 def _recurs(key: str, places: Sequence[int], pages: int) -> bool:
-    """Say whether a line runs through the document, or, with a page number in it, through a chapter."""
+    """Return whether a line repeats through the document, or, with a page number, through a chapter."""
     if len(places) >= _RUNNING_PAGES * pages:
         return True
     return "#" in key and any(
@@ -167,7 +164,7 @@ def _count_edge_lines(page: list[str]) -> int:
 
 
 def _normalise_running_line(line: str) -> str:
-    """Return what a running line has in common on all pages: in a long one numbers at its ends alone may differ."""
+    """Return the common part of a running line. In a long one, only numbers at its ends may differ."""
     pattern = _DIGITS if len(line) <= _MAX_PAGE_NUMBER_CHARACTERS else _END_DIGITS
     return pattern.sub("#", line)
 
@@ -186,7 +183,7 @@ def _read_metadata_title(pdf: PdfDocument) -> str:
 
 
 def _decode_text(ask: Callable[[], str]) -> str:
-    """Return a text of the PDF's own, "" for one that is no Unicode (half a surrogate pair)."""
+    """Return a text of the PDF, or "" if it is not valid Unicode (half a surrogate pair)."""
     try:
         return ask()
     except UnicodeDecodeError:
@@ -226,13 +223,13 @@ def _build_sections(pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading])
 def _split_at_headings(
     lines: Sequence[str], marks: Sequence[PdfHeading]
 ) -> Iterator[tuple[PdfHeading | None, Sequence[str]]]:
-    """Split a page at the lines that are its headings; a heading that is no line begins where the one before does."""
+    """Split a page at its headings. A heading without a line begins at the heading before it."""
     start, current = 0, None
     for mark in marks:
         place = _find_line(lines, mark.line, start)
         end = start if place is None else place
         yield current, lines[start:end]
-        # The heading's own lines are carried by the path.
+        # The path already has the heading's own lines.
         start, current = end if place is None else end + mark.lines, mark
     yield current, lines[start:]
 
@@ -258,12 +255,12 @@ def _measure_usual_width(pages: Sequence[Sequence[str]]) -> int:
 
 
 def _count_columns(text: str) -> int:
-    """Return the columns that a text takes, a wide character taking two."""
+    """Return the columns that a text occupies. A wide character occupies two."""
     return len(text) if text.isascii() else sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def join_paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
-    """Join lines into paragraphs; short lines that follow each other (a table, a list) stay lines of one block."""
+    """Join lines into paragraphs. Consecutive short lines (a table, a list) stay lines of one block."""
     short: list[str] = []
     for text, joined in _join_broken_lines(lines, usual_width):
         if not joined and not (text.endswith(_ENDS) and _count_columns(text) >= _FULL_LINE * usual_width):
@@ -278,7 +275,7 @@ def join_paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
 
 
 def _join_broken_lines(lines: Sequence[str], usual_width: int) -> Iterator[tuple[str, bool]]:
-    """Yield what was one line before the page's width broke it, and whether it was broken."""
+    """Yield the lines before the page's width broke them, and whether each was broken."""
     parts: list[str] = []
     for line in lines:
         if parts and (_LIST_MARK.match(line) or not _is_continued(parts[-1], usual_width)):
@@ -290,7 +287,7 @@ def _join_broken_lines(lines: Sequence[str], usual_width: int) -> Iterator[tuple
 
 
 def _is_continued(line: str, usual_width: int) -> bool:
-    # PDFium joins what a hyphen parted: what counts is the part after it.
+    # PDFium joins hyphenated words, so only the part after the hyphen counts.
     return line.endswith(_HYPHENS) or _count_columns(line.rpartition(_JOINT)[2]) >= _FULL_LINE * usual_width
 
 
@@ -307,7 +304,7 @@ def _join_parts(parts: Sequence[str]) -> str:
 
 
 def _choose_title(told: str, pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading]) -> str | None:
-    """Return the metadata's title unless a program left it there, the first page's top heading, or its first line."""
+    """Return the metadata's title unless a program wrote it, else the top heading or first line of page one."""
     told = collapse_blanks(told)
     if told and not _NO_TITLE.fullmatch(told):
         return told[:_MAX_TITLE_CHARACTERS]

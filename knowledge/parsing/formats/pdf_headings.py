@@ -1,4 +1,4 @@
-"""Headings of a PDF: its outline's entries, or, where it has none, the lines in larger type. Pure."""
+"""Find the headings of a PDF: the entries of its outline, or the lines in larger type. Pure."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from dataclasses import dataclass
 from itertools import groupby
 
 _LARGER = 1.15
-"""Of the body's height, from which on a line may be a heading."""
+"""A line this much higher than the body may be a heading."""
 _MAX_HEADING_CHARACTERS = 150
 _MAX_HEADING_LINES = 3
 _MAX_SHARE = 0.25
-"""Of the text; where more than this is large, size says nothing."""
+"""If more than this share of the text is large, size means nothing."""
 _LEVELS = 5
 _STEP_POINTS = 0.5
 
 SizedLine = tuple[str, float]
-"""A line and the height of its type in points, 0 where that is not known."""
+"""A line and the height of its type in points, 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class PdfHeading:
-    """A heading and where it stands."""
+    """A heading and its place."""
 
     level: int
     title: str
     page: int
     """0-based."""
     line: str
-    """The line on that page that begins it."""
+    """The line on that page at which it begins."""
     lines: int = 1
-    """How many lines it takes, where that line is found."""
+    """The number of its lines, if its line is known."""
 
 
 def find_headings_by_size(pages: Sequence[Sequence[SizedLine]]) -> list[PdfHeading]:
-    """Return the lines in larger type as headings, the largest being of the first level; none if that says nothing."""
+    """Return the lines in larger type as headings, the largest as level 1. None if sizes mean nothing."""
     body = _measure_body_height(pages)
     groups = [
         (number, height, lines)
@@ -54,7 +54,7 @@ def find_headings_by_size(pages: Sequence[Sequence[SizedLine]]) -> list[PdfHeadi
 
 
 def _measure_body_height(pages: Sequence[Sequence[SizedLine]]) -> float:
-    """Return the height that most characters have."""
+    """Return the height of most characters."""
     weights: Counter[float] = Counter()
     for page in pages:
         for line, height in page:
@@ -63,7 +63,7 @@ def _measure_body_height(pages: Sequence[Sequence[SizedLine]]) -> float:
 
 
 def _group_by_height(page: Sequence[SizedLine]) -> Iterator[tuple[float, list[str]]]:
-    """Yield lines that follow each other in one height."""
+    """Yield runs of consecutive lines with one height."""
     for height, run in groupby(page, key=lambda sized: _round_height(sized[1])):
         yield height, [line for line, _ in run]
 

@@ -1,4 +1,4 @@
-"""XLSX: a section for each visible sheet, each row with its columns' names; sheets count as pages."""
+"""Parse XLSX: a section for each visible sheet, and each row with its columns' names. Sheets count as pages."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from knowledge.errors import DocumentTooLarge
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import BROKEN, check_package, make_broken_error
+from knowledge.parsing.formats.office_archive import ARCHIVE_ERRORS, check_package, make_broken_error
 from knowledge.parsing.formats.tables import describe_rows
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 MAX_CELLS = 3_000_000
-"""Cells that are read of one workbook, empty ones in the midst included."""
+"""Cells of one workbook that are read, including empty ones between others."""
 
-_PACKAGE_ERRORS = (InvalidFileException, *BROKEN)
+_PACKAGE_ERRORS = (InvalidFileException, *ARCHIVE_ERRORS)
 
 
 def parse_xlsx(data: bytes, document: str, *, max_cells: int = MAX_CELLS) -> Document:
-    """Parse a workbook; the title is its properties', else the file's name. Formulas give their last values.
+    """Parse a workbook. The title is its properties', else the file's name. Formulas give their last values.
 
     Raises:
-        DocumentTooLarge: it unpacks to too much, or holds more than ``max_cells`` cells.
+        DocumentTooLarge: it is too large when unpacked, or has more than ``max_cells`` cells.
         ParseError: it is broken.
 
     """
@@ -57,7 +57,7 @@ def _parse_workbook(data: bytes, document: str, cells: _CellAllowance) -> Docume
 
 
 class _CellAllowance:
-    """Counts cells over all sheets."""
+    """Counts the cells of all sheets."""
 
     def __init__(self, document: str, most: int) -> None:
         self._left = self._most = most
@@ -67,7 +67,7 @@ class _CellAllowance:
         self._left -= cells
         if self._left < 0:
             raise DocumentTooLarge(
-                f"{self._document} has more than {self._most:,} cells. Split it, or export what matters as CSV."
+                f"{self._document} has more than {self._most:,} cells. Split it, or export the important part as CSV."
             )
 
 
@@ -80,7 +80,7 @@ def _read_rows(sheet: Any, allowance: _CellAllowance) -> Iterator[list[str]]:  #
 
 
 def _format_cell(value: object) -> str:
-    """Return a value as a person would read it in the sheet."""
+    """Return a value as the sheet shows it to a person."""
     match value:
         case None:
             return ""

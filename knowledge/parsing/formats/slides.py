@@ -1,4 +1,4 @@
-"""PPTX: a section for each slide, with its tables and speaker notes; slides count as pages."""
+"""Parse PPTX: a section for each slide, with its tables and speaker notes. Slides count as pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pptx
 from pptx.exc import PythonPptxError
 
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import BROKEN, check_package, make_broken_error
+from knowledge.parsing.formats.office_archive import ARCHIVE_ERRORS, check_package, make_broken_error
 from knowledge.parsing.formats.tables import format_markdown_table
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
@@ -19,14 +19,14 @@ Shape = Any
 """A python-pptx shape; the package has no types."""
 
 _GENERIC_TITLE = re.compile(r"powerpoint[- ]pr\w+|untitled.*|演示文稿\d*|slide 1", re.IGNORECASE)
-_PACKAGE_ERRORS = (PythonPptxError, *BROKEN)
+_PACKAGE_ERRORS = (PythonPptxError, *ARCHIVE_ERRORS)
 
 
 def parse_pptx(data: bytes, document: str) -> Document:
-    """Parse a presentation; the title is its properties', else the first slide's, else the file's name.
+    """Parse a presentation. The title is its properties', else the first slide's, else the file's name.
 
     Raises:
-        DocumentTooLarge: it unpacks to too much.
+        DocumentTooLarge: it is too large when unpacked.
         ParseError: it is broken.
 
     """
@@ -58,7 +58,7 @@ def _parse_deck(deck: Any, document: str) -> Document:  # noqa: ANN401 - python-
 
 
 def _iterate_blocks(shapes: Iterable[Shape]) -> Iterator[str]:
-    """Yield the text of shapes, groups opened, in the order in which they were drawn."""
+    """Yield the text of shapes and grouped shapes, in the order in which they were drawn."""
     waiting = list(shapes)[::-1]
     while waiting:
         shape = waiting.pop()

@@ -1,4 +1,4 @@
-"""Tables: rows that are understandable alone, each value with its column's name. CSV and TSV."""
+"""Write tables as rows that make sense alone: each value with its column's name. Parse CSV and TSV."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = Sequence[str]
 
 
 def parse_table(data: bytes, document: str, media_type: str | None = None) -> Document:
-    """Parse comma- or tab-separated values of any encoding; the title is the file's name.
+    """Parse comma- or tab-separated values of any encoding. The title is the file's name.
 
     Raises:
         ParseError: a cell never ends.
@@ -43,7 +43,7 @@ def parse_table(data: bytes, document: str, media_type: str | None = None) -> Do
 def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
     """Yield a line for each row: ``Name: Ada; Born: 1815``.
 
-    Rows of one cell before the first with more are captions. Where the first row is no header, values stand alone.
+    Rows of one cell before the first longer row are captions. Without a header row, the values have no names.
     """
     header: Row | None = None
     described = False
@@ -63,7 +63,7 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _find_header(cells: Row, filled: int) -> Row | None:
-    """Return the columns' names, no names if the row is data already, None if it is a caption."""
+    """Return the columns' names, no names if the row is already data, or None for a caption."""
     if filled == 1:
         return None
     names = [cell for cell in cells if cell]
@@ -78,7 +78,7 @@ def _describe_row(header: Row, cells: Row) -> str:
 
 
 def format_markdown_table(rows: Sequence[Row]) -> str:
-    """Return a Markdown table whose first row is the header; short rows are filled up."""
+    """Return a Markdown table with the first row as header. Short rows are padded."""
     width = max((len(row) for row in rows), default=0)
     if not width:
         return ""
@@ -91,14 +91,14 @@ def _format_markdown_row(cells: Row) -> str:
 
 
 def _find_delimiter(text: str) -> str:
-    """Return the delimiter that occurs alike often in the first lines."""
+    """Return the delimiter that occurs equally often in the first lines."""
     lines = [line for line in text[:_SAMPLE_CHARACTERS].split("\n")[:50] if line.strip()]
     counts = {mark: [line.count(mark) for line in lines] for mark in _DELIMITERS}
     return max(_DELIMITERS, key=lambda mark: _rate_delimiter(counts[mark]))
 
 
 def _rate_delimiter(counts: Sequence[int]) -> tuple[int, int]:
-    """Rate a delimiter: in how many lines it occurs as often as in the first, then how often."""
+    """Rate a delimiter: by the lines in which it occurs as often as in the first, then by its frequency."""
     if not counts or not counts[0]:
         return (0, sum(counts))
     return (sum(1 for count in counts if count == counts[0]), counts[0])

@@ -1,4 +1,4 @@
-"""Plain text: paragraphs as they stand."""
+"""Parse plain text into paragraphs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from knowledge.parsing.outline import Outline, make_title_from_name
 
 
 def parse_text(data: bytes, document: str, media_type: str | None = None) -> Document:
-    """Parse plain text of any encoding; the title is the file's name."""
+    """Parse plain text of any encoding. The title is the file's name."""
     outline = Outline()
     for paragraph in split_paragraphs(decode_text(data, media_type=media_type)):
         outline.block(paragraph)
@@ -20,12 +20,12 @@ def parse_text(data: bytes, document: str, media_type: str | None = None) -> Doc
 
 def split_paragraphs(text: str) -> Iterator[str]:
     """Split at blank lines, in linear time."""
-    held: list[str] = []
+    paragraph: list[str] = []
     for line in iterate_lines(text):
         if line.strip():
-            held.append(line.rstrip())
-        elif held:
-            yield "\n".join(held)
-            held = []
-    if held:
-        yield "\n".join(held)
+            paragraph.append(line.rstrip())
+        elif paragraph:
+            yield "\n".join(paragraph)
+            paragraph = []
+    if paragraph:
+        yield "\n".join(paragraph)

@@ -1,4 +1,4 @@
-"""HTML: the main text under its headings, without scripts, navigation and what is hidden."""
+"""Parse HTML: the main text under its headings, without scripts, navigation and hidden parts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from knowledge.parsing.formats.main_text import MAIN_TEXT, extract_main_text, ma
 from knowledge.parsing.formats.tables import format_markdown_table
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
-_DROPPED: Final = frozenset({
+_DROPPED_TAGS: Final = frozenset({
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "audio", "video",
     "select", "datalist", "head", "dialog", "-comment",
 })  # fmt: skip
 _FURNITURE: Final = frozenset({"nav", "aside", "footer", "header", "form", "menu", "button", "input", "textarea"})
-"""Dropped from a page; a ``header`` or ``footer`` inside the main text stays."""
+"""Elements that are dropped. A ``header`` or ``footer`` inside the main text stays."""
 _FURNITURE_ROLES: Final = frozenset({"navigation", "banner", "contentinfo", "search", "complementary"})
 _INLINE: Final = frozenset({
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins",
@@ -28,31 +28,31 @@ _INLINE: Final = frozenset({
     "sup", "time", "tt", "u", "var", "wbr", "-text", "img", "br", "button", "input",
 })  # fmt: skip
 _INLINE_MARKS: Final = {"br": "\n", "code": "`"}
-_MARKED: Final = {"li": "- ", "dd": "  "}
+_ITEM_MARKS: Final = {"li": "- ", "dd": "  "}
 _HEADING = re.compile(r"h[1-6]")
 _BLOCK = re.compile(r"```.*?\n```|\S(?:(?!\n\n).)*", re.DOTALL)
-"""A block of code, or what lies between blank lines."""
+"""A block of code, or text between blank lines."""
 _HIDING_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:^|;)\s*opacity\s*:\s*0(?:\.0*)?\s*(?:;|$|!)"
     r"|font-size\s*:\s*0(?![.\d]*[1-9])|(?:left|top|right|text-indent)\s*:\s*-\d{4,}",
     re.IGNORECASE,
 )
-"""What an element's own style says to keep it out of sight; a style sheet may say it too, and is not read."""
+"""Inline styles that hide an element. Style sheets are not read."""
 _BLANKS = re.compile(r"\s+")
 _DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
 _PERMALINK = re.compile(r"\s*[¶#\uf0c1\u200b]+\s*$")
 _MIN_MAIN_CHARACTERS = 200
-"""A ``main`` or lone ``article`` with less text than this beside a larger body is not the main text."""
+"""A ``main`` or single ``article`` with less text than this, next to a larger body, is not the main text."""
 _HEADED_CHARACTERS = 200
-"""A heading outside the main text ("Related articles") is dropped if it heads less of it than this."""
+"""A heading outside the main text ("Related articles") is dropped if less main text than this follows it."""
 _MIN_FOUND_SHARE = 0.5
-"""Fewer characters of an extracted main text than this in a marked one: it stands elsewhere."""
+"""If an extracted main text has fewer characters of a marked one than this, it is another part."""
 _MIN_MAIN_SHARE = 0.1
-"""An extracted main text with less than this of the page's text has missed it."""
+"""An extracted main text with less than this share of the page's text is incomplete."""
 
 
 def parse_html(data: bytes, document: str, media_type: str | None = None) -> Document:
-    """Parse HTML; the title is the page's first heading if its ``title`` begins with it, else the ``title``."""
+    """Parse HTML. The title is the page's first heading if its ``title`` begins with it, else the ``title``."""
     html = decode_text(data, media_type=media_type, html=True)
     tree = LexborHTMLParser(html)
     _remove_hidden(tree)
@@ -64,17 +64,17 @@ def parse_html(data: bytes, document: str, media_type: str | None = None) -> Doc
 
 
 def _remove_hidden(tree: LexborHTMLParser) -> None:
-    """Take out what is not shown: a heading, a table or code is read with all that is inside it."""
-    known: set[int] = set()
+    """Remove what is not displayed. A heading, a table or code is read with everything inside it."""
+    walked: set[int] = set()
     outermost: list[LexborNode] = []
     for node in [node for node in tree.css("[hidden], [aria-hidden=true], [style]") if _is_hidden(node)]:
         above = node.parent
-        while above is not None and above.mem_id not in known:
+        while above is not None and above.mem_id not in walked:
             above = above.parent
-        known.add(node.mem_id)
+        walked.add(node.mem_id)
         if above is None:
             outermost.append(node)
-    for node in outermost:  # what lies inside one goes with it, and must not be touched after that
+    for node in outermost:  # Elements inside a removed one go with it, and must not be touched later.
         node.decompose()
 
 
@@ -95,10 +95,10 @@ def _extract_sections(node: LexborNode | None, *, page_furniture: bool) -> tuple
 
 
 def _extract_main_sections(html: str, tree: LexborHTMLParser, marked: tuple[Section, ...]) -> tuple[Section, ...]:
-    """Return what belongs to a page's main text; all that is marked as such where too little is found.
+    """Return the part of the page's main text, or all marked text if too little is found.
 
-    An element that a page marks as its main text mostly holds comments, teasers and buttons too; and some pages put
-    their text into what is furniture elsewhere, an aside or one form around everything.
+    The marked main element of a page often has comments, teasers and buttons too. Some pages put their text into an
+    aside, or one form around everything.
     """
     extracted = extract_main_text(html)
     if not extracted:
@@ -115,9 +115,9 @@ def _keep_main_parts(sections: tuple[Section, ...], is_main: Callable[[str], boo
 
 
 def _keep_main_part(section: Section, is_main: Callable[[str], bool]) -> Section:
-    """Return a section with the blocks that are of the main text, and its heading if that is or heads enough of it.
+    """Return a section with its blocks of the main text, and its heading if enough of them follow.
 
-    Code and tables are hardly ever furniture, and are kept wherever something beside them is.
+    Code and tables are rarely navigation, so they stay if a neighbour stays.
     """
     blocks = _BLOCK.findall(section.text)
     main = [is_main(block) for block in blocks]
@@ -132,7 +132,7 @@ def _count_characters(sections: tuple[Section, ...]) -> int:
 
 
 def extract_visible_text(html: str) -> str:
-    """Return the text of a fragment, blocks apart by blank lines."""
+    """Return the text of a fragment, with blank lines between blocks."""
     if "<" not in html:
         return html
     body = LexborHTMLParser(html).body
@@ -143,7 +143,7 @@ def extract_visible_text(html: str) -> str:
 
 
 def _find_main_element(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]:
-    """Return the element that holds the main text, and whether it is less than the whole body."""
+    """Return the element with the main text, and whether it is less than the whole body."""
     body = tree.body
     for selector in ("main", "[role=main]", "article"):
         found = tree.css(selector)
@@ -162,7 +162,7 @@ def _find_title(tree: LexborHTMLParser, sections: tuple[Section, ...]) -> str | 
 
 
 class _PageWriter:
-    """Walks elements without recursion, however deep they nest, and writes their text into an outline."""
+    """Walks elements without recursion, so that deep nesting is safe, and writes their text into an outline."""
 
     def __init__(self, *, page_furniture: bool) -> None:
         self._outline = Outline()
@@ -184,9 +184,9 @@ class _PageWriter:
             node = self._leave_to_next(node, root)
 
     def _leave_to_next(self, node: LexborNode, root: LexborNode) -> LexborNode | None:
-        """Leave elements until one has a next sibling; return that, None at the end."""
+        """Leave elements until one has a next sibling, and return it; None at the end."""
         current: LexborNode | None = node
-        # Nodes compare by their whole HTML: the address is what tells them apart in no time.
+        # Nodes compare by their whole HTML, so compare their addresses, which is fast.
         while current is not None and current.mem_id != root.mem_id:
             self._leave(current)
             if current.next is not None:
@@ -195,7 +195,7 @@ class _PageWriter:
         return None
 
     def _enter(self, node: LexborNode) -> bool:
-        """Write what a node itself says; return whether its children are walked."""
+        """Write the text of one node, and return whether to walk its children."""
         tag = node.tag or ""
         if tag == "-text":
             self._line.append(_BLANKS.sub(" ", node.text_content or ""))
@@ -216,7 +216,7 @@ class _PageWriter:
         elif tag == "table" and _is_data_table(node):
             self._outline.block(format_markdown_table(list(_read_table_rows(node))))
         else:
-            self._prefix = _MARKED.get(tag, self._prefix)
+            self._prefix = _ITEM_MARKS.get(tag, self._prefix)
             return True
         return False
 
@@ -225,7 +225,7 @@ class _PageWriter:
             self._line.append("`")
         elif node.tag not in _INLINE:
             self._flush()
-        if node.tag in _MARKED:
+        if node.tag in _ITEM_MARKS:
             self._prefix = ""
 
     def _flush(self) -> None:
@@ -238,7 +238,7 @@ class _PageWriter:
             self._outline.block(text)
 
     def _is_dropped(self, node: LexborNode, tag: str) -> bool:
-        if tag in _DROPPED or (self._drop_furniture and tag in _FURNITURE):
+        if tag in _DROPPED_TAGS or (self._drop_furniture and tag in _FURNITURE):
             return True
         attributes = node.attributes
         if not attributes:
@@ -247,7 +247,7 @@ class _PageWriter:
 
 
 def _find_anchor(heading: LexborNode) -> str | None:
-    """Return the heading's id, or that of a link target in it, or of the section that it opens."""
+    """Return the id of the heading, of a link target in it, or of the section that it opens."""
     own = heading.attributes.get("id")
     if own:
         return own
@@ -267,7 +267,7 @@ def _follows_element(node: LexborNode) -> bool:
 
 
 def _is_data_table(table: LexborNode) -> bool:
-    """Say whether a table holds data rather than the page's layout."""
+    """Return whether a table has data, rather than the page's layout."""
     return table.css_first("table table, table h1, table h2, table h3, table pre") is None
 
 

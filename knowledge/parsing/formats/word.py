@@ -1,4 +1,4 @@
-"""DOCX: paragraphs, lists and tables under the headings, in reading order."""
+"""Parse DOCX: paragraphs, lists and tables under the headings, in reading order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import BROKEN, check_package, make_broken_error
+from knowledge.parsing.formats.office_archive import ARCHIVE_ERRORS, check_package, make_broken_error
 from knowledge.parsing.formats.tables import format_markdown_table
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
@@ -26,23 +26,23 @@ Notes = dict[tuple[str, str], str]
 _PARAGRAPH, _TABLE, _ROW, _CELL = (qn(f"w:{name}") for name in ("p", "tbl", "tr", "tc"))
 _TEXT, _TAB = qn("w:t"), qn("w:tab")
 _BREAKS: Final = {qn("w:br"), qn("w:cr")}
-_GONE: Final = {
+_SKIPPED_TAGS: Final = {
     qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), qn("w:instrText"),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }  # fmt: skip
-"""Deleted text, properties, field codes, and the second copy of drawings for old programs."""
+"""Skipped: deleted text, properties, field codes, and the copies of drawings for old programs."""
 _NOTES: Final = {"footnotes": "footnote", "endnotes": "endnote"}
 _REFERENCES: Final = {qn(f"w:{kind}Reference"): kind for kind in _NOTES.values()}
 _HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _GENERIC_TITLE = re.compile(r"word document|microsoft word.*|untitled.*|document\d*|文档\d*", re.IGNORECASE)
-_PACKAGE_ERRORS = (OpcError, *BROKEN)
+_PACKAGE_ERRORS = (OpcError, *ARCHIVE_ERRORS)
 
 
 def parse_docx(data: bytes, document: str) -> Document:
-    """Parse a Word document; the title is its properties', else its title or first heading, else the file's name.
+    """Parse a Word document. The title is its properties', else its title or first heading, else its name.
 
     Raises:
-        DocumentTooLarge: it unpacks to too much.
+        DocumentTooLarge: it is too large when unpacked.
         ParseError: it is broken.
 
     """
@@ -59,7 +59,7 @@ def parse_docx(data: bytes, document: str) -> Document:
 
 
 def _read_heading_levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no types
-    """Return each heading style's level, 0 for the document's title; localised styles keep the English names inside."""
+    """Return each heading style's level, 0 for the document's title. Localised styles have English names inside."""
     levels: dict[str, int] = {}
     for style in opened.styles.element.iter(qn("w:style")):
         name = style.find(qn("w:name"))
@@ -73,7 +73,7 @@ def _read_heading_levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - pytho
 
 
 def _read_item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx has no types
-    """Return the ids of the styles that number or mark their paragraphs."""
+    """Return the ids of the styles that number their paragraphs or give them bullets."""
     styles = opened.styles.element.iter(qn("w:style"))
     return frozenset(
         style.get(qn("w:styleId"), "") for style in styles if style.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
@@ -133,7 +133,7 @@ class _WordWriter:
         self.outline.heading(level, text)
 
     def _is_item(self, element: Element) -> bool:
-        """Say whether a paragraph is numbered or marked, by itself or by its style."""
+        """Return whether a paragraph is a list item, by itself or by its style."""
         properties = element.find(qn("w:pPr"))
         if properties is None:
             return False
@@ -156,13 +156,13 @@ class _WordWriter:
 
 
 def _iterate_blocks(parent: Element) -> Iterator[Element]:
-    """Yield paragraphs and tables in order, through content controls and tracked insertions."""
+    """Yield paragraphs and tables in order, also within content controls and tracked insertions."""
     waiting = list(reversed(parent))
     while waiting:
         element = waiting.pop()
         if element.tag in {_PARAGRAPH, _TABLE}:
             yield element
-        elif element.tag not in _GONE:
+        elif element.tag not in _SKIPPED_TAGS:
             waiting.extend(reversed(element))
 
 
@@ -186,7 +186,7 @@ def _find_owner_table(row: Element) -> Element:
 
 
 def _read_text(element: Element, notes: Notes) -> str:
-    """Return all text of a paragraph or table, in order: text boxes and insertions too, notes in parentheses."""
+    """Return all text of a paragraph or table in order, with text boxes, insertions, and notes in parentheses."""
     pieces: list[str] = []
     waiting = list(reversed(element))
     while waiting:
@@ -200,6 +200,6 @@ def _read_text(element: Element, notes: Notes) -> str:
         elif node.tag in _REFERENCES:
             note = notes.get((_REFERENCES[node.tag], node.get(qn("w:id"), "")))
             pieces.append(f" ({note})" if note else "")
-        if node.tag not in _GONE:
+        if node.tag not in _SKIPPED_TAGS:
             waiting.extend(reversed(node))
     return "".join(pieces)

@@ -38,7 +38,9 @@ class NodeAddress:
 def parse_node_addresses(urls: str, grpc_urls: str | None = None) -> tuple[NodeAddress, ...]:
     """Parse WEAVIATE_URL and WEAVIATE_GRPC_URL: one URL, or one for each node, separated by commas.
 
-    Raises: StoreMisconfigured: a URL has no valid host, a node is named twice, or the lists differ in length.
+    Raises:
+        StoreMisconfigured: a URL has no valid host, a node is named twice, or the lists differ in length.
+
     """
     https = [parse_address(url, 8080) for url in _split_urls(urls)]
     if grpc_urls is None:
@@ -67,7 +69,9 @@ def _check_distinct(variable: str, addresses: Sequence[Address]) -> None:
 def parse_address(url: str, default_port: int) -> Address:
     """Parse a URL. Without a scheme it is plain HTTP; a password in it is dropped.
 
-    Raises: StoreMisconfigured: it is not the URL of a host.
+    Raises:
+        StoreMisconfigured: it is not the URL of a host.
+
     """
     parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
@@ -88,7 +92,9 @@ def make_collection_name(index: str, namespace: str = "") -> str:
     Weaviate's names begin with a capital. Namespaces have no underscore, nor has an index after its prefix. So two
     installations on one server never confuse each other's collections.
 
-    Raises: StoreMisconfigured: a part is not a plain name.
+    Raises:
+        StoreMisconfigured: a part is not a plain name.
+
     """
     prefix, _, rest = index.partition("_")
     if not (index.isascii() and index.isidentifier() and prefix.isalpha() and "_" not in rest):

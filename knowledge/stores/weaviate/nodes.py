@@ -139,7 +139,10 @@ class WeaviateNodes:
     async def read(self, what: Callable[[NodeConnection], Awaitable[T]]) -> T:
         """Read from the first node that answers. If no process listens at any node, fail immediately.
 
-        Raises: StoreUnavailable: no node answered in time. ;; StoreError: the nodes refused the call.
+        Raises:
+            StoreUnavailable: no node answered in time.
+            StoreError: the nodes refused the call.
+
         """
         return await self._call(what, self._limits.read_s, self._limits.read_attempt_s, patient=False)
 
@@ -150,7 +153,10 @@ class WeaviateNodes:
 
         ``patient`` waits ``seconds`` even if no process listens, because the server may just be starting.
 
-        Raises: StoreUnavailable: no node answered in time. ;; StoreError: the nodes refused the call.
+        Raises:
+            StoreUnavailable: no node answered in time.
+            StoreError: the nodes refused the call.
+
         """
         return await self._call(what, seconds, self._limits.write_attempt_s, patient=patient)
 

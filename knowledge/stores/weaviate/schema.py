@@ -109,8 +109,10 @@ class CollectionSpec:
 async def prepare_collection(client: Any, wanted: CollectionSpec) -> None:  # noqa: ANN401 - generic in the client
     """Create the collection and our tenant if missing, add what can be added, and refuse other differences.
 
-    Raises: StoreMisconfigured: its schema, its copies, its shards or its tenancy differ. ;; WeaviateBaseError: the
-    server is unreachable or refused.
+    Raises:
+        StoreMisconfigured: its schema, its copies, its shards or its tenancy differ.
+        WeaviateBaseError: the server is unreachable or refused.
+
     """
     if not await client.collections.exists(wanted.name):
         await _create_collection(client, wanted)

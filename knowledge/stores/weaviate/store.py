@@ -91,8 +91,11 @@ class WeaviateStore:
     async def open(self, index: str, dimensions: int) -> None:
         """Open the index's collection, and create it if missing. If no node answers, do it later.
 
-        Raises: StoreMisconfigured: the key is refused or lacks a permission, or the collection's schema or placement
-        differs. ;; StoreReadOnly: the key may not create the collection.
+        Raises:
+            StoreMisconfigured: the key is refused or lacks a permission, or the collection's schema or
+                placement differs.
+            StoreReadOnly: the key may not create the collection.
+
         """
         self._wanted = CollectionSpec(self._name(index), dimensions, self._placement)
         self._prepared = False
@@ -111,8 +114,11 @@ class WeaviateStore:
     async def write(self, rows: Sequence[StoredChunk]) -> None:
         """Insert or replace rows in batches. A failed batch may be half written, and can be sent again.
 
-        Raises: StoreMisconfigured: a vector is of another length or not finite. ;; StoreReadOnly: the server or the key
-        accepts no writes. ;; StoreError: the collection is gone, or the server refused some rows.
+        Raises:
+            StoreMisconfigured: a vector is of another length or not finite.
+            StoreReadOnly: the server or the key accepts no writes.
+            StoreError: the collection is gone, or the server refused some rows.
+
         """
         check_rows(rows, self._get_settings().dimensions)
         for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):

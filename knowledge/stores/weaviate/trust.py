@@ -36,7 +36,9 @@ class TrustStore:
 async def load_trust_store(ca_file: Path | None) -> TrustStore | None:
     """Return the public authorities with those of a company's file, or None without a file.
 
-    Raises: OSError: the file cannot be read, or has no certificate.
+    Raises:
+        OSError: the file cannot be read, or has no certificate.
+
     """
     return None if ca_file is None else await asyncio.to_thread(_load_certificates, ca_file)
 
