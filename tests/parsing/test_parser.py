@@ -157,14 +157,13 @@ async def test_twenty_megabytes_on_one_line(parser: Parser) -> None:
 
 
 @pytest.mark.slow
-async def test_a_document_that_unfolds_to_more_text_than_is_read_is_refused(
+async def test_a_document_with_too_much_unpacked_text_is_refused(
     parser: Parser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small bytes, much text: a table of one wide row above many narrow ones is filled up."""
-    monkeypatch.setattr(
-        "knowledge.parsing.parser._MAX_TEXT_BYTES", 10_000_000
-    )  # it takes a minute to reach the real one
+    # The real limit takes a minute to reach.
+    monkeypatch.setattr("knowledge.parsing.parser._MAX_TEXT_BYTES", 10_000_000)
     rows = b"<tr>" + b"<td>a" * 2000 + b"</tr>" + b"<tr><td>b</tr>" * 2000
-    with pytest.raises(DocumentTooLarge, match=r"wide\.html .* more text than is read\. Split it"):
+    with pytest.raises(DocumentTooLarge, match=r"wide\.html .* more text than the limit when unpacked\. Split it"):
         await parser.parse("wide.html", content(b"<table>" + rows + b"</table>"))
     assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
