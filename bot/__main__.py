@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_answer_commands(add)
     add("status", "Show the engine, the store and how fresh each source is.", json=True)
     add("doctor", "Check what Kvasir needs, and name the next step for each problem.", json=True)
+    _add_database_commands(add)
     fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
     fit.add_argument("variant", nargs="?", help="show one variant in full, with its command; auto: the best that fits")
     fit.add_argument("--machine", metavar="M", help="another machine: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
@@ -95,6 +96,13 @@ def _add_web_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     fetch.add_argument("urls", nargs="+", metavar="URL", help="http:// or https://; several are read at the same time")
     cache = add("cache", "Delete the cached pages of the web.", json=True)
     cache.add_argument("action", choices=("clear",), help="delete the pages; models and the engine stay")
+
+
+def _add_database_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    migrate = add("migrate", "Show, or apply, what an update changes in Kvasir's tables.", json=True)
+    way = migrate.add_mutually_exclusive_group(required=True)
+    way.add_argument("--check", action="store_true", help="change nothing; exit status 1 if a revision is due")
+    way.add_argument("--apply", action="store_true", help="bring the tables to the newest revision")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

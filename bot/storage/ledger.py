@@ -191,14 +191,14 @@ async def open_ledger(
 
     ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite, whichever driver it names.
 
-    ``patience_s`` bounds the wait for a lock, a free connection and an answer; it stays under Slack's three seconds.
+    ``patience_s`` bounds the wait for a lock or a connection, and twice that a transaction: Slack waits three seconds.
 
     Raises:
         DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
 
     """
     # Slack sends a question again that a power cut took, and a claim needs no look before it.
-    options = DatabaseOptions(lock_wait_s=patience_s, answer_s=patience_s, synced=False, one_writer=False)
+    options = DatabaseOptions(lock_wait_s=patience_s, answer_s=2 * patience_s, synced=False, one_writer=False)
     database = await open_database(url, MIGRATIONS, options)
     ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
     try:

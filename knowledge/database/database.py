@@ -230,7 +230,7 @@ class _PostgresConnections:
             pool_pre_ping=True,
             pool_timeout=options.lock_wait_s,
             hide_parameters=True,
-            connect_args={"timeout": options.lock_wait_s, "command_timeout": options.answer_s},
+            connect_args={"timeout": options.lock_wait_s},
         )
 
     async def run(self, work: Work[_T], *, write: bool) -> _T:

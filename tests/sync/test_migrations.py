@@ -13,16 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from knowledge.database.migrations import ENVIRONMENT
-from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.manifest import Manifest, open_manifest, sqlite_url
-from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.sync.manifest.records import decode_readers
 
 HERE = Path(__file__).parent
@@ -154,22 +148,3 @@ async def _either(url: str, statement: str) -> None:
         assert (await connection.execute(text("SELECT max(version) FROM knowledge_schema"))).scalar() == 1
         await connection.execute(text(statement))
     await engine.dispose()
-
-
-async def test_the_revisions_make_the_tables_that_the_code_declares(tmp_path: Path) -> None:
-    manifest = await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
-
-    def compare(connection: Connection) -> list[Any]:
-        def ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
-            return kind != "table" or name != MIGRATIONS.table
-
-        context = MigrationContext.configure(connection, opts={"include_object": ours})
-        return compare_metadata(context, tables.tables)
-
-    assert await manifest.database.read(compare) == []
-    await manifest.close()
-
-
-def test_the_newest_revision_is_the_last_of_the_folder() -> None:
-    script = ScriptDirectory(str(ENVIRONMENT), version_locations=[str(MIGRATIONS.versions)])
-    assert script.get_heads() == [MIGRATIONS.newest]

@@ -1,0 +1,48 @@
+"""``kvasir migrate``: show which revisions of Kvasir's tables are due, or apply them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from bot import logs
+from bot.cli.output import print_error, print_json, print_result
+from bot.config.settings import load_settings
+from bot.storage.tables import MIGRATIONS as BOT
+from knowledge.database.migrations import Migrations, Revision, apply_revisions, list_due_revisions
+from knowledge.errors import DatabaseError
+from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST
+
+_CURRENT, _DUE, _FAILED = 0, 1, 3
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Return 0 if the tables are current, 1 if a revision is due, 3 if the database fails or is of a newer Kvasir."""
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    if arguments.apply:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    work, done = (apply_revisions, "applied") if arguments.apply else (list_due_revisions, "due")
+    found: dict[str, list[Revision]] = {}
+    try:
+        for migrations in (MANIFEST, BOT):
+            found[migrations.name] = await work(settings.database_url, migrations)
+            if not arguments.json:
+                print_result(_describe(migrations, found[migrations.name], done))
+    except DatabaseError as error:
+        print_error(str(error), error)
+        return _FAILED
+    is_due = not arguments.apply and any(found.values())
+    if arguments.json:
+        print_json({"ok": not is_due, done: {name: [asdict(one) for one in steps] for name, steps in found.items()}})
+    elif is_due:
+        print_result("Run `kvasir migrate --apply`, or start Kvasir, which applies them too.")
+    return _DUE if is_due else _CURRENT
+
+
+def _describe(migrations: Migrations, revisions: list[Revision], done: str) -> str:
+    if not revisions:
+        return f"{migrations.name}: current, revision {migrations.newest}"
+    return "\n".join(f"{migrations.name}: {done}: {one.id} {one.summary}" for one in revisions)

@@ -1,0 +1,99 @@
+"""``kvasir migrate`` as an operator calls it, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from knowledge.database.database import Database
+from tests.e2e.conftest import Place
+from tests.postgres import postgres_server
+from tests.storage.test_migrations import run
+
+OLD = Path(__file__).parents[1] / "storage"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
+    return Place(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def old(request: pytest.FixtureRequest, place: Place) -> str:
+    """Return the URL of a database that a Kvasir without revisions of the bot's tables made."""
+    script = (OLD / f"bot_0.{request.param}.sql").read_text(encoding="utf-8")
+    if request.param == "sqlite":
+        place.home.mkdir()
+        url = f"sqlite:///{place.home / 'kvasir.db'}"
+    else:
+        url = request.getfixturevalue("server")
+        script = f"DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n{script}"
+    await run(url, script)
+    return url
+
+
+async def test_what_is_due_is_shown_and_then_applied(place: Place, old: str) -> None:
+    status, out, _ = await place.command("migrate", "--check", KVASIR_DATABASE_URL=old)
+    assert status == 1
+    assert [line.partition(" ")[0] for line in out.splitlines()] == ["manifest:", "manifest:", "bot:", "Run"]
+    assert "bot: due: 0001 The first tables: questions, threads" in out
+    status, out, _ = await place.command("migrate", "--apply", KVASIR_DATABASE_URL=old)
+    assert status == 0
+    assert "bot: applied: 0001 The first tables: questions, threads" in out
+    status, out, _ = await place.command("migrate", "--check", KVASIR_DATABASE_URL=old)
+    assert (status, out) == (0, "manifest: current, revision 0002\nbot: current, revision 0001\n")
+    database = Database(old)
+    rows = await database.read(lambda connection: connection.exec_driver_sql("SELECT ts FROM bot_turns").all())
+    await database.close()
+    assert [ts for (ts,) in rows] == ["100.1", "90.1"]
+
+
+async def test_of_two_that_start_at_once_one_migrates(place: Place, old: str) -> None:
+    both = await asyncio.gather(
+        *(place.command("migrate", "--apply", "--json", KVASIR_DATABASE_URL=old) for _ in range(2))
+    )
+    assert [status for status, _, _ in both] == [0, 0]
+    applied = [json.loads(out)["applied"] for _, out, _ in both]
+    for name, revisions in (("manifest", ["0001", "0002"]), ("bot", ["0001"])):
+        steps = [[step["id"] for step in one[name]] for one in applied]
+        assert sorted(steps) == [[], revisions]
+
+
+async def test_a_look_makes_no_file(place: Place) -> None:
+    status, out, _ = await place.command("migrate", "--check", "--json")
+    assert status == 1
+    assert json.loads(out)["ok"] is False
+    assert not place.home.exists()
+
+
+async def test_what_goes_wrong_has_a_status_of_its_own(place: Place) -> None:
+    status, _, err = await place.command("migrate")
+    assert status == 2
+    status, _, err = await place.command("migrate", "--check", "--config", "none.toml")
+    assert (status, "does not exist" in err) == (2, True)
+    nowhere = "postgresql://kvasir:hunter2@127.0.0.1:9/kvasir"
+    for way in ("--check", "--apply"):
+        status, _, err = await place.command("migrate", way, KVASIR_DATABASE_URL=nowhere)
+        assert status == 3
+        assert "Check that it runs" in err
+        assert "hunter2" not in err
+    assert (await place.command("migrate", "--apply"))[0] == 0
+    await run(f"sqlite:///{place.home / 'kvasir.db'}", "UPDATE bot_revision SET version_num = '0099'")
+    for way in ("--check", "--apply"):
+        status, _, err = await place.command("migrate", way)
+        assert status == 3
+        assert "A newer Kvasir wrote this database" in err

@@ -1,0 +1,87 @@
+"""What holds for the revisions of every set of tables."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+
+from bot.storage import tables as bot_tables
+from knowledge.database.database import Database, DatabaseOptions
+from knowledge.database.migrations import (
+    ENVIRONMENT,
+    Migrations,
+    apply_revisions,
+    list_due_revisions,
+    open_database,
+)
+from knowledge.errors import DatabaseError
+from knowledge.sync.manifest import tables as manifest_tables
+from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST
+
+EVERY = pytest.mark.parametrize(
+    ("migrations", "declared"),
+    [(MANIFEST, manifest_tables.tables), (bot_tables.MIGRATIONS, bot_tables.tables)],
+    ids=["manifest", "bot"],
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'kvasir.db'}"
+
+
+@EVERY
+async def test_the_revisions_make_the_tables_that_the_code_declares(
+    url: str, migrations: Migrations, declared: MetaData
+) -> None:
+    database = await open_database(url, migrations, DatabaseOptions())
+
+    def compare(connection: Connection) -> list[Any]:
+        def ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
+            return kind != "table" or name != migrations.table
+
+        context = MigrationContext.configure(connection, opts={"include_object": ours})
+        differences: list[Any] = compare_metadata(context, declared)
+        return differences
+
+    assert await database.read(compare) == []
+    await database.close()
+
+
+@EVERY
+def test_the_newest_revision_is_the_last_of_the_folder(migrations: Migrations, declared: MetaData) -> None:
+    assert declared.tables
+    script = ScriptDirectory(str(ENVIRONMENT), version_locations=[str(migrations.versions)])
+    assert script.get_heads() == [migrations.newest]
+
+
+@EVERY
+async def test_what_is_due_is_applied_once(url: str, migrations: Migrations, declared: MetaData) -> None:
+    due = await list_due_revisions(url, migrations)
+    assert due[-1].id == migrations.newest
+    assert not Path(url.removeprefix("sqlite:///")).exists(), "a look makes no file"
+    applied = await asyncio.gather(*(apply_revisions(url, migrations) for _ in range(3)))
+    assert sorted(applied, key=len) == [[], [], due]
+    assert await list_due_revisions(url, migrations) == []
+    assert {one.summary for one in due}.isdisjoint({"", None})
+    assert declared.tables
+
+
+@EVERY
+async def test_tables_of_a_newer_kvasir_are_refused(url: str, migrations: Migrations, declared: MetaData) -> None:
+    await apply_revisions(url, migrations)
+    database = Database(url)
+    newer = f"UPDATE {migrations.table} SET version_num = '0099'"
+    await database.write(lambda connection: connection.exec_driver_sql(newer))
+    for work in (apply_revisions, list_due_revisions):
+        with pytest.raises(DatabaseError, match=f"{migrations.name}'s tables have revision 0099"):
+            await work(url, migrations)
+    await database.close()
+    assert declared.tables
