@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from bot.answering.events import Exchange, Notice, Passage
+from bot.answering.events import Notice, Passage
 from bot.answering.limits import Limits
 from bot.answering.markdown.link_policy import strip_foreign_links, strip_invisible_characters
 from bot.answering.notices.answer_notices import explain_unavailable_engine
-from bot.answering.retrieval import links
-from bot.answering.retrieval.channel_filters import add_filters
-from bot.answering.retrieval.follow_ups import (
-    build_search_query,
-    build_web_query,
-    depends_on_history,
-    find_mentioned_people,
-    keep_questions_only,
-    mask_people,
-)
+from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.retrieval.passage_order import (
     CLOSE,
     ConversationPassages,
@@ -29,9 +20,9 @@ from bot.answering.retrieval.passage_order import (
     PlacedPassage,
     place_hits,
 )
-from bot.answering.retrieval.question_rewriting import Rewriter, accept_rewrite, is_comparable
+from bot.answering.retrieval.question_rewriting import Rewriter
+from bot.answering.retrieval.search_plan import plan_search, remove_web_wishes
 from bot.answering.retrieval.unmentioned_names import find_unmentioned
-from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.turn import Turn
 from bot.messages import answers
 from bot.messages.errors import explain_error
@@ -81,26 +72,33 @@ class Retriever:
 
     async def find(self, turn: Turn) -> Notice | None:
         """Search; on success ``turn.passages`` is filled, else the reason is returned."""
-        words, filters = separate_filters(turn.question)
-        asked, turn.question = turn.question, words or turn.question
-        history = [replace(said, question=_without_wishes(said.question)) for said in turn.asked.history]
+        typed = turn.question
+        turn.question = separate_filters(typed)[0] or typed
+        history = remove_web_wishes(turn.asked.history)
         requester = Requester(turn.asked.person, turn.asked.conversation)
         rewritten = await self._rewriter.standalone(turn.question, history, requester)
-        query = build_search_query(asked, history, rewritten)
-        live = _worded(turn.web.live, turn.question, history, rewritten, turn.asked.people)
-        within_s = self._limits.search_s + (live.within_s if live else 0.0)
         try:
-            query = add_filters(query, turn.asked.within, datetime.now(UTC))
-            async with self._searching, asyncio.timeout(within_s):
-                result = await self._search(query, limit=self._limits.hits, readers=turn.asked.readers, live=live)
-                shown = await self._placed(turn, result, anew=bool(filters))
+            plan = plan_search(
+                typed,
+                turn.asked,
+                history,
+                rewritten,
+                live=turn.web.live,
+                documents_s=self._limits.search_s,
+                now=datetime.now(UTC),
+            )
+            async with self._searching, asyncio.timeout(plan.within_s):
+                result = await self._search(
+                    plan.query, limit=self._limits.hits, readers=turn.asked.readers, live=plan.live
+                )
+                shown = await self._placed(turn, result, starts_over=plan.starts_over)
         except (InvalidFilter, UnknownSource, NothingRead) as error:
             turn.unreadable()
             return Notice(render(explain_error(error), turn.language))
         except KnowledgeError as error:
             return Notice(render(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         except TimeoutError:
-            return Notice(render(answers.SEARCH_SLOW, turn.language, seconds=f"{within_s:g}"))
+            return Notice(render(answers.SEARCH_SLOW, turn.language, seconds=f"{plan.within_s:g}"))
         turn.timings["search"] = self._now() - turn.began
         turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
@@ -115,44 +113,19 @@ class Retriever:
         """Let a conversation begin anew."""
         self._places.forget(conversation)
 
-    async def _placed(self, turn: Turn, result: SearchResult, *, anew: bool) -> list[PlacedPassage]:
+    async def _placed(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return what is shown, in its places; by rank where no engine or a small model reads it."""
         status, asked = self._engine.status(), turn.asked
         hits = result.hits[: self._limits.hits]
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
             return [PlacedPassage(hit) for hit in hits if hit.web or hit.score >= CLOSE * hits[0].score]
-        earlier = () if anew or not asked.history else self._places.of(asked.conversation)
+        earlier = () if starts_over or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.readers) if chunks and self._still else frozenset()
         shown = place_hits(hits, earlier, still, self._limits.hits, leans=depends_on_history(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
             self._places.note(asked.conversation, asked.text.strip(), shown)
         return shown
-
-
-def _without_wishes(said: str) -> str:
-    """Return what people said in a row without the words that ask for the web, whoever's line they open."""
-    return "\n".join(strip_web_prefix(line)[0] for line in said.splitlines())
-
-
-def _worded(
-    live: LiveWebRequest | None,
-    question: str,
-    history: Sequence[Exchange],
-    rewritten: str | None,
-    people: Collection[str],
-) -> LiveWebRequest | None:
-    """Return it with what is searched for on the web: words that people wrote, without links that are read anyway."""
-    if live is None:
-        return None
-    names = find_mentioned_people(question, history, people)
-    question, asked = mask_people(question, names), keep_questions_only(history, names)
-    # An engine that writes anew may leave the @ out, and with it what tells a colleague's name from others.
-    alone = None
-    if rewritten is not None and not names and is_comparable(rewritten):
-        alone = accept_rewrite(rewritten, question, asked)
-    words = links.strip_links(alone or build_web_query(question, asked))
-    return replace(live, words=words, search=live.search and any(map(str.isalnum, words)))
 
 
 def _passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:

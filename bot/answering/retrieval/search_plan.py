@@ -1,0 +1,89 @@
+"""What is searched for a question of a conversation: in the documents, and on the web. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.answering.events import Exchange, Question
+from bot.answering.retrieval import links
+from bot.answering.retrieval.channel_filters import add_filters
+from bot.answering.retrieval.follow_ups import (
+    build_search_query,
+    build_web_query,
+    find_mentioned_people,
+    keep_questions_only,
+    mask_people,
+)
+from bot.answering.retrieval.question_rewriting import accept_rewrite, is_comparable
+from bot.answering.retrieval.web_routing import strip_web_prefix
+from knowledge.interfaces import LiveWebRequest
+from knowledge.search.query import separate_filters
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """One search."""
+
+    query: str
+    """For the documents, with filters."""
+    live: LiveWebRequest | None
+    """For the web; None if it may not be searched."""
+    within_s: float
+    """For all of it."""
+    starts_over: bool
+    """Whether the question has filters of its own, so that passages of earlier answers do not stay."""
+
+
+def plan_search(
+    typed: str,
+    question: Question,
+    history: Sequence[Exchange],
+    rewritten: str | None,
+    *,
+    live: LiveWebRequest | None,
+    documents_s: float,
+    now: datetime,
+) -> SearchPlan:
+    """Return what to search.
+
+    Args:
+        typed: the question with its filters, without the words that ask for the web.
+        question: what else is known of it.
+        history: the exchanges before (``remove_web_wishes``).
+        rewritten: the question as the engine makes it stand alone; None if it does not.
+        live: what the web may be asked.
+        documents_s: how long the search of the documents may take.
+        now: aware.
+
+    Raises:
+        InvalidFilter: no document can satisfy the filters of the question and of the channel.
+
+    """
+    words, filters = separate_filters(typed)
+    web = None if live is None else _word_request(live, words or typed, question, history, rewritten)
+    query = add_filters(build_search_query(typed, history, rewritten), question.within, now)
+    return SearchPlan(query, web, documents_s + (web.within_s if web else 0.0), bool(filters))
+
+
+def remove_web_wishes(history: Sequence[Exchange]) -> list[Exchange]:
+    """Return the exchanges without the words that ask for the web; several people's lines may be one question."""
+    return [
+        replace(said, question="\n".join(strip_web_prefix(line)[0] for line in said.question.splitlines()))
+        for said in history
+    ]
+
+
+def _word_request(
+    live: LiveWebRequest, words: str, question: Question, history: Sequence[Exchange], rewritten: str | None
+) -> LiveWebRequest:
+    """Return it with what is searched on the web: words that people wrote, without links that are read anyway."""
+    names = find_mentioned_people(words, history, question.people)
+    masked, asked = mask_people(words, names), keep_questions_only(history, names)
+    # An engine that rewrites may leave the @ out, and with it what tells a colleague's name from others.
+    alone = None
+    if rewritten is not None and not names and is_comparable(rewritten):
+        alone = accept_rewrite(rewritten, masked, asked)
+    searched = links.strip_links(alone or build_web_query(masked, asked))
+    return replace(live, words=searched, search=live.search and any(map(str.isalnum, searched)))
