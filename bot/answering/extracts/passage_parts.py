@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from bot.answering.markdown.citations import escape_displayed
 from bot.answering.markdown.sentences import Piece, close_code, join_wrapped_lines, split_pieces
 from knowledge.terms import index_terms
 
@@ -21,8 +22,6 @@ _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*\)")
 _HALF_LINK = re.compile(r"\]\([^()\s]*\)?")
 _MARKS = re.compile(r"`+|\*+|~~|(?<![^\W_])_+|_+(?![^\W_])")
 _GAP = re.compile(r"\s|(?<=[，。；！？、：])|(?=[，。；！？、：])|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
-_FOOTNOTE = re.compile(r"(?<![\\!`])\[(?=\d{1,3}\](?![(:]))")
-"""A mark of the passage that would look like a citation of ours."""
 _START = Piece("blank", "", "", "\n")
 
 
@@ -157,7 +156,7 @@ def _whole(text: str) -> str:
     halves = [match for match in _HALF_LINK.finditer(text) if not any(a <= match.start() < b for a, b in links)]
     for half in reversed(halves):
         text = text[: half.start()] + text[half.end() :]
-    return _FOOTNOTE.sub(r"\\\g<0>", text)
+    return escape_displayed(text)
 
 
 # ── Cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,7 +171,7 @@ def cut_part(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
         stretches = [_lines(lines[start:], room) for start in range(len(lines))]
         return "\n".join([opening, max(stretches, key=weigh, default=""), closing])
     text = format_row(part.text, part.head) if part.piece.kind == "table" else part.text
-    text = _FOOTNOTE.sub(r"\\\g<0>", strip_marks(" ".join(_HALF_LINK.sub("", text).split())))
+    text = escape_displayed(strip_marks(" ".join(_HALF_LINK.sub("", text).split())))
     gaps = [0, *(match.start() for match in _GAP.finditer(text)), len(text)]
     starts = [place for place, before in zip(gaps[1:], gaps, strict=False) if place // _STRIDE > before // _STRIDE]
     return max((_words_from(text, start, gaps, limit) for start in (0, *starts)), key=weigh)

@@ -31,6 +31,7 @@ _CODE = re.compile(r"(?<!`)(`+)(?!`)(?:.*?[^`])\1(?!`)", re.DOTALL)
 _LAST_CELL = re.compile(r"\s*\|\s*$")
 
 _DISPLAYED = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")
+_CODE_OR_DISPLAYED = re.compile(rf"{_CODE.pattern}|{_DISPLAYED.pattern}", re.DOTALL)
 _LINKED = re.compile(r"\[\\?\[(\d+)\\?\]\]\([^)\s]*\)|<https?://[^|>]+\|\[(\d+)\]>")
 _SHOWN = re.compile(rf"{_CODE.pattern}|\s?(?:{_LINKED.pattern}|\[\d{{1,3}}\](?!\()|{WARNING})", re.DOTALL)
 _DISAGREEMENT = re.compile(r"\s?[(（][^()（）\n]*(?:says otherwise[)）]|说法不同[)）])")
@@ -70,6 +71,11 @@ def link_displayed(text: str, url_of: Callable[[int], str]) -> str:
         return f"[\\[{marker[1]}\\]]({url})" if url else marker[0]
 
     return _DISPLAYED.sub(linked, text)
+
+
+def escape_displayed(text: str) -> str:
+    """Return a document's text with what looks like a displayed marker escaped, code untouched."""
+    return _CODE_OR_DISPLAYED.sub(lambda found: found[0] if found[1] else f"\\{found[0]}", text)
 
 
 def unlink_displayed(text: str) -> str:

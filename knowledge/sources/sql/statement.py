@@ -6,8 +6,12 @@ import re
 from collections.abc import Sequence
 
 _QUOTED = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|--[^\n]*|/\*.*?\*/""", re.DOTALL
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|(?<!\w)\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|--[^\n]*|/\*.*?\*/"""
+    r"""|(?P<unclosed>(?:/\*|(?<!\w)\$\w*\$).*)""",
+    re.DOTALL,
 )
+"""``unclosed`` is what follows a comment or quote without end: no statement that a database accepts has it. One match
+takes all of it, so that no second opening searches it again."""
 _READS = re.compile(r"\s*\(*\s*(select|with|values)\b", re.IGNORECASE)
 _WRITES = re.compile(
     r"\b(insert|update|delete|merge|into|drop|alter|create|truncate|grant|revoke|call|execute|copy|lock|attach|pragma"
@@ -33,7 +37,7 @@ def check_statement(query: str | None, table: str | None) -> str:
         return f"SELECT * FROM {table}"  # noqa: S608 - a name, checked above
     assert query is not None  # noqa: S101 - one of the two
     statement = query.strip().removesuffix(";").rstrip()
-    bare = _QUOTED.sub(" '' ", statement)
+    bare = _QUOTED.sub(lambda quoted: quoted["unclosed"] or " '' ", statement)
     if not _READS.match(bare):
         raise ValueError("query must be a SELECT, or WITH … SELECT")
     if ";" in bare:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,25 @@ def test_statements_that_read(query: str) -> None:
 def test_statements_that_do_not(query: str) -> None:
     with pytest.raises(ValueError, match="query"):
         check_statement(query, None)
+
+
+@pytest.mark.parametrize("hostile", ["/* " * 40_000, "".join(f" ${n}$" for n in range(40_000)), "'" * 80_001, "a$b" * 30_000])
+def test_a_statement_that_opens_quotes_without_end_is_read_in_linear_time(hostile: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match="INTO"):
+        check_statement(f"SELECT 1 INTO b {hostile}", None)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("opening", ["/*", " $$", " $a$", "'", "a$b$"])
+def test_what_follows_a_quote_without_end_is_read_as_well(opening: str) -> None:
+    with pytest.raises(ValueError, match="one statement"):
+        check_statement(f"SELECT 1 {opening}; DELETE FROM t", None)
+
+
+def test_a_dollar_inside_a_name_quotes_nothing() -> None:
+    with pytest.raises(ValueError, match="DELETE"):
+        check_statement("SELECT a$b$c, delete a$b$d", None)
 
 
 async def test_sqlite_writes_nothing_even_when_asked(tmp_path: Path) -> None:
