@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.answering.events import Exchange, Question
-from bot.answering.retrieval import links
 from bot.answering.retrieval.channel_filters import add_filters
 from bot.answering.retrieval.follow_ups import (
     build_search_query,
@@ -17,7 +16,7 @@ from bot.answering.retrieval.follow_ups import (
     mask_people,
 )
 from bot.answering.retrieval.question_rewriting import accept_rewrite, is_comparable
-from bot.answering.retrieval.web_routing import strip_web_prefix
+from bot.answering.retrieval.web_routing import strip_links, strip_web_prefix
 from knowledge.interfaces import LiveWebRequest
 from knowledge.search.query import separate_filters
 
@@ -85,5 +84,5 @@ def _word_request(
     alone = None
     if rewritten is not None and not names and is_comparable(rewritten):
         alone = accept_rewrite(rewritten, masked, asked)
-    searched = links.strip_links(alone or build_web_query(masked, asked))
+    searched = strip_links(alone or build_web_query(masked, asked))
     return replace(live, words=searched, search=live.search and any(map(str.isalnum, searched)))

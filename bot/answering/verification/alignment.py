@@ -11,8 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
-from bot.answering.verification.claims import carries_meaning, stem
-from bot.answering.verification.polarity import strip_bounds
+from bot.answering.verification.claims import carries_meaning, stem, strip_bounds
 from bot.answering.verification.quantities import normalise_text
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'_-][a-z0-9]+)*|[㐀-鿿]")

@@ -9,7 +9,6 @@ from importlib import resources
 
 import snowballstemmer
 
-from bot.answering.verification.polarity import count_negations, is_negated, may_deny, split_polarity
 from bot.answering.verification.quantities import Mention, find_numbers, normalise_text
 
 _HERE = resources.files("bot.answering.verification")
@@ -38,6 +37,20 @@ _WORD_AND_FIGURE = re.compile(r"[A-Za-z][a-z]+-\d+[a-z]{0,2}")
 _UNIT_TAIL = re.compile(
     r"\d[\d.,]*-[a-z]+|\d[\d.,]*(?:st|nd|rd|th|[a-z]{1,5})?(?:-\d[\d.,]*[a-z]{0,5})?|\d+(?::\d\d)?(?:-\d+(?::\d\d)?)?"
 )
+
+_BOUND_PHRASES = re.compile(
+    r"\b(?:not|no|never) (?:more|less|later|fewer|earlier|longer) than\b|\bnot only\b|"
+    r"\b(?:must|may|can|should|does|do|shall) ?not (?:exceed|be (?:more|less|lower|higher|older|younger) than)\b|"
+    r"不(?:少|低|小|多|高|大)于|不[得能准可允许]*(?:超过|低于|少于|高于|多于)|不仅|不同|不过|不足|不满|未满|不到|不管|不论|"
+    r"无论|未来|非常|不断|不久"
+)
+_NEGATION = re.compile(
+    r"\bnot\b|n't\b|\bno\b(?! later)|\bnever\b|\bwithout\b|\bcannot\b|\bneither\b|\bnor\b|\bnobody\b|\bnone\b|"
+    r"\bnothing\b|\bforbidden\b|\bprohibit|\bexclud|\brefus|\breject|\binstead of\b|\brather than\b|"
+    r"\bswitch(?:ed)? off\b|\bdisabled?\b|\bsuspend|\bfree(?: of charge)?\b|\bwaived\b|\bexcept\b|"
+    r"不|没有|没|无(?=需|须|法|权|人|理)|未(?!来|满|必|免)|勿|禁止|严禁|拒绝|除外|而非|停用|禁用|暂停|免费|免除"
+)
+_NEGATION_SCOPE = re.compile(rf"(?:{_NEGATION.pattern})\s?(?:[^\s,;:，；：。、.!?]+ ?){{0,5}}")
 
 
 class Claims:
@@ -72,29 +85,21 @@ class Claims:
         return content_words(self._wordy)
 
     @cached_property
-    def negated(self) -> bool:
-        """Return whether it denies anything."""
-        return is_negated(self._masked)
-
-    @property
     def negations(self) -> int:
         """Return how many negations it has."""
-        return count_negations(self._masked)
+        return len(_NEGATION.findall(strip_bounds(self._masked)))
 
     @property
-    def may_deny(self) -> bool:
-        """Return whether it denies anything, if only by a word such as "incomplete"."""
-        return may_deny(self._masked)
+    def negated(self) -> bool:
+        """Return whether it denies anything."""
+        return self.negations > 0
 
     @cached_property
-    def denied(self) -> frozenset[str]:
-        """Return those of ``words`` that stand right behind a negation."""
-        return content_words(split_polarity(self._wordy)[0])
-
-    @cached_property
-    def affirmed(self) -> frozenset[str]:
-        """Return those of ``words`` that stand elsewhere; a word may be both."""
-        return content_words(split_polarity(self._wordy)[1])
+    def polarity(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return those of ``words`` right behind a negation, and those that stand elsewhere; a word may be both."""
+        text = " ".join(strip_bounds(self._wordy).split())  # names and numbers are blanked out
+        denied = " , ".join(match[0] for match in _NEGATION_SCOPE.finditer(text))
+        return content_words(denied), content_words(_NEGATION_SCOPE.sub(" , ", text))
 
     @cached_property
     def _named(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -207,3 +212,8 @@ def _blank(text: str, numbers: Iterable[Mention]) -> str:
         parts += text[cursor : number.start], " " * (number.end - number.start)
         cursor = max(cursor, number.end)
     return "".join((*parts, text[cursor:]))
+
+
+def strip_bounds(text: str) -> str:
+    """Return a text without phrases that deny nothing: "not more than", 不少于."""
+    return _BOUND_PHRASES.sub(" ", text)

@@ -6,7 +6,6 @@ A wrongly removed true sentence is the worst error, so a conflict needs many com
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from itertools import pairwise
 
 from bot.answering.verification.alignment import Alignment
@@ -18,16 +17,11 @@ _COMMON_NUMBER, _COMMON = 0.6, 0.75
 """The share of a sentence's words that the stretch has to have: beside another number with a unit, beside others."""
 _COMMON_WORDS = 3
 _KEPT = 0.6
-_UPPER = re.compile(
-    r"up to|at most|(?:not?|never) (?:more|longer|later) than|not exceed|below|under|less than|fewer than|within"
-    r"|maximum|不超过|不[多高晚]于|至多|最多|[少低]于|以[下内]"
+_BOUND = re.compile(
+    r"up to|at (?:most|least)|(?:more|less|fewer|longer|later|earlier) than|exceed|below|under|above|over|within"
+    r"|(?:max|min)imum|[多少高低晚早]于|至[多少]|最[多少]|超过|不足|以[下内上]"
 )
-_LOWER = re.compile(
-    r"at least|(?:not?|never) (?:less|fewer|earlier) than|above|over|more than|exceed|minimum"
-    r"|不[少低早]于|不足|至少|最少|超过|[多高]于|以上"
-)
-_BOUND_BEFORE, _BOUND_AFTER = 16, 3
-"""Characters before and behind a number in which its bound stands: "not more than €", 元以上."""
+"""What makes a number a bound, of which another one may be an instance: 40 of "up to 50"."""
 _CONTRAST = re.compile(r", (?:and )?not\b|rather than|instead of|而不是|而非")
 """What it denies is another thing: "two weeks, not three"."""
 _CONDITION = re.compile(r"\bunless\b|\bexcept\b|\bonly (?:if|when)\b|除非|否则|只有")
@@ -54,9 +48,8 @@ def is_contradicted(found: Match) -> bool:
     if alignment.negated:
         turned = _CONTRAST.search(here.text) or _CONDITION.search(f"{here.text}\n{stretch.text}")
         return not (turned or any(map(_replaces_word, alignment.changed)))
-    renames = same_polarity and _renames(alignment, found)
     opposed = alignment.opposed and not alignment.swapped  # both are there, in another order
-    return opposed or _swaps(alignment, stretch.text) or renames
+    return opposed or _swaps(alignment, stretch.text) or (same_polarity and alignment.renamed)
 
 
 def _replaces_word(change: tuple[str, str]) -> bool:
@@ -70,7 +63,9 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     """
     loose = {PLAIN, "year"} if exact else set()
     mine, theirs = keep_figures(found.sentence.claims.numbers), keep_figures(found.stretch.claims.numbers)
-    here, stretch = found.sentence.claims.text, found.stretch.claims.text
+    stretch = found.stretch.claims.text
+    if bool(_BOUND.search(found.sentence.claims.text)) != bool(_BOUND.search(stretch)):
+        return False
     ranges = [(one, two) for one, two in pairwise(theirs) if _RANGE.fullmatch(stretch[one.end : two.start])]
     strange = [
         number
@@ -79,32 +74,13 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
         and not any(_is_between(number, *ends) for ends in ranges)
     ]
     unsaid = [number for number in theirs if not meets_any(number, mine)]
-    return any(
-        (_kinds(one) & _kinds(other)) - loose and not _is_within(one, here, other, stretch)
-        for one in strange
-        for other in unsaid
-    )
+    return any((_kinds(one) & _kinds(other)) - loose for one in strange for other in unsaid)
 
 
 def _is_between(number: Mention, first: Mention, last: Mention) -> bool:
     """Return whether a number is in a range; the first end may be without a unit: 7 of "5 to 10 minutes"."""
     least = min(reading.value for reading in first.readings)
     return any(least <= a.value <= b.value for a in number.readings for b in last.readings if a.kind == b.kind)
-
-
-def _is_within(number: Mention, text: str, bound: Mention, stretch: str) -> bool:
-    """Return whether a number is an instance of a bound: 40 of "up to 50"."""
-    at, here = _surroundings(bound, stretch), _surroundings(number, text)
-    if _UPPER.search(here) or _LOWER.search(here):
-        return False
-    values = [(a.value, b.value) for a in number.readings for b in bound.readings if a.kind == b.kind]
-    if _UPPER.search(at):
-        return any(mine <= most for mine, most in values)
-    return _LOWER.search(at) is not None and any(mine >= least for mine, least in values)
-
-
-def _surroundings(number: Mention, text: str) -> str:
-    return text[max(0, number.start - _BOUND_BEFORE) : number.end + _BOUND_AFTER]
 
 
 def _kinds(number: Mention) -> set[str]:
@@ -123,19 +99,3 @@ def _swaps(alignment: Alignment, stretch: str) -> bool:
     if not all(map(carries_meaning, pair)):
         return False
     return not re.search(rf"{one}\w*{_AND}{other}|{other}\w*{_AND}{one}", stretch)
-
-
-def _renames(alignment: Alignment, found: Match) -> bool:
-    """Return whether a name that the passage does not have stands in place of one that the sentence does not have."""
-    here, there = found.sentence.claims, found.stretch.claims
-    mine = {name for name in here.identifiers | here.names if not found.passage.whole.claims.holds(name)}
-    theirs = {name for name in there.identifiers | there.names if not here.holds(name)}
-    return any(
-        _is_of(new, mine) and _is_of(old, theirs) and old not in new and new not in old
-        for old, new in alignment.changed
-    )
-
-
-def _is_of(word: str, names: Collection[str]) -> bool:
-    """Return whether an aligned word, or one of the words of an aligned name, is of a name."""
-    return any(part in name for name in names for part in word.split("_"))

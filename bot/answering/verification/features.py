@@ -33,8 +33,7 @@ overlap       share of the sentence's words, numbers and names that stand in tha
 number        it states a number that the passage does not
 identifier    it has a code, version or address that the passage has not
 name          it has a brand, acronym or quoted name that the passage has not
-binding       its number stands with other words in the passage than here: share of the words; across languages,
-              whether it stands elsewhere than in the best stretch
+binding       its number stands with other words in the passage than here: share of the words
 denial        it denies what the closest sentence affirms, or affirms what that denies
 negation      it has a negation and the passage's likely sentences have none (1), or fewer (0.5)
 opposite      word for word the stretch, but for a word that was replaced by its opposite (before, after)
@@ -52,7 +51,7 @@ def compute_features(found: Match, question: AnalysedText | None = None) -> NDAr
         "similarity": found.similarity,
         "overlap": found.overlap,
         **find_missing_facts(here, there, question),
-        "binding": _is_elsewhere(found) if across else _binding(here, found.near, there),
+        "binding": not across and _binding(here, found.near, there),
         "denial": (alignment is not None and alignment.negated)
         or (not across and denies(here.claims, there.claims, closest.claims)),
         "negation": _adds_negation(found),
@@ -95,20 +94,11 @@ def _binding(here: AnalysedText, near: Sequence[AnalysedText], passage: Analysed
     return max((_gap(number, common, near) for number in numbers), default=0.0) / max(1, len(here.claims.words))
 
 
-def _is_elsewhere(found: Match) -> bool:
-    """Return whether the passage has a number of the sentence, but not the stretch that is like it."""
-    passage, stretch = found.passage.whole.claims.numbers, found.stretch.claims.numbers
-    numbers = keep_figures(found.sentence.claims.numbers)
-    return any(meets_any(number, passage) and not meets_any(number, stretch) for number in numbers)
-
-
 def _adds_negation(found: Match) -> float:
     """Return how surely the sentence denies what the passage does not."""
-    here, stretch = found.sentence.claims, found.stretch.claims
-    if not here.negated or here.negations <= stretch.negations:
+    if found.sentence.claims.negations <= found.stretch.claims.negations:
         return 0.0
-    may_be_said = stretch.may_deny or any(other.claims.negated for other in found.near)
-    return 0.5 if may_be_said else 1.0
+    return 0.5 if any(other.claims.negated for other in (found.stretch, *found.near)) else 1.0
 
 
 def _gap(number: Mention, common: Sequence[int], theirs: Sequence[AnalysedText]) -> float:
@@ -126,6 +116,6 @@ def denies(here: Claims, there: Claims, stretch: Claims) -> bool:
     """Return whether a sentence denies what the stretch affirms, or affirms what it denies."""
     if here.negated == stretch.negated:
         return False
-    denied = (here.denied & stretch.affirmed) - there.denied
-    affirmed = ((here.affirmed - here.denied) & stretch.denied) - stretch.affirmed
-    return bool(denied or affirmed)
+    (denied, affirmed), (their_denied, their_affirmed) = here.polarity, stretch.polarity
+    denies = (denied & their_affirmed) - there.polarity[0]
+    return bool(denies or ((affirmed - denied) & their_denied) - their_affirmed)

