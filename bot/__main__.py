@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_answer_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     verify = add("verify", "Show which sentences of answers their passages support.")
-    verify.add_argument("lines", choices=("-",), help="one JSON object a line of standard input: see docs/using.md")
+    verify.add_argument("lines", choices=("-",), help="one JSON object a line of standard input: see docs/operating.md")
     verify.add_argument("--judge", choices=("off", "engine"), default="off", help="who decides on borderline sentences")
 
 
