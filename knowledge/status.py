@@ -1,4 +1,4 @@
-"""How the knowledge is, as a person is told: what is held, how fresh it is, what is under way, what comes next."""
+"""Report the state of the knowledge to people: its sources, their age, running syncs and the next ones."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from knowledge.sync.manifest.records import (
 from knowledge.sync.report import SyncProgress
 
 MAX_AGE_S = 26 * 3_600.0
-"""How old a source may be unless its ``max_age`` says otherwise: a nightly sync, and two hours for it to run."""
+"""The maximum age of a source without ``max_age``: a nightly sync, and two hours for it to run."""
 _TITLES = 5
-"""Of documents, to say what a source holds."""
+"""Titles of documents that describe a source."""
 _LISTED = 100
-"""Documents among which those are chosen."""
+"""Documents from which those titles are chosen."""
 _FOR_PEOPLE = frozenset({"push", "pages"})
-"""Kinds of sources that hold only what people add."""
+"""Kinds of sources that have only added documents."""
 _TOLD = 5
-"""Failed and held documents that are named."""
+"""Failed and pending documents that are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """One source as a person is told of it."""
+    """The state of one source."""
 
     name: str
     kind: str
@@ -43,80 +43,80 @@ class SourceStatus:
     documents: int
     chunks: int
     failed: int
-    """Documents in quarantine."""
+    """The number of failed documents."""
     failures: tuple[QuarantinedDocument, ...]
-    """The first of them, with their reasons."""
+    """The first failed documents, with their reasons."""
     pending_deletions: int
-    """Documents that a suspiciously short listing lacked; they are kept, and answer."""
+    """The number of documents that a doubtful listing lacked. They stay searchable until approval."""
     synced_at: datetime | None
-    """Begin of the last complete listing that was worked off; aware, UTC. None: never yet."""
+    """When the last complete listing of a finished sync began; aware, UTC. None if there was none."""
     error: str | None
-    """Why the last sync stopped, None when it did not."""
+    """Why the last sync stopped; None if it did not."""
     schedule: str | None
     syncing: SyncProgress | None
-    """How far a sync of this process is, None when none is running."""
+    """The progress of a sync in this process; None if there is none."""
     first_pending_deletions: tuple[PendingDeletion, ...] = ()
-    """The first of the held documents, by name."""
+    """The first pending deletions, by name."""
     approval_mark: str = ""
     """Identifies exactly these pending deletions, for an approval (``records.make_approval_mark``); "" for none."""
     age_s: float | None = None
-    """Since ``synced_at``; None: never yet."""
+    """Seconds since ``synced_at``; None if there was none."""
     max_age_s: float = MAX_AGE_S
-    """The target that ``age_s`` is held against."""
+    """The limit for ``age_s``."""
     next_at: datetime | None = None
-    """When it is synced next by the clock, where a bot is running; aware. None: never."""
+    """When the schedule syncs it next, if a bot runs; aware. None: never."""
     watched: bool = False
-    """Whether this process syncs it as soon as something in it changes."""
+    """Whether this process syncs it as soon as it changes."""
     watch_trouble: str | None = None
-    """Why it cannot be watched though it should be."""
+    """Why it cannot be watched although it should be."""
 
     @property
     def late(self) -> bool:
-        """Whether it is older than its target age."""
+        """Return whether it is older than its maximum age."""
         return self.age_s is not None and self.age_s > self.max_age_s
 
 
 @dataclass(frozen=True, slots=True)
 class SourceDocuments:
-    """What a source holds for some readers."""
+    """The documents of a source that some readers may see."""
 
     name: str
     kind: str
     documents: int
-    """How many they may read."""
+    """The number of documents that they may see."""
     synced_at: datetime | None
     """As ``SourceStatus.synced_at``."""
     titles: tuple[str, ...]
-    """Of some of them, by weight and name."""
+    """Titles of some of them, by weight and name."""
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """The knowledge as a person is told of it."""
+    """The state of the knowledge."""
 
     store: str
     """The store's kind."""
     indexing: bool
-    """Whether a new index is growing (the embedder, the chunker or the terms have changed)."""
+    """Whether a new index is growing, because the embedder, the chunker or the terms changed."""
     sources: tuple[SourceStatus, ...]
     growth: IndexGrowth | None = None
-    """How far the new index is, None when none is growing."""
+    """The progress of the new index; None if there is none."""
     repaired: LastRepair | None = None
-    """When store and manifest were compared last, and how many chunks differed; None: never yet."""
+    """When store and manifest were last compared, and how many chunks differed; None if never."""
     elsewhere: str | None = None
-    """Who syncs into this state directory beside this process (``process 12, since 02:30:00 UTC``), if anybody does."""
+    """Another process that syncs this state directory (``process 12, since 02:30:00 UTC``), if any."""
 
     def approval_marks(self, source: str | None = None) -> dict[str, str]:
-        """Return what is held now as an approval names it: of one source, or of all of which something is held."""
+        """Return the marks of pending deletions for an approval, of one source or of all."""
         return {
             one.name: one.approval_mark for one in self.sources if one.pending_deletions and source in {None, one.name}
         }
 
 
 def explain_nothing_read(state: LibraryStatus, *, reading: bool = False) -> NothingRead | None:
-    """Return why there is nothing to search, or None where there are documents.
+    """Return why there is nothing to search, or None if there are documents.
 
-    ``reading`` says that the documents are being read for the first time: then those that were read are not all.
+    ``reading`` says that the first sync still runs, so there may be more documents later.
     """
     documents = sum(one.documents for one in state.sources)
     if documents and not reading:
@@ -143,7 +143,7 @@ async def read_source_status(
     watched: bool,
     watch_trouble: str | None,
 ) -> SourceStatus:
-    """Return how one source is.
+    """Return the state of one source.
 
     Raises:
         DatabaseError: the manifest's database failed.
@@ -177,9 +177,10 @@ async def read_source_status(
 async def read_source_documents(
     manifest: Lookups, key: SourceKey, readers: frozenset[str], weight: Callable[[str, str], float]
 ) -> SourceDocuments:
-    """Return what a source holds that every one of the readers may read.
+    """Return the documents of a source that all of the readers may see.
 
-    ``weight`` tells what a document weighs by its source (``SourceKey.id``) and name: the lightest are named last.
+    ``weight`` returns the weight of a document by its source (``SourceKey.id``) and name. Titles of light documents
+    come last.
 
     Raises:
         DatabaseError: the manifest's database failed.
@@ -204,7 +205,7 @@ async def read_source_documents(
 
 
 def find_next_run(lines: Sequence[str], now: datetime) -> datetime | None:
-    """Return when the first of the cron lines is due next; a line that is none is told where it is scheduled."""
+    """Return when the first of the cron lines is next due. Invalid lines are reported elsewhere."""
     from knowledge.sync.schedule import find_due  # noqa: PLC0415 - the scheduler's library takes a while to load
 
     moments = [moment for line in lines if (moment := find_due(line, now)) is not None]

@@ -1,4 +1,4 @@
-"""Text to vectors: ``open_embedder`` opens the embedder of ``IDENTITY``."""
+"""Embed text as vectors. ``open_embedder`` opens the embedder of ``IDENTITY``."""
 
 from knowledge.embedding.local_e5.embedder import E5Embedder, count_default_threads, open_embedder
 from knowledge.embedding.local_e5.files import IDENTITY

@@ -19,7 +19,7 @@ def hold_sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.no
 
     Raises:
         SyncRunning: another sync holds it, in this process or in another; the text says which and since when.
-        KnowledgeError: the file cannot be made.
+        KnowledgeError: the file cannot be created.
 
     """
     try:

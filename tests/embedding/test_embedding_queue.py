@@ -70,7 +70,7 @@ def test_a_cancelled_request_is_dropped() -> None:
     gone, kept = request(Priority.BACKGROUND, [500] * 9), request(Priority.BACKGROUND, [5])
     queue.add(gone)
     queue.add(kept)
-    gone.done.cancel()
+    gone.vectors.cancel()
     assert [[item.request for item in batch] for batch in batches(queue)] == [[kept]]
 
 

@@ -1,1 +1,1 @@
-"""The embedder that runs on this machine: multilingual-e5-small in int8 under onnxruntime."""
+"""Embed on this machine, with multilingual-e5-small in int8 under onnxruntime."""

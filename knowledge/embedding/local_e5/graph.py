@@ -1,12 +1,12 @@
-"""The encoder as an ONNX graph: BERT with twelve layers, from embedded tokens to hidden states, in int8.
+"""Write the encoder as an ONNX graph: BERT with twelve layers, from embedded tokens to hidden states, in int8.
 
-The word embeddings are not part of it: they are looked up in the 4-bit table (``model.py``), which spares the 384 MB
-that they would take as floats. onnx is imported here alone, and only the process that builds the artefact comes here.
+The word embeddings are looked up in a 4-bit table instead (``model.py``), which saves the 384 MB that they take as
+floats. Only this module imports onnx, and only the process that builds the artefact uses it.
 
-What goes into a matrix product is quantised by a fixed scale, so a text's vector does not depend on what is embedded
-beside it. A few channels are a hundred times as large as the others, at the text's first or last token above all: each
-channel is first divided by a power of its largest value, and the matrix multiplied by it (SmoothQuant, Xiao et al.
-2023). The largest values are in ``ranges.npy``, which ``scripts/make_ranges.py`` made.
+Inputs of a matrix product are quantised by a fixed scale, so a text's vector does not depend on other texts in its
+batch. A few channels are a hundred times as large as the others, mostly at a text's first or last token. So each
+channel is divided by a power of its largest value, and the matrix is multiplied by it (SmoothQuant, Xiao et al. 2023).
+``ranges.npy`` has the largest values, made by ``scripts/make_ranges.py``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from onnx import TensorProto, helper, numpy_helper, save
 from knowledge.embedding.local_e5.weights import Floats, ModelShape, PackedWeights
 
 Ranges = Mapping[str, Floats]
-"""The least and the largest value of each channel that goes into a product, shape ``(2, channels)``, by its name."""
+"""The least and greatest value of each input channel of a product, shape ``(2, channels)``, by its name."""
 
 SMOOTHING: Final = 0.75
-"""How much of a channel's size the matrix takes over: 0.65 and 0.85 give vectors farther from those of floats."""
+"""The share of a channel's size that moves into the matrix. 0.65 and 0.85 give vectors farther from the float ones."""
 
 _CONTRIB = "com.microsoft"
 _EPSILON = 1e-12
@@ -34,15 +34,15 @@ _OPSET, _IR_VERSION = 18, 9
 _LARGEST_WEIGHT = 63
 _LEAST = 1e-4
 _CONTEXT = "ao"
-"""The product of what attention gives."""
+"""The product after attention."""
 _RANGES = Path(__file__).parent / "ranges.npy"
 
 
 def write_int8_encoder(weights: PackedWeights, path: Path) -> None:
     """Write the encoder: input ``emb`` (batch, tokens, hidden) and ``lengths`` (batch), output ``hidden``.
 
-    Weights are integers of 7 bits for each output channel. The eighth bit would saturate on processors without VNNI, so
-    that they would give other vectors; on question sets its loss cannot be told from noise.
+    Weights are 7-bit integers for each output channel. The eighth bit would saturate on processors without VNNI, which
+    would give other vectors. Its loss on question sets is within the noise.
     """
     save(_Int8Products(weights, read_ranges(weights.shape)).model(), path)
 
@@ -54,14 +54,14 @@ def list_products(shape: ModelShape) -> list[tuple[str, int]]:
 
 
 def read_ranges(shape: ModelShape) -> Ranges:
-    """Return what was seen to go into each product."""
+    """Return the recorded ranges of each product's inputs."""
     ends = np.cumsum([channels for _, channels in list_products(shape)])
     pieces = np.split(np.load(_RANGES).astype(np.float32), ends[:-1], axis=1)
     return {name: piece for (name, _), piece in zip(list_products(shape), pieces, strict=True)}
 
 
 class EncoderGraph(ABC):
-    """Collects nodes and initialisers; each method returns the name of its output."""
+    """Collects nodes and initialisers. Each method returns the name of its output."""
 
     def __init__(self, weights: PackedWeights) -> None:
         self._weights = weights
@@ -80,15 +80,15 @@ class EncoderGraph(ABC):
 
     @abstractmethod
     def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
-        """Multiply a state by a matrix, shape ``(input channels, output channels)``, and add the bias."""
+        """Multiply a state by a matrix of shape ``(input channels, output channels)``, and add the bias."""
 
     def vector(self, name: str) -> str:
         """Add a vector of the weights."""
         return self.tensor(name, self._weights.floats(name))
 
     def normalised_embeddings(self) -> str:
-        """Bring the embedded tokens to what the first layer takes."""
-        return self._normalised("emb.ln", "emb")
+        """Convert the embedded tokens to the input of the first layer."""
+        return self._normalise("emb.ln", "emb")
 
     def layer(self, prefix: str, state: str) -> str:
         """Add one layer: attention, then the two products of the feed-forward part."""
@@ -99,14 +99,14 @@ class EncoderGraph(ABC):
         outer = self._product(f"{prefix}fo", inner, self._weights.shape.feed_forward)
         return self._residual(f"{prefix}oln", outer, state)
 
-    def joined(self, prefix: str) -> tuple[Floats, Floats]:
-        """Return the matrix and the bias that make queries, keys and values at once."""
+    def join_attention_inputs(self, prefix: str) -> tuple[Floats, Floats]:
+        """Return the matrix and the bias that compute queries, keys and values together."""
         hidden = self._weights.shape.hidden
         matrix = np.concatenate([self._weights.matrix(f"{prefix}{part}.w", hidden) for part in "qkv"]).T
         return matrix, np.concatenate([self._weights.floats(f"{prefix}{part}.b") for part in "qkv"])
 
     def _attention(self, prefix: str, state: str) -> str:
-        product = self.multiply(f"{prefix}qkv", state, *self.joined(prefix))
+        product = self.multiply(f"{prefix}qkv", state, *self.join_attention_inputs(prefix))
         parts = [f"{prefix}{part}" for part in "qkv"]
         self.node("Split", [product], parts, axis=-1, num_outputs=3)
         heads = self._weights.shape.heads
@@ -119,9 +119,9 @@ class EncoderGraph(ABC):
         return self.multiply(name, state, matrix, self._weights.floats(f"{name}.b"))
 
     def _residual(self, norm: str, state: str, skip: str) -> str:
-        return self._normalised(norm, self.node("Add", [state, skip], [f"{norm}.sum"]))
+        return self._normalise(norm, self.node("Add", [state, skip], [f"{norm}.sum"]))
 
-    def _normalised(self, name: str, state: str) -> str:
+    def _normalise(self, name: str, state: str) -> str:
         inputs = [state, self.vector(f"{name}.w"), self.vector(f"{name}.b")]
         return self.node("LayerNormalization", inputs, [name], axis=-1, epsilon=_EPSILON)
 
@@ -166,22 +166,22 @@ class _Int8Products(EncoderGraph):
         inputs = [integers, whole, step, self.tensor(f"{name}.steps", steps), zero, "", self.tensor(f"{name}.b", bias)]
         return self.node("MatMulIntegerToFloat", inputs, [f"{name}.product"], _CONTRIB)
 
-    def joined(self, prefix: str) -> tuple[Floats, Floats]:
-        """Let the values come smoothed: attention adds up each of their channels by itself."""
-        matrix, bias = super().joined(prefix)
+    def join_attention_inputs(self, prefix: str) -> tuple[Floats, Floats]:
+        """Smooth the values beforehand: attention adds up each of their channels separately."""
+        matrix, bias = super().join_attention_inputs(prefix)
         name, hidden = f"{prefix}{_CONTEXT}", self._weights.shape.hidden
         factors = np.ones_like(bias)
         factors[-hidden:] = self._factors(name, self._weights.matrix(f"{name}.w", hidden).T)
         return matrix / factors, bias / factors
 
     def _factors(self, name: str, matrix: Floats) -> Floats:
-        """Return what each channel is divided by."""
+        """Return the divisor of each channel."""
         size = np.maximum(np.abs(self._ranges[name]).max(axis=0), _LEAST)
         factors: Floats = size**SMOOTHING / np.maximum(np.abs(matrix).max(axis=1), _LEAST) ** (1 - SMOOTHING)
         return factors
 
     def _steps(self, name: str, least: Floats, largest: Floats) -> tuple[str, str]:
-        """Return the scale and the zero of an unsigned byte that holds every value seen."""
+        """Return the scale and the zero point of an unsigned byte for every recorded value."""
         low, high = min(0.0, float(least.min())), float(largest.max())
         step = np.float32((high - low) / 255)
         zero = np.uint8(round(-low / float(step)))

@@ -1,4 +1,4 @@
-"""The model itself, synchronous: text to tokens, tokens to unit vectors. Used from the embedder's one thread."""
+"""Run the model synchronously: text to tokens, tokens to unit vectors. Only the embedder's thread uses it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOAD_ERRORS = (*_ORT_ERRORS, ort_errors.InvalidProtobuf, ort_errors.InvalidGrap
 
 
 class E5Model:
-    """An open artefact. ``count_tokens`` may be called from any thread, ``encode`` from one at a time."""
+    """An open artefact. Any thread may call ``count_tokens``, but only one at a time ``encode``."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         try:
@@ -45,14 +45,14 @@ class E5Model:
         return self._tokeniser.count(text)
 
     def tokenise(self, prefix: str, text: str) -> Tokens:
-        """Return the tokens that are embedded, cut to ``MAX_TOKENS``."""
+        """Return the tokens to embed, cut to ``MAX_TOKENS``."""
         return self._tokeniser.tokens(prefix, text)
 
     def encode(self, batch: Sequence[Tokens]) -> Matrix:
         """Embed a batch, shape ``(len(batch), dimensions)``: the mean of the hidden states, at unit length.
 
         Raises:
-            EmbedderError: onnxruntime failed, as when memory ran out.
+            EmbedderError: onnxruntime failed, for example out of memory.
 
         """
         try:
@@ -69,19 +69,19 @@ class E5Model:
         inside = np.arange(width) < lengths[:, None]
         padded = np.full(inside.shape, _PAD, np.int32)
         padded[inside] = np.concatenate(batch)
-        hidden: Matrix = self._session.run(None, {"emb": self._embedded(padded), "lengths": lengths})[0]
+        hidden: Matrix = self._session.run(None, {"emb": self._look_up_embeddings(padded), "lengths": lengths})[0]
         hidden *= inside[..., None]
-        # The mean's divisor falls away with the length.
+        # The divisor of the mean has no effect on a unit vector.
         sums: Matrix = hidden.sum(axis=1)
         sums /= np.linalg.norm(sums, axis=1, keepdims=True)
         return sums
 
-    def _embedded(self, padded: NDArray[np.int32]) -> Matrix:
+    def _look_up_embeddings(self, padded: NDArray[np.int32]) -> Matrix:
         unique, places = np.unique(padded, return_inverse=True)
         words = dequantise(self._words[unique])
-        embedded: Matrix = words[places.reshape(padded.shape)]
-        embedded += self._positions[: padded.shape[1]]
-        return embedded
+        states: Matrix = words[places.reshape(padded.shape)]
+        states += self._positions[: padded.shape[1]]
+        return states
 
 
 def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -89,8 +89,8 @@ def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # One level more joins sums and normalisations to an operator that takes three times as long as both.
+    # One level more would fuse sums and normalisations into an operator that takes three times as long.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Spinning threads would take a core from everything else between two questions.
+    # Spinning threads would occupy a core between two questions.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,8 +1,7 @@
-"""What is embedded next: pure bookkeeping, without threads or clocks.
+"""Choose the texts to embed next, without threads or clocks.
 
-Questions go before passages that an answer waits for, and these before all others. Within a lane the requests take
-turns, so that one of 10,000 passages does not hold up one of three; room that a request leaves in a batch is filled
-from the others.
+Questions come first, then passages that an answer waits for, then all others. Requests of the same priority take turns,
+so one of 10 000 passages does not delay one of three. Other requests fill the free room in a batch.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from numpy.typing import NDArray
 from knowledge.interfaces import Matrix, Priority
 
 Tokens = NDArray[np.int32]
-"""One text, shape ``(tokens,)``, special tokens included."""
+"""One text, shape ``(tokens,)``, with its special tokens."""
 
 BATCH_TOKENS = 512
-"""Padded tokens of one batch. A question waits for at most one batch, some 60 ms on two cores; batches of 4,096
-tokens are no faster (measured) and take 250 MB more."""
+"""Padded tokens of one batch. A question waits for at most one batch, about 60 ms on two cores. Batches of 4 096 tokens
+are not faster (measured) and take 250 MB more."""
 
 _MAX_PADDING = 1.25
-"""Padded tokens per real token, at most, when texts of different requests share a batch."""
+"""The most padded tokens per real token if texts of different requests share a batch."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +35,7 @@ class EmbeddingRequest:
     texts: Sequence[Tokens]
     result: Matrix
     """Filled row by row."""
-    done: Future[Matrix] = field(default_factory=Future)
+    vectors: Future[Matrix] = field(default_factory=Future)
     waiting: deque[int] = field(init=False)
     """Rows not yet in a batch, the longest text first."""
     missing: int = field(init=False)
@@ -68,11 +67,11 @@ class EmbeddingQueue:
         self._waiting: dict[Priority, deque[EmbeddingRequest]] = {priority: deque() for priority in Priority}
 
     def add(self, request: EmbeddingRequest) -> None:
-        """Append a request to the requests of its priority."""
+        """Append a request to its priority's queue."""
         self._waiting[request.priority].append(request)
 
     def take_batch(self) -> list[BatchItem]:
-        """Remove and return the next batch; empty when nothing waits."""
+        """Remove and return the next batch; empty if nothing waits."""
         for priority in Priority:
             requests = self._waiting[priority]
             self._drop_abandoned(requests)
@@ -89,13 +88,13 @@ class EmbeddingQueue:
 
     @staticmethod
     def _drop_abandoned(requests: deque[EmbeddingRequest]) -> None:
-        alive = [request for request in requests if request.waiting and not request.done.done()]
+        alive = [request for request in requests if request.waiting and not request.vectors.done()]
         requests.clear()
         requests.extend(alive)
 
 
 def _fill_batch(requests: deque[EmbeddingRequest]) -> list[BatchItem]:
-    """Take from the first request, then from the others while it is worth it; the first goes to the end of the line."""
+    """Fill a batch from the first request, then from the others while padding allows; move the first one last."""
     batch: list[BatchItem] = []
     first = requests.popleft()
     for request in (first, *requests):
@@ -111,12 +110,12 @@ def _take_fitting(request: EmbeddingRequest, batch: Sequence[BatchItem]) -> list
     """Remove and return the request's texts that still fit the batch; at least one if the batch is empty."""
     width = max((len(item.tokens) for item in batch), default=0)
     real, count = sum(len(item.tokens) for item in batch), len(batch)
-    taken: list[BatchItem] = []
+    items: list[BatchItem] = []
     while request.waiting:
         length = len(request.texts[request.waiting[0]])
         padded = (count + 1) * max(width, length)
         if count and (padded > BATCH_TOKENS or padded > _MAX_PADDING * (real + length)):
             break
-        taken.append(BatchItem(request, request.waiting.popleft()))
+        items.append(BatchItem(request, request.waiting.popleft()))
         width, real, count = max(width, length), real + length, count + 1
-    return taken
+    return items

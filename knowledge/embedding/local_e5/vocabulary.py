@@ -1,8 +1,7 @@
-"""Write the vocabulary as a sentencepiece model: the protobuf is so small that it is written by hand.
+"""Write the vocabulary as a sentencepiece model, a small protobuf.
 
 Field numbers are those of ``sentencepiece_model.proto``: ``ModelProto.pieces`` = 1, ``trainer_spec`` = 2,
-``normalizer_spec`` = 3. Text is normalised before it comes here (``tokeniser.normalise``), so the
-normaliser is identity.
+``normalizer_spec`` = 3. Text is already normalised (``tokeniser.normalise``), so the normaliser is identity.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 
 
 def build_sentencepiece_model(pieces: Sequence[VocabularyPiece], shape: ModelShape) -> bytes:
-    """Return the serialised model; ids are the places in ``pieces``."""
+    """Return the serialised model. Ids are the places in ``pieces``."""
     control = {shape.bos, shape.eos, shape.pad, len(pieces) - 1}  # The last piece is <mask>.
     parts = [_encode_message(1, piece) for piece in _encode_pieces(pieces, shape.unknown, control)]
     return b"".join([*parts, _encode_message(2, _encode_trainer(shape)), _encode_message(3, _encode_normaliser())])

