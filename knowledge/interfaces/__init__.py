@@ -1,0 +1,60 @@
+"""The interfaces of the knowledge package and the data that crosses them.
+
+Documents go ``Source → parse → chunk → Embedder → Store``, and the manifest decides what is current. A question goes
+``plan → Embedder, Store (vectors and BM25) → ranking → manifest → Hit``.
+"""
+
+from knowledge.interfaces.documents import EVERYONE, WEB, Chunk, Document, Section
+from knowledge.interfaces.embedding import Embedder, Matrix, Priority, Vector
+from knowledge.interfaces.results import (
+    Hit,
+    LiveWebRequest,
+    SearchResult,
+    SkippedPage,
+    SkipReason,
+    WebOrigin,
+    WebSearchReport,
+    WebTrouble,
+)
+from knowledge.interfaces.sources import (
+    DocumentContent,
+    ListedDocument,
+    Memory,
+    Source,
+    SourceContext,
+    SourceKey,
+    WatchableSource,
+)
+from knowledge.interfaces.stores import Candidate, CurrentChunk, Scope, Store, StoredChunk
+
+__all__ = [
+    "EVERYONE",
+    "WEB",
+    "Candidate",
+    "Chunk",
+    "CurrentChunk",
+    "Document",
+    "DocumentContent",
+    "Embedder",
+    "Hit",
+    "ListedDocument",
+    "LiveWebRequest",
+    "Matrix",
+    "Memory",
+    "Priority",
+    "Scope",
+    "SearchResult",
+    "Section",
+    "SkipReason",
+    "SkippedPage",
+    "Source",
+    "SourceContext",
+    "SourceKey",
+    "Store",
+    "StoredChunk",
+    "Vector",
+    "WatchableSource",
+    "WebOrigin",
+    "WebSearchReport",
+    "WebTrouble",
+]

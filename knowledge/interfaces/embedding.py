@@ -1,0 +1,54 @@
+"""From texts to vectors: the interface of an embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+"""One embedding, shape ``(dimensions,)``, unit length."""
+
+Matrix = NDArray[np.float32]
+"""Several embeddings, shape ``(texts, dimensions)``, each row of unit length."""
+
+
+class Priority(IntEnum):
+    """The order in which waiting texts are embedded, smallest first."""
+
+    QUERY = 0
+    """A question; few tokens."""
+    ANSWER = 1
+    """Passages that an answer waits for."""
+    BACKGROUND = 2
+    """Passages of a sync."""
+
+
+class Embedder(Protocol):
+    """Convert texts to unit vectors; safe to call from several tasks at once."""
+
+    @property
+    def identity(self) -> str:
+        """Return the model, its artefact's checksum and its precision.
+
+        Two identities never share an index. Search and the verifier of answers find their constants by it.
+        """
+
+    @property
+    def dimensions(self) -> int:
+        """Return the length of a vector."""
+
+    async def embed_query(self, text: str) -> Vector:
+        """Return the vector of one question, which precedes all waiting passages."""
+
+    async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
+        """Return the vectors of passages, in the order of ``texts``."""
+
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        """Return vectors of short texts that are compared with each other, not with passages of an index."""
+
+    def count_tokens(self, text: str) -> int:
+        """Count tokens of the embedder's own vocabulary, which limit the length of a chunk."""

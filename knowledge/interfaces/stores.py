@@ -1,0 +1,122 @@
+"""Where passages are stored and found: the interface of a store, and what the manifest says of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from knowledge.interfaces.documents import EVERYONE, Chunk
+from knowledge.interfaces.embedding import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A row to write: the chunk, its vector and its BM25 terms (``terms.index_terms`` of ``chunk.searchable_text``)."""
+
+    chunk: Chunk
+    vector: Vector = field(repr=False)
+    terms: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row that a retriever found. ``bm25`` is 0.0 if only the vectors found it."""
+
+    chunk: Chunk
+    """Without readers, kind and date, which only the manifest knows: no readers, "" and None."""
+    bm25: float
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to search. Each part narrows."""
+
+    sources: frozenset[str]
+    """``SourceKey.id`` of each; with none, nothing is found."""
+    readers: frozenset[str] = EVERYONE
+    """All who will see the answer. A store proposes rows that at least one of them may read; the manifest decides."""
+    kinds: frozenset[str] = frozenset()
+    """``Chunk.kind`` of each; empty for any."""
+    after: datetime | None = None
+    """Only versions of this moment or later; documents without a date are left out."""
+    before: datetime | None = None
+    """Only versions before this moment; documents without a date are left out."""
+
+
+class Store(Protocol):
+    """Rows by id, with two retrievers: vectors and BM25. It proposes; the manifest decides.
+
+    One store object serves one index (``index`` names a table or collection); every method raises ``StoreError`` or a
+    subclass, within a deadline of its own, and may be cancelled. A row written is found by the next search.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Return ``lancedb`` or ``weaviate``."""
+
+    async def open(self, index: str, dimensions: int) -> None:
+        """Open the index; create it if it does not exist."""
+
+    async def write(self, rows: Sequence[StoredChunk]) -> None:
+        """Insert or replace rows; return when every row is acknowledged, and raise if one is not."""
+
+    async def delete(self, ids: Collection[str]) -> None:
+        """Delete rows; unknown ids are ignored."""
+
+    async def find_candidates(
+        self,
+        vector: Vector | None,
+        terms: str,
+        *,
+        pool: int,
+        scope: Scope,
+    ) -> Sequence[Candidate]:
+        """Return the ``pool`` best rows in ``scope`` of each retriever, in any order, with exact cosines.
+
+        Without a vector, BM25 alone finds rows, and every cosine is 0.0.
+        """
+
+    async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
+        """Return the rows with these ids, in any order, without unknown ids."""
+
+    def list_ids(self) -> AsyncIterator[Sequence[str]]:
+        """Yield the ids of all rows in batches, for repair."""
+
+    async def count(self) -> int:
+        """Count the rows."""
+
+    async def list_indexes(self) -> Sequence[str]:
+        """Return the names of Kvasir's indexes in the store."""
+
+    async def drop_index(self, index: str) -> None:
+        """Delete an index; an unknown one is ignored."""
+
+    async def maintain(self) -> None:
+        """Compact and build indexes, so that searches stay fast after many writes; not during a query."""
+
+    async def close(self) -> None:
+        """Release everything; safe to call twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentChunk:
+    """What the manifest says of a current chunk. A chunk that it does not list may not be shown."""
+
+    source_name: str
+    readers: frozenset[str]
+    """As the manifest has them now; the row of a store may be older."""
+    synced_at: datetime
+    """When this version of the document was last seen in its source; aware, UTC."""
+    row: int = 0
+    """The number of the document."""
+    place: int = 0
+    """The chunk's order in its document, from 0."""
+    kind: str = ""
+    """As ``Chunk.kind``; the manifest's value decides."""
+    modified_at: datetime | None = None
+    """As ``Chunk.modified_at``; the manifest's value decides."""
+    weight: float = 1.0
+    """Its score is multiplied by it, as configured for its source and document."""
