@@ -154,7 +154,7 @@ def create_answerer() -> Answerer:
 async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            open_ledger(f"sqlite+aiosqlite:///{folder}/ledger.db") as ledger,
+            open_ledger(f"sqlite:///{folder}/ledger.db") as ledger,
             open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
                 SlackDependencies(

@@ -30,7 +30,7 @@ async def soak(folder: Path, minutes: float, seed: int) -> bool:
     """Run rounds until the time is over; return whether all was well."""
     choose = random.Random(seed)
     with weaviate_cluster(folder) as cluster:
-        async with open_rig(f"sqlite+aiosqlite:///{folder / 'kvasir.db'}") as rig:
+        async with open_rig(f"sqlite:///{folder / 'kvasir.db'}") as rig:
             store = store_on(cluster)
             await store.open(INDEX, DIMENSIONS)
             house = House(rig, store)

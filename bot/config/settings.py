@@ -251,16 +251,11 @@ def _secret_value(value: SecretStr | None) -> str | None:
 
 def _build_database_url(url: str | None, home: Path) -> str:
     if url is None:
-        return f"sqlite+aiosqlite:///{home / 'kvasir.db'}"
+        return f"sqlite:///{home / 'kvasir.db'}"
     scheme, _, rest = url.partition("://")
-    driver = {
-        "sqlite": "sqlite+aiosqlite",
-        "postgres": "postgresql+asyncpg",
-        "postgresql": "postgresql+asyncpg",
-    }.get(scheme, scheme)
-    if driver not in {"sqlite+aiosqlite", "postgresql+asyncpg"} or not rest:
+    if scheme.partition("+")[0] not in {"sqlite", "postgres", "postgresql"} or not rest:
         raise SettingsError("KVASIR_DATABASE_URL should begin with postgresql:// or sqlite:///. See .env.example.")
-    return f"{driver}://{rest}"
+    return url
 
 
 def _resolve_path(path: Path, base: Path) -> Path:

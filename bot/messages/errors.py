@@ -64,6 +64,7 @@ BY_CLASS: Final[Mapping[type[Exception], Message]] = {
     knowledge.StoreReadOnly: Message("{text}", "文档存储目前不能写入。（{text}）"),
     knowledge.StoreMisconfigured: Message("{text}", "文档存储的配置有误。（{text}）"),
     knowledge.StoreError: Message("{text}", "文档存储没有响应，请稍后再试。（{text}）"),
+    knowledge.DatabaseFull: Message("{text}", "数据库目前不能写入。（{text}）"),
     knowledge.DatabaseError: Message("{text}", "数据库没有响应，请稍后再试。（{text}）"),
     knowledge.EmbedderError: Message("{text}", "无法计算文本向量。（{text}）"),
     knowledge.KnowledgeError: Message("{text}", "文档库出错。（{text}）"),

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from knowledge.database.database import Database
+from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.e2e.conftest import Place
 from tests.postgres import postgres_server
-from tests.storage.test_migrations import run
 
 OLD = Path(__file__).parents[1] / "storage"
 
@@ -41,8 +41,8 @@ async def old(request: pytest.FixtureRequest, place: Place) -> str:
         url = f"sqlite:///{place.home / 'kvasir.db'}"
     else:
         url = request.getfixturevalue("server")
-        script = f"DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n{script}"
-    await run(url, script)
+        script = f"{EMPTY_POSTGRESQL};\n{script}"
+    await run_script(url, script)
     return url
 
 
@@ -92,7 +92,7 @@ async def test_what_goes_wrong_has_a_status_of_its_own(place: Place) -> None:
         assert "Check that it runs" in err
         assert "hunter2" not in err
     assert (await place.command("migrate", "--apply"))[0] == 0
-    await run(f"sqlite:///{place.home / 'kvasir.db'}", "UPDATE bot_revision SET version_num = '0099'")
+    await run_script(f"sqlite:///{place.home / 'kvasir.db'}", "UPDATE bot_revision SET version_num = '0099'")
     for way in ("--check", "--apply"):
         status, _, err = await place.command("migrate", way)
         assert status == 3

@@ -53,7 +53,7 @@ def test_a_source_and_the_defaults(place: Path) -> None:
     assert (source.name, source.kind, source.options) == ("handbook", "folder", {"path": "docs"})
     assert source.base_dir == place
     assert settings.home.parts[-3:] == (".local", "share", "kvasir")
-    assert settings.database_url.startswith("sqlite+aiosqlite:///")
+    assert settings.database_url.startswith("sqlite:///")
     assert settings.sandbox_port == 3000
 
 

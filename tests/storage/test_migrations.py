@@ -14,9 +14,9 @@ from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind, Channe
 from bot.storage.ledger import open_ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.questions import QuestionKey, QuestionMessage, Turn, TurnState
-from knowledge.database.database import Database
 from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.manifest import open_manifest
+from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.postgres import postgres_server
 
 HERE = Path(__file__).parent
@@ -36,16 +36,8 @@ async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     kind = request.param
     url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if kind == "sqlite" else request.getfixturevalue("server")
     script = (HERE / f"bot_0.{kind}.sql").read_text(encoding="utf-8")
-    await run(url, script if kind == "sqlite" else f"DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n{script}")
+    await run_script(url, script if kind == "sqlite" else f"{EMPTY_POSTGRESQL};\n{script}")
     return url
-
-
-async def run(url: str, script: str) -> None:
-    """Run each statement of a script, without making or changing any table of Kvasir's."""
-    database = Database(url)
-    for statement in script.strip().split(";\n"):
-        await database.write(lambda connection, statement=statement: connection.exec_driver_sql(statement))  # type: ignore[misc]
-    await database.close()
 
 
 async def test_its_rows_are_there(old: str) -> None:
@@ -72,7 +64,7 @@ async def test_its_turns_go_on(old: str) -> None:
 
 async def test_tables_that_were_never_needed_are_made(old: str) -> None:
     dropped = ("TABLE bot_wishes", "TABLE bot_news", "TABLE bot_watches", "INDEX bot_turns_state")
-    await run(old, ";\n".join(f"DROP {what}" for what in dropped))
+    await run_script(old, ";\n".join(f"DROP {what}" for what in dropped))
     async with open_ledger(old) as ledger:
         preferences, events = ThinkingPreferences(ledger.database, Defaults()), ChannelEventLog(ledger.database)
         await preferences.set_depth("T1", "U1", "off")
@@ -93,7 +85,7 @@ async def test_tables_of_a_newer_kvasir_are_refused_and_left_alone(tmp_path: Pat
     url = f"sqlite:///{tmp_path / 'kvasir.db'}"
     async with open_ledger(url) as ledger:
         await ledger.claim(QUESTION)
-    await run(url, "UPDATE bot_revision SET version_num = '0099'")
+    await run_script(url, "UPDATE bot_revision SET version_num = '0099'")
     with pytest.raises(DatabaseError, match=r"newer Kvasir .* bot's tables have revision 0099.* knows 0001"):
         async with open_ledger(url):
             pass

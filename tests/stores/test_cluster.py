@@ -163,7 +163,7 @@ async def house(cluster: WeaviateCluster, database_url: str) -> AsyncIterator[Ho
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path / 'kvasir.db'}"
+    return f"sqlite:///{tmp_path / 'kvasir.db'}"
 
 
 @dataclass

@@ -3,58 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import importlib.util
-import re
-import sqlite3
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from knowledge.database.database import Database
 from knowledge.sync.manifest.manifest import Manifest, open_manifest, sqlite_url
 from knowledge.sync.manifest.records import decode_readers
+from tests.database.scripts import EMPTY_POSTGRESQL, run_script
+from tests.postgres import postgres_server
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    spec = importlib.util.spec_from_file_location("kvasir_tests_postgres", HERE.parent / "postgres.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    with module.postgres_server() as url:
+    with postgres_server() as url:
         yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def old(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Give the URL of a database as version 1 left it."""
+async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a database as version 1 left it."""
     kind = request.param
     script = (HERE / f"manifest_1.{kind}.sql").read_text()
-    if kind == "sqlite":
-        with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
-            connection.executescript(script)
-        yield sqlite_url(tmp_path / "kvasir.db")
-        return
-    url = request.getfixturevalue("server")
-    await _run(url, "DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n" + script)
-    yield url
-
-
-async def _run(url: str, script: str) -> None:
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
-    async with engine.begin() as connection:
-        for statement in filter(None, (part.strip() for part in script.split(";\n"))):
-            await connection.execute(text(re.sub(r":", r"\\:", statement)))
-    await engine.dispose()
+    url: str = sqlite_url(tmp_path / "kvasir.db") if kind == "sqlite" else request.getfixturevalue("server")
+    await run_script(url, script if kind == "sqlite" else f"{EMPTY_POSTGRESQL};\n{script}")
+    return url
 
 
 async def _shape(manifest: Manifest) -> dict[str, Any]:
@@ -79,12 +57,12 @@ def _default(column: Any) -> str | None:
     return None if default is None or "nextval" in default else default
 
 
-async def test_the_tables_become_what_a_new_database_has(old: str, tmp_path: Path, request: Any) -> None:
+async def test_the_tables_become_what_a_new_database_has(old: str, tmp_path: Path) -> None:
     manifest = await open_manifest(old)
     migrated = await _shape(manifest)
     await manifest.close()
     if old.startswith("postgresql"):
-        await _run(request.getfixturevalue("server"), "DROP SCHEMA public CASCADE;\nCREATE SCHEMA public")
+        await run_script(old, EMPTY_POSTGRESQL)
         fresh = await open_manifest(old)
     else:
         fresh = await open_manifest(sqlite_url(tmp_path / "fresh.db"))
@@ -131,20 +109,19 @@ async def test_a_migration_that_dies_leaves_the_old_tables_whole(old: str) -> No
         "DROP INDEX knowledge_chunks_document",
         "CREATE INDEX knowledge_chunks_document ON knowledge_chunks (document_id)",
     )
-    await _either(old, sabotage)
+    await _change(old, sabotage)
     with pytest.raises(Exception, match="knowledge_chunks_document"):
         await open_manifest(old)
-    await _either(old, repair)
+    await _change(old, repair)
     manifest = await open_manifest(old)
     assert len(await manifest.list_indexes()) == 1
     await manifest.close()
 
 
-async def _either(url: str, statement: str) -> None:
-    engine = create_async_engine(
-        url.replace("sqlite://", "sqlite+aiosqlite://").replace("postgresql://", "postgresql+asyncpg://")
-    )
-    async with engine.begin() as connection:
-        assert (await connection.execute(text("SELECT max(version) FROM knowledge_schema"))).scalar() == 1
-        await connection.execute(text(statement))
-    await engine.dispose()
+async def _change(url: str, statement: str) -> None:
+    """Change tables that are still those of version 1."""
+    database = Database(url)
+    [version] = await database.fetch_rows(text("SELECT max(version) FROM knowledge_schema"))
+    await database.close()
+    assert version[0] == 1
+    await run_script(url, statement)

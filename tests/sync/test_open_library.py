@@ -52,7 +52,7 @@ next sync removes it from the store.
 async def opened(home: Path, root: Path) -> AsyncIterator[Library]:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     settings = KnowledgeSettings(
-        home, cache, f"sqlite+aiosqlite:///{home}/kvasir.db", (SourceSpec("docs", "folder", {"path": "."}, root),)
+        home, cache, f"sqlite:///{home}/kvasir.db", (SourceSpec("docs", "folder", {"path": "."}, root),)
     )
     async with open_library(settings, WheelCache(cache / "wheels").unpack) as library:
         yield library

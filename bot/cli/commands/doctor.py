@@ -161,7 +161,7 @@ def _check_in_thread(run: Callable[[], str]) -> Check:
 
 async def _check_database(settings: Settings) -> str:
     async with open_ledger(settings.database_url):
-        return "opens" + (" on PostgreSQL" if settings.database_url.startswith("postgresql") else "")
+        return "opens" + (" on PostgreSQL" if settings.database_url.startswith("postgres") else "")
 
 
 async def _check_knowledge(settings: Settings) -> str:
