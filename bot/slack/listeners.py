@@ -8,9 +8,9 @@ otherwise Slack retries it and finally disables the subscription.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from slack_bolt.app.async_app import AsyncApp
@@ -29,7 +29,7 @@ from bot.slack.events import (
     parse_event,
 )
 from bot.slack.history.channel_events import read_channel_event
-from bot.slack.interactions import ButtonPress, SlashCommand
+from bot.slack.interactions import ButtonPress, Interaction, SlashCommand
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.tasks import BackgroundTasks
@@ -46,8 +46,9 @@ _MAX_NOTIFIED = 1_000
 
 Acknowledge = Callable[..., Awaitable[BoltResponse]]
 NextMiddleware = Callable[[], Awaitable[BoltResponse]]
-ActionHandler = Callable[[ButtonPress], Coroutine[Any, Any, None]]
-CommandHandler = Callable[[SlashCommand], Coroutine[Any, Any, None]]
+ActionHandler = Callable[[ButtonPress], Awaitable[None]]
+CommandHandler = Callable[[SlashCommand], Awaitable[None]]
+Act = TypeVar("Act", bound=Interaction)
 
 
 @dataclass(slots=True)
@@ -59,16 +60,16 @@ class SlackListeners:
     commands: Mapping[str, CommandHandler]
     """The handler of each slash command."""
     actions: Mapping[str, ActionHandler]
-    """The handler of each button by its action id, without the number that tells buttons of one message apart."""
+    """The handler of each button by its action id, without the number that distinguishes buttons of one message."""
     home_status: Callable[[str], Awaitable[str]]
-    """Returns what the Home tab of a person shows as status."""
+    """Returns the status on a person's Home tab."""
     api: SlackWebApi
     messenger: EphemeralMessenger
     tasks: BackgroundTasks
     apology: Callable[[BaseException], str]
     on_removed: Callable[[], None]
     answer_in_shared: bool = False
-    """Whether to answer people of this workspace in channels that another company reads too."""
+    """Whether to answer people of this workspace in channels that are shared with another company."""
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
     _notified: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -89,7 +90,7 @@ class SlackListeners:
             await self.handle(body)
             await self._log_channel_event(body)
         except DatabaseError as error:
-            _log.error("event not taken", error=str(error), event_id=str(body.get("event_id", "")))
+            _log.error("event not stored", error=str(error), event_id=str(body.get("event_id", "")))
             self._apologize(body, error)
             return BoltResponse(status=503, body="")
         return await next_()
@@ -155,7 +156,7 @@ class SlackListeners:
         try:
             await self.api.call("views.publish", user_id=user, view=build_home_view(await self.home_status(user)))
         except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
-            _log.warning("home not shown", error=type(error).__name__, exc_info=error)
+            _log.warning("home not published", error=type(error).__name__, exc_info=error)
 
     # ── Commands and buttons ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,13 +164,25 @@ class SlackListeners:
         await ack()
         name = str(command.get("command"))
         if (handler := self.commands.get(name)) is not None:
-            self.tasks.start(handler(SlashCommand.from_payload(command)), name)
+            self._start(handler, SlashCommand.from_payload(command), name)
 
     async def _handle_action(self, ack: Acknowledge, body: Mapping[str, Any], action: Mapping[str, Any]) -> None:
         await ack()
         name = re.sub(r":\d+\Z", "", str(action.get("action_id")))
         if (handler := self.actions.get(name)) is not None:
-            self.tasks.start(handler(ButtonPress.from_payload(body, action)), name)
+            self._start(handler, ButtonPress.from_payload(body, action), name)
+
+    def _start(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
+        """Run a handler in the background; if it fails, tell the person why."""
+
+        async def run() -> None:
+            try:
+                await handler(act)
+            except Exception as error:  # noqa: BLE001 (the task's owner: the person hears of every failure)
+                _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
+                await self.messenger.answer(act, render.escape_mrkdwn(self.apology(error)))
+
+        self.tasks.start(run(), name)
 
 
 async def _ignore() -> None:

@@ -136,11 +136,10 @@ class SlackParts:
             self._pending,
             self._refresh,
             self._messenger,
-            apology=needs.apology,
             access=needs.access,
             channels=needs.channels,
         )
-        think = ThinkCommand(self._preferences, needs.control, self._me.team, self._messenger, apology=needs.apology)
+        think = ThinkCommand(self._preferences, needs.control, self._me.team, self._messenger)
         return SlackListeners(
             self._me,
             turns,
@@ -160,7 +159,7 @@ class SlackParts:
         """Return the handler of each button, by its action id."""
         needs, messenger, apology = self._dependencies, self._messenger, self._dependencies.apology
         access = ChannelAccess(self._api, messenger, self._me, answer_in_shared=answer_in_shared)
-        approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, messenger, apology)
+        approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, messenger)
         search = SearchWebAction(self._threads, turns.submit, self._me.team, access, messenger, apology)
         actions: dict[str, ActionHandler] = {APPROVE_DELETION: approve.run, SEARCH_WEB: search.run}
         if needs.passage is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
@@ -12,7 +11,6 @@ from bot.slack.commands import kb_texts
 from bot.slack.commands.pending_deletions import PendingDeletions, parse_request
 from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.interactions import ButtonPress
-from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 
 _log = structlog.get_logger(__name__)
@@ -29,27 +27,26 @@ class ApproveDeletionAction:
         refresh: RefreshRunner,
         access: Access,
         messenger: EphemeralMessenger,
-        apology: Callable[[BaseException], str],
     ) -> None:
         self._pending = pending
         self._refresh = refresh
         self._access = access
         self._messenger = messenger
-        self._apology = apology
 
     async def run(self, press: ButtonPress) -> None:
-        """Delete what the button names; if the pending deletions have changed, show the current ones instead."""
+        """Delete what the button names; if the pending deletions have changed, show the current ones instead.
+
+        Raises:
+            KnowledgeError: the pending deletions cannot be read.
+            TimeoutError: reading them takes too long.
+
+        """
         source, mark, chinese = parse_request(press.value)
         if not self._access.is_owner(press.user):
             await self._messenger.answer(press, kb_texts.format_refusal(self._access, press.user, chinese=chinese))
             return
-        try:
-            async with asyncio.timeout(_STATUS_TIMEOUT_S):
-                current = await self._pending.find(source)
-        except Exception as error:  # noqa: BLE001 (the person hears of every failure)
-            _log.warning("command failed", error=type(error).__name__, exc_info=error)
-            await self._messenger.answer(press, render.escape_mrkdwn(self._apology(error)))
-            return
+        async with asyncio.timeout(_STATUS_TIMEOUT_S):
+            current = await self._pending.find(source)
         if [one.approval_mark for one in current] != [mark]:
             await self._pending.show(press, current, source, chinese=chinese)
             return

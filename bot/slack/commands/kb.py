@@ -26,7 +26,6 @@ from bot.slack.commands.parsing import (
 from bot.slack.commands.pending_deletions import PendingDeletions
 from bot.slack.commands.redaction import redact_status
 from bot.slack.commands.refresh import RefreshRunner
-from bot.slack.errors import SlackError
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
@@ -50,7 +49,6 @@ class KbCommand:
         refresh: RefreshRunner,
         messenger: EphemeralMessenger,
         *,
-        apology: Callable[[BaseException], str],
         access: Access,
         channels: Mapping[str, str],
     ) -> None:
@@ -59,12 +57,17 @@ class KbCommand:
         self._pending = pending
         self._refresh = refresh
         self._messenger = messenger
-        self._apology = apology
         self._access = access
         self._channels = channels
 
     async def run(self, typed: SlashCommand) -> None:
-        """Run a command and answer the person, also if it fails."""
+        """Run a command and answer the person.
+
+        Raises:
+            KnowledgeError: the library fails.
+            TimeoutError: it takes too long.
+
+        """
         command, chinese = parse_kb(typed.text), render.is_chinese(typed.text)
         if not self._is_allowed(typed.user, command):
             _log.info(
@@ -94,19 +97,12 @@ class KbCommand:
         return True
 
     async def _answer(self, typed: SlashCommand, command: ParsedCommand, *, chinese: bool) -> None:
-        try:
-            async with asyncio.timeout(_COMMAND_TIMEOUT_S):
-                if isinstance(command, ApproveCommand):
-                    sources = await self._pending.find(command.source)
-                    await self._pending.show(typed, sources, command.source, chinese=chinese)
-                    return
-                text = await self._build_answer(typed, command, chinese=chinese)
-        except SlackError as error:
-            _log.warning("command not answered", error=str(error))
-            return
-        except Exception as error:  # noqa: BLE001 (the person hears of every failure)
-            _log.warning("command failed", error=type(error).__name__, exc_info=error)
-            text = render.escape_mrkdwn(self._apology(error))
+        async with asyncio.timeout(_COMMAND_TIMEOUT_S):
+            if isinstance(command, ApproveCommand):
+                sources = await self._pending.find(command.source)
+                await self._pending.show(typed, sources, command.source, chinese=chinese)
+                return
+            text = await self._build_answer(typed, command, chinese=chinese)
         await self._messenger.answer(typed, text)
 
     async def _build_answer(self, typed: SlashCommand, command: ParsedCommand, *, chinese: bool) -> str:

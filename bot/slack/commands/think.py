@@ -28,23 +28,22 @@ class ThinkCommand:
         control: Callable[[], ThinkingControl | None],
         team: str,
         messenger: EphemeralMessenger,
-        *,
-        apology: Callable[[BaseException], str],
     ) -> None:
         self._preferences = preferences
         self._control = control
         self._team = team
         self._messenger = messenger
-        self._apology = apology
 
     async def run(self, typed: SlashCommand) -> None:
-        """Store or show a preference and answer the person, also if it fails."""
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                text = await self._build_answer(typed)
-        except Exception as error:  # noqa: BLE001 (the person hears of every failure)
-            _log.warning("command failed", error=type(error).__name__, exc_info=error)
-            text = self._apology(error)
+        """Store or show a preference and answer the person.
+
+        Raises:
+            DatabaseError: the ledger fails.
+            TimeoutError: the ledger takes too long.
+
+        """
+        async with asyncio.timeout(_TIMEOUT_S):
+            text = await self._build_answer(typed)
         await self._messenger.answer(typed, render.escape_mrkdwn(text))
 
     async def _build_answer(self, typed: SlashCommand) -> str:

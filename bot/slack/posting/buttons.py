@@ -55,11 +55,11 @@ def build_web_search_button(question_ts: str, *, chinese: bool) -> dict[str, Any
 def build_page_buttons(finished: Finished | None, *, chinese: bool) -> list[dict[str, Any]]:
     """Return a button for each web page that an answer cites; an owner adds the page with it."""
     cited = finished.cited if finished is not None else ()
-    found: dict[str, dict[str, Any]] = {}
+    by_url: dict[str, dict[str, Any]] = {}
     for one in cited:
         if one.web is not None and one.url and len(one.url) <= _MAX_VALUE_CHARACTERS:
-            found.setdefault(one.url, _build_page_button(one.n, one.url, one.web.host, chinese=chinese))
-    return list(found.values())[:_MAX_PAGE_BUTTONS]
+            by_url.setdefault(one.url, _build_page_button(one.n, one.url, one.web.host, chinese=chinese))
+    return list(by_url.values())[:_MAX_PAGE_BUTTONS]
 
 
 def _build_page_button(n: int, url: str, host: str, *, chinese: bool) -> dict[str, Any]:

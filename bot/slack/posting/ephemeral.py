@@ -1,4 +1,4 @@
-"""Messages that one person alone sees."""
+"""Messages that only one person sees."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _MAX_BLOCKS = 50
 
 Block = Mapping[str, Any]
 PostToResponseUrl = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
-"""Posts a payload to a response URL; returns False if Slack does not take it."""
+"""Posts a payload to a response URL; returns False if Slack refuses it."""
 
 
 class EphemeralMessenger:
-    """Sends messages that one person alone sees."""
+    """Sends messages that only one person sees."""
 
     def __init__(self, api: SlackWebApi, post_to_response_url: PostToResponseUrl) -> None:
         self._api = api
@@ -72,7 +72,7 @@ class EphemeralMessenger:
         """Send mrkdwn to one person in a channel.
 
         Raises:
-            SlackError: Slack does not take it.
+            SlackError: Slack refuses it.
 
         """
         await self._api.call(

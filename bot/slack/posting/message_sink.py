@@ -1,4 +1,4 @@
-"""One Slack message that an answer is written on: streamed where Slack can, posted and updated where it cannot."""
+"""The Slack messages of an answer: streamed if Slack supports it, or else posted and updated."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ from bot.slack.posting.render import make_fallback_text
 from bot.slack.transport.web_api import SlackWebApi, TokenBucket
 
 STREAM_CHARACTERS = 11_500
-"""Of Slack's 12,000 for a message's Markdown; what counts as one character differs for rare signs."""
+"""Characters of a streamed message; Slack's limit is 12,000, and it counts rare characters differently."""
 POST_CHARACTERS = 3_500
-"""Of the 4,000 that ``chat.update`` takes."""
+"""Characters of a posted message; the limit of ``chat.update`` is 4,000."""
 MAX_STREAM_AGE_S = 240.0
-"""A stream dies about 300 s after its start, however busy; it is closed well before."""
+"""The age at which a stream is closed; Slack ends it about 300 s after its start."""
 
-_STATUS_EVERY_S = 2.0
-"""Between two changes of a status; while Slack limits the method, they are left out."""
 _STATUS_STOP_TIMEOUT_S = 3.0
-"""How long a status that is on its way is waited for at the end."""
+"""How long the end of an answer waits for a status call in flight."""
 
 _UNSUPPORTED_CODES = {
     "unknown_method",
@@ -47,7 +45,7 @@ Block = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ReplyTarget:
-    """Where an answer goes, and to whom."""
+    """The thread and the person of an answer."""
 
     team: str
     channel: str
@@ -58,7 +56,7 @@ class ReplyTarget:
 
 @dataclass(slots=True)
 class SlackCapabilities:
-    """What this Slack turned out to be able to do, shared by all replies, and how much of it they may still use."""
+    """What this Slack supports, as calls have shown, and the calls that all replies together may make."""
 
     streams: bool = True
     has_sessions: bool = True
@@ -66,18 +64,20 @@ class SlackCapabilities:
     has_statuses: bool = True
     """``assistant.threads.setStatus``."""
     can_show_passages: bool = False
-    """Whether whole passages can be shown."""
+    """Whether answers have buttons that show whole passages."""
     can_add_pages: bool = False
-    """Whether owners may add pages of the web."""
+    """Whether answers have buttons that add web pages."""
     max_stream_age_s: float = MAX_STREAM_AGE_S
+    status_every_s: float = 2.0
+    """The shortest time between two changes of a status."""
     now: Callable[[], float] = time.monotonic
     append_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(burst=30, per_s=100 / 60))
     """Tier 4: 100 a minute."""
     update_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(burst=20, per_s=50 / 60))
     """Tier 3: 50 a minute."""
 
-    def forget(self, method: str) -> None:
-        """Note that this Slack does not have a way to show a status."""
+    def disable_status(self, method: str) -> None:
+        """Stop using a method that shows a status, because this Slack does not have it."""
         if method == "agents.sessions.setStatus":
             self.has_sessions = False
         else:
@@ -86,7 +86,7 @@ class SlackCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class AnswerEnding:
-    """How an answer ends: the blocks under it, the mark that it is complete, whether a session is to be set at rest."""
+    """The end of an answer: the blocks under it, the metadata of a complete answer, and whether it ends the session."""
 
     blocks: tuple[Block, ...] = ()
     metadata: Block | None = None
@@ -94,24 +94,24 @@ class AnswerEnding:
 
 
 class AnswerMessage(Protocol):
-    """A message being written; ``text`` is what it shows so far, ``limit`` how many characters it takes."""
+    """An unfinished message: ``text`` is its text so far, ``limit`` the most characters that it can have."""
 
     text: str
     limit: int
 
     @property
     def ts(self) -> str | None:
-        """Return the message's timestamp, None before it is there."""
+        """Return the message's timestamp, None before it exists."""
 
     @property
     def remaining_s(self) -> float:
-        """Return for how long it can still be written on."""
+        """Return how long text can still be added, in seconds."""
 
     def reserve_call(self) -> float:
-        """Take one addition from the tier's allowance and return how long to wait before it."""
+        """Reserve one call of the rate limit and return how long to wait before it, in seconds."""
 
     async def add(self, text: str) -> None:
-        """Append Markdown, opening the message if it is not there yet."""
+        """Append Markdown; open the message if it does not exist yet."""
 
     async def end(self, text: str, ending: AnswerEnding) -> None:
         """Append the last Markdown and close the message."""
@@ -132,20 +132,20 @@ class StreamedMessage:
 
     @property
     def ts(self) -> str | None:
-        """Return the message's timestamp, None before it is there."""
+        """Return the message's timestamp, None before it exists."""
         return self._ts
 
     @property
     def remaining_s(self) -> float:
-        """Return how long until it must be closed."""
+        """Return how long until the stream must be closed, in seconds."""
         return self._capabilities.max_stream_age_s - (self._capabilities.now() - self._opened_at)
 
     def reserve_call(self) -> float:
-        """Take one append from the allowance."""
+        """Reserve one append and return how long to wait before it, in seconds."""
         return self._capabilities.append_bucket.take() if self._ts else 0.0
 
     async def add(self, text: str) -> None:
-        """Append to the stream, starting it if need be; a rate limit on the start is raised, not waited for."""
+        """Append to the stream, or start it; a rate limit of the start raises ``SlackLimited``."""
         if self._ts is None:
             await self._start(text)
         else:
@@ -181,7 +181,7 @@ class StreamedMessage:
 
 
 class PostedMessage:
-    """A message that is posted once there is text, and updated as it grows."""
+    """A message that is posted with its first text and updated with more."""
 
     def __init__(
         self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, ts: str | None = None
@@ -197,7 +197,7 @@ class PostedMessage:
     def continue_from(
         cls, message: AnswerMessage, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities
     ) -> PostedMessage:
-        """Go on by updates with a message that was streamed and is stopped now."""
+        """Return a message that continues a stopped stream by updates."""
         posted = cls(target, api, capabilities, ts=message.ts)
         posted.text = message.text
         posted.limit = message.limit
@@ -205,28 +205,28 @@ class PostedMessage:
 
     @property
     def ts(self) -> str | None:
-        """Return the message's timestamp, None before it is there."""
+        """Return the message's timestamp, None before it exists."""
         return self._ts
 
     @property
     def remaining_s(self) -> float:
-        """Return infinity: a posted message can be updated as long as it is there."""
+        """Return infinity, because a posted message can always be updated."""
         return float("inf")
 
     def reserve_call(self) -> float:
-        """Take one update from the allowance."""
+        """Reserve one update and return how long to wait before it, in seconds."""
         return self._capabilities.update_bucket.take() if self._ts else 0.0
 
     async def add(self, text: str) -> None:
-        """Show the text so far and this."""
+        """Show the text so far and more text."""
         await self._write(self.text + text, AnswerEnding())
 
     async def end(self, text: str, ending: AnswerEnding) -> None:
-        """Show the text so far, this, and the blocks under it."""
+        """Show the text so far, the last text, and the blocks under it."""
         await self._write(self.text + text, ending)
 
     async def _write(self, whole: str, ending: AnswerEnding) -> None:
-        shown: dict[str, Any] = {
+        content: dict[str, Any] = {
             "channel": self._target.channel,
             "text": make_fallback_text(whole) or "…",
             "blocks": [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *ending.blocks],
@@ -234,18 +234,18 @@ class PostedMessage:
         }
         if self._ts is None:
             posted = await self._api.call(
-                "chat.postMessage", thread_ts=self._target.thread_ts, unfurl_links=False, unfurl_media=False, **shown
+                "chat.postMessage", thread_ts=self._target.thread_ts, unfurl_links=False, unfurl_media=False, **content
             )
             self._ts = str(posted.get("ts", ""))
         else:
-            await self._api.call("chat.update", ts=self._ts, **shown)
+            await self._api.call("chat.update", ts=self._ts, **content)
         self.text = whole
 
 
 async def open_message(
     target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str
 ) -> AnswerMessage:
-    """Open a message with its first text: a stream, or a post where this Slack, or this minute, has no streams."""
+    """Open a message with its first text: a stream, or a post if Slack does not support or now limits streams."""
     if capabilities.streams:
         stream = StreamedMessage(target, api, capabilities)
         try:
@@ -264,7 +264,7 @@ async def open_message(
 
 
 class StatusLine:
-    """Shows that the bot is at work: a session, and in words a status, as far as this Slack has them."""
+    """Shows that the bot works: by a session, and by a status in words, if this Slack has them."""
 
     def __init__(
         self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, chinese: bool
@@ -278,78 +278,75 @@ class StatusLine:
         )
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._is_setting = False
-        self.session = False
-        """Whether a session shows it, which somebody must set at rest."""
-        self.status = False
-        """Whether a status shows it, which Slack clears when a message follows."""
+        self._is_call_in_flight = False
+        self.has_session = False
+        """Whether a session is processing, which the bot must end."""
+        self._has_status = False
+        """Whether Slack shows a status, which it clears with the next message."""
 
     def start(self, every_s: float = 60.0) -> None:
-        """Show it, in a task of its own, and again before it would vanish."""
+        """Show the status in a task of its own, and show it again before Slack clears it."""
         self._task = asyncio.create_task(self._refresh(every_s), name="slack status")
 
     async def _refresh(self, every_s: float) -> None:
         while True:
-            self._is_setting = True
+            self._is_call_in_flight = True
             self._changed.clear()
-            again = await self._show()
-            self._is_setting = False
-            if not again:
+            has_status = await self._show()
+            self._is_call_in_flight = False
+            if not has_status:
                 return
-            await asyncio.sleep(_STATUS_EVERY_S)
+            await asyncio.sleep(self._capabilities.status_every_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await self._changed.wait()
 
-    def tell(self, words: str) -> bool:
-        """Show other words as soon as Slack takes them, "" for the usual ones; False where they may not be seen.
+    def set_words(self, words: str) -> bool:
+        """Show other words with the next call, "" for the default; return False if Slack may not show them.
 
-        What comes faster than it may be shown is passed over: the last words count. Beside a session, not every Slack
-        shows them.
+        Only the last words before a call are shown. Not every Slack shows them next to a session.
         """
         if not self._capabilities.has_statuses:
             return False
         self._words = words or self._default_text
         self._changed.set()
-        return not self.session
+        return not self.has_session
 
     async def _show(self) -> bool:
-        if self._capabilities.has_sessions and not self.session:
+        if self._capabilities.has_sessions and not self.has_session:
             session = {"status": "processing", "initiator_user_id": self._user}
-            self.session = await self._set("agents.sessions.setStatus", session)
+            self.has_session = await self._set("agents.sessions.setStatus", session)
         if self._capabilities.has_statuses:
-            shown = await self._set("assistant.threads.setStatus", {"status": self._words})
-            self.status = shown or self.status
-        return self.status
+            is_set = await self._set("assistant.threads.setStatus", {"status": self._words})
+            self._has_status = is_set or self._has_status
+        return self._has_status
 
     async def _set(self, method: str, arguments: Mapping[str, Any]) -> bool:
         try:
             await self._api.call(method, wait=False, **self._thread, **arguments)
         except (SlackRefused, SlackMissingScope) as error:
             if isinstance(error, SlackMissingScope) or error.code in _UNSUPPORTED_CODES:
-                self._capabilities.forget(method)
+                self._capabilities.disable_status(method)
             return False
         except SlackError:
             return False
         return True
 
-    async def stop(self, *, at_rest: bool, answered: bool) -> None:
-        """Show it no longer.
+    async def stop(self, *, is_session_over: bool, is_answered: bool) -> None:
+        """End the session and clear the status.
 
-        ``at_rest`` tells that the answer's last call has ended the session already, ``answered`` that a message has
-        taken the words away.
-
-        A status that is on its way is waited for: it must not arrive after the end and stay.
+        ``is_session_over``: the answer's last call has already ended the session. ``is_answered``: a message has
+        already cleared the status. A status call in flight is awaited, so that its status does not appear afterwards.
         """
-        task, late = self._task, self._is_setting
+        task, is_late = self._task, self._is_call_in_flight
         self._task = None
         if task is None:
             return
-        if not late:
+        if not is_late:
             task.cancel()
         await asyncio.wait([task], timeout=_STATUS_STOP_TIMEOUT_S)
         task.cancel()
-        if self.session and (late or not at_rest):
+        if self.has_session and (is_late or not is_session_over):
             await self._set("agents.sessions.setStatus", {"status": "active"})
-        if self.status and (late or not answered):
+        if self._has_status and (is_late or not is_answered):
             await self._set("assistant.threads.setStatus", {"status": ""})

@@ -1,4 +1,4 @@
-"""Answer events → what people see in Slack."""
+"""Shows the events of an answer in Slack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANSWER_EVENT = "kvasir_answer"
 
 
 class AnswerReply:
-    """The answer to one question, as it appears in Slack."""
+    """The answer to one question in Slack."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class AnswerReply:
         self._capabilities = capabilities
         self._apology = apology
         self.chinese = chinese
-        """Whether to speak Chinese with whoever asked."""
+        """Whether the question is in Chinese."""
         self._renderer = render.MarkdownRenderer({})
         self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed)
         self._status = StatusLine(target, api, capabilities, chinese=chinese)
@@ -52,41 +52,41 @@ class AnswerReply:
         self._has_queue_notice = False
         self._ends_session = False
         self.failure: Exception | None = None
-        """What went wrong with the answer; the reader was told."""
+        """The error that ended the answer and that its last sentence explains."""
 
     @property
     def replies(self) -> list[str]:
-        """Return the timestamps of the messages that hold the answer, in order."""
+        """Return the timestamps of the answer's messages, in order."""
         return self._writer.replies
 
     @property
     def thread_ts(self) -> str:
-        """Return the root of the thread that it stands in."""
+        """Return the ``ts`` of the answer's thread."""
         return self._target.thread_ts
 
     @property
     def first_call_s(self) -> float | None:
-        """Return the time from the first text to its Slack call on its way, in seconds."""
+        """Return the time from the first text to its Slack call, in seconds."""
         return self._writer.first_call_s
 
     def start_status(self) -> None:
-        """Show that the bot is at work."""
+        """Show that the bot works on the question."""
         self._status.start()
 
     def add_notice(self, text: str) -> None:
-        """Show one line about the answer: over it while nothing was said yet, under it afterwards."""
+        """Show one line above the answer, or under it if the answer already has text."""
         if self._has_text:
             self._notices.append(render.format_notice(text))
         else:
             self._writer.write(f"_{render.NOTICE_MARK} {render.escape_markdown(' '.join(text.split()))}_\n\n")
 
     async def show_answer(self, events: AsyncIterator[AnswerEvent]) -> Finished | None:
-        """Show an answer from its first event to its last; one that fails ends with a sentence that says so.
+        """Show an answer and return its last event, None if the answer failed (see ``failure``).
 
-        Returns the last event; None where the answer failed (see ``failure``).
+        A failed answer ends with a sentence that explains the failure.
 
         Raises:
-            SlackError: Slack did not take it (stopped, gone, unauthorised, unreachable); what was shown stays.
+            SlackError: Slack refuses or fails; text that is in Slack stays.
 
         """
         try:
@@ -99,16 +99,16 @@ class AnswerReply:
         return self._finished
 
     async def show_sentence(self, sentence: str) -> None:
-        """Show one sentence of our own as the whole answer."""
+        """Show one sentence as the whole answer."""
         self._writer.streams = False
         self._finish_with(sentence)
         await self._writer.run()
         await self.clear_status()
 
     async def conclude(self, sentence: str, *, at_once: bool = False) -> None:
-        """End an answer that was cancelled, within a few seconds: what was released is shown, then the sentence.
+        """End a cancelled answer with a sentence, within a few seconds.
 
-        ``at_once`` drops what was not shown yet: the person wants no more of it.
+        ``at_once`` drops pending text, because the person wants no more of it.
         """
         if at_once:
             self._writer.discard_pending()
@@ -119,12 +119,12 @@ class AnswerReply:
         await self.clear_status()
 
     async def abort(self) -> None:
-        """Stop where it is, saying nothing; for a question that is answered anew, or a process about to end."""
+        """Stop without a sentence, because the question gets a new answer or the process ends."""
         await self._writer.abort()
         await self.clear_status()
 
     async def delete_messages(self) -> None:
-        """Delete what was shown: it answers a question that is no longer asked."""
+        """Delete the messages of an answer whose question was edited."""
         await self.abort()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
@@ -133,19 +133,18 @@ class AnswerReply:
                         await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
 
     async def clear_status(self) -> None:
-        """Show no longer that the bot is at work."""
-        at_rest = self._writer.closed and (
-            not self._status.session or (self._ends_session and self._writer.ended_by_stream)
-        )
+        """End the session and clear the status."""
+        has_stream_ended_session = self._ends_session and self._writer.ended_by_stream
+        is_session_over = self._writer.closed and (not self._status.has_session or has_stream_ended_session)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
-                await self._status.stop(at_rest=at_rest, answered=bool(self._writer.replies))
+                await self._status.stop(is_session_over=is_session_over, is_answered=bool(self._writer.replies))
 
     async def _consume(self, events: AsyncIterator[AnswerEvent]) -> None:
         try:
             async for event in events:
                 self._handle_event(event)
-        except Exception as error:  # noqa: BLE001 (whatever fails, the reader is told and the log has the rest)
+        except Exception as error:  # noqa: BLE001 (the answer names every failure, and the log has the details)
             _log.warning("answer failed", error=type(error).__name__, exc_info=error)
             self.failure = error
             self._finish_with(self._apology(error))
@@ -170,14 +169,14 @@ class AnswerReply:
             case InLine(text):
                 self._show_queue_position(text)
             case Step(text):
-                self._status.tell(text)
+                self._status.set_words(text)
             case Finished():
                 self._finished = event
 
     def _show_queue_position(self, text: str) -> None:
-        """Show that others come first: in the status, which changes with it, else once over the answer."""
+        """Show the position in the queue in the status, or once as a notice if no status is visible."""
         if (
-            not self._status.tell(texts.BUSY_STATUS.to(self).format(text=text) if text else "")
+            not self._status.set_words(texts.BUSY_STATUS.to(self).format(text=text) if text else "")
             and text
             and not self._has_queue_notice
         ):
@@ -191,7 +190,7 @@ class AnswerReply:
         self._writer.end(self._ending)
 
     def _ending(self) -> AnswerEnding:
-        self._ends_session = self._status.session
+        self._ends_session = self._status.has_session
         return AnswerEnding(tuple(self._build_blocks()), self._build_metadata(), ends_session=self._ends_session)
 
     def _build_blocks(self) -> list[Block]:

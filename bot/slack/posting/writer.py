@@ -1,8 +1,8 @@
-"""Text that comes in pieces → Slack messages, one call at a time.
+"""Writes a growing text into Slack messages, one call at a time.
 
-What arrives while a call is in flight waits and goes out together with the next. A message that grows full or old is
-closed and the text goes on in another, code fences closed and reopened. Text leaves the buffer only once Slack has
-taken it: nothing that was written is dropped, and what Slack may or may not have taken is settled by an update.
+The next call sends all text that arrives during a call. A message that is full or old is closed, and the text continues
+in another one; code fences are closed and reopened. Text leaves the buffer only when Slack has accepted it, so no text
+is lost. If it is unknown whether Slack has accepted a call, an update repeats its text.
 """
 
 from __future__ import annotations
@@ -31,66 +31,67 @@ from bot.slack.transport.web_api import SlackWebApi
 CLEANUP_TIMEOUT_S = 5.0
 """How long cleaning up after a cancelled reply may take."""
 _MIN_ROOM = 100
-"""A message with less room than this counts as full."""
+"""A message with room for fewer characters counts as full."""
 
 SaveReplies = Callable[[Sequence[str]], Awaitable[None]]
+"""Stores the timestamps of an answer's messages."""
 
 
 class AnswerWriter:
-    """Writes one text into one thread."""
+    """Writes one answer into one thread."""
 
     def __init__(
         self,
         target: ReplyTarget,
         api: SlackWebApi,
         capabilities: SlackCapabilities,
-        note: SaveReplies,
-        rendered: Callable[[str], str],
+        save_replies: SaveReplies,
+        render_markdown: Callable[[str], str],
     ) -> None:
         self._target = target
         self._api = api
         self._capabilities = capabilities
-        self._note = note
-        self._render_markdown = rendered
+        self._save_replies = save_replies
+        self._render_markdown = render_markdown
         self._unrendered: list[str] = []
-        """Markdown as the model wrote it, rendered when its call is due: all that has come by then, in one go."""
+        """Markdown of the model, which is rendered together when the next call is due."""
         self._pending = ""
         self._opening = ""
-        """What the next message begins with: the reopened fence."""
+        """The start of the next message: a reopened fence."""
         self._message: AnswerMessage | None = None
         self._ending: Callable[[], AnswerEnding] | None = None
         self._characters_in_flight = 0
-        """How many of the pending characters are in the call under way."""
+        """The number of pending characters in the current call."""
         self._is_unconfirmed = False
-        """Whether the last call may have been taken although we do not know."""
+        """Whether it is unknown if Slack has accepted the last call."""
         self._is_discarded = False
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self.streams = True
-        """Whether a new message may be streamed; one sentence of our own needs no stream."""
+        """Whether new messages may be streamed; a single sentence is not."""
         self.closed = False
         self.ended_by_stream = False
-        """Whether the last message was a stream, whose end also set the session at rest."""
+        """Whether the last message was a stream, whose end also ends the session."""
         self.replies: list[str] = []
-        """Timestamps of the messages written, in order."""
+        """The timestamps of the answer's messages, in order."""
         self.first_call_s: float | None = None
-        """From the first text to its call on its way, in seconds."""
+        """The time from the first text to its call, in seconds."""
         self._first_text_at = 0.0
 
     @property
     def has_written(self) -> bool:
-        """Return whether anything was written, or is about to be."""
+        """Return whether the answer has messages or pending text."""
         self._render()
         return bool(self._pending.strip()) or bool(self.replies)
 
     def write(self, text: str) -> None:
-        """Append Markdown that is rendered already."""
+        """Append rendered Markdown."""
         self._render()
         self._pending += text
         self._note_arrival(text)
 
     def write_markdown(self, markdown: str) -> None:
-        """Append Markdown as the model wrote it."""
+        """Append Markdown of the model."""
         self._unrendered.append(markdown)
         self._note_arrival(markdown)
 
@@ -105,30 +106,30 @@ class AnswerWriter:
             self._unrendered.clear()
 
     def discard_pending(self) -> None:
-        """Forget what is not sent yet, and take it that the person may have stopped the stream."""
+        """Drop pending text, because the person may have stopped the stream."""
         self._unrendered.clear()
         self._pending = ""
         self._is_discarded = True
 
     def close_code_fence(self) -> None:
-        """Close a code fence that is open at the end of the text so far."""
+        """Close the code fence that is open at the end of the text."""
         self._render()
-        shown = self._message.text if self._message is not None else self._opening
-        fence = render.find_open_fence(shown + self._pending)
+        text = (self._message.text if self._message is not None else self._opening) + self._pending
+        fence = render.find_open_fence(text)
         if fence is not None:
-            self.write(render.make_closing_fence(fence, shown + self._pending) + "\n")
+            self.write(render.make_closing_fence(fence, text) + "\n")
 
     def end(self, ending: Callable[[], AnswerEnding]) -> None:
-        """Say that no more text comes; ``ending`` is asked once, when the last call is made."""
+        """End the text; the last call calls ``ending`` for the blocks under it."""
         self._ending = ending
         self._ended.set()
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until the text has ended and all of it is shown.
+        """Send text until all of it is in Slack and the text has ended.
 
         Raises:
-            SlackError: Slack did not take it; what was shown stays.
+            SlackError: Slack refuses or fails; text that is in Slack stays.
 
         """
         while not self.closed:
@@ -136,7 +137,7 @@ class AnswerWriter:
             await self._send_next()
 
     async def abort(self) -> None:
-        """Stop a stream where it is, within a few seconds, whatever happens."""
+        """Stop the current stream within a few seconds, also if Slack fails."""
         with contextlib.suppress(SlackError, TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 if isinstance(self._message, StreamedMessage) and not self.closed:
@@ -144,7 +145,7 @@ class AnswerWriter:
         self.closed = True
 
     async def _wait_until_due(self) -> None:
-        """Wait until there is something to send and the tier allows it, or until the message has grown old."""
+        """Wait until there is text and the rate limit allows a call, or until the message is too old."""
         message = self._message
         left_s = message.remaining_s if message is not None else float("inf")
         while not (self._pending or self._unrendered or self._ended.is_set()):
@@ -156,7 +157,7 @@ class AnswerWriter:
             await _wait_for_event(self._ended, min(pause_s, left_s))
 
     async def _send_next(self) -> None:
-        """Make the one call that is due."""
+        """Make the next call."""
         if self._is_unconfirmed:
             await self._resolve_unconfirmed()
         self._render()
@@ -185,12 +186,12 @@ class AnswerWriter:
         return self.streams and self._capabilities.streams and not self._api.get_limited_s("chat.startStream")
 
     def _remove_sent(self) -> None:
-        """Take what Slack has taken out of the buffer."""
+        """Remove the text that Slack has accepted from the buffer."""
         self._pending = self._pending[self._characters_in_flight :]
         self._characters_in_flight = 0
 
     async def _send(self, call: Coroutine[Any, Any, None]) -> bool:
-        """Make a call; False if it was not taken and the text must go out another way."""
+        """Make a call; return False if its text must be sent in another way."""
         message = self._message
         self._is_unconfirmed = True
         try:
@@ -199,7 +200,7 @@ class AnswerWriter:
             self._is_unconfirmed = False
             if message is None or error.code not in STREAM_ENDED_CODES:
                 raise
-            # The stream died under us: what Slack took stays, the rest goes on in a new message.
+            # Slack has ended the stream: its text stays, and a new message continues it.
             self._reset_message(render.find_open_fence(message.text))
             return False
         except SlackUnavailable as error:
@@ -221,7 +222,7 @@ class AnswerWriter:
         return True
 
     async def _resolve_unconfirmed(self) -> None:
-        """After a call that Slack may have taken: stop the stream, and go on by updates, which may be repeated."""
+        """Stop the stream after an unconfirmed call and continue by updates, which can be repeated."""
         self._is_unconfirmed = False
         message = self._message
         if isinstance(message, StreamedMessage):
@@ -259,7 +260,7 @@ class AnswerWriter:
         self._opening = f"{fence}\n" if fence else ""
 
     async def _record_opening(self, opening: Coroutine[Any, Any, AnswerMessage]) -> None:
-        """Open a message and record it; a cancelled opening is seen through, for what Slack has made must be known."""
+        """Open a message and record it, also if the task is cancelled: Slack may have created the message."""
         task = asyncio.ensure_future(opening)
         try:
             self._register_message(await asyncio.shield(task))
@@ -268,7 +269,7 @@ class AnswerWriter:
                 async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                     self._register_message(await task)
             raise
-        await self._note(self.replies)
+        await self._save_replies(self.replies)
 
     def _register_message(self, message: AnswerMessage) -> None:
         self._message = message
@@ -284,9 +285,9 @@ class AnswerWriter:
 
 
 async def _wait_for_event(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for an event for at most so many seconds; tells whether it came.
+    """Wait for an event for at most ``within_s``; return whether it is set.
 
-    Not with ``asyncio.wait_for``, which loses a cancellation that comes together with the event (Python 3.11).
+    ``asyncio.wait_for`` of Python 3.11 loses a cancellation that arrives together with the event.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(None if within_s == float("inf") else max(within_s, 0.0)):

@@ -161,6 +161,6 @@ async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -
         messenger = EphemeralMessenger(bot.app._api, refuse_post)
         pending = PendingDeletions(library, messenger)
         refresh = RefreshRunner(library, pending, bot.app._api, messenger, Access(), str)
-        approve = ApproveDeletionAction(pending, refresh, Access(), messenger, str)
+        approve = ApproveDeletionAction(pending, refresh, Access(), messenger)
         await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, chinese=False)))
     assert library.approved == []

@@ -128,7 +128,7 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
     pending = PendingDeletions(library, messenger)
     refresh = RefreshRunner(library, pending, api, messenger, access, str)
     engine = EngineStatus(EngineState.READY)
-    return KbCommand(library, lambda: engine, pending, refresh, messenger, apology=str, access=access, channels={})
+    return KbCommand(library, lambda: engine, pending, refresh, messenger, access=access, channels={})
 
 
 async def test_only_owners_see_error_details() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 
 from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
-from bot.slack.posting import message_sink
-from tests.slack.running_bot import RunningBot, Script, get_text, make_finished
+from bot.slack.posting.message_sink import SlackCapabilities
+from tests.slack.running_bot import RunningBot, Script, get_text, make_finished, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -40,20 +41,20 @@ def make_queue_script(*said: str) -> Script:
     return script
 
 
-async def test_queue_position_appears_in_status(socket_bot: RunningBot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest is shown, what came in between is passed over, and nothing of it stays in the answer."""
-    monkeypatch.setattr(message_sink, "_STATUS_EVERY_S", 0.2)
-    await socket_bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
-    await socket_bot.wait_for_answer(await socket_bot.ask())  # from here on it is known that there are no sessions
-    before = len(await socket_bot.sandbox.requests("assistant.threads.setStatus"))
-    socket_bot.answerer.script = make_queue_script(*(f"You are number {place} in line." for place in range(20, 0, -1)))
-    message = await socket_bot.wait_for_answer(await socket_bot.ask())
-    assert "in line" not in get_text(message)
-    sent = (await socket_bot.sandbox.requests("assistant.threads.setStatus"))[before:]
-    said = [str(call["args"]["status"]) for call in sent]
-    places = [int(status.split()[5]) for status in said if status.startswith("is busy. You are number")]
-    assert 2 <= len(places) <= 7
-    assert places == sorted(places, reverse=True)
+async def test_queue_position_appears_in_status(tmp_path: Path) -> None:
+    """The status shows the newest position at each call, and the answer shows none."""
+    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(status_every_s=0.2)) as bot:
+        await bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
+        await bot.wait_for_answer(await bot.ask())  # this answer shows that Slack has no sessions
+        before = len(await bot.sandbox.requests("assistant.threads.setStatus"))
+        bot.answerer.script = make_queue_script(*(f"You are number {place} in line." for place in range(20, 0, -1)))
+        message = await bot.wait_for_answer(await bot.ask())
+        assert "in line" not in get_text(message)
+        calls = (await bot.sandbox.requests("assistant.threads.setStatus"))[before:]
+        statuses = [str(call["args"]["status"]) for call in calls]
+        places = [int(status.split()[5]) for status in statuses if status.startswith("is busy. You are number")]
+        assert 2 <= len(places) <= 7
+        assert places == sorted(places, reverse=True)
 
 
 async def test_status_shows_current_step(socket_bot: RunningBot) -> None:
