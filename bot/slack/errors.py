@@ -1,13 +1,13 @@
-"""Everything that can go wrong with Slack, by what can be done about it.
+"""The errors of Slack, each with the next step.
 
 SlackError
-├── SlackUnauthorized     the token is wrong, revoked, or the app was removed: a person must act
-├── SlackMissingScope     the app lacks a right; names it
-├── SlackLimited          Slack asks to wait; only raised where the caller would rather do something else
-├── SlackUnavailable      Slack cannot be reached, or fails on its side
-├── SlackGone             the place of the answer is no longer there (deleted, archived, the bot was removed)
+├── SlackUnauthorized     the token is wrong or revoked, or the app was removed
+├── SlackMissingScope     the app lacks a scope, which the error names
+├── SlackLimited          Slack limits the method, and the caller does not wait
+├── SlackUnavailable      Slack cannot be reached, or fails
+├── SlackGone             the channel, thread or message was deleted or archived, or the bot was removed from it
 ├── SlackStopped          a person pressed Stop
-└── SlackRefused          Slack refused this call; carries its error name
+└── SlackRefused          Slack refused this call for another reason
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.errors import BotError
 
 
 class SlackError(BotError):
-    """An error whose text is for a person: what happened, then the next step. It never holds a token."""
+    """An error with a text for a person: what happened, then the next step. It never contains a token."""
 
 
 class SlackUnauthorized(SlackError):
@@ -26,7 +26,7 @@ class SlackUnauthorized(SlackError):
 
 
 class SlackMissingScope(SlackError):
-    """The app lacks a right."""
+    """The app lacks a scope."""
 
     def __init__(self, text: str, scope: str) -> None:
         super().__init__(text)
@@ -34,7 +34,7 @@ class SlackMissingScope(SlackError):
 
 
 class SlackUnavailable(SlackError):
-    """Slack cannot be reached; ``maybe_done`` tells whether the call may have taken effect all the same."""
+    """Slack cannot be reached or fails; ``maybe_done``: the call may have succeeded nevertheless."""
 
     def __init__(self, text: str, *, maybe_done: bool) -> None:
         super().__init__(text)
@@ -42,11 +42,11 @@ class SlackUnavailable(SlackError):
 
 
 class SlackLimited(SlackError):
-    """Slack asks to wait."""
+    """Slack limits the method, and the caller does not wait."""
 
 
 class SlackGone(SlackError):
-    """Where the answer should stand is no longer there; ``code`` is Slack's name for how."""
+    """The channel, thread or message no longer exists for the bot; ``code`` is Slack's error name."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -77,7 +77,7 @@ _GONE = {
 
 
 def map_api_error(method: str, code: str, needed: str = "", status: int = 200) -> SlackError:
-    """Return the error that fits what Slack answered (``error``, ``needed`` and the HTTP status)."""
+    """Return the error for Slack's answer: its ``error``, its ``needed`` scope, and the HTTP status."""
     if code in _UNAUTHORIZED:
         which = "SLACK_APP_TOKEN" if method == "apps.connections.open" else "SLACK_BOT_TOKEN"
         return SlackUnauthorized(

@@ -31,7 +31,7 @@ _MAX_OWNERS = 5
 
 
 class FileIntake:
-    """Adds files of direct messages."""
+    """Adds the files of direct messages as documents."""
 
     def __init__(
         self, api: SlackWebApi, client: AsyncWebClient, adding: DocumentAdditions, access: Access, threads: ThreadReader
@@ -47,11 +47,11 @@ class FileIntake:
         return self.has_uploads(message) and self._access.is_owner(message.user)
 
     def has_uploads(self, message: QuestionMessage) -> bool:
-        """Return whether a message sends files to the bot alone, so that its author may want to add them."""
+        """Return whether a message sends files to the bot in a direct message."""
         return bool(message.files) and message.is_direct and message.key.channel.startswith("D")
 
     async def explain_refusal(self, addressee: texts.Addressee) -> str:
-        """Return why files of somebody who is no owner are not added."""
+        """Return why the files of a person who is not an owner are not added."""
         owners = self._access.owners
         if not owners:
             return texts.NO_OWNERS.to(addressee)
@@ -104,7 +104,7 @@ class FileIntake:
         return saved.name, saved.result
 
     async def _index_files(self, added: Mapping[str, UploadResult], addressee: texts.Addressee) -> str:
-        """Wait until search finds the files; return which ones it finds, and what is wrong with the others."""
+        """Wait until search finds the files; return which ones it finds, and the errors of the others."""
         try:
             failed = await self._adding.sync_documents(added, patience_s=_SYNC_WAIT_S)
         except SyncRunning:

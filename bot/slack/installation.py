@@ -1,4 +1,4 @@
-"""The bot's token: whose it is, what it allows, and whether Slack still accepts it."""
+"""The bot's token: its installation, its scopes, and whether Slack still accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person does with Kvasir outside messages: a slash command or a press of a button. Pure."""
+"""Slash commands and button presses, parsed from Slack's payloads. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
-    """Who acts, and where an answer goes."""
+    """The person who acts, and the place of the answer."""
 
     user: str
     channel: str
     response_url: str = field(default="", repr=False)
-    """Where Slack takes an answer to this interaction; "" if it names no address."""
+    """Slack's address for an answer to this interaction, "" if it has none."""
 
     @property
     def is_direct_message(self) -> bool:
@@ -42,7 +42,7 @@ class SlashCommand(Interaction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ButtonPress(Interaction):
-    """A press of one of our buttons; ``value`` is what the button carries."""
+    """A press of a button, with the button's ``value``."""
 
     user_team: str
     message_ts: str

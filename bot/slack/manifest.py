@@ -1,4 +1,4 @@
-"""The Slack app as data: what ``kvasir manifest`` prints and what Slack's "create from a manifest" takes."""
+"""The manifest of the Slack app, which ``kvasir manifest`` prints and Slack creates the app from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SCOPES = {
     "mpim:history": "read group messages that it is in",
     "users:read": "read names in place of user ids",
 }
-"""Each right that the bot asks for, and what for."""
+"""The scopes that the bot requests, and what each is for."""
 
 REQUIRED_SCOPES = ("app_mentions:read", "chat:write")
-"""Without these nothing works; without another, what it is for does not."""
+"""The scopes without which nothing works; each other scope enables one feature."""
 
 EVENTS = (
     "agent_session_stopped",
@@ -47,7 +47,7 @@ EVENTS = (
 
 
 def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
-    """Return the manifest: for Socket Mode, or for HTTP where ``events_url`` is the public ``…/slack/events``."""
+    """Return the manifest for Socket Mode, or for HTTP with the public ``…/slack/events`` as ``events_url``."""
     commands: list[dict[str, Any]] = [
         {
             "command": KB,
@@ -102,7 +102,7 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
 
 
 def render_manifest_yaml(*, events_url: str | None = None) -> str:
-    """Return the manifest as YAML, strings quoted where YAML would read them as something else."""
+    """Return the manifest as YAML, with quotes around strings that YAML reads as other types."""
     return "\n".join(_render_lines(build_manifest(events_url=events_url), "")) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Background tasks with an owner that ends them at shutdown."""
+"""Owns background tasks and ends them at shutdown."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class BackgroundTasks:
         """Start a task."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._log_failure)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("task broke", task=task.get_name(), error=type(error).__name__, exc_info=error)
+            _log.error("task failed", task=task.get_name(), error=type(error).__name__, exc_info=error)
 
     async def close(self, drain_s: float) -> None:
         """Give running tasks ``drain_s`` to end, then cancel the rest and wait for them."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
-        left = list(self._tasks)
-        for task in left:
+        unfinished = list(self._tasks)
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)

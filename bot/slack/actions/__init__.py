@@ -1,1 +1,1 @@
-"""What the buttons under an answer do."""
+"""The actions of the buttons."""

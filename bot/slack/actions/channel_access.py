@@ -1,4 +1,4 @@
-"""Whether Kvasir answers the person who presses a button, as it would answer a message there."""
+"""Decides whether a person who presses a button gets an answer, by the rules for messages."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class ChannelAccess:
         self._answer_in_shared = answer_in_shared
 
     async def check(self, press: ButtonPress) -> bool:
-        """Return whether the person is answered; if the channel is the reason, say so to them.
+        """Return whether the person gets an answer; if the channel is the reason, tell them.
 
         Raises:
             SlackError: Slack does not describe the channel.
 
         """
         if press.user_team not in {"", self._me.team}:
-            return False  # another company's people are not answered from our documents
+            return False  # people of another company get no answers
         if self._answer_in_shared or not await self._is_shared(press.channel):
             return True
         await self._messenger.reply(press, texts.SHARED_CHANNEL)
         return False
 
     async def _is_shared(self, channel: str) -> bool:
-        """Return whether another company reads a channel; unlike a message, a press does not carry this.
+        """Return whether a channel is shared with another company; a press, unlike a message, does not say so.
 
         Raises:
             SlackError: Slack does not describe the channel.
@@ -45,5 +45,5 @@ class ChannelAccess:
         try:
             answer = await self._api.call("conversations.info", channel=channel)
         except SlackMissingScope:
-            return False  # group messages need a scope that the app does not ask for
+            return False  # group messages need a scope that the app does not request
         return bool((answer.get("channel") or {}).get("is_ext_shared"))

@@ -18,7 +18,7 @@ Submit = Callable[[QuestionMessage], Awaitable[bool]]
 
 
 class SearchWebAction:
-    """Asks questions again. The question stands in the thread, so a button never expires."""
+    """Asks questions again. It reads the question from the thread, so a button never expires."""
 
     def __init__(
         self,
@@ -67,6 +67,6 @@ class SearchWebAction:
         return QuestionMessage(key, press.thread_ts, press.user, text, is_direct=press.is_direct_message)
 
     async def _read_question(self, press: ButtonPress) -> str | None:
-        """Return the question's current text: a search engine does not get what the person has deleted since."""
+        """Return the question's current text, None if it was deleted: a search engine must not get deleted text."""
         message = await self._threads.fetch_message(press.channel, press.thread_ts, press.value)
         return None if message is None or message.is_ours else message.text

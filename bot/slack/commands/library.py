@@ -1,4 +1,4 @@
-"""What the commands need of the knowledge."""
+"""The interface of the library for the commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from knowledge.sync.report import OnProgress, SyncReport
 
 
 class KnowledgeLibrary(Protocol):
-    """Searches, refreshes and describes the knowledge; ``knowledge.library.Library`` is behind the real one."""
+    """Searches, refreshes and describes the documents; ``bot.ready_library`` has the real one."""
 
     async def search(self, query: str, *, limit: int) -> SearchResult:
         """Return the best passages."""
@@ -19,7 +19,7 @@ class KnowledgeLibrary(Protocol):
     async def refresh(
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
     ) -> SyncReport:
-        """Synchronize one source, or all of them.
+        """Sync one source, or all of them.
 
         Raises:
             SyncRunning: another refresh of the same sources runs.

@@ -44,7 +44,7 @@ class ProgressMessage:
             await asyncio.sleep(_UPDATE_EVERY_S)
 
     async def show(self, text: str) -> bool:
-        """Replace the message's text; return False if Slack does not take it."""
+        """Replace the message's text; return False if Slack refuses it."""
         try:
             if not self._ts:
                 posted = await self._api.call("chat.postMessage", channel=self._user, text=text[:MAX_TEXT_CHARACTERS])

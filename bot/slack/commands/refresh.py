@@ -28,7 +28,7 @@ _STATUS_TIMEOUT_S = 20.0
 
 
 class RefreshRunner:
-    """Runs refreshes. SyncProgress goes to the person's direct messages."""
+    """Runs refreshes. The progress goes to the person's direct messages."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class RefreshRunner:
             return kb_texts.format_deletions_changed(error, chinese=chinese)
         except UnknownSource as error:
             return kb_texts.format_unknown_source(source, error, chinese=chinese)
-        except Exception as error:  # noqa: BLE001 (the person hears of every failure)
+        except Exception as error:  # noqa: BLE001 (the message with the progress names every failure)
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
             return render.escape_mrkdwn(self._apology(error))
         deleted = sum(one.deleted for one in report.sources.values())

@@ -1,4 +1,4 @@
-"""A file that hangs on a message, fetched from Slack's own host: the token is shown to no other."""
+"""Downloads files of messages from Slack's own host, which alone gets the token."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _HTML = b"<!doctype html"
 
 
 class FileRefused(SlackError):
-    """A file was not fetched; the text says why, and what to do."""
+    """A file was not downloaded; the text says why, and the next step."""
 
 
 def may_send_token(url: str, api_url: str) -> bool:
-    """Return whether the bot's token may be shown to this address: Slack's host for files, or the API's own. Pure."""
+    """Return whether an address may get the bot's token: Slack's host of files, or the host of a local API. Pure."""
     try:
         file, api = urlsplit(url), urlsplit(api_url)
-        same = (file.scheme, file.hostname, file.port) == (api.scheme, api.hostname, api.port)
+        is_same_host = (file.scheme, file.hostname, file.port) == (api.scheme, api.hostname, api.port)
     except ValueError:
         return False
     if file.username is not None or file.password is not None:
         return False
-    if api.scheme == "http":  # a workspace on this machine: files and API are one server
-        return same
+    if api.scheme == "http":  # a workspace on this machine serves files and the API
+        return is_same_host
     return file.scheme == "https" and file.port in {None, 443} and file.hostname == f"files.{api.hostname}"
 
 
@@ -39,7 +39,7 @@ async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_b
     """Return a file's bytes; ``file`` is Slack's object.
 
     Raises:
-        FileRefused: it lies elsewhere, is too large or gone, or the app may not read it.
+        FileRefused: it is on another host, too large or deleted, or the app may not read it.
 
     """
     name, url = str(file.get("name") or "the file"), str(file.get("url_private_download") or "")
@@ -57,7 +57,7 @@ async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_b
 
 
 async def _download(client: AsyncWebClient, url: str, name: str, limit_bytes: int) -> bytes:
-    assert client.session is not None  # noqa: S101 - it was given one
+    assert client.session is not None  # noqa: S101 (``make_web_client`` sets it)
     headers = {"Authorization": f"Bearer {client.token}"}
     timeout = aiohttp.ClientTimeout(total=_DOWNLOAD_TIMEOUT_S)
     async with client.session.get(

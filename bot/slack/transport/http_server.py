@@ -18,7 +18,7 @@ class PortUnavailable(BotError):
 
 
 class HttpServer:
-    """Serves a Bolt app over HTTP; Bolt answers 401 where the signature is wrong or older than five minutes."""
+    """Serves a Bolt app over HTTP; Bolt answers 401 if the signature is wrong or older than five minutes."""
 
     transport = "http"
 
@@ -28,18 +28,18 @@ class HttpServer:
         self._port = port
         self._runner: web.AppRunner | None = None
         self.address = ""
-        """Where events go, once started."""
+        """The address for Slack's events, after the start."""
         self.is_connected = False
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            PortTaken: somebody else listens there.
+            PortUnavailable: another program uses the port.
 
         """
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
-        app.add_routes([web.post(EVENTS_PATH, self._events), web.get("/healthz", self._healthy)])
+        app.add_routes([web.post(EVENTS_PATH, self._handle_events), web.get("/healthz", self._check_health)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()
         try:
@@ -52,7 +52,7 @@ class HttpServer:
         self.address = f"http://{self._host}:{port}{EVENTS_PATH}"
         self.is_connected = True
 
-    async def _events(self, request: web.Request) -> web.Response:
+    async def _handle_events(self, request: web.Request) -> web.Response:
         if not _has_signature_headers(request):
             return web.json_response({"error": "invalid request"}, status=401)
         try:
@@ -62,17 +62,17 @@ class HttpServer:
         response = await self._bolt.async_dispatch(bolt_request)
         return await to_aiohttp_response(response)
 
-    async def _healthy(self, _request: web.Request) -> web.Response:
+    async def _check_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"ok": True})
 
     async def close(self) -> None:
-        """Stop listening; requests under way are answered first."""
+        """Stop listening after the running requests."""
         if self._runner is not None:
             await self._runner.cleanup()
 
 
 def _has_signature_headers(request: web.Request) -> bool:
-    """Return whether the headers have a signature's form; Bolt's own check breaks on what has not."""
+    """Return whether the headers have the form of a signature; Bolt's own check breaks on other values."""
     signature = request.headers.get("X-Slack-Signature", "")
     stamp = request.headers.get("X-Slack-Request-Timestamp", "")
     return signature.isascii() and stamp.isascii() and stamp.isdecimal()

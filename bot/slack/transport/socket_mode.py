@@ -1,4 +1,4 @@
-"""Socket Mode: a websocket that stays up, is seen when it goes quiet, and is closed without losing an answer."""
+"""Socket Mode: a websocket with a watchdog that reconnects it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _log = structlog.get_logger(__name__)
 _PING_EVERY_S = 5.0
 _CONNECT_TIMEOUT_S = 30.0
 _CHECK_EVERY_S = 5.0
-"""Between two looks at the connection."""
+"""Between two checks of the connection."""
 
 
 class SocketModeClient:
     """Keeps a Bolt app connected over Socket Mode.
 
-    The SDK pings, and reconnects when four pongs in a row are missing; a watchdog of our own reconnects where its
-    tasks have ended or the socket stays closed, which is how connections have gone quiet for good.
+    The SDK sends pings and reconnects after four missing pongs. A watchdog reconnects if the SDK's tasks have ended or
+    the socket stays closed, because then the SDK does not.
     """
 
     transport = "socket mode"
@@ -42,7 +42,7 @@ class SocketModeClient:
         on_refused: Callable[[SlackError], None],
         start_s: float = _CONNECT_TIMEOUT_S,
         ping_s: float = _PING_EVERY_S,
-        look_s: float = _CHECK_EVERY_S,
+        check_every_s: float = _CHECK_EVERY_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bolt = bolt
@@ -51,26 +51,26 @@ class SocketModeClient:
         self._on_refused = on_refused
         self._start_s = start_s
         self._ping_s = ping_s
-        self._look_s = look_s
+        self._check_every_s = check_every_s
         self._now = now
         self._handler: AsyncSocketModeHandler | None = None
         self._watchdog: asyncio.Task[None] | None = None
         self.is_connected = False
-        """Whether events arrive, as far as was seen at the last look."""
+        """Whether the connection was open at the last check."""
 
     async def start(self) -> None:
-        """Connect; returns once the websocket is open. A refusal later on is told to ``on_refused``.
+        """Connect and return once the websocket is open; later refusals go to ``on_refused``.
 
         Raises:
             SlackError: the app token is wrong or lacks ``connections:write``, or Slack cannot be reached.
 
         """
-        opened = await self._opened()
+        address = await self._request_address()
         self._handler = handler = AsyncSocketModeHandler(
             self._bolt, self._app_token, web_client=self._client, ping_interval=self._ping_s, proxy=None
         )
         handler.client.proxy = self._client.proxy
-        handler.client.wss_uri = opened
+        handler.client.wss_uri = address
         try:
             async with asyncio.timeout(self._start_s):
                 await handler.client.connect()  # type: ignore[no-untyped-call]
@@ -83,9 +83,9 @@ class SocketModeClient:
         self.is_connected = True
         self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
 
-    async def _opened(self) -> str:
-        """Ask Slack for a websocket's address."""
-        api = SlackWebApi(_with_token(self._client, self._app_token))
+    async def _request_address(self) -> str:
+        """Return the address of a new websocket from Slack."""
+        api = SlackWebApi(_copy_with_token(self._client, self._app_token))
         try:
             return str((await api.call("apps.connections.open"))["url"])
         except SlackMissingScope as error:
@@ -97,23 +97,23 @@ class SocketModeClient:
 
     async def _watch(self, handler: AsyncSocketModeHandler) -> None:
         client = handler.client
-        quiet_since: float | None = None
+        lost_since: float | None = None
         while True:
-            await asyncio.sleep(self._look_s)
+            await asyncio.sleep(self._check_every_s)
             ended = [task for task in (client.current_session_monitor, client.message_receiver) if task and task.done()]
             self.is_connected = not ended and bool(await client.is_connected())
             if self.is_connected:
-                quiet_since = None
+                lost_since = None
                 continue
-            quiet_since = quiet_since or self._now()
-            if ended or self._now() - quiet_since > self._ping_s * 4:
-                _log.warning("socket mode went quiet", seconds=round(self._now() - quiet_since, 1))
+            lost_since = lost_since or self._now()
+            if ended or self._now() - lost_since > self._ping_s * 4:
+                _log.warning("socket mode connection lost", seconds=round(self._now() - lost_since, 1))
                 await self._reconnect(handler)
-                quiet_since = None
+                lost_since = None
 
     async def _reconnect(self, handler: AsyncSocketModeHandler) -> None:
         try:
-            handler.client.wss_uri = await self._opened()
+            handler.client.wss_uri = await self._request_address()
             async with asyncio.timeout(self._start_s):
                 await handler.client.connect()  # type: ignore[no-untyped-call]
         except (SlackUnauthorized, SlackMissingScope) as error:
@@ -122,7 +122,7 @@ class SocketModeClient:
             _log.warning("socket mode not reconnected", error=str(error) or type(error).__name__)
 
     async def close(self) -> None:
-        """Disconnect; what Slack sends from now on goes to another process, or comes again."""
+        """Disconnect; Slack sends later events to another process, or again after the next start."""
         if self._watchdog is not None:
             self._watchdog.cancel()
             await asyncio.gather(self._watchdog, return_exceptions=True)
@@ -132,7 +132,7 @@ class SocketModeClient:
                     await self._handler.client.close()  # type: ignore[no-untyped-call]
 
 
-def _with_token(client: AsyncWebClient, token: str) -> AsyncWebClient:
+def _copy_with_token(client: AsyncWebClient, token: str) -> AsyncWebClient:
     other = AsyncWebClient(
         token=token, base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[]
     )

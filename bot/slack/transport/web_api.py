@@ -1,4 +1,4 @@
-"""The Web API as the rest of the room needs it: limits waited out, failures told apart by what to do about them."""
+"""Calls Slack's Web API: waits for rate limits, repeats idempotent calls, and raises ``SlackError``."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.slack.errors import SlackLimited, SlackUnavailable, map_api_error
 
 CALL_TIMEOUT_S = 15.0
-"""For one HTTP exchange with Slack, connecting included; waits for rate limits come on top."""
+"""For one HTTP request to Slack with its connection, without waits for rate limits."""
 
 _GET_METHODS = {
     "auth.test", "conversations.history", "conversations.info", "conversations.replies", "users.conversations",
     "users.info",
 }  # fmt: skip
-"""Methods that take their arguments from the query alone."""
+"""Methods that take their arguments from the query string only."""
 _IDEMPOTENT_METHODS = _GET_METHODS | {
     "chat.update", "chat.delete", "chat.stopStream", "agents.sessions.setStatus", "assistant.threads.setStatus",
     "views.publish", "apps.connections.open", "conversations.open",
 }  # fmt: skip
-"""Methods that may be called twice without harm; of the others, only a call that never left is repeated."""
+"""Methods that may be called twice; other calls are repeated only if they did not reach Slack."""
 _SPACING_S = {"chat.postMessage": 1.0, "chat.startStream": 3.0, "chat.stopStream": 3.0, "chat.appendStream": 0.6}
 _DEFAULT_SPACING_S = 1.2
-"""Between two calls of a method that Slack has limited: what its tier allows in the long run."""
+"""Between two calls of a method that Slack has limited, as its tier allows."""
 _RETRY_DELAYS_S = (0.3, 1.5)
 _DEFAULT_RETRY_AFTER_S = 1.0
 
@@ -39,7 +39,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class TokenBucket:
-    """A tier's allowance: ``burst`` calls at once, ``per_s`` calls a second in the long run."""
+    """The rate limit of a tier: ``burst`` calls at once, ``per_s`` calls a second on average."""
 
     def __init__(self, burst: float, per_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self._burst = burst
@@ -49,7 +49,7 @@ class TokenBucket:
         self._at = now()
 
     def take(self) -> float:
-        """Take one call and return how long to wait before making it, in seconds."""
+        """Reserve one call and return how long to wait before it, in seconds."""
         now = self._now()
         self._level = min(self._burst, self._level + (now - self._at) * self._per_s) - 1.0
         self._at = now
@@ -57,10 +57,10 @@ class TokenBucket:
 
 
 class SlackWebApi:
-    """Calls Slack by method name. Raises ``SlackError`` subclasses only; may be cancelled at any point.
+    """Calls Slack by method name. Raises subclasses of ``SlackError`` only; may be cancelled at any point.
 
-    A rate limit is waited out for as long as Slack says and however often: the caller's own deadline bounds it, and
-    while a method is limited its other callers wait too instead of asking in vain.
+    A call waits for rate limits as often and as long as Slack asks; only the caller's deadline ends the wait. While a
+    method is limited, its other callers wait too.
     """
 
     def __init__(
@@ -83,21 +83,21 @@ class SlackWebApi:
         return max(0.0, self._closed_until.get(method, 0.0) - self._now())
 
     async def call(self, method: str, *, wait: bool = True, **arguments: Any) -> _Json:  # noqa: ANN401
-        """Call a method and return what Slack answered; without ``wait``, a rate limit raises ``SlackLimited``."""
+        """Call a method and return Slack's answer; without ``wait``, a rate limit raises ``SlackLimited``."""
         return (await self._call(method, arguments, wait=wait))[0]
 
     async def call_with_headers(self, method: str, **arguments: Any) -> tuple[_Json, Mapping[str, str]]:  # noqa: ANN401
-        """Call a method and return what Slack answered, and the headers, their names in lower case."""
+        """Call a method and return Slack's answer and its headers, with names in lower case."""
         return await self._call(method, arguments, wait=True)
 
     async def _call(self, method: str, arguments: _Json, *, wait: bool) -> tuple[_Json, Mapping[str, str]]:
         gate = f"{method} {arguments.get('channel')}" if method == "chat.postMessage" else method
         tries = 0
         while True:
-            await self._pass(gate, wait=wait)
+            await self._wait_for_gate(gate, wait=wait)
             try:
-                return await self._once(method, arguments)
-            except _RateLimited as limited:
+                return await self._send(method, arguments)
+            except _RateLimitError as limited:
                 self._closed_until[gate] = self._now() + limited.seconds
             except SlackUnavailable as error:
                 if tries >= len(_RETRY_DELAYS_S) or (error.maybe_done and method not in _IDEMPOTENT_METHODS):
@@ -105,8 +105,8 @@ class SlackWebApi:
                 await self._sleep(_RETRY_DELAYS_S[tries])
                 tries += 1
 
-    async def _pass(self, gate: str, *, wait: bool) -> None:
-        """Wait until Slack takes the method again; those who waited go one by one, at the tier's pace."""
+    async def _wait_for_gate(self, gate: str, *, wait: bool) -> None:
+        """Wait until the method is not limited; waiting callers continue one by one, at the pace of the tier."""
         if self.get_limited_s(gate) <= 0:
             return
         if not wait:
@@ -123,15 +123,15 @@ class SlackWebApi:
             self._closed_until.pop(gate, None)
             del self._waiting[gate]
 
-    async def _once(self, method: str, arguments: _Json) -> tuple[_Json, Mapping[str, str]]:
-        given = {name: value for name, value in arguments.items() if value is not None}
+    async def _send(self, method: str, arguments: _Json) -> tuple[_Json, Mapping[str, str]]:
+        present = {name: value for name, value in arguments.items() if value is not None}
         if self._on_call is not None:
             self._on_call(method)
         try:
             if method in _GET_METHODS:
-                response = await self._client.api_call(method, http_verb="GET", params=given)
+                response = await self._client.api_call(method, http_verb="GET", params=present)
             else:
-                response = await self._client.api_call(method, json=given)
+                response = await self._client.api_call(method, json=present)
         except SlackApiError as error:
             raise _map_error(method, error) from error
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
@@ -145,7 +145,7 @@ class SlackWebApi:
 _UNREACHABLE = "Slack cannot be reached. Check the machine's network and SLACK_API_URL; Kvasir tries again."
 
 
-class _RateLimited(Exception):
+class _RateLimitError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds = seconds
@@ -158,7 +158,7 @@ def _map_error(method: str, error: SlackApiError) -> Exception:
     code = str(data.get("error", "")) if isinstance(data, dict) else ""
     needed = str(data.get("needed", "")) if isinstance(data, dict) else ""
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"ratelimited", "rate_limited"}:
-        return _RateLimited(_read_retry_after(response.headers))
+        return _RateLimitError(_read_retry_after(response.headers))
     return map_api_error(method, code, needed, status or 500)
 
 

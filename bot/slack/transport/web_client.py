@@ -63,7 +63,7 @@ def bypasses_proxy(url: str) -> bool:
 
 
 async def post_to_response_url(client: AsyncWebClient, url: str, payload: Mapping[str, Any]) -> bool:
-    """Post an answer to an interaction's response URL; return False if Slack does not take it."""
+    """Post an answer to an interaction's response URL; return False if Slack refuses it."""
     if client.session is None:
         return False
     try:

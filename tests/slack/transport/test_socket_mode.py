@@ -25,7 +25,7 @@ async def connect_quickly(bot: RunningBot, refused: list[SlackError]) -> AsyncIt
     assert isinstance(first, SocketModeClient)
     await first.close()
     runner = SocketModeClient(
-        first._bolt, bot.sandbox.app_token, first._client, on_refused=refused.append, ping_s=0.1, look_s=0.05
+        first._bolt, bot.sandbox.app_token, first._client, on_refused=refused.append, ping_s=0.1, check_every_s=0.05
     )
     await runner.start()
     try:
