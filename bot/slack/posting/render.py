@@ -1,8 +1,8 @@
-"""Markdown as a model writes it → Markdown that Slack shows and that pings nobody. Pure.
+"""Renders a model's Markdown as Markdown for Slack that pings nobody. Pure.
 
-Slack reads two languages: ``markdown_text`` and the ``markdown`` block take CommonMark with tables (12,000 characters),
-``text`` and context blocks take Slack's own mrkdwn. Both know control sequences (``<!channel>``, ``<@U…>``) that must
-never come out of a document or a model.
+Slack has two formats: ``markdown_text`` and the ``markdown`` block take CommonMark with tables (12,000 characters),
+``text`` and context blocks take Slack's own mrkdwn. Both have control sequences (``<!channel>``, ``<@U…>``), which must
+never come from a document or a model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.answering.markdown.citations import link_displayed, unlink_displayed
 from bot.messages.durations import format_age
 
 JOINER = "\u2060"
-"""WORD JOINER: shown as nothing, and keeps what it splits from being read as one word."""
+"""WORD JOINER: invisible, and splits a word for Slack."""
 
 _FENCE = re.compile(r" {0,3}(`{3,32}(?!`)|~{3,32}(?!~))([^\n]*)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -25,7 +25,7 @@ _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\n))*?(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?=\()")
 _AUTOLINK = re.compile(r"<(?=https?://[^\s<>]+>)")
 _MARKUP_START = re.compile(r"[<\[@&]")
-"""What any rule of prose begins with."""
+"""The characters with which any markup begins."""
 _PINGS = ("channel", "here", "everyone")
 _AT = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
 _AT_TAIL = re.compile(r"@(\w{0,8})\Z")
@@ -34,10 +34,10 @@ _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 
 def break_pings(text: str) -> str:
-    """Return the text with every sequence that could ping somebody broken by an invisible joiner.
+    """Return the text with an invisible joiner in every sequence that could ping somebody.
 
-    Safe in both of Slack's languages, inside code and outside, and wherever the text is cut: what could become a ping
-    once more text follows is broken too.
+    This is safe in both of Slack's formats, inside and outside of code. It also breaks an end of the text that could
+    become a ping with the text that follows.
     """
     text = _CONTROL.sub(rf"\1{JOINER}", text)
     text = _AT.sub(f"@{JOINER}", text)
@@ -49,10 +49,10 @@ def break_pings(text: str) -> str:
 
 @dataclass(slots=True)
 class MarkdownRenderer:
-    """Renders an answer piece by piece; it remembers only whether a code fence is open and whether a line was begun."""
+    """Renders an answer piece by piece; its state is the open code fence and whether a line is unfinished."""
 
     links: dict[int, str | None]
-    """The address of each cited passage by its displayed number; None where a person cannot open it."""
+    """The address of each cited passage by its displayed number; None if a person cannot open it."""
     _fence: str | None = None
     _mid_line: bool = False
 
@@ -61,9 +61,9 @@ class MarkdownRenderer:
         rendered = []
         prose: list[str] = []
         for line in _LINE.findall(markdown):
-            inside = self._fence is not None
-            fence = not self._mid_line and self._enters_or_leaves_fence(line)
-            if inside or fence:
+            was_inside = self._fence is not None
+            changes_fence = not self._mid_line and self._update_fence(line)
+            if was_inside or changes_fence:
                 rendered += [self._render_prose("".join(prose)), break_pings(line)]
                 prose = []
             else:
@@ -72,7 +72,8 @@ class MarkdownRenderer:
         rendered.append(self._render_prose("".join(prose)))
         return "".join(rendered)
 
-    def _enters_or_leaves_fence(self, line: str) -> bool:
+    def _update_fence(self, line: str) -> bool:
+        """Return whether a line opens or closes a code fence."""
         fence = find_fence_after(line, self._fence)
         changed = fence != self._fence
         self._fence = fence
@@ -101,7 +102,7 @@ class MarkdownRenderer:
 
 
 def _escape_html(text: str) -> str:
-    """Show raw HTML as it is written; ``<https://…>`` stays a link, and a ``<br>`` is the space it stands for."""
+    """Return the text with escaped HTML; ``<https://…>`` stays a link, and ``<br>`` becomes a space."""
     text = re.sub(r"<br\s*/?>", " ", text, flags=re.IGNORECASE)
     parts = []
     at = 0
@@ -113,7 +114,7 @@ def _escape_html(text: str) -> str:
 
 
 def encode_link_target(url: str) -> str:
-    """Return the address as a Markdown link's target: nothing in it ends the link or begins another."""
+    """Return an address as the target of a link, without characters that end or begin a link."""
     return re.sub(r"[\s()<>\\|]", lambda unsafe: "".join(f"%{byte:02X}" for byte in unsafe[0].encode()), url)
 
 
@@ -122,17 +123,17 @@ def _is_web_url(url: str) -> bool:
 
 
 def escape_mrkdwn(text: str) -> str:
-    """Return plain text as mrkdwn that shows exactly this text."""
+    """Return plain text as mrkdwn."""
     return break_pings(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def escape_markdown(text: str) -> str:
-    """Return plain text as Markdown that shows this text: no HTML, no pings."""
+    """Return plain text as Markdown without HTML and pings."""
     return break_pings(_escape_html(text))
 
 
 def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
-    """Return what a notification shows of rendered Markdown, as mrkdwn within ``limit`` characters."""
+    """Return the text of a notification for rendered Markdown, as mrkdwn of at most ``limit`` characters."""
     text = unlink_displayed(markdown)
     text = re.sub(r"\[([^\]\n]+)\]\([^)\n]*\)", r"\1", text)
     text = text.replace("&lt;", "<").replace("**", "*")
@@ -142,16 +143,16 @@ def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
 
 
 FENCE_RESERVE = 34
-"""Characters that closing a fence may take: a line's end and the longest run of ticks that counts as a fence."""
+"""Characters for closing a fence: the end of a line and the longest fence."""
 _MAX_INFO_CHARACTERS = 32
-"""Characters of a fence's info string that a reopened fence repeats."""
+"""Characters of a fence's info string in a reopened fence."""
 
 
 # ── Cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def find_fence_after(line: str, fence: str | None) -> str | None:
-    """Return the code fence that is open after ``line``, given the one that was open before it; None for none."""
+    """Return the code fence that is open after ``line``, given the open fence before it; None for none."""
     found = _FENCE.match(line)
     if found is None:
         return fence
@@ -170,7 +171,7 @@ def find_open_fence(text: str) -> str | None:
 
 
 def make_closing_fence(fence: str, text: str) -> str:
-    """Return what to append to a text whose fence is open, so that it is closed."""
+    """Return the text that closes the open fence of a text."""
     return ("" if text.endswith("\n") else "\n") + fence[0] * _fence_length(fence)
 
 
@@ -187,10 +188,10 @@ _BOUNDARIES = (
 
 
 def split_head(text: str, limit: int) -> tuple[str, str]:
-    """Return a head of at most ``limit`` characters and the rest; together they are the text, exactly.
+    """Return a head of at most ``limit`` characters and the rest of the text.
 
-    The cut falls at the last paragraph's end in the second half of the head, else at a line's, a sentence's or a
-    word's end, else where the limit falls.
+    The head ends with the last paragraph in its second half, or else with a line, a sentence or a word, or else at the
+    limit.
     """
     if limit <= 0:
         return "", text
@@ -205,7 +206,7 @@ def split_head(text: str, limit: int) -> tuple[str, str]:
 
 
 def split_message(text: str, limit: int) -> list[str]:
-    """Return the text in pieces of at most ``limit`` (200 or more) characters; a cut closes and reopens a fence."""
+    """Return the text in pieces of at most ``limit`` characters (200 or more); a cut closes and reopens a fence."""
     pieces: list[str] = []
     opening = ""
     while text or not pieces:
@@ -217,7 +218,7 @@ def split_message(text: str, limit: int) -> list[str]:
     return pieces
 
 
-# ── Beside the answer ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Under the answer ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 CONTEXT_LIMIT = 3_000
 """Characters of one text object."""
@@ -228,7 +229,7 @@ _DAY_S = 86_400.0
 
 
 def is_chinese(text: str) -> bool:
-    """Return whether a text reads as Chinese: a fifth of its letters are Han."""
+    """Return whether a text is Chinese: at least a fifth of its letters are Han."""
     letters = sum(1 for character in text if character.isalpha())
     return letters > 0 and len(_CJK.findall(text)) * 5 >= letters
 
@@ -236,10 +237,10 @@ def is_chinese(text: str) -> bool:
 def format_sources(
     cited: Iterable[Passage], looked_at: Iterable[Passage], *, chinese: bool, now: datetime | None = None
 ) -> str:
-    """Return the list of sources as mrkdwn: what the answer cites, else what was looked at; "" if there is nothing.
+    """Return the list of sources as mrkdwn: cited passages, or else retrieved ones; "" if there are none.
 
-    The label says when the sources were last seen; a source that is much older than the newest says so in its line. A
-    page of the web says its host and date, and how old its copy is where a newer one could not be had.
+    The label has the age of the newest source, and a much older source has its own age. A web page has its host and
+    date, and its age if no newer copy could be read.
     """
     passages = list(cited)
     label = "来源" if chinese else "Sources"
@@ -268,16 +269,16 @@ def _format_seen(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
 
 
 def _format_page_or_age(passage: Passage, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
-    """Say of a page its host, its date, and when an old copy of it was made; of a document when it was last seen."""
+    """Return the host, date and age of a web page, or the age of a document."""
     if passage.web is None:
         return _format_age(passage.as_of, newest, now, chinese=chinese)
     date = f"{'，' if chinese else ', '}{passage.web.published:%Y-%m-%d}" if passage.web.published else ""
-    told = f" · {escape_mrkdwn(passage.web.host)}{date}"
-    return told + (_format_seen(passage.as_of, now, chinese=chinese) if passage.web.stale else "")
+    place = f" · {escape_mrkdwn(passage.web.host)}{date}"
+    return place + (_format_seen(passage.as_of, now, chinese=chinese) if passage.web.stale else "")
 
 
 def _format_age(seen: datetime | None, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
-    """Say of one source when it was seen, if that is another day than the label says."""
+    """Return the age of a source if it is a day older than the newest."""
     if seen is None or newest is None or (newest - seen).total_seconds() < _DAY_S:
         return ""
     return _format_seen(seen, now, chinese=chinese)
@@ -288,18 +289,18 @@ def _format_source(passage: Passage) -> str:
 
 
 def format_linked_path(title: str, heading: str, url: str | None, *, before: str = "") -> str:
-    """Return where a passage stands, as mrkdwn: a link where a person can open it."""
+    """Return the title and heading of a passage as mrkdwn, with a link if it has a web address."""
     path = " › ".join(part for part in (title, heading) if part)
     name = path if len(path) <= _TITLE_LIMIT else path[: _TITLE_LIMIT - 1] + "…"
-    shown = f"{before}{escape_mrkdwn(name)}"
+    label = f"{before}{escape_mrkdwn(name)}"
     target = encode_link_target(url) if url else ""
-    return f"<{target}|{shown}>" if _is_web_url(target) and len(target) < CONTEXT_LIMIT // 4 else shown
+    return f"<{target}|{label}>" if _is_web_url(target) and len(target) < CONTEXT_LIMIT // 4 else label
 
 
 def build_context_block(text: str) -> dict[str, object]:
-    """Return a context block of one mrkdwn text, within its limit."""
-    shown = text if len(text) <= CONTEXT_LIMIT else text[: CONTEXT_LIMIT - 1] + "…"
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": shown}]}
+    """Return a context block of one mrkdwn text, cut to Slack's limit."""
+    cut = text if len(text) <= CONTEXT_LIMIT else text[: CONTEXT_LIMIT - 1] + "…"
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut}]}
 
 
 def format_notice(text: str) -> str:

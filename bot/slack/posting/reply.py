@@ -13,7 +13,8 @@ from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage,
 from bot.slack import texts
 from bot.slack.errors import SlackError
 from bot.slack.posting import buttons, render
-from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities, StatusLine
+from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
+from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
 from bot.slack.transport.web_api import SlackWebApi
 
