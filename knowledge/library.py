@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from knowledge import terms
-from knowledge.defects import describe_defect, unwrap_group
-from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
+from knowledge.errors import PendingDeletionsChanged, UnknownSource
 from knowledge.interfaces import (
     EVERYONE,
     Embedder,
@@ -31,6 +28,7 @@ from knowledge.search.query import match_sources, parse_query
 from knowledge.search.scope import may_read
 from knowledge.search.weights import make_document_weights
 from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.sources.registry import suggest_nearest
 from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
@@ -42,6 +40,7 @@ from knowledge.sync.running.repair import Drift, repair
 from knowledge.sync.running.run import SyncRun, open_run
 from knowledge.sync.running.shadow_index import ShadowIndex
 from knowledge.sync.running.tools import ChunkDocument, SyncTools
+from knowledge.sync.unattended import UnattendedSync
 from knowledge.sync.watch import SourceWatcher
 
 if TYPE_CHECKING:
@@ -49,15 +48,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Library", "LibraryStatus", "SourceStatus"]
 
-_log = logging.getLogger(__name__)
-
 _MAX_HEADINGS = 2000
 """Passages whose headings are looked at for suggestions."""
 _MAX_TRIES = 40
 """Questions that are searched for, at most, to find good suggestions."""
-_BUSY_PAUSE_S = 60.0
-"""How long a scheduled run rests when another sync is running."""
-_BUSY_ATTEMPTS = 180
 
 
 class Library:
@@ -80,10 +74,14 @@ class Library:
         self._indexes = indexes
         self._embedder = embedder
         self._passages = passages
-        self._sleep = sleep
         self._lock = settings.home / "sync.lock"
         self._coordinator = SyncCoordinator(self._open_run)
-        self._watch: SourceWatcher | None = None
+        self._unattended = UnattendedSync(self._refresh_queued, self.repair, sleep=sleep)
+        self._watch = SourceWatcher(
+            {name: source for name, source in self._sources.items() if isinstance(source, WatchableSource)},
+            self._unattended.sync,
+            sleep=sleep,
+        )
         weigh = {self._sources[spec.name].key.id: make_document_weights(spec) for spec in settings.sources}
         self._documents = DocumentSearch(indexes, embedder, calibration, weigh)
         self._federated = FederatedSearch(self._documents, web, calibration)
@@ -211,8 +209,8 @@ class Library:
                 now=now,
                 nightly=self._settings.nightly,
                 syncing=_make_first_progress(spec.name, progress[spec.name]) if spec.name in progress else None,
-                watched=self._watch is not None and spec.name in self._watch.watched,
-                watch_trouble=None if self._watch is None else self._watch.troubles.get(spec.name),
+                watched=spec.name in self._watch.watched,
+                watch_trouble=self._watch.troubles.get(spec.name),
             )
             for spec in self._settings.sources
         ]
@@ -282,7 +280,7 @@ class Library:
         from knowledge.sync.schedule import Schedule  # noqa: PLC0415 - only a bot that stays needs it
 
         lines = {spec.name: spec.schedule for spec in self._settings.sources if spec.schedule is not None}
-        schedule = Schedule(self._by_the_clock, nightly=self._settings.nightly, sources=lines)
+        schedule = Schedule(self._unattended.sync_by_clock, nightly=self._settings.nightly, sources=lines)
         schedule.start()
         try:
             yield schedule
@@ -291,64 +289,26 @@ class Library:
 
     @contextlib.asynccontextmanager
     async def watch_sources(self) -> AsyncIterator[None]:
-        """Refresh a source as soon as something in it changes, within this block, where it can tell that."""
-        watched = {name: source for name, source in self._sources.items() if isinstance(source, WatchableSource)}
-        self._watch = SourceWatcher(watched, self._once_more, sleep=self._sleep)
-        try:
-            async with self._watch.running():
-                yield
-        finally:
-            self._watch = None
+        """Sync each source that reports changes as soon as it does, within this block."""
+        async with self._watch.running():
+            yield
 
     async def close(self) -> None:
         """Stop every sync; what they took in stays."""
         await self._coordinator.close()
 
-    async def _by_the_clock(self, source: str | None) -> None:
-        """Refresh one source, or compare store and manifest and refresh every source."""
-        if source is None:
-            await self._in_turn(self._repair_by_the_clock, "The nightly comparison of store and manifest")
-        await self._once_more(source)
-
-    async def _repair_by_the_clock(self) -> None:
-        drift = await self.repair()
-        if drift.differed:
-            _log.warning("Store and manifest differed by %d chunks, %d mended at once", drift.differed, drift.mended)
-
-    async def _once_more(self, source: str | None) -> None:
-        """Refresh after whatever sync of it is running here."""
-
-        async def refresh() -> None:
-            _log_report(await self._coordinator.refresh(self._chosen(source and [source]), None, queue=True))
-
-        await self._in_turn(refresh, f"The sync of {source or 'every source'}")
-
-    async def _in_turn(self, work: Callable[[], Awaitable[None]], name: str) -> None:
-        """Wait for a sync that is in the way instead of leaving this out; what fails is logged."""
-        for _ in range(_BUSY_ATTEMPTS):
-            try:
-                await work()
-            except SyncRunning:
-                await self._sleep(_BUSY_PAUSE_S)
-            except KnowledgeError as error:
-                _log.warning("%s failed: %s", name, error)
-                return
-            except Exception as error:  # noqa: BLE001 (nobody waits for it, and a watch must go on)
-                _log.error("%s met a defect: %s", name, describe_defect(unwrap_group(error)))
-                return
-            else:
-                return
-        _log.warning("%s was left out: another sync has been running for hours.", name)
+    async def _refresh_queued(self, source: str | None) -> SyncReport:
+        """Sync after the running sync of the source."""
+        return await self._coordinator.refresh(self._chosen(source and [source]), None, queue=True)
 
     def _chosen(self, names: Collection[str] | None) -> list[Source]:
         if names is None:
             return list(self._sources.values())
         for name in names:
             if name not in self._sources:
-                near = difflib.get_close_matches(name, list(self._sources), n=1)
-                meant = f" Did you mean “{near[0]}”?" if near else ""
                 raise UnknownSource(
-                    f"There is no source “{name}”.{meant} Sources are: {', '.join(self._sources) or 'none'}."
+                    f"There is no source “{name}”.{suggest_nearest(name, self._sources)} "
+                    f"Sources are: {', '.join(self._sources) or 'none'}."
                 )
         return [source for name, source in self._sources.items() if name in names]
 
@@ -386,15 +346,3 @@ class Library:
 
 def _make_first_progress(source: str, progress: SyncProgress | None) -> SyncProgress:
     return progress or SyncProgress(source, 0, 0, 0, 0, 0.0, None)
-
-
-def _log_report(report: SyncReport) -> None:
-    """Log how a sync that nobody asked for ended, a line for each source."""
-    for name, source in report.sources.items():
-        counts = f"{source.added} added, {source.updated} updated, {source.deleted} deleted"
-        if source.error is not None:
-            _log.warning("The sync of %s stopped: %s", name, source.error)
-        elif source.failed or source.pending_deletions:
-            _log.warning("Synced %s: %s, %d failed, %d held", name, counts, source.failed, source.pending_deletions)
-        else:
-            _log.info("Synced %s in %.1f s: %s", name, source.seconds, counts)

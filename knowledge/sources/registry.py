@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -147,7 +147,7 @@ def read_options(options: type[_Options], spec: SourceSpec) -> _Options:
     )
 
 
-def suggest_nearest(word: str, known: Collection[str]) -> str:
+def suggest_nearest(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean …?" with the nearest known word, or "" if none is near."""
     found = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean “{found[0]}”?" if found else ""

@@ -55,6 +55,7 @@ class SourceWatcher:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
+            self.troubles.clear()
 
     async def _watch(self, name: str, source: WatchableSource) -> None:
         """Watch one source until it reports that it cannot be watched at all."""

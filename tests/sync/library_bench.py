@@ -82,6 +82,7 @@ class Bench:
         self.schema = "1"
         self.store = LanceDBStore
         self.web: Any = None
+        self.sleep = asyncio.sleep
         self.weights: tuple[PathWeight, ...] = ()
 
     @contextlib.asynccontextmanager
@@ -103,6 +104,7 @@ class Bench:
                 calibration=find_calibration(IDENTITY),
                 passages=self.passages,
                 web=self.web,
+                sleep=self.sleep,
             )
 
 

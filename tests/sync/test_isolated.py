@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Never
 
 import pytest
 
 from knowledge.interfaces import ListedDocument
-from knowledge.library import Library
-from knowledge.sync.report import SyncReport
+from knowledge.sync.unattended import UnattendedSync
 from knowledge.sync.watch import SourceWatcher
 
 SECRET = "hunter2"
@@ -128,12 +127,9 @@ async def test_a_watch_that_meets_a_defect_rests_and_goes_on(caplog: pytest.LogC
 async def test_a_sync_that_nobody_waits_for_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """A watch calls it, and would end."""
 
-    class SyncCoordinator:
-        async def refresh(self, *_: object, **__: object) -> SyncReport:
-            raise ExceptionGroup("several", [TypeError(SECRET)])
+    async def fail(_: object = None) -> Never:
+        raise ExceptionGroup("several", [TypeError(SECRET)])
 
-    library = Library.__new__(Library)
-    library._sources, library._coordinator = {}, SyncCoordinator()  # type: ignore[assignment]
-    await library._once_more(None)
+    await UnattendedSync(fail, fail).sync_by_clock(None)
     assert "TypeError" in caplog.text
     assert SECRET not in caplog.text

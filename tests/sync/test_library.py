@@ -130,17 +130,19 @@ async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: An
 
 
 async def test_a_scheduled_run_waits_for_the_one_that_runs(bench: Bench, handbook: Any) -> None:
-    async with bench.library(handbook) as library:
-        lock = contextlib.ExitStack()
+    lock = contextlib.ExitStack()
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        lock.close()
+
+    bench.sleep = sleep
+    async with bench.library(handbook) as library, library.run_schedule() as schedule, asyncio.timeout(30):
         lock.enter_context(hold_sync_lock(bench.home / "sync.lock"))
-        waited: list[float] = []
-
-        async def sleep(seconds: float) -> None:
-            waited.append(seconds)
-            lock.close()
-
-        library._sleep = sleep
-        await library._by_the_clock(None)
+        schedule.bring_forward()
+        while (await library.status()).sources[0].synced_at is None:  # noqa: ASYNC110 - the status is polled by people, too
+            await asyncio.sleep(0.01)
         assert waited == [60.0]
         assert await texts(library, "holiday") != []
 

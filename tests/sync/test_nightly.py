@@ -86,7 +86,7 @@ async def keeper(library: Library, kind: str) -> str:
 async def test_a_night_goes_through_though_one_of_five_sources_fails(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "knowledge.library")
+    caplog.set_level(logging.INFO, "knowledge.sync.unattended")
     async with benches(tmp_path / "sources") as sources, library_of(_made(tmp_path / "home"), sources) as library:
         assert len(sources) == len(KINDS)
         async with library.run_schedule() as schedule:
