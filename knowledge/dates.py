@@ -30,6 +30,11 @@ def parse_http_date(text: str | None) -> datetime | None:
         return None
 
 
+def count_days(moment_s: float | None) -> int | None:
+    """Return the day since the epoch of a moment in seconds, which is the precision of filters by date."""
+    return None if moment_s is None else int(moment_s // 86_400)
+
+
 def parse_timestamp(seconds: float) -> datetime | None:
     """Return seconds since the epoch as a date in UTC; None if they are out of range."""
     try:

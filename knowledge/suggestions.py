@@ -72,12 +72,12 @@ def generate_questions(headings: Sequence[DocumentHeading]) -> Iterator[tuple[st
         if asked is not None:
             text, rank = asked
             by_kind[rank].setdefault(heading.document, []).append((text, heading))
-    yielded: set[str] = set()
+    texts: set[str] = set()
     for documents in by_kind:
         for turn in zip_longest(*documents.values()):
             for pair in turn:
-                if pair is not None and pair[0].casefold() not in yielded:
-                    yielded.add(pair[0].casefold())
+                if pair is not None and pair[0].casefold() not in texts:
+                    texts.add(pair[0].casefold())
                     yield pair
 
 

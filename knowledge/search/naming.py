@@ -8,7 +8,6 @@ row, in any case, separated by ``-``, ``_`` or blanks. So "limit count" names ``
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from knowledge.interfaces import WEB, Candidate
+from knowledge.search.identifiers import fold_text
 from knowledge.terms import is_sentence_word
 
 NAME_GAIN: Final = 1.0
@@ -117,7 +117,7 @@ def _measure_share(
 
 
 def _split_query(question: str) -> _WordedQuery:
-    tokens = list(_TOKEN.finditer(_fold_text(question)))
+    tokens = list(_TOKEN.finditer(fold_text(question)))
     words = tuple(token["word"] for token in tokens)
     hyphens = tuple(
         bool(token["joint"]) and i > 0 and token.start() == tokens[i - 1].end() for i, token in enumerate(tokens)
@@ -145,7 +145,7 @@ def _collect_names(title: str, document: str, heading: str) -> frozenset[_Words]
 
 
 def _split_name(text: str) -> _Words:
-    return tuple(token["word"] for token in _TOKEN.finditer(_fold_text(text)))
+    return tuple(token["word"] for token in _TOKEN.finditer(fold_text(text)))
 
 
 def _is_name(name: _Words) -> bool:
@@ -169,7 +169,3 @@ def _keep_longest(spans: Mapping[_Words, Sequence[_Span]]) -> dict[_Words, list[
 
 def _is_ideograph(word: str) -> bool:
     return re.fullmatch(f"[{_IDEOGRAPH}]", word) is not None
-
-
-def _fold_text(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()

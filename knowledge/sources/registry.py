@@ -131,14 +131,14 @@ def read_options(options: type[_Options], spec: SourceSpec) -> _Options:
         SourceMisconfigured: a key is unknown, missing, or of the wrong type.
 
     """
-    known: dict[str, Field[Any]] = {field.name: field for field in fields(options)}  # type: ignore[arg-type]
+    valid: dict[str, Field[Any]] = {field.name: field for field in fields(options)}  # type: ignore[arg-type]
     for key in spec.options:
-        if key not in known:
+        if key not in valid:
             raise SourceMisconfigured(
-                f"Source {spec.name}: a {spec.kind} has no key “{key}”.{suggest_nearest(key, [*known, *COMMON_KEYS])} "
-                f"Its keys are: {', '.join([*known, *COMMON_KEYS])}."
+                f"Source {spec.name}: a {spec.kind} has no key “{key}”.{suggest_nearest(key, [*valid, *COMMON_KEYS])} "
+                f"Its keys are: {', '.join([*valid, *COMMON_KEYS])}."
             )
-    for name, field in known.items():
+    for name, field in valid.items():
         if name not in spec.options and field.default is MISSING and field.default_factory is MISSING:
             raise SourceMisconfigured(f"Source {spec.name}: a {spec.kind} needs the key “{name}”. Add it.")
     hints = get_type_hints(options)

@@ -108,10 +108,10 @@ def _make_job_id(source: str | None) -> str:
 def find_due(line: str, after: datetime) -> datetime | None:
     """Return when a cron line is next due in the machine's time zone, None for never or an invalid line."""
     try:
-        found: datetime | None = _make_trigger(None, line, None).get_next_fire_time(None, after)
+        due: datetime | None = _make_trigger(None, line, None).get_next_fire_time(None, after)
     except SourceMisconfigured:
         return None
-    return found
+    return due
 
 
 def _make_trigger(

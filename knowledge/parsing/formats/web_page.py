@@ -65,13 +65,13 @@ def parse_html(data: bytes, document: str, media_type: str | None = None) -> Doc
 
 def _remove_hidden(tree: LexborHTMLParser) -> None:
     """Remove what is not displayed. A heading, a table or code is read with everything inside it."""
-    walked: set[int] = set()
+    chain: set[int] = set()
     outermost: list[LexborNode] = []
     for node in [node for node in tree.css("[hidden], [aria-hidden=true], [style]") if _is_hidden(node)]:
         above = node.parent
-        while above is not None and above.mem_id not in walked:
+        while above is not None and above.mem_id not in chain:
             above = above.parent
-        walked.add(node.mem_id)
+        chain.add(node.mem_id)
         if above is None:
             outermost.append(node)
     for node in outermost:  # Elements inside a removed one go with it, and must not be touched later.

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from knowledge.interfaces import EVERYONE
-from knowledge.sources.confluence.model import NOBODY, Attachment, ConfluencePage, ContentRef, PageBody, Space, TreeNode
+from knowledge.sources.confluence.model import (
+    NOBODY,
+    Attachment,
+    ConfluencePage,
+    ContentRef,
+    PageBody,
+    Space,
+    TreeNode,
+    parse_version,
+)
 from knowledge.sources.confluence.rights import GROUP, USER
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
@@ -38,14 +47,14 @@ class Cloud:
     async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return the current spaces."""
         filters = {"keys": ",".join(sorted(keys))} if keys else {}
-        found: list[Space] = []
+        visible: list[Space] = []
         async for page in self._fetch_pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **filters)):
-            found += [
+            visible += [
                 Space(require_text(one, "id"), require_text(one, "key"))
                 for one in require_objects(page, "results")
                 if keys or get_text(one, "type") != "personal"
             ]
-        return found
+        return visible
 
     async def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
         """Yield the current pages or posts; restrictions, labels and files need calls of their own."""
@@ -58,32 +67,32 @@ class Cloud:
         """Yield the files of these pages, from the listing of all files that the account sees."""
         async for page in self._fetch_pages(ApiCall.get("api/v2/attachments", status="current", limit=_LIMIT)):
             site = get_text(get_object(page, "_links"), "base") or self._site
-            found = (_parse_attachment(one, site) for one in require_objects(page, "results"))
-            yield [one for one in found if one.page in pages]
+            files = (_parse_attachment(one, site) for one in require_objects(page, "results"))
+            yield [one for one in files if one.page in pages]
 
     async def find_labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
         """Return the ids of the pages and posts with one of these labels."""
-        found: set[str] = set()
+        ids: set[str] = set()
         async for page in self._fetch_pages(ApiCall.get("api/v2/labels", limit=_LIMIT)):
             for label in require_objects(page, "results"):
                 if get_text(label, "name") in labels:
-                    found |= await self._find_with_label(require_text(label, "id"), space)
-        return frozenset(found)
+                    ids |= await self._find_with_label(require_text(label, "id"), space)
+        return frozenset(ids)
 
     async def _find_with_label(self, label: str, space: Space) -> set[str]:
-        found: set[str] = set()
+        ids: set[str] = set()
         for kind in ("pages", "blogposts"):
             first = ApiCall.get(f"api/v2/labels/{quote_part(label)}/{kind}", limit=_LIMIT, **{"space-id": space.id})
             async for page in self._fetch_pages(first):
-                found |= {require_text(one, "id") for one in require_objects(page, "results")}
-        return found
+                ids |= {require_text(one, "id") for one in require_objects(page, "results")}
+        return ids
 
     async def fetch_restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return the readers whom each page's own restriction admits.
 
         One search returns most restrictions; pages that it misses or returns in part are fetched one by one.
         """
-        found: dict[str, frozenset[str]] = {}
+        restrictions: dict[str, frozenset[str]] = {}
         cql = f'space = "{space.key}" and type in (page, blogpost)'
         async for page in self._fetch_pages(
             ApiCall.get("rest/api/content/search", cql=cql, limit=100, expand=_RESTRICTED)
@@ -91,18 +100,18 @@ class Cloud:
             for one in require_objects(page, "results"):
                 admitted = _parse_restriction(get_object(one, "restrictions", "read"))
                 if admitted is not None:
-                    found[require_text(one, "id")] = admitted
-        missing = [one for one in pages if one not in found]
+                    restrictions[require_text(one, "id")] = admitted
+        missing = [one for one in pages if one not in restrictions]
         answers = await run_concurrently([lambda one=one: self._fetch_restriction(one) for one in missing])  # type: ignore[misc]
-        return {**found, **dict(zip(missing, answers, strict=True))}
+        return {**restrictions, **dict(zip(missing, answers, strict=True))}
 
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return a folder, or a page that the listing left out; nobody may see what the account cannot read."""
         if ref.kind not in _COLLECTIONS:
             return TreeNode(NOBODY)
         try:
-            found = await self._api.fetch_json(ApiCall.get(f"api/v2/{_COLLECTIONS[ref.kind]}/{quote_part(ref.id)}"))
-            return TreeNode(await self._fetch_restriction(ref.id), _parse_parent(found))
+            content = await self._api.fetch_json(ApiCall.get(f"api/v2/{_COLLECTIONS[ref.kind]}/{quote_part(ref.id)}"))
+            return TreeNode(await self._fetch_restriction(ref.id), _parse_parent(content))
         except CallRefused:
             return TreeNode(NOBODY)
 
@@ -131,21 +140,18 @@ class Cloud:
 
     async def fetch_body(self, ref: ContentRef) -> PageBody:
         """Return a page's current body."""
-        found = await self._api.fetch_json(
+        content = await self._api.fetch_json(
             ApiCall.get(f"api/v2/{ref.kind}s/{quote_part(ref.id)}", **{"body-format": "storage"})
         )
-        if get_text(found, "status") != "current":
+        if get_text(content, "status") != "current":
             raise CallRefused("The page is in the trash or in the archive.", 404)
-        storage = get_object(found, "body", "storage").get("value")
-        return PageBody(
-            require_text(found, "title"), _version_number(found), storage if isinstance(storage, str) else ""
-        )
+        return PageBody.from_json(content)
 
     async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
         """Return a file's current properties."""
-        found = await self._api.fetch_json(ApiCall.get(f"api/v2/attachments/{quote_part(attachment)}"))
-        file = _parse_attachment(found, self._site)
-        if file.page != page or get_text(found, "status") != "current":
+        content = await self._api.fetch_json(ApiCall.get(f"api/v2/attachments/{quote_part(attachment)}"))
+        file = _parse_attachment(content, self._site)
+        if file.page != page or get_text(content, "status") != "current":
             raise CallRefused("The file is in the trash, or belongs to another page now.", 404)
         return file
 
@@ -156,8 +162,8 @@ class Cloud:
 
     async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return people's display names by id."""
-        found = await self._api.fetch_json(ApiCall.post("api/v2/users-bulk", {"accountIds": sorted(people)}))
-        names = {get_text(one, "accountId"): get_text(one, "displayName") for one in require_objects(found, "results")}
+        answer = await self._api.fetch_json(ApiCall.post("api/v2/users-bulk", {"accountIds": sorted(people)}))
+        names = {get_text(one, "accountId"): get_text(one, "displayName") for one in require_objects(answer, "results")}
         return {one: name for one, name in names.items() if one and name}
 
     def make_anchor(self, title: str, heading: str) -> str:  # noqa: ARG002 - the other edition needs it
@@ -184,7 +190,7 @@ def _parse_page(one: JsonObject, kind: str, site: str) -> ConfluencePage:
     return ConfluencePage(
         ref=ContentRef(require_text(one, "id"), kind),
         title=require_text(one, "title"),
-        version=_version_number(one),
+        version=parse_version(one),
         link=site + require_text(get_object(one, "_links"), "webui"),
         parent=_parse_parent(one),
         modified_at=get_time(version, "createdAt"),
@@ -201,16 +207,12 @@ def _parse_attachment(one: JsonObject, site: str) -> Attachment:
         id=require_text(one, "id"),
         page=get_text(one, "pageId") or get_text(one, "blogPostId") or "",
         title=require_text(one, "title"),
-        version=_version_number(one),
+        version=parse_version(one),
         media_type=get_text(one, "mediaType"),
         size_bytes=get_int(one, "fileSize"),
         link=site + (get_text(one, "webuiLink") or get_text(one, "downloadLink") or ""),
         modified_at=get_time(get_object(one, "version"), "createdAt"),
     )
-
-
-def _version_number(one: JsonObject) -> int:
-    return int(require_text(get_object(one, "version"), "number"))
 
 
 def _parse_restriction(read: JsonObject) -> frozenset[str] | None:
@@ -240,8 +242,8 @@ def _next_restriction_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
 
 
 def _next_page_by_start(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    found = len(require_objects(page, "results"))
-    return _advance_start(call, found) if found and get_text(get_object(page, "_links"), "next") else None
+    count = len(require_objects(page, "results"))
+    return _advance_start(call, count) if count and get_text(get_object(page, "_links"), "next") else None
 
 
 def _advance_start(call: ApiCall, step: int) -> ApiCall:

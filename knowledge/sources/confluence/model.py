@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from knowledge.interfaces import EVERYONE
+from knowledge.sources.hosted.json_form import JsonObject, get_object, require_text
 from knowledge.sources.hosted.retry_policy import ServiceResponse
 
 NOBODY: frozenset[str] = frozenset()
@@ -73,6 +74,17 @@ class PageBody:
     title: str
     version: int
     storage: str = field(repr=False)
+
+    @classmethod
+    def from_json(cls, content: JsonObject) -> Self:
+        """Return the body in a content object of either edition."""
+        storage = get_object(content, "body", "storage").get("value")
+        return cls(require_text(content, "title"), parse_version(content), storage if isinstance(storage, str) else "")
+
+
+def parse_version(content: JsonObject) -> int:
+    """Return the version number of a content object."""
+    return int(require_text(get_object(content, "version"), "number"))
 
 
 @dataclass(frozen=True, slots=True)

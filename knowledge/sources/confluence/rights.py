@@ -23,13 +23,13 @@ def find_missing(nodes: Mapping[str, TreeNode]) -> list[ContentRef]:
 
 def iterate_constraints(ref: ContentRef | None, nodes: Mapping[str, TreeNode]) -> Iterator[frozenset[str]]:
     """Yield the readers whom a page and each ancestor admit; nobody if one is missing or the path is a circle."""
-    seen: set[str] = set()
+    path_ids: set[str] = set()
     while ref is not None:
         node = nodes.get(ref.id)
-        if node is None or ref.id in seen:
+        if node is None or ref.id in path_ids:
             yield NOBODY
             return
-        seen.add(ref.id)
+        path_ids.add(ref.id)
         yield node.restriction
         ref = node.parent
 

@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE
-from knowledge.sources.confluence.model import NOBODY, Attachment, ConfluencePage, ContentRef, PageBody, Space, TreeNode
+from knowledge.sources.confluence.model import (
+    NOBODY,
+    Attachment,
+    ConfluencePage,
+    ContentRef,
+    PageBody,
+    Space,
+    TreeNode,
+    parse_version,
+)
 from knowledge.sources.confluence.rights import GROUP, USER
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
@@ -44,15 +53,15 @@ class DataCenter:
 
     async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return the current spaces."""
-        found: dict[str, Space] = {}
+        visible: dict[str, Space] = {}
         async for results in self._fetch_results(
             ApiCall.get("rest/api/space", status="current", start=0, limit=_LIMIT)
         ):
             for one in results:
                 key = require_text(one, "key")
                 if key in keys or (not keys and get_text(one, "type") != "personal"):
-                    found[key] = Space(require_text(one, "id"), key)
-        return list(found.values())
+                    visible[key] = Space(require_text(one, "id"), key)
+        return list(visible.values())
 
     async def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
         """Yield the current pages or posts with everything in ``expand``."""
@@ -77,12 +86,12 @@ class DataCenter:
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return a page that the listing left out; nobody may see what the account cannot read."""
         try:
-            found = await self._api.fetch_json(
+            content = await self._api.fetch_json(
                 ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand=_RIGHTS, status="any")
             )
         except CallRefused:
             return TreeNode(NOBODY)
-        return TreeNode(_parse_restriction(found), _parse_parent(found))
+        return TreeNode(_parse_restriction(content), _parse_parent(content))
 
     async def fetch_space_readers(self, space: Space) -> frozenset[str]:
         """Return the readers of a space.
@@ -119,24 +128,21 @@ class DataCenter:
 
     async def fetch_body(self, ref: ContentRef) -> PageBody:
         """Return a page's current body."""
-        found = await self._api.fetch_json(
+        content = await self._api.fetch_json(
             ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand="version,body.storage")
         )
-        if get_text(found, "status") != "current":
+        if get_text(content, "status") != "current":
             raise CallRefused("The page is in the trash.", 404)
-        storage = get_object(found, "body", "storage").get("value")
-        return PageBody(
-            require_text(found, "title"), _version_number(found), storage if isinstance(storage, str) else ""
-        )
+        return PageBody.from_json(content)
 
     async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
         """Return a file's current properties."""
-        found = await self._api.fetch_json(
+        content = await self._api.fetch_json(
             ApiCall.get(f"rest/api/content/{quote_part(attachment)}", expand="version,container")
         )
-        if get_text(found, "status") != "current" or require_text(get_object(found, "container"), "id") != page:
+        if get_text(content, "status") != "current" or require_text(get_object(content, "container"), "id") != page:
             raise CallRefused("The file is in the trash, or belongs to another page now.", 404)
-        return _parse_attachment(found, page, self._site)
+        return _parse_attachment(content, page, self._site)
 
     async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return the bytes of a file."""
@@ -147,10 +153,10 @@ class DataCenter:
         names: dict[str, str] = {}
         for one in people:
             try:
-                found = await self._api.fetch_json(ApiCall.get("rest/api/user", key=one))
+                person = await self._api.fetch_json(ApiCall.get("rest/api/user", key=one))
             except CallRefused:
                 continue
-            if name := get_text(found, "displayName"):
+            if name := get_text(person, "displayName"):
                 names[one] = name
         return names
 
@@ -163,7 +169,7 @@ class DataCenter:
         return ConfluencePage(
             ref=ContentRef(page, kind),
             title=require_text(one, "title"),
-            version=_version_number(one),
+            version=parse_version(one),
             link=self._site + require_text(get_object(one, "_links"), "webui"),
             parent=_parse_parent(one),
             modified_at=get_time(get_object(one, "version"), "when"),
@@ -174,12 +180,12 @@ class DataCenter:
 
     async def _fetch_files(self, page: str, listing: JsonObject) -> tuple[Attachment, ...]:
         """Return all files of a page; those in its listing may be only the first ones."""
-        found = get_objects(listing, "results")
-        if get_text(get_object(listing, "_links"), "next") or len(found) >= (get_int(listing, "limit") or 25):
+        files = get_objects(listing, "results")
+        if get_text(get_object(listing, "_links"), "next") or len(files) >= (get_int(listing, "limit") or 25):
             path = f"rest/api/content/{quote_part(page)}/child/attachment"
             async for results in self._fetch_results(ApiCall.get(path, expand="version", start=0, limit=_LIMIT)):
-                found = [*found, *results]
-        return tuple({one.id: one for one in (_parse_attachment(file, page, self._site) for file in found)}.values())
+                files = [*files, *results]
+        return tuple({one.id: one for one in (_parse_attachment(file, page, self._site) for file in files)}.values())
 
     async def _fetch_results(self, first: ApiCall) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield the results of a listing; some come twice.
@@ -220,10 +226,6 @@ def _parse_parent(one: JsonObject) -> ContentRef | None:
     return ContentRef(require_text(ancestors[-1], "id"), "page") if ancestors else None
 
 
-def _version_number(one: JsonObject) -> int:
-    return int(require_text(get_object(one, "version"), "number"))
-
-
 def _user_name(one: JsonObject) -> str:
     return get_text(one, "username") or get_text(one, "userKey") or "?"
 
@@ -257,7 +259,7 @@ def _parse_attachment(one: JsonObject, page: str, site: str) -> Attachment:
         id=require_text(one, "id"),
         page=page,
         title=require_text(one, "title"),
-        version=_version_number(one),
+        version=parse_version(one),
         media_type=get_text(get_object(one, "extensions"), "mediaType")
         or get_text(get_object(one, "metadata"), "mediaType"),
         size_bytes=get_int(get_object(one, "extensions"), "fileSize"),

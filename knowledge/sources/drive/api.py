@@ -43,15 +43,15 @@ class DriveApi:
 
     async def list_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield everything in a shared drive, or all that the account sees of its own (""), without the trash."""
-        async for found in self._list_files("trashed = false", drive):
-            yield found
+        async for file in self._list_files("trashed = false", drive):
+            yield file
 
     async def list_folders(self, folders: Sequence[str], drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield the direct children of these folders, without the trash."""
         for start in range(0, len(folders), _FOLDERS_PER_QUERY):
             some = " or ".join(f"'{folder}' in parents" for folder in folders[start : start + _FOLDERS_PER_QUERY])
-            async for found in self._list_files(f"({some}) and trashed = false", drive):
-                yield found
+            async for file in self._list_files(f"({some}) and trashed = false", drive):
+                yield file
 
     async def _list_files(self, query: str, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         corpus = {"corpora": "drive", "driveId": drive} if drive else {"corpora": "user"}
@@ -78,15 +78,15 @@ class DriveApi:
             f"drive/v3/files/{quote_part(identifier)}/permissions", supportsAllDrives="true", pageSize=100,
             fields=f"nextPageToken,permissions({PERMISSION_FIELDS})",
         )  # fmt: skip
-        found: list[JsonObject] = []
+        permissions: list[JsonObject] = []
         try:
             async for page in self._api.fetch_pages(first, _next_page):
-                found += require_objects(page, "permissions")
+                permissions += require_objects(page, "permissions")
         except CallRefused as error:
             if error.status in {403, 404}:
                 return []
             raise
-        return found
+        return permissions
 
     async def fetch_content(self, file: JsonObject, document: str, limit: int) -> tuple[bytes, str]:
         """Return the bytes and the media type of a file.
@@ -141,5 +141,5 @@ def _unreadable_error(document: str, error: CallRefused) -> SourceError:
         return SourceError(f"{document} is gone. It was deleted or unshared after it was listed.")
     return SourceError(
         f"Kvasir's account may not download {document} ({error.error_code or error.status}). Ask its owner to "
-        "allow viewers to download it, or leave it out."
+        "allow viewers to download it, or exclude it."
     )

@@ -80,5 +80,5 @@ class ServiceAccount:
         claims = {"iss": self._email, "scope": SCOPE, "aud": str(self._url), "iat": now, "exp": now + _VALID_S}
         if self._subject:
             claims["sub"] = self._subject
-        signed: bytes = jwt.encode(self._signer, claims)  # type: ignore[no-untyped-call]
-        return signed.decode()
+        token: bytes = jwt.encode(self._signer, claims)  # type: ignore[no-untyped-call]
+        return token.decode()

@@ -118,12 +118,12 @@ class DriveListing:
         ):
             raise StaleSnapshot
         self.snapshot = snapshot
-        changed: dict[str, JsonObject] = {}
+        changes_by_id: dict[str, JsonObject] = {}
         for drive in list(snapshot.tokens):
             async for changes in self._fetch_changes(drive):
-                changed.update(changes)
+                changes_by_id.update(changes)
                 yield []  # a heartbeat
-        await self._apply_changes(changed)
+        await self._apply_changes(changes_by_id)
         yield list(snapshot.files.values())
         yield await self._fetch_targets()
 
@@ -233,9 +233,9 @@ class DriveListing:
             raise StaleSnapshot
         self.snapshot.tokens[drive] = token
 
-    async def _apply_changes(self, changed: Mapping[str, JsonObject]) -> None:
+    async def _apply_changes(self, changes_by_id: Mapping[str, JsonObject]) -> None:
         changed_files: list[JsonObject] = []
-        for identifier, change in changed.items():
+        for identifier, change in changes_by_id.items():
             file = get_object(change, "file")
             gone = change.get("removed") is True or file.get("trashed") is True or not file
             is_folder = identifier in self.snapshot.folders or get_text(file, "mimeType") == FOLDER

@@ -82,15 +82,15 @@ class DriveSource:
         full_at, snapshot = await self._load_snapshot()
         listing = self._new_listing()
         if snapshot is not None:
-            found: list[DriveFile] = []
+            every_file: list[DriveFile] = []
             try:
                 async for files in listing.list_since(snapshot):
-                    found += files
+                    every_file += files
                     yield []  # a heartbeat: files follow once it is certain that the changes are complete
             except StaleSnapshot:
                 snapshot = None
             else:
-                for batch in split_batches(found, _BATCH):
+                for batch in split_batches(every_file, _BATCH):
                     yield self._make_listed(batch)
         if snapshot is None:
             full_at, listing = self._context.now(), self._new_listing()

@@ -263,20 +263,20 @@ class _FolderWalk:
                 if (status.st_dev, status.st_ino) in self._folders:
                     continue
                 self._folders.add((status.st_dev, status.st_ino))
-                with os.scandir(f"{self._root}/{path}") as entries:
-                    named = _name_entries(entries)
+                with os.scandir(f"{self._root}/{path}") as scan:
+                    entries = _name_entries(scan)
                 yield self._collect_files(
-                    named, f"{document}/" if document else "", f"{path}/" if path else "", folders
+                    entries, f"{document}/" if document else "", f"{path}/" if path else "", folders
                 )
             except OSError as error:
                 self.unreadable.append((path, error))
 
     def _collect_files(
-        self, named: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
+        self, entries: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
     ) -> list[_FoundFile]:
         """Return the files of a folder; append its sub-folders to ``folders`` and its links to ``_links``."""
         files: list[_FoundFile] = []
-        for name, entry in named:
+        for name, entry in entries:
             if entry.is_symlink():
                 self._links.append((document + name, path + entry.name))
             elif entry.is_dir(follow_symlinks=False):
@@ -317,15 +317,15 @@ def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.Dir
     """
     visible = sorted((e for e in entries if not is_hidden_path(e.name)), key=lambda e: e.name)
     names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
-    named: list[tuple[str, os.DirEntry[str]]] = []
+    pairs: list[tuple[str, os.DirEntry[str]]] = []
     for entry in visible:
         name = entry.name
         if name not in names:
             composed = unicodedata.normalize("NFC", name)
             name = name if composed in names else composed
             names.add(name)
-        named.append((name if name.isascii() else _spell_as_text(name), entry))
-    return named
+        pairs.append((name if name.isascii() else _spell_as_text(name), entry))
+    return pairs
 
 
 def _read_ignore_file(root: str) -> list[str]:

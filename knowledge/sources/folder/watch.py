@@ -30,12 +30,12 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
     """
     loop = asyncio.get_running_loop()
     woken = asyncio.Event()
-    failed: list[str] = []
+    failures: list[str] = []
     stop = threading.Event()
 
     def tell(why: str | None) -> None:
         if why is not None:
-            failed.append(why)
+            failures.append(why)
         woken.set()
 
     def watch() -> None:
@@ -55,9 +55,9 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
         while True:
             await woken.wait()
             woken.clear()
-            if failed:
+            if failures:
                 raise SourceError(
-                    f"The folder {root} cannot be watched: {failed[0]}. The scheduled sync finds its changes instead."
+                    f"The folder {root} cannot be watched: {failures[0]}. The scheduled sync finds its changes instead."
                 )
             yield
     finally:

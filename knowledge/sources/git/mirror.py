@@ -133,19 +133,19 @@ class Mirror:
         self, commit: str, missing: set[str], roots: Sequence[str], since: tuple[str, Mapping[str, int]]
     ) -> dict[str, int]:
         until, known_dates = since
-        found: dict[str, int] = {}
+        dates: dict[str, int] = {}
         async with self._git.open_process(*_LOG, commit, "--", *roots) as process:
             assert process.stdout is not None  # noqa: S101 - it was started with pipes
             history = LogParser()
             while missing and (piece := await process.stdout.read(_READ_BYTES)):
                 for number, seconds, paths in history.feed(piece):
                     if number == until and missing <= known_dates.keys():
-                        return found | {path: known_dates[path] for path in missing}
-                    found.update(dict.fromkeys(missing & paths, seconds))
+                        return dates | {path: known_dates[path] for path in missing}
+                    dates.update(dict.fromkeys(missing & paths, seconds))
                     missing -= paths
             if missing and await process.wait() != 0:
                 raise GitDamaged(f"The copy of {self._git.remote.url} is damaged. The next sync makes a new one.")
-        return found
+        return dates
 
     async def collect_garbage(self) -> None:
         """Pack the objects of many fetches, if git finds it worth the time."""

@@ -133,7 +133,7 @@ class GitSource:
         if len(data) < _LFS_POINTER_BYTES and data.startswith(_LFS_POINTER):
             raise SourceError(
                 f"{listed.document} lies in Git LFS; the repository holds only a pointer to it, which Kvasir "
-                "does not follow. Read the file from a checkout with a folder source, or leave it out with "
+                "does not follow. Read the file from a checkout with a folder source, or exclude it with "
                 "the key paths."
             )
         return DocumentContent(data, None, listed.version)

@@ -157,15 +157,15 @@ class HttpApi:
             SourceError: the service names the same page twice, or the listing has no end.
 
         """
-        requested: set[ApiCall] = set()
+        calls: set[ApiCall] = set()
         call: ApiCall | None = first
         while call is not None:
-            if call in requested or len(requested) >= _MOST_PAGES:
+            if call in calls or len(calls) >= _MOST_PAGES:
                 raise SourceError(
                     f"{self._service.name} returned the same page of a listing twice, or too many pages. Try "
                     "again later; nothing was deleted."
                 )
-            requested.add(call)
+            calls.add(call)
             page = await self.fetch_json(call)
             yield page
             call = following(call, page)
@@ -361,14 +361,14 @@ class HttpApi:
 async def run_concurrently(work: Iterable[Callable[[], Awaitable[_One]]], width: int = 4) -> list[_One]:
     """Run several calls, at most ``width`` at a time, and return their results in order; one failure cancels all."""
     turn = asyncio.Semaphore(width)
-    failed: list[SourceError] = []
+    errors: list[SourceError] = []
 
     async def one(todo: Callable[[], Awaitable[_One]]) -> _One:
         async with turn:
             try:
                 return await todo()
             except SourceError as error:
-                failed.append(error)
+                errors.append(error)
                 raise
 
     try:
@@ -376,6 +376,6 @@ async def run_concurrently(work: Iterable[Callable[[], Awaitable[_One]]], width:
             tasks = [group.create_task(one(todo)) for todo in work]
     except* SourceError:
         pass
-    if failed:
-        raise failed[0]
+    if errors:
+        raise errors[0]
     return [task.result() for task in tasks]

@@ -51,10 +51,10 @@ def parse_page_id(identifier: str) -> str:
         ValueError: the text holds no id.
 
     """
-    found = list(_ID.finditer(identifier.partition("?")[0].lower()))
-    if not found:
+    matches = list(_ID.finditer(identifier.partition("?")[0].lower()))
+    if not matches:
         raise ValueError(f"{identifier} holds no id of a page")
-    return "".join(found[-1].groups())
+    return "".join(matches[-1].groups())
 
 
 def strip_hyphens(identifier: str) -> str:
@@ -77,8 +77,8 @@ def parse_parent(value: JsonObject) -> str:
     """Return the kind and the id of the parent of a page, a block or a database."""
     parent = get_object(value, "parent")
     kind = get_text(parent, "type") or ""
-    found = get_text(parent, kind)
-    return f"{kind}:{strip_hyphens(found) if found else ''}"
+    parent_id = get_text(parent, kind)
+    return f"{kind}:{strip_hyphens(parent_id) if parent_id else ''}"
 
 
 class NotionApi:
@@ -103,15 +103,15 @@ class NotionApi:
     async def _fetch_children(
         self, block: str, depth: int, above: set[str], count: list[int]
     ) -> tuple[NotionBlock, ...]:
-        found: list[NotionBlock] = []
+        blocks: list[NotionBlock] = []
         first = ApiCall.get(f"v1/blocks/{quote_part(block)}/children", page_size=100)
         async for page in self._api.fetch_pages(first, _next_page):
             for one in require_objects(page, "results"):
                 count[0] += 1
-                found.append(NotionBlock(one, await self._fetch_nested(one, depth, above, count)))
+                blocks.append(NotionBlock(one, await self._fetch_nested(one, depth, above, count)))
         if count[0] > _MAX_BLOCKS:
-            raise SourceError(f"The page {block} has more than {_MAX_BLOCKS:,} blocks. Split it, or leave it out.")
-        return tuple(found)
+            raise SourceError(f"The page {block} has more than {_MAX_BLOCKS:,} blocks. Split it, or exclude it.")
+        return tuple(blocks)
 
     async def _fetch_nested(
         self, one: JsonObject, depth: int, above: set[str], count: list[int]

@@ -78,11 +78,11 @@ def _render_run(one: JsonObject) -> str:
 
 
 def _render_blocks(blocks: Sequence[NotionBlock]) -> str:
-    written: list[str] = []
+    parts: list[str] = []
     for kind, run in groupby(blocks, lambda block: _LIST_TAGS.get(block.kind, "")):
         inside = "".join(map(_render_block, run))
-        written.append(f"<{kind}>{inside}</{kind}>" if kind else inside)
-    return "".join(written)
+        parts.append(f"<{kind}>{inside}</{kind}>" if kind else inside)
+    return "".join(parts)
 
 
 def _render_block(block: NotionBlock) -> str:

@@ -82,12 +82,12 @@ class NotionSource:
         full_at, known = await self._load_state()
         walk = TreeWalk(self._notion, self._current_time(), self._roots, known)
         if known:
-            found: list[NotionPage] = []
+            every_page: list[NotionPage] = []
             try:
                 async for pages in walk.run():
-                    found += pages
+                    every_page += pages
                     yield []  # a heartbeat: pages follow once it is certain that none has moved
-                yield self._make_listed(found)
+                yield self._make_listed(every_page)
             except PageMoved:
                 known = {}
         if not known:

@@ -126,7 +126,7 @@ class S3Store:
         if key and lost:
             return gone_error(key)
         if code == "InvalidObjectState":
-            return SourceError(f"{key} lies in an archive tier. Restore it, or leave it out of the source.")
+            return SourceError(f"{key} lies in an archive tier. Restore it, or exclude it from the source.")
         if code in {"AccessDenied", "AllAccessDisabled", "403"} or _error_status(error) in {401, 403}:
             return self._forbidden_error(key)
         return absent_error(self._display_url) if lost else unavailable_error(self._display_url)

@@ -189,25 +189,25 @@ def _check_driver(context: SourceContext, protocol: str) -> None:
 
 
 def _s3_options(secrets: Mapping[str, str], options: ObjectsOptions) -> Mapping[str, object]:
-    found: dict[str, object] = {"anon": options.anonymous, "key": secrets.get("key"), "secret": secrets.get("secret")}
-    found |= {"token": secrets.get("session"), "endpoint_url": options.endpoint_url}
+    kwargs: dict[str, object] = {"anon": options.anonymous, "key": secrets.get("key"), "secret": secrets.get("secret")}
+    kwargs |= {"token": secrets.get("session"), "endpoint_url": options.endpoint_url}
     if options.region:
-        found["client_kwargs"] = {"region_name": options.region}
-    return {name: value for name, value in found.items() if value is not None}
+        kwargs["client_kwargs"] = {"region_name": options.region}
+    return {name: value for name, value in kwargs.items() if value is not None}
 
 
 def _driver_options(context: SourceContext, options: ObjectsOptions, protocol: str) -> Mapping[str, object]:
     """Return our keys under the names that the driver expects."""
     secrets = context.secrets
-    found: dict[str, object | None] = {"endpoint_url": options.endpoint_url}
+    kwargs: dict[str, object | None] = {"endpoint_url": options.endpoint_url}
     if protocol in _GCS:
         file = str(context.base_dir / Path(options.credentials).expanduser()) if options.credentials else None
-        found["token"] = "anon" if options.anonymous else file
+        kwargs["token"] = "anon" if options.anonymous else file
     elif protocol in _AZURE:
-        found |= {"account_name": options.account, "account_key": secrets.get("secret")}
-        found |= {"connection_string": secrets.get("connection"), "anon": options.anonymous}
+        kwargs |= {"account_name": options.account, "account_key": secrets.get("secret")}
+        kwargs |= {"connection_string": secrets.get("connection"), "anon": options.anonymous}
     elif protocol in _PASSWORD_PROTOCOLS:
-        found |= {"username": secrets.get("key"), "password": secrets.get("secret")}
+        kwargs |= {"username": secrets.get("key"), "password": secrets.get("secret")}
     else:
-        found |= {"key": secrets.get("key"), "secret": secrets.get("secret")}
-    return {name: value for name, value in found.items() if value is not None}
+        kwargs |= {"key": secrets.get("key"), "secret": secrets.get("secret")}
+    return {name: value for name, value in kwargs.items() if value is not None}

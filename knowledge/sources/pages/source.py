@@ -105,13 +105,13 @@ class PagesSource:
 
     async def _list_pages(self) -> AsyncGenerator[Sequence[ListedDocument], None]:
         visits: dict[str, PageVisit] = {}
-        lost: dict[str, str] = {}
-        self._visits, self._lost = visits, lost
+        errors: dict[str, str] = {}
+        self._visits, self._lost = visits, errors
         for page in await asyncio.to_thread(self._list.pages):
             try:
                 visit, data = await self._fetch_page(page.url)
             except SourceError as error:
-                lost[page.document] = str(error)
+                errors[page.document] = str(error)
                 yield [self._make_unread_listed(page, error)]
                 continue
             visits[page.document] = visit

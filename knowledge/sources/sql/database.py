@@ -181,17 +181,17 @@ def display_url(url: URL) -> str:
 
 
 def _create_engine(url: URL, statement_s: float) -> Engine | AsyncEngine:
-    hidden: dict[str, Any] = {"hide_parameters": True}
+    settings: dict[str, Any] = {"hide_parameters": True}
     if url.get_backend_name() == "sqlite":
         engine = create_engine(
-            "sqlite://", creator=lambda: _connect_sqlite(url.database or ""), poolclass=NullPool, **hidden
+            "sqlite://", creator=lambda: _connect_sqlite(url.database or ""), poolclass=NullPool, **settings
         )
         event.listen(engine, "begin", lambda connection: _limit_sqlite_time(connection, statement_s))
         return engine
-    hidden |= {"pool_size": _POOL_SIZE, "max_overflow": 0, "pool_timeout": _CONNECT_S}
+    settings |= {"pool_size": _POOL_SIZE, "max_overflow": 0, "pool_timeout": _CONNECT_S}
     timeout = _CONNECT_TIMEOUT_KEYS.get(url.get_driver_name())
-    hidden["connect_args"] = {timeout: _CONNECT_S} if timeout else {}
-    return create_async_engine(url, **hidden) if url.get_dialect().is_async else create_engine(url, **hidden)
+    settings["connect_args"] = {timeout: _CONNECT_S} if timeout else {}
+    return create_async_engine(url, **settings) if url.get_dialect().is_async else create_engine(url, **settings)
 
 
 def _connect_sqlite(path: str) -> sqlite3.Connection:

@@ -94,10 +94,10 @@ class SqlSource:
         """
         statement = make_rows_statement(self._statement, self._listing_columns(await self._fetch_columns()))
         keys = _KeyValues()
-        seen: set[str] = set()
+        keys_so_far: set[str] = set()
         async with aclosing(self._database.fetch_batches(statement)) as batches:
             async for _, rows in batches:
-                batch, error = await asyncio.to_thread(self._make_batch, rows, keys, seen)
+                batch, error = await asyncio.to_thread(self._make_batch, rows, keys, keys_so_far)
                 self._keys = keys
                 yield batch
                 if error is not None:
@@ -113,23 +113,23 @@ class SqlSource:
         """
         key = self._keys.find_value(listed.document)
         statement = make_row_statement(self._statement, self._database.quote_column(self._form.key))
-        found: list[Mapping[str, object]] = []
+        matches: list[Mapping[str, object]] = []
         async with aclosing(self._database.fetch_batches(statement, key)) as batches:
             async for _, rows in batches:
-                found += rows
-                if len(found) > 1:
+                matches += rows
+                if len(matches) > 1:
                     raise _duplicate_key_error(listed.document, self._form.key)
-        if not found:
+        if not matches:
             raise SourceError(
                 f"{listed.document} is gone from the query. Its row was deleted, or the query no longer returns it."
             )
-        if (error := missing_columns_error(self._form, found[0].keys())) is not None:
+        if (error := missing_columns_error(self._form, matches[0].keys())) is not None:
             raise error  # the table changed after the listing
-        data = self._form.render_text(found[0]).encode(errors="replace")
+        data = self._form.render_text(matches[0]).encode(errors="replace")
         if len(data) > self._max_bytes:
             raise too_large_error(listed.document, len(data), self._max_bytes)
         return DocumentContent(
-            data, self._media_type, self._form.make_version(found[0]), self._form.render_title(found[0])
+            data, self._media_type, self._form.make_version(matches[0]), self._form.render_title(matches[0])
         )
 
     async def close(self) -> None:
@@ -153,16 +153,16 @@ class SqlSource:
         return [*map(quoted, sorted(light)), *(make_fallback_column(moment, quoted(column)) for column in heavy)]
 
     def _make_batch(
-        self, rows: Batch, keys: _KeyValues, seen: set[str]
+        self, rows: Batch, keys: _KeyValues, keys_so_far: set[str]
     ) -> tuple[Sequence[ListedDocument], SourceError | None]:
         """Return rows as documents up to the first invalid one, and its error."""
         batch: list[ListedDocument] = []
         try:
             for row in rows:
                 listed = self._form.make_listed(row, self._readers)
-                if listed.document in seen:
+                if listed.document in keys_so_far:
                     raise _duplicate_key_error(listed.document, self._form.key)
-                seen.add(listed.document)
+                keys_so_far.add(listed.document)
                 keys.record(listed.document, row[self._form.key])
                 batch.append(listed)
         except SourceError as error:

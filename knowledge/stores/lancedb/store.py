@@ -225,14 +225,14 @@ class LanceDBStore:
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
-        found: list[StoredChunk] = []
+        stored: list[StoredChunk] = []
         for some in slice_values(ids, 1000):
             async with self._translate_failures(self._limits.read_s):
                 query = self._get_table().query().where(f"id IN ({quote_literals(some)})")
                 table = await query.select([*PASSAGE_COLUMNS, "vector", "terms"]).to_arrow()
             if table.num_rows:
-                found += read_rows(table)
-        return found
+                stored += read_rows(table)
+        return stored
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -262,11 +262,11 @@ class LanceDBStore:
         # Use a query object, because a plain string in double quotes would be a phrase. type: ignore[call-arg]
         match = MatchQuery(terms, "terms")  # type: ignore[call-arg]
         query = table.query().nearest_to_text(match).where(condition).limit(pool)
-        found = await query.select([*SEARCH_COLUMNS, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
-        cosines = [0.0] * found.num_rows
-        if found.num_rows and vector is not None:
-            cosines = (read_vectors(found) @ vector).tolist()
-        return read_leg_hits(found, cosines, found.column("_score").to_pylist())
+        hits = await query.select([*SEARCH_COLUMNS, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
+        cosines = [0.0] * hits.num_rows
+        if hits.num_rows and vector is not None:
+            cosines = (read_vectors(hits) @ vector).tolist()
+        return read_leg_hits(hits, cosines, hits.column("_score").to_pylist())
 
     async def _dense(self, table: Any, vector: Vector | None, pool: int, condition: str) -> list[LegHit]:  # noqa: ANN401
         if vector is None:
@@ -274,8 +274,8 @@ class LanceDBStore:
         # The vector index has rounded vectors, so three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
         query = query.where(condition).limit(pool)
-        found = await query.select([*SEARCH_COLUMNS, "_distance"]).to_arrow()
-        return read_leg_hits(found, (1 - found.column("_distance").to_numpy()).tolist(), [0.0] * found.num_rows)
+        hits = await query.select([*SEARCH_COLUMNS, "_distance"]).to_arrow()
+        return read_leg_hits(hits, (1 - hits.column("_distance").to_numpy()).tolist(), [0.0] * hits.num_rows)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 

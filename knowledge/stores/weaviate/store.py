@@ -166,7 +166,7 @@ class WeaviateStore:
             page = await self._read(fetch)
             if not page.objects:
                 return
-            yield [found.properties["chunk_id"] for found in page.objects]
+            yield [item.properties["chunk_id"] for item in page.objects]
             after = page.objects[-1].uuid
 
     async def count(self) -> int:
@@ -179,14 +179,14 @@ class WeaviateStore:
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
-        found: list[StoredChunk] = []
+        rows: list[StoredChunk] = []
         for some in slice_values(sorted(set(ids)), 200):
 
             async def fetch(search: SearchCall, place: SearchTarget, some: Sequence[str] = some) -> list[StoredChunk]:
                 return await fetch_by_ids(search, place, some)
 
-            found += await self._search(fetch)
-        return found
+            rows += await self._search(fetch)
+        return rows
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,8 +216,8 @@ class WeaviateStore:
         async def ours(link: NodeConnection) -> list[str]:
             client = link.client
             names = await client.collections.list_all(simple=True)
-            found = {name: parse_index_name(name, self._placement.namespace) for name in names}
-            return [index for name, index in found.items() if index and await self._holds(client, name, index)]
+            indexes = {name: parse_index_name(name, self._placement.namespace) for name in names}
+            return [index for name, index in indexes.items() if index and await self._holds(client, name, index)]
 
         return sorted(await self._nodes.read(ours))
 

@@ -21,7 +21,7 @@ _ENDS = 500
 class PreparedDocument:
     """A document that was read, parsed and split into chunks."""
 
-    count_current: IndexedDocument
+    document: IndexedDocument
     before: frozenset[str]
     """The ids of its current chunks."""
     fresh: tuple[Chunk, ...] = field(repr=False)
@@ -70,7 +70,7 @@ class SourceFlow:
 
         """
         self.check()
-        passing = _QueuedDocument(prepared, _count_bytes(prepared.count_current.chunks))
+        passing = _QueuedDocument(prepared, _count_bytes(prepared.document.chunks))
         prepared.lease.set(passing.bytes_)
         self._queue.append(passing)
         self.waiting += len(prepared.fresh)

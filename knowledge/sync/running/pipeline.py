@@ -192,7 +192,7 @@ class Pipeline:
         for flow in batch.flows:
             ends = [(prepared, bytes_) for owner, prepared, bytes_ in batch.ends if owner is flow]
             if ends and flow.key.id not in dead:
-                old += await self._manifest.switch_documents(flow.key, [prepared.count_current for prepared, _ in ends])
+                old += await self._manifest.switch_documents(flow.key, [prepared.document for prepared, _ in ends])
                 for prepared, bytes_ in ends:
                     flow.mark_current(prepared, bytes_)
         await discard_rows(self._store, self._manifest, old)

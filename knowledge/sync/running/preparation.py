@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from knowledge.dates import count_days
 from knowledge.defects import describe_defect
 from knowledge.errors import KnowledgeError, ParseError, SourceError
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Source
@@ -30,7 +31,6 @@ from knowledge.sync.running.tools import SyncTools
 
 _log = logging.getLogger(__name__)
 
-_DAY_S = 86_400
 _THREAD_BYTES = 1_000_000
 """Larger documents are hashed in a thread."""
 _LARGE_BYTES = 8_000_000
@@ -191,11 +191,6 @@ def _has_new_title(content: DocumentContent, known: KnownDocument) -> bool:
 
 
 def _has_other_row(document: IndexedDocument, known: KnownDocument) -> bool:
-    return known.title != document.title or _round_to_day(to_seconds(document.listed.modified_at)) != _round_to_day(
+    return known.title != document.title or count_days(to_seconds(document.listed.modified_at)) != count_days(
         known.modified_at
     )
-
-
-def _round_to_day(moment_s: float | None) -> int | None:
-    """Return the day, which is the precision of filters by date."""
-    return None if moment_s is None else int(moment_s // _DAY_S)

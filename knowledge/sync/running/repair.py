@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from knowledge.dates import count_days
 from knowledge.interfaces import Store, StoredChunk
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
@@ -130,18 +131,13 @@ def _rewrite_rows(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) ->
     for row in stored:
         wanted = listed[row.chunk.id]
         readers = decode_readers(wanted.readers)
-        if (row.chunk.readers, row.chunk.kind, _round_to_day(to_seconds(row.chunk.modified_at))) != (
+        if (row.chunk.readers, row.chunk.kind, count_days(to_seconds(row.chunk.modified_at))) != (
             readers,
             wanted.kind,
-            _round_to_day(wanted.modified_at),
+            count_days(wanted.modified_at),
         ):
             modified_at = None if wanted.modified_at is None else datetime.fromtimestamp(wanted.modified_at, UTC)
             yield replace(row, chunk=replace(row.chunk, readers=readers, kind=wanted.kind, modified_at=modified_at))
-
-
-def _round_to_day(moment_s: float | None) -> int | None:
-    """Return the day, which is the precision of filters by date. Smaller changes need no new rows."""
-    return None if moment_s is None else int(moment_s // 86_400)
 
 
 def _slice_ids(ids: Collection[str]) -> Iterator[list[str]]:

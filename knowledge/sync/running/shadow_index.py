@@ -41,9 +41,7 @@ class ShadowIndex:
         """
         known = await self.manifest.list_documents(key)
         todo = make_plan(listing, known, now=now, complete=complete, approve=approve)
-        await self._hold(todo, now)
-        await self.manifest.mark_pending_deletions([row.row for row in todo.restored_documents], None)
-        await self.manifest.restrict_readers(dict(find_restricted(todo.reads)))
+        await mark_changes(self.manifest, todo, now)
         return todo
 
     async def delete_missing(self, key: SourceKey, todo: SyncPlan, growing: IndexManifest, now: float) -> None:
@@ -55,7 +53,7 @@ class ShadowIndex:
             StoreError, DatabaseError: that side failed. The next sync deletes the rest.
 
         """
-        await self._hold(todo, now)
+        await mark_pending_deletions(self.manifest, todo, now)
         elsewhere = {row.sha256: row for row in await growing.list_documents(key) if row.sha256}
         gone = (*todo.approved_deletions, *todo.deletes)
         renamed = [(row, elsewhere[row.sha256]) for row in gone if row.sha256 in elsewhere]
@@ -63,13 +61,20 @@ class ShadowIndex:
         for rows in slice_items([row.row for row in gone if row.sha256 not in elsewhere]):
             await discard_rows(self.store, self.manifest, await self.manifest.remove_documents(rows))
 
-    async def _hold(self, todo: SyncPlan, now: float) -> None:
-        await self.manifest.mark_pending_deletions(
-            [row.row for row in todo.pending_deletions if not row.pending_deletion], now
-        )
+
+async def mark_changes(manifest: IndexManifest, todo: SyncPlan, now: float) -> None:
+    """Record pending deletions, returned documents and smaller audiences, which need no reading."""
+    await mark_pending_deletions(manifest, todo, now)
+    await manifest.mark_pending_deletions([row.row for row in todo.restored_documents], None)
+    await manifest.restrict_readers(dict(_find_restricted(todo.reads)))
 
 
-def find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, str]]:
+async def mark_pending_deletions(manifest: IndexManifest, todo: SyncPlan, now: float) -> None:
+    """Record the documents of a plan whose deletion waits for approval from now on."""
+    await manifest.mark_pending_deletions([row.row for row in todo.pending_deletions if not row.pending_deletion], now)
+
+
+def _find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, str]]:
     """Yield documents whose audience changes, with the readers who may see both the old and the new rows."""
     for read in reads:
         if not isinstance(read, AddDocument) and encode_readers(read.listed.readers) != read.known.readers:

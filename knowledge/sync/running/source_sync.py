@@ -22,7 +22,7 @@ from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.flow import SourceFlow
 from knowledge.sync.running.pipeline import Pipeline, discard_rows
 from knowledge.sync.running.preparation import DocumentPreparer, DocumentTimeout
-from knowledge.sync.running.shadow_index import find_restricted
+from knowledge.sync.running.shadow_index import mark_changes, mark_pending_deletions
 from knowledge.sync.running.tally import SyncTally
 from knowledge.sync.running.tools import SyncTools
 
@@ -107,7 +107,7 @@ class SourceSync:
             make_plan, listing, known, now=listed_at, complete=broken is None, approve=self._approve
         )
         self._tally.count_plan(todo, known)
-        await self._mark_changes(todo, listed_at)
+        await mark_changes(self._tools.manifest, todo, listed_at)
         old = await self._mark_in_shadow(listing, listed_at, complete=broken is None)
         if not todo.brings_new:
             await self._delete_missing(todo, listed_at)
@@ -174,21 +174,10 @@ class SourceSync:
             self._tally.failures.append(QuarantinedDocument(name, reason, public=listed.readers >= EVERYONE))
         return good
 
-    async def _mark_changes(self, todo: SyncPlan, now: float) -> None:
-        """Record pending deletions, returned documents and smaller audiences, which need no reading."""
-        manifest = self._tools.manifest
-        await manifest.mark_pending_deletions(
-            [row.row for row in todo.pending_deletions if not row.pending_deletion], now
-        )
-        await manifest.mark_pending_deletions([row.row for row in todo.restored_documents], None)
-        await manifest.restrict_readers(dict(find_restricted(todo.reads)))
-
     async def _delete_missing(self, todo: SyncPlan, now: float) -> None:
         """Delete missing documents, after new ones are indexed because they may be renames."""
         manifest = self._tools.manifest
-        await manifest.mark_pending_deletions(
-            [row.row for row in todo.pending_deletions if not row.pending_deletion], now
-        )
+        await mark_pending_deletions(manifest, todo, now)
         self._tally.pending_deletions = len(todo.pending_deletions)
         for rows in _slice_rows((*todo.approved_deletions, *todo.deletes)):
             old = await manifest.remove_documents([row.row for row in rows])

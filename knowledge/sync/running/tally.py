@@ -31,8 +31,8 @@ class SyncTally:
     deleted: int = 0
     pending_deletions: int = 0
     pending_retries: int = 0
-    written: int = 0
-    kept: int = 0
+    chunks_written: int = 0
+    chunks_kept: int = 0
     total: int = 0
     done: int = 0
     never_read: int = 0
@@ -50,18 +50,18 @@ class SyncTally:
         self.pending_retries = todo.pending_retries
         self.total = len(todo.reads)
         read = sum(one.known.chunks for one in todo.reads if not isinstance(one, AddDocument))
-        self.kept = sum(row.chunks for row in known) - read
+        self.chunks_kept = sum(row.chunks for row in known) - read
 
     def count_unchanged(self, known: KnownDocument) -> None:
         """Count a document that was read and had not changed."""
         self.unchanged += 1
-        self.kept += known.chunks
+        self.chunks_kept += known.chunks
         self._count()
 
     def count_current(self, prepared: PreparedDocument) -> None:
         """Count a document that is now current."""
-        self.written += len(prepared.fresh)
-        self.kept += len(prepared.count_current.chunks) - len(prepared.fresh)
+        self.chunks_written += len(prepared.fresh)
+        self.chunks_kept += len(prepared.document.chunks) - len(prepared.fresh)
         if prepared.replaces:
             self.updated += 1
         else:
@@ -78,13 +78,13 @@ class SyncTally:
             else intersect_readers(decode_readers(known.readers), read.listed.readers)
         )
         self.failures.append(QuarantinedDocument(read.listed.document, reason, public=readers >= EVERYONE))
-        self.kept += known.chunks if known else 0
+        self.chunks_kept += known.chunks if known else 0
         self._count()
 
     def count_deletions(self, rows: Sequence[KnownDocument]) -> None:
         """Count deleted documents."""
         self.deleted += len(rows)
-        self.kept -= sum(row.chunks for row in rows)
+        self.chunks_kept -= sum(row.chunks for row in rows)
 
     def tell(self, *, last: bool = False) -> None:
         """Report the progress, unless the last report is very recent."""
@@ -108,8 +108,8 @@ class SyncTally:
             deleted=self.deleted,
             pending_deletions=self.pending_deletions,
             failed=self.pending_retries + len(self.failures),
-            chunks_written=self.written,
-            chunks_kept=self.kept,
+            chunks_written=self.chunks_written,
+            chunks_kept=self.chunks_kept,
             seconds=self.clock() - self.began,
             error=error,
             failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_REPORTED_FAILURES]),

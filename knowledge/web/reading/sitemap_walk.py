@@ -36,14 +36,14 @@ class SitemapWalk:
         start = (self.configured,) if self.configured else self.host.robots.sitemaps
         linked_from = None if self.configured or not start else self.site.origin
         waiting = [(url, linked_from) for url in start or (f"{self.site.origin}/sitemap.xml",)]
-        seen: set[str] = set()
+        urls: set[str] = set()
         dates: dict[str, str] = {}
         first_problem: str | None = None
-        while waiting and len(seen) < _MAX_SITEMAPS and (self.max_pages is None or len(dates) < self.max_pages):
+        while waiting and len(urls) < _MAX_SITEMAPS and (self.max_pages is None or len(dates) < self.max_pages):
             url, linked_from = waiting.pop(0)
-            if url in seen:
+            if url in urls:
                 continue
-            seen.add(url)
+            urls.add(url)
             sitemap, problem = await self._fetch_sitemap(url, linked_from)
             first_problem = first_problem or (f"the sitemap {strip_query(url)} {problem}" if problem else None)
             if sitemap is not None:

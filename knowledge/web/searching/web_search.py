@@ -197,10 +197,10 @@ def shorten_query(query: str) -> str:
 
 def filter_hits(hits: Iterable[SearchHit], domains: frozenset[str]) -> Iterable[SearchHit]:
     """Yield the hits within ``domains`` (empty: all), each page once."""
-    seen: set[str] = set()
+    pages: set[str] = set()
     for hit in hits:
         page = build_page_key(hit.url)
-        if page is None or page in seen or (domains and not is_within_domains(extract_host(hit.url), domains)):
+        if page is None or page in pages or (domains and not is_within_domains(extract_host(hit.url), domains)):
             continue
-        seen.add(page)
+        pages.add(page)
         yield hit

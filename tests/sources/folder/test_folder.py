@@ -182,7 +182,7 @@ async def test_a_huge_file_is_refused_unread(root: Path) -> None:
         file.truncate(200_000_000)
     source = folder(root)
     listed = (await listing(source))["huge.pdf"]
-    with pytest.raises(SourceError, match="200 MB, more than the 50 MB"):
+    with pytest.raises(SourceError, match="200 MB, more than its source's limit of 50 MB"):
         await source.read(listed)
 
 
