@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import Connection, Executable, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL, Row
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -178,33 +178,35 @@ class _SqliteConnections:
         self.limit_s = options.lock_wait_s + options.answer_s
         self._readers = NamedThreadPool("database", options.readers)
         self._writer = NamedThreadPool("database-writer", 1)
-        self._engine = create_engine(
+        self._reading = create_engine(
             url,
             pool_size=options.readers + 1,
             max_overflow=0,
             hide_parameters=True,
             connect_args={"timeout": options.lock_wait_s, "check_same_thread": False},
         )
-        event.listen(self._engine, "connect", functools.partial(_prepare_sqlite, synced=options.synced))
-        event.listen(self._engine, "begin", _begin_sqlite)
+        event.listen(self._reading, "connect", functools.partial(_prepare_sqlite, synced=options.synced))
+        event.listen(self._reading, "begin", _begin_sqlite)
+        self._writing = self._reading.execution_options(kvasir_write=True)
 
     async def run(self, work: Work[_T], *, write: bool) -> _T:
-        threads = self._writer if write else self._readers
+        threads, engine = (self._writer, self._writing) if write else (self._readers, self._reading)
         async with asyncio.timeout(self.limit_s):
-            return await threads.run(functools.partial(self._transact, work, write))
-
-    def _transact(self, work: Work[_T], write: bool) -> _T:  # noqa: FBT001 - passed on by ``partial``
-        with self._engine.execution_options(kvasir_write=write).begin() as connection:
-            return work(connection)
+            return await threads.run(lambda: _transact(engine, work))
 
     @contextlib.asynccontextmanager
     async def hold_lock(self, _: int) -> AsyncIterator[bool]:
         yield True
 
     async def close(self) -> None:
-        await self._writer.run(self._engine.dispose)
+        await self._writer.run(self._reading.dispose)
         self._writer.close()
         self._readers.close()
+
+
+def _transact(engine: Engine, work: Work[_T]) -> _T:
+    with engine.begin() as connection:
+        return work(connection)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, synced: bool) -> None:
@@ -215,7 +217,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, synced: 
 
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once: a transaction that reads first and writes later would fail instead of wait."""
-    write = connection.get_execution_options()["kvasir_write"]
+    write = connection.get_execution_options().get("kvasir_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
