@@ -1,4 +1,4 @@
-"""Scores of answers whose references are known: right, cited, refused, marked. Pure functions."""
+"""Score answers against references: right, cited, refused, marked. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The questions and corpora of ``make eval-answers``: public sets below KVASIR_EVAL_DIR and our own below eval_data.
+"""Load the questions and documents of ``make eval-answers``, from KVASIR_EVAL_DIR and from eval_data.
 
-XQuAD (English, Chinese) and CMRC 2018 are asked over their whole corpora, one file for each paragraph. The
-documentation of an API gateway is one corpus in both languages; its questions have key facts. Samples are the lowest
-hashes of ids.
+Each set of XQuAD (English, Chinese) and CMRC 2018 is asked over all its paragraphs, one file each. The documentation of
+an API gateway is one corpus in both languages, and its questions have key facts. A sample is the lowest hashes of ids.
 """
 
 from __future__ import annotations

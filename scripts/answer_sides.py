@@ -1,4 +1,4 @@
-"""The two sides of ``make eval-answers``: Kvasir's own line, and the recipe that a user would otherwise write."""
+"""The two sides of ``make eval-answers``: Kvasir, and the plain recipe that a user would write instead."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Texts of answers made comparable: normalisation, containment, refusals, markers. Pure functions.
+"""Normalise and compare texts of answers: containment, refusals, markers. Pure functions.
 
-Dates, numbers and scripts are made alike before they are compared, in English and Chinese, so that ``March 2, 1999``
-and ``1999-03-02``, ``三百`` and ``300``, ``3.5 million`` and ``3500000`` are equivalent.
+Dates, numbers and scripts are normalised in English and Chinese. So ``March 2, 1999`` equals ``1999-03-02``, ``三百``
+equals ``300``, and ``3.5 million`` equals ``3500000``.
 """
 
 from __future__ import annotations

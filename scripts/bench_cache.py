@@ -1,12 +1,13 @@
-"""The prefix cache: how much of a prompt the engine has read before, in follow-ups and over the same passages.
+"""Measure the prefix cache: the share of a prompt that the engine has read before.
 
-The real search over our own documentation, the real answering room and the real SGLang on this machine's CPU; only the
-engine's status is made to say that it is no small model, so that prompts are those that an R1 gets, and answers are cut
-after a few tokens, because prompts are what is measured. A share is ``cached_tokens`` / ``prompt_tokens`` as SGLang
-reports them, each summed over all questions of a kind; the first question of a conversation is not counted, nor is one
-that the documents do not answer, because no engine reads it. With ``--counted`` there is no engine: prompts are framed
-in R1's vocabulary, and what is cached is the longest beginning that any earlier prompt had, as in a cache that drops
-nothing. Then all conversations are held once more as one, in a small context and with five changes of the subject.
+There are two kinds: follow-ups, and different questions over the same passages. Search, answerer and SGLang on this
+machine's CPU are real. Only the engine's status pretends to be no small model, so that prompts are those of an R1.
+Answers end after a few tokens, because only prompts are measured. A share is ``cached_tokens`` / ``prompt_tokens`` as
+SGLang reports them, each summed over all questions of a kind. The first question of a conversation does not count, and
+neither does one that the documents do not answer.
+
+``--counted`` uses no engine: prompts are framed in R1's vocabulary, and the longest beginning of any earlier prompt
+counts as cached. Then all conversations run once more as one, in a small context and with five changes of the subject.
 
     scripts/bench_cache.py [--counted] [--json]
 """
@@ -87,11 +88,11 @@ ON_ONE_SUBJECT = (
 
 
 @dataclass
-class Watched:
+class RecordingEngine:
     """The engine as the answering room sees it, with the usage of each request kept."""
 
     engine: Engine
-    used: list[Usage] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
 
     @property
     def context_tokens(self) -> int:
@@ -118,17 +119,17 @@ class Watched:
         async with aclosing(self.engine.stream(messages, short, request_id=request_id, requester=requester)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, StreamEnd):
-                    self.used.append(delta.usage)
+                    self.usages.append(delta.usage)
                 yield delta
 
 
-class Counted:
+class CountingEngine:
     """An engine that reads and says nothing: it counts which beginning of each prompt it has been sent before."""
 
     def __init__(self, vocabulary: Vocabulary, context_tokens: int = 32_768) -> None:
         self.context_tokens = context_tokens
         self.count_tokens = vocabulary.count
-        self.used: list[Usage] = []
+        self.usages: list[Usage] = []
         self._framing = list_framers(vocabulary)[0]
         self._sent: list[list[int]] = []
 
@@ -147,46 +148,48 @@ class Counted:
         """Say nothing, and what a server would have found in its cache; it computes the last token in any case."""
         if not request_id.startswith("rewrite-"):
             ids = self._framing.frame(messages).ids
-            cached = max((_common(ids, sent) for sent in self._sent), default=0)
+            cached = max((_count_shared_beginning(ids, sent) for sent in self._sent), default=0)
             self._sent.append(ids)
-            self.used.append(Usage(prompt_tokens=len(ids), cached_tokens=min(cached, len(ids) - 1)))
+            self.usages.append(Usage(prompt_tokens=len(ids), cached_tokens=min(cached, len(ids) - 1)))
         yield StreamEnd("stop")
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def _count_shared_beginning(one: Sequence[int], other: Sequence[int]) -> int:
     """Return the length of the beginning that two prompts share."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
 
 
-async def asked(answerer: Answerer, question: Question) -> str:
+async def ask_question(answerer: Answerer, question: Question) -> str:
     """Ask; return the beginning of the best passage, as what an answer would have said."""
-    said = ""
+    answer = ""
     async with aclosing(answerer.answer(question)) as events:
         async for event in events:
             if isinstance(event, Sources) and event.passages:
-                said = event.passages[0].text[:300]
-    return said
+                answer = event.passages[0].text[:300]
+    return answer
 
 
-async def followed(
-    answerer: Answerer, engine: Watched | Counted, conversations: Sequence[Sequence[str]] = CONVERSATIONS
+async def run_conversations(
+    answerer: Answerer,
+    engine: RecordingEngine | CountingEngine,
+    conversations: Sequence[Sequence[str]] = CONVERSATIONS,
 ) -> list[Usage]:
     """Hold every conversation; return what its follow-ups used."""
-    used: list[Usage] = []
+    usages: list[Usage] = []
     for number, questions in enumerate(conversations):
         history: list[Exchange] = []
         for turn, text in enumerate(questions):
-            before = len(engine.used)
-            said = await asked(
+            before = len(engine.usages)
+            answer = await ask_question(
                 answerer, Question(text, tuple(history), conversation=f"c{number}", id=f"c{number}-{turn}")
             )
-            history.append(Exchange(text, said))
-            used += engine.used[before:] if turn else []
-    return used
+            history.append(Exchange(text, answer))
+            usages += engine.usages[before:] if turn else []
+    return usages
 
 
-async def same_passages(library_search: Search, engine: Watched | Counted, embed: object) -> list[Usage]:
+async def same_passages(library_search: Search, engine: RecordingEngine | CountingEngine, embed: object) -> list[Usage]:
     """Ask different questions whose search brings the same eight passages, each time in another order of rank."""
     found: SearchResult | None = None
 
@@ -197,23 +200,23 @@ async def same_passages(library_search: Search, engine: Watched | Counted, embed
         nonlocal found
         if found is None:
             found = await library_search(query, limit=limit, readers=readers)
-        turned = len(engine.used) % len(found.hits)
-        return replace(found, hits=(*found.hits[turned:], *found.hits[:turned]))
+        offset = len(engine.usages) % len(found.hits)
+        return replace(found, hits=(*found.hits[offset:], *found.hits[:offset]))
 
     answerer = Answerer(search, engine, feature_verifiers(embed, IDENTITY))  # type: ignore[arg-type]
-    before = len(engine.used)
+    before = len(engine.usages)
     for number, text in enumerate(ON_ONE_SUBJECT):
-        await asked(answerer, Question(text, id=f"s{number}"))
-    return engine.used[before + 1 :]
+        await ask_question(answerer, Question(text, id=f"s{number}"))
+    return engine.usages[before + 1 :]
 
 
-def share(used: Sequence[Usage]) -> float:
+def compute_cached_share(usages: Sequence[Usage]) -> float:
     """Return how much of the prompts was in the cache."""
-    return sum(one.cached_tokens or 0 for one in used) / max(1, sum(one.prompt_tokens or 0 for one in used))
+    return sum(one.cached_tokens or 0 for one in usages) / max(1, sum(one.prompt_tokens or 0 for one in usages))
 
 
 @asynccontextmanager
-async def watched(settings: Settings) -> AsyncIterator[Watched]:
+async def start_engine(settings: Settings) -> AsyncIterator[RecordingEngine]:
     """Start the real engine."""
     engine = create_engine(settings)
     try:
@@ -221,35 +224,35 @@ async def watched(settings: Settings) -> AsyncIterator[Watched]:
         status = await engine.wait_until_ready(300)
         if status.state is not EngineState.READY:
             raise SystemExit(f"No engine, no figures: {status.detail}")
-        yield Watched(engine)
+        yield RecordingEngine(engine)
     finally:
         await engine.stop()
 
 
-async def measured(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]:
+async def measure_cache(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]:
     """Measure both kinds."""
     settings = load_settings({"KVASIR_HOME": str(scratch / "home")}, scratch, docs=ROOT / "docs")
     async with AsyncExitStack() as stack:
         library = await stack.enter_async_context(open_configured_library(settings))
         await library.refresh(None, lambda _: None)
         vocabulary = await load_vocabulary(COUNTED, None, WheelCache(settings.cache / "wheels").unpack)
-        engine = Counted(vocabulary) if counted else await stack.enter_async_context(watched(settings))
-        used = {
-            "follow-ups": await followed(create_answerer(library, engine), engine),
+        engine = CountingEngine(vocabulary) if counted else await stack.enter_async_context(start_engine(settings))
+        usages = {
+            "follow-ups": await run_conversations(create_answerer(library, engine), engine),
             "same passages": await same_passages(library.search, engine, library.embed_symmetric),
         }
         if counted:  # of an engine on two cores this takes minutes
-            engine = Counted(vocabulary, 8192)
+            engine = CountingEngine(vocabulary, 8192)
             one = [question for questions in CONVERSATIONS for question in questions]
-            used["one long conversation"] = await followed(create_answerer(library, engine), engine, [one])
+            usages["one long conversation"] = await run_conversations(create_answerer(library, engine), engine, [one])
         return {
             kind: {
-                "share": round(share(found), 3),
+                "share": round(compute_cached_share(found), 3),
                 "questions": len(found),
                 "prompt_tokens": sum(one.prompt_tokens or 0 for one in found),
-                "each": [round(share([one]), 2) for one in found],
+                "each": [round(compute_cached_share([one]), 2) for one in found],
             }
-            for kind, found in used.items()
+            for kind, found in usages.items()
         }
 
 
@@ -258,11 +261,11 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--json", action="store_true", help="print one JSON object")
     arguments.add_argument("--counted", action="store_true", help="count what would be cached, without an engine")
-    told = arguments.parse_args()
+    options = arguments.parse_args()
     logs.configure_logging(secrets=(), level=logs.WARNING)
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
-        figures = asyncio.run(measured(Path(scratch), counted=told.counted))
-    if told.json:
+        figures = asyncio.run(measure_cache(Path(scratch), counted=options.counted))
+    if options.json:
         print(json.dumps(figures))
     else:
         for kind, one in figures.items():

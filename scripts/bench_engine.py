@@ -1,11 +1,11 @@
-"""Throughput: Kvasir's way to the engine against SGLang's own benchmark client, on the same worker and prompts.
+"""Compare Kvasir's throughput with SGLang's own benchmark client, on the same worker and prompts.
 
-The real SGLang on this machine's CPU with the small model. Both send the same questions in the same order, so many at
-once, each answered in exactly so many tokens (both ask the server to write on past the model's end), in turns after a
-round that warms the prefix cache for both. Ours go the whole way: the line, framing, the wire, the split of thinking
-from answer. The figures are output tokens a second over all rounds, ours by theirs, and the client's own CPU for each
-token. Tokens are those that the server counts. The start of SGLang's client is not timed. With ``KVASIR_HOME`` of a
-Kvasir that runs, its engine is used.
+The worker is the real SGLang on this machine's CPU with the small model. Both clients send the same questions in the
+same order and with the same concurrency, and each answer has the same number of tokens. They take turns after a round
+that warms the prefix cache for both. Kvasir's questions go the whole way: queue, framing, wire, splitting of thinking
+and answer. The figures are output tokens a second over all rounds, their ratio, and the client's CPU for each token,
+with tokens as the server counts them. The start of SGLang's client is not timed. With ``KVASIR_HOME`` of a running
+Kvasir, its engine is used.
 
     scripts/bench_engine.py [--at-once N ...] [--each N] [--tokens N] [--rounds N] [--json]
 """
@@ -63,7 +63,7 @@ serving.cli_main()
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class RoundCost:
     """What one round, or several, took."""
 
     tokens: int = 0
@@ -71,9 +71,9 @@ class Took:
     cpu_s: float = 0.0
     """Of the client's process."""
 
-    def __add__(self, other: Took) -> Took:
+    def __add__(self, other: RoundCost) -> RoundCost:
         """Return both together."""
-        return Took(self.tokens + other.tokens, self.seconds + other.seconds, self.cpu_s + other.cpu_s)
+        return RoundCost(self.tokens + other.tokens, self.seconds + other.seconds, self.cpu_s + other.cpu_s)
 
     @property
     def rate(self) -> float:
@@ -86,30 +86,30 @@ class Took:
         return 1000 * self.cpu_s / self.tokens
 
 
-def prompts(count: int) -> list[str]:
+def make_prompts(count: int) -> list[str]:
     """Return questions of different lengths about different things."""
     words = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8").split()
     return [f"Tell me at length what this means: {' '.join(words[n * 29 : n * 29 + 40 + n])}" for n in range(count)]
 
 
-async def ours(engine: Engine, asked: list[str], tokens: int, at_once: int) -> Took:
+async def run_kvasir_round(engine: Engine, questions: list[str], tokens: int, at_once: int) -> RoundCost:
     """Ask through Kvasir."""
-    gate, written = asyncio.Semaphore(at_once), 0
+    gate, tokens_written = asyncio.Semaphore(at_once), 0
 
     async def one(number: int, text: str) -> None:
-        nonlocal written
+        nonlocal tokens_written
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=tokens)
         stream = engine.stream([ChatMessage("user", text)], sampling, request_id=f"bench-{number}")
         async with gate, aclosing(stream) as deltas:
             async for delta in deltas:
-                written += (delta.usage.completion_tokens or 0) if isinstance(delta, StreamEnd) else 0
+                tokens_written += (delta.usage.completion_tokens or 0) if isinstance(delta, StreamEnd) else 0
 
     began, cpu_s = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(one(number, text) for number, text in enumerate(asked)))
-    return Took(written, time.perf_counter() - began, time.process_time() - cpu_s)
+    await asyncio.gather(*(one(number, text) for number, text in enumerate(questions)))
+    return RoundCost(tokens_written, time.perf_counter() - began, time.process_time() - cpu_s)
 
 
-class Theirs:
+class SglangClient:
     """SGLang's own benchmark client, in the engine's environment."""
 
     def __init__(self, process: asyncio.subprocess.Process, count: int) -> None:
@@ -119,41 +119,45 @@ class Theirs:
     @classmethod
     @asynccontextmanager
     async def up(
-        cls, python: Path, told: RuntimeRecord, scratch: Path, count: int, tokens: int, at_once: int
-    ) -> AsyncGenerator[Theirs]:
+        cls, python: Path, record: RuntimeRecord, scratch: Path, count: int, tokens: int, at_once: int
+    ) -> AsyncGenerator[SglangClient]:
         """Start it, wait until it can begin, and end it afterwards."""
         argv = (
             str(python), "-I", "-c", THEIR_CLIENT,
-            "--backend", "sglang-oai-chat", "--base-url", str(told.url), "--model", str(told.model),
-            "--tokenizer", str(told.model_path), "--dataset-name", "openai",
+            "--backend", "sglang-oai-chat", "--base-url", str(record.url), "--model", str(record.model),
+            "--tokenizer", str(record.model_path), "--dataset-name", "openai",
             "--dataset-path", str(scratch / "asked.jsonl"), "--output-file", str(scratch / "theirs.jsonl"),
             "--num-prompts", str(count), "--sharegpt-output-len", str(tokens), "--max-concurrency", str(at_once),
             "--warmup-requests", "0", "--disable-tqdm", "--extra-request-body", '{"temperature": 0.0, "top_p": 1.0}',
         )  # fmt: skip
-        environment = {**build_cpu_environment(os.environ), "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": told.api_key or ""}
+        environment = {
+            **build_cpu_environment(os.environ),
+            "HF_HUB_OFFLINE": "1",
+            "OPENAI_API_KEY": record.api_key or "",
+        }
         pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
             *argv, env=environment, cwd=scratch, stdin=pipe, stdout=nothing, stderr=pipe
         )
         try:
             client = cls(process, count)
-            await client._said("READY")
+            await client._read_value("READY")
             yield client
         finally:
             if process.returncode is None:
                 process.kill()
             await process.wait()
 
-    async def ask(self) -> Took:
+    async def ask(self) -> RoundCost:
         """Ask all, once."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"again\n")
-        figures = json.loads(await self._said("ROUND"))
+        figures = json.loads(await self._read_value("ROUND"))
         if figures["completed"] != self._count:
             raise SystemExit(f"SGLang's client got {figures['completed']} of {self._count} answers.")
-        return Took(int(figures["total_output_tokens"]), float(figures["duration"]), float(figures["cpu_s"]))
+        return RoundCost(int(figures["total_output_tokens"]), float(figures["duration"]), float(figures["cpu_s"]))
 
-    async def _said(self, word: str) -> str:
+    async def _read_value(self, word: str) -> str:
         """Return what stands behind a word in the next line that begins with it."""
         assert self._process.stderr is not None
         lines: list[str] = []
@@ -165,18 +169,20 @@ class Theirs:
         raise SystemExit("SGLang's client failed:\n" + "".join(lines[-20:]))
 
 
-async def in_turns(engine: Engine, python: Path, told: RuntimeRecord, scratch: Path, at_once: int, options: Any) -> Any:
+async def measure_in_turns(
+    engine: Engine, python: Path, record: RuntimeRecord, scratch: Path, at_once: int, options: Any
+) -> Any:
     """Measure both in turns, with so many questions at once."""
-    asked = prompts(options.each * at_once)
-    rows = [json.dumps({"messages": [{"role": "user", "content": text}]}) for text in asked]
+    questions = make_prompts(options.each * at_once)
+    rows = [json.dumps({"messages": [{"role": "user", "content": text}]}) for text in questions]
     (scratch / "asked.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    rounds: list[tuple[Took, Took]] = []
-    async with Theirs.up(python, told, scratch, len(asked), options.tokens, at_once) as client:
-        await ours(engine, asked, options.tokens, at_once)
+    rounds: list[tuple[RoundCost, RoundCost]] = []
+    async with SglangClient.up(python, record, scratch, len(questions), options.tokens, at_once) as client:
+        await run_kvasir_round(engine, questions, options.tokens, at_once)
         for _ in range(options.rounds):
-            mine = await ours(engine, asked, options.tokens, at_once)
+            mine = await run_kvasir_round(engine, questions, options.tokens, at_once)
             rounds.append((mine, await client.ask()))
-    us, them = (sum(side, Took()) for side in zip(*rounds, strict=True))
+    us, them = (sum(side, RoundCost()) for side in zip(*rounds, strict=True))
     return {
         "ratio": round(us.rate / them.rate, 3),
         "median_of_the_rounds": round(statistics.median(one.rate / other.rate for one, other in rounds), 3),
@@ -187,19 +193,20 @@ async def in_turns(engine: Engine, python: Path, told: RuntimeRecord, scratch: P
     }
 
 
-async def measured(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+async def measure_throughput(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Bring the engine up and measure."""
     settings = load_settings({"KVASIR_HOME": str(scratch / "home"), **os.environ}, scratch, docs=ROOT / "docs")
     engine = create_engine(settings)
     try:
         await engine.start()
         status = await engine.wait_until_ready(300)
-        told = RuntimeFile(settings.home).read()
-        if status.state is not EngineState.READY or told is None:
+        record = RuntimeFile(settings.home).read()
+        if status.state is not EngineState.READY or record is None:
             raise SystemExit(f"No engine, no figures: {status.detail}")
         python = Installer(settings.cache).python_path("cpu")
         return {
-            str(at_once): await in_turns(engine, python, told, scratch, at_once, options) for at_once in options.at_once
+            str(at_once): await measure_in_turns(engine, python, record, scratch, at_once, options)
+            for at_once in options.at_once
         }
     finally:
         await engine.stop()
@@ -210,13 +217,13 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
 
 
 def write_past_the_end() -> None:
-    """Have our requests say what those of SGLang's client say: answers of equal length, whatever the model means."""
-    asked = wire.build_chat_request
+    """Make Kvasir's requests ignore the model's end token, as SGLang's client does, for answers of equal length."""
+    build_request = wire.build_chat_request
 
     def chat_request(
         model: str, messages: Sequence[ChatMessage], sampling: Sampling, request_id: str
     ) -> dict[str, Any]:
-        return {**asked(model, messages, sampling, request_id), "ignore_eos": True}
+        return {**build_request(model, messages, sampling, request_id), "ignore_eos": True}
 
     wire.build_chat_request = chat_request
 
@@ -233,7 +240,7 @@ def main() -> int:
     logs.configure_logging(secrets=(), level=logs.WARNING)
     write_past_the_end()
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
-        figures = asyncio.run(measured(options, Path(scratch)))
+        figures = asyncio.run(measure_throughput(options, Path(scratch)))
     print(json.dumps(figures, indent=None if options.json else 2))
     return int(any(one["ratio"] < TARGET for one in figures.values()))
 

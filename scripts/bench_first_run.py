@@ -1,8 +1,9 @@
-"""What a first `make run` takes until it is of use, for one revision of this repository or several, in turns.
+"""Time the steps of a first `make run`, for one or several revisions of this repository, in turns.
 
-Each time a fresh clone with a state folder of its own, over the same documents; packages, models and the engine's
-environment are in the caches (a first round fills them and is not counted). Measured from `make run` on: the page is
-there, the documents are read, the first question (asked as soon as there is a page) is answered, the engine is ready.
+Each start has a fresh clone and a state folder of its own, over the same documents. Packages, models and the engine's
+environment are in the caches, which a first, uncounted round fills. Four moments are measured from `make run` on: the
+page is open, the documents are read, the first question has its answer, the engine is ready. The question is asked as
+soon as the page is open.
 
     scripts/bench_first_run.py REVISION [REVISION ...] [--docs FOLDER] [--rounds N] [--cache FOLDER] [--filled]
 """
@@ -40,7 +41,7 @@ SOURCES = "Sources"
 """Stands under an answer that says where it is from."""
 
 
-def cloned(revision: str, folder: Path) -> None:
+def clone_revision(revision: str, folder: Path) -> None:
     """Make a fresh clone of a revision."""
     git = shutil.which("git") or "git"
     known = subprocess.run([git, "-C", str(ROOT), "rev-parse", revision], check=True, capture_output=True, text=True)
@@ -52,8 +53,8 @@ async def first_answer(home: Path, url: str, question: str) -> str:
     """Ask and return the reply when it is whole."""
     token = json.loads((home / "sandbox/credentials.json").read_text(encoding="utf-8"))["control_token"]
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-        said = {"person": "ada", "channel": "#general", "text": f"@Kvasir {question}"}
-        async with session.post(f"{url}/sandbox/say", json=said) as answer:
+        lines = {"person": "ada", "channel": "#general", "text": f"@Kvasir {question}"}
+        async with session.post(f"{url}/sandbox/say", json=lines) as answer:
             ts = (await answer.json())["ts"]
         while True:
             async with session.get(f"{url}/sandbox/messages", params={"channel": "#general"}) as answer:
@@ -71,31 +72,31 @@ class Start:
     home: Path
     question: str
     began: float = field(default_factory=time.perf_counter)
-    took: dict[str, float] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
     answer: str = ""
 
-    def reached(self, step: str) -> None:
+    def record_step(self, step: str) -> None:
         """Note a step when it is reached first."""
-        self.took.setdefault(step, round(time.perf_counter() - self.began, 1))
+        self.seconds.setdefault(step, round(time.perf_counter() - self.began, 1))
 
     async def follow(self, output: asyncio.StreamReader, tasks: asyncio.TaskGroup) -> None:
         """Read what is said until every step is reached."""
-        while len(self.took) < len(STEPS) and (line := await output.readline()):
-            self.said.append(line.decode())
+        while len(self.seconds) < len(STEPS) and (line := await output.readline()):
+            self.lines.append(line.decode())
             for step, pattern in LINES.items():
-                if pattern.search(self.said[-1]):
-                    self.reached(step)
-            if found := PAGE.search(self.said[-1]):
-                tasks.create_task(self.ask(found.group(1)))
+                if pattern.search(self.lines[-1]):
+                    self.record_step(step)
+            if results := PAGE.search(self.lines[-1]):
+                tasks.create_task(self.ask(results.group(1)))
 
     async def ask(self, url: str) -> None:
         """Ask and wait for the whole answer."""
         self.answer = await first_answer(self.home, url, self.question)
-        self.reached("answer")
+        self.record_step("answer")
 
 
-async def started(clone: Path, home: Path, cache: Path, docs: Path, question: str) -> Start:
+async def start_kvasir(clone: Path, home: Path, cache: Path, docs: Path, question: str) -> Start:
     """Type `make run`; return how it went once all is there."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "KVASIR_"))}
     environ.pop("VIRTUAL_ENV", None)
@@ -110,7 +111,7 @@ async def started(clone: Path, home: Path, cache: Path, docs: Path, question: st
         async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
             await start.follow(process.stdout, tasks)
     except TimeoutError:
-        print("".join(start.said[-20:]), f"not done after {DEADLINE_S:.0f} s", file=sys.stderr)
+        print("".join(start.lines[-20:]), f"not done after {DEADLINE_S:.0f} s", file=sys.stderr)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
@@ -118,22 +119,24 @@ async def started(clone: Path, home: Path, cache: Path, docs: Path, question: st
     return start
 
 
-async def measured(options: argparse.Namespace) -> dict[str, Any]:
+async def measure_revisions(options: argparse.Namespace) -> dict[str, Any]:
     """Start every revision in turns."""
-    found: dict[str, list[dict[str, Any]]] = {revision: [] for revision in options.revisions}
+    results: dict[str, list[dict[str, Any]]] = {revision: [] for revision in options.revisions}
     for counted in range(options.filled, options.rounds + 1):
         for revision in options.revisions:
             with tempfile.TemporaryDirectory(prefix="kvasir-first-run-") as name:
                 folder = Path(name)
-                cloned(revision, folder / "clone")
+                clone_revision(revision, folder / "clone")
                 load = os.getloadavg()[0]
-                start = await started(folder / "clone", folder / "home", options.cache, options.docs, options.question)
-                one = {**start.took, "load_before": round(load, 1), "sources": SOURCES in start.answer}
-                found[revision] += [one] if counted else []
+                start = await start_kvasir(
+                    folder / "clone", folder / "home", options.cache, options.docs, options.question
+                )
+                one = {**start.seconds, "load_before": round(load, 1), "sources": SOURCES in start.answer}
+                results[revision] += [one] if counted else []
                 print(revision, "counted" if counted else "filled the caches", json.dumps(one), flush=True)
                 if options.verbose:
-                    print("".join(start.said), start.answer, flush=True)
-    return found
+                    print("".join(start.lines), start.answer, flush=True)
+    return results
 
 
 def main() -> int:
@@ -146,7 +149,7 @@ def main() -> int:
     parser.add_argument("--question", default="How do I add a source?")
     parser.add_argument("--filled", action="store_true", help="the caches are: count the first round too")
     parser.add_argument("--verbose", action="store_true")
-    asyncio.run(measured(parser.parse_args()))
+    asyncio.run(measure_revisions(parser.parse_args()))
     return 0
 
 

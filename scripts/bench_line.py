@@ -1,10 +1,9 @@
-"""Two hundred questions at once on one engine: all answered or told, in a fair order, in flat memory.
+"""Ask one engine two hundred questions at once, and measure waits, fairness and memory.
 
-``scripts/bench_line.py [--questions 200] [--people 20]`` starts this machine's engine (a small model without
-a GPU), asks so many questions at once, each person's an equal part but for one who asks a quarter of all, every tenth
-question one that may have a long answer, and prints a JSON object: how many were answered and how many were told that
-it would be too long, and in which words, when, how far the first promise was off, and what Python's process held
-before, at the most and after. With ``KVASIR_HOME`` of a Kvasir that runs, its engine is used.
+``scripts/bench_line.py [--questions 200] [--people 20]`` starts this machine's engine (a small model without a GPU).
+One person asks a quarter of all questions, and the others share the rest equally. Every tenth question may have a long
+answer. The printed JSON object has the numbers of answers and refusals, the waits, the error of the first promise, and
+the memory of the process before, at its peak and after. With ``KVASIR_HOME`` of a running Kvasir, its engine is used.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ ABOUT = "The office opens at eight and closes at six. Visitors sign in at the de
 
 
 @dataclass(slots=True)
-class Told:
-    """What one question got."""
+class QuestionResult:
+    """The result of one question."""
 
     person: str
     asked_s: float
@@ -48,57 +47,59 @@ class Told:
     promised_s: float | None = None
     began_s: float | None = None
     ended_s: float = 0.0
-    refused: str = ""
+    refusal: str = ""
 
 
-async def ask(engine: Engine, person: str, number: int, told: Told, tokens: int) -> None:
-    """Ask one question, read so many tokens, and note what becomes of it."""
+async def ask_question(engine: Engine, person: str, number: int, result: QuestionResult, tokens: int) -> None:
+    """Ask one question, read so many tokens, and record the result."""
     text = f"{ABOUT * 4}\nQuestion {number} of {person}: when does the office open?"
-    sampling = Sampling(temperature=0.0, max_tokens=LONG_TOKENS if told.long else tokens)
+    sampling = Sampling(temperature=0.0, max_tokens=LONG_TOKENS if result.long else tokens)
     try:
         stream = engine.stream(
             [ChatMessage("user", text)], sampling, request_id=f"{person}-{number}", requester=Requester(person)
         )
         async with aclosing(stream) as deltas:
             async for delta in deltas:
-                if isinstance(delta, QueuePosition) and told.promised_s is None and delta.eta_s:
-                    told.promised_s = delta.eta_s + time.monotonic() - told.asked_s
+                if isinstance(delta, QueuePosition) and result.promised_s is None and delta.eta_s:
+                    result.promised_s = delta.eta_s + time.monotonic() - result.asked_s
                 if isinstance(delta, ContentDelta | ReasoningDelta):
-                    told.began_s = told.began_s or time.monotonic() - told.asked_s
-                    told.pieces += 1
-                    if told.pieces == tokens:
+                    result.began_s = result.began_s or time.monotonic() - result.asked_s
+                    result.pieces += 1
+                    if result.pieces == tokens:
                         break
     except EngineOverloaded as error:
-        told.refused = str(error)
+        result.refusal = str(error)
     except EngineError as error:
-        told.refused = f"{type(error).__name__}: {error}"
-    told.ended_s = time.monotonic() - told.asked_s
+        result.refusal = f"{type(error).__name__}: {error}"
+    result.ended_s = time.monotonic() - result.asked_s
 
 
-async def measure(engine: Engine, questions: int, people: int, tokens: int) -> dict[str, Any]:
-    """Ask all at once and sum up."""
-    warm = Told("warm", time.monotonic())
-    await ask(engine, "warm", 0, warm, tokens)
+async def measure_questions(engine: Engine, questions: int, people: int, tokens: int) -> dict[str, Any]:
+    """Ask all questions at once and return the figures."""
+    warm = QuestionResult("warm", time.monotonic())
+    await ask_question(engine, "warm", 0, warm, tokens)
     process, at = psutil.Process(os.getpid()), time.monotonic()
-    before, most, threads = process.memory_info().rss, 0, []
+    before, most = process.memory_info().rss, 0
+    results: list[QuestionResult] = []
     greedy = questions // 4
     for number in range(questions):
         person = "greedy" if number < greedy else f"person {number % (people - 1)}"
-        threads.append(Told(person, at, long=number % LONG_EVERY == LONG_EVERY - 1))
-    tasks = [asyncio.create_task(ask(engine, told.person, n, told, tokens)) for n, told in enumerate(threads)]
+        results.append(QuestionResult(person, at, long=number % LONG_EVERY == LONG_EVERY - 1))
+    asking = (ask_question(engine, result.person, n, result, tokens) for n, result in enumerate(results))
+    tasks = [asyncio.create_task(one) for one in asking]
     while not all(task.done() for task in tasks):
         most = max(most, process.memory_info().rss)
         await asyncio.wait(tasks, timeout=1.0)
     return {
-        **summary(threads),
+        **summarise_results(results),
         "seconds": round(time.monotonic() - at, 1),
         "mib": {"before": before // MIB, "most": most // MIB, "after": process.memory_info().rss // MIB},
     }
 
 
-def summary(told: Sequence[Told]) -> dict[str, Any]:
-    """Return the counts, the waits, and how fair it was."""
-    answered = [one for one in told if one.began_s is not None and not one.refused]
+def summarise_results(results: Sequence[QuestionResult]) -> dict[str, Any]:
+    """Return the counts, the waits, and the fairness."""
+    answered = [one for one in results if one.began_s is not None and not one.refusal]
     greedy = [one for one in answered if one.person == "greedy"]
     others = [one for one in answered if one.person != "greedy"]
     kinds = {
@@ -108,22 +109,22 @@ def summary(told: Sequence[Told]) -> dict[str, Any]:
         "the others' long": [one for one in others if one.long],
     }
     return {
-        "questions": len(told),
+        "questions": len(results),
         "answered": len(answered),
-        "told": sum(bool(one.refused) for one in told),
-        "neither": sum(one.began_s is None and not one.refused for one in told),
-        "sentences": dict(Counter(one.refused for one in told if one.refused)),
+        "told": sum(bool(one.refusal) for one in results),
+        "neither": sum(one.began_s is None and not one.refusal for one in results),
+        "sentences": dict(Counter(one.refusal for one in results if one.refusal)),
         "began_median_s": {kind: _median([one.began_s or 0.0 for one in some]) for kind, some in kinds.items()},
         "promise_off_median_s": {
-            "all": _median([abs(off) for off in _off(answered)]),
-            **{kind: _median(_off(some)) for kind, some in kinds.items()},
+            "all": _median([abs(off) for off in _list_promise_errors(answered)]),
+            **{kind: _median(_list_promise_errors(some)) for kind, some in kinds.items()},
         },
     }
 
 
-def _off(told: Sequence[Told]) -> list[float]:
-    """Return by how much later than first promised each began; less than nothing where it was earlier."""
-    return [one.began_s - one.promised_s for one in told if one.began_s is not None and one.promised_s is not None]
+def _list_promise_errors(results: Sequence[QuestionResult]) -> list[float]:
+    """Return how many seconds after the first promise each answer began; negative if earlier."""
+    return [one.began_s - one.promised_s for one in results if one.began_s is not None and one.promised_s is not None]
 
 
 def _median(values: Sequence[float]) -> float | None:
@@ -131,7 +132,7 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 async def main(questions: int, people: int, tokens: int, wait_s: float, times: int) -> list[dict[str, Any]]:
-    """Bring the engine up and measure, once or several times after each other."""
+    """Start the engine and measure, once or several times."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     home = Path(os.environ.get("KVASIR_HOME") or cache / "bench-line")
     settings = EngineSettings(
@@ -141,19 +142,22 @@ async def main(questions: int, people: int, tokens: int, wait_s: float, times: i
     await engine.start()
     try:
         await engine.wait_until_ready(300)
-        return [await measure(engine, questions, people, tokens) for _ in range(times)]
+        return [await measure_questions(engine, questions, people, tokens) for _ in range(times)]
     finally:
         await engine.stop()
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--questions", type=int, default=200)
-    options.add_argument("--people", type=int, default=20)
-    options.add_argument("--tokens", type=int, default=48)
-    options.add_argument("--times", type=int, default=1)
-    options.add_argument("--wait-s", type=float, default=300.0)
-    given = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--wait-s", type=float, default=300.0)
+    options = parser.parse_args()
     print(
-        json.dumps(asyncio.run(main(given.questions, given.people, given.tokens, given.wait_s, given.times)), indent=2)
+        json.dumps(
+            asyncio.run(main(options.questions, options.people, options.tokens, options.wait_s, options.times)),
+            indent=2,
+        )
     )

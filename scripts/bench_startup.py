@@ -1,7 +1,7 @@
-"""What a start costs: ``kvasir --help``, the time until the bot answers without an engine, and the memory it takes.
+"""Measure a start: ``kvasir --help``, the time until the bot answers without an engine, and memory.
 
-The bot runs as a person runs it, over this repository's documentation and with the workspace on this machine; its
-memory is read after twenty questions. Beside it stands a process that does nothing but search the same store.
+The bot runs as a person runs it, over this repository's documentation and with the workspace on this machine. Its
+memory is read after twenty questions, and compared with a process that only searches the same store.
 
     scripts/bench_startup.py [--runs N] [--json]
 """
@@ -45,14 +45,14 @@ asyncio.run(main())
 """
 
 
-async def timed(*argv: str) -> float:
-    begun = time.perf_counter()
+async def time_help(*argv: str) -> float:
+    start_s = time.perf_counter()
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.DEVNULL)
     await process.wait()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start_s
 
 
-async def start(folder: Path) -> tuple[float, asyncio.subprocess.Process, str]:
+async def start_bot(folder: Path) -> tuple[float, asyncio.subprocess.Process, str]:
     """Start the bot; return the seconds until it answers, its process and the page's address."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SLACK_")}
     environ |= {
@@ -60,14 +60,14 @@ async def start(folder: Path) -> tuple[float, asyncio.subprocess.Process, str]:
         "KVASIR_SANDBOX_PORT": "0",
         "KVASIR_ENGINE_URL": "http://127.0.0.1:9",
     }
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", "run", cwd=folder, env=environ, stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
     while line := await process.stderr.readline():
-        if found := re.search(r"answers at (http://\S+)", line.decode()):
-            return time.perf_counter() - begun, process, found.group(1)
+        if match := re.search(r"answers at (http://\S+)", line.decode()):
+            return time.perf_counter() - start_s, process, match.group(1)
     raise RuntimeError("the bot did not start")
 
 
@@ -78,13 +78,13 @@ async def stop(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def ask(folder: Path, url: str, questions: int) -> None:
+async def ask_questions(folder: Path, url: str, questions: int) -> None:
     """Ask questions and wait until each is answered."""
     token = json.loads((folder / "home/sandbox/credentials.json").read_text(encoding="utf-8"))["control_token"]
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
         for n in range(questions):
-            said = {"person": "ada", "channel": "#general", "text": f"@Kvasir how do I add a source? ({n})"}
-            async with session.post(f"{url}/sandbox/say", json=said) as answer:
+            body = {"person": "ada", "channel": "#general", "text": f"@Kvasir how do I add a source? ({n})"}
+            async with session.post(f"{url}/sandbox/say", json=body) as answer:
                 ts = (await answer.json())["ts"]
             while True:
                 async with session.get(f"{url}/sandbox/messages", params={"channel": "#general"}) as answer:
@@ -94,7 +94,7 @@ async def ask(folder: Path, url: str, questions: int) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def store_alone(folder: Path) -> float:
+async def measure_store_alone(folder: Path) -> float:
     """Return the resident megabytes of a process that only searches the same store."""
     lance = folder / "home" / "lancedb"
     key = f"docs\x1ffolder\x1f{ROOT / 'docs'}"
@@ -107,19 +107,19 @@ async def store_alone(folder: Path) -> float:
 
 async def main(runs: int) -> dict[str, Any]:
     kvasir = str(Path(sys.executable).with_name("kvasir"))
-    helps = [await timed(kvasir, "--help") for _ in range(runs)]
+    helps = [await time_help(kvasir, "--help") for _ in range(runs)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "kvasir.toml").write_text(f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{ROOT / "docs"}"\n')
         ready, rss = [], 0.0
         for _ in range(runs):
-            seconds, process, url = await start(folder)
+            seconds, process, url = await start_bot(folder)
             ready.append(seconds)
             if len(ready) == runs:
-                await ask(folder, url, QUESTIONS)
+                await ask_questions(folder, url, QUESTIONS)
                 rss = psutil.Process(process.pid).memory_info().rss / 1e6
             await stop(process)
-        store = await store_alone(folder)
+        store = await measure_store_alone(folder)
     return {
         "help_s": round(statistics.median(helps), 3),
         "ready_without_engine_s": round(statistics.median(ready), 2),
@@ -130,8 +130,8 @@ async def main(runs: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--json", action="store_true")
-    given = options.parse_args()
-    print(json.dumps(asyncio.run(main(given.runs)), indent=None if given.json else 2))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    print(json.dumps(asyncio.run(main(options.runs)), indent=None if options.json else 2))

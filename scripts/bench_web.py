@@ -1,9 +1,9 @@
-"""What the guard costs (fetches on loopback against plain aiohttp), and how many pages are extracted a second.
+"""Measure the cost of the guard against plain aiohttp on loopback, and the pages extracted in a second.
 
     .venv/bin/python scripts/bench_web.py [FETCHES]
 
-Both fetch the same 20 kB page from the same server over kept connections, one after the other and in turns; then both
-over a new connection each time. The figures are medians of one fetch, connection and body included.
+Both fetch the same 20 kB page from the same server, first in turns over kept connections, then over a new connection
+each time. The figures are medians of one fetch, connection and body included.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ async def main(fetches: int) -> None:
             async with session.get(f"http://127.0.0.1:{port}/") as response:
                 assert len(await response.read()) == len(PAGE)
 
-        kept = await compared(fetches, guarded, plain)
-    report("kept connections", *kept)
+        kept = await compare_fetches(fetches, guarded, plain)
+    print_line("kept connections", *kept)
 
     async def guarded_anew() -> None:
         await fetcher.close()
@@ -71,12 +71,12 @@ async def main(fetches: int) -> None:
         async with aiohttp.ClientSession() as one, one.get(f"http://127.0.0.1:{port}/") as response:
             await response.read()
 
-    report("a new session each time", *await compared(fetches // 5, guarded_anew, plain_anew))
+    print_line("a new session each time", *await compare_fetches(fetches // 5, guarded_anew, plain_anew))
     await fetcher.close()
     await runner.cleanup()
 
 
-async def compared(
+async def compare_fetches(
     fetches: int, guarded: Callable[[], Awaitable[None]], plain: Callable[[], Awaitable[None]]
 ) -> tuple[list[float], list[float]]:
     """Return the milliseconds of each, taken in turns."""
@@ -90,13 +90,13 @@ async def compared(
     return times
 
 
-def report(what: str, guarded: list[float], plain: list[float]) -> None:
+def print_line(what: str, guarded: list[float], plain: list[float]) -> None:
     """Print one line."""
     ours, theirs = statistics.median(guarded), statistics.median(plain)
     print(f"{what}: {ours:.2f} ms guarded, {theirs:.2f} ms plain, {ours - theirs:+.2f} ms the guard")
 
 
-def extraction() -> None:
+def measure_extraction() -> None:
     """Print pages a second on one core."""
     data = PAGE.encode()
     for what, act in (
@@ -113,4 +113,4 @@ def extraction() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000))
-    extraction()
+    measure_extraction()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""How good the served model is as a judge of claims, and the parameters that make probabilities of its yes.
+"""Measure how well the served model judges claims, and fit the parameters for the probability of its yes.
 
-Asks the engine that ``KVASIR_ENGINE_URL`` names about the pairs that the product calibrates unknown models on, and then
-about other committed pairs, which the parameters have not seen. Each passage stands among two others in the prompt.
+It asks the engine of ``KVASIR_ENGINE_URL`` about the pairs with which the product calibrates unknown models, and then
+about other committed pairs, which the parameters have not seen. Each passage is among two others in the prompt.
 ``--pace`` measures instead how fast the engine writes alone, and while it judges claims.
 """
 
@@ -48,7 +48,7 @@ _JUDGE_AFTER_TOKENS = (24, 72)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedClaim:
     """One judgement."""
 
     logit: float
@@ -59,7 +59,7 @@ class Judged:
     """Whether it is the first behind its prompt, which the engine has not read yet."""
 
 
-def other_pairs() -> Iterator[Pairs]:
+def find_other_pairs() -> Iterator[Pairs]:
     """Yield the committed pairs, by passage and language, whose passage is not among those of the calibration."""
     used = {pairs.passage for pairs in committed_pairs()}
     rows = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
@@ -70,7 +70,7 @@ def other_pairs() -> Iterator[Pairs]:
             yield Pairs(passage, stated, tuple(row["sentence"] for row in claims if not row["supported"]))
 
 
-async def judged(engine: CalibratedEngine, all_pairs: Sequence[Pairs]) -> list[Judged]:
+async def judge_claims(engine: CalibratedEngine, all_pairs: Sequence[Pairs]) -> list[JudgedClaim]:
     """Return a judgement for each claim."""
     found = []
     for number, pairs in enumerate(all_pairs):
@@ -79,11 +79,11 @@ async def judged(engine: CalibratedEngine, all_pairs: Sequence[Pairs]) -> list[J
             began_s = time.monotonic()
             logit = await engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S)
             seconds = time.monotonic() - began_s
-            found.append(Judged(logit, claim in pairs.stated, prompt.language, seconds, nth == 0))
+            found.append(JudgedClaim(logit, claim in pairs.stated, prompt.language, seconds, nth == 0))
     return found
 
 
-def report(name: str, rows: Sequence[Judged], calibration: Calibration | None) -> None:
+def print_report(name: str, rows: Sequence[JudgedClaim], calibration: Calibration | None) -> None:
     """Print how well the judgements tell stated claims from others, and what they took."""
     stated = [row.stated for row in rows]
     print(f"{name}: {len(rows)} claims, {sum(stated)} stated")
@@ -97,7 +97,7 @@ def report(name: str, rows: Sequence[Judged], calibration: Calibration | None) -
         print(f"  seconds, {label}: median {statistics.median(seconds):.2f}, longest {max(seconds):.2f}")
 
 
-async def pace(engine: CalibratedEngine, judge_after_tokens: int | None) -> float:
+async def measure_pace(engine: CalibratedEngine, judge_after_tokens: int | None) -> float:
     """Return how many tokens a second the engine writes; claims about the same passages are judged meanwhile."""
     pairs = committed_pairs()[0]
     prompt, passage = prompt_of_pairs(engine, committed_pairs(), 0)
@@ -116,12 +116,12 @@ async def pace(engine: CalibratedEngine, judge_after_tokens: int | None) -> floa
     return (tokens - 1) / (last_s - began_s)
 
 
-async def _paces(engine: CalibratedEngine) -> None:
-    await pace(engine, None)
+async def _measure_paces(engine: CalibratedEngine) -> None:
+    await measure_pace(engine, None)
     for _ in range(_ROUNDS):
         for after_tokens in (None, *_JUDGE_AFTER_TOKENS):
             label = f"a judgement after every {after_tokens} tokens" if after_tokens else "alone"
-            print(f"{await pace(engine, after_tokens):.2f} tokens a second, {label}", flush=True)
+            print(f"{await measure_pace(engine, after_tokens):.2f} tokens a second, {label}", flush=True)
 
 
 async def _main(arguments: argparse.Namespace) -> None:
@@ -131,16 +131,20 @@ async def _main(arguments: argparse.Namespace) -> None:
         status = await engine.wait_until_ready(60)
         print(f"{status.model} at {status.url}")
         if arguments.pace:
-            await _paces(engine)
+            await _measure_paces(engine)
             return
-        fitted = await judged(engine, committed_pairs())
+        fitted = await judge_claims(engine, committed_pairs())
         calibration = fit_calibration(
             [row.logit for row in fitted], [row.stated for row in fitted], [row.language for row in fitted]
         )
         print(calibration or "no judge")
-        report("calibration", fitted, calibration)
+        print_report("calibration", fitted, calibration)
         if arguments.passages:
-            report("other pairs", await judged(engine, [*islice(other_pairs(), arguments.passages)]), calibration)
+            print_report(
+                "other pairs",
+                await judge_claims(engine, [*islice(find_other_pairs(), arguments.passages)]),
+                calibration,
+            )
     finally:
         await engine.stop()
 

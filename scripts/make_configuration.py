@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the models of bot/config; ``tests/config/test_settings.py`` keeps the page true."""
+"""Write docs/configuration.md from the models of bot/config; ``tests/config/test_settings.py`` compares the two."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def describe_default(field: FieldInfo) -> str:
     return f"`{json.dumps(value) if isinstance(value, bool | str) else value}`"
 
 
-def rows_of(model: type[BaseModel]) -> Iterator[str]:
+def build_rows(model: type[BaseModel]) -> Iterator[str]:
     """Return a row for each key."""
     for name, field in model.model_fields.items():
         extra = field.json_schema_extra
@@ -47,16 +47,16 @@ def rows_of(model: type[BaseModel]) -> Iterator[str]:
         yield f"| `{name}` | {describe_default(field)} | {field.description}{what} |"
 
 
-def page() -> str:
+def build_page() -> str:
     """Return the page."""
     parts: list[Iterable[str]] = [[HEAD, "## kvasir.toml", ""]]
     for table in TABLES:
         parts.append([f"### The table `{table.heading}`", "", "| key | default | meaning |", "| --- | --- | --- |"])
-        parts += [rows_of(table), [""]]
+        parts += [build_rows(table), [""]]
     parts.append(["## Environment variables", "", "| variable | default | meaning |", "| --- | --- | --- |"])
-    parts.append(rows_of(Environment))
+    parts.append(build_rows(Environment))
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(build_page(), encoding="utf-8")

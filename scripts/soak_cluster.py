@@ -1,9 +1,9 @@
-"""Three Weaviate nodes on this machine, killed in turn for as long as you like while questions and syncs go on.
+"""Run three Weaviate nodes on this machine and kill them in turn while questions and syncs run.
 
 Each round kills one node as a crash would, changes documents (some deleted, some closed to the channel, some new),
-syncs, brings the node back and waits until it has caught up. At the end: how many questions were asked, how many
-failed, how many showed what they may not, how many rows the store proposed that the manifest refused, and whether store
-and manifest agree. The exit status is 1 when a question failed, something leaked, or they do not agree.
+syncs, restarts the node and waits until it has caught up. The result has the numbers of questions, failures, leaks, and
+stale rows that the manifest refused, and whether store and manifest agree. The exit status is 1 if a question failed,
+something leaked, or they do not agree.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.stores.test_cluster import INDEX, OTHERS, PATIENT, House, Witness, as
 from tests.sync.conftest import open_rig
 
 
-async def soak(folder: Path, minutes: float, seed: int) -> bool:
+async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
     """Run rounds until the time is over; return whether all was well."""
     choose = random.Random(seed)
     with weaviate_cluster(folder) as cluster:
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kvasir-soak-") as folder:
-        sys.exit(not asyncio.run(soak(Path(folder), options.minutes, options.seed)))
+        sys.exit(not asyncio.run(run_soak(Path(folder), options.minutes, options.seed)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Kill syncs at random and replace documents under searches, on one store, and count what went wrong: it must be 0.
+"""Kill syncs at random and replace documents during searches, on one store, and count errors, which must be 0.
 
 ``python scripts/soak_sync.py --rounds 100 --store lancedb --replacements 1000`` (or ``--store weaviate``, which starts
-a server of its own). Each round changes documents or the configuration, kills the sync at a random step, looks at what
-answers, syncs once more whole, and compares store and manifest row by row. ``--seed`` repeats a run.
+a server of its own). Each round changes documents or the configuration, kills the sync at a random step, checks what
+searches find, syncs again, and compares store and manifest row by row. ``--seed`` repeats a run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.services import WeaviateServer, weaviate_server
 from tests.sync.house import SEAMS, House, Outcome, replaced
 
 
-async def rounds(house: House, count: int, dice: random.Random) -> bool:
+async def run_rounds(house: House, count: int, dice: random.Random) -> bool:
     """Kill ``count`` syncs; print a line for each that left something wrong, and the sums."""
     await house.begin()
     began = time.monotonic()
@@ -44,7 +44,7 @@ async def rounds(house: House, count: int, dice: random.Random) -> bool:
     return all(one.well for one in outcomes)
 
 
-async def replacements(house: House, count: int) -> bool:
+async def run_replacements(house: House, count: int) -> bool:
     """Replace a document ``count`` times under searches; print what they showed."""
     began = time.monotonic()
     result = await replaced(house, count)
@@ -65,9 +65,9 @@ async def main(options: argparse.Namespace) -> int:
             server = stack.enter_context(weaviate_server(server_folder))
         well = True
         if options.rounds:
-            well = await rounds(House(folder / "killed", server), options.rounds, random.Random(options.seed))
+            well = await run_rounds(House(folder / "killed", server), options.rounds, random.Random(options.seed))
         if options.replacements:
-            well = await replacements(House(folder / "replaced", server), options.replacements) and well
+            well = await run_replacements(House(folder / "replaced", server), options.replacements) and well
     return 0 if well else 1
 
 

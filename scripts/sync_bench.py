@@ -1,4 +1,4 @@
-"""What the benchmarks of a sync share: a store and an embedder that cost nothing, and memory as it is really taken."""
+"""Shared by the benchmarks of a sync: a store and an embedder that cost nothing, and the real use of memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from knowledge.sync.running.tools import ChunkDocument, SyncTools
 from knowledge.terms import index_terms
 
 
-class Arithmetic:
+class ArithmeticEmbedder:
     """Vectors for nothing."""
 
     identity, dimensions = "arithmetic", 8
@@ -51,7 +51,7 @@ class Arithmetic:
 
 
 @contextlib.asynccontextmanager
-async def tools(home: Path, embedder: Embedder, passages: ChunkDocument) -> AsyncIterator[SyncTools]:
+async def open_sync_tools(home: Path, embedder: Embedder, passages: ChunkDocument) -> AsyncIterator[SyncTools]:
     """Open what a sync needs in ``home``."""
     manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
     store = LanceDBStore(home / "lancedb")
@@ -64,7 +64,7 @@ async def tools(home: Path, embedder: Embedder, passages: ChunkDocument) -> Asyn
         await manifest.close()
 
 
-def quiet(_progress: SyncProgress) -> None:
+def ignore_progress(_progress: SyncProgress) -> None:
     """Show nothing."""
 
 
@@ -84,11 +84,11 @@ def no_memory(_key: SourceKey) -> NoMemory:
 async def sync_folder(kit: SyncTools, folder: Path) -> SourceReport:
     """Sync one folder."""
     source = registry.build_source(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
-    report = await sync(kit, [source], configured=[source.key.id], on_progress=quiet)
+    report = await sync(kit, [source], configured=[source.key.id], on_progress=ignore_progress)
     return report.sources["bench"]
 
 
-class Sink:
+class DiscardingStore:
     """``Store`` that keeps nothing: what a real one takes is its own."""
 
     kind = "sink"
@@ -130,7 +130,7 @@ class Sink:
     async def close(self) -> None: ...
 
 
-async def memory(size_mb: int) -> tuple[float, float, float]:
+async def measure_memory(size_mb: int) -> tuple[float, float, float]:
     """Return by how many MB a first sync of four large documents grows memory at most.
 
     In all, of this process, of the parsing processes: each its own peak, which need not fall together. Of what is
@@ -147,17 +147,19 @@ async def memory(size_mb: int) -> tuple[float, float, float]:
             words = ["".join(dice.choices("abcdefghijklmnop", k=dice.randint(2, 9))) for _ in range(5000)]
             with (root / "large.md").open("w") as file:
                 file.writelines(" ".join(dice.choices(words, k=14)) + ".\n\n" for _ in range(size_mb * 1_000_000 // 92))
-        async with tools(home, Arithmetic(), make_chunking(parser, Arithmetic())) as kit:
+        async with open_sync_tools(home, ArithmeticEmbedder(), make_chunking(parser, ArithmeticEmbedder())) as kit:
             sources = [
                 registry.build_source(SourceSpec(root.name, "folder", {"path": str(root)}, root), root, no_memory)
                 for root in roots
             ]
             process = psutil.Process()
-            before = _pss(process)
-            cheap = replace(kit, index_terms=str.lower, store=Sink())
-            run = asyncio.create_task(sync(cheap, sources, configured=[s.key.id for s in sources], on_progress=quiet))
+            before = _read_pss_mb(process)
+            cheap = replace(kit, index_terms=str.lower, store=DiscardingStore())
+            run = asyncio.create_task(
+                sync(cheap, sources, configured=[s.key.id for s in sources], on_progress=ignore_progress)
+            )
             while not run.done():
-                own, parsing = _pss(process) - before, sum(map(_pss, process.children()))
+                own, parsing = _read_pss_mb(process) - before, sum(map(_read_pss_mb, process.children()))
                 peaks = max(peaks[0], own + parsing), max(peaks[1], own), max(peaks[2], parsing)
                 await asyncio.sleep(0.05)
             assert (await run).ok, await run
@@ -165,7 +167,7 @@ async def memory(size_mb: int) -> tuple[float, float, float]:
     return peaks
 
 
-def _pss(process: psutil.Process) -> float:
+def _read_pss_mb(process: psutil.Process) -> float:
     """Return the MB that a process takes, 0 once it is gone."""
     with contextlib.suppress(psutil.Error):
         return float(process.memory_full_info().pss) / 1e6

@@ -45,12 +45,12 @@ _SIDE = re.compile(
 )
 
 
-def change(pairs: Sequence[Pair]) -> Iterator[Pair]:
+def make_changes(pairs: Sequence[Pair]) -> Iterator[Pair]:
     """Yield what the changes make of the supported pairs."""
     true = [pair for pair in pairs if pair.label == "supported" and pair.kind == "human"]
     for place, pair in enumerate(true):
-        others = list(_elsewhere(true, place))
-        for kind, other in (("other document", others[:1]), ("near document", _nearest(pair, others))):
+        others = list(_pair_with_other_documents(true, place))
+        for kind, other in (("other document", others[:1]), ("near document", _find_nearest(pair, others))):
             for one in other:
                 yield replace(pair, id=f"{pair.id}/{kind}", passages=one.passages, label="unsupported", kind=kind,
                               answer="")  # fmt: skip
@@ -60,7 +60,7 @@ def change(pairs: Sequence[Pair]) -> Iterator[Pair]:
                 yield pair.changed(kind, changed)
 
 
-def _elsewhere(true: Sequence[Pair], place: int) -> Iterator[Pair]:
+def _pair_with_other_documents(true: Sequence[Pair], place: int) -> Iterator[Pair]:
     """Yield the pairs of the same languages and another conversation, none of whose passages is the same."""
     mine = true[place]
     for step in range(1, len(true)):
@@ -71,7 +71,7 @@ def _elsewhere(true: Sequence[Pair], place: int) -> Iterator[Pair]:
             yield other
 
 
-def _nearest(pair: Pair, others: Sequence[Pair]) -> list[Pair]:
+def _find_nearest(pair: Pair, others: Sequence[Pair]) -> list[Pair]:
     """Return the pair whose passages, of another title, share most words with a sentence; none across languages."""
     words, titles = content_words(normalise_text(pair.sentence)), {source.title for source in pair.passages} - {""}
     if ">" in pair.language:
@@ -151,7 +151,7 @@ def _swap(pair: Pair) -> str:
     return swapped.replace("\0", names[1], 1)
 
 
-def _negated(pair: Pair) -> str:
+def _negate(pair: Pair) -> str:
     """Return the sentence without its only negation, or with one if it has none."""
     text, chinese = pair.sentence, pair.language.endswith("zh")
     negative = len((_ZH_NEGATIVE if chinese else _NEGATIVE).findall(text))
@@ -172,5 +172,5 @@ def _other_side(pair: Pair) -> str:
 
 _MAKERS: dict[str, Callable[[Pair], str]] = {
     "number": _new_number, "other number": _other_number, "name": _new_name, "other name": _other_name,
-    "swap": _swap, "negation": _negated, "side": _other_side,
+    "swap": _swap, "negation": _negate, "side": _other_side,
 }  # fmt: skip

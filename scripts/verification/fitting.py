@@ -71,12 +71,12 @@ async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache, scale: Sim
     return examples
 
 
-def fit(examples: Sequence[Example], relation: str) -> tuple[float, dict[str, float]]:
+def fit_weights(examples: Sequence[Example], relation: str) -> tuple[float, dict[str, float]]:
     """Return bias and weights for sentences and passages in the ``same`` language or ``across``."""
     found = np.zeros((len(examples), max(len(one.findings) for one in examples), len(FEATURES) + 1))
     for row, one in zip(found, examples, strict=True):
         row[: len(one.findings), :-1], row[: len(one.findings), -1] = one.findings, 1.0
-    costs = _costs(examples, _TRUE[relation])
+    costs = _compute_costs(examples, _TRUE[relation])
 
     def cost(x: Matrix) -> float:
         best = np.where(found[..., -1] > 0, found @ x, -100.0).max(axis=1)
@@ -88,12 +88,12 @@ def fit(examples: Sequence[Example], relation: str) -> tuple[float, dict[str, fl
     for size in _STEPS:
         for place in (len(x) - 1, *range(len(x) - 1)):
             for step in (-size, size):
-                while cost(moved := _move(x, place, step, largest)) < cost(x) - 1e-4:
+                while cost(moved := _change_weight(x, place, step, largest)) < cost(x) - 1e-4:
                     x = moved
     return round(x[-1], 2), {name: round(float(w), 2) for name, w in zip(FEATURES, x, strict=False)}
 
 
-def _move(x: Matrix, place: int, step: float, largest: Matrix) -> Matrix:
+def _change_weight(x: Matrix, place: int, step: float, largest: Matrix) -> Matrix:
     """Return the weights with one changed, within its limits and on its side of zero."""
     moved = x.copy()
     if place == 0:
@@ -105,7 +105,7 @@ def _move(x: Matrix, place: int, step: float, largest: Matrix) -> Matrix:
     return moved
 
 
-def _costs(examples: Sequence[Example], true: float) -> Matrix:
+def _compute_costs(examples: Sequence[Example], true: float) -> Matrix:
     """Return what each unmarked sentence costs; a true one saves. Sets of a language count alike, and kinds."""
     keys = [(e.pair.of, "true" if e.pair.label == "supported" else e.pair.kind) for e in examples]
     sizes = Counter(keys)

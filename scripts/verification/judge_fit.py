@@ -53,7 +53,7 @@ class Example:
     """The features' logit above their threshold's."""
 
 
-def example(pair: Pair, probe: Probe, score: float) -> Example | None:
+def make_example(pair: Pair, probe: Probe, score: float) -> Example | None:
     """Return what a verification with a probe found; None if the judge was not asked."""
     if probe.logit is None:
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.markdown.sentences import join_wrapped_lines, sentences
-from scripts.verification.sets import Evidence, Label, Loader, Pair, draw, read_file, read_lines
+from scripts.verification.sets import Evidence, Label, Loader, Pair, draw_sample, read_file, read_lines
 
 _OWN = Path(__file__).resolve().parents[2] / "tests" / "data" / "support_pairs.jsonl"
 _MOST = 700
@@ -22,9 +22,9 @@ _CHATTER = re.compile(
 )
 
 
-def load(name: str, folder: Path, most: int = _MOST) -> list[Pair]:
+def load_pairs(name: str, folder: Path, most: int = _MOST) -> list[Pair]:
     """Return at most ``most`` pairs of a set as people labelled them."""
-    return draw((pair for pair in LOADERS[name](folder) if len(pair.sentence) >= _FEWEST_CHARS), most)
+    return draw_sample((pair for pair in LOADERS[name](folder) if len(pair.sentence) >= _FEWEST_CHARS), most)
 
 
 def _answer(
@@ -37,7 +37,7 @@ def _answer(
             yield Pair(f"{of}/{number}", name, language, passages, sentence, "supported", answer=of, question=question)
 
 
-def _untokenised(text: str) -> str:
+def _detokenise(text: str) -> str:
     """Return a text without the spaces of the Penn Treebank's tokens."""
     text = text.replace("``", '"').replace("''", '"').replace("-LRB-", "(").replace("-RRB-", ")")
     text = re.sub(r" (?=[,.;:!?%)\]]|n't\b|'(?:s|re|ve|ll|d|m)\b)", "", text)
@@ -47,10 +47,10 @@ def _untokenised(text: str) -> str:
 
 def _clapnq(folder: Path) -> Iterator[Pair]:
     for row in read_lines(folder, "clapnq", "annotated_data/dev/clapnq_dev_answerable.jsonl"):
-        passages = tuple(Evidence(_untokenised(p["text"]), p["title"]) for p in row["passages"])
+        passages = tuple(Evidence(_detokenise(p["text"]), p["title"]) for p in row["passages"])
         for number, output in enumerate(row["output"][:1]):
             if output["answer"]:
-                key, text = f"{row['id']}-{number}", _untokenised(output["answer"])
+                key, text = f"{row['id']}-{number}", _detokenise(output["answer"])
                 yield from _answer("clapnq", key, text, passages, question=row["input"])
 
 
@@ -71,9 +71,9 @@ def _fever(folder: Path) -> Iterator[Pair]:
     labels: dict[str, Label] = {"SUPPORTS": "supported", "REFUTES": "contradicted", "NOT ENOUGH INFO": "unsupported"}
     for part in ("dev", "test"):
         for number, row in enumerate(read_lines(folder, "fever", f"symmetric_v0.2/fever_symmetric_{part}.jsonl")):
-            source = Evidence(_untokenised(row.get("evidence") or row["evidence_sentence"]))
+            source = Evidence(_detokenise(row.get("evidence") or row["evidence_sentence"]))
             label = labels[row.get("gold_label") or row["label"]]
-            yield Pair(f"fever/{part}{number}", "fever", "en", (source,), _untokenised(row["claim"]), label)
+            yield Pair(f"fever/{part}{number}", "fever", "en", (source,), _detokenise(row["claim"]), label)
 
 
 _MTRAG = "mtrag-human/evaluations/reference_subset_with_human_evaluations.json"
@@ -103,7 +103,7 @@ def _mtragun(folder: Path) -> Iterator[Pair]:
 
 
 def _multiturn(name: str, task: dict[str, Any], contexts: Sequence[dict[str, str]]) -> Iterator[Pair]:
-    passages = tuple(Evidence(_untokenised(context["text"]), context.get("title") or "") for context in contexts)
+    passages = tuple(Evidence(_detokenise(context["text"]), context.get("title") or "") for context in contexts)
     question = task["input"][-1]["text"]
     yield from _answer(name, task["task_id"], task["targets"][0]["text"], passages, question=question)
 
@@ -114,8 +114,8 @@ def _begin(folder: Path) -> Iterator[Pair]:
         text = read_file(folder, "begin", path)
         for number, row in enumerate(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)):
             if row["begin_label"] in labels and len(sentences(row["response"])) == 1:
-                source = (Evidence(_untokenised(row["knowledge"])),)
-                yield Pair(f"begin/{path}{number}", "begin", "en", source, _untokenised(row["response"]),
+                source = (Evidence(_detokenise(row["knowledge"])),)
+                yield Pair(f"begin/{path}{number}", "begin", "en", source, _detokenise(row["response"]),
                            labels[row["begin_label"]], question=row["message"])  # fmt: skip
 
 
@@ -185,7 +185,7 @@ _WH = (
 )
 
 
-def state(question: str, answer: str) -> str:
+def make_statement(question: str, answer: str) -> str:
     """Return a Chinese question with its answer in the place of the question word, or "" where no rule fits."""
     for word, fits in _WH:
         found = word.search(question)
@@ -202,11 +202,11 @@ def _cmrc(folder: Path) -> Iterator[Pair]:
         asked = {qa["question"]: qa["answers"][0]["text"] for qa in paragraph["qas"]}
         for qa in paragraph["qas"]:
             right = asked[qa["question"]]
-            if stated := state(qa["question"], right):
+            if stated := make_statement(qa["question"], right):
                 pair = Pair(f"cmrc/{qa['id']}", "cmrc", "zh", source, stated, "supported", question=qa["question"])
                 yield pair
                 others = [other for other in asked.values() if not (other in right or right in other)]
-                wrong = [said for other in others if (said := state(qa["question"], other))]
+                wrong = [said for other in others if (said := make_statement(qa["question"], other))]
                 if wrong:
                     yield pair.changed("other answer", wrong[pair.digest % len(wrong)])
 
@@ -270,7 +270,7 @@ LOADERS: dict[str, Loader] = {
 }  # fmt: skip
 
 
-def answers(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+def group_by_answer(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
     """Return the pairs by the answer that they belong to."""
     found: dict[str, list[Pair]] = {}
     for pair in pairs:

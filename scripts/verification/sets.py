@@ -134,7 +134,7 @@ def read_lines(folder: Path, name: str, path: str) -> list[Any]:
     return [json.loads(line) for line in read_file(folder, name, path).splitlines() if line.strip()]
 
 
-def draw(pairs: Iterator[Pair], most: int) -> list[Pair]:
+def draw_sample(pairs: Iterator[Pair], most: int) -> list[Pair]:
     """Return at most so many pairs, in an order that depends on their ids only; an answer stays whole."""
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:

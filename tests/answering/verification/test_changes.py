@@ -9,9 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from scripts.verification.changes import change
-from scripts.verification.loaders import state
-from scripts.verification.sets import Evidence, Pair, draw
+from scripts.verification.changes import make_changes
+from scripts.verification.loaders import make_statement
+from scripts.verification.sets import Evidence, Pair, draw_sample
 
 
 def pair(sentence: str, passage: str, *, language: str = "en", n: int = 1, answer: str = "") -> Pair:
@@ -30,23 +30,25 @@ def pair(sentence: str, passage: str, *, language: str = "en", n: int = 1, answe
     ],
 )
 def test_a_change_has_the_kind_that_it_is_named_by(sentence: str, kind: str, changed: str) -> None:
-    found = {one.kind: one.sentence for one in change([pair(sentence, sentence)])}
+    found = {one.kind: one.sentence for one in make_changes([pair(sentence, sentence)])}
     assert found[kind] == changed
 
 
 def test_a_sentence_with_several_negations_is_left_alone() -> None:
-    assert "negation" not in {one.kind for one in change([pair("There is no way that it is not open.", "Text.")])}
+    assert "negation" not in {one.kind for one in make_changes([pair("There is no way that it is not open.", "Text.")])}
 
 
 def test_chinese_negations() -> None:
-    assert [one.sentence for one in change([pair("这是对的。", "这是对的。", language="zh")])] == ["这不是对的。"]
-    assert [one.sentence for one in change([pair("这不是对的。", "这不是对的。", language="zh")])] == ["这是对的。"]
+    assert [one.sentence for one in make_changes([pair("这是对的。", "这是对的。", language="zh")])] == ["这不是对的。"]
+    assert [one.sentence for one in make_changes([pair("这不是对的。", "这不是对的。", language="zh")])] == [
+        "这是对的。"
+    ]
 
 
 def test_another_document_shares_no_passage_and_no_conversation() -> None:
     one, same = pair("Tea is hot.", "A", answer="set/a<1"), pair("Ice is cold.", "B", n=2, answer="set/a<2")
     other = pair("Sand is dry.", "C", n=3, answer="set/b<1")
-    found = [p for p in change([one, same, other]) if p.kind == "other document" and p.sentence == one.sentence]
+    found = [p for p in make_changes([one, same, other]) if p.kind == "other document" and p.sentence == one.sentence]
     assert [p.passages for p in found] == [other.passages]
     assert {p.label for p in found} == {"unsupported"}
 
@@ -61,11 +63,11 @@ def test_another_document_shares_no_passage_and_no_conversation() -> None:
     ],
 )
 def test_a_question_with_its_answer_becomes_a_statement(question: str, answer: str, stated: str) -> None:
-    assert state(question, answer) == stated
+    assert make_statement(question, answer) == stated
 
 
 def test_a_sample_keeps_answers_whole_whatever_the_order() -> None:
     pairs = [pair(str(n), "text", n=n, answer=f"answer {n // 3}") for n in range(30)]
-    drawn = draw(iter(pairs), 10)
+    drawn = draw_sample(iter(pairs), 10)
     assert len(drawn) == 12
-    assert {p.id for p in drawn} == {p.id for p in draw(reversed(pairs), 10)}
+    assert {p.id for p in drawn} == {p.id for p in draw_sample(reversed(pairs), 10)}
