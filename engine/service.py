@@ -173,12 +173,12 @@ class Engine:
         """Stop the engine and return when all its processes have ended; safe to call twice."""
         if self._task is None:
             return
-        life, self._task = self._task, None
+        task, self._task = self._task, None
         if self._runtime.is_owner and self._board.status.state is not EngineState.STOPPING:
             self._board.apply_event(LifecycleEvent.STOP, "The engine is stopping.")
-        life.cancel()
+        task.cancel()
         try:
-            await asyncio.wait([life])
+            await asyncio.wait([task])
         finally:
             await self._connection.disconnect()
             self._board.set_status(EngineStatus(EngineState.ABSENT, detail="The engine is stopped."))
@@ -215,13 +215,13 @@ class Engine:
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer after its turn in the queue; see ``engine.interfaces.ChatEngine.stream``."""
 
-        def once(client: EngineClient) -> AsyncGenerator[Delta, None]:
+        def send_to(client: EngineClient) -> AsyncGenerator[Delta, None]:
             prompt = self._connection.frame_prompt(client, messages, sampling)
             return client.stream(messages, sampling, request_id=request_id, prompt=prompt)
 
         def send() -> AsyncGenerator[Delta, None]:
             self._connection.require_client()  # the server may be gone after the wait
-            return self._connection.fleet.stream(once, requester)
+            return self._connection.fleet.stream(send_to, requester)
 
         self._connection.require_client()
         prompt_tokens = sum(len(message.content) for message in messages) // _CHARS_PER_TOKEN
@@ -263,19 +263,20 @@ class Engine:
                 await asyncio.sleep(self._settings.follow_poll_s)
         except OSError as error:
             self._board.apply_event(
-                LifecycleEvent.GIVE_UP, f"{self._settings.home} cannot be written: {error.strerror}. Set KVASIR_HOME."
+                LifecycleEvent.GIVE_UP,
+                f"{self._settings.home} cannot be written: {error.strerror}. Check access rights, or set KVASIR_HOME.",
             )
             return
         async with serve_commands(self._runtime.folder, self._commands.accept):
             await self._commands.run()
 
-    def _report_failure(self, life: asyncio.Task[None]) -> None:
+    def _report_failure(self, task: asyncio.Task[None]) -> None:
         """Log and show an unexpected error of the background task."""
-        if not life.cancelled() and (error := life.exception()) is not None:
-            _log.error("the engine's task failed", exc_info=error)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the engine's background task failed", exc_info=error)
             self._board.set_status(
                 EngineStatus(
-                    EngineState.FAILED, detail="Kvasir's engine task failed. See the log, then restart Kvasir."
+                    EngineState.FAILED, detail="The engine failed unexpectedly. See Kvasir's log, then restart Kvasir."
                 )
             )
 

@@ -58,7 +58,7 @@ class EngineStats:
 
 
 def compute_spans(*, install: bool, fetch: bool) -> ProgressSpans:
-    """Return the shares of the progress without completed steps."""
+    """Return the spans of the progress, in which completed steps take no part."""
     before = _INSTALL_WEIGHT * install
     after = before + _FETCH_WEIGHT * fetch
     whole = after + _START_WEIGHT
@@ -102,7 +102,7 @@ class LocalEngine:
         except EngineError as error:
             self._give_up(str(error))
         except OSError as error:
-            self._give_up(f"The engine's files cannot be written: {error.strerror}. Check the disk.")
+            self._give_up(f"The engine's files cannot be written: {error.strerror}. Check the disk, then start again.")
         finally:
             former, self._client, self.endpoint = self._client, None, None
             if former is not None:
@@ -138,7 +138,7 @@ class LocalEngine:
                 recovery.confirm_profile(supervisor.health.peak_load)
             return None
         async with asyncio.timeout(max_wait_s):
-            while await self._is_busy():  # noqa: ASYNC110  # another process is asked
+            while await self._is_busy():  # noqa: ASYNC110  # the server has no events
                 await asyncio.sleep(self._settings.supervisor_policy.health_interval_s)
         recovery.raise_profile(supervisor.health.peak_load)
         supervisor.restart(why)
@@ -205,7 +205,7 @@ class LocalEngine:
     async def _provide_model(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
         """Return the folder that SGLang loads, so that SGLang downloads nothing."""
         if not await self._has_weights(plan):
-            doing = f"The weights of {plan.variant.name} are being downloaded and verified (once)."
+            doing = f"Downloading and verifying the weights of {plan.variant.name} (once)."
             self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=spans.install_end)
         report = self._scale_report(spans.install_end, spans.start_begin)
         return await self._weights.provide(plan.weights, report)

@@ -19,7 +19,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """The last report of one server."""
+    """What one server last reported."""
 
     status: EngineStatus
     served: ServedModel | None = None
@@ -61,7 +61,9 @@ def combine_reports(reports: Mapping[str, ServerReport | None]) -> FleetReport |
 def _reject_other_model(report: ServerReport, model: str | None) -> ServerReport:
     if report.served is None or report.served.model == model:
         return report
-    detail = f"{report.status.url} serves {report.served.model} and the others serve {model}, so it is not used."
+    detail = (
+        f"{report.status.url} serves {report.served.model} and the others serve {model}, so Kvasir does not use it."
+    )
     return ServerReport(EngineStatus(EngineState.FAILED, detail=detail, url=report.status.url))
 
 

@@ -1,4 +1,4 @@
-"""Client of one SGLang server: streams answers, asks what the server serves and checks its health.
+"""Client of one SGLang server: it streams answers, queries the served model and checks the server's health.
 
 Every timeout has a name. Closing a stream closes its connection at once; SGLang then stops generating within half a
 second. Every failure becomes an error of ``engine.errors``. Nothing is retried here.
@@ -81,7 +81,7 @@ class EngineClient:
     async def close(self) -> None:
         """Close all connections and fail all open requests; safe to call twice."""
         for response in self._open_responses:
-            response.close()  # the session alone would leave them waiting
+            response.close()  # closing the session does not end their reads
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -116,11 +116,11 @@ class EngineClient:
                         chunk = await response.content.readany()
                     for delta in answer.decode(chunk):
                         yield delta
-                        next_delta = time.monotonic() + self._timeouts.read_s  # without the time that the reader takes
+                        next_delta = time.monotonic() + self._timeouts.read_s  # the reader's own time does not count
         finally:
             if response is not None:
                 self._open_responses.discard(response)
-                response.close()  # not released: closing stops the generation
+                response.close()  # closing the connection stops the generation
 
     async def score_options(
         self,

@@ -1,7 +1,7 @@
 """Frame a conversation as token ids, so that user text cannot contain control tokens.
 
-A server that receives text turns whatever looks like a control token into one. Token ids prevent that. The server is
-asked once to frame a test conversation. Only a template that gives the same ids is used.
+A server that receives text turns everything that looks like a control token into one. Token ids prevent that. Kvasir
+has the server frame a test conversation once, and uses only a template that gives the same ids.
 """
 
 from __future__ import annotations

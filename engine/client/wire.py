@@ -115,7 +115,7 @@ def parse_option_scores(reply: Mapping[str, Any], options: Sequence[str]) -> tup
             masses[word] += math.exp(min(0.0, logprob))
     total = sum(masses.values())
     if not total:
-        raise EngineRefused("The engine sends no logprobs for the first token. Serve the model with SGLang.")
+        raise EngineRefused("The engine sends no probabilities for the first token. Serve the model with SGLang.")
     return tuple(masses[option.strip().casefold()] / total for option in options)
 
 
@@ -175,7 +175,7 @@ def map_http_error(status: int, body: str) -> EngineError:
     """Return the error for an HTTP status; it does not contain the body's words."""
     message = _extract_message(body)
     if _TOO_BIG in message:
-        return PromptTooLong("This question and its answer do not fit the engine's memory. Ask a shorter one.")
+        return PromptTooLong("The question and its answer do not fit into the engine's memory. Ask a shorter question.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE:
         return EngineUnavailable(f"The engine failed (HTTP {status}). Ask again; its log has the reason.")
     if status == HTTPStatus.SERVICE_UNAVAILABLE and "queue" not in message.lower():
@@ -283,7 +283,7 @@ def _extract_message(body: str) -> str:
 
 def _describe_too_long(message: str) -> str:
     counts = [int(number) for number in _COUNT.findall(message)]
-    figures = f" ({max(counts)} tokens where {min(counts)} fit)" if len(counts) == 2 else ""  # noqa: PLR2004
+    figures = f" ({max(counts)} tokens, {min(counts)} fit)" if len(counts) == 2 else ""  # noqa: PLR2004
     return f"The question with its passages is too long for the model{figures}. Ask a shorter question."
 
 

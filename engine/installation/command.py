@@ -59,12 +59,16 @@ async def run_command(
                     on_line(line)
             await child.wait()
     except TimeoutError as error:
-        raise InstallError(f"{failed}: it took over {deadline_s / 60:.0f} minutes. Start again.") from error
+        raise InstallError(
+            f"{failed} within {deadline_s / 60:.0f} minutes. Check the network, then start again."
+        ) from error
     finally:
         await _terminate(child)
     if child.returncode:
         why = _CREDENTIALS.sub("", " ".join(line.strip() for line in tail.lines[-3:]))[-300:]
-        raise InstallError(f"{failed}: {why or 'no reason given'}. Check network and disk, then start again.")
+        raise InstallError(
+            f"{failed}: {why or 'it printed no reason'}. Check the network and the disk, then start again."
+        )
 
 
 async def _terminate(child: asyncio.subprocess.Process) -> None:

@@ -113,8 +113,8 @@ class Installer:
         free = self._free_bytes(folder)
         if free < needed:
             raise InstallError(
-                f"The disk has no space for {what}: it needs {needed / GIB:.0f} GiB in {self._cache}, where "
-                f"{free / GIB:.1f} GiB are free. Free some, or set KVASIR_CACHE to a folder on a larger disk."
+                f"The disk has no room for {what}: it needs {needed / GIB:.0f} GiB in {self._cache}, but "
+                f"{free / GIB:.1f} GiB are free. Free some space, or set KVASIR_CACHE to a larger disk."
             )
 
 
@@ -173,7 +173,7 @@ async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportP
     """Yield a temporary folder that becomes ``folder`` at the end; None if another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     async with hold_file_lock(
-        folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir process is installing it.")
+        folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir process is installing SGLang.")
     ):
         scratch = await asyncio.to_thread(_create_scratch_folder, folder, whole)
         try:
@@ -182,7 +182,7 @@ async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportP
                 _move_into_place(scratch, folder)
         except OSError as error:
             raise InstallError(
-                f"Writing to {folder.parent} failed: {error.strerror}. Check the disk and its rights, then start again."
+                f"{folder.parent} cannot be written: {error.strerror}. Check disk and access rights, then start again."
             ) from error
         finally:
             if scratch is not None:

@@ -31,7 +31,7 @@ class OomCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogObservations:
-    """What the log of a run has said so far, beyond its last lines."""
+    """What the log of a run contained so far, beyond its last lines."""
 
     has_loaded: bool = False
     is_capturing: bool = False
@@ -82,7 +82,7 @@ class OomFinding:
     line: str
     """The log line that says so; "" if only the kernel does."""
     fraction: float | None = None
-    """The memory fraction above which SGLang asks to go."""
+    """The memory fraction that SGLang's message says is too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ _KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
     ),
     (
         re.compile(r"Couldn't instantiate the backend tokenizer|Can't load tokenizer for"),
-        "the model's folder lacks its tokenizer: put tokenizer.json and tokenizer_config.json beside the weights",
+        "the model's folder lacks its tokenizer: put tokenizer.json and tokenizer_config.json next to the weights",
         "damaged",
     ),
     (
@@ -195,7 +195,7 @@ _KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
     ),
     (
         re.compile(r"GatedRepoError|Access to model .* is restricted"),
-        "the hub gives this model only to those who accepted its licence: accept it there and set HF_TOKEN",
+        "the hub provides this model only to accounts that accepted its licence: accept it there and set HF_TOKEN",
         "hopeless",
     ),
     (
@@ -205,15 +205,19 @@ _KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
     ),
     (
         re.compile(r"Error: (?:The NVIDIA driver on your system is too old|Found no NVIDIA driver)"),
-        "the GPU's driver is missing or too old for it: `kvasir doctor` says which one it needs",
+        "the GPU's driver is missing or too old: `kvasir doctor` shows which one it needs",
         "hopeless",
     ),
     (
         re.compile(r"no kernel image is available for execution on the device"),
-        "SGLang has no kernels for this card: set KVASIR_ENGINE_URL to an engine elsewhere, or unset KVASIR_MODEL",
+        "SGLang has no kernels for this card: set KVASIR_ENGINE_URL to another engine, or unset KVASIR_MODEL",
         "hopeless",
     ),
-    (re.compile(r"No module named '?sglang"), "SGLang is missing from its environment", "hopeless"),
+    (
+        re.compile(r"No module named '?sglang"),
+        "SGLang is missing from its environment: delete that environment, and Kvasir installs it again",
+        "hopeless",
+    ),
 )
 
 

@@ -137,7 +137,7 @@ def _build_plan(
     if tokens < in_one_pool * least:
         return None
     spec, reserve = find_card_spec(machine.cards[0]), option.reserve.reserve_gib
-    spec = spec and replace(spec, link=machine.cards[0].link)  # as it was found to be, whatever the data sheet says
+    spec = spec and replace(spec, link=machine.cards[0].link)  # as measured, not as in the data sheet
     return LaunchPlan(
         variant=variant,
         device="xpu" if machine.vendor == "intel" else "cuda",
@@ -187,36 +187,38 @@ def write_note(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
     notes = [] if len(machine.cards) == len(whole.cards) else [_describe_unequal_cards(plan, machine, whole)]
     if machine.cards[0].is_mig_instance:
         notes.append(
-            f"MIG splits the card, and CUDA uses one instance only: {machine.cards[0].name}."
+            f"MIG splits the card, and CUDA uses only one instance: {machine.cards[0].name}."
             f"{_describe_visible_cards(plan)}"
         )
     if machine.vendor != "nvidia":
         notes.append(
-            "Kvasir installs SGLang for NVIDIA's cards alone: start this in SGLang's image for these cards, "
-            "and set KVASIR_ENGINE_URL."
+            "Kvasir installs SGLang only for NVIDIA's cards: start this in SGLang's image for these cards, and set "
+            "KVASIR_ENGINE_URL."
         )
     elif machine.capability is None:
         notes.append(
-            f"The cards' compute capability is not known; {required_capability(plan.weights) / 10:.1f} is needed."
+            f"The cards' compute capability is unknown; {required_capability(plan.weights) / 10:.1f} is needed."
         )
     if plan.offload_gib:
         notes.append(
             f"{plan.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
         )
     if plan.memory_fraction is not None:
-        notes.append("It fits with less reserve than SGLang's default: small pieces of prompt, few captured batches.")
+        notes.append(
+            "It fits with a smaller reserve than SGLang's default: small prefill chunks, few captured batches."
+        )
     if (spare := len(whole.cards) * whole.nodes - plan.layout.cards) > 0:
-        notes.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay free.")
+        notes.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay unused.")
     size_gib, disk_gib = estimate_download_bytes(plan.variant, plan.weights) / GIB, machine.disk_free_bytes / GIB
     if not machine.is_described and disk_gib < size_gib and not plan.variant.is_directory:
-        notes.append(f"The weights take {size_gib:.0f} GiB of disk; {disk_gib:.0f} GiB are free.")
+        notes.append(f"The weights take {size_gib:.0f} GiB of disk, but {disk_gib:.0f} GiB are free.")
     return " ".join(notes)
 
 
 def _describe_unequal_cards(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
     return (
-        f"The {len(whole.cards)} cards are not alike: planned on the largest equal group, {len(machine.cards)} of "
-        f"{machine.card_gib:.1f} GiB ({machine.cards[0].name}), for SGLang gives each card the same share."
+        f"The {len(whole.cards)} cards differ, and SGLang gives each card the same share. So the plan uses the largest "
+        f"group of equal cards, {len(machine.cards)} of {machine.card_gib:.1f} GiB ({machine.cards[0].name})."
         f"{'' if machine.cards[0].is_mig_instance else _describe_visible_cards(plan)}"
     )
 

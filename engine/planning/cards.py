@@ -112,13 +112,13 @@ def _parse_card(name: str, text: str) -> GpuCard:
 def _parse_gigabytes(word: str, text: str) -> float:
     found = _MEMORY.fullmatch(word)
     if found is None or not float(found[1]):
-        raise _unreadable_error(text, f"{word or 'nothing'} is no memory and no card that is known")
+        raise _unreadable_error(text, f"{word or 'an empty name'} is neither a known card nor a memory size")
     return float(found[1])
 
 
 def _unreadable_error(text: str, why: str) -> EngineRefused:
     known = ", ".join(spec.names[0] for spec in CARD_SPECS)
-    return EngineRefused(f"{text!r} describes no machine: {why}. Write {MACHINE_EXAMPLES}. Known cards: {known}.")
+    return EngineRefused(f"{text!r} is not a machine: {why}. Examples: {MACHINE_EXAMPLES}. Known cards: {known}.")
 
 
 def _build_machine(cards: tuple[GpuCard, ...], nodes: int, memory_bytes: int) -> Machine:

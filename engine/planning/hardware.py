@@ -28,7 +28,7 @@ class GpuCard:
     compute_capability: tuple[int, int] | None
     """None if unknown (a card described by its memory) or not applicable (AMD, Intel)."""
     free_bytes: int | None = None
-    """None where nobody has looked."""
+    """None if unknown."""
     vendor: Vendor = "nvidia"
     link: Literal["nvlink", "pcie"] = "pcie"
     """How it is connected to the other cards."""

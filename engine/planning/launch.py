@@ -74,7 +74,7 @@ def build_launch(
         "--enable-metrics",
         "--sleep-on-idle",
         *build_plan_flags(plan),
-        # Takes bounds on thinking. Whoever has the key could send code so; the key never leaves this machine.
+        # Allows limits of thinking. The holder of the key could also send code; the key never leaves this machine.
         *(("--enable-custom-logit-processor",) if plan.variant.reasoning_parser else ()),
     )  # fmt: skip
     return Launch(
@@ -114,12 +114,12 @@ def build_plan_flags(plan: LaunchPlan) -> tuple[str, ...]:
         ("--cuda-graph-max-bs-decode", plan.decode_batch),
         ("--max-total-tokens", plan.total_tokens),
         ("--max-running-requests", plan.running_requests),
-        ("--cpu-offload-gb", math.ceil(plan.offload_gib) or None),  # whole GiB, whatever its name
+        ("--cpu-offload-gb", math.ceil(plan.offload_gib) or None),  # SGLang takes whole GiB
         ("--reasoning-parser", plan.variant.reasoning_parser),
-        # Qwen's own file penalises repetition, and so the words of a passage; the converted model has no such file.
+        # Qwen's own file penalises repetition, and so the words of a passage.
         ("--sampling-defaults", "openai" if plan.variant.small_model else None),
     )
-    # On a CPU the scheduler that overlaps with the device has nothing to overlap with.
+    # On a CPU, no device works while the scheduler does.
     overlap = ("--disable-overlap-schedule",) if plan.device == "cpu" else ()
     return (*(part for flag, value in pairs if value is not None for part in (flag, str(value))), *overlap)
 
@@ -130,7 +130,7 @@ def build_manual_commands(plan: LaunchPlan) -> tuple[tuple[str, ...], ...]:
         "python", "-m", "sglang.launch_server",
         "--model-path", plan.weights.repo,
         "--served-model-name", plan.variant.name,
-        "--host", "0.0.0.0",  # noqa: S104  # others are to reach it; the page says to add a key
+        "--host", "0.0.0.0",  # noqa: S104  # other machines use it; the page says how to add a key
         "--port", "30000",
         "--max-queued-requests", str(_QUEUED_REQUESTS),
         "--enable-cache-report",
@@ -157,7 +157,7 @@ def build_environment(
     if Path(model_path).is_absolute():
         result |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if plan.device == "cuda":
-        result.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers mean what they meant to the plan
+        result.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # so that numbers mean the same as in the plan
     if plan.visible_cards:
         result["CUDA_VISIBLE_DEVICES"] = ",".join(plan.visible_cards)
     return build_cpu_environment(result, plan.threads) if plan.device == "cpu" else result

@@ -41,7 +41,7 @@ def describe_model_folder(folder: Path) -> Variant:
     thinks = "</think>" in template or "<think>" in template
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if not size_bytes:
-        raise EngineRefused(f"The folder {folder} holds no *.safetensors file. Put the model's weights into it.")
+        raise EngineRefused(f"The folder {folder} has no *.safetensors file. Put the model's weights into it.")
     precision = _find_precision(config)
     return Variant(
         name=folder.name,
@@ -94,11 +94,11 @@ def _load_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise EngineRefused(f"The folder {folder} holds no config.json. Name a folder with a model in it.") from error
+        raise EngineRefused(f"The folder {folder} has no config.json. Choose a folder with a model.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
     if missing := _list_unusable_fields(config):
-        raise EngineRefused(f"The file {path} does not say {', '.join(missing)}; it is no text model's.")
+        raise EngineRefused(f"The file {path} has no valid {', '.join(missing)}. Choose the folder of a text model.")
     return config
 
 

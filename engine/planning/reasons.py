@@ -26,7 +26,7 @@ def explain_misfit(
     """Return the reasons, one for each precision that the cards can compute, and the next step."""
     reasons = []
     if (requirements.context_tokens or 0) > variant.context_tokens:
-        reasons.append(f"{variant.name} takes {variant.context_tokens} tokens of context at most.")
+        reasons.append(f"{variant.name} has a context of at most {variant.context_tokens} tokens.")
     able = list_usable_checkpoints(variant, machine, requirements)
     if not able:
         reasons.append(_explain_missing_checkpoint(variant, machine, requirements))
@@ -150,18 +150,18 @@ def _explain_missing_checkpoint(variant: Variant, machine: Machine, requirements
     precision = f" in {requirements.precision}" if requirements.precision else ""
     capability = machine.capability
     cards = f"compute capability {capability / 10:.1f}" if capability else "these cards"
-    return f"No checkpoint of {variant.name}{precision} is known that {cards} can compute with (known: {known})."
+    return f"Kvasir knows no checkpoint of {variant.name}{precision} for {cards} (known: {known})."
 
 
 def _suggest_next_step(nearest_fit: NearestFit | None, machine: Machine) -> str:
     if nearest_fit is None:
-        return "No smaller R1 fits here either. Set KVASIR_ENGINE_URL to a larger machine."
+        return "No smaller R1 fits either. Set KVASIR_ENGINE_URL to an SGLang server on a larger machine."
     nearest, layout = nearest_fit.plan, nearest_fit.plan.layout
     return (
         f"What works here: {nearest.variant.name} in {nearest.weights.precision} on {_format_cards(layout.cards)}, "
         f"{nearest.context_tokens} tokens of context, {nearest.people} at once. "
         f"{_suggest_command(nearest_fit, machine)} Set KVASIR_MODEL to {nearest.variant.name}, or "
-        "KVASIR_ENGINE_URL to a larger machine."
+        "KVASIR_ENGINE_URL to an SGLang server on a larger machine."
     )
 
 

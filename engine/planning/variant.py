@@ -178,12 +178,11 @@ def estimate_download_bytes(variant: Variant, checkpoint: Checkpoint) -> int:
 
 
 def estimate_quality(variant: Variant, precision: Precision = "bf16") -> float:
-    """Return how good a model is against R1 where it is weakest, times what the precision keeps; 0 without scores.
+    """Return the quality compared with R1 in the weakest benchmark, times what the precision keeps; 0 without scores.
 
-    That is the least of its published scores' ratios to R1's. A mean would let one strong benchmark hide a weak one,
-    and would move when one was not published: 0528-Qwen3-8B has no MATH-500, on which all are close to R1, and an AIME
-    above R1's, yet a GPQA below the 32B's. R1's own precision (fp8) is what its scores were measured at, so eight bits
-    cost the 671B nothing.
+    That is the lowest ratio of its published scores to R1's. A mean would hide one weak benchmark behind a strong one,
+    and would depend on which scores are published. For example, 0528-Qwen3-8B has no MATH-500, an AIME above R1's, and
+    a GPQA below the 32B's. R1's scores were measured in fp8, so eight bits cost the 671B nothing.
     """
     ratios = [score / R1_SCORES[name] for name, score in variant.scores.items() if name in R1_SCORES]
     published = _RETAINED_QUALITY[variant.checkpoints[0].precision]

@@ -23,7 +23,7 @@ _SOURCES = ("server_args.py", "arg_groups/fields/*.py")
 
 
 async def check_flags(argv: Iterable[str], python: Path, environment: Mapping[str, str]) -> None:
-    """Check that SGLang knows every flag of ``argv``; do nothing if it cannot be asked.
+    """Check that SGLang knows every flag of ``argv``; do nothing if SGLang does not run.
 
     Raises:
         EngineRefused: a flag is unknown; the text has the nearest known flag and the next step.

@@ -62,6 +62,7 @@ class SglangProcess:
 
         """
         launch.config_file.parent.mkdir(parents=True, exist_ok=True)
+        launch.config_file.unlink(missing_ok=True)  # on a full disk its block is all the room there is
         replace_private_file(launch.config_file, launch.config)
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-I", warden.__file__, str(lock), str(grace_s), "--", *launch.argv,

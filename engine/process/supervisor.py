@@ -169,14 +169,14 @@ class Supervisor:
         """Handle the end of a run; return whether to start again."""
         now = count_oom_kills()
         killed = None if kills is None or now is None else now - kills
-        verdict = self._job.decide_restart(RunEnd(lines, end.status, self._observations, killed))
-        if verdict is not None and verdict.restart:
-            self._board.apply_event(LifecycleEvent.CRASH, verdict.why, progress=self._job.start_progress)
+        decision = self._job.decide_restart(RunEnd(lines, end.status, self._observations, killed))
+        if decision is not None and decision.restart:
+            self._board.apply_event(LifecycleEvent.CRASH, decision.why, progress=self._job.start_progress)
             return True
-        delay_s = self._crashes.record(self._hooks.now()) if verdict is None else None
+        delay_s = self._crashes.record(self._hooks.now()) if decision is None else None
         if delay_s is None:
-            gone = f"The engine does not stay up: {end.why}. See engine.log, then start again."
-            self._board.apply_event(LifecycleEvent.GIVE_UP, gone if verdict is None else verdict.why)
+            problem = f"The engine keeps crashing: {end.why}. See `kvasir engine logs`, then start again."
+            self._board.apply_event(LifecycleEvent.GIVE_UP, problem if decision is None else decision.why)
             return False
         self._board.apply_event(
             LifecycleEvent.CRASH, f"Restarting in {delay_s:.0f} s: {end.why}", progress=self._job.start_progress
@@ -187,23 +187,23 @@ class Supervisor:
 
     async def _run_once(self, launch: Launch, tail: LogTail) -> _RunResult:
         """Run the engine once and return how it ended."""
-        up = asyncio.Event()
-        cut = self._result = asyncio.get_running_loop().create_future()
+        is_up = asyncio.Event()
+        request = self._result = asyncio.get_running_loop().create_future()
         process = await SglangProcess.start(
             launch,
             lock=self._job.lock_path,
             tail=tail,
-            on_line=lambda line: self._handle_line(line, up),
+            on_line=lambda line: self._handle_line(line, is_up),
             grace_s=self._job.grace_s,
         )
         ended_by_itself = asyncio.create_task(process.wait(), name="engine-process")
-        watching = asyncio.create_task(self._monitor_run(launch, process, up), name="engine-health")
+        watching = asyncio.create_task(self._monitor_run(launch, process, is_up), name="engine-health")
         try:
-            await asyncio.wait([ended_by_itself, watching, cut], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ended_by_itself, watching, request], return_when=asyncio.FIRST_COMPLETED)
             if ended_by_itself.done():
                 status = ended_by_itself.result()
                 return self._describe_end(describe_exit(RunEnd(tail.lines, status)), status, tail.lines)
-            return cut.result() if cut.done() else _RunResult(watching.result())
+            return request.result() if request.done() else _RunResult(watching.result())
         except EngineError as error:
             return _RunResult(str(error))
         finally:
@@ -219,11 +219,11 @@ class Supervisor:
         summary = summarize_failure(lines)
         return _RunResult(f"{how}: {known.sentence} ({summary})" if known is not None else f"{how}: {summary}", status)
 
-    def _handle_line(self, line: str, up: asyncio.Event) -> None:
+    def _handle_line(self, line: str, is_up: asyncio.Event) -> None:
         self._job.on_line(line)
         self._observations = self._observations.add_line(line)
         if READY_LINE in line:
-            up.set()
+            is_up.set()
         elif is_stuck_line(line):
             self._finish_run(self._describe_end("it cannot go on", None, [line]))
         elif self._board.status.state is EngineState.STARTING and (step := find_milestone(line)):
@@ -231,12 +231,12 @@ class Supervisor:
             done = self._job.start_progress
             self._board.show_progress(f"The engine is {doing}.", progress=done + (1 - done) * share)
 
-    async def _monitor_run(self, launch: Launch, process: SglangProcess, up: asyncio.Event) -> str:
+    async def _monitor_run(self, launch: Launch, process: SglangProcess, is_up: asyncio.Event) -> str:
         """Wait until the engine is ready, then check its health; return why it counts as crashed."""
         began_s = self._hooks.now()
         try:
             async with asyncio.timeout(self._policy.start_deadline_s):
-                await self._wait_until_ready(launch, process, up)
+                await self._wait_until_ready(launch, process, is_up)
                 await self._job.on_ready(launch)
         except TimeoutError:
             return f"it was not ready within {self._policy.start_deadline_s:.0f} s"
@@ -246,12 +246,12 @@ class Supervisor:
         self._board.apply_event(LifecycleEvent.READY, self._job.describe_load(self.health.peak_load), progress=1.0)
         return await self._monitor_health(launch)
 
-    async def _wait_until_ready(self, launch: Launch, process: SglangProcess, up: asyncio.Event) -> None:
+    async def _wait_until_ready(self, launch: Launch, process: SglangProcess, is_up: asyncio.Event) -> None:
         """Wait for the log line of readiness or, if a release changes it, for a healthy server."""
-        while not up.is_set():
+        while not is_up.is_set():
             try:
                 async with asyncio.timeout(10 * self._policy.ready_poll_s):
-                    await up.wait()
+                    await is_up.wait()
             except TimeoutError:
                 if await process.is_listening(launch.port) and await self._job.check_health(launch.url):
                     return
@@ -260,11 +260,11 @@ class Supervisor:
         while True:
             await self._hooks.sleep(self._policy.health_interval_s)
             healthy, loads = await self._job.check_health(launch.url), await self._job.fetch_load()
-            gone = self.health.add_check(
+            problem = self.health.add_check(
                 self._hooks.now(), healthy=healthy, loads=loads, retractions=self._observations.retractions
             )
-            if gone is not None:
-                return gone
+            if problem is not None:
+                return problem
             if healthy:
                 self._show_healthy(self._job.describe_load(self.health.peak_load))
             elif self._board.status.state is EngineState.READY:

@@ -196,7 +196,7 @@ class FairQueue:
             for started_s, request in self._running.values()
         )
         free_at = [*[0.0] * max(0, width - len(free_at)), *free_at]
-        del free_at[: len(free_at) - width]  # with fewer places than before, the first answers to end free none
+        del free_at[: len(free_at) - width]  # with fewer places than before, the first answers that end free no place
         places: dict[int, QueuePosition] = {}
         known = self.rates.estimate_service_s(1, width) is not None
         for position, (_, request) in enumerate(sorted(self._waiting.values(), key=_sort_key), 1):
@@ -221,7 +221,7 @@ class FairQueue:
             return None
         waits_s = request.begin_by_s - now_s if request.end_by_s is None else request.end_by_s - now_s
         return EngineOverloaded(
-            f"The engine is busy: this question would start in {format_wait(eta_s)}, but may wait only for "
+            f"The engine is busy: this question would start in {format_wait(eta_s)}, but it may wait only for "
             f"{format_wait(waits_s)}. Ask again later."
         )
 

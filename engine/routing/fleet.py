@@ -163,7 +163,7 @@ class Fleet:
         return usable[choose_server(load, thread)]
 
     def _list_usable(self, excluded_urls: Collection[str]) -> list[FleetServer]:
-        """Return the usable servers; if all are paused, those that are up, for a try is better than a refusal."""
+        """Return the usable servers; if all are paused, those that are up, because a try is better than a refusal."""
         up = [server for server in self._servers.values() if server.is_up and server.url not in excluded_urls]
         now_s = self._now()
         return [server for server in up if server.breaker.allows_request(now_s)] or up

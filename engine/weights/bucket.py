@@ -137,8 +137,8 @@ class BucketOrigin:
 
     def _build_missing_error(self, what: str) -> InstallError:
         return InstallError(
-            f"There is no {self.label}/{what}. Put the model's files there, under the name that the hub gives it, and "
-            "check KVASIR_WEIGHTS and AWS_ENDPOINT_URL."
+            f"There is no {self.label}/{what}. Put the model's files there, and check KVASIR_WEIGHTS and "
+            "AWS_ENDPOINT_URL. A model has its name on the hub."
         )
 
 

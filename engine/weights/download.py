@@ -172,7 +172,7 @@ class Downloader:
                     have += len(chunk)
                     if have > file.size_bytes:
                         raise InstallError(
-                            f"{self._origin.label} sends more of {file.name} than listed. Check it, then start again."
+                            f"{self._origin.label} sends more of {file.name} than it listed. Use another mirror."
                         )
                     block += chunk
                     self._progress.add(len(chunk))
@@ -190,8 +190,8 @@ class Downloader:
     def _build_failure(self, why: str) -> InstallError:
         return InstallError(
             f"{self._origin.label} {_describe_attempts(self._retry_policy)}: {why}. "
-            f"{self._progress.format_amount()} of {self._repo} are downloaded and kept. Check the network, or set "
-            "HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
+            f"Kvasir keeps the downloaded part of {self._repo}, {self._progress.format_amount()}. Check the network, "
+            "or set HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
         )
 
 

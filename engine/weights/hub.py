@@ -57,8 +57,8 @@ class HubOrigin:
         unsized = any(sibling.size is None for sibling in siblings if is_needed(sibling.rfilename))
         if not info.sha or not siblings or unsized:
             raise InstallError(
-                f"{self.label} does not say how large the files of {repo} are. Use another mirror (HF_ENDPOINT), "
-                "or a folder (KVASIR_WEIGHTS)."
+                f"{self.label} does not report the sizes of {repo}'s files. Use another mirror (HF_ENDPOINT), or a "
+                "folder (KVASIR_WEIGHTS)."
             )
         return ModelListing(
             info.sha, tuple(_parse_sibling(sibling) for sibling in siblings if sibling.size is not None)
@@ -117,7 +117,7 @@ class HubOrigin:
             status, headers = error.response.status_code, error.response.headers
             return self._map_http_error(status, headers, repo, repo, gated=isinstance(error, errors.GatedRepoError))
         if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
-            return InstallError(f"{self.label} does not answer as a hub does. Check HF_ENDPOINT.")
+            return InstallError(f"{self.label} is not a model hub. Check HF_ENDPOINT.")
         return TransientOriginError(_describe_connection_error(error))
 
     def _map_http_error(self, status: int, headers: Any, what: str, repo: str, *, gated: bool = False) -> Exception:  # noqa: ANN401

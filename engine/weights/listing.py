@@ -101,12 +101,12 @@ def require_safetensors(names: Iterable[str], label: str) -> None:
         pickles = [name for name in found if any(fnmatchcase(name, pattern) for pattern in _PICKLES)]
         if pickles:
             raise InstallError(
-                f"{label} has its weights as pickles alone ({pickles[0]}), and loading a pickle runs whatever program "
-                "is in it. Choose a checkpoint with *.safetensors, or convert it on a machine that you trust."
+                f"{label} has its weights only as pickles ({pickles[0]}), and loading a pickle runs the code in it. "
+                "Choose a checkpoint with *.safetensors, or convert it on an isolated machine."
             )
-        raise InstallError(f"{label} has no *.safetensors file. Name a place with a model's weights.")
+        raise InstallError(f"{label} has no *.safetensors file. Choose a place with a model's weights.")
     if CONFIG_FILE not in found:
-        raise InstallError(f"{label} has no {CONFIG_FILE}. Name a place with a whole model.")
+        raise InstallError(f"{label} has no {CONFIG_FILE}. Choose a place with a complete model.")
 
 
 def parse_checksums(text: str) -> Mapping[str, Digest]:

@@ -33,4 +33,4 @@ def _create_origin(source: WeightsSource, timeout_s: float | None) -> Origin:
         return HubOrigin(source.endpoint, source.token, timeout_s)
     if source.is_bucket:
         return BucketOrigin(source.place)
-    raise InstallError(f"KVASIR_WEIGHTS is {source.place}, which is a folder: nothing is fetched from there.")
+    raise InstallError(f"KVASIR_WEIGHTS is the folder {source.place}, and Kvasir downloads nothing from a folder.")

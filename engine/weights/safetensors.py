@@ -20,7 +20,7 @@ class Damage:
 
     name: str
     why: str
-    """Continues the name: "is 3 bytes long, …"."""
+    """Follows the name in a sentence: "is 3 bytes long, …"."""
 
 
 def find_damage(folder: Path) -> Iterator[Damage]:
@@ -36,7 +36,7 @@ def find_damage(folder: Path) -> Iterator[Damage]:
         if path.name.endswith(".safetensors.index.json"):
             yield from _check_index(path, tensors)
         elif not _is_json(path):
-            yield Damage(path.name, "is no whole JSON file")
+            yield Damage(path.name, "is not a complete JSON file")
 
 
 def _is_json(path: Path) -> bool:
@@ -53,7 +53,7 @@ def _read_tensor_names(path: Path) -> frozenset[str] | Damage:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if not 0 < length <= min(_LONGEST_HEADER_BYTES, size - _LENGTH_BYTES):
-            return Damage(path.name, f"is {size:,} bytes long and has no whole safetensors header")
+            return Damage(path.name, f"is {size:,} bytes long and has no complete safetensors header")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
             ends = {name: int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"}
@@ -77,7 +77,7 @@ def _check_index(path: Path, tensors: dict[str, frozenset[str]]) -> Iterator[Dam
         for tensor, name in places.items():
             expected_tensors.setdefault(name, set()).add(tensor)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        yield Damage(path.name, "cannot be read as an index of weights")
+        yield Damage(path.name, "is not a readable index of weights")
         return
     for name, expected in sorted(expected_tensors.items()):
         if not os.path.lexists(path.parent / name):

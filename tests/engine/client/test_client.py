@@ -251,7 +251,7 @@ async def test_refusals(
 
 async def test_too_long_says_by_how_much(sglang: FakeSglang, connect: Connect) -> None:
     sglang.refuse(400, {"message": "The input (9031 tokens) is longer than the model's context length (8192 tokens)."})
-    with pytest.raises(PromptTooLong, match="9031 tokens where 8192 fit"):
+    with pytest.raises(PromptTooLong, match="9031 tokens, 8192 fit"):
         await _all(connect())
 
 

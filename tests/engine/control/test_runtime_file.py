@@ -24,7 +24,7 @@ from engine.control.runtime_file import RuntimeRecord, RuntimeFile
 from engine.interfaces import EngineState
 file = RuntimeFile(Path(sys.argv[1]))
 assert file.claim()
-file.write(RuntimeRecord(pid=1, state=EngineState.INSTALLING, progress=0.4, detail="Fetching.", api_key="sekret"))
+file.write(RuntimeRecord(pid=1, state=EngineState.INSTALLING, progress=0.4, detail="Downloading.", api_key="sekret"))
 print("up", flush=True)
 time.sleep(600)
 """
@@ -52,7 +52,7 @@ def test_another_process_sees_it_until_the_owner_is_killed(tmp_path: Path) -> No
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"up\n"
         status = Engine.read_status(tmp_path)
-        assert (status.state, status.progress, status.detail) == (EngineState.INSTALLING, 0.4, "Fetching.")
+        assert (status.state, status.progress, status.detail) == (EngineState.INSTALLING, 0.4, "Downloading.")
         mine = RuntimeFile(tmp_path)
         assert not mine.claim()
         owner.send_signal(signal.SIGKILL)

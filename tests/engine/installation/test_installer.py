@@ -87,7 +87,7 @@ async def test_two_at_once_make_it_once(make: Callable[..., Installer]) -> None:
         *(each.install("cpu", lambda _, line: told.append(line)) for each in (first, second))
     )
     assert pythons[0] == pythons[1]
-    assert "Another Kvasir process is installing it." in told
+    assert "Another Kvasir process is installing SGLang." in told
 
 
 async def test_what_a_killed_attempt_left_is_cleared_away(make: Callable[..., Installer]) -> None:

@@ -264,7 +264,9 @@ def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
 def test_what_a_folder_says_oddly_is_named(tmp_path: Path, name: str, value: object) -> None:
     folder = _folder(tmp_path, "", **{name: value})
     named = "qk_rope_head_dim" if value == 512 else name
-    with pytest.raises(EngineRefused, match=f"{folder}/config.json does not say {named}; it is no text model's"):
+    with pytest.raises(
+        EngineRefused, match=f"{folder}/config.json has no valid {named}. Choose the folder of a text model"
+    ):
         describe_model_folder(folder)
 
 

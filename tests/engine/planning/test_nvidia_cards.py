@@ -126,7 +126,7 @@ def test_an_instance_is_planned_by_its_own_memory_and_named_at_the_start(monkeyp
     assert made is not None
     assert (made.weights.precision, made.layout.cards, made.visible_cards) == ("int4", 1, ("MIG-3g.40gb",))
     assert build_environment(made, "x", {"CUDA_VISIBLE_DEVICES": "0"})["CUDA_VISIBLE_DEVICES"] == "MIG-3g.40gb"
-    assert "one instance only" in made.note
+    assert "only one instance" in made.note
     assert "CUDA_VISIBLE_DEVICES=MIG-3g.40gb" in made.note
 
 

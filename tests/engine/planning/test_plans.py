@@ -186,7 +186,7 @@ def test_the_largest_group_of_equal_cards_counts() -> None:
     made = fit_variant(resolve_model("70B"), there, PlanRequirements()).plan
     assert made is not None
     assert (made.layout.tp, made.visible_cards, made.weights.precision) == (2, ("GPU-b", "GPU-c"), "fp8")
-    assert "planned on the largest equal group, 2 of 80.0 GiB (new)" in made.note
+    assert "uses the largest group of equal cards, 2 of 80.0 GiB (new)" in made.note
     assert build_environment(made, "x", {})["CUDA_VISIBLE_DEVICES"] == "GPU-b,GPU-c"
     assert fit_variant(resolve_model("7B"), machine(79.6, 79.6), PlanRequirements()).plan.visible_cards == ()  # type: ignore[union-attr]
     beside = fit_variant(

@@ -101,7 +101,7 @@ async def test_the_model_is_the_one_that_a_start_loads_with_its_reason(
         away = WeightsSource(endpoint=hub.url)
     told = await make(machine(), None, away).check_model()
     assert told.startswith("Qwen2.5-Coder-1.5B-Instruct, bf16, on the CPU. KVASIR_MODEL is not set. ")
-    assert "No model hub is reached, so Qwen2.5-Coder-1.5B-Instruct comes from the package index" in told
+    assert "No model hub can be reached, so Qwen2.5-Coder-1.5B-Instruct comes from the package index" in told
     assert told.endswith("Its weights are not on this machine yet; `kvasir run` downloads them")
     (tmp_path / "shelf" / "Qwen" / "Qwen2.5-1.5B-Instruct").mkdir(parents=True)
     told = await make(machine(), None, WeightsSource(str(tmp_path / "shelf"))).check_model()

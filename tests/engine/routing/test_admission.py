@@ -178,7 +178,7 @@ def test_what_would_come_too_late_is_refused_at_once() -> None:
     queue = FairQueue(10, measured(60.0))
     queue.add(asked(0, begin_by=1.0), 0.0, 1)  # what can begin at once is never refused
     assert queue.start_next(0.0, 1) == [0]
-    with pytest.raises(EngineOverloaded, match=r"would start in about 60 s, but may wait only for about 30 s"):
+    with pytest.raises(EngineOverloaded, match=r"would start in about 60 s, but it may wait only for about 30 s"):
         queue.add(asked(1, begin_by=30.0), 0.0, 1)
     with pytest.raises(EngineOverloaded, match="busy"):
         queue.add(asked(2, end_by_s=100.0), 0.0, 1)

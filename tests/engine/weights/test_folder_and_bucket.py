@@ -85,7 +85,7 @@ async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], WeightsStore]
     said = await refusal(on_shelf())
     assert f"{FIRST} is 1,500 bytes long and should be" in said
     (shelf / FIRST).write_bytes(b"{}")
-    assert "no whole safetensors header" in await refusal(on_shelf())
+    assert "no complete safetensors header" in await refusal(on_shelf())
     (shelf / FIRST).write_bytes(safetensors("a"))
     assert "lacks 1 of the tensors" in await refusal(on_shelf())
     (shelf / "tokenizer.json").write_bytes(b'{"model": {"vocab": {"a": 1, "b')
@@ -197,9 +197,9 @@ async def test_what_is_wrong_with_a_bucket_is_told(bucket: Bin, faults: S3Faults
     assert "There is no s3://" in await refusal(bucket.weights("elsewhere"))
     bucket.put("SHA256SUMS", sums({FIRST: b"other"}))
     assert f"{FIRST} of {REPO} arrived damaged" in await refusal(bucket.weights())
-    assert "is not what it was" not in await refusal(bucket.weights())
+    assert "has changed since the download began" not in await refusal(bucket.weights())
     bucket.put("SHA256SUMS", b"")
-    assert "is not what it was" in await refusal(bucket.weights())
+    assert "has changed since the download began" in await refusal(bucket.weights())
     faults.answer = lambda _: refused(403, "InvalidAccessKeyId")
     assert "AWS_ACCESS_KEY_ID" in await refusal(bucket.weights())
 
@@ -263,7 +263,7 @@ async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
     seen = await _settled(engine)
     assert seen[-1].state is EngineState.READY
     assert EngineState.DOWNLOADING in {status.state for status in seen}
-    assert any("Fetching" in status.detail for status in seen)
+    assert any("Downloading" in status.detail for status in seen)
     (folder,) = (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")
     argv = json.loads((folder / "argv").read_text().splitlines()[-1])
     assert argv[argv.index("--model-path") + 1] == str(folder)

@@ -92,7 +92,7 @@ async def test_loading_that_failed_has_it_made_again(tmp_path: Path) -> None:
 async def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
     place = Place(tmp_path)
     other = replace(CHECKPOINT, pieces=replace(PIECES, sha256="0" * 64))
-    with pytest.raises(InstallError, match=r"part-0 join to another file .* Delete the folder"):
+    with pytest.raises(InstallError, match=r"pieces of part-0 do not match the pinned hash\. Delete the folder"):
         await place.provide(other)
     assert place.weights.needs_download(other)
 
@@ -107,7 +107,7 @@ async def test_why_a_conversion_failed_is_said_without_a_proxys_password(tmp_pat
 
 async def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
     place = Place(tmp_path, free_bytes=GIB // 2)
-    with pytest.raises(InstallError, match=r"1\.0 GiB, and .* has 0\.5 GiB.*KVASIR_CACHE"):
+    with pytest.raises(InstallError, match=r"1\.0 GiB, but .* has 0\.5 GiB.*KVASIR_CACHE"):
         await place.provide()
     assert not place.unpacked
 
@@ -186,7 +186,7 @@ async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[...
         away = hub.url
     found = await choose_obtainable_plan(made, weights_at(endpoint=away))
     assert found.variant.name == SMALL_MODEL
-    assert found.note.endswith(f"No model hub is reached, so {SMALL_MODEL} comes from the package index.")
+    assert found.note.endswith(f"No model hub can be reached, so {SMALL_MODEL} comes from the package index.")
     assert found.weights.pieces is not None
 
 
