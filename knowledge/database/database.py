@@ -38,6 +38,8 @@ _DRIVERS: Final = {
 }
 _WRITE_LOCK: Final = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
+_FILE_LIMIT_S: Final = 60.0
+"""For a transaction on a SQLite file: a burst of them queues here, and each waits for ``lock_wait_s`` on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class DatabaseOptions:
     lock_wait_s: float = 5.0
     """For another program's lock, and for a connection."""
     answer_s: float = 60.0
-    """For a whole transaction."""
+    """For a whole transaction at a PostgreSQL server; on a SQLite file it is at least a minute."""
     readers: int = 4
     """Threads that read a SQLite file: a long query delays no short one."""
     synced: bool = True
@@ -161,7 +163,7 @@ def parse_url(url: str) -> URL:
 
 class _Connections(Protocol):
     limit_s: float
-    """For a transaction, with the wait for a connection."""
+    """For a transaction, with its wait in this process."""
 
     async def run(self, work: Work[_T], *, write: bool) -> _T:
         """Run a transaction within the time of the options."""
@@ -175,7 +177,7 @@ class _Connections(Protocol):
 
 class _SqliteConnections:
     def __init__(self, url: URL, options: DatabaseOptions) -> None:
-        self.limit_s = options.lock_wait_s + options.answer_s
+        self.limit_s = max(_FILE_LIMIT_S, options.answer_s)
         self._readers = NamedThreadPool("database", options.readers)
         self._writer = NamedThreadPool("database-writer", 1)
         self._reading = create_engine(

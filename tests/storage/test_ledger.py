@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -208,6 +209,14 @@ async def test_a_lock_is_told_with_the_next_step(tmp_path: Path) -> None:
             with pytest.raises(DatabaseUnavailable, match=r"ledger\.sqlite3 is locked .* Close that program"):
                 await ledger.claim(asked())
         assert await ledger.claim(asked())
+
+
+async def test_a_burst_waits_in_this_process_longer_than_for_a_lock(tmp_path: Path) -> None:
+    """A claim that is refused although it is stored afterwards would get an apology and an answer."""
+    async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", patience_s=0.05) as ledger:
+        slow = asyncio.create_task(ledger.database.write(lambda _: time.sleep(0.5)))
+        assert all(await asyncio.gather(*(ledger.claim(asked(f"{n}.0")) for n in range(50))))
+        await slow
 
 
 async def test_a_full_disk_is_told_with_the_next_step(tmp_path: Path) -> None:
