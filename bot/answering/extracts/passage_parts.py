@@ -151,7 +151,7 @@ def _whole(text: str) -> str:
     """Return a sentence without halves of marks and links, which a cut between sentences leaves."""
     for mark in ("**", "~~", "`"):
         if text.count(mark) % 2:
-            text = text.replace(mark, "")
+            text = re.sub(rf"(?<=\w){re.escape(mark)}(?=\w)", " ", text).replace(mark, "")  # or it would join two words
     links = [match.span() for match in _LINK.finditer(text)]
     halves = [match for match in _HALF_LINK.finditer(text) if not any(a <= match.start() < b for a, b in links)]
     for half in reversed(halves):

@@ -46,47 +46,47 @@ BLOCKS = [
 ]
 
 
-def of(text: str, n: int = 1) -> Passage:
+def make_passage(text: str, n: int = 1) -> Passage:
     return Passage(n, "docs", f"{n}.md", "Guide", "Sources", None, text)
 
 
-def shown(question: str, *texts: str) -> str:
+def show_extract(question: str, *texts: str) -> str:
     """Return the text of the first source."""
-    markdown, _ = choose_extracts(question, [of(text, n) for n, text in enumerate(texts, 1)], Numbering())
+    markdown, _ = choose_extracts(question, [make_passage(text, n) for n, text in enumerate(texts, 1)], Numbering())
     first = markdown.split("\n\n**Guide")[0]
     return "\n".join(line.removeprefix(">").removeprefix(" ") for line in first.splitlines()[1:])
 
 
-def test_a_newcomers_first_question_is_answered_from_the_first_step_on() -> None:
+def test_extract_starts_with_first_step() -> None:
     page = Path(__file__).parents[3] / "docs" / "sources.md"
     chunks = chunk_document(
         parse_markdown(page.read_bytes(), "sources.md"), source="docs", document_id="sources.md", url=None,
         readers=frozenset({"*"}), count_tokens=lambda text: len(text) // 4,
     )  # fmt: skip
     (text,) = [found.text for found in chunks if "How do I add a source?" in found.heading]
-    answer = shown("how do I add a source?", text)
+    answer = show_extract("how do I add a source?", text)
     assert answer.startswith("1. Open `kvasir.toml`")
     assert "[[source]]" in answer
     assert answer.count("```") == 2
     assert "2. Restart Kvasir." in answer
 
 
-def test_a_table_row_comes_with_its_head() -> None:
-    answer = shown("What is the limit for a hotel?", LIMITS_EN)
+def test_table_row_has_its_header() -> None:
+    answer = show_extract("What is the limit for a hotel?", LIMITS_EN)
     assert "| kind | limit |\n| --- | --- |\n| hotel | **120** euros |" in answer
 
 
-def test_code_that_answers_is_shown_whole_with_what_introduces_it() -> None:
+def test_code_is_complete_and_has_its_introduction() -> None:
     text = f"{FILLER}\n\nTo sync all sources now, run:\n\n```sh\nkvasir sync\n```\n\n{FILLER}"
-    answer = shown("Which command syncs all sources now?", text)
+    answer = show_extract("Which command syncs all sources now?", text)
     assert "```sh\nkvasir sync\n```" in answer
     assert "To sync all sources now, run:" in answer
 
 
-def test_of_long_code_the_decisive_lines_are_shown() -> None:
+def test_long_code_is_cut_to_best_lines() -> None:
     lines = [f'setting_{number} = "value {number}"' for number in range(40)]
     text = "```toml\n" + "\n".join([*lines, 'owners = ["U1"]', *lines]) + "\n```"
-    answer = shown("How do I set owners?", text)
+    answer = show_extract("How do I set owners?", text)
     assert answer.startswith("```toml\n")
     assert answer.endswith("\n```")
     assert 'owners = ["U1"]' in answer
@@ -99,8 +99,8 @@ def test_of_long_code_the_decisive_lines_are_shown() -> None:
         ("港务局是谁创办的？", "然后大家都回家去了，", "港务局由安娜创办"),
     ],
 )
-def test_of_a_sentence_that_is_too_long_the_decisive_stretch_is_shown(question: str, long: str, wanted: str) -> None:
-    answer = shown(question, f"{long * 40}{wanted}，{long * 40}")
+def test_long_sentence_is_cut_to_best_part(question: str, long: str, wanted: str) -> None:
+    answer = show_extract(question, f"{long * 40}{wanted}，{long * 40}")
     assert wanted in answer.replace("**", "")
     assert answer.startswith("…")
     assert answer.endswith("…")
@@ -121,10 +121,10 @@ def test_of_a_sentence_that_is_too_long_the_decisive_stretch_is_shown(question: 
         ("What percentage of people is paid?", "Of 300 people, 56% are paid.", "56%"),
     ],
 )
-def test_the_words_that_answer_are_emphasised(question: str, text: str, emphasised: str) -> None:
+def test_answering_words_are_emphasised(question: str, text: str, emphasised: str) -> None:
     start, end = find_decisive_span(classify_question(question), text, question) or (0, 0)
     assert text[start:end] == emphasised
-    assert f"**{emphasised}**" in shown(question, text)
+    assert f"**{emphasised}**" in show_extract(question, text)
 
 
 @pytest.mark.parametrize(
@@ -136,25 +136,27 @@ def test_the_words_that_answer_are_emphasised(question: str, text: str, emphasis
         ("What is a bridge?", "A bridge of 1983 spans 20 metres."),
     ],
 )
-def test_nothing_is_emphasised_that_is_not_clear(question: str, text: str) -> None:
-    assert "**" not in shown(question, text)
+def test_unclear_answer_is_not_emphasised(question: str, text: str) -> None:
+    assert "**" not in show_extract(question, text)
 
 
-def test_similarity_decides_where_it_is_known() -> None:
-    passage = of("\n\n".join(f"Word{number} stands here, and much else is said beside it." for number in range(8)))
+def test_similarity_chooses_sentences() -> None:
+    passage = make_passage(
+        "\n\n".join(f"Word{number} stands here, and much else is said beside it." for number in range(8))
+    )
     similar = np.full(8, 0.8, np.float32)
     similar[5] = 0.95
     markdown, _ = choose_extracts("Who knows?", [passage], Numbering(), {1: similar})
     assert "Word5 stands here" in markdown
 
 
-def test_sources_that_do_not_answer_are_left_out() -> None:
+def test_sources_without_answer_are_omitted() -> None:
     markdown, chosen = choose_extracts(
         "How many days of annual leave are there?",
         [
-            of("There are 25 days of annual leave."),
-            of("Cats sleep.", 2),
-            of("The annual leave is 25 days, we said.", 3),
+            make_passage("There are 25 days of annual leave."),
+            make_passage("Cats sleep.", 2),
+            make_passage("The annual leave is 25 days, we said.", 3),
         ],
         Numbering(),
     )
@@ -164,23 +166,24 @@ def test_sources_that_do_not_answer_are_left_out() -> None:
     assert "Cats" not in markdown
 
 
-def test_a_footnote_of_a_document_is_no_citation() -> None:
-    assert shown("Is it open?", "It is open.[3] See items[2] and [a link](https://a.example).") == (
+def test_footnote_of_document_is_not_a_citation() -> None:
+    assert show_extract("Is it open?", "It is open.[3] See items[2] and [a link](https://a.example).") == (
         "It is open.\\[3] See items\\[2] and [a link](https://a.example)."
     )
     assert (
-        shown("Which item is it?", "It is item `a[1]` or `[2]`, see [3].") == "It is item `a[1]` or `[2]`, see \\[3]."
+        show_extract("Which item is it?", "It is item `a[1]` or `[2]`, see [3].")
+        == "It is item `a[1]` or `[2]`, see \\[3]."
     )
 
 
-def test_titles_cannot_break_the_markup() -> None:
+def test_titles_do_not_break_markup() -> None:
     passage = Passage(1, "docs", "g.md", "**[x](y)** `z`", "", None, "Text.")
     markdown, _ = choose_extracts("?", [passage], Numbering())
     assert markdown.splitlines()[0] == "**x(y) z** [1]"
     assert [piece.kind for piece in split_pieces(markdown)] == ["prose", "item"]
 
 
-def blocks_of(markdown: str) -> list[str]:
+def list_blocks(markdown: str) -> list[str]:
     """Return what is shown of each source."""
     blocks: list[list[str]] = []
     for line in markdown.split("\n"):
@@ -194,10 +197,10 @@ def blocks_of(markdown: str) -> list[str]:
 
 
 @given(st.lists(st.lists(st.sampled_from(BLOCKS), max_size=12), min_size=1, max_size=5), st.sampled_from(BLOCKS))
-def test_whatever_the_passages_are_the_markdown_is_whole_and_short(texts: list[list[str]], question: str) -> None:
-    passages = [of("\n\n".join(blocks), n) for n, blocks in enumerate(texts, 1)]
+def test_any_passages_make_short_valid_markdown(texts: list[list[str]], question: str) -> None:
+    passages = [make_passage("\n\n".join(blocks), n) for n, blocks in enumerate(texts, 1)]
     markdown, chosen = choose_extracts(question, passages, Numbering())
-    found = blocks_of(markdown)
+    found = list_blocks(markdown)
     assert len(found) == len(chosen) <= SOURCES
     assert [passage.n for passage in chosen] == list(range(1, len(chosen) + 1))
     for block in found:
@@ -216,15 +219,20 @@ def test_whatever_the_passages_are_the_markdown_is_whole_and_short(texts: list[l
         assert not rows or rows[1].startswith("| ---")
 
 
+def test_unpaired_mark_does_not_join_words() -> None:
+    markdown, _ = choose_extracts("", [make_passage("0`0")], Numbering())
+    assert "0 0" in markdown
+
+
 @given(st.text(max_size=900), st.text(max_size=40))
-def test_an_extract_is_the_passages_own(text: str, question: str) -> None:
-    passage = of(text)
+def test_extract_contains_only_words_of_passages(text: str, question: str) -> None:
+    passage = make_passage(text)
     similar = {1: np.linspace(0.7, 0.9, len(sentences(join_wrapped_lines(text))), dtype=np.float32)}
     for markdown, _ in (
         choose_extracts(question, [passage], Numbering()),
         choose_extracts(question, [passage], Numbering(), similar),
     ):
-        for block in blocks_of(markdown):
+        for block in list_blocks(markdown):
             assert len(block) <= SOURCE_CHARS
             for piece in re.split(r"[\W_]+", block):
                 assert piece in text
