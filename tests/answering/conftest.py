@@ -46,7 +46,7 @@ EXPENSES = (
 CHINESE_LEAVE = "员工每年享有十五天带薪年假。请假须至少提前五个工作日在系统中申请，由部门经理审批。试用期内不得休年假。"
 
 
-async def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
+async def embed_bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
     """Vectors whose likeness grows with shared words, in the range of the real embedder's (0.75 to 1)."""
     out = np.zeros((len(texts), 513), np.float32)
     for row, text in enumerate(texts):
@@ -141,7 +141,7 @@ def hit(text: str, name: str = "leave", **kwargs: Any) -> Hit:
     return Hit(**(values | kwargs))
 
 
-class FoundSearch:
+class ScriptedSearch:
     """A search that finds what it is given, or fails as it is told."""
 
     def __init__(
@@ -168,7 +168,7 @@ class FoundSearch:
         return SearchResult(query, self.hits[:limit], 0.01, self.answerable, self.web, self.trouble)
 
 
-class Heard:
+class RecordedAnswer:
     """The events of one answer, sorted out."""
 
     def __init__(self, events: Sequence[AnswerEvent]) -> None:
@@ -198,18 +198,18 @@ def ask() -> Ask:
         engine: ScriptedEngine | None = None,
         *,
         question: str = "How many days of annual leave do I get?",
-        search: FoundSearch | None = None,
+        search: ScriptedSearch | None = None,
         history: Sequence[Exchange] = (),
         limits: Limits | None = None,
-        embed: Any = bag_of_words,
+        embed: Any = embed_bag_of_words,
         verifier: ScriptedVerifier | None = None,
         **more: Any,
-    ) -> Heard:
-        search = search or FoundSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
+    ) -> RecordedAnswer:
+        search = search or ScriptedSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
         new_verifier = feature_verifiers(embed, IDENTITY) if verifier is None else (lambda _judge=None: verifier)
         answerer = Answerer(search, engine or ScriptedEngine(), new_verifier, limits=limits)
         asked = Question(question, history=tuple(history), id="turn-1", **more)
-        return Heard([event async for event in answerer.answer(asked)])
+        return RecordedAnswer([event async for event in answerer.answer(asked)])
 
     return run
 
@@ -221,9 +221,9 @@ def room() -> Any:
     class Room:
         engine = ScriptedEngine
         verifier = ScriptedVerifier
-        search = FoundSearch
-        embed = staticmethod(bag_of_words)
-        new_verifier = staticmethod(feature_verifiers(bag_of_words, IDENTITY))
+        search = ScriptedSearch
+        embed = staticmethod(embed_bag_of_words)
+        new_verifier = staticmethod(feature_verifiers(embed_bag_of_words, IDENTITY))
         words = staticmethod(words)
         hit = staticmethod(hit)
         absent = EngineStatus(EngineState.ABSENT)

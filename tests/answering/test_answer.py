@@ -30,7 +30,7 @@ ALSO = "Up to five unused days may be carried over, but they expire on 31 March 
 BAD = "Employees receive 35 days of paid annual leave per calendar year."
 
 
-async def test_an_answer_is_sources_steps_text_finished(ask: Any, room: Any) -> None:
+async def test_answer_has_sources_steps_text_and_end(ask: Any, room: Any) -> None:
     engine = room.engine([ReasoningDelta("Let me "), ReasoningDelta("see."), *room.words(f"{GOOD} [1] {ALSO}")])
     heard = await ask(engine)
     kinds = [type(event) for event in heard.events]
@@ -52,7 +52,7 @@ async def test_an_answer_is_sources_steps_text_finished(ask: Any, room: Any) -> 
     assert engine.streams_open == 0
 
 
-async def test_a_sentence_that_no_passage_supports_is_marked_and_the_mark_explained(ask: Any, room: Any) -> None:
+async def test_unsupported_sentence_is_marked_and_explained(ask: Any, room: Any) -> None:
     verifier = room.verifier({"Bob": Verdict("unsupported"), "35": Verdict("contradicted", against=(1,))})
     heard = await ask(room.engine(room.words(f"{GOOD} {BAD} Bob decides. {ALSO}")), verifier=verifier)
     assert heard.text == f"{GOOD} [1] Bob decides. ⚠ {ALSO} [1]"
@@ -62,7 +62,7 @@ async def test_a_sentence_that_no_passage_supports_is_marked_and_the_mark_explai
     assert (heard.finished[0].marked, heard.finished[0].removed) == (1, 1)
 
 
-async def test_unsupported_sentences_can_be_left_out_or_shown_as_they_are(ask: Any, room: Any) -> None:
+async def test_unsupported_sentences_follow_configuration(ask: Any, room: Any) -> None:
     script = room.words(f"{GOOD} Bob decides. Bob pays. {ALSO}")
     verifier = room.verifier({"Bob": Verdict("unsupported")})
     heard = await ask(room.engine(script), verifier=verifier, limits=Limits(unsupported="drop"))
@@ -74,7 +74,7 @@ async def test_unsupported_sentences_can_be_left_out_or_shown_as_they_are(ask: A
     assert (heard.notices, heard.finished[0].marked, heard.finished[0].removed) == ([], 0, 0)
 
 
-async def test_displayed_numbers_follow_the_order_of_appearance(ask: Any, room: Any) -> None:
+async def test_displayed_numbers_follow_order_of_appearance(ask: Any, room: Any) -> None:
     """The second passage is named first, so it is [1] in the text, in what the text cites and at the end."""
     verifier = room.verifier({"Alcohol": Verdict("supported", (2,))})
     heard = await ask(room.engine(room.words(f"Alcohol is not reimbursed. [2] {GOOD} [1]")), verifier=verifier)
@@ -96,7 +96,7 @@ async def test_displayed_numbers_follow_the_order_of_appearance(ask: Any, room: 
         ("你好", "你好"),
     ],
 )
-async def test_thanks_and_greetings_are_answered_with_one_line(ask: Any, room: Any, said: str, answer: str) -> None:
+async def test_small_talk_gets_one_line(ask: Any, room: Any, said: str, answer: str) -> None:
     engine, search = room.engine(room.words(GOOD)), room.search([room.hit(room.leave)])
     heard = await ask(engine, question=said, search=search, history=[Exchange("How much leave?", GOOD)])
     assert heard.text.startswith(answer)
@@ -108,11 +108,11 @@ async def test_thanks_and_greetings_are_answered_with_one_line(ask: Any, room: A
     ["thanks, and how much leave?", "Thanks. When do they expire", "hi, how do I add a source", "谢谢，年假有几天",
      "leave", "你好年假", "thanksgiving", "that works how", "good leave"],
 )  # fmt: skip
-def test_a_question_is_no_small_talk(said: str) -> None:
+def test_question_is_not_small_talk(said: str) -> None:
     assert choose_small_talk_reply(said) is None
 
 
-async def test_sentences_come_before_the_answer_has_ended(room: Any) -> None:
+async def test_sentences_appear_before_answer_ends(room: Any) -> None:
     """The first sentence is out while the model still writes the second."""
     more = asyncio.Event()
 
@@ -132,7 +132,7 @@ async def test_sentences_come_before_the_answer_has_ended(room: Any) -> None:
     assert texts == [f"{GOOD} [1]", f" {ALSO} [1]"]
 
 
-async def test_chinese_is_answered_in_chinese(ask: Any, room: Any) -> None:
+async def test_chinese_question_gets_chinese_answer(ask: Any, room: Any) -> None:
     search = room.search([room.hit(room.chinese_leave)])
     engine = room.engine(room.words("员工每年享有十五天带薪年假。【1】试用期内可以休年假。"))
     verifier = room.verifier({"试用期": Verdict("unsupported")})
@@ -142,7 +142,7 @@ async def test_chinese_is_answered_in_chinese(ask: Any, room: Any) -> None:
     assert "问题：年假有几天？" in engine.asked[0][0][-1].content
 
 
-async def test_a_follow_up_is_searched_and_asked_with_what_was_said(ask: Any, room: Any) -> None:
+async def test_follow_up_uses_conversation_in_search_and_prompt(ask: Any, room: Any) -> None:
     search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
     history = [Exchange("How much leave do I get?", "25 days. [1]")]
     await ask(engine, question="And when do they expire?", search=search, history=history)
@@ -153,7 +153,7 @@ async def test_a_follow_up_is_searched_and_asked_with_what_was_said(ask: Any, ro
     assert messages[2].content.endswith("Question: And when do they expire?")
 
 
-async def test_what_the_engine_rewrites_is_searched(ask: Any, room: Any) -> None:
+async def test_rewritten_question_is_searched(ask: Any, room: Any) -> None:
     search, engine = room.search([room.hit(room.leave)]), room.engine(room.words("When does leave expire?"))
     history = [Exchange("How much leave do I get? in:handbook", "25 days of leave; they expire. [1]")]
     await ask(engine, question="And when do they expire? type:pdf", search=search, history=history)
@@ -162,7 +162,7 @@ async def test_what_the_engine_rewrites_is_searched(ask: Any, room: Any) -> None
     assert engine.asked[-1][0][-1].content.endswith("Question: And when do they expire?")
 
 
-async def test_filters_are_searched_by_and_not_asked(ask: Any, room: Any) -> None:
+async def test_filters_narrow_search_and_stay_out_of_prompt(ask: Any, room: Any) -> None:
     search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
     await ask(engine, question="How much leave in:handbook do I get?", search=search)
     assert [query for query, _ in search.queries] == ["in:handbook How much leave do I get?"]
@@ -170,12 +170,12 @@ async def test_filters_are_searched_by_and_not_asked(ask: Any, room: Any) -> Non
 
 
 @pytest.mark.parametrize("error", [InvalidFilter("“soon” is not a date."), UnknownSource("There is no source “x”.")])
-async def test_a_filter_that_cannot_be_meant_is_told_as_it_is(ask: Any, room: Any, error: Exception) -> None:
+async def test_unusable_filter_is_reported(ask: Any, room: Any, error: Exception) -> None:
     heard = await ask(search=room.search([], error=error))
     assert heard.notices == [str(error)]
 
 
-async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: Any, room: Any) -> None:
+async def test_prompt_and_verifier_use_whole_passages(ask: Any, room: Any) -> None:
     """Its sentence is on the neighbour alone; only with the passage joined it is supported."""
     first, _, rest = room.leave.partition(". ")
     hits = [room.hit(f"{first}.", context=room.leave)]
@@ -190,7 +190,7 @@ async def test_the_model_reads_and_is_checked_by_what_stands_around_a_hit(ask: A
     )
 
 
-async def test_a_small_model_is_not_shown_what_is_far_behind_the_best_passage(ask: Any, room: Any) -> None:
+async def test_small_model_reads_only_passages_near_the_best(ask: Any, room: Any) -> None:
     """It would answer from it. A page of the web is kept: somebody may have asked about just that page."""
     hits = [room.hit(room.leave, score=1.0), room.hit(room.expenses, "expenses", score=0.4)]
     for small_model, seen in ((False, True), (True, False)):
@@ -200,7 +200,7 @@ async def test_a_small_model_is_not_shown_what_is_far_behind_the_best_passage(as
         assert len(heard.sources[0].passages) == 1 + seen
 
 
-async def test_readers_reach_the_search(room: Any) -> None:
+async def test_search_gets_readers(room: Any) -> None:
     search = room.search([])
     answerer = Answerer(search, room.engine(), room.new_verifier)
     _ = [event async for event in answerer.answer(Question("Secret?", readers=frozenset({"U1", "U2"})))]
@@ -211,7 +211,7 @@ async def test_readers_reach_the_search(room: Any) -> None:
 
 
 @pytest.mark.parametrize("question", ["", "   \n", "???", "…"])
-async def test_an_empty_question_is_told_what_to_do(ask: Any, room: Any, question: str) -> None:
+async def test_empty_question_gets_help(ask: Any, room: Any, question: str) -> None:
     search = room.search([])
     heard = await ask(question=question, search=search)
     assert "how do I add a source?" in heard.notices[0]
@@ -219,7 +219,7 @@ async def test_an_empty_question_is_told_what_to_do(ask: Any, room: Any, questio
     assert search.queries == []
 
 
-async def test_what_is_not_in_the_documents_is_not_answered(ask: Any, room: Any) -> None:
+async def test_question_outside_documents_is_not_answered(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(GOOD))
     heard = await ask(engine, search=room.search([room.hit(room.leave)], answerable=False))
     assert heard.text.startswith("I do not know")
@@ -227,14 +227,14 @@ async def test_what_is_not_in_the_documents_is_not_answered(ask: Any, room: Any)
     assert (heard.route, heard.cited, engine.asked) == ("unknown", [1], [])
 
 
-async def test_nothing_found_is_said_in_the_language_of_the_question(ask: Any, room: Any) -> None:
+async def test_no_result_is_reported_in_language_of_question(ask: Any, room: Any) -> None:
     heard = await ask(question="法国国王是谁？", search=room.search([], answerable=True))
     assert heard.text == "文档中没有找到相关内容。"
     assert heard.sources[0].passages == ()
     assert (heard.route, heard.cited) == ("unknown", [])
 
 
-async def test_a_refusal_becomes_fixed_words_and_what_was_looked_at(ask: Any, room: Any) -> None:
+async def test_refusal_becomes_fixed_sentence_with_sources(ask: Any, room: Any) -> None:
     heard = await ask(room.engine(room.words("The passages do not say how many cats there are.")))
     assert heard.text.startswith("I do not know: the documents do not seem to answer this.")
     assert "cats" not in heard.text
@@ -242,14 +242,14 @@ async def test_a_refusal_becomes_fixed_words_and_what_was_looked_at(ask: Any, ro
     assert (heard.route, heard.cited) == ("unknown", [1, 2])
 
 
-async def test_a_store_that_is_down_is_told_with_the_next_step(ask: Any, room: Any) -> None:
+async def test_failed_store_is_reported_with_next_step(ask: Any, room: Any) -> None:
     error = StoreUnavailable("Weaviate does not answer. Start it.")
     heard = await ask(search=room.search([], error=error))
     assert heard.notices == ["The documents could not be searched. Weaviate does not answer. Start it."]
     assert (heard.route, heard.text) == ("unknown", "")
 
 
-async def test_a_search_that_hangs_is_given_up(room: Any) -> None:
+async def test_hanging_search_is_cancelled(room: Any) -> None:
     async def never(query: str, **_: Any) -> Any:
         del query
         await asyncio.Event().wait()
@@ -260,7 +260,7 @@ async def test_a_search_that_hangs_is_given_up(room: Any) -> None:
     assert isinstance(events[-1], Finished)
 
 
-async def test_a_very_long_question_is_cut_and_told(ask: Any, room: Any) -> None:
+async def test_long_question_is_cut_and_reported(ask: Any, room: Any) -> None:
     search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
     heard = await ask(engine, question="leave " * 7000, search=search)
     assert heard.notices[0] == "The question was very long; only its first 6000 characters were read."
@@ -284,9 +284,7 @@ async def test_a_very_long_question_is_cut_and_told(ask: Any, room: Any) -> None
         (EngineStatus(EngineState.STOPPING), "No engine is running"),
     ],
 )
-async def test_without_an_engine_the_best_passages_are_quoted(
-    ask: Any, room: Any, status: EngineStatus, says: str
-) -> None:
+async def test_answer_without_engine_quotes_passages(ask: Any, room: Any, status: EngineStatus, says: str) -> None:
     engine = room.engine(status=status)
     heard = await ask(engine)
     assert says in heard.notices[0]
@@ -297,14 +295,16 @@ async def test_without_an_engine_the_best_passages_are_quoted(
 
 @pytest.mark.parametrize("error", [EngineOverloaded("Its queue is full. Ask again."), EngineTimeout("Too slow.")])
 @pytest.mark.parametrize("before", [[], [ReasoningDelta("Hm.")], [ContentDelta("Employees")]])
-async def test_an_engine_that_fails_before_any_text(ask: Any, room: Any, error: Exception, before: list[Delta]) -> None:
+async def test_engine_failure_before_text_quotes_passages(
+    ask: Any, room: Any, error: Exception, before: list[Delta]
+) -> None:
     heard = await ask(room.engine([*before, error]))
     assert heard.notices == [f"The engine could not answer, so these are extracts from the documents. {error}"]
     assert f"> {GOOD}" in heard.text.replace("**", "")
     assert heard.route == "passages"
 
 
-async def test_an_engine_that_dies_in_the_middle_leaves_what_was_shown(ask: Any, room: Any) -> None:
+async def test_engine_failure_keeps_shown_text(ask: Any, room: Any) -> None:
     engine = room.engine([ContentDelta(f"{GOOD} {ALSO} And then"), EngineInterrupted("The stream broke. Ask again.")])
     heard = await ask(engine, limits=Limits(little_chars=100))
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
@@ -312,14 +312,14 @@ async def test_an_engine_that_dies_in_the_middle_leaves_what_was_shown(ask: Any,
     assert heard.route == "engine"
 
 
-async def test_little_is_made_up_for_by_passages(ask: Any, room: Any) -> None:
+async def test_short_interrupted_answer_adds_passages(ask: Any, room: Any) -> None:
     engine = room.engine([ContentDelta(f"{GOOD} Up to fi"), EngineInterrupted("The stream broke.")])
     heard = await ask(engine, search=room.search([room.hit(room.leave), room.hit(room.leave, "leave2")]))
     assert heard.text.startswith(f"{GOOD} [1]\n\n**Leave** [1]\n> ")
     assert heard.route == "engine"
 
 
-async def test_an_engine_dies_at_every_point(ask: Any, room: Any) -> None:
+async def test_engine_failure_at_every_point_is_handled(ask: Any, room: Any) -> None:
     whole = [ReasoningDelta("Hm."), *room.words(f"# Leave\n\n- {GOOD} [1]\n- {BAD}\n", size=16)]
     for point in range(len(whole)):
         heard = await ask(room.engine([*whole[:point], EngineInterrupted("It broke.")]))
@@ -330,7 +330,7 @@ async def test_an_engine_dies_at_every_point(ask: Any, room: Any) -> None:
         assert BAD not in heard.text.replace(f"{BAD} ⚠", "")
 
 
-async def test_no_first_token_in_time(ask: Any, room: Any) -> None:
+async def test_late_first_token_quotes_passages(ask: Any, room: Any) -> None:
     async def script() -> AsyncIterator[Delta]:
         await asyncio.Event().wait()
         yield StreamEnd("stop")
@@ -342,7 +342,7 @@ async def test_no_first_token_in_time(ask: Any, room: Any) -> None:
     assert engine.streams_open == 0
 
 
-async def test_an_answer_that_never_ends_is_ended(ask: Any, room: Any) -> None:
+async def test_endless_answer_is_ended(ask: Any, room: Any) -> None:
     async def script() -> AsyncIterator[Delta]:
         yield ContentDelta(f"{GOOD} Up")
         await asyncio.Event().wait()
@@ -354,7 +354,7 @@ async def test_an_answer_that_never_ends_is_ended(ask: Any, room: Any) -> None:
     assert engine.streams_open == 0
 
 
-async def test_an_embedder_that_fails_lets_nothing_unchecked_out(ask: Any, room: Any) -> None:
+async def test_failed_embedder_shows_no_unverified_text(ask: Any, room: Any) -> None:
     async def broken(_: Any) -> Any:
         raise EmbedderError("The embedder's file is damaged. Run setup.")
 
@@ -366,7 +366,7 @@ async def test_an_embedder_that_fails_lets_nothing_unchecked_out(ask: Any, room:
     assert heard.route == "passages"
 
 
-async def test_a_context_that_is_too_small_is_told(ask: Any, room: Any) -> None:
+async def test_small_context_is_reported(ask: Any, room: Any) -> None:
     heard = await ask(room.engine(context_tokens=100))
     assert "too small" in heard.notices[0]
     assert heard.route == "passages"
@@ -375,7 +375,7 @@ async def test_a_context_that_is_too_small_is_told(ask: Any, room: Any) -> None:
 # ── What models do ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_answer_without_a_supported_sentence_is_followed_by_passages(ask: Any, room: Any) -> None:
+async def test_answer_without_supported_sentence_adds_passages(ask: Any, room: Any) -> None:
     script = room.words("The Eiffel Tower is in Paris. It was built in 1889.")
     heard = await ask(room.engine(script))
     assert heard.text.startswith("The Eiffel Tower is in Paris. ⚠ It was built in 1889. ⚠\n\n")
@@ -386,7 +386,7 @@ async def test_an_answer_without_a_supported_sentence_is_followed_by_passages(as
     assert (heard.route, "Eiffel" in heard.text) == ("passages", False)
 
 
-async def test_an_answer_that_is_given_up_says_nothing_of_its_length(ask: Any, room: Any) -> None:
+async def test_abandoned_answer_has_no_length_notice(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(" ".join(f"Bob has bicycle number {n}." for n in range(400))))
     heard = await ask(engine, verifier=room.verifier({"Bob": Verdict("unsupported")}))
     assert engine.sent < 100
@@ -394,7 +394,7 @@ async def test_an_answer_that_is_given_up_says_nothing_of_its_length(ask: Any, r
     assert heard.finished[0].marked == 4
 
 
-async def test_an_answer_that_only_repeats_the_question_is_none(ask: Any, room: Any) -> None:
+async def test_answer_that_repeats_question_is_replaced(ask: Any, room: Any) -> None:
     heard = await ask(room.engine(room.words("You get days of annual leave.")), verifier=room.verifier())
     assert (heard.route, heard.notices) == (
         "passages",
@@ -402,14 +402,14 @@ async def test_an_answer_that_only_repeats_the_question_is_none(ask: Any, room: 
     )
 
 
-async def test_a_small_model_is_announced_once_in_a_conversation(ask: Any, room: Any) -> None:
+async def test_small_model_notice_appears_once(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(GOOD), status=EngineStatus(EngineState.READY, small_model=True))
     assert (await ask(engine)).notices == ["A small model on the CPU wrote this, not an R1."]
     assert (await ask(engine, question="你有几天年假？")).notices == ["这是由 CPU 上的小模型写的，不是 R1。"]
     assert (await ask(engine, history=[Exchange("How much leave?", GOOD)])).notices == []
 
 
-async def test_a_loop_of_sentences_is_shown_once_and_stopped(ask: Any, room: Any) -> None:
+async def test_repeated_sentences_are_shown_once_and_stopped(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(f"{GOOD} " * 500))
     heard = await ask(engine)
     assert heard.text == f"{GOOD} [1]"
@@ -418,14 +418,14 @@ async def test_a_loop_of_sentences_is_shown_once_and_stopped(ask: Any, room: Any
     assert engine.streams_open == 0
 
 
-async def test_a_loop_without_full_stops_is_stopped(ask: Any, room: Any) -> None:
+async def test_repetition_without_full_stops_is_stopped(ask: Any, room: Any) -> None:
     engine = room.engine(room.words("the days of the " * 5000))
     heard = await ask(engine)
     assert engine.sent < 300
     assert heard.route == "passages"
 
 
-async def test_a_flood_is_bounded(ask: Any, room: Any) -> None:
+async def test_long_answer_is_bounded(ask: Any, room: Any) -> None:
     """128k tokens that never repeat and never end a sentence."""
     engine = room.engine([*(ContentDelta(f"word{n} ") for n in range(128_000)), StreamEnd("length")])
     heard = await ask(engine, limits=Limits(answer_chars=8000))
@@ -434,31 +434,31 @@ async def test_a_flood_is_bounded(ask: Any, room: Any) -> None:
     assert Step("is thinking…") not in heard.events
 
 
-async def test_a_flood_of_thinking_leaves_the_answer_as_it_is(ask: Any, room: Any) -> None:
+async def test_long_thinking_does_not_change_answer(ask: Any, room: Any) -> None:
     engine = room.engine([*(ReasoningDelta("hm " * 100) for _ in range(2000)), *room.words(GOOD)])
     heard = await ask(engine, limits=Limits(answer_chars=5000))
     assert heard.text == f"{GOOD} [1]"
 
 
-async def test_a_thought_that_never_closed_is_the_answer(ask: Any, room: Any) -> None:
+async def test_unclosed_thinking_becomes_answer(ask: Any, room: Any) -> None:
     heard = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("stop")]))
     assert heard.text == f"{GOOD} [1]"
     assert heard.route == "engine"
 
 
-async def test_a_thought_that_was_cut_is_not(ask: Any, room: Any) -> None:
+async def test_cut_thinking_is_not_shown(ask: Any, room: Any) -> None:
     heard = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("length")]))
     assert "The model gave no answer" in heard.notices[0]
     assert heard.route == "passages"
 
 
-async def test_an_answer_cut_by_length_loses_its_half_sentence(ask: Any, room: Any) -> None:
+async def test_answer_cut_by_length_drops_partial_sentence(ask: Any, room: Any) -> None:
     heard = await ask(room.engine(room.words(f"{GOOD} Up to five unused days", finish="length")))
     assert heard.text == f"{GOOD} [1]"
     assert heard.notices == ["The answer was cut off because it reached the maximum length."]
 
 
-async def test_wrong_markers_and_foreign_links_do_not_get_through(ask: Any, room: Any) -> None:
+async def test_wrong_citations_and_foreign_links_are_removed(ask: Any, room: Any) -> None:
     text = f"Employees receive [25 days](https://evil.example/x) of paid annual leave per calendar year [7]. {ALSO} [2]"
     heard = await ask(room.engine(room.words(text)))
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
@@ -467,7 +467,7 @@ async def test_wrong_markers_and_foreign_links_do_not_get_through(ask: Any, room
 # ── Closing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_closing_after_any_event_closes_the_stream(room: Any) -> None:
+async def test_close_after_any_event_closes_stream(room: Any) -> None:
     script = [ReasoningDelta("Hm."), *room.words(f"{GOOD} {ALSO}")]
     for stop_after in range(1, 6):
         engine = room.engine(script)
@@ -481,7 +481,7 @@ async def test_closing_after_any_event_closes_the_stream(room: Any) -> None:
         assert engine.streams_open == 0
 
 
-async def test_cancelling_at_any_step_closes_the_stream_and_leaves_no_task(room: Any) -> None:
+async def test_cancellation_at_any_step_closes_stream_and_tasks(room: Any) -> None:
     """Let the answer run for N turns of the loop, cancel it, and look for what is left."""
     for turns in range(60):
         engine = room.engine([ReasoningDelta("Hm."), *room.words(f"{GOOD} {ALSO}")])
@@ -502,7 +502,7 @@ async def test_cancelling_at_any_step_closes_the_stream_and_leaves_no_task(room:
         assert asyncio.all_tasks() == before
 
 
-async def test_a_question_in_line_is_told_where_it_stands_and_its_wait_is_not_the_engines(room: Any) -> None:
+async def test_queued_question_shows_position_and_excludes_wait(room: Any) -> None:
     """Longer in line than an answer may take, and it is answered all the same; who asks reaches the engine."""
 
     async def script() -> AsyncIterator[Delta]:
@@ -527,7 +527,7 @@ async def test_a_question_in_line_is_told_where_it_stands_and_its_wait_is_not_th
     assert (engine.askers[-1].person, engine.askers[-1].thread) == ("U1", "T-C-1")
 
 
-async def test_an_answer_that_begins_anew_elsewhere_is_shown_once(room: Any) -> None:
+async def test_answer_restarted_on_another_server_appears_once(room: Any) -> None:
     """What the lost server had written and was not shown yet counts for nothing; it is asked whether anything was."""
     shown = []
 

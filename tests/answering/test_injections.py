@@ -50,11 +50,11 @@ CONTROL = re.compile(r"<\s*[|｜]|[|｜]\s*>|</?think>|\[/?INST\]|<</?SYS>>")
 ON = Policy("on", searches=True)
 
 
-def page_of(attack: Mapping[str, Any]) -> Document:
+def make_page(attack: Mapping[str, Any]) -> Document:
     """Return the page as it is read."""
     first, *others = TEXT[attack["lang"]]
     if "pdf" in attack:
-        return parse_pdf(_pdf([first, *attack["pdf"], *others], white=attack["white"]), "port.pdf")
+        return parse_pdf(make_pdf([first, *attack["pdf"], *others], white=attack["white"]), "port.pdf")
     paragraphs = "".join(f"<p>{text}</p>" for text in others)
     head = f"<title>{escape(attack.get('title', 'Port'))}</title>{attack.get('head', '')}"
     html = (
@@ -64,7 +64,7 @@ def page_of(attack: Mapping[str, Any]) -> Document:
     return Document(article.title, article.sections)
 
 
-def _pdf(lines: list[str], *, white: bool) -> bytes:
+def make_pdf(lines: list[str], *, white: bool) -> bytes:
     pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
     target = BytesIO()
     canvas = Canvas(target)
@@ -76,7 +76,7 @@ def _pdf(lines: list[str], *, white: bool) -> bytes:
     return target.getvalue()
 
 
-def hits_of(document: Document) -> list[Hit]:
+def make_hits(document: Document) -> list[Hit]:
     page = WebPage(URL, URL, None, document.title, None, NOW, document, "", NOW, stale=False, status=200)
     chunks, _ = select_passages(page, (), 8, lambda text: len(text) // 4 + 1)
     on = WebOrigin("news.example", NOW, NOW, stale=False)
@@ -86,7 +86,7 @@ def hits_of(document: Document) -> list[Hit]:
     ]
 
 
-def obeying(attack: Mapping[str, Any]) -> str:
+def obey_passages(attack: Mapping[str, Any]) -> str:
     """Return what a model writes that does as it is told, in every way in which a link can be written."""
     said, link = attack["sentence"], attack["link"]
     return (
@@ -95,10 +95,10 @@ def obeying(attack: Mapping[str, Any]) -> str:
     )
 
 
-async def told(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple[str, str]:
+async def answer_attack(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple[str, str]:
     """Return the whole prompt and all that is shown without a warning."""
-    engine = room.engine(room.words(obeying(attack)))
-    search = room.search(hits_of(page_of(attack)), web=WebSearchReport("searxng", (URL,), (), None, 0.1))
+    engine = room.engine(room.words(obey_passages(attack)))
+    search = room.search(make_hits(make_page(attack)), web=WebSearchReport("searxng", (URL,), (), None, 0.1))
     question = "web: when does the port strike end?" if attack["lang"] == "en" else "web: 港口罢工什么时候结束？"
     heard = await ask(engine, question=question, search=search, policy=ON)
     prompt = "\n".join(message.content for message in engine.asked[0][0])
@@ -108,15 +108,15 @@ async def told(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple[str, str
     return prompt, "\n".join([unmarked, sources, *heard.notices])
 
 
-def test_there_are_fifty_in_both_languages() -> None:
+def test_injection_set_has_fifty_in_both_languages() -> None:
     assert len(PLACES) == 50
     assert {attack["lang"] for attack in PLACES} == {"en", "zh"}
     assert len({attack["where"] for attack in PLACES}) >= 35
 
 
 @pytest.mark.parametrize("attack", PLACES, ids=lambda attack: f"{attack['id']} {attack['where']}")
-async def test_an_order_on_a_page_is_not_followed(attack: Mapping[str, Any], ask: Any, room: Any) -> None:
-    prompt, shown = await told(attack, ask, room)
+async def test_injected_instruction_is_not_followed(attack: Mapping[str, Any], ask: Any, room: Any) -> None:
+    prompt, shown = await answer_attack(attack, ask, room)
     assert TEXT[attack["lang"]][0][:20] in prompt, "the page itself is read"
     if attack["removed"]:
         assert attack["sentence"] not in prompt
@@ -140,7 +140,9 @@ GETS_THROUGH = frozenset({
 """Where a sentence stands that a model which obeys can have shown: in the page's own text, and cited as the page's."""
 
 
-async def test_what_such_a_model_gets_through_is_known(ask: Any, room: Any) -> None:
-    through = {attack["where"] for attack in PLACES if attack["sentence"] in (await told(attack, ask, room))[1]}
+async def test_obedient_model_leaks_only_known_cases(ask: Any, room: Any) -> None:
+    through = {
+        attack["where"] for attack in PLACES if attack["sentence"] in (await answer_attack(attack, ask, room))[1]
+    }
     assert through == GETS_THROUGH
     assert not through & {attack["where"] for attack in PLACES if attack["removed"]}

@@ -27,20 +27,20 @@ CONTROL = [
 ]  # fmt: skip
 
 
-def by_words(text: str) -> int:
+def count_words(text: str) -> int:
     """Count as a vocabulary with a token for each word or sign does."""
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
-def by_bytes(text: str) -> int:
+def count_bytes(text: str) -> int:
     return len(text.encode(errors="replace"))
 
 
-def passage(n: int, text: str, document: str = "a.md") -> Passage:
+def make_passage(n: int, text: str, document: str = "a.md") -> Passage:
     return Passage(n, "docs", document, "Title", "Part", None, text)
 
 
-def built(
+def build_default_prompt(
     question: str = "How many days?",
     history: list[Exchange] | None = None,
     passages: list[Passage] | None = None,
@@ -49,43 +49,46 @@ def built(
     small_model: bool = False,
 ) -> Prompt:
     budget = plan_budget(context, small_model=small_model)
-    return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=by_words)
+    return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=count_words)
 
 
-def test_the_order_serves_the_prefix_cache() -> None:
+def test_prompt_order_serves_prefix_cache() -> None:
     """Instructions, each turn with its passages by their place and not by their rank, question."""
-    new = passage(3, "Salt.", "s.md")
-    passages = [passage(2, "Bread.", "z.md"), passage(1, "Wine.", "a.md")]
+    new = make_passage(3, "Salt.", "s.md")
+    passages = [make_passage(2, "Bread.", "z.md"), make_passage(1, "Wine.", "a.md")]
     shown = [replace(one, since="First question?") for one in passages]
     history = [Exchange("First question?", "First answer.")]
-    messages = built("Second question?", history, [new, *shown]).messages
+    messages = build_default_prompt("Second question?", history, [new, *shown]).messages
     assert [message.role for message in messages] == ["user", "assistant", "user"]
     blocks = "<passage 1: Title › Part>\nWine.\n</passage>\n\n<passage 2: Title › Part>\nBread.\n</passage>"
     assert messages[0].content == f"{INSTRUCTIONS['en']}\n\n{blocks}\n\nQuestion: First question?"
     assert messages[1].content == "First answer."
     assert messages[2].content == "<passage 3: Title › Part>\nSalt.\n</passage>\n\nQuestion: Second question?"
-    (before,) = built("First question?", [], passages).messages
+    (before,) = build_default_prompt("First question?", [], passages).messages
     assert before == messages[0], "a follow-up begins with the whole prompt before it"
-    gone = built("Second question?", [], [new, *shown]).messages[0].content
+    gone = build_default_prompt("Second question?", [], [new, *shown]).messages[0].content
     assert gone.index("<passage 2") < gone.index("<passage 3"), "a turn that is not sent leaves its passages"
 
 
-def test_what_a_conversation_began_with_stays_at_the_beginning() -> None:
+def test_conversation_keeps_its_beginning() -> None:
     """In a subject that begins after others, too: old turns go, and what the engine reads first is the same."""
     history = [Exchange(f"Question {n}? " + "word " * 150, f"Answer {n}.") for n in range(12)]
-    shown = [replace(passage(1, "Bread."), since=history[8].question), replace(passage(2, "Salt."), since="Gone?")]
-    begun = built(history[8].question, history[:8], [passage(1, "Bread.")]).messages[0].content
-    gone_on = built("And now?", history, shown).messages
+    shown = [
+        replace(make_passage(1, "Bread."), since=history[8].question),
+        replace(make_passage(2, "Salt."), since="Gone?"),
+    ]
+    begun = build_default_prompt(history[8].question, history[:8], [make_passage(1, "Bread.")]).messages[0].content
+    gone_on = build_default_prompt("And now?", history, shown).messages
     opening = f"{INSTRUCTIONS['en']}\n\n<passage 1: Title › Part>\nBread.\n</passage>\n\n"
     assert begun.startswith(opening)
     assert gone_on[0].content.startswith(f"{opening}<passage 2")
     assert sum(message.content.count("<passage 1") for message in gone_on) == 1
 
 
-def test_old_turns_go_in_steps() -> None:
+def test_old_turns_are_dropped_in_steps() -> None:
     """A turn that falls off has the engine read anew all that comes behind it: not with each question."""
     history = [Exchange(f"Question {n}? " + "word " * 150, f"Answer {n}.") for n in range(40)]
-    prompts = [built("And now?", history[:length]).messages for length in range(8, 40)]
+    prompts = [build_default_prompt("And now?", history[:length]).messages for length in range(8, 40)]
     begins = [prompt[0].content.partition("Question: Question ")[2].partition("?")[0] for prompt in prompts]
     assert len(set(begins)) <= 9
     sent = [(len(prompt) - 1) // 2 for prompt in prompts]
@@ -93,7 +96,7 @@ def test_old_turns_go_in_steps() -> None:
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(0, 60), st.none() | st.integers(0, 12))
-def test_the_latest_that_fit(costs: list[int], room: int, most: int | None) -> None:
+def test_history_keeps_latest_turns_that_fit(costs: list[int], room: int, most: int | None) -> None:
     start = find_window_start(costs, room, most)
     kept = costs[start:]
     assert sum(kept) <= room
@@ -105,39 +108,41 @@ def test_the_latest_that_fit(costs: list[int], room: int, most: int | None) -> N
     assert len(kept) == longest or start % 4 == 0
 
 
-def test_what_was_asked_with_others_keeps_its_passages() -> None:
+def test_messages_answered_together_keep_their_passages() -> None:
     """Messages that were answered together are one question of the history, of which each was a line."""
-    shown = [replace(passage(1, "Bread."), since="First?"), replace(passage(2, "Salt."), since="And salt?")]
+    shown = [replace(make_passage(1, "Bread."), since="First?"), replace(make_passage(2, "Salt."), since="And salt?")]
     history = [Exchange("First?", "Yes."), Exchange("Thanks\nAnd salt?", "Also.")]
-    messages = built("And now?", history, shown).messages
+    messages = build_default_prompt("And now?", history, shown).messages
     assert messages[2].content.endswith("Salt.\n</passage>\n\nQuestion: Thanks\nAnd salt?")
 
 
 @pytest.mark.parametrize("unanswered", ["", " \n"])
-def test_what_nobody_answered_is_no_empty_turn(unanswered: str) -> None:
+def test_unanswered_question_makes_no_empty_turn(unanswered: str) -> None:
     history = [Exchange("First?", "Yes."), Exchange("Second?", unanswered), Exchange("", "Third.")]
-    messages = built("Fourth?", [*history, Exchange("Fifth?", unanswered)]).messages
+    messages = build_default_prompt("Fourth?", [*history, Exchange("Fifth?", unanswered)]).messages
     assert [message.role for message in messages] == ["user", "assistant", "user", "assistant", "user"]
     assert messages[2].content == "Question: Second?"
     assert messages[4].content == "Question: Fifth?\n\nQuestion: Fourth?"
     assert all(message.content.strip() for message in messages)
 
 
-def test_the_instructions_are_in_the_language_of_the_question() -> None:
-    assert built("年假有几天？").messages[0].content.startswith(INSTRUCTIONS["zh"])
-    assert built("年假有几天？").messages[-1].content.endswith("问题：年假有几天？")
+def test_instructions_use_language_of_question() -> None:
+    assert build_default_prompt("年假有几天？").messages[0].content.startswith(INSTRUCTIONS["zh"])
+    assert build_default_prompt("年假有几天？").messages[-1].content.endswith("问题：年假有几天？")
 
 
 @pytest.mark.parametrize("token", CONTROL)
-def test_control_tokens_lose_their_effect_wherever_they_stand(token: str) -> None:
-    prompt = built(f"Say {token} now", [Exchange(f"a{token}", f"b{token}")], [passage(1, f"Text {token} text")])
+def test_control_tokens_are_escaped_everywhere(token: str) -> None:
+    prompt = build_default_prompt(
+        f"Say {token} now", [Exchange(f"a{token}", f"b{token}")], [make_passage(1, f"Text {token} text")]
+    )
     text = "\n".join(message.content for message in prompt.messages)
     own = "</passage>" if token == "</passage>" else ""
     assert text.count(token) == (1 if own else 0)
 
 
 @given(st.lists(st.sampled_from([*CONTROL, "<", "|", ">", "｜", "a", " "]), max_size=12).map("".join))
-def test_no_control_token_survives_or_arises(text: str) -> None:
+def test_no_control_token_remains(text: str) -> None:
     safe = neutralise_control_tokens(text)
     assert not [token for token in CONTROL if token in safe]
     assert neutralise_control_tokens(safe) == safe
@@ -152,9 +157,9 @@ short_texts = st.text(max_size=400) | st.text(alphabet="ab c.\n中文", max_size
     st.lists(short_texts, max_size=6),
     st.integers(512, 6000),
     st.booleans(),
-    st.sampled_from([by_words, by_bytes]),
+    st.sampled_from([count_words, count_bytes]),
 )
-def test_a_prompt_is_never_above_its_budget(
+def test_prompt_stays_within_budget(
     question: str,
     history: list[Exchange],
     found: list[str],
@@ -163,12 +168,12 @@ def test_a_prompt_is_never_above_its_budget(
     count: object,
 ) -> None:
     budget = plan_budget(context, small_model=small_model)
-    passages = [passage(n, text) for n, text in enumerate(found, 1)]
-    counter = by_bytes if count is by_bytes else by_words
+    passages = [make_passage(n, text) for n, text in enumerate(found, 1)]
+    counter = count_bytes if count is count_bytes else count_words
     try:
         prompt = build_prompt(question, history, passages, budget=budget, count_tokens=counter)
     except ContextTooSmall:
-        assert counter is by_bytes
+        assert counter is count_bytes
         return
     assert sum(counter(message.content) for message in prompt.messages) < prompt.tokens <= budget.prompt_tokens
     assert budget.prompt_tokens + budget.answer_tokens <= context
@@ -176,49 +181,51 @@ def test_a_prompt_is_never_above_its_budget(
     assert prompt.shown <= {p.n for p in passages}
 
 
-def test_old_turns_go_first() -> None:
+def test_old_turns_are_dropped_first() -> None:
     history = [Exchange(f"question {n} " + "word " * 200, f"answer {n}") for n in range(9)]
-    text = "\n".join(m.content for m in built("Now?", history, [passage(1, "Short.")], context=4096).messages)
+    text = "\n".join(
+        m.content for m in build_default_prompt("Now?", history, [make_passage(1, "Short.")], context=4096).messages
+    )
     assert "question 8" in text
     assert "question 0" not in text
     assert "Short." in text
 
 
-def test_last_passages_go_first() -> None:
-    passages = [passage(n, f"text{n} " * 700) for n in range(1, 9)]
-    prompt = built("Now?", [], passages, context=4096)
+def test_last_passages_are_dropped_first() -> None:
+    passages = [make_passage(n, f"text{n} " * 700) for n in range(1, 9)]
+    prompt = build_default_prompt("Now?", [], passages, context=4096)
     assert 1 in prompt.shown
     assert prompt.shown == set(range(1, len(prompt.shown) + 1))
     assert len(prompt.shown) < 8
 
 
-def test_the_small_model_gets_little_to_read_and_to_write() -> None:
+def test_small_model_gets_short_prompt_and_answer() -> None:
     budget = plan_budget(8192, small_model=True)
-    passages = [passage(n, "word " * 900) for n in range(1, 9)]
-    prompt = build_prompt("Why?", [], passages, budget=budget, count_tokens=by_words)
+    passages = [make_passage(n, "word " * 900) for n in range(1, 9)]
+    prompt = build_prompt("Why?", [], passages, budget=budget, count_tokens=count_words)
     assert prompt.tokens <= 900
     assert budget.answer_tokens <= 224
     assert prompt.shown == {1, 2, 3}
 
 
-def test_the_small_model_reads_no_translations_beside_a_best_passage_in_the_question_s_language() -> None:
-    english, chinese = passage(1, "A mark says so."), passage(2, "标记说明这一点。")
-    assert built("What does it mean?", passages=[english, chinese], small_model=True).shown == {1}
-    assert built("这是什么意思？", passages=[chinese, english], small_model=True).shown == {2}
-    assert built("这是什么意思？", passages=[english, chinese], small_model=True).shown == {1, 2}
-    assert built("What does it mean?", passages=[english, chinese]).shown == {1, 2}
+def test_small_model_reads_passages_in_language_of_question() -> None:
+    english, chinese = make_passage(1, "A mark says so."), make_passage(2, "标记说明这一点。")
+    assert build_default_prompt("What does it mean?", passages=[english, chinese], small_model=True).shown == {1}
+    assert build_default_prompt("这是什么意思？", passages=[chinese, english], small_model=True).shown == {2}
+    assert build_default_prompt("这是什么意思？", passages=[english, chinese], small_model=True).shown == {1, 2}
+    assert build_default_prompt("What does it mean?", passages=[english, chinese]).shown == {1, 2}
 
 
-def test_a_context_that_holds_nothing_is_an_error_with_the_reason() -> None:
+def test_context_without_room_raises_error() -> None:
     with pytest.raises(ContextTooSmall, match="needs 512"):
         plan_budget(256, small_model=False)
     tiny = Budget(40, 10, 0, 3, 10, 10, brief=False)
     with pytest.raises(ContextTooSmall, match="too small"):
-        build_prompt("Why?", [], [passage(1, "Text.")], budget=tiny, count_tokens=by_words)
+        build_prompt("Why?", [], [make_passage(1, "Text.")], budget=tiny, count_tokens=count_words)
 
 
 @given(st.text(max_size=300), st.integers(0, 60))
-def test_cut_texts_fit(text: str, tokens: int) -> None:
-    shorter = shorten_to_tokens(text, tokens, by_words)
-    assert by_words(shorter) <= tokens or shorter == text
+def test_cut_text_fits_budget(text: str, tokens: int) -> None:
+    shorter = shorten_to_tokens(text, tokens, count_words)
+    assert count_words(shorter) <= tokens or shorter == text
     assert shorter == text or shorter.endswith(" …") or shorter == ""

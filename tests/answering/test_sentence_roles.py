@@ -23,7 +23,7 @@ CREEK = "天水围河有3条支流，全长27公里。"
         ("坡鹿在德国动物园里有多少只？", "27只", CREEK),  # the answer says nothing of what it counts
     ],
 )
-async def test_a_number_in_words_that_only_the_question_has_is_no_answer(
+async def test_number_from_question_only_is_not_an_answer(
     ask: Any, room: Any, question: str, answer: str, passage: str
 ) -> None:
     """Even where the verifier lets it through, it is refused, and nothing after it is shown."""
@@ -35,7 +35,7 @@ async def test_a_number_in_words_that_only_the_question_has_is_no_answer(
     assert not set(answer.split()) & set(heard.text.split())
 
 
-async def test_where_no_number_is_asked_for_the_verifier_decides(ask: Any, room: Any) -> None:
+async def test_verifier_decides_without_asked_number(ask: Any, room: Any) -> None:
     supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
     engine = room.engine(room.words("Norwegian barrels leaked in Japan."))
     search = room.search([room.hit(OIL)])
@@ -51,7 +51,7 @@ async def test_where_no_number_is_asked_for_the_verifier_decides(ask: Any, room:
         ("How long is the creek of Tin Shui Wai?", "The creek of Tin Shui Wai is 27 km long.", CREEK),
     ],
 )
-async def test_words_of_the_passages_other_words_for_them_and_other_languages_pass(
+async def test_known_words_synonyms_and_translations_pass(
     ask: Any, room: Any, question: str, answer: str, passage: str
 ) -> None:
     supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
@@ -61,6 +61,6 @@ async def test_words_of_the_passages_other_words_for_them_and_other_languages_pa
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
-def test_only_words_of_the_question_that_the_passages_lack_are_adopted(said: str, asked: str, rest: str) -> None:
+def test_adopted_words_come_from_question_only(said: str, asked: str, rest: str) -> None:
     assert 0.0 <= adopted_share(said, asked, rest) <= 1.0
     assert adopted_share(said, "", rest) == 0.0

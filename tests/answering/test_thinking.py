@@ -11,7 +11,7 @@ from engine.interfaces import ThinkingControl
 
 
 @given(st.sampled_from(DEPTHS), st.integers(1, 60_000))
-def test_a_share_fits_and_leaves_room_for_the_answer(depth: str, room: int) -> None:
+def test_thinking_budget_leaves_room_for_answer(depth: str, room: int) -> None:
     share = allot_tokens(depth, room)  # type: ignore[arg-type]
     wished = SHARES[depth]  # type: ignore[index]
     assert 0 <= share.thinking + share.answer <= room
@@ -20,14 +20,14 @@ def test_a_share_fits_and_leaves_room_for_the_answer(depth: str, room: int) -> N
     assert room < wished.thinking + wished.answer or share == wished
 
 
-def test_a_depth_is_a_budget() -> None:
+def test_depth_sets_thinking_budget() -> None:
     deep, normal, off = (plan_budget(131_072, small_model=False, depth=depth) for depth in DEPTHS)
     assert deep.thinking_tokens > normal.thinking_tokens > off.thinking_tokens == 0
     assert deep.answer_tokens == deep.thinking_tokens + SHARES["deep"].answer
     assert off.answer_tokens == SHARES["off"].answer
 
 
-def test_only_what_is_not_followed_is_remarked_on() -> None:
+def test_only_unsupported_depth_has_notice() -> None:
     controls = (ThinkingControl.NONE, ThinkingControl.SWITCH, ThinkingControl.BUDGET, None)
     assert [bool(describe_thinking_limit(control)) for control in controls] == [
         True, True, False, False,

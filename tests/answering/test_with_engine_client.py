@@ -51,7 +51,7 @@ async def wire(room: Any) -> AsyncIterator[tuple[FakeSglang, Answerer]]:
         await client.close()
 
 
-async def test_a_thought_and_an_answer_come_over_the_wire(wire: tuple[FakeSglang, Answerer]) -> None:
+async def test_thinking_and_answer_arrive_over_http(wire: tuple[FakeSglang, Answerer]) -> None:
     fake, answerer = wire
     fake.stream(delta(reasoning="Let me see."), delta(content=f"\n\n{GOOD} [1]"), delta(finish="stop"), USAGE, DONE)
     events = [event async for event in answerer.answer(Question("How many days?", id="t1"))]
@@ -65,7 +65,7 @@ async def test_a_thought_and_an_answer_come_over_the_wire(wire: tuple[FakeSglang
     assert fake.bodies[0]["rid"].startswith("t1-")
 
 
-async def test_a_connection_that_breaks_leaves_what_was_shown(wire: tuple[FakeSglang, Answerer]) -> None:
+async def test_broken_connection_keeps_shown_text(wire: tuple[FakeSglang, Answerer]) -> None:
     fake, answerer = wire
     fake.stream(delta(content=f"{GOOD} Up to"), cut=True)
     events = [event async for event in answerer.answer(Question("How many days?"))]
@@ -74,7 +74,7 @@ async def test_a_connection_that_breaks_leaves_what_was_shown(wire: tuple[FakeSg
     assert any("cut off" in getattr(event, "text", "") for event in events)
 
 
-async def test_a_refusal_becomes_passages(wire: tuple[FakeSglang, Answerer]) -> None:
+async def test_refused_request_quotes_passages(wire: tuple[FakeSglang, Answerer]) -> None:
     fake, answerer = wire
     fake.refuse(503, {"object": "error", "message": "The request queue is full.", "code": 503})
     events = [event async for event in answerer.answer(Question("How many days?"))]
@@ -82,7 +82,7 @@ async def test_a_refusal_becomes_passages(wire: tuple[FakeSglang, Answerer]) -> 
     assert any(isinstance(event, Text) and GOOD in event.markdown.replace("**", "") for event in events)
 
 
-async def test_closing_the_answer_disconnects_from_the_engine(wire: tuple[FakeSglang, Answerer]) -> None:
+async def test_close_disconnects_from_engine(wire: tuple[FakeSglang, Answerer]) -> None:
     fake, answerer = wire
     never = asyncio.Event()
     fake.stream(delta(content=f"{GOOD} Up to"), never)

@@ -14,7 +14,7 @@ from knowledge.embedding import IDENTITY
 from scripts.answer_scores import Item, Record, score
 from scripts.answer_sides import Completions, Dense, TeeEngine, ask_kvasir, ask_plain
 from scripts.eval_answers import Answers, key_of, report_of
-from tests.answering.conftest import EXPENSES, LEAVE, FoundSearch, ScriptedEngine, bag_of_words, hit, words
+from tests.answering.conftest import EXPENSES, LEAVE, ScriptedEngine, ScriptedSearch, embed_bag_of_words, hit, words
 
 ITEM = Item("q", "xquad-en", "en", "How many days of leave do employees get?", references=("25",))
 RIGHT = "Employees receive 25 days of paid annual leave per calendar year."
@@ -23,8 +23,8 @@ RIGHT = "Employees receive 25 days of paid annual leave per calendar year."
 async def recorded(said: str, *, answerable: bool = True) -> Record:
     engine = ScriptedEngine(words(said))
     tee = TeeEngine(engine, small_model=False)
-    search = FoundSearch([hit(EXPENSES, "expenses"), hit(LEAVE)], answerable=answerable)
-    answerer = Answerer(search, tee, feature_verifiers(bag_of_words, IDENTITY))
+    search = ScriptedSearch([hit(EXPENSES, "expenses"), hit(LEAVE)], answerable=answerable)
+    answerer = Answerer(search, tee, feature_verifiers(embed_bag_of_words, IDENTITY))
     record = await ask_kvasir(answerer, tee, ITEM, "name")
     assert all(sampling.temperature == 0 for _, sampling, _ in engine.asked)
     return record
@@ -47,12 +47,12 @@ async def test_an_extract_and_a_refusal_are_no_words_of_the_model() -> None:
 class Vectors:
     """What the plain recipe needs of a library."""
 
-    embed_symmetric = staticmethod(bag_of_words)
+    embed_symmetric = staticmethod(embed_bag_of_words)
 
 
 async def test_the_plain_recipe_shows_the_nearest_chunks_and_keeps_what_is_said() -> None:
     texts = (EXPENSES, LEAVE)
-    dense = Dense(("money/expenses.md", "hr/leave.md"), texts, np.asarray(await bag_of_words(texts)))
+    dense = Dense(("money/expenses.md", "hr/leave.md"), texts, np.asarray(await embed_bag_of_words(texts)))
     tee = TeeEngine(ScriptedEngine(words(f"{RIGHT} [1]")), small_model=False)
     record = await ask_plain(dense, Vectors(), tee, ITEM, "name")  # type: ignore[arg-type]
     assert [document for _, document, _ in record.passages] == ["hr/leave.md", "money/expenses.md"]

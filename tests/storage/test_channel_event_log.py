@@ -8,7 +8,7 @@ from bot.storage.channel_event_log import (
 )
 
 
-def test_until_when_nothing_was_missed() -> None:
+def test_find_coverage_end_stops_at_gap() -> None:
     watches = [ConnectionPeriod(100, 200), ConnectionPeriod(150, 300), ConnectionPeriod(400, 500)]
     assert find_coverage_end(watches, 120, 310) == (300, True)
     assert find_coverage_end(watches, 120, 900) == (300, False)

@@ -25,7 +25,7 @@ from tests.postgres import postgres_server
 DEAD = f"{socket.gethostname()}|4194305|1.00|deadbeef"
 
 
-def asked(ts: str = "100.1", thread_ts: str = "", text: str = "how? 怎么?") -> QuestionMessage:
+def make_question(ts: str = "100.1", thread_ts: str = "", text: str = "how? 怎么?") -> QuestionMessage:
     return QuestionMessage(QuestionKey("T1", "C1", ts), thread_ts or ts, "U1", text)
 
 
@@ -52,19 +52,19 @@ async def ledger(url: str) -> AsyncIterator[Ledger]:
         yield opened
 
 
-async def test_a_question_is_claimed_once_however_many_ask(ledger: Ledger) -> None:
-    claims = await asyncio.gather(*(ledger.claim(asked()) for _ in range(20)))
+async def test_concurrent_claims_succeed_once(ledger: Ledger) -> None:
+    claims = await asyncio.gather(*(ledger.claim(make_question()) for _ in range(20)))
     assert sorted(claims) == [False] * 19 + [True]
 
 
-async def test_two_processes_claim_a_question_once(url: str) -> None:
+async def test_two_processes_claim_question_once(url: str) -> None:
     async with open_ledger(url) as one, open_ledger(url) as other:
-        questions = [asked(f"{n}.0") for n in range(30)]
+        questions = [make_question(f"{n}.0") for n in range(30)]
         claims = await asyncio.gather(*(side.claim(question) for question in questions for side in (one, other)))
         assert sum(claims) == 30
 
 
-async def test_a_turn_goes_its_way(ledger: Ledger) -> None:
+async def test_turn_passes_through_its_states(ledger: Ledger) -> None:
     question = QuestionMessage(QuestionKey("T1", "C1", "5.5"), "1.1", "U1", "how\x00 \ud800?", is_direct=True, files=2)
     await ledger.claim(question)
     turn = await ledger.begin(question.key)
@@ -82,16 +82,16 @@ async def test_a_turn_goes_its_way(ledger: Ledger) -> None:
     assert await ledger.find(QuestionKey("T1", "C1", "nowhere")) is None
 
 
-async def test_a_question_may_be_begun_as_it_is_claimed(ledger: Ledger) -> None:
-    await ledger.claim(asked(), begun=True)
-    assert await ledger.edit(asked().key, "new?") is TurnState.ANSWERING
-    turn = await ledger.begin(asked().key)
+async def test_claim_may_begin_the_turn(ledger: Ledger) -> None:
+    await ledger.claim(make_question(), begun=True)
+    assert await ledger.edit(make_question().key, "new?") is TurnState.ANSWERING
+    turn = await ledger.begin(make_question().key)
     assert turn is not None
     assert turn.attempts == 2
 
 
-async def test_an_edit_counts_until_the_answer_is_complete(ledger: Ledger) -> None:
-    question = asked()
+async def test_edit_applies_until_answer_is_complete(ledger: Ledger) -> None:
+    question = make_question()
     await ledger.claim(question)
     assert await ledger.edit(question.key, "new?") is TurnState.RECEIVED
     assert await ledger.edit(question.key, "new?") is None
@@ -105,8 +105,8 @@ async def test_an_edit_counts_until_the_answer_is_complete(ledger: Ledger) -> No
     assert await ledger.edit(QuestionKey("T", "C", "1"), "unknown") is None
 
 
-async def test_a_deleted_question_is_closed(ledger: Ledger) -> None:
-    question = asked()
+async def test_deleted_question_is_superseded(ledger: Ledger) -> None:
+    question = make_question()
     await ledger.claim(question)
     await ledger.begin(question.key)
     assert await ledger.supersede(question.key)
@@ -116,34 +116,34 @@ async def test_a_deleted_question_is_closed(ledger: Ledger) -> None:
     assert not await ledger.claim(question)
 
 
-async def test_threads_are_remembered_across_restarts(url: str) -> None:
+async def test_threads_survive_restart(url: str) -> None:
     async with open_ledger(url) as ledger:
-        await ledger.claim(asked("2.0", "1.0"))
+        await ledger.claim(make_question("2.0", "1.0"))
     async with open_ledger(url) as ledger:
         assert await ledger.is_participant("T1", "C1", "1.0")
         assert not await ledger.is_participant("T1", "C1", "2.0")
         assert not await ledger.is_participant("T2", "C1", "1.0")
 
 
-async def test_what_a_dead_process_left_is_taken_over_at_once_and_in_order(url: str) -> None:
+async def test_turns_of_dead_process_are_taken_over_in_order(url: str) -> None:
     async with open_ledger(url, owner=DEAD) as dead:
         for n in (3, 1, 2):
-            await dead.claim(asked(f"{n}.0"))
-        await dead.begin(asked("1.0").key)
+            await dead.claim(make_question(f"{n}.0"))
+        await dead.begin(make_question("1.0").key)
         async with open_ledger(url) as one, open_ledger(url) as other:
             both = await asyncio.gather(one.list_unfinished(), other.list_unfinished())
             taken = [turn.message.key.ts for turns in both for turn in turns]
             assert sorted(taken) == ["1.0", "2.0", "3.0"]
             if both[0] and not both[1]:
                 assert taken == ["3.0", "1.0", "2.0"]
-            assert await dead.begin(asked("2.0").key) is None
+            assert await dead.begin(make_question("2.0").key) is None
             assert await one.list_unfinished() == []
 
 
-async def test_what_a_living_process_answers_is_left_to_it_until_its_lease_ends(url: str) -> None:
+async def test_turns_of_living_process_stay_until_lease_ends(url: str) -> None:
     now = [1_000.0]
     async with open_ledger(url, now=lambda: now[0], lease_s=30) as one, open_ledger(url, now=lambda: now[0]) as other:
-        await one.claim(asked())
+        await one.claim(make_question())
         now[0] += 25
         assert await other.list_unfinished() == []
         await one.renew_leases()
@@ -151,82 +151,82 @@ async def test_what_a_living_process_answers_is_left_to_it_until_its_lease_ends(
         assert await other.list_unfinished() == []
         now[0] += 10
         [turn] = await other.list_unfinished()
-        assert turn.message == asked()
+        assert turn.message == make_question()
         assert await one.renew_leases() == {}
 
 
-async def test_closing_gives_up_the_lease(url: str) -> None:
+async def test_close_releases_leases(url: str) -> None:
     async with open_ledger(url) as one:
-        await one.claim(asked())
+        await one.claim(make_question())
     async with open_ledger(url) as other:
         assert len(await other.list_unfinished()) == 1
 
 
-async def test_what_is_old_is_purged_and_what_is_open_is_not(url: str) -> None:
+async def test_purge_removes_old_finished_turns(url: str) -> None:
     now = [1_000.0]
     async with open_ledger(url, now=lambda: now[0]) as ledger:
         for ts in ("1.0", "2.0"):
-            await ledger.claim(asked(ts))
-        await ledger.begin(asked("1.0").key)
-        await ledger.finish(asked("1.0").key, 0, TurnState.DONE)
+            await ledger.claim(make_question(ts))
+        await ledger.begin(make_question("1.0").key)
+        await ledger.finish(make_question("1.0").key, 0, TurnState.DONE)
         now[0] += 100
         assert await ledger.purge(turns_older_than_s=200, threads_older_than_s=200) == 0
         assert await ledger.purge(turns_older_than_s=50, threads_older_than_s=50) == 1
-        assert await ledger.find(asked("2.0").key) is not None
+        assert await ledger.find(make_question("2.0").key) is not None
         assert not await ledger.is_participant("T1", "C1", "1.0")
 
 
-async def test_attempts_are_counted_and_forgiven(ledger: Ledger) -> None:
-    await ledger.claim(asked())
+async def test_attempts_are_counted_and_refunded(ledger: Ledger) -> None:
+    await ledger.claim(make_question())
     for _ in range(3):
-        turn = await ledger.begin(asked().key)
+        turn = await ledger.begin(make_question().key)
     assert turn is not None
     assert turn.attempts == 3
-    await ledger.refund_attempt(asked().key)
-    turn = await ledger.begin(asked().key)
+    await ledger.refund_attempt(make_question().key)
+    turn = await ledger.begin(make_question().key)
     assert turn is not None
     assert turn.attempts == 3
 
 
-async def test_a_cancelled_call_leaves_no_lock(url: str) -> None:
+async def test_cancelled_call_leaves_no_lock(url: str) -> None:
     """However early or late the cancellation comes."""
     async with open_ledger(url, patience_s=0.5) as ledger:
         for turns in range(1, 40):
-            task = asyncio.ensure_future(ledger.claim(asked(f"{turns}.0")))
+            task = asyncio.ensure_future(ledger.claim(make_question(f"{turns}.0")))
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await ledger.claim(asked(f"{turns}.5"))
-        assert await ledger.begin(asked("39.5").key) is not None
+            await ledger.claim(make_question(f"{turns}.5"))
+        assert await ledger.begin(make_question("39.5").key) is not None
 
 
-async def test_a_lock_is_told_with_the_next_step(tmp_path: Path) -> None:
+async def test_lock_error_names_next_step(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     async with open_ledger(f"sqlite:///{path}", patience_s=0.05) as ledger:
         with contextlib.closing(sqlite3.connect(path)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(DatabaseUnavailable, match=r"ledger\.sqlite3 is locked .* Close that program"):
-                await ledger.claim(asked())
-        assert await ledger.claim(asked())
+                await ledger.claim(make_question())
+        assert await ledger.claim(make_question())
 
 
 async def test_a_burst_waits_in_this_process_longer_than_for_a_lock(tmp_path: Path) -> None:
     """A claim that is refused although it is stored afterwards would get an apology and an answer."""
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", patience_s=0.05) as ledger:
         slow = asyncio.create_task(ledger.database.write(lambda _: time.sleep(0.5)))
-        assert all(await asyncio.gather(*(ledger.claim(asked(f"{n}.0")) for n in range(50))))
+        assert all(await asyncio.gather(*(ledger.claim(make_question(f"{n}.0")) for n in range(50))))
         await slow
 
 
-async def test_a_full_disk_is_told_with_the_next_step(tmp_path: Path) -> None:
+async def test_full_disk_error_names_next_step(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
         await ledger.database.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
         with pytest.raises(DatabaseFull, match=r"is full\. Free some space"):
-            await asyncio.gather(*(ledger.claim(asked(f"{n}.0", text="x" * 4_000)) for n in range(50)))
+            await asyncio.gather(*(ledger.claim(make_question(f"{n}.0", text="x" * 4_000)) for n in range(50)))
 
 
-async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+async def test_read_only_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="cannot be opened"):
         async with open_ledger(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'l.sqlite3'}"):
             pass
@@ -235,7 +235,7 @@ async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["mysql://root:hunter2@h/db", "::not a url with hunter2::", "postgresql://kvasir:hunter2@127.0.0.1:9/kvasir"]
 )
-async def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
+async def test_url_error_omits_password(url: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         async with open_ledger(url, patience_s=1):
             pass
@@ -244,14 +244,14 @@ async def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
 
 
 @pytest.mark.slow
-async def test_a_wrong_password_is_told(postgres: str) -> None:
+async def test_wrong_password_is_reported(postgres: str) -> None:
     with pytest.raises(DatabaseError, match="refused the login") as caught:
         async with open_ledger(postgres.replace(":secret@", ":hunter2@")):
             pass
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_process_is_known_dead_only_when_it_is() -> None:
+def test_is_dead_recognizes_ended_processes() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = psutil.Process(child.pid).create_time()
     owner = f"{socket.gethostname()}|{child.pid}|{started:.2f}|x"

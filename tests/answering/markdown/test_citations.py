@@ -39,13 +39,13 @@ PASSAGES = [
         ("A [link](https://a.example) and [x] stay.", (), "A [link](https://a.example) and [x] stay."),
     ],
 )
-def test_markers_are_read_in_every_form(text: str, found: tuple[int, ...], bare: str) -> None:
+def test_all_citation_forms_are_read(text: str, found: tuple[int, ...], bare: str) -> None:
     assert find_cited_numbers(text) == found
     assert strip_markers(text) == bare
 
 
 @given(st.text(alphabet="ab[]【】1234, .(`)\n中", max_size=60))
-def test_a_stripped_text_cites_nothing(text: str) -> None:
+def test_stripped_text_has_no_citations(text: str) -> None:
     assert all(
         n == 0
         for n in find_cited_numbers(strip_markers(strip_markers(text)))
@@ -53,7 +53,7 @@ def test_a_stripped_text_cites_nothing(text: str) -> None:
     )
 
 
-def test_markers_go_behind_the_sentence() -> None:
+def test_citations_move_to_end_of_sentence() -> None:
     assert append_suffix("So it is.", "[1][2]") == "So it is. [1][2]"
     assert append_suffix("是这样。", "[1]") == "是这样。[1]"
     assert append_suffix("是这样。", "⚠") == "是这样。 ⚠"
@@ -61,7 +61,7 @@ def test_markers_go_behind_the_sentence() -> None:
     assert append_suffix("| a | b |", "⚠", "table") == "| a | b ⚠ |"
 
 
-def test_displayed_numbers_start_at_one_and_follow_the_order_of_appearance() -> None:
+def test_displayed_numbers_follow_order_of_appearance() -> None:
     numbering = Numbering()
     third, first = (Passage(n, "docs", "a.md", "A", "", None, "") for n in (3, 1))
     assert [one.n for one in numbering.display(third)] == [1]
@@ -82,17 +82,17 @@ def test_displayed_numbers_start_at_one_and_follow_the_order_of_appearance() -> 
         ("See [1](https://docs.example/x).", "See [1](https://docs.example/x)."),
     ],
 )
-def test_an_earlier_answer_is_sent_again_without_its_numbers(shown: str, said: str) -> None:
+def test_strip_displayed_removes_numbers_of_earlier_answer(shown: str, said: str) -> None:
     assert strip_displayed(shown) == said
 
 
-def test_many_backticks_are_read_in_linear_time() -> None:
+def test_many_backticks_take_linear_time() -> None:
     began = time.process_time()
     assert strip_markers("`" * 24_000) == "`" * 24_000
     assert strip_markers("``` `` ` " * 2700) == ("``` `` ` " * 2700).rstrip()
     assert time.process_time() - began < 3
 
 
-def test_an_index_in_code_is_no_displayed_marker() -> None:
+def test_index_in_code_is_not_a_citation() -> None:
     text = "Use `arr[1]`. [1]\n\n```\nx[2] = 1\n```\n[2]"
     assert strip_displayed(text) == "Use `arr[1]`.\n\n```\nx[2] = 1\n```"

@@ -9,7 +9,7 @@ from bot.answering.markdown.composer import Composer
 from bot.answering.markdown.sentences import Piece, split_pieces
 
 
-def composed(text: str, keep: Callable[[Piece], bool], hold: Callable[[Piece], bool] = lambda _: False) -> str:
+def compose_text(text: str, keep: Callable[[Piece], bool], hold: Callable[[Piece], bool] = lambda _: False) -> str:
     composer, out = Composer(), ""
     for piece in split_pieces(text):
         if piece.kind in {"blank", "rule"}:
@@ -24,53 +24,55 @@ def composed(text: str, keep: Callable[[Piece], bool], hold: Callable[[Piece], b
     return out
 
 
-def without(*words: str) -> Callable[[Piece], bool]:
+def drop_pieces_with(*words: str) -> Callable[[Piece], bool]:
     return lambda piece: not any(word in piece.text for word in words)
 
 
-def test_what_is_kept_whole_reads_as_it_was() -> None:
+def test_kept_text_is_unchanged() -> None:
     text = "# Head\n\nOne. Two.\n\n- a\n- b\n\n1. c\n2. d\n\n```\ncode\n```\nEnd."
-    assert composed(text, without()) == text
+    assert compose_text(text, drop_pieces_with()) == text
 
 
-def test_a_dropped_sentence_leaves_no_hole() -> None:
-    assert composed("One. Bad. Three.", without("Bad")) == "One. Three."
-    assert composed("One.\nBad.\n\nThree.", without("Bad")) == "One.\n\nThree."
-    assert composed("Bad. One.", without("Bad")) == "One."
-    assert composed("一。坏。三。", without("坏")) == "一。三。"
+def test_dropped_sentence_leaves_no_gap() -> None:
+    assert compose_text("One. Bad. Three.", drop_pieces_with("Bad")) == "One. Three."
+    assert compose_text("One.\nBad.\n\nThree.", drop_pieces_with("Bad")) == "One.\n\nThree."
+    assert compose_text("Bad. One.", drop_pieces_with("Bad")) == "One."
+    assert compose_text("一。坏。三。", drop_pieces_with("坏")) == "一。三。"
 
 
-def test_a_dropped_item_takes_its_line_with_it() -> None:
-    assert composed("- One.\n- Bad.\n- Three.", without("Bad")) == "- One.\n- Three."
-    assert composed("- Bad. But good.\n- Three.", without("Bad")) == "- But good.\n- Three."
+def test_dropped_item_removes_its_line() -> None:
+    assert compose_text("- One.\n- Bad.\n- Three.", drop_pieces_with("Bad")) == "- One.\n- Three."
+    assert compose_text("- Bad. But good.\n- Three.", drop_pieces_with("Bad")) == "- But good.\n- Three."
 
 
-def test_numbered_lists_close_their_ranks() -> None:
-    assert composed("1. One.\n2. Bad.\n3. Three.\n4. Four.", without("Bad")) == "1. One.\n2. Three.\n3. Four."
-    assert composed("1. One.\n\nText.\n\n1. Again.", without()) == "1. One.\n\nText.\n\n1. Again."
+def test_numbered_list_is_renumbered() -> None:
+    assert (
+        compose_text("1. One.\n2. Bad.\n3. Three.\n4. Four.", drop_pieces_with("Bad")) == "1. One.\n2. Three.\n3. Four."
+    )
+    assert compose_text("1. One.\n\nText.\n\n1. Again.", drop_pieces_with()) == "1. One.\n\nText.\n\n1. Again."
 
 
-def test_headings_show_only_with_what_they_head() -> None:
+def test_heading_without_text_is_dropped() -> None:
     text = "# Top\n\n## Empty\n\nBad.\n\n## Full\n\nGood.\n\n## Last\n\nBad."
-    assert composed(text, without("Bad")) == "# Top\n\n## Full\n\nGood."
+    assert compose_text(text, drop_pieces_with("Bad")) == "# Top\n\n## Full\n\nGood."
 
 
-def test_an_introduction_waits_for_what_it_introduces() -> None:
+def test_introduction_waits_for_following_text() -> None:
     hold = lambda piece: piece.text.endswith(":")  # noqa: E731
-    assert composed("Steps:\n\n1. Go.", without(), hold) == "Steps:\n\n1. Go."
-    assert composed("Steps:\n\n1. Bad.\n\nOther text.", without("Bad"), hold) == "Other text."
+    assert compose_text("Steps:\n\n1. Go.", drop_pieces_with(), hold) == "Steps:\n\n1. Go."
+    assert compose_text("Steps:\n\n1. Bad.\n\nOther text.", drop_pieces_with("Bad"), hold) == "Other text."
 
 
-def test_a_lead_in_goes_with_all_that_it_leads_to() -> None:
+def test_lead_in_without_items_is_dropped() -> None:
     text = "# Head\n\nPrices:\n\n| Bad |\n\nSteps:\n\n1. One."
     lead_in = lambda piece: piece.text.endswith(":")  # noqa: E731
-    assert composed(text, without("Bad"), lead_in) == "# Head\n\nSteps:\n\n1. One."
+    assert compose_text(text, drop_pieces_with("Bad"), lead_in) == "# Head\n\nSteps:\n\n1. One."
 
 
-def test_a_list_keeps_its_lead_in_if_any_item_is_left() -> None:
+def test_lead_in_with_remaining_item_is_kept() -> None:
     hold = lambda piece: piece.text.endswith(":")  # noqa: E731
-    assert composed("Steps:\n\n- Bad.\n\n- Bad.\n\n- Good.", without("Bad"), hold) == "Steps:\n\n- Good."
-    assert composed("Steps:\n1. Bad.\n2. Go.", without("Bad"), hold) == "Steps:\n1. Go."
+    assert compose_text("Steps:\n\n- Bad.\n\n- Bad.\n\n- Good.", drop_pieces_with("Bad"), hold) == "Steps:\n\n- Good."
+    assert compose_text("Steps:\n1. Bad.\n2. Go.", drop_pieces_with("Bad"), hold) == "Steps:\n1. Go."
 
 
 @given(
@@ -80,8 +82,8 @@ def test_a_list_keeps_its_lead_in_if_any_item_is_left() -> None:
         )
     ).map("".join)
 )
-def test_nothing_dropped_shows_and_everything_kept_does(text: str) -> None:
-    out = composed(text, without("Bad"))
+def test_composer_shows_exactly_the_kept_pieces(text: str) -> None:
+    out = compose_text(text, drop_pieces_with("Bad"))
     assert "Bad" not in out
     assert out.count("Good") == text.count("Good")
     assert out == out.strip("\n")

@@ -21,7 +21,7 @@ FRAGMENTS = [
 texts = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join) | st.text(max_size=80)
 
 
-def chopped(text: str, cuts: list[int]) -> list[Piece]:
+def split_into_chunks(text: str, cuts: list[int]) -> list[Piece]:
     splitter, pieces, start = Splitter(), [], 0
     for end in sorted({min(cut, len(text)) for cut in cuts} | {len(text)}):
         pieces += splitter.feed(text[start:end])
@@ -30,20 +30,20 @@ def chopped(text: str, cuts: list[int]) -> list[Piece]:
 
 
 @given(texts, st.lists(st.integers(0, 120), max_size=30))
-def test_pieces_do_not_depend_on_how_the_text_arrives(text: str, cuts: list[int]) -> None:
-    assert chopped(text, cuts) == split_pieces(text)
+def test_chunking_does_not_change_pieces(text: str, cuts: list[int]) -> None:
+    assert split_into_chunks(text, cuts) == split_pieces(text)
 
 
 @given(texts)
-def test_pieces_put_together_are_the_text(text: str) -> None:
+def test_pieces_join_to_the_text(text: str) -> None:
     assert "".join(piece.lead + piece.text + piece.tail for piece in split_pieces(text)) == text
 
 
 @settings(max_examples=15)
 @given(st.text(alphabet="ab ,中", min_size=LINE_MAX_CHARS, max_size=3 * LINE_MAX_CHARS))
-def test_a_text_without_full_stops_is_still_released(text: str) -> None:
+def test_text_without_full_stops_is_released(text: str) -> None:
     assert all(len(piece.text) <= LINE_MAX_CHARS for piece in split_pieces(text))
-    assert chopped(text, list(range(0, len(text), 97))) == split_pieces(text)
+    assert split_into_chunks(text, list(range(0, len(text), 97))) == split_pieces(text)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_a_text_without_full_stops_is_still_released(text: str) -> None:
         ("Version 1.2.3 is out. Get it.", ["Version 1.2.3 is out.", "Get it."]),
     ],
 )  # fmt: skip
-def test_sentences(text: str, expected: list[str]) -> None:
+def test_text_is_split_into_sentences(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
 
 
-def test_lines_are_told_apart() -> None:
+def test_line_kinds_are_recognized() -> None:
     text = "# Head\nIntro:\n\n- One. Two.\n2. Three\n| a |\n|---|\n> said\n```sh\nx. y\n```\n---\n"
     found = [(piece.kind, piece.lead, piece.text) for piece in split_pieces(text)]
     assert found == [
@@ -89,30 +89,30 @@ def test_lines_are_told_apart() -> None:
     ]
 
 
-def test_a_code_block_is_one_piece_however_late_it_closes() -> None:
+def test_code_block_is_one_piece() -> None:
     splitter = Splitter()
     assert splitter.feed("```\nfirst. line\n") == []
     assert splitter.feed("second!\n```\nAfter") == [Piece("code", "", "```\nfirst. line\nsecond!\n```", "\n")]
 
 
-def test_an_open_code_block_comes_out_at_the_end() -> None:
+def test_unclosed_code_block_is_released_at_end() -> None:
     assert [piece.kind for piece in split_pieces("```\nx = 1")] == ["code"]
 
 
-def test_a_sentence_is_released_as_soon_as_the_next_begins() -> None:
+def test_sentence_is_released_when_next_begins() -> None:
     splitter = Splitter()
     assert splitter.feed("First one. ") == []
     assert [piece.text for piece in splitter.feed("S")] == ["First one."]
 
 
-def test_lines_broken_for_width_are_joined() -> None:
+def test_wrapped_lines_are_joined() -> None:
     text = "A line that\ngoes on here.\n\n- item that\n  goes on\n- other\n\n中文一行\n接着写。\n```\nkeep\nthis\n```\n"
     assert join_wrapped_lines(text) == (
         "A line that goes on here.\n\n- item that goes on\n- other\n\n中文一行接着写。\n```\nkeep\nthis\n```"
     )
 
 
-def test_code_deep_in_a_list_stays_as_it_is() -> None:
+def test_indented_code_in_list_is_unchanged() -> None:
     text = "10. Run:\n\n    ```sh\n    make setup\n\n    make run\n    ```\n\n11. Wait."
     assert join_wrapped_lines(text) == text
     assert [piece.kind for piece in split_pieces(text) if piece.text] == ["item", "code", "item"]

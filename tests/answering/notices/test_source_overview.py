@@ -58,7 +58,7 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
         "你有多少文档？",
     ],
 )
-def test_it_is_recognised_however_it_is_put(question: str) -> None:
+def test_question_about_sources_is_recognized(question: str) -> None:
     assert asks_for_sources(question)
 
 
@@ -93,17 +93,17 @@ def test_it_is_recognised_however_it_is_put(question: str) -> None:
         "?",
     ],
 )
-def test_other_questions_are_left_to_the_search(question: str) -> None:
+def test_other_questions_are_searched(question: str) -> None:
     assert not asks_for_sources(question)
 
 
 @given(st.text(alphabet="which documents do you answer from?你根据哪些文档回答 know have about", max_size=300))
-def test_anything_is_read_in_a_moment(text: str) -> None:
+def test_any_text_is_classified(text: str) -> None:
     assert asks_for_sources(text) in {True, False}
 
 
 @given(st.sampled_from(["of Spain", "for a visa", "about leave", "in the handbook", "since May"]))
-def test_a_subject_behind_the_question_makes_it_another_one(subject: str) -> None:
+def test_question_about_sources_with_subject_is_searched(subject: str) -> None:
     assert not asks_for_sources(f"Which documents do you have {subject}?")
 
 
@@ -111,7 +111,7 @@ def contents(documents: int = 7, titles: tuple[str, ...] = ("Add a source", "*Op
     return SourceDocuments("docs", "folder", documents, NOW - timedelta(minutes=5), titles)
 
 
-def test_each_source_is_described_in_the_language_of_the_question() -> None:
+def test_overview_uses_language_of_question() -> None:
     assert describe_sources([contents()], NOW, "en") == (
         "I answer from these documents:\n\n"
         "- **docs** (a folder): 7 documents, read 5 min ago. Titles: “Add a source”, “Operating Kvasir”, …"
@@ -122,14 +122,14 @@ def test_each_source_is_described_in_the_language_of_the_question() -> None:
     )
 
 
-def test_what_was_not_read_completely_or_at_all_is_said() -> None:
+def test_overview_names_unread_documents() -> None:
     first = SourceDocuments("wiki", "own-kind", 1, None, ())
     assert describe_sources([first], NOW, "en").endswith("- **wiki** (own-kind): 1 document, not read completely yet.")
     assert "kvasir.toml" in describe_sources([], NOW, "en")
     assert "kvasir.toml" in describe_sources([], NOW, "zh")
 
 
-def test_of_very_many_sources_the_first_are_named() -> None:
+def test_overview_lists_only_first_sources() -> None:
     assert len(describe_sources([contents()] * 100, NOW, "en").splitlines()) < 30
 
 
@@ -153,7 +153,7 @@ async def answered(room: Any, question: Question, found: Sequence[SourceDocument
     return heard, asked
 
 
-async def test_the_answer_comes_from_the_library_for_those_who_see_it_and_without_the_engine(room: Any) -> None:
+async def test_overview_respects_readers_and_needs_no_engine(room: Any) -> None:
     question = Question("Which documents do you answer from?", readers=frozenset({"U1"}), within="in:docs")
     heard, asked = await answered(room, question, [contents()])
     assert [type(event) for event in heard] == [Text, Finished]
@@ -162,7 +162,7 @@ async def test_the_answer_comes_from_the_library_for_those_who_see_it_and_withou
     assert asked == [(frozenset({"U1"}), "in:docs")]
 
 
-async def test_where_the_manifest_fails_that_is_said(room: Any) -> None:
+async def test_overview_reports_failed_manifest(room: Any) -> None:
     heard, _ = await answered(room, Question("你根据哪些文档回答？"), DatabaseError("The database is away: start it."))
     assert [type(event) for event in heard] == [Notice, Finished]
     assert "The database is away" in heard[0].text
@@ -173,7 +173,7 @@ async def test_where_the_manifest_fails_that_is_said(room: Any) -> None:
     "question",
     ["列出你" + "所有的" * 60, "列出你" + "全部的" * 60 + "吗", "你们的" + "知道的" * 60, "which documents " * 400],
 )
-def test_no_question_takes_long_to_be_told_apart(question: str) -> None:
+def test_classification_takes_linear_time(question: str) -> None:
     started_s = time.process_time()
     assert not asks_for_sources(question)
     assert time.process_time() - started_s < 0.5

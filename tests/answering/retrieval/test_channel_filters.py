@@ -15,11 +15,11 @@ from knowledge.search.query import parse_query
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
-def test_without_a_rule_a_question_stays_as_it_is() -> None:
+def test_question_without_channel_filter_is_unchanged() -> None:
     assert add_filters("how? in:wiki", "", NOW) == "how? in:wiki"
 
 
-def test_a_rule_narrows_and_what_is_typed_narrows_further() -> None:
+def test_typed_filters_narrow_channel_filters() -> None:
     query = parse_query(add_filters("how many days?", 'in:"hr docs" type:pdf after:2026-01-01', NOW), NOW)
     assert (query.words, query.sources) == ("how many days?", frozenset({"hr docs"}))
     assert "pdf" in query.kinds
@@ -35,12 +35,12 @@ def test_a_rule_narrows_and_what_is_typed_narrows_further() -> None:
     ("question", "rule"),
     [("how? in:wiki", "in:handbook"), ("how? type:md", "type:pdf"), ("怎么办？ in:wiki", "in:handbook")],
 )
-def test_what_contradicts_the_rule_finds_nothing_and_says_so(question: str, rule: str) -> None:
+def test_contradicting_filters_find_nothing_and_say_so(question: str, rule: str) -> None:
     with pytest.raises(InvalidFilter, match="In this channel only"):
         add_filters(question, rule, NOW)
 
 
-def test_more_filters_than_are_read_widen_nothing() -> None:
+def test_too_many_filters_widen_nothing() -> None:
     with pytest.raises(InvalidFilter):
         add_filters("how? " + "after:2026-01-01 " * 300 + "in:wiki", "in:handbook", NOW)
 
@@ -54,7 +54,7 @@ PIECES = st.lists(
 
 
 @given(PIECES.map("".join))
-def test_whatever_is_typed_the_rule_holds(typed: str) -> None:
+def test_any_typed_text_keeps_channel_filters(typed: str) -> None:
     try:
         both = parse_query(add_filters(f"how{typed}", "in:handbook", NOW), NOW)
     except InvalidFilter:
@@ -75,7 +75,7 @@ def filters(draw: st.DrawFn) -> str:
 
 
 @given(filters(), filters())
-def test_nothing_typed_ever_widens_a_rule(typed: str, rule: str) -> None:
+def test_typed_filters_never_widen_channel_filters(typed: str, rule: str) -> None:
     try:
         both = parse_query(add_filters(f"how? {typed}", rule, NOW), NOW)
     except InvalidFilter:

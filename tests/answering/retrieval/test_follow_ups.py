@@ -25,7 +25,7 @@ MULTITURN = Path(__file__).parents[3] / "scripts" / "eval_data" / "multiturn.jso
         "发到 ClickHouse 呢？", "换成 SkyWalking 呢？", "用 brotli 的话？", "只要被动的呢？", "失败几次以后它会触发？",
     ],
 )  # fmt: skip
-def test_leans_on_what_was_said(question: str) -> None:
+def test_dependent_questions_are_recognized(question: str) -> None:
     assert depends_on_history(question)
 
 
@@ -43,11 +43,11 @@ def test_leans_on_what_was_said(question: str) -> None:
         "How many days of annual leave do I get?", "Which documents does a loan application need?",
     ],
 )  # fmt: skip
-def test_stands_alone(question: str) -> None:
+def test_independent_questions_are_recognized(question: str) -> None:
     assert not depends_on_history(question)
 
 
-def test_a_follow_up_is_searched_with_its_question() -> None:
+def test_follow_up_search_includes_earlier_question() -> None:
     history = [Exchange("How much leave do I get?", "25 days."), Exchange("And contractors?", "None.")]
     assert build_search_query("Why?", history) == "How much leave do I get? And contractors? Why?"
     assert build_search_query("How do I reset my password?", history) == "How do I reset my password?"
@@ -73,13 +73,13 @@ def test_a_follow_up_is_searched_with_its_question() -> None:
         ("怎样限流？", "用 limit-count。", "它快吗？", "怎样限流？ 用 limit-count。 它快吗？"),
     ],
 )
-def test_what_is_replaced_goes_and_what_is_pointed_at_is_named(
+def test_follow_up_search_replaces_pronouns_and_corrections(
     before: str, answer: str, question: str, searched: str
 ) -> None:
     assert build_search_query(question, [Exchange(before, answer)]) == searched
 
 
-def test_filters_stay_until_they_are_changed_or_the_subject_is() -> None:
+def test_filters_stay_until_filters_or_subject_change() -> None:
     history = [Exchange("How much leave do I get? in:handbook type:pdf", "25 days.")]
     assert (
         build_search_query("And contractors?", history)
@@ -94,7 +94,7 @@ def test_filters_stay_until_they_are_changed_or_the_subject_is() -> None:
     assert build_search_query('Why "this', history).startswith("in:handbook type:pdf How much")
 
 
-def test_the_multi_turn_set_is_told_apart_as_it_is_published() -> None:
+def test_follow_ups_of_multi_turn_set_match_published_figures() -> None:
     """Of 68 conversations: no new subject is taken for a follow-up, and few follow-ups for a new subject."""
     rows = [json.loads(line) for line in MULTITURN.read_text(encoding="utf-8").splitlines()]
     wrong = [row["id"] for row in rows if depends_on_history(row["question"]) != (row["kind"] != "topic")]
@@ -102,7 +102,7 @@ def test_the_multi_turn_set_is_told_apart_as_it_is_published() -> None:
 
 
 @given(st.text(max_size=3000), st.lists(st.builds(Exchange, st.text(max_size=900), st.text(max_size=5)), max_size=5))
-def test_what_is_searched_is_bounded_and_holds_the_question(question: str, history: list[Exchange]) -> None:
+def test_follow_up_search_is_bounded_and_contains_question(question: str, history: list[Exchange]) -> None:
     query = build_search_query(question, history)
     assert len(query) <= max(len(question.strip()), 4000)
     assert query.endswith(question.strip()[-200:])

@@ -18,22 +18,29 @@ from knowledge.interfaces import Hit, LiveWebRequest, SearchResult
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
 
 
-def _hit(id_: str, score: float = 0.9, document: str = "") -> Hit:
+def make_hit(id_: str, score: float = 0.9, document: str = "") -> Hit:
     seen = datetime(2026, 1, 1, tzinfo=UTC)
     return Hit(id_, "docs", document or f"{id_}.md", "T", "", None, f"Text of {id_}.", score, 0.9, seen)
 
 
-def _placed(
+def list_placed_ids(
     hits: list[Hit], earlier: list[PlacedPassage], still: list[str], most: int = 8, *, leans: bool = False
 ) -> list[str]:
     return [one.hit.id for one in place_hits(hits, earlier, still, most, leans=leans)]
 
 
 @given(_ids, _ids, _ids, st.integers(1, 8), st.booleans(), st.randoms())
-def test_places(found: list[str], shown: list[str], still: list[str], most: int, leans: bool, rnd: Any) -> None:  # noqa: FBT001
+def test_earlier_passages_stay_first(
+    found: list[str],
+    shown: list[str],
+    still: list[str],
+    most: int,
+    leans: bool,  # noqa: FBT001
+    rnd: Any,
+) -> None:
     """What was shown and may be still leads, in its order; the best new ones follow, whatever their ranks."""
-    hits, earlier = [_hit(id_) for id_ in found], [PlacedPassage(_hit(id_), "before") for id_ in shown]
-    now = _placed(hits, earlier, still, most, leans=leans)
+    hits, earlier = [make_hit(id_) for id_ in found], [PlacedPassage(make_hit(id_), "before") for id_ in shown]
+    now = list_placed_ids(hits, earlier, still, most, leans=leans)
     kept = [id_ for id_ in shown if id_ in still]
     best = [id_ for id_ in found[:most] if id_ not in kept]
     again = bool(set(kept) & set(found[:most]))
@@ -45,38 +52,40 @@ def test_places(found: list[str], shown: list[str], still: list[str], most: int,
     assert set(now[len(kept) :]) == new
     best_hits = hits[:most]
     rnd.shuffle(best_hits)
-    assert _placed(best_hits, [], [], most) == _placed(hits[:most], [], [], most)
+    assert list_placed_ids(best_hits, [], [], most) == list_placed_ids(hits[:most], [], [], most)
 
 
-def test_a_passage_that_holds_a_new_hit_is_not_shown_twice() -> None:
-    wide = replace(_hit("a"), context="Text of a and b.", chunks=("a", "b"))
+def test_passage_that_contains_new_hit_appears_once() -> None:
+    wide = replace(make_hit("a"), context="Text of a and b.", chunks=("a", "b"))
     kept = PlacedPassage(wide, "before")
-    assert _placed([_hit("b"), _hit("c")], [kept], ["a", "b"]) == ["a", "c"]
-    assert _placed([_hit("c")], [kept], ["a", "b"]) == ["c"], "another subject"
-    assert _placed([_hit("b")], [kept], ["a"]) == ["b"], "half of it is gone"
-    overlapping = replace(_hit("c"), context="Text of b and c.", chunks=("b", "c"))
-    (_, beside) = place_hits([_hit("b"), overlapping], [kept], ["a", "b"], 8, leans=False)
+    assert list_placed_ids([make_hit("b"), make_hit("c")], [kept], ["a", "b"]) == ["a", "c"]
+    assert list_placed_ids([make_hit("c")], [kept], ["a", "b"]) == ["c"], "another subject"
+    assert list_placed_ids([make_hit("b")], [kept], ["a"]) == ["b"], "half of it is gone"
+    overlapping = replace(make_hit("c"), context="Text of b and c.", chunks=("b", "c"))
+    (_, beside) = place_hits([make_hit("b"), overlapping], [kept], ["a", "b"], 8, leans=False)
     assert (beside.hit.context, beside.chunks) == ("", ("c",)), "what stands beside it is shown already"
 
 
-def test_a_follow_up_gets_no_more_than_brings_something() -> None:
+def test_follow_up_adds_only_useful_passages() -> None:
     """What is far behind the best stays away; where nothing that was shown is found, there is more that is new."""
-    kept = [PlacedPassage(_hit("a"), "before")]
-    assert _placed([_hit("a", 1.0), _hit("b", 0.61), _hit("c", 0.59)], kept, ["a"]) == ["a", "b"]
-    assert _placed([_hit("a", 1.0), _hit("c", 0.59)], kept, ["a"]) == ["a"], "what is shown answers it"
-    assert _placed([_hit(id_) for id_ in "abcde"], kept, ["a"]) == ["a", "b", "c"], "it has the best already"
-    assert _placed([_hit(id_) for id_ in "bacde"], kept, ["a"]) == ["a", "b", "c", "d"], "the best is new"
-    seven = [_hit(id_, document="a.md") for id_ in "bcdefgh"]
-    assert _placed(seven, kept, ["a"]) == list("abcdef"), "of a document that was shown"
-    others = [_hit(id_) for id_ in "bcdefgh"]
-    assert _placed(others, kept, ["a"], leans=True) == list("abcdef"), "of another, but about what was said"
-    assert _placed(others, kept, ["a"]) == list("bcdefgh"), "a new subject"
-    assert _placed([], kept, ["a"], leans=True) == [], "what is found nowhere is not answered by what was shown"
+    kept = [PlacedPassage(make_hit("a"), "before")]
+    assert list_placed_ids([make_hit("a", 1.0), make_hit("b", 0.61), make_hit("c", 0.59)], kept, ["a"]) == ["a", "b"]
+    assert list_placed_ids([make_hit("a", 1.0), make_hit("c", 0.59)], kept, ["a"]) == ["a"], "what is shown answers it"
+    assert list_placed_ids([make_hit(id_) for id_ in "abcde"], kept, ["a"]) == ["a", "b", "c"], (
+        "it has the best already"
+    )
+    assert list_placed_ids([make_hit(id_) for id_ in "bacde"], kept, ["a"]) == ["a", "b", "c", "d"], "the best is new"
+    seven = [make_hit(id_, document="a.md") for id_ in "bcdefgh"]
+    assert list_placed_ids(seven, kept, ["a"]) == list("abcdef"), "of a document that was shown"
+    others = [make_hit(id_) for id_ in "bcdefgh"]
+    assert list_placed_ids(others, kept, ["a"], leans=True) == list("abcdef"), "of another, but about what was said"
+    assert list_placed_ids(others, kept, ["a"]) == list("bcdefgh"), "a new subject"
+    assert list_placed_ids([], kept, ["a"], leans=True) == [], "what is found nowhere is not answered by what was shown"
 
 
-def test_a_conversation_is_remembered_and_a_question_alone_is_not() -> None:
+def test_only_conversations_are_remembered() -> None:
     places = ConversationPassages()
-    a, b = PlacedPassage(_hit("a"), "Earlier?"), PlacedPassage(_hit("b"))
+    a, b = PlacedPassage(make_hit("a"), "Earlier?"), PlacedPassage(make_hit("b"))
     places.note("", "Why?", [a])
     places.note("c", "Why?", [a, b])
     assert (places.of(""), places.of("c"), places.of("d")) == ((), (a, replace(b, since="Why?")), ())
@@ -85,7 +94,7 @@ def test_a_conversation_is_remembered_and_a_question_alone_is_not() -> None:
     assert places.of("c") == ()
 
 
-async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -> None:
+async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
     """What was shown stays, though it is not found again; what may not be shown any more goes; a new subject is new."""
     ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
@@ -95,7 +104,7 @@ async def test_a_follow_up_goes_on_where_the_prompt_before_it_ended(room: Any) -
     ) -> SearchResult:
         assert (limit, readers, live) == (8, {"*"}, None)
         found = ranks.pop(0)
-        return SearchResult(query, tuple(map(_hit, found)), 0.0, answerable="q" not in found)
+        return SearchResult(query, tuple(map(make_hit, found)), 0.0, answerable="q" not in found)
 
     async def still(chunks: Collection[str], readers: Collection[str]) -> frozenset[str]:
         assert readers == {"*"}

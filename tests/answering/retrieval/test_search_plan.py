@@ -27,11 +27,11 @@ def plan(
     return plan_search(typed, question, history or [], rewritten, live=live, documents_s=5.0, now=now)
 
 
-def test_a_question_that_stands_alone_is_searched_as_it_is() -> None:
+def test_independent_question_is_searched_unchanged() -> None:
     assert plan("How many days of leave?") == SearchPlan("How many days of leave?", None, 5.0, starts_over=False)
 
 
-def test_filters_of_the_question_and_the_channel_narrow_it_together() -> None:
+def test_filters_of_question_and_channel_are_combined() -> None:
     planned = plan("type:pdf leave", within="in:handbook")
     assert planned.query == 'in:"handbook" type:pdf leave'
     assert planned.starts_over
@@ -39,11 +39,11 @@ def test_filters_of_the_question_and_the_channel_narrow_it_together() -> None:
         plan("in:wiki leave", within="in:handbook")
 
 
-def test_a_follow_up_is_searched_as_the_engine_rewrote_it() -> None:
+def test_rewritten_follow_up_is_searched() -> None:
     assert "leave" in plan("And in Berlin?", BEFORE, "How many days of leave do I get in Berlin?").query
 
 
-def test_the_web_is_searched_without_filters_links_and_names_of_colleagues() -> None:
+def test_web_search_omits_filters_links_and_colleagues() -> None:
     planned = plan(
         "type:pdf What did @Ada Lovelace write on https://a.example/x about leave?",
         live=LIVE,
@@ -56,12 +56,12 @@ def test_the_web_is_searched_without_filters_links_and_names_of_colleagues() -> 
     assert planned.within_s == 17.0
 
 
-def test_a_link_alone_is_read_and_nothing_is_searched() -> None:
+def test_link_without_words_is_read_without_search() -> None:
     planned = plan("https://a.example/x", live=LIVE)
     assert planned.live is not None
     assert not planned.live.search
 
 
-def test_words_that_ask_for_the_web_are_no_part_of_the_history() -> None:
+def test_history_omits_words_that_request_the_web() -> None:
     said = Exchange("web: what is new?\nweb: and elsewhere?", "Nothing.")
     assert [one.question for one in remove_web_wishes([said])] == ["what is new?\nand elsewhere?"]

@@ -26,7 +26,7 @@ TEXT = "Routes are created with the Admin API. Normans settled in Norway in 1066
         ("1973年挪威发生了什么？", ["1973"]),
     ],
 )
-def test_a_name_or_a_past_year_that_no_passage_has_is_reported(question: str, unmentioned: list[str]) -> None:
+def test_unmentioned_name_or_past_year_is_reported(question: str, unmentioned: list[str]) -> None:
     assert find_unmentioned(question, [hit(TEXT, confidence=0.5)], YEAR) == unmentioned
 
 
@@ -44,24 +44,24 @@ def test_a_name_or_a_past_year_that_no_passage_has_is_reported(question: str, un
         "",
     ],
 )
-def test_what_a_passage_has_in_another_form_and_what_need_not_be_in_one_is_not_reported(question: str) -> None:
+def test_other_forms_and_optional_names_are_not_reported(question: str) -> None:
     assert find_unmentioned(question, [hit(TEXT, confidence=0.5)], YEAR) == []
 
 
-def test_sure_passages_may_answer_without_a_name() -> None:
+def test_confident_passages_need_no_name() -> None:
     question = "I am Max from Sales, how do I create a route?"
     assert find_unmentioned(question, [hit(TEXT, confidence=0.5)], YEAR) == ["Max", "Sales"]
     assert find_unmentioned(question, [hit(TEXT, confidence=0.8)], YEAR) == []
 
 
-def test_a_chinese_passage_may_have_its_own_form_of_an_english_name_but_not_of_an_acronym() -> None:
+def test_chinese_passage_may_translate_names_but_not_acronyms() -> None:
     passages = [hit("伦敦办公室的员工每年享有十五天带薪年假。", confidence=0.5)]
     assert find_unmentioned("How much leave is there in London?", passages, YEAR) == []
     assert find_unmentioned("How much leave does the office get by SMTP?", passages, YEAR) == ["SMTP"]
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_what_stands_in_a_passage_is_never_reported(question: str, rest: str) -> None:
+def test_words_of_passages_are_never_reported(question: str, rest: str) -> None:
     assert find_unmentioned(question, [hit(f"{question} {rest}", confidence=0.1)], YEAR) == []
     assert all(one in question for one in find_unmentioned(question, [hit(rest, confidence=0.1)], YEAR))
 
@@ -73,9 +73,7 @@ def test_what_stands_in_a_passage_is_never_reported(question: str, rest: str) ->
         ("在 Globex 有多少天年假？", "没有提到Globex。"),
     ],
 )
-async def test_a_small_model_is_not_asked_about_an_unmentioned_name(
-    ask: Any, room: Any, question: str, said: str
-) -> None:
+async def test_small_model_skips_question_with_unmentioned_name(ask: Any, room: Any, question: str, said: str) -> None:
     search = room.search([room.hit(room.leave, confidence=0.5)])
     small, large = (
         room.engine(room.words("X."), status=EngineStatus(EngineState.READY, small_model=is_small))

@@ -20,31 +20,31 @@ OFF = Policy("off", searches=True)
         ", web: who runs it?", "：网页：who runs it?", "\u200bweb: who runs it?", "*web:* who runs it?",
     ],
 )  # fmt: skip
-def test_who_says_so_is_followed(text: str) -> None:
+def test_explicit_request_uses_the_web(text: str) -> None:
     decided = decide_web_use(text, (), ON)
     assert decided.live is not None
     assert (decided.live.when, decided.why, decided.question) == ("always", Why.ASKED, "who runs it?")
 
 
-def test_a_switch_or_a_button_says_so_too() -> None:
+def test_prefix_and_button_request_the_web() -> None:
     decided = decide_web_use("who runs it?", (), ON, wish=True)
     assert decided.live is not None
     assert (decided.live.when, decided.why) == ("always", Why.ASKED)
 
 
-def test_a_word_that_begins_like_it_says_nothing() -> None:
+def test_words_that_resemble_prefix_do_not_request_the_web() -> None:
     assert decide_web_use("website: where is it?", (), ON).why is Why.WEAK
     assert decide_web_use("how do I write web: in a question?", (), ON).why is Why.WEAK
     assert decide_web_use("`web:` in compose.yaml, what is it?", (), ON).question.startswith("`web:`")
 
 
-def test_everything_else_is_for_the_documents_first() -> None:
+def test_other_questions_search_documents_first() -> None:
     decided = decide_web_use("how many days of leave do I have?", (), ON)
     assert decided.live is not None
     assert (decided.live.when, decided.why) == ("if_weak", Why.WEAK)
 
 
-def test_a_channel_that_is_off_never_asks() -> None:
+def test_disabled_channel_never_uses_the_web() -> None:
     for text in ("web: who?", "see https://a.example.org/x", "latest news?", "how?"):
         decided = decide_web_use(text, (), OFF, wish=True)
         assert decided.live is None
@@ -55,7 +55,7 @@ def test_a_channel_that_is_off_never_asks() -> None:
     )
 
 
-def test_where_only_listed_sites_are_read() -> None:
+def test_sites_mode_reads_only_listed_sites() -> None:
     decided = decide_web_use("compare https://docs.example.com/a with https://other.example/b", (), LISTED)
     assert decided.live is not None
     assert decided.live.links == ("https://docs.example.com/a",)
@@ -69,21 +69,21 @@ def test_where_only_listed_sites_are_read() -> None:
     assert (closed.why, closed.live.search) == (Why.WEAK, True), "what may not be read is no reason not to search"
 
 
-def test_a_channel_narrows_and_never_widens() -> None:
+def test_channel_policy_only_narrows() -> None:
     everywhere = Policies(LISTED, {"COFF": "off", "CON": "on"})
     assert [everywhere.of(channel).mode for channel in ("COFF", "CON", "COTHER")] == ["off", "listed", "listed"]
     assert Policies(OFF, {"CON": "on"}).of("CON").mode == "off"
     assert Policies(ON, {"C1": "listed"}).of("C1").mode == "listed"
 
 
-def test_filters_name_the_documents() -> None:
+def test_question_with_filters_stays_with_documents() -> None:
     assert decide_web_use("in:handbook latest news", (), ON).live is None
     assert decide_web_use("in:handbook latest news", (), ON).why is Why.FILTERED
     assert decide_web_use("in:handbook does https://a.example/x say the same?", (), ON).why is Why.LINK
     assert decide_web_use("web: in:handbook who?", (), ON).why is Why.ASKED
 
 
-def test_where_nobody_can_search_only_links_are_read() -> None:
+def test_without_providers_only_links_are_read() -> None:
     alone = Policy("on")
     assert decide_web_use("how?", (), alone).live is None
     assert decide_web_use("latest news?", (), alone).live is None
@@ -94,7 +94,7 @@ def test_where_nobody_can_search_only_links_are_read() -> None:
 # ── Links ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_links_of_the_question_come_first_and_then_the_thread_s_latest() -> None:
+def test_links_of_question_come_before_latest_of_thread() -> None:
     history = [
         Exchange("see https://one.example/", "It is [1] https://ours.example/cited"),
         Exchange("and https://two.example/?", ""),
@@ -106,7 +106,7 @@ def test_links_of_the_question_come_first_and_then_the_thread_s_latest() -> None
     assert decide_web_use("and then?", [Exchange("q", "see https://ours.example/cited")], ON).why is Why.WEAK
 
 
-def test_a_link_in_the_thread_is_read_and_need_not_be_what_is_asked_about() -> None:
+def test_link_in_thread_is_read_and_documents_are_searched() -> None:
     history = [Exchange("see https://one.example/", "I did.")]
     decided = decide_web_use("what is the weather in Berlin today?", history, ON)
     assert decided.live is not None
@@ -117,7 +117,7 @@ def test_a_link_in_the_thread_is_read_and_need_not_be_what_is_asked_about() -> N
     assert decide_web_use("in:handbook how long is it?", history, ON).why is Why.FILTERED
 
 
-def test_links_beyond_those_that_are_read_are_told_of() -> None:
+def test_links_beyond_limit_are_reported() -> None:
     own = tuple(f"https://a.example/{n}" for n in range(7))
     history = [Exchange("see https://one.example/", "I did.")]
     decided = decide_web_use(f"compare {' '.join(own)}", history, ON)
@@ -136,7 +136,7 @@ def test_links_beyond_those_that_are_read_are_told_of() -> None:
         ("<https://a.example>", ["https://a.example"]),
     ],
 )
-def test_links_are_found_in_every_form(text: str, found: list[str]) -> None:
+def test_all_link_forms_are_found(text: str, found: list[str]) -> None:
     assert find_links(text) == found
 
 
@@ -148,16 +148,16 @@ def test_links_are_found_in_every_form(text: str, found: list[str]) -> None:
         "https://team.slack.com/archives/C1/p1", "https://",
     ],
 )  # fmt: skip
-def test_what_leads_to_no_page_is_no_link(link: str) -> None:
+def test_addresses_without_page_are_not_links(link: str) -> None:
     assert decide_web_use(f"it says {link} is wrong", (), ON).why is Why.WEAK
 
 
-def test_a_host_of_the_house_that_is_named_may_be_read() -> None:
+def test_named_internal_host_may_be_read() -> None:
     assert decide_web_use("see http://wiki/page", (), ON).why is Why.WEAK
     assert decide_web_use("see http://wiki/page", (), Policy("on", private=frozenset({"wiki"}))).why is Why.LINK
 
 
-def test_a_text_without_its_links() -> None:
+def test_links_are_removed_from_text() -> None:
     assert (
         strip_links("what does <https://a.example/x|the page> say of (https://b.example)?")
         == "what does the page say of ?"
@@ -183,7 +183,7 @@ def test_a_text_without_its_links() -> None:
         "How does the weather look today?",
     ],
 )  # fmt: skip
-def test_questions_about_the_present_of_the_world(question: str) -> None:
+def test_questions_about_current_events_use_the_web(question: str) -> None:
     assert is_recent(question)
 
 
@@ -207,5 +207,5 @@ def test_questions_about_the_present_of_the_world(question: str) -> None:
         "什么是《工程新闻记录》？",
     ],
 )  # fmt: skip
-def test_questions_that_the_documents_are_for(question: str) -> None:
+def test_questions_about_the_company_use_documents(question: str) -> None:
     assert not is_recent(question)

@@ -23,7 +23,7 @@ WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=30)
         ("Tea is free in the office.", "Tea, unlike coffee that no visitor may have, is free in the office.", False),
     ],
 )
-def test_a_negation_counts_where_the_rest_is_the_same(sentence: str, stretch: str, *, negated: bool) -> None:
+def test_negation_counts_if_other_words_match(sentence: str, stretch: str, *, negated: bool) -> None:
     found = align(sentence, stretch)
     assert found is not None
     assert found.negated == negated
@@ -37,27 +37,27 @@ def test_a_negation_counts_where_the_rest_is_the_same(sentence: str, stretch: st
         ("茶的价格增加了。", "茶的价格减少了。"),
     ],
 )
-def test_a_word_is_opposed_in_either_direction(sentence: str, stretch: str) -> None:
+def test_opposites_are_found_in_both_directions(sentence: str, stretch: str) -> None:
     for one, other in ((sentence, stretch), (stretch, sentence)):
         found = align(one, other)
         assert found is not None
         assert found.opposed
 
 
-def test_texts_of_other_words_are_not_aligned() -> None:
+def test_different_texts_are_not_aligned() -> None:
     assert align("Bananas are yellow.", "Tea is free in the office.") is None
     assert align("", "Tea is free.") is None
 
 
 @given(WORDS)
-def test_a_text_is_aligned_with_itself_unchanged(words: list[str]) -> None:
+def test_text_aligns_with_itself(words: list[str]) -> None:
     found = align(" ".join(words), " ".join(words))
     assert found is not None
     assert (found.changed, found.negated, found.kept) == (frozenset(), False, 1.0)
 
 
 @given(WORDS, WORDS)
-def test_what_is_kept_is_a_share(mine: list[str], theirs: list[str]) -> None:
+def test_kept_share_is_between_zero_and_one(mine: list[str], theirs: list[str]) -> None:
     found = align(" ".join(mine), " ".join(theirs))
     if found is not None:
         assert 0.0 <= found.kept <= 1.0

@@ -41,7 +41,7 @@ async def engine(sglang: FakeSglang, tmp_path: Path) -> AsyncIterator[Engine]:
         yield made
 
 
-def judging(sglang: FakeSglang, yes_of: Callable[[str], float]) -> None:
+def script_judge(sglang: FakeSglang, yes_of: Callable[[str], float]) -> None:
     """Let the server say yes with a probability that depends on the claim."""
 
     async def chat(request: web.Request) -> web.StreamResponse:
@@ -53,11 +53,11 @@ def judging(sglang: FakeSglang, yes_of: Callable[[str], float]) -> None:
     sglang.chat = chat
 
 
-def stated(asked: str) -> bool:
+def is_stated(asked: str) -> bool:
     return any(claim in asked.rpartition("</passage>")[2] for pairs in committed_pairs() for claim in pairs.stated)
 
 
-def test_the_committed_pairs_are_in_both_languages_and_of_both_kinds() -> None:
+def test_calibration_pairs_have_both_languages_and_kinds() -> None:
     pairs = committed_pairs()
     true = sum(len(one.stated) for one in pairs)
     false = sum(len(one.not_stated) for one in pairs)
@@ -66,9 +66,9 @@ def test_the_committed_pairs_are_in_both_languages_and_of_both_kinds() -> None:
     assert all(one.stated and one.not_stated for one in pairs)
 
 
-async def test_a_new_model_is_measured_once_and_kept(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
+async def test_new_model_is_calibrated_once_and_saved(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
     """A judge with a bias towards yes is corrected; the next start reads what was kept."""
-    judging(sglang, lambda asked: 0.9 if stated(asked) else 0.6)
+    script_judge(sglang, lambda asked: 0.9 if is_stated(asked) else 0.6)
     calibrations = Calibrations(tmp_path)
     assert calibrations.of(MODEL) is None
     await calibrate_judge(engine, calibrations)
@@ -83,17 +83,15 @@ async def test_a_new_model_is_measured_once_and_kept(sglang: FakeSglang, engine:
     assert len(sglang.bodies) == asked, "not measured again"
 
 
-async def test_a_model_whose_yes_says_nothing_is_no_judge(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
-    judging(sglang, lambda _: 0.8)
+async def test_model_with_useless_yes_is_not_a_judge(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
+    script_judge(sglang, lambda _: 0.8)
     calibrations = Calibrations(tmp_path)
     await calibrate_judge(engine, calibrations)
     assert calibrations.of(MODEL) is None
     assert calibrations.is_known(MODEL)
 
 
-async def test_a_calibration_that_takes_too_long_is_given_up(
-    sglang: FakeSglang, engine: Engine, tmp_path: Path
-) -> None:
+async def test_slow_calibration_is_abandoned(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
     sglang.refuse(503, {"message": "The request queue is full."})
     with pytest.raises(TimeoutError):
         await calibrate(engine, 0.05)
@@ -103,7 +101,7 @@ async def test_a_calibration_that_takes_too_long_is_given_up(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"asked": "another release", "models": {"A-Model-7B": null}}'])
-def test_a_file_that_cannot_be_used_counts_for_nothing(tmp_path: Path, text: str) -> None:
+def test_unusable_calibration_file_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "judge.json").write_text(text)
     calibrations = Calibrations(tmp_path)
     assert not calibrations.is_known(MODEL)
@@ -119,7 +117,7 @@ def test_known_models_need_no_file(tmp_path: Path) -> None:
 
 
 @given(st.floats(0.5, 3), st.floats(-3, 3), st.floats(-3, 3))
-def test_the_fit_finds_the_bias_of_each_language(spread: float, english: float, chinese: float) -> None:
+def test_fit_finds_bias_of_each_language(spread: float, english: float, chinese: float) -> None:
     """Where a logit says nothing, claims are stated as often as not, as in the pairs."""
     rows = [
         (bias + spread * (side + n / 10), side > 0, language)
@@ -134,5 +132,5 @@ def test_the_fit_finds_the_bias_of_each_language(spread: float, english: float, 
     assert found.probability(chinese, "zh") == pytest.approx(0.5, abs=0.1)
 
 
-def test_ties_count_half() -> None:
+def test_auc_counts_ties_half() -> None:
     assert auc(np.array([1.0, 1.0, 2.0, 0.0]), [True, False, True, False]) == 0.875

@@ -14,7 +14,7 @@ from scripts.verification.loaders import make_statement
 from scripts.verification.sets import Evidence, Pair, draw_sample
 
 
-def pair(sentence: str, passage: str, *, language: str = "en", n: int = 1, answer: str = "") -> Pair:
+def make_pair(sentence: str, passage: str, *, language: str = "en", n: int = 1, answer: str = "") -> Pair:
     return Pair(f"set/{n}", "set", language, (Evidence(passage),), sentence, "supported", answer=answer)
 
 
@@ -29,25 +29,29 @@ def pair(sentence: str, passage: str, *, language: str = "en", n: int = 1, answe
         ("The first of 30 days.", "number", "The first of 31 days."),
     ],
 )
-def test_a_change_has_the_kind_that_it_is_named_by(sentence: str, kind: str, changed: str) -> None:
-    found = {one.kind: one.sentence for one in make_changes([pair(sentence, sentence)])}
+def test_change_has_its_kind(sentence: str, kind: str, changed: str) -> None:
+    found = {one.kind: one.sentence for one in make_changes([make_pair(sentence, sentence)])}
     assert found[kind] == changed
 
 
-def test_a_sentence_with_several_negations_is_left_alone() -> None:
-    assert "negation" not in {one.kind for one in make_changes([pair("There is no way that it is not open.", "Text.")])}
+def test_sentence_with_several_negations_is_unchanged() -> None:
+    assert "negation" not in {
+        one.kind for one in make_changes([make_pair("There is no way that it is not open.", "Text.")])
+    }
 
 
-def test_chinese_negations() -> None:
-    assert [one.sentence for one in make_changes([pair("这是对的。", "这是对的。", language="zh")])] == ["这不是对的。"]
-    assert [one.sentence for one in make_changes([pair("这不是对的。", "这不是对的。", language="zh")])] == [
+def test_chinese_negations_are_changed() -> None:
+    assert [one.sentence for one in make_changes([make_pair("这是对的。", "这是对的。", language="zh")])] == [
+        "这不是对的。"
+    ]
+    assert [one.sentence for one in make_changes([make_pair("这不是对的。", "这不是对的。", language="zh")])] == [
         "这是对的。"
     ]
 
 
-def test_another_document_shares_no_passage_and_no_conversation() -> None:
-    one, same = pair("Tea is hot.", "A", answer="set/a<1"), pair("Ice is cold.", "B", n=2, answer="set/a<2")
-    other = pair("Sand is dry.", "C", n=3, answer="set/b<1")
+def test_other_document_shares_no_passage_or_conversation() -> None:
+    one, same = make_pair("Tea is hot.", "A", answer="set/a<1"), make_pair("Ice is cold.", "B", n=2, answer="set/a<2")
+    other = make_pair("Sand is dry.", "C", n=3, answer="set/b<1")
     found = [p for p in make_changes([one, same, other]) if p.kind == "other document" and p.sentence == one.sentence]
     assert [p.passages for p in found] == [other.passages]
     assert {p.label for p in found} == {"unsupported"}
@@ -62,12 +66,12 @@ def test_another_document_shares_no_passage_and_no_conversation() -> None:
         ("他为什么离开？", "生病", ""),
     ],
 )
-def test_a_question_with_its_answer_becomes_a_statement(question: str, answer: str, stated: str) -> None:
+def test_question_and_answer_become_statement(question: str, answer: str, stated: str) -> None:
     assert make_statement(question, answer) == stated
 
 
-def test_a_sample_keeps_answers_whole_whatever_the_order() -> None:
-    pairs = [pair(str(n), "text", n=n, answer=f"answer {n // 3}") for n in range(30)]
+def test_sample_keeps_complete_answers_in_any_order() -> None:
+    pairs = [make_pair(str(n), "text", n=n, answer=f"answer {n // 3}") for n in range(30)]
     drawn = draw_sample(iter(pairs), 10)
     assert len(drawn) == 12
     assert {p.id for p in drawn} == {p.id for p in draw_sample(reversed(pairs), 10)}

@@ -28,7 +28,7 @@ class Embedder:
         return np.array([[float(len(text)), 1.0] for text in texts], np.float32)
 
 
-async def test_vectors_are_cached_and_the_oldest_forgotten() -> None:
+async def test_oldest_vectors_are_evicted() -> None:
     embedder = Embedder()
     cached = EmbeddingCache(embedder, texts=3)
     assert list((await cached(["one", "two!", "one"]))["two!"]) == [4.0, 1.0]
@@ -39,12 +39,12 @@ async def test_vectors_are_cached_and_the_oldest_forgotten() -> None:
     assert await cached([]) == {}
 
 
-async def test_more_texts_than_the_cache_holds_are_all_returned() -> None:
+async def test_more_texts_than_cache_are_all_returned() -> None:
     cached = EmbeddingCache(Embedder(), texts=2)
     assert set(await cached(["a", "b", "c"])) == {"a", "b", "c"}
 
 
-async def test_a_text_that_several_want_at_once_is_embedded_once() -> None:
+async def test_concurrent_requests_embed_text_once() -> None:
     embedder = Embedder()
     embedder.gate.clear()
     cached = EmbeddingCache(embedder)
@@ -57,7 +57,7 @@ async def test_a_text_that_several_want_at_once_is_embedded_once() -> None:
     assert embedder.asked == [["same", "mine"], ["yours"]]
 
 
-async def test_when_an_embedding_is_cancelled_the_others_embed_the_text_themselves() -> None:
+async def test_cancelled_embedding_is_repeated_by_waiting_callers() -> None:
     embedder = Embedder()
     embedder.gate.clear()
     cached = EmbeddingCache(embedder)
@@ -69,7 +69,7 @@ async def test_when_an_embedding_is_cancelled_the_others_embed_the_text_themselv
     assert embedder.asked == [["same"], ["same"]]
 
 
-async def test_a_failure_reaches_everybody_and_is_not_remembered() -> None:
+async def test_failure_reaches_all_callers_and_is_not_cached() -> None:
     embedder = Embedder()
     embedder.fails = True
     cached = EmbeddingCache(embedder)

@@ -15,15 +15,15 @@ from knowledge.embedding import IDENTITY
 SCALE = find_weights(IDENTITY).scale
 
 
-def matched(sentence: str, passage: str, path: str = "") -> Match:
+def match_claim(sentence: str, passage: str, path: str = "") -> Match:
     """Return the match of a sentence with all sentences of a passage, none more similar than another."""
     analysed = analyse_passage(passage, path)
     return match(analyse_text(sentence), analysed, dict.fromkeys(range(len(analysed.sentences)), 0.9), SCALE)
 
 
-def against(sentence: str, passage: str, question: str = "") -> set[str]:
+def find_contradictions(sentence: str, passage: str, question: str = "") -> set[str]:
     """Return the names of the features that speak against a sentence."""
-    values = compute_features(matched(sentence, passage), analyse_text(question))
+    values = compute_features(match_claim(sentence, passage), analyse_text(question))
     return {name for name, value in zip(FEATURES[2:], values[2:], strict=True) if value}
 
 
@@ -44,9 +44,9 @@ def against(sentence: str, passage: str, question: str = "") -> set[str]:
         ("Logs are kept by default.", "Logs are kept by default, which cannot be changed."),
     ],
 )
-def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) -> None:
-    assert against(sentence, passage) == set()
-    assert not is_contradicted(matched(sentence, passage))
+def test_same_statement_has_no_contradiction(sentence: str, passage: str) -> None:
+    assert find_contradictions(sentence, passage) == set()
+    assert not is_contradicted(match_claim(sentence, passage))
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_nothing_speaks_against_what_says_the_same(sentence: str, passage: str) 
         ),
     ],
 )
-def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: str) -> None:
-    assert feature in against(sentence, passage)
+def test_contradictions_have_names(sentence: str, passage: str, feature: str) -> None:
+    assert feature in find_contradictions(sentence, passage)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_each_contradiction_has_its_name(sentence: str, passage: str, feature: s
         ("The report is due on 4 May 2024.", "The report is due on 3 May 2024."),
     ],
 )
-def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, passage: str) -> None:
-    assert is_contradicted(matched(sentence, passage))
+def test_passage_contradicts_claim_with_one_changed_fact(sentence: str, passage: str) -> None:
+    assert is_contradicted(match_claim(sentence, passage))
 
 
 @pytest.mark.parametrize(
@@ -140,40 +140,40 @@ def test_a_passage_contradicts_what_differs_in_one_fact_only(sentence: str, pass
         ("Meteora is not an album by Pearl Jam.", "Meteora is an album by Metallica, not Pearl Jam."),
     ],
 )
-def test_a_passage_does_not_contradict_what_it_only_leaves_open(sentence: str, passage: str) -> None:
-    assert not is_contradicted(matched(sentence, passage))
+def test_passage_does_not_contradict_unmentioned_fact(sentence: str, passage: str) -> None:
+    assert not is_contradicted(match_claim(sentence, passage))
 
 
-def test_title_and_question_name_names() -> None:
+def test_title_and_question_provide_names() -> None:
     name = FEATURES.index("name")
-    assert compute_features(matched("A VPN session ends.", "A session ends.", "VPN guide"))[name] == 0.0
-    assert "name" in against("A VPN session ends.", "A session ends.")
-    assert "name" not in against("A VPN session ends.", "A session ends.", "When does a VPN session end?")
+    assert compute_features(match_claim("A VPN session ends.", "A session ends.", "VPN guide"))[name] == 0.0
+    assert "name" in find_contradictions("A VPN session ends.", "A session ends.")
+    assert "name" not in find_contradictions("A VPN session ends.", "A session ends.", "When does a VPN session end?")
 
 
-def test_two_passages_support_together_what_neither_does_alone() -> None:
+def test_two_passages_together_support_claim() -> None:
     sentence = "Tea costs 2 euros and coffee 3 euros."
-    one, other = matched(sentence, "Tea costs 2 euros."), matched(sentence, "Coffee costs 3 euros.")
+    one, other = match_claim(sentence, "Tea costs 2 euros."), match_claim(sentence, "Coffee costs 3 euros.")
     both, number = join_matches(one, other), FEATURES.index("number")
     assert compute_features(one)[number] == 1.0
     assert compute_features(both)[number] == 0.0
     assert both.overlap > max(one.overlap, other.overlap)
 
 
-def test_a_literal_sentence_is_known_whatever_its_white_space() -> None:
+def test_literal_sentence_ignores_white_space() -> None:
     assert contains_literally("First, keep it cold. Then shake.", "Keep  it\ncold.")
     assert not contains_literally("Keep it cold.", "Keep it warm.")
     assert contains_literally("打开后，请保持冷藏。", "请保持冷藏")
 
 
-def test_a_part_of_a_number_is_not_contained() -> None:
+def test_part_of_number_is_not_contained() -> None:
     assert contains_literally("The port is 80. It is free.", "The port is 80.")
     for passage in ("The port is 8080.", "The port is 80.5", "The port is 80 million"):
         assert not contains_literally(passage, "The port is 80.")
     assert not contains_literally("It holds 2,500 files.", "500 files")
 
 
-def test_what_follows_a_negation_is_not_contained() -> None:
+def test_text_after_negation_is_not_contained() -> None:
     assert not contains_literally("Alcohol is not reimbursed.", "reimbursed.")
     assert not contains_literally("试用期内不可以休年假。", "可以休年假。")
 
@@ -181,7 +181,7 @@ def test_what_follows_a_negation_is_not_contained() -> None:
 @given(st.text(max_size=120), st.text(min_size=1, max_size=300))
 def test_any_texts_can_be_compared(sentence: str, passage: str) -> None:
     if analyse_passage(passage).sentences:
-        found = matched(sentence, passage)
+        found = match_claim(sentence, passage)
         values = compute_features(found)
         assert values.shape == (len(FEATURES),)
         assert np.isfinite(values).all()
@@ -191,4 +191,4 @@ def test_any_texts_can_be_compared(sentence: str, passage: str) -> None:
 @given(st.text(min_size=1, max_size=200))
 def test_no_text_contradicts_itself(text: str) -> None:
     if analyse_passage(text).sentences:
-        assert not is_contradicted(matched(text, text))
+        assert not is_contradicted(match_claim(text, text))

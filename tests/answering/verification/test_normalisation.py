@@ -31,7 +31,7 @@ from bot.answering.verification.normalisation import find_subject, resolve_prono
         ("根据公司规定，员工须打卡。", "根据公司规定，员工须打卡。"),
     ],
 )
-def test_what_only_frames_a_claim_is_stripped(sentence: str, claim: str) -> None:
+def test_framing_words_are_removed(sentence: str, claim: str) -> None:
     assert strip_frame(sentence) == claim
 
 
@@ -46,7 +46,7 @@ def test_what_only_frames_a_claim_is_stripped(sentence: str, claim: str) -> None
         ("it is free.", "", "it is free."),
     ],
 )
-def test_a_leading_pronoun_takes_the_subject_of_the_sentence_before(claim: str, subject: str, resolved: str) -> None:
+def test_leading_pronoun_becomes_previous_subject(claim: str, subject: str, resolved: str) -> None:
     assert resolve_pronoun(claim, subject) == resolved
 
 
@@ -60,19 +60,19 @@ def test_a_leading_pronoun_takes_the_subject_of_the_sentence_before(claim: str, 
         ("", ""),
     ],
 )
-def test_the_subject_of_a_sentence_is_found(sentence: str, subject: str) -> None:
+def test_subject_of_sentence_is_found(sentence: str, subject: str) -> None:
     assert find_subject(sentence) == subject
 
 
 @given(st.text(max_size=200))
-def test_a_claim_is_the_end_of_its_sentence_and_has_no_frame_itself(sentence: str) -> None:
+def test_claim_is_end_of_sentence_without_frame(sentence: str) -> None:
     claim = strip_frame(sentence)
     assert sentence.strip().endswith(claim)
     assert strip_frame(claim) == claim
 
 
 @given(st.sampled_from(["According to passage 2, ", "However, ", "根据段落3，", "Yes, you are right. "]))
-def test_frames_can_be_stacked(frame: str) -> None:
+def test_stacked_frames_are_removed(frame: str) -> None:
     assert strip_frame(frame + frame + "Tea is free.") == "Tea is free."
 
 
@@ -84,5 +84,5 @@ def test_frames_can_be_stacked(frame: str) -> None:
         ("文档说明书由人事部发放。", "文档说明书由人事部发放。"),
     ],
 )
-def test_a_name_that_begins_like_a_preamble_is_kept(sentence: str, shown: str) -> None:
+def test_name_that_resembles_preamble_is_kept(sentence: str, shown: str) -> None:
     assert strip_preamble(sentence) == shown

@@ -10,7 +10,7 @@ from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.quantities import find_numbers, normalise_text
 
 
-def stated(sentence: str, passage: str) -> bool:
+def list_quantities(sentence: str, passage: str) -> bool:
     """Tell whether every figure of the sentence is in the passage."""
     there = find_numbers(normalise_text(passage))
     found = [mention for mention in find_numbers(normalise_text(sentence)) if not mention.each]
@@ -63,8 +63,8 @@ def stated(sentence: str, passage: str) -> bool:
         ("18岁", "18 years"),
     ],
 )
-def test_the_same_number_in_another_form(sentence: str, passage: str) -> None:
-    assert stated(sentence, passage)
+def test_equal_quantities_match(sentence: str, passage: str) -> None:
+    assert list_quantities(sentence, passage)
 
 
 @pytest.mark.parametrize(
@@ -92,20 +92,20 @@ def test_the_same_number_in_another_form(sentence: str, passage: str) -> None:
         ("0800 555 019", "0800 555 018"),
     ],
 )
-def test_another_number(sentence: str, passage: str) -> None:
-    assert not stated(sentence, passage)
+def test_different_quantities_do_not_match(sentence: str, passage: str) -> None:
+    assert not list_quantities(sentence, passage)
 
 
 @pytest.mark.parametrize(
     "text", ["one of them", "十分重要", "一般来说", "万一出错", "AES-256", "first of all", "a month", "每月"]
 )
-def test_no_figure(text: str) -> None:
+def test_text_without_quantity_has_none(text: str) -> None:
     masked = normalise_text(text).replace("aes-256", "")
     assert [mention for mention in find_numbers(masked) if not mention.each] == []
 
 
 @given(st.integers(0, 99_999))
-def test_chinese_numerals_are_read_back(number: int) -> None:
+def test_chinese_numerals_are_parsed(number: int) -> None:
     digits = "零一二三四五六七八九"
     out, rest = "", number
     for scale, name in ((10_000, "万"), (1000, "千"), (100, "百"), (10, "十"), (1, "")):
@@ -120,13 +120,13 @@ def test_chinese_numerals_are_read_back(number: int) -> None:
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_read(text: str) -> None:
+def test_any_text_is_parsed(text: str) -> None:
     folded = normalise_text(text)
     for mention in find_numbers(folded):
         assert 0 <= mention.start < mention.end <= len(folded)
 
 
-def test_a_long_list_of_figures_is_read_in_linear_time() -> None:
+def test_long_list_of_figures_takes_linear_time() -> None:
     began = time.process_time()
     assert len(find_numbers("a 1, 2, 3, " * 5000)) == 15_000
     assert time.process_time() - began < 3
@@ -135,11 +135,11 @@ def test_a_long_list_of_figures_is_read_in_linear_time() -> None:
 @pytest.mark.parametrize(
     "text", ["一" * 2000, "九" * 400 + "月一日", "9" * 400 + "天", "三" + "万亿" * 400, "hundred " * 400]
 )
-def test_endless_numbers_are_read(text: str) -> None:
+def test_very_long_numbers_are_parsed(text: str) -> None:
     assert find_numbers(text)
 
 
-def test_dates_are_no_words() -> None:
+def test_dates_are_not_words() -> None:
     assert (
         extract_claims("Leave is paid on 5 March 2024, then again.").words
         == extract_claims("Leave is paid on 2024-03-05, then again.").words

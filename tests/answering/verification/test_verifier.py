@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAIRS = ROOT / "tests" / "data" / "support_pairs.jsonl"
 
 
-def passage(n: int, text: str) -> Passage:
+def make_passage(n: int, text: str) -> Passage:
     return Passage(n, "docs", f"{n}.md", "Title", "", None, text)
 
 
@@ -41,62 +41,62 @@ def script() -> ModuleType:
     return module
 
 
-async def verifier_of(texts: list[str], embed: Any, judge: Any = None) -> FeatureVerifier:
+async def make_verifier(texts: list[str], embed: Any, judge: Any = None) -> FeatureVerifier:
     verifier = FeatureVerifier(EmbeddingCache(embed), find_weights(IDENTITY), judge)
-    await verifier.prepare([passage(n, text) for n, text in enumerate(texts, 1)])
+    await verifier.prepare([make_passage(n, text) for n, text in enumerate(texts, 1)])
     return verifier
 
 
-async def test_the_supporting_passage_is_named_even_if_the_model_cites_another(room: Any) -> None:
-    verifier = await verifier_of([room.expenses, room.leave], room.embed)
+async def test_supporting_passage_replaces_cited_one(room: Any) -> None:
+    verifier = await make_verifier([room.expenses, room.leave], room.embed)
     sentence = "Employees get 25 days of paid annual leave per calendar year."
     assert (await verifier.verify(sentence)).passages == (2,)
     assert (await verifier.verify(sentence, cited=[1])).passages == (2,)
     assert (await verifier.verify(sentence, cited=[2])).passages == (2,)
 
 
-async def test_of_two_supporting_passages_the_cited_one_is_named(room: Any) -> None:
-    verifier = await verifier_of([room.leave, room.leave], room.embed)
+async def test_cited_passage_wins_over_other_support(room: Any) -> None:
+    verifier = await make_verifier([room.leave, room.leave], room.embed)
     sentence = "Employees receive 25 days of paid annual leave per calendar year."
     assert (await verifier.verify(sentence)).passages == (1,)
     assert (await verifier.verify(sentence, cited=[2])).passages == (2,)
 
 
-async def test_a_sentence_with_another_number_is_contradicted(room: Any) -> None:
-    verifier = await verifier_of([room.leave], room.embed)
+async def test_sentence_with_changed_number_is_contradicted(room: Any) -> None:
+    verifier = await make_verifier([room.leave], room.embed)
     verdict = await verifier.verify("Employees receive 35 days of paid annual leave per calendar year.")
     assert verdict == Verdict("contradicted", against=(1,))
 
 
-async def test_one_passage_may_support_what_another_contradicts(room: Any) -> None:
+async def test_support_and_contradiction_make_dispute(room: Any) -> None:
     old = room.leave.replace("25 days", "20 days")
-    verifier = await verifier_of([old, room.leave], room.embed)
+    verifier = await make_verifier([old, room.leave], room.embed)
     verdict = await verifier.verify("Employees receive 25 days of paid annual leave per calendar year.")
     assert (verdict.kind, verdict.passages, verdict.against) == ("supported", (2,), (1,))
 
 
-async def test_two_passages_are_tried_together_even_if_none_is_cited(room: Any) -> None:
-    verifier = await verifier_of([room.expenses, room.leave], room.embed)
+async def test_two_passages_are_combined_without_citation(room: Any) -> None:
+    verifier = await make_verifier([room.expenses, room.leave], room.embed)
     sentence = "Receipts are required above 20 euros, and employees receive 25 days of paid annual leave."
     assert set((await verifier.verify(sentence)).passages) == {1, 2}
 
 
-async def test_what_frames_a_claim_does_not_count(room: Any) -> None:
-    verifier = await verifier_of([room.leave], room.embed)
+async def test_framing_words_do_not_change_verdict(room: Any) -> None:
+    verifier = await make_verifier([room.leave], room.embed)
     assert (await verifier.verify("According to passage 7, up to five unused days may be carried over.")).passages == (
         1,
     )
     assert (await verifier.verify("Yes, you are right.")).kind == "unsupported"
 
 
-async def test_nothing_is_embedded_before_a_sentence_needs_it(room: Any) -> None:
+async def test_decided_sentences_need_no_embedding(room: Any) -> None:
     embedded: list[str] = []
 
     async def embed(texts: Any) -> Any:
         embedded.extend(texts)
         return await room.embed(texts)
 
-    verifier = await verifier_of([room.expenses, room.leave], embed)
+    verifier = await make_verifier([room.expenses, room.leave], embed)
     await verifier.verify("Employees receive 25 days of paid annual leave per calendar year.")
     await verifier.verify("Alcohol is not reimbursed.")
     assert embedded == []
@@ -104,7 +104,7 @@ async def test_nothing_is_embedded_before_a_sentence_needs_it(room: Any) -> None
     assert 0 < len(embedded) < 6
 
 
-async def test_passages_in_another_language_are_embedded_in_advance(room: Any) -> None:
+async def test_passages_in_other_language_are_embedded_early(room: Any) -> None:
     embedded: list[str] = []
 
     async def embed(texts: Any) -> Any:
@@ -112,13 +112,15 @@ async def test_passages_in_another_language_are_embedded_in_advance(room: Any) -
         return await room.embed(texts)
 
     verifier = FeatureVerifier(EmbeddingCache(embed), find_weights(IDENTITY))
-    await verifier.prepare([passage(1, room.leave), passage(2, room.chinese_leave)], "How many days of leave do I get?")
+    await verifier.prepare(
+        [make_passage(1, room.leave), make_passage(2, room.chinese_leave)], "How many days of leave do I get?"
+    )
     assert len(embedded) == 3
     await verifier.verify("Employees get fifteen days of leave.", [2])
     assert "试用期内不得休年假。" not in embedded[3:]
 
 
-class OneJudge:
+class ScriptedJudge:
     """A judge that gives every claim the same probability, and notes what it is asked."""
 
     features_weight = 0.4
@@ -136,33 +138,33 @@ UNDECIDED = "Line managers sign off holidays ten working days ahead of them."
 
 
 @pytest.mark.parametrize(("probability", "kind"), [(0.97, "supported"), (0.03, "unsupported"), (None, None)])
-async def test_the_judge_decides_what_the_features_leave_open(room: Any, probability: Any, kind: str | None) -> None:
-    judge = OneJudge(probability)
-    verifier = await verifier_of([room.expenses, room.leave], room.embed, judge)
-    alone = await (await verifier_of([room.expenses, room.leave], room.embed)).verify(UNDECIDED)
+async def test_judge_decides_borderline_sentence(room: Any, probability: Any, kind: str | None) -> None:
+    judge = ScriptedJudge(probability)
+    verifier = await make_verifier([room.expenses, room.leave], room.embed, judge)
+    alone = await (await make_verifier([room.expenses, room.leave], room.embed)).verify(UNDECIDED)
     verdict = await verifier.verify(UNDECIDED)
     assert verdict.kind == (kind or alone.kind)
     assert judge.asked == [(UNDECIDED, (2,))]
 
 
-async def test_the_judge_is_asked_about_the_likeliest_passage_even_if_the_model_cites_another(room: Any) -> None:
-    judge, claim = OneJudge(0.97), "Line managers sign off vacations ahead of them."
-    verifier = await verifier_of([room.expenses, room.leave], room.embed, judge)
+async def test_judge_gets_likeliest_passage(room: Any) -> None:
+    judge, claim = ScriptedJudge(0.97), "Line managers sign off vacations ahead of them."
+    verifier = await make_verifier([room.expenses, room.leave], room.embed, judge)
     assert (await verifier.verify(claim, cited=[1])).passages == (2,)
     assert judge.asked == [(claim, (2,))]
 
 
-async def test_the_judge_marks_what_is_close_to_a_passage_and_not_stated_by_it(room: Any) -> None:
+async def test_judge_marks_unstated_sentence(room: Any) -> None:
     """The words of what is subtly false are those of its passage."""
-    judge, claim = OneJudge(0.03), "Employees get 25 days of paid annual leave per calendar year."
-    verifier = await verifier_of([room.expenses, room.leave], room.embed, judge)
+    judge, claim = ScriptedJudge(0.03), "Employees get 25 days of paid annual leave per calendar year."
+    verifier = await make_verifier([room.expenses, room.leave], room.embed, judge)
     assert (await verifier.verify(claim)).kind == "unsupported"
     assert judge.asked == [(claim, (2,))]
 
 
-async def test_the_judge_is_not_asked_about_what_is_decided(room: Any) -> None:
-    judge = OneJudge(0.03)
-    verifier = await verifier_of([room.leave], room.embed, judge)
+async def test_judge_is_not_asked_about_decided_sentence(room: Any) -> None:
+    judge = ScriptedJudge(0.03)
+    verifier = await make_verifier([room.leave], room.embed, judge)
     assert (await verifier.verify("Up to five unused days may be carried over.")).kind == "supported"
     wrong = "Employees receive 35 days of paid annual leave per calendar year."
     assert (await verifier.verify(wrong)).kind == "contradicted"
@@ -176,19 +178,19 @@ def test_an_embedder_without_fitted_weights_is_refused(room: Any) -> None:
 
 
 async def test_empty_passages_support_nothing(room: Any) -> None:
-    verifier = await verifier_of(["", "  \n"], room.embed)
+    verifier = await make_verifier(["", "  \n"], room.embed)
     assert (await verifier.verify("Anything at all.")).kind == "unsupported"
-    assert await verifier.sentence_similarities("Anything?", [passage(1, "")]) == {}
+    assert await verifier.sentence_similarities("Anything?", [make_passage(1, "")]) == {}
 
 
-def test_every_feature_has_a_weight_on_its_side_of_zero() -> None:
+def test_feature_weights_have_expected_signs() -> None:
     for weights in (one for fitted in WEIGHTS.values() for one in (fitted.same, fitted.across)):
         assert set(weights.of) == set(FEATURES)
         assert all(weights.of[name] >= 0 for name in FEATURES[:2])
         assert all(weights.of[name] <= 0 for name in FEATURES[2:])
 
 
-def test_the_pairs_are_what_they_are_said_to_be() -> None:
+def test_committed_pairs_match_their_description() -> None:
     rows = [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()]
     assert len(rows) >= 240
     assert len({row["id"] for row in rows}) == len(rows)
@@ -203,7 +205,7 @@ def test_the_pairs_are_what_they_are_said_to_be() -> None:
 
 
 @pytest.mark.slow
-async def test_the_verifier_is_as_good_on_the_committed_pairs_as_it_was(script: ModuleType) -> None:
+async def test_verifier_quality_on_committed_pairs(script: ModuleType) -> None:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
