@@ -44,7 +44,7 @@ def test_the_score_is_the_measured_formula() -> None:
 
 
 @pytest.mark.parametrize(("best", "weight"), [(0, 0.15), (10, 0.15), (17.5, 0.275), (25, 0.4), (60, 0.4)])
-def test_the_terms_weigh_more_where_more_of_the_question_is_held(best: float, weight: float) -> None:
+def test_terms_weigh_more_if_the_best_candidate_has_more_of_them(best: float, weight: float) -> None:
     assert compute_lexical_weight(best, QUESTION) == pytest.approx(weight)
     assert compute_lexical_weight(
         best, QueryProfile(ideal_bm25=0, cjk=False, calibration=CALIBRATION)
@@ -58,7 +58,7 @@ def test_in_a_short_question_the_terms_weigh_less() -> None:
     ) == pytest.approx(0.15 + 0.25 / 2)
 
 
-def test_a_document_that_has_a_place_already_gives_way_to_others() -> None:
+def test_repeated_documents_lose_score() -> None:
     def of(document: str, n: int, score: float) -> ScoredCandidate:
         return ScoredCandidate(
             Candidate(Chunk(f"{document}{n}", "docs", document, "", "", "Text.", None), 0.0, score), score
@@ -69,7 +69,7 @@ def test_a_document_that_has_a_place_already_gives_way_to_others() -> None:
     assert [round(one.score, 3) for one in penalise_repeats(ranked)] == [1.0, 0.87, 0.76, 0.54, 0.5]
 
 
-def test_of_two_that_say_the_same_the_one_in_the_question_s_language_comes_first() -> None:
+def test_of_equal_passages_the_questions_language_comes_first() -> None:
     mixed = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.398)]
     assert [one.candidate.chunk.id for one in fuse(mixed, QUESTION)] == ["b", "a"]
     assert [
@@ -79,7 +79,7 @@ def test_of_two_that_say_the_same_the_one_in_the_question_s_language_comes_first
     assert [one.candidate.chunk.id for one in fuse(far, QUESTION)] == ["a", "b"]
 
 
-def test_nothing_is_fused_to_nothing() -> None:
+def test_no_candidates_fuse_to_none() -> None:
     assert fuse([], QUESTION) == ()
 
 
@@ -88,7 +88,7 @@ def test_without_lexical_hits_the_cosine_decides() -> None:
     assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [("b", 0.85), ("a", 0.425)]
 
 
-def test_without_any_cosine_over_nothing_the_terms_decide_then_the_cosine() -> None:
+def test_without_positive_cosines_the_terms_decide() -> None:
     fused = fuse([candidate("a", 0, -0.1), candidate("b", 0, 0.0), candidate("c", 5, -0.2)], QUESTION)
     assert [one.candidate.chunk.id for one in fused] == ["c", "b", "a"]
     assert [one.score for one in fused] == [0.15, 0, 0]
@@ -102,7 +102,7 @@ candidates = st.lists(
 
 
 @given(candidates, st.randoms(use_true_random=False))
-def test_one_input_has_one_order_whatever_order_it_comes_in(some: list[Candidate], random: object) -> None:
+def test_the_order_does_not_depend_on_the_inputs_order(some: list[Candidate], random: object) -> None:
     shuffled = list(some)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert fuse(some, QUESTION) == fuse(shuffled, QUESTION)
@@ -130,7 +130,7 @@ def test_confidence_is_a_share_and_grows_with_the_evidence(
 
 
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE])
-def test_confidence_tells_an_answer_from_what_only_sounds_alike(text: str) -> None:
+def test_confidence_separates_answers_from_similar_passages(text: str) -> None:
     """The medians measured on xquad: questions with their passage, and with it taken away."""
     question = QueryProfile(ideal_bm25=10, cjk=text == CHINESE, calibration=CALIBRATION)
     with_it, without, behind = (
@@ -141,7 +141,7 @@ def test_confidence_tells_an_answer_from_what_only_sounds_alike(text: str) -> No
     assert estimate_confidence(candidate("a", 0, 0.35, text), question, behind) < 0.1
 
 
-def test_across_languages_the_pool_is_the_measure() -> None:
+def test_across_languages_the_cosine_is_relative_to_the_pool() -> None:
     question = QueryProfile(ideal_bm25=10, cjk=True, calibration=CALIBRATION)
     outstanding = candidate("a", 0, 0.45, ENGLISH)
     assert estimate_confidence(outstanding, question, 0.22) > 0.6
@@ -164,11 +164,11 @@ def hit(sure: float, text: str = ENGLISH) -> Hit:
         ([hit(0.2, CHINESE), hit(0.7)], 0.7),
     ],
 )
-def test_the_second_passage_may_answer_too_in_the_language_of_the_question(hits: list[Hit], sure: float) -> None:
+def test_a_second_passage_in_the_questions_language_counts_too(hits: list[Hit], sure: float) -> None:
     assert estimate_best_confidence("when does the office open", hits) == sure
 
 
-def test_the_background_is_what_comes_after_the_best() -> None:
+def test_the_background_is_the_mean_after_the_best() -> None:
     assert estimate_background([], 0.2) == pytest.approx(0.2)
     assert estimate_background([0.9], 0.2) == pytest.approx(0.2)
     assert estimate_background([0.9] * 10 + [0.3] * 30, 0.2) == pytest.approx((30 * 0.3 + 10 * 0.2) / 40)
@@ -195,5 +195,5 @@ def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
         ("what does 中 mean in this long English question", False),
     ],
 )
-def test_the_language_is_told_by_its_letters(text: str, *, cjk: bool) -> None:
+def test_the_language_follows_the_script(text: str, *, cjk: bool) -> None:
     assert is_cjk(text) is cjk

@@ -19,7 +19,7 @@ from knowledge.stores.lancedb.store import LanceDBStore
 from tests.search.house import CALIBRATION, EVERYWHERE, SYNCED, House, ids
 
 
-async def test_a_hit_carries_what_is_shown_and_cited(house: House) -> None:
+async def test_a_hit_has_the_shown_and_cited_fields(house: House) -> None:
     await house.add({"a": "The office opens at nine.", "b": "Bread needs flour."})
     result = await house.search().search("when does the office open", scope=EVERYWHERE)
     first = result.hits[0]
@@ -54,13 +54,13 @@ async def test_a_very_long_question_is_bounded(house: House) -> None:
     assert len(house.embedder.asked[0]) <= 8193
 
 
-async def test_no_sources_or_no_places_is_nothing(house: House) -> None:
+async def test_no_sources_or_no_places_find_nothing(house: House) -> None:
     await house.add({"a": "Words."})
     assert (await house.search().search("words", scope=Scope(frozenset()))).hits == ()
     assert (await house.search().search("words", scope=EVERYWHERE, limit=0)).hits == ()
 
 
-async def test_answerable_is_what_the_confidence_says(house: House) -> None:
+async def test_answerable_follows_the_confidence(house: House) -> None:
     await house.add({f"r{n}": f"Topic number {n} about something else." for n in range(30)})
     await house.add({"a": "The quick brown fox jumps over the lazy dog."})
     assert (await house.search().search("quick brown fox jumps over the lazy dog", scope=EVERYWHERE)).answerable
@@ -71,7 +71,7 @@ async def test_answerable_is_what_the_confidence_says(house: House) -> None:
 # ── The manifest decides ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_the_manifest_does_not_list_is_dropped_and_the_search_widens(house: House) -> None:
+async def test_unlisted_rows_are_dropped_and_the_search_widens(house: House) -> None:
     texts = {f"old{n:03}": f"office opens at nine version {n}" for n in range(300)}
     await house.add(texts)
     await house.add({f"new{n}": f"office closes late, remark {n} of the porter" for n in range(4)})
@@ -108,7 +108,7 @@ async def test_a_document_replaced_between_store_and_manifest_is_found_in_one_ve
     assert await ids(search, "when does the office open") == ["new"]
 
 
-async def test_a_store_with_few_rows_is_asked_once(house: House) -> None:
+async def test_a_small_store_is_searched_once(house: House) -> None:
     await house.add({"a": "The office opens at nine."})
     assert await ids(house.search(), "office") == ["a"]
     assert house.asked_manifest == [1]
@@ -140,7 +140,7 @@ names = st.frozensets(st.sampled_from(["*", "U1", "U2", "C1"]))
 
 
 @given(names, names)
-def test_may_see(readers: frozenset[str], document: frozenset[str]) -> None:
+def test_a_reader_must_be_in_the_audience(readers: frozenset[str], document: frozenset[str]) -> None:
     everybody_listed = bool(readers) and all(reader in document for reader in readers)
     assert may_read(readers, document) == ("*" in document or everybody_listed)
 
@@ -156,7 +156,7 @@ async def test_the_same_text_is_shown_once(house: House) -> None:
     assert len(await ids(house.search(), "office opens")) == 2
 
 
-async def test_one_document_does_not_take_every_place(house: House) -> None:
+async def test_one_document_does_not_fill_every_place(house: House) -> None:
     await house.add({f"m{n}": f"office opens at nine, part {n}" for n in range(10)}, document="manual.md")
     await house.add({f"o{n}": f"office and garden and other things {n} far away" for n in range(3)})
     found = await ids(house.search(per_document=3), "office opens at nine", limit=5)
@@ -164,7 +164,7 @@ async def test_one_document_does_not_take_every_place(house: House) -> None:
     assert found[0].startswith("m")
 
 
-async def test_one_document_takes_what_others_leave(house: House) -> None:
+async def test_one_document_fills_free_places(house: House) -> None:
     await house.add({f"m{n}": f"office opens at nine, part {n}" for n in range(10)}, document="manual.md")
     await house.add({"o": "office and garden"})
     assert len(await ids(house.search(), "office opens at nine", limit=6)) == 6
@@ -180,7 +180,7 @@ async def test_the_order_is_the_same_every_time(house: House) -> None:
 # ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_fails_is_raised_as_it_is(house: House) -> None:
+async def test_an_error_is_raised_unchanged(house: House) -> None:
     house.embedder.broken = True
     with pytest.raises(EmbedderError):
         await house.search().search("office", scope=EVERYWHERE)
@@ -203,7 +203,7 @@ async def test_cancelling_a_search_leaves_it_usable(house: House) -> None:
     assert await ids(search, "office") == ["a"]
 
 
-async def test_the_manifests_failure_is_the_searchs(house: House) -> None:
+async def test_a_failing_manifest_fails_the_search(house: House) -> None:
     async def broken(_ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         raise StoreUnavailable("gone: try again")
 
@@ -212,7 +212,7 @@ async def test_the_manifests_failure_is_the_searchs(house: House) -> None:
         await HybridSearch(house.embedder, house.store, broken, CALIBRATION).search("words", scope=EVERYWHERE)
 
 
-async def test_fifty_at_once(house: House) -> None:
+async def test_fifty_searches_run_at_once(house: House) -> None:
     await house.add({f"r{n}": f"office opens at nine {n}" for n in range(60)})
     search = house.search()
     answers = await asyncio.gather(*(ids(search, "office opens") for _ in range(50)))
@@ -220,13 +220,13 @@ async def test_fifty_at_once(house: House) -> None:
 
 
 @given(st.text(max_size=300), st.integers(2, 100))
-def test_bounded(text: str, characters: int) -> None:
+def test_names_are_bounded(text: str, characters: int) -> None:
     short = shorten_words(text, characters)
     assert len(short) <= characters + 1
     assert short == text if len(text) <= characters else text.startswith(short[: characters // 2])
 
 
-async def test_how_sure_it_is_follows_a_store_that_grows(house: House) -> None:
+async def test_the_confidence_follows_a_growing_store(house: House) -> None:
     """The number of rows is part of the confidence: one that was counted before a sync makes anything look certain."""
     search = house.search()
     assert await ids(search, "when does the office open") == []

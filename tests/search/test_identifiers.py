@@ -29,7 +29,7 @@ from knowledge.search.identifiers import find_identifiers, match_identifiers
         ("Ｅ-1042 in full width", ["E-1042"]),
     ],
 )
-def test_names_are_seen(question: str, names: list[str]) -> None:
+def test_exact_names_are_found(question: str, names: list[str]) -> None:
     assert [one.name for one in find_identifiers(question)] == names
 
 
@@ -72,7 +72,7 @@ def test_plain_language_names_nothing_exactly(question: str) -> None:
         ("core.response.exit", "apisix.core.response.exit(401)"),
     ],
 )
-def test_a_passage_holds_it_however_it_is_spelled(name: str, text: str) -> None:
+def test_a_passage_has_a_name_in_any_spelling(name: str, text: str) -> None:
     assert match_identifiers(find_identifiers(name), text) == {name}
 
 
@@ -91,12 +91,12 @@ def test_a_passage_holds_it_however_it_is_spelled(name: str, text: str) -> None:
         ("max_fails", "max_fails_total plugin_max_fails"),
     ],
 )
-def test_a_neighbour_is_not_it(name: str, text: str) -> None:
+def test_a_similar_name_does_not_match(name: str, text: str) -> None:
     assert len(find_identifiers(name)) == 1
     assert match_identifiers(find_identifiers(name), text) == frozenset()
 
 
-def test_a_version_or_a_file_may_be_the_askers_own() -> None:
+def test_versions_and_files_are_not_telling_names() -> None:
     assert {one.name: one.telling for one in find_identifiers("E-1042 in app.py of 3.2.1 with max_fails")} == {
         "E-1042": True,
         "app.py": False,
@@ -115,14 +115,14 @@ names = st.from_regex(
     st.sampled_from(["", " ", "（", "错误", "`", "("]),
     st.sampled_from(["", " ", "。", "是", "`", "?", ")", ", x"]),
 )
-def test_whatever_stands_beside_it_it_is_seen_and_found(name: str, before: str, after: str) -> None:
+def test_an_exact_name_is_found_next_to_any_text(name: str, before: str, after: str) -> None:
     text = f"{before}{name}{after}"
     assert [one.name for one in find_identifiers(text)] == [name]
     assert match_identifiers(find_identifiers(name), text) == {name}
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
-def test_any_text_is_taken(question: str, text: str) -> None:
+def test_any_text_is_accepted(question: str, text: str) -> None:
     found = find_identifiers(question)
     assert match_identifiers(found, text) <= {one.name for one in found}
 

@@ -21,7 +21,7 @@ def _text(chance: random.Random) -> str:
     return " ".join(WORDS[int(len(WORDS) * chance.random() ** 3)] for _ in range(chance.randint(20, 60)))
 
 
-async def test_it_is_what_the_store_says_once_the_text_is_there(house: House) -> None:
+async def test_an_estimate_equals_the_stores_score(house: House) -> None:
     """The best passage of each question is taken as the unknown one; the others tell what the terms weigh."""
     chance = random.Random(5)
     texts = {f"p{n}": _text(chance) for n in range(300)}
@@ -42,7 +42,7 @@ async def test_it_is_what_the_store_says_once_the_text_is_there(house: House) ->
     assert max(off) < 0.15
 
 
-def test_without_candidates_a_term_weighs_the_usual() -> None:
+def test_without_candidates_a_term_has_the_default_weight() -> None:
     assert estimate_weights(["a", "b"], 8.0, [], ["a c", "b"]).weights == {
         "a": 8 * DEFAULT_WEIGHT_SHARE,
         "b": 8 * DEFAULT_WEIGHT_SHARE,
@@ -50,13 +50,13 @@ def test_without_candidates_a_term_weighs_the_usual() -> None:
     assert estimate_weights([], 0.0, [("a", 1.0)], []).score("a b") == 0.0
 
 
-def test_a_term_that_no_candidate_holds_is_the_rarest() -> None:
+def test_a_term_in_no_candidate_is_the_rarest() -> None:
     weighed = estimate_weights(["a", "b"], 8.0, [("a x", 2.0), ("a y", 2.0)], [])
     assert weighed.weights["b"] == 8.0
     assert weighed.weights["a"] < 4.0
 
 
-def test_within_one_page_what_every_passage_has_tells_nothing() -> None:
+def test_a_term_in_every_passage_of_a_page_weighs_nothing() -> None:
     weighed = compute_weights(["leave", "porter"], ["leave", "leave day", "leave porter", "leave night"])
     assert weighed.weights["porter"] > 5 * weighed.weights["leave"]
     assert compute_weights(["a"], []).score("a") >= 0
@@ -71,7 +71,7 @@ texts = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=12).map(" ".jo
     st.lists(st.tuples(texts, st.floats(0.01, 60)), max_size=12),
     texts,
 )
-def test_no_term_weighs_less_than_nothing_or_more_than_the_rarest(
+def test_weights_stay_within_their_bounds(
     question: list[str], most: float, known: list[tuple[str, float]], text: str
 ) -> None:
     weighed = estimate_weights(question, most, known, [text])

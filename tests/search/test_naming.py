@@ -47,7 +47,7 @@ def first(question: str, candidates: tuple[Candidate, ...] = PLUGINS) -> str:
         ("What is a plugin?", "plugin.md"),
     ],
 )
-def test_the_document_that_is_named_comes_first(question: str, document: str) -> None:
+def test_a_named_document_comes_first(question: str, document: str) -> None:
     assert first(question) == document
 
 
@@ -78,7 +78,7 @@ def test_a_heading_that_is_the_question_comes_first() -> None:
         "the and of",
     ],
 )
-def test_a_part_of_another_word_is_no_name(question: str) -> None:
+def test_a_part_of_a_word_is_not_a_name(question: str) -> None:
     assert weigh_document_names(PLUGINS, question) == {}
 
 
@@ -89,14 +89,14 @@ def test_one_common_word_of_many_means_little() -> None:
     assert gain == pytest.approx(WRITTEN_NAME_GAIN)
 
 
-def test_a_name_that_many_documents_bear_counts_less() -> None:
+def test_a_common_name_counts_less() -> None:
     many = tuple(candidate(f"{n}.md", f"Page {n}", "Examples") for n in range(9))
     gains = weigh_document_names((*many, candidate("one.md", "Page", "Samples")), "examples samples")
     assert gains["one.md#Samples"] == pytest.approx(0.25)
     assert gains["0.md#Examples"] < 0.02
 
 
-def test_a_page_of_the_web_bears_no_name() -> None:
+def test_a_web_page_has_no_name() -> None:
     page = Candidate(replace(PLUGINS[1].chunk, source=WEB), 5.0, 0.5)
     assert weigh_document_names([page], "What does the limit-count plugin do?") == {}
 
@@ -112,7 +112,7 @@ def test_gains_are_bounded_and_only_of_candidates(question: str, titles: list[st
     assert all(0 < gain <= NAME_GAIN + 1e-9 for gain in gains.values())
 
 
-async def test_the_search_puts_it_first(house: House) -> None:
+async def test_the_search_ranks_a_named_document_first(house: House) -> None:
     text = "The plugin limits requests by count and returns 429 beyond the limit."
     await house.add({"a": f"{text} It reads GraphQL."}, document="graphql-limit-count.md")
     await house.add({"b": "The plugin limits requests by count."}, document="limit-count.md")

@@ -79,7 +79,7 @@ async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hybr
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
-async def test_what_the_pages_say_is_answerable_and_found_first(search: HybridSearch, question: str, page: str) -> None:
+async def test_questions_about_the_documents_are_answered_first(search: HybridSearch, question: str, page: str) -> None:
     found = await search.search(question, scope=Scope(frozenset({"docs"})))
     assert found.hits[0].document == page
     assert found.answerable
@@ -158,9 +158,7 @@ ADDING = Exchange("怎样添加一个来源？", "打开 kvasir.toml，添加 [[
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_follow_up_finds_what_it_means(
-    search: HybridSearch, said: Exchange, question: str, heading: str
-) -> None:
+async def test_a_follow_up_finds_its_subject(search: HybridSearch, said: Exchange, question: str, heading: str) -> None:
     found = await search.search(build_search_query(question, [said]), scope=Scope(frozenset({"docs"})))
     assert {hit.heading for hit in found.hits[:3]} & set(heading.split(" | "))
 
@@ -175,6 +173,6 @@ async def test_a_follow_up_finds_what_it_means(
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
-async def test_what_the_pages_do_not_say_is_not_answerable(search: HybridSearch, question: str) -> None:
+async def test_questions_outside_the_documents_are_not_answerable(search: HybridSearch, question: str) -> None:
     """The first is the hardest: a page asks nearly the same, as an example, and does not answer it."""
     assert not (await search.search(question, scope=Scope(frozenset({"docs"})))).answerable

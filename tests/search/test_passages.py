@@ -24,7 +24,7 @@ def joined(hit: int, line: list[Chunk], **room: int) -> list[str]:
     return [one.id for one in grow_passage(line[hit], line, JoinLimits(**room))]
 
 
-def test_a_section_that_was_cut_is_joined_up_to_the_room() -> None:
+def test_a_split_section_is_joined_up_to_the_limit() -> None:
     line = [chunk(id_) for id_ in "abcde"]
     assert joined(2, line) == ["c", "d"]
     assert joined(2, line, most=800) == ["b", "c", "d"]
@@ -32,12 +32,12 @@ def test_a_section_that_was_cut_is_joined_up_to_the_room() -> None:
     assert joined(2, line, most=100) == ["c"]
 
 
-def test_a_whole_section_stays_alone() -> None:
+def test_a_complete_section_is_not_joined() -> None:
     assert joined(1, [chunk("a", heading="Before"), chunk("b"), chunk("c", heading="After")]) == ["b"]
     assert joined(1, [chunk("a", url="u#x"), chunk("b"), chunk("c", url="u#y")]) == ["b"]
 
 
-def test_a_short_one_takes_its_sections_children_and_its_siblings() -> None:
+def test_a_short_hit_is_joined_with_related_sections() -> None:
     short = "The port is 9180."
     line = [chunk("a", short, "Setup"), chunk("b", short, "Setup › Port"), chunk("c", short, "Setup › Host")]
     assert joined(1, line) == ["a", "b", "c"]
@@ -46,7 +46,7 @@ def test_a_short_one_takes_its_sections_children_and_its_siblings() -> None:
     assert joined(0, [chunk("a", short, ""), chunk("b", LONG, "Setup")]) == ["a"]
 
 
-def test_the_text_reads_on() -> None:
+def test_a_joined_text_reads_continuously() -> None:
     table = ["| a | b |", "| --- | --- |"]
     first = chunk("a", "\n".join(["Options:", "", *table, "| 1 | 2 |"]))
     second = chunk("b", "\n".join([*table, "| 3 | 4 |", "", "The end."]))
@@ -94,7 +94,7 @@ async def searched(house: House, query: str, *, limit: int = 8, readers: Collect
     return (await house.search().search(query, scope=scope, limit=limit, join=True)).hits
 
 
-async def test_hits_next_to_each_other_become_one_and_others_take_their_places(house: House) -> None:
+async def test_adjacent_hits_are_joined_and_others_fill_their_places(house: House) -> None:
     await house.add(LIST, document="list.md")
     await house.add({"other": "The office has a garden."})
     hits = await searched(house, "office step zebra", limit=2)
@@ -105,7 +105,7 @@ async def test_hits_next_to_each_other_become_one_and_others_take_their_places(h
     assert (hits[1].context, hits[1].chunks) == ("", ("other",))
 
 
-async def test_without_joining_each_stands_alone(house: House) -> None:
+async def test_without_joining_each_hit_is_separate(house: House) -> None:
     await house.add(LIST, document="list.md")
     hits = (await house.search().search("office step zebra", scope=EVERYWHERE)).hits
     assert {hit.id for hit in hits} == set(LIST)
@@ -122,7 +122,7 @@ async def test_without_joining_each_stands_alone(house: House) -> None:
     ],
     ids=["other readers", "another document", "not beside it", "gone"],
 )
-async def test_what_the_manifest_no_longer_lists_beside_it_is_not_joined(
+async def test_neighbours_that_are_no_longer_listed_are_not_joined(
     house: House, changed: Mapping[str, object] | None
 ) -> None:
     """Between finding a neighbour and reading it, a sync may have come."""
@@ -144,7 +144,7 @@ async def test_what_the_manifest_no_longer_lists_beside_it_is_not_joined(
     assert [(hit.id, hit.context) for hit in hits] == [("three", "")]
 
 
-async def test_what_is_closed_between_being_found_and_being_joined_is_not_shown(house: House) -> None:
+async def test_a_hit_that_is_restricted_while_joining_is_not_shown(house: House) -> None:
     """A sync has come: the hit stayed as it was, what stands beside it is new, and both are for fewer."""
     await house.add(LIST, document="list.md")
     await house.add({"open": "The zebra step is open to all."})
@@ -162,7 +162,7 @@ async def test_what_is_closed_between_being_found_and_being_joined_is_not_shown(
     assert [hit.id for hit in await searched(house, "step three is called zebra", limit=1)] == ["open"]
 
 
-async def test_a_hit_that_goes_while_its_neighbours_are_read_is_looked_for_again(house: House) -> None:
+async def test_a_hit_that_vanishes_while_joining_is_searched_again(house: House) -> None:
     await house.add(LIST, document="list.md")
     search = house.search()
     real = house.neighbours

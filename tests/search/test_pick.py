@@ -62,11 +62,11 @@ def test_copies_are_shown_once(one: str, other: str) -> None:
         ("The host is 10.0.0.1.", "The host is 10.0.0.2."),
     ],
 )
-def test_whatever_differs_in_words_or_numbers_stays(one: str, other: str) -> None:
+def test_passages_that_differ_in_words_or_numbers_stay(one: str, other: str) -> None:
     assert ids([scored("a", one), scored("b", other)], made={"a": OLD, "b": NEW}) == ["a", "b"]
 
 
-def test_a_line_of_dates_matters_to_who_asks_for_it() -> None:
+def test_a_date_line_counts_if_the_question_asks_for_it() -> None:
     ranked = [scored("a", "Nine.\nLast updated: May"), scored("b", "Nine.\nLast updated: June")]
     assert ids(ranked, words="when does the office open") == ["a"]
     assert ids(ranked, words="when was this page last updated") == ["a", "b"]
@@ -75,7 +75,7 @@ def test_a_line_of_dates_matters_to_who_asks_for_it() -> None:
 VERSIONS = [scored("a", "Install v3.1.0 with make.", 0.9), scored("b", "Install v3.2.0 with make.", 0.8)]
 
 
-def test_of_versions_the_newest_is_shown_in_the_place_of_the_best() -> None:
+def test_the_newest_version_takes_the_place_of_the_best() -> None:
     other = scored("c", "Something else.", 0.7)
     picked = pick_passages([*VERSIONS, other], 8, 5, alike=0.02, words="how do I install it", made={"a": OLD, "b": NEW})
     assert [(one.candidate.chunk.id, one.score) for one in picked] == [("b", 0.9), ("c", 0.7)]
@@ -83,16 +83,16 @@ def test_of_versions_the_newest_is_shown_in_the_place_of_the_best() -> None:
 
 
 @pytest.mark.parametrize("words", ["how do I install 3.1", "which version is installed", "如何升级", "old install"])
-def test_a_question_about_versions_sees_them_all(words: str) -> None:
+def test_a_question_about_versions_finds_all_of_them(words: str) -> None:
     assert ids(VERSIONS, words=words, made={"a": OLD, "b": NEW}) == ["a", "b"]
 
 
 @pytest.mark.parametrize("made", [{}, {"a": OLD}, {"a": OLD, "b": None}, {"a": OLD, "b": OLD}])
-def test_versions_whose_dates_tell_nothing_are_kept(made: dict[str, datetime | None]) -> None:
+def test_versions_without_usable_dates_stay(made: dict[str, datetime | None]) -> None:
     assert ids(VERSIONS, words="how do I install it", made=made) == ["a", "b"]
 
 
-def test_the_same_page_of_another_product_is_no_other_version_of_it() -> None:
+def test_the_same_page_of_another_product_is_not_a_version() -> None:
     ranked = [
         scored("a", "Install v3.1.0 with make.", title="Gateway v3.1"),
         scored("b", "Install v3.2.0 with make.", title="Dashboard v3.2"),
@@ -101,7 +101,7 @@ def test_the_same_page_of_another_product_is_no_other_version_of_it() -> None:
     assert ids(ranked, words="install the gateway", made={"a": OLD, "b": NEW, "c": NEW}) == ["c", "b"]
 
 
-def test_the_newest_copy_counts_even_where_it_ranks_after_the_last_that_is_shown() -> None:
+def test_the_newest_copy_counts_even_if_it_ranks_low() -> None:
     ranked = [
         scored("a", "Nine to five."),
         *(scored(f"o{n}", f"Other {n}") for n in range(9)),
@@ -111,12 +111,12 @@ def test_the_newest_copy_counts_even_where_it_ranks_after_the_last_that_is_shown
     assert ids(ranked, limit=2, made={"a": NEW, "z": OLD}) == ["a", "o0"]
 
 
-def test_what_has_the_newest_copys_words_is_a_copy_as_well() -> None:
+def test_a_copy_of_the_newest_copy_is_a_copy_too() -> None:
     ranked = [scored("a", "v1.3.0 is out"), scored("b", "v1.2.0 is out"), scored("c", "v1.2.0 is out")]
     assert ids(ranked, words="nine", made={"a": OLD, "b": NEW, "c": None}) == ["b"]
 
 
-def test_a_copy_under_another_title_does_not_take_its_own_titles_newer_version_along() -> None:
+def test_a_copy_under_another_title_ignores_newer_versions_of_that_title() -> None:
     ranked = [
         scored("a", "Widget v1.2.0 needs two cores", title="Copy of notes"),
         scored("b", "Widget v1.2.0 needs two cores", title="Install guide"),
@@ -125,13 +125,13 @@ def test_a_copy_under_another_title_does_not_take_its_own_titles_newer_version_a
     assert ids(ranked, words="nine", made={"a": OLD, "b": OLD, "c": NEW}) == ["a", "c"]
 
 
-def test_a_copy_under_another_title_leaves_the_better_one_its_place() -> None:
+def test_a_copy_under_another_title_does_not_replace_the_better_one() -> None:
     """The title may be why it ranks first: an office of that town."""
     ranked = [scored("a", "Nine to five.", title="London"), scored("b", "Nine to five.", title="Berlin")]
     assert ids(ranked, made={"a": OLD, "b": NEW}) == ["a"]
 
 
-def test_one_document_gets_more_places_only_where_others_leave_them() -> None:
+def test_one_document_gets_only_free_places() -> None:
     ranked = [scored(f"m{n}", f"part {n}", document="manual.md") for n in range(6)]
     assert ids([*ranked, scored("o", "other")], limit=4, per_document=2) == ["m0", "m1", "m2", "o"]
     assert ids([*ranked, scored("o", "other"), scored("p", "more")], limit=4, per_document=2) == ["m0", "m1", "o", "p"]
@@ -147,7 +147,7 @@ days = st.lists(st.none() | st.integers(0, 9).map(lambda n: OLD + timedelta(days
 
 
 @given(rankings, days, st.integers(1, 10), st.integers(1, 5))
-def test_what_is_picked_is_bounded_and_no_text_is_lost_or_twice(
+def test_picks_are_bounded_complete_and_unique(
     ranked: list[ScoredCandidate], made: list[datetime | None], limit: int, per_document: int
 ) -> None:
     dates = {f"r{n:02}": one for n, one in enumerate(made)}

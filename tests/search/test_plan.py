@@ -52,7 +52,7 @@ def test_nobody_as_a_reader_counts_as_anybody() -> None:
     assert plan_words("a", Scope(frozenset({"x"}), frozenset())).scope.readers == EVERYONE
 
 
-def test_of_a_long_question_the_beginning_and_the_end_are_searched() -> None:
+def test_the_beginning_and_end_of_a_long_question_are_searched() -> None:
     planned = plan(f"first {'word ' * QUERY_CHARACTERS} last")
     assert len(planned.words) <= QUERY_CHARACTERS + 1
     assert planned.words.startswith("first ")

@@ -61,7 +61,7 @@ PDF, WORD, MARKDOWN = names("pdf"), names("docx", "docm", "doc", "word"), names(
         ("年假 after:２０２６-０１-０１", ParsedQuery("年假", after=day(2026))),
     ],
 )
-def test_filters_are_taken_and_the_words_stay(question: str, expected: ParsedQuery) -> None:
+def test_filters_are_removed_and_the_words_stay(question: str, expected: ParsedQuery) -> None:
     assert parse_query(question, NOW) == expected
 
 
@@ -97,7 +97,7 @@ def test_filters_are_taken_and_the_words_stay(question: str, expected: ParsedQue
         "it's type:roundrobin, isn't it",
     ],
 )
-def test_what_only_looks_like_a_filter_stays_a_word(question: str) -> None:
+def test_a_word_that_looks_like_a_filter_stays_a_word(question: str) -> None:
     assert parse_query(question, NOW) == ParsedQuery(question)
 
 
@@ -115,19 +115,19 @@ def test_what_only_looks_like_a_filter_stays_a_word(question: str) -> None:
         "99999",
     ],
 )
-def test_a_date_that_cannot_be_read_is_told_with_the_way_out(value: str) -> None:
+def test_an_invalid_date_names_the_next_step(value: str) -> None:
     with pytest.raises(InvalidFilter, match=r"not a date.*2026-01-31.*quotes") as told:
         parse_query(f"leave after:{value}", NOW)
     assert value in str(told.value)
 
 
 @pytest.mark.parametrize("question", ["in:handbook", " in:handbook type:pdf ?", "来源：手册"])
-def test_filters_alone_ask_nothing(question: str) -> None:
+def test_a_question_of_only_filters_is_refused(question: str) -> None:
     with pytest.raises(InvalidFilter, match="add what you want to know"):
         parse_query(question, NOW)
 
 
-def test_a_source_is_named_whatever_its_case_and_the_nearest_is_offered() -> None:
+def test_sources_match_in_any_case_and_the_nearest_is_suggested() -> None:
     known = ["Handbook", "wiki", "员工手册"]
     assert match_sources(["handbook", "WIKI", "员工手册"], known) == {"Handbook", "wiki", "员工手册"}
     assert match_sources([], known) == frozenset()
@@ -139,7 +139,7 @@ def test_a_source_is_named_whatever_its_case_and_the_nearest_is_offered() -> Non
         match_sources(["x"], [])
 
 
-def test_two_sources_that_differ_in_case_are_told_apart() -> None:
+def test_two_sources_that_differ_in_case_stay_different() -> None:
     assert match_sources(["docs"], ["Docs", "docs"]) == {"docs"}
 
 
@@ -187,7 +187,7 @@ hostile = st.lists(
 
 
 @given(hostile)
-def test_what_is_left_holds_no_filter(text: str) -> None:
+def test_the_words_contain_no_filter(text: str) -> None:
     """Else a question could bring one past whoever looks at its filters first."""
     with contextlib.suppress(InvalidFilter):
         words = parse_query(text, NOW).words
@@ -196,7 +196,7 @@ def test_what_is_left_holds_no_filter(text: str) -> None:
 
 
 @given(pieces)
-def test_what_is_in_quotes_or_backticks_is_never_taken(text: str) -> None:
+def test_quoted_text_is_never_a_filter(text: str) -> None:
     quoted = 'what is "in:x type:pdf" and `before:2020`'
     assert parse_query(quoted, NOW) == ParsedQuery(quoted)
     try:
@@ -212,7 +212,7 @@ def test_what_is_in_quotes_or_backticks_is_never_taken(text: str) -> None:
     st.sampled_from(['"', "“", "`", "'", "in:", "in:'", "```", "type:", "before:2026", "、", " "]),
     st.integers(1, 20_000),
 )
-def test_it_is_linear_in_the_length_of_a_question(piece: str, times: int) -> None:
+def test_parsing_is_linear_in_the_length_of_a_question(piece: str, times: int) -> None:
     """A quadratic scan of a pasted log would be seen as a test that hangs."""
     with contextlib.suppress(InvalidFilter):
         parse_query(piece * times, NOW)

@@ -60,7 +60,7 @@ days = st.none() | st.integers(0, 24).map(lambda n: OLD + timedelta(days=n))
     after=days,
     before=days,
 )
-async def test_nothing_outside_is_found_and_all_that_is_inside(
+async def test_exactly_the_scope_is_found(
     house: House, kinds: frozenset[str], readers: frozenset[str], after: datetime | None, before: datetime | None
 ) -> None:
     if not house.manifest:
@@ -82,7 +82,7 @@ async def test_nothing_outside_is_found_and_all_that_is_inside(
 # ── Exact names ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_is_named_exactly_comes_before_what_is_near_in_meaning(house: House) -> None:
+async def test_exact_names_rank_before_similar_passages(house: House) -> None:
     near = {
         f"n{n}": f"Error E-{n}: how to repair the failing payment gateway connection error" for n in range(1000, 1020)
     }
@@ -95,7 +95,7 @@ async def test_what_is_named_exactly_comes_before_what_is_near_in_meaning(house:
     assert (await ids(house.search(), question.replace("E-1042", "E1042")))[0] == "exact"
 
 
-async def test_a_code_that_no_document_holds_is_not_explained_by_a_neighbour(house: House) -> None:
+async def test_an_unknown_code_is_not_explained_by_a_similar_one(house: House) -> None:
     await house.add({f"n{n}": f"Topic number {n} about something else." for n in range(30)})
     await house.add({"a": "Error E-1043: the payment gateway refused the card."})
     search = house.search()
@@ -106,7 +106,7 @@ async def test_a_code_that_no_document_holds_is_not_explained_by_a_neighbour(hou
     assert unknown.hits[0].confidence < CALIBRATION.answerable
 
 
-async def test_a_version_of_the_askers_own_is_no_reason_to_say_no(house: House) -> None:
+async def test_an_unknown_version_does_not_lower_the_confidence(house: House) -> None:
     await house.add({f"n{n}": f"Topic number {n} about something else." for n in range(30)})
     await house.add({"a": "The payment gateway refuses a card that has expired."})
     assert (await house.search().search("payment gateway refuses a card 9.8.7", scope=EVERYWHERE)).answerable
@@ -123,7 +123,7 @@ async def test_of_copies_the_newest_is_shown(house: House) -> None:
     assert await found(house, "install v1.2.0 with the setup tool") == {"old", "new", "other"}
 
 
-async def test_a_copy_that_may_not_be_seen_hides_nothing(house: House) -> None:
+async def test_a_forbidden_copy_hides_nothing(house: House) -> None:
     await house.add({"secret": "Office opens at nine."}, modified_at=NEW, readers=frozenset({"U1"}))
     await house.add({"open": "office OPENS at nine."}, modified_at=OLD)
     assert await found(house, "office opens") == {"open"}
@@ -133,7 +133,7 @@ async def test_a_copy_that_may_not_be_seen_hides_nothing(house: House) -> None:
 # ── Without vectors ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_words_alone_find_and_tell_while_another_embedder_takes_over(house: House) -> None:
+async def test_only_words_find_while_the_embedder_changes(house: House) -> None:
     await house.add({f"n{n}": f"Topic number {n} about something else." for n in range(30)})
     await house.add({"a": "The quick brown fox jumps over the lazy dog."})
     search = house.search(dense=False)
@@ -146,6 +146,6 @@ async def test_words_alone_find_and_tell_while_another_embedder_takes_over(house
 
 
 @pytest.mark.parametrize("query", ["", "!?", "\x00"])
-async def test_words_alone_without_words_find_nothing(house: House, query: str) -> None:
+async def test_without_terms_and_vectors_nothing_is_found(house: House, query: str) -> None:
     await house.add({"a": "Words."})
     assert not (await house.search(dense=False).search(query, scope=EVERYWHERE)).hits

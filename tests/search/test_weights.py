@@ -32,11 +32,11 @@ SPEC = SourceSpec(
         ("images/x.md", 0.05),
     ],
 )
-def test_the_last_pattern_that_takes_a_document_decides(document: str, weight: float) -> None:
+def test_the_last_matching_pattern_decides(document: str, weight: float) -> None:
     assert make_document_weights(SPEC)(document) == pytest.approx(weight)
 
 
-async def test_a_document_of_little_weight_comes_last_and_is_found_all_the_same(house: House) -> None:
+async def test_a_light_document_comes_last_and_is_still_found(house: House) -> None:
     await house.add(
         {"a": "The searches take two milliseconds.", "b": "The searches take long at night, in the cellar."}
     )

@@ -75,7 +75,7 @@ async def measured(
     return page(*zip(texts, map(float, rows @ vector), strict=True), url=url, linked=linked)
 
 
-async def test_an_answer_on_the_web_stands_before_documents_that_have_none(house: House) -> None:
+async def test_an_answer_on_the_web_ranks_before_weak_documents(house: House) -> None:
     await house.add({f"d{n}": f"The canteen serves soup number {n} at noon." for n in range(20)})
     seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
     read = await measured(house, QUESTION, "There are forty days of parental leave.", "The weather is fine.")
@@ -91,7 +91,7 @@ async def test_an_answer_on_the_web_stands_before_documents_that_have_none(house
     assert len(hits) == 8
 
 
-async def test_an_answer_in_the_documents_stays_before_pages_that_have_none(house: House) -> None:
+async def test_an_answer_in_the_documents_ranks_before_weak_pages(house: House) -> None:
     await house.add({"d": "There are forty days of parental leave."})
     seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
     hits, answerable = rank_with_web(seen, [await measured(house, QUESTION, "The weather is fine.", "Soup is served.")])
@@ -101,7 +101,7 @@ async def test_an_answer_in_the_documents_stays_before_pages_that_have_none(hous
     assert hits[0].confidence == pytest.approx(seen.hits()[0].confidence)
 
 
-async def test_a_page_that_says_what_a_document_says_is_left_out(house: House) -> None:
+async def test_a_page_that_repeats_a_document_is_left_out(house: House) -> None:
     text = "There are forty days of parental leave. They are taken within two years of the birth, and on full pay."
     await house.add({"d": text})
     seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
@@ -111,7 +111,7 @@ async def test_a_page_that_says_what_a_document_says_is_left_out(house: House) -
     assert [hit.text for hit in hits] == [text, other], "another number is another statement"
 
 
-async def test_a_name_that_a_page_has_is_no_longer_missing(house: House) -> None:
+async def test_a_name_on_a_web_page_is_not_missing(house: House) -> None:
     question = "What does the error E-1042 mean?"
     await house.add({f"d{n}": f"The error E-{n + 2000} means that the disk is full." for n in range(10)})
     seen = await house.search().find_documents(plan_words(question, EVERYWHERE))
@@ -120,7 +120,7 @@ async def test_a_name_that_a_page_has_is_no_longer_missing(house: House) -> None
     assert hits[0].confidence > 2 * seen.hits()[0].confidence
 
 
-async def test_where_no_store_answers_the_web_is_ranked_alone(house: House) -> None:
+async def test_only_the_web_is_ranked_without_a_store(house: House) -> None:
     read = await measured(house, QUESTION, "The weather is fine.", "There are forty days of parental leave.")
     hits, answerable = rank_with_web(make_empty_results(plan_words(QUESTION, EVERYWHERE), CALIBRATION), [read])
     assert ids(hits) == ["https://a.example/#1", "https://a.example/#0"]
@@ -134,7 +134,7 @@ POOR = "Opening words about nothing that was asked."
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_a_page_that_was_pointed_at_keeps_places_whatever_its_score(count: int) -> None:
+def test_a_linked_page_keeps_places_whatever_its_score(count: int) -> None:
     pages = [
         page(*[(f"{POOR} {url} {n}", 0.05) for n in range(6)], url=f"https://{url}.example/", linked=True)
         for url in "abcde"[:count]
@@ -147,7 +147,7 @@ def test_a_page_that_was_pointed_at_keeps_places_whatever_its_score(count: int) 
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
-def test_of_a_page_that_does_not_answer_the_beginning_is_shown_and_of_one_that_does_its_best() -> None:
+def test_a_weak_linked_page_shows_its_beginning_else_its_best() -> None:
     weak = page(*[(f"Passage {n} of other things.", 0.01 * n) for n in range(6)], linked=True)
     hits, _ = rank_with_web(seen_of(*GOOD), [weak])
     assert sorted(hit.id for hit in hits if hit.web) == [f"{weak.url}#{n}" for n in range(3)]
@@ -156,7 +156,7 @@ def test_of_a_page_that_does_not_answer_the_beginning_is_shown_and_of_one_that_d
     assert ids(hits)[0] == f"{strong.url}#6"
 
 
-def test_documents_that_are_sure_are_not_flooded() -> None:
+def test_sure_documents_keep_their_places() -> None:
     pages = [
         page(*[(f"Parental leave days {url} {n}.", 0.9) for n in range(5)], url=f"https://{url}.example/")
         for url in "abc"
@@ -167,7 +167,7 @@ def test_documents_that_are_sure_are_not_flooded() -> None:
     assert all(hit.web for hit in hits), "what does not answer gives way"
 
 
-def test_one_page_does_not_take_every_place() -> None:
+def test_one_page_does_not_fill_every_place() -> None:
     long = page(*[(f"Parental leave, day {n}.", 0.8) for n in range(12)])
     other = page(("Leave of parents.", 0.3), url="https://b.example/")
     hits, _ = rank_with_web(seen_of(("Soup.", 0, 0.1), ("Bread.", 0, 0.1)), [long, other])
@@ -175,7 +175,7 @@ def test_one_page_does_not_take_every_place() -> None:
     assert sum(hit.document == long.url for hit in hits) == 5
 
 
-def test_filters_hold_for_pages_too() -> None:
+def test_filters_apply_to_pages_too() -> None:
     dated = page(("Parental leave in May.", 0.6), published=datetime(2026, 5, 1, tzinfo=UTC))
     undated = page(("Parental leave ever.", 0.6), url="https://b.example/")
     after = replace(EVERYWHERE, after=datetime(2026, 4, 1, tzinfo=UTC))
@@ -189,7 +189,7 @@ def test_filters_hold_for_pages_too() -> None:
         assert {hit.document for hit in rank_with_web(seen_of(scope=scope), [dated, undated])[0]} == found
 
 
-def test_a_short_passage_takes_what_stands_beside_it_and_no_other_hit() -> None:
+def test_a_short_passage_is_joined_with_neighbours_and_no_other_hit() -> None:
     read = page(
         ("Leave: forty days.", 0.9), ("They are paid.", 0.1), ("And another matter.", 0.1), ("Leave again.", 0.85)
     )
@@ -200,7 +200,7 @@ def test_a_short_passage_takes_what_stands_beside_it_and_no_other_hit() -> None:
     assert "forty" not in hits[1].context
 
 
-def test_a_page_takes_no_document_s_place_by_saying_that_it_is_newer() -> None:
+def test_a_newer_page_does_not_replace_a_document() -> None:
     """Of two versions of a text the newest is shown; that a page is, is its own word."""
     seen = seen_of(
         ("Leave is described in v1.2.3 of the rules, and there are forty days.", 30, 0.7), question="leave rules"
@@ -250,7 +250,7 @@ def test_the_fusion_s_properties(docs: list[tuple[str, float, float]], look: lis
 
 
 @given(documents, looks, st.integers(5, 9))
-def test_every_page_that_was_pointed_at_is_there(docs: list, look: list, limit: int) -> None:  # type: ignore[type-arg]
+def test_every_linked_page_is_shown(docs: list, look: list, limit: int) -> None:  # type: ignore[type-arg]
     """Unless it says nothing that the documents do not say."""
     seen, pages = seen_of(*docs, limit=limit), read_of(look)
     said = {one.candidate.chunk.text for one in seen.shown}

@@ -129,7 +129,7 @@ async def test_a_vector_that_does_not_fit_is_refused_and_nothing_is_written(stor
     assert await store.count() == 0
 
 
-async def test_text_that_is_no_unicode_is_refused_in_our_words(store: Store) -> None:
+async def test_invalid_unicode_is_refused_in_our_words(store: Store) -> None:
     with pytest.raises(StoreError, match=r"guide\.md"):
         await store.write([row("a", text="half a pair \ud800")])
 
@@ -146,7 +146,7 @@ async def test_many_writers_at_once_leave_one_row_an_id(bench: Bench) -> None:
 # ── Searching ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_cosines_are_exact_for_both_legs_and_bm25_is_of_the_lexical_leg_alone(store: Store) -> None:
+async def test_cosines_are_exact_and_only_the_lexical_leg_has_bm25(store: Store) -> None:
     near, far = unit(1, 0.2, -0.1), unit(-1, 0.5)
     await store.write([row("near", "beta", near), row("far", "alpha", far)])
     for _ in range(2):
@@ -173,7 +173,7 @@ async def test_both_stores_score_by_the_textbook(store: Store) -> None:
     assert (await found(store, "rare"))["a"].bm25 == pytest.approx(math.log(1 + (10 - 1 + 0.5) / (1 + 0.5)), rel=1e-3)
 
 
-async def test_terms_are_taken_as_they_are(store: Store) -> None:
+async def test_terms_are_not_changed(store: Store) -> None:
     """No stemming, no stop words, no folding, no cutting: what ``terms`` made is what is searched."""
     terms = {
         "running": "run",
@@ -196,12 +196,12 @@ async def test_terms_are_taken_as_they_are(store: Store) -> None:
 
 
 @pytest.mark.parametrize("terms", ["", "  ", "\n"])
-async def test_without_terms_the_dense_leg_answers_alone(store: Store, terms: str) -> None:
+async def test_only_the_dense_leg_answers_without_terms(store: Store, terms: str) -> None:
     await store.write([row("a")])
     assert (await found(store, terms))["a"].bm25 == 0
 
 
-async def test_without_a_vector_the_lexical_leg_answers_alone(store: Store) -> None:
+async def test_only_the_lexical_leg_answers_without_a_vector(store: Store) -> None:
     await store.write(
         [row("a", "alpha", unit(1)), row("b", "beta", unit(1)), row("c", "alpha", readers=frozenset("x"))]
     )
@@ -212,7 +212,7 @@ async def test_without_a_vector_the_lexical_leg_answers_alone(store: Store) -> N
     assert not await store.find_candidates(None, " ", pool=5, scope=scope)
 
 
-async def test_the_pool_bounds_each_leg_and_takes_the_best(store: Store) -> None:
+async def test_the_pool_has_the_best_of_each_leg(store: Store) -> None:
     rows = [row(f"r{n:02}", "term " * (n + 1), unit(1, n / 10)) for n in range(40)]
     await store.write(rows)
     hits = await found(store, "term", pool=5)
@@ -246,7 +246,7 @@ async def test_only_the_named_sources_are_searched_by_their_exact_names(store: S
     assert await found(store, "term", sources=["absent"]) == {}
 
 
-async def test_nobody_sees_what_others_may_read(store: Store) -> None:
+async def test_a_reader_sees_nothing_of_other_readers(store: Store) -> None:
     tokens = ["C1", "C12", "c1", "C1 x", "C1 ", "1", "C", "*x", "C1,C2", "C'1", "用户"]
     await store.write([row(f"of {token}", readers=frozenset({token})) for token in tokens])
     await store.write(
@@ -267,7 +267,7 @@ async def test_the_filter_comes_before_the_pool(store: Store) -> None:
     assert set(await found(store, "term", pool=3, readers=["C1"])) == {"mine"}
 
 
-async def test_only_the_kinds_asked_for(store: Store) -> None:
+async def test_only_the_requested_kinds_are_found(store: Store) -> None:
     kinds = ["md", "pdf", "", "PDF", "p", "m'd", "md ", "tar.gz", "页面"]
     await store.write([row(f"of {kind}", kind=kind) for kind in kinds])
     assert len(await found(store, "term")) == len(kinds)
@@ -278,7 +278,7 @@ async def test_only_the_kinds_asked_for(store: Store) -> None:
     assert await found(store, "term", kinds=["absent"]) == {}
 
 
-async def test_from_a_moment_on_and_up_to_one_and_what_has_no_date_is_in_neither(store: Store) -> None:
+async def test_date_filters_exclude_rows_without_a_date(store: Store) -> None:
     step = timedelta(microseconds=1)
     days = {"day before": MADE - timedelta(days=1), "just before": MADE - step, "then": MADE, "just after": MADE + step}
     await store.write([row(name, modified_at=made) for name, made in days.items()] + [row("undated")])
@@ -337,9 +337,7 @@ def within(chunk: Chunk, scope: Scope) -> bool:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scope=scopes, pool=st.integers(1, 100), terms=st.sampled_from(["", "odd", "even common"]))
-async def test_any_scope_finds_what_looking_at_every_row_finds(
-    bench: Bench, scope: Scope, pool: int, terms: str
-) -> None:
+async def test_any_scope_finds_the_same_as_a_full_scan(bench: Bench, scope: Scope, pool: int, terms: str) -> None:
     store = bench.made[0] if bench.made else await bench.open()
     if not await store.count():
         await store.write(_SHELF)
@@ -359,7 +357,7 @@ anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(anything, min_size=2, max_size=4, unique=True))
-async def test_any_text_is_an_id_a_source_and_a_reader(bench: Bench, texts: list[str]) -> None:
+async def test_any_text_can_be_an_id_a_source_or_a_reader(bench: Bench, texts: list[str]) -> None:
     store = bench.made[0] if bench.made else await bench.open()
     rows = [row(text, source=text, text=text, document=text, readers=frozenset({text})) for text in texts]
     await store.write(rows)
@@ -385,7 +383,7 @@ async def test_an_index_keeps_its_rows_when_opened_again(bench: Bench) -> None:
     assert (await found(again, "alpha"))["a"].bm25 > 0
 
 
-async def test_two_open_at_once_and_see_each_other_at_once(bench: Bench) -> None:
+async def test_two_open_stores_see_each_other_at_once(bench: Bench) -> None:
     one, other = await asyncio.gather(bench.open(), bench.open())
     await one.write([row("a", "alpha")])
     assert set(await found(other, "alpha")) == {"a"}

@@ -79,7 +79,7 @@ async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_pa
         (MaintenanceState(rows=90_000, unindexed_rows=0, fragments=20, vector_index=False), True, True),
     ],
 )
-def test_upkeep_is_due_by_what_has_gathered(state: MaintenanceState, *, optimize: bool, index: bool) -> None:
+def test_maintenance_is_due_after_enough_changes(state: MaintenanceState, *, optimize: bool, index: bool) -> None:
     assert (state.needs_compaction(LanceDBLimits()), state.needs_vector_index(LanceDBLimits())) == (optimize, index)
 
 
@@ -108,7 +108,7 @@ async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: P
     await store.close()
 
 
-async def test_another_that_is_open_uses_the_vector_index_once_it_is_there(tmp_path: Path) -> None:
+async def test_another_open_store_uses_a_new_vector_index(tmp_path: Path) -> None:
     one = LanceDBStore(tmp_path, limits=LanceDBLimits(vector_index_rows=300))
     other = LanceDBStore(tmp_path)
     await one.open(INDEX, DIMENSIONS)
@@ -122,7 +122,7 @@ async def test_another_that_is_open_uses_the_vector_index_once_it_is_there(tmp_p
     await other.close()
 
 
-async def test_upkeep_goes_on_beside_writers_and_loses_nothing(tmp_path: Path) -> None:
+async def test_maintenance_during_writes_loses_nothing(tmp_path: Path) -> None:
     store, other = LanceDBStore(tmp_path), LanceDBStore(tmp_path)
     await store.open(INDEX, DIMENSIONS)
     await other.open(INDEX, DIMENSIONS)
@@ -145,7 +145,7 @@ async def test_upkeep_goes_on_beside_writers_and_loses_nothing(tmp_path: Path) -
     await other.close()
 
 
-async def test_old_versions_go_with_upkeep(tmp_path: Path) -> None:
+async def test_maintenance_deletes_old_versions(tmp_path: Path) -> None:
     store = LanceDBStore(tmp_path, limits=LanceDBLimits(history_s=0.001))
     await store.open(INDEX, DIMENSIONS)
     for n in range(40):
@@ -175,7 +175,7 @@ def small_disk(directory: Path, size: str) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
-async def test_a_full_disk_is_told_and_what_was_acknowledged_stays(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_keeps_acknowledged_rows(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "2m") as remount:
         store = LanceDBStore(tmp_path / "disk" / "store")
         await store.open(INDEX, 384)
@@ -200,7 +200,7 @@ async def test_a_full_disk_is_told_and_what_was_acknowledged_stays(tmp_path: Pat
         await store.close()
 
 
-async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None:
+async def test_a_read_only_disk_still_answers(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "20m") as remount:
         store = LanceDBStore(tmp_path / "disk" / "store")
         await store.open(INDEX, DIMENSIONS)
@@ -222,14 +222,14 @@ async def test_a_disk_that_takes_no_writes_still_answers(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; the read-only disk covers it")
-async def test_a_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
+async def test_a_read_only_folder_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreReadOnly, match="accepts no writes"):
         await LanceDBStore(tmp_path / "store").open(INDEX, DIMENSIONS)
 
 
 @pytest.mark.slow
-def test_a_file_size_limit_is_told_as_a_full_disk(tmp_path: Path) -> None:
+def test_a_file_size_limit_is_reported_as_a_full_disk(tmp_path: Path) -> None:
     child = subprocess.run(
         [sys.executable, CHILD, "--file-limit", "4096", INDEX, "lancedb", str(tmp_path)],
         input="one row\n" * 3, capture_output=True, text=True, check=False, timeout=60,
@@ -238,7 +238,7 @@ def test_a_file_size_limit_is_told_as_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["data", "_versions", "_indices"])
-async def test_damaged_files_are_told_with_the_next_step(opened: LanceDBStore, tmp_path: Path, part: str) -> None:
+async def test_damaged_files_are_reported_with_the_next_step(opened: LanceDBStore, tmp_path: Path, part: str) -> None:
     await opened.write([row(f"r{n}", vector=some_unit(n)) for n in range(50)])
     await opened.maintain()
     await opened.close()
@@ -255,13 +255,13 @@ async def test_damaged_files_are_told_with_the_next_step(opened: LanceDBStore, t
     assert "not what was written" not in str(caught.value)
 
 
-async def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+async def test_a_file_instead_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
     with pytest.raises(StoreError, match="store"):
         await LanceDBStore(tmp_path / "store").open(INDEX, DIMENSIONS)
 
 
-async def test_a_table_that_was_deleted_underneath_is_told_and_made_again(opened: LanceDBStore, tmp_path: Path) -> None:
+async def test_a_deleted_table_is_reported_and_created_again(opened: LanceDBStore, tmp_path: Path) -> None:
     await opened.write([row("a")])
     shutil.rmtree(tmp_path / "store")
     with pytest.raises(StoreError, match="is gone"):
@@ -270,7 +270,7 @@ async def test_a_table_that_was_deleted_underneath_is_told_and_made_again(opened
     assert await opened.count() == 0
 
 
-async def test_a_deadline_that_passes_is_told(tmp_path: Path) -> None:
+async def test_a_missed_deadline_is_reported(tmp_path: Path) -> None:
     store = LanceDBStore(tmp_path, limits=LanceDBLimits(read_s=0))
     await store.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreUnavailable, match="within 0 s"):
@@ -296,7 +296,7 @@ def test_no_text_of_the_library_reaches_a_person(text: str, kind: type[StoreErro
     assert "secret" not in str(told)
 
 
-async def test_closing_while_searches_run_lets_them_end(opened: LanceDBStore) -> None:
+async def test_searches_end_normally_after_close(opened: LanceDBStore) -> None:
     await opened.write([row(f"r{n}", vector=some_unit(n)) for n in range(200)])
     searches = [asyncio.ensure_future(search(opened)) for _ in range(20)]
     await asyncio.sleep(0)

@@ -67,7 +67,7 @@ async def search(store: WeaviateStore, pool: int = 50) -> set[str]:
 # ── Down ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_server_that_is_down_does_not_stop_the_start_and_is_told_by_every_call(
+async def test_a_server_that_is_down_is_reported_by_every_call(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     http, grpc = free_ports(2)
@@ -82,7 +82,7 @@ async def test_a_server_that_is_down_does_not_stop_the_start_and_is_told_by_ever
 
 
 @pytest.mark.slow
-async def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None:
+async def test_a_silent_server_is_reported_in_time() -> None:
     silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     store = WeaviateStore(f"http://127.0.0.1:{port}", limits=QUICK)
@@ -95,7 +95,7 @@ async def test_a_server_that_accepts_and_never_answers_is_told_in_time() -> None
 
 
 @pytest.mark.slow
-async def test_a_server_that_comes_up_after_the_start_is_used_then(tmp_path: Path) -> None:
+async def test_a_server_that_starts_later_is_used(tmp_path: Path) -> None:
     """Also when its first words are a refusal: what is wrong is said by every call until it is mended."""
     with weaviate_server(tmp_path) as server:
         server.kill()
@@ -117,7 +117,7 @@ async def test_a_server_that_comes_up_after_the_start_is_used_then(tmp_path: Pat
 
 
 @pytest.mark.slow
-async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> None:
+async def test_a_killed_server_is_used_again_after_its_restart(mortal: WeaviateServer) -> None:
     store = WeaviateStore(mortal.url, mortal.grpc_url, mortal.api_key, limits=UNHURRIED)
     await store.open(INDEX, DIMENSIONS)
     await store.write([row("a")])
@@ -148,7 +148,7 @@ async def test_killed_in_mid_session_and_back_again(mortal: WeaviateServer) -> N
 
 
 @pytest.mark.slow
-async def test_only_the_grpc_side_unreachable_is_told(weaviate: WeaviateServer) -> None:
+async def test_an_unreachable_grpc_interface_is_reported(weaviate: WeaviateServer) -> None:
     store = WeaviateStore(weaviate.url, f"127.0.0.1:{free_ports(1)[0]}", weaviate.api_key, limits=QUICK)
     await store.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreUnavailable, match="WEAVIATE_GRPC_URL"):
@@ -162,7 +162,7 @@ async def test_only_the_grpc_side_unreachable_is_told(weaviate: WeaviateServer) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["not-a-key-of-theirs", None])
-async def test_a_wrong_key_is_told_and_not_repeated(weaviate: WeaviateServer, key: str | None) -> None:
+async def test_a_wrong_key_is_reported_without_the_key(weaviate: WeaviateServer, key: str | None) -> None:
     store = WeaviateStore(weaviate.url, weaviate.grpc_url, key)
     with pytest.raises(StoreMisconfigured, match="WEAVIATE_API_KEY") as caught:
         await store.open(INDEX, DIMENSIONS)
@@ -171,9 +171,7 @@ async def test_a_wrong_key_is_told_and_not_repeated(weaviate: WeaviateServer, ke
 
 
 @pytest.mark.slow
-async def test_a_key_that_may_only_read_reads_and_is_told_so_when_it_writes(
-    opened: WeaviateStore, weaviate: WeaviateServer
-) -> None:
+async def test_a_read_only_key_reads_and_cannot_write(opened: WeaviateStore, weaviate: WeaviateServer) -> None:
     await opened.write([row("a")])
     reader = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.reader_key)
     await reader.open(INDEX, DIMENSIONS)
@@ -188,9 +186,7 @@ async def test_a_key_that_may_only_read_reads_and_is_told_so_when_it_writes(
 
 
 @pytest.mark.slow
-async def test_a_shard_that_turned_read_only_is_told(
-    opened: WeaviateStore, client: client_library.WeaviateAsyncClient
-) -> None:
+async def test_a_read_only_shard_is_reported(opened: WeaviateStore, client: client_library.WeaviateAsyncClient) -> None:
     await opened.write([row("a")])
     config = client.collections.use(make_collection_name(INDEX)).config
     await config.update_shards(status="READONLY")
@@ -205,7 +201,7 @@ async def test_a_shard_that_turned_read_only_is_told(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("opened")
-async def test_an_older_collection_is_searched_as_a_new_one_once_a_key_that_may_change_it_opens_it(
+async def test_an_older_collection_gets_the_new_search_settings(
     weaviate: WeaviateServer, client: client_library.WeaviateAsyncClient
 ) -> None:
     config: Any = client.collections.use(make_collection_name(INDEX)).config
@@ -249,7 +245,7 @@ async def test_other_collections_of_the_server_are_not_ours(
 
 
 @pytest.mark.slow
-async def test_a_batch_is_cut_and_every_row_counted(weaviate: WeaviateServer) -> None:
+async def test_a_large_batch_is_split_and_every_row_counted(weaviate: WeaviateServer) -> None:
     store = WeaviateStore(weaviate.url, weaviate.grpc_url, weaviate.api_key, limits=WeaviateLimits(batch_rows=7))
     await store.open("kvasir_44444444", DIMENSIONS)
     await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(30)])
@@ -284,12 +280,12 @@ async def test_no_text_reaches_a_log_when_rows_are_refused(
         ("http://[::1]", "http://[::1]:8080"),
     ],
 )
-def test_addresses(url: str, told: str) -> None:
+def test_addresses_are_parsed(url: str, told: str) -> None:
     assert str(parse_address(url, 8080)) == told
 
 
 @pytest.mark.parametrize("url", ["", "http://", "ftp://host", "http://host:port"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(StoreMisconfigured, match="WEAVIATE_URL"):
         parse_address(url, 8080)
 

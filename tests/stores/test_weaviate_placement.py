@@ -54,7 +54,7 @@ async def found(store: WeaviateStore) -> set[str]:
 
 
 @pytest.mark.parametrize("namespace", ["", "acme", "acme2"])
-def test_a_name_comes_back_in_its_own_namespace_alone(namespace: str) -> None:
+def test_a_name_is_parsed_only_in_its_own_namespace(namespace: str) -> None:
     name = make_collection_name(INDEX, namespace)
     others = {"", "acme", "acme2", "acm"} - {namespace}
     assert parse_index_name(name, namespace) == INDEX
@@ -62,7 +62,7 @@ def test_a_name_comes_back_in_its_own_namespace_alone(namespace: str) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["Acme", "a_b", "a-b", "ä", "a b"])
-def test_a_namespace_that_could_be_taken_for_another_is_refused(namespace: str) -> None:
+def test_an_ambiguous_namespace_is_refused(namespace: str) -> None:
     with pytest.raises(StoreMisconfigured, match="WEAVIATE_NAMESPACE"):
         make_collection_name(INDEX, namespace)
 
@@ -88,12 +88,12 @@ def test_nodes_are_paired_in_order() -> None:
         ("http://a,", None, "WEAVIATE_URL"),
     ],
 )
-def test_lists_that_cannot_be_meant_are_told(urls: str, grpc_urls: str | None, told: str) -> None:
+def test_invalid_lists_of_nodes_are_reported(urls: str, grpc_urls: str | None, told: str) -> None:
     with pytest.raises(StoreMisconfigured, match=told):
         parse_node_addresses(urls, grpc_urls)
 
 
-async def test_nodes_that_are_all_down_are_all_named_and_at_once() -> None:
+async def test_all_nodes_that_are_down_are_named_at_once() -> None:
     ports = free_ports(6)
     urls = ",".join(f"http://127.0.0.1:{port}" for port in ports[:3])
     grpc_urls = ",".join(f"http://127.0.0.1:{port}" for port in ports[3:])
@@ -106,7 +106,7 @@ async def test_nodes_that_are_all_down_are_all_named_and_at_once() -> None:
     await store.close()
 
 
-def test_what_several_copies_have_to_agree_on() -> None:
+def test_copies_that_must_agree_follow_the_consistency() -> None:
     assert (Placement().read_level, Placement(replicas=3).read_level) == ("ONE", "QUORUM")
     mixed = Placement(replicas=3, reads="ONE", writes="ALL")
     assert (mixed.read_level, mixed.write_level) == ("ONE", "ALL")
@@ -118,9 +118,7 @@ def test_what_several_copies_have_to_agree_on() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("admin")
 @pytest.mark.parametrize("kind", ["namespace", "tenant"])
-async def test_two_installations_share_a_server_and_neither_sees_nor_drops_the_other_s(
-    weaviate: WeaviateServer, kind: str
-) -> None:
+async def test_two_installations_on_one_server_are_separate(weaviate: WeaviateServer, kind: str) -> None:
     ours, theirs = (store_at(weaviate, Placement(**{kind: name})) for name in ("acme", "other"))  # type: ignore[arg-type]
     for store, id_ in ((ours, "a"), (theirs, "b")):
         await store.open(INDEX, DIMENSIONS)
@@ -152,7 +150,7 @@ async def test_two_installations_share_a_server_and_neither_sees_nor_drops_the_o
         (Placement(), Placement(replicas=3), "keeps 1 copies of each passage, but WEAVIATE_REPLICAS asks for 3"),
     ],
 )
-async def test_a_collection_that_is_placed_otherwise_is_told_and_not_used(
+async def test_a_collection_with_another_placement_is_refused(
     weaviate: WeaviateServer, made: Placement, asked: Placement, told: str
 ) -> None:
     owner, other = store_at(weaviate, made), store_at(weaviate, asked)
@@ -169,7 +167,7 @@ async def test_a_collection_that_is_placed_otherwise_is_told_and_not_used(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("admin")
-async def test_more_copies_than_nodes_are_told_with_the_variable(
+async def test_more_copies_than_nodes_name_the_variable(
     weaviate: WeaviateServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = store_at(weaviate, Placement(replicas=3))
@@ -179,7 +177,7 @@ async def test_more_copies_than_nodes_are_told_with_the_variable(
 
 
 @pytest.mark.slow
-async def test_a_property_that_is_lacking_is_added_in_place(
+async def test_a_missing_property_is_added_in_place(
     weaviate: WeaviateServer, admin: client_library.WeaviateAsyncClient
 ) -> None:
     """As after an update that adds one; rows that were there before answer as they did."""
@@ -212,7 +210,7 @@ async def test_a_property_that_is_lacking_is_added_in_place(
 
 
 @pytest.mark.slow
-async def test_a_property_that_another_has_made_otherwise_is_refused(
+async def test_a_different_property_is_refused(
     weaviate: WeaviateServer, admin: client_library.WeaviateAsyncClient
 ) -> None:
     wanted = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())

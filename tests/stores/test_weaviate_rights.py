@@ -91,7 +91,7 @@ async def everything(server: WeaviateServer, placement: Placement) -> None:
     ("file", "placement"),
     [("weaviate-role.json", Placement()), ("weaviate-role-tenant.json", Placement(tenant="acme"))],
 )
-async def test_with_the_least_rights_everything_works_and_without_any_one_its_name_is_told(
+async def test_every_required_permission_is_named_if_missing(
     server: WeaviateServer, admin: client_library.WeaviateAsyncClient, file: str, placement: Placement
 ) -> None:
     least = role_of(file)
@@ -119,7 +119,7 @@ async def test_the_rights_reach_no_other_collection(server: WeaviateServer) -> N
 
 
 @pytest.mark.usefixtures("admin")
-async def test_a_key_that_only_reads_serves_searches_and_says_what_it_cannot_do(server: WeaviateServer) -> None:
+async def test_a_read_only_key_searches_and_reports_its_limits(server: WeaviateServer) -> None:
     owner = WeaviateStore(server.url, server.grpc_url, server.api_key)
     await owner.open(OLD, DIMENSIONS)
     await owner.write([row("a")])

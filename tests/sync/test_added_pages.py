@@ -72,7 +72,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield house
 
 
-async def test_a_page_is_found_though_another_does_not_answer(house: House) -> None:
+async def test_a_page_is_found_although_another_does_not_answer(house: House) -> None:
     house.site.pages["/quay"] = BUSY
     assert await house.added("mole", "The mole has a lighthouse.") is None
     assert "The mole has a lighthouse." in await house.found("mole lighthouse")
@@ -82,7 +82,7 @@ async def test_a_page_is_found_though_another_does_not_answer(house: House) -> N
     assert "503" in status.failures[0].reason
 
 
-async def test_a_page_is_taken_out_though_others_do_not_answer(house: House) -> None:
+async def test_a_page_is_removed_although_others_do_not_answer(house: House) -> None:
     house.site.pages["/quay"] = BUSY
     assert await house.adding.remove_page(house.url("harbour"))
     assert "The harbour opens at seven." not in await house.found("harbour opens")
@@ -93,7 +93,7 @@ async def test_a_page_is_taken_out_though_others_do_not_answer(house: House) -> 
 
 
 @pytest.mark.parametrize("status", [404, 410, 401, 403])
-async def test_a_page_that_is_gone_when_it_is_added_is_not_said_to_be_found(house: House, status: int) -> None:
+async def test_a_missing_page_is_reported_when_it_is_added(house: House, status: int) -> None:
     house.site.pages["/mole"] = Reply("no", status)
     why = await house.kept("mole")
     assert why is not None
@@ -109,7 +109,7 @@ SHUT = {
 
 
 @pytest.mark.parametrize("reply", SHUT.values(), ids=list(SHUT))
-async def test_what_is_gone_or_behind_a_login_answers_nobody_until_it_is_back(house: House, reply: Reply) -> None:
+async def test_missing_pages_and_logins_are_hidden_until_they_return(house: House, reply: Reply) -> None:
     house.site.page("/oauth2/authorize?next=there", "<div id=root></div><script src=a.js></script>")
     for name in ("harbour", "quay"):
         house.site.pages[f"/{name}"] = reply
@@ -123,7 +123,7 @@ async def test_what_is_gone_or_behind_a_login_answers_nobody_until_it_is_back(ho
     assert (await house.library.refresh()).ok
 
 
-async def test_the_last_pages_are_taken_out_although_nothing_is_listed_then(house: House) -> None:
+async def test_the_last_pages_can_be_removed(house: House) -> None:
     assert house.pages.remove(house.url("harbour")), "while a sync was running, say"
     assert await house.adding.remove_page(house.url("quay"))
     assert await house.found("harbour opens quay closed") == []

@@ -38,9 +38,7 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     return "\n".join(parts)
 
 
-async def test_nothing_is_shown_of_what_not_everybody_may_read(
-    tmp_path: Path, dict_passages: Any, new_source: Any
-) -> None:
+async def test_restricted_documents_stay_hidden(tmp_path: Path, dict_passages: Any, new_source: Any) -> None:
     """Not its text, title or name: neither found, nor as a suggestion, nor where it cannot be read or is held."""
     board, docs = new_source("board", "/board"), new_source("docs", "/docs")
     board.readers = frozenset({"U1"})

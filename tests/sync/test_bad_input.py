@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "docs"
 
 
-async def test_any_name_comes_in_is_found_changes_and_goes(bench: Bench, root: Path) -> None:
+async def test_a_document_of_any_name_is_added_found_changed_and_deleted(bench: Bench, root: Path) -> None:
     for n, name in enumerate(NAMES):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(f"zebra number{n}")
@@ -80,9 +80,7 @@ async def test_a_document_that_grows_after_it_was_listed_is_refused_unread(bench
         assert await texts(library, "zebra") == ["zebra"]
 
 
-async def test_of_two_sources_with_the_same_document_one_is_shown_and_the_other_when_it_goes(
-    bench: Bench, new_source: Any
-) -> None:
+async def test_of_equal_documents_in_two_sources_one_is_shown(bench: Bench, new_source: Any) -> None:
     one, other = new_source("one", "/one"), new_source("other", "/other")
     for source in (one, other):
         source.put("same.md", "The zebra lives in Nairobi.")

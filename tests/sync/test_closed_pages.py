@@ -57,9 +57,7 @@ CLOSED = [Reply("no", 401), Reply("no", 403), Reply("", 302, headers={"Location"
 
 
 @pytest.mark.parametrize("reply", CLOSED, ids=["401", "403", "login"])
-async def test_pages_that_are_closed_answer_nobody_however_many_they_are(
-    site: WebSite, library: Library, reply: Reply
-) -> None:
+async def test_closed_pages_are_hidden_however_many_they_are(site: WebSite, library: Library, reply: Reply) -> None:
     """So many at once are held, as a person may have to look; but not what they said."""
     site.page("/login?next=there", '<form><input name="user"><input type="password" name="password"></form>')
     for n in range(1, PAGES):
@@ -73,7 +71,7 @@ async def test_pages_that_are_closed_answer_nobody_however_many_they_are(
     assert await secrets(library) == ["The secret of quay 0 is tar.", "The secret of quay 1 is tar."]
 
 
-async def test_a_site_that_shows_a_login_wherever_one_goes_answers_nobody(site: WebSite, library: Library) -> None:
+async def test_a_site_behind_a_login_is_hidden(site: WebSite, library: Library) -> None:
     """No page leads to another any more; what was known of their links does."""
     before = dict(site.pages)
     for path in before:

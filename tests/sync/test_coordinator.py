@@ -101,9 +101,7 @@ def wiki(new_source: Any) -> Any:
     return source
 
 
-async def test_a_source_joins_the_run_that_is_open_and_does_not_wait_for_the_others(
-    stage: Stage, slow: Any, wiki: Any
-) -> None:
+async def test_a_source_joins_the_open_run_without_waiting(stage: Stage, slow: Any, wiki: Any) -> None:
     first = asyncio.create_task(stage.sync(slow))
     await slow.begun.wait()
     report = await stage.sync(wiki)
@@ -114,7 +112,7 @@ async def test_a_source_joins_the_run_that_is_open_and_does_not_wait_for_the_oth
     assert (stage.opened, stage.closed, stage.conductor.idle) == (1, 1, True)
 
 
-async def test_what_is_running_already_is_told_and_all_waits_for_it(stage: Stage, slow: Any, wiki: Any) -> None:
+async def test_a_running_sync_is_reported_and_joined(stage: Stage, slow: Any, wiki: Any) -> None:
     first = asyncio.create_task(stage.sync(slow))
     await slow.begun.wait()
     with pytest.raises(SyncRunning, match="A sync of slow is running already"):
@@ -129,7 +127,7 @@ async def test_what_is_running_already_is_told_and_all_waits_for_it(stage: Stage
     assert slow.listings == 1
 
 
-async def test_who_queues_gets_a_sync_that_began_later_and_shares_it(stage: Stage, slow: Any) -> None:
+async def test_queued_callers_share_a_later_sync(stage: Stage, slow: Any) -> None:
     first = asyncio.create_task(stage.sync(slow))
     await slow.begun.wait()
     queued = [asyncio.create_task(stage.sync(slow, queue=True)) for _ in range(3)]
@@ -145,7 +143,7 @@ async def test_who_queues_gets_a_sync_that_began_later_and_shares_it(stage: Stag
     assert stage.conductor.progress == {}
 
 
-async def test_a_cancelled_caller_stops_what_nobody_else_waits_for(stage: Stage, slow: Any, wiki: Any) -> None:
+async def test_a_cancelled_caller_stops_only_its_own_jobs(stage: Stage, slow: Any, wiki: Any) -> None:
     first = asyncio.create_task(stage.sync(slow))
     await slow.begun.wait()
     second = asyncio.create_task(stage.sync(slow, wiki))
@@ -163,9 +161,7 @@ async def test_a_cancelled_caller_stops_what_nobody_else_waits_for(stage: Stage,
     assert await stage.rig.agree()
 
 
-async def test_who_comes_while_a_run_that_nobody_waits_for_is_given_up_gets_a_run_of_their_own(
-    stage: Stage, slow: Any, wiki: Any
-) -> None:
+async def test_a_caller_during_a_cancelled_run_gets_a_new_run(stage: Stage, slow: Any, wiki: Any) -> None:
     stage.before_it_opens = opening = Opening()
     first = asyncio.create_task(stage.sync(slow))
     await opening.begun.wait()
@@ -181,7 +177,7 @@ async def test_who_comes_while_a_run_that_nobody_waits_for_is_given_up_gets_a_ru
     assert stage.conductor.idle
 
 
-async def test_a_run_that_cannot_be_opened_is_told_to_all_and_the_next_one_opens(stage: Stage, wiki: Any) -> None:
+async def test_a_run_that_cannot_open_is_reported_to_all_callers(stage: Stage, wiki: Any) -> None:
     stage.refusal = StoreUnavailable("The store is away. Start it.")
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
@@ -190,7 +186,7 @@ async def test_a_run_that_cannot_be_opened_is_told_to_all_and_the_next_one_opens
     assert (await stage.sync(wiki)).ok
 
 
-async def test_nothing_is_begun_while_something_is_done_alone(stage: Stage, slow: Any, wiki: Any) -> None:
+async def test_no_sync_begins_during_exclusive_work(stage: Stage, slow: Any, wiki: Any) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def work() -> str:
@@ -216,7 +212,7 @@ async def test_nothing_is_begun_while_something_is_done_alone(stage: Stage, slow
 
 
 @pytest.mark.slow
-async def test_sources_that_hang_hold_up_no_other(stage: Stage, new_source: Any, wiki: Any) -> None:
+async def test_sources_that_hang_delay_no_other(stage: Stage, new_source: Any, wiki: Any) -> None:
     class Hanging(new_source):  # type: ignore[misc]
         async def read(self, _listed: object) -> None:
             await asyncio.Event().wait()

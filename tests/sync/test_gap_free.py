@@ -100,7 +100,7 @@ async def searched_through(open_rig: Any, versions: list[tuple[str, ...]], happe
 
 @settings(max_examples=8, phases=(Phase.generate,), deadline=None, suppress_health_check=list(HealthCheck))
 @given(versions=VERSIONS, happens=st.sets(st.integers(1, 10), max_size=3))
-def test_a_search_shows_one_version_whole_whatever_happens_meanwhile(
+def test_a_search_shows_one_whole_version_during_changes(
     rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]
 ) -> None:
     asyncio.run(searched_through(rig_on, versions, happens))
@@ -113,7 +113,7 @@ async def test_a_version_that_shares_a_passage_is_not_mixed_with_the_one_before(
 
 
 @pytest.mark.parametrize("step", range(1, 9))
-async def test_of_a_version_that_is_longer_than_what_a_hit_is_joined_to_all_is_found(rig_on: Any, step: int) -> None:
+async def test_a_version_longer_than_a_joined_passage_is_found_completely(rig_on: Any, step: int) -> None:
     """The search knows one passage of the new version before the switch: it is of both."""
     versions = [("alpha one",), ("alpha one", "alpha two", "alpha three", "alpha four")]
     await searched_through(rig_on, versions, {step})
@@ -122,7 +122,5 @@ async def test_of_a_version_that_is_longer_than_what_a_hit_is_joined_to_all_is_f
 @pytest.mark.slow
 @settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(versions=VERSIONS, happens=st.sets(st.integers(1, 14), max_size=4))
-def test_a_search_shows_one_version_whole_often(
-    rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]
-) -> None:
+def test_many_searches_show_one_whole_version(rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]) -> None:
     asyncio.run(searched_through(rig_on, versions, happens))

@@ -67,7 +67,7 @@ async def test_the_old_index_answers_until_the_new_one_is_whole(bench: Bench, ha
 
 
 @pytest.mark.slow
-async def test_no_search_is_without_an_answer_while_everything_is_indexed_anew(bench: Bench, handbook: Any) -> None:
+async def test_every_search_answers_while_everything_is_indexed_again(bench: Bench, handbook: Any) -> None:
     for n in range(30):
         handbook.put(f"{n}.md", f"holiday number {n}")
     async with bench.library(handbook) as library:
@@ -86,7 +86,7 @@ async def test_no_search_is_without_an_answer_while_everything_is_indexed_anew(b
             assert not (await library.status()).indexing
 
 
-async def test_a_growth_is_told_and_goes_on_where_it_was_stopped(bench: Bench, handbook: Any) -> None:
+async def test_a_growing_index_is_reported_and_continues_after_a_stop(bench: Bench, handbook: Any) -> None:
     for n in range(9):
         handbook.put(f"{n}.md", f"holiday number {n}")
     async with bench.library(handbook) as library:
@@ -134,7 +134,7 @@ async def test_a_third_identity_that_comes_while_a_second_grows_takes_its_place(
                 await second.refresh()
 
 
-async def test_a_kvasir_whose_index_another_version_dropped_goes_on_answering(bench: Bench, handbook: Any) -> None:
+async def test_a_process_whose_index_was_dropped_still_answers(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as old:
         await old.refresh()
         await texts(old, "holiday")
@@ -176,7 +176,7 @@ async def test_an_older_kvasir_that_only_finishes_its_sync_drops_nothing_newer(b
         assert "Thirty days of holiday a year." in await texts(old, "holiday")
 
 
-async def test_an_index_that_lay_idle_meanwhile_is_not_switched_to_before_every_source_is_seen_anew(
+async def test_an_idle_index_is_used_only_after_every_source_was_listed(
     bench: Bench, handbook: Any, new_source: Any
 ) -> None:
     wiki, blog = new_source("wiki", "/wiki"), new_source("blog", "/blog")
@@ -231,7 +231,9 @@ async def _growing(bench: Bench, handbook: Any, stack: contextlib.AsyncExitStack
     return await stack.enter_async_context(bench.library(handbook, away))
 
 
-async def test_what_is_gone_or_forbidden_leaves_the_old_index_too(bench: Bench, handbook: Any, new_source: Any) -> None:
+async def test_deleted_and_forbidden_documents_leave_the_old_index_too(
+    bench: Bench, handbook: Any, new_source: Any
+) -> None:
     async with contextlib.AsyncExitStack() as stack:
         library = await _growing(bench, handbook, stack, new_source)
         del handbook.texts["3.md"]
@@ -251,7 +253,7 @@ async def test_what_is_gone_or_forbidden_leaves_the_old_index_too(bench: Bench, 
         assert "holiday number 4" in await texts(library, "holiday number", limit=20, readers={"U1"})
 
 
-async def test_what_is_held_while_an_index_grows_is_told_and_can_be_approved(
+async def test_pending_deletions_of_a_growing_index_can_be_approved(
     bench: Bench, handbook: Any, new_source: Any
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:

@@ -17,7 +17,7 @@ SECRET = "hunter2"
 
 
 @pytest.mark.parametrize("call", ["list", "list on", "read"])
-async def test_a_defect_in_one_source_is_told_as_its_own_and_the_others_are_synced(
+async def test_a_defect_in_one_source_does_not_stop_the_others(
     rig: Any, new_source: Callable[..., Any], caplog: pytest.LogCaptureFixture, call: str
 ) -> None:
     sound = new_source("sound", "/sound")
@@ -38,7 +38,7 @@ async def test_a_defect_in_one_source_is_told_as_its_own_and_the_others_are_sync
     assert set(await rig.answers()) == {"a.md", "b.md"}
 
 
-async def test_a_listing_that_meets_a_defect_deletes_nothing(rig: Any) -> None:
+async def test_a_listing_with_a_defect_deletes_nothing(rig: Any) -> None:
     for n in range(4):
         rig.source.put(f"{n}.md", f"text {n}")
     await rig.sync()
@@ -49,7 +49,7 @@ async def test_a_listing_that_meets_a_defect_deletes_nothing(rig: Any) -> None:
     assert (report.deleted, report.pending_deletions, len(await rig.answers())) == (0, 0, 4)
 
 
-async def test_a_time_out_of_the_source_itself_is_not_taken_for_the_syncs_deadline(rig: Any) -> None:
+async def test_a_timeout_of_the_source_differs_from_the_syncs_deadline(rig: Any) -> None:
     rig.source.put("a.md", "one")
     rig.source.plan("list", TimeoutError())
     assert "TimeoutError" in ((await rig.report()).error or "")
@@ -61,7 +61,7 @@ async def test_a_time_out_of_the_source_itself_is_not_taken_for_the_syncs_deadli
 
 @pytest.mark.parametrize("which", ["the listing", "the source"])
 @pytest.mark.parametrize("how", ["hangs", "defect"])
-async def test_what_does_not_let_go_changes_no_result_and_holds_nobody_up(
+async def test_a_source_that_does_not_close_delays_nobody(
     rig: Any, caplog: pytest.LogCaptureFixture, which: str, how: str
 ) -> None:
     rig.limits = replace(rig.limits, close_s=0.05)
@@ -107,7 +107,7 @@ class Broken:
         await asyncio.Event().wait()
 
 
-async def test_a_watch_that_meets_a_defect_rests_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_watch_with_a_defect_continues_after_a_pause(caplog: pytest.LogCaptureFixture) -> None:
     slept, synced = asyncio.Queue[float](), asyncio.Queue[str]()
 
     async def sleep(seconds: float) -> None:

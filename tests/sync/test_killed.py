@@ -46,12 +46,12 @@ async def killed(house: House, change: str, step: str) -> None:
 
 
 @pytest.mark.parametrize(("change", "step"), EACH)
-async def test_a_sync_killed_at_a_step_is_mended_by_the_next(embedded: House, change: str, step: str) -> None:
+async def test_the_next_sync_repairs_one_killed_at_any_step(embedded: House, change: str, step: str) -> None:
     await killed(embedded, change, step)
 
 
 @pytest.mark.parametrize(("change", "step"), SOME)
-async def test_a_sync_into_weaviate_killed_at_a_step_is_mended_by_the_next(
+async def test_the_next_sync_repairs_one_into_weaviate_killed_at_any_step(
     served: House, change: str, step: str
 ) -> None:
     await killed(served, change, step)
@@ -67,7 +67,7 @@ def old(tmp_path: Path) -> House:
 
 
 @pytest.mark.parametrize("statement", [1, 8])
-async def test_a_migration_killed_in_the_middle_is_done_by_the_next_start(old: House, statement: int) -> None:
+async def test_the_next_start_completes_a_killed_migration(old: House, statement: int) -> None:
     assert await old._killed("after table", statement, approve=False)
     with sqlite3.connect(old.home / "kvasir.db") as connection:
         assert connection.execute("SELECT version FROM knowledge_schema").fetchall() == [(1,)]

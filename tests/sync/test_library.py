@@ -16,7 +16,7 @@ from knowledge.sync.lock import hold_sync_lock
 from tests.sync.library_bench import Bench, Overtaken, texts
 
 
-async def test_what_is_synced_is_found_and_cited(bench: Bench, handbook: Any) -> None:
+async def test_synced_documents_are_found_and_cited(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         assert (await library.search("holiday")).hits == ()
         report = await library.refresh()
@@ -57,7 +57,7 @@ async def test_sources_can_be_chosen_and_an_unknown_one_is_named(bench: Bench, h
             await library.refresh("nothing like it")
 
 
-async def test_only_readers_who_may_see_it_find_it(bench: Bench, handbook: Any) -> None:
+async def test_only_readers_of_a_document_find_it(bench: Bench, handbook: Any) -> None:
     handbook.readers = frozenset({"U1", "U2"})
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -67,7 +67,7 @@ async def test_only_readers_who_may_see_it_find_it(bench: Bench, handbook: Any) 
         assert len(await texts(library, "holiday", readers={"U1", "U2"})) == 3
 
 
-async def test_what_was_found_is_asked_after(bench: Bench, handbook: Any) -> None:
+async def test_suggestions_come_from_the_documents(bench: Bench, handbook: Any) -> None:
     """A chunk counts while the manifest lists it, and for those alone who may all read it."""
     handbook.readers = frozenset({"U1", "U2"})
     async with bench.library(handbook) as library:
@@ -82,7 +82,7 @@ async def test_what_was_found_is_asked_after(bench: Bench, handbook: Any) -> Non
         assert await library.filter_current(chunks, {"U1"}) < chunks
 
 
-async def test_a_passage_is_returned_as_it_is_now_to_those_who_may_read_it(bench: Bench, handbook: Any) -> None:
+async def test_a_current_passage_is_returned_to_its_readers(bench: Bench, handbook: Any) -> None:
     handbook.readers = frozenset({"U1", "U2"})
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -113,7 +113,7 @@ async def test_a_passage_shows_where_a_part_of_it_has_changed(bench: Bench, hand
         assert found.text == f"{parts[0]}\n\n…\n\n{parts[2]}"
 
 
-async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: Any) -> None:
+async def test_a_second_refresh_reports_the_running_one(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         bench.embedder.gate.clear()
         begun = asyncio.Event()
@@ -129,7 +129,7 @@ async def test_a_second_refresh_is_told_that_one_runs(bench: Bench, handbook: An
             await library.refresh()
 
 
-async def test_a_scheduled_run_waits_for_the_one_that_runs(bench: Bench, handbook: Any) -> None:
+async def test_a_scheduled_run_waits_for_the_running_one(bench: Bench, handbook: Any) -> None:
     lock = contextlib.ExitStack()
     waited: list[float] = []
 
@@ -147,7 +147,7 @@ async def test_a_scheduled_run_waits_for_the_one_that_runs(bench: Bench, handboo
         assert await texts(library, "holiday") != []
 
 
-async def test_a_night_that_is_cut_short_is_no_failure(
+async def test_an_interrupted_nightly_sync_is_no_failure(
     bench: Bench, handbook: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with bench.library(handbook) as library:
@@ -160,9 +160,7 @@ async def test_a_night_that_is_cut_short_is_no_failure(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-async def test_a_source_that_is_away_keeps_the_old_index_answering(
-    bench: Bench, handbook: Any, new_source: Any
-) -> None:
+async def test_an_unavailable_source_keeps_the_old_index(bench: Bench, handbook: Any, new_source: Any) -> None:
     wiki = new_source("wiki", "/wiki")
     wiki.put("w.md", "The wiki")
     async with bench.library(handbook, wiki) as library:
@@ -215,7 +213,7 @@ async def test_searches_during_many_replacements_find_no_gap_and_no_mix(bench: B
     assert await replaced_while_searched(bench, handbook, 60) > 10
 
 
-async def test_a_search_that_a_sync_overtakes_finds_the_new_version(bench: Bench, handbook: Any) -> None:
+async def test_a_search_during_a_sync_finds_the_new_version(bench: Bench, handbook: Any) -> None:
     bench.store = Overtaken
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -225,7 +223,7 @@ async def test_a_search_that_a_sync_overtakes_finds_the_new_version(bench: Bench
         assert found[:2] == ["Thirty-one days of holiday a year.", "Tell your manager of a holiday."]
 
 
-async def test_suggestions_are_answered_by_their_passage(bench: Bench, new_source: Any) -> None:
+async def test_suggestions_find_their_passages(bench: Bench, new_source: Any) -> None:
     docs = new_source("docs", "/docs")
     for title, text in {
         "Add a source": "Write a table source into the file to add a source.",
@@ -261,7 +259,7 @@ async def test_status_and_suggestions_follow_another_process_that_switched(bench
         assert await third.suggest_questions() == ["How do I add a source?"]
 
 
-async def test_a_search_that_a_switch_overtakes_finds_what_it_would_have_found(bench: Bench, handbook: Any) -> None:
+async def test_a_search_during_a_switch_finds_the_same(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()
         before = await texts(library, "holiday")
@@ -275,7 +273,7 @@ async def test_a_search_that_a_switch_overtakes_finds_what_it_would_have_found(b
         assert await texts(library, "holiday") == before
 
 
-async def test_no_suggestion_is_made_of_what_not_everybody_may_read(bench: Bench, new_source: Any) -> None:
+async def test_restricted_documents_make_no_suggestions(bench: Bench, new_source: Any) -> None:
     """The best hit for it may be a public document of the same name: it would tell the other's title."""
     board, docs = new_source("board", "/board"), new_source("docs", "/docs")
     board.readers = frozenset({"U1"})
@@ -286,7 +284,7 @@ async def test_no_suggestion_is_made_of_what_not_everybody_may_read(bench: Bench
         assert await library.suggest_questions() == ["How do I add a source?"]
 
 
-async def test_contents_are_counted_and_named_for_those_alone_who_may_read_them(bench: Bench, new_source: Any) -> None:
+async def test_contents_are_shown_only_to_their_readers(bench: Bench, new_source: Any) -> None:
     board, docs, empty = new_source("board", "/board"), new_source("docs", "/docs"), new_source("empty", "/empty")
     board.readers = frozenset({"U1", "U2"})
     board.put("lyon.md", "# Close the Lyon office\nIt is closed in May.")
@@ -311,9 +309,7 @@ async def test_contents_are_counted_and_named_for_those_alone_who_may_read_them(
             await library.list_documents(within="in:nowhere")
 
 
-async def test_a_document_of_less_weight_is_found_and_named_last_and_suggests_nothing(
-    bench: Bench, new_source: Any
-) -> None:
+async def test_a_light_document_comes_last_and_suggests_nothing(bench: Bench, new_source: Any) -> None:
     docs = new_source("docs", "/docs")
     docs.put("a.md", "# Add a holiday\nHow do I add a holiday? Ask for a day of holiday.")
     docs.put("b.md", "# Add a source\nHow do I add a source? Ask for a day of holiday, or a table.")
@@ -330,7 +326,7 @@ async def test_a_document_of_less_weight_is_found_and_named_last_and_suggests_no
         assert await library.suggest_questions() == ["How do I add a source?"]
 
 
-async def test_exactly_what_a_person_was_shown_is_let_go(bench: Bench, handbook: Any) -> None:
+async def test_an_approval_deletes_exactly_what_was_shown(bench: Bench, handbook: Any) -> None:
     """A sync between the look and the approval holds other documents, as many: nobody was shown those."""
     for n in range(40):
         handbook.put(f"{n}.md", f"holiday {n}")

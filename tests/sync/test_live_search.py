@@ -46,9 +46,7 @@ async def rows(library: Any) -> tuple[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_the_web_is_asked_where_the_documents_are_weak_and_nothing_of_it_is_kept(
-    bench: Bench, handbook: Any, little: SmallWeb
-) -> None:
+async def test_the_web_helps_weak_documents_and_is_not_stored(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     url = little.put("a.example", "/light", ANSWER)
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -73,9 +71,7 @@ async def test_the_web_is_asked_where_the_documents_are_weak_and_nothing_of_it_i
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_documents_and_web_are_asked_side_by_side_and_documents_keep_their_places(
-    bench: Bench, handbook: Any, little: SmallWeb
-) -> None:
+async def test_documents_keep_their_places_next_to_the_web(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     copy = little.put("a.example", "/copy", "Thirty days of holiday a year.")
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -90,9 +86,7 @@ async def test_documents_and_web_are_asked_side_by_side_and_documents_keep_their
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_while_the_store_is_down_the_web_answers_and_it_is_said(
-    bench: Bench, handbook: Any, little: SmallWeb
-) -> None:
+async def test_the_web_answers_while_the_store_is_down(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()
         await (await library._documents.searched()).store.close()
@@ -128,7 +122,7 @@ async def test_a_search_that_is_cancelled_ends_the_fetches(bench: Bench, handboo
         assert (await library.search(HOLIDAY)).hits
 
 
-async def test_where_it_is_off_a_search_says_so_and_goes_on(bench: Bench, handbook: Any) -> None:
+async def test_a_search_without_the_web_says_so(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()
         plain = await library.search(HOLIDAY)
@@ -179,7 +173,7 @@ print(json.dumps({"trouble": trouble, "hits": hits, "loaded": loaded, "dialled":
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["off", "on"])
-def test_switched_off_there_is_no_code_that_fetches(tmp_path: Path, mode: str) -> None:
+def test_a_disabled_web_imports_no_code_that_fetches(tmp_path: Path, mode: str) -> None:
     """In a process of its own: nothing of the live web is loaded, and no socket is opened for an answer."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     (tmp_path / "docs").mkdir()

@@ -23,7 +23,7 @@ HOLDER = (
 )
 
 
-def test_a_second_sync_in_this_process_is_told_of_the_first(tmp_path: Path) -> None:
+def test_a_second_sync_in_this_process_names_the_first(tmp_path: Path) -> None:
     path = tmp_path / "sync.lock"
     says = rf"process {os.getpid()}, since \d\d:\d\d:\d\d UTC"
     with hold_sync_lock(path), pytest.raises(SyncRunning, match=says), hold_sync_lock(path):
@@ -56,6 +56,6 @@ def test_a_lock_without_a_readable_signature_is_still_a_lock(tmp_path: Path, wri
             pass
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(KnowledgeError, match="KVASIR_HOME"), hold_sync_lock(tmp_path / "none" / "sync.lock"):
         pass

@@ -17,7 +17,7 @@ def _ids(rig: Any, document: str) -> dict[str, str]:
     return {row.chunk.text: id_ for id_, row in rig.store.rows_by_id.items() if row.chunk.document == document}
 
 
-async def test_neighbours_are_of_the_same_document_in_its_order(rig: Any) -> None:
+async def test_neighbours_come_from_the_same_document_in_order(rig: Any) -> None:
     rig.source.put("a.md", "one\n\ntwo\n\nthree\n\nfour\n\nfive\n\nsix")
     rig.source.put("b.md", "other")
     await rig.sync()
@@ -31,7 +31,7 @@ async def test_neighbours_are_of_the_same_document_in_its_order(rig: Any) -> Non
     assert await rig.index.find_neighbours([], 2) == {}
 
 
-async def test_neighbours_are_those_of_the_version_that_is_current(rig: Any) -> None:
+async def test_neighbours_come_from_the_current_version(rig: Any) -> None:
     rig.source.put("a.md", "one\n\ntwo\n\nthree")
     await rig.sync()
     gone = _ids(rig, "a.md")["three"]
@@ -54,7 +54,7 @@ async def test_neighbours_never_leave_out_or_invent_one(rig: Any, length: int, r
         assert list(found[id_].after) == ids[place + 1 : place + 1 + reach]
 
 
-async def test_a_copy_is_found_by_its_hash_while_some_document_has_it(rig: Any) -> None:
+async def test_a_copy_is_found_by_its_hash(rig: Any) -> None:
     for name in ("a.md", "b.md"):
         rig.source.put(name, "# Same\none\n\ntwo")
     await rig.sync()
@@ -68,14 +68,14 @@ async def test_a_copy_is_found_by_its_hash_while_some_document_has_it(rig: Any) 
     assert set(await rig.index.find_vectors(hashes.values())) == {hashes["two"]}
 
 
-async def test_copies_are_looked_for_many_at_once(rig: Any) -> None:
+async def test_many_copies_are_found_at_once(rig: Any) -> None:
     rig.source.put("a.md", "\n\n".join(f"part {n}" for n in range(1500)))
     await rig.sync()
     hashes = [hash_text(row.chunk.searchable_text) for row in rig.store.rows_by_id.values()]
     assert len(await rig.index.find_vectors(hashes)) == 1500
 
 
-async def test_the_date_is_that_of_the_version_that_was_taken_in(rig: Any) -> None:
+async def test_the_date_belongs_to_the_indexed_version(rig: Any) -> None:
     def said() -> Any:
         return rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
 
@@ -93,7 +93,7 @@ async def test_the_date_is_that_of_the_version_that_was_taken_in(rig: Any) -> No
 
 
 @pytest.mark.parametrize("moment", [datetime(1969, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC), None])
-async def test_any_date_is_kept(rig: Any, moment: datetime | None) -> None:
+async def test_any_date_is_stored(rig: Any, moment: datetime | None) -> None:
     rig.source.modified_at = moment
     rig.source.put("a.md", "one")
     await rig.sync()

@@ -24,7 +24,7 @@ from knowledge.sync.manifest.records import IndexIdentity
 IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
 
-async def test_a_locked_database_is_told_and_nothing_is_lost(rig_on: Any, tmp_path: Path) -> None:
+async def test_a_locked_database_is_reported_and_loses_nothing(rig_on: Any, tmp_path: Path) -> None:
     async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.2) as rig:
         await _locked_and_free_again(rig, tmp_path)
 
@@ -98,14 +98,14 @@ async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
         ("sqlite:////nowhere/at/all/kvasir.db", "cannot be opened"),
     ],
 )
-async def test_a_url_that_leads_nowhere_is_told_without_its_password(url: str, says: str) -> None:
+async def test_a_wrong_url_is_reported_without_its_password(url: str, says: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         await open_manifest(url)
     assert says in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
-async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "kvasir.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(DatabaseError, match="no SQLite database"):
         await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
@@ -123,7 +123,7 @@ async def test_the_first_index_is_active_and_a_second_waits(tmp_path: Path) -> N
     await manifest.close()
 
 
-async def test_what_is_forgotten_takes_its_documents_along(rig: Any, tmp_path: Path) -> None:
+async def test_a_forgotten_index_loses_its_documents(rig: Any, tmp_path: Path) -> None:
     rig.source.put("a.md", "one")
     await rig.sync()
     await rig.manifest.forget_index((await rig.manifest.list_indexes())[0])
@@ -150,7 +150,7 @@ async def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> Non
     assert printed == [b"1\n"] * 3
 
 
-async def test_current_is_one_moment_of_many_chunks(rig: Any) -> None:
+async def test_current_chunks_are_read_at_one_moment(rig: Any) -> None:
     for n in range(30):
         rig.source.put(f"{n}.md", "\n\n".join(f"part {n} {m}" for m in range(40)))
     await rig.sync()
@@ -161,7 +161,7 @@ async def test_current_is_one_moment_of_many_chunks(rig: Any) -> None:
     assert await rig.index.find_current([], [rig.source.key.id]) == []
 
 
-async def test_a_complete_listing_confirms_what_it_did_not_doubt(rig: Any) -> None:
+async def test_a_complete_listing_confirms_its_documents(rig: Any) -> None:
     for name in ("kept.md", "held.md"):
         rig.source.put(name, "text")
     await rig.sync()
@@ -194,7 +194,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-async def test_a_full_disk_is_told_and_nothing_is_lost(rig_on: Any, small_disk: Path) -> None:
+async def test_a_full_disk_is_reported_and_loses_nothing(rig_on: Any, small_disk: Path) -> None:
     async with rig_on(sqlite_url(small_disk / "kvasir.db")) as rig:
         rig.source.put("a.md", "one")
         await rig.sync()
@@ -214,7 +214,7 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(rig_on: Any, small_disk: 
         assert await rig.agree()
 
 
-async def test_a_removed_source_s_memory_goes_with_it(rig: Any, new_source: Any) -> None:
+async def test_a_removed_source_loses_its_memory(rig: Any, new_source: Any) -> None:
     other = new_source("wiki", "/wiki")
     for source in (rig.source, other):
         await rig.manifest.get_source_memory(source.key).save(b"what was listed")
@@ -226,7 +226,7 @@ async def test_a_removed_source_s_memory_goes_with_it(rig: Any, new_source: Any)
     assert await rig.manifest.get_source_memory(rig.source.key).load() == b"what was listed"
 
 
-async def test_a_large_index_is_forgotten_in_transactions_that_stay_short(rig: Any) -> None:
+async def test_a_large_index_is_forgotten_in_short_transactions(rig: Any) -> None:
     for n in range(1100):
         rig.source.put(f"{n}.md", f"text {n}")
     await rig.sync()

@@ -57,7 +57,7 @@ def _default(column: Any) -> str | None:
     return None if default is None or "nextval" in default else default
 
 
-async def test_the_tables_become_what_a_new_database_has(old: str, tmp_path: Path) -> None:
+async def test_migrated_tables_equal_those_of_a_new_database(old: str, tmp_path: Path) -> None:
     manifest = await open_manifest(old)
     migrated = await _shape(manifest)
     await manifest.close()
@@ -70,7 +70,7 @@ async def test_the_tables_become_what_a_new_database_has(old: str, tmp_path: Pat
     await fresh.close()
 
 
-async def test_what_it_held_goes_on(old: str, kinds: Any, new_source: Callable[..., Any]) -> None:
+async def test_the_rows_survive_a_migration(old: str, kinds: Any, new_source: Callable[..., Any]) -> None:
     rig_type, _, expected, _ = kinds
     manifest = await open_manifest(old)
     [row] = await manifest.list_indexes()

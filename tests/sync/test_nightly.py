@@ -83,7 +83,7 @@ async def keeper(library: Library, kind: str) -> str:
     return " ".join(hit.text for hit in hits)
 
 
-async def test_a_night_goes_through_though_one_of_five_sources_fails(
+async def test_a_nightly_sync_completes_although_one_source_fails(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "knowledge.sync.unattended")

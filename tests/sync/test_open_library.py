@@ -94,7 +94,7 @@ async def test_a_new_process_finds_what_the_last_one_synced(tmp_path: Path, root
         assert (await library.refresh()).sources["docs"].chunks_written == 0
 
 
-async def test_a_wrong_source_is_told_before_embedder_and_store_are_opened(tmp_path: Path) -> None:
+async def test_a_wrong_source_is_reported_before_anything_opens(tmp_path: Path) -> None:
     url, wrong = f"sqlite:///{tmp_path}/kvasir.db", (SourceSpec("docs", "foldr", {}, tmp_path),)
     settings = KnowledgeSettings(tmp_path, tmp_path, url, wrong)
     with pytest.raises(SourceMisconfigured, match="folder"):
@@ -103,7 +103,7 @@ async def test_a_wrong_source_is_told_before_embedder_and_store_are_opened(tmp_p
     assert {path.name for path in tmp_path.iterdir()} <= {"kvasir.db", "kvasir.db-wal", "kvasir.db-shm"}
 
 
-async def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_a_home_is_private_to_its_owner(tmp_path: Path) -> None:
     """It holds every document's text; whoever comes first makes it, and not every command is ``run``."""
     home, wrong = tmp_path / "new" / "home", (SourceSpec("docs", "foldr", {}, tmp_path),)
     with pytest.raises(SourceMisconfigured):
@@ -114,7 +114,7 @@ async def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert home.stat().st_mode & 0o077 == 0
 
 
-async def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+async def test_a_home_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     settings = KnowledgeSettings(tmp_path / "file" / "home", tmp_path, f"sqlite:///{tmp_path}/kvasir.db")
     with pytest.raises(KnowledgeError, match="KVASIR_HOME"):
@@ -135,9 +135,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-async def test_a_disk_that_fills_up_stops_the_sync_with_a_sentence_and_the_next_goes_on(
-    root: Path, small_disk: Path
-) -> None:
+async def test_a_full_disk_stops_the_sync_and_the_next_continues(root: Path, small_disk: Path) -> None:
     (root / "broken.pdf").unlink()
     async with opened(small_disk / "home", root) as library:
         await library.refresh()

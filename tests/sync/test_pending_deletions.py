@@ -17,7 +17,7 @@ def _fill(source: Any, count: int, prefix: str = "") -> None:
         source.put(f"{prefix}{n}.md", f"text {n}\n\nmore of {n}")
 
 
-async def test_what_is_held_is_named_and_goes_once_approved(rig: Any, expected: Callable[..., Any]) -> None:
+async def test_pending_deletions_are_named_and_happen_after_approval(rig: Any, expected: Callable[..., Any]) -> None:
     _fill(rig.source, 60)
     await rig.sync()
     for n in range(30):
@@ -55,7 +55,7 @@ async def test_an_approval_lists_again_and_a_listing_that_fails_deletes_nothing(
     assert set(await rig.answers()) == {f"{n}.md" for n in range(5)}
 
 
-async def test_a_first_approval_deletes_nothing_that_nobody_was_shown(rig: Any) -> None:
+async def test_an_approval_deletes_only_what_the_person_saw(rig: Any) -> None:
     _fill(rig.source, 60)
     await rig.sync()
     rig.source.texts.clear()
@@ -158,7 +158,7 @@ async def test_a_store_that_turns_read_only_stops_the_run_and_loses_nothing(
     assert await rig.agree()
 
 
-async def test_a_listing_that_fails_on_page_seven_takes_in_six_and_deletes_nothing(rig: Any) -> None:
+async def test_a_listing_that_fails_late_indexes_its_pages_and_deletes_nothing(rig: Any) -> None:
     _fill(rig.source, 10)
     await rig.sync()
     del rig.source.texts["9.md"]
@@ -175,9 +175,7 @@ async def test_a_listing_that_fails_on_page_seven_takes_in_six_and_deletes_nothi
     assert len(await rig.answers()) == 10
 
 
-async def test_two_sources_with_the_same_document_both_answer_and_one_going_leaves_the_other(
-    rig: Any, new_source: Callable[..., Any]
-) -> None:
+async def test_equal_documents_of_two_sources_are_independent(rig: Any, new_source: Callable[..., Any]) -> None:
     copy = new_source("copy", "/copy")
     for source in (rig.source, copy):
         _fill(source, 3)
@@ -221,7 +219,7 @@ async def test_a_clock_that_jumps_back_loses_nothing_and_reads_nothing_for_ever(
 @pytest.mark.parametrize(
     "name", ["line\nbreak.md", "🦊/🐻‍❄️.md", "cafe\u0301.md", "%20?#.md", "a'b\"c\\d.md", "x" * 900]
 )
-async def test_any_name_comes_in_is_found_and_goes(rig: Any, name: str) -> None:
+async def test_a_document_of_any_name_is_added_found_and_deleted(rig: Any, name: str) -> None:
     rig.source.put("other.md", "other")
     rig.source.put(name, "one")
     await rig.sync()
@@ -235,7 +233,7 @@ async def test_any_name_comes_in_is_found_and_goes(rig: Any, name: str) -> None:
     assert await rig.agree()
 
 
-async def test_bytes_that_are_not_those_that_were_listed_are_for_the_readers_of_before_and_of_the_listing(
+async def test_changed_bytes_are_only_for_readers_of_both_versions(
     rig: Any,
 ) -> None:
     """Between listing and reading a document may have become secret; the next listing tells for whom it is."""
@@ -264,9 +262,7 @@ async def _readers(rig: Any) -> set[str]:
     return {row.readers for row in await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])}
 
 
-async def test_rows_are_written_for_fewer_readers_though_the_sync_that_noted_them_died(
-    rig: Any, store_down: Any
-) -> None:
+async def test_a_smaller_audience_is_written_even_if_its_sync_died(rig: Any, store_down: Any) -> None:
     """The manifest has the new readers then, and nothing else would tell that the store has not."""
     rig.source.put("a.md", "one\n\ntwo")
     await rig.sync()

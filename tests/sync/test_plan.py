@@ -31,13 +31,13 @@ def listing(*documents: str, version: str = "1") -> dict[str, ListedDocument]:
         (51, 40, True), (100, 80, False), (100, 79, True), (1000, 800, False), (1000, 799, True),
     ],
 )  # fmt: skip
-def test_the_guard(before: int, after: int, *, held: bool) -> None:
+def test_the_guard_keeps_documents_that_a_short_listing_lacks(before: int, after: int, *, held: bool) -> None:
     rows = [known(str(n)) for n in range(before)]
     made = make_plan(listing(*(str(n) for n in range(after))), rows, now=NOW)
     assert (len(made.pending_deletions), len(made.deletes)) == ((before - after, 0) if held else (0, before - after))
 
 
-def test_a_broken_listing_neither_deletes_nor_holds() -> None:
+def test_an_incomplete_listing_deletes_and_marks_nothing() -> None:
     made = make_plan(listing("a"), [known("a"), known("b")], now=NOW, complete=False)
     assert (made.deletes, made.pending_deletions, made.unchanged_count) == ((), (), 1)
 
@@ -54,7 +54,7 @@ def test_a_document_modified_just_before_it_was_read_is_read_again(age_s: float,
     assert bool(make_plan({"a": listed}, [row], now=NOW).reads) is again
 
 
-def test_a_failed_document_rests_then_is_retried() -> None:
+def test_a_failed_document_is_retried_later() -> None:
     resting = known("a", reason="broken", retry_at=NOW + 1)
     assert make_plan(listing("a"), [resting], now=NOW).pending_retries == 1
     assert make_plan(listing("a"), [resting], now=NOW + 1).reads == (RetryDocument(ListedDocument("a", "1"), resting),)
@@ -64,11 +64,11 @@ def test_a_failed_document_rests_then_is_retried() -> None:
     )
 
 
-def test_rests_grow_to_a_day() -> None:
+def test_retry_delays_grow_to_a_day() -> None:
     assert [compute_retry_delay_s(n) for n in (1, 2, 3, 50, 10_000)] == [300.0, 1200.0, 4800.0, 86400.0, 86400.0]
 
 
-def test_a_held_document_that_is_listed_again_is_released() -> None:
+def test_a_pending_deletion_that_is_listed_again_is_restored() -> None:
     row = known("a", pending_deletion=True)
     made = make_plan(listing("a"), [row], now=NOW)
     assert (made.restored_documents, made.unchanged_count) == ((row,), 1)
@@ -91,7 +91,7 @@ def test_every_document_gets_one_action(before: dict[str, str], after: dict[str,
     assert not (made.deletes and made.pending_deletions)
 
 
-def test_what_was_held_after_a_person_looked_stays_held() -> None:
+def test_later_pending_deletions_need_another_approval() -> None:
     later = [known(f"held later {n}", pending_deletion=True) for n in range(20)]
     rows = [known("shown", pending_deletion=True), *later, known("still there")]
     made = make_plan(listing("still there"), rows, now=NOW, approve={"shown", "still there"})
@@ -99,7 +99,7 @@ def test_what_was_held_after_a_person_looked_stays_held() -> None:
     assert (made.deletes, made.pending_deletions) == ((), tuple(later))
 
 
-def test_what_is_held_and_approved_goes_and_what_nobody_was_shown_is_judged_anew() -> None:
+def test_approved_deletions_happen_and_others_pass_the_guard() -> None:
     held = [known(f"held {n}", pending_deletion=True) for n in range(60)]
     rest = [known(f"rest {n}") for n in range(100)]
     listed = [f"rest {n}" for n in range(100)]
@@ -112,7 +112,7 @@ def test_what_is_held_and_approved_goes_and_what_nobody_was_shown_is_judged_anew
     assert (made.approved_deletions, made.deletes, len(made.pending_deletions)) == ((), (), 65)
 
 
-def test_a_held_document_that_is_back_is_not_deleted_by_an_approval() -> None:
+def test_an_approval_keeps_a_document_that_is_listed_again() -> None:
     made = make_plan(
         listing("a"),
         [known("a", pending_deletion=True), known("b", pending_deletion=True)],
@@ -125,7 +125,7 @@ def test_a_held_document_that_is_back_is_not_deleted_by_an_approval() -> None:
     )
 
 
-def test_an_approval_of_an_empty_listing_deletes_only_what_was_held() -> None:
+def test_an_approval_of_an_empty_listing_deletes_only_pending_deletions() -> None:
     made = make_plan({}, [known("a", pending_deletion=True), known("b")], now=NOW, approve={"a", "b"})
     assert ([row.document for row in made.approved_deletions], [row.document for row in made.pending_deletions]) == (
         ["a"],
@@ -133,7 +133,7 @@ def test_an_approval_of_an_empty_listing_deletes_only_what_was_held() -> None:
     )
 
 
-def test_an_approved_listing_that_breaks_off_deletes_nothing() -> None:
+def test_an_approved_but_incomplete_listing_deletes_nothing() -> None:
     made = make_plan({}, [known("a", pending_deletion=True), known("b")], now=NOW, complete=False, approve={"a", "b"})
     assert (made.approved_deletions, made.deletes, made.pending_deletions) == ((), (), ())
 
@@ -147,7 +147,7 @@ def test_new_names_that_cannot_be_read_do_not_replace_the_old_ones() -> None:
     assert (doubted.deletes, len(doubted.pending_deletions)) == ((), 50)
 
 
-def test_documents_that_never_could_be_read_do_not_make_up_for_those_that_are_gone() -> None:
+def test_unreadable_documents_do_not_make_up_for_missing_ones() -> None:
     """The sync after the one above: the new names are known by now, and rest."""
     old = [known(f"old {n}", pending_deletion=True) for n in range(5)]
     new = [known(f"new {n}", reason="broken", read_at=0.0, retry_at=NOW + 9) for n in range(5)]

@@ -67,7 +67,7 @@ async def test_two_processes_make_the_tables_at_once(server: str) -> None:
         await manifest.close()
 
 
-async def test_one_sync_at_a_time_whatever_the_machine(server: str) -> None:
+async def test_one_sync_at_a_time_across_machines(server: str) -> None:
     ours, theirs = await open_manifest(server), await open_manifest(server)
     async with ours.hold_sync_lock():
         with pytest.raises(SyncRunning):
@@ -88,7 +88,7 @@ async def test_one_sync_at_a_time_whatever_the_machine(server: str) -> None:
     ("old", "new"),
     [("secret@", "hunter2@"), ("/kvasir", "/missing"), ("kvasir:", "nobody:"), ("127.0.0.1", "nohost.invalid")],
 )
-async def test_a_refusal_is_told_without_the_password(server: str, old: str, new: str) -> None:
+async def test_a_refusal_is_reported_without_the_password(server: str, old: str, new: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         await open_manifest(new.join(server.rsplit(old, 1)))
     assert "KVASIR_DATABASE_URL" in str(caught.value)
@@ -124,7 +124,7 @@ async def line_to(server: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
         passes.set()
 
 
-async def test_a_server_that_falls_silent_is_told_at_every_step_and_holds_nobody_up(server: str) -> None:
+async def test_a_silent_server_is_reported_at_every_step(server: str) -> None:
     async with line_to(server) as (url, passes):
         manifest = await open_manifest(url, answer_s=1.0)
         theirs = await open_manifest(url, answer_s=1.0)  # its connection is open already, and waits in the pool

@@ -125,7 +125,7 @@ def write(root: Path, count: int, word: str) -> None:
         (root / f"{animal}-{n}.md").write_text(f"# The {animal} number {n}\n\n{parts}")
 
 
-async def test_what_changes_is_found_and_what_goes_is_not(house: House, tmp_path: Path) -> None:
+async def test_changed_documents_are_found_and_deleted_ones_are_not(house: House, tmp_path: Path) -> None:
     write(docs := tmp_path / "docs", 12, "green")
     (tmp_path / "wiki" / "w.md").write_text("# Wiki\n\nThe wiki knows the zebra too.\n")
     house.roots["wiki"] = str(tmp_path / "wiki")
@@ -162,7 +162,7 @@ async def test_what_changes_is_found_and_what_goes_is_not(house: House, tmp_path
         assert "w.md" not in await documents(library, "The wiki knows the zebra too."), "purged, not hidden"
 
 
-async def test_a_sync_killed_in_the_middle_is_mended_by_the_next(house: House, tmp_path: Path) -> None:
+async def test_the_next_sync_repairs_a_killed_one(house: House, tmp_path: Path) -> None:
     write(tmp_path / "docs", 60, "green")
     async with house.opened() as library:
         assert (await library.refresh()).ok

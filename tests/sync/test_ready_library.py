@@ -55,7 +55,7 @@ def test_each_reason_names_its_next_step(
     assert "Denied" not in str(error), "only owners see why a source fails"
 
 
-def test_where_there_are_documents_nothing_is_said_unless_they_are_not_all_read() -> None:
+def test_a_library_with_documents_needs_no_notice() -> None:
     read = state(replace(DOCS, documents=3, syncing=SYNCING))
     assert explain_nothing_read(read) is None
     error = explain_nothing_read(read, reading=True)

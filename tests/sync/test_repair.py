@@ -41,7 +41,7 @@ async def synced(rig: Any) -> Any:
     return rig
 
 
-async def test_nothing_wrong_is_told_as_nothing(synced: Any) -> None:
+async def test_no_difference_is_reported_if_there_is_none(synced: Any) -> None:
     assert await synced.index.read_last_repair() is None
     assert await repair(synced.store, synced.index, thorough=True, now=lambda: 5.0) == Drift()
     assert await synced.index.read_last_repair() == LastRepair(5.0, 0, 0)
@@ -61,9 +61,7 @@ async def test_nothing_wrong_is_told_as_nothing(synced: Any) -> None:
         {"modified_at": None},
     ],
 )
-async def test_a_row_for_other_readers_or_of_another_date_is_written_again_as_it_was(
-    synced: Any, changes: dict[str, Any]
-) -> None:
+async def test_a_row_with_wrong_readers_or_date_is_corrected(synced: Any, changes: dict[str, Any]) -> None:
     before = dict(synced.store.rows_by_id)
     id_ = _spoil(synced, "two", **changes)
     embedded = len(synced.embedder.embedded)
@@ -76,7 +74,7 @@ async def test_a_row_for_other_readers_or_of_another_date_is_written_again_as_it
 
 
 @pytest.mark.parametrize("changes", [{"text": "forged"}, {"document": "b.md"}, {"heading": "forged"}, {"source": "x"}])
-async def test_a_row_with_another_text_is_not_shown_and_read_again(
+async def test_a_row_with_a_wrong_text_is_hidden_and_read_again(
     synced: Any, changes: dict[str, Any], expected: Callable[..., Any]
 ) -> None:
     id_ = _spoil(synced, "two", **changes)
@@ -90,7 +88,7 @@ async def test_a_row_with_another_text_is_not_shown_and_read_again(
     assert await repair(synced.store, synced.index, thorough=True) == Drift()
 
 
-async def test_what_is_missing_and_what_is_too_much_are_told_apart(synced: Any, expected: Callable[..., Any]) -> None:
+async def test_missing_and_surplus_rows_are_counted_separately(synced: Any, expected: Callable[..., Any]) -> None:
     gone = _one(synced, "one")
     synced.store.rows_by_id["stranger"] = synced.store.rows_by_id.pop(gone)
     drift = await repair(synced.store, synced.index)
@@ -101,14 +99,14 @@ async def test_what_is_missing_and_what_is_too_much_are_told_apart(synced: Any, 
     assert await synced.agree()
 
 
-async def test_a_store_that_lost_everything_gets_everything_again(synced: Any, expected: Callable[..., Any]) -> None:
+async def test_a_store_that_lost_everything_is_filled_again(synced: Any, expected: Callable[..., Any]) -> None:
     synced.store.rows_by_id.clear()
     report = await synced.sync()
     assert (report.repaired, report.sources["handbook"].chunks_written) == (4, 4)
     assert await synced.answers() == expected(synced.source)
 
 
-async def test_what_a_walk_leaves_out_and_the_store_has_is_not_lost(synced: Any) -> None:
+async def test_rows_that_a_listing_misses_are_not_lost(synced: Any) -> None:
     """A walk through a cluster may ask a copy that lags behind."""
 
     async def walk() -> AsyncIterator[list[str]]:
@@ -119,7 +117,7 @@ async def test_what_a_walk_leaves_out_and_the_store_has_is_not_lost(synced: Any)
     assert await synced.agree()
 
 
-async def test_a_row_that_is_there_twice_is_read_again_once(synced: Any, expected: Callable[..., Any]) -> None:
+async def test_a_duplicate_row_is_read_again_once(synced: Any, expected: Callable[..., Any]) -> None:
     twice = _one(synced, "four")
 
     async def walk() -> AsyncIterator[list[str]]:
@@ -147,7 +145,7 @@ async def test_a_store_that_fails_in_mid_repair_loses_nothing(
     assert await repair(synced.store, synced.index, thorough=True) == Drift()
 
 
-async def test_the_embedded_store_is_compared_and_mended(synced: Any, tmp_path: Path) -> None:
+async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path: Path) -> None:
     store = LanceDBStore(tmp_path / "lancedb")
     await store.open("kvasir_repair", 8)
     try:
@@ -175,7 +173,7 @@ async def test_the_embedded_store_is_compared_and_mended(synced: Any, tmp_path: 
 
 
 @pytest.mark.slow
-async def test_a_store_that_lost_everything_is_noted_in_transactions_that_stay_short(rig: Any) -> None:
+async def test_a_large_loss_is_recorded_in_short_transactions(rig: Any) -> None:
     """Each has a deadline: in one, a large index could never be put right."""
     for n in range(3):
         rig.source.put(f"{n}.md", "\n\n".join(f"text {n} {part}" for part in range(1500)))

@@ -23,7 +23,7 @@ def due(line: str, after: datetime) -> datetime:
 
 
 @pytest.mark.parametrize("line", ["", "30 2 * *", "61 2 * * *", "now", "30 2 * * mon-funday", "0 0 31 13 *"])
-def test_a_line_that_is_no_cron_line_is_named(line: str) -> None:
+def test_an_invalid_cron_line_is_named(line: str) -> None:
     with pytest.raises(SourceMisconfigured, match="nightly schedule"):
         Schedule(nothing, nightly=line, sources={})
     with pytest.raises(SourceMisconfigured, match="source wiki"):
@@ -56,7 +56,7 @@ async def test_a_due_job_refreshes_its_source() -> None:
     await schedule.stop()
 
 
-async def test_something_else_runs_by_the_clock_too_and_a_wrong_line_names_it() -> None:
+async def test_other_tasks_run_by_the_clock() -> None:
     ran = asyncio.Event()
 
     async def quiet() -> None:
@@ -78,7 +78,7 @@ async def test_something_else_runs_by_the_clock_too_and_a_wrong_line_names_it() 
         await schedule.stop()
 
 
-async def test_a_run_that_the_end_cuts_short_has_ended_by_then_and_is_no_failure(
+async def test_a_run_that_stop_cancels_is_no_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     begun, ended = asyncio.Event(), False

@@ -21,9 +21,7 @@ def handbook(new_source: Any) -> Any:
 OLD, NEW = datetime(2025, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
 
 
-async def test_what_is_typed_narrows_what_the_caller_gave_and_never_widens_it(
-    bench: Bench, handbook: Any, new_source: Any
-) -> None:
+async def test_typed_filters_only_narrow_the_callers_scope(bench: Bench, handbook: Any, new_source: Any) -> None:
     wiki = new_source("Wiki pages", "/wiki")
     wiki.put("w.md", "The wiki on holiday")
     handbook.modified_at, wiki.modified_at = OLD, NEW

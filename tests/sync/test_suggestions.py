@@ -28,7 +28,7 @@ from knowledge.sync.manifest.records import DocumentHeading
         ("什么是 APISIX？", "什么是 APISIX？", ASKED),
     ],
 )
-def test_a_heading_that_is_a_question_or_a_how_to_is_told_as_that(heading: str, asked: str, rank: int) -> None:
+def test_question_and_how_to_headings_are_recognised(heading: str, asked: str, rank: int) -> None:
     assert make_question(heading) == (asked, rank)
 
 
@@ -65,12 +65,12 @@ def test_a_noun_is_only_a_topic(heading: str, asked: str) -> None:
         "以下步骤",
     ],
 )
-def test_what_cannot_stand_alone_asks_nothing(heading: str) -> None:
+def test_a_heading_that_needs_its_context_makes_no_question(heading: str) -> None:
     assert make_question(heading) is None
 
 
 @pytest.mark.parametrize("heading", ["", "-", "x", "4.", "word " * 30, "`--flag`", "…"])
-def test_what_names_nothing_asks_nothing(heading: str) -> None:
+def test_a_heading_without_words_makes_no_question(heading: str) -> None:
     assert make_question(heading) is None
 
 

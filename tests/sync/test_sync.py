@@ -14,7 +14,7 @@ from knowledge.interfaces import EVERYONE
 from knowledge.sync.running.pipeline import PipelineLimits
 
 
-async def test_a_first_sync_takes_everything_in(rig: Any, expected: Callable[..., Any]) -> None:
+async def test_a_first_sync_indexes_everything(rig: Any, expected: Callable[..., Any]) -> None:
     rig.source.put("a.md", "one\n\ntwo")
     rig.source.put("b.md", "three")
     report = await rig.report()
@@ -34,7 +34,7 @@ async def test_an_unchanged_source_is_neither_read_nor_embedded(rig: Any) -> Non
     assert rig.store.calls[calls:] == ["count"]
 
 
-async def test_the_same_bytes_under_a_new_version_are_read_and_left(rig: Any) -> None:
+async def test_equal_bytes_of_a_new_version_are_not_indexed_again(rig: Any) -> None:
     rig.source.put("a.md", "one\n\ntwo")
     await rig.sync()
     rig.source.put("a.md", "one\n\ntwo")
@@ -55,7 +55,7 @@ async def test_only_the_changed_passage_is_embedded_and_written(rig: Any) -> Non
     assert await rig.agree()
 
 
-async def test_a_new_title_makes_every_passage_anew(rig: Any) -> None:
+async def test_a_new_title_rewrites_every_passage(rig: Any) -> None:
     rig.source.put("a.md", "# Old\none\n\ntwo")
     await rig.sync()
     rig.source.put("a.md", "# New\none\n\ntwo")
@@ -65,7 +65,7 @@ async def test_a_new_title_makes_every_passage_anew(rig: Any) -> None:
     assert await rig.agree()
 
 
-async def test_the_same_bytes_under_a_new_title_of_the_source_are_taken_in_anew(rig: Any) -> None:
+async def test_a_new_title_from_the_source_rewrites_the_document(rig: Any) -> None:
     rig.source.put("a.md", "one")
     rig.source.titles["a.md"] = " Plan "
     await rig.sync()
@@ -79,7 +79,7 @@ async def test_the_same_bytes_under_a_new_title_of_the_source_are_taken_in_anew(
     assert await rig.agree()
 
 
-async def test_a_deleted_document_goes(rig: Any) -> None:
+async def test_a_deleted_document_is_removed(rig: Any) -> None:
     for n in range(5):
         rig.source.put(f"{n}.md", f"text {n}")
     await rig.sync()
@@ -105,7 +105,7 @@ async def test_a_listing_of_nothing_deletes_nothing(rig: Any, expected: Callable
     assert (await rig.index.count_source(rig.source.key)).pending_deletions == 0
 
 
-async def test_a_much_shorter_listing_is_held_and_new_documents_still_come_in(rig: Any) -> None:
+async def test_a_much_shorter_listing_marks_deletions_and_adds_documents(rig: Any) -> None:
     for n in range(60):
         rig.source.put(f"{n}.md", f"text {n}")
     await rig.sync()
@@ -117,7 +117,7 @@ async def test_a_much_shorter_listing_is_held_and_new_documents_still_come_in(ri
     assert len(await rig.answers()) == 61
 
 
-async def test_a_listing_that_breaks_off_deletes_nothing_and_is_told(rig: Any) -> None:
+async def test_an_incomplete_listing_deletes_nothing_and_is_reported(rig: Any) -> None:
     for n in range(4):
         rig.source.put(f"{n}.md", f"text {n}")
     await rig.sync()
@@ -132,7 +132,7 @@ async def test_a_listing_that_breaks_off_deletes_nothing_and_is_told(rig: Any) -
     assert (await rig.index.count_source(rig.source.key)).error is None
 
 
-async def test_a_broken_document_is_quarantined_and_the_rest_goes_on(rig: Any) -> None:
+async def test_a_broken_document_is_quarantined_and_others_are_indexed(rig: Any) -> None:
     rig.source.put("a.md", "fine")
     rig.source.put("b.md", "broken")
     report = await rig.report()
@@ -142,7 +142,7 @@ async def test_a_broken_document_is_quarantined_and_the_rest_goes_on(rig: Any) -
 
 
 @pytest.mark.parametrize("mark", ["\ud800", "\0"])
-async def test_text_that_no_database_takes_is_quarantined_and_the_rest_goes_on(rig: Any, mark: str) -> None:
+async def test_text_that_databases_refuse_is_quarantined(rig: Any, mark: str) -> None:
     rig.source.put("a.md", "fine")
     rig.source.put("b.md", "before")
     await rig.sync()
@@ -156,7 +156,7 @@ async def test_text_that_no_database_takes_is_quarantined_and_the_rest_goes_on(r
 
 
 @pytest.mark.parametrize("mark", ["\0", "\ud800"])
-async def test_names_and_links_that_no_database_takes_are_told_and_the_rest_goes_on(
+async def test_names_and_links_that_databases_refuse_are_reported(
     rig: Any, new_source: Callable[..., Any], mark: str
 ) -> None:
     other = new_source("wiki", "/wiki")
@@ -179,7 +179,7 @@ async def test_names_and_links_that_no_database_takes_are_told_and_the_rest_goes
     assert await rig.agree()
 
 
-async def test_a_quarantined_document_rests_though_its_link_changes(rig: Any) -> None:
+async def test_a_changed_link_does_not_retry_a_failed_document(rig: Any) -> None:
     rig.source.put("a.md", "good")
     await rig.sync()
     rig.source.put("a.md", "broken")
@@ -193,7 +193,7 @@ async def test_a_quarantined_document_rests_though_its_link_changes(rig: Any) ->
     assert {row.chunk.url for row in rig.store.rows_by_id.values()} == {"https://elsewhere.test/a.md"}
 
 
-async def test_a_quarantined_document_rests_until_its_time_or_its_change(rig: Any) -> None:
+async def test_a_failed_document_waits_for_its_retry_or_a_change(rig: Any) -> None:
     rig.source.put("b.md", "broken")
     await rig.sync()
     report = await rig.report()
@@ -209,7 +209,7 @@ async def test_a_quarantined_document_rests_until_its_time_or_its_change(rig: An
     assert (report.failed, report.added, await rig.answers()) == (0, 1, {"b.md": ["mended"]})
 
 
-async def test_what_answered_before_it_broke_still_answers_and_is_told(rig: Any) -> None:
+async def test_a_broken_update_keeps_the_old_version(rig: Any) -> None:
     rig.source.put("a.md", "good")
     await rig.sync()
     rig.source.put("a.md", "broken")
@@ -250,7 +250,7 @@ async def test_an_embedder_that_fails_stops_the_source(rig: Any, embedder_down: 
     assert (await rig.report()).added == 1
 
 
-async def test_one_source_that_fails_does_not_stop_another(rig: Any, new_source: Callable[..., Any]) -> None:
+async def test_a_failing_source_does_not_stop_another(rig: Any, new_source: Callable[..., Any]) -> None:
     other = new_source("wiki", "/wiki")
     other.put("w.md", "wiki")
     rig.source.plan("list", SourceError("The handbook is away. Mount it."))
@@ -283,7 +283,7 @@ async def test_a_sync_of_one_source_leaves_the_other_configured_ones(rig: Any, n
     assert await rig.answers(rig.source, other) == {"a.md": ["one"], "w.md": ["wiki"]}
 
 
-async def test_fewer_readers_count_at_once_and_more_only_when_written(rig: Any, store_down: KnowledgeError) -> None:
+async def test_fewer_readers_count_at_once_and_more_after_writing(rig: Any, store_down: KnowledgeError) -> None:
     rig.source.put("a.md", "one")
     await rig.sync()
     rig.source.readers = frozenset({"U1"})
@@ -314,7 +314,7 @@ async def test_a_document_read_within_its_clock_tick_is_read_again(rig: Any, utc
     assert rig.source.reads == ["a.md"] * 2, "read once more, and settled"
 
 
-async def test_rows_that_the_store_lost_come_back_and_strangers_go(rig: Any, expected: Callable[..., Any]) -> None:
+async def test_lost_rows_are_restored_and_unknown_ones_deleted(rig: Any, expected: Callable[..., Any]) -> None:
     rig.source.put("a.md", "one\n\ntwo")
     rig.source.put("b.md", "three")
     await rig.sync()
@@ -336,7 +336,7 @@ async def test_documents_without_text_count_and_are_not_read_twice(rig: Any) -> 
     assert (await rig.report()).unchanged == 1
 
 
-async def test_a_source_or_a_document_that_hangs_is_cut_by_its_deadline(rig: Any) -> None:
+async def test_a_source_or_document_that_hangs_meets_its_deadline(rig: Any) -> None:
     class Hanging(type(rig.source)):  # type: ignore[misc]
         async def read(self, _listed: object) -> None:
             await asyncio.Event().wait()
@@ -364,7 +364,7 @@ async def test_progress_counts_up_to_the_total(rig: Any) -> None:
 @pytest.mark.parametrize(
     "step", [pytest.param(step, marks=[] if step % 4 == 1 else pytest.mark.slow) for step in range(1, 40, 3)]
 )
-async def test_a_sync_cancelled_anywhere_goes_on_next_time(rig: Any, step: int, expected: Callable[..., Any]) -> None:
+async def test_a_sync_cancelled_anywhere_continues_next_time(rig: Any, step: int, expected: Callable[..., Any]) -> None:
     for n in range(6):
         rig.source.put(f"{n}.md", f"text {n}\n\nsame")
     rig.limits = replace(rig.limits, stages=PipelineLimits(batch=2, waiting=4))
@@ -379,7 +379,7 @@ async def test_a_sync_cancelled_anywhere_goes_on_next_time(rig: Any, step: int, 
 
 
 @pytest.mark.slow
-async def test_large_documents_of_all_sources_are_held_within_one_budget_until_they_are_flipped(
+async def test_large_documents_of_all_sources_share_one_read_budget(
     rig: Any, new_source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = [new_source(f"s{n}", f"/s{n}") for n in range(4)]

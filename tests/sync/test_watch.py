@@ -32,7 +32,7 @@ class Bell:
             yield
 
 
-async def test_a_change_syncs_its_source_and_what_comes_meanwhile_once_more() -> None:
+async def test_a_change_during_a_sync_syncs_once_more() -> None:
     bell, synced, gate = Bell(), asyncio.Queue[str](), asyncio.Event()
 
     async def refresh(name: str) -> None:
@@ -52,7 +52,7 @@ async def test_a_change_syncs_its_source_and_what_comes_meanwhile_once_more() ->
     assert watch.watched == set()
 
 
-async def test_what_cannot_be_watched_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unwatchable_source_is_reported_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     bell, slept, synced = Bell(), asyncio.Queue[float](), asyncio.Queue[str]()
 
     async def sleep(seconds: float) -> None:
@@ -126,7 +126,7 @@ async def next_change(source: FolderSource, act: Callable[[], object], *, within
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["written", "made deep below", "removed", "folder removed", "patterns"])
-async def test_what_changes_the_listing_is_told(root: Path, what: str) -> None:
+async def test_changes_of_the_listing_are_reported(root: Path, what: str) -> None:
     acts = {
         "written": lambda: (root / "a.md").write_text("b"),
         "made deep below": lambda: (root / "deep" / "new.md").write_text("new"),
@@ -138,7 +138,7 @@ async def test_what_changes_the_listing_is_told(root: Path, what: str) -> None:
 
 
 @pytest.mark.slow
-async def test_what_is_no_document_is_not_told(root: Path) -> None:
+async def test_other_files_are_not_reported(root: Path) -> None:
     def act() -> None:
         (root / ".a.md.swp").write_text("editor")
         (root / "picture.png").write_bytes(b"png")
@@ -154,7 +154,7 @@ async def to_the_end(changes: AsyncIterator[None]) -> None:
 
 
 @pytest.mark.slow
-async def test_a_folder_that_is_made_anew_is_told_to_be_watched_no_more(root: Path) -> None:
+async def test_a_recreated_folder_ends_its_watch(root: Path) -> None:
     async with aclosing(folder(root).changes()) as changes:
         first = asyncio.ensure_future(anext(changes))
         await until_told(root, first.done)
@@ -164,7 +164,7 @@ async def test_a_folder_that_is_made_anew_is_told_to_be_watched_no_more(root: Pa
             await to_the_end(changes)  # The rest of the burst, and the move itself, may be told first.
 
 
-async def test_a_folder_that_is_not_there_cannot_be_watched_and_one_may_ask_not_to(root: Path) -> None:
+async def test_a_missing_folder_cannot_be_watched(root: Path) -> None:
     with pytest.raises(SourceError, match="cannot be watched: it is not there"):
         await anext(folder(root / "none").changes())
     assert [change async for change in folder(root, watch=False).changes()] == []
@@ -174,7 +174,7 @@ async def listed(source: FolderSource) -> set[str]:
     return {one.document async for batch in source.list() for one in batch}
 
 
-async def test_what_is_ignored_is_not_listed_though_a_link_leads_to_it(root: Path) -> None:
+async def test_ignored_files_are_not_listed_through_links(root: Path) -> None:
     (root / "drafts").mkdir()
     (root / "drafts" / "d.md").write_text("draft")
     (root / "deep" / "old.md").write_text("old")
@@ -193,7 +193,7 @@ async def test_patterns_that_cannot_be_read_list_nothing(root: Path) -> None:
         await listed(folder(root))
 
 
-async def test_an_ignore_file_that_is_a_folder_is_told(root: Path) -> None:
+async def test_an_ignore_file_that_is_a_folder_is_reported(root: Path) -> None:
     (root / ".kvasirignore").mkdir()
     with pytest.raises(SourceError, match=r"\.kvasirignore cannot be read"):
         await listed(folder(root))
