@@ -1,6 +1,6 @@
-"""What Slack told of its public channels, until the knowledge has taken it in; and when anybody was there to be told.
+"""Stores events of Slack's public channels until a sync has used them, and when a process was connected to Slack.
 
-Rows lie in the ledger's database, so that what one process is told, whichever process syncs takes in.
+The rows are in the bot's database, so that any process can sync what another one received.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger("kvasir.journal")
 
 ALIVE_S = 90.0
-"""A process that was connected so lately is taken to be connected still."""
+"""A process counts as connected for this long after its last heartbeat."""
 RETENTION_S = 30 * 86_400.0
-"""How long news is kept; a listing that is older walks through the channels again."""
+"""How long events are stored. A source whose last listing is older lists the channels again."""
 _TOUCHING_S = 1.0
-"""Two watches that are no further apart are one."""
+"""Two periods with no longer gap between them count as one."""
 
 _BEAT_S = 20.0
 _PURGE_EVERY_S = 86_400.0
 
 
 class ChannelEventKind(StrEnum):
-    """What happened to a thread, or to a channel."""
+    """What happened to a thread or a channel."""
 
     SAID = "said"
-    """A person began a thread, or changed its first message."""
+    """A person began a thread, or edited its first message."""
     BOT = "bot"
-    """Another app did."""
+    """Another app began a thread, or edited its first message."""
     SKIPPED = "skipped"
-    """Kvasir did, or somebody who spoke to it, or Slack itself; or what began it was deleted."""
+    """Kvasir, a person who talks to Kvasir, or Slack began the thread; or its first message was deleted."""
     TOUCHED = "touched"
-    """A reply came, changed or went."""
+    """A reply was added, edited or deleted."""
     GONE = "gone"
     """The thread was deleted."""
     CHANNEL = "channel"
-    """Something about the channel itself: joined, left, renamed, archived."""
+    """The channel itself changed: joined, left, renamed, archived."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelEvent:
-    """One thing that happened; ``root`` is the thread's ``ts``, "" where it is about the channel."""
+    """An event; ``root`` is the thread's ``ts``, "" if the event is about the channel."""
 
     channel: str
     root: str
@@ -60,50 +60,50 @@ class ChannelEvent:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionPeriod:
-    """From when until when a process was connected, in seconds since the epoch."""
+    """When a process was connected, in seconds since the epoch."""
 
     started_at: float
     last_seen_at: float
 
 
-def find_coverage_end(watches: Sequence[ConnectionPeriod], since: float, now: float) -> tuple[float, bool]:
-    """Return until when nothing was missed that happened after ``since``, and whether that is now. Pure."""
+def find_coverage_end(periods: Sequence[ConnectionPeriod], since: float, now: float) -> tuple[float, bool]:
+    """Return until when no event after ``since`` was missed, and whether that is now. Pure."""
     reached = since
-    for watch in sorted(watches, key=lambda watch: watch.started_at):
-        if watch.started_at <= reached + _TOUCHING_S:
-            reached = max(reached, watch.last_seen_at)
+    for period in sorted(periods, key=lambda period: period.started_at):
+        if period.started_at <= reached + _TOUCHING_S:
+            reached = max(reached, period.last_seen_at)
     return reached, reached >= now - ALIVE_S
 
 
 class ChannelEventLog:
-    """The rows of one database. Every method raises ``DatabaseError`` or a subclass, and may be cancelled."""
+    """Events and periods. Every method raises ``DatabaseError`` or a subclass, and may be cancelled."""
 
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self.database = database
         self._now = now
-        self._period = 0
+        self._period_number = 0
         self._added = asyncio.Event()
 
-    async def add_event(self, team: str, news: ChannelEvent) -> None:
-        """Write something down; it survives whatever happens to this process."""
+    async def add_event(self, team: str, event: ChannelEvent) -> None:
+        """Store an event. It survives the end of this process."""
         row = {
             "team": team,
-            "channel": news.channel,
-            "root": news.root,
-            "what": news.kind,
-            "event_ts": news.event_ts,
+            "channel": event.channel,
+            "root": event.root,
+            "what": event.kind,
+            "event_ts": event.event_ts,
             "noted_at": self._now(),
         }
         await self.database.write(lambda connection: connection.execute(sa.insert(channel_events).values(row)))
         self._added.set()
 
     async def find_last_number(self, team: str) -> int:
-        """Return the number of the newest row, 0 for none."""
+        """Return the number of the newest event, 0 if there is none."""
         query = sa.select(sa.func.coalesce(sa.func.max(channel_events.c.id), 0)).where(channel_events.c.team == team)
         return int((await self.database.fetch_rows(query))[0][0])
 
     async def list_events_after(self, team: str, number: int) -> list[tuple[int, ChannelEvent]]:
-        """Return what was noted after a row, oldest first, with the rows' numbers."""
+        """Return the events after a number, oldest first, with their numbers."""
         query = (
             sa.select(channel_events)
             .where((channel_events.c.team == team) & (channel_events.c.id > number))
@@ -115,7 +115,7 @@ class ChannelEventLog:
         ]
 
     async def wait_for_events(self, team: str, number: int, *, look_s: float) -> int:
-        """Wait until there is news after a row, of this process or of another; returns the newest row's number."""
+        """Wait until any process has stored an event after a number. Return the number of the newest event."""
         while (newest := await self.find_last_number(team)) <= number:
             self._added.clear()
             try:
@@ -125,22 +125,19 @@ class ChannelEventLog:
                 continue
         return newest
 
-    # ── Who was there ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Connections ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def record_heartbeat(self, team: str, *, connected: bool) -> None:
-        """Note that this process is connected now, or that it no longer is."""
-        if not connected:
-            self._period = 0
-            return
-        self._period = await self._extend_period(team, self._period)
+        """Store that this process is connected now, or end its period."""
+        self._period_number = await self._extend_period(team, self._period_number) if connected else 0
 
     @transaction
-    def _extend_period(self, connection: sa.Connection, team: str, period: int) -> int:
-        """Extend a period to now, or begin one; return its number."""
+    def _extend_period(self, connection: sa.Connection, team: str, number: int) -> int:
+        """Extend a period to now, or begin one. Return its number."""
         now = self._now()
-        mine = sa.update(connection_periods).where(connection_periods.c.id == period).values(seen=now)
-        if period and connection.execute(mine).rowcount:
-            return period
+        mine = sa.update(connection_periods).where(connection_periods.c.id == number).values(seen=now)
+        if number and connection.execute(mine).rowcount:
+            return number
         made = connection.execute(sa.insert(connection_periods).values(team=team, began=now, seen=now))
         return int((made.inserted_primary_key or (0,))[0])
 
@@ -153,7 +150,7 @@ class ChannelEventLog:
 
     @transaction
     def purge(self, connection: sa.Connection) -> None:
-        """Forget what is older than any listing goes by."""
+        """Delete what is older than ``RETENTION_S``."""
         before = self._now() - RETENTION_S
         connection.execute(sa.delete(channel_events).where(channel_events.c.noted_at < before))
         connection.execute(sa.delete(connection_periods).where(connection_periods.c.seen < before))
@@ -162,7 +159,7 @@ class ChannelEventLog:
 async def record_connection(
     event_log: ChannelEventLog, team: str, is_connected: Callable[[], bool], *, every_s: float = _BEAT_S
 ) -> None:
-    """Note while we are connected that we are, for ever; what cannot be noted is made up for by the next listing."""
+    """Store heartbeats while this process is connected, until cancelled. After a gap the next sync lists everything."""
     purged_at = float("-inf")
     while True:
         try:
@@ -171,5 +168,5 @@ async def record_connection(
                 await event_log.purge()
                 purged_at = time.monotonic()
         except DatabaseError as error:
-            _log.warning("watch not noted", error=str(error))
+            _log.warning("connection not recorded", error=str(error))
         await asyncio.sleep(every_s)

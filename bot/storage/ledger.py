@@ -1,14 +1,14 @@
-"""What must survive a restart: one row for each question asked in Slack, and the threads the bot takes part in.
+"""The ledger survives a restart: one row for each question in Slack, and the threads that the bot takes part in.
 
-The states of a turn, and who may move it on::
+The states of a turn, and the method for each change::
 
     received ──begin──▶ answering ──finish──▶ done | failed
         │                   │
         └────supersede──────┴──────────────▶ superseded          (the question was deleted)
 
-A row belongs to the process that claimed it for as long as that process renews its lease. A row whose owner is dead
-(a process of this machine that is gone, or any whose lease ran out) is taken over with one conditional UPDATE, so two
-processes never answer the same question.
+A row belongs to the process that claimed it, as long as that process renews its lease. Another process takes it over if
+the owner is dead: a process of this machine that has ended, or any process whose lease has expired. It does so with one
+conditional UPDATE, so two processes never answer the same question.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
 
 LEASE_S = 30.0
-"""How long a claim is believed without a heartbeat; only matters between machines (a dead local process is seen)."""
+"""How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
 
 
 class Ledger:
-    """The rows. Every method raises ``DatabaseError`` or a subclass within a few seconds, and may be cancelled."""
+    """Questions and threads. Every method raises ``DatabaseError`` or a subclass, and may be cancelled."""
 
     def __init__(
         self, database: Database, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
@@ -46,12 +46,12 @@ class Ledger:
 
     @property
     def lease_s(self) -> float:
-        """Return how long a claim is believed without a heartbeat, in seconds."""
+        """Return how long a claim lasts without renewal, in seconds."""
         return self._lease_s
 
     @transaction
     def claim(self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False) -> bool:
-        """Write the question down, as ``begun`` already if its turn is now; False if it is there, whoever wrote it."""
+        """Store a question, as ``begun`` if its turn is now. Return False if any process has stored it already."""
         now = self._now()
         key = message.key
         row = {
@@ -74,17 +74,16 @@ class Ledger:
             "updated_at": now,
         }
         thread = {"team": key.team, "channel": key.channel, "thread_ts": message.thread_ts, "last_at": now}
-        place = [threads.c.team, threads.c.channel, threads.c.thread_ts]
-
+        thread_key = [threads.c.team, threads.c.channel, threads.c.thread_ts]
         insert = insert_into(turns, connection).values(row).on_conflict_do_nothing().returning(turns.c.id)
         if connection.execute(insert).first() is None:
             return False
         insert = insert_into(threads, connection).values(thread)
-        connection.execute(insert.on_conflict_do_update(index_elements=place, set_={"last_at": now}))
+        connection.execute(insert.on_conflict_do_update(index_elements=thread_key, set_={"last_at": now}))
         return True
 
     async def begin(self, key: QuestionKey) -> Turn | None:
-        """Move a question of ours on to ``answering`` and return it as it now reads; None if it is no longer open."""
+        """Move a question of this process to ``answering`` and return its turn; None if it is no longer open."""
         rows = await self._update(
             _is_question(key) & _is_open() & (turns.c.owner == self._owner),
             state=TurnState.ANSWERING,
@@ -94,35 +93,35 @@ class Ledger:
         return _read_turn(rows[0]) if rows else None
 
     async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
-        """Record which messages hold the answer so far."""
+        """Store which messages have the answer so far."""
         await self._update(_is_question(key), replies=json.dumps(list(replies)))
 
     async def finish(self, key: QuestionKey, revision: int, state: TurnState, error: str = "") -> bool:
-        """Close a turn of ours; False if the question was edited or deleted meanwhile, and then nothing changed."""
+        """Close a turn of this process. Return False, and change nothing, if the question was edited or deleted."""
         mine = _is_question(key) & _is_open() & (turns.c.revision == revision) & (turns.c.owner == self._owner)
         return bool(await self._update(mine, state=state, error=error[:200], lease_until=0.0))
 
     async def edit(self, key: QuestionKey, text: str) -> TurnState | None:
-        """Give a question that is not answered yet a new text; returns its state, None if nothing changed."""
+        """Change the text of an open question. Return its state, None if nothing changed."""
         changed = _is_question(key) & _is_open() & (turns.c.text != _make_storable(text))
         rows = await self._update(changed, text=_make_storable(text), revision=turns.c.revision + 1, attempts=1)
         return TurnState(rows[0].state) if rows else None
 
     async def supersede(self, key: QuestionKey) -> bool:
-        """Close a question that was deleted before its answer was complete; False if there is nothing to close."""
+        """Close a question that was deleted before its answer was complete. Return False if it is not open."""
         return bool(await self._update(_is_question(key) & _is_open(), state=TurnState.SUPERSEDED, lease_until=0.0))
 
     async def refund_attempt(self, key: QuestionKey) -> None:
-        """Count the last attempt as none: something outside interrupted it."""
+        """Do not count the last attempt, because something outside interrupted it."""
         await self._update(_is_question(key) & _is_open() & (turns.c.attempts > 1), attempts=turns.c.attempts - 1)
 
     async def find(self, key: QuestionKey) -> Turn | None:
-        """Return a question's row, or None."""
+        """Return a question's turn, or None."""
         found = await self._select(_is_question(key))
         return found[0] if found else None
 
     async def list_unfinished(self) -> list[Turn]:
-        """Take over what dead processes left open, and return it in the order in which it was asked."""
+        """Take over the open questions of dead processes, and return their turns in the order of the questions."""
         query = sa.select(turns.c.id, turns.c.owner, turns.c.lease_until).order_by(turns.c.id)
         candidates = await self.database.fetch_rows(query.where(_is_open() & (turns.c.owner != self._owner)))
         taken: list[sa.Row[Any]] = []
@@ -134,27 +133,27 @@ class Ledger:
         return [_read_turn(row) for row in taken]
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
-        """Renew the lease on all that is ours, and return it with its revisions; what others closed is missing."""
+        """Renew the leases of this process. Return its open questions with their revisions."""
         rows = await self._update(_is_open() & (turns.c.owner == self._owner), lease_until=self._now() + self._lease_s)
         return {_read_key(row): int(row.revision) for row in rows}
 
     async def release_leases(self) -> None:
-        """Give up the lease on all that is ours, so that whoever starts next takes it over at once."""
+        """End the leases of this process, so that the next process takes its questions over at once."""
         await self._update(_is_open() & (turns.c.owner == self._owner), lease_until=0.0)
 
     async def is_participant(self, team: str, channel: str, thread_ts: str) -> bool:
-        """Tell whether the bot was asked anything in this thread."""
+        """Return whether somebody asked the bot anything in this thread."""
         query = sa.select(threads.c.last_at).where(_is_in_thread(threads, team, channel, thread_ts))
         return bool(await self.database.fetch_rows(query))
 
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
-        """Return the timestamps of every message that the ledger knows to be part of an answer in this thread."""
+        """Return the timestamps of all messages with answers in this thread."""
         found = await self._select(_is_in_thread(turns, team, channel, thread_ts))
         return frozenset(ts for turn in found for ts in turn.replies)
 
     @transaction
     def purge(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
-        """Delete closed turns and silent threads past their retention; returns how many turns went."""
+        """Delete closed turns and silent threads after their retention. Return the number of deleted turns."""
         now = self._now()
         old = ~_is_open() & (turns.c.updated_at < now - turns_older_than_s)
         silent = threads.c.last_at < now - threads_older_than_s
@@ -162,7 +161,7 @@ class Ledger:
         return connection.execute(sa.delete(turns).where(old)).rowcount
 
     async def close(self) -> None:
-        """Give up what is ours and close the database."""
+        """End the leases of this process and close the database."""
         try:
             with contextlib.suppress(DatabaseError):
                 await self.release_leases()
@@ -187,17 +186,17 @@ async def open_ledger(
     lease_s: float = LEASE_S,
     now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Ledger]:
-    """Open the ledger, bringing the bot's tables to the newest revision; what is ours is released at the end.
+    """Open the ledger, with the bot's tables at the newest revision. At the end the leases of this process end.
 
-    ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite, whichever driver it names.
+    ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite; its driver does not matter.
 
-    ``patience_s`` bounds the wait for a lock or a connection, and twice that a transaction: Slack waits three seconds.
+    ``patience_s`` limits the wait for a lock or a connection, and twice that a transaction. Slack waits three seconds.
 
     Raises:
         DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
 
     """
-    # Slack sends a question again that a power cut took, and a claim needs no look before it.
+    # If a power cut loses a question, Slack sends it again. Writers need no queue, because a claim is one INSERT.
     options = DatabaseOptions(lock_wait_s=patience_s, answer_s=2 * patience_s, synced=False, one_writer=False)
     database = await open_database(url, MIGRATIONS, options)
     ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
@@ -232,5 +231,5 @@ def _read_turn(row: sa.Row[Any]) -> Turn:
 
 
 def _make_storable(text: str) -> str:
-    """Return the text without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs."""
+    """Return the text without what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Which process this is, and whether another one still lives: who owns a row of the ledger."""
+"""Names this process as the owner of rows, and finds out whether another owner still runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uuid
 import psutil
 
 _SAME_START_S = 2.0
-"""A process's start is told by the clock, and the clock may be set meanwhile."""
+"""The start time of a process comes from the clock, which somebody may set meanwhile."""
 
 
 def name_this_process() -> str:
@@ -19,7 +19,7 @@ def name_this_process() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Tell whether the owner is a process of this machine that has ended; another machine's is never known dead."""
+    """Return whether the owner is a process of this machine that has ended; False for other machines."""
     host, _, rest = owner.partition("|")
     pid, _, rest = rest.partition("|")
     started = rest.partition("|")[0]
@@ -27,7 +27,7 @@ def is_dead(owner: str) -> bool:
         return False
     try:
         process = psutil.Process(int(pid))
-        ended = process.status() == psutil.STATUS_ZOMBIE  # killed, and nobody has asked how
+        ended = process.status() == psutil.STATUS_ZOMBIE  # ended, and its parent has not waited for it
         return ended or abs(process.create_time() - float(started)) > _SAME_START_S
     except psutil.NoSuchProcess:
         return True

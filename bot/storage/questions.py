@@ -1,4 +1,4 @@
-"""A question as it was asked in Slack, and as the ledger keeps it. Plain data."""
+"""A question from Slack, and its turn in the ledger. Plain data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class TurnState(StrEnum):
-    """Where a question is in its life."""
+    """The state of a turn."""
 
     RECEIVED = "received"
     ANSWERING = "answering"
@@ -21,7 +21,7 @@ UNFINISHED = (TurnState.RECEIVED, TurnState.ANSWERING)
 
 @dataclass(frozen=True, slots=True)
 class QuestionKey:
-    """What a question is known by, whatever event ids it arrives under."""
+    """Identifies a question, however many events deliver it."""
 
     team: str
     channel: str
@@ -30,17 +30,17 @@ class QuestionKey:
 
 @dataclass(frozen=True, slots=True)
 class QuestionMessage:
-    """A question as it was asked."""
+    """A question from Slack."""
 
     key: QuestionKey
     thread_ts: str
-    """The root of its thread; its own ``ts`` where it opens one."""
+    """The root of its thread; its own ``ts`` if it begins one."""
     user: str
     text: str = field(repr=False)
     is_direct: bool = False
-    """Whether it was asked in a direct message."""
+    """Whether it is a direct message."""
     files: int = 0
-    """How many files hang on it."""
+    """How many files are attached."""
 
     @property
     def thread(self) -> tuple[str, str, str]:
@@ -49,7 +49,7 @@ class QuestionMessage:
 
     @property
     def opens_thread(self) -> bool:
-        """Tell whether nothing was said in this thread before."""
+        """Return whether it is the first message of its thread."""
         return self.thread_ts == self.key.ts
 
 
@@ -60,10 +60,10 @@ class Turn:
     message: QuestionMessage
     state: TurnState
     revision: int
-    """Grows with each edit of the question."""
+    """Counts the edits of the question."""
     replies: tuple[str, ...]
-    """Timestamps of the messages that hold its answer, in order."""
+    """Timestamps of the messages with its answer, in order."""
     attempts: int
-    """How often it was begun."""
+    """How often an answer was begun."""
     received_at: float
     """Seconds since the epoch."""
