@@ -23,7 +23,6 @@ from bot.cli.terminal_lines import format_engine_state, format_report, show_prog
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
-from bot.error_messages import describe_error
 from bot.errors import WheelError
 from bot.off_peak import run_off_peak_work
 from bot.page_additions import PageAdditions
@@ -189,7 +188,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             ),
             library=shelf,
             engine_status=engine.status,
-            apology=describe_error,
             event_log=event_log if _uses_slack_source(settings) else None,
             adding=_create_document_additions(settings, library),
             pages=_create_page_additions(settings, library),

@@ -40,6 +40,8 @@ KnowledgeError
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -56,7 +58,16 @@ class SourceError(KnowledgeError):
 
 
 class UnknownSource(SourceError):
-    """No source of that name is configured."""
+    """No source of that name is configured; ``nearest`` is a configured name that resembles it, "" if none does."""
+
+    def __init__(self, name: str, known: Collection[str], *, in_question: bool = False) -> None:
+        folded = {one.casefold(): one for one in known}
+        close = difflib.get_close_matches(name.casefold(), folded, n=1)
+        self.name, self.known, self.in_question = name, tuple(known), in_question
+        self.nearest = folded[close[0]] if close else ""
+        suggestion = f" Did you mean “{self.nearest}”?" if close else ""
+        hint = " To search for the words themselves, put them in quotes." if in_question else ""
+        super().__init__(f"There is no source “{name}”.{suggestion} Sources are: {', '.join(known) or 'none'}.{hint}")
 
 
 class SourceMisconfigured(SourceError):
@@ -205,7 +216,7 @@ class DatabaseFull(DatabaseError):
 
 
 NothingReadReason = Literal["no_source", "reading", "failed", "never", "empty"]
-_NOTHING_READ_TEXTS: Final[dict[NothingReadReason, str]] = {
+NOTHING_READ_TEXTS: Final[dict[NothingReadReason, str]] = {
     "no_source": "No source of documents is configured. Add a [[source]] to kvasir.toml, then run `kvasir sync`.",
     "reading": "The documents are being read for the first time{progress}. Please ask again in a moment.",
     "failed": "No document was read: the last sync stopped with an error. `kvasir status` says why.",
@@ -221,12 +232,32 @@ class NothingRead(KnowledgeError):
     """
 
     def __init__(self, why: NothingReadReason, done: int = 0, total: int = 0) -> None:
-        super().__init__(_NOTHING_READ_TEXTS[why].format(progress=f" ({done} of {total})" if total else ""))
+        super().__init__(NOTHING_READ_TEXTS[why].format(progress=f" ({done} of {total})" if total else ""))
         self.why, self.done, self.total = why, done, total
 
 
+class FilterProblem(StrEnum):
+    """What is wrong with the filters of a question."""
+
+    NO_WORDS = "There is nothing to search for except “{text}”: add what you want to know."
+    NO_DATE = (
+        "“{text}” is not a date. Write one like 2026-01-31, 2026-01 or 2026; to search for the words themselves, put "
+        "them in quotes."
+    )
+    RUN_TOGETHER = "The filters of this question run into each other: put a blank between them."
+    TOO_MANY = "The filters in this question cannot be read together. Use fewer, and put them at its end."
+    NOT_IN_CHANNEL = (
+        "In this channel only {key}:{allowed} is searched, and the question asks for {key}:{requested}. "
+        "Leave {key}: out, or ask in another channel."
+    )
+
+
 class InvalidFilter(KnowledgeError):
-    """A filter in a question is invalid, or the question has only filters."""
+    """A filter in a question is invalid, or the question has only filters; ``fields`` are those of the problem."""
+
+    def __init__(self, problem: FilterProblem, **fields: str) -> None:
+        self.problem, self.fields = problem, fields
+        super().__init__(problem.value.format(**fields))
 
 
 class EmbedderError(KnowledgeError):
@@ -240,6 +271,16 @@ class EmbedderUncalibrated(EmbedderError):
 class PendingDeletionsChanged(KnowledgeError):
     """The pending deletions are not those that the person saw and approved. Nothing was deleted."""
 
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__(f"The pending deletions of {source} have changed. Look at them again, and approve those.")
+
 
 class SyncRunning(KnowledgeError):
-    """Another sync uses this state directory. This is a result rather than a defect."""
+    """Another sync runs, of ``sources`` or by ``process``, if known. This is a result rather than a defect."""
+
+    def __init__(self, sources: Collection[str] = (), process: str = "") -> None:
+        self.sources, self.process = tuple(sources), process
+        of = f" of {', '.join(sources)}" if sources else ""
+        by = f" ({process})" if process else ""
+        super().__init__(f"A sync{of} is running already{by}. Wait until it has ended.")

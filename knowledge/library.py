@@ -28,7 +28,6 @@ from knowledge.search.query import match_sources, parse_query
 from knowledge.search.scope import may_read
 from knowledge.search.weights import make_document_weights
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.sources.registry import suggest_nearest
 from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
@@ -175,10 +174,7 @@ class Library:
                 source.key
             )
             if make_approval_mark(held) != shown[source.key.name]:
-                raise PendingDeletionsChanged(
-                    f"What is held of {source.key.name} has changed since it was shown. Look at it again, and approve "
-                    "that."
-                )
+                raise PendingDeletionsChanged(source.key.name)
         return agreed
 
     async def repair(self) -> Drift:
@@ -306,10 +302,7 @@ class Library:
             return list(self._sources.values())
         for name in names:
             if name not in self._sources:
-                raise UnknownSource(
-                    f"There is no source “{name}”.{suggest_nearest(name, self._sources)} "
-                    f"Sources are: {', '.join(self._sources) or 'none'}."
-                )
+                raise UnknownSource(name, self._sources)
         return [source for name, source in self._sources.items() if name in names]
 
     def _keys(self) -> list[str]:

@@ -37,7 +37,6 @@ from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
 from bot.config.settings import load_settings
-from bot.error_messages import describe_error
 from bot.slack.app import open_slack_app
 from bot.slack.parts import SlackDependencies
 from bot.slack.posting.reply import ANSWER_EVENT
@@ -157,9 +156,7 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
             open_ledger(f"sqlite:///{folder}/ledger.db") as ledger,
             open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
-                SlackDependencies(
-                    ledger, answerer, NoLibrary(), lambda: EngineStatus(EngineState.READY), describe_error
-                ),
+                SlackDependencies(ledger, answerer, NoLibrary(), lambda: EngineStatus(EngineState.READY)),
             ) as app,
         ):
             await app.connect()

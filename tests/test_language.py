@@ -26,6 +26,8 @@ from knowledge.language import choose_language, detect_language
         ("", None),
         ("42?", None),
         ("報銷需要幾天？", "zh"),
+        ("How do I add a 来源?", "en"),
+        ("Kvasir 怎么用", "zh"),
     ],
 )
 def test_language(text: str, language: str | None) -> None:

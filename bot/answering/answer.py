@@ -34,7 +34,7 @@ from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from bot.answering.verified_stream import VerifiedStream
 from bot.messages import answers
 from bot.messages.errors import explain_error
-from bot.messages.message import render
+from bot.messages.message import render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Requester, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
@@ -88,29 +88,31 @@ class Answerer:
     async def _events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
             turn.unreadable()
-            yield Notice(render(answers.EMPTY_QUESTION, turn.language))
+            yield Notice(render_message(answers.EMPTY_QUESTION, turn.language))
             return
         if (courtesy := choose_small_talk_reply(turn.question)) is not None:
             turn.unreadable()
             turn.route = "courtesy"
-            yield Text(render(courtesy, turn.language))
+            yield Text(render_message(courtesy, turn.language))
             return
         if len(turn.asked.text.strip()) > self._limits.question_chars:
-            yield Notice(render(answers.QUESTION_CUT, turn.language, kept=self._limits.question_chars))
+            yield Notice(render_message(answers.QUESTION_CUT, turn.language, kept=self._limits.question_chars))
         if self._contents is not None and asks_for_sources(turn.question):
             yield await self._about_sources(turn, self._contents)
             return
-        yield Step(render(answers.SEARCHING_WEB if turn.web.when == "always" else answers.SEARCHING, turn.language))
+        yield Step(
+            render_message(answers.SEARCHING_WEB if turn.web.when == "always" else answers.SEARCHING, turn.language)
+        )
         if (failed := await self._retriever.find(turn)) is not None:
             yield failed
             return
         if turn.trouble:
-            yield Notice(render(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
+            yield Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
         yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
         if not turn.answerable or not turn.passages or turn.unmentioned:
             yield build_unknown_answer(turn)
             return
-        yield Step(render(answers.READING, turn.language, count=len(turn.passages)))
+        yield Step(render_message(answers.READING, turn.language, count=len(turn.passages)))
         if why := explain_unavailable_engine(self._engine.status(), turn.language):
             yield Notice(why)
             yield await self._extract(turn)
@@ -125,7 +127,7 @@ class Answerer:
             async with asyncio.timeout(self._limits.search_s):
                 found = await contents(turn.asked.readers, turn.asked.within)
         except (KnowledgeError, TimeoutError) as error:
-            return Notice(render(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
+            return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         turn.route = "sources"
         return Text(describe_sources(found, datetime.now(UTC), turn.language))
 
@@ -153,7 +155,7 @@ class Answerer:
             )
         except ContextTooSmall:
             reason = answers.CONTEXT_TOO_SMALL.fill(tokens=self._engine.context_tokens)
-            yield Notice(render(answers.ENGINE_FAILED, turn.language, reason=reason))
+            yield Notice(render_message(answers.ENGINE_FAILED, turn.language, reason=reason))
             yield await self._extract(turn)
             return
         if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
@@ -210,7 +212,7 @@ class Answerer:
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (step := said.note(delta, self._limits.answer_chars)) is not None:
-                    yield Step(render(step, turn.language))
+                    yield Step(render_message(step, turn.language))
                 if isinstance(delta, ContentDelta) and said.verified.feed(delta.text):
                     for text in await self._release(said):
                         yield Text(text)

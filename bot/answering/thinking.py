@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from bot.messages import thinking
-from bot.messages.message import render
+from bot.messages.message import render_message
 from engine.interfaces import ThinkingControl
 from knowledge.language import Language
 
@@ -54,5 +54,5 @@ def allot_tokens(depth: Depth, room_tokens: int) -> Share:
 def describe_thinking_limit(control: ThinkingControl | None, language: Language = "en") -> str:
     """Return what has to be said about a wish with the engine that is there, "" where it is followed to the letter."""
     if control is ThinkingControl.NONE:
-        return render(thinking.NOT_THINKING, language)
-    return render(thinking.NOT_LIMITED, language) if control is ThinkingControl.SWITCH else ""
+        return render_message(thinking.NOT_THINKING, language)
+    return render_message(thinking.NOT_LIMITED, language) if control is ThinkingControl.SWITCH else ""

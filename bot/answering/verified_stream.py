@@ -21,7 +21,7 @@ from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
 from bot.answering.verification.quantities import keep_figures, normalise_text
 from bot.messages import answers
-from bot.messages.message import render
+from bot.messages.message import render_message
 from knowledge.language import Language, is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
@@ -216,7 +216,7 @@ class VerifiedStream:
         self.contradicted += verdict.kind == "contradicted"
         if verdict.kind == "supported":
             return "hold", piece.text
-        return ("hold", render(answers.LEAD_IN, self._language)) if role == "lead_in" else _DROP
+        return ("hold", render_message(answers.LEAD_IN, self._language)) if role == "lead_in" else _DROP
 
     async def _table_head(self, row: str) -> str:
         """Return the head of a table, with every cell left empty that may state something which no passage says."""
@@ -250,7 +250,9 @@ class VerifiedStream:
     def _refusal(self) -> Decision:
         """Replace a refusal with fixed words after the answer; alone, it becomes ``answers.UNKNOWN``."""
         first, self.refused = not self.refused, True
-        return ("keep", render(answers.NO_MORE, self._language)) if first and self._composer.shown_chars else _DROP
+        return (
+            ("keep", render_message(answers.NO_MORE, self._language)) if first and self._composer.shown_chars else _DROP
+        )
 
     def _judged(self, piece: Piece, verdict: Verdict) -> Decision:
         """Count a verdict; return its piece with what stands behind it, or that it is left out."""
@@ -281,7 +283,7 @@ class VerifiedStream:
         dates = [f"{passage.as_of:%Y-%m-%d}" if passage.as_of else "" for passage in (supporting[0], against[0])]
         phrase = answers.DISAGREEMENT if all(dates) else answers.DISAGREEMENT_UNDATED
         others = citations.format_markers(against)
-        return f"{markers} {render(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
+        return f"{markers} {render_message(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
 
     def _verdict_on_code(self, code: str) -> Verdict:
         own = [n for n, passage in self._passages.items() if verdict_on_code(code, passage.text) == "supported"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.messages.message import Message, render
+from bot.messages.message import Message, render_message
 from knowledge.language import Language
 
 _SECONDS = Message("{count} s", "{count} 秒")
@@ -23,18 +23,20 @@ def format_duration(seconds: float, language: Language = "en") -> str:
     for size, unit in _UNITS:
         count = int(seconds // size)
         if count >= (2 if size == 86_400 else 1):  # noqa: PLR2004 - "26 h" tells more than "1 d"
-            return render(unit, language, count=count)
-    return render(_SECONDS, language, count=max(0, round(seconds)))
+            return render_message(unit, language, count=count)
+    return render_message(_SECONDS, language, count=max(0, round(seconds)))
 
 
 def format_age(seconds: float, language: Language = "en") -> str:
     """Return how long ago something happened."""
     if seconds < 60:  # noqa: PLR2004 - a minute
-        return render(_JUST_NOW, language)
-    return render(_AGO, language, duration=format_duration(seconds, language))
+        return render_message(_JUST_NOW, language)
+    return render_message(_AGO, language, duration=format_duration(seconds, language))
 
 
 def format_due_time(moment: datetime, now: datetime, language: Language = "en") -> str:
     """Return a due time in the machine's time zone: the time alone if it is today, else with the day."""
     local = moment.astimezone()
-    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else render(_DUE_TIME, language, time=local)
+    return (
+        f"{local:%H:%M}" if local.date() == now.astimezone().date() else render_message(_DUE_TIME, language, time=local)
+    )

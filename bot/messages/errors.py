@@ -13,6 +13,7 @@ from bot.errors import BotError
 from bot.messages.message import Message
 from engine import errors as engine
 from knowledge import errors as knowledge
+from knowledge.errors import FilterProblem
 
 AS_RAISED = Message("{text}", "{text}")
 UNEXPECTED = Message(
@@ -24,33 +25,58 @@ SYSTEM = Message("The machine says: {reason}. Mend that and try again.", "系统
 
 NOTHING_READ: Final[Mapping[knowledge.NothingReadReason, Message]] = {
     "no_source": Message(
-        "No source of documents is configured. Add a [[source]] to kvasir.toml, then run `kvasir sync`.",
+        knowledge.NOTHING_READ_TEXTS["no_source"],
         "尚未配置文档来源。请在 kvasir.toml 中添加 [[source]]，然后运行 `kvasir sync`。",
     ),
-    "reading": Message(
-        "The documents are being read for the first time{progress}. Please ask again in a moment.",
-        "正在首次读取文档{progress}，请稍后再问。",
-    ),
+    "reading": Message(knowledge.NOTHING_READ_TEXTS["reading"], "正在首次读取文档{progress}，请稍后再问。"),
     "failed": Message(
-        "No document was read: the last sync stopped with an error. `kvasir status` says why.",
-        "没有读到任何文档：上次同步出错而停止，原因见 `kvasir status`。",
+        knowledge.NOTHING_READ_TEXTS["failed"], "没有读到任何文档：上次同步出错而停止，原因见 `kvasir status`。"
     ),
-    "never": Message(
-        "No document was read yet. Run `kvasir sync`, then ask again.",
-        "还没有读取过文档。请运行 `kvasir sync`，然后再问。",
-    ),
+    "never": Message(knowledge.NOTHING_READ_TEXTS["never"], "还没有读取过文档。请运行 `kvasir sync`，然后再问。"),
     "empty": Message(
-        "The sources were read and hold no documents. Check their paths in kvasir.toml, then run `kvasir sync`.",
+        knowledge.NOTHING_READ_TEXTS["empty"],
         "来源已读取，但其中没有文档。请检查 kvasir.toml 中的路径，然后运行 `kvasir sync`。",
     ),
 }
 READING_PROGRESS = Message(" ({done} of {total})", "（{done}/{total}）")
 
+FILTERS: Final[Mapping[FilterProblem, Message]] = {
+    FilterProblem.NO_WORDS: Message(
+        FilterProblem.NO_WORDS.value, "除了“{text}”之外没有可以搜索的内容：请写下想问的问题。"
+    ),
+    FilterProblem.NO_DATE: Message(
+        FilterProblem.NO_DATE.value,
+        "“{text}”不是日期。请写成 2026-01-31、2026-01 或 2026；如要搜索这些文字本身，请加上引号。",
+    ),
+    FilterProblem.RUN_TOGETHER: Message(FilterProblem.RUN_TOGETHER.value, "问题中的筛选条件连在了一起：请用空格隔开。"),
+    FilterProblem.TOO_MANY: Message(
+        FilterProblem.TOO_MANY.value, "无法同时理解问题中的这些筛选条件。请减少条件，并写在问题末尾。"
+    ),
+    FilterProblem.NOT_IN_CHANNEL: Message(
+        FilterProblem.NOT_IN_CHANNEL.value,
+        "此频道只搜索 {key}:{allowed}，而问题要求 {key}:{requested}。请去掉 {key}:，或在其他频道提问。",
+    ),
+}
+
+UNKNOWN_SOURCE = Message(
+    "There is no source “{name}”.{suggestion} Sources are: {known}.{hint}",
+    "没有名为“{name}”的来源。{suggestion}现有来源：{known}。{hint}",
+)
+NO_SOURCES = Message("none", "无")
+SUGGESTION = Message(" Did you mean “{name}”?", "您是指“{name}”吗？")
+QUOTES_HINT = Message(" To search for the words themselves, put them in quotes.", "如要搜索这些文字本身，请加上引号。")
+SYNC_RUNNING = Message(
+    "A sync{sources} is running already{process}. Wait until it has ended.",
+    "{sources}更新已在进行中{process}，请等它结束。",
+)
+SYNCED_SOURCES = Message(" of {names}", "{names} 的")
+SYNCING_PROCESS = Message(" ({process})", "（{process}）")
+DELETIONS_CHANGED = Message(
+    "The pending deletions of {source} have changed. Look at them again, and approve those.",
+    "{source} 待批准的删除已有变化，请重新查看后再批准。",
+)
+
 BY_CLASS: Final[Mapping[type[Exception], Message]] = {
-    knowledge.UnknownSource: Message("{text}", "没有这个来源。（{text}）"),
-    knowledge.InvalidFilter: Message("{text}", "无法理解问题中的筛选条件。（{text}）"),
-    knowledge.SyncRunning: Message("{text}", "同步已在进行中，请等它结束。（{text}）"),
-    knowledge.PendingDeletionsChanged: Message("{text}", "待批准的删除已有变化，请重新查看后再批准。（{text}）"),
     knowledge.SourceMisconfigured: Message("{text}", "来源的配置有误。（{text}）"),
     knowledge.SourceUnavailable: Message("{text}", "暂时无法连接来源。（{text}）"),
     knowledge.SourceDenied: Message("{text}", "来源拒绝访问，请检查凭据。（{text}）"),
@@ -84,9 +110,30 @@ BY_CLASS: Final[Mapping[type[Exception], Message]] = {
 
 def explain_error(error: BaseException) -> Message:
     """Return what a person is told about an error: no traceback, no secret and no text of another library."""
-    if isinstance(error, knowledge.NothingRead):
-        progress = READING_PROGRESS.fill(done=error.done, total=error.total) if error.total else ""
-        return NOTHING_READ[error.why].fill(progress=progress)
+    match error:
+        case knowledge.NothingRead():
+            progress = READING_PROGRESS.fill(done=error.done, total=error.total) if error.total else ""
+            return NOTHING_READ[error.why].fill(progress=progress)
+        case knowledge.InvalidFilter():
+            return FILTERS[error.problem].fill(**error.fields)
+        case knowledge.UnknownSource():
+            return UNKNOWN_SOURCE.fill(
+                name=error.name,
+                suggestion=SUGGESTION.fill(name=error.nearest) if error.nearest else "",
+                known=", ".join(error.known) or NO_SOURCES,
+                hint=QUOTES_HINT if error.in_question else "",
+            )
+        case knowledge.SyncRunning():
+            return SYNC_RUNNING.fill(
+                sources=SYNCED_SOURCES.fill(names=", ".join(error.sources)) if error.sources else "",
+                process=SYNCING_PROCESS.fill(process=error.process) if error.process else "",
+            )
+        case knowledge.PendingDeletionsChanged():
+            return DELETIONS_CHANGED.fill(source=error.source)
+    return _explain_by_class(error)
+
+
+def _explain_by_class(error: BaseException) -> Message:
     found = next((BY_CLASS[kind] for kind in type(error).__mro__ if kind in BY_CLASS), None)
     if found is not None and str(error):
         return found.fill(text=error)

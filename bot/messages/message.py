@@ -25,14 +25,14 @@ class Message:
         return Message(*(_fill(self, language, fields).replace("{", "{{").replace("}", "}}") for language in LANGUAGES))
 
 
-def render(message: Message, language: Language, **fields: object) -> str:
+def render_message(message: Message, language: Language, **fields: object) -> str:
     """Return a text in a language, with its fields filled in; a field may be a text itself."""
     return _fill(message, language, fields).strip()
 
 
 def render_both(message: Message, **fields: object) -> str:
     """Return a text in both languages, English first; once if both are the same."""
-    return "\n".join(dict.fromkeys(render(message, language, **fields) for language in LANGUAGES))
+    return "\n".join(dict.fromkeys(render_message(message, language, **fields) for language in LANGUAGES))
 
 
 def join_names(names: Iterable[str], language: Language) -> str:

@@ -11,13 +11,16 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.answering.events import AnswerEvent, Finished, Notice, Text
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
-from bot.slack import texts
+from bot.messages import files
+from bot.messages.errors import explain_error
+from bot.messages.message import render_message
 from bot.slack.posting import render
 from bot.slack.transport.file_download import FileRefused, download_file
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import KnowledgeError, SyncRunning
+from knowledge.language import Language
 from knowledge.sources.uploads.upload_store import UploadResult, parse_document_name
 
 _log = structlog.get_logger("kvasir.intake")
@@ -50,16 +53,16 @@ class FileIntake:
         """Return whether a message sends files to the bot in a direct message."""
         return bool(message.files) and message.is_direct and message.key.channel.startswith("D")
 
-    async def explain_refusal(self, addressee: texts.Addressee) -> str:
+    async def explain_refusal(self, language: Language) -> str:
         """Return why the files of a person who is not an owner are not added."""
         owners = self._access.owners
         if not owners:
-            return texts.NO_OWNERS.to(addressee)
+            return render_message(files.NO_OWNERS, language)
         names = await self._threads.find_names(owners)
         listed = ", ".join(sorted(names.get(owner, owner) for owner in owners)[:_MAX_OWNERS])
-        return texts.NOT_AN_OWNER.to(addressee).format(owners=listed)
+        return render_message(files.NOT_AN_OWNER, language, owners=listed)
 
-    async def answer(self, message: QuestionMessage, addressee: texts.Addressee) -> AsyncGenerator[AnswerEvent, None]:
+    async def answer(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None]:
         """Add a message's files; yield the result of each.
 
         Raises:
@@ -67,21 +70,21 @@ class FileIntake:
 
         """
         added: dict[str, UploadResult] = {}
-        files = await self._fetch_files(message)
-        for file in files[:_MAX_FILES]:
+        attached = await self._fetch_files(message)
+        for file in attached[:_MAX_FILES]:
             try:
                 name, result = await self._save_file(file, message.user)
             except (FileRefused, KnowledgeError) as error:
-                yield Text(f"- {render.escape_markdown(str(error))}\n")
+                yield Text(f"- {render.escape_markdown(render_message(explain_error(error), language))}\n")
                 continue
             added[name] = result
-            yield Text(f"- {texts.FILE_RESULTS[result].to(addressee).format(name=render.escape_markdown(name))}\n")
-        if len(files) > _MAX_FILES:
-            yield Notice(texts.TOO_MANY_FILES.to(addressee).format(count=_MAX_FILES))
+            yield Text(f"- {render_message(files.RESULTS[result], language, name=render.escape_markdown(name))}\n")
+        if len(attached) > _MAX_FILES:
+            yield Notice(render_message(files.TOO_MANY, language, count=_MAX_FILES))
         if added:
-            yield Text(f"\n{await self._index_files(added, addressee)}")
+            yield Text(f"\n{await self._index_files(added, language)}")
         if await self._threads.read_question(message):
-            yield Notice(texts.TEXT_IGNORED.to(addressee))
+            yield Notice(render_message(files.TEXT_IGNORED, language))
         yield Finished("files", (), {})
 
     async def _fetch_files(self, message: QuestionMessage) -> Sequence[Mapping[str, Any]]:
@@ -103,18 +106,19 @@ class FileIntake:
         _log.info("document added", user=user, document=saved.name, put=saved.result.value, bytes=len(data))
         return saved.name, saved.result
 
-    async def _index_files(self, added: Mapping[str, UploadResult], addressee: texts.Addressee) -> str:
+    async def _index_files(self, added: Mapping[str, UploadResult], language: Language) -> str:
         """Wait until search finds the files; return which ones it finds, and the errors of the others."""
         try:
             failed = await self._adding.sync_documents(added, patience_s=_SYNC_WAIT_S)
         except SyncRunning:
-            return texts.SEARCHABLE_LATER.to(addressee)
+            return render_message(files.SEARCHABLE_LATER, language)
         except KnowledgeError as error:
-            return f"{texts.SEARCHABLE_LATER.to(addressee)} {render.escape_markdown(str(error))}"
+            reason = render.escape_markdown(render_message(explain_error(error), language))
+            return f"{render_message(files.SEARCHABLE_LATER, language)} {reason}"
         lines = [f"- {render.escape_markdown(reason)}" for reason in failed.values()]
         searchable = [name for name in added if name not in failed]
         if searchable:
             names = ", ".join(render.escape_markdown(name) for name in searchable)
             source = render.escape_markdown(self._adding.source)
-            lines.insert(0, texts.FILES_SEARCHABLE.to(addressee).format(names=names, source=source))
+            lines.insert(0, render_message(files.SEARCHABLE, language, names=names, source=source))
         return "\n".join(lines)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from knowledge.language import Language, choose_language
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
@@ -13,6 +15,8 @@ class Interaction:
 
     user: str
     channel: str
+    language: Language
+    """The language of the command's text or of the button's label."""
     response_url: str = field(default="", repr=False)
     """Slack's address for an answer to this interaction, "" if it has none."""
 
@@ -37,6 +41,7 @@ class SlashCommand(Interaction):
             channel=fields["channel_id"],
             response_url=fields["response_url"],
             text=fields["text"],
+            language=choose_language(fields["text"]),
         )
 
 
@@ -54,9 +59,11 @@ class ButtonPress(Interaction):
         """Read Slack's payload."""
         user, channel, message = (body.get(name) or {} for name in ("user", "channel", "message"))
         ts = str(message.get("ts") or "")
+        label = (action.get("text") or {}).get("text")
         return cls(
             user=str(user.get("id") or ""),
             channel=str(channel.get("id") or ""),
+            language=choose_language(str(label or "")),
             response_url=str(body.get("response_url") or ""),
             user_team=str(user.get("team_id") or ""),
             message_ts=ts,

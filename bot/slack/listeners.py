@@ -16,7 +16,9 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
-from bot.slack import texts
+from bot.messages import replies
+from bot.messages.errors import explain_error
+from bot.messages.message import render_message
 from bot.slack.commands.home import build_home_view
 from bot.slack.events import (
     AppRemoved,
@@ -38,6 +40,7 @@ from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.questions import QuestionKey
 from knowledge.errors import DatabaseError
+from knowledge.language import choose_language
 
 _log = structlog.get_logger(__name__)
 
@@ -66,7 +69,6 @@ class SlackListeners:
     api: SlackWebApi
     messenger: EphemeralMessenger
     tasks: BackgroundTasks
-    apology: Callable[[BaseException], str]
     on_removed: Callable[[], None]
     answer_in_shared: bool = False
     """Whether to answer people of this workspace in channels that are shared with another company."""
@@ -132,8 +134,7 @@ class SlackListeners:
         if received.is_from_other_company:
             return
         if received.is_channel_shared and not self.answer_in_shared:
-            refusal = texts.SHARED_CHANNEL
-            text = refusal.chinese if render.is_chinese(message.text) else refusal.english
+            text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))
             self._notify_once(message.key, message.user, text)
             return
         await self.turns.submit(message)
@@ -141,7 +142,11 @@ class SlackListeners:
     def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
         event = parse_event(body, self.me)
         if isinstance(event, MessageReceived) and event.is_addressed and not event.is_from_other_company:
-            self._notify_once(event.message.key, event.message.user, self.apology(error))
+            self._notify_once(
+                event.message.key,
+                event.message.user,
+                render_message(explain_error(error), choose_language(event.message.text)),
+            )
 
     def _notify_once(self, key: QuestionKey, user: str, text: str) -> None:
         """Send one person an ephemeral message about a question, once although Slack may repeat the event."""
@@ -180,7 +185,8 @@ class SlackListeners:
                 await handler(act)
             except Exception as error:  # noqa: BLE001 (the task's owner: the person hears of every failure)
                 _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
-                await self.messenger.answer(act, render.escape_mrkdwn(self.apology(error)))
+                text = render_message(explain_error(error), act.language)
+                await self.messenger.answer(act, render.escape_mrkdwn(text))
 
         self.tasks.start(run(), name)
 

@@ -55,7 +55,6 @@ class SlackDependencies:
     answerer: QuestionAnswerer
     library: KnowledgeLibrary
     engine_status: Callable[[], EngineStatus]
-    apology: Callable[[BaseException], str]
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
     adding: DocumentAdditions | None = None
@@ -101,9 +100,7 @@ class SlackParts:
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._pending = PendingDeletions(dependencies.library, self._messenger)
-        self._refresh = RefreshRunner(
-            dependencies.library, self._pending, api, self._messenger, dependencies.access, dependencies.apology
-        )
+        self._refresh = RefreshRunner(dependencies.library, self._pending, api, self._messenger, dependencies.access)
 
     def build_turns(self, settings: TurnSettings, token_monitor: TokenMonitor) -> TurnManager:
         """Return the turns of questions."""
@@ -117,9 +114,8 @@ class SlackParts:
             needs.ledger,
             needs.answerer,
             QuestionBuilder(self._threads, needs.channels, needs.web, self._preferences.choose_depth),
-            ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, needs.apology),
+            ReplyFactory(needs.ledger, self._api, self._me, self._capabilities),
             AnswerRecovery(needs.ledger, self._threads, self._api),
-            apology=needs.apology,
             settings=settings,
             file_intake=intake,
         )
@@ -149,7 +145,6 @@ class SlackParts:
             self._api,
             self._messenger,
             tasks,
-            needs.apology,
             on_removed,
             answer_in_shared=answer_in_shared,
             event_log=needs.event_log,
@@ -157,13 +152,13 @@ class SlackParts:
 
     def _build_actions(self, turns: TurnManager, *, answer_in_shared: bool) -> Mapping[str, ActionHandler]:
         """Return the handler of each button, by its action id."""
-        needs, messenger, apology = self._dependencies, self._messenger, self._dependencies.apology
+        needs, messenger = self._dependencies, self._messenger
         access = ChannelAccess(self._api, messenger, self._me, answer_in_shared=answer_in_shared)
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, messenger)
-        search = SearchWebAction(self._threads, turns.submit, self._me.team, access, messenger, apology)
+        search = SearchWebAction(self._threads, turns.submit, self._me.team, access, messenger)
         actions: dict[str, ActionHandler] = {APPROVE_DELETION: approve.run, SEARCH_WEB: search.run}
         if needs.passage is not None:
-            actions[SHOW_PASSAGE] = ShowPassageAction(needs.passage, access, messenger, apology).run
+            actions[SHOW_PASSAGE] = ShowPassageAction(needs.passage, access, messenger).run
         if needs.pages is not None:
             actions[ADD_PAGE] = AddPageAction(needs.pages, needs.access, messenger).run
         return actions

@@ -6,7 +6,6 @@ and code. ``type:`` accepts only formats that Kvasir reads, so ``type:roundrobin
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from knowledge.errors import InvalidFilter, UnknownSource
+from knowledge.errors import FilterProblem, InvalidFilter, UnknownSource
 
 _KEYS: Final = {
     "in": "in",
@@ -111,7 +110,7 @@ def parse_query(question: str, now: datetime) -> ParsedQuery:
     if not taken:
         return ParsedQuery(question)
     if not any(char.isalnum() for char in words):
-        raise InvalidFilter(f"There is nothing to search for except “{_quote(question)}”: add what you want to know.")
+        raise InvalidFilter(FilterProblem.NO_WORDS, text=_quote(question))
     return ParsedQuery(
         words,
         sources=frozenset(_list_values(taken, "in")),
@@ -152,12 +151,7 @@ def _match_source(name: str, known: Collection[str]) -> str:
     folded = {one.casefold(): one for one in known}
     if name.casefold() in folded:
         return folded[name.casefold()]
-    near = difflib.get_close_matches(name.casefold(), list(folded), n=1)
-    meant = f" Did you mean “{folded[near[0]]}”?" if near else ""
-    raise UnknownSource(
-        f"There is no source “{_quote(name)}”.{meant} Sources are: {', '.join(known) or 'none'}. "
-        "To search for the words themselves, put them in quotes."
-    )
+    raise UnknownSource(_quote(name), known, in_question=True)
 
 
 def _separate(question: str) -> tuple[str, list[_Filter]]:
@@ -169,7 +163,7 @@ def _separate(question: str) -> tuple[str, list[_Filter]]:
             return question, filters
         filters += taken
         question = _remove_filters(question, taken)
-    raise InvalidFilter("The filters of this question run into each other: put a blank between them.")
+    raise InvalidFilter(FilterProblem.RUN_TOGETHER)
 
 
 def _find_filters(question: str) -> Iterator[_Filter]:
@@ -261,10 +255,7 @@ def _parse_moment(text: str, now: datetime) -> datetime:
         parts = [int(match[name] or default) for name, default in _DATE_PARTS]
         return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # six numbers
     except ValueError:
-        raise InvalidFilter(
-            f"“{_quote(text)}” is not a date. Write one like 2026-01-31, 2026-01 or 2026; to search for the words "
-            "themselves, put them in quotes."
-        ) from None
+        raise InvalidFilter(FilterProblem.NO_DATE, text=_quote(text)) from None
 
 
 _DATE_PARTS: Final = (("year", 1), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))

@@ -124,7 +124,7 @@ class SyncCoordinator:
         began = self._clock()
         busy = [source.key.name for source in sources if source.key.name in {*self._jobs, *self._queued}]
         if busy and not queue and (approve or len(busy) == len(sources)):
-            raise SyncRunning(f"A sync of {', '.join(busy)} is running already. Wait until it has ended.")
+            raise SyncRunning(busy)
         agreed = approve or {}
         jobs = [self._join_job(source, approve=agreed.get(source.key.name, ()), queue=queue) for source in sources]
         await self._wait_for_jobs(jobs, on_progress)
@@ -140,7 +140,7 @@ class SyncCoordinator:
 
         """
         if self._opened is not None:
-            raise SyncRunning("A sync is running already. Wait until it has ended.")
+            raise SyncRunning
         self._opened = opened = _OpenedRun()
         opened.closing = True
         opened.task = task = asyncio.create_task(self._run_alone(opened, work), name="sync alone")

@@ -46,11 +46,11 @@ def find_lock_holder(path: Path) -> str | None:
     try:
         signed = _read_holder(descriptor)
         # Try the lock only if another process signed the file, because trying takes the lock for a moment.
-        if not signed or signed.startswith(f" (process {os.getpid()},"):
+        if not signed or signed.startswith(f"process {os.getpid()},"):
             return None
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return signed.strip(" ()")
+        return signed
     except OSError:
         return None
     else:
@@ -63,7 +63,7 @@ def _take_lock(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise SyncRunning(f"A sync is running already{_read_holder(descriptor)}. Wait until it has ended.") from None
+        raise SyncRunning(process=_read_holder(descriptor)) from None
 
 
 def _write_holder(descriptor: int, since: datetime | None) -> None:
@@ -78,6 +78,6 @@ def _write_holder(descriptor: int, since: datetime | None) -> None:
 def _read_holder(descriptor: int) -> str:
     try:
         signed = json.loads(os.pread(descriptor, 200, 0))
-        return f" (process {int(signed['pid'])}, since {datetime.fromisoformat(signed['since']):%H:%M:%S} UTC)"
+        return f"process {int(signed['pid'])}, since {datetime.fromisoformat(signed['since']):%H:%M:%S} UTC"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

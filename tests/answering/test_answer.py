@@ -23,7 +23,7 @@ from engine.interfaces import (
     StreamEnd,
     StreamRestart,
 )
-from knowledge.errors import EmbedderError, InvalidFilter, StoreUnavailable, UnknownSource
+from knowledge.errors import EmbedderError, FilterProblem, InvalidFilter, StoreUnavailable, UnknownSource
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
 ALSO = "Up to five unused days may be carried over, but they expire on 31 March of the following year."
@@ -169,7 +169,7 @@ async def test_filters_narrow_search_and_stay_out_of_prompt(ask: Any, room: Any)
     assert engine.asked[0][0][-1].content.endswith("Question: How much leave do I get?")
 
 
-@pytest.mark.parametrize("error", [InvalidFilter("“soon” is not a date."), UnknownSource("There is no source “x”.")])
+@pytest.mark.parametrize("error", [InvalidFilter(FilterProblem.NO_DATE, text="soon"), UnknownSource("x", ["wiki"])])
 async def test_unusable_filter_is_reported(ask: Any, room: Any, error: Exception) -> None:
     heard = await ask(search=room.search([], error=error))
     assert heard.notices == [str(error)]

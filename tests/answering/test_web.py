@@ -11,7 +11,7 @@ from bot.answering.events import Exchange
 from bot.answering.policy import Policy, Why
 from bot.answering.retrieval.passage_order import PlacedPassage, place_hits
 from bot.messages import live_web
-from knowledge.errors import InvalidFilter, StoreUnavailable, UnreadableReason
+from knowledge.errors import FilterProblem, InvalidFilter, StoreUnavailable, UnreadableReason
 from knowledge.interfaces import SkippedPage, SkipReason, WebOrigin, WebSearchReport, WebTrouble
 
 ON = Policy("on", searches=True)
@@ -299,7 +299,7 @@ async def test_answer_from_web_only_is_reported(ask: Any, room: Any) -> None:
 
 @pytest.mark.parametrize("question", ["???", "web:", "in: who?"])
 async def test_invalid_filter_offers_no_web(ask: Any, room: Any, question: str) -> None:
-    search = room.search([], error=InvalidFilter("A filter has no value."))
+    search = room.search([], error=InvalidFilter(FilterProblem.RUN_TOGETHER))
     heard = await ask(question=question, search=search, policy=ON)
     assert not heard.finished[0].web.may_look
 

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.error_messages import describe_error
 from bot.slack.app import open_slack_app
 from bot.slack.parts import SlackDependencies
 from bot.slack.settings import SlackSettings
@@ -37,9 +36,7 @@ async def main(state: Path) -> None:
     )
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url) as ledger:
-        dependencies = SlackDependencies(
-            ledger, SlowAnswerer(), FakeLibrary(), lambda: EngineStatus(EngineState.READY), describe_error
-        )
+        dependencies = SlackDependencies(ledger, SlowAnswerer(), FakeLibrary(), lambda: EngineStatus(EngineState.READY))
         async with open_slack_app(settings, dependencies, turn_settings=QUICK_TURNS) as app:
             await app.run()
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
-from bot.error_messages import describe_error
 from bot.slack.app import SlackApp, open_slack_app
 from bot.slack.parts import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -141,7 +140,7 @@ class FakeLibrary:
     ) -> SyncReport:
         (self.approved if approve else self.refreshed).append(source)
         if approve and approve != self.state.approval_marks(source):
-            raise PendingDeletionsChanged("The pending deletions have changed.")
+            raise PendingDeletionsChanged("docs")
         if self.failure:
             raise self.failure
         for progress in self.progress:
@@ -249,7 +248,6 @@ async def run_bot(
             answerer,
             library,
             lambda: EngineStatus(EngineState.READY, model="r1"),
-            describe_error,
             **(dependencies or {}),
         )
         async with open_slack_app(slack, given, turn_settings=settings, capabilities=capabilities, **options) as app:

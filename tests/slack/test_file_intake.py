@@ -116,7 +116,7 @@ async def test_several_files_report_each_result(intake: IntakeBot) -> None:
 
 
 async def test_file_is_stored_although_sync_fails(intake: IntakeBot) -> None:
-    intake.sync.refusals = [SyncRunning("A sync is running."), StoreUnavailable("The store is down. Start it.")]
+    intake.sync.refusals = [SyncRunning(), StoreUnavailable("The store is down. Start it.")]
     await intake.send("a.md")
     text = await intake.wait_for_reply("It is saved. Answers can use it after the sync")
     assert "The store is down. Start it." in text
@@ -151,7 +151,7 @@ async def test_missing_files_scope_is_reported(intake: IntakeBot) -> None:
 
 
 async def test_restart_during_upload_adds_file_once(tmp_path: Path) -> None:
-    sync = FakeSync(refusals=[SyncRunning("A sync is running.")] * 1_000)
+    sync = FakeSync(refusals=[SyncRunning()] * 1_000)
     adding = DocumentAdditions(SourceSpec("added", "push", {}, tmp_path), tmp_path, sync)
     dependencies: dict[str, Any] = {"adding": adding, "access": Access(frozenset({ADA}))}
     async with open_sandbox(tmp_path) as sandbox:

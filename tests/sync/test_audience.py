@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.notices.source_overview import describe_sources
+from bot.messages.message import LANGUAGES
 from bot.ready_library import ReadyLibrary
 from bot.slack.commands import kb_texts, status_texts
 from bot.workspace_page import build_page_status
@@ -25,14 +26,14 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     state = await shelf.status()
     found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "in:board Lyon", "type:md Lyon")]
     parts = [one.text + one.context for result in found for one in result.hits]
-    parts += [repr(one.hits) + kb_texts.format_search_results(replace(one, query=""), chinese=False) for one in found]
-    for chinese in (False, True):
+    parts += [repr(one.hits) + kb_texts.format_search_results(replace(one, query=""), "en") for one in found]
+    for language in LANGUAGES:
         parts += [
-            status_texts.format_status(ENGINE, state, chinese=chinese),
-            status_texts.format_sources(state, chinese=chinese),
+            status_texts.format_status(ENGINE, state, language),
+            status_texts.format_sources(state, language),
         ]
-        parts += [kb_texts.format_approval_request(one, chinese=chinese) for one in state.sources]
-        parts.append(kb_texts.format_report(report, chinese=chinese))
+        parts += [kb_texts.format_approval_request(one, language) for one in state.sources]
+        parts.append(kb_texts.format_report(report, language))
     parts.append(repr(build_page_status(ENGINE, state.sources, await library.suggest_questions())))
     parts.append(describe_sources(await library.list_documents(), datetime.now(UTC), "en"))
     return "\n".join(parts)

@@ -341,7 +341,7 @@ async def test_an_approval_deletes_exactly_what_was_shown(bench: Bench, handbook
         await library.refresh()
         status = await library.status()
         assert (status.sources[0].pending_deletions, len(shown)) == (20, 1)
-        with pytest.raises(PendingDeletionsChanged, match="What is held of handbook has changed"):
+        with pytest.raises(PendingDeletionsChanged, match="The pending deletions of handbook have changed"):
             await library.refresh(approve=shown)
         assert (await library.status()).sources[0].pending_deletions == 20
         del handbook.texts["38.md"]

@@ -12,7 +12,7 @@ from bot.answering.events import Finished, Notice, Question
 from bot.answering.limits import Limits
 from bot.app import create_answerer
 from bot.messages.errors import explain_error
-from bot.messages.message import render
+from bot.messages.message import render_message
 from bot.ready_library import ReadyLibrary
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import NothingRead, NothingReadReason
@@ -50,8 +50,8 @@ def test_each_reason_names_its_next_step(
     error = explain_nothing_read(found)
     assert error is not None
     assert error.why == why
-    assert english in render(explain_error(error), "en")
-    assert chinese in render(explain_error(error), "zh")
+    assert english in render_message(explain_error(error), "en")
+    assert chinese in render_message(explain_error(error), "zh")
     assert "Denied" not in str(error), "only owners see why a source fails"
 
 

@@ -12,7 +12,7 @@ from bot.answering.policy import WebUse, Why
 from bot.answering.turn import EngineStream, Turn
 from bot.messages import answers, live_web
 from bot.messages.errors import explain_error
-from bot.messages.message import Message, join_clauses, join_names, join_sentences, render
+from bot.messages.message import Message, join_clauses, join_names, join_sentences, render_message
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebSearchReport
@@ -42,7 +42,7 @@ def explain_unavailable_engine(status: EngineStatus, language: Language) -> str 
     if (phrase := _OBSTACLES.get(status.state)) is None:
         return None
     progress, detail = _describe_progress(status.progress), status.detail
-    return render(phrase, language, progress=progress, reason=detail, detail=f" {detail}" if detail else "")
+    return render_message(phrase, language, progress=progress, reason=detail, detail=f" {detail}" if detail else "")
 
 
 def _describe_progress(progress: float | None) -> Message | str:
@@ -56,54 +56,58 @@ def describe_queue_position(position: int, eta_s: float | None, language: Langua
         eta = answers.ETA_SECONDS.fill(number=max(5, -(-round(eta_s) // 5) * 5))
     elif eta_s is not None:
         eta = answers.ETA_MINUTES.fill(number=round(eta_s / 60))
-    return render(answers.IN_LINE, language, position=position, eta=eta) if position else ""
+    return render_message(answers.IN_LINE, language, position=position, eta=eta) if position else ""
 
 
 def build_unknown_answer(turn: Turn) -> Text:
     """Say that the documents do not answer, and what was looked at."""
     looked_at = turn.passages[:SOURCES]
     if not looked_at:
-        return Text(render(answers.FOUND_NOTHING, turn.language))
+        return Text(render_message(answers.FOUND_NOTHING, turn.language))
     listing = format_passage_list(turn.numbering.display(*looked_at))
     names = join_names(turn.unmentioned, turn.language)
-    why = render(answers.UNMENTIONED, turn.language, names=names) if names else render(answers.UNKNOWN, turn.language)
-    return Text(f"{why}\n\n{render(answers.LOOKED_AT, turn.language)}\n{listing}")
+    why = (
+        render_message(answers.UNMENTIONED, turn.language, names=names)
+        if names
+        else render_message(answers.UNKNOWN, turn.language)
+    )
+    return Text(f"{why}\n\n{render_message(answers.LOOKED_AT, turn.language)}\n{listing}")
 
 
 def explain_missing_answer(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> str:
     """Say why no sentence of the model is shown."""
     if isinstance(failure, TimeoutError):
         seconds = limits.answer_s if said.begun else min(limits.answer_s, limits.first_token_s)
-        return render(
+        return render_message(
             answers.ENGINE_SLOW if said.begun else answers.NO_FIRST_TOKEN, turn.language, seconds=f"{seconds:g}"
         )
     if isinstance(failure, KnowledgeError):
-        return render(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
+        return render_message(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
     if failure:
-        return render(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
+        return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
     if said.verified.dropped or said.verified.contradicted or said.verified.ended:
-        return render(answers.NOTHING_SUPPORTED, turn.language)
-    return render(answers.NO_ANSWER, turn.language)
+        return render_message(answers.NOTHING_SUPPORTED, turn.language)
+    return render_message(answers.NO_ANSWER, turn.language)
 
 
 def list_answer_notices(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
     language, verified = turn.language, said.verified
     if isinstance(failure, TimeoutError):
-        yield Notice(render(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
+        yield Notice(render_message(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
     elif failure:
-        yield Notice(render(answers.CUT_BY_ERROR, language, reason=explain_error(failure)))
+        yield Notice(render_message(answers.CUT_BY_ERROR, language, reason=explain_error(failure)))
     elif verified.ended == "repetition":
-        yield Notice(render(answers.CUT_BY_REPETITION, language))
+        yield Notice(render_message(answers.CUT_BY_REPETITION, language))
     elif verified.ended == "length" or (said.cut and not verified.ended):
-        yield Notice(render(answers.CUT_BY_LENGTH, language))
-    parts = [render(answers.WARNING, language)] if verified.marked else []
+        yield Notice(render_message(answers.CUT_BY_LENGTH, language))
+    parts = [render_message(answers.WARNING, language)] if verified.marked else []
     counted = ((answers.REMOVED, verified.contradicted), (answers.LEFT_OUT, verified.dropped))
-    parts += [render(phrase, language, count=count) for phrase, count in counted if count]
+    parts += [render_message(phrase, language, count=count) for phrase, count in counted if count]
     if parts:
         yield Notice(join_sentences(parts, language))
     if turn.small_model and not turn.asked.history:
-        yield Notice(render(answers.SMALL_MODEL, language))
+        yield Notice(render_message(answers.SMALL_MODEL, language))
 
 
 # ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,14 +125,14 @@ def list_web_notices(turn: Turn) -> Iterator[Notice]:
     web, language = turn.web, turn.language
     if web.look is not None and web.why in _BECAUSE:
         pages = live_web.PAGES_READ.fill(count=len(web.look.read)) if web.look.read else live_web.NOTHING_READ
-        reason = render(_BECAUSE[web.why], language, came=pages)
-        trouble = "" if web.look.trouble is None else render(live_web.TROUBLES[web.look.trouble], language)
+        reason = render_message(_BECAUSE[web.why], language, came=pages)
+        trouble = "" if web.look.trouble is None else render_message(live_web.TROUBLES[web.look.trouble], language)
         yield Notice(join_sentences([reason, trouble, _list_skipped_pages(web.look, language)], language))
     elif web.policy.mode == "off" and _was_waited_for(web, answerable=turn.answerable):
-        yield Notice(render(live_web.OFF, language))
+        yield Notice(render_message(live_web.OFF, language))
     if web.closed and web.policy.mode != "off":
         hosts = dict.fromkeys(map(_host, web.closed))
-        yield Notice(render(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))
+        yield Notice(render_message(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))
 
 
 def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
@@ -145,9 +149,9 @@ def _list_skipped_pages(look: WebSearchReport, language: Language) -> str:
     if not look.left_out:
         return ""
     pages = [live_web.LEFT_OUT_PAGE.fill(host=_host(one.url), why=live_web.SKIPPED[one.why]) for one in look.left_out]
-    named = join_clauses((render(page, language) for page in pages[:_NAMED]), language)
+    named = join_clauses((render_message(page, language) for page in pages[:_NAMED]), language)
     more = len(pages) - _NAMED
-    return render(live_web.MORE_LEFT_OUT if more > 0 else live_web.LEFT_OUT, language, named=named, more=more)
+    return render_message(live_web.MORE_LEFT_OUT if more > 0 else live_web.LEFT_OUT, language, named=named, more=more)
 
 
 def _host(url: str) -> str:

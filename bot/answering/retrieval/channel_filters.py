@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from knowledge.errors import InvalidFilter
+from knowledge.errors import FilterProblem, InvalidFilter
 from knowledge.search.query import ParsedQuery, parse_query
 
 
@@ -32,7 +31,7 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
     # In front: what a person leaves open (a quote, a fence) must not swallow them.
     text = " ".join([*_written(both), both.words])
     if replace(parse_query(text, now), words=both.words) != both:
-        raise InvalidFilter("The filters in this question cannot be read together. Use fewer, and put them at its end.")
+        raise InvalidFilter(FilterProblem.TOO_MANY)
     return text
 
 
@@ -43,15 +42,9 @@ def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str
     folded = {name.casefold() for name in own}
     left = frozenset(name for name in given if name.casefold() in folded)
     if not left:
-        raise InvalidFilter(
-            f"In this channel only {key}:{_listed(given)} is searched, and the question asks for {key}:{_listed(own)}. "
-            f"Leave {key}: out, or ask in another channel."
-        )
+        allowed, requested = ", ".join(sorted(given)), ", ".join(sorted(own))
+        raise InvalidFilter(FilterProblem.NOT_IN_CHANNEL, key=key, allowed=allowed, requested=requested)
     return left
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 def _written(query: ParsedQuery) -> list[str]:

@@ -26,7 +26,7 @@ from bot.answering.retrieval.unmentioned_names import find_unmentioned
 from bot.answering.turn import Turn
 from bot.messages import answers
 from bot.messages.errors import explain_error
-from bot.messages.message import render
+from bot.messages.message import render_message
 from engine.interfaces import ChatEngine, Requester
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import LiveWebRequest, SearchResult
@@ -94,11 +94,11 @@ class Retriever:
                 shown = await self._placed(turn, result, starts_over=plan.starts_over)
         except (InvalidFilter, UnknownSource, NothingRead) as error:
             turn.unreadable()
-            return Notice(render(explain_error(error), turn.language))
+            return Notice(render_message(explain_error(error), turn.language))
         except KnowledgeError as error:
-            return Notice(render(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
+            return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         except TimeoutError:
-            return Notice(render(answers.SEARCH_SLOW, turn.language, seconds=f"{plan.within_s:g}"))
+            return Notice(render_message(answers.SEARCH_SLOW, turn.language, seconds=f"{plan.within_s:g}"))
         turn.timings["search"] = self._now() - turn.began
         turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first

@@ -24,7 +24,7 @@ from bot.config.settings import load_settings
 from bot.error_messages import describe_error
 from bot.errors import BotError
 from bot.messages import live_web
-from bot.messages.message import render
+from bot.messages.message import render_message
 from bot.ready_library import ReadyLibrary
 from engine.errors import EngineError
 from engine.interfaces import EngineState
@@ -220,8 +220,8 @@ def _web_json(web: WebUse) -> dict[str, object]:
         "asked": look is not None,
         "provider": look.provider if look else "",
         "read": list(look.read) if look else [],
-        "left_out": [{"url": one.url, "why": render(live_web.SKIPPED[one.why], "en")} for one in skipped],
+        "left_out": [{"url": one.url, "why": render_message(live_web.SKIPPED[one.why], "en")} for one in skipped],
         "not_listed": list(web.closed),
-        "trouble": render(live_web.TROUBLES[look.trouble], "en") if look and look.trouble else "",
+        "trouble": render_message(live_web.TROUBLES[look.trouble], "en") if look and look.trouble else "",
         "seconds": round(look.seconds, 6) if look else 0.0,
     }

@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from bot.config.configuration import Access
+from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.commands.pending_deletions import PendingDeletions, parse_request
 from bot.slack.commands.refresh import RefreshRunner
@@ -41,14 +42,15 @@ class ApproveDeletionAction:
             TimeoutError: reading them takes too long.
 
         """
-        source, mark, chinese = parse_request(press.value)
+        source, mark = parse_request(press.value)
         if not self._access.is_owner(press.user):
-            await self._messenger.answer(press, kb_texts.format_refusal(self._access, press.user, chinese=chinese))
+            refusal = kb_texts.explain_refusal(self._access, press.user)
+            await self._messenger.answer(press, render_message(refusal, press.language))
             return
         async with asyncio.timeout(_STATUS_TIMEOUT_S):
             current = await self._pending.find(source)
         if [one.approval_mark for one in current] != [mark]:
-            await self._pending.show(press, current, source, chinese=chinese)
+            await self._pending.show(press, current, source)
             return
         _log.info("approved", user=press.user, source=source, pending_deletions=current[0].pending_deletions)
-        await self._refresh.run(press, source, chinese=chinese, approve={source: mark})
+        await self._refresh.run(press, source, approve={source: mark})

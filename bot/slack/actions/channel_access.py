@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.slack import texts
+from bot.messages import replies
 from bot.slack.errors import SlackMissingScope
 from bot.slack.events import BotUser
 from bot.slack.interactions import ButtonPress
@@ -30,7 +30,7 @@ class ChannelAccess:
             return False  # people of another company get no answers
         if self._answer_in_shared or not await self._is_shared(press.channel):
             return True
-        await self._messenger.reply(press, texts.SHARED_CHANNEL)
+        await self._messenger.reply(press, replies.SHARED_CHANNEL)
         return False
 
     async def _is_shared(self, channel: str) -> bool:

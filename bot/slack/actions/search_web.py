@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bot.slack import texts
+from bot.messages import buttons
+from bot.messages.errors import explain_error
+from bot.messages.message import Message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
@@ -27,14 +29,12 @@ class SearchWebAction:
         team: str,
         channel_access: ChannelAccess,
         messenger: EphemeralMessenger,
-        apology: Callable[[BaseException], str],
     ) -> None:
         self._threads = threads
         self._submit = submit
         self._team = team
         self._channel_access = channel_access
         self._messenger = messenger
-        self._apology = apology
 
     async def run(self, press: ButtonPress) -> None:
         """Answer the question of a button with the web; if that is impossible, tell the person why."""
@@ -43,12 +43,12 @@ class SearchWebAction:
                 return
             problem = await self._ask_again(press)
         except (DatabaseError, SlackError) as error:
-            await self._messenger.reply(press, self._apology(error))
+            await self._messenger.reply(press, explain_error(error))
             return
         if problem is not None:
             await self._messenger.reply(press, problem)
 
-    async def _ask_again(self, press: ButtonPress) -> texts.BilingualText | None:
+    async def _ask_again(self, press: ButtonPress) -> Message | None:
         """Submit the question with the web; return what prevents it, None if nothing does.
 
         Raises:
@@ -58,8 +58,8 @@ class SearchWebAction:
         """
         text = await self._read_question(press)
         if text is None:
-            return texts.QUESTION_GONE
-        return None if await self._submit(self._build_message(press, f"web: {text}")) else texts.WEB_ALREADY_SEARCHED
+            return buttons.QUESTION_GONE
+        return None if await self._submit(self._build_message(press, f"web: {text}")) else buttons.WEB_ALREADY_SEARCHED
 
     def _build_message(self, press: ButtonPress, text: str) -> QuestionMessage:
         # The answer's own message identifies the new turn, so pressing the button twice asks once.

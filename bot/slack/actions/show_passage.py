@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from bot.slack import texts
+from bot.messages import buttons
+from bot.messages.errors import explain_error
+from bot.messages.message import render_both
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
@@ -28,12 +30,10 @@ class ShowPassageAction:
         find_passage: FindPassage,
         channel_access: ChannelAccess,
         messenger: EphemeralMessenger,
-        apology: Callable[[BaseException], str],
     ) -> None:
         self._find_passage = find_passage
         self._channel_access = channel_access
         self._messenger = messenger
-        self._apology = apology
 
     async def run(self, press: ButtonPress) -> None:
         """Show the passage of a button to the person who pressed it, or say that it is gone."""
@@ -41,12 +41,14 @@ class ShowPassageAction:
             if await self._channel_access.check(press):
                 await self._show(press)
         except (KnowledgeError, SlackError) as error:
-            await self._messenger.reply(press, self._apology(error))
+            await self._messenger.reply(press, explain_error(error))
 
     async def _show(self, press: ButtonPress) -> None:
         hit = await self._find_passage(press.value.split(","))
         if hit is None:
-            await self._messenger.send(press.channel, press.user, texts.PASSAGE_GONE.both, thread_ts=press.thread_ts)
+            await self._messenger.send(
+                press.channel, press.user, render_both(buttons.PASSAGE_GONE), thread_ts=press.thread_ts
+            )
             return
         text, blocks = _format_passage(hit)
         await self._messenger.send(press.channel, press.user, text, thread_ts=press.thread_ts, blocks=blocks)
@@ -61,5 +63,5 @@ def _format_passage(hit: Hit) -> tuple[str, list[dict[str, object]]]:
     path = render.format_linked_path(hit.title or hit.document, hit.heading, hit.url)
     blocks: list[dict[str, object]] = [render.build_context_block(path), {"type": "markdown", "text": head}]
     if rest:
-        blocks.append(render.build_context_block(texts.PASSAGE_CUT.both))
+        blocks.append(render.build_context_block(render_both(buttons.PASSAGE_CUT)))
     return render.make_fallback_text(head), blocks

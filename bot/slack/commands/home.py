@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.slack.commands.parsing import HELP, HELP_CHINESE
+from bot.messages import commands
+from bot.messages.message import LANGUAGES, render_message
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.posting.render import split_head
 
@@ -17,8 +18,7 @@ def build_home_view(status: str) -> dict[str, Any]:
         "type": "home",
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": "Kvasir"}},
-            build_section(HELP),
-            build_section(HELP_CHINESE),
+            *(build_section(render_message(commands.HELP, language)) for language in LANGUAGES),
             {"type": "divider"},
             build_section(split_head(status, _MAX_SECTION_CHARACTERS)[0]),
         ],

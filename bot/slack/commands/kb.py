@@ -11,6 +11,7 @@ import structlog
 
 from bot.answering.retrieval.channel_filters import add_filters
 from bot.config.configuration import Access
+from bot.messages.message import render_message
 from bot.slack.commands import kb_texts, status_texts
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import (
@@ -27,9 +28,9 @@ from bot.slack.commands.pending_deletions import PendingDeletions
 from bot.slack.commands.redaction import redact_status
 from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.interactions import SlashCommand
-from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from engine.interfaces import EngineStatus
+from knowledge.language import Language
 from knowledge.status import LibraryStatus
 
 _log = structlog.get_logger(__name__)
@@ -68,25 +69,26 @@ class KbCommand:
             TimeoutError: it takes too long.
 
         """
-        command, chinese = parse_kb(typed.text), render.is_chinese(typed.text)
+        command = parse_kb(typed.text)
         if not self._is_allowed(typed.user, command):
             _log.info(
                 "command refused", user=typed.user, command=type(command).__name__.removesuffix("Command").lower()
             )
-            await self._messenger.answer(typed, kb_texts.format_refusal(self._access, typed.user, chinese=chinese))
+            refusal = kb_texts.explain_refusal(self._access, typed.user)
+            await self._messenger.answer(typed, render_message(refusal, typed.language))
         elif isinstance(command, RefreshCommand):
-            await self._refresh.run(typed, command.source, chinese=chinese)
+            await self._refresh.run(typed, command.source)
         else:
-            await self._answer(typed, command, chinese=chinese)
+            await self._answer(typed, command)
 
-    async def describe_status(self, user: str, *, chinese: bool = False) -> str:
+    async def describe_status(self, user: str, language: Language = "en") -> str:
         """Return what ``/kb status`` shows to a person."""
-        status = await self._read_status(user, chinese=chinese)
-        return status_texts.format_status(self._engine_status(), status, chinese=chinese)
+        status = await self._read_status(user, language)
+        return status_texts.format_status(self._engine_status(), status, language)
 
-    async def _read_status(self, user: str, *, chinese: bool) -> LibraryStatus:
+    async def _read_status(self, user: str, language: Language) -> LibraryStatus:
         status = await self._library.status()
-        return status if self._access.is_owner(user) else redact_status(status, chinese=chinese)
+        return status if self._access.is_owner(user) else redact_status(status, language)
 
     def _is_allowed(self, user: str, command: ParsedCommand) -> bool:
         match command:
@@ -96,27 +98,25 @@ class KbCommand:
                 return self._access.may_refresh(user)
         return True
 
-    async def _answer(self, typed: SlashCommand, command: ParsedCommand, *, chinese: bool) -> None:
+    async def _answer(self, typed: SlashCommand, command: ParsedCommand) -> None:
         async with asyncio.timeout(_COMMAND_TIMEOUT_S):
             if isinstance(command, ApproveCommand):
                 sources = await self._pending.find(command.source)
-                await self._pending.show(typed, sources, command.source, chinese=chinese)
+                await self._pending.show(typed, sources, command.source)
                 return
-            text = await self._build_answer(typed, command, chinese=chinese)
+            text = await self._build_answer(typed, command)
         await self._messenger.answer(typed, text)
 
-    async def _build_answer(self, typed: SlashCommand, command: ParsedCommand, *, chinese: bool) -> str:
+    async def _build_answer(self, typed: SlashCommand, command: ParsedCommand) -> str:
         match command:
             case SearchCommand(query):
                 filtered = add_filters(query, self._channels.get(typed.channel, ""), datetime.now(UTC))
                 result = await self._library.search(filtered, limit=_SEARCH_LIMIT)
-                return kb_texts.format_search_results(replace(result, query=query), chinese=chinese)
+                return kb_texts.format_search_results(replace(result, query=query), typed.language)
             case StatusCommand():
-                return await self.describe_status(typed.user, chinese=chinese)
+                return await self.describe_status(typed.user, typed.language)
             case SourcesCommand():
-                return status_texts.format_sources(
-                    await self._read_status(typed.user, chinese=chinese), chinese=chinese
-                )
+                return status_texts.format_sources(await self._read_status(typed.user, typed.language), typed.language)
             case HelpCommand():
-                return kb_texts.format_help(command, chinese=chinese)
+                return kb_texts.format_help(command, typed.language)
         raise AssertionError(command)  # ``run`` and ``_answer`` handle the other commands

@@ -113,24 +113,3 @@ def find_nearest(word: str, words: list[str]) -> str | None:
 
 def _strip_quotes(text: str) -> str:
     return text.strip("\"'`“”‘’")
-
-
-HELP = """\
-*/kb refresh* `[source]` — update the documents now
-*/kb approve* `[source]` — show documents that are missing from a source and pending deletion, and delete them
-*/kb status* — the state of the engine and the sources
-*/kb sources* — the sources of Kvasir's answers
-*/kb search* `words` — the best passages, without an answer
-*/kb help* — this list
-*/think* `deep` | `normal` | `off` | `default` — how long Kvasir thinks before it answers you
-To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed."""
-
-HELP_CHINESE = """\
-*/kb 刷新* `[来源]`：立即更新文档
-*/kb 批准* `[来源]`：查看来源中已没有、等待批准删除的文档，并批准删除
-*/kb 状态*：引擎与各来源的状况
-*/kb 来源*：Kvasir 依据哪些文档回答
-*/kb 搜索* `关键词`：只看最相关的段落
-*/kb 帮助*：显示本列表
-*/think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
-在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。"""

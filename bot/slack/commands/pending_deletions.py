@@ -6,11 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from bot.messages import buttons
+from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.interactions import Interaction
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_sections
 from knowledge.errors import UnknownSource
+from knowledge.language import Language
 from knowledge.status import SourceStatus
 
 APPROVE_DELETION = "kvasir:approve"
@@ -24,7 +27,6 @@ class DeletionRequest(NamedTuple):
 
     source: str
     mark: str
-    chinese: bool
 
 
 class PendingDeletions:
@@ -45,32 +47,32 @@ class PendingDeletions:
         sources = (await self._library.status()).sources
         names = [one.name for one in sources]
         if source is not None and source not in names:
-            raise UnknownSource(f"There is no source “{source}”. Sources are: {', '.join(names) or 'none'}.")
+            raise UnknownSource(source, names)
         return [one for one in sources if one.pending_deletions and source in {None, one.name}]
 
-    async def show(
-        self, interaction: Interaction, sources: Sequence[SourceStatus], source: str | None, *, chinese: bool
-    ) -> None:
+    async def show(self, interaction: Interaction, sources: Sequence[SourceStatus], source: str | None) -> None:
         """Show the pending deletions of some sources, or that there are none of ``source``."""
+        language = interaction.language
         if not sources:
-            await self._messenger.answer(interaction, kb_texts.format_nothing_pending(source, chinese=chinese))
+            await self._messenger.answer(interaction, kb_texts.format_nothing_pending(source, language))
             return
-        requests = [kb_texts.format_approval_request(one, chinese=chinese) for one in sources]
+        requests = [kb_texts.format_approval_request(one, language) for one in sources]
         blocks: list[Block] = []
         for one, text in zip(sources, requests, strict=True):
             blocks += build_sections(text)
-            blocks.append({"type": "actions", "elements": [build_delete_button(one, chinese=chinese)]})
+            blocks.append({"type": "actions", "elements": [build_delete_button(one, language)]})
         await self._messenger.answer(interaction, "\n".join(requests), blocks)
 
 
-def build_delete_button(source: SourceStatus, *, chinese: bool) -> dict[str, Any]:
+def build_delete_button(source: SourceStatus, language: Language) -> dict[str, Any]:
     """Return the button that deletes a source's pending documents."""
-    value = json.dumps({"source": source.name, "shown": source.approval_mark, "chinese": chinese}, ensure_ascii=False)
+    value = json.dumps({"source": source.name, "shown": source.approval_mark}, ensure_ascii=False)
+    label = render_message(buttons.DELETE, language, count=source.pending_deletions)
     return {
         "type": "button",
         "action_id": APPROVE_DELETION,
         "style": "danger",
-        "text": {"type": "plain_text", "text": kb_texts.format_delete_label(source.pending_deletions, chinese=chinese)},
+        "text": {"type": "plain_text", "text": label},
         "value": value[:_MAX_VALUE_CHARACTERS],
     }
 
@@ -79,6 +81,6 @@ def parse_request(value: str) -> DeletionRequest:
     """Read a button's value; one that cannot be read matches no source."""
     try:
         fields = json.loads(value)
-        return DeletionRequest(str(fields["source"]), str(fields["shown"]), bool(fields["chinese"]))
+        return DeletionRequest(str(fields["source"]), str(fields["shown"]))
     except (ValueError, KeyError, TypeError):
-        return DeletionRequest("", "", chinese=False)
+        return DeletionRequest("", "")

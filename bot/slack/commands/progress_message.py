@@ -10,6 +10,7 @@ from bot.slack.commands.status_texts import format_progress
 from bot.slack.errors import SlackError
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
 from bot.slack.transport.web_api import SlackWebApi
+from knowledge.language import Language
 from knowledge.sync.report import SyncProgress
 
 _log = structlog.get_logger(__name__)
@@ -34,12 +35,12 @@ class ProgressMessage:
         self._progress[progress.source] = progress
         self._changed.set()
 
-    async def keep_updated(self, *, chinese: bool) -> None:
+    async def keep_updated(self, language: Language) -> None:
         """Update the message with new progress at intervals, until cancelled."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            lines = [format_progress(progress, chinese=chinese) for progress in self._progress.values()]
+            lines = [format_progress(progress, language) for progress in self._progress.values()]
             await self.show("\n".join(lines))
             await asyncio.sleep(_UPDATE_EVERY_S)
 

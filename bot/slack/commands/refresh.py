@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
 from bot.config.configuration import Access
+from bot.messages import commands
+from bot.messages.errors import explain_error
+from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.pending_deletions import PendingDeletions
@@ -19,6 +22,7 @@ from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
+from knowledge.language import Language
 from knowledge.sync.report import OnProgress
 
 _log = structlog.get_logger(__name__)
@@ -37,33 +41,31 @@ class RefreshRunner:
         api: SlackWebApi,
         messenger: EphemeralMessenger,
         access: Access,
-        apology: Callable[[BaseException], str],
     ) -> None:
         self._library = library
         self._pending = pending
         self._api = api
         self._messenger = messenger
         self._access = access
-        self._apology = apology
 
     async def run(
         self,
         interaction: Interaction,
         source: str | None,
         *,
-        chinese: bool,
         approve: Mapping[str, str] | None = None,
     ) -> None:
         """Refresh one source, or all, and show the outcome; ``approve`` maps a source to the mark of its deletions."""
+        language = interaction.language
         progress = ProgressMessage(self._api, interaction.user)
-        start = kb_texts.format_refresh_start(source, chinese=chinese)
+        start = kb_texts.format_refresh_start(source, language)
         await progress.show(start)
         if not interaction.is_direct_message:
-            where = kb_texts.format_progress_place(chinese=chinese)
-            await self._messenger.answer(interaction, start + where)
+            where = render_message(commands.PROGRESS_ELSEWHERE, language)
+            await self._messenger.answer(interaction, f"{start} {where}")
         async with asyncio.TaskGroup() as group:
-            updates = group.create_task(progress.keep_updated(chinese=chinese), name="kb progress")
-            outcome = await self._refresh(interaction, source, progress.record, chinese=chinese, approve=approve)
+            updates = group.create_task(progress.keep_updated(language), name="kb progress")
+            outcome = await self._refresh(interaction, source, progress.record, approve)
             updates.cancel()
         is_shown = await progress.show(outcome)
         if not interaction.is_direct_message or not is_shown:
@@ -74,31 +76,32 @@ class RefreshRunner:
         interaction: Interaction,
         source: str | None,
         on_progress: OnProgress,
-        *,
-        chinese: bool,
         approve: Mapping[str, str] | None,
     ) -> str:
         """Return the report of a refresh, or why it failed, as mrkdwn."""
+        language = interaction.language
         try:
             async with asyncio.timeout(_REFRESH_TIMEOUT_S):
                 report = await self._library.refresh(source, on_progress=on_progress, approve=approve)
-        except SyncRunning as running:
-            return kb_texts.format_sync_running(running, chinese=chinese)
         except PendingDeletionsChanged as error:
             # Another sync has changed the deletions since the person saw them.
             with contextlib.suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(_STATUS_TIMEOUT_S):
                     sources = await self._pending.find(source)
-                    await self._pending.show(interaction, sources, source, chinese=chinese)
-            return kb_texts.format_deletions_changed(error, chinese=chinese)
-        except UnknownSource as error:
-            return kb_texts.format_unknown_source(source, error, chinese=chinese)
+                    await self._pending.show(interaction, sources, source)
+            return self._explain(error, language)
+        except (SyncRunning, UnknownSource) as error:
+            return self._explain(error, language)
         except Exception as error:  # noqa: BLE001 (the message with the progress names every failure)
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
-            return render.escape_mrkdwn(self._apology(error))
+            return self._explain(error, language)
         deleted = sum(one.deleted for one in report.sources.values())
         _log.info(
             "refreshed", user=interaction.user, source=source, approved=bool(approve), deleted=deleted, ok=report.ok
         )
         is_owner = self._access.is_owner(interaction.user)
-        return kb_texts.format_report(report if is_owner else redact_report(report, chinese=chinese), chinese=chinese)
+        return kb_texts.format_report(report if is_owner else redact_report(report, language), language)
+
+    @staticmethod
+    def _explain(error: Exception, language: Language) -> str:
+        return render.escape_mrkdwn(render_message(explain_error(error), language))

@@ -7,10 +7,10 @@ from typing import Any
 
 import structlog
 
+from bot.messages.message import Message, render_both
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress, Interaction
 from bot.slack.posting import render
-from bot.slack.texts import BilingualText
 from bot.slack.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)
@@ -55,10 +55,10 @@ class EphemeralMessenger:
         except SlackError as error:
             _log.warning("ephemeral message not sent", channel=channel, error=str(error))
 
-    async def reply(self, press: ButtonPress, text: str | BilingualText) -> None:
-        """Send plain text to the person who pressed a button, in the button's thread; a failure is logged."""
-        shown = text if isinstance(text, str) else text.both
-        await self.notify(press.channel, press.user, render.escape_mrkdwn(shown), thread_ts=press.thread_ts)
+    async def reply(self, press: ButtonPress, message: Message) -> None:
+        """Send a text in both languages to the person who pressed a button, in its thread; a failure is logged."""
+        text = render.escape_mrkdwn(render_both(message))
+        await self.notify(press.channel, press.user, text, thread_ts=press.thread_ts)
 
     async def send(
         self,

@@ -14,7 +14,10 @@ from datetime import UTC, datetime
 
 from bot.answering.events import Passage
 from bot.answering.markdown.citations import link_displayed, unlink_displayed
+from bot.messages import replies
 from bot.messages.durations import format_age
+from bot.messages.message import Message, render_message
+from knowledge.language import Language
 
 JOINER = "\u2060"
 """WORD JOINER: invisible, and splits a word for Slack."""
@@ -30,7 +33,6 @@ _PINGS = ("channel", "here", "everyone")
 _AT = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
 _AT_TAIL = re.compile(r"@(\w{0,8})\Z")
 _CONTROL = re.compile(r"(<|&lt;?|&#0*60;?|&#x0*3c;?)(?=[!@#]|\Z)", re.IGNORECASE)
-_CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 
 def break_pings(text: str) -> str:
@@ -228,14 +230,8 @@ _MAX_SOURCES = 10
 _DAY_S = 86_400.0
 
 
-def is_chinese(text: str) -> bool:
-    """Return whether a text is Chinese: at least a fifth of its letters are Han."""
-    letters = sum(1 for character in text if character.isalpha())
-    return letters > 0 and len(_CJK.findall(text)) * 5 >= letters
-
-
 def format_sources(
-    cited: Iterable[Passage], looked_at: Iterable[Passage], *, chinese: bool, now: datetime | None = None
+    cited: Iterable[Passage], looked_at: Iterable[Passage], language: Language, now: datetime | None = None
 ) -> str:
     """Return the list of sources as mrkdwn: cited passages, or else retrieved ones; "" if there are none.
 
@@ -243,45 +239,41 @@ def format_sources(
     date, and its age if no newer copy could be read.
     """
     passages = list(cited)
-    label = "来源" if chinese else "Sources"
+    label = replies.SOURCES
     if not passages:
         passages = list(looked_at)
-        label = "查阅过" if chinese else "Looked at"
+        label = replies.LOOKED_AT
     if not passages:
         return ""
     now = now or datetime.now(UTC)
     listed = passages[:_MAX_SOURCES]
     newest = max((passage.as_of for passage in listed if passage.as_of and not passage.web), default=None)
-    lines = [f"*{label}*{_format_seen(newest, now, chinese=chinese)}"]
+    lines = [render_message(label, language, seen=_describe_seen(newest, now, language))]
     for passage in listed:
-        line = _format_source(passage) + _format_page_or_age(passage, newest, now, chinese=chinese)
+        origin = _describe_origin(passage, newest, now, language)
+        line = render_message(replies.SOURCE, language, source=_format_source(passage), origin=origin)
         if sum(map(len, lines)) + len(lines) + len(line) > CONTEXT_LIMIT:
             break
         lines.append(line)
     return "\n".join(lines)
 
 
-def _format_seen(seen: datetime | None, now: datetime, *, chinese: bool) -> str:
-    if seen is None:
-        return ""
-    when = format_age((now - seen).total_seconds(), "zh" if chinese else "en")
-    return f"（{when}核实）" if chinese else f" · as of {when}"
+def _describe_seen(seen: datetime | None, now: datetime, language: Language) -> Message | str:
+    return "" if seen is None else replies.SEEN.fill(age=format_age((now - seen).total_seconds(), language))
 
 
-def _format_page_or_age(passage: Passage, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
-    """Return the host, date and age of a web page, or the age of a document."""
+def _describe_origin(passage: Passage, newest: datetime | None, now: datetime, language: Language) -> Message | str:
+    """Return the host, date and age of a web page, or the age of a document that is a day older than the newest."""
+    seen = passage.as_of
     if passage.web is None:
-        return _format_age(passage.as_of, newest, now, chinese=chinese)
-    date = f"{'，' if chinese else ', '}{passage.web.published:%Y-%m-%d}" if passage.web.published else ""
-    place = f" · {escape_mrkdwn(passage.web.host)}{date}"
-    return place + (_format_seen(passage.as_of, now, chinese=chinese) if passage.web.stale else "")
-
-
-def _format_age(seen: datetime | None, newest: datetime | None, now: datetime, *, chinese: bool) -> str:
-    """Return the age of a source if it is a day older than the newest."""
-    if seen is None or newest is None or (newest - seen).total_seconds() < _DAY_S:
-        return ""
-    return _format_seen(seen, now, chinese=chinese)
+        is_as_new = seen is None or newest is None or (newest - seen).total_seconds() < _DAY_S
+        return "" if is_as_new else _describe_seen(seen, now, language)
+    date = passage.web.published
+    return replies.PAGE.fill(
+        host=escape_mrkdwn(passage.web.host),
+        date="" if date is None else replies.PUBLISHED.fill(date=date),
+        seen=_describe_seen(seen, now, language) if passage.web.stale else "",
+    )
 
 
 def _format_source(passage: Passage) -> str:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Step, Text
-from bot.slack import texts
+from bot.messages import replies
+from bot.messages.errors import explain_error
+from bot.messages.message import render_message
 from bot.slack.errors import SlackError
 from bot.slack.posting import buttons, render
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
 from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
 from bot.slack.transport.web_api import SlackWebApi
+from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 
@@ -34,18 +37,16 @@ class AnswerReply:
         capabilities: SlackCapabilities,
         *,
         save_replies: SaveReplies,
-        apology: Callable[[BaseException], str],
-        chinese: bool,
+        language: Language,
     ) -> None:
         self._target = target
         self._api = api
         self._capabilities = capabilities
-        self._apology = apology
-        self.chinese = chinese
-        """Whether the question is in Chinese."""
+        self.language = language
+        """The language of the question."""
         self._renderer = render.MarkdownRenderer({})
         self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed)
-        self._status = StatusLine(target, api, capabilities, chinese=chinese)
+        self._status = StatusLine(target, api, capabilities, language)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
@@ -148,10 +149,10 @@ class AnswerReply:
         except Exception as error:  # noqa: BLE001 (the answer names every failure, and the log has the details)
             _log.warning("answer failed", error=type(error).__name__, exc_info=error)
             self.failure = error
-            self._finish_with(self._apology(error))
+            self._finish_with(render_message(explain_error(error), self.language))
         else:
             if not self._writer.has_written:
-                self._writer.write(texts.EMPTY_ANSWER.to(self))
+                self._writer.write(render_message(replies.EMPTY_ANSWER, self.language))
             self._writer.end(self._ending)
         finally:
             if isinstance(events, AsyncGenerator):
@@ -177,7 +178,7 @@ class AnswerReply:
     def _show_queue_position(self, text: str) -> None:
         """Show the position in the queue in the status, or once as a notice if no status is visible."""
         if (
-            not self._status.set_words(texts.BUSY_STATUS.to(self).format(text=text) if text else "")
+            not self._status.set_words(render_message(replies.BUSY, self.language, text=text) if text else "")
             and text
             and not self._has_queue_notice
         ):
@@ -197,14 +198,12 @@ class AnswerReply:
     def _build_blocks(self) -> list[Block]:
         done = self._finished
         looked_at = self._passages if done is not None and done.route == "engine" else ()
-        footer = render.format_sources(done.cited if done is not None else (), looked_at, chinese=self.chinese)
+        footer = render.format_sources(done.cited if done is not None else (), looked_at, self.language)
         tail: list[Block] = [render.build_context_block(text) for text in (footer, "\n".join(self._notices)) if text]
-        press = (
-            buttons.build_passage_buttons(done, chinese=self.chinese) if self._capabilities.can_show_passages else []
-        )
-        press += buttons.build_page_buttons(done, chinese=self.chinese) if self._capabilities.can_add_pages else []
+        press = buttons.build_passage_buttons(done, self.language) if self._capabilities.can_show_passages else []
+        press += buttons.build_page_buttons(done, self.language) if self._capabilities.can_add_pages else []
         if self.failure is None and buttons.offers_web_search(done):
-            press.append(buttons.build_web_search_button(self._target.question_ts, chinese=self.chinese))
+            press.append(buttons.build_web_search_button(self._target.question_ts, self.language))
         return [*tail, {"type": "actions", "elements": press}] if press else tail
 
     def _build_metadata(self) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.messages import answers
-from bot.messages.message import render
+from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
 from bot.slack.posting.message_sink import UNSUPPORTED_CODES, ReplyTarget, SlackCapabilities
 from bot.slack.transport.web_api import SlackWebApi
+from knowledge.language import Language
 
 _STATUS_STOP_TIMEOUT_S = 3.0
 """How long the end of an answer waits for a status call in flight."""
@@ -21,14 +22,14 @@ class StatusLine:
     """Shows that the bot works: by a session, and by a status in words, if this Slack has them."""
 
     def __init__(
-        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, chinese: bool
+        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, language: Language
     ) -> None:
         self._thread = {"channel_id": target.channel, "thread_ts": target.thread_ts}
         self._user = target.user
         self._api = api
         self._capabilities = capabilities
         self._words, self._default_text = (
-            render(one, "zh" if chinese else "en") for one in (answers.SEARCHING, answers.THINKING)
+            render_message(one, language) for one in (answers.SEARCHING, answers.THINKING)
         )
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

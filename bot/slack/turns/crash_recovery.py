@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from bot.slack import texts
+from bot.messages import replies
+from bot.messages.message import render_message
 from bot.slack.errors import SlackGone, SlackRefused, SlackStopped
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
@@ -52,7 +53,7 @@ class AnswerRecovery:
             if not apologize:
                 await self._api.call("chat.delete", channel=channel, ts=part.ts)
                 return
-            sentence = texts.ANSWER_INTERRUPTED.to(reply)
+            sentence = render_message(replies.INTERRUPTED, reply.language)
             block = {"type": "markdown", "text": sentence}
             await self._api.call("chat.update", channel=channel, ts=part.ts, text=sentence, blocks=[block])
             reply.replies.append(part.ts)

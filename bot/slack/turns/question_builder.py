@@ -10,7 +10,8 @@ from bot.answering.events import Exchange, Question
 from bot.answering.policy import Policies
 from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.thinking import Depth
-from bot.slack import texts
+from bot.messages import replies
+from bot.messages.message import render_message
 from bot.slack.errors import SlackError
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.thread_reader import ThreadReader
@@ -39,7 +40,7 @@ class QuestionBuilder:
             # A mention without text asks what the unanswered messages before it ask.
             text, history = history[-1].question, history[:-1]
         if message.files and text:
-            reply.add_notice(texts.FILES_IGNORED.to(reply))
+            reply.add_notice(render_message(replies.FILES_IGNORED, reply.language))
         key = message.key
         return Question(
             text=text,
@@ -58,6 +59,6 @@ class QuestionBuilder:
         try:
             return await self._threads.read_history(message)
         except SlackError as error:  # if the thread itself is gone, the answer's first call fails
-            reply.add_notice(texts.THREAD_UNREADABLE.to(reply))
+            reply.add_notice(render_message(replies.THREAD_UNREADABLE, reply.language))
             _log.warning("thread not read", channel=message.key.channel, error=str(error))
             return ()

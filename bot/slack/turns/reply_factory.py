@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from bot.slack.events import BotUser, make_readable
-from bot.slack.posting import render
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.ledger import Ledger
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import DatabaseError
+from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
 
@@ -27,13 +27,11 @@ class ReplyFactory:
         api: SlackWebApi,
         me: BotUser,
         capabilities: SlackCapabilities,
-        apology: Callable[[BaseException], str],
     ) -> None:
         self._ledger = ledger
         self._api = api
         self._me = me
         self._capabilities = capabilities
-        self._apology = apology
 
     def create(self, message: QuestionMessage) -> AnswerReply:
         """Return the reply to a question, in the language of the question."""
@@ -50,6 +48,5 @@ class ReplyFactory:
             self._api,
             self._capabilities,
             save_replies=save_replies,
-            apology=self._apology,
-            chinese=render.is_chinese(make_readable(message.text, {}, me=self._me.user)),
+            language=choose_language(make_readable(message.text, {}, me=self._me.user)),
         )

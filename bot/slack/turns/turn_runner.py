@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bot.answering.events import AnswerEvent, Finished, Question
-from bot.slack import texts
+from bot.messages import replies
+from bot.messages.errors import explain_error
+from bot.messages.message import render_message
 from bot.slack.errors import SlackGone, SlackStopped
 from bot.slack.file_intake import FileIntake
 from bot.slack.posting.reply import AnswerReply
@@ -40,7 +42,6 @@ class TurnRunner:
         replies: ReplyFactory,
         recovery: AnswerRecovery,
         *,
-        apology: Callable[[BaseException], str],
         settings: TurnSettings,
         file_intake: FileIntake | None = None,
     ) -> None:
@@ -49,7 +50,6 @@ class TurnRunner:
         self._questions = questions
         self._replies = replies
         self._recovery = recovery
-        self._apology = apology
         self._settings = settings
         self._file_intake = file_intake
 
@@ -92,10 +92,10 @@ class TurnRunner:
             case CancelReason.EDITED:
                 return await self._retract(key, reply)
             case CancelReason.STOPPED if reply is not None:
-                await reply.conclude(texts.ANSWER_STOPPED.to(reply), at_once=True)
+                await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
                 await self._ledger.finish(key, running.revision, TurnState.DONE, "stopped")
             case CancelReason.DELETED if reply is not None and reply.replies:
-                await reply.conclude(texts.QUESTION_DELETED.to(reply), at_once=True)
+                await reply.conclude(render_message(replies.QUESTION_DELETED, reply.language), at_once=True)
             case _ if reply is not None:
                 await reply.abort()
         return None
@@ -117,13 +117,13 @@ class TurnRunner:
             return TurnState.DONE
         if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
             record.outcome = record.error = "given up"
-            await reply.show_sentence(texts.TOO_MANY_ATTEMPTS.to(reply))
+            await reply.show_sentence(render_message(replies.TOO_MANY_ATTEMPTS, reply.language))
             return TurnState.FAILED
         try:
             return await self._show_answer(turn.message, reply, record)
         except SlackStopped:
             record.outcome = "stopped"
-            await reply.conclude(texts.ANSWER_STOPPED.to(reply), at_once=True)
+            await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
             return TurnState.DONE
         except SlackGone as error:
             record.outcome, record.error = "gone", str(error)
@@ -131,14 +131,14 @@ class TurnRunner:
             return TurnState.FAILED
         except TimeoutError as error:
             record.outcome, record.error = "late", "deadline"
-            await reply.conclude(self._apology(error))
+            await reply.conclude(render_message(explain_error(error), reply.language))
             return TurnState.FAILED
 
     async def _show_answer(self, message: QuestionMessage, reply: AnswerReply, record: TurnRecord) -> TurnState:
         async with asyncio.timeout(self._settings.deadline_s):
             reply.start_status()
             if self._file_intake is not None and self._file_intake.accepts(message):
-                finished = await reply.show_answer(self._file_intake.answer(message, reply))
+                finished = await reply.show_answer(self._file_intake.answer(message, reply.language))
                 return self._record_outcome(finished, reply, record)
             question = await self._questions.build(message, reply)
             if not question.text:
@@ -154,8 +154,8 @@ class TurnRunner:
         """Return the reply to a message without text: why its files are refused, or how to ask."""
         intake = self._file_intake
         if intake is not None and intake.has_uploads(message):
-            return await intake.explain_refusal(reply)
-        return texts.EMPTY_QUESTION.to(reply)
+            return await intake.explain_refusal(reply.language)
+        return render_message(replies.EMPTY_QUESTION, reply.language)
 
     def _record_outcome(self, finished: Finished | None, reply: AnswerReply, record: TurnRecord) -> TurnState:
         if reply.failure is not None:

@@ -137,7 +137,7 @@ class Manifest:
         """
         async with self.database.hold_lock(_SYNC_LOCK) as is_free:
             if not is_free:
-                raise SyncRunning("A sync into this database is running already. Wait until it has ended.")
+                raise SyncRunning
             yield
 
     def open_index(self, index: IndexRow) -> IndexManifest:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.config.configuration import Access
+from bot.messages.message import LANGUAGES
 from bot.page_additions import PageAdditions
 from bot.slack.posting.buttons import build_page_buttons
 from knowledge.interfaces import WebOrigin
@@ -87,8 +88,8 @@ def test_long_host_shows_its_end() -> None:
     """Slack takes 75 characters, and whoever has a domain chooses what stands before it."""
     host = f"bank.example.{'a' * 60}.evil.example"
     page = replace(PAGE, n=24, url=f"https://{host}/", web=replace(ON, host=host))
-    for chinese in (False, True):
-        (button,) = build_page_buttons(Finished("engine", (page,), {}), chinese=chinese)
+    for language in LANGUAGES:
+        (button,) = build_page_buttons(Finished("engine", (page,), {}), language)
         assert len(button["text"]["text"]) <= 75
         assert button["text"]["text"].endswith("aaa.evil.example")
         assert "bank" not in button["text"]["text"]

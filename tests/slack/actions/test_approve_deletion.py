@@ -119,7 +119,7 @@ async def test_deletions_changed_during_approval_are_shown_again(owned_bot: Runn
     library.status = looked_at  # type: ignore[method-assign]
     await owned_bot.sandbox.press("ada", "#general", asked["ts"], APPROVE_DELETION)
     await wait_for_approval_request(owned_bot, "other.md")
-    await wait_for_ephemeral(owned_bot, "The pending deletions have changed.")
+    await wait_for_ephemeral(owned_bot, "The pending deletions of docs have changed.")
 
 
 async def test_only_owners_refresh_and_approve(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -
         with_button = {"user": {"id": "U0ADA00001"}, "channel": {"id": "C0GENERAL1"}}
         messenger = EphemeralMessenger(bot.app._api, refuse_post)
         pending = PendingDeletions(library, messenger)
-        refresh = RefreshRunner(library, pending, bot.app._api, messenger, Access(), str)
+        refresh = RefreshRunner(library, pending, bot.app._api, messenger, Access())
         approve = ApproveDeletionAction(pending, refresh, Access(), messenger)
-        await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, chinese=False)))
+        await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, "en")))
     assert library.approved == []

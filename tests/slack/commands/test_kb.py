@@ -93,10 +93,10 @@ async def test_refresh_in_direct_message_sends_no_ephemeral_message(
 @pytest.mark.parametrize(
     ("failure", "typed", "words"),
     [
-        (SyncRunning("A sync is running already. Wait."), "refresh", "A sync is running already. Wait."),
-        (SyncRunning("A sync is running already. Wait."), "刷新", "更新已在进行中，请等它结束。"),
-        (UnknownSource("There is no source “dosc”. Did you mean “docs”?"), "refresh dosc", "Did you mean “docs”?"),
-        (UnknownSource("There is no source “文件”."), "刷新 文件", "没有名为“文件”的来源。用 /kb 来源 查看所有来源。"),
+        (SyncRunning(), "refresh", "A sync is running already. Wait"),
+        (SyncRunning(), "刷新", "更新已在进行中，请等它结束。"),
+        (UnknownSource("dosc", ["docs"]), "refresh dosc", "Did you mean “docs”?"),
+        (UnknownSource("文件", ["docs"]), "刷新 文件", "没有名为“文件”的来源。现有来源：docs。"),
         (StoreUnavailable("The store is down. Start it."), "refresh", "The store is down. Start it."),
         (StoreUnavailable("The store is down. Start it."), "search logs", "The store is down. Start it."),
         (ZeroDivisionError("secret"), "search logs", "Something went wrong inside Kvasir"),
@@ -126,7 +126,7 @@ async def test_expired_response_url_falls_back_to_ephemeral_message(owned_bot: R
 def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, access: Access | None = None) -> KbCommand:
     access, messenger = access or Access(), EphemeralMessenger(api, post)
     pending = PendingDeletions(library, messenger)
-    refresh = RefreshRunner(library, pending, api, messenger, access, str)
+    refresh = RefreshRunner(library, pending, api, messenger, access)
     engine = EngineStatus(EngineState.READY)
     return KbCommand(library, lambda: engine, pending, refresh, messenger, access=access, channels={})
 
@@ -169,7 +169,8 @@ async def run_command(library: FakeLibrary, owners: frozenset[str], typed: str, 
     if typed == "home":
         return await command.describe_status(user)
     url = "http://127.0.0.1:9/answer"
-    await command.run(SlashCommand(text=typed, user=user, channel="C0GENERAL1", response_url=url))
+    payload = {"text": typed, "user_id": user, "channel_id": "C0GENERAL1", "response_url": url}
+    await command.run(SlashCommand.from_payload(payload))
     return answers[-1]
 
 

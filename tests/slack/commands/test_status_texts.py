@@ -46,7 +46,7 @@ def test_status_text_describes_all_sources() -> None:
         repaired=LastRepair(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
     )  # fmt: skip
     engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
-    english = status_texts.format_status(engine, state, chinese=False)
+    english = status_texts.format_status(engine, state, "en")
     for words in (
         "*Engine*: downloading 42% · weights &lt;1 of 2&gt;",
         "*Store*: weaviate · checked 2 h ago, repaired 2 passages",
@@ -65,7 +65,7 @@ def test_status_text_describes_all_sources() -> None:
     ):
         assert words in english, (words, english)
     assert "added" not in english, "a source that nobody has filled is not worth a line"
-    chinese = status_texts.format_status(engine, state, chinese=True)
+    chinese = status_texts.format_status(engine, state, "zh")
     for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇文档待删除", "`/kb 批准 ill`",
                   "另一进程正在同步",
                   "*新索引*: 42%，约剩 3 分钟", "2 段不一致，已修复", "2 篇无法读取", "之后重试"):  # fmt: skip
@@ -75,30 +75,28 @@ def test_status_text_describes_all_sources() -> None:
 def test_report_text_lists_failures_and_deletions() -> None:
     failures = tuple(QuarantinedDocument(f"{n}.pdf", "needs a password") for n in range(5))
     report = SyncReport({"docs": SourceReport(listed=9, failed=5, failures=failures, error="It broke off.")}, 2.0)
-    text = kb_texts.format_report(report, chinese=False)
+    text = kb_texts.format_report(report, "en")
     assert "5 failed" in text
     assert text.count("needs a password") == 3
     assert ":warning: It broke off." in text
     assert "with failures" in text
     assert "Refreshed" not in text, "failures never read like plain success"
-    assert "但有失败" in kb_texts.format_report(report, chinese=True)
+    assert "但有失败" in kb_texts.format_report(report, "zh")
     held = SyncReport({"docs": SourceReport(pending_deletions=30), "added": SourceReport()}, 2.0)
-    assert "`/kb approve docs`" in kb_texts.format_report(held, chinese=False)
-    assert "`/kb 批准 docs`" in kb_texts.format_report(held, chinese=True)
-    assert "added" not in kb_texts.format_report(held, chinese=False)
-    assert "5 失败" in kb_texts.format_report(report, chinese=True)
+    assert "`/kb approve docs`" in kb_texts.format_report(held, "en")
+    assert "`/kb 批准 docs`" in kb_texts.format_report(held, "zh")
+    assert "added" not in kb_texts.format_report(held, "en")
+    assert "5 失败" in kb_texts.format_report(report, "zh")
 
 
 def test_sources_text_without_sources_names_kvasir_toml() -> None:
-    assert "kvasir.toml" in status_texts.format_sources(
-        LibraryStatus("lancedb", indexing=False, sources=()), chinese=False
-    )
-    assert status_texts.format_progress(make_progress(3, 0), chinese=False) == "*docs*: 3 listed"
+    assert "kvasir.toml" in status_texts.format_sources(LibraryStatus("lancedb", indexing=False, sources=()), "en")
+    assert status_texts.format_progress(make_progress(3, 0), "en") == "*docs*: 3 listed"
 
 
 def test_search_results_fit_section_blocks() -> None:
     text = kb_texts.format_search_results(
-        SearchResult("q" * 5_000, tuple(make_hit(n) for n in range(5)), 0.1, answerable=True), chinese=False
+        SearchResult("q" * 5_000, tuple(make_hit(n) for n in range(5)), 0.1, answerable=True), "en"
     )
     pieces = [str(section["text"]["text"]) for section in build_sections(text)]
     assert all(len(piece) <= 3_000 for piece in pieces)

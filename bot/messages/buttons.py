@@ -1,0 +1,29 @@
+"""The buttons under an answer, and what Kvasir says when a person presses one."""
+
+from __future__ import annotations
+
+from bot.messages.message import Message
+
+SHOW_PASSAGE = Message("Show passage [{n}]", "显示原文 [{n}]")
+SEARCH_WEB = Message("Search the web", "搜索网络")
+ADD_PAGE = Message("Add this page [{n}]: {host}", "添加此网页 [{n}]：{host}")
+DELETE = Message("Delete {count} documents", "删除 {count} 篇文档", "Delete 1 document")
+
+PASSAGE_GONE = Message(
+    "This passage no longer exists: its document was changed or deleted. Ask again to see the current text.",
+    "这段原文已不存在：文档已更改或删除。请再问一次，查看现在的内容。",
+)
+PASSAGE_CUT = Message("The passage continues in its document.", "原文在文档中还有后续内容。")
+
+PAGE_SAVED = Message("I have saved {url} and am reading it …", "已收下 {url}，正在读取…")
+PAGE_EXISTS = Message("{url} is already a document.", "{url} 之前已经添加。")
+PAGE_SEARCHABLE = Message(
+    "Answers can now use {url} (source {source}). To remove it: `kvasir add --remove URL`.",
+    "现在可以搜到 {url}（来源 {source}）。如需移除：`kvasir add --remove URL`。",
+)
+
+WEB_ALREADY_SEARCHED = Message(
+    "I have already searched the web for this question. The answer is in this thread, or will appear soon.",
+    "已经为此搜索过网络，回答就在此消息列中，或正在生成。",
+)
+QUESTION_GONE = Message("The question was deleted, so I cannot answer it again.", "原来的问题已不存在，无法重新回答。")

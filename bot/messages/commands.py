@@ -1,0 +1,75 @@
+"""What ``/kb`` and ``/think`` answer, apart from the state of the engine and the sources."""
+
+from __future__ import annotations
+
+from bot.messages.message import Message
+
+HELP = Message(
+    """\
+*/kb refresh* `[source]` — update the documents now
+*/kb approve* `[source]` — show documents that are missing from a source and pending deletion, and delete them
+*/kb status* — the state of the engine and the sources
+*/kb sources* — the sources of Kvasir's answers
+*/kb search* `words` — the best passages, without an answer
+*/kb help* — this list
+*/think* `deep` | `normal` | `off` | `default` — how long Kvasir thinks before it answers you
+To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed.""",
+    """\
+*/kb 刷新* `[来源]`：立即更新文档
+*/kb 批准* `[来源]`：查看来源中已没有、等待批准删除的文档，并批准删除
+*/kb 状态*：引擎与各来源的状况
+*/kb 来源*：Kvasir 依据哪些文档回答
+*/kb 搜索* `关键词`：只看最相关的段落
+*/kb 帮助*：显示本列表
+*/think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
+在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。""",
+)
+UNKNOWN_COMMAND = Message(
+    "`/kb {word}` is not a command.{suggestion}\n{help}", "没有 `/kb {word}` 这个命令。{suggestion}\n{help}"
+)
+SUGGESTION = Message(" Did you mean `/kb {command}`?", "您是指 `/kb {command}` 吗？")
+
+# ── /kb search ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NO_PASSAGES = Message("No passage matches “{query}”.", "没有找到与“{query}”相关的段落。")
+PASSAGES = Message("*“{query}”*: {count} passages", "*“{query}”*：{count} 段", "*“{query}”*: 1 passage")
+
+# ── Pending deletions ────────────────────────────────────────────────────────────────────────────────────────────────
+
+NOTHING_PENDING = Message("There are no pending deletions.", "没有待批准的删除。")
+NOTHING_PENDING_IN = Message("There are no pending deletions in “{source}”.", "来源“{source}”没有待批准的删除。")
+APPROVAL_REQUEST = Message(
+    "*{source}*: {count} documents are missing from the last listing and still used in answers:{documents}\n"
+    "After approval, Kvasir lists the source again and deletes the documents that are still missing.",
+    "*{source}*：{count} 篇文档不在最近的列表里，仍在用来回答：{documents}\n"
+    "批准后会重新列出来源，只删除其中仍然不在的文档。",
+)
+MORE_PENDING = Message("and {count} more", "另外 {count} 篇")
+OWNERS_ONLY = Message("Only an owner may do this. Ask {owners}.", "只有负责人可以这样做，请找 {owners}。")
+NO_OWNERS = Message(
+    "No owner is configured, so deletions can only be approved in the terminal: `kvasir sync --approve SOURCE`. "
+    'An administrator adds owners to kvasir.toml: `[access]` `owners = ["{user}"]` (this is your ID).',
+    "尚未指定负责人，所以只能在终端批准删除：`kvasir sync --approve 来源`。"
+    '管理员可以在 kvasir.toml 中指定负责人：`[access]` `owners = ["{user}"]`（这是您的 ID）。',
+)
+
+# ── /kb refresh ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+REFRESHING = Message("Refreshing {source} …", "正在更新{source}…")
+ALL_SOURCES = Message("all sources", "所有来源")
+PROGRESS_ELSEWHERE = Message("The progress appears in our direct messages.", "进度见我们的私信。")
+REFRESHED = Message("Refreshed in {seconds:.1f} s.", "更新完成，用时 {seconds:.1f} 秒。")
+REFRESH_FAILED = Message(
+    ":warning: The refresh ended after {seconds:.1f} s, with failures:",
+    ":warning: 更新结束，用时 {seconds:.1f} 秒，但有失败：",
+)
+UNCHANGED = Message("{count} unchanged", "{count} 未变")
+ADDED = Message("{count} added", "{count} 新增")
+UPDATED = Message("{count} updated", "{count} 更新")
+DELETED = Message("{count} deleted", "{count} 删除")
+PENDING_DELETION = Message("{count} pending deletion", "{count} 待批准删除")
+FAILED = Message("{count} failed", "{count} 失败")
+APPROVE = Message(
+    ":pause_button: To see and approve the pending deletions: `/kb approve {source}`",
+    ":pause_button: 查看并批准待删除的文档：`/kb 批准 {source}`",
+)

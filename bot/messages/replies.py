@@ -1,0 +1,46 @@
+"""What Kvasir says in a thread, apart from the answer itself."""
+
+from __future__ import annotations
+
+from bot.messages.message import Message
+
+EMPTY_QUESTION = Message(
+    "Ask me something after my name, for example: “@Kvasir how do I add a source?” `/kb help` lists the commands.",
+    "请在提及我之后写下问题，例如：“@Kvasir 如何添加来源？” 输入 `/kb 帮助` 可查看所有命令。",
+)
+EMPTY_ANSWER = Message("There is no answer to show.", "没有可显示的回答。")
+BUSY = Message("is busy. {text}", "正忙。{text}")
+"""A status, which Slack shows after the app's name."""
+
+# ── Answers that end early ───────────────────────────────────────────────────────────────────────────────────────────
+
+INTERRUPTED = Message("_ℹ️ I was interrupted here; the answer follows below._", "_ℹ️ 回答在此中断，完整的回答见下方。_")
+TOO_MANY_ATTEMPTS = Message(
+    "I was interrupted several times and could not answer this question. Please ask again; the log has the reason.",
+    "我多次被中断，没能回答这个问题。请再问一次；原因见日志。",
+)
+STOPPED = Message("Stopped.", "已停止。")
+QUESTION_DELETED = Message("The question was deleted, so I stopped here.", "问题已被删除，回答到此为止。")
+
+# ── What was not read, and where Kvasir does not answer ──────────────────────────────────────────────────────────────
+
+FILES_IGNORED = Message(
+    "I cannot read attached files, so this answer is based on the text alone.", "我无法读取附件，以下仅根据文字回答。"
+)
+THREAD_UNREADABLE = Message(
+    "I could not read this thread, so this answer is based on the last message alone.",
+    "我无法读取此消息列，以下仅根据最后一条消息回答。",
+)
+SHARED_CHANNEL = Message(
+    "This channel is shared with another company, so I do not answer here. Ask me in a direct message.",
+    "此频道与其他公司共享，我不在这里作答。请在内部频道或私信中问我。",
+)
+
+# ── Sources under an answer ──────────────────────────────────────────────────────────────────────────────────────────
+
+SOURCES = Message("*Sources*{seen}", "*来源*{seen}")
+LOOKED_AT = Message("*Looked at*{seen}", "*查阅过*{seen}")
+SOURCE = Message("{source}{origin}", "{source}{origin}")
+PAGE = Message(" · {host}{date}{seen}", " · {host}{date}{seen}")
+SEEN = Message(" · as of {age}", "（{age}核实）")
+PUBLISHED = Message(", {date:%Y-%m-%d}", "，{date:%Y-%m-%d}")

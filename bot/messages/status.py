@@ -1,0 +1,60 @@
+"""The state of the engine, the store and the sources, as ``/kb status`` and ``/kb sources`` show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.messages.message import Message
+from engine.interfaces import EngineState
+
+ENGINE = Message("*Engine*: {state}", "*引擎*: {state}")
+ENGINE_STATES: Final[Mapping[EngineState, Message]] = {
+    EngineState.ABSENT: Message("absent", "没有运行"),
+    EngineState.INSTALLING: Message("installing", "正在安装"),
+    EngineState.DOWNLOADING: Message("downloading", "正在下载"),
+    EngineState.STARTING: Message("starting", "正在启动"),
+    EngineState.READY: Message("ready", "就绪"),
+    EngineState.DEGRADED: Message("degraded", "性能降低"),
+    EngineState.STOPPING: Message("stopping", "正在停止"),
+    EngineState.FAILED: Message("failed", "出错"),
+}
+STORE = Message("*Store*: {store}", "*存储*: {store}")
+REPAIRED = Message("checked {age}, repaired {count} passages", "{age}核对，{count} 段不一致，已修复")
+NO_DIFFERENCES = Message("checked {age}, no differences", "{age}核对，完全一致")
+NEW_INDEX = Message(
+    "*New index*: {share:.0%}{left}; answers use the old one until it is complete",
+    "*新索引*: {share:.0%}{left}；完成前仍用旧索引回答",
+)
+INDEX_TIME_LEFT = Message(", about {duration} left", "，约剩 {duration}")
+SYNCING_ELSEWHERE = Message("_Another process is syncing ({process})_", "_另一进程正在同步（{process}）_")
+
+# ── A source ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NO_SOURCES = Message("No source is configured. Add one to kvasir.toml.", "尚未配置任何来源。")
+COUNTS = Message("{documents:,} documents, {passages:,} passages", "{documents:,} 篇文档，{passages:,} 段")
+NEVER_SYNCED = Message("never synced", "尚未同步")
+SYNCED = Message("synced {age}", "{age}同步")
+STALE = Message("synced {age}, *stale* (target {target})", "{age}同步，*已过期*（目标 {target}）")
+NEXT_SYNC = Message("next {time}", "下次 {time}")
+WATCHED = Message("watched for changes", "实时跟踪")
+PENDING_DELETIONS = Message(
+    "{count} pending deletions: these documents are missing from the source and still used in answers{documents}. "
+    "To delete them, type `/kb approve {source}`",
+    "{count} 篇文档待删除：来源中已没有它们，但仍用于回答{documents}。确认删除请输入 `/kb 批准 {source}`",
+)
+PENDING_DOCUMENTS = Message(": {names}", "：{names}")
+MORE_DOCUMENTS = Message("{count} more", "另外 {count} 篇")
+UNREADABLE = Message("{count} could not be read", "{count} 篇无法读取")
+RETRY = Message("{failure} (next attempt after {time})", "{failure} （{time} 之后重试）")
+HIDDEN_ERROR = Message("The last sync failed. Owners see the reason.", "上次同步没有完成，原因只有负责人可以看到。")
+HIDDEN_WATCH_TROUBLE = Message(
+    "Changes are not watched at the moment. Owners see the reason.", "目前无法实时跟踪，原因只有负责人可以看到。"
+)
+
+# ── The progress of a sync ───────────────────────────────────────────────────────────────────────────────────────────
+
+LISTED = Message("*{source}*: {count} listed", "*{source}*: 已列出 {count}")
+PROGRESS = Message("*{source}*: {done} / {total}{failed}{left}", "*{source}*: {done} / {total}{failed}{left}")
+PROGRESS_FAILED = Message(" · {count} failed", " · {count} 篇失败")
+TIME_LEFT = Message(" · about {duration} left", " · 约 {duration}")
