@@ -130,7 +130,7 @@ async def _run_command(arguments: argparse.Namespace) -> int:
         raise
     except Exception as error:  # noqa: BLE001  # people get a sentence instead of a traceback
         from bot.cli.output import print_error  # noqa: PLC0415
-        from bot.error_messages import describe_error  # noqa: PLC0415
+        from bot.messages.errors import describe_error  # noqa: PLC0415
 
         print_error(describe_error(error), error)
         return FAILED

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from bot.cli.terminal import Terminal
 from bot.config.settings import read_cache_folder, read_model_settings
-from bot.error_messages import describe_error
 from bot.errors import BotError
+from bot.messages.errors import describe_error
 from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.installation.installer import Installer

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.errors import BotError
-from bot.messages.message import Message
+from bot.messages.message import Message, render_message
 from engine import errors as engine
 from knowledge import errors as knowledge
 from knowledge.errors import FilterProblem
@@ -21,7 +21,9 @@ UNEXPECTED = Message(
     "Kvasir 内部出错（{kind}）。详情见日志，请再试一次。",
 )
 TIMEOUT = Message("It took too long and was stopped. Please try again.", "耗时过长，已停止。请再试一次。")
-SYSTEM = Message("The machine says: {reason}. Mend that and try again.", "系统报告：{reason}。请解决后再试。")
+SYSTEM = Message(
+    "The operating system reports: {reason}. Fix that and try again.", "操作系统报告：{reason}。请解决后再试。"
+)
 
 NOTHING_READ: Final[Mapping[knowledge.NothingReadReason, Message]] = {
     "no_source": Message(
@@ -106,6 +108,11 @@ BY_CLASS: Final[Mapping[type[Exception], Message]] = {
     BotError: AS_RAISED,
 }
 """By the class of the error, or its nearest base."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what the command line says about an error."""
+    return render_message(explain_error(error), "en")
 
 
 def explain_error(error: BaseException) -> Message:

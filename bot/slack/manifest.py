@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.messages import app
+from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.parsing import KB, THINK
 
 SCOPES = {
@@ -78,8 +80,11 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
             "agent_view": {
                 "agent_description": "Ask about anything in our documents; every answer names its sources.",
                 "suggested_prompts": [
-                    {"title": "What can you answer?", "message": "Which documents do you answer from?"},
-                    {"title": "你能回答什么？", "message": "你根据哪些文档回答问题？"},
+                    {
+                        "title": render_message(app.PROMPT_TITLE, language),
+                        "message": render_message(app.PROMPT, language),
+                    }
+                    for language in LANGUAGES
                 ],
             },
             "app_home": {

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
 import string
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 import bot.messages
 from bot.messages import answers
 from bot.messages.message import Message, render_both, render_message
-from knowledge.language import detect_language
+from knowledge.language import IDEOGRAPH, detect_language
 
 
 def messages_in(name: str, value: object) -> Iterator[tuple[str, Message]]:
@@ -74,3 +76,73 @@ def test_a_field_may_be_a_text_itself_and_hold_braces() -> None:
         "The documents could not be searched. “{x}” is no word."
     )
     assert render_message(answers.SEARCH_FAILED.fill(reason=reason), "zh") == "无法检索文档。“{x}”不是词。"
+
+
+# ── Nothing stands outside ───────────────────────────────────────────────────────────────────────────────────────────
+
+ROOT = Path(__file__).parent.parent.parent
+NOT_FOR_PEOPLE = (
+    "bot/answering/extracts/answer_types.py",
+    "bot/answering/markdown",
+    "bot/answering/notices/small_talk.py",
+    "bot/answering/notices/source_overview.py",
+    "bot/answering/prompt.py",
+    "bot/answering/retrieval",
+    "bot/answering/sentence_roles.py",
+    "bot/answering/verification",
+    "bot/sandbox/state",
+    "bot/slack/commands/parsing.py",
+)
+"""Word lists that recognise what people write, prompts for the model, and names in the sandbox."""
+
+
+def strings_in(path: Path) -> Iterator[ast.Constant]:
+    """Yield the strings of a module that are no docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documentation = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in documentation:
+            yield node
+
+
+def test_no_text_in_chinese_stands_outside_the_catalogue() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "bot").rglob("*.py")
+        if any(IDEOGRAPH.search(string.value) for string in strings_in(path))
+    }
+    elsewhere = {path for path in found if not path.startswith("bot/messages/")}
+    assert {path for path in elsewhere if not path.startswith(NOT_FOR_PEOPLE)} == set()
+    assert {one for one in NOT_FOR_PEOPLE if not any(path.startswith(one) for path in elsewhere)} == set()
+
+
+def calls_with_messages(path: Path) -> Iterator[tuple[str, Message, set[str]]]:
+    """Yield the place, the text and the fields of each ``render_message(area.NAME, …)`` and ``area.NAME.fill(…)``."""
+    areas = {module.__name__.rpartition(".")[2]: module for module in MODULES}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or any(keyword.arg is None for keyword in node.keywords):
+            continue
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(ast.Name(area), name), attr="fill")):
+                pass
+            case ast.Call(
+                func=ast.Name("render_message" | "render_both"), args=[ast.Attribute(ast.Name(area), name), *_]
+            ):
+                pass
+            case _:
+                continue
+        message = getattr(areas.get(area), name, None)
+        if isinstance(message, Message):
+            yield f"{path}:{node.lineno}", message, {str(keyword.arg) for keyword in node.keywords}
+
+
+def test_callers_fill_in_every_field() -> None:
+    calls = [call for path in (ROOT / "bot").rglob("*.py") for call in calls_with_messages(path)]
+    assert len(calls) > 100
+    assert [(place, message.en) for place, message, fields in calls if fields_of(message.en) - fields] == []
+
+
+def test_every_text_is_used() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "bot").rglob("*.py"))
+    names = {name.rpartition(".")[2].partition("[")[0] for name in MESSAGES}
+    assert {name for name in names if len(re.findall(rf"\b{name}\b", source)) < 2} == set()

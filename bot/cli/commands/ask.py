@@ -21,9 +21,9 @@ from bot.cli.output import print_error, print_json, print_note, print_piece, pri
 from bot.cli.standard_input import check_question, read_questions
 from bot.cli.terminal import Terminal
 from bot.config.settings import load_settings
-from bot.error_messages import describe_error
 from bot.errors import BotError
 from bot.messages import live_web
+from bot.messages.errors import describe_error
 from bot.messages.message import render_message
 from bot.ready_library import ReadyLibrary
 from engine.errors import EngineError

@@ -17,7 +17,7 @@ from bot import logs
 from bot.app import open_configured_library
 from bot.cli.output import print_json, print_result
 from bot.config.settings import Settings, load_settings
-from bot.error_messages import describe_error
+from bot.messages.errors import describe_error
 from bot.slack.installation import check_token
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import make_web_client

@@ -11,8 +11,8 @@ from bot.app import open_configured_library
 from bot.cli.output import print_error, print_json, print_result
 from bot.cli.standard_input import check_question, read_questions
 from bot.config.settings import load_settings
-from bot.error_messages import describe_error
 from bot.errors import InvalidLine
+from bot.messages.errors import describe_error
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.library import Library

@@ -25,8 +25,8 @@ from bot.answering.verified_stream import VerifiedStream, strip_markdown
 from bot.cli.output import print_error, print_json
 from bot.cli.standard_input import read_lines
 from bot.config.settings import Settings, load_settings
-from bot.error_messages import describe_error
 from bot.errors import BotError, InvalidLine
+from bot.messages.errors import describe_error
 from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.text import replace_surrogates
