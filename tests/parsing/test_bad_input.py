@@ -94,14 +94,14 @@ async def test_an_archive_that_unpacks_to_too_much_is_refused(parser: Parser, ki
 
 
 @pytest.mark.parametrize("kind", OFFICE)
-async def test_an_archive_that_lies_about_its_size_is_broken(parser: Parser, kind: str) -> None:
+async def test_an_archive_with_a_wrong_size_is_broken(parser: Parser, kind: str) -> None:
     with pytest.raises(ParseError, match=rf"big\.{kind} is a broken Office file"):
         await parser.parse(f"big.{kind}", DocumentContent(lying(package(kind, b"<x>" + b"0" * 9_000_000)), None, "1"))
     assert await goes_on(parser)
 
 
 @pytest.mark.parametrize("kind", OFFICE)
-async def test_entities_that_unfold_without_end_do_not(parser: Parser, kind: str) -> None:
+async def test_expanding_entities_are_refused(parser: Parser, kind: str) -> None:
     with pytest.raises(ParseError):
         await parser.parse(f"laughs.{kind}", DocumentContent(package(kind, LAUGHS), None, "1"))
     assert await goes_on(parser)
@@ -133,9 +133,7 @@ async def test_twenty_megabytes_of_html_in_one_line_are_read(parser: Parser, htm
 
 
 @pytest.mark.parametrize("hurt", ["\0", "\ud83d"], ids=["NUL", "half a surrogate"])
-async def test_a_title_that_is_no_text_is_left_out_and_the_document_is_read(
-    parser: Parser, hurt: str, with_title: Callable[[str], bytes]
-) -> None:
+async def test_an_unreadable_title_is_ignored(parser: Parser, hurt: str, with_title: Callable[[str], bytes]) -> None:
     document = await parser.parse("odd.pdf", DocumentContent(with_title(f"Plan{hurt} B"), None, "1"))
     assert document.title in {"Plan B", "Plan", "The text of the page"}
     assert "\0" not in document.title
@@ -156,7 +154,7 @@ def with_title() -> Callable[[str], bytes]:
     return make
 
 
-async def test_what_no_database_takes_does_not_pass_the_wire() -> None:
+async def test_characters_that_databases_refuse_are_dropped() -> None:
     _, body = encode_result(Document("a\0b\ud800c", ()))
     decoded = decode_result(body.decode())
     assert decoded.title == "abc"

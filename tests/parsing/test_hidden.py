@@ -22,13 +22,13 @@ def text_of(body: str) -> str:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("tag", ["p", "h2", "pre", "span", "table"])
-def test_what_a_style_hides(style: str, tag: str) -> None:
+def test_elements_hidden_by_a_style_are_dropped(style: str, tag: str) -> None:
     inner = "<tr><td>secret</td><td>x</td></tr>" if tag == "table" else "secret"
     assert "secret" not in text_of(f'<div><{tag} style="{style}">{inner}</{tag}> rest</div>')
 
 
 @pytest.mark.parametrize("style", ["opacity:0.5", "font-size:0.8em", "left:-20px", "color:#fff", "display:block"])
-def test_what_a_style_does_not_hide(style: str) -> None:
+def test_visible_elements_with_a_style_stay(style: str) -> None:
     assert "seen" in text_of(f'<p style="{style}">seen</p>')
 
 
@@ -42,6 +42,6 @@ def test_what_a_style_does_not_hide(style: str) -> None:
         "<div hidden>" * 200 + "secret" + "</div>" * 200,
     ],
 )
-def test_hidden_inside_what_is_read_whole(body: str) -> None:
+def test_hidden_parts_of_whole_blocks_are_dropped(body: str) -> None:
     assert "secret" not in text_of(body)
     assert "In sight." in text_of(body)

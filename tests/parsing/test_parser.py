@@ -40,7 +40,7 @@ async def test_parses_in_another_process(parser: Parser) -> None:
     assert parser._process.pid != os.getpid()
 
 
-async def test_errors_arrive_as_what_they_are(parser: Parser, make_pdf_with_password: bytes) -> None:
+async def test_errors_keep_their_classes(parser: Parser, make_pdf_with_password: bytes) -> None:
     with pytest.raises(DocumentEncrypted, match="needs a password"):
         await parser.parse("a.pdf", content(make_pdf_with_password))
     with pytest.raises(UnsupportedFormat):
@@ -48,7 +48,7 @@ async def test_errors_arrive_as_what_they_are(parser: Parser, make_pdf_with_pass
     assert (await parser.parse("a.txt", content(b"goes on"))).sections[0].text == "goes on"
 
 
-async def test_the_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_process_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-secret")
     parser = Parser()
     await parser.parse("a.txt", content(b"x"))
@@ -67,7 +67,7 @@ async def test_a_document_that_takes_too_long_is_named_and_the_next_is_read() ->
     await parser.close()
 
 
-async def test_a_crash_costs_one_document(parser: Parser) -> None:
+async def test_a_crash_fails_one_document(parser: Parser) -> None:
     await parser.parse("a.txt", content(b"start"))
     assert parser._process is not None
     busy = asyncio.create_task(parser.parse("deep.html", content(ENDLESS)))
@@ -79,7 +79,7 @@ async def test_a_crash_costs_one_document(parser: Parser) -> None:
     assert (await waiting).sections[0].text == "next"
 
 
-async def test_a_process_that_died_in_between_is_nobodys_fault(parser: Parser) -> None:
+async def test_a_process_that_died_between_documents_is_replaced(parser: Parser) -> None:
     await parser.parse("a.txt", content(b"start"))
     assert parser._process is not None
     parser._process.kill()
@@ -111,7 +111,7 @@ async def test_cancelling_ends_the_process(parser: Parser) -> None:
 
 
 @pytest.mark.slow
-async def test_the_process_is_replaced_now_and_then() -> None:
+async def test_the_process_is_replaced_after_some_documents() -> None:
     parser = Parser(recycle_after=2)
     seen = []
     for _ in range(4):

@@ -114,11 +114,11 @@ def test_pdf_outline_is_found_behind_a_line_of_digits() -> None:
 
 
 @pytest.mark.parametrize("told", [None, r"C:\wp\policy.wpd [PFP#11]", "Untitled", "Microsoft Word - final_v2.docx"])
-def test_pdf_title_is_not_what_a_program_left_there(told: str | None) -> None:
+def test_pdf_title_ignores_those_of_programs(told: str | None) -> None:
     assert parse_pdf(pdf([["Leave policy", "Text."]], title=told), "a.pdf").title == "Leave policy"
 
 
-def test_pdf_without_outline_takes_large_type_for_headings() -> None:
+def test_pdf_without_outline_uses_large_type_as_headings() -> None:
     body = [("Employees may book trains in second class, and flights over six hours in premium.", 10)] * 4
     pages = [
         [("Travel", 24), ("policy", 24), *body, ("Booking", 16), *body],
@@ -136,7 +136,7 @@ def test_pdf_without_outline_takes_large_type_for_headings() -> None:
     assert document.sections[-1].text == "Ask finance."
 
 
-def test_pdf_in_which_all_is_large_has_no_headings() -> None:
+def test_pdf_with_only_large_type_has_no_headings() -> None:
     pages = [[("A slide in large type", 30), ("with a small note", 10)] for _ in range(3)]
     document = parse_pdf(typeset(pages), "a.pdf")
     assert {part.headings for part in document.sections} == {()}
@@ -215,7 +215,7 @@ def test_docx_reads_insertions_links_and_text_boxes_but_nothing_deleted() -> Non
     assert text == "controlled\n\nkept inserted linked\nboxed"
 
 
-def test_docx_footnotes_stand_where_they_are_referred_to() -> None:
+def test_docx_footnotes_are_at_their_references() -> None:
     from docx.opc.packuri import PackURI  # noqa: PLC0415
     from docx.opc.part import Part  # noqa: PLC0415
     from docx.oxml import parse_xml  # noqa: PLC0415
@@ -254,7 +254,7 @@ OFFICE = [
 
 
 @pytest.mark.parametrize(("parse", "make"), OFFICE)
-def test_an_office_file_whose_parts_are_damaged_or_packed_oddly_is_broken(parse: Any, make: Any) -> None:
+def test_damaged_parts_make_an_office_file_broken(parse: Any, make: Any) -> None:
     """A cut download, a bad disk, a method of packing that is not read: each costs its document, not the process."""
     whole = make()
     for part in zipfile.ZipFile(io.BytesIO(whole)).infolist():
@@ -268,7 +268,7 @@ def test_an_office_file_whose_parts_are_damaged_or_packed_oddly_is_broken(parse:
 
 
 @pytest.mark.parametrize(("parse", "make"), OFFICE)
-def test_an_office_file_that_its_archive_locks_says_so(parse: Any, make: Any) -> None:
+def test_an_encrypted_archive_is_reported(parse: Any, make: Any) -> None:
     with pytest.raises(DocumentEncrypted, match=r"a\.office needs a password"):
         parse(_marked(make(), 6, 1), "a.office")
 
@@ -319,7 +319,7 @@ def test_pptx_has_a_section_for_each_slide() -> None:
 # ── XLSX ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_xlsx_rows_are_understandable_alone() -> None:
+def test_xlsx_rows_make_sense_alone() -> None:
     def fill(book: Any) -> None:
         sheet = book.active
         sheet.title = "Offices"

@@ -132,7 +132,7 @@ def test_any_text_is_markdown(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["one", "two words", "and three words", "中文"]), min_size=1, max_size=9))
-def test_no_word_of_a_markdown_paragraph_is_lost(paragraphs: list[str]) -> None:
+def test_every_word_of_a_markdown_paragraph_is_kept(paragraphs: list[str]) -> None:
     document = parse_markdown("\n\n".join(paragraphs).encode(), "a.md")
     assert everything(document).split() == " ".join(paragraphs).split()
 
@@ -173,7 +173,7 @@ def test_html_gives_the_main_text_under_its_headings() -> None:
         assert dropped not in everything(document).replace("\n", " ").split()
 
 
-def test_html_without_main_drops_the_furniture() -> None:
+def test_html_without_main_drops_navigation() -> None:
     document = parse_html(b"<title>T</title><nav>Menu</nav><p>Body</p><footer>Foot</footer>", "x.html")
     assert (document.title, everything(document)) == ("T", "Body")
 
@@ -184,7 +184,7 @@ def test_html_charset_is_read_from_the_page() -> None:
     assert (document.title, everything(document)) == ("指南", "服务器备份")
 
 
-def test_html_nests_as_deep_as_it_likes() -> None:
+def test_deeply_nested_html_is_parsed() -> None:
     deep = parse_html(("<div>" * 5_000 + "bottom").encode(), "x.html")
     assert everything(deep) == "bottom"
 
@@ -198,7 +198,7 @@ def test_any_text_is_html(text: str) -> None:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_rows_carry_their_columns_names(delimiter: str) -> None:
+def test_rows_have_their_columns_names(delimiter: str) -> None:
     rows = [["Name", "Born", "City"], ["Ada", "1815", "London"], ["Grace", "", "New York"]]
     data = "\r\n".join(delimiter.join(row) for row in rows).encode("utf-8-sig")
     document = parse_table(data, "people/famous_people.csv")
@@ -263,7 +263,7 @@ def test_damaged_utf8_keeps_what_is_whole() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_decoding_never_fails(data: bytes) -> None:
+def test_any_bytes_are_decoded(data: bytes) -> None:
     text = decode_text(data)
     assert text.encode("utf-8").decode() == text
     assert "\0" not in text
@@ -296,7 +296,7 @@ def test_an_empty_text_has_no_sections() -> None:
         ("utf16.txt", None, "中文".encode("utf-16"), Format.TEXT),
     ],
 )
-def test_format_is_told_by_content_then_type_then_name(
+def test_the_format_follows_content_then_type_then_name(
     name: str, media_type: str | None, data: bytes, expected: Format
 ) -> None:
     assert detect_format(name, media_type, data) is expected
@@ -321,9 +321,7 @@ def test_format_is_told_by_content_then_type_then_name(
         ("cut.docx", b"", ParseError, "save it again"),
     ],
 )
-def test_what_is_not_read_is_named_with_the_next_step(
-    name: str, data: bytes, error: type[ParseError], step: str
-) -> None:
+def test_unsupported_formats_name_the_next_step(name: str, data: bytes, error: type[ParseError], step: str) -> None:
     with pytest.raises(error) as caught:
         detect_format(name, None, data)
     assert name in str(caught.value)

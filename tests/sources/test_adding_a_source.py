@@ -58,7 +58,7 @@ def test_the_code_of_the_page_is_short() -> None:
 
 
 @pytest.mark.slow
-def test_a_distribution_brings_a_kind(tmp_path: Path) -> None:
+def test_a_distribution_can_add_a_kind(tmp_path: Path) -> None:
     package = tmp_path / "our-sources"
     package.mkdir()
     (package / "our_sources.py").write_text(block("python"))
@@ -99,7 +99,7 @@ def test_a_distribution_brings_a_kind(tmp_path: Path) -> None:
         ("", "broken_kind:KIND", "cannot be loaded (AttributeError)"),
     ],
 )
-def test_a_distribution_that_is_broken_is_told(
+def test_a_broken_distribution_is_reported(
     code: str, value: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_kind.py").write_text(code)

@@ -49,7 +49,7 @@ async def test_everything_is_listed_once_and_read_as_it_is(bench: Workbench) -> 
 
 
 @needs(Ability.BYTES)
-async def test_bytes_come_as_they_are(bench: Workbench) -> None:
+async def test_bytes_are_not_changed(bench: Workbench) -> None:
     data = bytes(range(256)) + b"\r\n\xff\xfe\0"
     await bench.put("a.txt", data)
     source = bench.source()
@@ -73,7 +73,7 @@ async def test_odd_names_are_names(bench: Workbench) -> None:
 
 
 @needs(Ability.EMPTY)
-async def test_nothing_there_is_an_empty_listing(bench: Workbench) -> None:
+async def test_an_empty_prefix_is_an_empty_listing(bench: Workbench) -> None:
     source = bench.source()
     assert await listing(source) == {}
     await source.close()
@@ -114,7 +114,7 @@ async def test_a_version_stays_until_the_document_changes(bench: Workbench) -> N
     await source.close()
 
 
-async def test_a_document_comes_with_the_version_that_it_had_when_it_was_read(bench: Workbench) -> None:
+async def test_a_document_has_the_version_of_its_reading(bench: Workbench) -> None:
     """Changed between listing and reading: the old text under its old version, or the new one under its new."""
     await bench.put("a.md", b"the old one")
     source = bench.source()
@@ -142,7 +142,7 @@ async def test_every_document_has_a_link(bench: Workbench) -> None:
 
 
 @needs(Ability.REMOVE)
-async def test_what_was_removed_is_not_listed_and_cannot_be_read(bench: Workbench) -> None:
+async def test_removed_documents_are_not_listed_and_cannot_be_read(bench: Workbench) -> None:
     await bench.put("a.md", b"one")
     await bench.put("b.md", b"two")
     source = bench.source()
@@ -155,7 +155,7 @@ async def test_what_was_removed_is_not_listed_and_cannot_be_read(bench: Workbenc
     await source.close()
 
 
-async def test_a_source_that_is_away_is_an_error_and_no_empty_listing(bench: Workbench) -> None:
+async def test_an_unavailable_source_is_an_error(bench: Workbench) -> None:
     await bench.put("a.md", b"one")
     source = bench.source()
     before = await listing(source)
@@ -168,7 +168,7 @@ async def test_a_source_that_is_away_is_an_error_and_no_empty_listing(bench: Wor
     assert_told(error, bench, afresh)
 
 
-async def test_reading_from_a_source_that_is_away_tells_no_secret(bench: Workbench) -> None:
+async def test_an_unavailable_source_reveals_no_secret(bench: Workbench) -> None:
     await bench.put("a.md", b"one")
     source = bench.source()
     before = await listing(source)
@@ -182,7 +182,7 @@ async def test_reading_from_a_source_that_is_away_tells_no_secret(bench: Workben
 
 
 @needs(Ability.MIDWAY)
-async def test_a_listing_that_breaks_off_raises_after_what_it_listed(bench: Workbench) -> None:
+async def test_a_listing_that_fails_late_yields_its_first_documents(bench: Workbench) -> None:
     names = [f"{number:03}.md" for number in range(12)]
     for name in names:
         await bench.put(name, b"one")
@@ -219,7 +219,7 @@ async def test_identity_is_name_kind_and_root(bench: Workbench) -> None:
     assert not any(secret in key.id for secret in bench.hushed())
 
 
-async def test_readers_are_those_that_were_configured(bench: Workbench) -> None:
+async def test_readers_come_from_the_configuration(bench: Workbench) -> None:
     await bench.put("a.md", b"one")
     source = bench.source(readers=frozenset({"U1"}))
     assert (await listing(source))[bench.document("a.md")].readers == frozenset({"U1"})
@@ -230,7 +230,7 @@ async def test_readers_are_those_that_were_configured(bench: Workbench) -> None:
 
 
 @pytest.mark.slow
-async def test_memory_lost_or_mangled_gives_the_same_listing(bench: Workbench) -> None:
+async def test_lost_or_damaged_memory_gives_the_same_listing(bench: Workbench) -> None:
     for name in NAMES:
         await bench.put(name, name.encode())
     kept: dict[str, bytes] = {}
@@ -243,7 +243,7 @@ async def test_memory_lost_or_mangled_gives_the_same_listing(bench: Workbench) -
 
 
 @pytest.mark.slow
-async def test_a_listing_with_memory_is_the_listing_without(make_bench: type[Workbench]) -> None:
+async def test_a_listing_with_memory_equals_one_without(make_bench: type[Workbench]) -> None:
     """The law of incremental listings: after any changes, what memory and changes give is what is there."""
     step = st.tuples(st.sampled_from(["put", "put", "remove"]), st.sampled_from([*NAMES, "deep/z.md"]), st.binary())
     if Ability.BYTES in make_bench.cannot:
@@ -292,7 +292,7 @@ async def _edit(bench: Workbench, there: dict[str, bytes], edit: str, name: str,
 
 
 @pytest.mark.parametrize("after_s", [0, 0.003, 0.03])
-async def test_a_listing_that_is_cancelled_leaves_the_source_usable(bench: Workbench, after_s: float) -> None:
+async def test_a_source_is_usable_after_a_cancelled_listing(bench: Workbench, after_s: float) -> None:
     for name in NAMES:
         await bench.put(name, name.encode())
     source = bench.source()
@@ -307,7 +307,7 @@ async def test_a_listing_that_is_cancelled_leaves_the_source_usable(bench: Workb
 
 
 @pytest.mark.parametrize("after_s", [0, 0.002, 0.02])
-async def test_a_read_that_is_cancelled_leaves_the_source_usable(bench: Workbench, after_s: float) -> None:
+async def test_a_source_is_usable_after_a_cancelled_read(bench: Workbench, after_s: float) -> None:
     await bench.put("a.md", b"one")
     source = bench.source()
     tasks = asyncio.all_tasks()
@@ -321,7 +321,7 @@ async def test_a_read_that_is_cancelled_leaves_the_source_usable(bench: Workbenc
     assert left_over(tasks) == []
 
 
-async def test_a_listing_that_is_left_after_its_first_batch_leaves_the_source_usable(bench: Workbench) -> None:
+async def test_a_source_is_usable_after_an_abandoned_listing(bench: Workbench) -> None:
     for name in NAMES:
         await bench.put(name, name.encode())
     source = bench.source()
@@ -332,7 +332,7 @@ async def test_a_listing_that_is_left_after_its_first_batch_leaves_the_source_us
     await source.close()
 
 
-async def test_reads_side_by_side(bench: Workbench) -> None:
+async def test_concurrent_reads_work(bench: Workbench) -> None:
     for name in NAMES:
         await bench.put(name, name.encode())
     source = bench.source()

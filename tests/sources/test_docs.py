@@ -24,7 +24,7 @@ TABLES = [
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table['kind']}-{table['name']}")
-def test_an_example_is_a_table_that_its_kind_takes(table: dict[str, Any]) -> None:
+def test_every_example_is_a_valid_table(table: dict[str, Any]) -> None:
     keys = {key: value for key, value in table.items() if key not in registry.COMMON_KEYS}
     options = importlib.import_module(registry.KINDS[table["kind"]]).KIND.options
     assert registry.read_options(options, SourceSpec(table["name"], table["kind"], keys, Path("/base")))

@@ -26,13 +26,13 @@ async def test_a_folder_without_some_documents(tmp_path: Path) -> None:
     assert await listed("folder", tmp_path, path=".", exclude=excluded) == {"a.md", "old/keep/c.md"}
 
 
-async def test_files_that_are_handed_over_have_it_too(tmp_path: Path) -> None:
+async def test_exclude_works_for_added_files(tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "a.md").write_text("Text.")
     assert await listed("push", tmp_path, path="inbox", exclude=["*.md"]) == set()
 
 
-async def test_it_is_read_watched_and_told_apart_as_before(tmp_path: Path) -> None:
+async def test_an_excluding_source_is_still_read_and_watched(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("Text.")
     plain, source = build("folder", tmp_path, path="."), build("folder", tmp_path, path=".", exclude=["b.md"])
     assert source.key == plain.key

@@ -67,7 +67,7 @@ async def test_only_readers_of_a_document_find_it(bench: Bench, handbook: Any) -
         assert len(await texts(library, "holiday", readers={"U1", "U2"})) == 3
 
 
-async def test_suggestions_come_from_the_documents(bench: Bench, handbook: Any) -> None:
+async def test_only_current_chunks_of_all_readers_are_kept(bench: Bench, handbook: Any) -> None:
     """A chunk counts while the manifest lists it, and for those alone who may all read it."""
     handbook.readers = frozenset({"U1", "U2"})
     async with bench.library(handbook) as library:

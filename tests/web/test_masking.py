@@ -103,18 +103,18 @@ KEPT = [
 
 
 @pytest.mark.parametrize("secret", [one for kind in SECRETS.values() for one in kind])
-def test_secrets_are_taken_out(secret: str) -> None:
+def test_secrets_are_masked(secret: str) -> None:
     for around in ("{}", "why is {} refused?", "（{}）", "给{}打过电话", '"{}", and then', "a\n{}\nb", "see {}."):
         assert mask_secrets(around.format(secret)) == around.format(MASK)
 
 
 @pytest.mark.parametrize(("text", "masked"), ASSIGNED.items())
-def test_what_is_said_to_be_a_secret_is_one(text: str, masked: str) -> None:
+def test_a_labelled_secret_is_masked(text: str, masked: str) -> None:
     assert mask_secrets(text) == masked
 
 
 @pytest.mark.parametrize("text", KEPT)
-def test_what_a_search_needs_stays(text: str) -> None:
+def test_useful_words_are_not_masked(text: str) -> None:
     assert mask_secrets(text) == text
 
 
@@ -188,7 +188,7 @@ def test_masking_twice_changes_nothing(text: str) -> None:
 
 
 @given(st.lists(st.one_of(WORDS, GENERATED, st.text(max_size=30))).map(" ".join))
-def test_what_is_left_is_what_stood_there(text: str) -> None:
+def test_masking_keeps_the_rest_of_a_text(text: str) -> None:
     """Masking adds only masks and moves nothing."""
     place = 0
     for part in mask_secrets(text).replace(MASK, "\0").split("\0"):
@@ -196,7 +196,7 @@ def test_what_is_left_is_what_stood_there(text: str) -> None:
 
 
 @given(st.lists(st.text(string.ascii_letters, min_size=1, max_size=12), min_size=1, max_size=30).map(" ".join))
-def test_plain_words_are_left_alone(text: str) -> None:
+def test_plain_words_are_not_masked(text: str) -> None:
     assert mask_secrets(text) == text
 
 
@@ -210,7 +210,7 @@ KEYS: dict[str, Callable[[random.Random], str]] = {
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_keys_without_a_mark_are_known_by_chance_alone(kind: str) -> None:
+def test_keys_without_a_prefix_are_known_by_randomness(kind: str) -> None:
     """They have no checksum; 99 of 100 are masked."""
     chance = random.Random(kind)
     keys = [KEYS[kind](chance) for _ in range(2_000)]

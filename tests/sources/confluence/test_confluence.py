@@ -65,7 +65,7 @@ async def test_pages_of_the_named_spaces_with_link_date_and_title(wiki: FakeConf
     await source.close()
 
 
-async def test_posts_are_listed_when_wanted(wiki: FakeConfluence) -> None:
+async def test_posts_are_listed_if_configured(wiki: FakeConfluence) -> None:
     post = wiki.page("news", "<p>We moved.</p>", kind="blogpost")
     source = build(wiki, rights="ignore", blog_posts=True)
     found = await listing(source)
@@ -73,7 +73,7 @@ async def test_posts_are_listed_when_wanted(wiki: FakeConfluence) -> None:
     await source.close()
 
 
-async def test_without_spaces_all_but_peoples_own(wiki: FakeConfluence) -> None:
+async def test_without_spaces_all_except_personal_ones_are_listed(wiki: FakeConfluence) -> None:
     wiki.space("HR")
     wiki.space("~ada", kind="personal")
     for key in ("ENG", "HR", "~ada"):
@@ -83,7 +83,7 @@ async def test_without_spaces_all_but_peoples_own(wiki: FakeConfluence) -> None:
     await source.close()
 
 
-async def test_a_space_that_is_not_there_is_told_and_nothing_is_deleted(wiki: FakeConfluence) -> None:
+async def test_a_missing_space_is_reported_and_deletes_nothing(wiki: FakeConfluence) -> None:
     wiki.page("p")
     source = build(wiki, spaces=["ENG", "GONE"])
     with pytest.raises(SourceError, match="GONE"):
@@ -123,7 +123,7 @@ async def test_a_page_that_moves_out_of_the_space_is_gone(wiki: FakeConfluence) 
     await source.close()
 
 
-async def test_a_listing_that_fails_on_page_7_is_no_listing(wiki: FakeConfluence) -> None:
+async def test_a_listing_that_fails_on_page_7_is_an_error(wiki: FakeConfluence) -> None:
     for number in range(30):
         wiki.page(f"p{number}")
     source = build(wiki, rights="ignore")
@@ -134,7 +134,7 @@ async def test_a_listing_that_fails_on_page_7_is_no_listing(wiki: FakeConfluence
     await source.close()
 
 
-async def test_what_is_deleted_while_it_is_listed_hides_nothing_else(wiki: FakeConfluence) -> None:
+async def test_a_deletion_during_the_listing_hides_nothing_else(wiki: FakeConfluence) -> None:
     """Data Center counts from the start: what is deleted moves the rest up, and a plain step would skip one."""
     pages = [wiki.page(f"p{number}") for number in range(12)]
     source = build(wiki, rights="ignore", attachments=False)
@@ -181,7 +181,7 @@ async def test_files_are_documents_of_their_own_with_the_readers_of_their_page(w
     await source.close()
 
 
-async def test_more_files_than_come_at_once(wiki: FakeConfluence) -> None:
+async def test_files_on_several_pages_are_listed(wiki: FakeConfluence) -> None:
     page = wiki.page("p")
     for number in range(40):
         wiki.file(page, f"{number}.pdf", b"%PDF-1")
@@ -190,7 +190,7 @@ async def test_more_files_than_come_at_once(wiki: FakeConfluence) -> None:
     await source.close()
 
 
-async def test_a_file_that_lies_elsewhere_is_fetched_there_without_credentials() -> None:
+async def test_a_file_on_another_host_is_fetched_without_credentials() -> None:
     async with (
         FakeConfluence(cloud=True, token=TOKEN) as wiki,
         FakeConfluence(cloud=True) as store,
@@ -209,7 +209,7 @@ async def test_a_file_that_lies_elsewhere_is_fetched_there_without_credentials()
 # ── Readers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_page_is_for_those_who_may_see_its_space(wiki: FakeConfluence) -> None:
+async def test_a_page_is_for_the_readers_of_its_space(wiki: FakeConfluence) -> None:
     wiki.page("p")
     assert set((await readers(wiki)).values()) == {frozenset({"confluence:group:staff"})}
     assert set((await readers(wiki, everyone=["confluence:group:staff"])).values()) == {EVERYONE}
@@ -227,7 +227,7 @@ async def test_restrictions_are_inherited(wiki: FakeConfluence) -> None:
     assert found[f"ENG/{beside.id}"] == EVERYONE
 
 
-async def test_a_restriction_counts_at_once_though_no_version_changes(wiki: FakeConfluence) -> None:
+async def test_a_restriction_counts_at_once_without_a_new_version(wiki: FakeConfluence) -> None:
     page = wiki.page("p")
     source = build(wiki, rights="restrictions")
     (before,) = (await listing(source)).values()
@@ -238,12 +238,12 @@ async def test_a_restriction_counts_at_once_though_no_version_changes(wiki: Fake
     await source.close()
 
 
-async def test_members_that_cannot_be_known_admit_nobody(wiki: FakeConfluence) -> None:
+async def test_unknown_members_admit_nobody(wiki: FakeConfluence) -> None:
     wiki.page("p", users=["ada"])
     assert set((await readers(wiki)).values()) == {frozenset()}
 
 
-async def test_a_space_for_nobody_is_for_nobody(wiki: FakeConfluence) -> None:
+async def test_a_space_without_readers_is_for_nobody(wiki: FakeConfluence) -> None:
     wiki.spaces.clear()
     wiki.space("ENG", readers=[])
     wiki.page("p")
@@ -257,7 +257,7 @@ async def test_configured_readers_narrow_and_never_widen(wiki: FakeConfluence) -
     await source.close()
 
 
-async def test_an_ancestor_that_is_not_listed_still_counts(wiki: FakeConfluence) -> None:
+async def test_an_unlisted_ancestor_still_counts(wiki: FakeConfluence) -> None:
     """Its restriction is asked for; what is not told is nobody's."""
     hidden = wiki.page("hidden", groups=["board"], status="archived")
     page = wiki.page("p", parent=hidden.id)
@@ -267,7 +267,7 @@ async def test_an_ancestor_that_is_not_listed_still_counts(wiki: FakeConfluence)
     assert (await readers(wiki, rights="restrictions"))[f"ENG/{page.id}"] == frozenset()
 
 
-async def test_an_old_data_center_that_does_not_tell_is_an_error() -> None:
+async def test_an_old_data_center_without_permissions_is_an_error() -> None:
     async with FakeConfluence(cloud=False, token=TOKEN) as wiki:
         wiki.space("ENG")
         wiki.page("p")
@@ -285,14 +285,14 @@ async def cloud() -> AsyncIterator[FakeConfluence]:
         yield fake
 
 
-async def test_a_page_that_search_does_not_know_yet_is_asked_for_by_itself(cloud: FakeConfluence) -> None:
+async def test_a_page_that_search_misses_is_fetched_by_itself(cloud: FakeConfluence) -> None:
     page = cloud.page("p", users=["ada"])
     cloud.unindexed.add(page.id)
     assert (await readers(cloud, rights="restrictions"))[f"ENG/{page.id}"] == {"confluence:user:ada"}
     assert cloud.asked("byOperation/read") == 1
 
 
-async def test_more_readers_than_come_at_once(cloud: FakeConfluence) -> None:
+async def test_readers_on_several_pages_count(cloud: FakeConfluence) -> None:
     page = cloud.page("p", users=[f"u{number}" for number in range(430)])
     assert len((await readers(cloud, rights="restrictions"))[f"ENG/{page.id}"]) == 430
 
@@ -318,7 +318,7 @@ _members = st.fixed_dictionaries({
 
 
 @given(_audiences, _members)
-def test_all_of_several_audiences_means_everyone_of_them(
+def test_a_reader_must_be_in_all_of_several_audiences(
     admitted: list[frozenset[str]], members: dict[str, frozenset[str]]
 ) -> None:
     found = intersect_audiences(admitted, members)
@@ -365,7 +365,7 @@ def parsed(storage: str) -> tuple[Document, str]:
     return document, "\n".join(section.text for section in document.sections)
 
 
-def test_nothing_of_a_page_is_lost() -> None:
+def test_no_text_of_a_page_is_lost() -> None:
     document, said = parsed(STORAGE)
     assert document.title == "Title"
     (section,) = document.sections
@@ -380,12 +380,12 @@ def test_nothing_of_a_page_is_lost() -> None:
     assert "alert" not in said
 
 
-def test_who_is_mentioned() -> None:
+def test_mentions_of_people_are_found() -> None:
     assert find_mentions(STORAGE) == {"557:ada"}
     assert find_mentions('<ri:user ri:userkey="k1" /> <ri:user foo="x" ri:username="bo"/>') == {"k1", "bo"}
 
 
-async def test_people_are_called_by_their_names(wiki: FakeConfluence) -> None:
+async def test_mentions_show_peoples_names(wiki: FakeConfluence) -> None:
     key = "account-id" if wiki.cloud else "userkey"
     wiki.people = {"a1": "Ada L."}
     wiki.page(
@@ -397,7 +397,7 @@ async def test_people_are_called_by_their_names(wiki: FakeConfluence) -> None:
     await source.close()
 
 
-def test_broken_storage_still_says_what_it_says() -> None:
+def test_broken_storage_format_still_has_its_text() -> None:
     _, said = parsed("<p>one <b>two</p><ac:plain-text-body><![CDATA[a<b]]></ac:plain-text-body>&nosuch;")
     assert "one two" in said
     assert "a<b" in said
@@ -415,7 +415,7 @@ def test_any_storage_becomes_html(storage: str) -> None:
     assert render_page_html("t", storage, {}, str).startswith("<html>")
 
 
-def test_keys_that_cannot_be_meant(tmp_path: Any) -> None:
+def test_invalid_options_are_refused(tmp_path: Any) -> None:
     for wrong in ({"rights": "all"}, {"edition": "server"}, {"max_mb": 0.0}):
         with pytest.raises(SourceMisconfigured):
             World().build(

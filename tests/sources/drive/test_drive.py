@@ -47,7 +47,7 @@ async def readers(fake: FakeDrive, **options: Any) -> dict[str, frozenset[str]]:
 # ── What is listed ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_is_under_a_folder_and_can_be_read(fake: FakeDrive, world: World) -> None:
+async def test_supported_files_below_a_folder_are_listed(fake: FakeDrive, world: World) -> None:
     root = fake.folder("root")
     below = fake.folder("below", root)
     doc = fake.file("Plan", b"# Plan", below, kind=DOC)
@@ -64,7 +64,7 @@ async def test_what_is_under_a_folder_and_can_be_read(fake: FakeDrive, world: Wo
     await source.close()
 
 
-async def test_more_folders_and_files_than_come_at_once(fake: FakeDrive, world: World) -> None:
+async def test_folders_and_files_on_several_pages_are_listed(fake: FakeDrive, world: World) -> None:
     fake.most = 7
     root = fake.folder("root")
     parents = [fake.folder(f"f{number}", root) for number in range(30)]
@@ -74,7 +74,7 @@ async def test_more_folders_and_files_than_come_at_once(fake: FakeDrive, world: 
     await source.close()
 
 
-async def test_shortcuts_lead_to_what_they_stand_for(fake: FakeDrive, world: World) -> None:
+async def test_shortcuts_lead_to_their_targets(fake: FakeDrive, world: World) -> None:
     root, target = fake.folder("root"), fake.file("real.md", b"real")
     details = {"targetId": target, "targetMimeType": "text/markdown"}
     shortcut = fake.file("short", b"", root, kind=f"{NATIVE}shortcut", shortcutDetails=details)
@@ -90,7 +90,7 @@ async def test_shortcuts_lead_to_what_they_stand_for(fake: FakeDrive, world: Wor
     await source.close()
 
 
-async def test_what_a_search_leaves_out_is_an_error(fake: FakeDrive, world: World) -> None:
+async def test_an_incomplete_search_is_an_error(fake: FakeDrive, world: World) -> None:
     fake.incomplete = True
     source = build(fake, world)
     with pytest.raises(SourceError, match="did not search all files"):
@@ -98,7 +98,7 @@ async def test_what_a_search_leaves_out_is_an_error(fake: FakeDrive, world: Worl
     await source.close()
 
 
-async def test_a_folder_or_drive_that_is_not_there_is_an_error(fake: FakeDrive, world: World) -> None:
+async def test_a_missing_folder_or_drive_is_an_error(fake: FakeDrive, world: World) -> None:
     root = fake.folder("root")
     fake.file("a.md", b"x", root)
     source = build(fake, world, folders=[root], rights="ignore")
@@ -154,7 +154,7 @@ async def test_new_members_of_a_shared_drive_count_at_once(fake: FakeDrive, worl
     await source.close()
 
 
-async def test_a_right_that_ends_by_itself_ends(fake: FakeDrive, world: World) -> None:
+async def test_a_permission_expires(fake: FakeDrive, world: World) -> None:
     root = fake.folder("root")
     one = fake.file("one.md", b"1", root)
     fake.grant(one, type="user", emailAddress="ada@x.com", expirationTime="2027-01-15T09:00:00Z")
@@ -165,7 +165,7 @@ async def test_a_right_that_ends_by_itself_ends(fake: FakeDrive, world: World) -
     await source.close()
 
 
-async def test_a_folder_that_moves_takes_what_is_in_it_along(fake: FakeDrive, world: World) -> None:
+async def test_a_moved_folder_moves_its_files(fake: FakeDrive, world: World) -> None:
     root, elsewhere = fake.folder("root"), fake.folder("elsewhere")
     folder = fake.folder("folder", root)
     one = fake.file("one.md", b"1", folder)
@@ -178,7 +178,7 @@ async def test_a_folder_that_moves_takes_what_is_in_it_along(fake: FakeDrive, wo
     await source.close()
 
 
-async def test_a_feed_that_forgot_its_token_and_a_new_day_list_anew(fake: FakeDrive, world: World) -> None:
+async def test_an_expired_token_and_a_new_day_list_everything(fake: FakeDrive, world: World) -> None:
     root = fake.folder("root")
     one = fake.file("one.md", b"1", root)
     source = build(fake, world, folders=[root], rights="ignore")
@@ -199,7 +199,7 @@ async def test_a_feed_that_forgot_its_token_and_a_new_day_list_anew(fake: FakeDr
 @given(st.booleans(), st.lists(st.lists(
     st.tuples(st.sampled_from(["file", "folder", "write", "trash", "delete", "move", "grant", "rename", "member"]),
               st.integers(0, 20), st.integers(0, 20)), max_size=4), min_size=1, max_size=5))  # fmt: skip
-def test_what_changes_tell_is_what_a_whole_listing_tells(
+def test_changes_give_the_same_result_as_a_whole_listing(
     shared: bool,  # noqa: FBT001
     rounds: list[list[tuple[str, int, int]]],
 ) -> None:
@@ -255,7 +255,7 @@ def _edit_file(fake: FakeDrive, one: str, folder: str, edit: str) -> None:
 # ── Readers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_who_may_read(fake: FakeDrive) -> None:
+async def test_readers_follow_the_permissions(fake: FakeDrive) -> None:
     grants: dict[str, dict[str, Any]] = {
         "user.md": {"type": "user", "emailAddress": "Ada@X.com"},
         "found by all.md": {"type": "anyone", "allowFileDiscovery": True},
@@ -277,7 +277,7 @@ async def test_who_may_read(fake: FakeDrive) -> None:
     assert (opened["company.md"], opened["company link.md"]) == (EVERYONE, EVERYONE)
 
 
-async def test_rights_that_cannot_be_known_admit_nobody(fake: FakeDrive) -> None:
+async def test_unknown_rights_admit_nobody(fake: FakeDrive) -> None:
     fake.grant(fake.file("a.md"), type="anyone", allowFileDiscovery=True)
     fake.may_share = False
     assert await readers(fake) == {"a.md": frozenset()}
@@ -302,7 +302,7 @@ async def test_googles_own_documents_are_exported(fake: FakeDrive, world: World)
     await source.close()
 
 
-async def test_what_cannot_be_read_is_told(fake: FakeDrive, world: World) -> None:
+async def test_an_unreadable_file_is_reported(fake: FakeDrive, world: World) -> None:
     large = fake.file("large", b"x" * 10_000_001, kind=DOC)
     locked, gone = fake.file("locked.md"), fake.file("gone.md")
     source = build(fake, world, rights="ignore")
@@ -347,7 +347,7 @@ async def test_a_token_is_fetched_once_and_again_when_it_ends(fake: FakeDrive, w
     await source.close()
 
 
-async def test_a_key_that_is_withdrawn_in_mid_run_stops_it(fake: FakeDrive, world: World) -> None:
+async def test_a_key_withdrawn_during_a_listing_stops_it(fake: FakeDrive, world: World) -> None:
     fake.file("a.md")
     source = build(fake, world, rights="ignore")
     (one,) = (await listing(source)).values()
@@ -359,7 +359,7 @@ async def test_a_key_that_is_withdrawn_in_mid_run_stops_it(fake: FakeDrive, worl
     await source.close()
 
 
-async def test_storms_circles_and_no_json(fake: FakeDrive, world: World) -> None:
+async def test_throttling_circles_and_invalid_json_end(fake: FakeDrive, world: World) -> None:
     fake.file("a.md")
     source = build(fake, world, rights="ignore")
     slower = '{"error": {"errors": [{"reason": "userRateLimitExceeded"}]}}'
@@ -393,7 +393,7 @@ async def test_a_listing_that_fails_on_page_7_keeps_what_was_remembered(fake: Fa
     await source.close()
 
 
-def test_keys_that_cannot_be_meant(tmp_path: Path) -> None:
+def test_invalid_options_are_refused(tmp_path: Path) -> None:
     world = World()
     (tmp_path / "key.json").write_text('{"type": "service_account", "client_email": "x", "private_key": "nonsense"}')
     for wrong in (

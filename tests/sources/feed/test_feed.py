@@ -81,11 +81,11 @@ def test_each_format_says_the_same(text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "<html><body>hello</body></html>", "{}", "[]", '{"version": "1"}', "not a feed"])
-def test_what_is_no_feed_is_none(text: str) -> None:
+def test_a_page_is_not_a_feed(text: str) -> None:
     assert read_feed(text.encode(), "text/html", "http://x.example/") is None
 
 
-def test_nothing_outside_a_feed_is_looked_at(tmp_path: Path) -> None:
+def test_nothing_outside_a_feed_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hunter2")
     bomb = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "ha"}">' for n in range(12))
     evil = f'<!DOCTYPE rss [{bomb}<!ENTITY x SYSTEM "file://{tmp_path}/secret">]>'
@@ -116,7 +116,7 @@ def test_any_json_is_read_or_refused(items: object) -> None:
         assert entry.id
 
 
-async def test_what_leaves_the_feed_stays_until_its_time(site: WebSite, tmp_path: Path) -> None:
+async def test_an_entry_that_leaves_the_feed_stays_for_a_while(site: WebSite, tmp_path: Path) -> None:
     kept: dict[str, bytes] = {}
     days = [0.0]
 
@@ -145,7 +145,7 @@ async def test_what_leaves_the_feed_stays_until_its_time(site: WebSite, tmp_path
     await third.close()
 
 
-async def test_half_a_character_spoils_nothing(site: WebSite, tmp_path: Path) -> None:
+async def test_half_a_surrogate_pair_does_no_harm(site: WebSite, tmp_path: Path) -> None:
     publish(site, "1", "x\ud800")
     made = source(site, tmp_path)
     for listed in (await listing(made)).values():
@@ -178,7 +178,7 @@ async def test_an_entry_whose_text_was_lost_is_read_from_its_page(site: WebSite,
     await elsewhere.close()
 
 
-async def test_articles_are_followed_as_robots_may(site: WebSite, tmp_path: Path) -> None:
+async def test_articles_are_fetched_if_robots_may(site: WebSite, tmp_path: Path) -> None:
     site.pages["/1"] = Reply(ARTICLE)
     site.pages["/2"] = Reply(ARTICLE)
     site.pages["/robots.txt"] = Reply("User-agent: *\nDisallow: /2", content_type="text/plain")
@@ -193,7 +193,7 @@ async def test_articles_are_followed_as_robots_may(site: WebSite, tmp_path: Path
     assert site.asked["/2"] == 0
 
 
-async def test_a_feed_that_is_away_lists_nothing_less(site: WebSite, tmp_path: Path) -> None:
+async def test_an_unavailable_feed_is_an_error(site: WebSite, tmp_path: Path) -> None:
     for reply, kind in (
         (Reply("", 500), SourceUnavailable),
         (Reply("", 404), SourceUnavailable),
@@ -216,7 +216,7 @@ async def test_a_feed_that_is_away_lists_nothing_less(site: WebSite, tmp_path: P
         ({"url": "feed://x.example/feed"}, "url"),
     ],
 )
-def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+def test_an_invalid_value_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
     with pytest.raises(SourceMisconfigured, match=named):
         build("feed", tmp_path, **options)
 
@@ -242,7 +242,7 @@ async def test_a_feed_that_declares_entities_is_refused(
     await made.close()
 
 
-def test_a_feed_may_write_of_entities() -> None:
+def test_a_feed_may_mention_entities() -> None:
     text = RSS.replace("short", "<![CDATA[<!DOCTYPE x [<!ENTITY a 'b'>]>]]>")
     assert len(read_feed(text.encode(), "text/xml", "http://x.example/") or []) == 2
     dtd = '<!DOCTYPE rss PUBLIC "-//Netscape Communications//DTD RSS 0.91//EN" "http://my.netscape.com/rss-0.91.dtd">'
@@ -250,7 +250,7 @@ def test_a_feed_may_write_of_entities() -> None:
 
 
 @pytest.mark.slow
-async def test_a_feed_or_an_article_that_hangs_its_reader_is_given_up(site: WebSite, tmp_path: Path) -> None:
+async def test_a_feed_or_article_that_hangs_its_parser_is_stopped(site: WebSite, tmp_path: Path) -> None:
     deep = "<div>" * 400_000
     site.pages["/1"] = Reply(f"<html><body>{deep}")
     made = source(site, tmp_path, follow=True)
@@ -264,7 +264,7 @@ async def test_a_feed_or_an_article_that_hangs_its_reader_is_given_up(site: WebS
     await made.close()
 
 
-async def test_a_token_in_the_feeds_address_stands_in_no_link_and_no_error(site: WebSite, tmp_path: Path) -> None:
+async def test_a_token_in_the_feeds_address_is_in_no_link_or_error(site: WebSite, tmp_path: Path) -> None:
     site.pages["/feed?token=hush"] = Reply(RSS, content_type="application/rss+xml")
     secret = build("feed", tmp_path, url=f"{site.url}/feed?token=hush", allow_hosts=[site.host])
     found = await listing(secret)

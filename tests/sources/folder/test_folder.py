@@ -58,7 +58,7 @@ async def test_odd_names_are_listed_read_and_linked(root: Path, name: str) -> No
     assert listed.url == (root / name).as_uri()
 
 
-async def test_an_id_is_nfc_whatever_the_system_writes(root: Path) -> None:
+async def test_an_id_is_always_in_nfc(root: Path) -> None:
     name = unicodedata.normalize("NFD", "café/résumé.md")
     (root / name).parent.mkdir()
     (root / name).write_text("x")
@@ -76,7 +76,7 @@ async def test_two_spellings_of_one_name_stay_two_documents(root: Path) -> None:
     assert texts == {unicodedata.normalize(form, "é.md"): form.encode() for form in ("NFC", "NFD")}
 
 
-async def test_a_name_that_is_no_utf8_is_spelled_out_and_read(root: Path) -> None:
+async def test_a_name_outside_utf8_is_escaped_and_read(root: Path) -> None:
     (root / os.fsdecode(b"caf\xe9.md")).write_text("x")
     source = folder(root)
     [listed] = (await listing(source)).values()
@@ -114,7 +114,7 @@ async def test_a_root_that_is_a_link_is_followed_and_keeps_its_name(root: Path) 
     assert (await source.read(listed)).data == b"x"
 
 
-async def test_a_pipe_is_no_document_and_does_not_block(root: Path) -> None:
+async def test_a_pipe_is_not_a_document_and_does_not_block(root: Path) -> None:
     os.mkfifo(root / "pipe.md")
     source = folder(root)
     assert await listing(source) == {}
@@ -154,7 +154,7 @@ async def read_again_and_again(source: Source, listed: ListedDocument) -> None:
         assert len((await source.read(listed)).data) == listed.size_bytes
 
 
-async def test_a_file_that_keeps_changing_is_an_error_and_never_half_of_two(root: Path) -> None:
+async def test_a_file_that_keeps_changing_is_an_error(root: Path) -> None:
     path = root / "a.md"
     path.write_bytes(b"0" * 40_000_000)
     source = folder(root)

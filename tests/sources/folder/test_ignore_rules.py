@@ -49,7 +49,7 @@ LINES = st.lists(PIECES, min_size=1, max_size=5).map("".join)
         (["[", "[b-a]", "!", "/", "\\"], set()),
     ],
 )
-def test_patterns_mean_what_they_mean_to_git(patterns: list[str], ignored: set[str]) -> None:
+def test_patterns_mean_the_same_as_in_git(patterns: list[str], ignored: set[str]) -> None:
     rules = IgnoreRules(patterns)
     assert {path for path in PATHS if rules.ignores_path(path)} == ignored
 
@@ -74,6 +74,6 @@ def git_ignores(root: Path, lines: list[str]) -> set[str]:
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, min_size=1, max_size=4))
-def test_any_patterns_leave_out_what_git_leaves_out(repository: Path, lines: list[str]) -> None:
+def test_any_patterns_ignore_the_same_as_git(repository: Path, lines: list[str]) -> None:
     rules = IgnoreRules(parse_patterns("\n".join(lines)))
     assert {path for path in PATHS if rules.ignores_path(path)} == git_ignores(repository, lines)

@@ -104,7 +104,7 @@ async def test_a_branch_a_tag_and_the_default_branch(repository: Repository) -> 
     assert await listing(source(repository, **link)) == on["main"]
 
 
-async def test_a_branch_that_is_deleted_is_an_error_and_no_empty_listing(repository: Repository) -> None:
+async def test_a_deleted_branch_is_an_error(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     await git(repository.folder, "branch", "topic")
     looking = source(repository, branch="topic")
@@ -123,7 +123,7 @@ async def test_the_default_branch_is_followed_when_it_is_renamed(repository: Rep
     assert set(await listing(looking)) == {"a.md", "b.md"}
 
 
-async def test_a_history_that_was_rewritten_is_the_history(repository: Repository) -> None:
+async def test_a_rewritten_history_is_followed(repository: Repository) -> None:
     for name in ("a.md", "b.md", "c.md"):
         await repository.put(name, name.encode())
     kept: dict[str, bytes] = {}
@@ -148,7 +148,7 @@ async def test_a_remote_without_its_whole_history(repository: Repository, tmp_pa
 # ── When it was changed ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_file_is_as_old_as_the_last_commit_that_touched_it(repository: Repository) -> None:
+async def test_a_file_has_the_date_of_its_last_commit(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     await repository.put("b.md", b"one")
     first = repository.time
@@ -159,7 +159,7 @@ async def test_a_file_is_as_old_as_the_last_commit_that_touched_it(repository: R
     }  # fmt: skip
 
 
-async def test_a_merge_changes_a_file_when_it_comes_into_the_branch(repository: Repository) -> None:
+async def test_a_merge_dates_its_files(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     await git(repository.folder, "checkout", "--quiet", "-b", "topic")
     await repository.put("b.md", b"two")
@@ -173,7 +173,7 @@ async def test_a_merge_changes_a_file_when_it_comes_into_the_branch(repository: 
     assert modified_at.timestamp() == when
 
 
-async def test_after_a_commit_only_what_it_touched_is_dated_anew(repository: Repository) -> None:
+async def test_a_commit_changes_only_the_dates_of_its_files(repository: Repository) -> None:
     for name in ("a.md", "b.md"):
         await repository.put(name, b"one")
     kept: dict[str, bytes] = {}
@@ -192,7 +192,7 @@ async def test_after_a_commit_only_what_it_touched_is_dated_anew(repository: Rep
 # ── What is read ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_pointer_into_git_lfs_is_told(repository: Repository) -> None:
+async def test_a_pointer_into_git_lfs_is_reported(repository: Repository) -> None:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
     await repository.put("a.pdf", pointer)
     looking = source(repository)
@@ -201,7 +201,7 @@ async def test_a_pointer_into_git_lfs_is_told(repository: Repository) -> None:
     await looking.close()
 
 
-async def test_what_was_listed_is_read_though_the_branch_has_gone_on(repository: Repository) -> None:
+async def test_a_listed_content_is_read_after_the_branch_has_moved(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     looking = source(repository)
     listed = (await listing(looking))["a.md"]
@@ -211,7 +211,7 @@ async def test_what_was_listed_is_read_though_the_branch_has_gone_on(repository:
     await looking.close()
 
 
-async def test_a_copy_that_is_damaged_or_locked_is_mended(repository: Repository) -> None:
+async def test_a_damaged_or_locked_copy_is_repaired(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     looking = source(repository)
     before = await listing(looking)
@@ -239,7 +239,7 @@ async def test_a_copy_that_is_damaged_or_locked_is_mended(repository: Repository
     await looking.close()
 
 
-async def test_a_content_that_is_damaged_is_fetched_anew_by_the_next_listing(repository: Repository) -> None:
+async def test_the_next_listing_fetches_a_damaged_content_again(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     first = source(repository)
     listed = (await listing(first))["a.md"]
@@ -255,7 +255,7 @@ async def test_a_content_that_is_damaged_is_fetched_anew_by_the_next_listing(rep
     await second.close()
 
 
-async def test_the_copy_of_another_repository_is_let_go(repository: Repository, tmp_path: Path) -> None:
+async def test_the_copy_of_another_repository_is_deleted(repository: Repository, tmp_path: Path) -> None:
     other = Repository(tmp_path / "other")
     await other.make()
     for one in (repository, other):
@@ -320,7 +320,7 @@ async def test_the_token_is_in_no_argument_file_or_address(
     assert not any(TOKEN.encode() in path.read_bytes() for path in files)
 
 
-async def test_the_token_is_not_given_to_another_host(repository: Repository) -> None:
+async def test_the_token_does_not_reach_another_host(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     async with (
         GitHttp(repository.folder.parent, TOKEN) as elsewhere,
@@ -338,7 +338,7 @@ async def test_the_token_is_not_given_to_another_host(repository: Repository) ->
     ("status", "kind"),
     [(401, SourceDenied), (403, SourceDenied), (404, SourceUnavailable), (500, SourceUnavailable)],
 )
-async def test_what_a_host_refuses_is_told(repository: Repository, status: int, kind: type[SourceError]) -> None:
+async def test_a_refusal_of_a_host_is_reported(repository: Repository, status: int, kind: type[SourceError]) -> None:
     async with GitHttp(repository.folder.parent, TOKEN) as server:
         server.answer = lambda _: web.Response(status=status, text=f"no: {TOKEN}")
         with pytest.raises(kind) as caught:
@@ -346,7 +346,7 @@ async def test_what_a_host_refuses_is_told(repository: Repository, status: int, 
     assert TOKEN not in str(caught.value)
 
 
-async def test_a_host_that_stalls_is_left_with_all_that_was_started(repository: Repository) -> None:
+async def test_a_stalled_transfer_ends_all_its_processes(repository: Repository) -> None:
     await repository.put("a.md", b"one")
     async with GitHttp(repository.folder.parent) as server:
         server.stall = asyncio.Event()
@@ -367,7 +367,9 @@ async def test_a_host_that_stalls_is_left_with_all_that_was_started(repository: 
 # ── Whose git it is ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_nobodys_settings_count(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_settings_of_the_user_do_not_count(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await repository.put("a.md", b"one")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_DIR", "/nowhere")
@@ -389,7 +391,7 @@ async def test_without_git_the_next_step_is_named(repository: Repository, monkey
         await listing(source(repository))
 
 
-async def test_ssh_asks_nobody(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_ssh_never_prompts(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``ssh`` is played by a script that runs what it is told to run on the other machine."""
     await repository.put("a.md", b"one")
     script = f'echo "$@" >> {tmp_path}/argv\nwhile [ $# -gt 1 ]; do shift; done\nexec sh -c "$1"'
@@ -423,7 +425,7 @@ async def test_ssh_asks_nobody(repository: Repository, tmp_path: Path, monkeypat
         ({"repository": "x", "max_mb": 0}, "max_mb"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused(options: dict[str, object], says: str | None, tmp_path: Path) -> None:
+async def test_an_invalid_value_is_refused(options: dict[str, object], says: str | None, tmp_path: Path) -> None:
     if says is None:  # a path like any other: no remote helper is run
         with pytest.raises(SourceUnavailable):
             await listing(build("git", tmp_path, **options))
@@ -449,6 +451,6 @@ def test_a_proxys_password_that_git_quotes_is_not_passed_on() -> None:
         ("https://git.example.com/x", "a\nb", "holds no token"),
     ],
 )
-def test_a_token_goes_over_https_alone(repository: str, token: str, says: str, tmp_path: Path) -> None:
+def test_a_token_goes_only_over_https(repository: str, token: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(SourceMisconfigured, match=says):
         build("git", tmp_path, repository=repository, token_env="T", secrets={"token": token})

@@ -35,7 +35,7 @@ from knowledge.sources.git.mirror import LogParser
         ("file:///srv/git/r.git", None, None),
     ],
 )  # fmt: skip
-def test_a_file_is_opened_at_its_host(address: str, host: str | None, link: str | None) -> None:
+def test_a_file_links_to_its_host(address: str, host: str | None, link: str | None) -> None:
     assert parse_remote(address, "/base", host).file_url("main", "d/a b.md") == link
 
 
@@ -59,14 +59,14 @@ def test_a_path_starts_at_the_configuration() -> None:
         (("a+b(c).md",), "a+b(c).md", "aab(c).md"),
     ],
 )
-def test_patterns_take_what_they_say(patterns: tuple[str, ...], takes: str, leaves: str) -> None:
+def test_patterns_include_the_named_paths(patterns: tuple[str, ...], takes: str, leaves: str) -> None:
     taken = compile_path_filter(patterns)
     assert [path for path in takes.split() if not taken(path)] == []
     assert [path for path in leaves.split() if taken(path)] == []
 
 
 @given(st.lists(st.text("ab/*!", min_size=1, max_size=6), max_size=3), st.text("ab/", min_size=1, max_size=8))
-def test_what_is_taken_lies_under_a_literal_root(patterns: list[str], path: str) -> None:
+def test_included_paths_are_below_a_literal_root(patterns: list[str], path: str) -> None:
     patterns = [pattern for pattern in patterns if pattern.strip("!/. ")]
     path = "/".join(part for part in path.split("/") if part)
     roots = find_literal_roots(patterns)
@@ -75,18 +75,18 @@ def test_what_is_taken_lies_under_a_literal_root(patterns: list[str], path: str)
 
 
 @pytest.mark.parametrize("name", ["main", "topic/x", "v1.2", "文档", "a@b", "x-y_z+w"])
-def test_names_of_branches(name: str) -> None:
+def test_valid_branch_names_are_accepted(name: str) -> None:
     assert is_branch_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a..b", "a b", "a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a.lock",
                                   "a@{b", "a/", "a//b", "a\nb", "a."])  # fmt: skip
-def test_names_that_are_no_branch(name: str) -> None:
+def test_invalid_branch_names_are_refused(name: str) -> None:
     assert not is_branch_name(name)
 
 
 @given(st.lists(st.integers(1, 90), max_size=8))
-def test_a_history_is_read_whatever_the_pieces(cuts: list[int]) -> None:
+def test_a_history_is_read_in_any_pieces(cuts: list[int]) -> None:
     one, two = "1" * 40, "2" * 40
     told = f"\1{one} 20\0\na.md\0\nb.md\0\1{two} 10\0\1{one} 5\0\n\nc\0".encode()
     history, found = LogParser(), list[tuple[str, int, str]]()

@@ -52,21 +52,21 @@ async def source(fake: FakeConfluence, world: World) -> AsyncIterator[Source]:
     await source.close()
 
 
-async def test_a_service_that_says_later_is_asked_later(fake: FakeConfluence, source: Source, world: World) -> None:
+async def test_a_busy_service_is_retried_later(fake: FakeConfluence, source: Source, world: World) -> None:
     fake.faults = [Fault("/pages", status=429, headers={"Retry-After": "17"}, times=2)]
     assert len(await listing(source)) == 1
     assert len(world.slept) == 2
     assert all(17 <= slept <= 22 for slept in world.slept)
 
 
-async def test_a_date_says_later_too(fake: FakeConfluence, source: Source, world: World) -> None:
+async def test_a_retry_after_may_be_a_date(fake: FakeConfluence, source: Source, world: World) -> None:
     at = formatdate(world.now + 40, usegmt=True)
     fake.faults = [Fault("/pages", status=503, headers={"Retry-After": at}, times=1)]
     await listing(source)
     assert 39 <= world.slept[0] <= 46
 
 
-async def test_a_storm_of_429_ends(fake: FakeConfluence, source: Source, world: World) -> None:
+async def test_repeated_429_answers_end(fake: FakeConfluence, source: Source, world: World) -> None:
     fake.faults = [Fault("/pages", status=429)]
     with pytest.raises(SourceUnavailable, match="longer wait than Kvasir allows"):
         await listing(source)
@@ -74,9 +74,7 @@ async def test_a_storm_of_429_ends(fake: FakeConfluence, source: Source, world: 
     assert sum(world.slept) <= 300
 
 
-async def test_a_service_that_asks_for_a_day_is_not_waited_for(
-    fake: FakeConfluence, source: Source, world: World
-) -> None:
+async def test_a_service_that_asks_for_a_day_is_not_retried(fake: FakeConfluence, source: Source, world: World) -> None:
     fake.faults = [Fault("/pages", status=429, headers={"Retry-After": "86400"})]
     with pytest.raises(SourceUnavailable):
         await listing(source)
@@ -84,15 +82,13 @@ async def test_a_service_that_asks_for_a_day_is_not_waited_for(
 
 
 @pytest.mark.parametrize("fault", [Fault("/pages", status=502, times=2), Fault("/pages", cut=True, times=2)])
-async def test_what_breaks_is_tried_again(fake: FakeConfluence, source: Source, world: World, fault: Fault) -> None:
+async def test_broken_calls_are_retried(fake: FakeConfluence, source: Source, world: World, fault: Fault) -> None:
     fake.faults = [Fault(fault.path, fault.status, cut=fault.cut, times=2)]
     assert len(await listing(source)) == 1
     assert len(world.slept) == 2
 
 
-async def test_one_document_that_the_service_cannot_bring_does_not_stop_the_others(
-    fake: FakeConfluence, source: Source
-) -> None:
+async def test_one_failing_document_does_not_stop_the_others(fake: FakeConfluence, source: Source) -> None:
     other = fake.page("Other", "<p>Fine.</p>")
     found = await listing(source)
     broken = next(one for document, one in found.items() if document != f"ENG/{other.id}")
@@ -109,7 +105,7 @@ async def test_one_document_that_the_service_cannot_bring_does_not_stop_the_othe
     assert isinstance(caught.value, SourceUnavailable)
 
 
-async def test_a_service_that_is_not_there_stops_the_run(fake: FakeConfluence, source: Source) -> None:
+async def test_an_unreachable_service_stops_the_run(fake: FakeConfluence, source: Source) -> None:
     (one,) = (await listing(source)).values()
     await source.close()
     await fake.stop()
@@ -117,7 +113,7 @@ async def test_a_service_that_is_not_there_stops_the_run(fake: FakeConfluence, s
         await source.read(one)
 
 
-async def test_expired_credentials_stop_the_run_and_tell_no_secret(fake: FakeConfluence, source: Source) -> None:
+async def test_expired_credentials_stop_the_run_and_reveal_no_secret(fake: FakeConfluence, source: Source) -> None:
     (listed,) = (await listing(source)).values()
     fake.authorization = "expired"
     with pytest.raises(SourceDenied) as caught:
@@ -136,7 +132,7 @@ async def test_expired_credentials_stop_the_run_and_tell_no_secret(fake: FakeCon
         ("{}", "application/json"), ("", "application/json"), (b"\xff\xfe\xff", "application/json"),
     ],
 )  # fmt: skip
-async def test_what_is_not_the_answer_is_an_error_and_no_empty_listing(
+async def test_an_unexpected_answer_is_an_error(
     fake: FakeConfluence, source: Source, body: str | bytes, media_type: str
 ) -> None:
     fake.faults = [Fault("/pages", status=200, body=body, content_type=media_type)]
@@ -146,7 +142,7 @@ async def test_what_is_not_the_answer_is_an_error_and_no_empty_listing(
     assert "Log in" not in str(caught.value)
 
 
-async def test_a_listing_in_a_circle_ends(fake: FakeConfluence, source: Source) -> None:
+async def test_a_listing_with_repeated_pages_ends(fake: FakeConfluence, source: Source) -> None:
     page = '{"results": [], "_links": {"next": "/wiki/api/v2/spaces/1/pages?cursor=again"}}'
     fake.faults = [Fault("/pages", status=200, body=page)]
     with pytest.raises(SourceError, match="same page of a listing twice"):
@@ -154,7 +150,7 @@ async def test_a_listing_in_a_circle_ends(fake: FakeConfluence, source: Source) 
     assert fake.asked("/pages") == 2
 
 
-async def test_a_body_of_200_mb_is_not_read(fake: FakeConfluence, source: Source) -> None:
+async def test_a_body_of_200_mb_is_refused_unread(fake: FakeConfluence, source: Source) -> None:
     (listed,) = (await listing(source)).values()
     fake.faults = [Fault("body-format", flood_bytes=200_000_000)]
     with pytest.raises(SourceError, match="MB"):
@@ -180,7 +176,7 @@ async def test_a_redirect_to_anything_else_is_not_followed(fake: FakeConfluence,
         await listing(source)
 
 
-async def test_redirects_without_end_end(fake: FakeConfluence, source: Source) -> None:
+async def test_endless_redirects_end(fake: FakeConfluence, source: Source) -> None:
     fake.faults = [Fault("/spaces", status=302, headers={"Location": f"{fake.url}/wiki/api/v2/spaces"})]
     with pytest.raises(SourceError, match="redirects too often"):
         await listing(source)
@@ -189,7 +185,7 @@ async def test_redirects_without_end_end(fake: FakeConfluence, source: Source) -
 @pytest.mark.parametrize(
     "url", ["http://wiki.company.com", "ftp://x", "https://user:pw@x.com", "https://x?y=1", "", "x"]
 )
-def test_credentials_go_over_https_alone(world: World, url: str) -> None:
+def test_credentials_go_only_over_https(world: World, url: str) -> None:
     with pytest.raises(SourceMisconfigured):
         world.build(confluence.KIND, {"token": TOKEN}, url=url, token_env="T")
 
@@ -213,7 +209,7 @@ def test_any_retry_after_is_a_wait_or_nothing(header: str, now: float) -> None:
 
 
 @given(st.integers(1, 6), st.floats(0, 1))
-def test_waits_grow_and_are_spread(attempt: int, chance: float) -> None:
+def test_delays_grow_and_have_jitter(attempt: int, chance: float) -> None:
     wait = compute_wait_s(ServiceResponse(500, {}, b""), attempt, 0.0, chance)
     assert 2 ** (attempt - 1) <= wait <= 1.5 * 2 ** (attempt - 1)
 
@@ -247,9 +243,7 @@ async def _at_home(_host: str) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
 @pytest.mark.parametrize("tls", [False, True])
-async def test_a_service_is_spoken_to_through_the_proxy(
-    world: World, tmp_path: Path, scheme: str, *, tls: bool
-) -> None:
+async def test_a_service_is_called_through_the_proxy(world: World, tmp_path: Path, scheme: str, *, tls: bool) -> None:
     """The proxy is told the name, and sees of TLS nothing but that."""
     async with behind(world, tmp_path, scheme, tls=tls) as (fake, proxy, source):
         found = await listing(source)
@@ -261,7 +255,7 @@ async def test_a_service_is_spoken_to_through_the_proxy(
         assert not any("Proxy-Authorization" in call.headers for call in fake.calls if tls)
 
 
-async def test_no_proxy_goes_past_it(world: World, tmp_path: Path) -> None:
+async def test_no_proxy_bypasses_the_proxy(world: World, tmp_path: Path) -> None:
     async with behind(world, tmp_path, "http", tls=True) as (fake, proxy, _):
         proxies = replace(world.web.proxies, no_proxy=("localhost",))
         world.web = replace(world.web, proxies=proxies)
@@ -273,7 +267,7 @@ async def test_no_proxy_goes_past_it(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_a_proxy_that_refuses_is_named_and_nothing_secret_is(
+async def test_a_proxy_that_refuses_is_named_without_secrets(
     world: World, tmp_path: Path, scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):

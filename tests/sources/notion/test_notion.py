@@ -47,7 +47,7 @@ def ids(*pages: str) -> set[str]:
 # ── What is listed ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_hangs_under_a_page_wherever_it_hangs(fake: FakeNotion, world: World) -> None:
+async def test_child_pages_are_found_at_any_place(fake: FakeNotion, world: World) -> None:
     root = fake.page("root")
     child = fake.page("child", root)
     column = fake.block(fake.block(root, "column_list"), "column")
@@ -64,7 +64,7 @@ async def test_what_hangs_under_a_page_wherever_it_hangs(fake: FakeNotion, world
         await one.close()
 
 
-async def test_what_search_does_not_tell_is_found_by_walking(fake: FakeNotion, world: World) -> None:
+async def test_the_walk_finds_pages_that_search_misses(fake: FakeNotion, world: World) -> None:
     shared = fake.page("shared")
     unindexed = fake.page("unindexed", shared)
     fake.unindexed.add(unindexed)
@@ -74,7 +74,7 @@ async def test_what_search_does_not_tell_is_found_by_walking(fake: FakeNotion, w
     await source.close()
 
 
-async def test_a_second_listing_looks_into_edited_pages_alone(fake: FakeNotion, world: World) -> None:
+async def test_a_second_listing_searches_only_edited_pages(fake: FakeNotion, world: World) -> None:
     root = fake.page("root")
     pages = [fake.page(f"p{number}", root) for number in range(10)]
     source = build(fake, world, pages=[root])
@@ -89,7 +89,7 @@ async def test_a_second_listing_looks_into_edited_pages_alone(fake: FakeNotion, 
     await source.close()
 
 
-async def test_once_a_day_everything_is_asked_for_anew(fake: FakeNotion, world: World) -> None:
+async def test_once_a_day_everything_is_fetched_again(fake: FakeNotion, world: World) -> None:
     root = fake.page("root")
     source = build(fake, world, pages=[root])
     await listing(source)
@@ -101,7 +101,7 @@ async def test_once_a_day_everything_is_asked_for_anew(fake: FakeNotion, world: 
 
 
 @pytest.mark.parametrize("counts", [True, False])
-async def test_moves_out_of_the_root_and_back(fake: FakeNotion, world: World, *, counts: bool) -> None:
+async def test_a_page_can_move_out_of_the_root_and_back(fake: FakeNotion, world: World, *, counts: bool) -> None:
     """Whether or not Notion counts a move as an edit of the pages that it concerns."""
     root, elsewhere = fake.page("root"), fake.page("elsewhere")
     page = fake.page("page", root)
@@ -115,7 +115,7 @@ async def test_moves_out_of_the_root_and_back(fake: FakeNotion, world: World, *,
     await source.close()
 
 
-async def test_the_trash_an_unshared_page_and_what_is_restored(fake: FakeNotion, world: World) -> None:
+async def test_trashed_and_unshared_pages_leave_and_restored_ones_return(fake: FakeNotion, world: World) -> None:
     root = fake.page("root")
     page, other = fake.page("page", root), fake.page("other", root)
     database, source_id = fake.database("tasks", root)
@@ -133,7 +133,7 @@ async def test_the_trash_an_unshared_page_and_what_is_restored(fake: FakeNotion,
     await source.close()
 
 
-async def test_a_root_that_is_gone_is_an_error_and_no_empty_listing(fake: FakeNotion, world: World) -> None:
+async def test_a_missing_root_is_an_error(fake: FakeNotion, world: World) -> None:
     root = fake.page("root")
     source = build(fake, world, pages=[root])
     await listing(source)
@@ -143,7 +143,7 @@ async def test_a_root_that_is_gone_is_an_error_and_no_empty_listing(fake: FakeNo
     await source.close()
 
 
-async def test_a_circle_of_child_pages_ends(fake: FakeNotion, world: World) -> None:
+async def test_a_circle_of_child_pages_stops_the_walk(fake: FakeNotion, world: World) -> None:
     one = fake.page("one")
     other = fake.page("other", one)
     fake.blocks[one] = {"object": "block", "id": one, "type": "child_page", "child_page": {}, "has_children": True}
@@ -223,7 +223,7 @@ def _edit(
 # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_nothing_of_a_page_is_lost(fake: FakeNotion, world: World) -> None:
+async def test_no_text_of_a_page_is_lost(fake: FakeNotion, world: World) -> None:
     page = fake.page("Leave")
     fake.block(page, "heading_1", rich_text=rich("How many"))
     formula = [*rich("so "), {"type": "equation", "equation": {"expression": "d=30"}, "plain_text": "d=30"}]
@@ -261,7 +261,7 @@ async def test_nothing_of_a_page_is_lost(fake: FakeNotion, world: World) -> None
     await source.close()
 
 
-async def test_a_row_says_its_properties(fake: FakeNotion, world: World) -> None:
+async def test_a_row_has_its_properties_as_text(fake: FakeNotion, world: World) -> None:
     _, source_id = fake.database("tasks", fake.page("home"))
     row = fake.page(
         "Fix the door", source=source_id,
@@ -314,7 +314,7 @@ async def test_a_listing_that_fails_on_page_7_keeps_what_was_remembered(fake: Fa
     await source.close()
 
 
-async def test_storms_denials_and_circles(fake: FakeNotion, world: World) -> None:
+async def test_throttling_denials_and_circles_end(fake: FakeNotion, world: World) -> None:
     fake.page("page")
     source = build(fake, world)
     fake.faults = [Fault("/v1/search", status=429, headers={"Retry-After": "5"}, times=3)]
@@ -334,7 +334,7 @@ async def test_storms_denials_and_circles(fake: FakeNotion, world: World) -> Non
     await source.close()
 
 
-async def test_who_may_read_must_be_said(fake: FakeNotion, world: World) -> None:
+async def test_a_source_must_say_who_may_read(fake: FakeNotion, world: World) -> None:
     with pytest.raises(SourceMisconfigured, match="readers"):
         world.build(notion.KIND, {"token": TOKEN}, token_env="T")
     world.build(notion.KIND, {"token": TOKEN}, readers=frozenset({"C1"}), token_env="T")
@@ -343,7 +343,7 @@ async def test_who_may_read_must_be_said(fake: FakeNotion, world: World) -> None
             build(fake, world, **wrong)
 
 
-def test_an_id_out_of_an_address() -> None:
+def test_an_address_contains_an_id() -> None:
     told = "https://www.notion.so/acme/0123456789abcdef0123456789abcdef-notes-fedcba98-7654-3210-fedc-ba9876543210?v=1"
     assert parse_page_id(told) == "fedcba9876543210fedcba9876543210"
 

@@ -38,7 +38,7 @@ async def test_a_listing_of_many_pages(s3: S3Bench) -> None:
 
 
 @pytest.mark.slow
-async def test_only_what_lies_below_the_prefix_and_is_a_document(s3: S3Bench) -> None:
+async def test_only_documents_below_the_prefix_are_listed(s3: S3Bench) -> None:
     for key in ("docs/a.md", "docs/b.bin", "docs/.hidden/c.md", "docs/folder/", "docs2/d.md", "e.md"):
         await asyncio.to_thread(s3.client.put_object, Bucket=s3.bucket, Key=key, Body=b"x")
     assert set(await listing(s3.source())) == {"a.md"}
@@ -174,7 +174,7 @@ async def test_a_server_that_checks_keys(s3: S3Bench) -> None:
 
 
 @pytest.mark.slow
-async def test_nobody_listens(s3: S3Bench) -> None:
+async def test_a_closed_port_is_an_error(s3: S3Bench) -> None:
     source = build("objects", s3.folder, secrets=SECRETS, **s3.options() | {"endpoint_url": "http://127.0.0.1:9"})
     with pytest.raises(SourceUnavailable, match="cannot be reached"):
         await listing(source)
@@ -200,7 +200,7 @@ async def test_nobody_listens(s3: S3Bench) -> None:
         ({"url": "s3://b", "paths": [""]}, "paths"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(options: dict[str, object], says: str, tmp_path: Path) -> None:
+def test_an_invalid_value_is_refused(options: dict[str, object], says: str, tmp_path: Path) -> None:
     with pytest.raises(SourceMisconfigured) as caught:
         build("objects", tmp_path, **options)
     assert says in str(caught.value)

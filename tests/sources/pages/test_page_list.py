@@ -13,7 +13,7 @@ from knowledge.sources.pages.page_list import PageList
 @pytest.mark.parametrize(
     "url", ["news", "ftp://news.example/a", "https://ada:hush@news.example/a", "https://", "javascript:alert(1)"]
 )
-def test_what_is_no_page_is_not_added_and_no_password_is_said(tmp_path: Path, url: str) -> None:
+def test_an_invalid_address_is_not_added_and_its_password_not_shown(tmp_path: Path, url: str) -> None:
     pages = PageList(tmp_path)
     with pytest.raises(SourceError) as caught:
         pages.add(url, "U1")

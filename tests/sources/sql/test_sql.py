@@ -62,7 +62,7 @@ async def test_a_row_as_a_document(tmp_path: Path) -> None:
     await source.close()
 
 
-async def test_without_a_text_every_column_is_a_line(tmp_path: Path) -> None:
+async def test_without_a_text_each_column_is_a_line(tmp_path: Path) -> None:
     source = sqlite(
         tmp_path, "CREATE TABLE p (id TEXT, name TEXT, age INTEGER, none TEXT, raw BLOB)",
         "INSERT INTO p VALUES ('a/b', 'Ann', 5, NULL, x'ff00')", table="p",
@@ -101,14 +101,14 @@ async def test_keys_of_several_kinds_in_one_column(tmp_path: Path) -> None:
         ("(1, 'a'), ('x' || char(10), 'b')", "no key in the column id"),
     ],
 )
-async def test_keys_that_are_none(rows: str, says: str, tmp_path: Path) -> None:
+async def test_invalid_keys_are_refused(rows: str, says: str, tmp_path: Path) -> None:
     source = sqlite(tmp_path, "CREATE TABLE p (id, t)", f"INSERT INTO p VALUES {rows}", table="p", text="t")
     with pytest.raises(SourceError, match=says):
         await listing(source)
     await source.close()
 
 
-async def test_a_key_that_became_double_is_told_when_it_is_read(tmp_path: Path) -> None:
+async def test_a_key_that_is_no_longer_unique_is_reported(tmp_path: Path) -> None:
     source = sqlite(tmp_path, "CREATE TABLE p (id, t)", "INSERT INTO p VALUES (1, 'a')", table="p", text="t")
     listed = (await listing(source))["1"]
     sqlite(tmp_path, "INSERT INTO p VALUES (1, 'b')", table="p")
@@ -126,7 +126,7 @@ async def test_a_table_that_changes_after_it_was_listed(tmp_path: Path) -> None:
     await source.close()
 
 
-async def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_missing_column_is_named(tmp_path: Path) -> None:
     source = sqlite(tmp_path, "CREATE TABLE p (id, name)", table="p", text="{name} {nmae}", updated_at="at")
     with pytest.raises(SourceError, match=r"no column at, nmae\. Its columns are: id, name"):
         await listing(source)
@@ -144,12 +144,12 @@ async def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"a": [1, None]}, '{"a": [1, null]}'),
     ],
 )
-def test_values_as_people_read_them(value: object, text: str) -> None:
+def test_values_are_written_for_people(value: object, text: str) -> None:
     assert format_value(value) == text
 
 
 @given(st.text(), st.text())
-def test_a_version_without_a_clock_is_that_of_what_is_said(one: str, other: str) -> None:
+def test_a_version_without_updated_at_is_a_hash_of_the_text(one: str, other: str) -> None:
     form = RowForm("id", None, "t", None, None, None)
     assert (form.make_version({"id": 1, "t": one}) == form.make_version({"id": 2, "t": other})) == (one == other)
 
@@ -165,7 +165,7 @@ def test_a_version_without_a_clock_is_that_of_what_is_said(one: str, other: str)
         "SELECT $$;$$, `insert` FROM t /* ; */ WHERE a = 'it''s; into'",
     ],
 )  # fmt: skip
-def test_statements_that_read(query: str) -> None:
+def test_reading_statements_are_accepted(query: str) -> None:
     assert check_statement(query, None)
 
 
@@ -178,7 +178,7 @@ def test_statements_that_read(query: str) -> None:
         "SELECT 'a'; SELECT 'b'", "-- SELECT\nUPDATE t SET a = 1",
     ],
 )  # fmt: skip
-def test_statements_that_do_not(query: str) -> None:
+def test_writing_statements_are_refused(query: str) -> None:
     with pytest.raises(ValueError, match="query"):
         check_statement(query, None)
 
@@ -186,7 +186,7 @@ def test_statements_that_do_not(query: str) -> None:
 @pytest.mark.parametrize(
     "hostile", ["/* " * 40_000, "".join(f" ${n}$" for n in range(40_000)), "'" * 80_001, "a$b" * 30_000]
 )
-def test_a_statement_that_opens_quotes_without_end_is_read_in_linear_time(hostile: str) -> None:
+def test_a_statement_with_unclosed_quotes_is_read_in_linear_time(hostile: str) -> None:
     began = time.process_time()
     with pytest.raises(ValueError, match="INTO"):
         check_statement(f"SELECT 1 INTO b {hostile}", None)
@@ -194,7 +194,7 @@ def test_a_statement_that_opens_quotes_without_end_is_read_in_linear_time(hostil
 
 
 @pytest.mark.parametrize("opening", ["/*", " $$", " $a$", "'", "a$b$"])
-def test_what_follows_a_quote_without_end_is_read_as_well(opening: str) -> None:
+def test_text_after_an_unclosed_quote_is_checked_too(opening: str) -> None:
     with pytest.raises(ValueError, match="one statement"):
         check_statement(f"SELECT 1 {opening}; DELETE FROM t", None)
 
@@ -215,7 +215,7 @@ async def test_sqlite_writes_nothing_even_when_asked(tmp_path: Path) -> None:
     await source.close()
 
 
-async def test_sqlite_makes_no_file_and_takes_no_other(tmp_path: Path) -> None:
+async def test_sqlite_creates_no_file_and_attaches_no_other(tmp_path: Path) -> None:
     source = build("sql", tmp_path, secrets={"url": "sqlite:///none.db"}, url_env="U", key="id", table="t")
     with pytest.raises(SourceUnavailable, match="no database"):
         await listing(source)
@@ -249,7 +249,7 @@ async def test_a_statement_that_takes_too_long_is_stopped(tmp_path: Path) -> Non
         ("sqlite:///x.db", {"query": "DELETE FROM t"}, "query must be a SELECT"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(url: str, options: dict[str, object], says: str, tmp_path: Path) -> None:
+def test_an_invalid_value_is_refused(url: str, options: dict[str, object], says: str, tmp_path: Path) -> None:
     with pytest.raises(SourceMisconfigured) as caught:
         build("sql", tmp_path, secrets={"url": url}, url_env="URL", key="id", **options)
     assert says in str(caught.value)
@@ -366,7 +366,7 @@ async def test_many_rows_come_in_batches(postgres: PostgresBench, driver: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg"])
-async def test_what_the_server_refuses_is_told_without_the_password(postgres: PostgresBench, driver: str) -> None:
+async def test_a_refusal_of_the_server_is_reported_without_the_password(postgres: PostgresBench, driver: str) -> None:
     right = postgres.secrets["url"].replace("postgresql", driver)
     host = right.partition("@")[2]
     cases: list[tuple[str, dict[str, object], type[SourceError], str]] = [

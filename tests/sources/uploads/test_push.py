@@ -35,7 +35,7 @@ async def only(tmp_path: Path, **more: frozenset[str]) -> tuple[ListedDocument, 
     return listed, await looked.read(listed)
 
 
-async def test_what_was_added_is_listed_with_who_and_when(tray: UploadStore, tmp_path: Path) -> None:
+async def test_added_documents_are_listed_with_person_and_time(tray: UploadStore, tmp_path: Path) -> None:
     assert tray.put("leave.md", b"# Leave", by="ada", title="Leave of absence") is UploadResult.ADDED
     listed, content = await only(tmp_path)
     assert (content.data, content.title, content.version) == (b"# Leave", "Leave of absence", listed.version)
@@ -45,7 +45,7 @@ async def test_what_was_added_is_listed_with_who_and_when(tray: UploadStore, tmp
     assert listed.modified_at.timestamp() == pytest.approx(card.added_at)
 
 
-async def test_a_name_is_taken_again_by_the_newer_one(tray: UploadStore, tmp_path: Path) -> None:
+async def test_a_newer_upload_replaces_one_of_the_same_name(tray: UploadStore, tmp_path: Path) -> None:
     tray.put("leave.md", b"old", by="ada")
     before, _ = await only(tmp_path)
     assert tray.put("leave.md", b"new", by="bo") is UploadResult.REPLACED
@@ -63,7 +63,7 @@ def test_the_same_again_is_no_change(tray: UploadStore) -> None:
     assert tray.put("leave.md", b"same", by="bo", title="Another title") is UploadResult.REPLACED
 
 
-def test_bytes_that_two_documents_share_stay_until_both_are_gone(tray: UploadStore) -> None:
+def test_shared_bytes_stay_until_both_documents_are_removed(tray: UploadStore) -> None:
     tray.put("one.md", b"same", by="ada")
     tray.put("two.md", b"same", by="ada")
     assert tray.remove("one.md")
@@ -92,12 +92,12 @@ def test_a_file_s_name_becomes_a_document_s(given: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "..", "/", ".hidden.md", "x" * 300 + ".md", "\udcff.md"])
-def test_what_is_no_name_is_refused(given: str) -> None:
+def test_an_invalid_name_is_refused(given: str) -> None:
     with pytest.raises(SourceError, match="Rename the file"):
         parse_document_name(given)
 
 
-def test_what_is_not_read_is_refused_before_it_is_kept(tray: UploadStore) -> None:
+def test_an_unsupported_file_is_refused_before_it_is_stored(tray: UploadStore) -> None:
     with pytest.raises(UnsupportedFormat, match=r"does not read films\.zip\. It reads: .* pdf"):
         tray.put("films.zip", b"PK", by="ada")
     with pytest.raises(SourceError, match="MB"):
@@ -105,7 +105,7 @@ def test_what_is_not_read_is_refused_before_it_is_kept(tray: UploadStore) -> Non
     assert tray.list_records() == []
 
 
-async def test_a_card_that_is_damaged_deletes_nothing(tray: UploadStore, tmp_path: Path) -> None:
+async def test_a_damaged_record_deletes_nothing(tray: UploadStore, tmp_path: Path) -> None:
     tray.put("a.md", b"a", by="ada")
     tray.put("b.md", b"b", by="ada")
     next((tray.folder / "cards").glob("*.json")).write_bytes(b"{")
@@ -113,7 +113,7 @@ async def test_a_card_that_is_damaged_deletes_nothing(tray: UploadStore, tmp_pat
         await listing(source(tmp_path))
 
 
-async def test_a_configured_folder_that_is_away_is_no_empty_one(tmp_path: Path) -> None:
+async def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="mounted"):
         await listing(build("push", tmp_path, path="elsewhere"))
     open_upload_store(SourceSpec("bench", "push", {"path": "elsewhere"}, tmp_path), tmp_path).put(
@@ -122,7 +122,7 @@ async def test_a_configured_folder_that_is_away_is_no_empty_one(tmp_path: Path) 
     assert set(await listing(build("push", tmp_path, path="elsewhere"))) == {"a.md"}
 
 
-async def test_a_disk_that_takes_nothing_keeps_what_was_there(tray: UploadStore) -> None:
+async def test_a_full_disk_keeps_the_old_document(tray: UploadStore) -> None:
     tray.put("a.md", b"old", by="ada")
     shutil.rmtree(tray.folder / "blobs")
     (tray.folder / "blobs").write_text("in the way")

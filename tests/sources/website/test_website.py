@@ -110,14 +110,14 @@ async def test_one_page_is_one_document_however_it_is_spelled(site: WebSite, tmp
     assert site.asked["/a"] == 1
 
 
-async def test_a_canonical_page_stands_for_its_copies(site: WebSite, tmp_path: Path) -> None:
+async def test_a_canonical_page_replaces_its_copies(site: WebSite, tmp_path: Path) -> None:
     site.page("/a", LONG, head='<link rel=canonical href="/real">')
     site.page("/real", LONG)
     assert "real" in (found := await documents(site, tmp_path))
     assert "a" not in found
 
 
-async def test_a_canonical_page_that_is_none_loses_nothing(site: WebSite, tmp_path: Path) -> None:
+async def test_a_wrong_canonical_page_loses_nothing(site: WebSite, tmp_path: Path) -> None:
     site.page("/a", LONG, head='<link rel=canonical href="/nowhere">')
     site.page("/b/", "other" + LONG, head='<link rel=canonical href="/">')
     assert await documents(site, tmp_path) >= {"a", "b"}
@@ -138,7 +138,7 @@ async def test_the_same_page_under_another_query_is_one(site: WebSite, tmp_path:
     assert await documents(site, tmp_path) == {"/", "a?token=1", "q?id=1", "q?id=2"}
 
 
-async def test_files_are_documents_and_pictures_are_not_asked_for(site: WebSite, tmp_path: Path) -> None:
+async def test_files_are_documents_and_pictures_are_not_fetched(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "<a href=/x.pdf>pdf</a><a href=/y.png>png</a><a href=/z.zip>zip</a><a href=/data>data</a>" + LONG)
     site.pages["/x.pdf"] = Reply(b"%PDF-1.4 ...", content_type="application/pdf")
     site.pages["/data"] = Reply(b"\0\1", content_type="application/octet-stream")
@@ -171,7 +171,7 @@ async def test_noindex_and_nofollow(site: WebSite, tmp_path: Path) -> None:
     assert await documents(site, tmp_path) == {"/", "a", "b/c"}
 
 
-async def test_robots_txt_that_does_not_answer_forbids_everything(site: WebSite, tmp_path: Path) -> None:
+async def test_an_unreachable_robots_txt_forbids_everything(site: WebSite, tmp_path: Path) -> None:
     site.pages["/robots.txt"] = Reply("", 503, headers={"Retry-After": "0"})
     made = source(site, tmp_path)
     with pytest.raises(SourceUnavailable, match="robots"):
@@ -184,7 +184,7 @@ async def test_robots_txt_that_does_not_answer_forbids_everything(site: WebSite,
     await made.close()
 
 
-async def test_who_asks_is_told_and_never_more_than_two_at_a_time(site: WebSite, tmp_path: Path) -> None:
+async def test_requests_name_kvasir_and_at_most_two_run_at_once(site: WebSite, tmp_path: Path) -> None:
     links = "".join(f"<a href=/p{number}>{number}</a>" for number in range(30))
     site.page("/", links)
     for number in range(30):
@@ -194,7 +194,7 @@ async def test_who_asks_is_told_and_never_more_than_two_at_a_time(site: WebSite,
     assert site.most_together <= 2
 
 
-async def test_a_busy_host_is_waited_for(site: WebSite, tmp_path: Path) -> None:
+async def test_a_busy_host_gets_a_pause(site: WebSite, tmp_path: Path) -> None:
     calm = site.pages["/a"]
 
     class Busy(dict[str, Reply]):
@@ -207,7 +207,7 @@ async def test_a_busy_host_is_waited_for(site: WebSite, tmp_path: Path) -> None:
     assert site.asked["/a"] == 3
 
 
-async def test_the_authorization_goes_to_the_site_alone(site: WebSite, tmp_path: Path) -> None:
+async def test_the_authorization_goes_only_to_the_site(site: WebSite, tmp_path: Path) -> None:
     made = build(
         "website", tmp_path, url=f"{site.url}/", allow_hosts=[site.host], authorization_env="X",
         secrets={"authorization": "Bearer 1234567890"},
@@ -233,7 +233,7 @@ async def test_an_unchanged_page_costs_no_body(site: WebSite, tmp_path: Path) ->
     await second.close()
 
 
-async def test_what_changes_with_each_visit_is_no_new_version(site: WebSite, tmp_path: Path) -> None:
+async def test_parts_that_change_with_each_visit_make_no_new_version(site: WebSite, tmp_path: Path) -> None:
     made = source(site, tmp_path)
     before = await listing(made)
     text = str(site.pages["/a"].body)
@@ -245,7 +245,7 @@ async def test_what_changes_with_each_visit_is_no_new_version(site: WebSite, tmp
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_a_page_that_is_gone_is_gone(site: WebSite, tmp_path: Path, status: int) -> None:
+async def test_a_missing_page_is_not_listed(site: WebSite, tmp_path: Path, status: int) -> None:
     kept: dict[str, bytes] = {}
     await documents_kept(site, tmp_path, kept)
     site.pages["/a"] = Reply("gone", status)
@@ -254,7 +254,7 @@ async def test_a_page_that_is_gone_is_gone(site: WebSite, tmp_path: Path, status
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-async def test_a_page_that_does_not_answer_is_not_gone(site: WebSite, tmp_path: Path, status: int) -> None:
+async def test_a_page_that_does_not_answer_stays(site: WebSite, tmp_path: Path, status: int) -> None:
     kept: dict[str, bytes] = {}
     await documents_kept(site, tmp_path, kept)
     site.pages["/b/"] = Reply("", status, headers={"Retry-After": "0"})
@@ -277,7 +277,7 @@ async def documents_kept(site: WebSite, folder: Path, kept: dict[str, bytes]) ->
         await made.close()
 
 
-async def test_a_site_that_goes_down_midway_is_not_asked_for_the_rest(site: WebSite, tmp_path: Path) -> None:
+async def test_a_site_that_goes_down_ends_the_crawl(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "".join(f"<a href=/p{number:02}>{number}</a>" for number in range(40)))
     start = site.pages["/"]
 
@@ -299,7 +299,7 @@ async def test_a_site_that_goes_down_midway_is_not_asked_for_the_rest(site: WebS
     site.pages["/"] = start
 
 
-async def test_a_part_that_is_broken_does_not_hide_the_rest(site: WebSite, tmp_path: Path) -> None:
+async def test_a_broken_part_does_not_hide_the_rest(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "".join(f"<a href=/p{number:02}>{number}</a>" for number in range(20)) + "<a href=/z>z</a>" + LONG)
     site.page("/z", LONG)
     for number in range(20):
@@ -310,7 +310,7 @@ async def test_a_part_that_is_broken_does_not_hide_the_rest(site: WebSite, tmp_p
     await made.close()
 
 
-async def test_a_listing_that_is_left_leaves_no_request_behind(site: WebSite, tmp_path: Path) -> None:
+async def test_an_abandoned_listing_leaves_no_request(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "<a href=/a>A</a><a href=/b/>B</a>" + LONG)
     site.pages["/b/"] = Reply(hangs=True)
     made = source(site, tmp_path)
@@ -324,7 +324,7 @@ async def test_a_listing_that_is_left_leaves_no_request_behind(site: WebSite, tm
     assert not [task for task in asyncio.all_tasks() - tasks if "Crawl" in repr(task)]
 
 
-async def test_a_start_page_that_is_gone_is_the_source_being_away(site: WebSite, tmp_path: Path) -> None:
+async def test_a_missing_start_page_means_an_unavailable_source(site: WebSite, tmp_path: Path) -> None:
     for reply, kind in ((Reply("", 404), SourceUnavailable), (Reply("", 403), SourceDenied)):
         site.pages["/"] = reply
         made = source(site, tmp_path)
@@ -336,7 +336,7 @@ async def test_a_start_page_that_is_gone_is_the_source_being_away(site: WebSite,
 # ── Sites without an end, pages without a text ───────────────────────────────────────────────────────────────────────
 
 
-async def test_a_site_with_too_many_pages_says_so_and_loses_nothing(site: WebSite, tmp_path: Path) -> None:
+async def test_a_site_with_too_many_pages_is_reported_and_loses_nothing(site: WebSite, tmp_path: Path) -> None:
     made = source(site, tmp_path, max_pages=3)
     found, error = await broken(made)
     await made.close()
@@ -344,7 +344,7 @@ async def test_a_site_with_too_many_pages_says_so_and_loses_nothing(site: WebSit
     assert "max_pages" in str(error)
 
 
-async def test_calendars_and_paths_that_grow_end(site: WebSite, tmp_path: Path) -> None:
+async def test_endless_calendars_and_paths_end(site: WebSite, tmp_path: Path) -> None:
     class Endless(dict[str, Reply]):
         def get(self, path: str, default: Any = None) -> Any:
             if path.startswith("/calendar"):
@@ -384,7 +384,7 @@ async def test_pages_without_a_text_to_read_say_why(site: WebSite, tmp_path: Pat
         ({"url": "https://x.example/", "allow_hosts": ["a b"]}, "allow_hosts"),
     ],
 )
-def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+def test_an_invalid_value_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
     with pytest.raises(SourceMisconfigured, match=named):
         build("website", tmp_path, **options)
 
@@ -393,7 +393,7 @@ def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, options: dict[str,
 
 
 @pytest.mark.slow
-async def test_a_page_that_hangs_its_reader_costs_that_page_alone(site: WebSite, tmp_path: Path) -> None:
+async def test_a_page_that_hangs_its_parser_fails_alone(site: WebSite, tmp_path: Path) -> None:
     """400,000 elements in each other take minutes to be taken apart: in another process, which is killed for it."""
     site.page("/b/", "<a href=c>C</a>" + LONG)
     site.pages["/a"] = Reply("<a href=/b/>" + "<div>" * 400_000)
@@ -430,7 +430,7 @@ async def listing_beside_a_watch(made: WebsiteSource) -> tuple[set[int], dict[st
     return readers, found
 
 
-async def test_a_sitemap_that_cannot_be_taken_apart_deletes_nothing(site: WebSite, tmp_path: Path) -> None:
+async def test_an_invalid_sitemap_deletes_nothing(site: WebSite, tmp_path: Path) -> None:
     """On a machine on which nothing is taken apart in time; a sitemap that is none is no error."""
     site.pages["/sitemap.xml"] = Reply(f"<urlset><url><loc>{site.url}/a</loc></url></urlset>", content_type="text/xml")
     made = source(site, tmp_path)
@@ -442,7 +442,7 @@ async def test_a_sitemap_that_cannot_be_taken_apart_deletes_nothing(site: WebSit
     assert "sitemap.xml takes too much time or memory" in str(error)
 
 
-async def test_a_crawl_that_is_cut_is_gone_on_with(site: WebSite, tmp_path: Path) -> None:
+async def test_an_interrupted_crawl_is_resumed(site: WebSite, tmp_path: Path) -> None:
     """What it had found is neither asked for again nor fetched again to be read, by another process a day long."""
     names = [f"p{number:02}" for number in range(30)]
     site.page("/", "".join(f"<a href=/{name}>{name}</a>" for name in names) + LONG)
@@ -474,7 +474,7 @@ async def test_a_crawl_that_is_cut_is_gone_on_with(site: WebSite, tmp_path: Path
     await third.close()
 
 
-async def test_a_crawl_that_was_cut_long_ago_is_begun_anew(site: WebSite, tmp_path: Path) -> None:
+async def test_an_old_interrupted_crawl_starts_again(site: WebSite, tmp_path: Path) -> None:
     kept: dict[str, bytes] = {}
     clock = [1_800_000_000.0]
     first = resumable(site, tmp_path, kept, clock)

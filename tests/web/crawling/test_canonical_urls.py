@@ -48,7 +48,7 @@ def test_a_page_has_one_name(link: str, document: str | None) -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=20))
-def test_an_address_stays_as_it_is_once_it_is_spelled(path: str, query: str) -> None:
+def test_normalising_an_address_twice_changes_nothing(path: str, query: str) -> None:
     address = SITE.normalize_link(f"https://docs.example/guide/{path}?{query}", URL)
     if address is not None:
         assert SITE.normalize_link(address, "") == address
@@ -59,7 +59,7 @@ def test_an_address_stays_as_it_is_once_it_is_spelled(path: str, query: str) -> 
 
 
 @given(st.lists(st.text("ab/.%2eF?&=#;", max_size=12), max_size=30))
-def test_a_frontier_looks_at_each_page_once(links: list[str]) -> None:
+def test_a_frontier_yields_each_page_once(links: list[str]) -> None:
     frontier = Frontier(SITE, lambda _: True, max_pages=10, max_depth=3)
     addresses = [address for link in links if (address := SITE.normalize_link(link, URL))]
     frontier.add(addresses)

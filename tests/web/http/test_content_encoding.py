@@ -32,20 +32,20 @@ def test_several_members_are_one_body(members: list[bytes], cuts: list[int]) -> 
 
 
 @given(st.binary(min_size=1, max_size=400), st.lists(st.integers(0, 400), max_size=8), st.binary(max_size=4))
-def test_what_follows_a_body_is_ignored(data: bytes, cuts: list[int], rest: bytes) -> None:
+def test_bytes_after_a_body_are_ignored(data: bytes, cuts: list[int], rest: bytes) -> None:
     if not rest.startswith(b"\x1f\x8b"):
         assert unpacked("gzip", gzip.compress(data) + rest, cuts) == data
     assert unpacked("deflate", zlib.compress(data) + rest, cuts) == data
     assert unpacked("br", brotli.compress(data), cuts) == data
 
 
-def test_a_member_that_is_cut_is_told() -> None:
+def test_a_truncated_member_is_reported() -> None:
     body = gzip.compress(b"first") + gzip.compress(b"second")
     with pytest.raises(FetchFailed, match="cannot be read"):
         unpacked("gzip", body[:-3], [])
 
 
-def test_a_million_members_that_hold_nothing_are_not_undone() -> None:
+def test_a_million_empty_members_are_refused() -> None:
     with pytest.raises(FetchFailed) as caught:
         unpacked("gzip", gzip.compress(b"") * 100_000, list(range(0, 2_000_000, 65_536)))
     assert "too many parts" in caught.value.reason

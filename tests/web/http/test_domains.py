@@ -17,14 +17,12 @@ NAMES = ["a.example", "b.a.example", "c.b.a.example", "xa.example", "example", "
     ("host", "under"),
     [("a.example", True), ("b.a.example", True), ("xa.example", False), ("example", False), ("a.example.test", False)],
 )
-def test_a_domain_stands_for_itself_and_what_lies_under_it(host: str, under: bool) -> None:  # noqa: FBT001 - a table
+def test_a_domain_includes_its_subdomains(host: str, under: bool) -> None:  # noqa: FBT001 - a table
     assert is_within_domains(host, {"a.example"}) == under
 
 
 @given(st.frozensets(st.sampled_from(NAMES)), st.frozensets(st.sampled_from(NAMES)), st.sampled_from(NAMES))
-def test_what_lies_under_both_lies_under_what_is_left(
-    allowed: frozenset[str], wanted: frozenset[str], host: str
-) -> None:
+def test_the_intersection_of_domains_is_within_both(allowed: frozenset[str], wanted: frozenset[str], host: str) -> None:
     def may(domains: frozenset[str]) -> bool:
         return not domains or is_within_domains(host, domains)
 
@@ -43,11 +41,11 @@ def test_what_lies_under_both_lies_under_what_is_left(
         ("https://\uff41.example/", "a.example"),
     ],
 )
-def test_a_url_s_host(url: str, host: str) -> None:
+def test_the_host_of_a_url_is_extracted(url: str, host: str) -> None:
     assert extract_host(url) == host
 
 
-def test_the_guard_asks_for_nothing_that_is_not_listed() -> None:
+def test_the_guard_requests_only_listed_sites() -> None:
     listed = build_rules(["wiki.intra"], allowed_domains=frozenset({"a.example"}))
     assert check_url("https://b.a.example/x", listed).host == "b.a.example"
     for url in ("https://other.test/", "https://a.example.other.test/", "http://wiki.intra/"):

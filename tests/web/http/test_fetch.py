@@ -94,7 +94,7 @@ async def test_a_name_is_resolved_once_and_keeps_its_host_and_sni(stack: AsyncEx
 
 
 @pytest.mark.parametrize("flaw", ["self-signed", "expired", "another name"])
-async def test_a_certificate_that_is_not_right_is_refused(stack: AsyncExitStack, tmp_path: Path, flaw: str) -> None:
+async def test_a_wrong_certificate_is_refused(stack: AsyncExitStack, tmp_path: Path, flaw: str) -> None:
     authority, server = Authority(tmp_path), Server()
     name = "other.example" if flaw == "another name" else "docs.example"
     port = await server.start(stack, authority.server(name, expired=flaw == "expired"))
@@ -106,9 +106,7 @@ async def test_a_certificate_that_is_not_right_is_refused(stack: AsyncExitStack,
     assert server.requests == []
 
 
-async def test_names_whose_servers_do_not_answer_hold_up_nobody_else(
-    stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_names_delay_no_others(stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
     stack.callback(answered.set)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(90) and [])
@@ -131,14 +129,14 @@ async def test_one_bad_address_among_good_ones_refuses_the_name(stack: AsyncExit
     assert "10.0.0.1" not in str(caught.value)
 
 
-async def test_a_host_that_is_named_is_still_not_at_a_metadata_address(stack: AsyncExitStack) -> None:
+async def test_an_allowed_host_may_not_be_at_a_metadata_address(stack: AsyncExitStack) -> None:
     for address in ("169.254.169.254", "fd00:ec2::254", "168.63.129.16", "::ffff:169.254.169.254", "0.0.0.0"):
         fetcher = await opened(stack, ["intranet.company"], counting([], address))
         with pytest.raises(FetchRefused):
             await fetcher.fetch("http://intranet.company/")
 
 
-async def test_only_the_named_host_and_port_may_be_private(stack: AsyncExitStack) -> None:
+async def test_only_the_allowed_host_and_port_may_be_private(stack: AsyncExitStack) -> None:
     server = Server()
     port = await server.start(stack)
     fetcher = await opened(stack, [f"intranet.company:{port}"], counting([], "127.0.0.1"))
@@ -160,13 +158,13 @@ def test_a_host_named_without_a_port_may_be_private_and_not_this_machine(address
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_this_machine_may_be_named_as_such(host: str) -> None:
+def test_this_machine_may_be_allowed_as_localhost(host: str) -> None:
     named = build_rules([host])
     check_url(f"http://{host}/", named)
     check_address("::1" if ":" in host else "127.0.0.1", host.strip("[]"), named)
 
 
-async def test_no_redirect_leads_from_the_web_to_a_host_that_is_named(stack: AsyncExitStack) -> None:
+async def test_no_redirect_leads_from_the_web_to_a_private_host(stack: AsyncExitStack) -> None:
     server = Server()
     port = await server.start(stack)
     private = f"wiki.intra:{port}"
@@ -207,7 +205,7 @@ async def test_credentials_stay_with_their_origin_and_cookies_nowhere(stack: Asy
     assert not any(request.host == "evil" for request in here.requests)
 
 
-async def test_what_is_posted_is_sent_once_and_not_where_a_redirect_leads(stack: AsyncExitStack) -> None:
+async def test_a_post_is_sent_once_and_follows_no_redirect(stack: AsyncExitStack) -> None:
     here, there = Server(), Server()
     ports = await here.start(stack), await there.start(stack)
     fetcher = await opened(stack, [f"127.0.0.1:{port}" for port in ports])
@@ -248,7 +246,7 @@ async def test_five_redirects_are_followed_and_six_are_not(stack: AsyncExitStack
             assert (fetched.url, len(fetched.redirects)) == (f"http://127.0.0.1:{port}/end", 5)
 
 
-async def test_what_is_unchanged_is_told_and_types_are_listed(stack: AsyncExitStack) -> None:
+async def test_unchanged_pages_are_reported_and_types_are_sent(stack: AsyncExitStack) -> None:
     server = Server()
     port = await server.start(stack)
     fetcher = await opened(stack, [f"127.0.0.1:{port}"])
@@ -291,7 +289,7 @@ async def proxied(stack: AsyncExitStack, proxy: TestProxy, scheme: str, *, trust
 
 @pytest.mark.parametrize(("scheme", "kind"), [("http", HttpProxy), ("socks5", SocksProxy), ("socks5h", SocksProxy)])
 @pytest.mark.parametrize("tls", [False, True])
-async def test_a_proxy_is_told_the_address_that_was_judged(
+async def test_a_proxy_gets_the_checked_address(
     stack: AsyncExitStack, tmp_path: Path, scheme: str, kind: type[TestProxy], *, tls: bool
 ) -> None:
     authority, server, asked = Authority(tmp_path), Server(), list[str]()
@@ -309,7 +307,7 @@ async def test_a_proxy_is_told_the_address_that_was_judged(
 
 
 @pytest.mark.parametrize(("scheme", "kind"), [("http", HttpProxy), ("socks5", SocksProxy)])
-async def test_a_proxy_that_knows_no_ipv6_is_told_the_next_address(
+async def test_a_proxy_without_ipv6_gets_the_next_address(
     stack: AsyncExitStack, scheme: str, kind: type[TestProxy]
 ) -> None:
     server = Server()
@@ -323,7 +321,7 @@ async def test_a_proxy_that_knows_no_ipv6_is_told_the_next_address(
 
 @pytest.mark.parametrize(("scheme", "kind"), [("http", HttpProxy), ("socks5", SocksProxy)])
 @pytest.mark.parametrize("tls", [False, True])
-async def test_a_trusted_proxy_is_told_the_name(
+async def test_a_trusted_proxy_gets_the_name(
     stack: AsyncExitStack, tmp_path: Path, scheme: str, kind: type[TestProxy], *, tls: bool
 ) -> None:
     authority, server, asked = Authority(tmp_path), Server(), list[str]()
@@ -347,7 +345,7 @@ async def test_a_trusted_proxy_is_told_the_name(
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_a_proxy_that_refuses_or_is_away_is_told_without_its_password(
+async def test_a_failing_proxy_is_reported_without_its_password(
     stack: AsyncExitStack, scheme: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy = HttpProxy(counting([]), password="right") if scheme == "http" else SocksProxy(counting([]), "right")
@@ -397,7 +395,7 @@ def test_rules_and_exceptions_choose_the_proxy() -> None:
 
 
 @pytest.mark.parametrize("url", ["proxy:3128", "https://proxy:443", "http://", "http://u:hunter2@:1", "ftp://x:21", ""])
-def test_what_is_no_proxy_is_told_without_its_password(url: str) -> None:
+def test_an_invalid_proxy_is_reported_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="http://host:port") as caught:
         Proxy(url)
     assert "hunter2" not in str(caught.value)

@@ -35,24 +35,24 @@ URLS = {
 
 
 @pytest.mark.parametrize(("url", "sent"), URLS.items())
-def test_a_url_is_brought_to_one_spelling(url: str, sent: str) -> None:
+def test_a_url_gets_one_spelling(url: str, sent: str) -> None:
     assert check_url(url, AccessRules()).url == sent
     assert check_url(sent, AccessRules()).url == sent
 
 
 @pytest.mark.parametrize("address", [*INNER_4, *INNER_6, *(form for one in INNER_4 for form in embedded(one))])
-def test_no_inner_address_is_dialled(address: str) -> None:
+def test_no_private_address_is_connected(address: str) -> None:
     with pytest.raises(FetchRefused):
         check_address(address, "x.example", AccessRules())
 
 
 @pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
-def test_public_addresses_are_dialled(address: str) -> None:
+def test_public_addresses_are_connected(address: str) -> None:
     check_address(address, "x.example", AccessRules())
 
 
 @given(st.ip_addresses(v=4))
-def test_an_address_that_carries_another_is_as_good_as_that(address: IPv4Address) -> None:
+def test_an_embedded_ipv4_address_is_checked(address: IPv4Address) -> None:
     def fine(text: str) -> bool:
         try:
             check_address(text, "x.example", AccessRules())
@@ -75,7 +75,7 @@ def test_of_ipv6_only_global_unicast_is_public(address: IPv6Address) -> None:
 
 
 @given(st.text(max_size=60), st.sampled_from(["http://", "https://", "http://example.com", "//", ""]))
-def test_any_text_is_judged_or_refused(text: str, start: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str, start: str) -> None:
     try:
         target = check_url(start + text, AccessRules())
     except FetchRefused as refused:

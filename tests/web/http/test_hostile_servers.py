@@ -72,7 +72,7 @@ async def test_each_ends_in_time_with_flat_memory_and_leaves_nothing_open() -> N
     assert found["a bomb that goes off"]["peak_kb"] > 4 * FLAT_KB, "what is measured must be able to grow"
 
 
-async def test_what_follows_a_body_is_no_answer_to_what_is_asked_next() -> None:
+async def test_bytes_after_a_body_do_not_answer_the_next_request() -> None:
     evil = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nevil"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,7 +95,7 @@ async def test_a_body_of_another_type_is_not_read() -> None:
         await fetched(serve, FetchOptions(accept=frozenset({"text/html"})))
 
 
-async def test_a_header_of_any_bytes_is_a_text_that_can_be_kept() -> None:
+async def test_a_header_of_any_bytes_becomes_storable_text() -> None:
     fetched_ = await fetched(says(OK + b'ETag: "\xff\xfe"\r\nContent-Length: 1\r\n\r\nx'))
     assert fetched_.headers["etag"].encode("utf-8")
 
@@ -104,7 +104,7 @@ async def test_the_body_of_an_error_is_not_read() -> None:
     assert (await fetched(says(b"HTTP/1.1 500 No\r\n\r\n", after=pour))).data == b""
 
 
-async def test_a_fetch_that_is_cancelled_leaves_nothing_open() -> None:
+async def test_a_cancelled_fetch_leaves_nothing_open() -> None:
     tasks = asyncio.all_tasks()
     fetch = asyncio.create_task(fetched(says(OK + b"\r\n", after=drip), limits=FetchLimits()))
     await asyncio.sleep(0.1)
@@ -127,7 +127,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 @given(st.sampled_from(sorted(PACKERS)), st.binary(max_size=2000), st.integers(1, 400), st.lists(st.integers(0, 2000)))
 @settings(deadline=None)
-def test_what_is_packed_comes_out_however_it_is_cut(encoding: str, data: bytes, times: int, cuts: list[int]) -> None:
+def test_an_encoded_body_is_decoded_in_any_pieces(encoding: str, data: bytes, times: int, cuts: list[int]) -> None:
     whole = data * times
     packed = PACKERS[encoding](whole)
     edges = sorted({0, len(packed), *(cut for cut in cuts if cut < len(packed))})
@@ -138,7 +138,7 @@ def test_what_is_packed_comes_out_however_it_is_cut(encoding: str, data: bytes, 
 
 
 @given(st.sampled_from(["gzip", "deflate", "br"]), st.binary(max_size=200))
-def test_any_bytes_unpack_or_are_refused(encoding: str, data: bytes) -> None:
+def test_any_bytes_decode_or_are_refused(encoding: str, data: bytes) -> None:
     unpacker = ContentDecoder(encoding, 10_000)
     try:
         list(unpacker.decode(data))

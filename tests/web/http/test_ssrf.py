@@ -68,7 +68,7 @@ def test_there_are_nine_hundred_vectors_of_every_family() -> None:
     }  # fmt: skip
 
 
-def test_what_an_address_shows_is_refused_without_dialling() -> None:
+def test_refused_addresses_are_never_connected() -> None:
     shown = {url for family, url in urls("") if family not in RESOLVED and SITE not in url}
     assert len(shown) >= 500
     assert [ascii(url) for url in shown if is_taken(url)] == []
@@ -103,7 +103,7 @@ async def test_no_vector_reaches_a_canary_that_is_at_every_address(way: str) -> 
 
 
 @pytest.mark.slow
-async def test_the_canary_hears_and_without_the_guard_it_is_hit() -> None:
+async def test_the_canary_is_reached_without_the_guard() -> None:
     found = (await attacked_or_skipped())["unguarded"]
     assert {*INNER_4, *INNER_6} - set(found["heard"]) == DEAF
     assert set(found["ports"]) == {80, 443, *PORTS}

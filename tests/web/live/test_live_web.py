@@ -43,7 +43,7 @@ async def little(stack: AsyncExitStack) -> SmallWeb:
     return little
 
 
-async def test_what_a_search_finds_is_read_cut_and_measured(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_hits_are_read_split_and_scored(little: SmallWeb, stack: AsyncExitStack) -> None:
     urls = [little.put("a.example", "/light", ANSWER), little.put("b.example", "/bread", "Bread needs flour.")]
     looked = await (await little.opened(stack)).look_up(
         QUESTION, LiveWebRequest("always", words="lighthouse hours of a@b.example", within_s=LONG_S)
@@ -59,7 +59,7 @@ async def test_what_a_search_finds_is_read_cut_and_measured(little: SmallWeb, st
     assert max(one.cosine for one in first.scores.values()) > max(one.cosine for one in second.scores.values())
 
 
-async def test_five_side_by_side_and_one_that_hangs(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_five_pages_are_read_concurrently_although_one_hangs(little: SmallWeb, stack: AsyncExitStack) -> None:
     hanging = little.find("a.example", "/hang")
     little.site.hangs("/hang")
     others = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
@@ -74,7 +74,7 @@ async def test_five_side_by_side_and_one_that_hangs(little: SmallWeb, stack: Asy
     assert [little.site.asked(path) for path in ("/hang", "/b", "/c", "/d", "/e")] == [1] * 5
 
 
-async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_a_link_is_read_first_and_awaited_until_the_end(little: SmallWeb, stack: AsyncExitStack) -> None:
     slow = asyncio.Event()
 
     async def wait_a_little() -> None:
@@ -98,7 +98,7 @@ async def test_a_link_comes_first_and_is_waited_for_until_the_end(little: SmallW
     assert linked not in little.engine.asked[0]
 
 
-async def test_links_alone(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_without_a_provider_only_links_are_read(little: SmallWeb, stack: AsyncExitStack) -> None:
     links = tuple(little.put("a.example", f"/{n}", f"Page {n}. {ANSWER}", found=False) for n in range(7))
     live = await little.opened(stack)
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links[:1], search=False, within_s=LONG_S))
@@ -113,7 +113,7 @@ async def test_links_alone(little: SmallWeb, stack: AsyncExitStack) -> None:
 
 
 @pytest.mark.usefixtures("patience")
-async def test_pages_that_cannot_be_read_make_room_for_others(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_unreadable_pages_make_room_for_others(little: SmallWeb, stack: AsyncExitStack) -> None:
     gone = [little.find("a.example", f"/gone{n}") for n in range(4)]
     good = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     inner = "http://10.0.0.1/secret"
@@ -126,7 +126,7 @@ async def test_pages_that_cannot_be_read_make_room_for_others(little: SmallWeb, 
     assert len(set(why.values())) == 1, "nobody learns from it what there is in the inner network"
 
 
-async def test_only_listed_domains_are_asked(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_only_listed_domains_are_fetched(little: SmallWeb, stack: AsyncExitStack) -> None:
     inside, outside = little.put("b.example", "/in", ANSWER), little.put("c.example", "/out", ANSWER)
     little.site.answers("/leads", lambda: web.Response(status=302, headers={"Location": outside}))
     leads = little.find("b.example", "/leads")
@@ -177,7 +177,7 @@ async def test_a_defect_of_a_search_leaves_the_links(
     assert QUESTION not in caplog.text
 
 
-async def test_where_nobody_searches_it_is_said(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_a_lookup_without_a_provider_says_so(little: SmallWeb, stack: AsyncExitStack) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack, search=SearchSettings())
     looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
@@ -186,7 +186,7 @@ async def test_where_nobody_searches_it_is_said(little: SmallWeb, stack: AsyncEx
     assert (looked.look.read, looked.look.trouble) == ((linked,), None)
 
 
-async def test_everything_that_hangs_is_left_out_at_the_deadline(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_pages_that_hang_are_left_out_at_the_deadline(little: SmallWeb, stack: AsyncExitStack) -> None:
     urls = [little.find(f"{letter}.example", f"/{letter}") for letter in "abcde"]
     for letter in "abcde":
         little.site.hangs(f"/{letter}")
@@ -197,7 +197,7 @@ async def test_everything_that_hangs_is_left_out_at_the_deadline(little: SmallWe
     assert {(one.url, one.why) for one in looked.look.left_out} == {(url, SkipReason.LATE) for url in urls}
 
 
-async def test_a_look_that_is_cancelled_ends_its_fetches(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_a_cancelled_lookup_ends_its_fetches(little: SmallWeb, stack: AsyncExitStack) -> None:
     for letter in "abc":
         little.find(f"{letter}.example", f"/{letter}")
         little.site.hangs(f"/{letter}")
@@ -216,7 +216,7 @@ async def test_a_look_that_is_cancelled_ends_its_fetches(little: SmallWeb, stack
     assert not [one for one in left if "_Look" in one or "Pages" in one or "WebSearch" in one or "embed" in one]
 
 
-async def test_a_long_page_is_measured_where_it_is_likeliest(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_a_long_page_embeds_its_likeliest_passages(little: SmallWeb, stack: AsyncExitStack) -> None:
     filler = "Matter of the harbour is told here at length, and nobody asked for it. " * 20
     parts = "".join(f"<h2>Part {n}</h2><p>{n} {filler}</p>" for n in range(40))
     text = f"<article><h1>Harbour</h1>{parts}<h2>Light</h2><p>{ANSWER * 3}</p></article>"
@@ -232,7 +232,7 @@ async def test_a_long_page_is_measured_where_it_is_likeliest(little: SmallWeb, s
     assert any(ANSWER in page.chunks[place].text for place in page.scores)
 
 
-async def test_without_an_embedder_nothing_is_compared(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_without_an_embedder_nothing_is_scored(little: SmallWeb, stack: AsyncExitStack) -> None:
     little.put("a.example", "/a", ANSWER)
     embedder = SmallWebEmbedder()
     live = await little.opened(stack, embedder)

@@ -15,7 +15,7 @@ URL = "https://docs.example/a"
 
 
 @pytest.mark.parametrize("name", WALLS)
-def test_a_wall_is_recognised_with_its_reason(name: str) -> None:
+def test_a_blocked_page_is_recognised_with_its_reason(name: str) -> None:
     reason, html = WALLS[name]
     found = read_article(html.encode(), URL, "text/html; charset=utf-8")
     assert reason in (found.unreadable or "none")
@@ -28,7 +28,7 @@ def test_a_wall_is_recognised_with_its_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_text_is_none(name: str) -> None:
+def test_a_text_is_not_blocked(name: str) -> None:
     found = read_article(TEXTS[name].encode(), URL, "text/html; charset=utf-8")
     assert found.unreadable is None
     assert found.sections
@@ -81,7 +81,7 @@ BANNER = (
         (BANNER, "<a>Cookie settings</a>", "Visiting us"),
     ],
 )
-def test_a_short_page_of_a_site_is_no_wall_for_what_stands_around_it(before: str, after: str, heading: str) -> None:
+def test_navigation_does_not_make_a_short_page_blocked(before: str, after: str, heading: str) -> None:
     """A mistake costs the live web one page, but hides a site's page from everybody."""
     body = f"<header>{before}</header><nav><ul>{NAV}</ul></nav><main>{VISITING}</main><footer>{after}</footer>"
     html = f"<html><head><title>{heading}</title></head><body>{body.format(heading)}</body></html>"
@@ -100,11 +100,11 @@ def test_a_short_page_of_a_site_is_no_wall_for_what_stands_around_it(before: str
     ],
     ids=["title", "heading", "field"],
 )
-def test_a_login_of_a_site_is_one(html: str) -> None:
+def test_a_login_page_of_a_site_is_recognised(html: str) -> None:
     assert read_crawled_page(html.encode(), URL, "text/html; charset=utf-8").unreadable == LOGIN_REQUIRED
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
-def test_whatever_a_page_says_is_judged(html: str, text: str) -> None:
+def test_any_page_is_parsed(html: str, text: str) -> None:
     find_blocking_reason(html, text)
     assert find_blocking_reason(html, text + "One more word of a long text. " * 80) is None

@@ -20,7 +20,7 @@ URL = "https://docs.example/guide/page.html"
 # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_links_are_absolute_and_those_that_are_not_to_be_followed_are_left_out() -> None:
+def test_links_are_absolute_and_nofollow_is_obeyed() -> None:
     found = read_page(
         b"<base href=/other/><a href=a>1</a><a href='b#c'>2</a><a rel='external nofollow' href=d>3</a>"
         b"<a href='mailto:x'>4</a><area href=//e.example/f><a href='https://[bad'>5</a><a href=a>again</a>",
@@ -99,7 +99,7 @@ def _text_of(html: str) -> str:
 TEASERS = "".join(f"<a href=/{n}><b>Another story {n}</b></a> <span>3 comments</span><br>" for n in range(9))
 
 
-def test_furniture_inside_what_a_page_marks_as_its_main_text_is_left_out() -> None:
+def test_navigation_within_the_marked_main_text_is_dropped() -> None:
     marked = UNMARKED.replace("<div class=content>", "<main>").replace(
         "</pre></div>", f"</pre><div class=comments><h2>More of it</h2>{TEASERS}</div></main>"
     )
@@ -116,7 +116,7 @@ def test_code_is_kept_whole_over_its_blank_lines() -> None:
 
 
 @pytest.mark.parametrize("tag", ["form", "aside", "header"])
-def test_a_main_text_that_stands_in_what_is_furniture_elsewhere_is_found(tag: str) -> None:
+def test_a_main_text_within_an_aside_is_found(tag: str) -> None:
     wrapped = UNMARKED.replace("<body>", f"<body><{tag} id=aspnetForm>").replace("</body>", f"</{tag}></body>")
     assert "thirty days" in _text_of(wrapped)
     marked = f"<main>{'Accept. ' * 40}</main>"

@@ -52,7 +52,7 @@ def at(seconds: float) -> str:
         (304, "max-age=60", False),
     ],
 )
-def test_what_may_be_kept(status: int, cache_control: str, *, kept: bool) -> None:
+def test_storable_responses_follow_their_headers(status: int, cache_control: str, *, kept: bool) -> None:
     assert is_cacheable(answer(status, cache_control=cache_control)) is kept
 
 
@@ -80,14 +80,14 @@ def test_what_may_be_kept(status: int, cache_control: str, *, kept: bool) -> Non
         ({"cache_control": "max-age=60", "vary": "Accept-Encoding, User-Agent"}, 60),
     ],
 )
-def test_for_how_long_a_page_is_fresh(headers: dict[str, str], fresh_s: float) -> None:
+def test_the_lifetime_of_a_page_follows_its_headers(headers: dict[str, str], fresh_s: float) -> None:
     page = answer(**headers)
     assert is_fresh(page, ASKED, NOW + fresh_s - 2) is (fresh_s > 2)
     assert not is_fresh(page, ASKED, NOW + fresh_s + 2)
     assert not is_fresh(page, ASKED, NOW - 10), "the clock was set back"
 
 
-def test_what_varies_is_for_the_same_request() -> None:
+def test_a_varying_response_answers_the_same_request() -> None:
     page = answer(cache_control="max-age=60", vary="User-Agent")
     assert not is_fresh(page, ASKED | {"user-agent": "Other"}, NOW)
     assert is_fresh(page, ASKED | {"accept": "*/*"}, NOW)
@@ -108,7 +108,7 @@ def test_what_varies_is_for_the_same_request() -> None:
         ("", 7 * DAY_S + 600),
     ],
 )
-def test_for_how_long_an_old_page_stands_in(cache_control: str, stands_in_s: float) -> None:
+def test_an_old_page_answers_for_a_limited_time(cache_control: str, stands_in_s: float) -> None:
     page = answer(cache_control=cache_control)
     assert (is_fresh(page, ASKED, NOW + stands_in_s - 2) or may_serve_stale(page, ASKED, NOW + stands_in_s - 2)) is (
         stands_in_s > 0
@@ -116,7 +116,7 @@ def test_for_how_long_an_old_page_stands_in(cache_control: str, stands_in_s: flo
     assert not may_serve_stale(page, ASKED, NOW + stands_in_s + 2)
 
 
-def test_a_304_brings_its_headers_and_keeps_the_others() -> None:
+def test_a_304_updates_its_headers_and_keeps_the_others() -> None:
     page = answer(cache_control="max-age=60", etag='"1"', age="50", vary="accept")
     same = apply_not_modified(page, {"etag": '"1"', "date": at(100), "cache-control": "max-age=500"}, ASKED, NOW + 100)
     assert same is not None
@@ -126,7 +126,7 @@ def test_a_304_brings_its_headers_and_keeps_the_others() -> None:
     assert apply_not_modified(page, {"etag": '"2"'}, ASKED, NOW) is None
 
 
-def test_a_page_is_confirmed_by_what_it_said() -> None:
+def test_a_page_is_revalidated_by_its_validators() -> None:
     page = answer(etag='W/"1"', last_modified=at(-50), cache_control="no-cache")
     assert build_revalidation_headers(page, ASKED, NOW) == {"if-none-match": 'W/"1"', "if-modified-since": at(-50)}
     assert build_revalidation_headers(answer(cache_control="no-cache"), ASKED, NOW) == {}
@@ -154,7 +154,7 @@ def _date(moment: float) -> str:
 
 
 @given(st.dictionaries(_NAMES, _ODD), st.floats(-1e10, 1e10), st.dictionaries(_NAMES, _ODD))
-def test_whatever_a_server_says_is_judged(headers: dict[str, str], after_s: float, later: dict[str, str]) -> None:
+def test_any_response_is_handled(headers: dict[str, str], after_s: float, later: dict[str, str]) -> None:
     page = CachedResponse("https://docs.example/", 200, headers, ASKED, NOW)
     fresh = is_fresh(page, ASKED, NOW + after_s)
     may_serve_stale(page, ASKED, NOW + after_s)
@@ -168,7 +168,7 @@ def test_whatever_a_server_says_is_judged(headers: dict[str, str], after_s: floa
     lifetime_s=st.integers(0, 10**7), age_s=st.integers(0, 10**7), sent_s=st.integers(-(10**7), 10**7),
     after_s=st.integers(0, 10**7), offset_s=st.integers(-(10**8), 10**8),
 )  # fmt: skip
-def test_fresh_is_what_is_younger_than_its_lifetime(
+def test_a_page_is_fresh_within_its_lifetime(
     lifetime_s: int, age_s: int, sent_s: int, after_s: int, offset_s: int
 ) -> None:
     """RFC 9111, 4.2.3, for any difference between the system clock and Kvasir's."""

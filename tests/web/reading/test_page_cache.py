@@ -97,7 +97,7 @@ async def reader(stack: AsyncExitStack, site: Site, tmp_path: Path) -> Reader:
 # ── Fresh, confirmed, replaced ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_fresh_page_is_not_asked_for_again_nor_by_another_process(site: Site, reader: Reader) -> None:
+async def test_a_fresh_page_is_not_fetched_again_by_any_process(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60")
     first = await reader.read()
     again = await reader.read()
@@ -106,7 +106,7 @@ async def test_a_fresh_page_is_not_asked_for_again_nor_by_another_process(site: 
     assert (other.document, other.fetched_at, site.asked("/a")) == (first.document, first.fetched_at, 1)
 
 
-async def test_an_unchanged_page_is_confirmed_and_not_taken_apart_again(site: Site, reader: Reader) -> None:
+async def test_an_unchanged_page_is_not_parsed_again(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60", ETag='"1"')
     first = await reader.read()
     site.answers("/a", lambda: web.Response(status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=600"}))
@@ -120,7 +120,7 @@ async def test_an_unchanged_page_is_confirmed_and_not_taken_apart_again(site: Si
     assert site.asked("/a") == 2, "the 304 said for how long"
 
 
-async def test_a_changed_page_is_read_anew(site: Site, reader: Reader) -> None:
+async def test_a_changed_page_is_read_again(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60", Last_Modified="Tue, 03 Nov 2026 10:00:00 GMT")
     await reader.read()
     site.page("/a", LATER, Cache_Control="max-age=60")
@@ -132,7 +132,7 @@ async def test_a_changed_page_is_read_anew(site: Site, reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("word", ["no-store", "private"])
-async def test_what_may_no_longer_be_kept_is_not_on_disk(site: Site, reader: Reader, tmp_path: Path, word: str) -> None:
+async def test_a_page_that_may_not_be_stored_is_deleted(site: Site, reader: Reader, tmp_path: Path, word: str) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60")
     await reader.read()
     site.page("/a", FIRST, Cache_Control=word)
@@ -142,7 +142,7 @@ async def test_what_may_no_longer_be_kept_is_not_on_disk(site: Site, reader: Rea
     assert _urls(tmp_path) == []
 
 
-async def test_a_page_that_says_nothing_is_kept_for_minutes(site: Site, reader: Reader) -> None:
+async def test_a_page_without_a_lifetime_is_cached_for_minutes(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST)
     await reader.read()
     reader.clock.ahead_s = 9 * 60
@@ -153,7 +153,7 @@ async def test_a_page_that_says_nothing_is_kept_for_minutes(site: Site, reader: 
     assert site.asked("/a") == 2
 
 
-async def test_redirects_are_kept_each_by_itself(site: Site, reader: Reader) -> None:
+async def test_redirects_are_cached_separately(site: Site, reader: Reader) -> None:
     site.moved("/old", 301, "/a")
     site.moved("/now", 302, "/a")
     site.page("/a", FIRST, Cache_Control="max-age=60")
@@ -177,14 +177,14 @@ async def test_an_etag_of_another_page_confirms_nothing(site: Site, reader: Read
 # ── The guard ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_kept_page_is_judged_anew(site: Site, reader: Reader) -> None:
+async def test_a_cached_page_is_checked_again(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60")
     await reader.read()
     with pytest.raises(FetchRefused):
         await reader.another(allow=[]).read(f"{site.url}/a", within_s=20)
 
 
-async def test_a_private_page_is_not_shown_once_its_host_is_no_longer_named(tmp_path: Path) -> None:
+async def test_a_private_page_is_hidden_if_its_host_is_no_longer_allowed(tmp_path: Path) -> None:
     """The name may be public, and its address is known only after a fetch, which a fresh copy does not need."""
     url = "http://wiki.company.example/a"
     answer = CachedResponse(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
@@ -208,7 +208,7 @@ async def test_a_private_page_is_not_shown_once_its_host_is_no_longer_named(tmp_
         await cache.close()
 
 
-async def test_a_kept_redirect_leads_nowhere_that_is_refused_now(site: Site, reader: Reader) -> None:
+async def test_a_cached_redirect_is_checked_again(site: Site, reader: Reader) -> None:
     async with Site().served() as inner:
         pages = reader.another(allow=[site.host, inner.host])
         inner.page("/a", FIRST, Cache_Control="max-age=60")
@@ -219,9 +219,7 @@ async def test_a_kept_redirect_leads_nowhere_that_is_refused_now(site: Site, rea
         assert inner.asked("/a") == 1
 
 
-async def test_a_kept_redirect_from_the_web_does_not_lead_to_a_host_that_was_named_since(
-    stack: AsyncExitStack, site: Site, tmp_path: Path
-) -> None:
+async def test_a_cached_redirect_leads_to_no_private_host(stack: AsyncExitStack, site: Site, tmp_path: Path) -> None:
     site.moved("/to", 301, f"http://site.example:{site.port}/inner")
     site.page("/inner", FIRST)
     url = f"http://anybody.example:{site.port}/to"
@@ -244,7 +242,7 @@ async def test_a_kept_redirect_from_the_web_does_not_lead_to_a_host_that_was_nam
 # ── Failures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_old_copy_stands_in_where_the_site_fails_and_says_so(site: Site, reader: Reader) -> None:
+async def test_an_old_copy_answers_if_the_site_fails(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60")
     first = await reader.read()
     reader.clock.ahead_s = 3_600
@@ -259,7 +257,7 @@ async def test_an_old_copy_stands_in_where_the_site_fails_and_says_so(site: Site
     assert (page.stale, page.title) == (False, "The day shift")
 
 
-async def test_an_old_copy_stands_in_for_a_page_that_hangs_and_offline(stack: AsyncExitStack, tmp_path: Path) -> None:
+async def test_an_old_copy_answers_for_a_page_that_hangs(stack: AsyncExitStack, tmp_path: Path) -> None:
     async with Site().served() as site:
         reader = Reader(stack, site, tmp_path)
         site.page("/a", FIRST, Cache_Control="max-age=60")
@@ -273,7 +271,7 @@ async def test_an_old_copy_stands_in_for_a_page_that_hangs_and_offline(stack: As
         await reader.read("/b")
 
 
-async def test_no_old_copy_stands_in_where_the_site_forbids_it(site: Site, reader: Reader) -> None:
+async def test_no_old_copy_answers_if_the_site_forbids_it(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60, must-revalidate")
     await reader.read()
     reader.clock.ahead_s = 61
@@ -282,7 +280,7 @@ async def test_no_old_copy_stands_in_where_the_site_forbids_it(site: Site, reade
         await reader.read()
 
 
-async def test_a_page_that_is_gone_is_forgotten(site: Site, reader: Reader, tmp_path: Path) -> None:
+async def test_a_missing_page_leaves_the_cache(site: Site, reader: Reader, tmp_path: Path) -> None:
     site.page("/a", FIRST, Cache_Control="max-age=60")
     await reader.read()
     reader.clock.ahead_s = 61
@@ -305,7 +303,7 @@ async def test_a_page_that_is_gone_is_forgotten(site: Site, reader: Reader, tmp_
         ),
     ],
 )
-async def test_a_failure_is_remembered_for_a_while(
+async def test_a_failure_is_cached_for_a_while(
     site: Site, reader: Reader, answer: Any, error: type[Exception], again_s: float
 ) -> None:
     site.answers("/a", answer)
@@ -319,7 +317,7 @@ async def test_a_failure_is_remembered_for_a_while(
     assert site.asked("/a") == 3, "another process sees what is"
 
 
-async def test_without_a_copy_offline_is_a_sentence(stack: AsyncExitStack, tmp_path: Path) -> None:
+async def test_an_unreachable_page_without_a_copy_is_an_error(stack: AsyncExitStack, tmp_path: Path) -> None:
     site = Site()
     site.port = 9
     reader = Reader(stack, site, tmp_path)
@@ -331,13 +329,13 @@ async def test_without_a_copy_offline_is_a_sentence(stack: AsyncExitStack, tmp_p
 # ── Side by side ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_side_by_side_one_page_is_asked_for_once(site: Site, reader: Reader) -> None:
+async def test_concurrent_reads_fetch_a_page_once(site: Site, reader: Reader) -> None:
     site.page("/a", FIRST)
     pages = await asyncio.gather(*(reader.read() for _ in range(20)))
     assert (len({page.text for page in pages}), site.asked("/a"), site.asked("/robots.txt")) == (1, 1, 1)
 
 
-async def test_one_who_goes_leaves_the_others_waiting_and_the_last_ends_the_fetch(site: Site, reader: Reader) -> None:
+async def test_the_last_caller_that_leaves_ends_the_fetch(site: Site, reader: Reader) -> None:
     site.hangs("/a")
     waiting = [asyncio.create_task(reader.read()) for _ in range(3)]
     await site.until_asked("/a")
@@ -362,7 +360,7 @@ async def test_one_who_goes_leaves_the_others_waiting_and_the_last_ends_the_fetc
     assert last.cancelled()
 
 
-async def test_a_deadline_is_each_ones_own(site: Site, reader: Reader) -> None:
+async def test_each_caller_has_its_own_deadline(site: Site, reader: Reader) -> None:
     site.hangs("/a")
     patient = asyncio.create_task(reader.read())
     await site.until_asked("/a")
@@ -391,7 +389,7 @@ def _disk_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir() if not path.name.endswith("-shm"))
 
 
-async def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
+async def test_a_cached_page_is_returned_unchanged(tmp_path: Path) -> None:
     cache, page = PageCache(tmp_path / "web", MB), kept(1)
     redirect = CachedPage(
         CachedResponse("https://docs.example/r", 301, {}, {}, 2.5, redirect_url=page.response.url),
@@ -407,7 +405,7 @@ async def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "web").rglob("*")} == {0}
 
 
-async def test_the_least_used_pages_go_first(tmp_path: Path) -> None:
+async def test_the_least_recently_used_pages_are_evicted_first(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, MB)
     for number in range(400):
         await cache.put([kept(number)])
@@ -420,7 +418,7 @@ async def test_the_least_used_pages_go_first(tmp_path: Path) -> None:
     assert _disk_bytes(tmp_path) <= 1.3 * MB
 
 
-async def test_a_smaller_limit_holds_from_the_next_page_on(tmp_path: Path) -> None:
+async def test_a_smaller_limit_counts_from_the_next_page(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, 4 * MB)
     await cache.put([kept(number) for number in range(150)])
     await cache.close()
@@ -431,14 +429,14 @@ async def test_a_smaller_limit_holds_from_the_next_page_on(tmp_path: Path) -> No
     assert _disk_bytes(tmp_path) <= 1.1 * MB
 
 
-async def test_one_page_does_not_push_out_all_others(tmp_path: Path) -> None:
+async def test_one_page_does_not_evict_all_others(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, MB)
     await cache.put([kept(1), kept(2, 900_000)])
     await cache.close()
     assert _urls(tmp_path) == ["https://docs.example/1"]
 
 
-async def test_clearing_says_how_much_is_free_again(tmp_path: Path) -> None:
+async def test_clearing_reports_the_freed_bytes(tmp_path: Path) -> None:
     cache, other = PageCache(tmp_path, 4 * MB), PageCache(tmp_path, 4 * MB)
     await cache.put([kept(number) for number in range(100)])
     await other.get("https://docs.example/1")
@@ -453,7 +451,7 @@ async def test_clearing_says_how_much_is_free_again(tmp_path: Path) -> None:
     await other.close()
 
 
-async def test_a_cache_that_another_holds_is_no_reason_not_to_read(tmp_path: Path) -> None:
+async def test_a_locked_cache_does_not_stop_reading(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, MB, busy_s=0.1)
     await cache.put([kept(1)])
     holder = sqlite3.connect(tmp_path / "pages-1.db", isolation_level=None)
@@ -471,7 +469,7 @@ async def test_a_cache_that_another_holds_is_no_reason_not_to_read(tmp_path: Pat
 
 
 @pytest.mark.parametrize("damage", ["no database", "torn", "a folder that is none"])
-async def test_a_damaged_cache_begins_anew(tmp_path: Path, damage: str) -> None:
+async def test_a_damaged_cache_is_created_again(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "web"
     cache = PageCache(folder, MB)
     await cache.put([kept(number) for number in range(20)])
@@ -525,7 +523,7 @@ async def found(folder: Path, numbers: list[int]) -> list[bool]:
 
 
 @pytest.mark.slow
-def test_what_killed_writers_had_kept_is_there_and_whole(tmp_path: Path) -> None:
+def test_killed_writers_leave_whole_pages(tmp_path: Path) -> None:
     """Two processes write to one folder and are killed at random moments."""
     for round_ in range(3):
         starts = (round_ * 1_000_000, round_ * 1_000_000 + 500_000)

@@ -56,7 +56,7 @@ async def pages(stack: AsyncExitStack, site: Site) -> PageReader:
     return pages
 
 
-async def test_a_page_is_read_with_what_it_says_of_itself(site: Site, pages: PageReader) -> None:
+async def test_a_page_is_read_with_its_metadata(site: Site, pages: PageReader) -> None:
     site.html("/news", ARTICLE)
     page = await pages.read(f"{site.url}/news?utm_source=x#part", within_s=30)
     assert (page.title, page.author) == ("The night shift", "Ada Lovelace")
@@ -72,7 +72,7 @@ async def test_a_page_is_read_with_what_it_says_of_itself(site: Site, pages: Pag
     assert agents == {"Kvasir/0.1 (+https://kvasir.example)"}
 
 
-async def test_what_robots_forbid_is_not_asked_for(site: Site, pages: PageReader) -> None:
+async def test_disallowed_pages_are_not_fetched(site: Site, pages: PageReader) -> None:
     site.robots(b"User-agent: *\nDisallow: /private")
     site.html("/private/a", ARTICLE)
     with pytest.raises(FetchRefused) as caught:
@@ -82,7 +82,7 @@ async def test_what_robots_forbid_is_not_asked_for(site: Site, pages: PageReader
 
 
 @pytest.mark.parametrize("to", ["/private/a", "/on"])
-async def test_no_redirect_leads_to_what_robots_forbid(site: Site, pages: PageReader, to: str) -> None:
+async def test_no_redirect_leads_to_a_disallowed_page(site: Site, pages: PageReader, to: str) -> None:
     site.robots(b"User-agent: *\nDisallow: /private")
     site.html("/private/a", ARTICLE)
     site.moved("/moved", 302, to)
@@ -93,7 +93,7 @@ async def test_no_redirect_leads_to_what_robots_forbid(site: Site, pages: PageRe
     assert site.asked("/private/a") == 0
 
 
-async def test_nothing_but_the_sites_that_may_be_read_is_asked_for(stack: AsyncExitStack, tmp_path: Path) -> None:
+async def test_only_allowed_sites_are_fetched(stack: AsyncExitStack, tmp_path: Path) -> None:
     here, there = Site(), Site()
     for one in (here, there):
         await stack.enter_async_context(one.served())
@@ -134,7 +134,7 @@ async def _at_loopback(_host: str) -> list[str]:
     return ["127.0.0.1"]
 
 
-async def test_robots_out_of_order_allow_nothing(site: Site, pages: PageReader) -> None:
+async def test_an_unreachable_robots_txt_allows_nothing(site: Site, pages: PageReader) -> None:
     site.answers("/robots.txt", lambda: web.Response(status=503))
     site.html("/a", ARTICLE)
     with pytest.raises(FetchFailed) as caught:
@@ -144,7 +144,7 @@ async def test_robots_out_of_order_allow_nothing(site: Site, pages: PageReader) 
 
 
 @pytest.mark.parametrize("where", ["live web", "crawler"])
-async def test_robots_of_thousands_of_rules_hold_up_nobody(
+async def test_a_robots_txt_of_thousands_of_rules_delays_no_others(
     site: Site, pages: PageReader, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     reading: list[int] = []
@@ -177,7 +177,7 @@ async def test_robots_of_thousands_of_rules_hold_up_nobody(
     assert max(reading) > 0, "other tasks had a turn meanwhile"
 
 
-async def test_a_status_that_is_no_page_is_told(site: Site, pages: PageReader) -> None:
+async def test_an_error_status_is_reported(site: Site, pages: PageReader) -> None:
     with pytest.raises(FetchBadStatus) as caught:
         await pages.read(f"{site.url}/gone", within_s=30)
     assert (caught.value.status, caught.value.reason) == (404, "it answers 404")
@@ -190,7 +190,7 @@ async def test_other_types_are_not_read(site: Site, pages: PageReader) -> None:
         await pages.read(f"{site.url}/a.png", within_s=30)
 
 
-async def test_a_page_that_unpacks_to_more_than_is_read_is_let_go(
+async def test_a_page_that_decompresses_to_too_much_is_refused(
     site: Site, stack: AsyncExitStack, tmp_path: Path
 ) -> None:
     packed = {
@@ -214,7 +214,7 @@ async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: Pa
     assert (page.title, page.text) == ("Guide", "## Setup\n\nRun it.")
 
 
-async def test_pdf_and_word_are_read_by_their_parsers_and_a_cut_one_is_told(site: Site, pages: PageReader) -> None:
+async def test_pdf_and_word_are_parsed_and_truncated_ones_reported(site: Site, pages: PageReader) -> None:
     word_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     policy = pdf([["Receipts are needed within a month."]], title="Expenses")
     letter = word(lambda document: document.add_paragraph("The office closes at noon on Fridays."))

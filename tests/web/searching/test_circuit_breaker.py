@@ -14,7 +14,7 @@ from knowledge.web.searching.circuit_breaker import (
 )
 
 
-def test_each_trial_that_fails_doubles_the_rest() -> None:
+def test_each_failed_trial_doubles_the_pause() -> None:
     now = [0.0]
     breaker = CircuitBreaker(lambda: now[0])
     for _ in range(MAX_FAILURES):
@@ -31,7 +31,7 @@ def test_each_trial_that_fails_doubles_the_rest() -> None:
 
 
 @given(st.floats(0, 1e9) | st.none())
-def test_patience_has_bounds(asked: float | None) -> None:
+def test_pauses_are_bounded(asked: float | None) -> None:
     breaker = CircuitBreaker(lambda: 0.0)
     assert breaker.acquire()
     breaker.record_retry_after(asked)
@@ -42,7 +42,7 @@ STEPS = st.lists(st.sampled_from(["ask", "succeed", "fail", "wait", "give up", "
 
 
 @given(STEPS)
-def test_an_open_breaker_admits_nobody_and_a_half_open_one_a_single_caller(steps: list[str]) -> None:
+def test_an_open_breaker_admits_no_caller_and_a_half_open_one_admits_one(steps: list[str]) -> None:
     now = [0.0]
     breaker = CircuitBreaker(lambda: now[0])
     asking = 0

@@ -21,7 +21,7 @@ PAGES = [
 ]
 
 
-async def test_pages_come_in_the_providers_order_with_what_it_tells(bench: Bench) -> None:
+async def test_hits_keep_the_providers_order_and_fields(bench: Bench) -> None:
     bench.fake.pages = PAGES
     found = await bench.provider().search("rate limits", limit=8, domains=frozenset())
     assert [one.url for one in found] == [page.url for page in PAGES]
@@ -48,17 +48,17 @@ async def test_a_search_is_narrowed_to_domains_by_the_provider(bench: Bench) -> 
     assert [found.url for found in two] == [PAGES[0].url, PAGES[1].url]
 
 
-async def test_chinese_and_signs_arrive_as_they_were_written(bench: Bench) -> None:
+async def test_chinese_and_symbols_arrive_unchanged(bench: Bench) -> None:
     query = "APISIX 的 limit-count 插件 C++ & 100% “限流”?"
     await bench.provider().search(query, limit=3, domains=frozenset())
     assert bench.fake.asked == [query]
 
 
-async def test_nothing_found_is_an_answer(bench: Bench) -> None:
+async def test_no_hits_is_an_answer(bench: Bench) -> None:
     assert list(await bench.provider().search("x", limit=3, domains=frozenset())) == []
 
 
-async def test_the_key_is_in_a_header_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_key_is_only_in_a_header(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     await bench.provider().search("who is secretive", limit=3, domains=frozenset())
     (request,) = bench.fake.requests
@@ -68,7 +68,7 @@ async def test_the_key_is_in_a_header_alone(bench: Bench, caplog: pytest.LogCapt
     assert "secretive" not in caplog.text
 
 
-async def test_a_wrong_key_is_told_without_it(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_key_is_reported_without_the_key(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     if not bench.kind.keyed:
         pytest.skip("it has no key")
     caplog.set_level(logging.DEBUG)
@@ -80,7 +80,7 @@ async def test_a_wrong_key_is_told_without_it(bench: Bench, caplog: pytest.LogCa
         assert "secretive" not in told
 
 
-async def test_patience_is_told_as_it_was_asked_for(bench: Bench) -> None:
+async def test_a_requested_pause_is_reported(bench: Bench) -> None:
     bench.fake.trouble = web.Response(status=429, headers={"Retry-After": "7"})
     with pytest.raises(ProviderBusy) as caught:
         await bench.provider().search("x", limit=3, domains=frozenset())
@@ -88,14 +88,14 @@ async def test_patience_is_told_as_it_was_asked_for(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 502, 503])
-async def test_other_trouble_names_its_status(bench: Bench, status: int) -> None:
+async def test_other_errors_name_their_status(bench: Bench, status: int) -> None:
     bench.fake.trouble = web.Response(status=status, text="<p>secret words of a stack trace</p>")
     with pytest.raises(ProviderFailed, match=str(status)) as caught:
         await bench.provider().search("x", limit=3, domains=frozenset())
     assert "stack trace" not in str(caught.value)
 
 
-async def test_a_page_for_people_is_no_answer(bench: Bench) -> None:
+async def test_a_web_page_is_not_a_providers_answer(bench: Bench) -> None:
     bench.fake.trouble = web.Response(text="<html>Please log in</html>", content_type="text/html")
     with pytest.raises(ProviderFailed, match="did not answer with JSON"):
         await bench.provider().search("x", limit=3, domains=frozenset())
@@ -115,12 +115,12 @@ ODD = [
 
 
 @pytest.mark.parametrize("answer", ODD)
-async def test_answers_of_another_form_hold_nothing(bench: Bench, answer: object) -> None:
+async def test_answers_of_another_form_have_no_results(bench: Bench, answer: object) -> None:
     bench.fake.raw = answer
     assert list(await bench.provider().search("x", limit=3, domains=frozenset())) == []
 
 
-async def test_what_strangers_wrote_is_plain_text_and_names_a_page(bench: Bench) -> None:
+async def test_results_become_plain_text_with_a_valid_address(bench: Bench) -> None:
     bench.fake.pages = [
         Page("javascript:alert(1)", "a", "a"),
         Page("ftp://example.com/a", "a", "a"),
@@ -160,7 +160,7 @@ async def test_a_search_that_is_cancelled_leaves_no_connection(bench: Bench) -> 
     await asyncio.wait_for(bench.fake.broken_off.wait(), 5)
 
 
-async def test_a_provider_that_is_not_there(bench: Bench) -> None:
+async def test_an_unreachable_provider_fails(bench: Bench) -> None:
     provider = bench.provider()
     await bench.stack.aclose()
     with pytest.raises(ProviderError, match="the connection failed"):
@@ -168,7 +168,7 @@ async def test_a_provider_that_is_not_there(bench: Bench) -> None:
     await provider.close()
 
 
-async def test_searches_side_by_side_and_after_a_close(bench: Bench) -> None:
+async def test_concurrent_searches_and_one_after_a_close_work(bench: Bench) -> None:
     bench.fake.pages = PAGES
     provider = bench.provider()
     many = await asyncio.gather(*(provider.search(f"q{n}", limit=2, domains=frozenset()) for n in range(12)))

@@ -50,7 +50,9 @@ async def opened(stack: AsyncExitStack, little: SmallWeb, searxng: str) -> LiveW
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("searxng", "own"), [("searx.example", False), ("searxng", True)])
-async def test_only_a_search_engine_of_ones_own_leads_inside(stack: AsyncExitStack, searxng: str, *, own: bool) -> None:
+async def test_only_a_self_hosted_search_leads_to_private_hosts(
+    stack: AsyncExitStack, searxng: str, *, own: bool
+) -> None:
     little = SmallWeb()
     await little.start(stack)
     inside, outside = little.put("wiki.intra", "/in", ANSWER), little.put("a.example", "/out", ANSWER)
@@ -65,7 +67,7 @@ async def test_only_a_search_engine_of_ones_own_leads_inside(stack: AsyncExitSta
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_results_of_hosted_services_that_lead_inside_are_left_out(stack: AsyncExitStack, name: str) -> None:
+async def test_hits_of_hosted_services_on_private_hosts_are_dropped(stack: AsyncExitStack, name: str) -> None:
     bench = Bench(KINDS[name], KINDS[name].fake(), stack)
     await bench.fake.start(stack)
     urls = [
@@ -94,7 +96,7 @@ async def test_results_of_hosted_services_that_lead_inside_are_left_out(stack: A
         ("http://93.184.216.34:8080", False),
     ],
 )
-async def test_whose_a_searxng_is_shows_in_its_address_or_is_said(address: str, *, own: bool) -> None:
+async def test_a_searxng_is_self_hosted_by_address_or_setting(address: str, *, own: bool) -> None:
     [made] = create_providers(SearchSettings(("searxng",), address), WebSettings(), build_rules(["search.company.com"]))
     assert made.is_self_hosted is own
     await made.close()

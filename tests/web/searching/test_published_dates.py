@@ -35,18 +35,18 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
         ("昨天", NOW - timedelta(days=1)),
     ],
 )
-def test_dates_as_providers_say_them(told: str, date: datetime) -> None:
+def test_dates_of_providers_are_parsed(told: str, date: datetime) -> None:
     assert parse_published_date(told, NOW) == date
 
 
 @pytest.mark.parametrize(
     "told", ["", "soon", "2026-13-45", "9999-12-31", "2028-01-01", "9999 years ago", "1", None, 3, ["x"], "x" * 100_000]
 )
-def test_what_is_no_date_of_a_page(told: object) -> None:
+def test_an_implausible_date_is_ignored(told: object) -> None:
     assert parse_published_date(told, NOW) is None
 
 
 @given(st.text(max_size=80))
-def test_no_text_breaks_the_reading_of_dates(told: str) -> None:
+def test_any_text_is_safe_as_a_date(told: str) -> None:
     date = parse_published_date(told, NOW)
     assert date is None or date.tzinfo is UTC

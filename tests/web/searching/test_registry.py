@@ -18,7 +18,7 @@ ALL = SearchSettings(
 )
 
 
-async def test_providers_come_in_the_order_that_is_configured() -> None:
+async def test_providers_have_the_configured_order() -> None:
     made = create_providers(ALL, WebSettings(), AccessRules())
     assert [one.name for one in made] == [spec.name for spec in PROVIDERS]
     for one in made:
@@ -33,7 +33,7 @@ def test_each_spec_names_its_implementation(spec: ProviderSpec) -> None:
 
 
 @pytest.mark.parametrize("name", [*(spec.name for spec in PROVIDERS), "bing"])
-def test_who_lacks_what_it_needs_is_not_made(name: str) -> None:
+def test_a_provider_without_its_key_is_not_created(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         create_providers(SearchSettings((name,)), WebSettings(), AccessRules())
 
@@ -46,7 +46,7 @@ def test_settings_and_providers_show_no_key() -> None:
 @pytest.mark.parametrize(
     "address", ["http://10.1.2.3:8080", "http://searxng:8080", "https://[fd12::1]/sx", "http://127.0.0.1"]
 )
-def test_the_host_that_the_operator_named_may_be_private_and_no_other(address: str) -> None:
+def test_only_the_operators_hosts_may_be_private(address: str) -> None:
     rules = build_single_host_rules(address)
     target = check_url(f"{address}/search", rules)
     check_address("10.9.9.9", target.host, rules)

@@ -16,7 +16,7 @@ def test_a_query_is_narrowed_as_search_engines_read_it() -> None:
     assert add_site_operators("a b", frozenset(f"{n}.org" for n in range(9))) == "a b"
 
 
-def test_services_are_told_the_language_of_a_query_in_chinese_japanese_or_korean() -> None:
+def test_services_get_the_language_of_cjk_queries() -> None:
     queries = (
         "rate limits",
         "限流怎么配置",
@@ -28,12 +28,12 @@ def test_services_are_told_the_language_of_a_query_in_chinese_japanese_or_korean
 
 
 @given(st.text(max_size=60))
-def test_no_address_breaks_the_telling_alike(url: str) -> None:
+def test_any_addresses_can_be_compared(url: str) -> None:
     build_page_key(url)
     build_page_key(f"https://example.com/{url}")
 
 
-def test_pages_that_differ_are_told_apart() -> None:
+def test_different_pages_have_different_keys() -> None:
     pages = [
         "https://example.com/a", "https://example.com/b", "https://docs.example.com/a", "https://example.com:8443/a",
         "https://example.com/a?page=2", "https://example.com/a?page=3", "https://example.com/A", "https://example.com/",

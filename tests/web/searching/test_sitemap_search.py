@@ -53,7 +53,7 @@ def test_a_question_that_shares_nothing_of_weight_finds_nothing(query: str) -> N
     assert index().search(query, 3) == []
 
 
-def test_names_that_addresses_give_their_pages() -> None:
+def test_addresses_give_pages_names() -> None:
     assert derive_title("https://example.com/docs/rate-limiting_guide.html?x=1") == "rate limiting guide"
     assert derive_title("https://example.com/docs/%E9%99%90%E6%B5%81/") == "限流"
     assert derive_title("https://example.com/") == "example.com"
@@ -67,7 +67,7 @@ def test_a_large_site_is_searched() -> None:
     assert best.url.endswith("zebra-crossing")
 
 
-def test_what_links_call_a_page_is_searched_and_shown() -> None:
+def test_link_texts_are_searched_and_shown() -> None:
     url = "https://docs.example.com/docs/zh/plugins/limit-count/"
     pages: dict[str, datetime | None] = {url: None, **{f"https://docs.example.com{path}": None for path in PATHS}}
     (best, *_) = SiteIndex(pages, {url: "限制请求次数"}).search("怎么限制请求的次数", 3)
@@ -114,7 +114,7 @@ def told(site: WebSite, *paths: str, lastmod: str = "2026-03-05") -> str:
 
 
 @pytest.mark.slow
-async def test_sitemaps_are_found_read_and_kept(site: WebSite, searching: Searching) -> None:
+async def test_sitemaps_are_found_read_and_cached(site: WebSite, searching: Searching) -> None:
     maps = "".join(f"<sitemap><loc>{site.url}/{name}</loc></sitemap>" for name in ("a.xml", "b.xml.gz", "gone.xml"))
     site.pages["/robots.txt"] = Reply(f"User-agent: *\nDisallow: /secret/\nSitemap: {site.url}/index.xml")
     site.pages["/index.xml"] = Reply(f"<sitemapindex>{maps}</sitemapindex>", content_type="text/xml")
@@ -132,7 +132,7 @@ async def test_sitemaps_are_found_read_and_kept(site: WebSite, searching: Search
 
 
 @pytest.mark.slow
-async def test_the_first_page_names_pages_and_its_troubles_do_no_harm(site: WebSite, searching: Searching) -> None:
+async def test_the_first_page_names_pages_and_may_fail(site: WebSite, searching: Searching) -> None:
     site.pages["/sitemap.xml"] = Reply(told(site, "/zh/p17", "/zh/p18"), content_type="text/xml")
     links = '<a href="/zh/p17"> 安装 <b>指南</b></a> <a href="//e.com">安装</a>'
     site.page("/", f'{links} <a href="{site.url}/zh/p18#x">升级</a>')
@@ -144,7 +144,7 @@ async def test_the_first_page_names_pages_and_its_troubles_do_no_harm(site: WebS
 
 
 @pytest.mark.slow
-async def test_a_site_without_sitemaps_is_told_and_asked_again_later(site: WebSite, searching: Searching) -> None:
+async def test_a_site_without_sitemaps_is_reported_and_retried_later(site: WebSite, searching: Searching) -> None:
     for _ in range(2):
         with pytest.raises(ProviderFailed, match="sitemap"):
             await searching.paths("x")
@@ -158,7 +158,7 @@ async def test_a_site_without_sitemaps_is_told_and_asked_again_later(site: WebSi
 
 
 @pytest.mark.slow
-async def test_a_walk_goes_on_for_the_next_search(
+async def test_reading_sitemaps_continues_for_the_next_search(
     site: WebSite, searching: Searching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.pages["/sitemap.xml"] = Reply(told(site, "/limits"), content_type="text/xml")
@@ -190,7 +190,7 @@ async def test_sites_are_searched_together_and_domains_choose_among_them(site: W
 
 
 @pytest.mark.slow
-async def test_a_huge_site_is_read_to_its_bound(
+async def test_a_huge_site_is_read_up_to_the_limit(
     site: WebSite, searching: Searching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sitemap_search, "MAX_PAGES", 3)
@@ -203,7 +203,7 @@ async def test_a_huge_site_is_read_to_its_bound(
 
 
 @pytest.mark.slow
-async def test_no_sitemap_of_the_web_leads_to_a_host_that_is_named(site: WebSite) -> None:
+async def test_no_public_sitemap_leads_to_a_private_host(site: WebSite) -> None:
     inner = WebSite()
     await inner.start()
     port = int(site.host.rpartition(":")[2])
@@ -233,7 +233,7 @@ async def test_no_sitemap_of_the_web_leads_to_a_host_that_is_named(site: WebSite
 
 
 @pytest.mark.slow
-async def test_closing_ends_a_walk(site: WebSite, searching: Searching) -> None:
+async def test_closing_stops_reading_sitemaps(site: WebSite, searching: Searching) -> None:
     site.pages["/sitemap.xml"] = Reply(hangs=True)
     search = asyncio.create_task(searching.paths("x"))
     while not site.asked["/sitemap.xml"]:  # noqa: ASYNC110 - the site has no event

@@ -72,13 +72,13 @@ def failing(status: int = 500, **headers: str) -> web.Response:
 # ── Fail-over ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_first_that_answers_is_used(house: House) -> None:
+async def test_the_first_answering_provider_is_used(house: House) -> None:
     results = await house.ask()
     assert (results.provider, [one.url for one in results.hits]) == ("brave", [HERE.url])
     assert (results.problems, house.counts) == ((), (1, 0))
 
 
-async def test_the_next_is_asked_where_one_fails_and_why_is_told(house: House) -> None:
+async def test_a_failing_provider_is_reported_and_the_next_is_used(house: House) -> None:
     house.first.trouble = failing()
     results = await house.ask()
     assert (results.provider, [one.url for one in results.hits]) == ("tavily", [THERE.url])
@@ -86,7 +86,7 @@ async def test_the_next_is_asked_where_one_fails_and_why_is_told(house: House) -
     assert "Brave Search" in results.problems[0]
 
 
-async def test_the_next_is_asked_where_one_finds_nothing(house: House) -> None:
+async def test_the_next_provider_is_used_if_one_finds_nothing(house: House) -> None:
     house.first.pages = []
     assert (await house.ask()).provider == "tavily"
     house.second.pages = []
@@ -94,13 +94,13 @@ async def test_the_next_is_asked_where_one_finds_nothing(house: House) -> None:
     assert results == SearchResults((), "brave", ())
 
 
-async def test_nobody_answers(house: House) -> None:
+async def test_no_provider_answers(house: House) -> None:
     house.first.trouble = house.second.trouble = failing()
     results = await house.ask()
     assert (results.hits, results.provider, len(results.problems)) == ((), "", 2)
 
 
-async def test_nobody_is_configured() -> None:
+async def test_no_provider_is_configured() -> None:
     results = await WebSearch([]).search("x", within_s=1)
     assert results.provider == ""
     assert "KVASIR_SEARXNG_URL" in results.problems[0]
@@ -109,7 +109,7 @@ async def test_nobody_is_configured() -> None:
 # ── Breakers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_who_fails_three_times_is_left_alone_then_tried_once(house: House) -> None:
+async def test_three_failures_pause_a_provider_then_it_is_tried_once(house: House) -> None:
     house.first.trouble = failing()
     for _ in range(5):
         assert (await house.ask()).provider == "tavily"
@@ -127,7 +127,7 @@ async def test_who_fails_three_times_is_left_alone_then_tried_once(house: House)
     assert (await house.ask()).provider == "brave"
 
 
-async def test_one_success_forgets_the_failures_before(house: House) -> None:
+async def test_one_success_resets_the_failures(house: House) -> None:
     for _ in range(4):
         house.first.trouble = failing()
         await house.ask()
@@ -150,7 +150,7 @@ async def test_one_of_many_searches_is_the_trial(house: House) -> None:
     assert house.counts[0] == 4
 
 
-async def test_a_trial_that_is_given_up_is_tried_again(house: House) -> None:
+async def test_an_abandoned_trial_is_repeated(house: House) -> None:
     house.first.trouble = failing()
     for _ in range(3):
         await house.ask()
@@ -176,7 +176,7 @@ async def test_a_trial_that_is_given_up_is_tried_again(house: House) -> None:
         (failing(402), 900),
     ],
 )
-async def test_who_asks_for_patience_or_refuses_the_key_is_left_alone_at_once(
+async def test_a_busy_or_refusing_provider_is_paused_at_once(
     house: House, trouble: web.Response, rest_s: float
 ) -> None:
     house.first.trouble = trouble
@@ -191,7 +191,7 @@ async def test_who_asks_for_patience_or_refuses_the_key_is_left_alone_at_once(
 # ── Deadline ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_who_hangs_leaves_time_for_the_next(house: House) -> None:
+async def test_a_provider_that_hangs_leaves_time_for_the_next(house: House) -> None:
     house.first.hanging = asyncio.Event()
     results = await house.ask(within_s=1.5)
     assert results.provider == "tavily"
@@ -205,7 +205,7 @@ async def test_all_hang_and_the_search_ends_in_time(house: House) -> None:
     assert (results.provider, results.hits) == ("", ())
 
 
-async def test_who_had_no_time_has_not_failed(house: House) -> None:
+async def test_a_short_timeout_is_no_failure(house: House) -> None:
     house.first.hanging = asyncio.Event()
     for _ in range(5):
         await house.ask(within_s=0.1)
@@ -216,7 +216,7 @@ async def test_who_had_no_time_has_not_failed(house: House) -> None:
 # ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_was_found_is_kept_for_a_while(house: House) -> None:
+async def test_results_are_cached_for_a_while(house: House) -> None:
     first = await house.ask("rate limits")
     assert await house.ask("rate  limits ") == first
     assert house.counts == (1, 0)
@@ -228,7 +228,7 @@ async def test_what_was_found_is_kept_for_a_while(house: House) -> None:
     assert house.counts == (4, 0)
 
 
-async def test_that_nobody_answered_is_kept_for_a_shorter_while(house: House) -> None:
+async def test_a_search_without_an_answer_is_cached_shorter(house: House) -> None:
     house.first.trouble = house.second.trouble = failing()
     await house.ask("rate limits")
     house.first.trouble = house.second.trouble = None
@@ -237,7 +237,7 @@ async def test_that_nobody_answered_is_kept_for_a_shorter_while(house: House) ->
     assert (await house.ask("rate limits")).provider == "brave"
 
 
-async def test_a_search_that_ran_out_of_time_is_not_kept_for_one_that_has_more(house: House) -> None:
+async def test_a_timed_out_search_does_not_answer_callers_with_more_time(house: House) -> None:
     house.first.hanging = house.second.hanging = asyncio.Event()
     await house.ask("rate limits", within_s=0.1)
     house.first.hanging.set()
@@ -247,7 +247,7 @@ async def test_a_search_that_ran_out_of_time_is_not_kept_for_one_that_has_more(h
 # ── The same search at the same moment ───────────────────────────────────────────────────────────────────────────────
 
 
-async def test_one_search_is_made_for_all_who_want_the_same(house: House) -> None:
+async def test_equal_searches_share_one_call(house: House) -> None:
     house.first.hanging = asyncio.Event()
     asking = [asyncio.create_task(house.ask("rate limits")) for _ in range(10)]
     await asyncio.wait_for(house.first.came.wait(), 5)
@@ -259,7 +259,7 @@ async def test_one_search_is_made_for_all_who_want_the_same(house: House) -> Non
     assert house.counts == (1, 0)
 
 
-async def test_a_search_that_nobody_waits_for_any_more_ends(house: House) -> None:
+async def test_a_search_without_callers_ends(house: House) -> None:
     house.first.hanging = asyncio.Event()
     asking = [asyncio.create_task(house.ask("rate limits")) for _ in range(3)]
     await asyncio.wait_for(house.first.came.wait(), 5)
@@ -321,7 +321,7 @@ async def test_the_memory_is_bounded() -> None:
 # ── What is kept of what came back ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_one_page_in_many_spellings_is_found_once(house: House) -> None:
+async def test_a_page_in_many_spellings_is_found_once(house: House) -> None:
     spellings = [
         "https://www.example.com/docs/index.html?utm_source=x#top", "http://example.com/docs/", "https://example.com/docs",
         "https://example.com/docs?b=2&a=1", "https://example.com/docs?a=1&b=2&gclid=3", "https://EXAMPLE.com/a/../docs",
@@ -332,7 +332,7 @@ async def test_one_page_in_many_spellings_is_found_once(house: House) -> None:
     assert [one.url for one in found] == [spellings[0], spellings[3], spellings[6]]
 
 
-async def test_domains_hold_for_what_came_back(house: House) -> None:
+async def test_hits_are_filtered_by_domain(house: House) -> None:
     urls = [
         "https://example.com/a", "https://docs.example.com/b", "https://evilexample.com/c", "https://example.com.evil.org/d",
         "https://evil.org/?example.com", "https://example.com@evil.org/e", "https://evil.org/example.com",
@@ -342,13 +342,13 @@ async def test_domains_hold_for_what_came_back(house: House) -> None:
     assert [one.url for one in found] == urls[:2]
 
 
-async def test_who_finds_only_elsewhere_has_found_nothing(house: House) -> None:
+async def test_hits_outside_the_domains_do_not_count(house: House) -> None:
     house.first.raw = {"web": {"results": [{"url": "https://evil.org/a", "title": "x"}]}}
     house.second.pages = [HERE]
     assert (await house.ask(domains=frozenset({"example.com"}))).provider == "tavily"
 
 
-async def test_more_is_asked_for_where_some_will_be_dropped(house: House) -> None:
+async def test_more_hits_are_requested_if_some_are_filtered(house: House) -> None:
     house.first.pages = [Page(f"https://docs.example.com/{number}", "x", "") for number in range(30)]
     assert len((await house.ask(limit=4, domains=frozenset({"example.com"}))).hits) == 4
     assert house.first.requests[-1].query["count"] == "20"
@@ -373,19 +373,19 @@ async def test_a_question_is_masked_before_it_leaves(house: House, caplog: pytes
 
 
 @pytest.mark.parametrize("query", ["", "  ", "?!", "ann.lee@example.com", "+49 30 1234567 …"])
-async def test_nothing_is_asked_where_nothing_is_left(house: House, query: str) -> None:
+async def test_a_fully_masked_question_is_not_sent(house: House, query: str) -> None:
     results = await house.search.search(query, within_s=5)
     assert results.hits == ()
     assert len(results.problems) == 1
     assert house.counts == (0, 0)
 
 
-async def test_a_long_question_is_cut_to_what_everybody_takes(house: House) -> None:
+async def test_a_long_question_is_cut_to_every_providers_limits(house: House) -> None:
     assert (await house.ask("why " * 5_000)).provider == "brave"
     assert (await house.ask("为什么" * 5_000)).provider == "brave"
 
 
-def test_whole_words_are_kept() -> None:
+def test_a_long_question_is_cut_between_words() -> None:
     assert shorten_query("  a\n b\tc ") == "a b c"
     assert shorten_query(f"{'a' * 300} {'b' * 200} c") == "a" * 300
     assert shorten_query("x" * 1_000) == "x" * MAX_QUERY_CHARACTERS
