@@ -79,17 +79,14 @@ _SMALL = _numbered(
 )
 _TENS = {word: 10 * n for word, n in _numbered("twenty thirty forty fifty sixty seventy eighty ninety", 2).items()}
 _WORDS = _SMALL | _TENS
-_BIG = {"万": 1e4, "亿": 1e8, "千": 1e3, "百": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9}
-_SCALES = {"hundred": 100.0, "thousand": 1e3, "million": 1e6, "billion": 1e9}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _ORDINALS = _numbered("second third fourth fifth sixth seventh eighth ninth tenth", 2)
 _MONTH_NAMES = _numbered(
     "january|jan february|feb march|mar april|apr may june|jun july|jul august|aug september|sept|sep october|oct "
     "november|nov december|dec",
     1,
 )
-_ZH_DIGITS = {**{c: n for n, c in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2}
-_ZH_SCALES = {"十": 10, "百": 100, "千": 1000}
-_ZH_DIGITS_MOST = 30
+_ZH_NUMBER_CHARS = 30
 """What is longer is no number, and would not fit a float."""
 
 _MONTH = "|".join(sorted(_MONTH_NAMES, key=len, reverse=True))
@@ -281,18 +278,14 @@ def _weekday(match: re.Match[str]) -> Iterator[Mention]:
 
 
 def _clock(match: re.Match[str]) -> Iterator[Mention]:
-    if match["h3"] in {"一", "1"} and not match["before"]:
+    hour, minute = _value(match["h"] or match["h2"] or match["h3"]), float(match["m"] or (30 if match["half"] else 0))
+    if (match["h3"] in {"一", "1"} and not match["before"]) or hour > 24 or minute > 59:  # noqa: PLR2004 - a clock's
         return  # 这一点, 一时: no hour
-    hour = _value(match["h"] or match["h2"] or match["h3"])
-    minute = float(match["m"] or (30 if match["half"] else 0))
-    if hour > 24 or minute > 59:  # noqa: PLR2004 - a clock's
-        return
     half_day = (match["ampm"] or match["ampm2"] or "")[:1]
-    late = half_day == "p" or (match["before"] in {"下午", "傍晚", "晚上", "夜里"})
-    if late and hour < 12:  # noqa: PLR2004
-        hour += 12
-    if half_day == "a" and hour == 12:  # noqa: PLR2004
-        hour = 0
+    if half_day == "p" or match["before"] in {"下午", "傍晚", "晚上", "夜里"}:
+        hour = hour % 12 + 12
+    elif half_day == "a":
+        hour %= 12
     readings = [Quantity(hour * 60 + minute, "clock")]
     if hour < 12 and not half_day and not match["before"] and not match["h"]:  # noqa: PLR2004 - "from 2 pm to 7"
         readings.append(Quantity((hour + 12) * 60 + minute, "clock"))
@@ -303,7 +296,7 @@ def _clock(match: re.Match[str]) -> Iterator[Mention]:
 
 def _number(match: re.Match[str]) -> Iterator[Mention]:
     written = match["num"] or match["word"] or match["zh"]
-    value = _value(written) * _BIG.get(match["wan"] or match["scale"] or "", 1.0)
+    value = _value(written) * (_value(match["wan"] or match["scale"]) if match["wan"] or match["scale"] else 1.0)
     unit = match["unit"] or match["money"]
     if match["ordinal"] or match["th"]:
         if value > 1:  # "first" mostly is no figure: the first time, at first
@@ -332,36 +325,31 @@ def _counts(match: re.Match[str], value: float) -> bool:
 def _value(written: str) -> float:
     if written[0].isascii() and written[0].isdigit():
         return float(written.replace(",", ""))
-    if written[0] in _ZH_DIGITS or written[0] in _ZH_SCALES:
-        return _chinese(written)
-    return _english(written)
+    if written[0].isascii():
+        words = _WORDS | _SCALES
+        return _add_up((words.get(word, 0) for word in re.split(r"[\s-]+", written)), scales=(100, 1000), base=1)
+    digits = written[:_ZH_NUMBER_CHARS].replace("两", "二")
+    return _add_up(map(unicodedata.numeric, digits), scales=(10, 10_000), base=10)
 
 
-def _english(written: str) -> float:
-    total = current = 0.0
-    for word in re.split(r"[\s-]+", written):
-        if word in _WORDS:
-            current += _WORDS[word]
-        elif word == "hundred":
-            current = (current or 1.0) * 100.0
-        elif word in _SCALES:
-            total += (current or 1.0) * _SCALES[word]
-            current = 0.0
-    return total + current
+def _add_up(values: Iterable[float], *, scales: tuple[int, int], base: int) -> float:
+    """Return a number from its digits and scales.
 
-
-def _chinese(written: str) -> float:
-    total = section = digit = 0
-    for char in written[:_ZH_DIGITS_MOST]:
-        if char in _ZH_DIGITS:
-            digit = _ZH_DIGITS[char] if digit == 0 else digit * 10 + _ZH_DIGITS[char]
-        elif char in _ZH_SCALES:
-            section += (digit or 1) * _ZH_SCALES[char]
-            digit = 0
+    ``scales`` are the least one (hundred, 十) and the least one that ends a group (thousand, 万); ``base`` is by what
+    a digit multiplies those before it.
+    """
+    total = group = digit = 0.0
+    for value in values:
+        if value < scales[0]:
+            digit = digit * base + value
+        elif value < scales[1]:
+            group += (digit or 1.0) * value
+            digit = 0.0
         else:
-            total = (total + section + digit) * (10_000 if char == "万" else 100_000_000)
-            section = digit = 0
-    return float(total + section + digit)
+            group += digit
+            total = total + group * value if group else (total or 1.0) * value
+            group = digit = 0.0
+    return total + group + digit
 
 
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
