@@ -104,13 +104,13 @@ _DATES = tuple(
         rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})\b(?:,? (?P<year>\d{{4}}))?",
         rf"\b(?P<month>{_MONTH})\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,? (?P<year>\d{{4}}))?",
         rf"\b(?P<month>{_MONTH})\.?,? (?P<year>\d{{4}})\b",
+        rf"\b(?P<month>(?!may\b)(?:{_MONTH})|(?<=\bin )may)\b",
         r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b",
         r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
         rf"(?P<month>[一二三四五六七八九十]{{1,2}})月(?:(?P<day>{_ZH_NUMBER})[日号])?",
         r"(?P<year>\d{4})年",
     )
 )
-_MONTH_ALONE = re.compile(rf"\b(?P<en>{_MONTH})\b|(?P<zh>\d{{1,2}}|[一二三四五六七八九十]{{1,2}})月")
 _WEEKDAYS = _numbered("mon|一 tues|二 wednes|三 thurs|四 fri|五 satur|六 sun|日|天", 1)
 _WEEKDAY = re.compile(
     r"\b(?P<en>mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:星期|周|礼拜)(?P<zh>[一二三四五六日天])"
@@ -131,7 +131,6 @@ _MENTION = re.compile(
 )
 _HALF = re.compile(r"半(?P<unit>年|个?小时|天|个月)|half an? (?P<en>hour|year|day|month)")
 _PERCENT_ZH = re.compile(rf"百分之(?P<n>{_NUMBER}|{_ZH_NUMBER})")
-_TWICE = re.compile(r"\b(?P<n>twice|thrice)\b")
 _ADVERBS = {
     "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",
     "annual": "year", "annually": "year",
@@ -166,7 +165,7 @@ class Mention:
     def meets(self, other: Mention) -> bool:
         """Tell whether both can mean the same; two dates agree in all that both tell of year, month and day."""
         shared = self._kinds() & other._kinds()
-        for kind in ("day-of-year", "month-of-year"):
+        for kind in ("day-of-year", "month-of-year", "date"):
             if kind in shared:
                 return self._of(kind) == other._of(kind)
         return any(_same(a, b) for a in self.readings for b in other.readings)
@@ -248,12 +247,6 @@ def _date(match: re.Match[str]) -> Iterator[Mention]:
     yield _mention(match, *_dates_read(match))
 
 
-def _month(match: re.Match[str]) -> Iterator[Mention]:
-    """Yield a month that meets 三月, of any date; it is no figure by itself, and its word stays a word."""
-    number = _MONTH_NAMES.get(match["en"]) or _value(match["zh"])
-    yield Mention(match.start(), match.start(), frozenset({Quantity(number, "month-name")}), each=True)
-
-
 def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
     """Yield one number for what is known of a date: year, month and day each as two or four digits."""
     parts = match.groupdict()
@@ -261,9 +254,9 @@ def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
     number = _MONTH_NAMES.get(month) or int(_value(month))
     day = int(_value(parts.get("day") or "0"))
     year = int(parts.get("year") or 0)
-    if number and not day and not year:
+    if number:
         yield Quantity(number, "month-name")
-    elif number:
+    if day:
         yield Quantity(number * 100 + day, "date")
     if year and day:
         yield Quantity(year * 10000 + number * 100 + day, "day-of-year")
@@ -355,14 +348,12 @@ def _add_up(values: Iterable[float], *, scales: tuple[int, int], base: int) -> f
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
     (_PHONE, _phone),
     *((pattern, _date) for pattern in _DATES),
-    (_MONTH_ALONE, _month),
     (_WEEKDAY, _weekday),
     (_DAY_OF_MONTH, _plainly("ordinal")),
     (_CLOCK, _clock),
     (_PERCENT_ZH, _plainly("%")),
     (_HALF, _half),
     (_MENTION, _number),
-    (_TWICE, _plainly(PLAIN, {"twice": 2.0, "thrice": 3.0})),
     (_EACH, _each),
     (_ORDINAL_WORD, _plainly("ordinal", _ORDINALS)),
 )
