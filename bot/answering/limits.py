@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Literal
 
 Unsupported = Literal["mark", "drop", "show"]
 """What becomes of a sentence that no passage supports: shown with a warning, left out, or shown without."""
-UNSUPPORTED: Final[tuple[Unsupported, ...]] = get_args(Unsupported)
 
 
 @dataclass(frozen=True, slots=True)

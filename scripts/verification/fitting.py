@@ -16,12 +16,20 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.features import FEATURES, compute_features
-from bot.answering.verification.matching import SimilarityScale, adds_words, join_matches, match_passages, rank_passages
+from bot.answering.verification.matching import (
+    SimilarityScale,
+    adds_words,
+    analyse_passage,
+    contains_literally,
+    join_matches,
+    match_passages,
+    rank_passages,
+)
 from bot.answering.verification.normalisation import strip_frame
-from bot.answering.verification.passages import analyse_passage, analyse_text, contains_literally
 from scripts.verification.sets import Pair
 
 Matrix = NDArray[np.float64]
@@ -56,9 +64,9 @@ async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache, scale: Sim
     """Return the pairs that claim anything, with the features that the product computes."""
     examples = []
     for pair in pairs:
-        claim, question = analyse_text(strip_frame(pair.sentence)), analyse_text(pair.question)
+        claim, question = extract_claims(strip_frame(pair.sentence)), extract_claims(pair.question)
         passages = {n: analyse_passage(source.text, source.title) for n, source in enumerate(pair.passages)}
-        if not claim.text or any(contains_literally(passage.text, claim.text) for passage in passages.values()):
+        if not claim.source or any(contains_literally(passage.text, claim.source) for passage in passages.values()):
             continue
         ranked = rank_passages(claim, passages)[:3]
         matches = (await match_passages(claim, {n: passages[n] for n in ranked}, embed, scale)).values()

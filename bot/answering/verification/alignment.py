@@ -73,7 +73,13 @@ def align(sentence: str, stretch: str) -> Alignment | None:
     edits = [run for place, (same, run) in enumerate(runs) if not same and 0 < place < len(runs) - 1]
     if not runs[0][0]:
         edits.append([("", new) for _, new in runs[0][1] if new])  # a sentence may begin in the middle of the stretch
-    negations = sum(_count_negations(edit) for edit in edits if len(edit) <= _SHORT_EDIT)
+    negations = sum(
+        word in _NOT or word.endswith("n't")
+        for edit in edits
+        if len(edit) <= _SHORT_EDIT
+        for step in edit
+        for word in step
+    )
     changed = frozenset((old, new) for old, new in steps if old and new and old != new)
     return Alignment(
         changed=changed,
@@ -115,10 +121,6 @@ def _stems(text: str) -> list[str]:
         for word in _TOKEN.findall(strip_bounds(normalise_text(text)))
         if word not in _AUXILIARIES
     ]
-
-
-def _count_negations(edit: Sequence[tuple[str, str]]) -> int:
-    return sum(word in _NOT or word.endswith("n't") for step in edit for word in step)
 
 
 def _cheapest_steps(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from importlib import resources
 import snowballstemmer
 
 from bot.answering.verification.quantities import Mention, find_numbers, normalise_text
+from knowledge.language import detect_language
 
 _HERE = resources.files("bot.answering.verification")
 
@@ -57,12 +58,22 @@ class Claims:
     """A text, taken apart as far as somebody asks: of a long passage most is never needed."""
 
     def __init__(self, source: str) -> None:
-        self._source = source
+        self.source = source
 
     @cached_property
     def text(self) -> str:
         """Return the text as ``normalise_text`` makes it, for looking up what it holds literally."""
-        return normalise_text(self._source)
+        return normalise_text(self.source)
+
+    @cached_property
+    def chinese(self) -> bool:
+        """Return whether it is Chinese."""
+        return detect_language(self.source) == "zh"
+
+    @cached_property
+    def all_words(self) -> frozenset[str]:
+        """Return its content words, those of names and numbers among them."""
+        return content_words(self.text)
 
     @cached_property
     def numbers(self) -> tuple[Mention, ...]:
@@ -103,7 +114,7 @@ class Claims:
 
     @cached_property
     def _named(self) -> tuple[frozenset[str], frozenset[str]]:
-        return _named(self._source)
+        return _named(self.source)
 
     @cached_property
     def _masked(self) -> str:
@@ -116,24 +127,20 @@ class Claims:
 
     def holds(self, name: str) -> bool:
         """Tell whether the text has a name as a word of its own (``http`` is not in ``https``)."""
-        start = self.text.find(name)
-        while start != -1:
-            before, after = self.text[start - 1 : start], self.text[start + len(name) : start + len(name) + 1]
-            if not (_joins(before, name[:1]) or _joins(name[-1:], after)):
-                return True
-            start = self.text.find(name, start + 1)
-        return False
+        return name in self.text and _word(name).search(self.text) is not None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def extract_claims(text: str) -> Claims:
     """Return a text's claims; cached, since passages are compared with many sentences."""
     return Claims(text)
 
 
-def _joins(left: str, right: str) -> bool:
-    """Tell whether two neighbouring characters are of one Latin word."""
-    return bool(left and right) and left.isascii() and right.isascii() and left.isalnum() and right.isalnum()
+@lru_cache(maxsize=1024)
+def _word(name: str) -> re.Pattern[str]:
+    """Return a pattern of a name that is no part of a Latin word."""
+    before, after = (r"[a-z0-9]" if edge.isascii() and edge.isalnum() else r"\0" for edge in (name[0], name[-1]))
+    return re.compile(rf"(?<!{before}){re.escape(name)}(?!{after})")
 
 
 def _named(text: str) -> tuple[frozenset[str], frozenset[str]]:

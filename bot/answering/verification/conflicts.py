@@ -32,7 +32,7 @@ _AND = r"\s*(?:,|、|/|and|or|和|与|及|或)\s*(?:the |an? )?"
 
 def is_contradicted(found: Match) -> bool:
     """Return whether the stretch that a sentence matches contradicts it."""
-    here, stretch = found.sentence.claims, found.stretch.claims
+    here, stretch = found.sentence, found.stretch
     if found.across or not here.words:
         return False
     shared = len(here.words & stretch.words)
@@ -62,29 +62,24 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     ``exact`` leaves out numbers without a unit, and years: those may be of anything.
     """
     loose = {PLAIN, "year"} if exact else set()
-    mine, theirs = keep_figures(found.sentence.claims.numbers), keep_figures(found.stretch.claims.numbers)
-    stretch = found.stretch.claims.text
-    if bool(_BOUND.search(found.sentence.claims.text)) != bool(_BOUND.search(stretch)):
+    mine, theirs = keep_figures(found.sentence.numbers), keep_figures(found.stretch.numbers)
+    stretch = found.stretch.text
+    if bool(_BOUND.search(found.sentence.text)) != bool(_BOUND.search(stretch)):
         return False
     ranges = [(one, two) for one, two in pairwise(theirs) if _RANGE.fullmatch(stretch[one.end : two.start])]
     strange = [
         number
         for number in mine
-        if not meets_any(number, found.passage.whole.claims.numbers)
-        and not any(_is_between(number, *ends) for ends in ranges)
+        if not meets_any(number, found.passage.whole.numbers) and not any(_is_between(number, *ends) for ends in ranges)
     ]
     unsaid = [number for number in theirs if not meets_any(number, mine)]
-    return any((_kinds(one) & _kinds(other)) - loose for one in strange for other in unsaid)
+    return any((one.kinds & other.kinds) - loose for one in strange for other in unsaid)
 
 
 def _is_between(number: Mention, first: Mention, last: Mention) -> bool:
     """Return whether a number is in a range; the first end may be without a unit: 7 of "5 to 10 minutes"."""
     least = min(reading.value for reading in first.readings)
     return any(least <= a.value <= b.value for a in number.readings for b in last.readings if a.kind == b.kind)
-
-
-def _kinds(number: Mention) -> set[str]:
-    return {reading.kind for reading in number.readings}
 
 
 def _swaps(alignment: Alignment, stretch: str) -> bool:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bot.answering.verification.claims import Claims, stem
 from bot.answering.verification.matching import Match
-from bot.answering.verification.passages import AnalysedText
 from bot.answering.verification.quantities import Mention, keep_figures, meets_any, normalise_text
 
 FEATURES = (
@@ -43,17 +42,16 @@ renamed       word for word the stretch, but for a name in place of another
 _INITIAL = re.compile(r"[a-z]+")
 
 
-def compute_features(found: Match, question: AnalysedText | None = None) -> NDArray[np.float64]:
+def compute_features(found: Match, question: Claims | None = None) -> NDArray[np.float64]:
     """Return the features of ``FEATURES``; what the question names is no strange name."""
     here, there, across, alignment = found.sentence, found.passage.whole, found.across, found.alignment
-    closest = max(found.near, key=lambda other: len(here.claims.words & other.claims.words))
+    closest = max(found.near, key=lambda other: len(here.words & other.words))
     values = {
         "similarity": found.similarity,
         "overlap": found.overlap,
         **find_missing_facts(here, there, question),
         "binding": not across and _binding(here, found.near, there),
-        "denial": (alignment is not None and alignment.negated)
-        or (not across and denies(here.claims, there.claims, closest.claims)),
+        "denial": (alignment is not None and alignment.negated) or (not across and denies(here, there, closest)),
         "negation": _adds_negation(found),
         "opposite": alignment is not None and alignment.opposed,
         "swapped": alignment is not None and bool(alignment.swapped),
@@ -62,17 +60,15 @@ def compute_features(found: Match, question: AnalysedText | None = None) -> NDAr
     return np.array([float(values[name]) for name in FEATURES])
 
 
-def find_missing_facts(
-    here: AnalysedText, there: AnalysedText, question: AnalysedText | None = None
-) -> dict[str, bool]:
+def find_missing_facts(here: Claims, there: Claims, question: Claims | None = None) -> dict[str, bool]:
     """Return which kinds of facts a text states that another one does not; the question may have named names."""
-    known = [text.claims for text in (there, question) if text is not None]
+    known = [text for text in (there, question) if text is not None]
     return {
-        "number": any(not meets_any(number, there.claims.numbers) for number in keep_figures(here.claims.numbers)),
-        "identifier": not all(any(one.holds(name) for one in known) for name in here.claims.identifiers),
+        "number": any(not meets_any(number, there.numbers) for number in keep_figures(here.numbers)),
+        "identifier": not all(any(one.holds(name) for one in known) for name in here.identifiers),
         "name": not all(
-            any(one.holds(name) for one in known) or stem(name) in there.words or abbreviates(name, there.text)
-            for name in here.claims.names
+            any(one.holds(name) for one in known) or stem(name) in there.all_words or abbreviates(name, there.text)
+            for name in here.names
         ),
     }
 
@@ -84,27 +80,27 @@ def abbreviates(name: str, text: str) -> bool:
     return name in "".join(word[0] for word in _INITIAL.findall(normalise_text(text)))
 
 
-def _binding(here: AnalysedText, near: Sequence[AnalysedText], passage: AnalysedText) -> float:
+def _binding(here: Claims, near: Sequence[Claims], passage: Claims) -> float:
     """Return how much better a number's surroundings fit a sentence of the passage that has another number.
 
     This is what shows that two figures were swapped: each is in the passage, but not with these words.
     """
-    common = [len(here.claims.words & other.claims.words) for other in near]
-    numbers = [n for n in keep_figures(here.claims.numbers) if meets_any(n, passage.claims.numbers)]
-    return max((_gap(number, common, near) for number in numbers), default=0.0) / max(1, len(here.claims.words))
+    common = [len(here.words & other.words) for other in near]
+    numbers = [n for n in keep_figures(here.numbers) if meets_any(n, passage.numbers)]
+    return max((_gap(number, common, near) for number in numbers), default=0.0) / max(1, len(here.words))
 
 
 def _adds_negation(found: Match) -> float:
     """Return how surely the sentence denies what the passage does not."""
-    if found.sentence.claims.negations <= found.stretch.claims.negations:
+    if found.sentence.negations <= found.stretch.negations:
         return 0.0
-    return 0.5 if any(other.claims.negated for other in (found.stretch, *found.near)) else 1.0
+    return 0.5 if any(other.negated for other in (found.stretch, *found.near)) else 1.0
 
 
-def _gap(number: Mention, common: Sequence[int], theirs: Sequence[AnalysedText]) -> float:
+def _gap(number: Mention, common: Sequence[int], theirs: Sequence[Claims]) -> float:
     own = rival = 0
     for shared, other in zip(common, theirs, strict=True):
-        numbers = keep_figures(other.claims.numbers)
+        numbers = keep_figures(other.numbers)
         if meets_any(number, numbers):
             own = max(own, shared)
         elif numbers:

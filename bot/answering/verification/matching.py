@@ -1,15 +1,21 @@
-"""Find where passages say what a sentence says: by shared words, and by embeddings where words leave it open."""
+"""Find where passages say what a sentence says: by shared words, and by embeddings where words leave it open.
+
+A passage is analysed lazily: its words at once, the claims of a sentence when a sentence of the answer is like it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+from bot.answering.markdown.sentences import join_wrapped_lines, sentences
 from bot.answering.verification.alignment import Alignment, align
+from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.embedding_cache import EmbeddingCache
-from bot.answering.verification.passages import AnalysedPassage, AnalysedText, analyse_text
-from bot.answering.verification.quantities import keep_figures, meets_any
+from bot.answering.verification.quantities import keep_figures, meets_any, normalise_text
+from knowledge.language import detect_language
 
 _LIKELY = 2
 """So many sentences of a passage are compared closely, and their neighbours with them."""
@@ -22,6 +28,44 @@ _OTHER_LANGUAGE = 0.25
 """What a passage in another language counts among those that are ranked by common words."""
 _PAIR_HANDICAP = 0.03
 """A pair of sentences contains whatever its halves contain, so it has to be better by a little."""
+
+
+_NUMBER_GOES_ON = r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%])"
+_BARE = " ,;:，；。：、.!?"
+
+
+@dataclass(frozen=True)
+class AnalysedPassage:
+    """A passage, ready for comparing."""
+
+    text: str
+    """With its title and heading, which count as said by it."""
+    sentences: tuple[str, ...]
+    words: tuple[frozenset[str], ...]
+    """The content words of each sentence."""
+    chinese: bool
+
+    @cached_property
+    def whole(self) -> Claims:
+        """Return everything that the passage claims."""
+        return extract_claims(self.text)
+
+    def __add__(self, other: AnalysedPassage) -> AnalysedPassage:
+        """Return what both say together, this one's sentences first."""
+        text, found = f"{self.text}\n{other.text}", self.sentences + other.sentences
+        return AnalysedPassage(text, found, self.words + other.words, self.chinese)
+
+    def overlaps(self, words: Collection[str]) -> list[float]:
+        """Return the share of a sentence's words that stand in each sentence of the passage."""
+        return [len(found.intersection(words)) / max(1, len(words)) for found in self.words]
+
+    def stretches(self, likely: Iterable[int]) -> dict[tuple[int, ...], Claims]:
+        """Return the likely sentences and their pairs with a neighbour, by their places in the passage."""
+        places = sorted(set(likely))
+        pairs = {(i, i + 1) for place in places for i in (place - 1, place) if 0 <= i < len(self.sentences) - 1}
+        glue = "" if self.chinese else " "
+        found = [(place,) for place in places] + sorted(pairs)
+        return {at: extract_claims(glue.join(self.sentences[i] for i in at)) for at in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +91,14 @@ class SimilarityScale:
 class Match:
     """A sentence with the stretch of a passage that is most like it."""
 
-    sentence: AnalysedText
+    sentence: Claims
     passage: AnalysedPassage
-    stretch: AnalysedText
+    stretch: Claims
     similarity: float
     """Of the embeddings, up to the scale's limit."""
     overlap: float
     """The share of the sentence's words, numbers and names that stand in the stretch."""
-    near: tuple[AnalysedText, ...]
+    near: tuple[Claims, ...]
     """The passage's sentences that were compared."""
 
     @property
@@ -65,11 +109,11 @@ class Match:
     @cached_property
     def alignment(self) -> Alignment | None:
         """Return how the sentence comes about from the stretch, if they are nearly the same words."""
-        return None if self.across else align(self.sentence.text, self.stretch.text)
+        return None if self.across else align(self.sentence.source, self.stretch.source)
 
 
 async def match_passages(
-    sentence: AnalysedText, passages: Mapping[int, AnalysedPassage], embed: EmbeddingCache, scale: SimilarityScale
+    sentence: Claims, passages: Mapping[int, AnalysedPassage], embed: EmbeddingCache, scale: SimilarityScale
 ) -> dict[int, Match]:
     """Return the best match of a sentence in each passage that has any text.
 
@@ -79,7 +123,7 @@ async def match_passages(
     """
     expected = {n: _expected_similarities(sentence, passage, scale) for n, passage in passages.items()}
     open_texts = [passages[n].sentences[i] for n, of in expected.items() for i, value in of.items() if value is None]
-    text = sentence.text
+    text = sentence.source
     vectors = await embed([text, *open_texts]) if open_texts else {}
     found = {}
     for n, of in expected.items():
@@ -93,12 +137,12 @@ async def match_passages(
 
 
 def _expected_similarities(
-    sentence: AnalysedText, passage: AnalysedPassage, scale: SimilarityScale
+    sentence: Claims, passage: AnalysedPassage, scale: SimilarityScale
 ) -> dict[int, float | None]:
     """Return the places of the likely sentences with their similarity, None where it has to be computed."""
     if sentence.chinese != passage.chinese:
         return dict.fromkeys(range(len(passage.sentences))[:LIKELY_ACROSS])
-    overlaps = passage.overlaps(sentence.words)
+    overlaps = passage.overlaps(sentence.all_words)
     likely = sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]
     return {place: _expected(overlaps[place], scale) for place in likely}
 
@@ -110,7 +154,7 @@ def _expected(overlap: float, scale: SimilarityScale) -> float | None:
 
 
 def match(
-    sentence: AnalysedText, passage: AnalysedPassage, similarities: Mapping[int, float], scale: SimilarityScale
+    sentence: Claims, passage: AnalysedPassage, similarities: Mapping[int, float], scale: SimilarityScale
 ) -> Match:
     """Return the best match of a sentence in a passage.
 
@@ -134,9 +178,8 @@ def match(
     return Match(sentence, passage, stretches[best], scale.cap(similarity, across=across), overlap, near)
 
 
-def compute_overlap(one: AnalysedText, other: AnalysedText, *, across: bool) -> float:
+def compute_overlap(here: Claims, there: Claims, *, across: bool) -> float:
     """Return the share of a text's words, numbers and names that stand in another; across languages without words."""
-    here, there = one.claims, other.claims
     numbers, literal = keep_figures(here.numbers), here.identifiers | here.names
     shared = sum(meets_any(number, there.numbers) for number in numbers) + sum(map(there.holds, literal))
     total = len(numbers) + len(literal)
@@ -145,35 +188,60 @@ def compute_overlap(one: AnalysedText, other: AnalysedText, *, across: bool) -> 
     return shared / max(1, total)
 
 
-def rank_passages(sentence: AnalysedText, passages: Mapping[int, AnalysedPassage]) -> list[int]:
+def rank_passages(sentence: Claims, passages: Mapping[int, AnalysedPassage]) -> list[int]:
     """Return the numbers of the passages, those first that share most words; in another language, by their order."""
 
     def value(n: int) -> float:
         passage = passages[n]
         if passage.chinese != sentence.chinese:
             return _OTHER_LANGUAGE
-        return max(passage.overlaps(sentence.words), default=0.0)
+        return max(passage.overlaps(sentence.all_words), default=0.0)
 
     return sorted(passages, key=value, reverse=True)
 
 
-def shares_words(sentence: AnalysedText, passage: AnalysedPassage) -> bool:
+def shares_words(sentence: Claims, passage: AnalysedPassage) -> bool:
     """Return whether a passage has a sentence with so many of the words that no embedding is needed."""
     if sentence.chinese != passage.chinese:
         return False
-    return max(passage.overlaps(sentence.words), default=0.0) >= _SAME_WORDS
+    return max(passage.overlaps(sentence.all_words), default=0.0) >= _SAME_WORDS
 
 
 def adds_words(one: Match, other: Match) -> bool:
     """Return whether two stretches together have notably more of a sentence's words than either."""
-    words = one.sentence.claims.words
-    mine, theirs = words & one.stretch.claims.words, words & other.stretch.claims.words
+    words = one.sentence.words
+    mine, theirs = words & one.stretch.words, words & other.stretch.words
     return len(mine | theirs) >= max(len(mine), len(theirs)) + _ADDED_WORDS * len(words)
 
 
 def join_matches(one: Match, other: Match) -> Match:
     """Return the match of a sentence in two passages together."""
     passage = one.passage + other.passage
-    stretch = analyse_text(f"{one.stretch.text} {other.stretch.text}")
+    stretch = extract_claims(f"{one.stretch.source} {other.stretch.source}")
     overlap = compute_overlap(one.sentence, stretch, across=one.across)
     return Match(one.sentence, passage, stretch, max(one.similarity, other.similarity), overlap, one.near + other.near)
+
+
+@lru_cache(maxsize=512)
+def analyse_passage(text: str, path: str = "") -> AnalysedPassage:
+    """Return a passage ready for comparing; ``path`` is its title and heading."""
+    found = tuple(sentences(join_wrapped_lines(text)))
+    words = tuple(content_words(normalise_text(sentence)) for sentence in found)
+    return AnalysedPassage(f"{path}\n{text}" if path else text, found, words, detect_language(text) == "zh")
+
+
+def contains_literally(passage: str, sentence: str) -> bool:
+    """Return whether a passage contains a sentence word for word, white space and final stops aside.
+
+    What follows a negation does not count, "reimbursed" in "not reimbursed", and no part of a number: 80 in 8080.
+    """
+    letters = _letters(sentence)
+    behind = _NUMBER_GOES_ON if letters[-1:].isdigit() else ""
+    before = r"(?<![\d.,])" if letters[:1].isdigit() else ""
+    whole = rf"(?<!not)(?<!never)(?<![不没未无非勿]){before}{re.escape(letters)}{behind}"
+    return bool(letters and re.search(whole, _letters(passage)))
+
+
+@lru_cache(maxsize=1024)
+def _letters(text: str) -> str:
+    return re.sub(r"\s+", "", normalise_text(text)).strip(_BARE)

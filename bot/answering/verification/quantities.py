@@ -16,6 +16,7 @@ PLAIN = "plain"
 _COUNT, _HEADS, _TIMES = "count", "head", "×"
 """Of what a counter counts: 三个 is no 三年, but may be 三名."""
 
+_OF_DATE = ("year", "month-name", "day-of-month")
 _SECONDS, _MONTHS = "s", "month"
 
 _UNITS: dict[str, tuple[str, float]] = {
@@ -162,19 +163,18 @@ class Mention:
     each: bool = False
     """Whether it is "a month", "每月": one of them if another text says so, no figure by itself."""
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of its readings."""
+        return frozenset(reading.kind for reading in self.readings)
+
     def meets(self, other: Mention) -> bool:
         """Tell whether both can mean the same; two dates agree in all that both tell of year, month and day."""
-        shared = self._kinds() & other._kinds()
-        for kind in ("day-of-year", "month-of-year", "date"):
-            if kind in shared:
-                return self._of(kind) == other._of(kind)
+        shared = self.kinds & other.kinds & {*_OF_DATE}
+        if shared:
+            mine, theirs = ({one for one in each.readings if one.kind in shared} for each in (self, other))
+            return mine == theirs
         return any(_same(a, b) for a in self.readings for b in other.readings)
-
-    def _kinds(self) -> set[str]:
-        return {reading.kind for reading in self.readings}
-
-    def _of(self, kind: str) -> set[float]:
-        return {reading.value for reading in self.readings if reading.kind == kind}
 
 
 def normalise_text(text: str) -> str:
@@ -224,10 +224,11 @@ def _each(match: re.Match[str]) -> Iterator[Mention]:
 
 
 def _plainly(kind: str, values: Mapping[str, float] | None = None) -> Callable[[re.Match[str]], Iterator[Mention]]:
-    """Return a reader of a number that is the match's group ``n``."""
+    """Return a reader of a number that is the match's only named group."""
 
     def read(match: re.Match[str]) -> Iterator[Mention]:
-        yield _mention(match, Quantity(float((values or {}).get(match["n"]) or _value(match["n"])), kind))
+        written = match[match.lastgroup or 0]
+        yield _mention(match, Quantity((values or {}).get(written) or _value(written), kind))
 
     return read
 
@@ -240,34 +241,16 @@ def _same(a: Quantity, b: Quantity) -> bool:
     if abs(a.value - b.value) > 1e-9 * max(1.0, abs(a.value)):
         return False
     kinds = {a.kind, b.kind}
-    return len(kinds) == 1 or PLAIN in kinds or (_COUNT in kinds and kinds <= {_COUNT, _HEADS, _TIMES, "ordinal"})
+    plain = PLAIN in kinds and kinds.isdisjoint(_OF_DATE[1:])
+    return len(kinds) == 1 or plain or (_COUNT in kinds and kinds <= {_COUNT, _HEADS, _TIMES, "ordinal"})
 
 
 def _date(match: re.Match[str]) -> Iterator[Mention]:
-    yield _mention(match, *_dates_read(match))
-
-
-def _dates_read(match: re.Match[str]) -> Iterator[Quantity]:
-    """Yield one number for what is known of a date: year, month and day each as two or four digits."""
+    """Yield a date with what is known of it: year, month, day."""
     parts = match.groupdict()
     month = parts.get("month") or "0"
-    number = _MONTH_NAMES.get(month) or int(_value(month))
-    day = int(_value(parts.get("day") or "0"))
-    year = int(parts.get("year") or 0)
-    if number:
-        yield Quantity(number, "month-name")
-    if day:
-        yield Quantity(number * 100 + day, "date")
-    if year and day:
-        yield Quantity(year * 10000 + number * 100 + day, "day-of-year")
-    if year and number:
-        yield Quantity(year * 100 + number, "month-of-year")
-    if year:
-        yield Quantity(year, "year")
-
-
-def _weekday(match: re.Match[str]) -> Iterator[Mention]:
-    yield _mention(match, Quantity(_WEEKDAYS[match["en"] or match["zh"]], "weekday"))
+    values = (int(parts.get("year") or 0), _MONTH_NAMES.get(month) or _value(month), _value(parts.get("day") or "0"))
+    yield _mention(match, *(Quantity(value, kind) for kind, value in zip(_OF_DATE, values, strict=True) if value))
 
 
 def _clock(match: re.Match[str]) -> Iterator[Mention]:
@@ -348,7 +331,7 @@ def _add_up(values: Iterable[float], *, scales: tuple[int, int], base: int) -> f
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
     (_PHONE, _phone),
     *((pattern, _date) for pattern in _DATES),
-    (_WEEKDAY, _weekday),
+    (_WEEKDAY, _plainly("weekday", _WEEKDAYS)),
     (_DAY_OF_MONTH, _plainly("ordinal")),
     (_CLOCK, _clock),
     (_PERCENT_ZH, _plainly("%")),

@@ -16,26 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.events import Passage
+from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.features import compute_features
 from bot.answering.verification.interfaces import Judge, NewVerifier, Verdict
 from bot.answering.verification.matching import (
     LIKELY_ACROSS,
+    AnalysedPassage,
     Match,
     adds_words,
+    analyse_passage,
+    contains_literally,
     join_matches,
     match_passages,
     rank_passages,
     shares_words,
 )
 from bot.answering.verification.normalisation import find_subject, resolve_pronoun, strip_frame
-from bot.answering.verification.passages import (
-    AnalysedPassage,
-    analyse_passage,
-    analyse_text,
-    contains_literally,
-)
 from bot.answering.verification.weights import VerifierWeights, find_weights
 
 _CANDIDATES = 3
@@ -83,7 +81,7 @@ class FeatureVerifier:
         self._weights = weights
         self._judge = judge
         self._passages: dict[int, AnalysedPassage] = {}
-        self._question = analyse_text("")
+        self._question = extract_claims("")
         self._subject = ""
 
     async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
@@ -95,7 +93,7 @@ class FeatureVerifier:
             KnowledgeError: the embedder failed.
 
         """
-        self._question, self._subject = analyse_text(question), find_subject(question)
+        self._question, self._subject = extract_claims(question), find_subject(question)
         self._passages = {passage.n: _analyse(passage) for passage in passages}
         foreign = [p for p in self._passages.values() if question and p.chinese != self._question.chinese]
         if foreign:
@@ -134,7 +132,7 @@ class FeatureVerifier:
 
     async def _find(self, claim: str, cited: Collection[int]) -> list[_Finding]:
         """Return what the features say of each candidate and of the best pair, the best first."""
-        sentence = analyse_text(claim)
+        sentence = extract_claims(claim)
         ranked = rank_passages(sentence, self._passages)
         candidates = {n: self._passages[n] for rank, n in enumerate(ranked) if rank < _CANDIDATES or n in cited}
         matches = await match_passages(sentence, candidates, self._embed, self._weights.scale)
@@ -154,7 +152,7 @@ class FeatureVerifier:
 
     async def _contradicting(self, claim: str, supporting: Collection[int]) -> tuple[int, ...]:
         """Return the other passages that contradict a claim which these contain word for word."""
-        sentence = analyse_text(claim)
+        sentence = extract_claims(claim)
         others = {n: p for n, p in self._passages.items() if n not in supporting and shares_words(sentence, p)}
         matches = await match_passages(sentence, others, self._embed, self._weights.scale)
         return tuple(n for n, match in matches.items() if is_contradicted(match))

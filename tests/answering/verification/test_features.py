@@ -5,10 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.features import FEATURES, compute_features
-from bot.answering.verification.matching import Match, join_matches, match
-from bot.answering.verification.passages import analyse_passage, analyse_text, contains_literally
+from bot.answering.verification.matching import (
+    Match,
+    analyse_passage,
+    contains_literally,
+    join_matches,
+    match,
+)
 from bot.answering.verification.weights import find_weights
 from knowledge.embedding import IDENTITY
 
@@ -18,12 +24,12 @@ SCALE = find_weights(IDENTITY).scale
 def match_claim(sentence: str, passage: str, path: str = "") -> Match:
     """Return the match of a sentence with all sentences of a passage, none more similar than another."""
     analysed = analyse_passage(passage, path)
-    return match(analyse_text(sentence), analysed, dict.fromkeys(range(len(analysed.sentences)), 0.9), SCALE)
+    return match(extract_claims(sentence), analysed, dict.fromkeys(range(len(analysed.sentences)), 0.9), SCALE)
 
 
 def find_contradictions(sentence: str, passage: str, question: str = "") -> set[str]:
     """Return the names of the features that speak against a sentence."""
-    values = compute_features(match_claim(sentence, passage), analyse_text(question))
+    values = compute_features(match_claim(sentence, passage), extract_claims(question))
     return {name for name, value in zip(FEATURES[2:], values[2:], strict=True) if value}
 
 
