@@ -8,9 +8,18 @@ BotError
 
 from __future__ import annotations
 
+from bot.messages.message import Message, render_message
+
 
 class BotError(Exception):
-    """An error whose text is for a person: what happened and the next step. It never holds the value of a secret."""
+    """An error whose text is for a person: what happened and the next step. It never holds the value of a secret.
+
+    ``message`` has the text in both languages if a person reads it in Slack.
+    """
+
+    def __init__(self, text: str | Message) -> None:
+        self.message = text if isinstance(text, Message) else None
+        super().__init__(render_message(text, "en") if isinstance(text, Message) else text)
 
 
 class InvalidLine(BotError):

@@ -7,13 +7,14 @@ Its class is the code by which it is worded here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from bot.errors import BotError
 from bot.messages.message import Message, render_message
 from engine import errors as engine
 from knowledge import errors as knowledge
-from knowledge.errors import FilterProblem
+from knowledge.errors import FilterProblem, UnreadableReason
 
 AS_RAISED = Message("{text}", "{text}")
 UNEXPECTED = Message(
@@ -60,6 +61,23 @@ FILTERS: Final[Mapping[FilterProblem, Message]] = {
     ),
 }
 
+UNREADABLE: Final[Mapping[StrEnum, Message]] = {
+    UnreadableReason.HUMAN_CHECK: Message(UnreadableReason.HUMAN_CHECK.value, "要求证明是真人访问"),
+    UnreadableReason.COOKIES: Message(UnreadableReason.COOKIES.value, "要求启用 Cookie"),
+    UnreadableReason.SCRIPTS: Message(UnreadableReason.SCRIPTS.value, "只用脚本显示文字"),
+    UnreadableReason.SUBSCRIPTION: Message(UnreadableReason.SUBSCRIPTION.value, "只对订阅者显示文字"),
+    UnreadableReason.LOGIN: Message(UnreadableReason.LOGIN.value, "要求登录"),
+    UnreadableReason.CONSENT: Message(UnreadableReason.CONSENT.value, "同意条款之后才显示文字"),
+    UnreadableReason.ENCRYPTED: Message(UnreadableReason.ENCRYPTED.value, "需要密码"),
+    UnreadableReason.FILE_TYPE: Message(UnreadableReason.FILE_TYPE.value, "Kvasir 不读取这种文件"),
+    UnreadableReason.BROKEN: Message(UnreadableReason.BROKEN.value, "无法解析"),
+    UnreadableReason.EMPTY: Message(UnreadableReason.EMPTY.value, "其中没有文字"),
+}
+"""Why a web page has no text to read, as a part of a sentence."""
+UNREADABLE_PAGE = Message(
+    "This page cannot be read: {reason}. Open it in a browser.", "此网页无法读取：{reason}。请用浏览器打开。"
+)
+
 UNKNOWN_SOURCE = Message(
     "There is no source “{name}”.{suggestion} Sources are: {known}.{hint}",
     "没有名为“{name}”的来源。{suggestion}现有来源：{known}。{hint}",
@@ -87,8 +105,10 @@ BY_CLASS: Final[Mapping[type[Exception], Message]] = {
     knowledge.DocumentEncrypted: Message("{text}", "文档需要密码，无法读取。（{text}）"),
     knowledge.UnsupportedFormat: Message("{text}", "Kvasir 不支持这种格式。（{text}）"),
     knowledge.ParseError: Message("{text}", "无法解析文档。（{text}）"),
-    knowledge.FetchUnreadable: Message("{text}", "网页内容无法读取，请用浏览器打开。（{text}）"),
-    knowledge.FetchError: Message("{text}", "无法从这里读取此网页，请用浏览器打开。（{text}）"),
+    knowledge.FetchError: Message(
+        "This page cannot be read from here. Open it in a browser, or leave it out.",
+        "无法从这里读取此网页。请用浏览器打开，或不使用它。",
+    ),
     knowledge.StoreReadOnly: Message("{text}", "文档存储目前不能写入。（{text}）"),
     knowledge.StoreMisconfigured: Message("{text}", "文档存储的配置有误。（{text}）"),
     knowledge.StoreError: Message("{text}", "文档存储没有响应，请稍后再试。（{text}）"),
@@ -117,27 +137,39 @@ def describe_error(error: BaseException) -> str:
 
 def explain_error(error: BaseException) -> Message:
     """Return what a person is told about an error: no traceback, no secret and no text of another library."""
+    if isinstance(error, BotError) and error.message is not None:
+        return error.message
+    if isinstance(error, knowledge.KnowledgeError):
+        return _explain_knowledge_error(error)
+    return _explain_by_class(error)
+
+
+def _explain_knowledge_error(error: knowledge.KnowledgeError) -> Message:
     match error:
         case knowledge.NothingRead():
             progress = READING_PROGRESS.fill(done=error.done, total=error.total) if error.total else ""
-            return NOTHING_READ[error.why].fill(progress=progress)
+            explanation = NOTHING_READ[error.why].fill(progress=progress)
         case knowledge.InvalidFilter():
-            return FILTERS[error.problem].fill(**error.fields)
+            explanation = FILTERS[error.problem].fill(**error.fields)
         case knowledge.UnknownSource():
-            return UNKNOWN_SOURCE.fill(
+            explanation = UNKNOWN_SOURCE.fill(
                 name=error.name,
                 suggestion=SUGGESTION.fill(name=error.nearest) if error.nearest else "",
                 known=", ".join(error.known) or NO_SOURCES,
                 hint=QUOTES_HINT if error.in_question else "",
             )
         case knowledge.SyncRunning():
-            return SYNC_RUNNING.fill(
+            explanation = SYNC_RUNNING.fill(
                 sources=SYNCED_SOURCES.fill(names=", ".join(error.sources)) if error.sources else "",
                 process=SYNCING_PROCESS.fill(process=error.process) if error.process else "",
             )
         case knowledge.PendingDeletionsChanged():
-            return DELETIONS_CHANGED.fill(source=error.source)
-    return _explain_by_class(error)
+            explanation = DELETIONS_CHANGED.fill(source=error.source)
+        case knowledge.FetchUnreadable():
+            explanation = UNREADABLE_PAGE.fill(reason=UNREADABLE[error.unreadable_reason])
+        case _:
+            explanation = _explain_by_class(error)
+    return explanation
 
 
 def _explain_by_class(error: BaseException) -> Message:

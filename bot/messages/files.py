@@ -40,3 +40,30 @@ NO_OWNERS = Message(
     "Only owners may add files, and no owner is set. An administrator adds one in kvasir.toml: [access] owners.",
     "我只为负责人保存文件，而目前没有指定负责人。管理员可以在 kvasir.toml 的 [access] owners 中指定。",
 )
+
+# ── Files that Slack does not give ───────────────────────────────────────────────────────────────────────────────────
+
+NOT_IN_SLACK = Message(
+    "{name} does not lie in Slack, or is hidden there. Send the file itself.",
+    "{name} 不在 Slack 中，或在那里被隐藏。请发送文件本身。",
+)
+OTHER_HOST = Message(
+    "{name} lies on another host than Slack's files, so it was not fetched. Send it once more.",
+    "{name} 不在 Slack 的文件服务器上，因此没有下载。请再发送一次。",
+)
+NOT_FETCHED = Message(
+    "{name} could not be fetched from Slack. Send it once more.", "无法从 Slack 下载 {name}，请再发送一次。"
+)
+BAD_STATUS = Message(
+    "Slack answers {status} for {name}. Send it once more.", "Slack 对 {name} 回应 {status}，请再发送一次。"
+)
+NO_SCOPE = Message(
+    "Slack does not give {name} to the app: it lacks the scope files:read. Add it at api.slack.com/apps "
+    "(`kvasir manifest` prints all of them) and reinstall the app.",
+    "Slack 没有把 {name} 交给应用：缺少权限 files:read。请在 api.slack.com/apps 添加"
+    "（`kvasir manifest` 会列出全部权限），然后重新安装应用。",
+)
+TOO_LARGE = Message(
+    "{name} is larger than the {megabytes:.0f} MB that are read. Split it.",
+    "{name} 超过 {megabytes:.0f} MB 的上限，请拆分后再发送。",
+)

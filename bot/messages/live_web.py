@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
+from bot.messages.errors import UNREADABLE
 from bot.messages.message import Message
-from knowledge.errors import UnreadableReason
 from knowledge.interfaces import SkipReason, WebTrouble
 
 REQUESTED = Message("I looked on the web, as you asked: {came}.", "已按要求查看网络：{came}。")
@@ -41,7 +42,7 @@ TROUBLES: Final[Mapping[WebTrouble, Message]] = {
     ),
 }
 
-SKIPPED: Final[Mapping[SkipReason | UnreadableReason, Message]] = {
+SKIPPED: Final[Mapping[StrEnum, Message]] = {
     SkipReason.LATE: Message("it took too long", "耗时过长"),
     SkipReason.NOT_LISTED: Message(
         "only some sites are read here, and this is not one of them", "不在允许读取的网站之列"
@@ -52,15 +53,6 @@ SKIPPED: Final[Mapping[SkipReason | UnreadableReason, Message]] = {
         "it cannot be read from here; open it in a browser", "无法从这里读取，请用浏览器打开"
     ),
     SkipReason.DEFECT: Message("it could not be read", "无法读取"),
-    UnreadableReason.HUMAN_CHECK: Message("it asks for a proof that a person is reading", "要求证明是真人访问"),
-    UnreadableReason.COOKIES: Message("it asks for cookies", "要求启用 Cookie"),
-    UnreadableReason.SCRIPTS: Message("it shows its text by scripts alone", "只用脚本显示文字"),
-    UnreadableReason.SUBSCRIPTION: Message("it shows its text to subscribers alone", "只对订阅者显示文字"),
-    UnreadableReason.LOGIN: Message("it asks for a login", "要求登录"),
-    UnreadableReason.CONSENT: Message("it shows its text after a consent alone", "同意条款之后才显示文字"),
-    UnreadableReason.ENCRYPTED: Message("it needs a password", "需要密码"),
-    UnreadableReason.FILE_TYPE: Message("Kvasir does not read files of this kind", "Kvasir 不读取这种文件"),
-    UnreadableReason.BROKEN: Message("it cannot be parsed", "无法解析"),
-    UnreadableReason.EMPTY: Message("there is no text on it", "其中没有文字"),
+    **UNREADABLE,
 }
 """Why a page was left out, as a part of a sentence."""

@@ -15,6 +15,8 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from bot.errors import BotError
+from bot.messages import slack_errors
+from bot.messages.message import Message
 
 
 class SlackError(BotError):
@@ -28,7 +30,7 @@ class SlackUnauthorized(SlackError):
 class SlackMissingScope(SlackError):
     """The app lacks a scope."""
 
-    def __init__(self, text: str, scope: str) -> None:
+    def __init__(self, text: str | Message, scope: str) -> None:
         super().__init__(text)
         self.scope = scope
 
@@ -36,7 +38,7 @@ class SlackMissingScope(SlackError):
 class SlackUnavailable(SlackError):
     """Slack cannot be reached or fails; ``maybe_done``: the call may have succeeded nevertheless."""
 
-    def __init__(self, text: str, *, maybe_done: bool) -> None:
+    def __init__(self, text: str | Message, *, maybe_done: bool) -> None:
         super().__init__(text)
         self.maybe_done = maybe_done
 
@@ -48,7 +50,7 @@ class SlackLimited(SlackError):
 class SlackGone(SlackError):
     """The channel, thread or message no longer exists for the bot; ``code`` is Slack's error name."""
 
-    def __init__(self, text: str, code: str = "") -> None:
+    def __init__(self, text: str | Message, code: str = "") -> None:
         super().__init__(text)
         self.code = code
 
@@ -60,7 +62,7 @@ class SlackStopped(SlackError):
 class SlackRefused(SlackError):
     """Slack refused the call; ``code`` is its error name."""
 
-    def __init__(self, text: str, code: str) -> None:
+    def __init__(self, text: str | Message, code: str) -> None:
         super().__init__(text)
         self.code = code
 
@@ -80,23 +82,14 @@ def map_api_error(method: str, code: str, needed: str = "", status: int = 200) -
     """Return the error for Slack's answer: its ``error``, its ``needed`` scope, and the HTTP status."""
     if code in _UNAUTHORIZED:
         which = "SLACK_APP_TOKEN" if method == "apps.connections.open" else "SLACK_BOT_TOKEN"
-        return SlackUnauthorized(
-            f"Slack does not accept {which} ({code}). Open api.slack.com/apps, reinstall the app if need be, copy the "
-            "token into .env and start Kvasir again."
-        )
+        return SlackUnauthorized(slack_errors.UNAUTHORIZED.fill(variable=which, code=code))
     if code == "missing_scope":
-        scope = needed or "a scope"
-        return SlackMissingScope(
-            f"The Slack app may not call {method}: it lacks {scope}. Add it under OAuth & Permissions at "
-            "api.slack.com/apps (`kvasir manifest` prints all of them) and reinstall the app.",
-            scope,
-        )
+        message = slack_errors.MISSING_SCOPE.fill(method=method, scope=needed or slack_errors.A_SCOPE)
+        return SlackMissingScope(message, needed)
     if code in _GONE:
-        return SlackGone(
-            f"Slack says {code} to {method}. Check that the channel is open and Kvasir is a member of it.", code
-        )
+        return SlackGone(slack_errors.GONE.fill(code=code, method=method), code)
     if code == "stopped_by_user":
-        return SlackStopped("The answer was stopped.")
+        return SlackStopped(slack_errors.STOPPED)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in {
         "internal_error",
         "fatal_error",
@@ -104,5 +97,5 @@ def map_api_error(method: str, code: str, needed: str = "", status: int = 200) -
         "request_timeout",
     }:
         reason = code or f"HTTP {status}"
-        return SlackUnavailable(f"Slack failed on {method} ({reason}). Try again in a minute.", maybe_done=True)
-    return SlackRefused(f"Slack refused {method} ({code or status}). See the log, and Slack's status page.", code)
+        return SlackUnavailable(slack_errors.FAILED.fill(method=method, reason=reason), maybe_done=True)
+    return SlackRefused(slack_errors.REFUSED.fill(method=method, reason=code or status), code)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.messages import files
 from bot.slack.errors import SlackError
 
 _DOWNLOAD_TIMEOUT_S = 180.0
@@ -44,16 +45,16 @@ async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_b
     """
     name, url = str(file.get("name") or "the file"), str(file.get("url_private_download") or "")
     if file.get("is_external") or file.get("mode") in {"external", "tombstone", "hidden_by_limit"} or not url:
-        raise FileRefused(f"{name} does not lie in Slack, or is hidden there. Send the file itself.")
+        raise FileRefused(files.NOT_IN_SLACK.fill(name=name))
     if not may_send_token(url, str(client.base_url)):
-        raise FileRefused(f"{name} lies on another host than Slack's files, so it was not fetched. Send it once more.")
+        raise FileRefused(files.OTHER_HOST.fill(name=name))
     if int(file.get("size") or 0) > limit_bytes:
         raise _make_size_error(name, limit_bytes)
     try:
         async with asyncio.timeout(_DOWNLOAD_TIMEOUT_S):
             return await _download(client, url, name, limit_bytes)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise FileRefused(f"{name} could not be fetched from Slack. Send it once more.") from error
+        raise FileRefused(files.NOT_FETCHED.fill(name=name)) from error
 
 
 async def _download(client: AsyncWebClient, url: str, name: str, limit_bytes: int) -> bytes:
@@ -66,7 +67,7 @@ async def _download(client: AsyncWebClient, url: str, name: str, limit_bytes: in
         if answer.status in {301, 302, 303, 307, 308, 401, 403}:
             raise _make_scope_error(name)
         if answer.status != 200:  # noqa: PLR2004
-            raise FileRefused(f"Slack answers {answer.status} for {name}. Send it once more.")
+            raise FileRefused(files.BAD_STATUS.fill(status=answer.status, name=name))
         data = bytearray()
         async for piece in answer.content.iter_chunked(_CHUNK_BYTES):
             data += piece
@@ -78,11 +79,8 @@ async def _download(client: AsyncWebClient, url: str, name: str, limit_bytes: in
 
 
 def _make_scope_error(name: str) -> FileRefused:
-    return FileRefused(
-        f"Slack does not give {name} to the app: it lacks the scope files:read. Add it at api.slack.com/apps "
-        "(`kvasir manifest` prints all of them) and reinstall the app."
-    )
+    return FileRefused(files.NO_SCOPE.fill(name=name))
 
 
 def _make_size_error(name: str, limit_bytes: int) -> FileRefused:
-    return FileRefused(f"{name} is larger than the {limit_bytes / 1e6:.0f} MB that are read. Split it.")
+    return FileRefused(files.TOO_LARGE.fill(name=name, megabytes=limit_bytes / 1e6))

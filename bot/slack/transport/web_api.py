@@ -13,6 +13,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.messages import slack_errors
 from bot.slack.errors import SlackLimited, SlackUnavailable, map_api_error
 
 CALL_TIMEOUT_S = 15.0
@@ -110,7 +111,7 @@ class SlackWebApi:
         if self.get_limited_s(gate) <= 0:
             return
         if not wait:
-            raise SlackLimited(f"Slack asks to wait {self.get_limited_s(gate):.0f} s. Try again then.")
+            raise SlackLimited(slack_errors.LIMITED.fill(seconds=self.get_limited_s(gate)))
         self._waiting[gate] += 1
         try:
             while (wait_s := self.get_limited_s(gate)) > 0:
@@ -135,14 +136,11 @@ class SlackWebApi:
         except SlackApiError as error:
             raise _map_error(method, error) from error
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise SlackUnavailable(_UNREACHABLE, maybe_done=False) from error
+            raise SlackUnavailable(slack_errors.UNREACHABLE, maybe_done=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:
-            raise SlackUnavailable(_UNREACHABLE, maybe_done=True) from error
+            raise SlackUnavailable(slack_errors.UNREACHABLE, maybe_done=True) from error
         headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
         return response.data if isinstance(response.data, dict) else {}, headers
-
-
-_UNREACHABLE = "Slack cannot be reached. Check the machine's network and SLACK_API_URL; Kvasir tries again."
 
 
 class _RateLimitError(Exception):
