@@ -1,4 +1,4 @@
-"""The engine's tests: a server that speaks SGLang's wire, and clients of it."""
+"""Fixtures of the engine's tests: a fake SGLang server and clients of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def sglang() -> AsyncIterator[FakeSglang]:
 
 @pytest.fixture
 async def connect(sglang: FakeSglang) -> AsyncIterator[Callable[..., EngineClient]]:
-    """Make clients of the fake server; all are closed at the end."""
+    """Create clients of the fake server; close all at the end."""
     made: list[EngineClient] = []
 
     def make(deadlines: RequestTimeouts | None = None, **about: Any) -> EngineClient:
@@ -37,7 +37,7 @@ async def connect(sglang: FakeSglang) -> AsyncIterator[Callable[..., EngineClien
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """Return the cache that the product and the tests share: what is in it is made once."""
+    """Return the cache that the product and the tests share."""
     return Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
 
 

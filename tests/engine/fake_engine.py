@@ -1,4 +1,4 @@
-"""Stands in for SGLang as a process: logs its lines, answers /health, has children, and misbehaves as it is told.
+"""A stand-in for SGLang as a process: it logs lines, answers /health, has children, and misbehaves on request.
 
 ``fake_engine.py PORT RECORD BEHAVIOUR``; RECORD is a file that gets the ids of all its processes, one a line. The first
 line of RECORD's sibling ``behaviours`` replaces BEHAVIOUR and is taken out of it, so that each start can differ.

@@ -1,4 +1,4 @@
-"""A model hub's outside on loopback: what it says of a model, its files by commit, and the other host they lie on."""
+"""A fake model hub on loopback: the listing, the files by commit, and the second host of large files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOKEN = "hf_token-that-nobody-may-see"
 
 
 def safetensors(*names: str, size: int = 1000, fill: int = 7) -> bytes:
-    """Return a file in the form with tensors of those names, ``size`` bytes each."""
+    """Return a safetensors file with these tensors, ``size`` bytes each."""
     told = {
         name: {"dtype": "U8", "shape": [size], "data_offsets": [n * size, (n + 1) * size]}
         for n, name in enumerate(names)
@@ -27,7 +27,7 @@ def safetensors(*names: str, size: int = 1000, fill: int = 7) -> bytes:
 
 
 def model(*, size: int = 1000) -> dict[str, bytes]:
-    """Return the files of a model in two parts, and beside them what nobody needs."""
+    """Return the files of a model in two parts, and files that nobody needs."""
     parts = {"model-00001-of-00002.safetensors": ("a", "b"), "model-00002-of-00002.safetensors": ("c",)}
     index = {"weight_map": {tensor: name for name, tensors in parts.items() for tensor in tensors}}
     config = {"num_attention_heads": 2, "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 16}
@@ -45,7 +45,7 @@ def model(*, size: int = 1000) -> dict[str, bytes]:
 
 @dataclass
 class FakeHub:
-    """One hub with one model; ``answer`` may answer a request itself, or return None."""
+    """A hub with one model; ``answer`` may answer a request itself, or return None."""
 
     files: dict[str, bytes] = field(default_factory=model)
     commit: str = "a" * 40
@@ -149,7 +149,7 @@ def _sibling(name: str, content: bytes) -> dict[str, object]:
 
 
 async def _resolve(request: web.Request) -> web.StreamResponse:
-    """Give small files out itself, and send those who ask for large ones to the other host."""
+    """Send small files, and redirect requests for large ones to the other host."""
     hub = request.app[_HUB]
     hub.tokens.add(("hub", request.headers.get("Authorization")))
     hub.asked.append(request.path)

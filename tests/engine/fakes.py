@@ -1,4 +1,4 @@
-"""What the engine's tests share: a server that speaks SGLang's wire on loopback, and patience with a deadline."""
+"""Shared by the engine's tests: a fake SGLang server on loopback, and waiting with a deadline."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass
 class FakeSglang:
-    """An SGLang server's outside; ``chat`` is what a test makes of ``/v1/chat/completions``."""
+    """A fake SGLang server; a test sets ``chat`` to answer ``/v1/chat/completions``."""
 
     url: str = ""
     chat: Chat | None = None
@@ -103,7 +103,7 @@ class FakeSglang:
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stream(self, *chunks: bytes | asyncio.Event, cut: bool = False) -> None:
-        """Answer chats with these chunks; wait at an event; ``cut`` breaks the connection after the last."""
+        """Answer chats with these chunks; wait at an event; ``cut`` breaks the connection after the last one."""
 
         async def chat(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -153,7 +153,7 @@ class FakeSglang:
 
 @contextlib.asynccontextmanager
 async def fake_sglang() -> AsyncIterator[FakeSglang]:
-    """Serve on a free port of the loopback until the block ends."""
+    """Serve on a free port of the loopback interface until the block ends."""
     fake = FakeSglang()
 
     async def chat(request: web.Request) -> web.StreamResponse:
@@ -200,7 +200,7 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
 
 @contextlib.asynccontextmanager
 async def ready_engine(url: str, folder: Path) -> AsyncIterator[Engine]:
-    """Give the engine for a server at an address, once it is ready."""
+    """Return the engine for a server at an address, once it is ready."""
 
     async def no_wheel(name: str, version: str, sha256: str) -> Path:
         raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
@@ -215,7 +215,7 @@ async def ready_engine(url: str, folder: Path) -> AsyncIterator[Engine]:
 
 
 def pretend_installed(cache: Path) -> Path:
-    """Put ``fake_server.py`` where the engine's Python is looked for; return the folder of its model."""
+    """Put ``fake_server.py`` in the place of the engine's Python; return the folder of its model."""
     python = Installer(cache).python_path("cpu")
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_server.py")} "$@"\n')
@@ -224,7 +224,7 @@ def pretend_installed(cache: Path) -> Path:
 
 
 def pretend_fetched(cache: Path) -> Path:
-    """Put the small model's folder in its place, whole as far as anybody checks; return it."""
+    """Create the small model's folder, complete for all checks; return it."""
     checkpoint = resolve_model(SMALL_MODEL).checkpoints[0]
     assert checkpoint.pieces is not None
     folder = cache / "weights" / checkpoint.repo.replace("/", "--") / compute_revision(checkpoint.pieces)
@@ -235,14 +235,14 @@ def pretend_fetched(cache: Path) -> Path:
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
-    """Wait until something is so; a test that waits in vain fails here."""
+    """Wait until a condition holds, with a deadline."""
     async with asyncio.timeout(deadline_s):
         while not condition():  # noqa: ASYNC110  # what is waited for is another process
             await asyncio.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process runs; one that ended and was not collected yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except OSError:

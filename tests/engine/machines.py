@@ -1,4 +1,4 @@
-"""Machines for tests: cards of one size, as somebody would have found them."""
+"""Machines for tests, with equal cards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def machine(
     capability: tuple[int, int] | None = (9, 0),
     nodes: int = 1,
 ) -> Machine:
-    """Return a machine with cards of those sizes and much disk."""
+    """Return a machine with cards of these sizes and a large disk."""
     cards = tuple(GpuCard("a card", int(gib * GIB), capability) for gib in cards_gib)
     memory = int(memory_gib * GIB)
     return Machine(cards, 8, memory, memory, 5000 * GIB, system, architecture, nodes=nodes)

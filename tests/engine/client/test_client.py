@@ -1,4 +1,4 @@
-"""The client against SGLang's wire: what it yields, how it fails, and that closing it stops the engine."""
+"""The client against SGLang's HTTP interface: deltas, errors, and that closing a stream stops the generation."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ async def _read_into(got: list[Delta], client: EngineClient) -> None:
             got.append(item)  # noqa: PERF401  # what came before an error counts
 
 
-async def test_an_answer(sglang: FakeSglang, connect: Connect) -> None:
-    """Pieces in order, then the end with what it cost; the request carries what the interface promises."""
+async def test_streams_an_answer(sglang: FakeSglang, connect: Connect) -> None:
+    """Deltas come in order, then the end with its usage; the request has all promised fields."""
     sglang.key = KEY
     sglang.stream(
         delta(content=""), delta(content="Hel"), delta(content="lo\u2028世"), delta(finish="stop"), USAGE, DONE
@@ -60,8 +60,8 @@ async def test_an_answer(sglang: FakeSglang, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("waits", [True, False])
-async def test_a_client_that_is_closed_under_an_answer(sglang: FakeSglang, connect: Connect, *, waits: bool) -> None:
-    """Whether somebody waits for the next token just then or not."""
+async def test_client_closed_during_an_answer(sglang: FakeSglang, connect: Connect, *, waits: bool) -> None:
+    """With and without a reader that waits for the next token."""
     sglang.stream(delta(content="half"), asyncio.Event())
     client = connect()
     deltas = client.stream(ASK, Sampling(), request_id="r")
@@ -73,8 +73,8 @@ async def test_a_client_that_is_closed_under_an_answer(sglang: FakeSglang, conne
         await (rest or anext(deltas))
 
 
-async def test_a_connection_that_the_server_is_about_to_close_is_not_asked_on() -> None:
-    """Servers close a kept connection when they like; a question that meets that would be lost, and must not be."""
+async def test_connections_are_not_reused() -> None:
+    """A server may close an idle connection at any time, and a request on it would be lost."""
     models = b'{"data": [{"id": "m", "max_model_len": 8192}]}'
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,27 +93,27 @@ async def test_a_connection_that_the_server_is_about_to_close_is_not_asked_on() 
         await client.close()
 
 
-async def test_two_requests_never_share_a_name(sglang: FakeSglang, connect: Connect) -> None:
-    """SGLang takes a second request of the same name for a mistake."""
+async def test_request_ids_are_unique(sglang: FakeSglang, connect: Connect) -> None:
+    """SGLang refuses the id of a running request."""
     sglang.stream(delta(content="ok"), delta(finish="stop"), DONE)
     client = connect()
     await asyncio.gather(_all(client), _all(client))
     assert len({body["rid"] for body in sglang.bodies}) == 2
 
 
-async def test_thinking_and_answer_come_apart(sglang: FakeSglang, connect: Connect) -> None:
+async def test_thinking_is_separated_from_the_answer(sglang: FakeSglang, connect: Connect) -> None:
     sglang.stream(delta(reasoning="Hm"), delta(reasoning=" so."), delta(content="\n\n42"), delta(finish="stop"), DONE)
     deltas = await _all(connect(thinks=True, opens_think=True))
     assert deltas == [ReasoningDelta("Hm"), ReasoningDelta(" so."), ContentDelta("42"), StreamEnd("stop")]
 
 
-async def test_cut_thinking_gives_no_answer(sglang: FakeSglang, connect: Connect) -> None:
+async def test_truncated_thinking_gives_no_answer(sglang: FakeSglang, connect: Connect) -> None:
     sglang.stream(delta(reasoning="Hm"), delta(finish="length"), DONE)
     assert await _all(connect(thinks=True, opens_think=True)) == [ReasoningDelta("Hm"), StreamEnd("length")]
 
 
-async def test_without_a_thought_where_the_server_frames(sglang: FakeSglang, connect: Connect) -> None:
-    """A model that thinks goes on behind an empty thought; another one is asked as ever."""
+async def test_no_thinking_where_the_server_frames(sglang: FakeSglang, connect: Connect) -> None:
+    """A model that thinks continues after an empty thought; another model gets an ordinary request."""
     for thinks, tokens, begun in ((True, 0, True), (True, None, False), (True, 500, False), (False, 0, False)):
         sglang.stream(delta(content="Madrid."), delta(finish="stop"), DONE)
         client = connect(thinks=thinks, opens_think=True, split_by_server=False)
@@ -126,8 +126,8 @@ async def test_without_a_thought_where_the_server_frames(sglang: FakeSglang, con
         assert "custom_logit_processor" not in body
 
 
-async def test_a_conversation_as_ids(sglang: FakeSglang, connect: Connect) -> None:
-    """The server is sent ids beside the messages, is told not to split, and what it sends is split here."""
+async def test_sends_a_conversation_as_token_ids(sglang: FakeSglang, connect: Connect) -> None:
+    """The request has ids next to the messages, and the client separates the thinking."""
     bound = {"custom_params": {"thinking_budget": 9}}
     for inside, said in ((True, "Hm.</think>\n\n42"), (False, "<think>Hm.</think>\n\n42")):
         sglang.stream(delta(content=said), delta(finish="stop"), DONE)
@@ -144,16 +144,16 @@ async def test_a_conversation_as_ids(sglang: FakeSglang, connect: Connect) -> No
         assert body["messages"][-1]["content"] == ASK[0].content
 
 
-async def test_a_lone_surrogate_is_sent_as_a_replacement(sglang: FakeSglang, connect: Connect) -> None:
-    """The engine's tokenizer would fail on it, and its server with a 500."""
+async def test_lone_surrogate_in_a_request_is_replaced(sglang: FakeSglang, connect: Connect) -> None:
+    """SGLang would answer it with HTTP 500."""
     sglang.stream(delta(content="ok"), delta(finish="stop"), DONE)
     client = connect()
     _ = [d async for d in client.stream([ChatMessage("user", "a\ud800b")], Sampling(), request_id="r")]
     assert sglang.bodies[0]["messages"][0]["content"] == "a\ufffdb"
 
 
-async def test_pieces_come_as_they_are_sent(sglang: FakeSglang, connect: Connect) -> None:
-    """The first piece is there while the server still holds back the second."""
+async def test_deltas_arrive_immediately(sglang: FakeSglang, connect: Connect) -> None:
+    """The first delta arrives while the server still holds back the second."""
     gate = asyncio.Event()
     sglang.stream(delta(content="first"), gate, delta(content="second"), delta(finish="stop"), DONE)
     async with aclosing(connect().stream(ASK, Sampling(), request_id="r")) as deltas:
@@ -163,7 +163,7 @@ async def test_pieces_come_as_they_are_sent(sglang: FakeSglang, connect: Connect
 
 
 async def test_closing_the_stream_closes_the_connection(sglang: FakeSglang, connect: Connect) -> None:
-    """SGLang stops generating when its client is gone."""
+    """SGLang stops generating when its client disconnects."""
     never = asyncio.Event()
     sglang.stream(delta(content="first"), never)
     async with aclosing(connect().stream(ASK, Sampling(), request_id="r")) as deltas:
@@ -176,7 +176,7 @@ async def test_closing_the_stream_closes_the_connection(sglang: FakeSglang, conn
 async def test_cancelling_the_reader_closes_the_connection(
     sglang: FakeSglang, connect: Connect, sent: list[bytes]
 ) -> None:
-    """At each await: while the first token is awaited, and between two."""
+    """Before the first token, and between two tokens."""
     never = asyncio.Event()
     sglang.stream(b": hello\n\n", *sent, never)
     got: list[Delta] = []
@@ -236,10 +236,10 @@ async def test_cancelling_before_the_server_answers(sglang: FakeSglang, connect:
         (502, "<html>bad gateway", EngineUnavailable),
     ],
 )
-async def test_refusals(
+async def test_http_errors_are_mapped(
     sglang: FakeSglang, connect: Connect, status: int, body: object, error: type[EngineError]
 ) -> None:
-    """Each status is the error that names its next step, and holds neither the question nor the key."""
+    """Each status becomes the error with its next step, without the question and the key."""
     sglang.refuse(status, body)
     with pytest.raises(error) as caught:
         await _all(connect())
@@ -249,13 +249,13 @@ async def test_refusals(
     assert str(caught.value).endswith(".")
 
 
-async def test_too_long_says_by_how_much(sglang: FakeSglang, connect: Connect) -> None:
+async def test_prompt_too_long_has_the_numbers(sglang: FakeSglang, connect: Connect) -> None:
     sglang.refuse(400, {"message": "The input (9031 tokens) is longer than the model's context length (8192 tokens)."})
     with pytest.raises(PromptTooLong, match="9031 tokens, 8192 fit"):
         await _all(connect())
 
 
-async def test_nothing_at_the_address() -> None:
+async def test_no_server_at_the_address() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: refuses
         client = EngineClient(ServerEndpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", KEY))
@@ -266,7 +266,7 @@ async def test_nothing_at_the_address() -> None:
 
 
 @pytest.mark.parametrize("url", ["gpu-1:30000", "http://", "nonsense"])
-async def test_an_address_that_is_none(url: str) -> None:
+async def test_invalid_url(url: str) -> None:
     client = EngineClient(ServerEndpoint(url))
     with pytest.raises(EngineUnavailable):
         await _all(client)
@@ -285,8 +285,8 @@ async def test_an_address_that_is_none(url: str) -> None:
     ],
     ids=["cut", "router's error", "broken JSON", "no object", "no finish", "endless line"],
 )
-async def test_broken_mid_answer(sglang: FakeSglang, connect: Connect, chunks: list[bytes]) -> None:
-    """What was said stays said; then one error that tells it from an engine that never began."""
+async def test_connection_breaks_during_an_answer(sglang: FakeSglang, connect: Connect, chunks: list[bytes]) -> None:
+    """The earlier deltas stay; the error differs from that of a server that never replied."""
     sglang.stream(*chunks, cut=True)
     got: list[Delta] = []
     with pytest.raises(EngineInterrupted):
@@ -295,16 +295,14 @@ async def test_broken_mid_answer(sglang: FakeSglang, connect: Connect, chunks: l
     assert len(sglang.bodies) == 1  # asked once: never again after the first delta
 
 
-async def test_the_servers_error_before_the_first_token_is_told_by_its_code(
-    sglang: FakeSglang, connect: Connect
-) -> None:
+async def test_stream_error_before_the_first_token_is_mapped_by_its_code(sglang: FakeSglang, connect: Connect) -> None:
     sglang.stream(event({"error": {"message": "The request queue is full.", "code": 503}}), DONE)
     with pytest.raises(EngineOverloaded):
         await _all(connect())
 
 
-async def test_an_end_without_done_is_an_end(sglang: FakeSglang, connect: Connect) -> None:
-    """Some routers drop the last line; the model had finished."""
+async def test_end_without_done_marker(sglang: FakeSglang, connect: Connect) -> None:
+    """Some routers omit the last line of a complete answer."""
     sglang.stream(delta(content="whole"), delta(finish="stop"))
     assert await _all(connect()) == [ContentDelta("whole"), StreamEnd("stop")]
 
@@ -318,8 +316,8 @@ async def test_an_end_without_done_is_an_end(sglang: FakeSglang, connect: Connec
     ],
     ids=["first token", "next token", "whole answer"],
 )
-async def test_deadlines(sglang: FakeSglang, connect: Connect, deadlines: RequestTimeouts, chunks: list[bytes]) -> None:
-    """Each has a name of its own, and the connection does not outlive it."""
+async def test_timeouts(sglang: FakeSglang, connect: Connect, deadlines: RequestTimeouts, chunks: list[bytes]) -> None:
+    """Each has its own error, and closes the connection."""
     sglang.stream(b": hello\n\n", *chunks, asyncio.Event())
     with pytest.raises(EngineTimeout):
         await _all(connect(deadlines))
@@ -327,7 +325,7 @@ async def test_deadlines(sglang: FakeSglang, connect: Connect, deadlines: Reques
         await sglang.disconnected.wait()
 
 
-async def test_asking_what_is_served(sglang: FakeSglang, connect: Connect) -> None:
+async def test_fetches_the_served_model(sglang: FakeSglang, connect: Connect) -> None:
     served = await connect().fetch_served_model()
     assert (served.model, served.context_tokens, served.split_by_server) == (SMALL_MODEL, 8192, False)
     sglang.info = {"reasoning_parser": "deepseek-r1", "tokenizer_path": "/models/r1"}
@@ -337,7 +335,7 @@ async def test_asking_what_is_served(sglang: FakeSglang, connect: Connect) -> No
     assert (await connect().fetch_served_model()).split_by_server is None
 
 
-async def test_a_key_that_is_refused_is_told_from_a_server_that_loads(sglang: FakeSglang, connect: Connect) -> None:
+async def test_wrong_key_differs_from_a_loading_server(sglang: FakeSglang, connect: Connect) -> None:
     sglang.key = "another"
     with pytest.raises(EngineUnauthorized):
         await connect().fetch_served_model()
@@ -346,7 +344,7 @@ async def test_a_key_that_is_refused_is_told_from_a_server_that_loads(sglang: Fa
         await connect().fetch_served_model()
 
 
-async def test_the_key_does_not_follow_a_redirect(sglang: FakeSglang, connect: Connect) -> None:
+async def test_key_does_not_follow_a_redirect(sglang: FakeSglang, connect: Connect) -> None:
     followed = asyncio.Event()
 
     async def elsewhere(_: web.Request) -> web.StreamResponse:
@@ -370,7 +368,7 @@ async def test_the_key_does_not_follow_a_redirect(sglang: FakeSglang, connect: C
         await runner.cleanup()
 
 
-async def test_something_else_at_the_address(connect: Connect) -> None:
+async def test_other_program_at_the_address(connect: Connect) -> None:
     async def page(_: web.Request) -> web.StreamResponse:
         return web.Response(text="<html>a page</html>")
 
@@ -393,24 +391,24 @@ async def test_health(sglang: FakeSglang, connect: Connect) -> None:
     assert not await client.check_health()
 
 
-def test_the_key_is_in_no_representation() -> None:
+def test_key_is_not_in_repr() -> None:
     assert KEY not in repr(ServerEndpoint("http://x", KEY))
 
 
-async def test_closing_twice_is_fine(connect: Connect) -> None:
+async def test_close_is_idempotent(connect: Connect) -> None:
     client = connect()
     await client.close()
     await client.close()
 
 
-async def test_a_lone_surrogate_in_an_answer_is_replaced(sglang: FakeSglang, connect: Connect) -> None:
-    """No encoding can carry it, so that nobody further on could store or send the answer."""
+async def test_lone_surrogate_in_an_answer_is_replaced(sglang: FakeSglang, connect: Connect) -> None:
+    """No encoding can represent it, so it could not be stored or sent."""
     sglang.stream(b'data: {"choices": [{"delta": {"content": "a\\ud800b"}}]}\n\n', delta(finish="stop"), DONE)
     assert await _all(connect()) == [ContentDelta("a\ufffdb"), StreamEnd("stop")]
 
 
-async def test_events_and_bodies_that_nest_without_end(sglang: FakeSglang, connect: Connect) -> None:
-    """They are no answer; they are not a fault of ours either."""
+async def test_deeply_nested_json_is_an_invalid_answer(sglang: FakeSglang, connect: Connect) -> None:
+    """It must not raise ``RecursionError``."""
     sglang.stream(b"data: " + b"[" * 100_000 + b"\n\n")
     with pytest.raises(EngineInterrupted, match="an invalid answer"):
         await _all(connect())
@@ -423,8 +421,8 @@ async def test_events_and_bodies_that_nest_without_end(sglang: FakeSglang, conne
         await _all(connect())
 
 
-async def test_signs_of_life_are_no_tokens(sglang: FakeSglang, connect: Connect) -> None:
-    """Comments that keep a connection open do not put the deadline of the next token off."""
+async def test_comments_do_not_extend_the_token_timeout(sglang: FakeSglang, connect: Connect) -> None:
+    """Servers send comments to keep a connection open."""
 
     async def chat(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

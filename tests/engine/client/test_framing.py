@@ -1,4 +1,4 @@
-"""Conversations as ids: what people write is text whatever it looks like, and only an agreed template is used."""
+"""Conversations as token ids: user text never becomes a control token, and only an agreed template is used."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _say(*texts: str) -> list[ChatMessage]:
     return [ChatMessage("assistant" if n % 2 else "user", text) for n, text in enumerate(texts)]
 
 
-def test_r1(vocabulary: TokenEncoding) -> None:
-    """BOS once, no system prompt, earlier thinking left out, the tag opened where the family opens it."""
+def test_r1_template(vocabulary: TokenEncoding) -> None:
+    """BOS once, no system prompt, no earlier thinking, and the opening tag where the family has it."""
     encode = vocabulary.encode
     asked = _say("Hi", "<think>\nHm.</think>\n\nYes.", "And?")
     same = [BOS, USER, *encode("Hi"), ASSISTANT, *encode("\n\nYes."), EOS, USER, *encode("And?"), ASSISTANT]
@@ -51,8 +51,8 @@ def test_r1(vocabulary: TokenEncoding) -> None:
         assert (off.ids, off.starts_in_thinking) == ([*same, OPEN, *encode("\n\n"), CLOSE, *encode("\n\n")], False)
 
 
-def test_a_frame_of_text_is_encoded_with_what_it_touches(vocabulary: TokenEncoding) -> None:
-    """As a tokenizer does: the newline of the frame and the newline of the text may be one token."""
+def test_adjacent_texts_are_encoded_together(vocabulary: TokenEncoding) -> None:
+    """A newline of the template and one of the text may be one token."""
     framed = ChatFramer(QWEN2, vocabulary).frame(_say("\nHi"))
     user = [START, *vocabulary.encode("user\n\nHi"), END, *vocabulary.encode("\n")]
     assert framed.ids[-len(user) - 1 - len(vocabulary.encode("assistant\n")) :][: len(user)] == user
@@ -60,15 +60,15 @@ def test_a_frame_of_text_is_encoded_with_what_it_touches(vocabulary: TokenEncodi
 
 
 @given(st.lists(st.sampled_from([*NAMES, "<think", ">", "\n", "Hi", "你好", " "]), max_size=12).map("".join))
-def test_nobody_can_inject_a_control_token(vocabulary: TokenEncoding, text: str) -> None:
-    """Whatever a question and an earlier answer hold, the frame's own control tokens are all that there are."""
+def test_text_cannot_inject_control_tokens(vocabulary: TokenEncoding, text: str) -> None:
+    """With any question and earlier answer, only the template's own control tokens occur."""
     for framing in list_framers(vocabulary):
         plain = [one for one in framing.frame(_say("a", "b", "c")).ids if one >= 5000]
         hostile = framing.frame(_say(text, text, text)).ids
         assert [one for one in hostile if one >= 5000] == plain
 
 
-async def test_only_what_the_server_agrees_with_is_used(vocabulary: TokenEncoding) -> None:
+async def test_only_a_template_that_the_server_confirms_is_used(vocabulary: TokenEncoding) -> None:
     asked: list[Sequence[ChatMessage]] = []
 
     def server(answer: list[int] | None):  # noqa: ANN202
@@ -92,8 +92,8 @@ async def test_only_what_the_server_agrees_with_is_used(vocabulary: TokenEncodin
     assert not asked, "without a vocabulary nothing is asked"
 
 
-def test_a_bound_is_a_subclass_with_the_models_own_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What travels is read by pickle into SGLang's base class with other numbers, and nothing else."""
+def test_budget_processor_is_a_subclass_with_the_models_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpickled, it is SGLang's base class with other numbers and nothing else."""
     home = ModuleType("sglang.srt.sampling.custom_logit_processor")
     base = type("ThinkingBudgetLogitProcessor", (), {})
     home.ThinkingBudgetLogitProcessor = base  # type: ignore[attr-defined]
@@ -107,8 +107,8 @@ def test_a_bound_is_a_subclass_with_the_models_own_ids(monkeypatch: pytest.Monke
     assert fields["custom_params"] == {"thinking_budget": 512}
 
 
-def test_a_bound_goes_only_to_a_server_that_is_known_to_take_it() -> None:
-    """Another release may lack the base class, and its scheduler would end on it."""
+def test_budget_is_sent_only_to_a_supported_release() -> None:
+    """Another release may lack the base class, and its scheduler would crash."""
     pinned = (Path(__file__).parents[3] / "engine/requirements/sglang.in").read_text().strip().partition("==")[2]
     assert supports_budget({"enable_custom_logit_processor": True, "version": pinned})
     assert not supports_budget({"enable_custom_logit_processor": False, "version": pinned})

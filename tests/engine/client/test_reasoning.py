@@ -1,4 +1,4 @@
-"""Thinking and answer apart, however the server cut and split them."""
+"""Separating thinking and answer, for any chunks and with or without a parser in the server."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _cut(text: str, cuts: list[int]) -> list[str]:
 
 @given(_words, st.lists(st.integers(0, 100), max_size=12), st.booleans())
 @example("<think>a</think>\n\nanswer", [3, 8, 14], False)
-def test_random_cuts_of_one_text_agree(text: str, cuts: list[int], opens: bool) -> None:  # noqa: FBT001
-    """A server that splits nothing: any cutting gives the same thinking and answer, and no tag in either."""
+def test_any_chunks_of_unsplit_text_agree(text: str, cuts: list[int], opens: bool) -> None:  # noqa: FBT001
+    """Without a parser in the server, any chunks give the same thinking and answer, without tags."""
     make = lambda: ReasoningDecoder(thinks=True, opens_think=opens, split_by_server=False)  # noqa: E731
     whole = _run(make(), [("", text)])
     assert _run(make(), [("", part) for part in _cut(text, cuts)]) == whole
@@ -48,17 +48,17 @@ def test_random_cuts_of_one_text_agree(text: str, cuts: list[int], opens: bool) 
 
 
 @given(_words, _words, st.lists(st.integers(0, 100), max_size=12), st.sampled_from(["stop", "length"]))
-def test_random_cuts_of_a_split_stream_agree(
+def test_any_chunks_of_a_split_stream_agree(
     reasoning: str, content: str, cuts: list[int], finish: Literal["stop", "length"]
 ) -> None:
-    """A server that splits: the same, and no whole tag is left in what a person sees."""
+    """With a parser in the server, the same, and users see no complete tag."""
     make = lambda: ReasoningDecoder(thinks=True, opens_think=True)  # noqa: E731
     parts = [(part, "") for part in _cut(reasoning, cuts)] + [("", part) for part in _cut(content, cuts)]
     whole = _run(make(), [(reasoning, ""), ("", content)], finish)
     assert _run(make(), parts, finish) == whole
 
 
-def test_the_answer_starts_at_its_first_letter() -> None:
+def test_leading_newlines_are_removed() -> None:
     """SGLang leaves the newlines between the closing tag and the answer."""
     decoder = ReasoningDecoder(thinks=True, opens_think=True)
     assert _run(decoder, [("\nI look.", ""), ("", "\n"), ("", "\n\nForty"), ("", "\n-two")]) == (
@@ -67,24 +67,24 @@ def test_the_answer_starts_at_its_first_letter() -> None:
     )
 
 
-def test_all_thinking_is_the_answer_when_the_model_ended_by_itself() -> None:
+def test_thinking_becomes_the_answer_if_the_model_stopped() -> None:
     decoder = ReasoningDecoder(thinks=True, opens_think=True)
     assert _run(decoder, [("The price ", ""), ("is 12.", "")]) == ("The price is 12.", "The price is 12.")
 
 
 @pytest.mark.parametrize("finish", ["length", "abort"])
-def test_thinking_that_was_cut_is_no_answer(finish: Literal["length", "abort"]) -> None:
+def test_truncated_thinking_is_no_answer(finish: Literal["length", "abort"]) -> None:
     decoder = ReasoningDecoder(thinks=True, opens_think=True)
     assert _run(decoder, [("The price ", ""), ("is ", "")], finish) == ("The price is ", "")
 
 
-def test_a_server_that_splits_is_believed_whatever_was_said_of_it() -> None:
-    """The catalogue says that the template opens the thinking, the server splits though it was not known to."""
+def test_separated_thinking_wins_over_the_settings() -> None:
+    """The catalogue says that the template opens the thinking, but the server already separates it."""
     decoder = ReasoningDecoder(thinks=True, opens_think=True, split_by_server=False)
     assert _run(decoder, [("Hm.", ""), ("", "Answer.")]) == ("Hm.", "Answer.")
 
 
-def test_a_model_that_does_not_think_may_write_about_tags() -> None:
+def test_tags_stay_in_text_of_a_model_without_thinking() -> None:
     decoder = ReasoningDecoder(thinks=False)
     assert _run(decoder, [("", "Write <think> and </think>."), ("", " <thi")]) == (
         "",

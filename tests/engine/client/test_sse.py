@@ -1,4 +1,4 @@
-"""The event decoder: any cutting of the bytes gives the same events."""
+"""The decoder of server-sent events gives the same events for any chunks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _decode(data: bytes, cuts: list[int]) -> list[str]:
 @given(
     st.lists(_texts, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 10_000), max_size=20)
 )
-def test_random_cuts_agree(texts: list[str], line_end: str, cuts: list[int]) -> None:
-    """Texts with every kind of line end inside their JSON survive any cut, also in the middle of a character."""
+def test_any_chunks_agree(texts: list[str], line_end: str, cuts: list[int]) -> None:
+    """With all kinds of line ends inside the JSON, and cuts inside a character."""
     payloads = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
     data = "".join(f"data: {payload}{line_end}{line_end}" for payload in payloads).encode()
     assert _decode(data, cuts) == payloads
@@ -35,18 +35,18 @@ def test_random_cuts_agree(texts: list[str], line_end: str, cuts: list[int]) -> 
 
 
 def test_fields_and_comments() -> None:
-    """Comments and other fields are passed over, several data lines are one text, one space after the colon goes."""
+    """Comments and other fields are ignored, data lines are joined, one space after the colon is removed."""
     data = b": ping\nevent: x\nid: 7\ndata:one\ndata:  two\n\ndata\n\nretry: 1\n\n"
     assert _decode(data, [3, 9, 20]) == ["one\n two", ""]
 
 
-def test_an_unfinished_event_comes_out_at_the_end() -> None:
+def test_unfinished_event_is_flushed() -> None:
     assert _decode(b"data: last", []) == ["last"]
 
 
 @pytest.mark.parametrize("data", [b"data: " + b"x" * 200, b"data: xxxxxxxxx\n" * 20, b"x" * 200])
-def test_bounded(data: bytes) -> None:
-    """Neither a line nor an event may grow without end."""
+def test_lines_and_events_are_limited(data: bytes) -> None:
+    """A line and an event have a maximum length."""
     decoder = SseDecoder(max_bytes=100)
     with pytest.raises(EventTooLong):
         _ = [decoder.decode(data[at : at + 1]) for at in range(len(data))]

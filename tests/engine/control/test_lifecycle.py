@@ -1,4 +1,4 @@
-"""The table of the engine's life, and the board that moves through it."""
+"""The lifecycle table, and the status board that follows it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from engine.control.status import StatusBoard
 from engine.interfaces import EngineState, EngineStatus
 
 
-def test_every_state_is_reached_and_left() -> None:
+def test_every_state_can_be_reached_and_left() -> None:
     assert set(TRANSITIONS.values()) == set(EngineState)
     assert {state for state, _ in TRANSITIONS} == set(EngineState)
 
 
-def test_every_event_leads_somewhere() -> None:
+def test_every_event_has_a_transition() -> None:
     assert {event for _, event in TRANSITIONS} == set(LifecycleEvent)
 
 
@@ -34,14 +34,14 @@ def test_every_event_leads_somewhere() -> None:
         (EngineState.ABSENT, LifecycleEvent.END),
     ],
 )
-def test_what_cannot_be_raises(state: EngineState, event: LifecycleEvent) -> None:
+def test_illegal_transition_raises(state: EngineState, event: LifecycleEvent) -> None:
     with pytest.raises(IllegalTransition, match=event.value):
         next_state(state, event)
 
 
 @given(st.lists(st.sampled_from(LifecycleEvent)))
-def test_any_events_lead_along_the_table_or_raise(events: list[LifecycleEvent]) -> None:
-    """From anywhere that events lead, stopping is possible and ends in absence."""
+def test_any_events_follow_the_table_or_raise(events: list[LifecycleEvent]) -> None:
+    """From every state, stopping is possible and ends in ABSENT."""
     state = EngineState.ABSENT
     for event in events:
         try:
@@ -52,8 +52,8 @@ def test_any_events_lead_along_the_table_or_raise(events: list[LifecycleEvent]) 
     assert next_state(stopping, LifecycleEvent.END) is EngineState.ABSENT
 
 
-async def test_a_watcher_sees_the_state_now_and_the_last_change() -> None:
-    """A slow reader skips what was overtaken, and two readers do not take from each other."""
+async def test_watcher_sees_the_current_and_the_last_status() -> None:
+    """A slow reader skips intermediate statuses, and two readers are independent."""
     published: list[EngineStatus] = []
     board = StatusBoard(published.append)
     async with aclosing(board.watch()) as first, aclosing(board.watch()) as second:

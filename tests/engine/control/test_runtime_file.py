@@ -1,4 +1,4 @@
-"""The file that tells other processes: private, whole, and believed only while its owner lives."""
+"""The runtime file: private, complete, and valid only while its owner runs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ time.sleep(600)
 """
 
 
-def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
-    """What could not be written is not left beside the old content."""
+def test_full_disk_leaves_no_partial_files(tmp_path: Path) -> None:
+    """A file that could not be written is deleted."""
     file = RuntimeFile(tmp_path)
     assert file.claim()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -45,8 +45,8 @@ def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
     file.release()
 
 
-def test_another_process_sees_it_until_the_owner_is_killed(tmp_path: Path) -> None:
-    """Status and progress are read from outside; after kill -9 the file is stale and the place is free."""
+def test_status_is_visible_until_the_owner_is_killed(tmp_path: Path) -> None:
+    """After kill -9 the file is stale, and another process can become the owner."""
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE)
     try:
         assert owner.stdout is not None
@@ -67,7 +67,7 @@ def test_another_process_sees_it_until_the_owner_is_killed(tmp_path: Path) -> No
         owner.wait()
 
 
-def test_the_file_is_private_and_goes_with_its_owner(tmp_path: Path) -> None:
+def test_file_is_private_and_deleted_with_its_owner(tmp_path: Path) -> None:
     file = RuntimeFile(tmp_path)
     assert file.claim()
     assert file.claim()
@@ -82,8 +82,8 @@ def test_the_file_is_private_and_goes_with_its_owner(tmp_path: Path) -> None:
     assert RuntimeFile(tmp_path).read() is None
 
 
-def test_a_file_of_another_release_is_borne(tmp_path: Path) -> None:
-    """Unknown fields are passed over; what cannot be understood is no engine."""
+def test_file_of_another_release(tmp_path: Path) -> None:
+    """Unknown fields are ignored; an invalid file counts as no engine."""
     file = RuntimeFile(tmp_path)
     assert file.claim()
     path = tmp_path / "engine" / "runtime.json"
@@ -95,6 +95,6 @@ def test_a_file_of_another_release_is_borne(tmp_path: Path) -> None:
     file.release()
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_no_state_directory(tmp_path: Path) -> None:
     assert Engine.read_status(tmp_path / "never").state is EngineState.ABSENT
     assert not (tmp_path / "never").exists()

@@ -1,4 +1,4 @@
-"""The engine's environment: whole or not at all, once, with room for it; by the real uv, offline."""
+"""The engine's environment: complete or absent, installed once, with the real uv, offline."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Installed 120 packages in 530ms
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Installer]:
-    """Make installers of an environment without a package, which needs no registry."""
+    """Create installers of an environment without packages, which needs no registry."""
     requirements = tmp_path / "requirements"
     requirements.mkdir()
     (requirements / "cpu.txt").write_text("# nothing\n")
@@ -44,8 +44,8 @@ def make(tmp_path: Path) -> Callable[..., Installer]:
     return installer
 
 
-async def test_made_once_and_whole(make: Callable[..., Installer], tmp_path: Path) -> None:
-    """The second call does nothing; nothing is left beside it; the platform is found by its entry point."""
+async def test_installs_once_and_completely(make: Callable[..., Installer], tmp_path: Path) -> None:
+    """A second call does nothing, no other files stay, and SGLang finds the platform by its entry point."""
     told: list[tuple[float | None, str]] = []
     installer = make()
     assert not installer.is_installed("cpu")
@@ -66,21 +66,23 @@ async def test_made_once_and_whole(make: Callable[..., Installer], tmp_path: Pat
     assert found.strip() == "['kvasir_plain_cpu.platform:PlainCpuPlatform']"
 
 
-def test_other_requirements_are_another_environment(make: Callable[..., Installer], tmp_path: Path) -> None:
+def test_other_requirements_give_another_environment(make: Callable[..., Installer], tmp_path: Path) -> None:
     installer = make()
     before = {installer.environment_folder("cpu"), installer.environment_folder("cuda")}
     (tmp_path / "requirements" / "cpu.txt").write_text("# changed\n")
     assert len(before | {installer.environment_folder("cpu")}) == 3
 
 
-async def test_no_room_is_said_before_anything_is_fetched(make: Callable[..., Installer], tmp_path: Path) -> None:
+async def test_missing_disk_space_is_reported_before_the_download(
+    make: Callable[..., Installer], tmp_path: Path
+) -> None:
     with pytest.raises(InstallError, match=r"needs 6 GiB.*1\.0 GiB are free.*KVASIR_CACHE"):
         await make(free=GIB).install("cpu", lambda *_: None)
     assert [path.suffix for path in (tmp_path / "cache" / "engine").iterdir()] == [".lock"]
 
 
-async def test_two_at_once_make_it_once(make: Callable[..., Installer]) -> None:
-    """Two processes' worth of installers: one builds, the other waits and uses it."""
+async def test_two_installers_install_once(make: Callable[..., Installer]) -> None:
+    """One installs, the other waits and uses the result."""
     told: list[str] = []
     first, second = make(), make()
     pythons = await asyncio.gather(
@@ -90,7 +92,7 @@ async def test_two_at_once_make_it_once(make: Callable[..., Installer]) -> None:
     assert "Another Kvasir process is installing SGLang." in told
 
 
-async def test_what_a_killed_attempt_left_is_cleared_away(make: Callable[..., Installer]) -> None:
+async def test_leftovers_of_a_killed_attempt_are_deleted(make: Callable[..., Installer]) -> None:
     installer = make()
     folder = installer.environment_folder("cpu")
     left = folder.parent / f".{folder.name}-left"
@@ -99,8 +101,8 @@ async def test_what_a_killed_attempt_left_is_cleared_away(make: Callable[..., In
     assert not left.exists()
 
 
-async def test_an_environment_whose_python_is_gone_is_made_anew(make: Callable[..., Installer]) -> None:
-    """The system's Python was replaced, and the link into it leads nowhere."""
+async def test_environment_without_its_python_is_reinstalled(make: Callable[..., Installer]) -> None:
+    """The system's Python was replaced, so the link to it is broken."""
     installer = make()
     python = await installer.install("cpu", lambda *_: None)
     python.unlink()
@@ -110,8 +112,8 @@ async def test_an_environment_whose_python_is_gone_is_made_anew(make: Callable[.
     assert installer.is_installed("cpu")
 
 
-async def test_a_package_without_its_hash_is_refused(make: Callable[..., Installer], tmp_path: Path) -> None:
-    """Nothing is left of it, and the sentence names the next step and no registry's password."""
+async def test_package_with_a_wrong_hash_is_refused(make: Callable[..., Installer], tmp_path: Path) -> None:
+    """Nothing of it stays, and the error has the next step but no registry's password."""
     (tmp_path / "requirements" / "cpu.txt").write_text("idna==3.20\n")
     installer = make()
     with pytest.raises(InstallError, match=r"could not be installed: .*hash.* then start again"):
@@ -120,23 +122,23 @@ async def test_a_package_without_its_hash_is_refused(make: Callable[..., Install
     assert [path.suffix for path in installer.environment_folder("cpu").parent.iterdir()] == [".lock"]
 
 
-async def test_who_waits_for_another_needs_no_room(make: Callable[..., Installer]) -> None:
-    """The other one's files are what fills the disk."""
+async def test_waiting_installer_needs_no_disk_space(make: Callable[..., Installer]) -> None:
+    """The other installer's files fill the disk."""
     first, second = make(), make(free=GIB)
     one = asyncio.create_task(first.install("cpu", lambda *_: None))
     await until(first.environment_folder("cpu").parent.exists)
     assert await second.install("cpu", lambda *_: None) == await one
 
 
-async def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+async def test_unwritable_cache(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     installer = Installer(tmp_path / "file", free_bytes=lambda _: 100 * GIB)
     with pytest.raises(OSError, match="file"):
         await installer.install("cpu", lambda *_: None)
 
 
-def test_progress_by_what_uv_prints() -> None:
-    """By bytes, never backwards, whole at the end."""
+def test_progress_from_uv_output() -> None:
+    """By bytes, never backwards, 1 at the end."""
     progress = UvProgress()
     shares = [share for line in UV.splitlines() if (share := progress.parse_line(line)) is not None]
     assert shares == sorted(shares)
@@ -149,8 +151,8 @@ def test_progress_by_what_uv_prints() -> None:
     ]
 
 
-def test_the_committed_requirements_are_hashed_and_name_no_registry() -> None:
-    """Every package has a version and hashes; no index is named, so that anybody's mirror works."""
+def test_committed_requirements_have_hashes_and_no_registry() -> None:
+    """Every package has a version and hashes; no index is named, so that any mirror works."""
     folder = Path(sys.modules[Installer.__module__].__file__ or "").parents[1] / "requirements"
     for name in ("cpu.txt", "cuda.txt"):
         lines = (folder / name).read_text().splitlines()

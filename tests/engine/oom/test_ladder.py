@@ -1,4 +1,4 @@
-"""The ladder: one thing less each time, in the advised order, never what failed, and never for ever."""
+"""The memory ladder: one change at a time, in the advised order, without repetition, and always ending."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ def _step(
         (OomCause.POOL, CPU, replace(CPU, total_tokens=100_000)),
     ],
 )
-def test_what_helps_first(cause: OomCause, failed: MemoryProfile, wanted: MemoryProfile) -> None:
+def test_first_change_by_cause(cause: OomCause, failed: MemoryProfile, wanted: MemoryProfile) -> None:
     assert _step(failed, cause).profile == wanted
 
 
-def test_the_fraction_that_sglang_asks_for_is_taken() -> None:
+def test_suggested_fraction_is_used() -> None:
     step = _step(GPU, OomCause.NO_ROOM, fraction=0.912)
     assert step.profile.memory_fraction == 0.922
     assert "memory fraction 0.88 → 0.922" in step.why
 
 
-def test_a_fraction_between_two_failures_is_not_left() -> None:
-    """Too low at 0.86 and too high at 0.88: neither is tried again, graphs are what gives way."""
+def test_fraction_between_two_failures_is_not_retried() -> None:
+    """0.86 is too low and 0.88 too high, so the graphs are reduced."""
     low = ProfileFailure(replace(GPU, memory_fraction=0.86), OomCause.NO_ROOM, "")
     step = _step(GPU, OomCause.CAPTURE, low)
     assert step.profile == replace(GPU, decode_batch=128)
 
 
-def test_what_sglang_chose_itself_is_where_the_step_begins() -> None:
+def test_change_starts_from_sglangs_own_values() -> None:
     left = replace(GPU, memory_fraction=None, chunk_tokens=None, running_requests=None)
     ran = complete_profile(
         left, LogObservations(memory_fraction=0.871, chunk_tokens=8192, running_requests=2048, kv_tokens=99_000)
@@ -75,7 +75,7 @@ def test_what_sglang_chose_itself_is_where_the_step_begins() -> None:
     assert _step(ran, OomCause.CAPTURE).profile.memory_fraction == 0.831
 
 
-def test_lighter_weights_come_last_and_then_numbers() -> None:
+def test_lighter_weights_come_last() -> None:
     small = MemoryProfile("x", "cuda", 4096, 0.32, 512, 4, 1, 2048, "fp8_e4m3")
     assert _step(small, OomCause.PREFILL).profile == LOWER[0]
     end = choose_lower_profile(small, OomFinding(OomCause.PREFILL, "Prefill out of memory."), (), ())
@@ -107,7 +107,7 @@ _FINDINGS = st.builds(
 
 
 @given(_RUNGS, st.lists(_FINDINGS, min_size=MAX_FAILURES + 5, max_size=MAX_FAILURES + 5), st.lists(_RUNGS, max_size=3))
-def test_whatever_fails_it_ends_repeats_nothing_and_raises_nothing_that_failed(
+def test_any_failures_end_without_repeating_a_failed_profile(
     rung: MemoryProfile, failures: list[OomFinding], lower: list[MemoryProfile]
 ) -> None:
     falls: list[ProfileFailure] = []
@@ -126,13 +126,13 @@ def test_whatever_fails_it_ends_repeats_nothing_and_raises_nothing_that_failed(
 
 
 @given(_RUNGS, st.sampled_from(OomCause))
-def test_a_rung_that_failed_fails_again(rung: MemoryProfile, cause: OomCause) -> None:
+def test_failed_profile_would_fail_again(rung: MemoryProfile, cause: OomCause) -> None:
     assert would_fail(rung, ProfileFailure(rung, cause, ""))
 
 
 @pytest.mark.parametrize(("variant", "machine"), [("32B", "1x80GB"), ("R1", "8xH200"), ("1.5B", "1x24GB")])
-def test_a_plan_is_its_rung_and_its_rung_the_plan(variant: str, machine: str) -> None:
-    """What the ladder changes is what the plan then holds, and lighter plans are lighter and fit."""
+def test_plans_and_profiles_convert_both_ways(variant: str, machine: str) -> None:
+    """A changed profile changes the plan; lighter plans are lighter and fit."""
     on = parse_machine(machine)
     made = plan_variant(resolve_model(variant), on)
     rung = extract_profile(made)
@@ -147,7 +147,7 @@ def test_a_plan_is_its_rung_and_its_rung_the_plan(variant: str, machine: str) ->
     assert apply_profile(replace(rung, weights="gone"), plans) is None
 
 
-def test_folders_that_are_called_alike_do_not_share_a_rung() -> None:
+def test_folders_of_the_same_name_have_separate_ladders() -> None:
     on = parse_machine("1x80GB")
     made = plan_variant(resolve_model("7B"), on)
     first, second = (replace(made, variant=replace(made.variant, name="r1", hf_id=f"/{at}/r1")) for at in "ab")

@@ -1,4 +1,4 @@
-"""What SGLang's last lines come to: how memory ran out, what else a person can mend, or neither."""
+"""The diagnosis of SGLang's last log lines: how memory ran out, which other problem a person can fix, or neither."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _death(name: str, status: int = 1, oom_kills: int | None = 0) -> RunEnd:
         ("decode-slots", OomCause.DECODE, None),
     ],
 )
-def test_how_memory_ran_out(name: str, cause: OomCause, fraction: float | None) -> None:
+def test_finds_the_cause_of_oom(name: str, cause: OomCause, fraction: float | None) -> None:
     found = find_oom(_death(name, SIGKILL_STATUS))
     assert found is not None
     assert (found.cause, found.fraction) == (cause, fraction)
@@ -56,14 +56,14 @@ def test_how_memory_ran_out(name: str, cause: OomCause, fraction: float | None) 
 
 
 @pytest.mark.parametrize(("oom_kills", "wanted"), [(1, OomCause.HOST), (None, OomCause.HOST), (0, None)])
-def test_the_systems_killer_and_a_persons_kill(oom_kills: int | None, wanted: OomCause | None) -> None:
-    """A child that got signal 9 while loading: the kernel's count decides, and without one it is believed."""
+def test_kernel_oom_differs_from_a_manual_kill(oom_kills: int | None, wanted: OomCause | None) -> None:
+    """A child received signal 9 while loading: the kernel's count decides; without a count it counts as OOM."""
     found = find_oom(_death("host-loading", oom_kills=oom_kills))
     assert (found.cause if found is not None else None) == wanted
 
 
 @pytest.mark.parametrize(("oom_kills", "wanted"), [(1, OomCause.HOST), (None, None), (0, None)])
-def test_a_kill_of_one_that_was_ready(oom_kills: int | None, wanted: OomCause | None) -> None:
+def test_kill_of_a_ready_engine(oom_kills: int | None, wanted: OomCause | None) -> None:
     for death in (
         _death("scheduler-killed", SIGKILL_STATUS, oom_kills),
         RunEnd(["x"], SIGKILL_STATUS, READY, oom_kills),
@@ -72,15 +72,15 @@ def test_a_kill_of_one_that_was_ready(oom_kills: int | None, wanted: OomCause | 
         assert (found.cause if found is not None else None) == wanted
 
 
-def test_a_server_that_kills_itself_was_not_killed_by_the_system() -> None:
-    """Its own status is signal 9 whatever its child died of; another process of the machine died meanwhile."""
+def test_server_that_kills_itself_is_no_kernel_oom() -> None:
+    """Its status is signal 9 whatever ended its child; meanwhile the kernel killed a process of another program."""
     death = _death("corrupt-weights", SIGKILL_STATUS, oom_kills=1)
     assert find_oom(death) is None
     assert describe_exit(death) == "it ended with status 137"
     assert describe_exit(RunEnd([], 128 + signal.SIGKILL)) == "it was killed"
 
 
-def test_one_request_that_is_too_big_is_no_failure_of_the_engine() -> None:
+def test_one_too_large_request_is_no_oom() -> None:
     death = _death("one-request")
     assert find_oom(death) is None
     assert find_known_problem(death.lines) is None
@@ -99,7 +99,7 @@ def test_one_request_that_is_too_big_is_no_failure_of_the_engine() -> None:
         ("bad-config", "config.json contradicts itself", True, True),
     ],
 )
-def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool, damaged: bool) -> None:  # noqa: FBT001
+def test_known_problems(name: str, sentence: str, hopeless: bool, damaged: bool) -> None:  # noqa: FBT001
     death = _death(name)
     assert find_oom(death) is None
     found = find_known_problem(death.lines)
@@ -119,14 +119,14 @@ def test_what_else_a_person_can_mend(name: str, sentence: str, hopeless: bool, d
         ("huggingface_hub.errors.GatedRepoError: 403 Client Error.", "HF_TOKEN"),
     ],
 )
-def test_other_lines_that_a_person_can_mend(line: str, sentence: str) -> None:
+def test_known_problems_by_line(line: str, sentence: str) -> None:
     found = find_known_problem(["x", line, "y"])
     assert found is not None
     assert sentence in found.sentence
 
 
-def test_a_driver_that_torch_merely_warns_of_ended_nothing() -> None:
-    """The environment for a CPU warns so on every machine with an old driver, and goes on."""
+def test_warning_about_the_driver_is_no_problem() -> None:
+    """On a CPU, torch warns about an old driver and continues."""
     line = (
         "UserWarning: CUDA initialization: The NVIDIA driver on your system is too old (found version 12040). "
         "Please update your GPU driver"
@@ -134,12 +134,12 @@ def test_a_driver_that_torch_merely_warns_of_ended_nothing() -> None:
     assert find_known_problem(["x", line, "y"]) is None
 
 
-def test_only_a_port_that_is_taken_leaves_a_server_that_does_not_end() -> None:
+def test_only_a_used_port_leaves_a_stuck_server() -> None:
     lingering = {path.stem for path in TAILS.glob("*.log") if any(map(is_stuck_line, path.read_text().splitlines()))}
     assert lingering == {"port-taken"}
 
 
-def test_what_sglang_chose_is_read_on_the_way() -> None:
+def test_observations_have_sglangs_own_values() -> None:
     seen = _death("port-taken").observations
     assert (seen.kv_tokens, seen.chunk_tokens, seen.running_requests) == (8192, 4096, 8)
     told = LogObservations().add_line(

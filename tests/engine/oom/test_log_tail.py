@@ -1,4 +1,4 @@
-"""What the log of a dying engine comes to: bounded lines, no secrets, the reason."""
+"""The log tail: limited lines, no secrets, and a summary of the failure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Killed
 
 
 @given(st.text(max_size=300), st.lists(st.integers(0, 2000), max_size=20))
-def test_any_cut_gives_the_same_lines(text: str, cuts: list[int]) -> None:
+def test_any_chunks_give_the_same_lines(text: str, cuts: list[int]) -> None:
     data = text.encode("utf-8", "replace")
     whole, pieces = LogTail(), LogTail()
     lines = whole.decode(data) + whole.flush()
@@ -35,21 +35,21 @@ def test_any_cut_gives_the_same_lines(text: str, cuts: list[int]) -> None:
     assert [line for a, b in pairwise(places) for line in pieces.decode(data[a:b])] + pieces.flush() == lines
 
 
-def test_the_reason_is_the_exception_not_the_noise_around_it() -> None:
+def test_summary_is_the_exception() -> None:
     tail = LogTail(["sekret"])
     tail.decode(SGLANG.encode())
     assert summarize_failure(tail.lines).startswith("RuntimeError: Not enough memory.")
     assert "sekret" not in "".join(tail.lines)
 
 
-def test_without_an_exception_the_last_telling_lines() -> None:
+def test_summary_without_an_exception_has_the_last_meaningful_lines() -> None:
     assert summarize_failure(["[2026-11-24 17:57:31] loading", "", "  warnings.warn(", "INFO:     x"]) == "loading"
     assert summarize_failure(["/bin/python: No module named sglang"]) == "/bin/python: No module named sglang"
     assert summarize_failure([]) == "it logged nothing"
 
 
-def test_bounded() -> None:
-    """Neither a line without an end nor endless lines grow the memory, and a reason stays a sentence."""
+def test_lines_and_summary_are_limited() -> None:
+    """Long lines and many lines are cut, and the summary stays short."""
     tail = LogTail()
     for _ in range(300):
         tail.decode(b"x" * 1000 + b" " + b"RuntimeError: " * 10)
@@ -65,7 +65,7 @@ def test_milestones_only_rise() -> None:
     assert len(shares) == 2
 
 
-def test_a_log_file_is_bounded_and_a_bad_path_is_borne(tmp_path: Path) -> None:
+def test_log_file_is_limited_and_ignores_a_bad_path(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "engine.log", max_bytes=1000)
     for n in range(200):
         log.write_line(f"line {n} " + "x" * 20)

@@ -1,4 +1,4 @@
-"""Where the ladder stands: remembered over restarts, taken back on request, and a rung up tried once, in peace."""
+"""The state of the memory ladder: saved over restarts, reset on request, and a larger profile tried once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _fallen(*found: OomFinding) -> LadderState:
     return climb
 
 
-def test_a_rung_down_is_remembered_for_its_key_alone(tmp_path: Path) -> None:
+def test_profile_is_saved_for_its_key(tmp_path: Path) -> None:
     climb = _fallen(PREFILL, PREFILL)
     LadderFile(tmp_path / "ladder.json").write("a", climb)
     again = LadderFile(tmp_path / "ladder.json")
@@ -47,7 +47,7 @@ def test_a_rung_down_is_remembered_for_its_key_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[1]", '{"a": 1}', '{"a": {"rung": {"x": 1}, "falls": [], "proven": null}}', "[" * 100_000]
 )
-def test_a_file_that_cannot_be_read_is_an_empty_one(tmp_path: Path, content: str) -> None:
+def test_unreadable_file_counts_as_empty(tmp_path: Path, content: str) -> None:
     (tmp_path / "ladder.json").write_text(content)
     file = LadderFile(tmp_path / "ladder.json")
     assert file.read("a") == LadderState()
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_read_is_an_empty_one(tmp_path: Path, content: str
     assert file.read("a") == LadderState(TOP)
 
 
-def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
+def test_number_of_keys_is_limited(tmp_path: Path) -> None:
     file = LadderFile(tmp_path / "ladder.json")
     for n in range(50):
         file.write(str(n), LadderState(TOP))
@@ -67,11 +67,11 @@ def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
     "load",
     [PeakLoad(3, 0.1), PeakLoad(100, 0.51), PeakLoad(100, 0.3, waiting=1), PeakLoad(100, 0.3, retractions=1)],
 )
-def test_no_rung_up_without_room_that_was_measured(load: PeakLoad) -> None:
+def test_larger_profile_needs_measured_room(load: PeakLoad) -> None:
     assert raise_profile(_fallen(PREFILL), load) is None
 
 
-def test_no_rung_up_from_the_top_or_to_weights_that_do_not_fit() -> None:
+def test_no_larger_profile_above_the_plan_or_after_too_large_weights() -> None:
     assert raise_profile(LadderState(), QUIET) is None
     lighter = replace(TOP, weights="32B in fp8")
     climb, step = lower_profile(LadderState(), TOP, OomFinding(OomCause.WEIGHTS, ""), (lighter,))
@@ -79,7 +79,7 @@ def test_no_rung_up_from_the_top_or_to_weights_that_do_not_fit() -> None:
     assert raise_profile(climb, QUIET) is None
 
 
-def test_a_rung_up_that_fails_goes_straight_back_and_is_not_tried_again() -> None:
+def test_failed_larger_profile_is_reverted_and_not_retried() -> None:
     below = _fallen(PREFILL, PREFILL)
     found = raise_profile(below, QUIET)
     assert found is not None
@@ -92,7 +92,7 @@ def test_a_rung_up_that_fails_goes_straight_back_and_is_not_tried_again() -> Non
     assert raise_profile(back, QUIET) is None
 
 
-def test_rungs_up_that_hold_lead_to_the_top() -> None:
+def test_successful_larger_profiles_lead_to_the_plan() -> None:
     climb = _fallen(PREFILL, PREFILL)
     for wanted in (replace(TOP, chunk_tokens=4096), TOP):
         found = raise_profile(climb, QUIET)
@@ -102,8 +102,8 @@ def test_rungs_up_that_hold_lead_to_the_top() -> None:
     assert raise_profile(climb, QUIET) is None
 
 
-def test_the_last_rung_up_is_not_being_tried_for_ever(tmp_path: Path) -> None:
-    """Once it has held, nothing is said of it, and the next quiet hour takes it for the plan's own."""
+def test_successful_trial_ends(tmp_path: Path) -> None:
+    """Once it works, the description says nothing, and the next quiet hour confirms the plan's own profile."""
     on = parse_machine("1x80GB")
     made, file = plan_variant(resolve_model("14B"), on), LadderFile(tmp_path / "ladder.json")
     climber = OomRecovery(made, on, file, "x")
@@ -122,7 +122,7 @@ def test_the_last_rung_up_is_not_being_tried_for_ever(tmp_path: Path) -> None:
     assert (last.failure_count, last.describe(), last.plan.chunk_tokens) == (0, made.note, made.chunk_tokens)
 
 
-def test_no_rung_left_keeps_what_is_known() -> None:
+def test_exhausted_ladder_keeps_its_state() -> None:
     climb = _fallen(PREFILL)
     assert climb.profile is not None
     after, end = lower_profile(climb, climb.profile, OomFinding(OomCause.WEIGHTS, ""), ())

@@ -1,4 +1,4 @@
-"""AMD's and Intel's cards by what their makers' tools print."""
+"""AMD's and Intel's cards from the output of their tools."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _tools(told: dict[tuple[str, ...], object]):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("told", [AMD_SMI, {"gpu_data": AMD_SMI}])
-def test_amd_smi_of_both_shapes(told: object) -> None:
+def test_amd_smi_in_both_formats(told: object) -> None:
     (card,) = read_amd_intel_cards(_tools({("amd-smi",): told}))
     assert (card.name, card.memory_bytes, card.vendor) == ("AMD Instinct MI300X", 196592 << 20, "amd")
 
 
-def test_rocm_smi_where_the_newer_tool_prints_something_else() -> None:
+def test_rocm_smi_if_amd_smi_prints_another_format() -> None:
     (card,) = read_amd_intel_cards(_tools({("amd-smi",): "usage: …", ("rocm-smi",): ROCM_SMI}))
     assert card == GpuCard("AMD Instinct MI300X", 206141652992, None, 206141651992, "amd", "nvlink")
 

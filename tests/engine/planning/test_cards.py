@@ -1,4 +1,4 @@
-"""Machines that somebody describes, and the data sheets of common cards."""
+"""Descriptions of machines, and the data sheets of common cards."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ COUNT = st.integers(1, 64)
         ("rtx a6000", 1, 1, 47.99),
     ],
 )
-def test_machines_as_people_write_them(said: str, nodes: int, cards: int, gib: float) -> None:
+def test_parses_machine_descriptions(said: str, nodes: int, cards: int, gib: float) -> None:
     machine = parse_machine(said)
     assert (machine.nodes, len(machine.cards), machine.is_described) == (nodes, cards, True)
     assert machine.card_gib == pytest.approx(gib, abs=0.01)
 
 
-def test_main_memory_and_no_card() -> None:
+def test_main_memory_without_cards() -> None:
     assert parse_machine("1x24GB+128GB").memory_gib == 128
     assert parse_machine("cpu").cards == ()
 
 
 @given(nodes=COUNT, cards=COUNT, name=st.sampled_from(NAMES))
-def test_every_known_card_in_every_number(nodes: int, cards: int, name: str) -> None:
+def test_every_known_card_in_any_count(nodes: int, cards: int, name: str) -> None:
     machine = parse_machine(f"{nodes}x{cards}x{name.lower()}")
     assert (machine.nodes, len(machine.cards)) == (nodes, cards)
     spec = find_card_spec(machine.cards[0])
@@ -52,7 +52,7 @@ def test_every_known_card_in_every_number(nodes: int, cards: int, name: str) -> 
 
 
 @given(nodes=COUNT, cards=COUNT, gb=st.integers(1, 400))
-def test_cards_by_memory_show_a_little_less(nodes: int, cards: int, gb: int) -> None:
+def test_cards_by_memory_report_a_little_less(nodes: int, cards: int, gb: int) -> None:
     machine = parse_machine(f"{nodes}x{cards}x{gb}GB")
     assert (machine.nodes, len(machine.cards)) == (nodes, cards)
     assert 0.98 * gb <= machine.card_gib <= gb
@@ -60,7 +60,7 @@ def test_cards_by_memory_show_a_little_less(nodes: int, cards: int, gb: int) -> 
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[0-9x]{0,8}[A-Z0-9-]{0,8}(GB)?(\+[0-9]{0,3}GB)?", fullmatch=True))
-def test_anything_else_is_an_error_with_examples_or_a_machine(said: str) -> None:
+def test_any_text_is_a_machine_or_an_error_with_examples(said: str) -> None:
     try:
         told = "" if parse_machine(said).nodes else "no machine"
     except EngineRefused as refused:
@@ -71,7 +71,7 @@ def test_anything_else_is_an_error_with_examples_or_a_machine(said: str) -> None
 @pytest.mark.parametrize(
     "said", ["", "x", "0x24GB", "8x", "2x2x2x24GB", "8xB9000", "24TB", "-1x24GB", "0GB", "1e3x24GB", "²x24GB"]
 )
-def test_what_is_no_machine(said: str) -> None:
+def test_invalid_machines(said: str) -> None:
     with pytest.raises(EngineRefused, match="8xA100-80GB"):
         parse_machine(said)
 
@@ -93,11 +93,11 @@ def test_what_is_no_machine(said: str) -> None:
         ("Intel(R) Data Center GPU Max 1550", 128.0, "GPU-MAX-1550"),
     ],
 )
-def test_the_names_that_drivers_give(told: str, gib: float, name: str) -> None:
+def test_names_reported_by_drivers(told: str, gib: float, name: str) -> None:
     spec = find_card_spec(GpuCard(told, int(gib * GIB), None))
     assert spec is not None
     assert spec.names[0] == name
 
 
-def test_a_card_that_is_not_known_has_no_data_sheet() -> None:
+def test_unknown_card_has_no_data_sheet() -> None:
     assert find_card_spec(GpuCard("NVIDIA GeForce GTX 1060", 6 * GIB, (6, 1))) is None

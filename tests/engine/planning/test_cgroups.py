@@ -1,4 +1,4 @@
-"""What a container leaves: control groups of both versions, as the kernel writes them."""
+"""The limits of a container, from control groups of both versions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _write(root: Path, files: dict[str, object]) -> None:
         path.write_text(f"{value}\n")
 
 
-def test_version_2_the_tightest_on_the_way_up(tmp_path: Path) -> None:
+def test_version_2_tightest_limit_of_all_ancestors(tmp_path: Path) -> None:
     _write(
         tmp_path,
         {
@@ -53,12 +53,12 @@ def test_version_1(tmp_path: Path) -> None:
     assert read_cgroup_limits(tmp_path / "g", tmp_path / "own") == CgroupLimits(4 * GIB, GIB, 1)
 
 
-def test_nothing_limits(tmp_path: Path) -> None:
+def test_no_limits(tmp_path: Path) -> None:
     assert read_cgroup_limits(tmp_path / "none", tmp_path / "own") == CgroupLimits()
 
 
-def test_kills_for_memory_are_counted_in_the_own_group_where_it_counts_them(tmp_path: Path) -> None:
-    """Another container's do not make a kill by hand a lack of memory."""
+def test_oom_kills_are_counted_in_the_own_group(tmp_path: Path) -> None:
+    """So kills in another container do not turn a manual kill into OOM."""
     _write(tmp_path, {"own": "0::/pod/app", "vmstat": "pgfault 5\noom_kill 7", "g/pod/memory.events": "oom_kill 3"})
     where = tmp_path / "g", tmp_path / "own", tmp_path / "vmstat"
     assert count_oom_kills(*where) == 7
@@ -80,14 +80,14 @@ def test_kills_for_memory_are_counted_in_the_own_group_where_it_counts_them(tmp_
         ("GPU-", []),
     ],
 )
-def test_cards_that_cuda_would_see(wanted: str | None, left: list[int]) -> None:
-    """The first that names none, or none alone, ends the list."""
+def test_cuda_visible_devices(wanted: str | None, left: list[int]) -> None:
+    """The first invalid or ambiguous entry ends the list."""
     assert select_visible_cards(["GPU-a1", "GPU-b1", "GPU-c1", "GPU-d1"], wanted) == left
 
 
 @pytest.mark.parametrize(("processors", "nodes"), [(range(12), 2), ([0, 9], 2), ([0, 1], 1), ([11], 1), ([99], 1)])
-def test_numa_nodes_of_the_processors_that_may_be_used(tmp_path: Path, processors: list[int], nodes: int) -> None:
-    """As the kernel lists them; a node of memory alone has none."""
+def test_numa_nodes_of_the_usable_cpus(tmp_path: Path, processors: list[int], nodes: int) -> None:
+    """A node without CPUs does not count."""
     _write(tmp_path, {"node0/cpulist": "0-3,8", "node1/cpulist": "4-7,9-11", "node2/cpulist": "", "possible": "0-2"})
     assert count_numa_nodes(processors, tmp_path) == nodes
     assert count_numa_nodes(processors, tmp_path / "none") == 1

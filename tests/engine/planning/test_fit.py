@@ -1,4 +1,4 @@
-"""The catalogue, and what fits where: every figure against the published tables."""
+"""The catalogue, and which model fits where, compared with published tables."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ LARGER = SMALL_MODELS[0]
 
 
 @pytest.mark.parametrize(("name", "cards_gib"), [("70B", [23.99]), ("32B", [19.5]), ("R1", [79.6] * 4)])
-def test_what_does_not_fit_is_refused_in_numbers(name: str, cards_gib: list[float]) -> None:
+def test_misfit_is_explained_with_numbers(name: str, cards_gib: list[float]) -> None:
     with pytest.raises(EngineRefused, match=r"its weights are \d+\.\d GiB.*KVASIR_MODEL"):
         plan_variant(resolve_model(name), machine(*cards_gib))
 
 
-def test_as_few_cards_as_it_takes() -> None:
+def test_uses_as_few_cards_as_possible() -> None:
     assert plan_variant(resolve_model("7B"), machine(*[79.6] * 8)).layout.cards == 1
     wide = plan_variant(resolve_model("32B"), machine(*[47.99] * 4))
     assert (wide.device, wide.weights.precision, wide.layout) == ("cuda", "bf16", Layout(tp=2))
     assert wide.context_tokens == min(131072, wide.kv_tokens)
 
 
-def test_without_a_wish_or_a_card_the_small_model() -> None:
+def test_default_is_the_small_model() -> None:
     assert plan_variant(None, machine()).variant is LARGER
     made = plan_variant(None, machine(79.6))
     assert (made.variant, made.device) == (LARGER, "cpu")
@@ -51,7 +51,7 @@ def test_without_a_wish_or_a_card_the_small_model() -> None:
     ("cores", "free_gib", "name"),
     [(8, 16, "Qwen2.5-1.5B-Instruct"), (2, 16, "Qwen2.5-0.5B-Instruct"), (8, 8.9, "Qwen2.5-0.5B-Instruct")],
 )
-def test_cores_and_free_memory_choose_the_small_model_and_say_so(cores: int, free_gib: float, name: str) -> None:
+def test_cores_and_free_memory_choose_the_small_model(cores: int, free_gib: float, name: str) -> None:
     there = replace(machine(), cores=cores, memory_free_bytes=int(free_gib * GIB))
     made = plan_variant(None, there)
     assert made.variant.name == name
@@ -62,7 +62,7 @@ def test_cores_and_free_memory_choose_the_small_model_and_say_so(cores: int, fre
 
 
 def test_a_real_r1_runs_on_a_cpu() -> None:
-    """It has the shape of the larger small model, and its parser; ``auto`` leaves it to whoever names it."""
+    """It has the shape of the larger small model and R1's parser; ``auto`` does not choose it."""
     made = plan_model("R1-Distill-Qwen-1.5B", machine())
     assert (made.device, made.variant.reasoning_parser, made.variant.small_model) == ("cpu", "deepseek-r1", False)
     assert (made.context_tokens, made.kv_tokens) == (8192, 32768)
@@ -83,14 +83,14 @@ def test_every_small_model_from_a_hub_has_a_fallback_of_its_shape() -> None:
 
 
 def test_on_several_numa_nodes_the_small_model_keeps_its_context() -> None:
-    """SGLang counts one node's share of what is free, so more of it is asked for."""
+    """SGLang uses one node's share of the free memory, so the fraction is larger."""
     one, eight = (plan_variant(None, replace(machine(memory_gib=8), numa_nodes=nodes)) for nodes in (1, 8))
     assert (one.kv_tokens, eight.kv_tokens) == (32768, 32768)
     assert one.memory_fraction == 0.3
     assert 0.3 < (eight.memory_fraction or 0) < 0.9
 
 
-def test_an_r1_without_a_card_is_refused() -> None:
+def test_large_r1_without_a_gpu_is_refused() -> None:
     with pytest.raises(EngineRefused, match=r"14\.2 GiB.*KVASIR_ENGINE_URL"):
         plan_variant(resolve_model("7B"), machine())
 
@@ -101,7 +101,7 @@ def test_too_little_memory_for_the_small_model() -> None:
 
 
 @pytest.mark.parametrize(("system", "architecture"), [("darwin", "arm64"), ("linux", "aarch64"), ("win32", "AMD64")])
-def test_machines_that_no_engine_runs_on(system: str, architecture: str) -> None:
+def test_unsupported_machines(system: str, architecture: str) -> None:
     other = machine(system=system, architecture=architecture)
     assert "KVASIR_ENGINE_URL" in (explain_unsupported_machine(other) or "")
     with pytest.raises(EngineRefused, match="KVASIR_ENGINE_URL"):
@@ -121,16 +121,16 @@ def test_machines_that_no_engine_runs_on(system: str, architecture: str) -> None
         ("Qwen/Qwen2.5-Coder-1.5B-Instruct", "Qwen2.5-Coder-1.5B-Instruct"),
     ],
 )
-def test_names_that_people_use(said: str, name: str) -> None:
+def test_popular_names(said: str, name: str) -> None:
     assert resolve_model(said).name == name
 
 
-def test_an_unknown_name_names_its_neighbours() -> None:
+def test_unknown_name_suggests_similar_ones() -> None:
     with pytest.raises(EngineRefused, match="DeepSeek-R1-Distill-Qwen-32B"):
         resolve_model("Distill-Qwen-31B")
 
 
-def test_no_name_means_two_variants() -> None:
+def test_names_are_unique() -> None:
     names = [name for variant in (*VARIANTS, *SMALL_MODELS) for name in {variant.name.lower(), *variant.aliases}]
     assert len(names) == len(set(names))
 
@@ -153,7 +153,7 @@ def test_served_names_of_quantised_checkpoints(served: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("served", ["gpt-4", "DeepSeek-R1-Distill-Mistral-9B", ""])
-def test_served_names_that_say_nothing(served: str) -> None:
+def test_unknown_served_names(served: str) -> None:
     assert find_served_variant(served) is None
 
 
@@ -193,8 +193,8 @@ def test_a_folder_is_described_by_its_own_files(tmp_path: Path, template: str, p
     assert variant.is_directory
 
 
-def test_a_folder_with_little_context_or_an_odd_width_runs_on_a_card(tmp_path: Path) -> None:
-    """A context under what passages need is the model's own; a width that no group divides is not split."""
+def test_folder_with_little_context_or_an_odd_width_runs_on_a_card(tmp_path: Path) -> None:
+    """The model's own short context is used, and a width that no group divides is not split."""
     told = {"quant_method": "awq", "bits": 4, "group_size": 128}
     odd = describe_model_folder(_folder(tmp_path, "", intermediate_size=1000, quantization_config=told))
     made = plan_variant(odd, machine(79.6, 79.6))
@@ -204,12 +204,12 @@ def test_a_folder_with_little_context_or_an_odd_width_runs_on_a_card(tmp_path: P
         plan_variant(odd, machine(2.0))
 
 
-def test_a_folder_with_compressed_context(tmp_path: Path) -> None:
+def test_folder_with_mla(tmp_path: Path) -> None:
     variant = describe_model_folder(_folder(tmp_path, "", kv_lora_rank=512, qk_rope_head_dim=64))
     assert (variant.family, variant.kv_bytes_per_token) == ("mla", 2 * 576 * 2)
 
 
-def test_a_quantised_folder_is_not_split_through_its_groups(tmp_path: Path) -> None:
+def test_quantized_folder_is_not_split_through_its_groups(tmp_path: Path) -> None:
     awq = describe_model_folder(
         _folder(tmp_path, "", quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128})
     )
@@ -228,7 +228,7 @@ def test_a_quantised_folder_is_not_split_through_its_groups(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "damage", ["config.json", "model.safetensors", "broken", "no text", "a list", "odd", "zero", "deep", "narrow"]
 )
-def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
+def test_folders_without_a_model(tmp_path: Path, damage: str) -> None:
     folder = _folder(tmp_path, "")
     odd = json.loads((folder / "config.json").read_text())
     written = {
@@ -261,7 +261,7 @@ def test_folders_that_hold_no_model(tmp_path: Path, damage: str) -> None:
         ("vocab_size", True),
     ],
 )
-def test_what_a_folder_says_oddly_is_named(tmp_path: Path, name: str, value: object) -> None:
+def test_invalid_fields_of_a_folder_are_named(tmp_path: Path, name: str, value: object) -> None:
     folder = _folder(tmp_path, "", **{name: value})
     named = "qk_rope_head_dim" if value == 512 else name
     with pytest.raises(
@@ -270,7 +270,7 @@ def test_what_a_folder_says_oddly_is_named(tmp_path: Path, name: str, value: obj
         describe_model_folder(folder)
 
 
-def test_null_in_a_folder_is_what_is_not_said(tmp_path: Path) -> None:
+def test_null_fields_count_as_missing(tmp_path: Path) -> None:
     unsaid = describe_model_folder(_folder(tmp_path, ""))
     said = ("kv_lora_rank", "num_key_value_heads", "head_dim", "quantization_config", "moe_intermediate_size")
     assert describe_model_folder(_folder(tmp_path, "", **dict.fromkeys(said))) == unsaid
@@ -291,9 +291,7 @@ _ODD = _COUNT | _PLAIN | st.lists(_PLAIN, max_size=2) | _QUANTISED
 
 
 @given(config=st.dictionaries(st.sampled_from(_READ), _ODD, max_size=5))
-def test_whatever_a_folder_says_it_is_planned_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, config: dict[str, object]
-) -> None:
+def test_any_folder_is_planned_or_refused(tmp_path_factory: pytest.TempPathFactory, config: dict[str, object]) -> None:
     folder = _folder(tmp_path_factory.getbasetemp(), "", **config)
     for here in (machine(), machine(23.6), machine(*[79.6] * 8)):
         for wish in (None, PlanRequirements(goal="speed")):
@@ -305,8 +303,8 @@ def test_whatever_a_folder_says_it_is_planned_or_refused(
             assert build_manual_commands(made)
 
 
-def test_thismachine(tmp_path: Path) -> None:
-    """A machine without a driver has no cards and still has memory, cores and a disk."""
+def test_probe_of_this_machine(tmp_path: Path) -> None:
+    """A machine without a driver has no cards but has memory, cores and a disk."""
     here = probe_machine(tmp_path / "not" / "made" / "yet")
     assert here.cores >= 1
     assert here.memory_gib > 0.5

@@ -1,4 +1,4 @@
-"""The command line: full names, the key nowhere in it, nothing in the environment that is not the engine's business."""
+"""The command line and environment of SGLang: full flag names, no key, no secrets."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_a_distill_on_two_cards() -> None:
     assert made.environment["HF_ENDPOINT"] == "http://mirror"
 
 
-def test_a_key_is_never_taken_for_a_flag() -> None:
-    """SGLang puts what its configuration says behind ``--api-key`` and parses that."""
+def test_key_never_looks_like_a_flag() -> None:
+    """SGLang passes the key of its configuration behind ``--api-key`` to its parser."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--api-key")
     keys = [generate_api_key() for _ in range(2_000)]
@@ -89,8 +89,8 @@ def test_a_key_is_never_taken_for_a_flag() -> None:
     assert len(set(keys)) == 2_000
 
 
-def test_secrets_stay_where_they_belong() -> None:
-    """The key is in the private file alone; the bot's own secrets and interpreter are not passed on."""
+def test_secrets_are_not_passed_on() -> None:
+    """The key is only in the private file; the bot's secrets and interpreter variables are removed."""
     made = _launch(SMALL_MODEL, "/models/small")
     assert "sekret" not in " ".join(made.argv)
     assert "sekret" not in repr(made)
@@ -100,8 +100,8 @@ def test_secrets_stay_where_they_belong() -> None:
 
 
 @pytest.mark.parametrize("said", [{}, {"NO_PROXY": "intra"}, {"no_proxy": "intra", "NO_PROXY": ""}])
-def test_what_it_asks_itself_goes_through_no_proxy(said: dict[str, str]) -> None:
-    """SGLang warms itself up with a request to its own address, which a company's proxy cannot reach."""
+def test_warm_up_request_uses_no_proxy(said: dict[str, str]) -> None:
+    """SGLang sends a warm-up request to its own address, which a company's proxy cannot reach."""
     made = build_environment(SMALL_MODEL, "/models/small", {**GROUND, **said})
     for name in ("no_proxy", "NO_PROXY"):
         assert proxy_bypass_environment("127.0.0.1:31000", {"no": made[name]})

@@ -1,4 +1,4 @@
-"""Two published tables, every cell: what weights take, and what context is left on common machines."""
+"""Two published tables, every cell: the size of weights, and the context left on common machines."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _variant(name: str) -> Variant:
 
 
 def _checkpoint(variant: Variant, precision: str) -> Checkpoint:
-    """Return the published checkpoint of that precision; the table also has sizes that nobody published."""
+    """Return the published checkpoint of that precision; the table also has sizes of unpublished ones."""
     group, block = (64 if variant.family == "mla" else 128), (128 if variant.family == "mla" else 0)
     made = {
         "bf16": Checkpoint("", "bf16"),
@@ -91,8 +91,8 @@ def test_weights(name: str, precision: str, gib: float) -> None:
 
 
 @pytest.mark.parametrize(("name", "saving", "kv_bytes"), [(row[0], row[4], int(row[5])) for row in _rows(SIZES)])
-def test_what_four_bits_save_and_what_context_takes(name: str, saving: str, kv_bytes: int) -> None:
-    """Never three quarters; context is the same whatever the weights are, and half in fp8."""
+def test_saving_of_four_bits_and_size_of_context(name: str, saving: str, kv_bytes: int) -> None:
+    """Four bits never save three quarters; context does not depend on the weights, and fp8 halves it."""
     variant = _variant(name)
     assert variant.kv_bytes_per_token == kv_bytes
     assert estimate_kv_bytes_per_card(variant, Layout()) == kv_bytes
@@ -113,8 +113,8 @@ def _tokens(said: str) -> float:
 
 
 @pytest.mark.parametrize(("name", "precision", "where", "cell"), LEFT_CELLS)
-def test_context_that_is_left(name: str, precision: str, where: str, cell: str) -> None:
-    """Within 3 %, and ✗ where nothing is left; the table splits over all cards, whether heads divide by them or not."""
+def test_remaining_context(name: str, precision: str, where: str, cell: str) -> None:
+    """Within 3 %, and ✗ if nothing is left; the table splits over all cards even if heads cannot be divided."""
     *counts, card = where.split("x")
     nodes, cards = ([1, *map(int, counts)])[-2:]
     layout = Layout(tp=nodes * cards, nodes=nodes)
@@ -133,7 +133,7 @@ def test_context_that_is_left(name: str, precision: str, where: str, cell: str) 
         held = choose_minimal_reserve(gib)
 
 
-def test_mla_keeps_the_same_context_on_every_card_unless_attention_is_spread() -> None:
+def test_mla_context_is_on_every_card_without_dp_attention() -> None:
     r1 = resolve_model("R1")
     assert estimate_kv_bytes_per_card(r1, Layout(tp=8)) == estimate_kv_bytes_per_card(r1, Layout())
     plain, spread = Layout(tp=8), Layout(tp=8, attn_dp=8)
@@ -145,14 +145,14 @@ def test_mla_keeps_the_same_context_on_every_card_unless_attention_is_spread() -
     )
 
 
-def test_a_pipeline_splits_layers_and_the_largest_group_counts() -> None:
+def test_largest_group_of_a_pipeline_counts() -> None:
     seven = resolve_model("7B")
     assert estimate_kv_bytes_per_card(seven, Layout(pp=3)) == pytest.approx(57344 * 10 / 28)
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 8])
-def test_on_a_cpu_each_numa_node_counts_as_a_machine_of_its_own(nodes: int) -> None:
-    """SGLang's own sum: free memory before and after loading, each divided by the nodes."""
+def test_cpu_context_is_divided_by_numa_nodes(nodes: int) -> None:
+    """SGLang's own formula: free memory before and after loading, each divided by the nodes."""
     free_gib, wanted = 64.0, 40_000
     fraction = compute_cpu_fraction(SMALL_MODELS[-1], free_gib, wanted, nodes)
     before_gib = (free_gib - CPU_PROCESSES_GIB) / nodes

@@ -1,4 +1,4 @@
-"""The cards of this machine as NVIDIA's library tells of them: whole ones, and those that MIG splits."""
+"""The cards that NVIDIA's library reports: whole ones and MIG instances."""
 
 # ruff: noqa: N802  # the library names its functions so
 
@@ -22,7 +22,7 @@ from tests.engine.machines import GIB, machine
 
 @dataclass(frozen=True)
 class Device:
-    """A card, or an instance of one, as the library knows it."""
+    """A fake card, or an instance of one."""
 
     name: str
     uuid: str
@@ -34,10 +34,10 @@ class Device:
 
 
 class Nvml:
-    """The library's outside; like the real one it refuses much of what is asked of an instance."""
+    """A fake of the library; like the real one it refuses many queries about an instance."""
 
     class NVMLError(Exception):
-        """Whatever it refuses."""
+        """The library's error."""
 
     def __init__(self, *devices: Device) -> None:
         self._devices = devices
@@ -107,7 +107,7 @@ SPLIT = Device(
         ((replace(SPLIT, parts=(None,)),), None, []),
     ],
 )
-def test_what_cuda_would_see(
+def test_cards_that_cuda_sees(
     devices: tuple[Device, ...], wanted: str | None, seen: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -116,8 +116,8 @@ def test_what_cuda_would_see(
     assert [card.uuid for card in read_nvidia_cards(Nvml(*devices))] == seen
 
 
-def test_an_instance_is_planned_by_its_own_memory_and_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole card would hold the 32B; the 40 GB of its largest instance do in four bits."""
+def test_mig_instance_is_planned_by_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole card could run the 32B in 16 bits; its largest instance of 40 GB only in four bits."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     cards = read_nvidia_cards(Nvml(SPLIT))
     assert find_card_spec(cards[0]) is None, "a part is not as fast as a card of that size"
@@ -130,8 +130,8 @@ def test_an_instance_is_planned_by_its_own_memory_and_named_at_the_start(monkeyp
     assert "CUDA_VISIBLE_DEVICES=MIG-3g.40gb" in made.note
 
 
-def test_a_whole_card_beside_a_split_one_is_named() -> None:
-    """CUDA opens no whole card where it sees an instance."""
+def test_whole_card_next_to_a_split_one() -> None:
+    """CUDA uses no whole card if it sees an instance."""
     both = GpuCard("whole", 80 << 30, (8, 0), uuid="GPU-a"), GpuCard("part", 40 << 30, (8, 0), uuid="MIG-b")
     made = fit_variant(resolve_model("14B"), replace(machine(), cards=both), PlanRequirements()).plan
     assert made is not None

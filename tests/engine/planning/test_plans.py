@@ -1,4 +1,4 @@
-"""Plans: what SGLang accepts, what people wish, what is refused in numbers, and what is often said and false."""
+"""Plans: what SGLang accepts, what users require, what is refused with numbers, and common false claims."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ MACHINES = ["1x24GB", "RTX-4090", "T4", "2xL40S", "3x80GB", "6x48GB", "8xH100", 
     people=st.integers(1, 300),
     goal=st.sampled_from(["quality", "speed"]),
 )
-def test_whatever_is_planned_can_be_and_is_enough(
+def test_any_plan_is_valid_and_sufficient(
     variant: Variant, where: str, context: int | None, people: int, goal: Literal["quality", "speed"]
 ) -> None:
-    """Heads divide, cards suffice, weights and context fit, the wish is met; else there are reasons with numbers."""
+    """Heads divide, cards suffice, weights and context fit; otherwise there are reasons with numbers."""
     there = parse_machine(where)
     found = fit_variant(variant, there, PlanRequirements(context, people, goal))
     made = found.plan
@@ -68,12 +68,12 @@ def test_whatever_is_planned_can_be_and_is_enough(
     assert made.weights.min_capability <= (there.capability or 80)
 
 
-def test_four_bits_of_groups_of_128_are_not_split_through_a_group() -> None:
+def test_groups_of_128_are_not_split() -> None:
     """13,824 over eight cards is thirteen and a half groups."""
     assert _plan("14B", "8xH100", precision="int4", people=4000, context_tokens=1024).layout.tp < 8
 
 
-def test_speed_takes_more_cards_and_fewer_bits() -> None:
+def test_goal_speed_uses_more_cards_and_fewer_bits() -> None:
     slow, fast = _plan("32B", "8xH100"), _plan("32B", "8xH100", goal="speed")
     assert slow.speed is not None
     assert fast.speed is not None
@@ -81,12 +81,12 @@ def test_speed_takes_more_cards_and_fewer_bits() -> None:
     assert fast.layout.cards > slow.layout.cards
 
 
-def test_many_people_get_copies() -> None:
+def test_many_people_need_copies() -> None:
     assert _plan("7B", "8xH100", people=1000).layout == Layout(tp=4, dp=2)
 
 
-def test_much_context_on_mla_is_spread() -> None:
-    """Each of eight cards keeps a context of its own instead of the same one."""
+def test_large_context_of_mla_uses_dp_attention() -> None:
+    """Each of eight cards has its own context instead of the same one."""
     made = _plan("R1", "8xH200", people=200)
     assert (made.layout.tp, made.layout.attn_dp, made.layout.ep) == (8, 8, 8)
     argv = " ".join(build_manual_commands(made)[0])
@@ -104,13 +104,13 @@ def test_an_odd_number_of_cards_is_a_pipeline() -> None:
     assert _plan("70B", "3xA100-40GB", precision="fp8").layout == Layout(pp=3)
 
 
-def test_less_reserve_only_where_nothing_else_fits() -> None:
+def test_smaller_reserve_only_if_nothing_else_fits() -> None:
     made = _plan("32B", "1x24GB", people=1)
     assert (made.weights.precision, made.memory_fraction, made.chunk_tokens) == ("int4", 0.871, 2048)
     assert _plan("32B", "1x48GB").memory_fraction is None
 
 
-def test_weights_in_main_memory_when_asked() -> None:
+def test_offload_on_request() -> None:
     assert _fit("32B", "1x24GB+128GB", precision="fp8").plan is None
     made = _plan("32B", "1x24GB+128GB", precision="fp8", offload=True)
     assert made.offload_gib > 8
@@ -124,21 +124,21 @@ def test_weights_in_main_memory_when_asked() -> None:
     ("where", "precision", "kv"),
     [("T4", "int4", "auto"), ("RTX-3090", "fp8", "auto"), ("RTX-4090", "bf16", "fp8_e4m3")],
 )
-def test_what_a_card_can_compute_with(where: str, precision: str, kv: str) -> None:
-    """A T4 takes awq, and no marlin; fp8 context needs an Ada."""
+def test_formats_by_compute_capability(where: str, precision: str, kv: str) -> None:
+    """A T4 runs awq but not marlin; fp8 context needs an Ada."""
     made = _plan("7B", where, people=8)
     assert (made.weights.precision, made.kv_dtype) == (precision, kv)
     assert made.weights.min_capability <= (parse_machine(where).capability or 0)
 
 
-def test_eight_bit_and_four_bit_formats_of_new_cards_are_not_given_to_old_ones() -> None:
+def test_new_formats_are_not_used_on_old_cards() -> None:
     on_a100 = {one.weights.precision for one in [_plan("R1-0528", "8xA100-80GB")]}
     assert on_a100 == {"int4"}
     assert _plan("R1-0528", "8xH100").weights.precision == "w4afp8"
     assert _fit("R1-0528", "8xA100-80GB", precision="w4afp8").plan is None
 
 
-def test_auto_takes_the_best_that_fits() -> None:
+def test_auto_chooses_the_best_that_fits() -> None:
     assert find_best_plan(parse_machine("8xH200"), PlanRequirements()).variant.name == "DeepSeek-R1-0528"  # type: ignore[union-attr]
     one = find_best_plan(parse_machine("1x24GB"), PlanRequirements())
     assert one is not None
@@ -165,22 +165,20 @@ def test_auto_takes_the_best_that_fits() -> None:
         ("2x8xH100", "DeepSeek-R1-0528", "fp8"),
     ],
 )
-def test_a_high_score_in_one_field_does_not_outrank_a_model_that_is_better_where_both_are_weak(
-    where: str, name: str, precision: str
-) -> None:
-    """0528-Qwen3-8B has a better AIME than the 70B, and the lower GPQA."""
+def test_lowest_score_ratio_decides(where: str, name: str, precision: str) -> None:
+    """0528-Qwen3-8B has a better AIME than the 70B, but a lower GPQA."""
     made = find_best_plan(parse_machine(where), PlanRequirements())
     assert made is not None
     assert (made.variant.name, made.weights.precision) == (name, precision)
 
 
-def test_a_score_that_was_not_published_moves_nothing() -> None:
+def test_missing_score_changes_nothing() -> None:
     small = resolve_model("0528-Qwen3-8B")
     assert estimate_quality(small) == estimate_quality(replace(small, scores={**small.scores, "math500": 90.0}))
     assert estimate_quality(resolve_model("32B")) > estimate_quality(small) > estimate_quality(resolve_model("14B"))
 
 
-def test_the_largest_group_of_equal_cards_counts() -> None:
+def test_largest_group_of_equal_cards_counts() -> None:
     old, new = GpuCard("old", 24 << 30, (8, 6), uuid="GPU-a"), GpuCard("new", 80 << 30, (9, 0), uuid="GPU-b")
     there = replace(machine(), cards=(old, new, old, replace(new, uuid="GPU-c")))
     made = fit_variant(resolve_model("70B"), there, PlanRequirements()).plan
@@ -196,22 +194,22 @@ def test_the_largest_group_of_equal_cards_counts() -> None:
     assert beside.visible_cards == ("GPU-b",), "more of what SGLang does not start on is no more"
 
 
-def test_experts_in_fp8_need_cards_that_compute_with_it() -> None:
-    """SGLang has Marlin for the dense layers of older cards, and nothing for experts."""
+def test_experts_in_fp8_need_a_recent_card() -> None:
+    """SGLang has Marlin for dense layers on older cards, but nothing for experts."""
     assert _plan("R1", "2x8xA100").weights.precision == "int8"
     assert "needs 8.9 for experts" in _fit("R1", "8xA100").claims[0]
     assert _plan("R1", "2x8xH100").weights.precision == "fp8"
     assert _plan("70B", "2xA100").weights.precision == "fp8"
 
 
-def test_what_would_not_start_is_not_planned() -> None:
+def test_unstartable_layouts_are_not_planned() -> None:
     assert "from 7.5" in _fit("7B", "V100").reasons[0]
     assert _fit("R1-0528", "2xMI300X", precision="w4afp8").plan is None
     found = list_layouts(resolve_model("70B"), resolve_model("70B").checkpoints[0], parse_machine("40x4x24GB"))
     assert max(one.pp for one in found) == 80, "no more groups than layers"
 
 
-def test_the_fullest_group_of_a_pipeline_has_an_embedding_too() -> None:
+def test_fullest_group_of_a_pipeline_has_an_embedding() -> None:
     large = resolve_model("32B")
     whole, outer = (
         estimate_weights_gib_per_card(large, large.checkpoints[0], Layout()),
@@ -222,13 +220,13 @@ def test_the_fullest_group_of_a_pipeline_has_an_embedding_too() -> None:
     )
 
 
-def test_one_person_is_enough_for_a_start() -> None:
-    """A model that is named is hosted where only one at a time fits."""
+def test_named_model_starts_for_one_person() -> None:
+    """A named model starts even if it fits for only one person at a time."""
     assert plan_variant(resolve_model("32B"), parse_machine("1x24GB")).people == 1
 
 
-def test_weights_that_sglang_makes_narrower_are_loaded_as_they_are_published() -> None:
-    """On 16 GB the 8.8 GiB would fit; the 15.3 GiB that are there before do not."""
+def test_weights_are_loaded_before_sglang_quantizes_them() -> None:
+    """On 16 GB the quantized 8.8 GiB would fit, but the 15.3 GiB of loading do not."""
     found = _fit("0528-Qwen3-8B", "1x16GB", people=1)
     assert found.plan is None
     assert "Loading takes 15.3 GiB" in found.reasons[1]
@@ -250,7 +248,7 @@ def test_weights_that_sglang_makes_narrower_are_loaded_as_they_are_published() -
         ("70B", "1x24GB+8GB", PlanRequirements(context_tokens=9000, offload=True)),
     ],
 )
-def test_the_command_that_is_named_shows_the_plan_that_is_named(name: str, where: str, wish: PlanRequirements) -> None:
+def test_suggested_command_shows_the_suggested_plan(name: str, where: str, wish: PlanRequirements) -> None:
     found = fit_variant(resolve_model(name), parse_machine(where), wish)
     near = found.nearest
     assert near is not None
@@ -261,7 +259,7 @@ def test_the_command_that_is_named_shows_the_plan_that_is_named(name: str, where
     assert fit_variant(resolve_model(said.variant), parse_machine(where), asked).plan == near
 
 
-def test_what_is_nearest() -> None:
+def test_nearest_plan() -> None:
     found = _fit("R1", "8xA100-80GB", precision="fp8")
     assert found.nearest is not None
     assert (found.nearest.variant.name, found.nearest.weights.precision) == ("DeepSeek-R1", "int4")
@@ -272,7 +270,7 @@ def test_what_is_nearest() -> None:
 
 
 @pytest.mark.parametrize(("precision", "gib", "share"), [("bf16", "1249.9", "156.2"), ("fp8", "626.8", "78.4")])
-def test_the_whole_r1_on_eight_a100_is_contradicted(precision: str, gib: str, share: str) -> None:
+def test_false_claim_about_the_671b_on_eight_a100(precision: str, gib: str, share: str) -> None:
     for name in ("R1", "R1-0528"):
         found = _fit(name, "8xA100-80GB", precision=precision)
         assert found.plan is None
@@ -284,32 +282,32 @@ def test_the_whole_r1_on_eight_a100_is_contradicted(precision: str, gib: str, sh
 
 
 @pytest.mark.parametrize(("name", "saving"), [("1.5B", 55), ("7B", 63), ("14B", 66), ("32B", 71), ("70B", 72)])
-def test_four_bits_save_less_than_three_quarters(name: str, saving: int) -> None:
+def test_false_claim_about_four_bits(name: str, saving: int) -> None:
     (claim,) = _fit(name, "1x80GB", precision="int4").claims
     assert f"it saves {saving} %" in claim
     assert "75 %" in claim
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8", "int8", "int4", None])
-def test_a_32b_on_one_card_of_24_gb_is_contradicted(precision: str | None) -> None:
+def test_false_claim_about_the_32b_on_24_gb(precision: str | None) -> None:
     claims = " ".join(_fit("33B", "1x24GB", precision=precision).claims)
     assert "on one card of 24.0 GiB with SGLang's defaults" in claims
     assert "25.6 GiB" in claims
 
 
-def test_true_things_are_not_contradicted() -> None:
+def test_true_claims_are_not_denied() -> None:
     assert _fit("14B", "1x80GB").claims == ()
     assert _fit("32B", "1x80GB").claims == ()
 
 
-def test_distills_that_keep_nine_tenths() -> None:
-    """By the mean of all four scores, of which these published each."""
+def test_distills_with_nine_tenths_of_r1() -> None:
+    """By the mean of all four scores, which these published."""
     distills = [v for v in VARIANTS if "Distill" in v.name]
     kept = {v.name for v in distills if sum(v.scores[name] / R1_SCORES[name] for name in R1_SCORES) / 4 >= 0.9}
     assert kept == {"DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Qwen-32B"}
 
 
-def test_what_people_call_33b_and_13b() -> None:
+def test_nicknames_33b_and_13b() -> None:
     assert "DeepSeek-R1-Distill-Qwen-32B, which has 32.8 billion" in (explain_nickname("33B") or "")
     assert "DeepSeek-R1-Distill-Qwen-14B, which has 14.8 billion" in (explain_nickname("13b") or "")
     assert explain_nickname("32B") is None
@@ -325,7 +323,7 @@ def test_what_people_call_33b_and_13b() -> None:
         ("layers = 1\nparameters = 5", "larger than the model"),
     ],
 )
-def test_a_slip_of_the_pen_in_the_catalogue_is_found(slip: str, told: str) -> None:
+def test_typo_in_the_catalogue_is_an_error(slip: str, told: str) -> None:
     entry = {
         "name": "'x'", "hf_id": "'x/x'", "aliases": "[]", "hidden": "8", "heads": "4", "kv_heads": "2", "vocab": "10",
         "parameters": "1000", "context_tokens": "1", "licence": "'MIT'",
@@ -337,8 +335,8 @@ def test_a_slip_of_the_pen_in_the_catalogue_is_found(slip: str, told: str) -> No
         parse_catalogue("\n".join(["[[variant]]", *lines, slip]))
 
 
-def test_cards_are_as_they_were_found() -> None:
-    """Without NVLink the same cards are slower side by side; what is in use now is no part of a plan, which stays."""
+def test_link_of_cards_decides_speed_and_their_use_does_not_count() -> None:
+    """Without NVLink the same cards are slower; memory in use now does not change a plan."""
     card = GpuCard("NVIDIA A100-SXM4-80GB", int(79.6 * 1024**3), (8, 0), 79 << 30, link="nvlink", uuid="GPU-a")
     linked, alone, busy = (
         fit_variant(resolve_model("70B"), replace(machine(), cards=(one,) * 4), PlanRequirements(precision="bf16")).plan
@@ -357,21 +355,21 @@ def test_cards_are_as_they_were_found() -> None:
     )
 
 
-def test_other_makers_cards_get_a_command_and_a_word() -> None:
+def test_cards_of_other_vendors_get_a_command_and_a_note() -> None:
     made = _plan("70B", "8xMI300X")
     assert (made.device, "KVASIR_ENGINE_URL" in made.note) == ("cuda", True)
     assert _plan("14B", "2xMAX-1550").device == "xpu"
 
 
-def test_disk_is_told_of_where_somebody_looked() -> None:
+def test_missing_disk_space_is_noted_on_a_probed_machine() -> None:
     full = replace(machine(79.6), disk_free_bytes=10 * 1024**3)
     found = fit_variant(resolve_model("32B"), full, PlanRequirements())
     assert found.plan is not None
     assert "10 GiB are free" in found.plan.note
 
 
-def test_attention_on_each_card_for_itself_is_counted_whole() -> None:
-    """Its weights are what the shape says, not a guess."""
+def test_dp_attention_keeps_its_weights_on_each_card() -> None:
+    """Their size follows from the shape."""
     r1 = resolve_model("R1")
     q_lora, kv_lora, rope, nope, value = 1536, 512, 64, 128, 128
     attention = r1.hidden * q_lora + q_lora * r1.heads * (nope + rope) + r1.hidden * (kv_lora + rope)

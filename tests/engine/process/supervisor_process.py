@@ -1,4 +1,4 @@
-"""A process that supervises a fake engine, to be killed by a test: ``supervisor_process.py FOLDER BEHAVIOUR``."""
+"""A process that supervises a fake engine, for a test to kill: ``supervisor_process.py FOLDER BEHAVIOUR``."""
 
 from __future__ import annotations
 

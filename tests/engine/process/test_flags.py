@@ -1,4 +1,4 @@
-"""A release that renamed a flag is found out before the start."""
+"""A renamed flag is found before the start."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ for argv in json.load(sys.stdin):
 HELP = "usage: sglang serve [--tp-size N] [--cuda-graph-max-bs-decode N]\n  --attn-dp-size N, --attention-dp N"
 
 
-def test_a_flag_is_known_by_its_full_name() -> None:
+def test_flags_are_compared_by_full_name() -> None:
     assert find_unknown_flags(["--tp-size", "2", "--attn-dp-size", "8"], HELP) == {}
     assert find_unknown_flags(["--cuda-graph-max-bs", "8", "--tp"], HELP) == {
         "--cuda-graph-max-bs": "--cuda-graph-max-bs-decode",
@@ -55,7 +55,7 @@ def test_a_flag_is_known_by_its_full_name() -> None:
 
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
-    """Make an environment whose SGLang is of release 9.9 and counts how often it is asked."""
+    """Create an environment with SGLang 9.9 that counts how often its help is read."""
     (tmp_path / "bin").mkdir()
     packages = tmp_path / "lib" / "python3.11" / "site-packages"
     (packages / "sglang-9.9.dist-info").mkdir(parents=True)
@@ -67,14 +67,14 @@ def python(tmp_path: Path) -> Path:
     return program
 
 
-async def test_a_renamed_flag_is_refused_with_the_next_step(python: Path) -> None:
+async def test_renamed_flag_is_refused_with_the_next_step(python: Path) -> None:
     assert read_release(python) == "9.9"
     await check_flags(["--tp-size", "2"], python, os.environ)
     with pytest.raises(EngineRefused, match=r"SGLang 9\.9 does not know --attn-dp .it has --attn-dp-size.*Delete"):
         await check_flags(["--attn-dp", "8"], python, os.environ)
 
 
-async def test_what_the_source_registers_is_known_without_asking(python: Path) -> None:
+async def test_flags_in_the_source_need_no_help_output(python: Path) -> None:
     assert read_registered_flags(python) == {
         "--tp-size",
         "--tensor-parallel-size",
@@ -93,7 +93,7 @@ async def test_what_the_source_registers_is_known_without_asking(python: Path) -
     assert read_registered_flags(python) == set(), "a source that cannot be read: its help is asked"
 
 
-async def test_a_program_that_does_not_answer_is_no_reason_to_refuse(python: Path) -> None:
+async def test_failing_help_refuses_nothing(python: Path) -> None:
     python.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'raise SystemExit(3)'\n")
     await check_flags(["--anything"], python, os.environ)
 
@@ -101,7 +101,7 @@ async def test_a_program_that_does_not_answer_is_no_reason_to_refuse(python: Pat
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path) -> None:
-    """Also those for cards, which this machine may not have: all variants on machines of every kind."""
+    """Also those for GPUs: all variants on machines of every kind."""
     installer = Installer(cache)
     python = await installer.install("cpu", lambda *_: None)
     told = await read_help(python, build_cpu_environment(os.environ))

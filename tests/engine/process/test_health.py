@@ -1,4 +1,4 @@
-"""When looks at a running engine count as a crash."""
+"""Which health checks count as a crash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def _busy(done: int, running: int = 1) -> ServerLoad:
     return ServerLoad(running, 0, 0.4, (str(done),))
 
 
-def test_silence_counts_only_in_a_row() -> None:
+def test_failed_checks_count_only_in_a_row() -> None:
     watchman = HealthMonitor(max_failed_checks=3, token_deadline_s=60)
     said = [
         watchman.add_check(n, healthy=well, loads=None) for n, well in enumerate([False, False, True, False, False])
@@ -20,7 +20,7 @@ def test_silence_counts_only_in_a_row() -> None:
     assert "3 health checks in a row" in (watchman.add_check(9, healthy=False, loads=None) or "")
 
 
-def test_work_that_stands_still_is_a_hang_and_none_is_not() -> None:
+def test_stalled_requests_are_a_hang_but_idleness_is_not() -> None:
     watchman = HealthMonitor(3, 60)
     assert watchman.add_check(0, healthy=True, loads=_busy(1)) is None
     assert watchman.add_check(59, healthy=True, loads=_busy(1)) is None
@@ -30,21 +30,21 @@ def test_work_that_stands_still_is_a_hang_and_none_is_not() -> None:
     assert "60 s with 1 running requests" in (watchman.add_check(1060, healthy=True, loads=_busy(2)) or "")
 
 
-def test_a_server_that_does_not_say_is_not_judged() -> None:
+def test_unknown_load_is_no_hang() -> None:
     watchman = HealthMonitor(3, 1)
     for now in range(100):
         assert watchman.add_check(now, healthy=True, loads=ServerLoad(3, 0, 0.9, None)) is None
 
 
-def test_the_peaks_are_kept() -> None:
+def test_peak_load_is_recorded() -> None:
     watchman = HealthMonitor(3, 60)
     for use, waiting, retractions in ((0.2, 0, 0), (0.7, 2, 1), (0.1, 0, 1)):
         watchman.add_check(0, healthy=True, loads=ServerLoad(0, waiting, use, None), retractions=retractions)
     assert watchman.peak_load == PeakLoad(checks=3, cache_use=0.7, waiting=2, retractions=1)
 
 
-def test_what_sglang_says_of_its_load() -> None:
-    """The fullest of its parts counts, and any step of any part is a step."""
+def test_parses_the_load() -> None:
+    """The fullest part counts, and progress in any part is progress."""
     part = {"num_running_reqs": 2, "num_waiting_reqs": 1, "token_usage": 0.25, "total_prefill_uncached_tokens": 42}
     other = {**part, "token_usage": 0.5, "decode_moments": [1.0]}
     told = parse_load({"loads": [part, other]})

@@ -1,4 +1,4 @@
-"""What is looked at before an engine is started: each finding with its numbers and the next step."""
+"""Checks before a start: each result has numbers and the next step."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def make(tmp_path: Path) -> Callable[..., Preflight]:
 
 
 def _installed(tmp_path: Path, *packages: str) -> Path:
-    """Make the environment for cards as an installer would leave it, with these packages' names and versions."""
+    """Create the GPU environment as the installer leaves it, with these packages."""
     installer = Installer(tmp_path / "cache", requirements=tmp_path / "requirements")
     python = installer.python_path("cuda")
     python.parent.mkdir(parents=True)
@@ -61,7 +61,7 @@ def _installed(tmp_path: Path, *packages: str) -> Path:
     return installer.environment_folder("cuda")
 
 
-def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Preflight], tmp_path: Path) -> None:
+def test_old_and_missing_drivers(make: Callable[..., Preflight], tmp_path: Path) -> None:
     card = replace(machine(24), driver="535.1", cuda="12.2")
     with pytest.raises(EngineRefused, match=r"535\.1 supports CUDA 12\.2 .* needs CUDA 13"):
         make(card).check_driver()
@@ -78,13 +78,13 @@ def test_a_driver_too_old_and_a_card_without_one(make: Callable[..., Preflight],
             make(replace(machine(), driver="580.65", cuda="13.0")).check_driver(seen)
 
 
-def test_cards_say_what_others_have_taken(make: Callable[..., Preflight]) -> None:
+def test_cards_show_memory_in_use(make: Callable[..., Preflight]) -> None:
     cards = (GpuCard("A", 24 * GIB, (8, 9), free_bytes=4 * GIB), GpuCard("B", 24 * GIB, (8, 9), free_bytes=23 * GIB))
     told = make(replace(machine(), cards=cards)).describe_cards()
     assert told == "A (24.0 GiB, 20.0 GiB in use by other programs), B (24.0 GiB)"
 
 
-async def test_the_model_is_planned_and_its_popular_name_put_right(make: Callable[..., Preflight]) -> None:
+async def test_model_is_planned_and_its_nickname_explained(make: Callable[..., Preflight]) -> None:
     told = await make(machine(80), "33B").check_model()
     assert "R1-Distill-Qwen-32B" in told
     assert "33B is what people call" in told
@@ -93,10 +93,8 @@ async def test_the_model_is_planned_and_its_popular_name_put_right(make: Callabl
     assert "on the CPU" in await make(machine(), SMALL).check_model()
 
 
-async def test_the_model_is_the_one_that_a_start_loads_with_its_reason(
-    make: Callable[..., Preflight], tmp_path: Path
-) -> None:
-    """No hub is reached, so a start takes the small model of the package index; later its weights are there."""
+async def test_model_is_the_one_that_a_start_loads(make: Callable[..., Preflight], tmp_path: Path) -> None:
+    """Without a hub, a start uses the small model of the package index; later its weights are on the machine."""
     async with fake_hub(FakeHub()) as hub:
         away = WeightsSource(endpoint=hub.url)
     told = await make(machine(), None, away).check_model()
@@ -112,8 +110,8 @@ async def test_the_model_is_the_one_that_a_start_loads_with_its_reason(
     assert "auto takes a small model" in await make(machine(), "auto", away).check_model()
 
 
-async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: Callable[..., Preflight]) -> None:
-    """The same that a start asks for, which is more than what is fetched."""
+async def test_disk_space_for_the_conversion_counts(make: Callable[..., Preflight]) -> None:
+    """It is the same amount that a start needs."""
     async with fake_hub(FakeHub()) as hub:
         away = WeightsSource(endpoint=hub.url)
     told = r"0\.5 GiB have to be downloaded in pieces, which take up to 3\.3 GiB .*, but 3\.0 GiB are free"
@@ -122,7 +120,7 @@ async def test_the_room_that_pieces_take_until_they_are_converted_counts(make: C
     assert "are free" in await make(replace(machine(), disk_free_bytes=4 * GIB), "qwen2.5-0.5b", away).check_weights()
 
 
-async def test_weights_are_compared_with_the_disk(make: Callable[..., Preflight], tmp_path: Path) -> None:
+async def test_weights_need_disk_space(make: Callable[..., Preflight], tmp_path: Path) -> None:
     full = replace(machine(80), disk_free_bytes=2 * GIB)
     with pytest.raises(InstallError, match=r"3\.3 of 3\.3 GiB have to be downloaded, but 2\.0 GiB are free"):
         await make(full).check_weights()
@@ -140,10 +138,10 @@ async def test_weights_are_compared_with_the_disk(make: Callable[..., Preflight]
         await make(full, source=WeightsSource(str(tmp_path / "shelf"))).check_weights()
 
 
-async def test_weights_of_earlier_commits_are_named_with_the_command_that_removes_them(
+async def test_old_weights_are_listed_with_the_command_that_deletes_them(
     make: Callable[..., Preflight], tmp_path: Path
 ) -> None:
-    """One that was not whole, and another mirror had another commit; the command names the first one's folder alone."""
+    """An incomplete folder, and another mirror's commit; the command deletes only the first one."""
     assert "none" in make(machine(80)).find_old_weights()
     for commit in ("a" * 40, "b" * 40):
         async with fake_hub(FakeHub(commit=commit)) as hub:
@@ -160,7 +158,7 @@ async def test_weights_of_earlier_commits_are_named_with_the_command_that_remove
     assert "none" in make(machine(80)).find_old_weights()
 
 
-async def test_the_hub_is_asked_once(make: Callable[..., Preflight]) -> None:
+async def test_hub_is_queried_once(make: Callable[..., Preflight]) -> None:
     async with fake_hub(FakeHub()) as hub:
         told = await make(machine(80), source=WeightsSource(endpoint=hub.url)).check_origin()
         assert told.startswith(f"{hub.url} has {REPO} at aaaaaaaaaaaa: 5 files")
@@ -170,7 +168,7 @@ async def test_the_hub_is_asked_once(make: Callable[..., Preflight]) -> None:
         await make(machine(80), source=WeightsSource(endpoint=hub.url)).check_origin()
 
 
-def test_another_version_than_the_pinned_one_is_found(make: Callable[..., Preflight], tmp_path: Path) -> None:
+def test_unpinned_version_is_found(make: Callable[..., Preflight], tmp_path: Path) -> None:
     assert "`kvasir run` installs it" in make(machine(80)).check_environment()
     with pytest.raises(InstallError, match="12 GiB"):
         make(replace(machine(80), disk_free_bytes=GIB)).check_environment()
@@ -183,14 +181,14 @@ def test_another_version_than_the_pinned_one_is_found(make: Callable[..., Prefli
         make(machine(80)).check_environment()
 
 
-def test_pins_are_read_with_what_markers_allow() -> None:
+def test_pins_include_all_markers() -> None:
     assert parse_pins(PINS)["torch"] == {"2.13.0", "2.12.0"}
     own = Installer(Path("/nowhere"))
     assert own.read_pins("cpu")["sglang"] == own.read_pins("cuda")["sglang"] == {"0.5.23"}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_port_that_is_taken_is_named(host: str) -> None:
+def test_used_port_is_reported(host: str) -> None:
     assert check_port(0, host, "PORT") == "any free port"
     with socket.create_server((host, 0)) as server:
         port: Any = server.getsockname()[1]

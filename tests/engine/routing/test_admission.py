@@ -1,4 +1,4 @@
-"""The line before the engine: fair shares, an honest estimate, and a refusal at once where it would be too late."""
+"""The queue: fair shares, correct estimates, and immediate refusals of requests that would be too late."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def served(queue: FairQueue) -> list[int]:
     return order
 
 
-def test_one_who_asks_fifty_questions_does_not_starve_others() -> None:
+def test_person_with_fifty_requests_does_not_starve_others() -> None:
     queue = FairQueue(100)
     for number in range(50):
         queue.add(asked(number, "greedy"), 0.0, 1)
@@ -51,8 +51,8 @@ def test_one_who_asks_fifty_questions_does_not_starve_others() -> None:
     assert [number for number in order if number < 50] == list(range(1, 50))
 
 
-def test_a_short_question_goes_before_a_long_one_but_not_for_ever() -> None:
-    """Each other person's short ones pass a long one, four of them and the one that is level with it."""
+def test_short_requests_pass_a_long_one_up_to_a_limit() -> None:
+    """Of each other person, at most five short requests start before a long one."""
     queue = FairQueue(1000)
     queue.add(asked(0, "now"), 0.0, 1)
     assert queue.start_next(0.0, 1) == [0]
@@ -64,8 +64,8 @@ def test_a_short_question_goes_before_a_long_one_but_not_for_ever() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(1, 5000)), min_size=1, max_size=60))
-def test_nobody_is_overtaken_more_than_the_bound(questions: list[tuple[str, int]]) -> None:
-    """Of each other person at most five later questions go before one that is its person's first; own order is kept."""
+def test_overtaking_is_limited(questions: list[tuple[str, int]]) -> None:
+    """Of each other person at most five later requests start before a person's first one; a person's order is kept."""
     queue = FairQueue(1000)
     for number, (person, tokens) in enumerate(questions):
         queue.add(asked(number, person, tokens=tokens), 0.0, 1)
@@ -81,7 +81,7 @@ def test_nobody_is_overtaken_more_than_the_bound(questions: list[tuple[str, int]
 
 @dataclass
 class Engine:
-    """Answers in virtual time, ``width`` at once; notes who began when."""
+    """Answers in virtual time, ``width`` at once, and records when each request starts."""
 
     queue: FairQueue
     width: int
@@ -108,10 +108,10 @@ class Engine:
     st.floats(0.5, 60.0),
     st.sets(st.integers(0, 39)),
 )
-def test_the_estimate_is_right_where_answers_take_what_they_took(
+def test_estimate_is_exact_for_equal_answers(
     people: list[str], width: int, service_s: float, cancelled: set[int]
 ) -> None:
-    """Whoever waits begins when it was said, to the rounding, also after others were cancelled."""
+    """Each request starts when it was estimated, also after others were cancelled."""
     queue = FairQueue(100, measured(service_s, load=width))
     for number, person in enumerate(people):
         queue.add(asked(number, person), 0.0, width)
@@ -127,8 +127,8 @@ def test_the_estimate_is_right_where_answers_take_what_they_took(
 
 
 @given(st.lists(st.floats(1.0, 9.0), min_size=30, max_size=60))
-def test_the_estimate_stays_near_where_answers_differ(services_s: list[float]) -> None:
-    """Never further off than the longest answers would make it; nothing is promised before anything was measured."""
+def test_estimate_is_close_for_different_answers(services_s: list[float]) -> None:
+    """Never further off than with the longest answers; there is no estimate before the first measurement."""
     queue = FairQueue(100)
     queue.add(asked(0), 0.0, 1)
     queue.add(asked(1), 0.0, 1)
@@ -141,8 +141,8 @@ def test_the_estimate_stays_near_where_answers_differ(services_s: list[float]) -
     assert min(services_s) <= eta_s <= max(services_s) + 0.1
 
 
-def test_an_answer_among_others_takes_longer_and_each_load_is_remembered() -> None:
-    """What is known of an idle engine is no promise for a full one; ten quiet answers do not undo a busy hour."""
+def test_speed_is_measured_for_each_load() -> None:
+    """An idle engine's speed says little about a busy one; ten quiet answers do not replace a busy hour."""
     rates = ServiceRates()
     assert rates.estimate_service_s(100, 8) is None
     rates.record(0.5, 5.0, 100, 1)
@@ -156,13 +156,13 @@ def test_an_answer_among_others_takes_longer_and_each_load_is_remembered() -> No
     assert rates.estimate_service_s(100, 1) == pytest.approx(5.5, rel=0.1)
 
 
-def test_an_answer_that_may_be_no_longer_takes_no_longer() -> None:
+def test_token_limit_limits_the_estimate() -> None:
     rates = measured(10.0, tokens=100, load=4)
     assert rates.estimate_service_s(50, 4) == pytest.approx(5.0)
     assert rates.estimate_service_s(5000, 4) == pytest.approx(10.0)
 
 
-def test_a_full_queue_says_so() -> None:
+def test_full_queue_refuses() -> None:
     queue = FairQueue(1, measured(120.0))
     queue.add(asked(0), 0.0, 1)
     assert queue.start_next(0.0, 1) == [0]
@@ -174,7 +174,7 @@ def test_a_full_queue_says_so() -> None:
     queue.add(asked(3, "b"), 0.0, 1)
 
 
-def test_what_would_come_too_late_is_refused_at_once() -> None:
+def test_too_late_request_is_refused_at_once() -> None:
     queue = FairQueue(10, measured(60.0))
     queue.add(asked(0, begin_by=1.0), 0.0, 1)  # what can begin at once is never refused
     assert queue.start_next(0.0, 1) == [0]
@@ -185,7 +185,7 @@ def test_what_would_come_too_late_is_refused_at_once() -> None:
     queue.add(asked(3, begin_by=61.0, end_by_s=121.0), 0.0, 1)
 
 
-def test_a_promise_that_was_not_kept_is_told() -> None:
+def test_passed_deadline_is_an_error() -> None:
     queue = FairQueue(10)
     queue.add(asked(0), 0.0, 1)
     queue.add(asked(1, begin_by=100.0), 0.0, 1)
@@ -194,7 +194,7 @@ def test_a_promise_that_was_not_kept_is_told() -> None:
     assert "about 2 min" in str(queue.check_deadline(1, 100.0))
 
 
-def test_cancelled_questions_are_not_held_against_their_person() -> None:
+def test_cancelled_requests_cost_nothing() -> None:
     queue = FairQueue(100)
     queue.add(asked(0, "now"), 0.0, 1)
     assert queue.start_next(0.0, 1) == [0]
@@ -209,8 +209,8 @@ def test_cancelled_questions_are_not_held_against_their_person() -> None:
     assert served(queue) == [30, 32, 31]
 
 
-def test_fewer_places_than_before() -> None:
-    """Those under way go on; the next begins when there is room again."""
+def test_fewer_slots_than_before() -> None:
+    """Running requests continue; the next one starts when a slot is free."""
     queue = FairQueue(10, measured(10.0))
     for number in range(4):
         queue.add(asked(number), 0.0, 3)
@@ -224,5 +224,5 @@ def test_fewer_places_than_before() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3, "a few seconds"), (44, "about 40 s"), (100, "about 2 min")])
-def test_spans_as_people_say_them(seconds: float, said: str) -> None:
+def test_waiting_times_in_words(seconds: float, said: str) -> None:
     assert format_wait(seconds) == said

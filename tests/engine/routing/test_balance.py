@@ -1,4 +1,4 @@
-"""Which server is asked: a conversation's own while it has room, and none that fails again and again."""
+"""The choice of a server: a conversation's own while it has room, and none that keeps failing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.routing.balance import ServerCircuitBreaker, choose_server
 NAMES = [f"http://gpu-{number}:30000" for number in range(5)]
 
 
-def test_a_breaker_opens_tries_and_closes() -> None:
+def test_breaker_opens_tries_and_closes() -> None:
     breaker = ServerCircuitBreaker()
     for _ in range(2):
         breaker.record_failure(0.0)
@@ -35,7 +35,7 @@ def test_a_breaker_opens_tries_and_closes() -> None:
     assert breaker.allows_request(7.0)
 
 
-def test_a_trial_that_is_given_up_leaves_the_next_one() -> None:
+def test_cancelled_trial_allows_the_next_one() -> None:
     breaker = ServerCircuitBreaker()
     breaker.record_failure(0.0, hung=True)
     assert not breaker.allows_request(1.0)
@@ -45,19 +45,19 @@ def test_a_trial_that_is_given_up_leaves_the_next_one() -> None:
 
 
 @given(st.text(min_size=1), st.sampled_from(NAMES))
-def test_a_conversation_keeps_its_server_when_another_goes(thread: str, gone: str) -> None:
+def test_conversation_keeps_its_server_when_another_leaves(thread: str, gone: str) -> None:
     idle = dict.fromkeys(NAMES, 0.0)
     home = choose_server(idle, thread)
     if home != gone:
         assert choose_server({name: load for name, load in idle.items() if name != gone}, thread) == home
 
 
-def test_conversations_spread() -> None:
+def test_conversations_are_distributed() -> None:
     homes = Counter(choose_server(dict.fromkeys(NAMES, 0.0), f"thread-{number}") for number in range(1000))
     assert min(homes.values()) > 140
 
 
-def test_a_busy_home_is_left() -> None:
+def test_busy_server_of_a_conversation_is_left() -> None:
     idle = dict.fromkeys(NAMES, 0.0)
     home = choose_server(idle, "t")
     assert choose_server(idle | {home: 0.5}, "t") == home
@@ -66,5 +66,5 @@ def test_a_busy_home_is_left() -> None:
     assert choose_server(full, "t") != home
 
 
-def test_without_a_conversation_the_emptiest() -> None:
+def test_without_a_conversation_the_least_loaded() -> None:
     assert choose_server({"a": 0.5, "b": 0.25, "c": 0.5}, "") == "b"

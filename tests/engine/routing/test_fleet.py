@@ -1,4 +1,4 @@
-"""Several servers over real sockets: fail-over, a loss in mid-stream, the breaker, the line before them, cancelling."""
+"""Several servers over real sockets: failover, breaks during an answer, circuit breaker, queue, cancellation."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def homes(pair: list[FakeSglang]) -> tuple[int, int]:
     return len(pair[0].bodies), len(pair[1].bodies)
 
 
-async def test_conversations_keep_to_a_server_and_others_spread(pair: list[FakeSglang], engine: Make) -> None:
+async def test_conversations_stay_and_other_requests_spread(pair: list[FakeSglang], engine: Make) -> None:
     made = await up(engine(pair[0].url, pair[1].url))
     await until(lambda: made._connection.fleet.people == 32)
     for _ in range(5):
@@ -88,14 +88,14 @@ async def test_conversations_keep_to_a_server_and_others_spread(pair: list[FakeS
     assert min(homes(pair)) > 5
 
 
-async def test_one_that_is_away_is_told_and_the_other_answers(pair: list[FakeSglang], engine: Make) -> None:
+async def test_down_server_is_reported_and_the_other_answers(pair: list[FakeSglang], engine: Make) -> None:
     made = await up(engine(NOBODY, pair[1].url), all_of_them=False)
     assert "1 of 2 engines answer" in made.status().detail
     assert NOBODY in made.status().detail
     assert await answer(made) == [ContentDelta("second"), StreamEnd("stop")]
 
 
-async def test_one_that_serves_another_model_is_not_asked(pair: list[FakeSglang], engine: Make) -> None:
+async def test_server_with_another_model_is_not_used(pair: list[FakeSglang], engine: Make) -> None:
     pair[1].model = "another"
     made = await up(engine(pair[0].url, pair[1].url), all_of_them=False)
     assert "serves another and the others serve" in made.status().detail
@@ -106,7 +106,7 @@ async def test_one_that_serves_another_model_is_not_asked(pair: list[FakeSglang]
     await until(lambda: made.status().state is EngineState.READY)
 
 
-async def test_all_are_away(engine: Make) -> None:
+async def test_all_servers_are_down(engine: Make) -> None:
     made = engine(NOBODY, "http://127.0.0.1:19")
     await made.start()
     assert (await made.wait_until_ready(5)).state is EngineState.FAILED
@@ -114,8 +114,8 @@ async def test_all_are_away(engine: Make) -> None:
         await answer(made)
 
 
-async def test_a_server_that_fails_is_gone_past(pair: list[FakeSglang], engine: Make) -> None:
-    """Before anything came, without a word of it; after three failures in a row it is not even asked."""
+async def test_failing_server_is_skipped(pair: list[FakeSglang], engine: Make) -> None:
+    """Before the first delta without a notice; after three failures in a row it gets no request."""
     made = await up(engine(pair[0].url, pair[1].url, remote_poll_s=60.0))
     await until(lambda: made._connection.fleet.people == 32)
     pair[0].refuse(500, {"error": {"message": "boom"}})
@@ -129,7 +129,7 @@ async def test_a_server_that_fails_is_gone_past(pair: list[FakeSglang], engine: 
     assert said == {str(ContentDelta("first")), str(ContentDelta("second"))}
 
 
-async def test_a_full_server_is_no_failure(pair: list[FakeSglang], engine: Make) -> None:
+async def test_full_server_is_no_failure(pair: list[FakeSglang], engine: Make) -> None:
     made = await up(engine(pair[0].url, pair[1].url))
     pair[0].refuse(503, {"error": {"message": "The request queue is full."}})
     for number in range(12):
@@ -138,7 +138,7 @@ async def test_a_full_server_is_no_failure(pair: list[FakeSglang], engine: Make)
     assert made._connection.fleet._servers[pair[0].url].breaker.allows_request(0.0)
 
 
-async def test_what_one_refuses_no_other_is_asked(pair: list[FakeSglang], engine: Make) -> None:
+async def test_refused_request_is_not_retried(pair: list[FakeSglang], engine: Make) -> None:
     made = await up(engine(pair[0].url, pair[1].url))
     for fake in pair:
         fake.refuse(400, {"message": "no such field"})
@@ -148,8 +148,8 @@ async def test_what_one_refuses_no_other_is_asked(pair: list[FakeSglang], engine
 
 
 @pytest.mark.parametrize("shown", [False, True])
-async def test_a_loss_in_mid_stream(pair: list[FakeSglang], engine: Make, *, shown: bool) -> None:
-    """What was not shown is begun anew elsewhere; what was shown is said to have broken off."""
+async def test_connection_lost_during_an_answer(pair: list[FakeSglang], engine: Make, *, shown: bool) -> None:
+    """If nothing was shown, another server restarts the answer; otherwise it is interrupted."""
     made = await up(engine(pair[0].url, pair[1].url))
     await until(lambda: made._connection.fleet.people == 32)
     home = pair[0] if await _home(made, pair[0]) else pair[1]
@@ -170,8 +170,8 @@ async def test_a_loss_in_mid_stream(pair: list[FakeSglang], engine: Make, *, sho
 
 
 @pytest.mark.parametrize("away", [False, True])
-async def test_one_that_hangs_in_mid_stream(pair: list[FakeSglang], engine: Make, *, away: bool) -> None:
-    """Its answer is begun anew elsewhere where its health is lost as well; one that is well is only slow."""
+async def test_server_hangs_during_an_answer(pair: list[FakeSglang], engine: Make, *, away: bool) -> None:
+    """Another server restarts the answer only if the health check fails too; a healthy server is only slow."""
     made = await up(engine(pair[0].url, pair[1].url, request_timeouts=RequestTimeouts(read_s=0.5)))
     await until(lambda: made._connection.fleet.people == 32)
     home = pair[0] if await _home(made, pair[0]) else pair[1]
@@ -201,7 +201,7 @@ async def _read(stream: AsyncIterator[Delta], got: list[Delta]) -> None:
         got.append(one)  # noqa: PERF401  # what came before an error counts
 
 
-async def test_the_last_one_lost_is_told(pair: list[FakeSglang], engine: Make) -> None:
+async def test_loss_of_the_last_server_is_reported(pair: list[FakeSglang], engine: Make) -> None:
     made = await up(engine(pair[0].url, pair[1].url))
     for fake in pair:
         fake.stream(delta(content="half"), cut=True)
@@ -210,7 +210,7 @@ async def test_the_last_one_lost_is_told(pair: list[FakeSglang], engine: Make) -
 
 
 class Gated:
-    """A server that answers each request once it is let."""
+    """A server that answers each request when the test allows it."""
 
     def __init__(self, fake: FakeSglang) -> None:
         self.begun: list[str] = []
@@ -243,7 +243,7 @@ def asking(made: Engine, name: str, person: str, got: list[Delta] | None = None)
 
 
 async def test_people_take_turns(sglang: FakeSglang, engine: Make) -> None:
-    """One asks six, then another asks one: it is level with the second, not behind the sixth."""
+    """One person sends six requests, then another sends one: it comes after the first of the six, not after all."""
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     tasks = [asking(made, f"a{number}", "a") for number in range(6)]
@@ -261,8 +261,8 @@ async def test_people_take_turns(sglang: FakeSglang, engine: Make) -> None:
     assert made.count_requests() == QueueCounts()
 
 
-async def test_a_promise_reckons_with_whoever_asks_at_the_same_moment(sglang: FakeSglang, engine: Make) -> None:
-    """One asks six, and five others one each right after: the sixth is told at once that it comes last."""
+async def test_estimate_includes_simultaneous_requests(sglang: FakeSglang, engine: Make) -> None:
+    """One person sends six requests and five others one each: the sixth is told at once that it is last."""
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     sixth: list[Delta] = []
@@ -276,7 +276,7 @@ async def test_a_promise_reckons_with_whoever_asks_at_the_same_moment(sglang: Fa
     assert gated.begun[-1] == "a5"
 
 
-async def test_a_short_wait_is_not_told(sglang: FakeSglang, engine: Make) -> None:
+async def test_short_wait_is_not_reported(sglang: FakeSglang, engine: Make) -> None:
     made = await up(engine(sglang.url, people=1, queue_policy=QueuePolicy(first_notice_s=30.0)))
     gated = Gated(sglang)
     got: list[Delta] = []
@@ -288,8 +288,8 @@ async def test_a_short_wait_is_not_told(sglang: FakeSglang, engine: Make) -> Non
     assert got == [ContentDelta("2"), StreamEnd("stop", got[-1].usage)]  # type: ignore[union-attr]
 
 
-async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Make) -> None:
-    """And cancelled while it is answered, the server hears of it at once and the next begins."""
+async def test_request_cancelled_in_the_queue_is_never_sent(sglang: FakeSglang, engine: Make) -> None:
+    """If it is cancelled while it runs, its connection closes at once and the next request starts."""
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     first, second, third = asking(made, "1", "a"), asking(made, "2", "b"), asking(made, "3", "c")
@@ -306,7 +306,7 @@ async def test_cancelled_in_line_it_is_never_sent(sglang: FakeSglang, engine: Ma
     assert made.count_requests() == QueueCounts()
 
 
-async def test_a_full_line_and_one_that_waited_too_long(sglang: FakeSglang, engine: Make) -> None:
+async def test_full_queue_and_expired_wait(sglang: FakeSglang, engine: Make) -> None:
     made = await up(
         engine(sglang.url, people=1, queue_policy=QueuePolicy(max_waiting=1, max_wait_s=0.3, notice_interval_s=0.05))
     )
@@ -324,7 +324,7 @@ async def test_a_full_line_and_one_that_waited_too_long(sglang: FakeSglang, engi
     assert gated.begun == ["1"]
 
 
-async def test_an_engine_that_goes_tells_those_in_line(sglang: FakeSglang, engine: Make) -> None:
+async def test_lost_engine_fails_the_waiting_requests(sglang: FakeSglang, engine: Make) -> None:
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     first, second = asking(made, "1", "a"), asking(made, "2", "b")
@@ -337,8 +337,8 @@ async def test_an_engine_that_goes_tells_those_in_line(sglang: FakeSglang, engin
         await second
 
 
-async def test_two_hundred_at_once(sglang: FakeSglang, engine: Make) -> None:
-    """Twenty people, ten questions each, eight places: never more than eight at the server, all answered, in rounds."""
+async def test_two_hundred_requests_at_once(sglang: FakeSglang, engine: Make) -> None:
+    """Twenty people, ten requests each, eight slots: never more than eight at the server, all answered, in rounds."""
     made = await up(engine(sglang.url, people=8))
     at_once = most = 0
     order: list[str] = []
@@ -366,7 +366,7 @@ async def test_two_hundred_at_once(sglang: FakeSglang, engine: Make) -> None:
     assert max(order.index("0-8"), order.index("0-9")) < 60
 
 
-async def test_a_closed_reader_frees_its_place(sglang: FakeSglang, engine: Make) -> None:
+async def test_closed_reader_frees_its_slot(sglang: FakeSglang, engine: Make) -> None:
     made = await up(engine(sglang.url, people=1))
     sglang.stream(delta(reasoning="Hm."), delta(content="first"), asyncio.Event())
     async with aclosing(made.stream(ASK, Sampling(), request_id="r")) as deltas:

@@ -1,4 +1,4 @@
-"""A process that fetches weights, for whoever kills it: CACHE ENDPOINT REPO."""
+"""A process that downloads weights, for a test to kill: CACHE ENDPOINT REPO."""
 
 from __future__ import annotations
 

