@@ -10,9 +10,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+import pytest
 from aiohttp import web
 
+from engine.errors import InstallError
+from engine.planning.variant import Checkpoint
+from engine.weights.store import WeightsStore
+
 REPO = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
+WANTED = Checkpoint(REPO, "bf16")
 TOKEN = "hf_token-that-nobody-may-see"
 
 
@@ -194,3 +200,15 @@ async def _send(request: web.Request, name: str, content: bytes) -> web.StreamRe
     if cut and request.transport is not None:
         request.transport.close()
     return answer
+
+
+def report_nothing(_: float | None, __: str) -> None:
+    """Ignore the progress of a download."""
+
+
+async def get_refusal(weights: WeightsStore, checkpoint: Checkpoint = WANTED) -> str:
+    """Return the error of a download that must fail; it never contains the token."""
+    with pytest.raises(InstallError) as caught:
+        await weights.provide(checkpoint, report_nothing)
+    assert TOKEN not in str(caught.value)
+    return str(caught.value)

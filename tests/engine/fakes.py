@@ -247,3 +247,8 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except OSError:
         return False
+
+
+async def refuse_wheel(name: str, version: str, sha256: str) -> Path:
+    """Fail as for a wheel that cannot be downloaded."""
+    raise FileNotFoundError(f"{name} {version} {sha256[:4]} cannot be downloaded. Check the network.")

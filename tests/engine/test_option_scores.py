@@ -21,16 +21,12 @@ from engine.interfaces import ANONYMOUS, ChatMessage, ContentDelta, Delta, Engin
 from engine.routing.request_queue import RequestQueue
 from engine.service import Engine
 from engine.settings import EngineSettings
-from tests.engine.fakes import DONE, FakeSglang, chosen, delta, fake_sglang, until
+from tests.engine.fakes import DONE, FakeSglang, chosen, delta, fake_sglang, refuse_wheel, until
 
 ASK = [ChatMessage("user", "Is Paris in France? Answer yes or no.")]
 MEASURED = (("Yes", -0.4468), ("No", -1.0718), ("yes", -4.9468), ("no", -5.9468), (" Yes", -8.0), ("The", -7.6345))
 """The likeliest first tokens of a real reply, which come in several spellings."""
 Make = Callable[..., Engine]
-
-
-async def _no_wheel(name: str, version: str, sha256: str) -> Path:
-    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
 
 
 @pytest.fixture
@@ -40,7 +36,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Make]:
         async def make(*fakes: FakeSglang, **settings: object) -> Engine:
             urls = ", ".join(fake.url for fake in fakes)
             about = replace(EngineSettings(tmp_path, tmp_path, url=urls, remote_poll_s=0.06), **settings)  # type: ignore[arg-type]
-            made = Engine(about, _no_wheel)
+            made = Engine(about, refuse_wheel)
             stack.push_async_callback(made.stop)
             await made.start()
             await until(lambda: made.status().state is EngineState.READY)
@@ -87,7 +83,7 @@ def test_scores_sum_to_one_or_raise(likeliest: list[tuple[str, float]]) -> None:
     ],
 )
 def test_reply_without_an_option_is_refused(reply: dict[str, object]) -> None:
-    with pytest.raises(EngineRefused, match="logprobs"):
+    with pytest.raises(EngineRefused, match="probabilities"):
         wire.parse_option_scores(reply, ("yes", "no"))
 
 
@@ -216,4 +212,4 @@ async def test_uses_the_server_of_the_conversations_answer(engine: Make) -> None
 
 async def test_without_an_engine(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable):
-        await choose(Engine(EngineSettings(tmp_path, tmp_path), _no_wheel))
+        await choose(Engine(EngineSettings(tmp_path, tmp_path), refuse_wheel))

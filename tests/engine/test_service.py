@@ -16,14 +16,10 @@ from engine.interfaces import ChatEngine, ChatMessage, ContentDelta, EngineState
 from engine.planning.hardware import Machine
 from engine.service import Engine
 from engine.settings import EngineSettings
-from tests.engine.fakes import DONE, KEY, FakeSglang, delta, until
+from tests.engine.fakes import DONE, KEY, FakeSglang, delta, refuse_wheel, until
 
 ASK = [ChatMessage("user", "hello")]
 LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
-
-
-async def _no_wheel(name: str, version: str, sha256: str) -> Path:
-    raise FileNotFoundError(f"{name} {version} {sha256[:4]} cannot be fetched. Check the network.")
 
 
 @pytest.fixture
@@ -32,7 +28,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
 
         def make(machine: Machine = LINUX, **settings: object) -> Engine:
             told = EngineSettings(tmp_path / "home", tmp_path / "cache", remote_poll_s=0.06, follow_poll_s=0.02)
-            made = Engine(replace(told, **settings), _no_wheel, probe=lambda _: machine)  # type: ignore[arg-type]
+            made = Engine(replace(told, **settings), refuse_wheel, probe=lambda _: machine)  # type: ignore[arg-type]
             stack.push_async_callback(made.stop)
             return made
 

@@ -24,16 +24,12 @@ from engine.planning.hardware import Machine
 from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from tests.engine.fakes import SMALL_MODEL, alive, pretend_installed, until
+from tests.engine.fakes import SMALL_MODEL, alive, pretend_installed, refuse_wheel, until
 
 ASK = [ChatMessage("user", "ping")]
 FAST = SupervisorPolicy(ready_poll_s=0.05, health_interval_s=0.1, first_delay_s=0.01)
 SECRET = "hush-hush"
 LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
-
-
-async def _no_wheel(name: str, version: str, sha256: str) -> Path:
-    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
 
 
 @pytest.fixture
@@ -51,7 +47,7 @@ async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., E
             settings = EngineSettings(
                 home, tmp_path / "cache", supervisor_policy=policy, follow_poll_s=0.02, secrets=secrets
             )
-            made = Engine(settings, _no_wheel, probe=lambda _: LINUX)
+            made = Engine(settings, refuse_wheel, probe=lambda _: LINUX)
             stack.push_async_callback(made.stop)
             return made
 

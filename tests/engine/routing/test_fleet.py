@@ -28,16 +28,12 @@ from engine.interfaces import (
 from engine.routing.request_queue import QueueCounts, QueuePolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, until
+from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, refuse_wheel, until
 
 ASK = [ChatMessage("user", "hello")]
 END = (delta(finish="stop"), DONE)
 NOBODY = "http://127.0.0.1:9"
 Make = Callable[..., Engine]
-
-
-async def _no_wheel(name: str, version: str, sha256: str) -> Path:
-    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
 
         def make(*urls: str, **settings: object) -> Engine:
             told = EngineSettings(tmp_path, tmp_path, url=", ".join(urls), remote_poll_s=0.06)
-            made = Engine(replace(told, **settings), _no_wheel)  # type: ignore[arg-type]
+            made = Engine(replace(told, **settings), refuse_wheel)  # type: ignore[arg-type]
             stack.push_async_callback(made.stop)
             return made
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import InstallError
 from engine.installation.installer import Installer
 from engine.interfaces import EngineState, EngineStatus
 from engine.planning.catalogue import resolve_model
@@ -26,26 +25,15 @@ from engine.settings import EngineSettings
 from engine.weights.download import DownloadRetryPolicy
 from engine.weights.origin import WeightsSource
 from engine.weights.store import WeightsStore
-from tests.engine.fake_hub import REPO, FakeHub, fake_hub, model, safetensors
-from tests.engine.fakes import until
+from tests.engine.fake_hub import REPO, WANTED, FakeHub, fake_hub, get_refusal, model, report_nothing, safetensors
+from tests.engine.fakes import refuse_wheel, until
 from tests.sources.object_store.bench_objects import S3Faults, refused, s3_client
 
 pytestmark = pytest.mark.slow
 
-WANTED = Checkpoint(REPO, "bf16")
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 SOON = DownloadRetryPolicy(max_attempts=3, first_delay_s=0.001, max_delay_s=0.002)
 GIB = 1024**3
-
-
-def quiet(_: float | None, __: str) -> None:
-    """Report to nobody."""
-
-
-async def refusal(weights: WeightsStore) -> str:
-    with pytest.raises(InstallError) as caught:
-        await weights.provide(WANTED, quiet)
-    return str(caught.value)
 
 
 def sums(files: dict[str, bytes]) -> bytes:
@@ -75,8 +63,8 @@ async def test_folder_is_used_in_place(on_shelf: Callable[[], WeightsStore], she
     """Nothing is copied or written into it; the same for a model that is named by its folder."""
     before = sorted(path.name for path in shelf.iterdir())
     assert not on_shelf().needs_download(WANTED)
-    assert await on_shelf().provide(WANTED, quiet) == shelf
-    assert await on_shelf().provide(Checkpoint(str(shelf), "bf16"), quiet) == shelf
+    assert await on_shelf().provide(WANTED, report_nothing) == shelf
+    assert await on_shelf().provide(Checkpoint(str(shelf), "bf16"), report_nothing) == shelf
     assert sorted(path.name for path in shelf.iterdir()) == before
 
 
@@ -84,26 +72,26 @@ async def test_missing_and_damaged_files_of_a_folder_are_named(
     on_shelf: Callable[[], WeightsStore], shelf: Path
 ) -> None:
     os.truncate(shelf / FIRST, 1500)
-    said = await refusal(on_shelf())
+    said = await get_refusal(on_shelf())
     assert f"{FIRST} is 1,500 bytes long and should be" in said
     (shelf / FIRST).write_bytes(b"{}")
-    assert "no complete safetensors header" in await refusal(on_shelf())
+    assert "no complete safetensors header" in await get_refusal(on_shelf())
     (shelf / FIRST).write_bytes(safetensors("a"))
-    assert "lacks 1 of the tensors" in await refusal(on_shelf())
+    assert "lacks 1 of the tensors" in await get_refusal(on_shelf())
     (shelf / "tokenizer.json").write_bytes(b'{"model": {"vocab": {"a": 1, "b')
-    assert "tokenizer.json is not a complete JSON file" in await refusal(on_shelf())
+    assert "tokenizer.json is not a complete JSON file" in await get_refusal(on_shelf())
     (shelf / "tokenizer.json").write_bytes(b"[" * 200_000)
-    assert "tokenizer.json is not a complete JSON file" in await refusal(on_shelf())
+    assert "tokenizer.json is not a complete JSON file" in await get_refusal(on_shelf())
     (shelf / FIRST).write_bytes((200_000).to_bytes(8, "little") + b"[" * 200_000)
-    assert "header that cannot be read" in await refusal(on_shelf())
+    assert "header that cannot be read" in await get_refusal(on_shelf())
     (shelf / FIRST).unlink()
-    assert f"{FIRST} is missing" in await refusal(on_shelf())
+    assert f"{FIRST} is missing" in await get_refusal(on_shelf())
     (shelf / SECOND).unlink()
-    assert "pickle" in await refusal(on_shelf())
+    assert "pickle" in await get_refusal(on_shelf())
     for path in shelf.iterdir():
         path.unlink()
     shelf.rmdir()
-    assert "There is no folder" in await refusal(on_shelf())
+    assert "There is no folder" in await get_refusal(on_shelf())
 
 
 async def test_checksum_file_is_used(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
@@ -111,15 +99,15 @@ async def test_checksum_file_is_used(on_shelf: Callable[[], WeightsStore], shelf
     names = [FIRST, SECOND, "config.json", "README.md"]
     (shelf / "SHA256SUMS").write_bytes(sums({name: (shelf / name).read_bytes() for name in names}))
     (shelf / "README.md").write_bytes(b"another")
-    await on_shelf().provide(WANTED, quiet)
+    await on_shelf().provide(WANTED, report_nothing)
     kept = (shelf / FIRST).stat()
     (shelf / FIRST).write_bytes(safetensors("a", "b", fill=9))
     os.utime(shelf / FIRST, ns=(kept.st_atime_ns, kept.st_mtime_ns))
-    await on_shelf().provide(WANTED, quiet)
+    await on_shelf().provide(WANTED, report_nothing)
     on_shelf().require_verification(WANTED)
-    assert f"{FIRST} does not match SHA256SUMS" in await refusal(on_shelf())
+    assert f"{FIRST} does not match SHA256SUMS" in await get_refusal(on_shelf())
     (shelf / FIRST).unlink()
-    assert f"{FIRST} is missing" in await refusal(on_shelf())
+    assert f"{FIRST} is missing" in await get_refusal(on_shelf())
 
 
 # ── A bucket ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,17 +153,17 @@ async def test_bucket_is_downloaded_once_and_resumed(bucket: Bin, faults: S3Faul
     home = bucket.cache / "weights" / REPO.replace("/", "--")
     bad = [refused(503, "SlowDown"), refused(500, "InternalError")]
     faults.answer = lambda request: bad.pop() if request.path.endswith(FIRST) and bad else None
-    folder = await bucket.weights().provide(WANTED, quiet)
+    folder = await bucket.weights().provide(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == content[FIRST]
     assert folder.parent == home
     assert not (folder / "pytorch_model.bin").exists()
     os.truncate(folder / FIRST, 0)
     seen = len(faults.seen)
-    assert await bucket.weights().provide(WANTED, quiet) == folder
+    assert await bucket.weights().provide(WANTED, report_nothing) == folder
     fetched = [request.path for request in faults.seen[seen:] if "list-type" not in request.query]
     assert [path.rpartition("/")[2] for path in fetched] == [FIRST]
     seen = len(faults.seen)
-    assert await bucket.weights().provide(WANTED, quiet) == folder
+    assert await bucket.weights().provide(WANTED, report_nothing) == folder
     assert len(faults.seen) == seen
 
 
@@ -184,11 +172,11 @@ async def test_partial_object_is_resumed(bucket: Bin, faults: S3Faults) -> None:
     """Only while the object is unchanged."""
     stop = [True]
     faults.answer = lambda request: refused(403, "AccessDenied") if request.path.endswith(FIRST) and stop else None
-    assert "AccessDenied" in await refusal(bucket.weights())
+    assert "AccessDenied" in await get_refusal(bucket.weights())
     (part,) = bucket.cache.rglob(f"{FIRST}.*.part")
     part.write_bytes(model(size=2**20)[FIRST][: 2**20])
     stop.clear()
-    folder = await bucket.weights().provide(WANTED, quiet)
+    folder = await bucket.weights().provide(WANTED, report_nothing)
     ranges = [request.headers.get("Range") for request in faults.seen if request.path.endswith(FIRST)]
     assert ranges[-1] == f"bytes={2**20}-"
     assert (folder / FIRST).read_bytes() == model(size=2**20)[FIRST]
@@ -196,21 +184,17 @@ async def test_partial_object_is_resumed(bucket: Bin, faults: S3Faults) -> None:
 
 @pytest.mark.slow
 async def test_errors_of_a_bucket(bucket: Bin, faults: S3Faults) -> None:
-    assert "There is no s3://" in await refusal(bucket.weights("elsewhere"))
+    assert "There is no s3://" in await get_refusal(bucket.weights("elsewhere"))
     bucket.put("SHA256SUMS", sums({FIRST: b"other"}))
-    assert f"{FIRST} of {REPO} arrived damaged" in await refusal(bucket.weights())
-    assert "has changed since the download began" not in await refusal(bucket.weights())
+    assert f"{FIRST} of {REPO} arrived damaged" in await get_refusal(bucket.weights())
+    assert "has changed since the download began" not in await get_refusal(bucket.weights())
     bucket.put("SHA256SUMS", b"")
-    assert "has changed since the download began" in await refusal(bucket.weights())
+    assert "has changed since the download began" in await get_refusal(bucket.weights())
     faults.answer = lambda _: refused(403, "InvalidAccessKeyId")
-    assert "AWS_ACCESS_KEY_ID" in await refusal(bucket.weights())
+    assert "AWS_ACCESS_KEY_ID" in await get_refusal(bucket.weights())
 
 
 # ── An engine that needs them ────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def _no_wheel(name: str, version: str, sha256: str) -> Path:
-    raise FileNotFoundError(f"{name} {version} {sha256[:4]}")
 
 
 @pytest.fixture
@@ -229,7 +213,7 @@ async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: FakeHub) 
         weights_source=WeightsSource(endpoint=hub.url),
         supervisor_policy=SupervisorPolicy(ready_poll_s=0.05, health_interval_s=0.1, first_delay_s=0.01),
     )
-    made = Engine(settings, _no_wheel, probe=lambda _: machine)
+    made = Engine(settings, refuse_wheel, probe=lambda _: machine)
     yield made
     await made.stop()
 
@@ -277,7 +261,7 @@ async def test_only_signs_of_damage_require_verification(
 ) -> None:
     """Kvasir does not read hundreds of gigabytes again because SGLang does not know a model."""
     weights = WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url))
-    folder = await weights.provide(WANTED, quiet)
+    folder = await weights.provide(WANTED, report_nothing)
     (folder / "fails").write_text(died_of)
     await engine.start()
     assert (await _settled(engine))[-1].state is EngineState.FAILED
@@ -288,7 +272,7 @@ async def test_lighter_memory_profile_downloads_its_weights(engine: Engine, hub:
     """The published weights did not fit, so the next checkpoint is downloaded with progress and served."""
     lighter = [checkpoint.repo for checkpoint in resolve_model(REPO).checkpoints[1:]]
     hub.repos |= set(lighter)
-    folder = await WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url)).provide(WANTED, quiet)
+    folder = await WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url)).provide(WANTED, report_nothing)
     (folder / "fails").write_text("weights")
     await engine.start()
     seen = await _settled(engine)

@@ -25,11 +25,20 @@ from engine.weights.listing import Digest, RemoteFile
 from engine.weights.origin import WeightsSource
 from engine.weights.store import WeightsStore
 from engine.weights.worker_threads import WorkerThreads
-from tests.engine.fake_hub import REPO, TOKEN, FakeHub, fake_hub, model, safetensors
+from tests.engine.fake_hub import (
+    REPO,
+    TOKEN,
+    WANTED,
+    FakeHub,
+    fake_hub,
+    get_refusal,
+    model,
+    report_nothing,
+    safetensors,
+)
 from tests.engine.fakes import until
 
 GIB = 1024**3
-WANTED = Checkpoint(REPO, "bf16")
 NEEDED = {
     "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json",
     "config.json", "tokenizer_config.json",
@@ -53,19 +62,8 @@ def make(tmp_path: Path, hub: FakeHub) -> Callable[..., WeightsStore]:
     return weights
 
 
-def quiet(_: float | None, __: str) -> None:
-    """Tell nobody."""
-
-
 def home(tmp_path: Path) -> Path:
     return tmp_path / "weights" / REPO.replace("/", "--")
-
-
-async def refusal(weights: WeightsStore, checkpoint: Checkpoint = WANTED) -> str:
-    with pytest.raises(InstallError) as caught:
-        await weights.provide(checkpoint, quiet)
-    assert TOKEN not in str(caught.value)
-    return str(caught.value)
 
 
 async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path) -> None:
@@ -80,21 +78,21 @@ async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hu
     assert hub.tokens == {("hub", f"Bearer {TOKEN}"), ("cdn", None)}
     asked = len(hub.asked)
     assert not make().needs_download(WANTED)
-    assert await make().provide(WANTED, quiet) == folder
+    assert await make().provide(WANTED, report_nothing) == folder
     assert len(hub.asked) == asked
 
 
 async def test_commit_of_the_first_start_is_pinned(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """The hub has a newer commit; only a damaged file is downloaded again, of the old commit."""
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     old = hub.commit
     hub.move_on({**model(), FIRST: safetensors("a", "b", fill=99)}, "b" * 40)
     (folder / FIRST).write_bytes(b"short")
     hub.served.clear()
-    assert await make().provide(WANTED, quiet) == folder
+    assert await make().provide(WANTED, report_nothing) == folder
     assert set(hub.served) == {FIRST}
     assert (folder / FIRST).read_bytes() == hub.commits[old][FIRST]
-    pinned = await make().provide(Checkpoint(REPO, "bf16", revision="b" * 40), quiet)
+    pinned = await make().provide(Checkpoint(REPO, "bf16", revision="b" * 40), report_nothing)
     assert pinned.name == "b" * 40
     assert (pinned / FIRST).read_bytes() == hub.files[FIRST]
 
@@ -102,7 +100,7 @@ async def test_commit_of_the_first_start_is_pinned(make: Callable[..., WeightsSt
 async def test_interrupted_connection_is_resumed(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=3 * 2**20)
     hub.cut_after, hub.cuts = 2**20 + 17, 3
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
     assert hub.cuts == 0
     assert sum(hub.served[name] for name in hub.files if name.startswith("model-")) == hub.weights_bytes
@@ -111,7 +109,7 @@ async def test_interrupted_connection_is_resumed(make: Callable[..., WeightsStor
 async def test_mirror_without_ranges(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=2**20)
     hub.cut_after, hub.cuts, hub.ranges = 2**19, 2, False
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
 
 
@@ -122,11 +120,11 @@ async def test_wrong_bytes_are_downloaded_once_more_then_reported(
     wrong = web.Response(body=bytes(len(hub.files["config.json"])))
     bad = [wrong]
     hub.answer = lambda request: bad.pop() if request.path.endswith("config.json") and bad else None
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     assert (folder / "config.json").read_bytes() == hub.files["config.json"]
     hub.move_on({**hub.files, "tokenizer_config.json": b"[]"}, "c" * 40)
     hub.answer = lambda request: web.Response(body=b"{}") if request.path.endswith("tokenizer_config.json") else None
-    said = await refusal(make(), Checkpoint(REPO, "bf16", revision="c" * 40))
+    said = await get_refusal(make(), Checkpoint(REPO, "bf16", revision="c" * 40))
     assert "tokenizer_config.json" in said
     assert "damaged" in said
     left = {path.name for path in (home(tmp_path) / ("c" * 40)).iterdir()}
@@ -134,17 +132,17 @@ async def test_wrong_bytes_are_downloaded_once_more_then_reported(
 
 
 async def test_file_of_wrong_length_is_downloaded_again(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     os.truncate(folder / FIRST, 10)
     assert make().needs_download(WANTED)
     hub.served.clear()
-    await make().provide(WANTED, quiet)
+    await make().provide(WANTED, report_nothing)
     assert hub.served == {FIRST: len(hub.files[FIRST])}
 
 
 async def test_required_verification_compares_every_byte(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """A flipped byte changes neither the size nor, here, the time, so only a failed load finds it."""
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     before = (folder / FIRST).stat()
     damaged = bytearray(hub.files[FIRST])
     damaged[-1] ^= 1
@@ -153,7 +151,7 @@ async def test_required_verification_compares_every_byte(make: Callable[..., Wei
     assert not make().needs_download(WANTED)
     make().require_verification(WANTED)
     hub.served.clear()
-    await make().provide(WANTED, quiet)
+    await make().provide(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
     assert set(hub.served) == {FIRST}
 
@@ -161,7 +159,7 @@ async def test_required_verification_compares_every_byte(make: Callable[..., Wei
 async def test_missing_disk_space_is_reported_before_the_first_byte(
     make: Callable[..., WeightsStore], hub: FakeHub
 ) -> None:
-    said = await refusal(make(free_bytes=lambda _: GIB // 2))
+    said = await get_refusal(make(free_bytes=lambda _: GIB // 2))
     assert "no room" in said
     assert "0.5 GiB" in said
     assert "KVASIR_CACHE" in said
@@ -175,9 +173,9 @@ async def test_disk_that_fills_up_is_reported(make: Callable[..., WeightsStore],
     folder = home(tmp_path) / hub.commit
     folder.mkdir(parents=True)
     (folder / file.part_name).symlink_to("/dev/full")
-    assert re.search(r"The disk of .* is full", await refusal(make()))
+    assert re.search(r"The disk of .* is full", await get_refusal(make()))
     (folder / file.part_name).unlink()
-    assert (await make().provide(WANTED, quiet) / FIRST).read_bytes() == content
+    assert (await make().provide(WANTED, report_nothing) / FIRST).read_bytes() == content
 
 
 @pytest.mark.parametrize(
@@ -196,13 +194,13 @@ async def test_a_refusal_names_the_next_step(
 ) -> None:
     headers = {"X-Error-Code": code, "X-Error-Message": "no"}
     hub.answer = lambda _: web.json_response({"error": "no"}, status=status, headers=headers)
-    assert told in await refusal(make())
+    assert told in await get_refusal(make())
 
 
 async def test_refused_file_names_the_next_step(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     gated = web.Response(status=403, headers={"X-Error-Code": "GatedRepo"})
     hub.answer = lambda request: gated if "/resolve/" in request.path else None
-    assert "Accept them at" in await refusal(make())
+    assert "Accept them at" in await get_refusal(make())
 
 
 @pytest.mark.parametrize("where", ["/api/", "/resolve/"])
@@ -214,16 +212,16 @@ async def test_retry_after_is_respected(make: Callable[..., WeightsStore], hub: 
         slept.append(seconds)
 
     hub.answer = lambda request: busy.pop(0) if where in request.path and busy else None
-    await make(sleep=sleep).provide(WANTED, quiet)
+    await make(sleep=sleep).provide(WANTED, report_nothing)
     assert max(slept) == 7
     assert len(slept) == 2
 
 
 async def test_server_that_is_no_hub(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.answer = lambda _: web.Response(text="<html>Welcome</html>", content_type="text/html")
-    assert "HF_ENDPOINT" in await refusal(make())
+    assert "HF_ENDPOINT" in await get_refusal(make())
     hub.answer = lambda _: web.json_response({"id": REPO, "sha": "../..", "siblings": []})
-    assert "HF_ENDPOINT" in await refusal(make())
+    assert "HF_ENDPOINT" in await get_refusal(make())
 
 
 async def test_mirror_without_sizes_is_refused(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
@@ -231,24 +229,24 @@ async def test_mirror_without_sizes_is_refused(make: Callable[..., WeightsStore]
     siblings = [{"rfilename": name, "size": len(content)} for name, content in hub.files.items()]
     del siblings[0]["size"]
     hub.answer = lambda _: web.json_response({"id": REPO, "sha": hub.commit, "siblings": siblings})
-    assert "does not report the sizes" in await refusal(make())
+    assert "does not report the sizes" in await get_refusal(make())
     assert not hub.served
 
 
 async def test_pickles_are_refused(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}
-    said = await refusal(make())
+    said = await get_refusal(make())
     assert "pytorch_model.bin" in said
     assert "pickle" in said
     hub.files = {"config.json": b"{}"}
-    assert "no *.safetensors" in await refusal(make())
+    assert "no *.safetensors" in await get_refusal(make())
     hub.files = {"model.safetensors": safetensors("a")}
-    assert "config.json" in await refusal(make())
+    assert "config.json" in await get_refusal(make())
 
 
 async def test_damaged_files_of_a_hub_are_reported(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = {**model(), FIRST: safetensors("a", "b")[:-1]}
-    said = await refusal(make())
+    said = await get_refusal(make())
     assert FIRST in said
     assert hub.url in said
 
@@ -258,7 +256,7 @@ async def test_another_mirror_resumes_the_download(
 ) -> None:
     hub.files = model(size=6 * 2**20)
     hub.pause_s = 0.01
-    fetching = asyncio.create_task(make().provide(WANTED, quiet))
+    fetching = asyncio.create_task(make().provide(WANTED, report_nothing))
     await until(lambda: hub.served[FIRST] > 5 * 2**20)
     await hub.stop()
     with pytest.raises(InstallError) as caught:
@@ -266,16 +264,16 @@ async def test_another_mirror_resumes_the_download(
     assert "tried 4 times" in str(caught.value)
     assert "keeps the downloaded part" in str(caught.value)
     assert any(home(tmp_path).glob("*/*.part"))
-    assert "cannot be reached" in await refusal(make())
+    assert "cannot be reached" in await get_refusal(make())
     async with fake_hub(FakeHub(files=hub.files)) as other:
-        folder = await make(endpoint=other.url).provide(WANTED, quiet)
+        folder = await make(endpoint=other.url).provide(WANTED, report_nothing)
         assert (folder / FIRST).read_bytes() == hub.files[FIRST]
         assert other.served[FIRST] < len(hub.files[FIRST]) - 2**20
 
 
 async def test_one_writer_at_a_time(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.pause_s = 0.02
-    folders = await asyncio.gather(*(make().provide(WANTED, quiet) for _ in range(3)))
+    folders = await asyncio.gather(*(make().provide(WANTED, report_nothing) for _ in range(3)))
     assert len(set(folders)) == 1
     assert sum(hub.served.values()) == sum(len(hub.files[name]) for name in NEEDED)
 
@@ -284,7 +282,7 @@ async def test_cancellation_anywhere_can_be_resumed(make: Callable[..., WeightsS
     """No partial file ever counts as complete."""
     hub.files = model(size=2**19)
     for wait in range(0, 60, 3):
-        fetching = asyncio.create_task(make().provide(WANTED, quiet))
+        fetching = asyncio.create_task(make().provide(WANTED, report_nothing))
         for _ in range(wait):
             await asyncio.sleep(0.001)
         fetching.cancel()
@@ -292,7 +290,7 @@ async def test_cancellation_anywhere_can_be_resumed(make: Callable[..., WeightsS
             done = await asyncio.gather(fetching, return_exceptions=True)
         if not isinstance(done[0], asyncio.CancelledError):
             break
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
 
 
@@ -310,7 +308,7 @@ async def test_kill_can_be_resumed(hub: FakeHub, make: Callable[..., WeightsStor
     await asyncio.sleep(0.1)
     hub.pause_s = 0.0
     before = sum(hub.served.values())
-    folder = await make().provide(WANTED, quiet)
+    folder = await make().provide(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
     again = sum(hub.served.values()) - sum(len(hub.files[name]) for name in NEEDED)
     assert before > 11 * 2**20
