@@ -290,8 +290,8 @@ async def test_a_file_is_added_found_replaced_and_taken_away(place: Place, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("add",), "Name files"),
-        (("add", "a.md", "--list"), "Name files"),
+        (("add",), "Give files"),
+        (("add", "a.md", "--list"), "Give files"),
         (("add", "a.md", "b.md", "--title", "T"), "--title is for one"),
         (("add", "a.md", "--to", "hr"), "not a source that stores added documents"),
     ],
@@ -309,7 +309,7 @@ async def test_a_page_of_the_web_is_added_found_and_taken_out(place: Place) -> N
     url = f"{site.url}/tides"
     try:
         status, _, err = await place.command("add", url)
-        assert (status, "No source takes pages" in err) == (2, True)
+        assert (status, "No source accepts pages" in err) == (2, True)
         with (place.folder / "kvasir.toml").open("a") as file:
             file.write(f'[access]\nowners = ["U012AB3CD"]\n[web]\nprivate = ["{site.host}"]\n')
         added = await place.json("add", url)
