@@ -11,7 +11,7 @@ from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.hub import Hub
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import BOT_USER, Json, Message, Person, View
+from bot.sandbox.state.model import BOT_USER, Json, Person, SlackMessage, View
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import join_text
 from bot.sandbox.state.workspace import INVITE_ACTION, build_app_message
@@ -27,7 +27,7 @@ class ResponseUrl:
     person: str
     channel: str
     thread_ts: str | None
-    message: Message | None
+    message: SlackMessage | None
     """The message with the pressed button, for ``replace_original``."""
     ends: float
     uses_left: int = limits.RESPONSE_URL_USES
@@ -114,7 +114,7 @@ class Interactions:
             self._send_press(author, message, _build_action(message.blocks, action, workspace.next_ts()))
         self._hub.settle()
 
-    def _send_press(self, author: Person, message: Message, action: Json) -> None:
+    def _send_press(self, author: Person, message: SlackMessage, action: Json) -> None:
         url = ResponseUrl(author.id, message.channel, message.thread_ts, message, 0.0)
         token = self._new_url(url)
         room = self._hub.workspace.channels[message.channel]
@@ -262,7 +262,7 @@ class Interactions:
         else:
             workspace.post_ephemeral(replace(message, ephemeral_to=url.person))
 
-    def _delete_message(self, message: Message) -> None:
+    def _delete_message(self, message: SlackMessage) -> None:
         if message.ephemeral_to:
             self._hub.workspace.hide_ephemeral(message)
         else:

@@ -13,8 +13,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox.http.api import METHODS
 from bot.sandbox.hub import SCOPES
-from bot.sandbox.methods.registry import METHODS
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from tests.slack_sandbox import SandboxClient, open_sandbox
 

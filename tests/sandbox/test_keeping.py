@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.state.model import PEOPLE, Message, Record
+from bot.sandbox.state.model import PEOPLE, Record, SlackMessage, name_kind
 from bot.sandbox.state.storage import Storage
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
 Listener = Any
 
 
-def message(ts: str, text: str = "x") -> Message:
+def message(ts: str, text: str = "x") -> SlackMessage:
     """Return a message to keep."""
-    return Message("C1", ts, "U1", text, blocks=[], files=[])
+    return SlackMessage("C1", ts, "U1", text, blocks=[], files=[])
 
 
 def kept(*records: Record) -> dict[tuple[str, str], Record | None]:
     """Return records as they are handed over."""
-    return {(type(record).__name__.lower(), record.key): record for record in records}
+    return {(name_kind(record), record.key): record for record in records}
 
 
 async def test_the_last_version_is_what_is_kept(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from bot.sandbox.state.model import (
     PEOPLE,
     Channel,
     Envelope,
-    Message,
     Person,
+    SlackMessage,
     dump_record,
     first_channels,
     load_record,
+    name_kind,
 )
 from bot.sandbox.state.streams import add_chunks, join_text, read_chunks
 
@@ -73,11 +74,11 @@ def test_records_come_back_as_they_were() -> None:
     """Every kind of record survives being kept."""
     records = [
         PEOPLE[2],
-        Message("C1", "1.000001", "U1", "你好", blocks=[{"type": "divider"}], reactions={"eyes": ["U1"]}),
+        SlackMessage("C1", "1.000001", "U1", "你好", blocks=[{"type": "divider"}], reactions={"eyes": ["U1"]}),
         Envelope("e", "events_api", {"a": 1}, 1.5),
     ]
     assert isinstance(records[0], Person)
-    assert [load_record(type(record).__name__.lower(), dump_record(record)) for record in records] == records
+    assert [load_record(name_kind(record), dump_record(record)) for record in records] == records
     assert KINDS["channel"] is Channel
 
 

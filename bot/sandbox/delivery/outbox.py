@@ -93,11 +93,6 @@ class Outbox:
             self.pending[envelope.id] = envelope
             self._start_task(self._deliver_event(envelope))
 
-    async def wait_until_idle(self) -> None:
-        """Wait until no delivery is running."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
     async def close(self) -> None:
         """Stop all deliveries; pending events are sent after the next start."""
         tasks = list(self._tasks)

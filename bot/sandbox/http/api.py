@@ -16,13 +16,20 @@ from aiohttp import web
 from bot.sandbox.delivery.faults import Fault
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
+from bot.sandbox.methods import agents, chat, conversations, people, streaming, views
 from bot.sandbox.methods.call import Arguments, Call, Method
-from bot.sandbox.methods.registry import METHODS
 from bot.sandbox.state.model import Json
 from bot.sandbox.state.refusals import RefusedCall
 
 _REMEMBERED = 20_000
 _SERVER_ERROR = 500
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for module in (agents, chat, conversations, people, streaming, views)
+    for method in module.METHODS
+}
+"""All methods of the sandbox; others are ``unknown_method``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from bot.sandbox.http.api import Api
 from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
-from bot.sandbox.state.model import Json, Message, Person
+from bot.sandbox.state.model import Json, Person, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame
 
@@ -108,7 +108,7 @@ class ControlApi:
         if user.id not in workspace.people:
             workspace.people[user.id] = user
             workspace.changes.save_record(user)
-        message = Message(
+        message = SlackMessage(
             channel=room.id,
             ts=workspace.next_ts(),
             user=user.id,

@@ -1,1 +1,1 @@
-"""The Web API's methods: functions from a call to an answer, and their registry."""
+"""The Web API's methods: functions from a call to an answer."""

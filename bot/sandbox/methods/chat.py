@@ -9,7 +9,7 @@ from bot.sandbox.limits import POSTING, SPECIAL, TIER_3, TIER_4
 from bot.sandbox.methods.call import Arguments, Call, Method
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import BOT_USER, Channel, Json, Message
+from bot.sandbox.state.model import BOT_USER, Channel, Json, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import join_text
 from bot.sandbox.state.workspace import build_app_message
@@ -74,7 +74,7 @@ def post_ephemeral(call: Call) -> Json:
     return {"message_ts": message.ts}
 
 
-def find_own_message(call: Call, otherwise: str) -> Message:
+def find_own_message(call: Call, otherwise: str) -> SlackMessage:
     """Return the app's message that the call names.
 
     Raises:

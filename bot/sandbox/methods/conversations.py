@@ -8,7 +8,7 @@ from bot.sandbox import limits
 from bot.sandbox.limits import TIER_2, TIER_3, TIER_4
 from bot.sandbox.methods.call import Call, Method, format_cursor, parse_cursor
 from bot.sandbox.state import wire
-from bot.sandbox.state.model import BOT_USER, Channel, Json, Message
+from bot.sandbox.state.model import BOT_USER, Channel, Json, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 
 _TYPES = {"channel": "public_channel", "group": "private_channel", "im": "im"}
@@ -89,7 +89,7 @@ def join_channel(call: Call) -> Json:
     return {"channel": wire.channel_object(call.workspace.add_member(BOT_USER, room.id))}
 
 
-def _filter_by_time(call: Call, messages: Iterable[Message]) -> list[Message]:
+def _filter_by_time(call: Call, messages: Iterable[SlackMessage]) -> list[SlackMessage]:
     """Return the messages between ``oldest`` and ``latest``."""
     oldest, latest = call.args.text("oldest", "0"), call.args.text("latest")
     inclusive = call.args.flag("inclusive")

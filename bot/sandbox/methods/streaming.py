@@ -11,7 +11,7 @@ from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.methods.chat import find_own_message, find_target
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import TEAM_ID, Channel, Json, Message
+from bot.sandbox.state.model import TEAM_ID, Channel, Json, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import add_chunks, join_text, read_chunks
 from bot.sandbox.state.workspace import build_app_message
@@ -58,7 +58,7 @@ def _read_chunks(call: Call) -> list[Json]:
     return read_chunks(call.args.optional_text("markdown_text"), call.args.structure("chunks", "invalid_chunks"))
 
 
-def _find_streaming_message(call: Call) -> Message:
+def _find_streaming_message(call: Call) -> SlackMessage:
     """Return the streaming message that the call names.
 
     Raises:
@@ -73,7 +73,7 @@ def _find_streaming_message(call: Call) -> Message:
     return message
 
 
-def _append_chunks(before: Message, chunks: list[Json]) -> Message:
+def _append_chunks(before: SlackMessage, chunks: list[Json]) -> SlackMessage:
     blocks = add_chunks(before.blocks, chunks, plan=before.plan)
     text = join_text(blocks)
     if len(text) > limits.STREAM_TEXT:

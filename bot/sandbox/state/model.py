@@ -64,7 +64,7 @@ StreamState = Literal["streaming", "done", "expired", "stopped_by_user"]
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SlackMessage:
     """One message in its current state."""
 
     channel: str
@@ -165,21 +165,22 @@ class Envelope:
         return self.id
 
 
-Record = Person | Channel | Message | Session | View | Envelope
+Record = Person | Channel | SlackMessage | Session | View | Envelope
 
 KINDS: dict[str, type[Record]] = {
     "person": Person,
     "channel": Channel,
-    "message": Message,
+    "message": SlackMessage,
     "session": Session,
     "view": View,
     "envelope": Envelope,
 }
+_KIND_NAMES = {record: name for name, record in KINDS.items()}
 
 
 def name_kind(record: Record) -> str:
     """Return the kind under which a record is stored."""
-    return type(record).__name__.lower()
+    return _KIND_NAMES[type(record)]
 
 
 def dump_record(record: Record) -> Json:

@@ -11,10 +11,10 @@ from bot.sandbox.state.model import (
     PEOPLE,
     SYSTEM,
     Channel,
-    Message,
     Person,
     Record,
     Session,
+    SlackMessage,
     View,
     first_channels,
 )
@@ -57,10 +57,10 @@ class Records:
         self.stream_ttl_s = stream_ttl_s
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
-        self.messages: dict[str, dict[str, Message]] = {}
+        self.messages: dict[str, dict[str, SlackMessage]] = {}
         self.threads: dict[tuple[str, str], dict[str, None]] = {}
         """The ts of each thread's replies, in order."""
-        self.ephemerals: dict[tuple[str, str], Message] = {}
+        self.ephemerals: dict[tuple[str, str], SlackMessage] = {}
         self.sessions: dict[str, Session] = {}
         self.views: dict[str, View] = {}
         self.changes = Changes()
@@ -71,14 +71,14 @@ class Records:
 
     def restore_records(self, records: Iterable[Record]) -> None:
         """Load stored records; an empty workspace gets its first people and channels."""
-        messages: list[Message] = []
+        messages: list[SlackMessage] = []
         for record in records:
             match record:
                 case Person():
                     self.people[record.id] = record
                 case Channel():
                     self.channels[record.id] = record
-                case Message():
+                case SlackMessage():
                     messages.append(record)
                 case Session():
                     self.sessions[record.key] = record
@@ -106,15 +106,15 @@ class Records:
 
     # ── Looking up ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def find_message(self, channel: str, ts: str) -> Message | None:
+    def find_message(self, channel: str, ts: str) -> SlackMessage | None:
         """Return a message; None if there is none."""
         return self.messages.get(channel, {}).get(ts)
 
-    def list_replies(self, channel: str, root: str) -> list[Message]:
+    def list_replies(self, channel: str, root: str) -> list[SlackMessage]:
         """Return a thread's replies, oldest first."""
         return [self.messages[channel][ts] for ts in self.threads.get((channel, root), ())]
 
-    def list_history(self, channel: str) -> list[Message]:
+    def list_history(self, channel: str) -> list[SlackMessage]:
         """Return a channel's top-level messages, oldest first."""
         return [message for message in self.messages.get(channel, {}).values() if message.thread_ts is None]
 
@@ -160,7 +160,7 @@ class Records:
         self._last_micros = max(int(self.now() * 1_000_000), self._last_micros + 1)
         return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06d}"
 
-    def _index_message(self, message: Message) -> None:
+    def _index_message(self, message: SlackMessage) -> None:
         self.messages.setdefault(message.channel, {})[message.ts] = message
         seconds, _, micros = message.ts.partition(".")
         self._last_micros = max(self._last_micros, int(seconds) * 1_000_000 + int(micros))

@@ -17,8 +17,8 @@ from bot.sandbox.state.model import (
     TEAM_NAME,
     Channel,
     Json,
-    Message,
     Person,
+    SlackMessage,
 )
 from bot.sandbox.state.records import Records
 
@@ -100,7 +100,7 @@ def channel_object(found: Channel, viewer: str = BOT_USER) -> Json:
 _BOT_PROFILE = {"id": BOT_ID, "deleted": False, "name": "Kvasir", "updated": 0, "app_id": APP_ID, "team_id": TEAM_ID}
 
 
-def message_object(records: Records, found: Message) -> Json:
+def message_object(records: Records, found: SlackMessage) -> Json:
     """Return a message object as ``conversations.history`` returns it; a root has the counts of its thread."""
     body: Json = {"type": "message", "ts": found.ts, "text": found.text, "team": TEAM_ID, "user": found.user}
     if found.bot_id:
@@ -125,7 +125,7 @@ def message_object(records: Records, found: Message) -> Json:
     return body | _thread_fields(records, found)
 
 
-def _thread_fields(records: Records, found: Message) -> Json:
+def _thread_fields(records: Records, found: SlackMessage) -> Json:
     if found.thread_ts:
         root = records.find_message(found.channel, found.thread_ts)
         return {"thread_ts": found.thread_ts} | ({"parent_user_id": root.user} if root else {})
@@ -146,7 +146,7 @@ def _thread_fields(records: Records, found: Message) -> Json:
 _CHANNEL_TYPES = {"channel": "channel", "group": "group", "im": "im"}
 
 
-def message_event(records: Records, found: Message) -> Json:
+def message_event(records: Records, found: SlackMessage) -> Json:
     """Return the ``message_object`` event of a new message."""
     room = records.channels[found.channel]
     body = message_object(records, found)
@@ -159,14 +159,14 @@ def message_event(records: Records, found: Message) -> Json:
     }
 
 
-def mention_event(records: Records, found: Message) -> Json:
+def mention_event(records: Records, found: SlackMessage) -> Json:
     """Return the ``app_mention`` event of a new message."""
     body = message_event(records, found) | {"type": "app_mention"}
     body.pop("channel_type")
     return body
 
 
-def changed_event(records: Records, before: Message, after: Message, ts: str) -> Json:
+def changed_event(records: Records, before: SlackMessage, after: SlackMessage, ts: str) -> Json:
     """Return the ``message_changed`` event of an edit."""
     return {
         "type": "message",
@@ -181,7 +181,7 @@ def changed_event(records: Records, before: Message, after: Message, ts: str) ->
     }
 
 
-def deleted_event(records: Records, before: Message, ts: str) -> Json:
+def deleted_event(records: Records, before: SlackMessage, ts: str) -> Json:
     """Return the ``message_deleted`` event."""
     return {
         "type": "message",

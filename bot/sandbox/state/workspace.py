@@ -21,8 +21,8 @@ from bot.sandbox.state.model import (
     BOT_USER,
     SYSTEM_USER,
     Json,
-    Message,
     Session,
+    SlackMessage,
     StreamState,
     View,
 )
@@ -53,7 +53,7 @@ class Workspace(Conversations):
         typed: str,
         thread_ts: str | None = None,
         files: Sequence[Json] = (),
-    ) -> Message:
+    ) -> SlackMessage:
         """Post a person's text and attached files.
 
         Raises:
@@ -67,7 +67,7 @@ class Workspace(Conversations):
         if author.id not in room.members:
             raise RefusedCall("not_in_channel")
         kept = self.encode_text(typed)
-        message = Message(
+        message = SlackMessage(
             channel=room.id,
             ts=self.next_ts(),
             user=author.id,
@@ -98,7 +98,7 @@ class Workspace(Conversations):
             raise RefusedCall("thread_not_found")
         return message.root
 
-    def post_message(self, message: Message) -> Message:
+    def post_message(self, message: SlackMessage) -> SlackMessage:
         """Store a message, show it, and send the app its event."""
         self._index_message(message)
         self.changes.save_record(message)
@@ -111,13 +111,13 @@ class Workspace(Conversations):
             self._hint_absence(message)
         return message
 
-    def _clear_legacy_status(self, message: Message) -> None:
+    def _clear_legacy_status(self, message: SlackMessage) -> None:
         """Clear the text of ``assistant.threads.setStatus`` after the app's answer, as Slack does."""
         session = self.sessions.get(f"{message.channel}/{message.root}")
         if session and session.text and message.user == BOT_USER:
             self.set_session(replace(session, status=session.status if session.agent else "active", text=""))
 
-    def post_ephemeral(self, message: Message) -> Message:
+    def post_ephemeral(self, message: SlackMessage) -> SlackMessage:
         """Show a message to one person; it is in no history, and the app gets no event."""
         self.ephemerals[message.channel, message.ts] = message
         while len(self.ephemerals) > MAX_EPHEMERALS:
@@ -127,13 +127,13 @@ class Workspace(Conversations):
 
     def post_notice(
         self, person: str, channel: str, words: str, *, thread_ts: str | None = None, actions: Sequence[Json] = ()
-    ) -> Message:
+    ) -> SlackMessage:
         """Show a message of the workspace to one person, with its action blocks."""
         blocks: list[Json] = [{"type": "section", "text": {"type": "mrkdwn", "text": words}}, *actions]
-        message = Message(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
+        message = SlackMessage(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
         return self.post_ephemeral(message)
 
-    def replace_message(self, before: Message, after: Message, *, announce: bool = True) -> Message:
+    def replace_message(self, before: SlackMessage, after: SlackMessage, *, announce: bool = True) -> SlackMessage:
         """Replace a message by its new version."""
         if before.ephemeral_to:
             return self.post_ephemeral(after)
@@ -144,7 +144,7 @@ class Workspace(Conversations):
             self._send_event(wire.changed_event(self, before, after, self.next_ts()), after.channel)
         return after
 
-    def edit_message(self, editor: str, channel: str, ts: str, typed: str) -> Message:
+    def edit_message(self, editor: str, channel: str, ts: str, typed: str) -> SlackMessage:
         """Edit a person's message.
 
         Raises:
@@ -160,7 +160,7 @@ class Workspace(Conversations):
             before, replace(before, text=kept, blocks=[text.build_rich_text(kept)], edited=edited)
         )
 
-    def find_own_message(self, owner: str, channel: str, ts: str, otherwise: str) -> Message:
+    def find_own_message(self, owner: str, channel: str, ts: str, otherwise: str) -> SlackMessage:
         """Return a message of a person.
 
         Raises:
@@ -186,13 +186,15 @@ class Workspace(Conversations):
             raise RefusedCall("cant_delete_message")
         event = wire.deleted_event(self, before, self.next_ts())
         if self.threads.get((before.channel, before.ts)):
-            stone = Message(before.channel, before.ts, SYSTEM_USER, "This message was deleted.", subtype="tombstone")
-            self.replace_message(before, stone, announce=False)
+            tombstone = SlackMessage(
+                before.channel, before.ts, SYSTEM_USER, "This message was deleted.", subtype="tombstone"
+            )
+            self.replace_message(before, tombstone, announce=False)
         else:
             self._remove_message(before)
         self._send_event(event, before.channel)
 
-    def _remove_message(self, message: Message) -> None:
+    def _remove_message(self, message: SlackMessage) -> None:
         del self.messages[message.channel][message.ts]
         self.changes.delete_record(message)
         self._update_pages(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
@@ -200,7 +202,7 @@ class Workspace(Conversations):
             self.threads[message.channel, message.thread_ts].pop(message.ts, None)
             self._show_root(message)
 
-    def hide_ephemeral(self, message: Message) -> None:
+    def hide_ephemeral(self, message: SlackMessage) -> None:
         """Remove an ephemeral message."""
         if self.ephemerals.pop((message.channel, message.ts), None):
             self._update_pages(message, {"type": "gone", "channel": message.channel, "ts": message.ts})
@@ -235,16 +237,16 @@ class Workspace(Conversations):
 
     # ── Streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def grow_stream(self, before: Message, after: Message) -> Message:
+    def grow_stream(self, before: SlackMessage, after: SlackMessage) -> SlackMessage:
         """Show more of a streamed message; the app gets no event before it ends."""
         return self.replace_message(before, after, announce=False)
 
-    def end_stream(self, before: Message, state: StreamState) -> Message:
+    def end_stream(self, before: SlackMessage, state: StreamState) -> SlackMessage:
         """End a streamed message; the app gets its whole text as an edit."""
         self._streaming.pop((before.channel, before.ts), None)
         return self.replace_message(before, replace(before, stream=state))
 
-    def list_streams(self, channel: str, root: str) -> list[Message]:
+    def list_streams(self, channel: str, root: str) -> list[SlackMessage]:
         """Return the messages of a thread that are streaming now."""
         streaming = [self.messages[room][ts] for room, ts in self._streaming if room == channel]
         return [message for message in streaming if message.root == root]
@@ -309,21 +311,21 @@ class Workspace(Conversations):
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _update_pages(self, message: Message, body: Json) -> None:
+    def _update_pages(self, message: SlackMessage, body: Json) -> None:
         audience = frozenset({message.ephemeral_to}) if message.ephemeral_to else self.list_audience(message.channel)
         self.changes.updates.append(PageUpdate(f"message/{message.key}", body, audience))
 
-    def _show_message(self, message: Message) -> None:
+    def _show_message(self, message: SlackMessage) -> None:
         self._update_pages(message, {"type": "message", "message": message_frame(self, message)})
         if message.thread_ts and not message.ephemeral_to:
             self._show_root(message)
 
-    def _show_root(self, reply: Message) -> None:
+    def _show_root(self, reply: SlackMessage) -> None:
         root = self.find_message(reply.channel, reply.thread_ts or "")
         if root:
             self._update_pages(root, {"type": "message", "message": message_frame(self, root)})
 
-    def _hint_absence(self, message: Message) -> None:
+    def _hint_absence(self, message: SlackMessage) -> None:
         """Show Slack's hint for a mention of an app that is not in the channel."""
         room = self.channels[message.channel]
         if BOT_USER in room.members:
@@ -343,9 +345,9 @@ INVITE_ACTION = "sandbox:invite"
 """The workspace's own button, which invites the app; the app gets no interaction."""
 
 
-def build_app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] = ()) -> Message:
+def build_app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] = ()) -> SlackMessage:
     """Return a message of the app."""
-    return Message(channel=channel, ts=ts, user=BOT_USER, text=words, blocks=blocks, bot_id=BOT_ID, app_id=APP_ID)
+    return SlackMessage(channel=channel, ts=ts, user=BOT_USER, text=words, blocks=blocks, bot_id=BOT_ID, app_id=APP_ID)
 
 
 def new_view_id() -> str:
@@ -353,7 +355,7 @@ def new_view_id() -> str:
     return f"V{secrets.token_hex(5).upper()}"
 
 
-def message_frame(workspace: Workspace, message: Message) -> Json:
+def message_frame(workspace: Workspace, message: SlackMessage) -> Json:
     """Return a message in the form that pages get: Slack's object with its channel and state."""
     extra = {"channel": message.channel, "root": message.root, "stream": message.stream}
     return wire.message_object(workspace, message) | extra | {"ephemeral": message.ephemeral_to is not None}

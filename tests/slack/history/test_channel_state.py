@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.sandbox.state import wire
-from bot.sandbox.state.model import BOT_ID, BOT_USER, TEAM_ID, Message
+from bot.sandbox.state.model import BOT_ID, BOT_USER, TEAM_ID, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import Workspace, build_app_message
 from bot.slack.events import BotUser
@@ -33,7 +33,7 @@ STEP = st.tuples(
 )
 
 
-def apply_step(workspace: Workspace, step: tuple[str, int, str], said: list[Message]) -> None:
+def apply_step(workspace: Workspace, step: tuple[str, int, str], said: list[SlackMessage]) -> None:
     what, pick, words = step
     target = said[pick % len(said)] if said else None
     match what:
@@ -48,7 +48,7 @@ def apply_step(workspace: Workspace, step: tuple[str, int, str], said: list[Mess
             )
             message = build_app_message(GENERAL, workspace.next_ts(), words)
             if what != "mine":
-                message = Message(
+                message = SlackMessage(
                     GENERAL, message.ts, "U0PAGER", words, thread_ts=root, bot_id="B0PAGER", subtype="bot_message"
                 )
             workspace.post_message(message)
@@ -82,7 +82,7 @@ def test_events_and_pages_lead_to_same_threads(
     ticks = itertools.count(1_700_000_000)
     workspace = Workspace(lambda: float(next(ticks)))
     workspace.restore_records([])
-    said: list[Message] = []
+    said: list[SlackMessage] = []
     for step in before:
         apply_step(workspace, step, said)
     workspace.take_changes()
