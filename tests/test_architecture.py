@@ -164,6 +164,18 @@ def test_answering_does_not_know_slack() -> None:
     assert wrong == []
 
 
+def test_messages_know_no_other_part_of_the_bot() -> None:
+    low = ("bot.messages", "bot.errors")
+    paths = [*modules("bot/messages"), ROOT / "bot/errors.py"]
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in paths
+        for name in imports(path)
+        if name.startswith("bot") and not name.startswith(low)
+    ]
+    assert wrong == []
+
+
 def test_the_command_line_loads_no_heavy_library() -> None:
     """``kvasir --help`` has to be quick, so nothing large may be imported before a command is chosen."""
     heavy = "lancedb onnxruntime onnx weaviate slack_bolt slack_sdk sqlalchemy pydantic aiohttp numpy tiktoken rich"
