@@ -50,7 +50,7 @@ class _WordedQuery:
     """The share of each word in the meaning of the question; together 1."""
     starts: Mapping[str, Sequence[int]]
     """The places of each word."""
-    is_chinese: bool
+    has_ideographs: bool
     """Whether the question has an ideograph."""
 
     def spans(self, name: _Words) -> Iterator[_Span]:
@@ -64,7 +64,7 @@ class _WordedQuery:
         """Return whether words are written as a name: with hyphens, or in Latin letters among Chinese."""
         start, end = span
         return any(self.hyphens[start + 1 : end]) or (
-            self.is_chinese and not any(map(_is_ideograph, self.words[start:end]))
+            self.has_ideographs and not any(map(_is_ideograph, self.words[start:end]))
         )
 
 

@@ -10,7 +10,7 @@ from importlib import resources
 import snowballstemmer
 
 from bot.answering.verification.quantities import Mention, find_numbers, normalise_text
-from knowledge.language import detect_language
+from knowledge.language import Language, choose_language
 
 _HERE = resources.files("bot.answering.verification")
 
@@ -66,9 +66,9 @@ class Claims:
         return normalise_text(self.source)
 
     @cached_property
-    def chinese(self) -> bool:
-        """Return whether it is Chinese."""
-        return detect_language(self.source) == "zh"
+    def language(self) -> Language:
+        """Return its language."""
+        return choose_language(self.source)
 
     @cached_property
     def all_words(self) -> frozenset[str]:

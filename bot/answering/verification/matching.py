@@ -15,7 +15,7 @@ from bot.answering.verification.alignment import Alignment, align
 from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.quantities import keep_figures, meets_any, normalise_text
-from knowledge.language import detect_language
+from knowledge.language import Language, choose_language
 
 _LIKELY = 2
 """So many sentences of a passage are compared closely, and their neighbours with them."""
@@ -43,7 +43,7 @@ class AnalysedPassage:
     sentences: tuple[str, ...]
     words: tuple[frozenset[str], ...]
     """The content words of each sentence."""
-    chinese: bool
+    language: Language
 
     @cached_property
     def whole(self) -> Claims:
@@ -53,7 +53,7 @@ class AnalysedPassage:
     def __add__(self, other: AnalysedPassage) -> AnalysedPassage:
         """Return what both say together, this one's sentences first."""
         text, found = f"{self.text}\n{other.text}", self.sentences + other.sentences
-        return AnalysedPassage(text, found, self.words + other.words, self.chinese)
+        return AnalysedPassage(text, found, self.words + other.words, self.language)
 
     def overlaps(self, words: Collection[str]) -> list[float]:
         """Return the share of a sentence's words that stand in each sentence of the passage."""
@@ -63,7 +63,7 @@ class AnalysedPassage:
         """Return the likely sentences and their pairs with a neighbour, by their places in the passage."""
         places = sorted(set(likely))
         pairs = {(i, i + 1) for place in places for i in (place - 1, place) if 0 <= i < len(self.sentences) - 1}
-        glue = "" if self.chinese else " "
+        glue = "" if self.language == "zh" else " "
         found = [(place,) for place in places] + sorted(pairs)
         return {at: extract_claims(glue.join(self.sentences[i] for i in at)) for at in found}
 
@@ -104,7 +104,7 @@ class Match:
     @property
     def across(self) -> bool:
         """Whether sentence and passage are in different languages."""
-        return self.sentence.chinese != self.passage.chinese
+        return self.sentence.language != self.passage.language
 
     @cached_property
     def alignment(self) -> Alignment | None:
@@ -140,7 +140,7 @@ def _expected_similarities(
     sentence: Claims, passage: AnalysedPassage, scale: SimilarityScale
 ) -> dict[int, float | None]:
     """Return the places of the likely sentences with their similarity, None where it has to be computed."""
-    if sentence.chinese != passage.chinese:
+    if sentence.language != passage.language:
         return dict.fromkeys(range(len(passage.sentences))[:LIKELY_ACROSS])
     overlaps = passage.overlaps(sentence.all_words)
     likely = sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]
@@ -165,7 +165,7 @@ def match(
         scale: of the embedder.
 
     """
-    across = sentence.chinese != passage.chinese
+    across = sentence.language != passage.language
     stretches = passage.stretches(similarities)
     values = {}
     for places, stretch in stretches.items():
@@ -193,7 +193,7 @@ def rank_passages(sentence: Claims, passages: Mapping[int, AnalysedPassage]) -> 
 
     def value(n: int) -> float:
         passage = passages[n]
-        if passage.chinese != sentence.chinese:
+        if passage.language != sentence.language:
             return _OTHER_LANGUAGE
         return max(passage.overlaps(sentence.all_words), default=0.0)
 
@@ -202,7 +202,7 @@ def rank_passages(sentence: Claims, passages: Mapping[int, AnalysedPassage]) -> 
 
 def shares_words(sentence: Claims, passage: AnalysedPassage) -> bool:
     """Return whether a passage has a sentence with so many of the words that no embedding is needed."""
-    if sentence.chinese != passage.chinese:
+    if sentence.language != passage.language:
         return False
     return max(passage.overlaps(sentence.all_words), default=0.0) >= _SAME_WORDS
 
@@ -227,7 +227,7 @@ def analyse_passage(text: str, path: str = "") -> AnalysedPassage:
     """Return a passage ready for comparing; ``path`` is its title and heading."""
     found = tuple(sentences(join_wrapped_lines(text)))
     words = tuple(content_words(normalise_text(sentence)) for sentence in found)
-    return AnalysedPassage(f"{path}\n{text}" if path else text, found, words, detect_language(text) == "zh")
+    return AnalysedPassage(f"{path}\n{text}" if path else text, found, words, choose_language(text))
 
 
 def contains_literally(passage: str, sentence: str) -> bool:

@@ -95,7 +95,7 @@ class FeatureVerifier:
         """
         self._question, self._subject = extract_claims(question), find_subject(question)
         self._passages = {passage.n: _analyse(passage) for passage in passages}
-        foreign = [p for p in self._passages.values() if question and p.chinese != self._question.chinese]
+        foreign = [p for p in self._passages.values() if question and p.language != self._question.language]
         if foreign:
             await self._embed([sentence for p in foreign for sentence in p.sentences[:LIKELY_ACROSS]])
 
