@@ -8,10 +8,13 @@ from typing import Protocol
 
 import structlog
 
+from bot.messages import page_status
 from bot.messages.durations import format_duration
+from bot.messages.message import render_message
 from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
+from knowledge.language import Language
 from knowledge.library import Library
 from knowledge.status import SourceStatus
 
@@ -20,6 +23,8 @@ _log = structlog.get_logger("kvasir.app")
 _EVERY_S = 2.0
 """The pause between two status checks."""
 _SUGGESTIONS = 3
+_LANGUAGE: Language = "en"
+"""The language of the page."""
 
 
 class StatusPage(Protocol):
@@ -125,11 +130,9 @@ def _list_troubles(source: SourceStatus) -> list[str]:
     lines = [f"{source.name}: {source.error}"] if source.error else []
     if source.late:
         age, limit = format_duration(source.age_s or 0.0), format_duration(source.max_age_s)
-        lines.append(f"{source.name} is stale: {age} old, {limit} at most.")
+        lines.append(render_message(page_status.STALE, _LANGUAGE, source=source.name, age=age, limit=limit))
     if source.pending_deletions:
-        lines.append(
-            f"{source.name}: {source.pending_deletions} pending deletion, still in answers. "
-            f"kvasir sync --approve {source.name}"
-        )
+        count = source.pending_deletions
+        lines.append(render_message(page_status.PENDING_DELETIONS, _LANGUAGE, source=source.name, count=count))
     lines += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
     return lines

@@ -184,7 +184,7 @@ def test_the_page_is_told_what_is_held_unread_stale_and_under_way() -> None:
     assert told["progress"] == pytest.approx(3 / 9)
     assert told["troubles"] == [
         "wiki is stale: 2 d old, 27 h at most.",
-        "wiki: 30 pending deletion, still in answers. kvasir sync --approve wiki",
+        "wiki: 30 pending deletions, still in answers. kvasir sync --approve wiki",
         "wiki: a.pdf: broken",
     ]
     assert build_page_status(STARTING, (DOCS,), [])["knowledge"]["troubles"] == []  # type: ignore[index]
