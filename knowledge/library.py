@@ -212,7 +212,7 @@ class Library:
         ]
         return LibraryStatus(
             searched.store.kind,
-            not self._indexes.settled,
+            not self._indexes.is_settled,
             tuple(states),
             growth=await self._indexes.growth([source.key for source in self._sources.values()]),
             repaired=await searched.manifest.read_last_repair(),
@@ -324,7 +324,7 @@ class Library:
     async def _alone(self) -> AsyncIterator[None]:
         """Keep the syncs of other processes out, and write the index that is to be written."""
         with hold_sync_lock(self._lock):
-            async with self._indexes.alone():
+            async with self._indexes.hold_sync_lock():
                 await self._indexes.follow()
                 await self._indexes.check()
                 yield

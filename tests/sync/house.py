@@ -116,7 +116,7 @@ class House:
         rows = await index.manifest.find_current(sorted(await index.manifest.list_chunk_ids()), library._keys())
         readers = frozenset(self.world.readers)
         left += [f"{row.document} is for {row.readers}" for row in rows if decode_readers(row.readers) != readers]
-        if not library._indexes.settled:
+        if not library._indexes.is_settled:
             left.append("an index is growing still")
         if len(held := await index.store.list_indexes()) != 1:
             left.append(f"the store holds {held}")

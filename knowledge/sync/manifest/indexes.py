@@ -1,8 +1,8 @@
-"""Which index is searched and which is written: one, unless what an index is made with has changed.
+"""Chooses the index to search and the index to write: the same one, unless the identity of an index has changed.
 
-Then the new index grows beside the old one. The old one answers until every source was worked off: with both legs where
-its vectors are of the same embedder, else with the lexical one. Afterwards one row of the manifest switches, and the
-old index is dropped. Whatever is killed on the way is gone on with, or done again, by the next process.
+Then a new index grows next to the old one, which answers until every source is synced into the new one. It answers by
+vectors and words if its vectors come from the same embedder, otherwise by words alone. Then one row of the manifest
+switches, and the old index is deleted. If a process dies in between, the next one continues.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from knowledge.sync.manifest.manifest import IndexManifest, IndexRow, Manifest
 from knowledge.sync.manifest.records import IndexGrowth, IndexIdentity
 
 _PACE_DOCUMENTS = 500
-"""The last so many documents tell how quickly an index grows."""
+"""The last documents whose times give the pace of a growing index."""
 _PAUSED_S = 900.0
-"""An index into which nothing came for so long does not grow now: one document may take as long."""
+"""An index does not grow at the moment if nothing was added for this long; one document may take as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenIndex:
-    """An index with the store that is open on it and what the manifest holds of it."""
+    """An index with its open store and its part of the manifest."""
 
     row: IndexRow
     store: Store
     manifest: IndexManifest
     dense: bool = True
-    """Whether its vectors can be compared with a question's; if not, only its terms can be searched."""
+    """Whether its vectors can be compared with a question's. If not, only its terms are searched."""
 
 
 class Indexes:
-    """The indexes of one identity: ``searched`` and ``written``."""
+    """The index ``searched`` and the index ``written`` of one identity."""
 
     def __init__(self, manifest: Manifest, new_store: Callable[[], Store], dimensions: int) -> None:
         self._manifest = manifest
@@ -43,12 +43,12 @@ class Indexes:
         self._dimensions = dimensions
         self._stores: list[Store] = []
         self._shut: set[int] = set()
-        """Indexes that this Kvasir cannot open; not tried again at each search."""
+        """Indexes that this Kvasir cannot open and does not try again at each search."""
         self.searched: OpenIndex
         self.written: OpenIndex
 
     async def open(self, identity: IndexIdentity) -> None:
-        """Open the index of ``identity`` for writing, and the active one for searching.
+        """Open the index of ``identity`` to write, and the active one to search.
 
         Raises:
             StoreError, DatabaseError: one of them cannot be opened.
@@ -58,69 +58,69 @@ class Indexes:
         await self._search_the_active()
 
     @property
-    def settled(self) -> bool:
-        """Whether what is searched is what is written, and is the active one."""
+    def is_settled(self) -> bool:
+        """Whether the index that is written is the active one."""
         return self.written.row.active
 
-    def alone(self) -> AbstractAsyncContextManager[None]:
-        """Keep the syncs of other machines out; see ``Manifest.alone``."""
+    def hold_sync_lock(self) -> AbstractAsyncContextManager[None]:
+        """Exclude syncs of other machines; see ``Manifest.hold_sync_lock``."""
         return self._manifest.hold_sync_lock()
 
     async def follow(self, *, lost: bool = False) -> None:
-        """Search the index that another process has made the active one.
+        """Search the active index, which another process may have switched.
 
-        Once what is searched is what is written, that costs nothing and is not looked at, unless the index is ``lost``:
-        a Kvasir of another version or model may have dropped it.
+        If the index that is written is active, nothing is read, unless the index is ``lost``: a Kvasir of another
+        version or model may have deleted it.
 
         Raises:
             StoreError, DatabaseError: the other index cannot be opened.
 
         """
-        if lost or not self.settled:
+        if lost or not self.is_settled:
             await self._search_the_active()
 
     async def check(self) -> None:
-        """Look whether the written index is still there, before a sync.
+        """Check before a sync that the written index still exists.
 
         Raises:
-            DatabaseError: another Kvasir has dropped it.
+            DatabaseError: another Kvasir has deleted it.
 
         """
         if all(row.id != self.written.row.id for row in await self._manifest.list_indexes()):
             await self.follow(lost=True)
             raise DatabaseError(
-                "Another Kvasir, of another version or with another model, has made the index anew and removed the one "
+                "Another Kvasir, of another version or with another model, has made a new index and removed the one "
                 "that this Kvasir writes. Start this one again, with the same version and settings as the other."
             )
 
     async def switch(self, sources: Sequence[SourceKey]) -> bool:
-        """Make the written index the active one if every source was worked off in it; drop the older ones.
+        """Make the written index the active one if every source is synced into it, and delete the older ones.
 
-        Returns whether there was a switch.
+        Return whether it became active.
         """
         await self.follow()
-        switched = not self.settled and await self._whole(sources)
+        switched = not self.is_settled and await self._is_complete(sources)
         if switched:
             await self._manifest.activate_index(self.written.row)
             self._settle()
-        if self.settled:
-            # Also those that a switch which died has left. A newer one is another Kvasir's, and growing.
+        if self.is_settled:
+            # Also those that an interrupted switch left. A newer one belongs to another Kvasir, and grows.
             await self._drop(row for row in await self._manifest.list_indexes() if row.id < self.written.row.id)
         return switched
 
     async def growth(self, sources: Sequence[SourceKey], now: Callable[[], float] = time.time) -> IndexGrowth | None:
-        """Tell how far the new index is; None when none is growing.
+        """Return the progress of the new index; None if none grows.
 
         Raises:
             DatabaseError: the manifest's database failed.
 
         """
         await self.follow()
-        if self.settled:
+        if self.is_settled:
             return None
         done = [await self.written.manifest.count_source(key) for key in sources]
         wanted = [await self.searched.manifest.count_source(key) for key in sources]
-        # A source that was worked off is whole, however many documents it has now.
+        # A source that was synced is complete, whatever number of documents it has now.
         total = sum(
             max(one.documents, 0 if one.listed_at else old.documents) for one, old in zip(done, wanted, strict=True)
         )
@@ -143,7 +143,7 @@ class Indexes:
             await self._search(active)
 
     async def _search(self, active: IndexRow) -> None:
-        """Search an index beside the written one; one that this Kvasir cannot open is not searched."""
+        """Search another index than the written one, unless this Kvasir cannot open it."""
         try:
             opened = await self._open(active)
         except StoreMisconfigured:
@@ -151,11 +151,11 @@ class Indexes:
             return
         same = active.embedder == self.written.row.embedder
         self.searched = replace(opened, dense=same)
-        if self.settled:
+        if self.is_settled:
             self.written = replace(self.written, row=replace(self.written.row, active=False))
 
     async def _drop(self, rows: Iterable[IndexRow]) -> None:
-        """Drop indexes; what lies in another kind of store is only forgotten."""
+        """Delete indexes. Those in another kind of store are only removed from the manifest."""
         for row in rows:
             if row.store == self.written.store.kind:
                 await self.written.store.drop_index(row.name)
@@ -171,15 +171,15 @@ class Indexes:
         self._stores.append(store)
         return OpenIndex(row, store, self._manifest.open_index(row))
 
-    async def _whole(self, sources: Sequence[SourceKey]) -> bool:
-        """Tell whether every source was worked off, none of them longer ago than in the active index.
+    async def _is_complete(self, sources: Sequence[SourceKey]) -> bool:
+        """Return whether every source was synced, none of them longer ago than in the active index.
 
-        An index that was left growing and is gone on with later holds rights and documents as they were then.
+        An index that was interrupted and continues later has old readers and documents.
         """
         active = next((row for row in await self._manifest.list_indexes() if row.active), self.written.row)
         seen = [(await self.written.manifest.count_source(key)).listed_at for key in sources]
         before = [(await self._manifest.open_index(active).count_source(key)).listed_at or 0.0 for key in sources]
-        # A moment that is yet to come was noted by a clock that was wrong.
+        # A time in the future comes from a clock that was wrong.
         now = time.time()
         return all(new is not None and not new < old <= now for new, old in zip(seen, before, strict=True))
 

@@ -1,4 +1,4 @@
-"""What the manifest knows of one index: for searches, for a plan, and for status. Nothing in here writes."""
+"""Queries about one index, for searches, syncs and status. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from knowledge.sync.manifest.records import (
 from knowledge.sync.manifest.rows import slice_items
 
 _AUDIENCES = 100
-"""Of which titles are looked for; a statement takes only so many values."""
+"""Audiences in one query for titles; a statement takes only so many values."""
 
 
 class Lookups:
-    """The sources, documents and chunks of one index, as they are at the moment of each question.
+    """The sources, documents and chunks of one index, at the moment of each call.
 
     Every method raises ``DatabaseError`` when the database fails.
     """
@@ -41,7 +41,7 @@ class Lookups:
     # ── For searches ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def find_current(self, ids: Collection[str], keys: Collection[str]) -> list[CurrentRow]:
-        """Return those of the chunks that are current in a source of ``keys`` (``SourceKey.id``), as of one moment."""
+        """Return which chunks are current in a source of ``keys`` (``SourceKey.id``), all at one moment."""
         values = {"ids": list(ids), "keys": list(keys), "index": self._index}
         rows = await self.database.fetch_rows(tables.CURRENT, values)
         return [
@@ -60,9 +60,9 @@ class Lookups:
         ]
 
     async def list_headings(self, keys: Collection[str], limit: int) -> list[DocumentHeading]:
-        """Return where each heading's first chunk is, by document and place, at most ``limit``.
+        """Return the first chunk of each heading, in the order of documents and places, at most ``limit``.
 
-        Only of documents that everybody may read: what is made of them is shown to anybody.
+        Only of documents that everybody may read, because suggestions are shown to everybody.
         """
         query = (
             select(
@@ -89,10 +89,10 @@ class Lookups:
         return list(first.values())
 
     async def find_neighbours(self, ids: Collection[str], reach: int) -> dict[str, Neighbours]:
-        """Return up to ``reach`` current chunks before and after each one in its document; one query.
+        """Return up to ``reach`` current chunks before and after each one in its document, with one query.
 
-        Ids that are not current are left out. Whoever may read a chunk may read its neighbours: they are of the same
-        document, as it is at this moment.
+        Ids that are not current are left out. A person who may read a chunk may read its neighbours, because they
+        belong to the same document.
         """
         values = {"ids": list(ids), "index": self._index, "reach": reach}
         around: dict[str, tuple[list[str], list[str]]] = {}
@@ -105,7 +105,7 @@ class Lookups:
     # ── For a sync ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_pending_chunks(self, limit: int) -> list[str]:
-        """Return ids that the store may hold although no document lists them."""
+        """Return ids that the store may still have although no document lists them."""
         query = select(tables.pending.c.id).where(tables.pending.c.index_id == self._index).limit(limit)
         return [id_ for (id_,) in await self._rows(query)]
 
@@ -133,7 +133,7 @@ class Lookups:
         }
 
     async def find_chunk_rows(self, ids: Collection[str]) -> list[ChunkRow]:
-        """Return what the store's rows have to say of those chunks that are current."""
+        """Return what the store's rows of those chunks should contain that are current."""
         found: list[ChunkRow] = []
         for some in slice_items(ids):
             values = {"ids": some, "index": self._index}
@@ -141,10 +141,10 @@ class Lookups:
         return found
 
     async def find_vectors(self, hashes: Collection[str]) -> dict[str, str]:
-        """Return, for each ``records.text_hash`` that some current chunk has, the id of one such chunk.
+        """Return the id of one current chunk for each ``records.hash_text`` that any current chunk has.
 
-        The store holds that chunk's vector, so a copy need not be embedded. It may go meanwhile: then ``Store.rows``
-        leaves it out.
+        The store has that chunk's vector, so a copy need not be embedded. If the chunk is deleted meanwhile,
+        ``Store.read_rows`` leaves it out.
         """
         found: dict[str, str] = {}
         for some in slice_items([one for one in set(hashes) if one]):
@@ -160,7 +160,7 @@ class Lookups:
     # ── For status ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def count_source(self, key: SourceKey) -> SourceCounts:
-        """Return what the manifest holds of a source."""
+        """Return figures about a source."""
         mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
         rows = await self._rows(
             select(tables.sources.c.id, tables.sources.c.listed_at, tables.sources.c.error).where(*mine)
@@ -180,7 +180,7 @@ class Lookups:
         return SourceCounts(documents, chunks, failed, held, listed_at, error)
 
     async def count_audiences(self, key: SourceKey) -> dict[str, int]:
-        """Return how many documents that were read each audience has, by its ``encode_readers``."""
+        """Return how many read documents each audience has, by its ``encode_readers``."""
         query = (
             select(tables.documents.c.readers, func.count())
             .join(tables.sources)
@@ -190,7 +190,7 @@ class Lookups:
         return dict(tuple(row) for row in await self._rows(query))
 
     async def list_titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
-        """Return the first documents of these audiences that were read, by name, with their titles."""
+        """Return the first read documents of these audiences, in the order of names, with their titles."""
         query = (
             select(tables.documents.c.document, tables.documents.c.title)
             .join(tables.sources)
@@ -201,7 +201,7 @@ class Lookups:
         return [(document, title) for document, title in await self._rows(query)]
 
     async def list_failures(self, key: SourceKey, limit: int) -> tuple[QuarantinedDocument, ...]:
-        """Return the first documents in quarantine with their reasons."""
+        """Return the first documents in quarantine, with their reasons."""
         query = (
             select(
                 tables.documents.c.document,
@@ -224,7 +224,7 @@ class Lookups:
         )
 
     async def list_pending_deletions(self, key: SourceKey, limit: int) -> tuple[PendingDeletion, ...]:
-        """Return the first documents that are held, by name; ``counts`` says how many there are."""
+        """Return the first documents whose deletion is pending, in the order of names."""
         query = (
             select(
                 tables.documents.c.document,
@@ -243,7 +243,7 @@ class Lookups:
         )
 
     async def list_pending_names(self, key: SourceKey) -> frozenset[str]:
-        """Return all documents that are held."""
+        """Return all documents whose deletion is pending."""
         query = (
             select(tables.documents.c.document)
             .join(tables.sources)
@@ -252,7 +252,7 @@ class Lookups:
         return frozenset(document for (document,) in await self._rows(query))
 
     async def read_last_repair(self) -> LastRepair | None:
-        """Return when store and manifest were last compared, and by how much they differed; None: never yet."""
+        """Return the last comparison of store and manifest, None if there was none."""
         query = select(tables.indexes.c.repaired_at, tables.indexes.c.drift, tables.indexes.c.mended).where(
             tables.indexes.c.id == self._index, tables.indexes.c.repaired_at.is_not(None)
         )
@@ -260,7 +260,7 @@ class Lookups:
         return LastRepair._make(rows[0]) if rows else None
 
     async def measure_pace(self, last: int, since: float) -> float | None:
-        """Return how many documents a second came in, by the ``last`` ones; None if none did ``since`` then."""
+        """Return how many documents a second were indexed among the ``last`` ones; None if none was ``since`` then."""
         newest = (
             select(tables.documents.c.read_at)
             .join(tables.sources)
@@ -280,7 +280,7 @@ class Lookups:
 
 
 def _was_read(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:
-    """Return what documents of a source satisfy that were read."""
+    """Return the conditions for documents of a source that were read."""
     return (
         tables.sources.c.index_id == index,
         tables.sources.c.key == key.id,
@@ -294,5 +294,5 @@ def _is_public(readers: str) -> bool:
 
 
 def _choose_confirmed_at(read_at: float, listed_at: float | None, *, doubted: bool) -> float:
-    """Return when a version was last seen: a complete listing confirms every document that it did not doubt."""
+    """Return when a version was last seen. A complete listing confirms every document that is not doubted."""
     return read_at if doubted or listed_at is None else max(read_at, listed_at)

@@ -1,4 +1,4 @@
-"""The manifest: which chunks are current, of which document, for whom, and which index is active."""
+"""The manifest knows the current chunks of each document, their readers, and the active index."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ from knowledge.sync.manifest.rows import (
 )
 from knowledge.sync.manifest.source_memory import ManifestSourceMemory
 
-_FORGOTTEN = 500
-"""Documents of an index that are forgotten in one transaction."""
+_DELETED_AT_ONCE = 500
+"""Documents of an index that one transaction deletes."""
 _SYNC_LOCK = 0x4B7661736A
 """PostgreSQL's advisory lock that a sync holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """An index that the manifest knows."""
+    """An index in the manifest."""
 
     id: int
     name: str
@@ -65,17 +65,17 @@ class IndexRow:
     embedder: str
     active: bool
     dimensions: int | None = None
-    """Length of its vectors; None where an older Kvasir made it."""
+    """Length of its vectors; None if an older Kvasir made it."""
 
 
 class Manifest:
-    """The indexes of one database; ``at`` gives what lies in one of them."""
+    """The indexes of one database. ``open_index`` opens one of them."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     async def add_index(self, identity: IndexIdentity, dimensions: int | None = None) -> IndexRow:
-        """Return the index of this identity, noting it when it is new; the first of all is active at once."""
+        """Return the index of this identity, and add it if it is new. The first index of all is active at once."""
         if all(row.name != identity.name for row in await self.list_indexes()):
             await self._insert_index(identity, dimensions)
         return next(row for row in await self.list_indexes() if row.name == identity.name)
@@ -104,34 +104,34 @@ class Manifest:
 
     @transaction
     def activate_index(self, connection: Connection, index: IndexRow) -> None:
-        """Let searches use this index and no other."""
+        """Make this the index that searches use."""
         connection.execute(update(tables.indexes).values(active=tables.indexes.c.id == index.id))
 
     async def forget_index(self, index: IndexRow) -> None:
-        """Remove an index and all that lies in it from the manifest; stopped in between, it is an index with less."""
-        while await self._thinned(index):
+        """Remove an index with its documents. If that is interrupted, the index stays with fewer documents."""
+        while await self._delete_some_documents(index):
             pass
-        await self._gone(index)
+        await self._delete_index(index)
 
     @transaction
-    def _thinned(self, connection: Connection, index: IndexRow) -> bool:
-        """Remove some documents; all of them at once might take longer than a transaction may."""
+    def _delete_some_documents(self, connection: Connection, index: IndexRow) -> bool:
+        """Delete some documents, because all of them could exceed the time of a transaction."""
         ours = tables.sources.c.index_id == index.id
-        some = select(tables.documents.c.id).join(tables.sources).where(ours).limit(_FORGOTTEN)
+        some = select(tables.documents.c.id).join(tables.sources).where(ours).limit(_DELETED_AT_ONCE)
         connection.execute(update(tables.sources).where(ours).values(listed_at=None))
         gone = connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
         return bool(gone.rowcount)
 
     @transaction
-    def _gone(self, connection: Connection, index: IndexRow) -> None:
+    def _delete_index(self, connection: Connection, index: IndexRow) -> None:
         connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
 
     @contextlib.asynccontextmanager
     async def hold_sync_lock(self) -> AsyncIterator[None]:
-        """Keep the syncs of other machines out, where several may share the database; no lock file reaches across.
+        """Exclude syncs of other machines that share the database, where no lock file reaches.
 
         Raises:
-            SyncRunning: one of them is running.
+            SyncRunning: another machine syncs.
             DatabaseError: the server does not answer in time, or refuses.
 
         """
@@ -141,11 +141,11 @@ class Manifest:
             yield
 
     def open_index(self, index: IndexRow) -> IndexManifest:
-        """Return what the manifest holds of one index."""
+        """Return one index with its sources, documents and chunks."""
         return IndexManifest(self.database, index.id)
 
     def get_source_memory(self, source: SourceKey) -> ManifestSourceMemory:
-        """Return what a source remembers between listings."""
+        """Return the memory of a source between listings."""
         return ManifestSourceMemory(self.database, source.id)
 
     async def close(self) -> None:
@@ -154,12 +154,12 @@ class Manifest:
 
 
 class IndexManifest(Lookups):
-    """The sources, documents and chunks of one index: what a sync does with them, in the order of its steps."""
+    """The sources, documents and chunks of one index, with the changes that a sync makes, in the order of its steps."""
 
     async def drop_other_sources(self, keys: Collection[str]) -> int:
-        """Drop every source that is not among ``keys``; its chunks become pending. Returns how many were dropped.
+        """Delete every source that is not in ``keys``; its chunks become pending. Return how many were deleted.
 
-        What it remembered goes too, so that nothing of a removed source stays.
+        Their memories are deleted too, so that nothing of a removed source stays.
         """
         await self._forget_memories(keys)
         stale = select(tables.sources.c.id).where(
@@ -169,17 +169,17 @@ class IndexManifest(Lookups):
 
     @transaction
     def add_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
-        """Note ids that are about to be written."""
+        """Store ids that are about to be written."""
         self._note(connection, ids)
 
     @transaction
     def forget_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
-        """Forget pending ids: the store holds them no longer."""
+        """Delete pending ids that the store no longer has."""
         self._unnote(connection, ids)
 
     @transaction
     def mark_lost_chunks(self, connection: Connection, ids: Collection[str]) -> None:
-        """Note that the store lost chunks: their documents are read again by the next plan."""
+        """Delete chunks that the store lost. The next plan reads their documents again."""
         left = select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
         for some in slice_items(ids):
             these = self._these(tables.chunks, some)
@@ -192,36 +192,36 @@ class IndexManifest(Lookups):
             )
 
     async def restrict_readers(self, readers: Mapping[int, str]) -> None:
-        """Set documents' readers at once, before their chunks are written again; until then every plan asks for it."""
+        """Set documents' readers at once, before their chunks are rewritten; until then every plan contains that."""
         await self._update_each([{"row": row, "readers": value, "url": UNSETTLED} for row, value in readers.items()])
 
     async def mark_pending_deletions(self, rows: Collection[int], at: float | None) -> None:
-        """Mark documents as missing from a listing that is not believed, and since when; with None, as back."""
+        """Mark documents as pending deletion since a time; with None, as listed again."""
         await self._update_each([{"row": row, "held": at is not None, "held_at": at} for row in rows])
 
     async def record_unchanged(self, touched: Iterable[UnchangedDocument]) -> None:
-        """Note that documents were read and had not changed."""
+        """Store that documents were read and have not changed."""
         await self._update_each(
             [{"row": t.row, "version": t.version, "read_at": t.read_at, "reason": None, "attempts": 0} for t in touched]
         )
 
     @transaction
     def switch_documents(self, connection: Connection, key: SourceKey, taken: Sequence[IndexedDocument]) -> list[str]:
-        """Make the chunks of documents current, all in one transaction; returns the ids that no longer are."""
+        """Make the chunks of documents current, in one transaction. Return the ids that no longer are."""
         source = self._source(connection, key)
         rows = put_documents(connection, source, {one.listed.document: make_indexed_values(one) for one in taken})
         return self._replace(connection, {rows[one.listed.document]: one for one in taken})
 
     @transaction
     def record_failures(self, connection: Connection, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
-        """Put documents into quarantine; what they held before keeps answering."""
+        """Put documents into quarantine. Their current chunks keep answering."""
         source = self._source(connection, key)
         new = {one.listed.document: make_unread_values(one) for one in failed}
         put_documents(connection, source, {one.listed.document: make_failed_values(one) for one in failed}, new)
 
     @transaction
     def remove_documents(self, connection: Connection, rows: Collection[int]) -> list[str]:
-        """Remove documents; returns the ids of their chunks, which are pending now."""
+        """Delete documents. Return the ids of their chunks, which are pending now."""
         old: list[str] = []
         for some in slice_items(rows):
             old += self._retire(connection, some)
@@ -230,7 +230,7 @@ class IndexManifest(Lookups):
 
     @transaction
     def record_repair(self, connection: Connection, repaired: LastRepair) -> None:
-        """Note that store and manifest were compared."""
+        """Store that store and manifest were compared."""
         values = {"repaired_at": repaired.at, "drift": repaired.differed, "mended": repaired.mended}
         connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
@@ -238,7 +238,7 @@ class IndexManifest(Lookups):
     def record_sync_end(
         self, connection: Connection, key: SourceKey, *, listed_at: float | None, error: str | None
     ) -> None:
-        """Note how a source's sync ended; ``listed_at`` is None when its listing was not worked off."""
+        """Store how a source's sync ended; ``listed_at`` is None if its listing was not completed."""
         values: dict[str, object] = {"error": error}
         if listed_at is not None:
             values["listed_at"] = listed_at
@@ -259,7 +259,7 @@ class IndexManifest(Lookups):
         return int(gone.rowcount)
 
     def _source(self, connection: Connection, key: SourceKey) -> int:
-        """Return the source's row, making it when it is new."""
+        """Return the id of the source's row, and insert it if it is new."""
         mine = select(tables.sources.c.id).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
         )
@@ -270,7 +270,7 @@ class IndexManifest(Lookups):
         return int(found)
 
     def _replace(self, connection: Connection, taken: Mapping[int, IndexedDocument]) -> list[str]:
-        """Exchange the chunks of documents, given by their rows; returns the ids that are current no longer."""
+        """Replace the chunks of documents, given by their rows. Return the ids that are no longer current."""
         before: set[str] = set()
         for rows in slice_items(taken):
             theirs = tables.chunks.c.document_id.in_(rows)
@@ -297,7 +297,7 @@ class IndexManifest(Lookups):
         return old
 
     def _retire_all(self, connection: Connection, sources: Select[int]) -> None:
-        """Make the chunks of sources pending; within the database, because they may be millions."""
+        """Make the chunks of sources pending. The database does it, because they may be millions."""
         documents = select(tables.documents.c.id).where(tables.documents.c.source_id.in_(sources))
         ours = select(tables.chunks.c.id, tables.chunks.c.index_id).where(tables.chunks.c.document_id.in_(documents))
         connection.execute(
@@ -306,7 +306,7 @@ class IndexManifest(Lookups):
         connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
 
     def _retire(self, connection: Connection, documents: list[int]) -> list[str]:
-        """Make the chunks of documents pending and current no longer."""
+        """Make the chunks of documents pending and no longer current."""
         theirs = select(tables.chunks.c.id).where(tables.chunks.c.document_id.in_(documents))
         old = list(connection.execute(theirs).scalars())
         self._note(connection, old)
@@ -333,14 +333,13 @@ class IndexManifest(Lookups):
 
 
 async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = 60.0) -> Manifest:
-    """Open the manifest that lies in a database, making its tables when there are none.
+    """Open the manifest in a database, with its tables at the newest revision.
 
-    ``url`` is SQLAlchemy's, of SQLite or PostgreSQL, without a driver or with an async one; ``sqlite:///PATH``.
-    ``lock_wait_s`` is how long SQLite waits for another program's transaction, PostgreSQL for a connection;
-    ``answer_s`` is how long a transaction may take.
+    ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite; its driver does not matter. ``DatabaseOptions`` explains
+    ``lock_wait_s`` and ``answer_s``.
 
     Raises:
-        DatabaseError: the database cannot be opened, or is of a newer Kvasir.
+        DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
 
     """
     return Manifest(await open_database(url, MIGRATIONS, DatabaseOptions(lock_wait_s, answer_s)))

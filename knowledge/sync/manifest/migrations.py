@@ -12,7 +12,7 @@ from knowledge.sync.manifest.tables import schema
 
 
 def _find_unversioned(connection: Connection) -> str | None:
-    """Return the revision of tables that a Kvasir without Alembic made."""
+    """Return the revision of tables that a Kvasir without Alembic made, None if there are none."""
     if not inspect(connection).has_table(schema.name):
         return None
     return f"{connection.execute(select(func.max(schema.c.version))).scalar_one():04}"

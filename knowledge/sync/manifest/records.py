@@ -1,4 +1,4 @@
-"""What the manifest and the runner hand each other: plain data, no I/O."""
+"""Plain data that the manifest and a sync exchange. No I/O."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from typing import NamedTuple
 from knowledge.interfaces import EVERYONE, Chunk, ListedDocument
 
 UNSETTLED = " "
-"""In place of a document's link, which it never equals: its rows are yet to be written with the readers it has."""
+"""A document's link while its rows in the store still have other readers. No real link equals it."""
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class KnownDocument(NamedTuple):
-    """A document as the manifest has it; a plain tuple, because a sync reads one for every document."""
+    """A document in the manifest. It is a plain tuple, because a sync reads one for every document."""
 
     row: int
     document: str
     version: str
     sha256: str
-    """Of the bytes whose chunks answer now; "" when none ever did, or when the store lost some of them."""
+    """Of the bytes whose chunks are current; "" if there are none, or if the store lost some."""
     title: str
     url: str | None
     readers: str
-    """As ``encode_readers`` writes them."""
+    """In the form of ``encode_readers``."""
     read_at: float
-    """When the bytes were read, seconds since the epoch; 0.0 when they never were."""
+    """When the bytes were read, in seconds since the epoch; 0.0 if never."""
     pending_deletion: bool
-    """Gone from the listing, kept until somebody agrees."""
+    """Whether the listing lacks it, and it waits for approval of its deletion."""
     reason: str | None
-    """Why the last attempt to take it in failed, or None."""
+    """Why the last attempt to index it failed, or None."""
     attempts: int
     """Failed attempts in a row."""
     retry_at: float
-    """When a failed document is tried again although nothing changed, seconds since the epoch."""
+    """When a failed document is tried again without a change, in seconds since the epoch."""
     chunks: int
     """How many of its chunks are current."""
     kind: str = ""
-    """Its format, as ``Chunk.kind``; "" when it was taken in before that was kept."""
+    """Its format, as ``Chunk.kind``; "" if an older Kvasir indexed it."""
     modified_at: float | None = None
-    """When the version that answers was made, seconds since the epoch; None when the source does not say."""
+    """When the current version was made, in seconds since the epoch; None if the source does not say."""
 
     @property
     def answers(self) -> bool:
-        """Whether some version of it was ever taken in."""
+        """Whether any version of it was ever indexed."""
         return self.read_at > 0.0
 
 
 class CurrentRow(NamedTuple):
-    """What the manifest knows of one current chunk."""
+    """A current chunk in the manifest."""
 
     id: str
     source: str
@@ -65,15 +65,15 @@ class CurrentRow(NamedTuple):
     """Its order in the document, from 0."""
     readers: str
     confirmed_at: float
-    """When this version was last seen in its source, seconds since the epoch."""
+    """When this version was last seen in its source, in seconds since the epoch."""
     row: int
-    """Its document's row: two chunks of one document have the same."""
+    """The row of its document."""
     kind: str
     modified_at: float | None
 
 
 class ChunkRow(NamedTuple):
-    """What a current chunk's row in the store has to say, as the manifest has it."""
+    """What the store's row of a current chunk should contain, according to the manifest."""
 
     id: str
     source: str
@@ -81,24 +81,24 @@ class ChunkRow(NamedTuple):
     document: str
     readers: str
     text_hash: str
-    """"" where an older Kvasir took it in."""
+    """"" if an older Kvasir indexed it."""
     kind: str
     modified_at: float | None
 
 
 class LastRepair(NamedTuple):
-    """The last time that store and manifest were compared."""
+    """The last comparison of store and manifest."""
 
     at: float
     """Seconds since the epoch."""
     differed: int
-    """Chunks that were on one side only, or were not the same on both."""
+    """Chunks that were on one side only, or different."""
     mended: int
-    """Of those, the ones that were mended at once; the documents of the others were read again."""
+    """Those repaired at once. The documents of the others were read again."""
 
 
 class Neighbours(NamedTuple):
-    """The current chunks around one in its document, in the document's order."""
+    """The current chunks before and after one in its document, in the document's order."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -106,44 +106,44 @@ class Neighbours(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexIdentity:
-    """What an index was made with; another identity is another index."""
+    """What an index is made with. Another identity is another index."""
 
     store: str
     embedder: str
     chunker: str
     terms: str
     schema: str = ""
-    """Of the store's rows: what a row holds beside vector and terms."""
+    """The fields of the store's rows besides vector and terms."""
 
     @property
     def name(self) -> str:
-        """Return the index's name, good for a table and for a collection."""
+        """Return the index's name, which is valid for a table and for a collection."""
         text = f"{self.store}\x1f{self.embedder}\x1f{self.chunker}\x1f{self.terms}\x1f{self.schema}"
         return f"kvasir_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
 class IndexGrowth:
-    """How far an index is that grows beside the one that answers."""
+    """The progress of an index that grows next to the one that answers."""
 
     documents: int
-    """Taken into it so far."""
+    """Indexed so far."""
     of: int
-    """Documents that it will have, as far as is known: those of the old index where a source is not worked off yet."""
+    """Documents that it will have. For a source that is not synced yet, those of the old index count."""
     eta_s: float | None
-    """Seconds to the end at the pace of the last documents; None while none come in."""
+    """Seconds until it is complete, at the pace of the last documents; None while none are indexed."""
     dense: bool
-    """Whether the old index is searched with both legs; if not, by its words alone, because the embedder changed."""
+    """Whether vectors of the old index are searched. If not, its words alone, because the embedder changed."""
 
     @property
     def share(self) -> float:
-        """Return how much of it is there, 0 to 1."""
+        """Return how much of it is complete, from 0 to 1."""
         return self.documents / self.of if self.of else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedDocument:
-    """A document whose chunks the store has acknowledged: what the manifest flips to."""
+    """A document whose chunks are in the store, and which the manifest can switch to."""
 
     listed: ListedDocument
     version: str
@@ -155,7 +155,7 @@ class IndexedDocument:
 
 @dataclass(frozen=True, slots=True)
 class UnchangedDocument:
-    """A document that was read again and had not changed."""
+    """A document that was read again and has not changed."""
 
     row: int
     version: str
@@ -164,7 +164,7 @@ class UnchangedDocument:
 
 @dataclass(frozen=True, slots=True)
 class FailedDocument:
-    """A document that could not be taken in."""
+    """A document that could not be indexed."""
 
     listed: ListedDocument
     reason: str
@@ -174,45 +174,45 @@ class FailedDocument:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedDocument:
-    """A document in quarantine as a person is told of it."""
+    """A document in quarantine, with what a person may see."""
 
     document: str
     reason: str
     retry_at: float | None = None
-    """When it is tried again although nothing changed, seconds since the epoch; None: at the next sync."""
+    """When it is tried again without a change, in seconds since the epoch; None: at the next sync."""
     public: bool = True
-    """Whether everybody may read it; of any other, nothing is told where everybody looks."""
+    """Whether everybody may read it. Others are not named where everybody can look."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingDeletion:
-    """A document that a listing which is not believed lacks; it answers until a person agrees that it is gone."""
+    """A document that the listing lacks. It answers until a person approves its deletion."""
 
     document: str
     title: str
     since: float | None
-    """When it was first missing, seconds since the epoch; None where an older Kvasir held it."""
+    """When it was first missing, in seconds since the epoch; None if an older Kvasir noticed it."""
     public: bool = True
-    """As ``Failure.public``."""
+    """As ``QuarantinedDocument.public``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """What the manifest holds of one source."""
+    """Figures about one source."""
 
     documents: int = 0
-    """With chunks or found empty; those that never could be taken in are not among them."""
+    """Documents that were indexed, also empty ones; not those that never could be."""
     chunks: int = 0
     failed: int = 0
     pending_deletions: int = 0
     listed_at: float | None = None
-    """Start of the last complete listing that was worked off, seconds since the epoch."""
+    """Start of the last complete listing that was synced, in seconds since the epoch."""
     error: str | None = None
     """Why the last sync of this source stopped, or None."""
 
 
 class DocumentHeading(NamedTuple):
-    """A place in a current document, and the chunk that begins there."""
+    """A heading of a current document, and the chunk that begins there."""
 
     document: str
     title: str
@@ -224,33 +224,33 @@ class DocumentHeading(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def encode_readers(readers: frozenset[str]) -> str:
-    """Write an audience as the manifest keeps it."""
+    """Return an audience as the manifest stores it."""
     return json.dumps(sorted(readers), ensure_ascii=False)
 
 
 @lru_cache(maxsize=1024)
 def decode_readers(text: str) -> frozenset[str]:
-    """Read an audience as ``encode_readers`` wrote it."""
+    """Return the audience that ``encode_readers`` encoded."""
     return frozenset(json.loads(text))
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether every database takes a text: it holds no NUL and no half of a surrogate pair."""
+    """Return whether every database can store a text: it has no NUL and no half of a surrogate pair."""
     return "\0" not in text and (text.isascii() or _SURROGATE.search(text) is None)
 
 
 def make_approval_mark(documents: Iterable[str]) -> str:
-    """Return what stands for exactly these held documents, so that a person approves what was shown and no more."""
+    """Return a mark of exactly these documents, so that a person approves only what they saw."""
     return hashlib.sha256("\0".join(sorted(documents)).encode()).hexdigest()[:16]
 
 
 def hash_text(searchable: str) -> str:
-    """Return what tells copies: chunks whose searchable texts have the same hash have the same vector and terms."""
+    """Return a hash that identifies copies: chunks with the same hash have the same vector and terms."""
     return hashlib.sha256(searchable.encode()).hexdigest()
 
 
 def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-    """Return the readers whom both audiences admit."""
+    """Return the readers who are in both audiences."""
     if one >= EVERYONE:
         return other
     return one if other >= EVERYONE else one & other

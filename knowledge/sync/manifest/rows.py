@@ -1,4 +1,4 @@
-"""Documents' rows: written many at once, because a statement for each would cost more than everything else."""
+"""Writes the rows of many documents at once, because one statement for each would cost more than all else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from knowledge.sync.manifest.records import FailedDocument, IndexedDocument, enc
 _T = TypeVar("_T")
 
 _AT_ONCE = 500
-"""Ids in one statement: far below what any database takes."""
+"""Ids in one statement, far below the limit of any database."""
 
 Values = dict[str, object]
 
@@ -22,7 +22,7 @@ Values = dict[str, object]
 def put_documents(
     connection: Connection, source: int, values: Mapping[str, Values], new: Mapping[str, Values] | None = None
 ) -> dict[str, int]:
-    """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Returns their rows."""
+    """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Return the rows' ids."""
     rows = find_rows(connection, source, values)
     present = [{"row": row, **values[document]} for document, row in rows.items()]
     if present:
@@ -41,7 +41,7 @@ def put_documents(
 
 
 def find_rows(connection: Connection, source: int, documents: Collection[str]) -> dict[str, int]:
-    """Return the rows of those documents that are there."""
+    """Return the ids of the rows that exist."""
     rows: dict[str, int] = {}
     for some in slice_items(documents):
         theirs = (tables.documents.c.source_id == source) & tables.documents.c.document.in_(some)
@@ -51,7 +51,7 @@ def find_rows(connection: Connection, source: int, documents: Collection[str]) -
 
 
 def make_indexed_values(one: IndexedDocument) -> Values:
-    """Return what a document's row says once it is taken in."""
+    """Return the row of a document that is indexed."""
     return {
         "version": one.version,
         "sha256": one.sha256,
@@ -70,12 +70,12 @@ def make_indexed_values(one: IndexedDocument) -> Values:
 
 
 def to_seconds(moment: datetime | None) -> float | None:
-    """Return a moment in seconds since the epoch, as the manifest keeps it."""
+    """Return a time in seconds since the epoch, as the manifest stores it."""
     return None if moment is None else moment.timestamp()
 
 
 def make_failed_values(one: FailedDocument) -> Values:
-    """Return what changes in a row when its document fails; what answers stays."""
+    """Return what changes in the row of a document that fails; its current chunks stay."""
     return {
         "version": one.listed.version,
         "reason": one.reason,
@@ -87,12 +87,12 @@ def make_failed_values(one: FailedDocument) -> Values:
 
 
 def make_unread_values(one: FailedDocument) -> Values:
-    """Return what the row of a document says besides that never was taken in."""
+    """Return what the row of a document that was never indexed has besides."""
     readers = encode_readers(one.listed.readers)
     return {"sha256": "", "title": "", "url": one.listed.url, "readers": readers, "read_at": 0.0}
 
 
 def slice_items(items: Collection[_T]) -> Iterable[list[_T]]:
-    """Cut into lists of at most as many as one statement takes."""
+    """Split items into lists that are small enough for one statement."""
     every = list(items)
     return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))

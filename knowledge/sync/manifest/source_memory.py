@@ -1,4 +1,4 @@
-"""What a source remembers from one listing to the next, kept beside the manifest."""
+"""Stores what a source remembers from one listing to the next."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from knowledge.sync.manifest import tables
 
 
 class ManifestSourceMemory:
-    """``Memory`` of one source, given by its ``SourceKey.id``; compressed."""
+    """The ``Memory`` of one source, identified by its ``SourceKey.id``. It is stored compressed."""
 
     def __init__(self, database: Database, source: str) -> None:
         self.database = database
         self._source = source
 
     async def load(self) -> bytes | None:
-        """Return what was saved last, None for nothing, or for what cannot be read any more.
+        """Return what was saved last, None if there is nothing, or if it is unreadable.
 
         Raises:
             DatabaseError: the database failed.
@@ -33,7 +33,7 @@ class ManifestSourceMemory:
             return None
 
     async def save(self, data: bytes) -> None:
-        """Replace it.
+        """Replace what was saved.
 
         Raises:
             DatabaseError: the database failed.

@@ -1,9 +1,9 @@
-"""The manifest's tables, over SQLite and PostgreSQL, and the queries that have to be quick.
+"""The manifest's tables, for SQLite and PostgreSQL, and the queries that must be fast.
 
-A source row belongs to one index, its documents to it, their chunks to them; forgetting an index forgets all of it.
-``pending`` names the ids that the store may hold although no document lists them (written and not yet flipped, or
-flipped away and not yet deleted), so that a sync that died is cleaned up without reading the whole store.
-``memories`` hold what a source remembers between listings; losing one costs time and nothing else.
+Chunks belong to documents, documents to a source, and a source to one index. Deleting an index deletes all of it.
+``pending`` has the ids that the store may have although no document lists them: those written before the switch, and
+those replaced but not yet deleted. So the next sync cleans up after one that died, without reading the whole store.
+``memories`` has what a source remembers between listings; losing one costs only time.
 
 A change of a table is a new revision in ``versions``, and its number in ``migrations.py``. Tests compare both.
 """
@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 tables = MetaData()
 schema = Table("knowledge_schema", tables, Column("version", Integer, primary_key=True))
-"""The version that a Kvasir without Alembic reads."""
+"""The version that a Kvasir without revisions reads."""
 indexes = Table(
     "knowledge_indexes",
     tables,
