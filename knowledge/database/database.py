@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
@@ -38,6 +39,9 @@ _DRIVERS: Final = {
 }
 _WRITE_LOCK: Final = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
+_BUSY_PAUSE_S: Final = 0.02
+_PRIMARY_CODE: Final = 0xFF
+"""The part of SQLite's error codes that is the same for all kinds of one error."""
 _FILE_LIMIT_S: Final = 60.0
 """For a transaction on a SQLite file: a burst of them queues here, and each waits for ``lock_wait_s`` on its own."""
 
@@ -187,7 +191,7 @@ class _SqliteConnections:
             hide_parameters=True,
             connect_args={"timeout": options.lock_wait_s, "check_same_thread": False},
         )
-        event.listen(self._reading, "connect", functools.partial(_prepare_sqlite, synced=options.synced))
+        event.listen(self._reading, "connect", functools.partial(_prepare_sqlite, options=options))
         event.listen(self._reading, "begin", _begin_sqlite)
         self._writing = self._reading.execution_options(kvasir_write=True)
 
@@ -211,10 +215,24 @@ def _transact(engine: Engine, work: Work[_T]) -> _T:
         return work(connection)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, synced: bool) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, options: DatabaseOptions) -> None:
     connection.isolation_level = None  # or the driver would begin and commit on its own
-    for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if synced else 'NORMAL'}", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA synchronous={'FULL' if options.synced else 'NORMAL'}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    give_up_at = time.monotonic() + options.lock_wait_s
+    while not _enable_wal(connection, is_last=time.monotonic() > give_up_at):
+        time.sleep(_BUSY_PAUSE_S)
+
+
+def _enable_wal(connection: sqlite3.Connection, *, is_last: bool) -> bool:
+    """Return whether the write-ahead log is on. SQLite does not wait for a process that enables it at the same time."""
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if is_last or error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -128,6 +128,22 @@ async def test_another_program_s_lock_is_waited_for_and_then_named(tmp_path: Pat
     await hasty.close()
 
 
+async def test_a_file_that_another_program_makes_at_the_same_time_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself refuses the write-ahead log at once while another program writes to a new file."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
+        other.execute("BEGIN IMMEDIATE")
+        patient = Database(f"sqlite:///{tmp_path / 'kvasir.db'}")
+        waiting = asyncio.create_task(Numbers(patient).add(1))
+        hasty = Database(f"sqlite:///{tmp_path / 'kvasir.db'}", DatabaseOptions(lock_wait_s=0.05))
+        with pytest.raises(DatabaseUnavailable, match="is locked by another program"):
+            await Numbers(hasty).add(2)
+        other.execute("ROLLBACK")
+    assert await waiting == 1
+    await patient.close()
+    await hasty.close()
+
+
 @pytest.mark.slow
 async def test_a_server_that_was_away_is_used_again(server: str) -> None:
     """Its connections in the pool are dead: the next transaction opens another one."""
