@@ -96,25 +96,25 @@ def hit(hits: Iterable[Hit], relevant: Collection[str]) -> bool:
 
 
 def choose_web_documents(
-    seen: DocumentResults, house: SplitStore, one: Mapping[str, Any]
+    seen: DocumentResults, split: SplitStore, one: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
     """Return the documents that become pages (some that answer, and the nearest others), and all that answer."""
-    answering = [name for name in house.places if name.partition("/latest/")[2] in one.get("relevant", ())]
+    answering = [name for name in split.places if name.partition("/latest/")[2] in one.get("relevant", ())]
     here = [name for name in answering if name.startswith(one["lang"])] or answering
     near = list(dict.fromkeys(scored.candidate.chunk.document for scored in seen.shown))
     return list(dict.fromkeys([*here[:MAX_PAGES], *near]))[:MAX_PAGES], answering
 
 
-async def ask_both_ways(search: HybridSearch, house: SplitStore, one: Mapping[str, Any]) -> Outcome:
+async def ask_both_ways(search: HybridSearch, split: SplitStore, one: Mapping[str, Any]) -> Outcome:
     """Ask one question both ways."""
     text, relevant = one["question"], one.get("relevant", ())
-    house.hidden = set()
+    split.hidden = set()
     seen = await search.find_documents(plan_words(text, SCOPE))
     alone = seen.hits()
-    names, answering = choose_web_documents(seen, house, one)
-    house.hidden = {*names, *answering}
+    names, answering = choose_web_documents(seen, split, one)
+    split.hidden = {*names, *answering}
     beside = await search.find_documents(plan_words(text, SCOPE))
-    pages = [await house.page(name, text) for name in names]
+    pages = [await split.page(name, text) for name in names]
     nothing = make_empty_results(seen.question.plan, seen.question.profile.calibration)
     both, pages_alone = rank_with_web(beside, pages), rank_with_web(nothing, pages)
     return Outcome(
@@ -137,11 +137,11 @@ async def main() -> None:
         vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
         texts = [one["question"] for one in asked]
         given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
-        house = SplitStore(chunks, vectors, given)
+        split = SplitStore(chunks, vectors, given)
         with tempfile.TemporaryDirectory() as store_folder:
             async with open_filled_store("lancedb", chunks, vectors, Path(store_folder)) as store:
-                search = HybridSearch(given, store, house.current, find_calibration(given.identity))
-                outcomes = [await ask_both_ways(search, house, one) for one in asked]
+                search = HybridSearch(given, store, split.current, find_calibration(given.identity))
+                outcomes = [await ask_both_ways(search, split, one) for one in asked]
     finally:
         await embedder.close()
     for lang in ("en", "zh"):

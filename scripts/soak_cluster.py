@@ -22,8 +22,8 @@ from knowledge.settings import Placement
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import weaviate_cluster
 from tests.stores.rows import DIMENSIONS
-from tests.stores.test_cluster import INDEX, OTHERS, PATIENT, House, Witness, asking, names, store_on
-from tests.sync.conftest import open_rig
+from tests.stores.weaviate.test_cluster import INDEX, OTHERS, PATIENT, ClusterSearch, Witness, asking, names, store_on
+from tests.sync.doubles import open_rig
 
 
 async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
@@ -33,22 +33,22 @@ async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
         async with open_rig(f"sqlite:///{folder / 'kvasir.db'}") as rig:
             store = store_on(cluster)
             await store.open(INDEX, DIMENSIONS)
-            house = House(rig, store)
-            house.shelf.put(names(0, 400))
-            await house.sync()
+            search_bench = ClusterSearch(rig, store)
+            search_bench.shelf.put(names(0, 400))
+            await search_bench.sync()
             ends, rounds, refused, newest = time.monotonic() + 60 * minutes, 0, 0, 400
-            async with asking(house, names(0, 400)) as asked:
+            async with asking(search_bench, names(0, 400)) as asked:
                 while time.monotonic() < ends:
                     rounds += 1
                     node = choose.choice([*cluster.nodes, await asyncio.to_thread(cluster.leader)])
                     node.kill()
-                    open_ones = [name for name, (_, who) in house.shelf.documents.items() if who != OTHERS]
+                    open_ones = [name for name, (_, who) in search_bench.shelf.documents.items() if who != OTHERS]
                     some = choose.sample(open_ones, 20)
-                    house.shelf.drop(some[:10])
-                    house.shelf.put(some[10:], OTHERS)
-                    house.shelf.put(names(newest, newest + 20))
+                    search_bench.shelf.remove(some[:10])
+                    search_bench.shelf.put(some[10:], OTHERS)
+                    search_bench.shelf.put(names(newest, newest + 20))
                     newest += 20
-                    report = await house.sync()
+                    report = await search_bench.sync()
                     if report.error is None:
                         asked.gone |= set(some)
                     await asyncio.to_thread(node.start)
@@ -58,7 +58,7 @@ async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
                     )
                     await returned.open(INDEX, DIMENSIONS)
                     witness = Witness(returned)
-                    shown = await house.shown("shelf common things", store=witness, limit=100)
+                    shown = await search_bench.shown("shelf common things", store=witness, limit=100)
                     await returned.close()
                     asked.leaked |= shown & asked.gone
                     refused += len({one.chunk.document for one in witness.proposed} & asked.gone)
@@ -68,8 +68,8 @@ async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
                         flush=True,
                     )
                     await asyncio.sleep(8)
-            await house.sync()
-            agrees = await house.agrees()
+            await search_bench.sync()
+            agrees = await search_bench.agrees()
             print(
                 f"{rounds} rounds, {asked.asked} questions, failed: {[str(one) for one in asked.failed]}, "
                 f"leaked: {sorted(asked.leaked)}, store and manifest agree: {agrees}"

@@ -20,18 +20,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.services import WeaviateServer, weaviate_server
-from tests.sync.house import SEAMS, House, Outcome, replaced
+from tests.sync.running.killed_installation import SEAMS, Installation, Outcome, replaced
 
 
-async def run_rounds(house: House, count: int, dice: random.Random) -> bool:
+async def run_rounds(installation: Installation, count: int, dice: random.Random) -> bool:
     """Kill ``count`` syncs; print a line for each that left something wrong, and the sums."""
-    await house.begin()
+    await installation.begin()
     began = time.monotonic()
     outcomes: list[Outcome] = []
     for number in range(1, count + 1):
         change, seams = dice.choice(list(SEAMS.items()))
         step, nth = f"{dice.choice(['before', 'after'])} {dice.choice(seams)}", dice.choice([1, 1, 2, 3])
-        outcome = await house.round(change, step, nth)
+        outcome = await installation.round(change, step, nth)
         outcomes.append(outcome)
         if not outcome.well or number % 10 == 0:
             print(f"{number:4d}  {change}, {step} ({nth})  {'well' if outcome.well else outcome}", flush=True)
@@ -44,10 +44,10 @@ async def run_rounds(house: House, count: int, dice: random.Random) -> bool:
     return all(one.well for one in outcomes)
 
 
-async def run_replacements(house: House, count: int) -> bool:
+async def run_replacements(installation: Installation, count: int) -> bool:
     """Replace a document ``count`` times under searches; print what they showed."""
     began = time.monotonic()
-    result = await replaced(house, count)
+    result = await replaced(installation, count)
     print(
         f"{count} replacements in {time.monotonic() - began:.0f} s: {result.searches} searches, {result.empty} empty, "
         f"{result.mixed} mixed, {result.versions} versions seen"
@@ -65,9 +65,11 @@ async def main(options: argparse.Namespace) -> int:
             server = stack.enter_context(weaviate_server(server_folder))
         well = True
         if options.rounds:
-            well = await run_rounds(House(folder / "killed", server), options.rounds, random.Random(options.seed))
+            well = await run_rounds(
+                Installation(folder / "killed", server), options.rounds, random.Random(options.seed)
+            )
         if options.replacements:
-            well = await run_replacements(House(folder / "replaced", server), options.replacements) and well
+            well = await run_replacements(Installation(folder / "replaced", server), options.replacements) and well
     return 0 if well else 1
 
 

@@ -119,16 +119,16 @@ def test_an_address_of_searxng_that_cannot_be_meant(tmp_path: Path, url: str) ->
 # ── In channels ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def channel(web: str, house: str = "") -> str:
-    return f'{house}[[channel]]\nid = "C034EF5GH"\nweb = "{web}"\n'
+def channel(web: str, installation: str = "") -> str:
+    return f'{installation}[[channel]]\nid = "C034EF5GH"\nweb = "{web}"\n'
 
 
-def test_a_channel_narrows_what_the_house_allows(tmp_path: Path) -> None:
+def test_a_channel_narrows_what_the_installation_allows(tmp_path: Path) -> None:
     policies = loaded(tmp_path, channel("off"), BRAVE_API_KEY="b").web
     assert policies.everywhere == Policy("on", searches=True)
     assert policies.of("C034EF5GH") == Policy("off", searches=True)
-    house = '[web]\nmode = "listed"\ndomains = ["docs.example.com"]\nprivate = ["wiki.intra:8443"]\n'
-    policies = loaded(tmp_path, channel("on", house)).web
+    installation = '[web]\nmode = "listed"\ndomains = ["docs.example.com"]\nprivate = ["wiki.intra:8443"]\n'
+    policies = loaded(tmp_path, channel("on", installation)).web
     assert policies.of("C034EF5GH") == policies.everywhere
     assert policies.everywhere == Policy("listed", frozenset({"docs.example.com"}), frozenset({"wiki.intra"}))
     assert loaded(tmp_path, channel("on", '[web]\nmode = "off"\n')).web.of("C034EF5GH").mode == "off"

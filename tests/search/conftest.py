@@ -1,4 +1,4 @@
-"""A house of its own for each test."""
+"""A bench of its own for each test."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from knowledge.stores.lancedb.store import LanceDBStore
-from tests.search.house import DIMENSIONS, House
+from tests.search.search_bench import DIMENSIONS, SearchBench
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def bench(tmp_path: Path) -> AsyncIterator[SearchBench]:
     store = LanceDBStore(tmp_path)
     await store.open("kvasir_0a1b2c3d", DIMENSIONS)
-    yield House(store)
+    yield SearchBench(store)
     await store.close()

@@ -22,7 +22,7 @@ from knowledge.search.fusion import (
     penalise_repeats,
     profile_query,
 )
-from tests.search.house import CALIBRATION
+from tests.search.search_bench import CALIBRATION
 
 ENGLISH, CHINESE = "The office opens at nine.", "办公室九点开门。"
 

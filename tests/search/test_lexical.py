@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from knowledge.bm25 import DEFAULT_WEIGHT_SHARE, TermWeights, compute_weights, estimate_weights
 from knowledge.search.plan import plan_words
 from knowledge.terms import index_terms
-from tests.search.house import EVERYWHERE, House
+from tests.search.search_bench import EVERYWHERE, SearchBench
 
 WORDS = [f"word{letter}{other}" for letter in "abcdefghijklmnop" for other in "abcdefghij"]
 
@@ -21,12 +21,12 @@ def _text(chance: random.Random) -> str:
     return " ".join(WORDS[int(len(WORDS) * chance.random() ** 3)] for _ in range(chance.randint(20, 60)))
 
 
-async def test_an_estimate_equals_the_stores_score(house: House) -> None:
+async def test_an_estimate_equals_the_stores_score(bench: SearchBench) -> None:
     """The best passage of each question is taken as the unknown one; the others tell what the terms weigh."""
     chance = random.Random(5)
     texts = {f"p{n}": _text(chance) for n in range(300)}
-    await house.add(texts)
-    search = house.search()
+    await bench.add(texts)
+    search = bench.search()
     off = []
     for _ in range(25):
         words = " ".join(chance.sample(sorted(set(texts[f"p{chance.randrange(300)}"].split())), 5))

@@ -14,7 +14,7 @@ from knowledge.search.fusion import fuse, profile_query
 from knowledge.search.naming import NAME_GAIN, WRITTEN_NAME_GAIN, weigh_document_names
 from knowledge.search.plan import plan_words
 from knowledge.terms import query_terms
-from tests.search.house import CALIBRATION, EVERYWHERE, House
+from tests.search.search_bench import CALIBRATION, EVERYWHERE, SearchBench
 
 
 def candidate(document: str, title: str = "", heading: str = "", *, cosine: float = 0.5) -> Candidate:
@@ -112,11 +112,11 @@ def test_gains_are_bounded_and_only_of_candidates(question: str, titles: list[st
     assert all(0 < gain <= NAME_GAIN + 1e-9 for gain in gains.values())
 
 
-async def test_the_search_ranks_a_named_document_first(house: House) -> None:
+async def test_the_search_ranks_a_named_document_first(bench: SearchBench) -> None:
     text = "The plugin limits requests by count and returns 429 beyond the limit."
-    await house.add({"a": f"{text} It reads GraphQL."}, document="graphql-limit-count.md")
-    await house.add({"b": "The plugin limits requests by count."}, document="limit-count.md")
-    hits = (await house.search().find_documents(plan_words("What does the limit-count plugin do?", EVERYWHERE))).hits()
+    await bench.add({"a": f"{text} It reads GraphQL."}, document="graphql-limit-count.md")
+    await bench.add({"b": "The plugin limits requests by count."}, document="limit-count.md")
+    hits = (await bench.search().find_documents(plan_words("What does the limit-count plugin do?", EVERYWHERE))).hits()
     assert [hit.document for hit in hits] == ["limit-count.md", "graphql-limit-count.md"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import Chunk, CurrentChunk, Hit
 from knowledge.search.passages import JoinLimits, format_passage, grow_passage
-from tests.search.house import EVERYWHERE, House
+from tests.search.search_bench import EVERYWHERE, SearchBench
 
 LONG = "words and words. " * 60  # about 250 tokens
 
@@ -89,15 +89,17 @@ def test_a_passage_is_an_unbroken_stretch_around_the_hit_and_bounded(line: list[
 LIST = {"one": "- office step one\n", "two": "- office step two\n", "three": "- then step three is called zebra\n"}
 
 
-async def searched(house: House, query: str, *, limit: int = 8, readers: Collection[str] = ("*",)) -> tuple[Hit, ...]:
+async def searched(
+    bench: SearchBench, query: str, *, limit: int = 8, readers: Collection[str] = ("*",)
+) -> tuple[Hit, ...]:
     scope = replace(EVERYWHERE, readers=frozenset(readers))
-    return (await house.search().search(query, scope=scope, limit=limit, join=True)).hits
+    return (await bench.search().search(query, scope=scope, limit=limit, join=True)).hits
 
 
-async def test_adjacent_hits_are_joined_and_others_fill_their_places(house: House) -> None:
-    await house.add(LIST, document="list.md")
-    await house.add({"other": "The office has a garden."})
-    hits = await searched(house, "office step zebra", limit=2)
+async def test_adjacent_hits_are_joined_and_others_fill_their_places(bench: SearchBench) -> None:
+    await bench.add(LIST, document="list.md")
+    await bench.add({"other": "The office has a garden."})
+    hits = await searched(bench, "office step zebra", limit=2)
     assert [hit.document for hit in hits] == ["list.md", "other.md"]
     assert hits[0].context == "\n\n".join(text for text in LIST.values())
     assert hits[0].chunks == ("one", "two", "three")
@@ -105,9 +107,9 @@ async def test_adjacent_hits_are_joined_and_others_fill_their_places(house: Hous
     assert (hits[1].context, hits[1].chunks) == ("", ("other",))
 
 
-async def test_without_joining_each_hit_is_separate(house: House) -> None:
-    await house.add(LIST, document="list.md")
-    hits = (await house.search().search("office step zebra", scope=EVERYWHERE)).hits
+async def test_without_joining_each_hit_is_separate(bench: SearchBench) -> None:
+    await bench.add(LIST, document="list.md")
+    hits = (await bench.search().search("office step zebra", scope=EVERYWHERE)).hits
     assert {hit.id for hit in hits} == set(LIST)
     assert all(hit.context == "" and hit.chunks == (hit.id,) for hit in hits)
 
@@ -123,53 +125,53 @@ async def test_without_joining_each_hit_is_separate(house: House) -> None:
     ids=["other readers", "another document", "not beside it", "gone"],
 )
 async def test_neighbours_that_are_no_longer_listed_are_not_joined(
-    house: House, changed: Mapping[str, object] | None
+    bench: SearchBench, changed: Mapping[str, object] | None
 ) -> None:
     """Between finding a neighbour and reading it, a sync may have come."""
-    await house.add(LIST, document="list.md")
+    await bench.add(LIST, document="list.md")
     asked: list[Collection[str]] = []
-    real = house.current
+    real = bench.current
 
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         if asked:
             if changed is None:
-                house.manifest.pop("two", None)
+                bench.manifest.pop("two", None)
             else:
-                house.manifest["two"] = replace(house.manifest["two"], **changed)  # type: ignore[arg-type]
+                bench.manifest["two"] = replace(bench.manifest["two"], **changed)  # type: ignore[arg-type]
         asked.append(ids)
         return await real(ids)
 
-    house.current = current  # type: ignore[method-assign]
-    hits = await searched(house, "step three is called zebra", limit=1)
+    bench.current = current  # type: ignore[method-assign]
+    hits = await searched(bench, "step three is called zebra", limit=1)
     assert [(hit.id, hit.context) for hit in hits] == [("three", "")]
 
 
-async def test_a_hit_that_is_restricted_while_joining_is_not_shown(house: House) -> None:
+async def test_a_hit_that_is_restricted_while_joining_is_not_shown(bench: SearchBench) -> None:
     """A sync has come: the hit stayed as it was, what stands beside it is new, and both are for fewer."""
-    await house.add(LIST, document="list.md")
-    await house.add({"open": "The zebra step is open to all."})
+    await bench.add(LIST, document="list.md")
+    await bench.add({"open": "The zebra step is open to all."})
     asked: list[Collection[str]] = []
-    real = house.current
+    real = bench.current
 
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         if asked:
             for id_ in LIST:
-                house.manifest[id_] = replace(house.manifest[id_], readers=frozenset({"U1"}))
+                bench.manifest[id_] = replace(bench.manifest[id_], readers=frozenset({"U1"}))
         asked.append(ids)
         return await real(ids)
 
-    house.current = current  # type: ignore[method-assign]
-    assert [hit.id for hit in await searched(house, "step three is called zebra", limit=1)] == ["open"]
+    bench.current = current  # type: ignore[method-assign]
+    assert [hit.id for hit in await searched(bench, "step three is called zebra", limit=1)] == ["open"]
 
 
-async def test_a_hit_that_vanishes_while_joining_is_searched_again(house: House) -> None:
-    await house.add(LIST, document="list.md")
-    search = house.search()
-    real = house.neighbours
+async def test_a_hit_that_vanishes_while_joining_is_searched_again(bench: SearchBench) -> None:
+    await bench.add(LIST, document="list.md")
+    search = bench.search()
+    real = bench.neighbours
 
     async def neighbours(ids: Collection[str], reach: int) -> object:
         near = await real(ids, reach)
-        house.manifest.clear()
+        bench.manifest.clear()
         return near
 
     search._joiner._neighbours = neighbours  # type: ignore[union-attr, assignment]

@@ -10,7 +10,7 @@ import pytest
 from knowledge.search.plan import plan_words
 from knowledge.search.weights import make_document_weights
 from knowledge.settings import PathWeight, SourceSpec
-from tests.search.house import EVERYWHERE, House, ids
+from tests.search.search_bench import EVERYWHERE, SearchBench, ids
 
 SPEC = SourceSpec(
     "docs",
@@ -36,14 +36,14 @@ def test_the_last_matching_pattern_decides(document: str, weight: float) -> None
     assert make_document_weights(SPEC)(document) == pytest.approx(weight)
 
 
-async def test_a_light_document_comes_last_and_is_still_found(house: House) -> None:
-    await house.add(
+async def test_a_light_document_comes_last_and_is_still_found(bench: SearchBench) -> None:
+    await bench.add(
         {"a": "The searches take two milliseconds.", "b": "The searches take long at night, in the cellar."}
     )
     question = "how long do the searches take, in milliseconds?"
-    assert await ids(house.search(), question) == ["a", "b"]
-    sure = (await house.search().find_documents(plan_words(question, EVERYWHERE))).hits()[0].confidence
-    house.manifest["a"] = replace(house.manifest["a"], weight=0.3)
-    assert await ids(house.search(), question) == ["b", "a"]
-    weighed = {hit.id: hit for hit in (await house.search().find_documents(plan_words(question, EVERYWHERE))).hits()}
+    assert await ids(bench.search(), question) == ["a", "b"]
+    sure = (await bench.search().find_documents(plan_words(question, EVERYWHERE))).hits()[0].confidence
+    bench.manifest["a"] = replace(bench.manifest["a"], weight=0.3)
+    assert await ids(bench.search(), question) == ["b", "a"]
+    weighed = {hit.id: hit for hit in (await bench.search().find_documents(plan_words(question, EVERYWHERE))).hits()}
     assert weighed["a"].confidence == sure, "how sure it is that a passage answers does not change"

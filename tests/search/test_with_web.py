@@ -18,7 +18,7 @@ from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import DOCUMENT_PLACES, LINKED_PLACES, rank_with_web
 from knowledge.terms import index_terms
 from knowledge.web.live.web_passages import LivePage, PassageScore
-from tests.search.house import CALIBRATION, EVERYWHERE, SOURCE, SYNCED, House
+from tests.search.search_bench import CALIBRATION, EVERYWHERE, SOURCE, SYNCED, SearchBench
 
 FETCHED = datetime(2026, 11, 20, tzinfo=UTC)
 QUESTION = "how many days of parental leave are there"
@@ -68,17 +68,17 @@ def ids(hits: Sequence[Hit]) -> list[str]:
 
 
 async def measured(
-    house: House, question: str, *texts: str, url: str = "https://a.example/", linked: bool = False
+    bench: SearchBench, question: str, *texts: str, url: str = "https://a.example/", linked: bool = False
 ) -> LivePage:
-    vector = await house.embedder.embed_query(question)
-    rows = await house.embedder.embed_passages([f"Leave › H\n{text}" for text in texts])
+    vector = await bench.embedder.embed_query(question)
+    rows = await bench.embedder.embed_passages([f"Leave › H\n{text}" for text in texts])
     return page(*zip(texts, map(float, rows @ vector), strict=True), url=url, linked=linked)
 
 
-async def test_an_answer_on_the_web_ranks_before_weak_documents(house: House) -> None:
-    await house.add({f"d{n}": f"The canteen serves soup number {n} at noon." for n in range(20)})
-    seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
-    read = await measured(house, QUESTION, "There are forty days of parental leave.", "The weather is fine.")
+async def test_an_answer_on_the_web_ranks_before_weak_documents(bench: SearchBench) -> None:
+    await bench.add({f"d{n}": f"The canteen serves soup number {n} at noon." for n in range(20)})
+    seen = await bench.search().find_documents(plan_words(QUESTION, EVERYWHERE))
+    read = await measured(bench, QUESTION, "There are forty days of parental leave.", "The weather is fine.")
     hits, answerable = rank_with_web(seen, [read])
     assert not rank_with_web(seen, [])[1]
     assert answerable
@@ -91,37 +91,37 @@ async def test_an_answer_on_the_web_ranks_before_weak_documents(house: House) ->
     assert len(hits) == 8
 
 
-async def test_an_answer_in_the_documents_ranks_before_weak_pages(house: House) -> None:
-    await house.add({"d": "There are forty days of parental leave."})
-    seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
-    hits, answerable = rank_with_web(seen, [await measured(house, QUESTION, "The weather is fine.", "Soup is served.")])
+async def test_an_answer_in_the_documents_ranks_before_weak_pages(bench: SearchBench) -> None:
+    await bench.add({"d": "There are forty days of parental leave."})
+    seen = await bench.search().find_documents(plan_words(QUESTION, EVERYWHERE))
+    hits, answerable = rank_with_web(seen, [await measured(bench, QUESTION, "The weather is fine.", "Soup is served.")])
     assert answerable
     assert hits[0].id == "d"
     assert hits[0].web is None
     assert hits[0].confidence == pytest.approx(seen.hits()[0].confidence)
 
 
-async def test_a_page_that_repeats_a_document_is_left_out(house: House) -> None:
+async def test_a_page_that_repeats_a_document_is_left_out(bench: SearchBench) -> None:
     text = "There are forty days of parental leave. They are taken within two years of the birth, and on full pay."
-    await house.add({"d": text})
-    seen = await house.search().find_documents(plan_words(QUESTION, EVERYWHERE))
+    await bench.add({"d": text})
+    seen = await bench.search().find_documents(plan_words(QUESTION, EVERYWHERE))
     near = f"**{text[:-1].upper()}!**"
     other = text.replace("forty days", "40 days")
-    hits, _ = rank_with_web(seen, [await measured(house, QUESTION, text, near, other)])
+    hits, _ = rank_with_web(seen, [await measured(bench, QUESTION, text, near, other)])
     assert [hit.text for hit in hits] == [text, other], "another number is another statement"
 
 
-async def test_a_name_on_a_web_page_is_not_missing(house: House) -> None:
+async def test_a_name_on_a_web_page_is_not_missing(bench: SearchBench) -> None:
     question = "What does the error E-1042 mean?"
-    await house.add({f"d{n}": f"The error E-{n + 2000} means that the disk is full." for n in range(10)})
-    seen = await house.search().find_documents(plan_words(question, EVERYWHERE))
-    hits, _ = rank_with_web(seen, [await measured(house, question, "The error E-1042 means that the key is wrong.")])
+    await bench.add({f"d{n}": f"The error E-{n + 2000} means that the disk is full." for n in range(10)})
+    seen = await bench.search().find_documents(plan_words(question, EVERYWHERE))
+    hits, _ = rank_with_web(seen, [await measured(bench, question, "The error E-1042 means that the key is wrong.")])
     assert "E-1042" in hits[0].text
     assert hits[0].confidence > 2 * seen.hits()[0].confidence
 
 
-async def test_only_the_web_is_ranked_without_a_store(house: House) -> None:
-    read = await measured(house, QUESTION, "The weather is fine.", "There are forty days of parental leave.")
+async def test_only_the_web_is_ranked_without_a_store(bench: SearchBench) -> None:
+    read = await measured(bench, QUESTION, "The weather is fine.", "There are forty days of parental leave.")
     hits, answerable = rank_with_web(make_empty_results(plan_words(QUESTION, EVERYWHERE), CALIBRATION), [read])
     assert ids(hits) == ["https://a.example/#1", "https://a.example/#0"]
     assert answerable

@@ -22,7 +22,7 @@ from tests.stores.conftest import Bench
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 DOCS = ("docs",)
-CHILD = Path(__file__).parent / "child.py"
+WRITER = Path(__file__).parent / "writer_process.py"
 MADE = datetime(2026, 3, 29, 1, 30, 0, 123_457, UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
 
@@ -462,7 +462,7 @@ async def test_another_process_writes_and_is_seen_at_once(bench: Bench) -> None:
     await store.write([row("mine", "alpha")])
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        CHILD,
+        WRITER,
         bench.index,
         *arguments(bench),
         stdin=asyncio.subprocess.PIPE,

@@ -13,12 +13,12 @@ from knowledge.web.http.settings import FetchLimits, WebSettings
 from knowledge.web.live.live_web import LiveWeb
 from knowledge.web.live_settings import LiveSettings, SearchSettings
 from knowledge.web.opening import open_live
-from tests.search.house import WordEmbedder
+from tests.search.search_bench import WordEmbedder
 from tests.web.searching.fake_providers import FakeSearxng, Page
 from tests.web.site import Site
 
 NAMES = tuple(f"{letter}.example" for letter in "abcdefghijkl")
-FILLER = "The keeper of the house writes down in the evening what was done and what was left for another day. "
+FILLER = "The keeper of the bench writes down in the evening what was done and what was left for another day. "
 
 
 class SmallWebEmbedder(WordEmbedder):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.library.library_bench import Bench, texts
 from tests.sources.building import build
-from tests.sync.library_bench import Bench, texts
 
 NAMES = [
     "line\nbreak.md",

@@ -17,9 +17,9 @@ from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
 from knowledge.sources.pages.page_list import PageList, open_page_list
+from tests.library.library_bench import Bench, texts
 from tests.sources.building import memories
 from tests.sources.website.fake_site import Reply, WebSite
-from tests.sync.library_bench import Bench, texts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -28,7 +28,7 @@ LOGIN = '<form action="/login"><input name="user"><input type="password" name="p
 
 
 @dataclass
-class House:
+class PagesLibrary:
     """Two pages that are found, on one site."""
 
     site: WebSite
@@ -53,7 +53,7 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def pages(tmp_path: Path) -> AsyncIterator[PagesLibrary]:
     async with AsyncExitStack() as stack:
         site = WebSite()
         await site.start()
@@ -66,38 +66,38 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         source: Source = registry.build_source(spec, tmp_path / "sources", memories())
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
-        house = House(site, library, PageAdditions(spec, tmp_path, library), open_page_list(spec, tmp_path))
-        assert await house.added("harbour", "The harbour opens at seven.") is None
-        assert await house.added("quay", "The quay is closed on Sundays.") is None
-        yield house
+        pages = PagesLibrary(site, library, PageAdditions(spec, tmp_path, library), open_page_list(spec, tmp_path))
+        assert await pages.added("harbour", "The harbour opens at seven.") is None
+        assert await pages.added("quay", "The quay is closed on Sundays.") is None
+        yield pages
 
 
-async def test_a_page_is_found_although_another_does_not_answer(house: House) -> None:
-    house.site.pages["/quay"] = BUSY
-    assert await house.added("mole", "The mole has a lighthouse.") is None
-    assert "The mole has a lighthouse." in await house.found("mole lighthouse")
-    assert "The quay is closed on Sundays." in await house.found("quay closed"), "it stays as it was known"
-    (status,) = (await house.library.status()).sources
+async def test_a_page_is_found_although_another_does_not_answer(pages: PagesLibrary) -> None:
+    pages.site.pages["/quay"] = BUSY
+    assert await pages.added("mole", "The mole has a lighthouse.") is None
+    assert "The mole has a lighthouse." in await pages.found("mole lighthouse")
+    assert "The quay is closed on Sundays." in await pages.found("quay closed"), "it stays as it was known"
+    (status,) = (await pages.library.status()).sources
     assert (status.failed, status.error) == (1, None)
     assert "503" in status.failures[0].reason
 
 
-async def test_a_page_is_removed_although_others_do_not_answer(house: House) -> None:
-    house.site.pages["/quay"] = BUSY
-    assert await house.adding.remove_page(house.url("harbour"))
-    assert "The harbour opens at seven." not in await house.found("harbour opens")
-    assert "The quay is closed on Sundays." in await house.found("quay closed")
-    house.site.page("/quay", "<p>The quay is closed on Sundays.</p>")
-    report = (await house.library.refresh()).sources["pages"]
+async def test_a_page_is_removed_although_others_do_not_answer(pages: PagesLibrary) -> None:
+    pages.site.pages["/quay"] = BUSY
+    assert await pages.adding.remove_page(pages.url("harbour"))
+    assert "The harbour opens at seven." not in await pages.found("harbour opens")
+    assert "The quay is closed on Sundays." in await pages.found("quay closed")
+    pages.site.page("/quay", "<p>The quay is closed on Sundays.</p>")
+    report = (await pages.library.refresh()).sources["pages"]
     assert (report.ok, report.failed, report.pending_deletions) == (True, 0, 0)
 
 
 @pytest.mark.parametrize("status", [404, 410, 401, 403])
-async def test_a_missing_page_is_reported_when_it_is_added(house: House, status: int) -> None:
-    house.site.pages["/mole"] = Reply("no", status)
-    why = await house.kept("mole")
+async def test_a_missing_page_is_reported_when_it_is_added(pages: PagesLibrary, status: int) -> None:
+    pages.site.pages["/mole"] = Reply("no", status)
+    why = await pages.kept("mole")
     assert why is not None
-    assert house.url("mole") in why
+    assert pages.url("mole") in why
 
 
 SHUT = {
@@ -109,21 +109,21 @@ SHUT = {
 
 
 @pytest.mark.parametrize("reply", SHUT.values(), ids=list(SHUT))
-async def test_missing_pages_and_logins_are_hidden_until_they_return(house: House, reply: Reply) -> None:
-    house.site.page("/oauth2/authorize?next=there", "<div id=root></div><script src=a.js></script>")
+async def test_missing_pages_and_logins_are_hidden_until_they_return(pages: PagesLibrary, reply: Reply) -> None:
+    pages.site.page("/oauth2/authorize?next=there", "<div id=root></div><script src=a.js></script>")
     for name in ("harbour", "quay"):
-        house.site.pages[f"/{name}"] = reply
-    report = (await house.library.refresh()).sources["pages"]
+        pages.site.pages[f"/{name}"] = reply
+    report = (await pages.library.refresh()).sources["pages"]
     assert (report.failed, report.pending_deletions) == (2, 0)
-    assert await house.found("harbour opens quay closed") == []
-    house.site.page("/harbour", "<p>The harbour opens at seven.</p>")
-    assert (await house.library.refresh()).sources["pages"].failed == 1
-    assert await house.found("harbour opens") == ["The harbour opens at seven."]
-    assert await house.adding.remove_page(house.url("quay"))
-    assert (await house.library.refresh()).ok
+    assert await pages.found("harbour opens quay closed") == []
+    pages.site.page("/harbour", "<p>The harbour opens at seven.</p>")
+    assert (await pages.library.refresh()).sources["pages"].failed == 1
+    assert await pages.found("harbour opens") == ["The harbour opens at seven."]
+    assert await pages.adding.remove_page(pages.url("quay"))
+    assert (await pages.library.refresh()).ok
 
 
-async def test_the_last_pages_can_be_removed(house: House) -> None:
-    assert house.pages.remove(house.url("harbour")), "while a sync was running, say"
-    assert await house.adding.remove_page(house.url("quay"))
-    assert await house.found("harbour opens quay closed") == []
+async def test_the_last_pages_can_be_removed(pages: PagesLibrary) -> None:
+    assert pages.pages.remove(pages.url("harbour")), "while a sync was running, say"
+    assert await pages.adding.remove_page(pages.url("quay"))
+    assert await pages.found("harbour opens quay closed") == []

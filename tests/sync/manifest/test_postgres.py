@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
-import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,23 +13,14 @@ import pytest
 from knowledge.errors import DatabaseError, SyncRunning
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
+from tests.postgres import postgres_server
 
 pytestmark = pytest.mark.slow
 
 
-def _servers() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kvasir_tests_postgres", Path(__file__).parent.parent / "postgres.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with _servers().postgres_server() as url:
+    with postgres_server() as url:
         yield url
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import LiveWebRequest, WebTrouble
-from tests.sync.library_bench import Bench
+from tests.library.library_bench import Bench
 from tests.web.live.small_web import SmallWeb
 
 QUESTION = "when does the lighthouse open"

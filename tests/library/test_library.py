@@ -13,7 +13,7 @@ import pytest
 from knowledge.errors import PendingDeletionsChanged, SyncRunning, UnknownSource
 from knowledge.settings import PathWeight
 from knowledge.sync.lock import hold_sync_lock
-from tests.sync.library_bench import Bench, Overtaken, texts
+from tests.library.library_bench import Bench, Overtaken, texts
 
 
 async def test_synced_documents_are_found_and_cited(bench: Bench, handbook: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,8 @@ from knowledge.interfaces import SearchResult
 from knowledge.status import LibraryStatus, SourceStatus, explain_nothing_read
 from knowledge.sync.report import SyncProgress
 from tests.answering.conftest import ScriptedEngine
-from tests.sync.conftest import DictSource
-from tests.sync.library_bench import Bench
+from tests.library.library_bench import Bench
+from tests.sync.doubles import DictSource, passages
 
 DOCS = SourceStatus("docs", "folder", "/docs", 0, 0, 0, (), 0, None, None, None, None)
 ADDED = replace(DOCS, name="added", kind="push", synced_at=datetime.now(UTC))
@@ -63,10 +64,10 @@ def test_a_library_with_documents_needs_no_notice() -> None:
     assert error.why == "reading"
 
 
-async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(bench: Bench) -> None:
+async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(tmp_path: Path) -> None:
     source = DictSource()
     source.put("holiday.md", "Thirty days of holiday a year for everybody who works here.")
-    async with bench.library(source) as library:
+    async with Bench(tmp_path, passages).library(source) as library:
         shelf = ReadyLibrary(library, None)
         shelf.first_sync_done.set()
         answerer = create_answerer(library, ScriptedEngine(status=EngineStatus(EngineState.ABSENT)), shelf.search)

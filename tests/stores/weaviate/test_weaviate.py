@@ -305,7 +305,7 @@ def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
         "print([f for f in warnings.filters if f[0] == 'default' and f[1] is None and f[2] is Warning])"
     )
     argv = [sys.executable, "-c", code]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[2])
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[3])
     assert done.stdout.strip() == "[]"
 
 

@@ -21,7 +21,7 @@ from tests.stores.rows import DIMENSIONS, row, unit
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OLD, NEW = "kvasir_1a1a1a1a", "kvasir_2b2b2b2b"
 
 

@@ -42,7 +42,7 @@ from knowledge.sync.running.tools import SyncTools
 from knowledge.terms import index_terms
 from tests.services import WeaviateCluster, weaviate_cluster
 from tests.stores.rows import DIMENSIONS, row, some_unit
-from tests.sync.conftest import Arithmetic, Rig, open_rig, passages
+from tests.sync.doubles import Arithmetic, Rig, open_rig, passages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -79,7 +79,7 @@ class Shelf:
             version = self.documents.get(name, (0, readers))[0] + 1
             self.documents[name] = version, readers
 
-    def drop_index(self, names: Collection[str]) -> None:
+    def remove(self, names: Collection[str]) -> None:
         for name in names:
             del self.documents[name]
 
@@ -117,7 +117,7 @@ class Witness:
 
 
 @dataclass
-class House:
+class ClusterSearch:
     """A manifest on a file, a shelf, and a store on the cluster."""
 
     rig: Rig
@@ -153,11 +153,11 @@ class House:
 
 
 @pytest.fixture
-async def house(cluster: WeaviateCluster, database_url: str) -> AsyncIterator[House]:
+async def search_bench(cluster: WeaviateCluster, database_url: str) -> AsyncIterator[ClusterSearch]:
     async with open_rig(database_url) as rig:
         store = store_on(cluster)
         await store.open(INDEX, DIMENSIONS)
-        yield House(rig, store)
+        yield ClusterSearch(rig, store)
         await store.close()
 
 
@@ -170,7 +170,7 @@ def database_url(tmp_path: Path) -> str:
 class Asking:
     """Questions that go on all the time, and what was wrong with their answers."""
 
-    house: House
+    search_bench: ClusterSearch
     gone: set[str] = field(default_factory=set)
     """What nobody in the channel may be shown any more."""
     asked: int = 0
@@ -183,15 +183,15 @@ class Asking:
             name = names[(7 * turn) % len(names)]
             self.asked += 1
             try:
-                self.leaked |= gone & await self.house.shown(f"What is on the shelf of {name}?")
+                self.leaked |= gone & await self.search_bench.shown(f"What is on the shelf of {name}?")
             except StoreError as error:
                 self.failed.append(error)
             await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager
-async def asking(house: House, names: Sequence[str]) -> AsyncIterator[Asking]:
-    asked = Asking(house)
+async def asking(search_bench: ClusterSearch, names: Sequence[str]) -> AsyncIterator[Asking]:
+    asked = Asking(search_bench)
     tasks = [asyncio.ensure_future(asked(names[n:] + names[:n])) for n in (0, 5)]
     try:
         yield asked
@@ -207,19 +207,19 @@ def names(first: int, after: int) -> list[str]:
 
 
 async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_shows_nothing_stale(
-    house: House, cluster: WeaviateCluster
+    search_bench: ClusterSearch, cluster: WeaviateCluster
 ) -> None:
-    house.shelf.put(names(0, 150))
-    assert (await house.sync()).added == 150
+    search_bench.shelf.put(names(0, 150))
+    assert (await search_bench.sync()).added == 150
     deleted, closed, new = names(0, 25), names(25, 50), names(150, 175)
     used = cluster.nodes[0]  # the first that is named is asked first
-    async with asking(house, names(0, 175)) as asked:
+    async with asking(search_bench, names(0, 175)) as asked:
         await asyncio.sleep(0.5)
         used.kill()
-        house.shelf.drop_index(deleted)
-        house.shelf.put(closed, OTHERS)
-        house.shelf.put(new)
-        report = await house.sync()
+        search_bench.shelf.remove(deleted)
+        search_bench.shelf.put(closed, OTHERS)
+        search_bench.shelf.put(new)
+        report = await search_bench.sync()
         assert (report.error, report.added, report.deleted) == (None, 25, 25)
         asked.gone |= {*deleted, *closed}
         before = asked.asked
@@ -230,7 +230,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         stale = WeaviateStore(used.url, used.grpc_url, used.api_key, placement=Placement(replicas=3), limits=PATIENT)
         witness = Witness(stale)
         await stale.open(INDEX, DIMENSIONS)
-        shown = await house.shown("shelf common things", store=witness, limit=150)
+        shown = await search_bench.shown("shelf common things", store=witness, limit=150)
         proposed = {one.chunk.document for one in witness.proposed}
         assert proposed & asked.gone, "the copy that was down was not asked, so this test shows nothing"
         assert shown
@@ -239,34 +239,36 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         await stale.close()
     assert asked.failed == []
     assert asked.leaked == set()
-    assert await house.shown("shelf common things", limit=200, readers=OTHERS) == set(closed)
+    assert await search_bench.shown("shelf common things", limit=200, readers=OTHERS) == set(closed)
     async with asyncio.timeout(60):  # the copy that was down may be the one that is asked, until it has caught up
-        while await house.shown("shelf common things", limit=200) != {*names(50, 175)}:  # noqa: ASYNC110
+        while await search_bench.shown("shelf common things", limit=200) != {*names(50, 175)}:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
 
 
-async def test_the_leader_killed_in_a_sync_loses_nothing(house: House, cluster: WeaviateCluster) -> None:
-    house.shelf.put(names(0, 600))
-    syncing = asyncio.ensure_future(house.sync())
-    while not any(told.done >= 60 for told in house.progress):
+async def test_the_leader_killed_in_a_sync_loses_nothing(search_bench: ClusterSearch, cluster: WeaviateCluster) -> None:
+    search_bench.shelf.put(names(0, 600))
+    syncing = asyncio.ensure_future(search_bench.sync())
+    while not any(told.done >= 60 for told in search_bench.progress):
         await asyncio.sleep(0.02)
         assert not syncing.done(), "the sync was too quick to lose its leader"
     leader = await asyncio.to_thread(cluster.leader)
     leader.kill()
     report = await syncing
     if report.error is not None:  # it may stop; the next one goes on from there
-        report = await house.sync()
+        report = await search_bench.sync()
     assert report.error is None
     assert report.failed == 0
-    assert await house.agrees()
-    assert await house.shown("shelf common things", limit=600) == set(house.shelf.documents)
+    assert await search_bench.agrees()
+    assert await search_bench.shown("shelf common things", limit=600) == set(search_bench.shelf.documents)
     await asyncio.to_thread(leader.start)
-    assert await house.agrees()
+    assert await search_bench.agrees()
 
 
-async def test_two_of_three_nodes_down_are_reported_in_time(house: House, cluster: WeaviateCluster) -> None:
-    house.shelf.put(names(0, 30))
-    await house.sync()
+async def test_two_of_three_nodes_down_are_reported_in_time(
+    search_bench: ClusterSearch, cluster: WeaviateCluster
+) -> None:
+    search_bench.shelf.put(names(0, 30))
+    await search_bench.sync()
     quick = store_on(cluster, WeaviateLimits(read_s=3, write_s=4, settle_s=1))
     single = store_on(cluster, WeaviateLimits(read_s=3), Placement(replicas=3, reads="ONE"))
     for store in (quick, single):
@@ -275,21 +277,23 @@ async def test_two_of_three_nodes_down_are_reported_in_time(house: House, cluste
         node.kill()
     async with asyncio.timeout(30):
         with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL|nodes"):
-            await house.shown("paper7", store=quick)
+            await search_bench.shown("paper7", store=quick)
         with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL|nodes"):
             await quick.write([row("a")])
         found = await single.find_candidates(
-            None, "paper7", pool=3, scope=Scope(frozenset({house.shelf.key.id}), CHANNEL)
+            None, "paper7", pool=3, scope=Scope(frozenset({search_bench.shelf.key.id}), CHANNEL)
         )
         assert {one.chunk.document for one in found} == {"paper7"}
     await asyncio.gather(*(asyncio.to_thread(node.start) for node in cluster.nodes[:2]))
     async with asyncio.timeout(30):
         while True:
             with contextlib.suppress(StoreUnavailable):
-                if await house.shown("shelf common things", store=quick, limit=30) == set(house.shelf.documents):
+                if await search_bench.shown("shelf common things", store=quick, limit=30) == set(
+                    search_bench.shelf.documents
+                ):
                     break
             await asyncio.sleep(0.1)
-        await house.store.write([row("a", readers=EVERYONE)])
+        await search_bench.store.write([row("a", readers=EVERYONE)])
     for store in (quick, single):
         await store.close()
 

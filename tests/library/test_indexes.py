@@ -10,7 +10,7 @@ import pytest
 
 from knowledge.errors import DatabaseError, SourceError, StoreMisconfigured
 from knowledge.stores.lancedb.store import LanceDBStore
-from tests.sync.library_bench import Bench, Words, texts
+from tests.library.library_bench import Bench, Words, texts
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
 """A sync as a process of its own, from the library's settings: a program for ``test_production.py``.
 
-``python syncer.py`` reads the settings as JSON from standard input, writes a line for each document that is worked off,
+``python sync_process.py`` reads the settings as JSON from standard input, writes a line for each synced document,
 then ``end`` and what the sync counted.
 """
 

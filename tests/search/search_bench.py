@@ -58,7 +58,7 @@ class WordEmbedder:
 
 
 @dataclass
-class House:
+class SearchBench:
     """A store, its manifest, and the search over both."""
 
     store: LanceDBStore

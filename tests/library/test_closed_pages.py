@@ -13,9 +13,9 @@ from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
+from tests.library.library_bench import Bench, texts
 from tests.sources.building import memories
 from tests.sources.website.fake_site import Reply, WebSite
-from tests.sync.library_bench import Bench, texts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -1,7 +1,7 @@
-"""A library's sync that kills itself with SIGKILL at a named step: a program for ``house.py``.
+"""A library's sync that kills itself with SIGKILL at a named step: a program for ``killed_installation.py``.
 
-``python victim.py WORLD``; WORLD is ``World`` as JSON with ``step`` (``before write``, ``after flip`` …), ``count``
-(which call of it) and ``approve``. A process of its own, because nothing in a process can show what SIGKILL leaves.
+``python killed_sync.py WORLD``; WORLD is ``World`` as JSON with ``step`` (``before write``, ``after flip`` …),
+``count`` (which call of it) and ``approve``. Only a process of its own shows what SIGKILL leaves.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from knowledge.sync.manifest.manifest import sqlite_url
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.running.repair import repair
 from tests.services import WeaviateServer
-from tests.sync.victim import World, argument, opened
+from tests.sync.running.killed_sync import World, argument, opened
 
-VICTIM = Path(__file__).parent / "victim.py"
+KILLED_SYNC = Path(__file__).parent / "killed_sync.py"
 SEAMS = {
     "edit": ("note", "write", "flip", "delete", "settle", "remove", "touch", "finish", "maintain", "memory"),
     "empty": ("hold",),
@@ -64,7 +64,7 @@ async def shown(library: Library) -> Answers:
     return found
 
 
-class House:
+class Installation:
     """One installation in a directory, on the embedded store or on a Weaviate."""
 
     def __init__(self, directory: Path, server: WeaviateServer | None = None, database_url: str | None = None) -> None:
@@ -132,7 +132,7 @@ class House:
         """Sync in a process of its own that dies at a step; returns whether it did, or came to its end without it."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(VICTIM),
+            str(KILLED_SYNC),
             argument(self.world, step, count, approve=approve),
             env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         )
@@ -141,7 +141,7 @@ class House:
         finally:
             if process.returncode is None:
                 process.kill()
-        assert status in (0, -signal.SIGKILL), f"the victim ended by itself with {status}"
+        assert status in (0, -signal.SIGKILL), f"the process ended by itself with {status}"
         return status != 0
 
     # ── What happens before a sync ───────────────────────────────────────────────────────────────────────────────────
@@ -215,16 +215,16 @@ class Replaced:
     """How many versions any search showed."""
 
 
-async def replaced(house: House, count: int) -> Replaced:
+async def replaced(installation: Installation, count: int) -> Replaced:
     """Replace a document of three passages ``count`` times, while two search for it as quickly as they can.
 
     One asks as an answer does: passages of other documents may take places, so some of the version is enough.
-    The other has room for every passage of the house, and must see a version whole.
+    The other has room for every passage of the installation, and must see a version whole.
     """
     parts = ("one", "two", "three")
-    document = house.roots["docs"] / "changing.md"
+    document = installation.roots["docs"] / "changing.md"
     result, seen, over = Replaced(), set[str](), asyncio.Event()
-    await house.begin()
+    await installation.begin()
 
     def write(version: int) -> None:
         # One passage is of all versions: what is joined to it must be of the version that it was found in.
@@ -251,7 +251,7 @@ async def replaced(house: House, count: int) -> Replaced:
             over.set()
 
     write(0)
-    async with opened(house.world) as library:
+    async with opened(installation.world) as library:
         await library.refresh()
         async with asyncio.TaskGroup() as group:
             group.create_task(replace_it(library))

@@ -26,7 +26,7 @@ WORDS = 64
 class Words:
     """An embedder whose texts are near when they share words; ``identity`` says which model it plays."""
 
-    def __init__(self, identity: str = "words-1", dimensions: int = WORDS) -> None:
+    def __init__(self, identity: str = IDENTITY, dimensions: int = WORDS) -> None:
         self.identity = identity
         self.dimensions = dimensions
         self.texts: list[str] = []

@@ -22,7 +22,7 @@ from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, Maintena
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 INDEX = "kvasir_0a1b2c3d"
-CHILD = Path(__file__).parent / "child.py"
+WRITER = Path(__file__).parents[1] / "writer_process.py"
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ async def test_a_read_only_folder_is_reported(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_file_size_limit_is_reported_as_a_full_disk(tmp_path: Path) -> None:
     child = subprocess.run(
-        [sys.executable, CHILD, "--file-limit", "4096", INDEX, "lancedb", str(tmp_path)],
+        [sys.executable, WRITER, "--file-limit", "4096", INDEX, "lancedb", str(tmp_path)],
         input="one row\n" * 3, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert "StoreReadOnly" in child.stdout
@@ -309,7 +309,7 @@ async def test_searches_end_normally_after_close(opened: LanceDBStore) -> None:
 
 
 def child(directory: Path) -> subprocess.Popen[str]:
-    argv = [sys.executable, str(CHILD), INDEX, "lancedb", str(directory)]
+    argv = [sys.executable, str(WRITER), INDEX, "lancedb", str(directory)]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bot.answering.notices.source_overview import describe_sources
 from bot.messages.message import LANGUAGES
@@ -15,7 +14,8 @@ from bot.workspace_page import build_page_status
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.library import Library
 from knowledge.sync.report import SyncReport
-from tests.sync.library_bench import Bench
+from tests.library.library_bench import Bench
+from tests.sync.doubles import DictSource, passages
 
 ENGINE = EngineStatus(EngineState.READY, model="r1")
 
@@ -39,16 +39,16 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     return "\n".join(parts)
 
 
-async def test_restricted_documents_stay_hidden(tmp_path: Path, dict_passages: Any, new_source: Any) -> None:
+async def test_restricted_documents_stay_hidden(tmp_path: Path) -> None:
     """Not its text, title or name: neither found, nor as a suggestion, nor where it cannot be read or is held."""
-    board, docs = new_source("board", "/board"), new_source("docs", "/docs")
+    board, docs = DictSource("board", "/board"), DictSource("docs", "/docs")
     board.readers = frozenset({"U1"})
     for n in range(20):
         board.put(f"lyon-{n}.md", f"# Close the Lyon office {n}\nWhen the office in Lyon closes: in {n} days.")
     board.put("lyon-deal.md", "broken")
     docs.put("offices.md", "# Open an office\nWhen an office opens, or closes.")
     docs.put("torn.md", "broken")
-    async with Bench(tmp_path, dict_passages).library(board, docs) as library:
+    async with Bench(tmp_path, passages).library(board, docs) as library:
         first = await everything_shown(library, await library.refresh())
         assert "torn.md is broken" in first
         assert "When an office opens" in first

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.services import WeaviateServer, weaviate_server
-from tests.sync.house import SEAMS, House, replaced
-from tests.sync.victim import opened
+from tests.sync.running.killed_installation import SEAMS, Installation, replaced
+from tests.sync.running.killed_sync import opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -27,47 +27,47 @@ def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServe
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """Give one house for all steps: what a killed sync leaves, the next ones meet."""
-    return House(tmp_path_factory.mktemp("embedded"))
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Give one installation for all steps: what a killed sync leaves, the next ones meet."""
+    return Installation(tmp_path_factory.mktemp("embedded"))
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, weaviate: WeaviateServer) -> House:
-    return House(tmp_path_factory.mktemp("served"), weaviate)
+def served(tmp_path_factory: pytest.TempPathFactory, weaviate: WeaviateServer) -> Installation:
+    return Installation(tmp_path_factory.mktemp("served"), weaviate)
 
 
-async def killed(house: House, change: str, step: str) -> None:
-    if not house.generation:
-        await house.begin()
-    outcome = await house.round(change, step)
+async def killed(installation: Installation, change: str, step: str) -> None:
+    if not installation.generation:
+        await installation.begin()
+    outcome = await installation.round(change, step)
     assert outcome.killed, f"{step} was not met"
     assert outcome.well, outcome
 
 
 @pytest.mark.parametrize(("change", "step"), EACH)
-async def test_the_next_sync_repairs_one_killed_at_any_step(embedded: House, change: str, step: str) -> None:
+async def test_the_next_sync_repairs_one_killed_at_any_step(embedded: Installation, change: str, step: str) -> None:
     await killed(embedded, change, step)
 
 
 @pytest.mark.parametrize(("change", "step"), SOME)
 async def test_the_next_sync_repairs_one_into_weaviate_killed_at_any_step(
-    served: House, change: str, step: str
+    served: Installation, change: str, step: str
 ) -> None:
     await killed(served, change, step)
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> House:
-    """Give a house whose manifest version 1 wrote."""
-    house = House(tmp_path)
-    with sqlite3.connect(house.home / "kvasir.db") as connection:
-        connection.executescript((Path(__file__).parent / "manifest_1.sqlite.sql").read_text())
-    return house
+def old(tmp_path: Path) -> Installation:
+    """Give a installation whose manifest version 1 wrote."""
+    installation = Installation(tmp_path)
+    with sqlite3.connect(installation.home / "kvasir.db") as connection:
+        connection.executescript((Path(__file__).parents[1] / "manifest" / "manifest_1.sqlite.sql").read_text())
+    return installation
 
 
 @pytest.mark.parametrize("statement", [1, 8])
-async def test_the_next_start_completes_a_killed_migration(old: House, statement: int) -> None:
+async def test_the_next_start_completes_a_killed_migration(old: Installation, statement: int) -> None:
     assert await old._killed("after table", statement, approve=False)
     with sqlite3.connect(old.home / "kvasir.db") as connection:
         assert connection.execute("SELECT version FROM knowledge_schema").fetchall() == [(1,)]
@@ -78,7 +78,7 @@ async def test_the_next_start_completes_a_killed_migration(old: House, statement
         assert connection.execute("SELECT version FROM knowledge_schema").fetchall() == [(2,)]
 
 
-async def test_syncs_killed_again_and_again_lose_and_double_nothing(embedded: House) -> None:
+async def test_syncs_killed_again_and_again_lose_and_double_nothing(embedded: Installation) -> None:
     dice = random.Random(7)
     if not embedded.generation:
         await embedded.begin()
@@ -91,7 +91,7 @@ async def test_syncs_killed_again_and_again_lose_and_double_nothing(embedded: Ho
 async def test_searches_while_a_document_is_replaced_in_weaviate_find_no_gap_and_no_mix(
     tmp_path: Path, weaviate: WeaviateServer
 ) -> None:
-    result = await replaced(House(tmp_path, weaviate), 15)
+    result = await replaced(Installation(tmp_path, weaviate), 15)
     assert (result.empty, result.mixed) == (0, 0)
     assert result.searches > 5
     assert result.versions > 2

@@ -18,13 +18,13 @@ import pytest
 from bot.wheels import WheelCache
 from knowledge.library import Library
 from knowledge.opening import open_library
+from tests.library.sync_process import settings_of
 from tests.postgres import postgres_server
 from tests.services import WeaviateServer, weaviate_server
-from tests.sync.syncer import settings_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-SYNCER = Path(__file__).parent / "syncer.py"
+SYNC_PROCESS = Path(__file__).parent / "sync_process.py"
 ANIMALS = ("zebra", "walrus", "ocelot", "tapir", "lemur", "heron")
 FILLER = "Whoever looks after the animals writes down what they ate, how they slept and who came to see them. " * 6
 
@@ -42,7 +42,7 @@ def postgres() -> Iterator[str]:
 
 
 @dataclass
-class House:
+class ProductionLibrary:
     """Settings of one installation, opened here or synced in a process of its own."""
 
     settings: dict[str, Any]
@@ -57,7 +57,11 @@ class House:
     async def begun(self) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(SYNCER), stdin=pipe, stdout=pipe, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+            sys.executable,
+            str(SYNC_PROCESS),
+            stdin=pipe,
+            stdout=pipe,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         )
         assert process.stdin is not None
         process.stdin.write(json.dumps({"settings": self.settings, "roots": self.roots}).encode())
@@ -73,7 +77,9 @@ class House:
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path, weaviate: WeaviateServer) -> AsyncIterator[House]:
+async def production(
+    request: pytest.FixtureRequest, tmp_path: Path, weaviate: WeaviateServer
+) -> AsyncIterator[ProductionLibrary]:
     """Give an installation as deploy/compose.yaml has it, and one that keeps its manifest in a file."""
     on_file = request.param == "sqlite"
     settings = {
@@ -84,11 +90,11 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path, weaviate: Weavia
         "weaviate_grpc_url": weaviate.grpc_url,
         "weaviate_api_key": weaviate.api_key,
     }
-    house = House(settings, {"docs": str(tmp_path / "docs")})
+    production = ProductionLibrary(settings, {"docs": str(tmp_path / "docs")})
     for name in ("docs", "wiki"):
         (tmp_path / name).mkdir()
-    yield house
-    await house.empty()
+    yield production
+    await production.empty()
 
 
 async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
@@ -125,11 +131,13 @@ def write(root: Path, count: int, word: str) -> None:
         (root / f"{animal}-{n}.md").write_text(f"# The {animal} number {n}\n\n{parts}")
 
 
-async def test_changed_documents_are_found_and_deleted_ones_are_not(house: House, tmp_path: Path) -> None:
+async def test_changed_documents_are_found_and_deleted_ones_are_not(
+    production: ProductionLibrary, tmp_path: Path
+) -> None:
     write(docs := tmp_path / "docs", 12, "green")
     (tmp_path / "wiki" / "w.md").write_text("# Wiki\n\nThe wiki knows the zebra too.\n")
-    house.roots["wiki"] = str(tmp_path / "wiki")
-    async with house.opened() as library:
+    production.roots["wiki"] = str(tmp_path / "wiki")
+    async with production.opened() as library:
         assert await documents(library, "zebra") == []
         first = await library.refresh()
         assert first.ok
@@ -152,22 +160,22 @@ async def test_changed_documents_are_found_and_deleted_ones_are_not(house: House
         third = await library.refresh()
         assert (third.repaired, third.sources["docs"].chunks_written, third.sources["docs"].unchanged) == (0, 0, 12)
 
-    del house.roots["wiki"]
-    async with house.opened() as library:
+    del production.roots["wiki"]
+    async with production.opened() as library:
         assert "w.md" not in await documents(library, "The wiki knows the zebra too.")
         assert (await library.refresh()).ok
         assert await agree(library)
-    house.roots["wiki"] = str(tmp_path / "wiki")
-    async with house.opened() as library:
+    production.roots["wiki"] = str(tmp_path / "wiki")
+    async with production.opened() as library:
         assert "w.md" not in await documents(library, "The wiki knows the zebra too."), "purged, not hidden"
 
 
-async def test_the_next_sync_repairs_a_killed_one(house: House, tmp_path: Path) -> None:
+async def test_the_next_sync_repairs_a_killed_one(production: ProductionLibrary, tmp_path: Path) -> None:
     write(tmp_path / "docs", 60, "green")
-    async with house.opened() as library:
+    async with production.opened() as library:
         assert (await library.refresh()).ok
         write(tmp_path / "docs", 80, "blue")
-        process = await house.begun()
+        process = await production.begun()
         async for line in lines(process):
             if line.startswith("docs ") and int(line.split()[1]) >= 20:
                 process.send_signal(signal.SIGKILL)
@@ -186,12 +194,12 @@ async def test_the_next_sync_repairs_a_killed_one(house: House, tmp_path: Path) 
 
 
 async def test_another_process_s_sync_is_found_while_it_runs_and_at_once_when_it_has_ended(
-    house: House, tmp_path: Path
+    production: ProductionLibrary, tmp_path: Path
 ) -> None:
     write(tmp_path / "docs", 60, "green")
-    async with house.opened() as library:
+    async with production.opened() as library:
         assert await documents(library, "zebra") == []
-        process = await house.begun()
+        process = await production.begun()
         seen = 0
         async for line in lines(process):
             found = await documents(library, "Which shelf for the zebra?")
@@ -203,7 +211,7 @@ async def test_another_process_s_sync_is_found_while_it_runs_and_at_once_when_it
         assert seen
         result = await library.search("Which shelf has the heron number 59, room 59?")
         assert result.hits[0].document == "heron-59.md"
-        async with house.opened() as fresh:
+        async with production.opened() as fresh:
             again = await fresh.search("Which shelf has the heron number 59, room 59?")
         assert [hit.confidence for hit in result.hits] == pytest.approx(
             [hit.confidence for hit in again.hits], abs=0.01
