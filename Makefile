@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 DOCS ?=
-# Without its bytecode kept, every process that a test starts compiles all that it imports anew.
+# Without cached bytecode, each process that a test starts compiles all its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 help:
@@ -29,7 +29,7 @@ services: dev
 	@KVASIR_MODEL=Qwen2.5-Coder-0.5B-Instruct .venv/bin/python -m bot.prepare embedder engine-cpu
 
 # Tests with real servers mostly wait for them, so three files share two cores; a real SGLang needs the machine alone.
-# A busy machine can starve a server: what fails is tried once more and named in the summary. What is named often is mended.
+# A busy machine can starve a server: failed tests run once more and appear in the summary. Repair those that appear often.
 AGAIN = --reruns 1
 test: services lint
 	@.venv/bin/python -m pytest -q $(AGAIN) -n 3 -m 'not slow' tests
@@ -45,7 +45,7 @@ check: lint
 	@.venv/bin/python -m bot.prepare embedder
 	@.venv/bin/python -m pytest -q -n 3 --hypothesis-profile check -m 'not slow' tests
 
-# Each figure stands beside its baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
+# Each figure has a baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev
 	@.venv/bin/python -m bot.prepare embedder
 	.venv/bin/python scripts/bench_startup.py
@@ -69,7 +69,7 @@ eval: dev
 	.venv/bin/python scripts/eval_followups.py
 	.venv/bin/python scripts/eval_extraction.py
 
-# Kvasir's line beside the plain recipe with the same model: hours on a CPU, and it goes on where it was cut.
+# Compare Kvasir with a plain recipe on the same model. It takes hours on a CPU; an interrupted run continues.
 # ANSWERS takes the script's options; without KVASIR_ENGINE_URL the engine that Kvasir starts answers.
 ANSWERS ?=
 eval-answers: dev
@@ -80,7 +80,7 @@ format: dev
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-# Compile the pinned requirements anew (no index addresses in them).
+# Compile the pinned requirements again, without index addresses.
 UVC = .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header
 requirements: dev
 	$(UVC) requirements/uv.in -o requirements/uv.txt

@@ -25,22 +25,22 @@ from scripts.answer_text import (
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A question with what a right answer holds; without references or facts nothing answers it."""
+    """A question with its right answer; without references or facts, the documents do not answer it."""
 
     id: str
     set: str
     lang: str
     question: str
     references: tuple[str, ...] = ()
-    """Any of them is right."""
+    """Each of these is a right answer."""
     facts: tuple[tuple[str, ...], ...] = ()
     """Alternative patterns of each key fact; an answer is right with at least half of the facts."""
     pages: tuple[str, ...] = ()
-    """Ends of paths of documents that answer; empty where the passage's text decides."""
+    """Ends of the paths of documents that answer; empty if the text of the passage decides."""
     wrong: tuple[str, ...] = ()
-    """Patterns that no right answer matches."""
+    """Patterns of wrong answers."""
     cites: bool = True
-    """Whether a right answer cites."""
+    """Whether a right answer has to cite."""
 
     @property
     def key(self) -> str:
@@ -55,19 +55,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one side answered."""
+    """The answer of one side."""
 
     id: str
     side: str
     text: str
-    """Shown as the model's own words, with markers and marks; "" where an extract or a refusal of ours is shown."""
+    """The text shown as the model's words, with markers and marks; "" for an extract or a refusal of Kvasir."""
     raw: str
-    """What the model wrote, before any check; "" where it was not asked."""
+    """The model's text before any check; "" if it was not asked."""
     refused: bool
-    """The product's own refusal, without the model."""
+    """Whether the product refused without the model."""
     extract: bool
     passages: tuple[tuple[int, str, str], ...]
-    """Number, document and text of what was retrieved; the number is the one that the text cites."""
+    """Number, document and text of the retrieved passages, with the numbers of the citations."""
     marked: int = 0
     removed: int = 0
     first_s: float | None = None
@@ -78,18 +78,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How one answer did."""
+    """The score of one answer."""
 
     answerable: bool
     right: bool
     right_unverified: bool
-    """The model's text as it was, before marks and removals."""
+    """The score of the model's text before marks and removals."""
     found: bool
-    """The reference is among the retrieved passages."""
+    """Whether the retrieved passages have the reference."""
     refused: bool
     extract: bool
     claims: bool
-    """Something unmarked is shown as the model's answer, and it is no refusal."""
+    """Whether unmarked text of the model is shown that is not a refusal."""
     cited: int
     cited_right: int
     facts: float | None
@@ -110,7 +110,7 @@ class Score:
 
 
 def facts_share(item: Item, text: str) -> float | None:
-    """Return the share of the key facts that a text states; None where there are none."""
+    """Return the share of the key facts that a text states; None without facts."""
     if not item.facts:
         return None
     text = unicodedata.normalize("NFKC", text)
@@ -119,7 +119,7 @@ def facts_share(item: Item, text: str) -> float | None:
 
 
 def is_right(item: Item, text: str) -> bool:
-    """Tell whether a text answers a question rightly; extracts and marked sentences must be gone from it."""
+    """Return whether a text without extracts and marked sentences answers a question correctly."""
     if (
         not text.strip()
         or repeats(item.question, text)
@@ -133,7 +133,7 @@ def is_right(item: Item, text: str) -> bool:
 
 
 def holds(item: Item, document: str, text: str) -> bool:
-    """Tell whether a passage bears the answer: of a document that answers, or with the reference in its text."""
+    """Return whether a passage has the answer, by its document or by the reference in its text."""
     if item.facts:
         ours = not item.pages or any(document == page or document.endswith(f"/{page}") for page in item.pages)
         return ours and (item.set == "newcomer" or bool(facts_share(item, text)))
@@ -173,7 +173,7 @@ def score(item: Item, record: Record) -> Score:
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:
-    """Return the figures of one part; shares are percent, None where nothing counts."""
+    """Return the figures of one part; shares are in percent, None without a count."""
     asked = [one for one in scores if one.answerable]
     others = [one for one in scores if not one.answerable]
     shown = sum(one.sentences + one.removed for one in scores)

@@ -25,7 +25,7 @@ class AnswerSet:
 
     name: str
     corpora: tuple[tuple[str, Path], ...]
-    """Names of sources and their folders."""
+    """Folders by the names of their sources."""
     items: tuple[Item, ...]
 
 
@@ -101,7 +101,7 @@ def _unanswerable(name: str, set_name: str, lang: str) -> Iterator[Item]:
 
 
 def _squad(path: Path, set_name: str, folder: Path) -> tuple[Path, list[Item]]:
-    """Write SQuAD's paragraphs as documents, unless they are there; return their folder and the questions."""
+    """Write SQuAD's paragraphs as documents if they are missing; return their folder and the questions."""
     items: list[Item] = []
     lang = set_name[-2:]
     complete = folder / ".complete"

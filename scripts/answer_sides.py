@@ -55,7 +55,7 @@ Question: {question}""",
 
 
 class KeptLines:
-    """Values by keys on disk, one JSON line each; a line that a cut run left half written is removed."""
+    """Values by key on disk, one JSON line each; an incomplete last line is removed."""
 
     def __init__(self, path: Path, field: str) -> None:
         self._path, self._field = path, field
@@ -71,14 +71,14 @@ class KeptLines:
         return self._known.get(key)
 
     def write(self, key: str, value: Any) -> None:
-        """Write a value down at once."""
+        """Write a value at once."""
         self._known[key] = value
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": key, self._field: value}, ensure_ascii=False) + "\n")
 
 
 class Completions(KeptLines):
-    """What a model wrote for each prompt at temperature 0, on disk."""
+    """Completions of a model for each prompt at temperature 0, on disk."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "text")
@@ -91,7 +91,7 @@ class Completions(KeptLines):
 
 
 class TeeEngine:
-    """A ``ChatEngine`` that keeps what the model writes, at temperature 0; all else is the engine's own.
+    """A ``ChatEngine`` that records the model's text at temperature 0, and passes on everything else.
 
     With ``completions`` no prompt is asked twice. The seconds of such an answer say nothing.
     """
@@ -133,7 +133,7 @@ class TeeEngine:
 
 
 async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: str) -> Record:
-    """Answer by the product's line."""
+    """Answer with the product."""
     looked_at: tuple[Passage, ...] = ()
     text, instead, notices, complete = "", "", [], False
     end: Finished | None = None
@@ -204,7 +204,7 @@ class Dense:
 
 
 async def ask_plain(dense: Dense, library: Library, engine: TeeEngine, item: Item, name: str) -> Record:
-    """Answer by the plain recipe: dense top five, one prompt, no check, no threshold."""
+    """Answer with the plain recipe: dense top five, one prompt, no check, no threshold."""
     began = time.monotonic()
     found = await dense.search(library, item.question, PLAIN_PASSAGES)
     passages = tuple((number, document, text) for number, (document, text) in enumerate(found, 1))
@@ -223,11 +223,11 @@ async def ask_plain(dense: Dense, library: Library, engine: TeeEngine, item: Ite
 
 
 def record_json(record: Record) -> dict[str, Any]:
-    """Return a record as it is written."""
+    """Return a record as JSON."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
 def record_of(written: Mapping[str, Any]) -> Record:
-    """Return a record as it was written."""
+    """Return the record of a JSON object."""
     passages = tuple((int(n), str(document), str(text)) for n, document, text in written["passages"])
     return Record(**{**written, "passages": passages, "notices": tuple(written["notices"])})

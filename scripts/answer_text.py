@@ -11,13 +11,13 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 MOST_WORDS = 120
-"""What comes later in an answer does not count; two Chinese characters count as a word."""
+"""Later words of an answer do not count; two Chinese characters count as a word."""
 _LONG = 6
-"""Tokens from which a reference need not be repeated to the letter."""
+"""A reference with so many tokens need not be repeated literally."""
 _SHARE = 0.8
-"""Of a long reference's tokens, in their order, in an answer that counts as equivalent."""
+"""The share of a long reference's tokens, in order, that an equivalent answer has."""
 _REPEATED = 0.6
-"""Of a question's tokens, from which on an answer without any other tokens only repeats it."""
+"""The share of a question's tokens from which an answer without other tokens only repeats it."""
 MARK = "⚠"
 
 _MONTHS = tuple("january february march april may june july august september october november december".split())  # noqa: SIM905
@@ -29,7 +29,7 @@ _ONES = tuple(
     ).split()
 )
 _MONTH_TOKEN, _DAY_TOKEN = 0xE000, 0xE100
-"""Private characters that stand for a month and a day of it."""
+"""Private characters for a month and for a day of a month."""
 _NUMBERS = {word: value for value, word in enumerate(_ONES)} | {
     word: 10 * value
     for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
@@ -57,7 +57,7 @@ def tokens_of(text: str) -> list[str]:
 
 
 def contains(reference: str, text: str) -> bool:
-    """Tell whether a text holds a reference or its equivalent.
+    """Return whether a text has a reference or its equivalent.
 
     The tokens of a reference must follow each other. Of one with many tokens, most must stand in the same order, with
     all its numbers.
@@ -74,13 +74,13 @@ def contains(reference: str, text: str) -> bool:
 
 
 def repeats(question: str, text: str) -> bool:
-    """Tell whether a text only repeats the question."""
+    """Return whether a text only repeats the question."""
     asked, said = set(tokens_of(question)), set(tokens_of(text))
     return said <= asked and len(said) >= _REPEATED * len(asked)
 
 
 def first_words(text: str, most: int = MOST_WORDS) -> str:
-    """Return the beginning of a text with at most so many words."""
+    """Return the first words of a text."""
     left = 2 * most
     for match in _TOKEN.finditer(text):
         left -= 1 if re.match(rf"[{_CJK}]", match[0]) else 2
@@ -129,7 +129,7 @@ _REFUSALS = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Tell whether an answer's first two sentences say that it is not known."""
+    """Return whether one of the first two sentences says that the answer is unknown."""
     return bool(_REFUSALS.search(" ".join(split_sentences(unicodedata.normalize("NFKC", text))[:2])))
 
 
@@ -145,7 +145,7 @@ def _canonical(token: str) -> str:
 
 
 def _plain_dates(text: str) -> str:
-    """Write each date as year, month token and day token, as far as it is given."""
+    """Return a text with each date as year, month token and day token, if present."""
     day = r"(\d{1,2})(?:st|nd|rd|th)?"
     for pattern, order in (
         (r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b", "ymd"),
@@ -177,7 +177,7 @@ def _month_number(name: str) -> int:
 
 
 def _plain_numbers(text: str) -> str:
-    """Write English number words, and digits with a scale behind them, in digits."""
+    """Return a text with English number words and scaled digits as digits."""
     words = "|".join((*_NUMBERS, *_SCALES))
     text = re.sub(rf"\b(?:{words})(?:(?:[ -]| and )(?:{words}))*\b", lambda m: _value_of_words(m[0]), text)
     return re.sub(rf"(\d+(?:\.\d+)?)[ -]({'|'.join(_SCALES)})\b", lambda m: _plain(float(m[1]) * _SCALES[m[2]]), text)
@@ -199,7 +199,7 @@ def _value_of_words(phrase: str) -> str:
 
 
 def _chinese_numbers(text: str) -> str:
-    """Write Chinese numbers in digits, and ``百分之`` as percent."""
+    """Return a text with Chinese numbers as digits, and ``百分之`` as percent."""
     text = re.sub(r"百分之([\d.]+|[零〇一二三四五六七八九十百两点]+)", lambda m: f"{_chinese_decimal(m[1])}%", text)
     text = re.sub(r"(\d+(?:\.\d+)?) *([万亿])", lambda m: _plain(float(m[1]) * _MYRIADS[m[2]]), text)
     return re.sub(r"[零〇一二三四五六七八九十百千万亿两]+", lambda m: _chinese_value(m[0]), text)
@@ -213,7 +213,7 @@ def _chinese_decimal(given: str) -> str:
 
 
 def _chinese_value(numeral: str) -> str:
-    """Return a numeral in digits; what is no number by itself (万, 百) stays as it is."""
+    """Return a numeral as digits; 万 or 百 alone stays unchanged."""
     if not any(char in _DIGITS or char == "十" for char in numeral):
         return numeral
     if not any(char in _UNITS or char in _MYRIADS for char in numeral):

@@ -89,28 +89,28 @@ ON_ONE_SUBJECT = (
 
 @dataclass
 class RecordingEngine:
-    """The engine as the answering room sees it, with the usage of each request kept."""
+    """The engine for the answerer, which records the usage of each request."""
 
     engine: Engine
     usages: list[Usage] = field(default_factory=list)
 
     @property
     def context_tokens(self) -> int:
-        """Return the engine's own."""
+        """Return the engine's context length."""
         return self.engine.context_tokens
 
     def status(self) -> EngineStatus:
-        """Return the engine's own, as no small model's."""
+        """Return the engine's status, but not as a small model."""
         return replace(self.engine.status(), small_model=False)
 
     def count_tokens(self, text: str) -> int:
-        """Count with the engine's own vocabulary."""
+        """Return the number of tokens in the engine's vocabulary."""
         return self.engine.count_tokens(text)
 
     async def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
-        """Stream a short answer; rewrites of questions, which have no passages, go by the rule instead."""
+        """Stream a short answer; refuse rewrites of questions, so that the rule applies."""
         if request_id.startswith("rewrite-"):
             yield ContentDelta("")
             yield StreamEnd("stop")
@@ -124,7 +124,7 @@ class RecordingEngine:
 
 
 class CountingEngine:
-    """An engine that reads and says nothing: it counts which beginning of each prompt it has been sent before."""
+    """An engine without answers, which counts the known beginning of each prompt."""
 
     def __init__(self, vocabulary: Vocabulary, context_tokens: int = 32_768) -> None:
         self.context_tokens = context_tokens
@@ -134,7 +134,7 @@ class CountingEngine:
         self._sent: list[list[int]] = []
 
     def status(self) -> EngineStatus:
-        """Say that it is ready."""
+        """Return that the engine is ready."""
         return EngineStatus(EngineState.READY, model=COUNTED)
 
     async def stream(
@@ -145,7 +145,7 @@ class CountingEngine:
         request_id: str,
         requester: Requester = ANONYMOUS,  # noqa: ARG002
     ) -> AsyncGenerator[Delta, None]:
-        """Say nothing, and what a server would have found in its cache; it computes the last token in any case."""
+        """Yield only the usage, with the tokens that a cache would have; the last token is always computed."""
         if not request_id.startswith("rewrite-"):
             ids = self._framing.frame(messages).ids
             cached = max((_count_shared_beginning(ids, sent) for sent in self._sent), default=0)
@@ -155,13 +155,13 @@ class CountingEngine:
 
 
 def _count_shared_beginning(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the length of the beginning that two prompts share."""
+    """Return the length of the common beginning of two prompts."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
 
 
 async def ask_question(answerer: Answerer, question: Question) -> str:
-    """Ask; return the beginning of the best passage, as what an answer would have said."""
+    """Ask a question; return the beginning of the best passage, in place of an answer."""
     answer = ""
     async with aclosing(answerer.answer(question)) as events:
         async for event in events:
@@ -175,7 +175,7 @@ async def run_conversations(
     engine: RecordingEngine | CountingEngine,
     conversations: Sequence[Sequence[str]] = CONVERSATIONS,
 ) -> list[Usage]:
-    """Hold every conversation; return what its follow-ups used."""
+    """Run all conversations; return the usage of their follow-ups."""
     usages: list[Usage] = []
     for number, questions in enumerate(conversations):
         history: list[Exchange] = []
@@ -190,7 +190,7 @@ async def run_conversations(
 
 
 async def same_passages(library_search: Search, engine: RecordingEngine | CountingEngine, embed: object) -> list[Usage]:
-    """Ask different questions whose search brings the same eight passages, each time in another order of rank."""
+    """Ask different questions over the same eight passages, each time in another order."""
     found: SearchResult | None = None
 
     async def search(
@@ -211,13 +211,13 @@ async def same_passages(library_search: Search, engine: RecordingEngine | Counti
 
 
 def compute_cached_share(usages: Sequence[Usage]) -> float:
-    """Return how much of the prompts was in the cache."""
+    """Return the share of the prompts that was in the cache."""
     return sum(one.cached_tokens or 0 for one in usages) / max(1, sum(one.prompt_tokens or 0 for one in usages))
 
 
 @asynccontextmanager
 async def start_engine(settings: Settings) -> AsyncIterator[RecordingEngine]:
-    """Start the real engine."""
+    """Start the real engine within this block."""
     engine = create_engine(settings)
     try:
         await engine.start()
@@ -230,7 +230,7 @@ async def start_engine(settings: Settings) -> AsyncIterator[RecordingEngine]:
 
 
 async def measure_cache(scratch: Path, *, counted: bool) -> dict[str, dict[str, Any]]:
-    """Measure both kinds."""
+    """Return the figures of both kinds."""
     settings = load_settings({"KVASIR_HOME": str(scratch / "home")}, scratch, docs=ROOT / "docs")
     async with AsyncExitStack() as stack:
         library = await stack.enter_async_context(open_configured_library(settings))
@@ -257,7 +257,7 @@ async def measure_cache(scratch: Path, *, counted: bool) -> dict[str, dict[str, 
 
 
 def main() -> int:
-    """Measure, print, and fail where a target is missed."""
+    """Measure and print; the exit status is 1 if a target is missed."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--json", action="store_true", help="print one JSON object")
     arguments.add_argument("--counted", action="store_true", help="count what would be cached, without an engine")

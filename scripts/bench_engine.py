@@ -41,7 +41,7 @@ from engine.service import Engine
 ROOT = Path(__file__).parent.parent
 TARGET = 0.97
 ROUND_S = 300.0
-"""No round takes longer."""
+"""The deadline of a round."""
 # SGLang's client as it is, kept up between its rounds: each runs when a line comes in. It imports ``datasets`` for
 # questions about pictures, which are not asked here, and the engine does without it: an empty module stands there.
 THEIR_CLIENT = """
@@ -64,15 +64,15 @@ serving.cli_main()
 
 @dataclass(frozen=True, slots=True)
 class RoundCost:
-    """What one round, or several, took."""
+    """The cost of one round or several."""
 
     tokens: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
-    """Of the client's process."""
+    """CPU seconds of the client's process."""
 
     def __add__(self, other: RoundCost) -> RoundCost:
-        """Return both together."""
+        """Return the sum."""
         return RoundCost(self.tokens + other.tokens, self.seconds + other.seconds, self.cpu_s + other.cpu_s)
 
     @property
@@ -82,18 +82,18 @@ class RoundCost:
 
     @property
     def cpu_ms(self) -> float:
-        """Return the client's CPU for a token, in ms."""
+        """Return the client's CPU time for a token in ms."""
         return 1000 * self.cpu_s / self.tokens
 
 
 def make_prompts(count: int) -> list[str]:
-    """Return questions of different lengths about different things."""
+    """Return questions of different lengths and subjects."""
     words = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8").split()
     return [f"Tell me at length what this means: {' '.join(words[n * 29 : n * 29 + 40 + n])}" for n in range(count)]
 
 
 async def run_kvasir_round(engine: Engine, questions: list[str], tokens: int, at_once: int) -> RoundCost:
-    """Ask through Kvasir."""
+    """Ask the questions through Kvasir."""
     gate, tokens_written = asyncio.Semaphore(at_once), 0
 
     async def one(number: int, text: str) -> None:
@@ -121,7 +121,7 @@ class SglangClient:
     async def up(
         cls, python: Path, record: RuntimeRecord, scratch: Path, count: int, tokens: int, at_once: int
     ) -> AsyncGenerator[SglangClient]:
-        """Start it, wait until it can begin, and end it afterwards."""
+        """Start the client, wait until it is ready, and end it after this block."""
         argv = (
             str(python), "-I", "-c", THEIR_CLIENT,
             "--backend", "sglang-oai-chat", "--base-url", str(record.url), "--model", str(record.model),
@@ -149,7 +149,7 @@ class SglangClient:
             await process.wait()
 
     async def ask(self) -> RoundCost:
-        """Ask all, once."""
+        """Run one round."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"again\n")
         figures = json.loads(await self._read_value("ROUND"))
@@ -158,7 +158,7 @@ class SglangClient:
         return RoundCost(int(figures["total_output_tokens"]), float(figures["duration"]), float(figures["cpu_s"]))
 
     async def _read_value(self, word: str) -> str:
-        """Return what stands behind a word in the next line that begins with it."""
+        """Return the rest of the next line that begins with a word."""
         assert self._process.stderr is not None
         lines: list[str] = []
         async with asyncio.timeout(ROUND_S):
@@ -172,7 +172,7 @@ class SglangClient:
 async def measure_in_turns(
     engine: Engine, python: Path, record: RuntimeRecord, scratch: Path, at_once: int, options: Any
 ) -> Any:
-    """Measure both in turns, with so many questions at once."""
+    """Measure both clients in turns, with so many questions at once."""
     questions = make_prompts(options.each * at_once)
     rows = [json.dumps({"messages": [{"role": "user", "content": text}]}) for text in questions]
     (scratch / "asked.jsonl").write_text("\n".join(rows), encoding="utf-8")
@@ -194,7 +194,7 @@ async def measure_in_turns(
 
 
 async def measure_throughput(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """Bring the engine up and measure."""
+    """Start the engine and measure."""
     settings = load_settings({"KVASIR_HOME": str(scratch / "home"), **os.environ}, scratch, docs=ROOT / "docs")
     engine = create_engine(settings)
     try:
@@ -229,7 +229,7 @@ def write_past_the_end() -> None:
 
 
 def main() -> int:
-    """Measure, print, and fail where the target is missed."""
+    """Measure and print; the exit status is 1 if the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--each", type=int, default=2, help="questions for each of those at once")

@@ -38,11 +38,11 @@ LINES = {
 }
 STEPS = (*LINES, "answer")
 SOURCES = "Sources"
-"""Stands under an answer that says where it is from."""
+"""The heading of an answer's sources."""
 
 
 def clone_revision(revision: str, folder: Path) -> None:
-    """Make a fresh clone of a revision."""
+    """Clone a revision."""
     git = shutil.which("git") or "git"
     known = subprocess.run([git, "-C", str(ROOT), "rev-parse", revision], check=True, capture_output=True, text=True)
     subprocess.run([git, "clone", "-q", "--shared", "--no-checkout", str(ROOT), str(folder)], check=True)
@@ -50,7 +50,7 @@ def clone_revision(revision: str, folder: Path) -> None:
 
 
 async def first_answer(home: Path, url: str, question: str) -> str:
-    """Ask and return the reply when it is whole."""
+    """Ask the question; return the complete reply."""
     token = json.loads((home / "sandbox/credentials.json").read_text(encoding="utf-8"))["control_token"]
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
         lines = {"person": "ada", "channel": "#general", "text": f"@Kvasir {question}"}
@@ -67,7 +67,7 @@ async def first_answer(home: Path, url: str, question: str) -> str:
 
 @dataclass
 class Start:
-    """One start as it goes: when each step was reached, and what was said meanwhile."""
+    """One start: the time of each step, and the printed lines."""
 
     home: Path
     question: str
@@ -77,11 +77,11 @@ class Start:
     answer: str = ""
 
     def record_step(self, step: str) -> None:
-        """Note a step when it is reached first."""
+        """Record the time of a step, once."""
         self.seconds.setdefault(step, round(time.perf_counter() - self.began, 1))
 
     async def follow(self, output: asyncio.StreamReader, tasks: asyncio.TaskGroup) -> None:
-        """Read what is said until every step is reached."""
+        """Read printed lines until every step is done."""
         while len(self.seconds) < len(STEPS) and (line := await output.readline()):
             self.lines.append(line.decode())
             for step, pattern in LINES.items():
@@ -91,13 +91,13 @@ class Start:
                 tasks.create_task(self.ask(results.group(1)))
 
     async def ask(self, url: str) -> None:
-        """Ask and wait for the whole answer."""
+        """Ask the question and wait for the complete answer."""
         self.answer = await first_answer(self.home, url, self.question)
         self.record_step("answer")
 
 
 async def start_kvasir(clone: Path, home: Path, cache: Path, docs: Path, question: str) -> Start:
-    """Type `make run`; return how it went once all is there."""
+    """Run `make run`; return the start when all steps are done."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "KVASIR_"))}
     environ.pop("VIRTUAL_ENV", None)
     environ |= {"KVASIR_HOME": str(home), "KVASIR_CACHE": str(cache), "KVASIR_SANDBOX_PORT": "0"}
@@ -120,7 +120,7 @@ async def start_kvasir(clone: Path, home: Path, cache: Path, docs: Path, questio
 
 
 async def measure_revisions(options: argparse.Namespace) -> dict[str, Any]:
-    """Start every revision in turns."""
+    """Start the revisions in turns; return their times."""
     results: dict[str, list[dict[str, Any]]] = {revision: [] for revision in options.revisions}
     for counted in range(options.filled, options.rounds + 1):
         for revision in options.revisions:

@@ -31,7 +31,7 @@ from engine.service import Engine
 from engine.settings import EngineSettings
 
 LONG_TOKENS, LONG_EVERY = 1024, 10
-"""How long the long answers may be, which are left after as many tokens as the others have, and how many are such."""
+"""The limit of a long answer, which is closed after as many tokens as the others, and every how many are long."""
 MIB = 1 << 20
 ABOUT = "The office opens at eight and closes at six. Visitors sign in at the desk. The kitchen is upstairs. "
 

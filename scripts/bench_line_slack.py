@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 CHANNEL = "#general"
 LINE = "in line for the engine"
 NOTICE = re.compile(rf"_ℹ️ (?!.*{LINE})")
-"""Begins a line in which the bot says why there is no answer of the engine's."""
+"""Begins a line with the reason why the engine did not answer."""
 ABOUT = (
     "How do I add a source?",
     "Which tokens does Slack need?",
@@ -44,7 +44,7 @@ ABOUT = (
 
 
 async def invite_people(box: SandboxClient, people: int) -> None:
-    """Let so many people into the channel."""
+    """Add so many people to the channel."""
     assert box.hub is not None
     workspace = box.hub.workspace
     for number in range(people):
@@ -54,7 +54,7 @@ async def invite_people(box: SandboxClient, people: int) -> None:
 
 
 def find_replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]:
-    """Return the bot's whole replies under each question."""
+    """Return the bot's complete replies to each question."""
     found: dict[str, list[Json]] = {root: [] for root in roots}
     for message in messages:
         mine = message["root"] in roots and message.get("bot_id") == BOT_ID and message.get("metadata")
@@ -66,7 +66,7 @@ def find_replies(messages: list[Json], roots: set[str]) -> dict[str, list[Json]]
 async def ask_questions(
     box: SandboxClient, process: psutil.Process, questions: int, people: int, deadline_s: float
 ) -> dict[str, Any]:
-    """Post all and wait until each has its reply."""
+    """Post all questions and wait for a reply to each."""
     names = [f"guest{number}" for number in range(people)]
     began, before = time.monotonic(), process.memory_info().rss
     said = [box.say(names[n % people], CHANNEL, f"@Kvasir {ABOUT[n % len(ABOUT)]} ({n})") for n in range(questions)]
@@ -98,7 +98,7 @@ async def ask_questions(
 
 
 async def measure_rounds(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
-    """Bring the workspace and the bot up, wait for the engine, and ask, a round after the other."""
+    """Start the workspace and the bot, wait for the engine, and ask in rounds."""
     async with open_sandbox(scratch) as box:
         environ = {"KVASIR_HOME": str(scratch / "home"), **os.environ, **box.env}
         process = await asyncio.create_subprocess_exec(

@@ -38,7 +38,7 @@ WITHIN_S = 12.0
 
 
 class Servers:
-    """A search engine and five sites, some of which hang."""
+    """A search engine and five sites, of which some hang."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -46,12 +46,12 @@ class Servers:
         self.round = 0
 
     async def search(self, _request: web.Request) -> web.Response:
-        """Answer as SearXNG does, with five pages that nobody has asked for yet."""
+        """Answer like SearXNG, with five pages that were not requested before."""
         urls = [f"http://{name}:{self.port}/page/{self.round}" for name in NAMES]
         return web.json_response({"results": [{"url": url, "title": "Leave", "content": ""} for url in urls]})
 
     async def page(self, request: web.Request) -> web.Response:
-        """Answer with a page of some 20 kB, or not at all."""
+        """Return a page of some 20 kB, or hang."""
         name = request.url.host or ""
         if name in self.hanging:
             await asyncio.Event().wait()
@@ -63,7 +63,7 @@ class Servers:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
-        """Listen."""
+        """Start both servers."""
         app = web.Application()
         app.router.add_get("/search", self.search)
         app.router.add_get("/page/{path:.*}", self.page)
@@ -119,7 +119,7 @@ async def main(looks: int) -> None:
 
 
 async def time_search(live: LiveWeb, servers: Servers, words: str, *, linked: bool = False) -> tuple[float, int, int]:
-    """Return the seconds of a look, and how many pages were read and left out."""
+    """Return the seconds of a search, and the numbers of pages read and skipped."""
     servers.round += 1
     links = (f"http://{NAMES[0]}:{servers.port}/page/{servers.round}",) if linked else ()
     began = time.perf_counter()
@@ -128,7 +128,7 @@ async def time_search(live: LiveWeb, servers: Servers, words: str, *, linked: bo
 
 
 async def at_loopback(_host: str) -> Sequence[str]:
-    """Resolve every name to this machine."""
+    """Resolve each name to this machine."""
     return ["127.0.0.1"]
 
 

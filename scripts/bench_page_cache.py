@@ -36,7 +36,7 @@ _LIMIT_BYTES = 256_000_000
 
 
 def make_page() -> str:
-    """Return the page: forty sections of text among as much furniture."""
+    """Return the page: forty sections of text, with as much navigation."""
     words = "The keeper of the house writes down in the evening what was done and what was left for another day. "
     parts = "".join(f"<h2>Part {n}</h2><p>{n} {words * 5}</p>" for n in range(40))
     links = "".join(f'<li><a href="/{n}">Somewhere else, number {n}</a></li>' for n in range(1_400))
@@ -45,7 +45,7 @@ def make_page() -> str:
 
 
 async def fill_cache(cache: PageCache) -> None:
-    """Fill a cache with pages of its own."""
+    """Fill a cache with other pages."""
     for start in range(0, _OTHERS, 100):
         rows = []
         for n in range(start, start + 100):

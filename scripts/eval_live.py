@@ -45,7 +45,7 @@ ON = WebOrigin("apisix.example", None, datetime.now(UTC), stale=False)
 
 @dataclass
 class SplitStore:
-    """All documents in one store, some of which can be taken out of it and become pages."""
+    """All documents in one store, of which some can be hidden and become pages."""
 
     chunks: Sequence[Chunk]
     vectors: Matrix
@@ -60,11 +60,11 @@ class SplitStore:
         self.document = {chunk.id: chunk.document for chunk in self.chunks}
 
     async def current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
-        """Return what is listed: everything that is not on the web."""
+        """Return the current passages: those of documents that are not pages."""
         return {id_: LISTED for id_ in ids if self.document[id_] not in self.hidden}
 
     async def page(self, document: str, question: str) -> LivePage:
-        """Return a document as a page that was read."""
+        """Return a document as a page."""
         places = self.places[document]
         vector = await self.given.embed_query(question)
         chunks = tuple(
@@ -82,7 +82,7 @@ class SplitStore:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One question, asked of the documents alone (with all of them there), with pages, and of the pages alone."""
+    """The results of one question: with all documents, with pages, and with pages alone."""
 
     lang: str
     answered: bool
@@ -91,14 +91,14 @@ class Outcome:
 
 
 def hit(hits: Iterable[Hit], relevant: Collection[str]) -> bool:
-    """Say whether a passage that answers is among the first."""
+    """Return whether an answering passage is among the first."""
     return any(one.document.partition("/latest/")[2] in relevant for one in list(hits)[:FIRST])
 
 
 def choose_web_documents(
     seen: DocumentResults, split: SplitStore, one: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
-    """Return the documents that become pages (some that answer, and the nearest others), and all that answer."""
+    """Return the documents that become pages, and all documents that answer."""
     answering = [name for name in split.places if name.partition("/latest/")[2] in one.get("relevant", ())]
     here = [name for name in answering if name.startswith(one["lang"])] or answering
     near = list(dict.fromkeys(scored.candidate.chunk.document for scored in seen.shown))
@@ -106,7 +106,7 @@ def choose_web_documents(
 
 
 async def ask_both_ways(search: HybridSearch, split: SplitStore, one: Mapping[str, Any]) -> Outcome:
-    """Ask one question both ways."""
+    """Ask one question in all three ways."""
     text, relevant = one["question"], one.get("relevant", ())
     split.hidden = set()
     seen = await search.find_documents(plan_words(text, SCOPE))
@@ -161,7 +161,7 @@ def print_figures(lang: str, outcomes: Sequence[Outcome]) -> None:
 
 
 def compute_share(flags: Iterable[bool]) -> float:
-    """Return the share of what is true, in percent."""
+    """Return the percentage of true values."""
     found = list(flags)
     return round(100 * sum(found) / (len(found) or 1), 1)
 

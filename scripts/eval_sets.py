@@ -31,7 +31,7 @@ PUBLISHED = {
         "e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f",
     ),
 }
-"""File below KVASIR_EVAL_DIR: where it is published, and its SHA-256."""
+"""For each file below KVASIR_EVAL_DIR: where it is published, and its SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,17 @@ class Question:
     text: str
     passage: str
     answers: tuple[str, ...] = ()
-    """The reference answers, as they stand in the passage."""
+    """The reference answers, literally from the passage."""
 
     @property
     def even(self) -> bool:
-        """Whether it belongs to the half that may be tuned on."""
+        """Whether the question may be used for tuning."""
         return int(hashlib.sha256(self.id.encode()).hexdigest(), 16) % 2 == 0
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Questions and the passages they are asked of; ``passages`` maps ids to texts."""
+    """Questions and their passages; ``passages`` maps ids to texts."""
 
     name: str
     questions: tuple[Question, ...]
@@ -60,7 +60,7 @@ class QuestionSet:
 
 
 def folder_or_exit() -> Path:
-    """Return KVASIR_EVAL_DIR; without it, or with other files in it, say where they are published and exit with 2."""
+    """Return KVASIR_EVAL_DIR; if its files are missing or differ, print where to get them and exit with 2."""
     given = os.environ.get("KVASIR_EVAL_DIR")
     if given and all(_is_published(Path(given) / name, checksum) for name, (_, checksum) in PUBLISHED.items()):
         return Path(given)
@@ -76,7 +76,7 @@ def _is_published(path: Path, checksum: str) -> bool:
 
 
 def load_question_sets(folder: Path) -> list[QuestionSet]:
-    """Return the five sets: English, Chinese, both ways across, and Chinese Wikipedia."""
+    """Return the five sets: English, Chinese, across in both directions, and Chinese Wikipedia."""
     english = _read_squad("xquad_en", folder / "xquad/xquad.en.json")
     chinese = _read_squad("xquad_zh", folder / "xquad/xquad.zh.json")
     return [
@@ -89,14 +89,14 @@ def load_question_sets(folder: Path) -> list[QuestionSet]:
 
 
 def _pair_languages(name: str, asked: QuestionSet, of: QuestionSet) -> QuestionSet:
-    """Return questions in one language on the passages, and with the answers, of the other."""
+    """Return the questions of one language with the passages and answers of the other."""
     answers = {one.id: one.answers for one in of.questions}
     questions = tuple(replace(one, answers=answers[one.id]) for one in asked.questions)
     return QuestionSet(name, questions, of.passages)
 
 
 def _read_squad(name: str, path: Path) -> QuestionSet:
-    """Read SQuAD's format; one paragraph is one passage, numbered in the file's order."""
+    """Return a set in SQuAD's format; each paragraph is one passage, numbered in the file's order."""
     questions: list[Question] = []
     passages: dict[str, str] = {}
     for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
@@ -110,11 +110,11 @@ def _read_squad(name: str, path: Path) -> QuestionSet:
 
 
 class Embedding(Protocol):
-    """What is needed of ``knowledge.embedding``'s embedder."""
+    """The part of an embedder that is used here."""
 
     @property
     def identity(self) -> str:
-        """Return what the vectors depend on."""
+        """Return the identity of the embedder."""
 
     async def embed_query(self, text: str) -> Vector:
         """Embed a question."""
@@ -127,7 +127,7 @@ class Embedding(Protocol):
 
 
 async def embed_once(embedder: Embedding, texts: Sequence[str], *, questions: bool, scratch: Path) -> Matrix:
-    """Embed texts, or take their vectors from ``scratch`` where the same ones were embedded before."""
+    """Return the vectors of texts, from ``scratch`` if they were embedded before."""
     digest = hashlib.sha256("\x1f".join([embedder.identity, str(questions), *texts]).encode()).hexdigest()
     cached = scratch / f"{digest[:32]}.npy"
     if cached.is_file():
@@ -144,5 +144,5 @@ async def embed_once(embedder: Embedding, texts: Sequence[str], *, questions: bo
 
 
 async def _embed_questions(embedder: Embedding, texts: Sequence[str]) -> Matrix:
-    """Embed questions as a search does, several at once."""
+    """Return the vectors of questions as in a search, several at once."""
     return np.stack(await asyncio.gather(*(embedder.embed_query(text) for text in texts)))

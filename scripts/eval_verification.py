@@ -50,13 +50,13 @@ from scripts.verification.sets import FITTING, HELD_OUT, Pair
 
 COMMITTED = ("own", "fresh")
 _AS_LABELLED = ("begin", "c3", "ocnli")
-"""Sets that label false sentences themselves; code changes only their document."""
+"""Sets with labelled false sentences; code only exchanges their document."""
 _VECTORS = 100_000
 _REPLY_S = 300.0
-"""Nobody waits for the judge here."""
+"""The patience for a reply, since nobody waits here."""
 
 NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
-"""Makes the judge of a sentence from the question and the passages."""
+"""Creates the judge of a sentence from the question and the passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class VerifiedPair:
 
 
 def collect_pairs(names: Iterable[str], folder: Path, most: int, changes: int) -> list[Pair]:
-    """Return at most ``most`` pairs of each set as people labelled them, and ``changes`` of each kind of change."""
+    """Return at most ``most`` labelled pairs of each set, and ``changes`` pairs of each kind of change."""
     pairs: list[Pair] = []
     for name in names:
         human = load_pairs(name, folder, most)
@@ -93,13 +93,13 @@ def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
 
 
 async def verify_pairs(pairs: Sequence[Pair], embed: Embed, judge_of: NewJudge = _no_judge) -> list[VerifiedPair]:
-    """Return the product's verdict on each pair; features alone without a judge."""
+    """Return the product's verdict on each pair, by features alone without a judge."""
     cache = EmbeddingCache(embed, texts=_VECTORS)
     return [VerifiedPair(pair, await _verify_one(pair, cache, judge_of(*_asked(pair)))) for pair in _by_prompt(pairs)]
 
 
 def _by_prompt(pairs: Iterable[Pair]) -> list[Pair]:
-    """Return the pairs with those together whose prompts begin alike."""
+    """Return the pairs in groups with the same beginning of the prompt."""
     return sorted(pairs, key=lambda pair: (pair.of, repr(pair.passages), pair.question))
 
 
@@ -174,7 +174,7 @@ class JudgingEngine:
     judges: Judges
 
     def prompt_of(self, asked: str, passages: Sequence[Passage]) -> Prompt:
-        """Return the prompt behind which it is asked."""
+        """Return the prompt before the judge's question."""
         return build_whole_prompt(self.engine, asked, passages)
 
     def judge_of(self, asked: str, passages: Sequence[Passage]) -> Judge | None:
@@ -184,7 +184,7 @@ class JudgingEngine:
 
 @contextlib.asynccontextmanager
 async def _open_judging(file: Path) -> AsyncGenerator[JudgingEngine]:
-    """Give the engine that KVASIR_ENGINE_URL names; the file keeps its replies."""
+    """Yield the engine of KVASIR_ENGINE_URL; the file stores its replies."""
     settings = load_settings(os.environ, Path.cwd(), required=False)
     engine = create_engine(settings)
     await engine.start(install=False)

@@ -29,7 +29,7 @@ configuration.
 
 
 def describe_default(field: FieldInfo) -> str:
-    """Return a field's default as a person writes it, "required" where there is none."""
+    """Return a field's default as a person writes it, "required" without one."""
     if field.is_required():
         return "required"
     value = field.default

@@ -39,21 +39,21 @@ OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "ranges.npy"
 
 
 class RecordingEncoder(EncoderGraph):
-    """The encoder in floats; what goes into its products are outputs, too."""
+    """The encoder in floats, which records the inputs of its products."""
 
     def __init__(self, weights: PackedWeights) -> None:
         super().__init__(weights)
         self.inputs: dict[str, str] = {}
 
     def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
-        """Multiply in floats and remember the state."""
+        """Multiply in floats and record the input."""
         self.inputs[name] = state
         product = self.node("MatMul", [state, self.tensor(f"{name}.w", matrix)], [f"{name}.product"])
         return self.node("Add", [product, self.tensor(f"{name}.b", bias)], [f"{name}.sum"])
 
 
 async def load_texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
-    """Return what is embedded, as tokens."""
+    """Return the texts as tokens."""
     passages = (await load_documentation(folder / "apisix-docs", tokeniser.count))[::EACH]
     questions = [
         one["question"]
@@ -66,7 +66,7 @@ async def load_texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
 
 
 def compute_ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: Path) -> Floats:
-    """Return the least and the largest value of each channel, shape ``(2, channels of all products)``."""
+    """Return the smallest and the largest value of each channel, shape ``(2, channels of all products)``."""
     observed = RecordingEncoder(weights)
     graph = observed.model()
     names = [observed.inputs[name] for name, _ in list_products(weights.shape)]

@@ -67,7 +67,7 @@ command.
 
 
 def run_fit(arguments: str) -> str:
-    """Return what ``kvasir fit`` prints."""
+    """Return the output of ``kvasir fit``."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         main(["fit", *arguments.split()])

@@ -17,11 +17,11 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 ANSWER_MS = 120_000
-"""A small model on a busy CPU takes its time."""
+"""A small model on a busy CPU is slow."""
 
 
 class Tour:
-    """Walks through the page; ``pictures`` is where each step leaves one, None for nowhere."""
+    """A tour of the page; each step saves a picture to ``pictures``, unless it is None."""
 
     def __init__(self, page: Page, pictures: Path | None = None) -> None:
         self.page = page
@@ -41,7 +41,7 @@ class Tour:
         return self.page.locator("#thread .message", has=self.page.locator(".app"))
 
     async def settled(self, count: int) -> Locator:
-        """Wait until the thread shows its ``count``th answer from the bot, whole."""
+        """Wait until the thread shows the bot's ``count``th complete answer."""
         answer = self.page.locator("#thread-log .message").nth(count)
         await expect(answer).to_be_visible(timeout=ANSWER_MS)
         await expect(self.page.locator("#thread-log .caret")).to_have_count(0, timeout=ANSWER_MS)
@@ -61,12 +61,12 @@ class Tour:
         return await self.settled(1)
 
     async def follow_up(self, question: str) -> Locator:
-        """Go on in the open thread, without a mention."""
+        """Ask in the open thread, without a mention."""
         await self.write(question, thread=True)
         return await self.settled(3)
 
     async def direct(self, question: str) -> Locator:
-        """Write to Kvasir directly; the answer comes in a thread of that message."""
+        """Send a direct message to Kvasir, which answers in a thread."""
         await self.page.locator(".room", has_text="Kvasir").first.click()
         tab = self.page.get_by_role("tab", name="Messages")
         if await tab.count():
@@ -80,7 +80,7 @@ class Tour:
         return await self.settled(1)
 
     async def refresh(self) -> Locator:
-        """Type /kb refresh in #general; the progress comes by direct message."""
+        """Type /kb refresh in #general, and open the direct message with its progress."""
         await self.page.locator(".room", has_text="general").first.click()
         await self.write("/kb refresh")
         told = self.page.locator("#log .message", has_text=re.compile("unchanged|up to date|added", re.IGNORECASE)).last

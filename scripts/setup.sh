@@ -1,8 +1,8 @@
 #!/bin/sh
 # Make .venv: the environment that everything else runs in.
 #   scripts/setup.sh kvasir   what `make run` needs
-#   scripts/setup.sh dev      and what the tests need beside it
-# Exit status: 0 done, 2 something is missing that only the machine's owner can bring (the message names it).
+#   scripts/setup.sh dev      also what the tests need
+# Exit status: 0 done, 2 something is missing that you have to install (the message names it).
 set -eu
 cd "$(dirname "$0")/.."
 profile=${1:-kvasir}
@@ -22,7 +22,7 @@ wanted=$(cat requirements/kvasir.txt requirements/dev.txt requirements/build.txt
 has=$(cat "$stamp" 2>/dev/null || true)
 [ "$has" = "dev $wanted" ] && exit 0
 [ "$has" = "$profile $wanted" ] && exit 0
-case "$has" in "dev "*) profile=dev ;; esac # never take a developer's tools away
+case "$has" in "dev "*) profile=dev ;; esac # never remove a developer's tools
 
 if ! [ -x .venv/bin/python ] || ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then

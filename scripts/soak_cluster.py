@@ -27,7 +27,7 @@ from tests.sync.doubles import open_rig
 
 
 async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
-    """Run rounds until the time is over; return whether all was well."""
+    """Run rounds until the time is over; return whether no error occurred."""
     choose = random.Random(seed)
     with weaviate_cluster(folder) as cluster:
         async with open_rig(f"sqlite:///{folder / 'kvasir.db'}") as rig:
@@ -79,7 +79,7 @@ async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
 
 
 def main() -> None:
-    """Soak and tell."""
+    """Run and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)

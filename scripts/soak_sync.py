@@ -24,7 +24,7 @@ from tests.sync.running.killed_installation import SEAMS, Installation, Outcome,
 
 
 async def run_rounds(installation: Installation, count: int, dice: random.Random) -> bool:
-    """Kill ``count`` syncs; print a line for each that left something wrong, and the sums."""
+    """Kill ``count`` syncs; print a line for each error, and the sums."""
     await installation.begin()
     began = time.monotonic()
     outcomes: list[Outcome] = []
@@ -45,7 +45,7 @@ async def run_rounds(installation: Installation, count: int, dice: random.Random
 
 
 async def run_replacements(installation: Installation, count: int) -> bool:
-    """Replace a document ``count`` times under searches; print what they showed."""
+    """Replace a document ``count`` times during searches; print what they showed."""
     began = time.monotonic()
     result = await replaced(installation, count)
     print(

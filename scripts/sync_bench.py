@@ -30,7 +30,7 @@ from knowledge.terms import index_terms
 
 
 class ArithmeticEmbedder:
-    """Vectors for nothing."""
+    """An embedder with vectors by arithmetic, at no cost."""
 
     identity, dimensions = "arithmetic", 8
 
@@ -65,11 +65,11 @@ async def open_sync_tools(home: Path, embedder: Embedder, passages: ChunkDocumen
 
 
 def ignore_progress(_progress: SyncProgress) -> None:
-    """Show nothing."""
+    """Ignore progress."""
 
 
 class NoMemory:
-    """``Memory`` that keeps nothing: a folder needs none."""
+    """``Memory`` that stores nothing, which is enough for a folder."""
 
     async def load(self) -> bytes | None:
         return None
@@ -89,7 +89,7 @@ async def sync_folder(kit: SyncTools, folder: Path) -> SourceReport:
 
 
 class DiscardingStore:
-    """``Store`` that keeps nothing: what a real one takes is its own."""
+    """``Store`` that stores nothing, so that only the sync is measured."""
 
     kind = "sink"
 
@@ -131,7 +131,7 @@ class DiscardingStore:
 
 
 async def measure_memory(size_mb: int) -> tuple[float, float, float]:
-    """Return by how many MB a first sync of four large documents grows memory at most.
+    """Return the peak growth of memory in MB during a first sync of four large documents.
 
     In all, of this process, of the parsing processes: each its own peak, which need not fall together. Of what is
     shared each process has its part (PSS).
@@ -168,7 +168,7 @@ async def measure_memory(size_mb: int) -> tuple[float, float, float]:
 
 
 def _read_pss_mb(process: psutil.Process) -> float:
-    """Return the MB that a process takes, 0 once it is gone."""
+    """Return the proportional memory of a process in MB, 0 if it has ended."""
     with contextlib.suppress(psutil.Error):
         return float(process.memory_full_info().pss) / 1e6
     return 0.0

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Bring what the tests run against: Chromium, PostgreSQL, MariaDB, git and a Weaviate server.
-# As root on Debian what is missing is installed; elsewhere each missing thing is named with its remedy (exit status 2).
-# KVASIR_TEST_WEAVIATE=PATH uses a Weaviate server that is there already.
+# Install what the tests need: Chromium, PostgreSQL, MariaDB, git and a Weaviate server.
+# As root on Debian, install what is missing; elsewhere, name each missing thing and its remedy (exit status 2).
+# KVASIR_TEST_WEAVIATE=PATH uses an installed Weaviate server.
 set -eu
 cd "$(dirname "$0")/.."
 cache=${KVASIR_CACHE:-$HOME/.cache/kvasir}

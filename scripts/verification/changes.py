@@ -46,7 +46,7 @@ _SIDE = re.compile(
 
 
 def make_changes(pairs: Sequence[Pair]) -> Iterator[Pair]:
-    """Yield what the changes make of the supported pairs."""
+    """Yield the changed pairs of supported ones."""
     true = [pair for pair in pairs if pair.label == "supported" and pair.kind == "human"]
     for place, pair in enumerate(true):
         others = list(_pair_with_other_documents(true, place))
@@ -61,7 +61,7 @@ def make_changes(pairs: Sequence[Pair]) -> Iterator[Pair]:
 
 
 def _pair_with_other_documents(true: Sequence[Pair], place: int) -> Iterator[Pair]:
-    """Yield the pairs of the same languages and another conversation, none of whose passages is the same."""
+    """Yield the pairs of the same languages from another conversation, without common passages."""
     mine = true[place]
     for step in range(1, len(true)):
         other = true[(place + 7 * step) % len(true)]

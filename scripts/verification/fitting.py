@@ -40,7 +40,7 @@ _START = np.array([25.0, 1.0] + [-1.0] * (len(FEATURES) - 2) + [-21.0])
 _LEVEL = 0.88
 """A change of the weight of similarity is balanced by the bias here."""
 _SIMILARITY = {"same": 26.0, "across": 42.0}
-"""Its largest weight: a larger one changes no share, but leaves the judge fewer sentences to decide."""
+"""Its largest weight. A larger one changes no share, but leaves fewer sentences to the judge."""
 _OTHERS = 5.0
 _STEPS = (2.0, 1.0, 0.5, 0.25, 0.12, 0.06) * 2
 _SOFT = 0.25

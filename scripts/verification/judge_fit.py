@@ -15,7 +15,7 @@ from knowledge.language import Language
 from scripts.verification.sets import Pair
 
 KEPT = 0.95
-"""Of the supported sentences that the judge is asked about, in each language."""
+"""The share of the supported sentences that the judge is asked about, in each language."""
 _RIDGE, _STEPS = 1.0, 50
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
@@ -44,17 +44,17 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A sentence that the judge was asked about."""
+    """A sentence that the judge judged."""
 
     pair: Pair
     language: Language
     logit: float
     margin: float
-    """The features' logit above their threshold's."""
+    """The features' logit minus that of their threshold."""
 
 
 def make_example(pair: Pair, probe: Probe, score: float) -> Example | None:
-    """Return what a verification with a probe found; None if the judge was not asked."""
+    """Return the result of a verification with a probe; None if the judge was not asked."""
     if probe.logit is None:
         return None
     return Example(pair, probe.language, probe.logit, math.log(score / (1 - score)))

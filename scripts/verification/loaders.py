@@ -1,4 +1,4 @@
-"""Loaders: each reads one set as pairs of sentence and passages, labelled by people."""
+"""Load the sets as pairs of sentence and passages with labels by people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHATTER = re.compile(
 
 
 def load_pairs(name: str, folder: Path, most: int = _MOST) -> list[Pair]:
-    """Return at most ``most`` pairs of a set as people labelled them."""
+    """Return at most ``most`` labelled pairs of a set."""
     return draw_sample((pair for pair in LOADERS[name](folder) if len(pair.sentence) >= _FEWEST_CHARS), most)
 
 

@@ -1,4 +1,4 @@
-"""An engine whose choices are kept in a file, so that a long measurement goes on where it was cut."""
+"""An engine whose replies are stored in a file, so that an interrupted measurement continues."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from engine.interfaces import ChatMessage, EngineStatus, OptionScorer
 
 
 class RecordedEngine:
-    """A ``OptionScorer`` that asks another one only what its file does not hold."""
+    """An ``OptionScorer`` that asks another one only for replies that its file lacks."""
 
     def __init__(self, engine: OptionScorer, file: Path) -> None:
-        """Read the file, if there is one."""
+        """Load the file, if there is one."""
         self._engine = engine
         self._file = file
         lines = file.read_text("utf-8").splitlines() if file.exists() else []
@@ -39,7 +39,7 @@ class RecordedEngine:
         timeout_s: float,
         thread: str = "",
     ) -> tuple[float, ...]:
-        """Return the probability of each option, as kept or as the other engine says.
+        """Return the probability of each option, from the file or from the other engine.
 
         Raises:
             RuntimeError: it failed; a verifier would go on without it, and the measurement would be wrong.
