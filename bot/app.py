@@ -175,23 +175,24 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         library = await stack.enter_async_context(
             _open_library(settings, _build_source_kinds(settings, slack, event_log))
         )
-        shelf = ReadyLibrary(library, workspace)
+        ready_library = ReadyLibrary(library, workspace)
         if any(source.synced_at for source in (await library.status()).sources):
-            shelf.first_sync_done.set()
+            ready_library.first_sync_done.set()
         metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
-        measured, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
+        measured_engine, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
+        judges = Judges(measured_engine, calibrations.of)
         deps = SlackDependencies(
             ledger=ledger,
             answerer=create_answerer(
-                library, measured, shelf.search, judges=Judges(measured, calibrations.of), limits=settings.limits
+                library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
             ),
-            library=shelf,
+            library=ready_library,
             engine_status=engine.status,
             event_log=event_log if _uses_slack_source(settings) else None,
             adding=_create_document_additions(settings, library),
             pages=_create_page_additions(settings, library),
-            passage=shelf.read_passage,
+            passage=ready_library.read_passage,
             access=settings.access,
             channels=settings.channels,
             thinking=settings.thinking,
@@ -206,7 +207,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
-        await _run_until_stopped(app, engine, shelf, workspace, terminal)
+        await _run_until_stopped(app, engine, ready_library, workspace, terminal)
 
 
 def _create_document_additions(settings: Settings, library: Library) -> DocumentAdditions | None:
@@ -235,17 +236,17 @@ def _list_document_folders(settings: Settings) -> dict[str, Path]:
 
 
 async def _run_until_stopped(
-    app: SlackApp, engine: Engine, shelf: ReadyLibrary, workspace: LocalWorkspace | None, terminal: Terminal
+    app: SlackApp, engine: Engine, ready_library: ReadyLibrary, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
     """Run until cancelled, revoked, or the workspace on this machine ends. Display tasks may fail."""
     display = BackgroundTasks()
     display.start(_show_engine(engine, terminal), "show engine")
-    display.start(_run_first_sync(shelf, terminal), "first sync")
+    display.start(_run_first_sync(ready_library, terminal), "first sync")
     try:
         if workspace is None:
             await app.run_until_revoked()
             return
-        display.start(keep_page_updated(workspace, engine, shelf.library), "show page")
+        display.start(keep_page_updated(workspace, engine, ready_library.library), "show page")
         async with asyncio.TaskGroup() as group:
             group.create_task(workspace.raise_when_ended(), name="workspace")
             await app.run_until_revoked()
@@ -253,15 +254,15 @@ async def _run_until_stopped(
         await display.close(0.0)
 
 
-async def _run_first_sync(shelf: ReadyLibrary, terminal: Terminal) -> None:
+async def _run_first_sync(ready_library: ReadyLibrary, terminal: Terminal) -> None:
     """Sync every source once at the start and print failures; the bot runs with the documents that it has."""
     try:
-        report = await shelf.library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
+        report = await ready_library.library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
     except KnowledgeError as error:
         terminal.finish("knowledge", str(error))
         return
     finally:
-        shelf.first_sync_done.set()
+        ready_library.first_sync_done.set()
     for line in format_report(report):
         terminal.finish("knowledge", line)
 
