@@ -173,7 +173,7 @@ async def find_prompt_passages(asking: IndexSearch, item: Item, hits: Sequence[H
         (item.question, hits),
     ]:
         still = {chunk for one in shown for chunk in one.chunks}
-        shown = place_hits(found[:SHOWN], shown, still, SHOWN, leans=depends_on_history(question))
+        shown = place_hits(found[:SHOWN], shown, still, SHOWN, is_follow_up=depends_on_history(question))
     return [one.hit for one in shown]
 
 

@@ -75,30 +75,30 @@ class Answerer:
         """
         text = question.text.strip()
         turn = Turn(text[: self._limits.question_chars], question, choose_language(text), self._now())
-        async with aclosing(self._events(turn)) as events:
+        async with aclosing(self._list_events(turn)) as events:
             async for event in events:
                 if isinstance(event, Text):
                     turn.timings.setdefault("first_text", self._now() - turn.began)
-                    event = turn.citing(event)  # noqa: PLW2901 - the same text, with what it cites
+                    event = turn.cite_new(event)  # noqa: PLW2901 - the same text, with what it cites
                 yield event
         for notice in list_web_notices(turn):
             yield notice
-        yield turn.finished(self._now())
+        yield turn.make_finished(self._now())
 
-    async def _events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
+    async def _list_events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
-            turn.unreadable()
+            turn.mark_unreadable()
             yield Notice(render_message(answers.EMPTY_QUESTION, turn.language))
             return
         if (courtesy := choose_small_talk_reply(turn.question)) is not None:
-            turn.unreadable()
+            turn.mark_unreadable()
             turn.route = "courtesy"
             yield Text(render_message(courtesy, turn.language))
             return
         if len(turn.asked.text.strip()) > self._limits.question_chars:
             yield Notice(render_message(answers.QUESTION_CUT, turn.language, kept=self._limits.question_chars))
         if self._contents is not None and asks_for_sources(turn.question):
-            yield await self._about_sources(turn, self._contents)
+            yield await self._describe_sources(turn, self._contents)
             return
         yield Step(
             render_message(answers.SEARCHING_WEB if turn.web.when == "always" else answers.SEARCHING, turn.language)
@@ -117,11 +117,11 @@ class Answerer:
             yield Notice(why)
             yield await self._extract(turn)
             return
-        async with aclosing(self._from_engine(turn)) as events:
+        async with aclosing(self._ask_engine(turn)) as events:
             async for event in events:
                 yield event
 
-    async def _about_sources(self, turn: Turn, contents: Contents) -> Text | Notice:
+    async def _describe_sources(self, turn: Turn, contents: Contents) -> Text | Notice:
         """Say which documents the requester may read."""
         try:
             async with asyncio.timeout(self._limits.search_s):
@@ -145,7 +145,7 @@ class Answerer:
         text, turn.extracted = choose_extracts(turn.question, turn.passages, turn.numbering, similarities)
         return Text(f"\n\n{text}" if turn.shown else text)
 
-    async def _from_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
+    async def _ask_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the model's answer, verified; extracts replace what is missing of it."""
         turn.small_model = self._engine.status().small_model
         try:
@@ -163,16 +163,16 @@ class Answerer:
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         verifier = self._new_verifier(self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None)
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
-        said = EngineStream(
+        stream = EngineStream(
             preparing,
             lambda: VerifiedStream(
                 shown, verifier, turn.numbering,
-                question=turn.question, language=turn.language, limits=self._limits, said=turn.said,
+                question=turn.question, language=turn.language, limits=self._limits, said=turn.user_texts,
             ),
         )  # fmt: skip
         failure: Exception | None = None
         try:
-            async with aclosing(self._streamed(turn, said, prompt, _sampling(budget, turn))) as events:
+            async with aclosing(self._stream_answer(turn, stream, prompt, _choose_sampling(budget, turn))) as events:
                 async for event in events:
                     if isinstance(event, Text) and not turn.shown:
                         turn.shown, turn.route = True, "engine"
@@ -182,12 +182,12 @@ class Answerer:
         finally:
             preparing.cancel()
             await asyncio.gather(preparing, return_exceptions=True)
-        async with aclosing(self._ending(turn, said, failure)) as ending:
+        async with aclosing(self._finish_answer(turn, stream, failure)) as ending:
             async for event in ending:
                 yield event
 
-    async def _streamed(
-        self, turn: Turn, said: EngineStream, prompt: Prompt, sampling: Sampling
+    async def _stream_answer(
+        self, turn: Turn, stream: EngineStream, prompt: Prompt, sampling: Sampling
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the engine's stream as verified text, and before it how the turn comes nearer.
 
@@ -200,46 +200,46 @@ class Answerer:
         requester = Requester(turn.asked.person, turn.asked.conversation, has_shown_output=lambda: turn.shown)
         name = turn.asked.id or uuid.uuid4().hex
         deltas = self._engine.stream(prompt.messages, sampling, request_id=name, requester=requester)
-        said.ends_at = self._now() + self._limits.answer_s
+        stream.ends_at = self._now() + self._limits.answer_s
         async with aclosing(deltas):  # type: ignore[type-var]  # an engine's stream is a generator
-            while (delta := await _next(deltas, self._patience_s(said))) is not None:
+            while (delta := await _read_next(deltas, self._patience_s(stream))) is not None:
                 if isinstance(delta, QueuePosition):
-                    said.waits, said.ends_at = delta.position > 0, self._now() + self._limits.answer_s
+                    stream.waits, stream.ends_at = delta.position > 0, self._now() + self._limits.answer_s
                     yield InLine(describe_queue_position(delta.position, delta.eta_s, turn.language))
                     continue
                 if isinstance(delta, StreamRestart):
-                    said.again()
+                    stream.restart()
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
-                if (step := said.note(delta, self._limits.answer_chars)) is not None:
+                if (step := stream.add_delta(delta, self._limits.answer_chars)) is not None:
                     yield Step(render_message(step, turn.language))
-                if isinstance(delta, ContentDelta) and said.verified.feed(delta.text):
-                    for text in await self._release(said):
+                if isinstance(delta, ContentDelta) and stream.verified.feed(delta.text):
+                    for text in await self._release(stream):
                         yield Text(text)
-                if said.verified.ended or said.done:
+                if stream.verified.ended or stream.done:
                     break
-        said.verified.feed(said.unclosed_thought)
-        for text in await self._release(said, last=True):
+        stream.verified.feed(stream.unclosed_thought)
+        for text in await self._release(stream, last=True):
             yield Text(text)
 
-    def _patience_s(self, said: EngineStream) -> float | None:
+    def _patience_s(self, stream: EngineStream) -> float | None:
         """Return how long the next delta is waited for; the queue before the engine has a limit of its own."""
-        if said.waits:
+        if stream.waits:
             return None
-        left_s = said.ends_at - self._now()
-        return left_s if said.begun else min(left_s, self._limits.first_token_s)
+        left_s = stream.ends_at - self._now()
+        return left_s if stream.begun else min(left_s, self._limits.first_token_s)
 
-    async def _release(self, said: EngineStream, *, last: bool = False) -> list[str]:
+    async def _release(self, stream: EngineStream, *, last: bool = False) -> list[str]:
         """Return what may be shown of the model's text, once the verifier has read the passages."""
-        async with asyncio.timeout(max(1.0, said.ends_at - self._now())):
-            await asyncio.shield(said.preparing)
-            return await (said.verified.finish(cut=said.cut) if last else said.verified.release())
+        async with asyncio.timeout(max(1.0, stream.ends_at - self._now())):
+            await asyncio.shield(stream.preparing)
+            return await (stream.verified.finish(cut=stream.cut) if last else stream.verified.release())
 
-    async def _ending(
-        self, turn: Turn, said: EngineStream, failure: Exception | None
+    async def _finish_answer(
+        self, turn: Turn, stream: EngineStream, failure: Exception | None
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what is left to say once the engine's stream has ended, one way or another."""
-        verified = said.verified
+        verified = stream.verified
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
             with suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(self._limits.quote_s):
@@ -251,9 +251,9 @@ class Answerer:
             yield build_unknown_answer(turn)
             return
         if not turn.shown:
-            yield Notice(explain_missing_answer(turn, said, failure, self._limits))
+            yield Notice(explain_missing_answer(turn, stream, failure, self._limits))
         else:
-            for notice in list_answer_notices(turn, said, failure, self._limits):
+            for notice in list_answer_notices(turn, stream, failure, self._limits):
                 yield notice
             if verified.supported and not (failure and verified.shown_chars < self._limits.little_chars):
                 return
@@ -261,13 +261,13 @@ class Answerer:
         yield await self._extract(turn)
 
 
-async def _next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:
+async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:
     """Return the next delta, None at the end of the stream."""
     async with asyncio.timeout(within_s):
         return await anext(deltas, None)
 
 
-def _sampling(budget: Budget, turn: Turn) -> Sampling:
+def _choose_sampling(budget: Budget, turn: Turn) -> Sampling:
     """Return DeepSeek's own settings for R1, and temperature 0 for a small model, which wanders otherwise."""
     if turn.small_model:
         return Sampling(temperature=0.0, top_p=1.0, max_tokens=budget.answer_tokens)

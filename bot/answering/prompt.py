@@ -171,11 +171,11 @@ def build_prompt(
     asked = _QUESTION[language] + shorten_to_tokens(
         neutralise_control_tokens(question), budget.prompt_tokens // 4, count_tokens
     )
-    turns = _fitting_history(history, budget.history_tokens, count_tokens)
+    turns = _fit_history(history, budget.history_tokens, count_tokens)
     if budget.brief:
-        passages = _without_translations(passages, language)
+        passages = _drop_translations(passages, language)
     blocks = [
-        _block(
+        _format_block(
             passage,
             shorten_to_tokens(
                 neutralise_control_tokens(join_wrapped_lines(passage.text)), budget.passage_tokens, count_tokens
@@ -184,12 +184,12 @@ def build_prompt(
         for passage in passages[: budget.passages]
     ]
     while True:
-        messages = _messages(instructions, turns, _by_turn(passages, blocks), asked)
+        messages = _build_messages(instructions, turns, _group_by_question(passages, blocks), asked)
         tokens = TURN_TOKENS + sum(TURN_TOKENS + count_tokens(message.content) for message in messages)
         if tokens <= budget.prompt_tokens:
             shown = frozenset(passage.n for passage in passages[: len(blocks)])
             return Prompt(messages, shown, tokens, asked, language)
-        _shrink(turns, blocks, passages, tokens - budget.prompt_tokens, count_tokens)
+        _shrink_prompt(turns, blocks, passages, tokens - budget.prompt_tokens, count_tokens)
 
 
 def neutralise_control_tokens(text: str) -> str:
@@ -219,7 +219,7 @@ _Turn = tuple[str, Exchange]
 """An earlier turn as it was asked, which names the passages that it had, and as it is sent again."""
 
 
-def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTokens) -> list[_Turn]:
+def _fit_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTokens) -> list[_Turn]:
     """Return the latest turns that fit, oldest first."""
     turns: list[_Turn] = []
     for exchange in history:
@@ -231,14 +231,14 @@ def _fitting_history(history: Sequence[Exchange], tokens: int, count_tokens: Cou
     return turns[find_window_start(costs, tokens) :]
 
 
-def _without_translations(passages: Sequence[Passage], language: Language) -> Sequence[Passage]:
+def _drop_translations(passages: Sequence[Passage], language: Language) -> Sequence[Passage]:
     """Return the passages in the question's language if the best one is: a small model copies from the others."""
     if not passages or choose_language(passages[0].text) != language:
         return passages
     return [passage for passage in passages if choose_language(passage.text) == language]
 
 
-def _block(passage: Passage, text: str) -> str:
+def _format_block(passage: Passage, text: str) -> str:
     path = neutralise_control_tokens(" › ".join(part for part in (passage.title, passage.heading) if part))[:200]
     if passage.web is not None:
         seen = passage.web.published or passage.web.fetched_at
@@ -247,7 +247,7 @@ def _block(passage: Passage, text: str) -> str:
     return f"<passage {passage.n}: {path}>\n{text}\n</passage>"
 
 
-def _by_turn(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, list[str]]:
+def _group_by_question(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, list[str]]:
     """Return the blocks by the question with which each came, in the order of their numbers, whatever their rank."""
     found: dict[str, list[str]] = {}
     for passage, block in sorted(zip(passages, blocks, strict=False), key=lambda pair: pair[0].n):
@@ -255,7 +255,7 @@ def _by_turn(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, li
     return found
 
 
-def _messages(
+def _build_messages(
     instructions: str, turns: Sequence[_Turn], blocks: dict[str, list[str]], question: str
 ) -> tuple[ChatMessage, ...]:
     lead = blocks.pop(next(iter(blocks)), []) if blocks else []  # what comes first stays first, whatever turns go
@@ -264,7 +264,7 @@ def _messages(
     shown: list[str] = []
     asked: list[str] = []
     for was_asked, sent in turns:
-        shown += _taken(blocks, was_asked)
+        shown += _pop_blocks(blocks, was_asked)
         asked += [sent.question] if sent.question.strip() else []
         if sent.answer.strip():  # what nobody answered is asked together with what came next: no turn is empty
             said += [ChatMessage("user", "\n\n".join((*shown, *asked))), ChatMessage("assistant", sent.answer)]
@@ -274,13 +274,13 @@ def _messages(
     return (ChatMessage("user", "\n\n".join((instructions, *lead, *left, first.content))), *others)
 
 
-def _taken(blocks: dict[str, list[str]], asked: str) -> list[str]:
+def _pop_blocks(blocks: dict[str, list[str]], asked: str) -> list[str]:
     """Take out what came with a question; one that others were asked together with is a line of what was asked."""
     lines = f"\n{asked}\n"
     return [block for one in [*blocks] if f"\n{one}\n" in lines for block in blocks.pop(one)]
 
 
-def _shrink(
+def _shrink_prompt(
     turns: list[_Turn],
     blocks: list[str],
     passages: Sequence[Passage],
@@ -299,7 +299,7 @@ def _shrink(
             max(0, count_tokens(blocks[0]) - excess - TURN_TOKENS),
             count_tokens,
         )
-        shorter = _block(passages[0], text)
+        shorter = _format_block(passages[0], text)
         blocks[:] = [shorter] if text and len(shorter) < len(blocks[0]) else []
     else:
         msg = "The model's context is too small for the instructions and the question; serve it with a longer one."

@@ -30,12 +30,6 @@ _REFUSAL = re.compile(
 )
 _COLON_END = re.compile(r"[:：]\s*[*_]*$")
 _QUESTION_END = re.compile(r"[?？][\"'”’」*_)）]*$")
-_CONNECTIVES = re.compile(
-    r"(?:in (?:summary|short|conclusion|other words)|to (?:summari[sz]e|sum up)|here(?:'s| is| are)|for example|"
-    r"for instance|please note|note that|according to|based on|as follows|steps?|answer|summary|"
-    r"总之|综上|总的来说|简而言之|如下|例如|比如|注意|请注意|根据|步骤|答案|总结|以下是?)\W*",
-    re.IGNORECASE,
-)
 _EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}(?<![.!。！])\1\s*[:：]?\s*")
 _SEPARATOR = re.compile(r"[|\s:-]+")
 
@@ -56,12 +50,10 @@ def classify_role(piece: Piece, *, table_open: bool) -> Role:
         return "heading"
     if piece.kind == "table":
         return "table_head" if not table_open or _SEPARATOR.fullmatch(piece.text) else "claim"
-    return _of_prose(piece.kind, piece.text.strip())
+    return _classify_prose(piece.kind, piece.text.strip())
 
 
-def _of_prose(kind: str, text: str) -> Role:
-    if _CONNECTIVES.fullmatch(text):
-        return "lead_in"
+def _classify_prose(kind: str, text: str) -> Role:
     if _QUESTION_END.search(text) or not strip_frame(f"{text.strip('*_ ')},"):
         return "empty"
     if _REFUSAL.search(text):

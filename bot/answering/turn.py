@@ -54,21 +54,21 @@ class Turn:
         self.question = self.web.question
 
     @property
-    def said(self) -> tuple[str, ...]:
+    def user_texts(self) -> tuple[str, ...]:
         """Return what people wrote in the conversation."""
         return (self.asked.text, *(exchange.question for exchange in self.asked.history))
 
-    def unreadable(self) -> None:
+    def mark_unreadable(self) -> None:
         """Note that there is nothing to ask, on the web no more than here."""
         self.web = replace(self.web, readable=False)
 
-    def finished(self, now: float) -> Finished:
+    def make_finished(self, now: float) -> Finished:
         """Return the last event."""
         self.timings["total"] = now - self.began
         cited = self.numbering.passages
         return Finished(self.route, cited, dict(self.timings), self.web, self.marked, self.removed, self.extracted)
 
-    def citing(self, text: Text) -> Text:
+    def cite_new(self, text: Text) -> Text:
         """Return a text with the passages that it is the first to cite."""
         cites = self.numbering.passages[self.announced :]
         self.announced += len(cites)
@@ -81,7 +81,7 @@ class EngineStream:
 
     preparing: asyncio.Task[None]
     """Ends when the verifier has read the passages."""
-    fresh: Callable[[], VerifiedStream]
+    make_verified: Callable[[], VerifiedStream]
     """Makes what verifies sentences; called again for an answer that begins again."""
     verified: VerifiedStream = field(init=False)
     ends_at: float = 0.0
@@ -95,11 +95,11 @@ class EngineStream:
 
     def __post_init__(self) -> None:
         """Begin with nothing said."""
-        self.verified = self.fresh()
+        self.verified = self.make_verified()
 
-    def again(self) -> None:
+    def restart(self) -> None:
         """Forget what the engine said: another server begins again."""
-        self.verified = self.fresh()
+        self.verified = self.make_verified()
         self.content, self.thought = False, ""
 
     @property
@@ -112,7 +112,7 @@ class EngineStream:
         """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
         return "" if self.content or self.cut else self.thought
 
-    def note(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Message | None:
+    def add_delta(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Message | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
 
         Of its thought, ``most_chars`` are kept.

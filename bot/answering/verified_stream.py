@@ -95,7 +95,7 @@ class VerifiedStream:
         self._splitter = Splitter()
         self._pending: list[Piece] = []
         self._composer = Composer()
-        self._said: set[str] = set()
+        self._seen: set[str] = set()
         self._repeats = 0
         self._read_chars = 0
         self._recent = ""
@@ -141,7 +141,7 @@ class VerifiedStream:
         """
         shown = []
         while self._pending and self.ended not in {"repetition", "unsupported"}:
-            if text := await self._piece(self._pending.pop(0)):
+            if text := await self._place_piece(self._pending.pop(0)):
                 shown.append(text)
         if not self.ended and self._looped:
             self.ended = "repetition"
@@ -163,7 +163,7 @@ class VerifiedStream:
         self._pending = left
         return shown + await self.release()
 
-    async def _piece(self, piece: Piece) -> str:
+    async def _place_piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""
         cited = [n for n in citations.find_cited_numbers(piece.text) if n in self._passages]
         if piece.kind == "code":
@@ -171,7 +171,7 @@ class VerifiedStream:
             text = _FRAME.split(piece.text, maxsplit=1)[0]
         else:
             # Ticks first: what stood in code must not lose it after its links were let pass.
-            text = _even_ticks(strip_preamble(_TAG.sub("", citations.strip_markers(piece.text))))
+            text = _drop_odd_backtick(strip_preamble(_TAG.sub("", citations.strip_markers(piece.text))))
         piece = replace(piece, text=strip_foreign_links(text, self._hosts))
         role = classify_role(piece, table_open=self._in_table)
         if role == "heading" and piece.kind == "prose" and self._at_end:
@@ -194,25 +194,25 @@ class VerifiedStream:
         """Return what becomes of a piece that plays this role and cites these passages."""
         if role == "table_head":
             return "hold", await self._table_head(piece.text)
-        if role == "empty" or not _LETTER.search(piece.text) or self._again(piece, role):
+        if role == "empty" or not _LETTER.search(piece.text) or self._is_repeated(piece, role):
             return _DROP
         if role == "code":
-            return self._judged(replace(piece, text=close_code(piece.text)), self._verdict_on_code(piece.text))
+            return self._apply_verdict(replace(piece, text=close_code(piece.text)), self._verdict_on_code(piece.text))
         if role == "claim" and repeats_question(piece.text, self._question):
             return _DROP
         if role in {"heading", "lead_in"} and self._labels.holds(piece.text):
             return "hold", piece.text
-        return await self._verified(piece, role, cited)
+        return await self._verify(piece, role, cited)
 
-    async def _verified(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
+    async def _verify(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
         if role == "claim" and not self._composer.shown_chars and self._counts_something_else(piece.text):
             self.refused, self.ended = True, "unsupported"
             return _DROP
         verdict = await self._verifier.verify(strip_markdown(piece.text), cited)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
-            return self._judged(piece, verdict)
+            return self._apply_verdict(piece, verdict)
         if role == "refusal":
-            return self._refusal()
+            return self._replace_refusal()
         self.contradicted += verdict.kind == "contradicted"
         if verdict.kind == "supported":
             return "hold", piece.text
@@ -232,33 +232,37 @@ class VerifiedStream:
         if classify_question(self._question) != "number":
             return False
         bare = len(extract_claims(text).words) <= _BARE_WORDS
-        return self._adopts(strip_question_words(self._question), STRANGE) if bare else self._adopts(text, ADOPTED)
+        return (
+            self._adopts_question(strip_question_words(self._question), STRANGE)
+            if bare
+            else self._adopts_question(text, ADOPTED)
+        )
 
-    def _adopts(self, text: str, share: float) -> bool:
+    def _adopts_question(self, text: str, share: float) -> bool:
         """Tell whether a text speaks of what only the question does; languages cannot be compared so."""
         languages = {is_cjk(one.text) for one in self._passages.values()} | {is_cjk(self._question)}
-        return len(languages) == 1 and adopted_share(text, self._question, self._known) >= share
+        return len(languages) == 1 and adopted_share(text, self._question, self._known_text) >= share
 
     @cached_property
-    def _known(self) -> str:
+    def _known_text(self) -> str:
         return normalise_text("\n".join(f"{one.title} {one.heading} {one.text}" for one in self._passages.values()))
 
     @cached_property
     def _labels(self) -> Labels:
-        return Labels([self._question, self._known])
+        return Labels([self._question, self._known_text])
 
-    def _refusal(self) -> Decision:
+    def _replace_refusal(self) -> Decision:
         """Replace a refusal with fixed words after the answer; alone, it becomes ``answers.UNKNOWN``."""
         first, self.refused = not self.refused, True
         return (
             ("keep", render_message(answers.NO_MORE, self._language)) if first and self._composer.shown_chars else _DROP
         )
 
-    def _judged(self, piece: Piece, verdict: Verdict) -> Decision:
+    def _apply_verdict(self, piece: Piece, verdict: Verdict) -> Decision:
         """Count a verdict; return its piece with what stands behind it, or that it is left out."""
         if verdict.kind == "supported":
             self.supported += 1
-            return "keep", citations.append_suffix(piece.text, self._cited(verdict), piece.kind)
+            return "keep", citations.append_suffix(piece.text, self._format_citations(verdict), piece.kind)
         self._failed += 1
         if not self.supported and self._failed >= HOPELESS:
             self.ended = self.ended or "unsupported"
@@ -273,7 +277,7 @@ class VerifiedStream:
         self.marked += 1
         return "keep", citations.append_suffix(piece.text, citations.WARNING, piece.kind)
 
-    def _cited(self, verdict: Verdict) -> str:
+    def _format_citations(self, verdict: Verdict) -> str:
         """Return the markers of what supports a sentence, and, where others contradict it, a remark with the dates."""
         supporting = self._numbering.display(*(self._passages[n] for n in verdict.passages))
         markers = citations.format_markers(supporting)
@@ -290,21 +294,21 @@ class VerifiedStream:
         together = verdict_on_code(code, "\n".join(passage.text for passage in self._passages.values()))
         return Verdict(together, tuple(own[:1]))
 
-    def _again(self, piece: Piece, role: Role) -> bool:
+    def _is_repeated(self, piece: Piece, role: Role) -> bool:
         """Tell whether this was said before, and count it; headings, lead-ins and short items may come again."""
         key = re.sub(r"[\W_]+", "", piece.text.lower())
         short = _SHORT_ITEM_CHARS if piece.kind in {"item", "table"} else _SHORT_CHARS
         if role in {"heading", "lead_in"} or len(key) < short:
             return False
-        repeated = key in self._said
-        self._said.add(key)
+        repeated = key in self._seen
+        self._seen.add(key)
         self._repeats += repeated
         if self._repeats >= REPEATS:
             self.ended = "repetition"
         return repeated
 
 
-def _even_ticks(text: str) -> str:
+def _drop_odd_backtick(text: str) -> str:
     """Take out the backticks that open code and never close it: they would swallow the text behind, markers and all."""
     text = _FENCE.sub("", text)
     if text.count("`") % 2:

@@ -368,5 +368,5 @@ def test_follow_up_gets_requested_pages(room: Any) -> None:
         *(make_page_hit(room, id=f"p{n}") for n in range(4)),
         *(room.hit("d", f"d{n}") for n in range(3)),
     ]
-    shown = [one.hit.id for one in place_hits(hits, earlier, {"a"}, 8, leans=True)]
+    shown = [one.hit.id for one in place_hits(hits, earlier, {"a"}, 8, is_follow_up=True)]
     assert shown == ["a", "d0", "d1", "p0", "p1", "p2", "p3"]

@@ -28,8 +28,9 @@ SOURCE_CHARS = 400
 _PARTS = 3
 """Sentences, list items or rows."""
 _WEIGHTS = np.array([1.2, 2.7, 0.85, 1.4, -1.7, 0.9, 0.9])
-"""Of features in ``Asked.scored``. Fitted on XQuAD's English questions (``scripts/eval_extracts.py``), where nothing
-introduces a list: the fourth is half of the second. The first may be 1.2 to 2.2 there without a difference."""
+"""Of the features in ``score_parts``. Fitted on XQuAD's English questions (``scripts/eval_extracts.py``).
+Nothing introduces a list there, so the fourth is half of the second. There, 1.2 to 2.2 as the first make no difference.
+"""
 _NEARLY_SOURCE = 2.5
 """A source that scores less by more than this than the best one is left out. On the same questions 0.2 % fewer answers
 are shown than with 4, and 1.1 sources instead of 1.4."""
@@ -63,12 +64,12 @@ def choose_extracts(
     }
     parts = ((passage, split_parts(passage.text)) for passage in passages[:CONSIDERED])
     asked = ScoredQuestion(question, [one for one in parts if one[1]], similar)
-    scored = sorted(asked.scored(), key=lambda one: -one[2].max())
-    best = scored[0][2].max() if scored else 0.0
-    chosen = [one for one in scored[:SOURCES] if one[2].max() > best - _NEARLY_SOURCE]
-    texts = [_text(asked, parts, scores, emphasise=not rank) for rank, (_, parts, scores) in enumerate(chosen)]
+    ranked = sorted(asked.score_parts(), key=lambda one: -one[2].max())
+    best = ranked[0][2].max() if ranked else 0.0
+    chosen = [one for one in ranked[:SOURCES] if one[2].max() > best - _NEARLY_SOURCE]
+    texts = [_write_extract(asked, parts, scores, emphasise=not rank) for rank, (_, parts, scores) in enumerate(chosen)]
     shown = [numbering.display(passage)[0] for passage, _, _ in chosen]
-    return "\n\n".join(map(_block, shown, texts)), tuple(shown)
+    return "\n\n".join(map(_format_block, shown, texts)), tuple(shown)
 
 
 # ── Choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +92,7 @@ class ScoredQuestion:
         self._weights = {word: math.log(1 + (len(parts) + 1) / (count + 0.5)) for word, count in counts.items()}
         self._total = sum(self._weights.values()) or 1.0
 
-    def scored(self) -> list[tuple[Passage, Sequence[Part], NDArray[np.float64]]]:
+    def score_parts(self) -> list[tuple[Passage, Sequence[Part], NDArray[np.float64]]]:
         """Return the passages with their parts and how well each part answers."""
         scored = []
         for rank, (passage, parts) in enumerate(self._found):
@@ -119,7 +120,9 @@ class ScoredQuestion:
         return 10 * (self._similar.get(part.text, self._best) - self._best)
 
 
-def _text(asked: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool) -> str:
+def _write_extract(
+    asked: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool
+) -> str:
     """Return what of one passage is shown: its best parts in their order, as many as there is room for.
 
     ``emphasise`` puts the words of the best part that answer in bold, where it is clear which they are.
@@ -128,12 +131,12 @@ def _text(asked: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float
     best = order[0]
     if len(write_parts([best])) > SOURCE_CHARS:
         return cut_part(best, SOURCE_CHARS, asked.weigh)
-    if asked.type == "steps" and best.is_step and (steps := _steps(parts, best)):
+    if asked.type == "steps" and best.is_step and (steps := _choose_steps(parts, best)):
         order = steps
     chosen: list[Part] = []
     for part in order:
         more = sorted([*chosen, part], key=lambda one: one.place)
-        if _count(more) > _PARTS or len(write_parts(more)) > SOURCE_CHARS:
+        if _count_parts(more) > _PARTS or len(write_parts(more)) > SOURCE_CHARS:
             if asked.type == "steps":
                 break
             continue
@@ -141,21 +144,21 @@ def _text(asked: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float
     emphasise = emphasise and best.piece.kind != "code" and is_cjk(best.text) == is_cjk(asked.text)
     emphasise = emphasise and asked.share(best.words) > _SURELY
     span = find_decisive_span(asked.type, best.text, asked.text) if emphasise else None
-    marked = [part.emphasised(span) if part is best and span else part for part in chosen]
+    marked = [part.emphasise(span) if part is best and span else part for part in chosen]
     shown = write_parts(marked, with_lead=True)
     return next((text for text in (shown, write_parts(marked)) if len(text) <= SOURCE_CHARS), write_parts(chosen))
 
 
-def _steps(parts: Sequence[Part], best: Part) -> list[Part]:
+def _choose_steps(parts: Sequence[Part], best: Part) -> list[Part]:
     """Return the steps from the list's first on, if there is room for the best one among them; else from that on."""
     runs = [list(run) for _, run in groupby(parts, lambda part: (part.is_step, part.lead))]
     steps = next(run for run in runs if best in run)
     place = steps.index(best)
     upto = steps[: place + 1]
-    return steps if _count(upto) <= _PARTS and len(write_parts(upto)) <= SOURCE_CHARS else steps[place:]
+    return steps if _count_parts(upto) <= _PARTS and len(write_parts(upto)) <= SOURCE_CHARS else steps[place:]
 
 
-def _count(parts: Sequence[Part]) -> int:
+def _count_parts(parts: Sequence[Part]) -> int:
     """Count sentences; of a list, items."""
     return sum(part.begins or not part.is_step for part in parts if part.piece.kind != "code")
 
@@ -163,7 +166,7 @@ def _count(parts: Sequence[Part]) -> int:
 # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _block(passage: Passage, text: str) -> str:
+def _format_block(passage: Passage, text: str) -> str:
     text = strip_foreign_links(text, collect_allowed_hosts([passage])) if passage.web else text
     lines = "\n".join(f"> {line}".rstrip() for line in text.splitlines())
     return (
@@ -184,9 +187,9 @@ def format_passage_path(passage: Passage) -> str:
     parts = [part for part in (passage.title or passage.document, heading) if part]
     path = " › ".join(dict.fromkeys(parts))
     if passage.web is not None:
-        return f"{_plain(path) or passage.web.host} ({passage.web.host})"
-    return _plain(path) or passage.document
+        return f"{_strip_markup(path) or passage.web.host} ({passage.web.host})"
+    return _strip_markup(path) or passage.document
 
 
-def _plain(path: str) -> str:
+def _strip_markup(path: str) -> str:
     return re.sub(r"[*_`\[\]<>#|]", "", path).strip()

@@ -49,7 +49,7 @@ class Part:
         """Return it as the passage has it, without the line's marker."""
         return self.piece.text
 
-    def emphasised(self, span: tuple[int, int]) -> Part:
+    def emphasise(self, span: tuple[int, int]) -> Part:
         """Return it with a stretch of its text in bold; marks stand where every reader of Markdown takes them."""
         start, end = span
         while start < end and not self.text[start].isalnum() and self.text[:start][-1:].isalnum():
@@ -105,15 +105,15 @@ def strip_marks(text: str) -> str:
 
 def write_parts(parts: Sequence[Part], *, with_lead: bool = False) -> str:
     """Return parts of one passage, in its order, as Markdown that is whole."""
-    out = [f"{_whole(parts[0].lead)}\n\n"] if with_lead and parts[0].lead else []
+    out = [f"{_repair_marks(parts[0].lead)}\n\n"] if with_lead and parts[0].lead else []
     before: Part | None = None
     for part in parts:
-        out += [_glue(before, part), _own(part, before)]
+        out += [_choose_glue(before, part), _write_part(part, before)]
         before = part
     return "".join(out)
 
 
-def _glue(before: Part | None, part: Part) -> str:
+def _choose_glue(before: Part | None, part: Part) -> str:
     """Return what stands between a part and the one that is shown before it."""
     if before is None:
         return ""
@@ -126,7 +126,7 @@ def _glue(before: Part | None, part: Part) -> str:
     return "\n" if in_one and part.piece.kind in {"item", "table"} else "\n\n"
 
 
-def _own(part: Part, before: Part | None) -> str:
+def _write_part(part: Part, before: Part | None) -> str:
     """Return a part alone, with its list marker or, where no other row is before it, its table head."""
     piece = part.piece
     if piece.kind == "code":
@@ -136,7 +136,7 @@ def _own(part: Part, before: Part | None) -> str:
             return format_row(piece.text)
         return piece.text if before is not None and before.head == part.head else f"{part.head}\n{piece.text}"
     marker = piece.lead.lstrip() if piece.kind == "item" and ">" not in piece.lead else ""
-    return marker + _whole(piece.text)
+    return marker + _repair_marks(piece.text)
 
 
 def format_row(row: str, head: str = "") -> str:
@@ -147,7 +147,7 @@ def format_row(row: str, head: str = "") -> str:
     return "; ".join(f"{name}: {value}" if name else value for name, value in zip(names, values, strict=False) if value)
 
 
-def _whole(text: str) -> str:
+def _repair_marks(text: str) -> str:
     """Return a sentence without halves of marks and links, which a cut between sentences leaves."""
     for mark in ("**", "~~", "`"):
         if text.count(mark) % 2:
@@ -168,23 +168,23 @@ def cut_part(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
         opening, *lines, closing = close_code(textwrap.dedent(part.text).strip()).split("\n")
         opening = opening[:_OPENING]
         room = limit - len(opening) - len(closing) - 2
-        stretches = [_lines(lines[start:], room) for start in range(len(lines))]
+        stretches = [_fit_lines(lines[start:], room) for start in range(len(lines))]
         return "\n".join([opening, max(stretches, key=weigh, default=""), closing])
     text = format_row(part.text, part.head) if part.piece.kind == "table" else part.text
     text = escape_displayed(strip_marks(" ".join(_HALF_LINK.sub("", text).split())))
     gaps = [0, *(match.start() for match in _GAP.finditer(text)), len(text)]
     starts = [place for place, before in zip(gaps[1:], gaps, strict=False) if place // _STRIDE > before // _STRIDE]
-    return max((_words_from(text, start, gaps, limit) for start in (0, *starts)), key=weigh)
+    return max((_fit_words(text, start, gaps, limit) for start in (0, *starts)), key=weigh)
 
 
-def _lines(lines: Sequence[str], room: int) -> str:
+def _fit_lines(lines: Sequence[str], room: int) -> str:
     """Return the first of these lines that there is room for."""
     text = "\n".join(lines)
     end = text.rfind("\n", 0, room + 1)
     return text if len(text) <= room else text[: end if end >= 0 else room]
 
 
-def _words_from(text: str, start: int, gaps: Sequence[int], limit: int) -> str:
+def _fit_words(text: str, start: int, gaps: Sequence[int], limit: int) -> str:
     """Return whole words from a place on, as many as there is room for, with a sign where something is missing."""
     room = start + limit - 2 * len(_ELLIPSIS)
     end = max((gap for gap in gaps if start < gap <= room), default=room)

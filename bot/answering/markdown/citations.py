@@ -39,12 +39,12 @@ _DISAGREEMENT = re.compile(r"\s?[(（][^()（）\n]*(?:says otherwise[)）]|说�
 
 def find_cited_numbers(text: str) -> tuple[int, ...]:
     """Return the passage numbers that a text cites, each once, in order; code is left aside."""
-    return tuple(dict.fromkeys(n for marker in _markers(text) for n in _listed(marker)))
+    return tuple(dict.fromkeys(n for marker in _find_markers(text) for n in _parse_numbers(marker)))
 
 
 def strip_markers(text: str) -> str:
     """Return the text without its markers, code untouched."""
-    for marker in reversed(_markers(text)):
+    for marker in reversed(_find_markers(text)):
         text = text[: marker.start()] + text[marker.end() :]
     return text.rstrip()
 
@@ -66,11 +66,11 @@ def format_markers(passages: Sequence[Passage]) -> str:
 def link_displayed(text: str, url_of: Callable[[int], str]) -> str:
     """Return the text with its displayed markers as Markdown links; ``url_of`` returns "" for one without a link."""
 
-    def linked(marker: re.Match[str]) -> str:
+    def add_link(marker: re.Match[str]) -> str:
         url = url_of(int(marker[1]))
         return f"[\\[{marker[1]}\\]]({url})" if url else marker[0]
 
-    return _DISPLAYED.sub(linked, text)
+    return _DISPLAYED.sub(add_link, text)
 
 
 def escape_displayed(text: str) -> str:
@@ -79,7 +79,7 @@ def escape_displayed(text: str) -> str:
 
 
 def unlink_displayed(text: str) -> str:
-    """Return the text with plain markers in the place of linked ones."""
+    """Return the text with plain markers in the place of add_link ones."""
     return _LINKED.sub(lambda marker: f"[{marker[1] or marker[2]}]", text)
 
 
@@ -110,12 +110,12 @@ class Numbering:
         self._displayed.clear()
 
 
-def _markers(text: str) -> list[re.Match[str]]:
+def _find_markers(text: str) -> list[re.Match[str]]:
     bare = _CODE.sub(lambda code: "\0" * len(code[0]), text)
     return [marker for marker in _ONE.finditer(bare) if not _is_index(bare, marker)]
 
 
-def _listed(marker: re.Match[str]) -> list[int]:
+def _parse_numbers(marker: re.Match[str]) -> list[int]:
     listed = re.split(r"[\]】］†:：]", marker[0], maxsplit=1)[0]
     found: list[int] = []
     for first, last in _RANGE.findall(listed):
@@ -126,4 +126,4 @@ def _listed(marker: re.Match[str]) -> list[int]:
 def _is_index(text: str, marker: re.Match[str]) -> bool:
     """Tell an index like ``items[0]`` from a marker that was written close to its word."""
     before = text[marker.start() - 1 : marker.start()]
-    return before.isascii() and before.isalnum() and marker[0][0] == "[" and _listed(marker) == [0]
+    return before.isascii() and before.isalnum() and marker[0][0] == "[" and _parse_numbers(marker) == [0]

@@ -15,60 +15,60 @@ class Composer:
     def __init__(self) -> None:
         self._gap = ""
         self._lead = ""
-        self._held: list[Piece] = []
-        self._dropped_since_held = False
+        self._pending: list[Piece] = []
+        self._dropped_since_pending = False
         self._numbers: dict[str, int] = {}
         """The last number shown in the list at hand, by its indentation."""
         self.shown_chars = 0
 
     def keep(self, piece: Piece, text: str) -> str:
         """Return what to append so that ``text``, the piece as it shall read, follows on what is shown."""
-        out = "".join(self._place(held, held.text) for held in self._held if self._leads_to(held, piece))
-        self._held = []
+        out = "".join(self._place(pending, pending.text) for pending in self._pending if self._leads_to(pending, piece))
+        self._pending = []
         return out + self._place(piece, text)
 
-    def _leads_to(self, held: Piece, piece: Piece) -> bool:
-        """Tell whether what is held leads to a piece; a lead-in whose list is gone does not lead to what follows."""
-        if held.kind == "table":
+    def _leads_to(self, pending: Piece, piece: Piece) -> bool:
+        """Tell whether what is pending leads to a piece; a lead-in whose list is gone does not lead to what follows."""
+        if pending.kind == "table":
             return piece.kind == "table"
-        return held.kind in {"heading", "blank"} or not self._dropped_since_held or piece.kind != "prose"
+        return pending.kind in {"heading", "blank"} or not self._dropped_since_pending or piece.kind != "prose"
 
     def hold(self, piece: Piece) -> None:
         """Keep back what only leads to something: a heading, a lead-in, the head of a table."""
         if piece.kind == "heading":
             self._forget(_level(piece))
-        if self._dropped_since_held:
-            self._held = [held for held in self._held if held.kind in {"heading", "blank"}]
-        self._held.append(piece)
-        self._dropped_since_held = False
+        if self._dropped_since_pending:
+            self._pending = [pending for pending in self._pending if pending.kind in {"heading", "blank"}]
+        self._pending.append(piece)
+        self._dropped_since_pending = False
 
     def space(self, piece: Piece) -> None:
         """Pass over an empty line."""
-        if self._held:
-            self._held.append(piece)
+        if self._pending:
+            self._pending.append(piece)
         else:
             self._widen("\n\n" if piece.kind == "blank" else piece.tail)
 
     def drop(self, piece: Piece) -> None:
         """Pass over a piece that is not shown; a list marker goes to the next sentence of its line."""
-        self._dropped_since_held = True
+        self._dropped_since_pending = True
         self._lead = "" if piece.ends_line else self._lead or piece.lead
         self._widen(piece.tail)
 
     def _forget(self, level: int) -> None:
         """Drop the headings that this one ends, with what stands under them; an empty line between stays."""
         blank: Piece | None = None
-        while self._held and not (self._held[-1].kind == "heading" and _level(self._held[-1]) < level):
-            popped = self._held.pop()
+        while self._pending and not (self._pending[-1].kind == "heading" and _level(self._pending[-1]) < level):
+            popped = self._pending.pop()
             blank = popped if popped.kind == "blank" else blank
-        if blank and self._held:
-            self._held.append(blank)
+        if blank and self._pending:
+            self._pending.append(blank)
 
     def _place(self, piece: Piece, text: str) -> str:
         if piece.kind == "blank":
             self._widen("\n\n")
             return ""
-        lead = self._renumbered(piece.lead or self._lead)
+        lead = self._renumber(piece.lead or self._lead)
         if piece.kind in {"heading", "prose"} and not lead.strip():
             self._numbers.clear()
         starts_line = bool(lead.strip()) or piece.kind in {"heading", "table", "code"}
@@ -79,7 +79,7 @@ class Composer:
         self.shown_chars += len(gap + lead + text)
         return gap + lead + text
 
-    def _renumbered(self, lead: str) -> str:
+    def _renumber(self, lead: str) -> str:
         """Close the gap that a dropped item leaves in a numbered list."""
         match = _NUMBERED.fullmatch(lead)
         if not match:

@@ -46,35 +46,35 @@ def strip_foreign_links(text: str, allowed: Collection[str]) -> str:
     Pictures become their description wherever they lie, since showing one fetches it.
     """
     for _ in range(_ROUNDS):  # what is taken out may leave another address behind
-        if (bare := _once(text, allowed)) == text:
+        if (bare := _strip_once(text, allowed)) == text:
             return text
         text = bare
     return _ADDRESS_MARK.sub(" ", text)  # nobody writes so who means well
 
 
-def _once(text: str, allowed: Collection[str]) -> str:
+def _strip_once(text: str, allowed: Collection[str]) -> str:
     text = _REFERENCE.sub("", text)
     out, cursor = [], 0
     for span in _CODE.finditer(text):
-        out += [_prose(text[cursor : span.start()], allowed), _without_addresses(span[0], allowed)]
+        out += [_strip_from_prose(text[cursor : span.start()], allowed), _strip_addresses(span[0], allowed)]
         cursor = span.end()
-    return "".join((*out, _prose(text[cursor:], allowed)))
+    return "".join((*out, _strip_from_prose(text[cursor:], allowed)))
 
 
-def _prose(text: str, allowed: Collection[str]) -> str:
+def _strip_from_prose(text: str, allowed: Collection[str]) -> str:
     out, cursor = [], 0
     for link in _INLINE.finditer(text):
-        label = _without_addresses(link["label"], allowed)
+        label = _strip_addresses(link["label"], allowed)
         keep = not link["image"] and _may_be_shown(link["url"], allowed)
         out += [
-            _without_addresses(text[cursor : link.start()], allowed),
+            _strip_addresses(text[cursor : link.start()], allowed),
             f"[{label}]({link['url']})" if keep else label,
         ]
         cursor = link.end()
-    return "".join((*out, _without_addresses(text[cursor:], allowed)))
+    return "".join((*out, _strip_addresses(text[cursor:], allowed)))
 
 
-def _without_addresses(text: str, allowed: Collection[str]) -> str:
+def _strip_addresses(text: str, allowed: Collection[str]) -> str:
     def bare(match: re.Match[str]) -> str:
         url, tail = match["url"].rstrip(".,;:!?)*_~"), match["tail"] or ""
         goes_on = _GOES_ON.search(tail) is not None and "/" not in url.partition("://")[2]

@@ -133,7 +133,7 @@ class Splitter:
         if end is None and not whole:
             return None
         if end is None or end > LINE_MAX_CHARS:
-            end = len(line) if len(line) <= LINE_MAX_CHARS else _cut(line)
+            end = len(line) if len(line) <= LINE_MAX_CHARS else _find_cut(line)
         text = line[:end].rstrip(_BLANKS)
         rest = line[len(text) :]
         after = rest.lstrip(_BLANKS)
@@ -181,7 +181,7 @@ def close_code(code: str) -> str:
     return "\n".join([opening, *lines, code[: fence.end(1)]])
 
 
-def _cut(line: str) -> int:
+def _find_cut(line: str) -> int:
     """Choose where to cut a line that is too long: behind the last space or comma, if there is one late enough."""
     return max(line.rfind(mark, LINE_MAX_CHARS // 2, LINE_MAX_CHARS) for mark in " ,，、；;") + 1 or LINE_MAX_CHARS
 

@@ -74,32 +74,34 @@ def build_unknown_answer(turn: Turn) -> Text:
     return Text(f"{why}\n\n{render_message(answers.LOOKED_AT, turn.language)}\n{listing}")
 
 
-def explain_missing_answer(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> str:
+def explain_missing_answer(turn: Turn, stream: EngineStream, failure: Exception | None, limits: Limits) -> str:
     """Say why no sentence of the model is shown."""
     if isinstance(failure, TimeoutError):
-        seconds = limits.answer_s if said.begun else min(limits.answer_s, limits.first_token_s)
+        seconds = limits.answer_s if stream.begun else min(limits.answer_s, limits.first_token_s)
         return render_message(
-            answers.ENGINE_SLOW if said.begun else answers.NO_FIRST_TOKEN, turn.language, seconds=f"{seconds:g}"
+            answers.ENGINE_SLOW if stream.begun else answers.NO_FIRST_TOKEN, turn.language, seconds=f"{seconds:g}"
         )
     if isinstance(failure, KnowledgeError):
         return render_message(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
     if failure:
         return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
-    if said.verified.dropped or said.verified.contradicted or said.verified.ended:
+    if stream.verified.dropped or stream.verified.contradicted or stream.verified.ended:
         return render_message(answers.NOTHING_SUPPORTED, turn.language)
     return render_message(answers.NO_ANSWER, turn.language)
 
 
-def list_answer_notices(turn: Turn, said: EngineStream, failure: Exception | None, limits: Limits) -> Iterator[Notice]:
+def list_answer_notices(
+    turn: Turn, stream: EngineStream, failure: Exception | None, limits: Limits
+) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
-    language, verified = turn.language, said.verified
+    language, verified = turn.language, stream.verified
     if isinstance(failure, TimeoutError):
         yield Notice(render_message(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
     elif failure:
         yield Notice(render_message(answers.CUT_BY_ERROR, language, reason=explain_error(failure)))
     elif verified.ended == "repetition":
         yield Notice(render_message(answers.CUT_BY_REPETITION, language))
-    elif verified.ended == "length" or (said.cut and not verified.ended):
+    elif verified.ended == "length" or (stream.cut and not verified.ended):
         yield Notice(render_message(answers.CUT_BY_LENGTH, language))
     parts = [render_message(answers.WARNING, language)] if verified.marked else []
     counted = ((answers.REMOVED, verified.contradicted), (answers.LEFT_OUT, verified.dropped))

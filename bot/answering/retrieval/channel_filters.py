@@ -23,19 +23,19 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
     own, given = parse_query(question, now), parse_query(f"{rule} x", now)
     both = ParsedQuery(
         own.words,
-        sources=_both(own.sources, given.sources, "in"),
-        kinds=_both(own.kinds, given.kinds, "type"),
+        sources=_intersect_names(own.sources, given.sources, "in"),
+        kinds=_intersect_names(own.kinds, given.kinds, "type"),
         after=max((one for one in (own.after, given.after) if one is not None), default=None),
         before=min((one for one in (own.before, given.before) if one is not None), default=None),
     )
     # In front: what a person leaves open (a quote, a fence) must not swallow them.
-    text = " ".join([*_written(both), both.words])
+    text = " ".join([*_format_filters(both), both.words])
     if replace(parse_query(text, now), words=both.words) != both:
         raise InvalidFilter(FilterProblem.TOO_MANY)
     return text
 
 
-def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:
+def _intersect_names(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:
     """Return what both name, as the rule writes it; where one names nothing, what the other does."""
     if not own or not given:
         return own or given
@@ -47,7 +47,7 @@ def _both(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str
     return left
 
 
-def _written(query: ParsedQuery) -> list[str]:
+def _format_filters(query: ParsedQuery) -> list[str]:
     filters = [f'in:"{name}"' for name in sorted(query.sources)] + [f"type:{kind}" for kind in sorted(query.kinds)]
     for key, moment in (("after", query.after), ("before", query.before)):
         if moment is not None:

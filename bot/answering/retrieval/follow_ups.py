@@ -94,7 +94,7 @@ def build_search_query(question: str, history: Sequence[Exchange], rewritten: st
             chain.insert(0, (before, exchange.answer))
             filters = {**theirs, **filters}
     # In front of the words, where nothing that is left open in them can swallow a filter.
-    return " ".join([*filters.values(), rewritten or _joined(chain)])
+    return " ".join([*filters.values(), rewritten or _join_questions(chain)])
 
 
 def find_mentioned_people(question: str, history: Sequence[Exchange], people: Collection[str]) -> list[str]:
@@ -136,24 +136,24 @@ def build_web_query(question: str, history: Sequence[Exchange]) -> str:
     return f"{words} {before}".strip()
 
 
-def _joined(chain: Sequence[tuple[str, str]]) -> str:
+def _join_questions(chain: Sequence[tuple[str, str]]) -> str:
     """Return questions, each with its answer, as one: oldest first, the last as it is."""
     said, answer = chain[0]
     for question, next_answer in chain[1:]:
         names = (
             " ".join(_MARKS.sub(" ", strip_markers(answer))[:_NAMING_CHARS].split()) if _points_back(question) else ""
         )
-        kept = f"{_carried(said, question)} {names}".strip()
+        kept = f"{_keep_of_earlier(said, question)} {names}".strip()
         said, answer = f"{kept[:_JOINED_CHARS]} {question}", next_answer
     return said[-2 * _JOINED_CHARS :] if len(chain) > 1 else said
 
 
-def _carried(before: str, question: str) -> str:
+def _keep_of_earlier(before: str, question: str) -> str:
     """Return what of a question before still holds, when another is put in the place of a part of it."""
     if _points_back(question):
         return before
     if detect_language(question) == "zh":
-        return _with_the_new_name(before, question)
+        return _replace_name(before, question)
     new = _OPENER.sub("", question)
     opened = new != question
     preposition = _PREPOSITION.match(new)
@@ -162,10 +162,10 @@ def _carried(before: str, question: str) -> str:
     same = preposition[0].lower() if preposition else None
     places = [found.start() for found in _PREPOSITION.finditer(before) if same in {None, found[0].lower()}]
     head = before[: places[-1]].rstrip() if places else ""
-    return head if _substance(head) > 1 else before
+    return head if _count_substance(head) > 1 else before
 
 
-def _with_the_new_name(before: str, question: str) -> str:
+def _replace_name(before: str, question: str) -> str:
     """Put the Latin name that a Chinese question is about in the place of the last one before."""
     if not _is_fragment(question):
         return before
@@ -178,7 +178,7 @@ def depends_on_history(question: str) -> bool:
     text = question.strip()
     if _OPENERS.search(text) or _points_back(text) or _is_fragment(text):
         return True
-    return _substance(text) < (1 if _DEFINES.search(text) else 2)
+    return _count_substance(text) < (1 if _DEFINES.search(text) else 2)
 
 
 def is_function_word(word: str) -> bool:
@@ -189,7 +189,7 @@ def is_function_word(word: str) -> bool:
 def _points_back(text: str) -> bool:
     plain = _NOT_POINTERS.sub(" ", text)
     pointer = _POINTERS.search(plain)
-    return pointer is not None and _substance(plain[: pointer.start()]) <= _OWN_WORDS[detect_language(text)]
+    return pointer is not None and _count_substance(plain[: pointer.start()]) <= _OWN_WORDS[detect_language(text)]
 
 
 def _is_fragment(text: str) -> bool:
@@ -204,7 +204,7 @@ def _is_fragment(text: str) -> bool:
     return asked and len(words) <= _FRAGMENT_WORDS and not any(map(_VERBS.fullmatch, words))
 
 
-def _substance(text: str) -> int:
+def _count_substance(text: str) -> int:
     """Count what a question names: English words with a meaning, Chinese characters with one by twos."""
     words = sum(not _EMPTY_WORDS.fullmatch(word.lower()) for word in WORD.findall(text))
     if detect_language(text) != "zh":

@@ -17,16 +17,16 @@ from typing import Final
 from knowledge.interfaces import Hit
 
 FindReadableChunks = Callable[[Collection[str], Collection[str]], Awaitable[frozenset[str]]]
-"""Which of some chunks are current still and may be read by all of some readers."""
+"""Which of some chunks are current readable and may be read by all of some readers."""
 
 MOST: Final = 24
 """Passages of a conversation; with more of them it begins anew."""
-_BESIDE: Final = 2
+_SAME_SUBJECT: Final = 2
 """Passages that a follow-up gets beside those that its conversation was shown, where the best that it finds is among
 those; each one more is read anew."""
-_BETTER: Final = 3
+_BETTER_HITS: Final = 3
 """The same where others that it finds are."""
-_TURNED: Final = 5
+_NEW_SUBJECT: Final = 5
 """The same where none is: it is about another thing in the same conversation."""
 CLOSE: Final = 0.6
 """Of the best hit's score. What is further behind answers no follow-up, as measured, and is read anew all the same.
@@ -76,16 +76,21 @@ class ConversationPassages:
 
 
 def place_hits(
-    hits: Sequence[Hit], earlier: Sequence[PlacedPassage], still: Collection[str], most: int, *, leans: bool
+    hits: Sequence[Hit],
+    earlier: Sequence[PlacedPassage],
+    readable: Collection[str],
+    most: int,
+    *,
+    is_follow_up: bool,
 ) -> list[PlacedPassage]:
     """Return what is shown, in its places.
 
     Args:
         hits: best first.
         earlier: what the conversation was shown, in its places.
-        still: the ids of those chunks of it that may be shown still.
+        readable: the ids of those chunks of it that may be shown readable.
         most: how many are shown where nothing was.
-        leans: whether the question cannot be understood without those before it.
+        is_follow_up: whether the question cannot be understood without those before it.
 
     """
     best = hits[:most]
@@ -93,29 +98,31 @@ def place_hits(
     kept = [
         replace(one, hit=replace(one.hit, synced_at=seen_at.get(one.hit.id, one.hit.synced_at)))
         for one in earlier
-        if set(one.chunks) <= set(still)
+        if set(one.chunks) <= set(readable)
     ]
     held = {chunk for one in kept for chunk in one.chunks}
     ours = [hit for hit in best if not hit.web]
     again = [hit.id in held for hit in ours]
     new = [hit for hit in ours if hit.id not in held and hit.score >= CLOSE * ours[0].score]
-    new = new[: _TURNED if not any(again) else _BESIDE if again[0] else _BETTER]
+    new = new[: _NEW_SUBJECT if not any(again) else _SAME_SUBJECT if again[0] else _BETTER_HITS]
     new += [hit for hit in best if hit.web]  # a page of the web is of one answer, and new to each
-    goes_on = bool(kept and best) and (any(again) or leans or _documents(best) & _documents(one.hit for one in kept))
+    goes_on = bool(kept and best) and (
+        any(again) or is_follow_up or _documents(best) & _documents(one.hit for one in kept)
+    )
     if not goes_on or len(kept) + len(new) > MOST:
-        return [PlacedPassage(hit) for hit in _ordered(best)]
-    return [*kept, *(PlacedPassage(_beside(hit, held)) for hit in _ordered(new))]
+        return [PlacedPassage(hit) for hit in _sort_hits(best)]
+    return [*kept, *(PlacedPassage(_strip_shown_context(hit, held)) for hit in _sort_hits(new))]
 
 
 def _documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:
     return {(hit.source, hit.document) for hit in hits}
 
 
-def _ordered(hits: Sequence[Hit]) -> list[Hit]:
+def _sort_hits(hits: Sequence[Hit]) -> list[Hit]:
     """Return new passages as they stand: documents first, and pages of the web behind them."""
     return sorted(hits, key=lambda hit: (hit.web is not None, hit.source, hit.document, hit.heading, hit.id))
 
 
-def _beside(hit: Hit, held: set[str]) -> Hit:
+def _strip_shown_context(hit: Hit, held: set[str]) -> Hit:
     """Return a hit without what stands around it, where a part of that is shown already."""
     return hit if held.isdisjoint(hit.chunks) else replace(hit, context="", chunks=(hit.id,))

@@ -89,7 +89,7 @@ class Rewriter:
             return None
         try:
             async with asyncio.timeout(self._rewrite_s):
-                written = await self._written(question, history, requester)
+                written = await self._ask_engine(question, history, requester)
         except TimeoutError:
             self._rests_until = self._now() + self._rest_s
             return None
@@ -97,7 +97,7 @@ class Rewriter:
             return None
         return accept_rewrite(written, question, history)
 
-    async def _written(self, question: str, history: Sequence[Exchange], requester: Requester) -> str:
+    async def _ask_engine(self, question: str, history: Sequence[Exchange], requester: Requester) -> str:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=_TOKENS, thinking_tokens=0)
         requester = replace(requester, answer_timeout_s=self._rewrite_s)
         name = f"rewrite-{uuid.uuid4().hex}"
@@ -118,13 +118,14 @@ def build_rewrite_messages(question: str, history: Sequence[Exchange]) -> tuple[
     """Return what the engine is asked, to be answered without thinking."""
     language = choose_language(question)
     said = "\n".join(
-        f"- {_short(one.question, _QUESTION_CHARS)}\n  {_short(one.answer, _ANSWER_CHARS)}" for one in history[-_TURNS:]
+        f"- {_shorten(one.question, _QUESTION_CHARS)}\n  {_shorten(one.answer, _ANSWER_CHARS)}"
+        for one in history[-_TURNS:]
     )
-    ask = _ASK[language].format(said=said, question=_short(question, _QUESTION_CHARS))
+    ask = _ASK[language].format(said=said, question=_shorten(question, _QUESTION_CHARS))
     return (ChatMessage("user", ask),)
 
 
-def _short(text: str, characters: int) -> str:
+def _shorten(text: str, characters: int) -> str:
     """Return the beginning of what was said, without filters and without anything that frames a prompt."""
     return neutralise_control_tokens(separate_filters(text.strip())[0][:characters])
 
@@ -138,9 +139,9 @@ def accept_rewrite(written: str, question: str, history: Sequence[Exchange]) -> 
     if not rewritten or len(rewritten) > _LONGEST or detect_language(rewritten) != detect_language(question):
         return None
     said = " ".join([question, *(f"{one.question} {one.answer}" for one in history[-_TURNS:])])
-    if not set(_meant(rewritten)) <= set(_meant(said)) | _FUNCTION_CHARACTERS:
+    if not set(_list_meaningful_words(rewritten)) <= set(_list_meaningful_words(said)) | _FUNCTION_CHARACTERS:
         return None
-    lost = set(_meant(question)) - set(_meant(rewritten)) - _FUNCTION_CHARACTERS
+    lost = set(_list_meaningful_words(question)) - set(_list_meaningful_words(rewritten)) - _FUNCTION_CHARACTERS
     # Single Chinese characters may be part of a turn of phrase.
     return rewritten if all(map(IDEOGRAPH.fullmatch, lost)) else None
 
@@ -150,7 +151,7 @@ def is_comparable(written: str) -> bool:
     return all(char.isascii() or IDEOGRAPH.match(char) for char in written if char.isalnum())
 
 
-def _meant(text: str) -> Iterator[str]:
+def _list_meaningful_words(text: str) -> Iterator[str]:
     """Yield the words that mean something, English ones without an ending, Chinese characters one by one."""
     for word in WORD.findall(text.casefold()):
         if not is_function_word(word):

@@ -91,9 +91,9 @@ class Retriever:
                 result = await self._search(
                     plan.query, limit=self._limits.hits, readers=turn.asked.readers, live=plan.live
                 )
-                shown = await self._placed(turn, result, starts_over=plan.starts_over)
+                shown = await self._place_result(turn, result, starts_over=plan.starts_over)
         except (InvalidFilter, UnknownSource, NothingRead) as error:
-            turn.unreadable()
+            turn.mark_unreadable()
             return Notice(render_message(explain_error(error), turn.language))
         except KnowledgeError as error:
             return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
@@ -106,14 +106,14 @@ class Retriever:
             turn.unmentioned = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)
         rank = {hit.id: place for place, hit in enumerate(result.hits)}
         numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
-        turn.passages = tuple(_passage(n, one, wide=wide) for n, one in numbered)
+        turn.passages = tuple(_make_passage(n, one, wide=wide) for n, one in numbered)
         return None
 
     def forget(self, conversation: str) -> None:
         """Let a conversation begin anew."""
         self._places.forget(conversation)
 
-    async def _placed(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
+    async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return what is shown, in its places; by rank where no engine or a small model reads it."""
         status, asked = self._engine.status(), turn.asked
         hits = result.hits[: self._limits.hits]
@@ -122,24 +122,24 @@ class Retriever:
         earlier = () if starts_over or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.readers) if chunks and self._still else frozenset()
-        shown = place_hits(hits, earlier, still, self._limits.hits, leans=depends_on_history(turn.question))
+        shown = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
             self._places.note(asked.conversation, asked.text.strip(), shown)
         return shown
 
 
-def _passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
+def _make_passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
     hit = placed.hit
     text = (hit.context if wide else "") or hit.text
     title, heading = hit.title, hit.heading
     if hit.web is not None:  # a stranger wrote all of it, and a citation shows title and heading
         text = strip_invisible_characters(text)
-        title, heading = (_named(part) for part in (title, heading))
+        title, heading = (_clean_name(part) for part in (title, heading))
     chunks = () if hit.web else ((wide and hit.chunks) or (hit.id,))
     as_of = hit.web.fetched_at if hit.web else hit.synced_at
     return Passage(n, hit.source, hit.document, title, heading, hit.url, text, as_of, placed.since, hit.web, chunks)
 
 
-def _named(part: str) -> str:
+def _clean_name(part: str) -> str:
     """Return what a page calls itself or its part: one line, of no great length, that leads nowhere."""
     return strip_foreign_links(" ".join(strip_invisible_characters(part).split()), ())[:_NAME_CHARS]

@@ -43,7 +43,7 @@ def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wi
     ]
     read = links if policy.mode == "on" else tuple(listed)
     closed = tuple(link for link in own if link not in read)
-    why = _why(question, [link for link in own if link in read], read, asked=asked or wish)
+    why = _choose_reason(question, [link for link in own if link in read], read, asked=asked or wish)
     # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
     if policy.mode == "off" or why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
         return WebUse(None, why, policy, closed, question)
@@ -62,7 +62,7 @@ def strip_web_prefix(text: str) -> tuple[str, bool]:
     return (text[found.end() :], True) if found else (text, False)
 
 
-def _why(question: str, own: Sequence[str], links: Sequence[str], *, asked: bool) -> Why:
+def _choose_reason(question: str, own: Sequence[str], links: Sequence[str], *, asked: bool) -> Why:
     if asked:
         return Why.ASKED
     if own:
@@ -140,9 +140,9 @@ def is_recent(question: str) -> bool:
     return now and new if _HOW.search(text) else now or new
 
 
-_MOST: Final = 5
+_LINKS: Final = 5
 """So many are read, those of the question first, then the thread's latest. Of a question all are told of."""
-_TOLD: Final = 20
+_OWN_LINKS: Final = 20
 
 CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 _URL = re.compile(r"https?://[^\s<>|\"'`，。；：！？、（）【】「」“”]+", re.IGNORECASE)
@@ -158,24 +158,24 @@ _LOGIN_HOSTS = (".slack.com",)
 
 def collect_links(question: str, history: Sequence[Exchange], private: Collection[str] = ()) -> tuple[str, ...]:
     """Return the links that people wrote and that may lead to a page, the question's first, then the latest."""
-    own = list(dict.fromkeys(link for link in find_links(question) if _leads_to_a_page(link, private)))[:_TOLD]
+    own = list(dict.fromkeys(link for link in find_links(question) if _leads_to_a_page(link, private)))[:_OWN_LINKS]
     said = [exchange.question for exchange in reversed(history)]
     earlier = (link for text in said for link in find_links(text) if _leads_to_a_page(link, private))
-    return tuple(dict.fromkeys([*own, *earlier]))[: max(_MOST, len(own))]
+    return tuple(dict.fromkeys([*own, *earlier]))[: max(_LINKS, len(own))]
 
 
 def find_links(text: str) -> list[str]:
     """Return the web addresses in a text, those in code left aside: they are examples."""
-    return [link for match in _URL.finditer(CODE.sub(" ", text)) if (link := _trimmed(match[0]))]
+    return [link for match in _URL.finditer(CODE.sub(" ", text)) if (link := _trim_marks(match[0]))]
 
 
 def strip_links(text: str) -> str:
     """Return the text without its web addresses."""
     bare = re.sub(r"<[^\s<>|]*\|([^<>]*)>", r"\1", text)
-    return " ".join(_URL.sub(lambda match: match[0][len(_trimmed(match[0])) :], bare).replace("()", " ").split())
+    return " ".join(_URL.sub(lambda match: match[0][len(_trim_marks(match[0])) :], bare).replace("()", " ").split())
 
 
-def _trimmed(url: str) -> str:
+def _trim_marks(url: str) -> str:
     """Return an address without the marks that end the sentence around it."""
     while url and (url[-1] in _TAIL or (url[-1] == ")" and url.count(")") > url.count("("))):
         url = url[:-1]

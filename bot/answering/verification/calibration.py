@@ -82,12 +82,12 @@ class Calibrations:
         """Return the calibration of a served model; None for one that is no judge or was not measured."""
         if model in KNOWN:
             return KNOWN[model]
-        kept = self._measured.get(model or "")
+        kept = self._measurements.get(model or "")
         return Calibration(**kept) if kept else None
 
     def is_known(self, model: str) -> bool:
         """Return whether a model was measured, by its makers of this table or here."""
-        return model in KNOWN or model in self._measured
+        return model in KNOWN or model in self._measurements
 
     def keep(self, model: str, calibration: Calibration | None) -> None:
         """Keep what was measured of a model.
@@ -96,16 +96,16 @@ class Calibrations:
             OSError: the file cannot be written.
 
         """
-        measured = {**self._measured, model: asdict(calibration) if calibration else None}
-        replace_private_file(self._path, json.dumps({"asked": _asked(), "models": measured}))
-        self.__dict__.pop("_measured")
+        measured = {**self._measurements, model: asdict(calibration) if calibration else None}
+        replace_private_file(self._path, json.dumps({"asked": _hash_question(), "models": measured}))
+        self.__dict__.pop("_measurements")
 
     @functools.cached_property
-    def _measured(self) -> dict[str, Any]:
+    def _measurements(self) -> dict[str, Any]:
         """What was measured with the question and the pairs of this release."""
         try:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
-            return dict(kept["models"]) if kept["asked"] == _asked() else {}
+            return dict(kept["models"]) if kept["asked"] == _hash_question() else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
 
@@ -190,7 +190,7 @@ async def _patient_logit(engine: OptionScorer, prompt: Prompt, claim: str, passa
 
 
 @functools.cache
-def _asked() -> str:
+def _hash_question() -> str:
     """Return a digest of the question and the pairs, with which what was measured is worth nothing if they change."""
     questions = [judge_question("", (1,), language) for language in _LANGUAGES]
     text = json.dumps([questions, [asdict(pairs) for pairs in committed_pairs()]])

@@ -78,7 +78,7 @@ class Claims:
     @cached_property
     def numbers(self) -> tuple[Mention, ...]:
         """Return the numbers that it states."""
-        return find_numbers(self._masked)
+        return find_numbers(self._masked_text)
 
     @property
     def identifiers(self) -> frozenset[str]:
@@ -98,7 +98,7 @@ class Claims:
     @cached_property
     def negations(self) -> int:
         """Return how many negations it has."""
-        return len(_NEGATION.findall(strip_bounds(self._masked)))
+        return len(_NEGATION.findall(strip_bounds(self._masked_text)))
 
     @property
     def negated(self) -> bool:
@@ -117,17 +117,17 @@ class Claims:
         return _named(self.source)
 
     @cached_property
-    def _masked(self) -> str:
-        return _mask(self.text, self.identifiers | self.names)
+    def _masked_text(self) -> str:
+        return _mask_names(self.text, self.identifiers | self.names)
 
     @cached_property
     def _wordy(self) -> str:
         """The text with names and numbers blanked out."""
-        return _blank(self._masked, self.numbers)
+        return _blank_numbers(self._masked_text, self.numbers)
 
     def holds(self, name: str) -> bool:
         """Tell whether the text has a name as a word of its own (``http`` is not in ``https``)."""
-        return name in self.text and _word(name).search(self.text) is not None
+        return name in self.text and _compile_name(name).search(self.text) is not None
 
 
 @lru_cache(maxsize=8192)
@@ -137,7 +137,7 @@ def extract_claims(text: str) -> Claims:
 
 
 @lru_cache(maxsize=1024)
-def _word(name: str) -> re.Pattern[str]:
+def _compile_name(name: str) -> re.Pattern[str]:
     """Return a pattern of a name that is no part of a Latin word."""
     before, after = (r"[a-z0-9]" if edge.isascii() and edge.isalnum() else r"\0" for edge in (name[0], name[-1]))
     return re.compile(rf"(?<!{before}){re.escape(name)}(?!{after})")
@@ -152,10 +152,10 @@ def _named(text: str) -> tuple[frozenset[str], frozenset[str]]:
     codes = {token for token in tokens if _is_code(token)}
     names = {token for token in tokens if token not in codes and _is_name(token, in_chinese=chinese)}
     names |= set(_QUOTED.findall(plain)) | _inner_capitals(plain)
-    return _folded((*spans, *codes)), _folded(names)
+    return _fold_names((*spans, *codes)), _fold_names(names)
 
 
-def _folded(found: Iterable[str]) -> frozenset[str]:
+def _fold_names(found: Iterable[str]) -> frozenset[str]:
     return frozenset(normalise_text(name).strip(".:/ ") for name in found) - {""}
 
 
@@ -203,7 +203,7 @@ def stem(word: str) -> str:
 _STEMMER = snowballstemmer.stemmer("english")
 
 
-def _mask(folded: str, names: Collection[str]) -> str:
+def _mask_names(folded: str, names: Collection[str]) -> str:
     """Blank out names, so that their letters and digits are not read as words and numbers."""
     if not names:
         return folded
@@ -211,7 +211,7 @@ def _mask(folded: str, names: Collection[str]) -> str:
     return re.sub(rf"(?<![a-z0-9])(?:{longest_first})(?![a-z0-9])", lambda name: " " * len(name[0]), folded)
 
 
-def _blank(text: str, numbers: Iterable[Mention]) -> str:
+def _blank_numbers(text: str, numbers: Iterable[Mention]) -> str:
     """Blank out numbers with their units, which are compared by value."""
     parts: list[str] = []
     cursor = 0

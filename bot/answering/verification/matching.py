@@ -144,10 +144,10 @@ def _expected_similarities(
         return dict.fromkeys(range(len(passage.sentences))[:LIKELY_ACROSS])
     overlaps = passage.overlaps(sentence.all_words)
     likely = sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]
-    return {place: _expected(overlaps[place], scale) for place in likely}
+    return {place: _expect_similarity(overlaps[place], scale) for place in likely}
 
 
-def _expected(overlap: float, scale: SimilarityScale) -> float | None:
+def _expect_similarity(overlap: float, scale: SimilarityScale) -> float | None:
     if overlap >= _SAME_WORDS:
         return scale.similar
     return scale.unlike if overlap < _OTHER_WORDS else None

@@ -69,20 +69,20 @@ _COUNTER_KINDS = {
 }  # fmt: skip
 
 
-def _numbered(names: str, first: int = 0) -> dict[str, int]:
+def _number_names(names: str, first: int = 0) -> dict[str, int]:
     """Return words with the numbers that they stand for, from ``first`` on; "|" joins names of one number."""
     return {name: n for n, group in enumerate(names.split(), first) for name in group.split("|")}
 
 
-_SMALL = _numbered(
+_SMALL = _number_names(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 )
-_TENS = {word: 10 * n for word, n in _numbered("twenty thirty forty fifty sixty seventy eighty ninety", 2).items()}
+_TENS = {word: 10 * n for word, n in _number_names("twenty thirty forty fifty sixty seventy eighty ninety", 2).items()}
 _WORDS = _SMALL | _TENS
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_ORDINALS = _numbered("second third fourth fifth sixth seventh eighth ninth tenth", 2)
-_MONTH_NAMES = _numbered(
+_ORDINALS = _number_names("second third fourth fifth sixth seventh eighth ninth tenth", 2)
+_MONTH_NAMES = _number_names(
     "january|jan february|feb march|mar april|apr may june|jun july|jul august|aug september|sept|sep october|oct "
     "november|nov december|dec",
     1,
@@ -112,7 +112,7 @@ _DATES = tuple(
         r"(?P<year>\d{4})年",
     )
 )
-_WEEKDAYS = _numbered("mon|一 tues|二 wednes|三 thurs|四 fri|五 satur|六 sun|日|天", 1)
+_WEEKDAYS = _number_names("mon|一 tues|二 wednes|三 thurs|四 fri|五 satur|六 sun|日|天", 1)
 _WEEKDAY = re.compile(
     r"\b(?P<en>mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:星期|周|礼拜)(?P<zh>[一二三四五六日天])"
 )
@@ -174,7 +174,7 @@ class Mention:
         if shared:
             mine, theirs = ({one for one in each.readings if one.kind in shared} for each in (self, other))
             return mine == theirs
-        return any(_same(a, b) for a in self.readings for b in other.readings)
+        return any(_is_same(a, b) for a in self.readings for b in other.readings)
 
 
 def normalise_text(text: str) -> str:
@@ -206,29 +206,29 @@ def keep_figures(found: Iterable[Mention]) -> list[Mention]:
     return [mention for mention in found if not mention.each]
 
 
-def _phone(match: re.Match[str]) -> Iterator[Mention]:
+def _read_phone(match: re.Match[str]) -> Iterator[Mention]:
     digits = re.sub(r"\D", "", match[0])
     if match[0].startswith(("0", "+")) or len(digits) > 8:  # noqa: PLR2004 - 12 345 678 may be a count
         yield _mention(match, Quantity(float(digits), "phone"))
 
 
-def _half(match: re.Match[str]) -> Iterator[Mention]:
+def _read_half(match: re.Match[str]) -> Iterator[Mention]:
     kind, factor = _UNITS[match["unit"] or match["en"]]
     yield _mention(match, Quantity(0.5 * factor, kind))
 
 
-def _each(match: re.Match[str]) -> Iterator[Mention]:
+def _read_each(match: re.Match[str]) -> Iterator[Mention]:
     unit = match["sec"] or match["en"] or _ADVERBS.get(match["ly"] or "") or match["zh"].replace("月", "个月")
     kind, factor = _UNITS[unit]
     yield Mention(match.start(), match.end(), frozenset({Quantity(factor, kind)}), each=True)
 
 
-def _plainly(kind: str, values: Mapping[str, float] | None = None) -> Callable[[re.Match[str]], Iterator[Mention]]:
+def _make_reader(kind: str, values: Mapping[str, float] | None = None) -> Callable[[re.Match[str]], Iterator[Mention]]:
     """Return a reader of a number that is the match's only named group."""
 
     def read(match: re.Match[str]) -> Iterator[Mention]:
         written = match[match.lastgroup or 0]
-        yield _mention(match, Quantity((values or {}).get(written) or _value(written), kind))
+        yield _mention(match, Quantity((values or {}).get(written) or _parse_number(written), kind))
 
     return read
 
@@ -237,7 +237,7 @@ def _mention(match: re.Match[str], *readings: Quantity) -> Mention:
     return Mention(match.start(), match.end(), frozenset(readings))
 
 
-def _same(a: Quantity, b: Quantity) -> bool:
+def _is_same(a: Quantity, b: Quantity) -> bool:
     if abs(a.value - b.value) > 1e-9 * max(1.0, abs(a.value)):
         return False
     kinds = {a.kind, b.kind}
@@ -245,16 +245,23 @@ def _same(a: Quantity, b: Quantity) -> bool:
     return len(kinds) == 1 or plain or (_COUNT in kinds and kinds <= {_COUNT, _HEADS, _TIMES, "ordinal"})
 
 
-def _date(match: re.Match[str]) -> Iterator[Mention]:
+def _read_date(match: re.Match[str]) -> Iterator[Mention]:
     """Yield a date with what is known of it: year, month, day."""
     parts = match.groupdict()
     month = parts.get("month") or "0"
-    values = (int(parts.get("year") or 0), _MONTH_NAMES.get(month) or _value(month), _value(parts.get("day") or "0"))
+    values = (
+        int(parts.get("year") or 0),
+        _MONTH_NAMES.get(month) or _parse_number(month),
+        _parse_number(parts.get("day") or "0"),
+    )
     yield _mention(match, *(Quantity(value, kind) for kind, value in zip(_OF_DATE, values, strict=True) if value))
 
 
-def _clock(match: re.Match[str]) -> Iterator[Mention]:
-    hour, minute = _value(match["h"] or match["h2"] or match["h3"]), float(match["m"] or (30 if match["half"] else 0))
+def _read_clock(match: re.Match[str]) -> Iterator[Mention]:
+    hour, minute = (
+        _parse_number(match["h"] or match["h2"] or match["h3"]),
+        float(match["m"] or (30 if match["half"] else 0)),
+    )
     if (match["h3"] in {"一", "1"} and not match["before"]) or hour > 24 or minute > 59:  # noqa: PLR2004 - a clock's
         return  # 这一点, 一时: no hour
     half_day = (match["ampm"] or match["ampm2"] or "")[:1]
@@ -270,9 +277,11 @@ def _clock(match: re.Match[str]) -> Iterator[Mention]:
     yield _mention(match, *readings)
 
 
-def _number(match: re.Match[str]) -> Iterator[Mention]:
+def _read_number(match: re.Match[str]) -> Iterator[Mention]:
     written = match["num"] or match["word"] or match["zh"]
-    value = _value(written) * (_value(match["wan"] or match["scale"]) if match["wan"] or match["scale"] else 1.0)
+    value = _parse_number(written) * (
+        _parse_number(match["wan"] or match["scale"]) if match["wan"] or match["scale"] else 1.0
+    )
     unit = match["unit"] or match["money"]
     if match["ordinal"] or match["th"]:
         if value > 1:  # "first" mostly is no figure: the first time, at first
@@ -281,7 +290,7 @@ def _number(match: re.Match[str]) -> Iterator[Mention]:
         kind, factor = _UNITS[unit]
         # What it is still called where the unit is not repeated ("between 2 and 8 °C"): meets plain numbers only.
         yield _mention(match, Quantity(value * factor, kind), Quantity(value, f"bare {kind} {factor}"))
-    elif match["num"] or _counts(match, value):
+    elif match["num"] or _is_counted(match, value):
         kind = _COUNTER_KINDS.get(match["counter"], _COUNT) if match["counter"] else PLAIN
         readings = [Quantity(value, kind)]
         if match["num"] and not match["counter"] and value <= 24:  # noqa: PLR2004 - "from 10 to 12" may be hours of a day
@@ -291,14 +300,14 @@ def _number(match: re.Match[str]) -> Iterator[Mention]:
         yield _mention(match, *readings)
 
 
-def _counts(match: re.Match[str], value: float) -> bool:
+def _is_counted(match: re.Match[str], value: float) -> bool:
     """Tell whether a number in words is meant as one: "one" and 一 mostly are not, and 十分 is "very"."""
     if match["word"]:
         return value > 1
     return value > 1 and (match["counter"] is not None or value >= 10)  # noqa: PLR2004
 
 
-def _value(written: str) -> float:
+def _parse_number(written: str) -> float:
     if written[0].isascii() and written[0].isdigit():
         return float(written.replace(",", ""))
     if written[0].isascii():
@@ -329,14 +338,14 @@ def _add_up(values: Iterable[float], *, scales: tuple[int, int], base: int) -> f
 
 
 _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
-    (_PHONE, _phone),
-    *((pattern, _date) for pattern in _DATES),
-    (_WEEKDAY, _plainly("weekday", _WEEKDAYS)),
-    (_DAY_OF_MONTH, _plainly("ordinal")),
-    (_CLOCK, _clock),
-    (_PERCENT_ZH, _plainly("%")),
-    (_HALF, _half),
-    (_MENTION, _number),
-    (_EACH, _each),
-    (_ORDINAL_WORD, _plainly("ordinal", _ORDINALS)),
+    (_PHONE, _read_phone),
+    *((pattern, _read_date) for pattern in _DATES),
+    (_WEEKDAY, _make_reader("weekday", _WEEKDAYS)),
+    (_DAY_OF_MONTH, _make_reader("ordinal")),
+    (_CLOCK, _read_clock),
+    (_PERCENT_ZH, _make_reader("%")),
+    (_HALF, _read_half),
+    (_MENTION, _read_number),
+    (_EACH, _read_each),
+    (_ORDINAL_WORD, _make_reader("ordinal", _ORDINALS)),
 )

@@ -112,12 +112,14 @@ class FeatureVerifier:
             return Verdict("unsupported")
         literal = tuple(n for n, passage in self._passages.items() if contains_literally(passage.text, claim))
         if literal:
-            return Verdict("supported", _prefer(literal, cited)[:1], await self._contradicting(claim, literal), 1.0)
-        findings = await self._find(claim, cited)
-        verdict = _decide(findings, cited)
+            return Verdict(
+                "supported", _prefer_cited(literal, cited)[:1], await self._find_contradicting(claim, literal), 1.0
+            )
+        findings = await self._find_support(claim, cited)
+        verdict = _decide_by_features(findings, cited)
         if self._judge is None or not findings or verdict.kind == "contradicted":
             return verdict
-        return await self._ask(self._judge, resolve_pronoun(claim, subject), findings, verdict)
+        return await self._ask_judge(self._judge, resolve_pronoun(claim, subject), findings, verdict)
 
     async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
         """Return the similarity of a text to each sentence of each passage, by the passage's number.
@@ -130,7 +132,7 @@ class FeatureVerifier:
         vectors = await self._embed([text, *(sentence for each in found.values() for sentence in each)])
         return {n: np.array([vectors[one] @ vectors[text] for one in each]) for n, each in found.items() if each}
 
-    async def _find(self, claim: str, cited: Collection[int]) -> list[_Finding]:
+    async def _find_support(self, claim: str, cited: Collection[int]) -> list[_Finding]:
         """Return what the features say of each candidate and of the best pair, the best first."""
         sentence = extract_claims(claim)
         ranked = rank_passages(sentence, self._passages)
@@ -150,14 +152,14 @@ class FeatureVerifier:
         margin = weights.margin(compute_features(match, self._question))
         return _Finding(passages, match, is_contradicted(match), margin)
 
-    async def _contradicting(self, claim: str, supporting: Collection[int]) -> tuple[int, ...]:
+    async def _find_contradicting(self, claim: str, supporting: Collection[int]) -> tuple[int, ...]:
         """Return the other passages that contradict a claim which these contain word for word."""
         sentence = extract_claims(claim)
         others = {n: p for n, p in self._passages.items() if n not in supporting and shares_words(sentence, p)}
         matches = await match_passages(sentence, others, self._embed, self._weights.scale)
         return tuple(n for n, match in matches.items() if is_contradicted(match))
 
-    async def _ask(self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict) -> Verdict:
+    async def _ask_judge(self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict) -> Verdict:
         """Return the verdict of features and judge together; the features' own one where the judge is not needed."""
         best = next((finding for finding in findings if not finding.contradicted), None)
         if best is None or best.margin <= _UNSUPPORTED:
@@ -177,7 +179,7 @@ def _analyse(passage: Passage) -> AnalysedPassage:
     return analyse_passage(passage.text, f"{passage.document} › {passage.title} › {passage.heading}")
 
 
-def _decide(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:
+def _decide_by_features(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:
     """Return the features' verdict; ``findings`` has the best first."""
     against = tuple(n for finding in findings if finding.contradicted for n in finding.passages)
     supporting = [finding for finding in findings if finding.supported]
@@ -185,7 +187,9 @@ def _decide(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:
         score = supporting[0].probability
         if len(supporting[0].passages) > 1:
             return Verdict("supported", supporting[0].passages, against, score)
-        return Verdict("supported", _prefer([finding.passages[0] for finding in supporting], cited), against, score)
+        return Verdict(
+            "supported", _prefer_cited([finding.passages[0] for finding in supporting], cited), against, score
+        )
     if against:
         return Verdict("contradicted", against=against)
     return Verdict("unsupported", score=max((finding.probability for finding in findings), default=0.0))
@@ -200,7 +204,7 @@ def _logit(probability: float) -> float:
     return max(-_LARGEST_LOGIT, min(_LARGEST_LOGIT, math.log(bounded / (1.0 - bounded))))
 
 
-def _prefer(found: Sequence[int], cited: Collection[int]) -> tuple[int, ...]:
+def _prefer_cited(found: Sequence[int], cited: Collection[int]) -> tuple[int, ...]:
     """Return those that the model named if any of them is right, else the best one."""
     named = tuple(n for n in found if n in cited)
     return named[:3] or tuple(found[:1])

@@ -24,9 +24,9 @@ def make_hit(id_: str, score: float = 0.9, document: str = "") -> Hit:
 
 
 def list_placed_ids(
-    hits: list[Hit], earlier: list[PlacedPassage], still: list[str], most: int = 8, *, leans: bool = False
+    hits: list[Hit], earlier: list[PlacedPassage], still: list[str], most: int = 8, *, is_follow_up: bool = False
 ) -> list[str]:
-    return [one.hit.id for one in place_hits(hits, earlier, still, most, leans=leans)]
+    return [one.hit.id for one in place_hits(hits, earlier, still, most, is_follow_up=is_follow_up)]
 
 
 @given(_ids, _ids, _ids, st.integers(1, 8), st.booleans(), st.randoms())
@@ -35,17 +35,17 @@ def test_earlier_passages_stay_first(
     shown: list[str],
     still: list[str],
     most: int,
-    leans: bool,  # noqa: FBT001
+    is_follow_up: bool,  # noqa: FBT001
     rnd: Any,
 ) -> None:
     """What was shown and may be still leads, in its order; the best new ones follow, whatever their ranks."""
     hits, earlier = [make_hit(id_) for id_ in found], [PlacedPassage(make_hit(id_), "before") for id_ in shown]
-    now = list_placed_ids(hits, earlier, still, most, leans=leans)
+    now = list_placed_ids(hits, earlier, still, most, is_follow_up=is_follow_up)
     kept = [id_ for id_ in shown if id_ in still]
     best = [id_ for id_ in found[:most] if id_ not in kept]
     again = bool(set(kept) & set(found[:most]))
     new = set(best[: 5 if not again else 2 if found[0] in kept else 3])
-    if not kept or not (again or (leans and found)) or len(kept) + len(new) > 24:  # it begins anew
+    if not kept or not (again or (is_follow_up and found)) or len(kept) + len(new) > 24:  # it begins anew
         kept, new = [], set(found[:most])
     assert now[: len(kept)] == kept
     assert len(now) == len(kept) + len(new)
@@ -62,7 +62,7 @@ def test_passage_that_contains_new_hit_appears_once() -> None:
     assert list_placed_ids([make_hit("c")], [kept], ["a", "b"]) == ["c"], "another subject"
     assert list_placed_ids([make_hit("b")], [kept], ["a"]) == ["b"], "half of it is gone"
     overlapping = replace(make_hit("c"), context="Text of b and c.", chunks=("b", "c"))
-    (_, beside) = place_hits([make_hit("b"), overlapping], [kept], ["a", "b"], 8, leans=False)
+    (_, beside) = place_hits([make_hit("b"), overlapping], [kept], ["a", "b"], 8, is_follow_up=False)
     assert (beside.hit.context, beside.chunks) == ("", ("c",)), "what stands beside it is shown already"
 
 
@@ -78,9 +78,13 @@ def test_follow_up_adds_only_useful_passages() -> None:
     seven = [make_hit(id_, document="a.md") for id_ in "bcdefgh"]
     assert list_placed_ids(seven, kept, ["a"]) == list("abcdef"), "of a document that was shown"
     others = [make_hit(id_) for id_ in "bcdefgh"]
-    assert list_placed_ids(others, kept, ["a"], leans=True) == list("abcdef"), "of another, but about what was said"
+    assert list_placed_ids(others, kept, ["a"], is_follow_up=True) == list("abcdef"), (
+        "of another, but about what was said"
+    )
     assert list_placed_ids(others, kept, ["a"]) == list("bcdefgh"), "a new subject"
-    assert list_placed_ids([], kept, ["a"], leans=True) == [], "what is found nowhere is not answered by what was shown"
+    assert list_placed_ids([], kept, ["a"], is_follow_up=True) == [], (
+        "what is found nowhere is not answered by what was shown"
+    )
 
 
 def test_only_conversations_are_remembered() -> None:
