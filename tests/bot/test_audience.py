@@ -1,4 +1,4 @@
-"""What Slack shows of documents that not everybody may read: nothing. Over the real library, by every way there is."""
+"""Restricted documents in Slack: no way through the real library shows anything of them."""
 
 from __future__ import annotations
 

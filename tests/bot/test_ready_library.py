@@ -1,4 +1,4 @@
-"""The library as questions see it, while nothing was read, and what is said then."""
+"""Questions to a library before anything was read, and the notices that they get."""
 
 from __future__ import annotations
 

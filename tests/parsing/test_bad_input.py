@@ -1,4 +1,4 @@
-"""Documents that would take all time or all memory, or hold what no database takes: each costs itself at most."""
+"""Documents that would take all time or memory, or have characters that databases refuse: each fails alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def package(kind: str, main: bytes, others: dict[str, bytes] | None = None) -> b
 
 
 def lying(data: bytes) -> bytes:
-    """Let the archive say that every part unpacks to ten bytes."""
+    """Make the archive state that every part unpacks to ten bytes."""
     changed = bytearray(data)
     for mark, place in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
         for found in re.finditer(re.escape(mark), data):
@@ -144,7 +144,7 @@ async def test_an_unreadable_title_is_ignored(parser: Parser, hurt: str, with_ti
 @pytest.fixture(scope="module")
 def with_title() -> Callable[[str], bytes]:
     def make(title: str) -> bytes:
-        """Make a PDF whose title is this, letter for letter: the maker would not write it."""
+        """Make a PDF with exactly this title, which the maker would not write."""
         plain = makers.pdf([["The text of the page"]], title="T")
         written = (b"\xfe\xff" + title.encode("utf-16-be", "surrogatepass")).hex().encode()
         found = re.sub(rb"/Title \([^)]*\)", b"/Title <" + written + b">", plain)

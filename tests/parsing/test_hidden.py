@@ -1,4 +1,4 @@
-"""What a page hides is not read, wherever it stands."""
+"""Hidden parts of a page are not read, wherever they are."""
 
 from __future__ import annotations
 

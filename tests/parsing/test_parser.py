@@ -1,4 +1,4 @@
-"""The parsing process: what a document does to it costs that document alone."""
+"""The parsing process: a document that crashes it fails alone."""
 
 from __future__ import annotations
 

@@ -274,7 +274,7 @@ def test_an_encrypted_archive_is_reported(parse: Any, make: Any) -> None:
 
 
 def _marked(data: bytes, place: int, value: int) -> bytes:
-    """Put a number into the head of each part of an archive, and into its directory, where it is two bytes on."""
+    """Write a number into the head of each part of an archive, and two bytes later into its directory."""
     marked = bytearray(data)
     for sign, at in ((b"PK\x03\x04", place), (b"PK\x01\x02", place + 2)):
         start = marked.find(sign)
@@ -354,7 +354,7 @@ def test_xlsx_with_too_many_cells_is_refused() -> None:
 
 @pytest.mark.parametrize(("name", "held"), [("talk.pptx", Format.PPTX), ("table.xlsx", Format.XLSX)])
 def test_an_office_file_within_an_office_file_does_not_hide_it(name: str, held: Format) -> None:
-    """A Word document put into slides lies there as it is, the names of its parts included."""
+    """A Word document embedded in slides is there as it is, with the names of its parts."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr("ppt/presentation.xml" if held is Format.PPTX else "xl/workbook.xml", "<x/>")

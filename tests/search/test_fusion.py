@@ -52,7 +52,7 @@ def test_terms_weigh_more_if_the_best_candidate_has_more_of_them(best: float, we
 
 
 def test_in_a_short_question_the_terms_weigh_less() -> None:
-    """Two words stand together somewhere by chance."""
+    """In short questions, two words are together somewhere by chance."""
     assert compute_lexical_weight(
         50, QueryProfile(ideal_bm25=50, cjk=False, calibration=CALIBRATION, terms=3)
     ) == pytest.approx(0.15 + 0.25 / 2)
@@ -131,7 +131,7 @@ def test_confidence_is_a_share_and_grows_with_the_evidence(
 
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE])
 def test_confidence_separates_answers_from_similar_passages(text: str) -> None:
-    """The medians measured on xquad: questions with their passage, and with it taken away."""
+    """The medians measured on xquad: questions with their passage, and without it."""
     question = QueryProfile(ideal_bm25=10, cjk=text == CHINESE, calibration=CALIBRATION)
     with_it, without, behind = (
         ((0.57, 7.3), (0.42, 3.0), 0.255) if text == ENGLISH else ((0.586, 4.7), (0.458, 2.0), 0.277)

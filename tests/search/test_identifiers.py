@@ -1,4 +1,4 @@
-"""What a question names exactly, and whether a passage holds it, as pure functions."""
+"""The exact names of a question, and whether a passage has them, as pure functions."""
 
 from __future__ import annotations
 

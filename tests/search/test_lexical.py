@@ -1,4 +1,4 @@
-"""BM25 of a text that is in no store, against what the store says once it is."""
+"""BM25 scores of texts outside the store, compared with the store's scores of the same texts."""
 
 from __future__ import annotations
 

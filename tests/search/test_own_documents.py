@@ -1,4 +1,4 @@
-"""Kvasir asked about itself: its own pages, cut, embedded and stored as the product does it."""
+"""Questions about Kvasir itself: its own pages, split, embedded and stored as the product does."""
 
 from __future__ import annotations
 

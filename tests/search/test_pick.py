@@ -1,4 +1,4 @@
-"""Which of the ranked passages are shown, as a pure function."""
+"""Choosing the passages to show, as a pure function."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_copy_under_another_title_ignores_newer_versions_of_that_title() -> No
 
 
 def test_a_copy_under_another_title_does_not_replace_the_better_one() -> None:
-    """The title may be why it ranks first: an office of that town."""
+    """The title may be the reason for its rank: an office of that town."""
     ranked = [scored("a", "Nine to five.", title="London"), scored("b", "Nine to five.", title="Berlin")]
     assert ids(ranked, made={"a": OLD, "b": NEW}) == ["a"]
 

@@ -1,4 +1,4 @@
-"""What is searched for a question, and where: a pure plan."""
+"""The pure plan of a search: its words and its scope."""
 
 from __future__ import annotations
 

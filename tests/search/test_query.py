@@ -188,7 +188,7 @@ hostile = st.lists(
 
 @given(hostile)
 def test_the_words_contain_no_filter(text: str) -> None:
-    """Else a question could bring one past whoever looks at its filters first."""
+    """Otherwise a question could hide a filter from callers that look at the filters first."""
     with contextlib.suppress(InvalidFilter):
         words = parse_query(text, NOW).words
         with contextlib.suppress(InvalidFilter):

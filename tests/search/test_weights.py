@@ -1,4 +1,4 @@
-"""What the configuration makes of some documents: less to say in a search."""
+"""Configured weights of documents in a search."""
 
 from __future__ import annotations
 

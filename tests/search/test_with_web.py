@@ -201,7 +201,7 @@ def test_a_short_passage_is_joined_with_neighbours_and_no_other_hit() -> None:
 
 
 def test_a_newer_page_does_not_replace_a_document() -> None:
-    """Of two versions of a text the newest is shown; that a page is, is its own word."""
+    """The newest of two versions is shown, but a page's date is only its own claim."""
     seen = seen_of(
         ("Leave is described in v1.2.3 of the rules, and there are forty days.", 30, 0.7), question="leave rules"
     )

@@ -1,4 +1,4 @@
-"""Sources as tests build them: the registry's way, with a memory that lies in a dictionary."""
+"""Build sources for tests through the registry, with a memory in a dictionary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class KeptMemory:
 
 
 def memories(kept: dict[str, bytes] | None = None) -> Callable[[SourceKey], Memory]:
-    """Return what gives each source its memory."""
+    """Return a function that gives each source its memory."""
     held = {} if kept is None else kept
     return lambda key: KeptMemory(held, key.id)
 
@@ -41,6 +41,6 @@ def build(
     others: dict[str, registry.SourceKind] | None = None,
     **options: object,
 ) -> Source:
-    """Build the source of a ``[[source]]`` table with these keys; ``kept`` holds its memory from build to build."""
+    """Build the source of a ``[[source]]`` table with these keys; ``kept`` is its memory between builds."""
     spec = SourceSpec(name, kind, options, base_dir, readers=readers, secrets=secrets or {})
     return registry.build_source(spec, base_dir / "state", memories(kept), others)

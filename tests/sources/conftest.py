@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test every kind of workbench that can do what it needs."""
+    """Run a test on every kind of workbench that supports it."""
     if "make_bench" not in metafunc.fixturenames:
         return
     needed = getattr(metafunc.function, "needs", frozenset())
@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Call slow what asks a site: each such test starts the process that reads pages, a second of it."""
+    """Mark tests of sites as slow: each starts the parsing process, which takes a second."""
     for item in items:
         if isinstance(item, pytest.Function) and "site" in item.fixturenames and HERE in item.path.parents:
             item.add_marker(pytest.mark.slow)

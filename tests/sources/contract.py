@@ -1,7 +1,7 @@
-"""The workbench that each kind of source brings to the contract: a place to put documents and to remove them.
+"""The workbenches of the source contract: each kind adds and removes documents in its own way.
 
-A kind joins by a file ``bench_KIND.py`` below ``tests/sources`` whose ``BENCHES`` lists its workbenches; no other file
-changes. ``cannot`` names what the kind cannot do, and the tests that need it leave the kind out.
+A kind joins with a file ``bench_KIND.py`` below ``tests/sources``, whose ``BENCHES`` lists its workbenches. No other
+file changes. ``cannot`` names unsupported abilities, and tests that need them skip the kind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Test = TypeVar("_Test", bound=Callable[..., Any])
 
 
 class Ability(StrEnum):
-    """What most kinds can do, and some cannot."""
+    """Abilities of most kinds."""
 
     BYTES = "documents may hold any bytes, not text alone"
     NAMES = "documents may have any name that a file can have"
@@ -33,9 +33,9 @@ class Ability(StrEnum):
 
 
 class Workbench:
-    """A place where documents can be put, and the source that looks at it.
+    """A place for documents, and the source that reads it.
 
-    ``source`` builds with ``max_mb = 0.1`` where the kind has a limit. A bench is used in ``async with opened(…)``.
+    ``source`` builds with ``max_mb = 0.1`` if the kind has a limit. Use a bench in ``async with opened(…)``.
     """
 
     kind: ClassVar[str]
@@ -53,11 +53,11 @@ class Workbench:
         self.folder = folder
 
     def hushed(self) -> Collection[str]:
-        """Return what may stand in no error: the secrets, or of an address the part that is one."""
+        """Return the secrets that no error may contain."""
         return self.secrets.values()
 
     async def open(self) -> None:
-        """Start what is looked at; ``close`` is called in any case."""
+        """Start the place. ``close`` is always called."""
 
     async def close(self) -> None:
         """End it."""
@@ -69,7 +69,7 @@ class Workbench:
     def source(
         self, name: str = "bench", *, readers: frozenset[str] = EVERYONE, kept: dict[str, bytes] | None = None
     ) -> Source:
-        """Build the source; another name has files of its own, another ``kept`` remembers other things."""
+        """Build the source. Another name has its own files, another ``kept`` its own memory."""
         return build(
             self.kind, self.folder, name=name, readers=readers, secrets=dict(self.secrets), kept=kept, **self.options()
         )
@@ -88,11 +88,11 @@ class Workbench:
         raise NotImplementedError
 
     async def break_down(self) -> None:
-        """Put the whole source out of reach: unplugged, gone, its credentials withdrawn."""
+        """Make the whole source unavailable: disconnected, deleted, or with revoked credentials."""
         raise NotImplementedError
 
     async def break_midway(self) -> None:
-        """Let the next listing fail after its first documents."""
+        """Make the next listing fail after its first documents."""
         raise NotImplementedError
 
     def document(self, name: str) -> str:
@@ -100,13 +100,13 @@ class Workbench:
         return name
 
     def holds(self, content: DocumentContent, data: bytes) -> bool:
-        """Tell whether that is what was put; a kind that wraps what was put (a page, a record) looks for it."""
+        """Return whether a text has what was put. A kind that wraps it (a page, a record) searches it."""
         return content.data == data
 
 
 @asynccontextmanager
 async def opened(bench: Workbench) -> AsyncIterator[Workbench]:
-    """Open a workbench, and close it whatever happens."""
+    """Open a workbench for a block, and always close it."""
     try:
         await bench.open()
         yield bench
@@ -127,7 +127,7 @@ def _found() -> Iterator[type[Workbench]]:
 
 
 def needs(*abilities: Ability) -> Callable[[_Test], _Test]:
-    """Leave out of a test the kinds that cannot do what it needs."""
+    """Skip a test for kinds without the abilities that it needs."""
 
     def marked(test: _Test) -> _Test:
         test.needs = frozenset(abilities)  # type: ignore[attr-defined]
@@ -137,5 +137,5 @@ def needs(*abilities: Ability) -> Callable[[_Test], _Test]:
 
 
 async def listing(source: Source) -> dict[str, ListedDocument]:
-    """Return what a source lists, by document."""
+    """Return the listed documents by id."""
     return {one.document: one async for batch in source.list() for one in batch}

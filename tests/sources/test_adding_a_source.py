@@ -49,7 +49,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
             wheel.writestr(path, text)
     return f"{name}-{version}-py3-none-any.whl"
 """
-"""What setuptools does of it, so that nothing has to be fetched to build."""
+"""What setuptools makes, so that no build needs the network."""
 
 
 def test_the_code_of_the_page_is_short() -> None:

@@ -1,4 +1,4 @@
-"""What every kind of source must do; a new kind joins by a workbench (``contract.py``)."""
+"""The contract of all kinds of source. A new kind joins with a workbench (``contract.py``)."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ async def test_lost_or_damaged_memory_gives_the_same_listing(bench: Workbench) -
 
 @pytest.mark.slow
 async def test_a_listing_with_memory_equals_one_without(make_bench: type[Workbench]) -> None:
-    """The law of incremental listings: after any changes, what memory and changes give is what is there."""
+    """After any changes, an incremental listing equals a whole one."""
     step = st.tuples(st.sampled_from(["put", "put", "remove"]), st.sampled_from([*NAMES, "deep/z.md"]), st.binary())
     if Ability.BYTES in make_bench.cannot:
         step = st.tuples(step.map(lambda s: s[0]), step.map(lambda s: s[1]), st.text("ab ", min_size=1).map(str.encode))
@@ -358,7 +358,7 @@ async def test_closed_twice_and_used_again(bench: Workbench) -> None:
 
 
 async def broken_off(source: Source) -> tuple[list[str], SourceError | None]:
-    """Return what a source listed before its listing failed, and how it failed."""
+    """Return what a source listed before its listing failed, and its error."""
     listed: list[str] = []
     try:
         async for batch in source.list():
@@ -374,7 +374,7 @@ def left_over(before: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
 
 
 def assert_told(error: BaseException | None, bench: Workbench, source: Source) -> None:
-    """Hold an error to what every error must be: of the tree, in sentences, without a secret however it is printed."""
+    """Check an error: it is in the tree, has sentences, and reveals no secret in any form."""
     assert isinstance(error, SourceError)
     assert str(error).endswith(".")
     told = "".join(traceback.format_exception(error)) + repr(source)
@@ -382,7 +382,7 @@ def assert_told(error: BaseException | None, bench: Workbench, source: Source) -
 
 
 def mangled(data: bytes) -> Iterator[bytes]:
-    """Yield what a memory may hold after an older version, a newer one, or a bad disk has written it."""
+    """Yield memories that an older version, a newer one or a bad disk may have written."""
     yield from (b"", b"{", b"\xff\0", b"null", b"[]", b"{}", b'"text"', b'{"version": 1}', data[: len(data) // 2])
     try:
         saved = json.loads(data)

@@ -1,4 +1,4 @@
-"""What docs/sources.md says of the kinds is what they take."""
+"""docs/sources.md describes the options of every kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a ``[[source]]`` table is said by name."""
+"""Errors in a ``[[source]]`` table name the key."""
 
 from __future__ import annotations
 

@@ -24,12 +24,12 @@ def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServe
 
 @dataclass
 class Bench:
-    """Makes stores that share what lies below them, and names an index for this test alone."""
+    """Makes stores that share their data, and names an index of this test."""
 
     make: Callable[[], Store]
     kind: str
     where: tuple[str, ...]
-    """What the store is made with, as text, for a process of its own."""
+    """Return the store's arguments as text, for a process of its own."""
     index: str = field(default_factory=lambda: f"kvasir_{uuid.uuid4().hex[:8]}")
     made: list[Store] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Rows for store tests, with plain values for what a test does not speak of."""
+"""Rows for store tests, with plain default values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def row(
     kind: str = "md",
     modified_at: datetime | None = None,
 ) -> StoredChunk:
-    """Return a row with plain values for what a test does not speak of."""
+    """Return a row with plain default values."""
     url = "https://docs.example/guide#start"
     chunk = Chunk(id_, source, document, "Guide", "Start › Here", text, url, readers, kind, modified_at)
     return StoredChunk(chunk, unit(1) if vector is None else vector, terms)

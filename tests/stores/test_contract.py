@@ -1,4 +1,4 @@
-"""What every store must do, run over each of them."""
+"""The contract of all stores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def found(
 
 
 def proposed(chunk: Chunk) -> Chunk:
-    """Return a passage as a search proposes it: what the manifest alone may tell is not told."""
+    """Return a passage as a search returns it, without the fields that only the manifest has."""
     return replace(chunk, readers=frozenset(), kind="", modified_at=None)
 
 
@@ -167,14 +167,14 @@ async def test_a_rarer_term_and_more_terms_score_higher(store: Store) -> None:
 
 
 async def test_both_stores_score_by_the_textbook(store: Store) -> None:
-    """Okapi BM25 with k1 1.2 and b 0.75, so that one threshold serves every store."""
+    """Okapi BM25 with k1 1.2 and b 0.75, so that one threshold fits every store."""
     await store.write([row(f"r{n}", f"other{n}", some_unit(n)) for n in range(9)] + [row("a", "rare")])
     await store.maintain()
     assert (await found(store, "rare"))["a"].bm25 == pytest.approx(math.log(1 + (10 - 1 + 0.5) / (1 + 0.5)), rel=1e-3)
 
 
 async def test_terms_are_not_changed(store: Store) -> None:
-    """No stemming, no stop words, no folding, no cutting: what ``terms`` made is what is searched."""
+    """No stemming, stop words, folding or splitting: the store searches the terms of ``knowledge.terms``."""
     terms = {
         "running": "run",
         "the": "th",
@@ -261,7 +261,7 @@ async def test_a_reader_sees_nothing_of_other_readers(store: Store) -> None:
 
 
 async def test_the_filter_comes_before_the_pool(store: Store) -> None:
-    """A hundred better rows of others must not push out the one that may be seen."""
+    """A hundred better rows of other readers must not displace the one that may be seen."""
     await store.write([row(f"r{n}", "term term", unit(1), readers=frozenset({"C9"})) for n in range(100)])
     await store.write([row("mine", "term other words", unit(0.1, 1), readers=frozenset({"C1"}))])
     assert set(await found(store, "term", pool=3, readers=["C1"])) == {"mine"}
@@ -324,7 +324,7 @@ scopes = st.builds(
 
 
 def within(chunk: Chunk, scope: Scope) -> bool:
-    """Say once more and plainly what a scope means."""
+    """Return whether a row is in a scope, in the plainest form."""
     dated = chunk.modified_at
     return (
         chunk.source in scope.sources

@@ -1,4 +1,4 @@
-"""Syncs that meet in one process: who joins, who waits, who is told, and what a cancellation stops."""
+"""Concurrent syncs in one process: joining, waiting, reporting and cancelling."""
 
 from __future__ import annotations
 

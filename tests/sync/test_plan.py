@@ -1,4 +1,4 @@
-"""The plan alone: every document gets exactly one action, and a short listing deletes nothing."""
+"""The plan: every document gets exactly one action, and a short listing deletes nothing."""
 
 from __future__ import annotations
 

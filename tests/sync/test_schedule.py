@@ -1,4 +1,4 @@
-"""Cron lines: what is read, when it runs, and that runs of one line do not overlap."""
+"""Cron lines: how they are parsed, when they run, and that runs of one line do not overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes on the disk, or the lack of them, and what is synced then."""
+"""Syncs after changes on the disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.sources.building import build
 
 
 class Bell:
-    """A watched source that tells what the test tells it; an error ends it."""
+    """A watched source that reports what the test sends. An error ends it."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[SourceError | bool] = asyncio.Queue()
@@ -88,7 +88,7 @@ def folder(root: Path, **options: object) -> FolderSource:
 
 
 async def until_told(root: Path, told: Callable[[], bool]) -> None:
-    """Touch a file until a change is told: before the watch is there, nothing is."""
+    """Touch a file until a change is reported, because the watch may start late."""
     for n in range(600):
         (root / "marker.md").write_text(str(n))
         await asyncio.sleep(0.1)
@@ -98,7 +98,7 @@ async def until_told(root: Path, told: Callable[[], bool]) -> None:
 
 
 async def next_change(source: FolderSource, act: Callable[[], object], *, within_s: float = 30.0) -> bool:
-    """Do something once the folder is watched; return whether it was told."""
+    """Run an action while the folder is watched, and return whether it was reported."""
     heard: asyncio.Queue[None] = asyncio.Queue()
 
     async def listen() -> None:

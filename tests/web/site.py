@@ -20,7 +20,7 @@ ARTICLE = f"""<!doctype html>
 <div><h1>The night shift</h1><p>{_SENTENCES * 10}</p>
 <h2>What follows</h2><p>{"In the morning its reports are read aloud by the keeper of the house. " * 8}</p></div>
 <footer>Imprint and privacy</footer></body></html>"""
-"""A page that says who wrote it, when, and where it is."""
+"""A page that states its author, date and address."""
 
 
 class Site:

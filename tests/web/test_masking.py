@@ -1,4 +1,4 @@
-"""What masking removes from a question, and what it leaves."""
+"""Masking: what it removes from a question, and what it keeps."""
 
 from __future__ import annotations
 
@@ -224,6 +224,6 @@ def test_keys_without_a_prefix_are_known_by_randomness(kind: str) -> None:
 )
 @pytest.mark.timeout(20)
 def test_no_text_takes_long(piece: str) -> None:
-    """A message of Slack's longest, made of what the shapes begin with; what is quadratic would take minutes."""
+    """A message of Slack's maximum length, made of the beginnings of patterns. A quadratic match would take minutes."""
     text = piece * (40_000 // len(piece))
     assert len(mask_secrets(text)) <= len(text)

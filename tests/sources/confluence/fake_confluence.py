@@ -90,7 +90,7 @@ class FakeConfluence(FakeService):
         self.unindexed: set[str] = set()
         self.most = 250
         self.storage_url: str | None = None
-        """Another origin, where files lie."""
+        """Another origin, from which files are downloaded."""
         self.tells_permissions = True
         self.ids = iter(range(1001, 10**6))
         self.on_page: Any = None

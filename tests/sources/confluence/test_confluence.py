@@ -135,7 +135,7 @@ async def test_a_listing_that_fails_on_page_7_is_an_error(wiki: FakeConfluence) 
 
 
 async def test_a_deletion_during_the_listing_hides_nothing_else(wiki: FakeConfluence) -> None:
-    """Data Center counts from the start: what is deleted moves the rest up, and a plain step would skip one."""
+    """Data Center counts from the start, so a deletion moves later results, and a plain step would skip one."""
     pages = [wiki.page(f"p{number}") for number in range(12)]
     source = build(wiki, rights="ignore", attachments=False)
     calls = iter(range(100))
@@ -258,7 +258,7 @@ async def test_configured_readers_narrow_and_never_widen(wiki: FakeConfluence) -
 
 
 async def test_an_unlisted_ancestor_still_counts(wiki: FakeConfluence) -> None:
-    """Its restriction is asked for; what is not told is nobody's."""
+    """Its restriction is fetched. If it is not returned, nobody may see the page."""
     hidden = wiki.page("hidden", groups=["board"], status="archived")
     page = wiki.page("p", parent=hidden.id)
     found = await readers(wiki, rights="restrictions")

@@ -1,4 +1,4 @@
-"""A feed as the contract sees it: JSON Feed, whose texts lie in the feed itself."""
+"""The workbench of feeds: JSON Feed with texts in the feed itself."""
 
 from __future__ import annotations
 

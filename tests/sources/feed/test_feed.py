@@ -1,4 +1,4 @@
-"""A feed: its formats, what stays of it, and the articles that it links to."""
+"""Feeds: formats, remembered entries, and linked articles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a folder has to get right: names, links, rights, files that change."""
+"""Folders: names, links, permissions, and files that change."""
 
 from __future__ import annotations
 

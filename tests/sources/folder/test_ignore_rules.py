@@ -1,4 +1,4 @@
-"""Patterns that leave files out, compared with what git makes of the same patterns."""
+"""Ignore patterns, compared with git's own results."""
 
 from __future__ import annotations
 

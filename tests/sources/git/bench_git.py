@@ -90,13 +90,13 @@ class GitBench(Workbench):
 
 
 class GitHttp:
-    """``git http-backend`` behind HTTP on the loopback, with what a host puts before it: a token, faults."""
+    """``git http-backend`` behind HTTP on the loopback, with a token check and faults in front of it."""
 
     def __init__(self, root: Path, token: str | None = None) -> None:
         self.root = root
         self.token = token
         self.answer: Callable[[web.Request], web.StreamResponse | None] = lambda _: None
-        """Answers a request itself; None lets git answer."""
+        """Answers a request itself, or returns None for git to answer."""
         self.asked = asyncio.Event()
         self.stall: asyncio.Event | None = None
         """Answers wait for it."""

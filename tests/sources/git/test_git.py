@@ -1,4 +1,4 @@
-"""A git source on real repositories: what histories, hosts and remotes do to it."""
+"""The git source on real repositories: histories, hosts and remotes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def mirror(repository: Repository) -> Path:
 
 
 def running(process: psutil.Process) -> bool:
-    """Tell whether a process still does something; one whose parent has gone may wait to be buried."""
+    """Return whether a process still runs. A zombie whose parent has died does not count."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -392,7 +392,7 @@ async def test_without_git_the_next_step_is_named(repository: Repository, monkey
 
 
 async def test_ssh_never_prompts(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``ssh`` is played by a script that runs what it is told to run on the other machine."""
+    """A script stands in for ``ssh`` and runs the command locally."""
     await repository.put("a.md", b"one")
     script = f'echo "$@" >> {tmp_path}/argv\nwhile [ $# -gt 1 ]; do shift; done\nexec sh -c "$1"'
     monkeypatch.setenv("PATH", shim(tmp_path / "bin", "ssh", script))

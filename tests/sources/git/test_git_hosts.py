@@ -1,4 +1,4 @@
-"""The address of a repository tells where a person opens its files."""
+"""The address of a repository determines the links of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fakes of hosted services share: a server on loopback that counts calls and misbehaves when told to."""
+"""The base of fake hosted services: a server on loopback that counts calls and misbehaves on request."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Fault:
     content_type: str = "application/json"
     times: int = 10**9
     after: int = 0
-    """Calls that are let through before."""
+    """Calls that succeed before."""
     hang: bool = False
     cut: bool = False
     """Whether the connection ends in mid-answer."""
     flood_bytes: int = 0
-    """So long an answer, whose length is not announced."""
+    """The length of an answer that does not announce it."""
 
 
 class FakeService:
@@ -69,7 +69,7 @@ class FakeService:
         raise NotImplementedError
 
     def asked(self, path: str) -> int:
-        """Count the calls whose path and query hold this."""
+        """Return the number of calls whose path and query contain this text."""
         return sum(path in str(call.rel_url) for call in self.calls)
 
     def refusal(self, request: web.Request) -> web.StreamResponse | None:

@@ -1,4 +1,4 @@
-"""What every hosted service is spoken to with: patience, bounds, secrets."""
+"""Calls to hosted services: retries, limits and secrets."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_delays_grow_and_have_jitter(attempt: int, chance: float) -> None:
 async def behind(
     world: World, folder: Path, scheme: str, *, tls: bool, password: str = "hunter2"
 ) -> AsyncIterator[tuple[FakeConfluence, TestProxy, Source]]:
-    """Yield a service, a proxy that wants a password, and the source that is told of both."""
+    """Yield a service, a proxy with a password, and a source that uses both."""
     authority, fake = Authority(folder), FakeConfluence(cloud=True, token=TOKEN)
     fake.tls = authority.server("localhost") if tls else None
     fake.space("ENG")
@@ -244,7 +244,7 @@ async def _at_home(_host: str) -> list[str]:
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_service_is_called_through_the_proxy(world: World, tmp_path: Path, scheme: str, *, tls: bool) -> None:
-    """The proxy is told the name, and sees of TLS nothing but that."""
+    """The proxy gets only the name, and sees only TLS."""
     async with behind(world, tmp_path, scheme, tls=tls) as (fake, proxy, source):
         found = await listing(source)
         for one in found.values():

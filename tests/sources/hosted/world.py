@@ -14,7 +14,7 @@ from tests.sources.building import memories
 
 @dataclass
 class World:
-    """What a source is built with, and what it did with it."""
+    """What a source is built with, and a record of its waits."""
 
     now: float = 1_800_000_000.0
     slept: list[float] = field(default_factory=list)
@@ -22,7 +22,7 @@ class World:
     web: WebSettings = field(default_factory=WebSettings)
 
     async def sleep(self, seconds: float) -> None:
-        """Note how long, and let the clock jump."""
+        """Record the wait, and advance the clock."""
         self.slept.append(seconds)
         self.now += seconds
 
@@ -44,7 +44,7 @@ class World:
 
 
 async def listing(source: Source) -> dict[str, ListedDocument]:
-    """Return what a source lists, each document once."""
+    """Return the listed documents, each once."""
     found: dict[str, ListedDocument] = {}
     async for batch in source.list():
         for one in batch:

@@ -1,4 +1,4 @@
-"""Notion as the contract sees it: a page for each document, all that is shared or what hangs under one page."""
+"""The workbench of Notion: a page for each document, with all shared pages or those below one page."""
 
 from __future__ import annotations
 

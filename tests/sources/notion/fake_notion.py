@@ -127,7 +127,7 @@ class FakeNotion(FakeService):
         return identifier
 
     def text(self, page: str, text: str) -> None:
-        """Replace what a page says."""
+        """Replace a page's text."""
         self.tick()
         for block in [one for one in self.children[page] if self.blocks[one]["type"] == "paragraph"]:
             self.children[page].remove(block)
@@ -141,7 +141,7 @@ class FakeNotion(FakeService):
         self.pages[holder]["last_edited_time"] = self.edited()
 
     def trash(self, identifier: str) -> None:
-        """Throw a page away; what holds it does not count as edited."""
+        """Move a page to the trash, which does not count as an edit of its parent."""
         held = self.pages.get(identifier) or self.databases[identifier]
         held["in_trash"] = True
 

@@ -1,4 +1,4 @@
-"""Object stores as the contract sees them: a real S3 server over HTTP, and a file system that lies in memory."""
+"""The workbenches of object stores: a real S3 server over HTTP, and a file system in memory."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def s3_client() -> Any:
 
 
 class S3Faults:
-    """What stands between the source and its S3 server: passes everything on, unless a test says otherwise."""
+    """A proxy in front of the S3 server. It forwards everything, unless a test says otherwise."""
 
     def __init__(self) -> None:
         self.page_keys: int | None = None
-        """The most keys that a page of a listing has; a server may always return fewer than were asked for."""
+        """The most keys of a page. A server may always return fewer than requested."""
         self.answer: Callable[[web.Request], web.Response | None] = lambda _: None
         """Answers a request itself; None passes it on."""
         self.before: Callable[[web.Request], None] = lambda _: None
@@ -138,7 +138,7 @@ class S3Bench(Workbench):
 
 
 class MemoryBench(Workbench):
-    """The road that every other driver goes, with fsspec's own file system in memory."""
+    """Any other driver, with fsspec's own file system in memory."""
 
     kind = "objects"
     cannot = frozenset({Ability.MIDWAY})

@@ -49,7 +49,7 @@ async def test_only_documents_below_the_prefix_are_listed(s3: S3Bench) -> None:
 
 @pytest.mark.slow
 async def test_an_object_that_is_replaced_after_its_answer_began(s3: S3Bench) -> None:
-    """What is read bears the version of the same answer, whatever happens beside it."""
+    """A read object has the version of the same answer, whatever changes meanwhile."""
     await s3.put("a.md", b"the old one")
     source = s3.source()
     listed = (await listing(source))["a.md"]

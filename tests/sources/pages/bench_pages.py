@@ -30,7 +30,7 @@ class PagesBench(Workbench):
         return {"allow_hosts": [self.site.host], "max_mb": 0.1}
 
     def source(self, name: str = "bench", **more: Any) -> Source:
-        """Build the source; each name has a folder of its own, in which the one list is shown."""
+        """Build the source. Each name has a folder of its own, which shows the one list."""
         shown = self.folder / "state" / name / "pages"
         shown.parent.mkdir(parents=True, exist_ok=True)
         if not shown.exists():

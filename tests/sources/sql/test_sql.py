@@ -1,4 +1,4 @@
-"""A SQL source on a real PostgreSQL and on SQLite: what rows, keys and servers do to it."""
+"""The SQL source on a real PostgreSQL and on SQLite: rows, keys and servers."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ TYPES = """
 )
 @pytest.mark.parametrize("key", ["id", "d", "at", "day", "u", "s"])
 async def test_types_of_postgresql(postgres: PostgresBench, driver: str, key: str) -> None:
-    """Whatever the driver and the key's type, the row is found again by what it was listed as."""
+    """A row is found again by its listed id, whatever the driver and the key's type."""
     text = "{d}|{b}|{j}|{day}|{u}|{a}|{s}"
     url = postgres.secrets["url"].replace("postgresql", driver)
     source = build("sql", postgres.folder, secrets={"url": url}, url_env="U", query=TYPES, key=key, text=text)
@@ -418,7 +418,7 @@ CLINIC = (
 
 @pytest.fixture(scope="module")
 def clinic() -> Iterator[tuple[int, Any]]:
-    """Yield a MariaDB's port, and what runs statements there."""
+    """Yield a MariaDB's port, and a function that runs statements there."""
     if not mariadb.installed():
         pytest.skip("No MariaDB is installed. On Debian: apt-get install mariadb-server-core mariadb-client-core.")
     with mariadb.mariadb_server() as port, pymysql.connect(port=port, user="root", host="127.0.0.1") as connection:
@@ -432,7 +432,7 @@ def clinic() -> Iterator[tuple[int, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["mysql+pymysql", "mariadb+pymysql"])
 async def test_mariadb_by_either_name(clinic: tuple[int, Any], tmp_path: Path, scheme: str) -> None:
-    """Read, never written to; what is wrong is told by its kind, without the password or the user."""
+    """The source only reads it. Errors name their kind, without password or user."""
     port, cursor = clinic
 
     def source(user: str = "reader:hush", database: str = "clinic", **options: object) -> Source:

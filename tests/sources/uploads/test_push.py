@@ -1,4 +1,4 @@
-"""Documents that are handed to Kvasir: how they are kept, replaced, taken away, and by whom they are seen."""
+"""Added documents: how they are stored, replaced and removed, and who may see them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ TYPES = {".md": "text/markdown", ".txt": "text/plain", ".pdf": "application/pdf"
 
 @dataclass
 class Reply:
-    """What a page answers."""
+    """The answer for a page."""
 
     body: bytes | str = ""
     status: int = 200
@@ -26,7 +26,7 @@ class Reply:
 
 
 class WebSite:
-    """Pages by path, with ETags; what was asked for is counted."""
+    """Pages by path, with ETags. Requests are counted."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Reply] = {}
@@ -54,7 +54,7 @@ class WebSite:
             await self.server.close()
 
     def page(self, path: str, body: str, *, head: str = "", **headers: str) -> None:
-        """Put an HTML page; ``_`` in a header's name stands for a hyphen."""
+        """Put an HTML page; ``_`` in a header's name means a hyphen."""
         text = f"<!doctype html><html><head><title>{path}</title>{head}</head><body><main>{body}</main></body></html>"
         self.pages[path] = Reply(text, headers={name.replace("_", "-"): value for name, value in headers.items()})
 

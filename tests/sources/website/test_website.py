@@ -1,4 +1,4 @@
-"""A website: which pages become documents, how it is asked, and what happens when it does not answer."""
+"""Websites: which pages become documents, how they are fetched, and what happens if they do not answer."""
 
 from __future__ import annotations
 
@@ -394,7 +394,7 @@ def test_an_invalid_value_is_named(tmp_path: Path, options: dict[str, Any], name
 
 @pytest.mark.slow
 async def test_a_page_that_hangs_its_parser_fails_alone(site: WebSite, tmp_path: Path) -> None:
-    """400,000 elements in each other take minutes to be taken apart: in another process, which is killed for it."""
+    """400 000 nested elements take minutes to parse. The process that parses them is killed."""
     site.page("/b/", "<a href=c>C</a>" + LONG)
     site.pages["/a"] = Reply("<a href=/b/>" + "<div>" * 400_000)
     made = source(site, tmp_path)
@@ -413,7 +413,7 @@ async def test_a_page_that_hangs_its_parser_fails_alone(site: WebSite, tmp_path:
 
 
 async def listing_beside_a_watch(made: WebsiteSource) -> tuple[set[int], dict[str, ListedDocument]]:
-    """Return the processes that read its pages, as whatever else runs on the loop saw them meanwhile, and a listing."""
+    """Return the parsing processes that other tasks of the loop saw during a listing, and the listing."""
     readers: set[int] = set()
 
     async def watch() -> None:
@@ -431,7 +431,7 @@ async def listing_beside_a_watch(made: WebsiteSource) -> tuple[set[int], dict[st
 
 
 async def test_an_invalid_sitemap_deletes_nothing(site: WebSite, tmp_path: Path) -> None:
-    """On a machine on which nothing is taken apart in time; a sitemap that is none is no error."""
+    """On a machine on which nothing is parsed in time, a page that is no sitemap is no error."""
     site.pages["/sitemap.xml"] = Reply(f"<urlset><url><loc>{site.url}/a</loc></url></urlset>", content_type="text/xml")
     made = source(site, tmp_path)
     assert isinstance(made, WebsiteSource)
@@ -443,7 +443,7 @@ async def test_an_invalid_sitemap_deletes_nothing(site: WebSite, tmp_path: Path)
 
 
 async def test_an_interrupted_crawl_is_resumed(site: WebSite, tmp_path: Path) -> None:
-    """What it had found is neither asked for again nor fetched again to be read, by another process a day long."""
+    """Another process neither requests nor fetches the found pages again for a day."""
     names = [f"p{number:02}" for number in range(30)]
     site.page("/", "".join(f"<a href=/{name}>{name}</a>" for name in names) + LONG)
     for name in names:

@@ -1,4 +1,4 @@
-"""What belongs to the embedded store alone: upkeep, damage, full and read-only disks, several processes."""
+"""The embedded store: maintenance, damage, full and read-only disks, several processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def search(store: Store, terms: str = "term") -> set[str]:
 
 
 async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_path: Path) -> None:
-    """It is searched while the new index grows beside it: without kinds and dates, but whole."""
+    """It answers while the new index grows, completely but without kinds and dates."""
     store = LanceDBStore(tmp_path)
     await store.open(INDEX, DIMENSIONS)
     await store.write([row("old", "alpha", unit(1), kind="", readers=frozenset({"C1"}))])

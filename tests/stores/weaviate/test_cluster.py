@@ -1,7 +1,7 @@
-"""A real cluster of three nodes that lose each other: no question fails, and nothing is shown that may not be.
+"""A real cluster of three nodes that lose each other: no question fails, and no forbidden text is shown.
 
-What is shown is what ``HybridSearch`` returns with a real manifest on a file, kept by real syncs. The store alone does
-propose rows that are gone or closed, when a copy answers that was down meanwhile; that it does is part of the tests.
+``HybridSearch`` returns what is shown, with a real manifest in a file that real syncs write. The store itself does
+return deleted or forbidden rows from a replica that was down; the tests check that it does.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Shelf:
 
 @dataclass
 class Witness:
-    """The part of a store that a search asks, remembering what it proposed."""
+    """The part of a store that a search uses, with a record of its candidates."""
 
     store: WeaviateStore
     proposed: list[Candidate] = field(default_factory=list)
@@ -168,11 +168,11 @@ def database_url(tmp_path: Path) -> str:
 
 @dataclass
 class Asking:
-    """Questions that go on all the time, and what was wrong with their answers."""
+    """Questions without pause, and the errors in their answers."""
 
     search_bench: ClusterSearch
     gone: set[str] = field(default_factory=set)
-    """What nobody in the channel may be shown any more."""
+    """Passages that nobody in the channel may see any more."""
     asked: int = 0
     failed: list[StoreError] = field(default_factory=list)
     leaked: set[str] = field(default_factory=set)

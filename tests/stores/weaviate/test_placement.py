@@ -1,4 +1,4 @@
-"""Where rows lie on a Weaviate: namespaces, tenants, copies and shards; what is otherwise there is told, never used."""
+"""The placement of rows in Weaviate: namespaces, tenants, copies and shards. A different placement is refused."""
 
 from __future__ import annotations
 

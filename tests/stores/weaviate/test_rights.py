@@ -50,7 +50,7 @@ def role_of(file: str) -> Role:
 
 
 async def give(server: WeaviateServer, role: Role) -> None:
-    """Let the reader's key do just this, by the requests that docs/security.md shows."""
+    """Give the reader's key exactly these permissions, by the requests in docs/security.md."""
     headers = {"Authorization": f"Bearer {server.api_key}"}
     async with aiohttp.ClientSession(f"{server.url}/v1/authz/", headers=headers, raise_for_status=True) as session:
         await session.delete("roles/kvasir")
@@ -68,7 +68,7 @@ async def ids(store: WeaviateStore) -> list[str]:
 
 
 async def everything(server: WeaviateServer, placement: Placement) -> None:
-    """Do all that Kvasir does, with an index grown beside the old one, which then goes."""
+    """Do everything that Kvasir does, also growing and deleting a second index."""
     old, new = (WeaviateStore(server.url, server.grpc_url, server.reader_key, placement=placement) for _ in range(2))
     try:
         await old.open(OLD, DIMENSIONS)
@@ -109,7 +109,7 @@ async def test_every_required_permission_is_named_if_missing(
 
 @pytest.mark.usefixtures("admin")
 async def test_the_rights_reach_no_other_collection(server: WeaviateServer) -> None:
-    """A key for one namespace cannot touch another's collections, though both are ours."""
+    """A key for one namespace cannot touch another's collections, although both are ours."""
     acme = json.loads(json.dumps(role_of("weaviate-role.json")).replace("Kvasir_*", "Kvasir_acme_*"))
     await give(server, acme)
     await everything(server, Placement(namespace="acme"))

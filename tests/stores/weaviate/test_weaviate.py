@@ -1,4 +1,4 @@
-"""What belongs to Weaviate alone: a server that is down, dies, comes back, refuses, or holds another's collection."""
+"""Weaviate: a server that is down, dies, returns, refuses, or has another program's collection."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_a_silent_server_is_reported_in_time() -> None:
 
 @pytest.mark.slow
 async def test_a_server_that_starts_later_is_used(tmp_path: Path) -> None:
-    """Also when its first words are a refusal: what is wrong is said by every call until it is mended."""
+    """Every call reports the error until it is corrected, also if the first one is a refusal."""
     with weaviate_server(tmp_path) as server:
         server.kill()
         store = WeaviateStore(server.url, server.grpc_url, server.api_key, limits=UNHURRIED)
@@ -314,7 +314,7 @@ def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
 
 @contextlib.asynccontextmanager
 async def terminator(context: ssl.SSLContext, url: str) -> AsyncIterator[str]:
-    """Speak TLS as ``localhost`` and pass on what comes to a server that speaks none; yields the address."""
+    """Speak TLS as ``localhost`` and forward to a server without TLS; yields the address."""
     port = parse_address(url, 0).port
     tasks: set[asyncio.Task[None]] = set()
 
@@ -344,7 +344,7 @@ async def terminator(context: ssl.SSLContext, url: str) -> AsyncIterator[str]:
 
 @pytest.mark.slow
 async def test_a_companys_own_authority_is_trusted_by_rest_and_grpc(weaviate: WeaviateServer, tmp_path: Path) -> None:
-    """One file for both, beside the public authorities; without it neither connects."""
+    """One file for both interfaces, in addition to the public authorities. Without it neither connects."""
     authority = Authority(tmp_path)
     http1, http2 = authority.server("localhost"), authority.server("localhost")
     http2.set_alpn_protocols(["h2"])

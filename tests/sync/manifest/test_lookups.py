@@ -1,4 +1,4 @@
-"""What searches and the pipeline ask the manifest beside what is current: neighbours, copies, kind and date."""
+"""Other look-ups in the manifest: neighbours, copies, kinds and dates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A manifest that version 1 wrote goes on, in place: its tables become the newest ones, and what it held answers."""
+"""A manifest of version 1 is migrated in place and still answers."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ async def test_a_refusal_is_reported_without_the_password(server: str, old: str,
 
 @contextlib.asynccontextmanager
 async def line_to(server: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """Give the URL of a line to the server, and the event that lets it pass: cleared, nothing comes through."""
+    """Return the URL of a connection to the server, and an event that opens or blocks it."""
     address, passes = urlsplit(server), asyncio.Event()
     passes.set()
 

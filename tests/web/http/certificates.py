@@ -16,7 +16,7 @@ _BARE = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 class Authority:
-    """Signs certificates for names; ``ca_file`` is what a client trusts."""
+    """Signs certificates for names. Clients trust ``ca_file``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -19,9 +19,9 @@ _INSIDE = frozenset(name.lower().rstrip(".") for name in (*INNER_NAMES, *METADAT
 class DnsServer(asyncio.DatagramProtocol):
     """Answers with a TTL of 0.
 
-    ``v4-10-0-0-1.*``, ``v6-HEX.*`` and ``*.10.0.0.1.nip.io`` are what they say; ``rebindN.*`` is public when first
-    asked and inner after, ``rebindsixN.*`` the latter in IPv6; ``mixedN.*`` is both at once; names of the inner network
-    lead there; everything else is at ``elsewhere``.
+    ``v4-10-0-0-1.*``, ``v6-HEX.*`` and ``*.10.0.0.1.nip.io`` resolve to the addresses in their names. ``rebindN.*`` is
+    public at first and private later, ``rebindsixN.*`` the same in IPv6, and ``mixedN.*`` is both at once. Names of the
+    inner network resolve to it, and all others to ``elsewhere``.
     """
 
     def __init__(self, inner: str = "127.0.0.1", elsewhere: str = PUBLIC) -> None:

@@ -182,7 +182,7 @@ async def _one_way(canary: Canary, proxies: Proxies, named: AccessRules, resolve
 
 
 async def _control(canary: Canary, settings: WebSettings, resolve: DnsClient, port: int) -> int:
-    """Reach the canary as a private host, and by rebinding without the guard, to show what a hit looks like."""
+    """Reach the canary as a private host, and by rebinding without the guard, to show a hit."""
     inner = f"v4-{ALLOWED if port == 80 else '127.0.0.1'}.evil.example".replace(".", "-", 3)
     allowed = Fetcher(settings, build_rules([f"{inner}:{port}"]), resolve=resolve)
     before = len(canary.dialled)

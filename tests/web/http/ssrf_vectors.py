@@ -19,7 +19,7 @@ INNER_6 = (
 DEAF = frozenset(
     {"224.0.0.1", "239.255.255.250", "255.255.255.255", "ff02::1", "ff0e::1", "fe80::1", "fe80::a9fe:a9fe"}
 )
-"""What no connection leads to, whoever listens: groups, everybody, and link-local addresses without a link."""
+"""Addresses that are never connected: multicast, broadcast, and link-local ones without a link."""
 METADATA_NAMES = (
     "metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal",
     "metadata.azure.internal", "rancher-metadata", "METADATA.GOOGLE.INTERNAL.",
@@ -35,7 +35,7 @@ STRANGE_NAMES = (
 )  # fmt: skip
 """Public names that lead inside."""
 PORTS = (22, 25, 53, 110, 389, 2375, 2379, 3306, 5432, 6379, 8000, 8080, 8443, 8500, 9000, 9200, 10050, 11211, 27017)
-"""Of what listens inside. The canary does, beside 80 and 443."""
+"""Ports that listen inside. The canary does, in addition to 80 and 443."""
 PUBLIC = "93.184.216.34"
 
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 FLAT_KB = 24_000
-"""Twice what a body at the limit takes, packed and unpacked, and what a server in the same process holds."""
+"""Twice the memory of a body at the limit, packed and unpacked, and of a server in the same process."""
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if "bomb" not in name])

@@ -41,7 +41,7 @@ def article(text: str, *, title: str = "Notes") -> str:
 
 
 class SmallWeb:
-    """Pages at ``http://NAME:port/PATH``, every name at loopback; what is put there is found by every search."""
+    """Pages at ``http://NAME:port/PATH``, with every name at loopback. Every search finds all pages."""
 
     def __init__(self) -> None:
         self.site = Site()
@@ -60,7 +60,7 @@ class SmallWeb:
         return self.find(name, path) if found else self.url(name, path)
 
     def find(self, name: str, path: str) -> str:
-        """Let searches find an address, whatever is there."""
+        """Make searches find an address, whatever is there."""
         self.engine.pages.append(Page(url := self.url(name, path), "Notes", "A snippet."))
         return url
 

@@ -185,7 +185,7 @@ async def test_a_cached_page_is_checked_again(site: Site, reader: Reader) -> Non
 
 
 async def test_a_private_page_is_hidden_if_its_host_is_no_longer_allowed(tmp_path: Path) -> None:
-    """The name may be public, and its address is known only after a fetch, which a fresh copy does not need."""
+    """The name may be public, and only a fetch would show its address, which a fresh copy does not need."""
     url = "http://wiki.company.example/a"
     answer = CachedResponse(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
     cache = PageCache(tmp_path, 10 * MB)
