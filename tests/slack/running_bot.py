@@ -229,6 +229,7 @@ async def run_bot(
     database: str | None = None,
     library: FakeLibrary | None = None,
     owner: str | None = None,
+    patience_s: float = 0.5,
     dependencies: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[RunningBot]:
@@ -242,7 +243,7 @@ async def run_bot(
     )
     answerer, library = ScriptedAnswerer(script), library or FakeLibrary()
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
-    async with open_ledger(url, patience_s=0.5, owner=owner) as ledger:
+    async with open_ledger(url, patience_s=patience_s, owner=owner) as ledger:
         given = SlackDependencies(
             ledger,
             answerer,

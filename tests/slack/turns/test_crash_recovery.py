@@ -268,7 +268,7 @@ async def has_connections(sandbox: SandboxClient, count: int) -> bool:
 
 @pytest.mark.slow
 async def test_five_hundred_questions_are_answered_in_order(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}, patience_s=2.0) as bot:
         asked = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
         await bot.sandbox.wait_until(lambda: len(bot.answerer.questions) == 500, 100)
         await bot.wait_until_idle()
