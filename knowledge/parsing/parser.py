@@ -63,11 +63,13 @@ class Parser:
         deadline_s: float = _DEADLINE_S,
         recycle_after: int = _RECYCLE_AFTER,
         memory_bytes: int = _MEMORY_BYTES,
+        max_text_bytes: int = _MAX_TEXT_BYTES,
     ) -> None:
         self._max_bytes = max_bytes
         self._deadline_s = deadline_s
         self._recycle_after = recycle_after
         self._memory_bytes = memory_bytes
+        self._max_text_bytes = max_text_bytes
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._served = 0
@@ -121,7 +123,7 @@ class Parser:
         finished = False
         try:
             async with asyncio.timeout(self._deadline_s):
-                answer = await _exchange_frames(process, task, data)
+                answer = await _exchange_frames(process, task, data, self._max_text_bytes)
             finished = True
         except TimeoutError as error:
             raise ParseError(
@@ -201,7 +203,9 @@ def _make_environment() -> dict[str, str]:
     return {"OPENBLAS_NUM_THREADS": "1"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
-async def _exchange_frames(process: asyncio.subprocess.Process, task: ParsingTask, data: bytes) -> str:
+async def _exchange_frames(
+    process: asyncio.subprocess.Process, task: ParsingTask, data: bytes, max_text_bytes: int
+) -> str:
     """Send a task and return the answer, in pieces, so that a large document is not copied again."""
     writer, reader = _get_pipes(process)
     writer.write(encode_task(task, len(data)))
@@ -209,7 +213,7 @@ async def _exchange_frames(process: asyncio.subprocess.Process, task: ParsingTas
         writer.write(data[start : start + _PIECE_BYTES])
         await writer.drain()
     _, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
-    if size_bytes > _MAX_TEXT_BYTES:
+    if size_bytes > max_text_bytes:
         raise DocumentTooLarge(f"{task.document} has more text than the limit when unpacked. Split it, or exclude it.")
     return await _read_text(reader, size_bytes)
 

@@ -12,7 +12,7 @@ from knowledge.web.http.connections import ResolveHost
 from knowledge.web.http.fetch import Fetcher
 from knowledge.web.http.guard import build_rules, leads_to_private_host
 from knowledge.web.http.settings import WebSettings
-from knowledge.web.live.live_web import LiveEmbedder, LiveWeb
+from knowledge.web.live.live_web import GRACE_S, LiveEmbedder, LiveWeb
 from knowledge.web.live_settings import LiveSettings
 from knowledge.web.reading.page_cache import PageCache
 from knowledge.web.reading.page_reader import PageReader
@@ -25,7 +25,13 @@ MAX_PAGE_BYTES: Final = 20_000_000
 
 @contextlib.asynccontextmanager
 async def open_live(
-    live: LiveSettings, web: WebSettings, embedder: LiveEmbedder, folder: Path, *, resolve: ResolveHost | None = None
+    live: LiveSettings,
+    web: WebSettings,
+    embedder: LiveEmbedder,
+    folder: Path,
+    *,
+    resolve: ResolveHost | None = None,
+    grace_s: float = GRACE_S,
 ) -> AsyncIterator[LiveWeb]:
     """Open the live web for a ``with`` block; ``embedder`` is the embedder of the documents.
 
@@ -41,7 +47,7 @@ async def open_live(
             providers = create_providers(live.search, web, rules)
             search = WebSearch(providers, is_private=lambda url: leads_to_private_host(url, rules))
             stack.push_async_callback(search.close)
-        yield LiveWeb(live.allowed_domains, pages=pages, search=search, embedder=embedder)
+        yield LiveWeb(live.allowed_domains, pages=pages, search=search, embedder=embedder, grace_s=grace_s)
 
 
 @contextlib.asynccontextmanager

@@ -33,8 +33,11 @@ _OriginKey = tuple[str, frozenset[str]]
 class RobotsPolicy:
     """Load the robots.txt of each origin and cache it for an hour. Safe to share between tasks."""
 
-    def __init__(self, fetch: FetchUrl, now: Callable[[], float]) -> None:
+    def __init__(
+        self, fetch: FetchUrl, now: Callable[[], float], parse: Callable[[bytes], RobotsRules] = RobotsRules
+    ) -> None:
         self._fetch = fetch
+        self._parse = parse
         self._cache: ExpiringCache[_OriginKey, RobotsRules | FetchError] = ExpiringCache(_MAX_ORIGINS, now)
         self._loads: SingleFlight[RobotsRules] = SingleFlight()
 
@@ -81,7 +84,7 @@ class RobotsPolicy:
             raise FetchFailed("its robots.txt is far too large") from None
         if response.status == _OK:
             # Parsing thousands of rules takes half a second.
-            return await asyncio.to_thread(RobotsRules, response.data)
+            return await asyncio.to_thread(self._parse, response.data)
         if response.status not in _CLIENT_ERRORS or response.status == _TOO_MANY_REQUESTS:
             raise FetchFailed(f"its robots.txt answers {response.status}")
         return RobotsRules()

@@ -89,9 +89,10 @@ class LiveWeb:
         search: WebSearch | None,
         embedder: LiveEmbedder,
         now: Callable[[], float] = time.monotonic,
+        grace_s: float = GRACE_S,
     ) -> None:
         self._allowed_domains = allowed_domains
-        self._collaborators = _Collaborators(pages, search, embedder, now)
+        self._collaborators = _Collaborators(pages, search, embedder, now, grace_s)
 
     async def look_up(self, question: str, live: LiveWebRequest) -> LiveResults:
         """Return the pages that could be read within ``live.within_s``, with the scores of their passages.
@@ -119,6 +120,7 @@ class _Collaborators:
     search: WebSearch | None
     embedder: LiveEmbedder
     now: Callable[[], float]
+    grace_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class _Lookup:
             or any(page.linked for page in self._running.values())
         ):
             return left_s
-        return min(left_s, self._sufficient_at + GRACE_S - self._now())
+        return min(left_s, self._sufficient_at + self._collaborators.grace_s - self._now())
 
     def _build_results(self) -> LiveResults:
         late = [SkippedPage(page.url, SkipReason.LATE) for page in self._running.values()]

@@ -45,8 +45,18 @@ class SitemapSearch:
     name = "sitemap"
     is_self_hosted = True
 
-    def __init__(self, sites: Sequence[str], fetcher: Fetcher, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sites: Sequence[str],
+        fetcher: Fetcher,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        walk_s: float = _WALK_S,
+        max_pages: int = MAX_PAGES,
+    ) -> None:
         """Raise ``ValueError`` if an address is malformed."""
+        self._walk_s = walk_s
+        self._max_pages = max_pages
         self._fetcher = fetcher
         self._parser = SiteParser()
         self._sites = [_CachedSiteIndex(Site.from_url(site), self._build_index, now) for site in sites]
@@ -80,14 +90,18 @@ class SitemapSearch:
 
     async def _build_index(self, site: Site) -> SiteIndex:
         host = HostClient(self._fetcher, RequestSpacing(0.0, asyncio.sleep, time.monotonic), time.time)
-        async with asyncio.timeout(_WALK_S):
-            await host.load_robots(site.origin)
-            walk = SitemapWalk(site, host, self._parser, _SITEMAP_OPTIONS, None, max_pages=MAX_PAGES)
-            dates, problem = await walk.list_pages()
-            if not dates:
-                raise FetchError(problem or "it has no sitemap")
-            link_texts = await self._read_link_texts(site, host)
-        return await asyncio.to_thread(_index_pages, dates, link_texts, host.robots)
+        try:
+            async with asyncio.timeout(self._walk_s):
+                await host.load_robots(site.origin)
+                walk = SitemapWalk(site, host, self._parser, _SITEMAP_OPTIONS, None, max_pages=self._max_pages)
+                dates, problem = await walk.list_pages()
+                if not dates:
+                    raise FetchError(problem or "it has no sitemap")
+                link_texts = await self._read_link_texts(site, host)
+        except TimeoutError:
+            raise FetchError(f"it took over {self._walk_s:g} s") from None
+        first = dict(islice(dates.items(), self._max_pages))
+        return await asyncio.to_thread(_index_pages, first, link_texts, host.robots)
 
     async def _read_link_texts(self, site: Site, host: HostClient) -> dict[str, str]:
         """Return the texts of the links on the site's first page by address; empty if the page cannot be read."""
@@ -104,8 +118,7 @@ class SitemapSearch:
 
 
 def _index_pages(dates: Mapping[str, str], link_texts: Mapping[str, str], robots: RobotsRules) -> SiteIndex:
-    pages = islice(dates.items(), MAX_PAGES)
-    return SiteIndex({url: parse_iso_date(date) for url, date in pages if robots.allows(url)}, link_texts)
+    return SiteIndex({url: parse_iso_date(date) for url, date in dates.items() if robots.allows(url)}, link_texts)
 
 
 class _CachedSiteIndex:
@@ -141,9 +154,8 @@ class _CachedSiteIndex:
         try:
             self._index = await self._build(self._site)
             self._expires_at = self._now() + CACHE_S
-        except (FetchError, TimeoutError) as error:
-            reason = error.reason if isinstance(error, FetchError) else f"it took over {_WALK_S:g} s"
-            _log.warning("the sitemaps of %s cannot be read: %s", self._site.origin, reason)
+        except FetchError as error:
+            _log.warning("the sitemaps of %s cannot be read: %s", self._site.origin, error.reason)
             self._expires_at = self._now() + FAILURE_CACHE_S
         finally:
             self._rebuild_task = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import SourceError, UnsupportedFormat
-from knowledge.interfaces import DocumentContent, ListedDocument
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import PushSource, open_upload_store
 from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name
@@ -137,8 +137,7 @@ async def test_a_change_is_noticed(tray: UploadStore, tmp_path: Path) -> None:
     async def sleep(_seconds: float) -> None:
         await ticks.acquire()
 
-    looked = source(tmp_path)
-    looked._sleep = sleep
+    looked = PushSource(source(tmp_path).key, tray, readers=EVERYONE, must_exist=False, sleep=sleep)
     changes = looked.changes()
     noticed = asyncio.ensure_future(anext(changes))
     ticks.release()

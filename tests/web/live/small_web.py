@@ -10,9 +10,10 @@ from typing import Any
 
 from knowledge.interfaces import Matrix, Priority
 from knowledge.web.http.settings import FetchLimits, WebSettings
-from knowledge.web.live.live_web import LiveWeb
+from knowledge.web.live.live_web import GRACE_S, LiveWeb
 from knowledge.web.live_settings import LiveSettings, SearchSettings
-from knowledge.web.opening import open_live
+from knowledge.web.opening import open_live, open_pages
+from knowledge.web.searching.web_search import WebSearch
 from tests.search.search_bench import WordEmbedder
 from tests.web.searching.fake_providers import FakeSearxng, Page
 from tests.web.site import Site
@@ -64,7 +65,9 @@ class SmallWeb:
         self.engine.pages.append(Page(url := self.url(name, path), "Notes", "A snippet."))
         return url
 
-    async def opened(self, stack: AsyncExitStack, embedder: Any = None, **settings: Any) -> LiveWeb:
+    async def opened(
+        self, stack: AsyncExitStack, embedder: Any = None, grace_s: float = GRACE_S, **settings: Any
+    ) -> LiveWeb:
         """Open the live web as the product does, with these names as the operator's own."""
         search = SearchSettings(("searxng",), f"http://127.0.0.1:{self.engine.port}")
         private = tuple(f"{name}:{self.site.port}" for name in NAMES)
@@ -72,8 +75,16 @@ class SmallWeb:
         web = WebSettings(limits=FetchLimits(total_s=20, idle_s=15))
         folder = Path(stack.enter_context(TemporaryDirectory()))
         return await stack.enter_async_context(
-            open_live(live, web, embedder or SmallWebEmbedder(), folder, resolve=_at_loopback)
+            open_live(live, web, embedder or SmallWebEmbedder(), folder, resolve=_at_loopback, grace_s=grace_s)
         )
+
+    async def opened_with(self, stack: AsyncExitStack, search: WebSearch) -> LiveWeb:
+        """Open the live web with another search."""
+        live = LiveSettings(private_hosts=tuple(f"{name}:{self.site.port}" for name in NAMES))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        pages = await stack.enter_async_context(open_pages(live, WebSettings(), folder, resolve=_at_loopback))
+        stack.push_async_callback(search.close)
+        return LiveWeb(live.allowed_domains, pages=pages, search=search, embedder=SmallWebEmbedder())
 
 
 async def _at_loopback(_host: str) -> Sequence[str]:

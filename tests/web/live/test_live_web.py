@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -14,6 +14,8 @@ from knowledge.errors import EmbedderError
 from knowledge.interfaces import LiveWebRequest, SkipReason, WebTrouble
 from knowledge.web.live.live_web import GRACE_S, MAX_PAGES, MAX_PASSAGES, SUFFICIENT_PAGES
 from knowledge.web.live_settings import SearchSettings
+from knowledge.web.searching.provider import SearchHit
+from knowledge.web.searching.web_search import WebSearch
 from tests.web.live.small_web import SmallWeb, SmallWebEmbedder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -22,12 +24,6 @@ QUESTION = "When does the lighthouse open?"
 LONG_S = 60.0
 """More than any machine needs for a few pages."""
 ANSWER = "The lighthouse opens at seven in summer and at nine in winter."
-
-
-@pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for each page that comes at all: on a busy machine the fourth may come seconds after the third."""
-    monkeypatch.setattr("knowledge.web.live.live_web.GRACE_S", LONG_S)
 
 
 @pytest.fixture
@@ -112,12 +108,11 @@ async def test_without_a_provider_only_links_are_read(little: SmallWeb, stack: A
     assert little.engine.asked == []
 
 
-@pytest.mark.usefixtures("patience")
 async def test_unreadable_pages_make_room_for_others(little: SmallWeb, stack: AsyncExitStack) -> None:
     gone = [little.find("a.example", f"/gone{n}") for n in range(4)]
     good = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     inner = "http://10.0.0.1/secret"
-    looked = await (await little.opened(stack)).look_up(
+    looked = await (await little.opened(stack, grace_s=LONG_S)).look_up(
         QUESTION, LiveWebRequest("always", links=(inner,), within_s=LONG_S)
     )
     assert looked.look.read == tuple(good)
@@ -162,15 +157,24 @@ async def test_a_search_that_fails_or_hangs_leaves_the_links(little: SmallWeb, s
     assert time.monotonic() - began < 11, "the search has its own share of the time"
 
 
-async def test_a_defect_of_a_search_leaves_the_links(
-    little: SmallWeb, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def broken(*_: object, **__: object) -> None:
-        raise KeyError(QUESTION)
+class BrokenProvider:
+    """A provider with a defect."""
 
+    name = "broken"
+    is_self_hosted = False
+
+    async def search(self, _query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
+        raise KeyError(QUESTION, limit, domains)
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_defect_of_a_search_leaves_the_links(
+    little: SmallWeb, stack: AsyncExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
-    live = await little.opened(stack)
-    monkeypatch.setattr("knowledge.web.searching.searxng.Searxng.search", broken)
+    live = await little.opened_with(stack, WebSearch([BrokenProvider()]))
     looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
     assert (looked.look.read, looked.look.trouble) == ((linked,), WebTrouble.NO_ANSWER)
     assert "KeyError" in caplog.text

@@ -23,8 +23,8 @@ from knowledge.errors import (
     FetchTypeNotAllowed,
     FetchUnreadable,
 )
-from knowledge.web.crawling import host_client, robots_policy
 from knowledge.web.crawling.robots import RobotsRules
+from knowledge.web.crawling.robots_policy import RobotsPolicy
 from knowledge.web.http.fetch import Fetcher
 from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import WebSettings
@@ -143,38 +143,29 @@ async def test_an_unreachable_robots_txt_allows_nothing(site: Site, pages: PageR
     assert site.asked("/a") == 0
 
 
-@pytest.mark.parametrize("where", ["live web", "crawler"])
-async def test_a_robots_txt_of_thousands_of_rules_delays_no_others(
-    site: Site, pages: PageReader, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    reading: list[int] = []
+async def test_a_robots_txt_of_thousands_of_rules_delays_no_others(site: Site, stack: AsyncExitStack) -> None:
+    turns = 0
 
-    class Watched(RobotsRules):
-        def __init__(self, data: bytes = b"") -> None:
-            turns.append(0)
-            super().__init__(data)
-            reading.append(turns[-1])
+    def parse(data: bytes) -> RobotsRules:
+        nonlocal turns
+        turns = 0
+        rules = RobotsRules(data)
+        assert turns > 0, "other tasks had a turn meanwhile"
+        return rules
 
-    async def taking_turns() -> None:
+    async def count_turns() -> None:
+        nonlocal turns
         while True:
             await asyncio.sleep(0.001)
-            turns[-1] += 1
+            turns += 1
 
-    turns = [0]
-    monkeypatch.setattr(robots_policy, "RobotsRules", Watched)
     site.robots(b"User-agent: *\n" + b"".join(b"Disallow: /x%d/*y\n" % n for n in range(25_000)))
-    site.answers("/a.md", lambda: web.Response(text="# Guide\n\nRun it.", content_type="text/markdown"))
-    ticking = asyncio.create_task(taking_turns())
-    if where == "live web":
-        await pages.read(f"{site.url}/a.md", within_s=30)
-    else:
-        fetcher = Fetcher(WebSettings(), build_rules([site.host]))
-        await host_client.HostClient(
-            fetcher, host_client.RequestSpacing(0.0, asyncio.sleep, time.monotonic), time.time
-        ).load_robots(site.url)
-        await fetcher.close()
+    fetcher = Fetcher(WebSettings(), build_rules([site.host]))
+    stack.push_async_callback(fetcher.close)
+    ticking = asyncio.create_task(count_turns())
+    rules = await RobotsPolicy(fetcher.fetch, time.time, parse).load(site.url)
     ticking.cancel()
-    assert max(reading) > 0, "other tasks had a turn meanwhile"
+    assert not rules.allows(f"{site.url}/x7/ay")
 
 
 async def test_an_error_status_is_reported(site: Site, pages: PageReader) -> None:

@@ -14,7 +14,6 @@ from knowledge.web.http.fetch import Fetcher
 from knowledge.web.http.guard import build_rules
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import WebSettings
-from knowledge.web.searching import sitemap_search
 from knowledge.web.searching.site_index import SiteIndex, derive_title, split_address
 from knowledge.web.searching.sitemap_search import CACHE_S, FAILURE_CACHE_S, SitemapSearch
 from tests.sources.website.fake_site import Reply, WebSite
@@ -88,11 +87,11 @@ async def site() -> AsyncIterator[WebSite]:
 class Searching:
     """The provider for one site, with a clock that the test moves."""
 
-    def __init__(self, *sites: WebSite) -> None:
+    def __init__(self, *sites: WebSite, **limits: float) -> None:
         self.now = 0.0
         hosts = build_rules([site.host for site in sites])
         self.provider = SitemapSearch(
-            [f"{site.url}/" for site in sites], Fetcher(WebSettings(), hosts), now=lambda: self.now
+            [f"{site.url}/" for site in sites], Fetcher(WebSettings(), hosts), now=lambda: self.now, **limits
         )
 
     async def paths(self, query: str, limit: int = 5, domains: frozenset[str] = frozenset()) -> list[str]:
@@ -158,9 +157,8 @@ async def test_a_site_without_sitemaps_is_reported_and_retried_later(site: WebSi
 
 
 @pytest.mark.slow
-async def test_reading_sitemaps_continues_for_the_next_search(
-    site: WebSite, searching: Searching, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reading_sitemaps_continues_for_the_next_search(site: WebSite) -> None:
+    searching = Searching(site, walk_s=3.0)
     site.pages["/sitemap.xml"] = Reply(told(site, "/limits"), content_type="text/xml")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
@@ -169,8 +167,8 @@ async def test_reading_sitemaps_continues_for_the_next_search(
     assert site.asked["/sitemap.xml"] == 1
     site.pages["/sitemap.xml"].hangs = True
     searching.now += CACHE_S
-    monkeypatch.setattr(sitemap_search, "_WALK_S", 0.2)
     assert await searching.paths("limits") == ["/limits"]
+    await searching.provider.close()
 
 
 @pytest.mark.slow
@@ -190,16 +188,15 @@ async def test_sites_are_searched_together_and_domains_choose_among_them(site: W
 
 
 @pytest.mark.slow
-async def test_a_huge_site_is_read_up_to_the_limit(
-    site: WebSite, searching: Searching, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sitemap_search, "MAX_PAGES", 3)
+async def test_a_huge_site_is_read_up_to_the_limit(site: WebSite) -> None:
+    searching = Searching(site, max_pages=3)
     maps = "".join(f"<sitemap><loc>{site.url}/{n}.xml</loc></sitemap>" for n in range(5))
     site.pages["/sitemap.xml"] = Reply(f"<sitemapindex>{maps}</sitemapindex>", content_type="text/xml")
     for n in range(5):
         site.pages[f"/{n}.xml"] = Reply(told(site, f"/a{n}/limits", f"/b{n}/limits"), content_type="text/xml")
     assert len(await searching.paths("limits", limit=10)) == 3
     assert site.asked["/2.xml"] == 0
+    await searching.provider.close()
 
 
 @pytest.mark.slow
