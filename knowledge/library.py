@@ -21,12 +21,11 @@ from knowledge.interfaces import (
     WatchableSource,
 )
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.documents import DocumentSearch
+from knowledge.search.documents import DocumentSearch, make_document_weights
 from knowledge.search.federated import FederatedSearch, WebSearcher
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query
 from knowledge.search.scope import may_read
-from knowledge.search.weights import make_document_weights
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
 from knowledge.suggestions import generate_questions

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit
+from knowledge.path_filter import compile_path_filter
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.passages import format_passage
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
 from knowledge.search.scope import may_read
-from knowledge.search.weights import WeighDocument
+from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
 from knowledge.sync.manifest.records import CurrentRow, decode_readers
+
+WeighDocument = Callable[[str], float]
+"""Returns the factor for the scores of a document's passages."""
 
 
 class DocumentSearch:
@@ -112,6 +117,17 @@ class DocumentSearch:
             dense=index.dense,
             neighbours=index.manifest.find_neighbours,
         )
+
+
+def make_document_weights(spec: SourceSpec) -> WeighDocument:
+    """Return a function that returns the weight of a source's documents."""
+    rules = [(compile_path_filter([one.path]), one.weight) for one in reversed(spec.weights)]
+
+    @lru_cache(maxsize=4096)
+    def weigh(document: str) -> float:
+        return spec.weight * next((weight for takes, weight in rules if takes(document)), 1.0)
+
+    return weigh
 
 
 def _group_stretches(parts: Sequence[Chunk], listed: Mapping[str, CurrentChunk]) -> list[list[Chunk]]:

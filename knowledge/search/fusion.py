@@ -82,7 +82,7 @@ def fuse(
     The score is ``w · bm25 / max bm25 + (1 - w) · cosine / max cosine``, where ``w`` is ``compute_lexical_weight``.
     A leg without any result (no lexical hit, no cosine over 0) adds nothing. It is multiplied by
     ``other_language`` where that holds, and by one of ``weights``, 1 where there is none. Then one of ``gains`` is
-    added (``exact``, ``naming``). Both are by id.
+    added (``identifiers``, ``naming``). Both are by id.
     """
     gained, weighed = gains or {}, weights or {}
     best_bm25 = max((candidate.bm25 for candidate in candidates), default=0.0)

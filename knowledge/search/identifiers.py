@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from knowledge.interfaces import Candidate
 
 _WORD: Final = "[A-Za-z0-9_]"
 _SUFFIXES: Final = (
@@ -50,6 +52,14 @@ _MOST: Final = 8
 """Names of one question. A pasted log has hundreds, and the question is about none of them."""
 
 
+EXACT_WEIGHTS = {True: 1.0, False: 0.4}
+"""What a passage gains at most, of a score of 1, by having all exact names of the question, by whether a name is
+telling. A telling name beats any similarity. A file name or a version helps less, because it may be the asker's own."""
+
+MISSING_NAME_TRUST = 0.25
+"""The remaining share of the confidence if no passage has a name that only documents with it can explain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identifier:
     """An exact name in a question."""
@@ -66,6 +76,16 @@ class Identifier:
     def occurs_in(self, folded: str) -> bool:
         """Return whether a text from ``fold_text`` has the whole name."""
         return self.part in folded and self.pattern.search(folded) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ExactMatches:
+    """How the exact names of a question occur in the candidates."""
+
+    gains: Mapping[str, float]
+    """The gain of each candidate by the names that it has, by its id. Candidates without a gain are left out."""
+    trust: float
+    """The remaining share of the confidence: ``MISSING_NAME_TRUST`` if no candidate has a telling name, else 1."""
 
 
 def find_identifiers(question: str) -> tuple[Identifier, ...]:
@@ -87,12 +107,22 @@ def fold_text(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def match_identifiers(names: Sequence[Identifier], text: str) -> frozenset[str]:
-    """Return the names that a text has."""
-    if not names:
-        return frozenset()
-    one_form = fold_text(text)
-    return frozenset(name.name for name in names if name.occurs_in(one_form))
+def weigh_exact_matches(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> ExactMatches:
+    """Find the names in the candidates. A name is worth more if fewer candidates have it.
+
+    A name that occurs anywhere in the scope is among the candidates, because the lexical leg ranks rare terms first.
+    """
+    if not names or not candidates:
+        return ExactMatches({}, 1.0)
+    texts = {one.chunk.id: fold_text(one.chunk.searchable_text) for one in candidates}
+    holding = {name.name: {id_ for id_, text in texts.items() if name.occurs_in(text)} for name in names}
+    gains: dict[str, float] = {}
+    for name in names:
+        ids = holding[name.name]
+        gain = EXACT_WEIGHTS[name.telling] / len(names) * (1 - len(ids) / len(candidates))
+        gains.update({id_: gains.get(id_, 0.0) + gain for id_ in ids})
+    absent = any(name.telling and not holding[name.name] for name in names)
+    return ExactMatches(gains, MISSING_NAME_TRUST if absent else 1.0)
 
 
 def _make_identifier(token: str, shape: re.Pattern[str], telling: bool) -> Identifier:  # noqa: FBT001 - a row of _SHAPES

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.search.identifiers import find_identifiers, match_identifiers
+from knowledge.search.identifiers import Identifier, find_identifiers, fold_text
+
+
+def match_identifiers(names: Sequence[Identifier], text: str) -> frozenset[str]:
+    return frozenset(name.name for name in names if name.occurs_in(fold_text(text)))
 
 
 @pytest.mark.parametrize(
