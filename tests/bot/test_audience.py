@@ -40,7 +40,7 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
 
 
 async def test_restricted_documents_stay_hidden(tmp_path: Path) -> None:
-    """Not its text, title or name: neither found, nor as a suggestion, nor where it cannot be read or is held."""
+    """Neither text nor title nor name is shown: not as a hit, a suggestion, a failure or a pending deletion."""
     board, docs = DictSource("board", "/board"), DictSource("docs", "/docs")
     board.readers = frozenset({"U1"})
     for n in range(20):

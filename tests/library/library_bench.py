@@ -24,7 +24,7 @@ WORDS = 64
 
 
 class Words:
-    """An embedder whose texts are near when they share words; ``identity`` says which model it plays."""
+    """An embedder by shared words. ``identity`` names the model that it imitates."""
 
     def __init__(self, identity: str = IDENTITY, dimensions: int = WORDS) -> None:
         self.identity = identity
@@ -59,7 +59,7 @@ class Words:
 
 
 class Overtaken(LanceDBStore):
-    """A store whose answer is overtaken by a whole sync before the manifest is asked; ``meanwhile`` runs it, once."""
+    """A store that runs a whole sync (``meanwhile``) once between its answer and the manifest's."""
 
     meanwhile: Any = None
 
@@ -109,6 +109,6 @@ class Bench:
 
 
 async def texts(library: Library, query: str, **options: Any) -> list[str]:
-    """Return the passages that a reader of the hits sees, what was joined to them among them; each once."""
+    """Return the passages that a reader of the hits sees, with their joined neighbours, each once."""
     hits = (await library.search(query, **options)).hits
     return list(dict.fromkeys(part for hit in hits for part in (hit.context or hit.text).split("\n\n")))

@@ -1,4 +1,4 @@
-"""Pages that owners add, through the whole library: one whose site is down or gone is no other page's trouble."""
+"""Pages that owners add, through the whole library: a site that is down or a missing page affects no other page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sources should never bring and do: names, sizes and copies, through a real folder into the embedded store."""
+"""Unusual names, sizes and copies, through a real folder into the embedded store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a website that is for nobody without a login any more, through the whole library."""
+"""A part of a website that now needs a login, through the whole library."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ CLOSED = [Reply("no", 401), Reply("no", 403), Reply("", 302, headers={"Location"
 
 @pytest.mark.parametrize("reply", CLOSED, ids=["401", "403", "login"])
 async def test_closed_pages_are_hidden_however_many_they_are(site: WebSite, library: Library, reply: Reply) -> None:
-    """So many at once are held, as a person may have to look; but not what they said."""
+    """So many deletions wait for approval, but the texts are hidden at once."""
     site.page("/login?next=there", '<form><input name="user"><input type="password" name="password"></form>')
     for n in range(1, PAGES):
         site.pages[f"/docs/{n}"] = reply
@@ -72,7 +72,7 @@ async def test_closed_pages_are_hidden_however_many_they_are(site: WebSite, libr
 
 
 async def test_a_site_behind_a_login_is_hidden(site: WebSite, library: Library) -> None:
-    """No page leads to another any more; what was known of their links does."""
+    """Pages no longer link to each other, but the remembered links do."""
     before = dict(site.pages)
     for path in before:
         site.page(path, '<form action="/login"><input name="user"><input type="password" name="password"></form>')

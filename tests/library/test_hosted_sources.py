@@ -30,7 +30,7 @@ NAMES = ("harbour", "quay", "mole", "pier")
 
 
 class Service(ABC):
-    """One service with documents that Ada and Bo may read, and nobody else."""
+    """One service with documents that only Ada and Bo may read."""
 
     kind: str
     ada: str
@@ -79,7 +79,7 @@ class Confluence(Service):
 
 
 class Notion(Service):
-    """Its readers are those that the configuration names; what is not shared any more is gone."""
+    """The configuration names its readers. Pages that are no longer shared disappear."""
 
     kind, ada, bo, reading = "notion", "U0ADA00001", "U0BO000002", "/children"
 
@@ -209,7 +209,7 @@ async def a_change_a_revocation_a_deletion_and_patience(library: Library, servic
 
 
 async def credentials_that_end_in_mid_run(library: Library, services: list[Service]) -> None:
-    """Drive's are renewed by its key, and it goes on; of the others nothing is lost, and it is said what to do."""
+    """Drive's token is renewed with its key. The other services lose nothing and report the next step."""
     for service in services:
         for name in ("harbour", "pier", "jetty"):
             service.put(name, said(service, name, "blue"))

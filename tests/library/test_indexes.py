@@ -1,4 +1,4 @@
-"""A new index beside the old one: no gap, resumed, overtaken, lost, whatever changed and whoever switches."""
+"""A new index next to the old one: without gaps, resumed, overtaken or lost, and across processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 class Unopenable(LanceDBStore):
-    """A store that opens only an index which is not there yet, as where an older Kvasir's cannot be read."""
+    """A store that opens only a missing index, as with an index that an older version cannot read."""
 
     async def open(self, index: str, dimensions: int) -> None:
         if index in await self.list_indexes():
@@ -25,7 +25,7 @@ class Unopenable(LanceDBStore):
 
 
 def change(bench: Bench, what: str) -> None:
-    """Let the next library be of another identity."""
+    """Give the next library another identity."""
     if what == "chunker":
         bench.chunker = f"{bench.chunker}+"
     elif what == "schema":
@@ -35,7 +35,7 @@ def change(bench: Bench, what: str) -> None:
 
 
 async def left(bench: Bench) -> list[str]:
-    """Name the indexes that the store holds."""
+    """Return the indexes in the store."""
     store = LanceDBStore(bench.home / "lancedb")
     try:
         return list(await store.list_indexes())
@@ -218,7 +218,7 @@ async def test_an_index_that_cannot_be_opened_is_tried_once(bench: Bench, handbo
 
 
 async def _growing(bench: Bench, handbook: Any, stack: contextlib.AsyncExitStack, new_source: Any) -> Any:
-    """Let a new index grow that cannot be whole, because one of two sources is away."""
+    """Start a new index that cannot be complete, because one of two sources is unavailable."""
     away = new_source("wiki", "/wiki")
     away.put("w.md", "# Wiki\nThe wiki of holiday")
     for n in range(5):

@@ -1,4 +1,4 @@
-"""The library over the embedded store: what is searched while a sync replaces, removes, or re-indexes everything."""
+"""The library over the embedded store: searches while a sync replaces, deletes or indexes everything again."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_only_readers_of_a_document_find_it(bench: Bench, handbook: Any) -
 
 
 async def test_only_current_chunks_of_all_readers_are_kept(bench: Bench, handbook: Any) -> None:
-    """A chunk counts while the manifest lists it, and for those alone who may all read it."""
+    """A chunk counts if the manifest lists it and all readers may see it."""
     handbook.readers = frozenset({"U1", "U2"})
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -99,7 +99,7 @@ async def test_a_current_passage_is_returned_to_its_readers(bench: Bench, handbo
 
 
 async def test_a_passage_shows_where_a_part_of_it_has_changed(bench: Bench, handbook: Any) -> None:
-    """Parts that do not follow each other any more are not shown as if they did."""
+    """Parts that are no longer consecutive are not shown as one text."""
     parts = ["alpha: everybody may work from home", "but not before the first month", "and tells the manager"]
     handbook.put("home.md", "\n\n".join(parts))
     async with bench.library(handbook) as library:
@@ -274,7 +274,7 @@ async def test_a_search_during_a_switch_finds_the_same(bench: Bench, handbook: A
 
 
 async def test_restricted_documents_make_no_suggestions(bench: Bench, new_source: Any) -> None:
-    """The best hit for it may be a public document of the same name: it would tell the other's title."""
+    """The best hit may be a public document of the same name, and would reveal the other's title."""
     board, docs = new_source("board", "/board"), new_source("docs", "/docs")
     board.readers = frozenset({"U1"})
     board.put("README.md", "# Close the Lyon office\nThe Lyon office is closed in May.")
@@ -327,7 +327,7 @@ async def test_a_light_document_comes_last_and_suggests_nothing(bench: Bench, ne
 
 
 async def test_an_approval_deletes_exactly_what_was_shown(bench: Bench, handbook: Any) -> None:
-    """A sync between the look and the approval holds other documents, as many: nobody was shown those."""
+    """A sync after the look marks as many other deletions, which the person did not see."""
     for n in range(40):
         handbook.put(f"{n}.md", f"holiday {n}")
     async with bench.library(handbook) as library:

@@ -39,7 +39,7 @@ async def little(stack: AsyncExitStack, bench: Bench) -> SmallWeb:
 
 
 async def rows(library: Any) -> tuple[int, int]:
-    """Return how many rows store and manifest hold."""
+    """Return the number of rows in store and manifest."""
     searched = await library._documents.searched()
     return await searched.store.count(), len((await library.status()).sources)
 

@@ -61,7 +61,7 @@ async def library_of(home: Path, sources: dict[str, Workbench]) -> AsyncIterator
 
 
 async def night(library: Library, schedule: Schedule, before: LibraryStatus) -> dict[str, SourceStatus]:
-    """Let the nightly run be due, and return how the sources are when it is over."""
+    """Make the nightly run due, and return the sources' status after it."""
     was = {source.name: (source.synced_at, source.error) for source in before.sources}
     schedule.bring_forward()
     async with asyncio.timeout(120):
@@ -78,7 +78,7 @@ async def night(library: Library, schedule: Schedule, before: LibraryStatus) -> 
 
 
 async def keeper(library: Library, kind: str) -> str:
-    """Return what is found of a source's lighthouse."""
+    """Return the hits for a source's lighthouse."""
     hits = (await library.search("who is the keeper that painted the lighthouse?", sources=[kind])).hits
     return " ".join(hit.text for hit in hits)
 

@@ -1,4 +1,4 @@
-"""The library as the product opens it: real embedder, parser, store and files, from its settings alone."""
+"""The library as the product opens it: real embedder, parser, store and files, only from settings."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_a_wrong_source_is_reported_before_anything_opens(tmp_path: Path) 
 
 
 async def test_a_home_is_private_to_its_owner(tmp_path: Path) -> None:
-    """It holds every document's text; whoever comes first makes it, and not every command is ``run``."""
+    """It has every document's text. Any command may create it, not only ``run``."""
     home, wrong = tmp_path / "new" / "home", (SourceSpec("docs", "foldr", {}, tmp_path),)
     with pytest.raises(SourceMisconfigured):
         async with open_library(

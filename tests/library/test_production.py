@@ -1,4 +1,4 @@
-"""Knowledge as it runs in production, by its settings alone: a real Weaviate, a real PostgreSQL, several processes."""
+"""Knowledge in production, only from settings: a real Weaviate, a real PostgreSQL, several processes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ProductionLibrary:
         return process
 
     async def empty(self) -> None:
-        """Remove whatever there is, so that the next test begins with nothing."""
+        """Remove everything, so that the next test starts empty."""
         async with self.opened() as library:
             for row in await library._indexes._manifest.list_indexes():
                 await library._indexes.written.store.drop_index(row.name)
@@ -105,7 +105,7 @@ async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
 
 
 async def agree(library: Library) -> bool:
-    """Whether store and manifest hold the same ids, each once, and nothing is pending."""
+    """Return whether store and manifest have the same ids, each once and none pending."""
     written = library._indexes.written
     stored = [id_ async for ids in written.store.list_ids() for id_ in ids]
     listed = await written.manifest.list_chunk_ids()

@@ -115,7 +115,7 @@ async def test_a_small_store_is_searched_once(bench: SearchBench) -> None:
 
 
 async def test_readers_are_the_manifests_not_the_stores(bench: SearchBench) -> None:
-    """The store's row still says everybody; the manifest has been told otherwise, and the other way round."""
+    """Store and manifest disagree about the readers, in both directions."""
     await bench.add({"revoked": "office hours of the board"})
     await bench.add({"board": "office hours of the board, minutes"}, readers=frozenset({"C1"}))
     bench.manifest["revoked"] = CurrentChunk("docs", frozenset({"C9"}), SYNCED)

@@ -22,7 +22,7 @@ def _text(chance: random.Random) -> str:
 
 
 async def test_an_estimate_equals_the_stores_score(bench: SearchBench) -> None:
-    """The best passage of each question is taken as the unknown one; the others tell what the terms weigh."""
+    """The best passage of each question is the unknown one. The others give the weights of the terms."""
     chance = random.Random(5)
     texts = {f"p{n}": _text(chance) for n in range(300)}
     await bench.add(texts)

@@ -147,7 +147,7 @@ async def test_neighbours_that_are_no_longer_listed_are_not_joined(
 
 
 async def test_a_hit_that_is_restricted_while_joining_is_not_shown(bench: SearchBench) -> None:
-    """A sync has come: the hit stayed as it was, what stands beside it is new, and both are for fewer."""
+    """After a sync the hit is the same, its neighbours are new, and both have fewer readers."""
     await bench.add(LIST, document="list.md")
     await bench.add({"open": "The zebra step is open to all."})
     asked: list[Collection[str]] = []

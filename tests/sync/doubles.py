@@ -1,6 +1,6 @@
-"""Stand-ins at the seams of a sync: a store in memory, an embedder by arithmetic, a source that is a dictionary.
+"""Stand-ins for a sync: a store in memory, an embedder by arithmetic, a source from a dictionary.
 
-Each can be told to fail at its next calls, which no real store does on request.
+Tests can make the next calls of each fail, which no real store does on request.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class MemoryStore(Failing):
 
 
 class Arithmetic(Failing):
-    """``Embedder`` whose vectors come from a checksum; counts what it embedded."""
+    """``Embedder`` whose vectors come from a checksum. It counts what it embedded."""
 
     identity = "arithmetic"
     dimensions = 8
@@ -160,9 +160,9 @@ class DictSource(Failing):
         self.modified_at: datetime | None = None
         self.reads: list[str] = []
         self.titles: dict[str, str] = {}
-        """What the source tells of a document beside its text."""
+        """What the source reports of a document, besides its text."""
         self.garbage: dict[str, str] = {}
-        """What each passage of a document holds besides, as some broken documents do."""
+        """Extra content of each passage, as in some broken documents."""
         self._serial = itertools.count(1)
 
     def put(self, document: str, text: str) -> None:
@@ -250,14 +250,14 @@ class Rig:
         return found
 
     async def agree(self) -> bool:
-        """Whether store and manifest hold the same ids and nothing is pending."""
+        """Return whether store and manifest have the same ids, without pending ones."""
         return await self.index.list_chunk_ids() == set(
             self.store.rows_by_id
         ) and not await self.index.list_pending_chunks(1)
 
 
 def parts(source: DictSource) -> dict[str, list[str]]:
-    """Return what the source says should answer."""
+    """Return the passages that should answer, according to the source."""
     return {
         document: [part for part in text.removeprefix("# ").split("\n\n") if part]
         for document, text in source.texts.items()

@@ -1,4 +1,4 @@
-"""An installation whose syncs are killed, and what its sides hold afterwards; for ``test_killed.py`` and the soak."""
+"""Kill the syncs of an installation, and check store and manifest afterwards, for ``test_killed.py`` and the soak."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEAMS = {
     "rechunk": ("index", "write", "flip", "finish", "activate", "drop", "forget"),
     "lose": ("lose", "repaired", "write"),
 }
-"""What happens to the documents or the configuration before a sync, and where that sync can be killed."""
+"""Changes of documents or configuration before a sync, and where that sync can be killed."""
 
 Answers = dict[str, list[str]]
 """``source/document`` -> its passages in order."""
@@ -35,7 +35,7 @@ Answers = dict[str, list[str]]
 
 @dataclass
 class Outcome:
-    """What was wrong, if anything, around one killed sync."""
+    """The problems around one killed sync."""
 
     killed: bool
     gaps: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Outcome:
     drift: int = 0
     """Chunks that differ, row by row, after one whole sync."""
     left: list[str] = field(default_factory=list)
-    """Anything else that one whole sync did not put right."""
+    """Other problems that one whole sync did not repair."""
 
     @property
     def well(self) -> bool:
@@ -53,7 +53,7 @@ class Outcome:
 
 
 async def shown(library: Library) -> Answers:
-    """Return what a search could show now."""
+    """Return the passages that a search could show now."""
     index = await library._documents.searched()
     stored = [id_ async for ids in index.store.list_ids() for id_ in ids]
     rows = await index.manifest.find_current(stored, library._keys())
@@ -107,7 +107,7 @@ class Installation:
         outcome.gaps = [name for name in old.keys() & self.wanted.keys() if name not in now]
 
     async def _compare(self, outcome: Outcome, library: Library) -> None:
-        """Note how many chunks differ, and what else is not as it should be."""
+        """Record how many chunks differ, and other problems."""
         now = await shown(library)
         left = [f"{name} answers {now[name]}" for name in now if now[name] != self.wanted.get(name)]
         left += [f"{name} does not answer" for name in self.wanted if name not in now]
@@ -147,7 +147,7 @@ class Installation:
     # ── What happens before a sync ───────────────────────────────────────────────────────────────────────────────────
 
     def _fill(self) -> None:
-        """Write the next generation: some documents are new, some changed, some gone, some renamed, some touched."""
+        """Write the next generation: some documents are new, changed, deleted, renamed or touched."""
         self.wanted = {}
         self.generation += 1
         for source in self.world.sources:
@@ -185,13 +185,13 @@ class Installation:
         return change == "approve"
 
     async def _lose(self) -> None:
-        """Let the store lose some rows."""
+        """Delete some rows from the store."""
         async with opened(self.world) as library:
             index = library._indexes.written
             await index.store.delete(sorted(await index.manifest.list_chunk_ids())[::5])
 
     async def _put_back(self) -> None:
-        """Let there be both sources with documents again."""
+        """Give both sources their documents again."""
         sources = {name: str(root) for name, root in self.roots.items()}
         if self.world.sources != sources or not any(name.startswith("docs/") for name in self.wanted):
             self.world = replace(self.world, sources=sources)
@@ -204,7 +204,7 @@ class Installation:
 
 @dataclass
 class Replaced:
-    """What searches showed of a document while it was replaced."""
+    """The results of searches for a document while it was replaced."""
 
     searches: int = 0
     empty: int = 0

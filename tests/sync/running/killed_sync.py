@@ -44,12 +44,12 @@ INDEX = {
     "record_sync_end": "finish", "restrict_readers": "restrict", "drop_other_sources": "purge",
     "mark_lost_chunks": "lose", "record_repair": "repaired",
 }  # fmt: skip
-"""The seams of a sync, each a transaction or a call of the store, and what they are called here."""
+"""The steps of a sync, each a transaction or a call of the store, by their names in tests."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What a process is started with."""
+    """The arguments of a process."""
 
     home: str
     database_url: str
@@ -169,7 +169,7 @@ class FusedManifest(Fused):
 
 
 class Remembering:
-    """A folder that remembers its last listing, as sources do that ask for changes alone."""
+    """A folder that remembers its last listing, as sources with incremental listings do."""
 
     def __init__(self, folder: Any, memory: Memory) -> None:
         self._folder = folder
@@ -225,7 +225,7 @@ async def main(given: dict[str, Any]) -> None:
 
 
 def argument(world: World, step: str, count: int, *, approve: bool) -> str:
-    """Return what ``main`` is started with."""
+    """Return the arguments of ``main``."""
     return json.dumps({**asdict(world), "step": step, "count": count, "approve": approve})
 
 

@@ -1,4 +1,4 @@
-"""Whatever fails, a clean run makes manifest, store and source equal; and at no time is a mix shown."""
+"""After any failures, one clean sync makes manifest, store and source equal, and no search ever shows a mix."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FAILURES = st.sampled_from(
 def machine(  # noqa: C901 - a machine is as complex as its rules are many
     rig_type: Any, source_type: Any, parts: Any, identity: Any
 ) -> type[RuleBasedStateMachine]:
-    """Build the machine over the stand-ins that the fixtures give."""
+    """Build the state machine over the stand-ins of the fixtures."""
 
     class Syncs(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -129,7 +129,7 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
 
         @rule()
         def clean_run_converges(self) -> None:
-            """Without failures, and with what is held agreed to, all three are equal."""
+            """Without failures and with approved deletions, all three are equal."""
             for part in (self.rig.store, self.rig.embedder, self.rig.source):
                 part.plans.clear()
             self.rig.clock_s += 100_000.0
@@ -150,7 +150,7 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
             assert settled.repaired == 0
 
         def _drift(self) -> int:
-            """Compare row by row; what no longer is in the source keeps the readers that it had."""
+            """Compare row by row. Documents that left the source keep their readers."""
             return self.loop.run(repair(self.rig.store, self.rig.index, thorough=True)).differed
 
         @invariant()

@@ -24,7 +24,7 @@ VERSIONS = st.lists(st.tuples(ORDERS, st.integers(1, 4)).map(lambda drawn: tuple
 
 
 class Meanwhile:
-    """Lets something happen before or after a call of a search, by the number of that call."""
+    """Runs an action before or after a numbered call of a search."""
 
     def __init__(self, happens: Collection[int], change: Callable[[], Awaitable[None]]) -> None:
         self._happens = set(happens)
@@ -75,7 +75,7 @@ def search_of(rig: Any, meanwhile: Meanwhile) -> HybridSearch:
 
 
 async def searched_through(open_rig: Any, versions: list[tuple[str, ...]], happens: Collection[int]) -> None:
-    """Search once while a document goes through its versions, at these steps of the search."""
+    """Search once while a document gets new versions at these steps of the search."""
     with tempfile.TemporaryDirectory(prefix="kvasir-gap-") as folder:
         async with open_rig(f"sqlite:///{Path(folder) / 'kvasir.db'}") as rig:
             left = list(versions)

@@ -1,4 +1,4 @@
-"""A defect in one source (an error that is none of ours) is that source's failure, and nobody else's."""
+"""A defect in one source (an unexpected error) fails only that source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGKILL at every seam of a sync: what answers is whole, and one sync makes everything agree; on both stores."""
+"""SIGKILL at every step of a sync: search stays whole, and one sync repairs everything, on both stores."""
 
 from __future__ import annotations
 

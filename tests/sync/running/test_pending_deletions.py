@@ -1,4 +1,4 @@
-"""What is gone from a source: renamed, held, approved, or not gone at all."""
+"""Documents that leave a source: renamed, pending, approved, or not really missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store and manifest are compared: what differs is counted, mended at once or read again, and never shown meanwhile."""
+"""Store and manifest are compared: differences are counted, repaired or read again, and never shown meanwhile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _one(rig: Any, text: str) -> str:
 
 
 def _spoil(rig: Any, passage: str, **changes: Any) -> str:
-    """Change what the store's row says; returns its id."""
+    """Change the store's row, and return its id."""
     id_ = _one(rig, passage)
     row = rig.store.rows_by_id[id_]
     rig.store.rows_by_id[id_] = replace(row, chunk=replace(row.chunk, **changes))

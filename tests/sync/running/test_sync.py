@@ -1,4 +1,4 @@
-"""The runner over stand-ins: what is read, embedded, written, counted and kept."""
+"""A sync over stand-ins: what it reads, embeds, writes, counts and keeps."""
 
 from __future__ import annotations
 
