@@ -197,7 +197,7 @@ async def open_ledger(
 
     """
     # If a power cut loses a question, Slack sends it again. Writers need no queue, because a claim is one INSERT.
-    options = DatabaseOptions(lock_wait_s=patience_s, answer_s=2 * patience_s, synced=False, one_writer=False)
+    options = DatabaseOptions(lock_wait_s=patience_s, answer_s=2 * patience_s, durable=False, one_writer=False)
     database = await open_database(url, MIGRATIONS, options)
     ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
     try:

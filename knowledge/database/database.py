@@ -39,6 +39,8 @@ _DRIVERS: Final = {
 }
 _WRITE_LOCK: Final = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
+_READERS: Final = 4
+"""Threads that read a SQLite file: a long query delays no short one."""
 _BUSY_PAUSE_S: Final = 0.02
 _PRIMARY_CODE: Final = 0xFF
 """The part of SQLite's error codes that is the same for all kinds of one error."""
@@ -54,9 +56,7 @@ class DatabaseOptions:
     """For another program's lock, and for a connection."""
     answer_s: float = 60.0
     """For a whole transaction at a PostgreSQL server; on a SQLite file it is at least a minute."""
-    readers: int = 4
-    """Threads that read a SQLite file: a long query delays no short one."""
-    synced: bool = True
+    durable: bool = True
     """Whether SQLite waits for the disk at each commit. Without it, a power cut may cost the last transactions."""
     one_writer: bool = True
     """Whether the writers of all machines queue at PostgreSQL, as they always do at SQLite."""
@@ -88,11 +88,9 @@ class Database:
         """Return every row that a query finds."""
         return await self._run(lambda connection: connection.execute(query, values).all(), write=False)
 
-    @contextlib.asynccontextmanager
-    async def hold_lock(self, number: int) -> AsyncIterator[bool]:
+    def hold_lock(self, number: int) -> contextlib.AbstractAsyncContextManager[bool]:
         """Hold a lock of a PostgreSQL server during a block; yield whether it was free. With SQLite it always is."""
-        async with self._connections.hold_lock(number) as is_free:
-            yield is_free
+        return self._connections.hold_lock(number)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -182,11 +180,11 @@ class _Connections(Protocol):
 class _SqliteConnections:
     def __init__(self, url: URL, options: DatabaseOptions) -> None:
         self.limit_s = max(_FILE_LIMIT_S, options.answer_s)
-        self._readers = NamedThreadPool("database", options.readers)
+        self._readers = NamedThreadPool("database", _READERS)
         self._writer = NamedThreadPool("database-writer", 1)
         self._reading = create_engine(
             url,
-            pool_size=options.readers + 1,
+            pool_size=_READERS + 1,
             max_overflow=0,
             hide_parameters=True,
             connect_args={"timeout": options.lock_wait_s, "check_same_thread": False},
@@ -217,7 +215,7 @@ def _transact(engine: Engine, work: Work[_T]) -> _T:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, options: DatabaseOptions) -> None:
     connection.isolation_level = None  # or the driver would begin and commit on its own
-    connection.execute(f"PRAGMA synchronous={'FULL' if options.synced else 'NORMAL'}")
+    connection.execute(f"PRAGMA synchronous={'FULL' if options.durable else 'NORMAL'}")
     connection.execute("PRAGMA foreign_keys=ON")
     give_up_at = time.monotonic() + options.lock_wait_s
     while not _enable_wal(connection, is_last=time.monotonic() > give_up_at):
