@@ -43,7 +43,7 @@ from engine.service import Engine
 from knowledge.embedding import IDENTITY, open_embedder
 from scripts.verification import fitting
 from scripts.verification.changes import make_changes
-from scripts.verification.judge_fit import Probe, fit_judge, make_example
+from scripts.verification.judge_fit import RecordingJudge, fit_judge, make_example
 from scripts.verification.loaders import load_pairs
 from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import FITTING, HELD_OUT, Pair
@@ -99,8 +99,8 @@ async def verify_pairs(pairs: Sequence[Pair], embed: Embed, judge_of: NewJudge =
 
 
 def _by_prompt(pairs: Iterable[Pair]) -> list[Pair]:
-    """Return the pairs in groups with the same beginning of the prompt."""
-    return sorted(pairs, key=lambda pair: (pair.of, repr(pair.passages), pair.question))
+    """Return the pairs with those together whose prompts begin alike."""
+    return sorted(pairs, key=lambda pair: (pair.set_name, repr(pair.passages), pair.question))
 
 
 def _asked(pair: Pair) -> tuple[str, list[Passage]]:
@@ -121,7 +121,7 @@ def compute_report(verified: Sequence[VerifiedPair]) -> dict[str, dict[str, floa
     """Return the shares by set and language."""
     groups: dict[str, list[VerifiedPair]] = {}
     for one in verified:
-        groups.setdefault(f"{one.pair.of} {one.pair.language}", []).append(one)
+        groups.setdefault(f"{one.pair.set_name} {one.pair.language}", []).append(one)
     return {name: _shares(group) for name, group in groups.items()}
 
 
@@ -209,9 +209,9 @@ def _print_costs(rows: Sequence[dict[str, Any]], pairs: int) -> None:
 async def _fit_judge(pairs: Sequence[Pair], embed: Embed, judging: JudgingEngine) -> None:
     cache, examples = EmbeddingCache(embed, texts=_VECTORS), []
     for pair in _by_prompt(pairs):
-        probe = Probe(judging.recorded, judging.prompt_of(*_asked(pair)), _REPLY_S)
-        verdict = await _verify_one(pair, cache, probe)
-        examples += [found for found in [make_example(pair, probe, verdict.score)] if found]
+        judge = RecordingJudge(judging.recorded, judging.prompt_of(*_asked(pair)), _REPLY_S)
+        verdict = await _verify_one(pair, cache, judge)
+        examples += [found for found in [make_example(pair, judge, verdict.score)] if found]
     print(len(examples), "sentences", fit_judge(examples))
 
 

@@ -31,14 +31,15 @@ Name the machine by its cards (`8xA100-80GB`, `4xRTX-4090`), by memory alone (`4
 `--people`, `--context`, `--precision`, `--for speed` and `--offload` say what you want; `--json` is for scripts.
 `KVASIR_MODEL=auto` hosts the best model that fits.
 
-`scripts/make_which_r1.py` writes this page from what `kvasir fit` prints, and a test compares the two. The figures
+`scripts/make_which_r1.py` writes this page from the output of `kvasir fit`, and a test compares the two. The figures
 are for four people at once with at least 8,192 tokens each. A card without a name counts as one of compute capability
 8.0 (A100, RTX 3090). If you name the card, `kvasir fit` also considers newer formats (R1's own FP8, fp8 context,
 W4AFP8, NVFP4). On a machine with different cards, the largest group of equal ones counts. On cards with MIG, the
 largest instance counts.
 
 Without a GPU a small model answers on the CPU, which is not an R1 ([The engine](engine.md) says which). One R1 also
-runs on a CPU, slowly: `KVASIR_MODEL=R1-Distill-Qwen-1.5B`. It takes about 8 GB of memory.
+runs on a CPU: `KVASIR_MODEL=R1-Distill-Qwen-1.5B`. It takes about 8 GB of memory and a download of 3.6 GB, and an
+answer takes minutes.
 
 **What was tested.** The calculation agrees with published tables, and with SGLang's own figures on a CPU
 ([benchmarks](benchmarks.md)). SGLang 0.5.23's own parser has read every command line. No plan of this page has been
@@ -51,7 +52,7 @@ the 14B. These are published benchmarks; your questions are different.
 
 **How the memory is computed.** Weights come from the shape of the model and the bits of the checkpoint. The embedding
 and the output head stay in 16 bits. The context comes from SGLang 0.5.23's own reserve, and the splits from what its
-attention heads and quantisation groups allow. *Context for all* is in tokens. SGLang's reserve is a rule of thumb: if
+attention heads and quantization groups allow. *Context for all* is in tokens. SGLang's reserve is a rule of thumb: if
 it is too small, lower `--mem-fraction-static`.
 
 **Keys.** The commands listen on every address, so give them a key. Put it into a file that only you can read: `ps`

@@ -205,7 +205,7 @@ class LocalEngine:
     async def _provide_model(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
         """Return the folder that SGLang loads, so that SGLang downloads nothing."""
         if not await self._has_weights(plan):
-            doing = f"Downloading and verifying the weights of {plan.variant.name} (once)."
+            doing = f"Downloading and verifying the weights of {plan.variant.name} (once). {plan.note}".rstrip()
             self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=spans.install_end)
         report = self._scale_report(spans.install_end, spans.start_begin)
         return await self._weights.provide(plan.weights, report)

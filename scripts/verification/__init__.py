@@ -1,1 +1,1 @@
-"""Public human-labelled data for the sentence verifier: loaders, changes made by code, the registry of sets."""
+"""Public data, labelled by people, for the sentence verifier: the sets, their loaders, changes, and fits."""

@@ -1,9 +1,12 @@
-"""Changes made by code to supported sentences, so that their passages no longer support them.
+"""Change supported sentences, or their passages, so that the passages no longer support the sentence.
 
-``other document`` keeps the sentence and takes the passages of another item of the set; ``near document`` those that
-share most words with it. ``number`` puts in a number
-that the passages lack, ``other number`` one that they state of something else; ``name`` and ``other name`` likewise.
-``negation`` adds or removes one. ``swap`` exchanges two names of the sentence. ``side`` turns a word into its opposite.
+- ``other document``: the passages of another item of the set.
+- ``near document``: the passages of another item that share most words with the sentence.
+- ``number``, ``name``: a number or name that the passages lack.
+- ``other number``, ``other name``: one that the passages state about something else.
+- ``negation``: adds or removes a negation.
+- ``swap``: exchanges two names of the sentence.
+- ``side``: replaces a word by its opposite.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ _SIDE = re.compile(
 
 
 def make_changes(pairs: Sequence[Pair]) -> Iterator[Pair]:
-    """Yield the changed pairs of supported ones."""
+    """Yield the changed pairs of the supported ones."""
     true = [pair for pair in pairs if pair.label == "supported" and pair.kind == "human"]
     for place, pair in enumerate(true):
         others = list(_pair_with_other_documents(true, place))
@@ -57,11 +60,11 @@ def make_changes(pairs: Sequence[Pair]) -> Iterator[Pair]:
         for kind, make in _MAKERS.items():
             changed = make(pair)
             if changed and changed != pair.sentence:
-                yield pair.changed(kind, changed)
+                yield pair.with_sentence(kind, changed)
 
 
 def _pair_with_other_documents(true: Sequence[Pair], place: int) -> Iterator[Pair]:
-    """Yield the pairs of the same languages from another conversation, without common passages."""
+    """Yield the pairs in the same languages, of another conversation, that share no passage."""
     mine = true[place]
     for step in range(1, len(true)):
         other = true[(place + 7 * step) % len(true)]
@@ -72,20 +75,20 @@ def _pair_with_other_documents(true: Sequence[Pair], place: int) -> Iterator[Pai
 
 
 def _find_nearest(pair: Pair, others: Sequence[Pair]) -> list[Pair]:
-    """Return the pair whose passages, of another title, share most words with a sentence; none across languages."""
+    """Return the pair whose passages share most words with a sentence, of another title; none across languages."""
     words, titles = content_words(normalise_text(pair.sentence)), {source.title for source in pair.passages} - {""}
     if ">" in pair.language:
         return []
     apart = [other for other in others if not titles & {source.title for source in other.passages}]
-    return sorted(apart, key=lambda other: len(words & _words(other.passages)), reverse=True)[:1]
+    return sorted(apart, key=lambda other: len(words & _list_words(other.passages)), reverse=True)[:1]
 
 
 @lru_cache(maxsize=4096)
-def _words(passages: Sequence[Evidence]) -> frozenset[str]:
+def _list_words(passages: Sequence[Evidence]) -> frozenset[str]:
     return content_words(normalise_text(" ".join(f"{source.title} {source.text}" for source in passages)))
 
 
-def _passages(pair: Pair) -> str:
+def _join_passages(pair: Pair) -> str:
     return " ".join(f"{source.title} {source.text}" for source in pair.passages)
 
 
@@ -93,13 +96,13 @@ def _pick(pair: Pair, found: Sequence[str]) -> str:
     return found[pair.digest % len(found)] if found else ""
 
 
-def _new_number(pair: Pair) -> str:
+def _replace_number(pair: Pair) -> str:
     numbers = _NUMBER.findall(pair.sentence)
     old = _pick(pair, numbers)
     if not old:
         return ""
     digits = [place for place, char in enumerate(old) if char.isdigit()]
-    text = _passages(pair)
+    text = _join_passages(pair)
     for step in range(1, 9):
         place = digits[-1] if len(digits) < 3 else digits[-1 - step % 2]
         new = old[:place] + str((int(old[place]) + step) % 10) + old[place + 1 :]
@@ -108,10 +111,10 @@ def _new_number(pair: Pair) -> str:
     return ""
 
 
-def _other_number(pair: Pair) -> str:
+def _borrow_number(pair: Pair) -> str:
     mine = _NUMBER.findall(pair.sentence)
     old = _pick(pair, mine)
-    theirs = sorted({n for n in _NUMBER.findall(_passages(pair)) if n not in mine and len(n) == len(old)})
+    theirs = sorted({n for n in _NUMBER.findall(_join_passages(pair)) if n not in mine and len(n) == len(old)})
     new = _pick(pair, theirs)
     return re.sub(rf"(?<!\d){re.escape(old)}(?!\d)", new, pair.sentence, count=1) if new else ""
 
@@ -122,17 +125,17 @@ _STRANGERS = (
 )  # fmt: skip
 
 
-def _new_name(pair: Pair) -> str:
-    old = _pick(pair, [name for name in _NAME.findall(pair.sentence) if name in _passages(pair)])
+def _replace_name(pair: Pair) -> str:
+    old = _pick(pair, [name for name in _NAME.findall(pair.sentence) if name in _join_passages(pair)])
     return pair.sentence.replace(old, _pick(pair, _STRANGERS), 1) if old else ""
 
 
-def _other_name(pair: Pair) -> str:
+def _borrow_name(pair: Pair) -> str:
     mine = _NAME.findall(pair.sentence)
-    old = _pick(pair, [name for name in mine if name in _passages(pair)])
+    old = _pick(pair, [name for name in mine if name in _join_passages(pair)])
     theirs = sorted({
         name
-        for name in _NAME.findall(_passages(pair))
+        for name in _NAME.findall(_join_passages(pair))
         if name not in pair.sentence
         and len(name.split()) == len(old.split())
         and not set(name.split()) & set(old.split())
@@ -141,7 +144,7 @@ def _other_name(pair: Pair) -> str:
     return pair.sentence.replace(old, new, 1) if old and new else ""
 
 
-def _swap(pair: Pair) -> str:
+def _swap_names(pair: Pair) -> str:
     names = list(dict.fromkeys(_NAME.findall(pair.sentence)))
     if len(names) < 2 or names[0] in names[1] or names[1] in names[0]:
         return ""
@@ -151,7 +154,7 @@ def _swap(pair: Pair) -> str:
     return swapped.replace("\0", names[1], 1)
 
 
-def _negate(pair: Pair) -> str:
+def _toggle_negation(pair: Pair) -> str:
     """Return the sentence without its only negation, or with one if it has none."""
     text, chinese = pair.sentence, pair.language.endswith("zh")
     negative = len((_ZH_NEGATIVE if chinese else _NEGATIVE).findall(text))
@@ -166,11 +169,11 @@ def _negate(pair: Pair) -> str:
     )
 
 
-def _other_side(pair: Pair) -> str:
+def _reverse_side(pair: Pair) -> str:
     return _SIDE.sub(lambda match: _OPPOSITE[match[0]], pair.sentence, count=1)
 
 
 _MAKERS: dict[str, Callable[[Pair], str]] = {
-    "number": _new_number, "other number": _other_number, "name": _new_name, "other name": _other_name,
-    "swap": _swap, "negation": _negate, "side": _other_side,
+    "number": _replace_number, "other number": _borrow_number, "name": _replace_name, "other name": _borrow_name,
+    "swap": _swap_names, "negation": _toggle_negation, "side": _reverse_side,
 }  # fmt: skip

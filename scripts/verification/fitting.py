@@ -1,9 +1,9 @@
-"""The fit of the verifier's weights: a search for those that let the fewest false sentences through unmarked.
+"""Fit the verifier's weights, so that as few false sentences as possible stay unmarked.
 
-A true sentence that is marked costs as much as ``_TRUE`` false ones that are not. The target names shares of sentences.
-Logistic regression does not reach them: it gives a rare feature a small weight even where it is nearly always right.
-The search changes one weight at a time, in ever smaller steps, as long as the shares get better. A sentence counts
-as unmarked more or less, by how far its best finding lies above zero: a step then changes the shares little by little.
+A true sentence that is marked costs as much as ``_TRUE`` false ones that are not. Logistic regression does not minimize
+this cost: it gives a rare feature a small weight even if it is nearly always right. So a search changes one weight at a
+time, in smaller and smaller steps, as long as the cost falls. How far a sentence counts as unmarked depends on how far
+its best finding lies above zero, so that a small step changes the cost a little.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _SIGNS = np.array([1.0, 1.0] + [-1.0] * (len(FEATURES) - 2))
 _START = np.array([25.0, 1.0] + [-1.0] * (len(FEATURES) - 2) + [-21.0])
 """Weights and bias."""
 _LEVEL = 0.88
-"""A change of the weight of similarity is balanced by the bias here."""
+"""The similarity at which a change of its weight is balanced by the bias."""
 _SIMILARITY = {"same": 26.0, "across": 42.0}
-"""Its largest weight. A larger one changes no share, but leaves fewer sentences to the judge."""
+"""The largest weight of similarity: a larger one saves nothing, and leaves the judge fewer sentences."""
 _OTHERS = 5.0
 _STEPS = (2.0, 1.0, 0.5, 0.25, 0.12, 0.06) * 2
 _SOFT = 0.25
-"""The logit within which a sentence is neither marked nor unmarked."""
+"""The width, as a logit, of the transition between marked and unmarked."""
 _TRUE = {"same": 24.0, "across": 14.0}
 _SETS = {"mtragun": 2.0, "cmrc": 0.7, "wice": 0.3, "fever": 0.3}
 """Answers count most. Claims of WiCE and FEVER often rest on more than their evidence."""
@@ -61,7 +61,7 @@ class Example:
 
 
 async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache, scale: SimilarityScale) -> list[Example]:
-    """Return the pairs that claim anything, with the features that the product computes."""
+    """Return the pairs whose sentence claims something, with the features that the product computes."""
     examples = []
     for pair in pairs:
         claim, question = extract_claims(strip_frame(pair.sentence)), extract_claims(pair.question)
@@ -80,7 +80,7 @@ async def find_examples(pairs: Sequence[Pair], embed: EmbeddingCache, scale: Sim
 
 
 def fit_weights(examples: Sequence[Example], relation: str) -> tuple[float, dict[str, float]]:
-    """Return bias and weights for sentences and passages in the ``same`` language or ``across``."""
+    """Return the bias and the weights for sentences and passages in the ``same`` language, or ``across`` two."""
     found = np.zeros((len(examples), max(len(one.findings) for one in examples), len(FEATURES) + 1))
     for row, one in zip(found, examples, strict=True):
         row[: len(one.findings), :-1], row[: len(one.findings), -1] = one.findings, 1.0
@@ -102,7 +102,7 @@ def fit_weights(examples: Sequence[Example], relation: str) -> tuple[float, dict
 
 
 def _change_weight(x: Matrix, place: int, step: float, largest: Matrix) -> Matrix:
-    """Return the weights with one changed, within its limits and on its side of zero."""
+    """Return the weights with one changed, within its limit and without a change of its sign."""
     moved = x.copy()
     if place == 0:
         step *= 2.0
@@ -114,8 +114,8 @@ def _change_weight(x: Matrix, place: int, step: float, largest: Matrix) -> Matri
 
 
 def _compute_costs(examples: Sequence[Example], true: float) -> Matrix:
-    """Return what each unmarked sentence costs; a true one saves. Sets of a language count alike, and kinds."""
-    keys = [(e.pair.of, "true" if e.pair.label == "supported" else e.pair.kind) for e in examples]
+    """Return the cost of each unmarked sentence, negative for a true one. Each kind of each set counts alike."""
+    keys = [(e.pair.set_name, "true" if e.pair.label == "supported" else e.pair.kind) for e in examples]
     sizes = Counter(keys)
     worth = {key: -true if key[1] == "true" else _KINDS.get(key[1], 1.0) for key in sizes}
     return np.array([_SETS.get(key[0], 1.0) * worth[key] / max(10, sizes[key]) for key in keys])

@@ -1,4 +1,4 @@
-"""The fit of a judge's parameters: logistic regression over its logit and the features' margin."""
+"""Fit a judge's parameters by logistic regression over its logit and the features' margin."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from engine.interfaces import OptionScorer
 from knowledge.language import Language
 from scripts.verification.sets import Pair
 
-KEPT = 0.95
-"""The share of the supported sentences that the judge is asked about, in each language."""
+ACCEPTED_SHARE = 0.95
+"""The share of supported sentences that the judge must accept, in each language."""
 _RIDGE, _STEPS = 1.0, 50
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
-class Probe:
-    """A ``Judge`` that leaves the score to the features, and keeps the engine's logit."""
+class RecordingJudge:
+    """A ``Judge`` that changes no score and records the engine's logit."""
 
     features_weight = 1.0
 
@@ -43,7 +43,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class JudgedSentence:
     """A sentence that the judge judged."""
 
     pair: Pair
@@ -53,17 +53,17 @@ class Example:
     """The features' logit minus that of their threshold."""
 
 
-def make_example(pair: Pair, probe: Probe, score: float) -> Example | None:
-    """Return the result of a verification with a probe; None if the judge was not asked."""
-    if probe.logit is None:
+def make_example(pair: Pair, judge: RecordingJudge, score: float) -> JudgedSentence | None:
+    """Return the example of a verification with ``judge``; None if it was not asked."""
+    if judge.logit is None:
         return None
-    return Example(pair, probe.language, probe.logit, math.log(score / (1 - score)))
+    return JudgedSentence(pair, judge.language, judge.logit, math.log(score / (1 - score)))
 
 
-def fit_judge(examples: Sequence[Example]) -> Calibration:
+def fit_judge(examples: Sequence[JudgedSentence]) -> Calibration:
     """Return the parameters; each set's true and false sentences count alike."""
     true = np.array([one.pair.label == "supported" for one in examples])
-    keys = [(one.pair.of, bool(label)) for one, label in zip(examples, true, strict=True)]
+    keys = [(one.pair.set_name, bool(label)) for one, label in zip(examples, true, strict=True)]
     shares = np.array([1.0 / keys.count(key) for key in keys])
     shares *= len(examples) / shares.sum()
     x = np.array([[one.logit, one.margin, *(one.language == each for each in _LANGUAGES)] for one in examples], float)
@@ -76,7 +76,7 @@ def fit_judge(examples: Sequence[Example]) -> Calibration:
     found = found.round(2)
     scores = x[:, :2] @ found[:2]
     intercepts = {
-        language: round(0.005 - float(np.quantile(scores[true & (x[:, 2 + place] > 0)], 1 - KEPT)), 2)
+        language: round(0.005 - float(np.quantile(scores[true & (x[:, 2 + place] > 0)], 1 - ACCEPTED_SHARE)), 2)
         for place, language in enumerate(_LANGUAGES)
     }
     return Calibration(float(found[0]), intercepts, float(found[1]))

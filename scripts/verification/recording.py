@@ -1,4 +1,4 @@
-"""An engine whose replies are stored in a file, so that an interrupted measurement continues."""
+"""An engine whose option scores are saved in a file, so that an interrupted measurement can continue."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from engine.interfaces import ChatMessage, EngineStatus, OptionScorer
 
 
 class RecordedEngine:
-    """An ``OptionScorer`` that asks another one only for replies that its file lacks."""
+    """An ``OptionScorer`` that queries another one only for what its file does not contain."""
 
     def __init__(self, engine: OptionScorer, file: Path) -> None:
         """Load the file, if there is one."""
         self._engine = engine
         self._file = file
         lines = file.read_text("utf-8").splitlines() if file.exists() else []
-        self._kept: dict[str, dict[str, Any]] = {row["key"]: row for row in map(json.loads, lines)}
+        self._rows_by_key: dict[str, dict[str, Any]] = {row["key"]: row for row in map(json.loads, lines)}
         self._last = ""
         self.rows: list[dict[str, Any]] = []
-        """What was asked for, in order; ``warm`` says whether the prompt before it had the same beginning."""
+        """The requests in order; ``warm``: whether the previous prompt had the same beginning."""
 
     def status(self) -> EngineStatus:
         """Return the other engine's state."""
@@ -42,23 +42,23 @@ class RecordedEngine:
         """Return the probability of each option, from the file or from the other engine.
 
         Raises:
-            RuntimeError: it failed; a verifier would go on without it, and the measurement would be wrong.
+            RuntimeError: the engine failed. A verifier would continue without a judge, and the figures would be wrong.
 
         """
-        asked = [self.status().model, *((message.role, message.content) for message in messages), *options]
-        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]
-        if key not in self._kept:
+        request = [self.status().model, *((message.role, message.content) for message in messages), *options]
+        key = hashlib.sha256(json.dumps(request).encode()).hexdigest()[:24]
+        if key not in self._rows_by_key:
             began_s, beginning = time.monotonic(), messages[-1].content.rpartition("</passage>")[0]
             try:
                 shares = await self._engine.score_options(
                     messages, options, request_id=request_id, timeout_s=timeout_s, thread=thread
                 )
             except EngineError as error:
-                raise RuntimeError(f"the engine did not judge: {error}") from error
+                raise RuntimeError(f"The engine did not judge: {error}") from error
             row = {"key": key, "shares": shares, "seconds": time.monotonic() - began_s, "warm": beginning == self._last}
             self._last = beginning
-            self._kept[key] = row
+            self._rows_by_key[key] = row
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-        self.rows.append(self._kept[key])
-        return tuple(self._kept[key]["shares"])
+        self.rows.append(self._rows_by_key[key])
+        return tuple(self._rows_by_key[key]["shares"])

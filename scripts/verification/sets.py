@@ -1,19 +1,19 @@
-"""The public data sets that the verifier is fitted and measured on. Nothing of them is committed here.
+"""The public data sets on which the verifier is fitted and measured. Their texts are not committed here.
 
-Whole sets are for fitting, whole sets are held out. The split was committed before the first fit.
+Each set is either for fitting or held out. The split was committed before the first fit.
 
 **Fitting** (their licences allow it):
 
 - ``clapnq``: answers that annotators wrote from one Wikipedia passage (English).
 - ``wice``: Wikipedia claims with the chunks that support them fully, partly or not (English).
 - ``fever``: symmetric FEVER claims, each supported or refuted by one sentence (English).
-- ``cmrc``: statements made from a question and its answer, CMRC 2018 (Chinese).
+- ``cmrc``: statements built from a question and its answer, CMRC 2018 (Chinese).
 - ``xquad``: sentences against their paragraph's translation by a person, XQuAD (both ways across languages).
 - ``mtragun``: answers of the later MT-RAG-UN, without those that share a document with ``mtrag`` (English). Added after
-  a first look at the held-out sets: the others have no answers from several passages.
+  the held-out sets were first read, because the other sets have no answers from several passages.
 - ``own``: ``tests/data/support_pairs.jsonl``, all but the pairs whose id begins with "fresh" (both languages, across).
 
-**Held out** (read once the weights and thresholds are fixed):
+**Held out** (read after the weights and thresholds are fixed):
 
 - ``mtrag``: reference answers of a multi-turn RAG benchmark with their passages, rated by three people (English).
 - ``begin``: dialogue responses, attributable to their source or not (English).
@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Label = Literal["supported", "unsupported", "contradicted", "not supported"]
-"""``not supported``: unsupported or contradicted, the source does not say which."""
+"""``not supported``: unsupported or contradicted; the source does not say which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +85,24 @@ class Pair:
     """A sentence of an answer with the passages that the answer was written from."""
 
     id: str
-    of: str
-    """The name of the set."""
+    set_name: str
     language: str
     """``en``, ``zh``, or the passage's and the sentence's: ``en>zh``, ``zh>en``."""
     passages: tuple[Evidence, ...]
     sentence: str
     label: Label
     kind: str = "human"
-    """``human``: as a person wrote and labelled it; else how code changed a supported sentence."""
+    """``human``: written and labelled by a person; otherwise the change of a supported sentence."""
     answer: str = ""
     """The id of the answer that the sentence belongs to."""
     question: str = ""
 
     @property
     def digest(self) -> int:
-        """Return a number that depends on the id alone, for drawing samples and choosing among changes."""
+        """Return a number that depends only on the id, to draw samples and to choose among changes."""
         return int(hashlib.sha256(self.id.encode()).hexdigest(), 16)
 
-    def changed(self, kind: str, sentence: str, label: Label = "contradicted") -> Pair:
+    def with_sentence(self, kind: str, sentence: str, label: Label = "contradicted") -> Pair:
         """Return the pair with another sentence."""
         return replace(self, id=f"{self.id}/{kind}", sentence=sentence, label=label, kind=kind)
 
@@ -122,10 +121,12 @@ def read_file(folder: Path, name: str, path: str) -> str:
     clone = folder / repository.name.replace("/", "+")
     call = ["git", "-C", str(clone), "show", f"{repository.commit}:{path}"]
     if not clone.exists():
-        raise FileNotFoundError(f"clone https://github.com/{repository.name} into {clone}")
+        raise FileNotFoundError(f"There is no {clone}. Run: git clone https://github.com/{repository.name} {clone}")
     done = subprocess.run(call, capture_output=True, check=False)
     if done.returncode:
-        raise FileNotFoundError(f"{clone} has no {path} at {repository.commit}: {done.stderr.decode().strip()}")
+        raise FileNotFoundError(
+            f"{clone} has no {path} at {repository.commit}. Fetch that commit: {done.stderr.decode().strip()}"
+        )
     return done.stdout.decode("utf-8")
 
 
@@ -135,7 +136,7 @@ def read_lines(folder: Path, name: str, path: str) -> list[Any]:
 
 
 def draw_sample(pairs: Iterator[Pair], most: int) -> list[Pair]:
-    """Return at most so many pairs, in an order that depends on their ids only; an answer stays whole."""
+    """Return at most ``most`` pairs, in an order that depends only on their ids; an answer stays complete."""
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
         groups.setdefault(pair.answer or pair.id, []).append(pair)

@@ -9,7 +9,7 @@ import pytest
 
 from engine.interfaces import ChatMessage
 from knowledge.language import Language
-from scripts.verification.judge_fit import KEPT, Example, fit_judge
+from scripts.verification.judge_fit import ACCEPTED_SHARE, JudgedSentence, fit_judge
 from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import Pair
 from tests.engine.fakes import fake_sglang, ready_engine
@@ -43,7 +43,7 @@ async def test_a_failure_ends_the_measurement(tmp_path: Path) -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_fit_keeps_the_supported_ones_and_drops_most_others(language: Language) -> None:
     examples = [
-        Example(
+        JudgedSentence(
             Pair(f"{n}{label}", "made", language, (), "A sentence.", label),
             language,
             side + n / 20 % 1.5 + 3,
@@ -61,11 +61,11 @@ def test_the_fit_keeps_the_supported_ones_and_drops_most_others(language: Langua
         ]
         for label in ("supported", "unsupported")
     }
-    assert sum(shown["supported"]) == pytest.approx(100 * KEPT, abs=2)
+    assert sum(shown["supported"]) == pytest.approx(100 * ACCEPTED_SHARE, abs=2)
     assert sum(shown["unsupported"]) <= 10
 
 
-def _mirrored(examples: list[Example]) -> list[Example]:
+def _mirrored(examples: list[JudgedSentence]) -> list[JudgedSentence]:
     """Return the examples in the other language, where every yes is cheaper."""
     other: Language = "zh" if examples[0].language == "en" else "en"
-    return [Example(one.pair, other, one.logit + 2, one.margin) for one in examples]
+    return [JudgedSentence(one.pair, other, one.logit + 2, one.margin) for one in examples]
