@@ -1,4 +1,4 @@
-"""What the composition root decides by itself."""
+"""Test the decisions of the composition root."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Endless:
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_a_search_is_cancelled_whatever_the_moment(turns: int) -> None:
-    """A cancellation that arrives together with the end of the first sync is one all the same."""
+async def test_a_search_can_be_cancelled_at_any_moment(turns: int) -> None:
+    """A cancellation at the moment when the first sync ends counts too."""
     shelf = ReadyLibrary(Endless(), None)  # type: ignore[arg-type]
     search = asyncio.create_task(shelf.search("q", limit=1))
     await asyncio.sleep(0)
@@ -51,7 +51,7 @@ SYNCING = SyncProgress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0,
 
 @dataclass
 class Wire:
-    """A page, an engine and a library, as a test wants them."""
+    """A page, an engine and a library with settable states."""
 
     sources: tuple[SourceStatus, ...] = (DOCS,)
     engine: EngineStatus = STARTING
@@ -115,7 +115,7 @@ class Wire:
                 await asyncio.sleep(0)
 
 
-async def test_the_page_shows_the_engine_though_the_store_is_down() -> None:
+async def test_the_page_shows_the_engine_while_the_store_is_down() -> None:
     wire = Wire(suggesting_fails=StoreUnavailable("The store is down. Start it."))
     async with wire.page():
         await wire.until(lambda: bool(wire.shown))
@@ -126,7 +126,7 @@ async def test_the_page_shows_the_engine_though_the_store_is_down() -> None:
         await wire.until(lambda: bool(wire.shown[-1]["suggestions"]))
 
 
-async def test_the_page_shows_the_engine_while_questions_are_searched_for() -> None:
+async def test_the_page_shows_the_engine_while_suggestions_are_searched() -> None:
     wire = Wire()
     wire.suggesting.clear()
     async with wire.page():
@@ -138,7 +138,7 @@ async def test_the_page_shows_the_engine_while_questions_are_searched_for() -> N
         assert wire.suggested == 1
 
 
-async def test_the_page_shows_the_engine_though_the_manifest_is_locked(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_the_page_shows_the_engine_while_the_manifest_is_locked(capfd: pytest.CaptureFixture[str]) -> None:
     wire = Wire(status_fails=DatabaseError("The database is locked. Wait."))
     async with wire.page():
         await wire.until(lambda: wire.looks > 5)
@@ -148,7 +148,7 @@ async def test_the_page_shows_the_engine_though_the_manifest_is_locked(capfd: py
     assert told.count("not shown on the page") == 1, "said once, not at every look"
 
 
-async def test_a_page_that_was_not_told_is_told_again() -> None:
+async def test_a_failed_update_of_the_page_is_sent_again() -> None:
     wire = Wire(publishing_fails=True)
     async with wire.page():
         await wire.until(lambda: wire.looks > 3)
@@ -156,7 +156,7 @@ async def test_a_page_that_was_not_told_is_told_again() -> None:
         await wire.until(lambda: bool(wire.shown))
 
 
-async def test_questions_are_suggested_early_and_then_once_a_sync_has_ended() -> None:
+async def test_questions_are_suggested_early_and_after_each_sync() -> None:
     wire = Wire(sources=(replace(DOCS, syncing=SYNCING),))
     async with wire.page():
         await wire.until(lambda: wire.suggested == 1)
@@ -167,7 +167,7 @@ async def test_questions_are_suggested_early_and_then_once_a_sync_has_ended() ->
         await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 2?"])
 
 
-def test_the_page_is_told_what_is_held_unread_stale_and_under_way() -> None:
+def test_the_page_shows_pending_failed_stale_and_running() -> None:
     ill = replace(
         DOCS,
         name="wiki",

@@ -1,4 +1,4 @@
-"""The workspace on this machine, as a process: what is told when it does not open, and when it ends."""
+"""Test the workspace on this machine as a process: errors when it does not open, and when it ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from bot.local_workspace import WorkspaceError, open_local_workspace
 
 
-async def test_one_that_dies_is_told_with_the_next_step(tmp_path: Path) -> None:
+async def test_a_workspace_that_dies_is_reported_with_the_next_step(tmp_path: Path) -> None:
     async with open_local_workspace(tmp_path / "sandbox", 0) as workspace:
         (child,) = psutil.Process().children()
         os.kill(child.pid, signal.SIGKILL)
@@ -26,14 +26,14 @@ async def test_one_that_dies_is_told_with_the_next_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_second_one_with_the_same_state_is_told_what_to_do(tmp_path: Path) -> None:
+async def test_a_second_workspace_with_the_same_state_is_refused(tmp_path: Path) -> None:
     async with open_local_workspace(tmp_path / "sandbox", 0):
         with pytest.raises(WorkspaceError, match=rf"Another Kvasir .* {re.escape(str(tmp_path))}\..*KVASIR_HOME"):
             async with open_local_workspace(tmp_path / "sandbox", 0):
                 pass
 
 
-async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+async def test_a_used_port_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

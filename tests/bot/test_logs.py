@@ -1,4 +1,4 @@
-"""Logs never show a secret, whoever logs it."""
+"""Test that logs never contain a secret."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stream() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def test_ours_and_the_libraries_lines_are_masked(stream: io.StringIO) -> None:
+def test_lines_of_kvasir_and_libraries_are_masked(stream: io.StringIO) -> None:
     structlog.get_logger().info("opened", token="xoxb-12345678-abcdef", url="postgresql://kvasir:pw123456@db/k")
     logging.getLogger("some.library").warning("Authorization: Bearer abcdefgh12345678 and %s", "s3cret-of-ours")
     told = stream.getvalue()
@@ -42,7 +42,7 @@ def test_the_ticket_of_a_websocket_is_masked(stream: io.StringIO) -> None:
     assert "app_id=A1" in stream.getvalue()
 
 
-def test_the_password_of_an_address_is_masked_by_itself_too() -> None:
+def test_the_password_of_an_address_is_masked_alone_too() -> None:
     mask = _Mask(["postgresql+asyncpg://kvasir:p%40ssw0rd@db/k", "sqlite:////srv/a:b/c@d"])
     assert (
         mask.mask_text("p@ssw0rd or p%40ssw0rd does not let kvasir in, b/c@d")
@@ -57,5 +57,5 @@ def test_an_exception_s_text_is_masked_too(stream: io.StringIO) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="*"), min_size=6), st.text(), st.text())
-def test_a_known_secret_never_comes_through(secret: str, before: str, after: str) -> None:
+def test_a_known_secret_is_never_logged(secret: str, before: str, after: str) -> None:
     assert secret not in _Mask([secret]).mask_text(f"{before}{secret}{after}")

@@ -1,4 +1,4 @@
-"""What Prometheus is told: the engine's state at the scrape, and what became of the answers asked for."""
+"""Test the metrics: the engine's state at the scrape, and the outcomes of answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ USAGE = Usage(prompt_tokens=120, completion_tokens=30, reasoning_tokens=20, cach
 
 
 class _Engine:
-    """Says what it is told to, then ends as it is told to."""
+    """Streams the given deltas, then ends or raises as given."""
 
     def __init__(self, *deltas: Delta, error: Exception | None = None) -> None:
         self.deltas, self.error = deltas, error
@@ -97,7 +97,7 @@ def _measured(engine: _Engine) -> tuple[MeasuredEngine, Metrics]:
     return MeasuredEngine(engine, metrics), metrics
 
 
-async def test_answers_by_their_end_with_tokens_and_first_token() -> None:
+async def test_answers_are_counted_by_outcome_with_tokens_and_first_token() -> None:
     good, metrics = _measured(_Engine(ReasoningDelta("hm"), ContentDelta("yes"), StreamEnd("stop", USAGE)))
     assert [d async for d in good.stream(ASK, Sampling(), request_id="r")][-1] == StreamEnd("stop", USAGE)
     async with aclosing(good.stream(ASK, Sampling(), request_id="r")) as left:
@@ -114,7 +114,7 @@ async def test_answers_by_their_end_with_tokens_and_first_token() -> None:
     assert b"secret" not in metrics.render()
 
 
-async def test_judgements_are_counted_apart_from_answers() -> None:
+async def test_judgements_are_counted_separately_from_answers() -> None:
     engine = _Engine()
     judging, metrics = _measured(engine)
 
@@ -151,7 +151,7 @@ async def test_the_engines_state_is_that_of_the_scrape() -> None:
     assert numbers["kvasir_engine_ready_after_seconds", ""] == 41.5
 
 
-async def test_served_on_a_port_of_its_own_and_a_taken_one_is_said() -> None:
+async def test_metrics_have_a_port_and_a_used_one_is_reported() -> None:
     _, metrics = _measured(_Engine())
     async with serve_metrics(metrics, "127.0.0.1", 0) as url:
         assert url is not None

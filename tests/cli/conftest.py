@@ -1,1 +1,1 @@
-"""Commands are tried in the same kind of folder as the whole product."""
+"""Fixtures of the commands: the folder of the end-to-end tests."""

@@ -1,4 +1,4 @@
-"""The commands as scripts use them: shapes, exit statuses, one sync at a time, no Slack and no engine needed."""
+"""Test the commands as scripts use them: JSON shapes, exit statuses, one sync at a time, without Slack and engine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def cache_without_engine(tmp_path: Path) -> str:
     return str(cache)
 
 
-async def test_sync_search_status_in_their_shapes(place: Place) -> None:
+async def test_sync_search_and_status_print_their_json_shapes(place: Place) -> None:
     synced = await place.json("sync")
     assert set(synced) == {"ok", "sources", "repaired", "seconds"}
     assert set(synced["sources"]["hr"]) == SOURCE
@@ -97,7 +97,7 @@ async def test_search_answers_line_by_line(place: Place) -> None:
     assert "2 line(s)" in err
 
 
-async def test_ask_without_an_engine_quotes_and_says_so(place: Place, cache_without_engine: str) -> None:
+async def test_ask_without_an_engine_shows_extracts_and_a_notice(place: Place, cache_without_engine: str) -> None:
     await place.json("sync")
     asked = await place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
     assert set(asked) == {"answer", "sources", "notices", "marked", "removed", "route", "web", "timings"}
@@ -122,7 +122,7 @@ async def test_ask_answers_line_by_line(place: Place, cache_without_engine: str)
     assert (status, "2 line(s)" in err) == (1, True)
 
 
-async def test_wrong_use_is_2_and_failure_is_1(place: Place, tmp_path: Path) -> None:
+async def test_wrong_use_exits_with_2_and_failure_with_1(place: Place, tmp_path: Path) -> None:
     assert (await place.command("search"))[0] == 2
     assert (await place.command("search", "x", "--limit", "0"))[0] == 2
     assert (await place.command("dance"))[0] == 2
@@ -137,7 +137,7 @@ async def test_wrong_use_is_2_and_failure_is_1(place: Place, tmp_path: Path) -> 
     assert (status, "SLACK_BOT_TOKEN" in err) == (2, True)
 
 
-async def test_a_broken_document_fails_the_sync_and_hides_nothing_else(place: Place) -> None:
+async def test_a_broken_document_fails_the_sync_and_the_others_stay(place: Place) -> None:
     (place.folder / "docs" / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing more")
     status, out, err = await place.command("sync", "--json")
     assert status == 1
@@ -162,7 +162,7 @@ async def test_a_removed_source_stops_answering_at_once(place: Place) -> None:
     assert (await place.json("search", "how many days of leave?"))["hits"] == []
 
 
-async def test_doctor_finds_what_is_wrong(place: Place) -> None:
+async def test_doctor_reports_problems(place: Place) -> None:
     status, out, _ = await place.command("doctor")
     assert status == 0, out
     assert "never synced: hr" in out
@@ -191,8 +191,8 @@ async def test_doctor_has_each_search_provider_search(place: Place) -> None:
     assert "FAIL web search: SearXNG refuses the search (HTTP 403). Its settings.yml must list json" in out
 
 
-async def test_doctor_looks_at_the_machine_for_the_engine(place: Place) -> None:
-    """One JSON object; a port that is taken and a model that cannot be here are named with the next step."""
+async def test_doctor_checks_the_machine_for_the_engine(place: Place) -> None:
+    """The JSON names a used port and a model that does not fit, with the next step."""
     told = await place.json("doctor")
     assert told["ok"]
     looks = {finding["what"]: finding["told"] for finding in told["findings"]}
@@ -222,7 +222,7 @@ async def test_doctor_looks_at_the_machine_for_the_engine(place: Place) -> None:
     assert "cards" not in {finding["what"] for finding in json.loads(out)["findings"]}
 
 
-async def test_manifest_is_what_the_repository_ships(place: Place) -> None:
+async def test_manifest_equals_the_file_in_the_repository(place: Place) -> None:
     status, out, _ = await place.command("manifest")
     assert status == 0
     assert out == (Path(__file__).parents[2] / "deploy" / "slack-manifest.yaml").read_text(encoding="utf-8")
@@ -251,7 +251,7 @@ async def test_bulk_deletions_wait_for_approval(place: Place) -> None:
     assert (await place.json("status"))["sources"]["hr"]["documents"] == 4
 
 
-async def test_a_file_is_added_found_replaced_and_taken_away(place: Place, tmp_path: Path) -> None:
+async def test_a_file_is_added_found_replaced_and_removed(place: Place, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.mkdir()
     (given / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 4711.\n")
@@ -296,13 +296,13 @@ async def test_a_file_is_added_found_replaced_and_taken_away(place: Place, tmp_p
         (("add", "a.md", "--to", "hr"), "not a source that stores added documents"),
     ],
 )
-async def test_adding_used_wrongly_is_2(place: Place, arguments: tuple[str, ...], says: str) -> None:
+async def test_wrong_use_of_add_exits_with_2(place: Place, arguments: tuple[str, ...], says: str) -> None:
     status, _, err = await place.command(*arguments)
     assert (status, says in err) == (2, True), err
 
 
-async def test_a_page_of_the_web_is_added_found_and_taken_out(place: Place) -> None:
-    """In plain steps: without owners nobody takes it; then it is found, stays in the list, and goes on purpose."""
+async def test_a_web_page_is_added_found_and_removed(place: Place) -> None:
+    """Without owners no source accepts it; then it is found and listed, and removed on request."""
     site = WebSite()
     await site.start()
     site.page("/tides", "<h1>Tides</h1><p>The causeway of Aldmark is dry from nine until eleven on Sundays.</p>")

@@ -1,4 +1,4 @@
-"""``kvasir engine`` beside a process that runs one, and on its own: real processes, a stand-in for SGLang's program."""
+"""Test ``kvasir engine`` next to a process that runs one, and alone, with real processes and a fake SGLang."""
 
 from __future__ import annotations
 
@@ -68,52 +68,52 @@ async def kvasir(tmp_path: Path) -> AsyncIterator[Kvasir]:
         await process.wait()
 
 
-async def _said(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+async def _finish(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
     async with asyncio.timeout(90):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_another_processs_engine_is_stopped_started_and_restarted_afresh(
+async def test_the_engine_of_another_process_is_stopped_started_and_restarted(
     owner: Engine, kvasir: Kvasir, model: Path
 ) -> None:
-    code, out, err = await _said(await kvasir("stop", "--json"))
+    code, out, err = await _finish(await kvasir("stop", "--json"))
     assert (code, json.loads(out)["state"]) == (0, "absent"), err
     assert owner.status().state is EngineState.ABSENT
     (model / "fails").write_text("pool-cpu")
-    code, out, err = await _said(await kvasir("start", "--json"))
+    code, out, err = await _finish(await kvasir("start", "--json"))
     assert (code, json.loads(out)["state"]) == (0, "ready"), err
     assert "tokens of context in all" in err.splitlines()[-1]
     assert "tokens of context in all" in json.loads(out)["detail"]
     assert owner.collect_stats().memory_failures == 1
-    code, out, err = await _said(await kvasir("restart", "--fresh"))
+    code, out, err = await _finish(await kvasir("restart", "--fresh"))
     assert (code, out.split()[0]) == (0, "ready"), err
     assert owner.collect_stats().memory_failures == 0
-    code, _, err = await _said(await kvasir("start"))
+    code, _, err = await _finish(await kvasir("start"))
     assert code == 1
     assert "ready already" in err
 
 
 async def test_doctor_names_the_model_that_was_started(owner: Engine, kvasir: Kvasir, tmp_path: Path) -> None:
     assert owner.status().state is EngineState.READY
-    _, out, err = await _said(await kvasir("--json", command="doctor"))
+    _, out, err = await _finish(await kvasir("--json", command="doctor"))
     told = {found["what"]: found["told"] for found in json.loads(out)["findings"]}["model"]
     started = json.loads((tmp_path / "home" / "engine" / "runtime.json").read_text())
     assert told.startswith(f"{started['model']}, bf16, on the CPU. "), err
     assert "Its weights are in " in told
 
 
-async def test_what_cannot_come_up_is_exit_status_1(owner: Engine, kvasir: Kvasir, model: Path) -> None:
+async def test_an_engine_that_cannot_start_exits_with_1(owner: Engine, kvasir: Kvasir, model: Path) -> None:
     (model / "fails").write_text("truncated-weights")
-    code, out, _ = await _said(await kvasir("restart", "--json"))
+    code, out, _ = await _finish(await kvasir("restart", "--json"))
     assert (code, json.loads(out)["state"]) == (1, "failed")
     assert "damaged" in owner.status().detail
 
 
-async def test_the_log_and_what_comes(owner: Engine, kvasir: Kvasir, tmp_path: Path) -> None:
-    """Its last lines, without the key; with -f also those of the next start, and of a file that replaces a full one."""
+async def test_the_log_is_printed_and_followed(owner: Engine, kvasir: Kvasir, tmp_path: Path) -> None:
+    """The last lines come without the key; -f also follows the next start and a file that replaces a full one."""
     key = json.loads((tmp_path / "home" / "engine" / "runtime.json").read_text())["api_key"]
-    code, out, _ = await _said(await kvasir("logs", "-n", "2"))
+    code, out, _ = await _finish(await kvasir("logs", "-n", "2"))
     assert code == 0
     assert "fired up" in out.splitlines()[-1]
     assert len(out.splitlines()) == 2
@@ -132,18 +132,18 @@ async def test_the_log_and_what_comes(owner: Engine, kvasir: Kvasir, tmp_path: P
             pass
 
 
-async def test_without_an_owner(kvasir: Kvasir, model: Path, tmp_path: Path) -> None:
-    """Nothing to stop, no log; start runs it here until it is told to end, and others use it meanwhile."""
-    code, _, err = await _said(await kvasir("stop"))
+async def test_start_runs_the_engine_if_no_other_process_does(kvasir: Kvasir, model: Path, tmp_path: Path) -> None:
+    """There is nothing to stop and no log; start runs the engine until SIGTERM, and others use it meanwhile."""
+    code, _, err = await _finish(await kvasir("stop"))
     assert (code, "kvasir run" in err) == (1, True)
-    code, _, err = await _said(await kvasir("logs"))
+    code, _, err = await _finish(await kvasir("logs"))
     assert (code, "no engine has run" in err) == (1, True)
     host = await kvasir("start")
     await until(lambda: Engine.read_status(tmp_path / "home").state is EngineState.READY, 60)
-    code, out, _ = await _said(await kvasir("status"))
+    code, out, _ = await _finish(await kvasir("status"))
     assert (code, out.split()[0]) == (0, "ready")
     host.send_signal(signal.SIGTERM)
-    code, out, _ = await _said(host)
+    code, out, _ = await _finish(host)
     assert (code, out.split()[0]) == (0, "ready")
     assert not any(alive(int(pid)) for pid in (model / "starts").read_text().split())
     assert Engine.read_status(tmp_path / "home").state is EngineState.ABSENT

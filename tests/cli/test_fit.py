@@ -1,4 +1,4 @@
-"""``kvasir fit`` at the terminal and for scripts, and the page that is written from it."""
+"""Test ``kvasir fit`` at the terminal and for scripts, and the page that is generated from it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dic
     return status, told
 
 
-def test_the_page_is_what_fit_says() -> None:
+def test_the_page_equals_the_output_of_fit() -> None:
     made = runpy.run_path(str(ROOT / "scripts" / "make_which_r1.py"))["build_page"]()
     assert (ROOT / "docs" / "which-r1.md").read_text(encoding="utf-8") == made, "run scripts/make_which_r1.py"
 
 
-def test_one_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_variant_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
     status, told = _json(capsys, "32b", "--machine", "H100", "--people", "8")
     assert status == 0
     assert list(told)[: len(SHAPE)] == SHAPE
@@ -42,7 +42,7 @@ def test_one_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert "estimate" in told["estimate"]["source"]
 
 
-def test_one_that_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_variant_that_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     status, told = _json(capsys, "r1", "--machine", "8xA100-80G", "--precision", "fp8")
     assert status == 1
     assert list(told)[: len(SHAPE)] == SHAPE
@@ -52,7 +52,7 @@ def test_one_that_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1249.9 GiB" in told["claims"][0]
 
 
-def test_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_variants(capsys: pytest.CaptureFixture[str]) -> None:
     status, told = _json(capsys, "--machine", "2x8x80GB")
     assert (status, told["auto"], len(told["variants"])) == (0, "DeepSeek-R1-0528", 10)
     assert all(list(one)[: len(SHAPE)] == SHAPE for one in told["variants"])
@@ -66,7 +66,7 @@ def test_the_table_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     assert "auto: DeepSeek-R1-0528-Qwen3-8B" in out
 
 
-def test_a_popular_name_is_told_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_popular_name_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "13B", "--machine", "1x80GB"]) == 0
     told = capsys.readouterr()
     assert "13B is what people call DeepSeek-R1-Distill-Qwen-14B" in told.err
@@ -79,7 +79,7 @@ def test_auto_and_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(_json(capsys)[1]["variants"]) == 10
 
 
-def test_a_machine_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_machine_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--machine", "big"]) == 1
     assert "8xA100-80GB" in capsys.readouterr().err
 
@@ -95,15 +95,15 @@ def test_the_reasons_end_with_a_command_that_shows_what_works(capsys: pytest.Cap
     assert "\npython -m sglang.launch_server --model-path casperhansen/" in shown
 
 
-def test_what_is_in_use_now_stands_in_the_machines_line() -> None:
+def test_memory_in_use_is_in_the_line_of_the_machine() -> None:
     free = machine(79.6, 79.6)
     busy = replace(free, cards=(free.cards[0], replace(free.cards[1], free_bytes=50 * GIB)))
     assert machine_line(busy).startswith("2 x a card, 79.6 GiB each, up to 29.6 GiB of a card in use now")
     assert "in use" not in machine_line(free)
 
 
-def test_no_r1_and_a_machine_whose_memory_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """A small model is what auto takes then; that it lacks memory cannot be known."""
+def test_no_r1_fits_on_a_machine_without_known_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    """Then auto takes a small model, without a check of the memory."""
     assert main(["fit", "auto", "--machine", "1x80GB", "--context", "999999"]) == 0
     told = capsys.readouterr()
     assert "No R1 fits on the GPUs here as requested (4 at once with 999999 tokens each)" in told.err

@@ -46,7 +46,7 @@ async def old(request: pytest.FixtureRequest, place: Place) -> str:
     return url
 
 
-async def test_what_is_due_is_shown_and_then_applied(place: Place, old: str) -> None:
+async def test_due_revisions_are_shown_and_applied(place: Place, old: str) -> None:
     status, out, _ = await place.command("migrate", "--check", KVASIR_DATABASE_URL=old)
     assert status == 1
     assert [line.partition(" ")[0] for line in out.splitlines()] == ["manifest:", "manifest:", "bot:", "Run"]
@@ -62,7 +62,7 @@ async def test_what_is_due_is_shown_and_then_applied(place: Place, old: str) -> 
     assert [ts for (ts,) in rows] == ["100.1", "90.1"]
 
 
-async def test_of_two_that_start_at_once_one_migrates(place: Place, old: str) -> None:
+async def test_only_one_of_two_processes_migrates(place: Place, old: str) -> None:
     both = await asyncio.gather(
         *(place.command("migrate", "--apply", "--json", KVASIR_DATABASE_URL=old) for _ in range(2))
     )
@@ -73,14 +73,14 @@ async def test_of_two_that_start_at_once_one_migrates(place: Place, old: str) ->
         assert sorted(steps) == [[], revisions]
 
 
-async def test_a_look_makes_no_file(place: Place) -> None:
+async def test_check_creates_no_file(place: Place) -> None:
     status, out, _ = await place.command("migrate", "--check", "--json")
     assert status == 1
     assert json.loads(out)["ok"] is False
     assert not place.home.exists()
 
 
-async def test_what_goes_wrong_has_a_status_of_its_own(place: Place) -> None:
+async def test_failures_have_their_own_exit_status(place: Place) -> None:
     status, _, err = await place.command("migrate")
     assert status == 2
     status, _, err = await place.command("migrate", "--check", "--config", "none.toml")

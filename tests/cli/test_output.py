@@ -1,4 +1,4 @@
-"""What commands print: results, and nothing that a stranger's page could have a terminal do."""
+"""Test what commands print: results, without control characters of documents and pages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ HOSTILE = "Ti\x1b[31mtle\x1b]0;owned\x07 \x1b]8;;http://evil\x1b\\here\x9b2J \u2
 SHOWN = "Title here2J back tab\tand 中文"
 
 
-def test_a_terminal_is_told_nothing_by_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a page's words only words are printed: no colours, titles, links, deletions or turned directions."""
+def test_printed_texts_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A page cannot set colours, titles and links, delete text or change its direction."""
     print_result(HOSTILE)
     print_piece(f"a\n{HOSTILE}")
     print_note(HOSTILE)
@@ -22,7 +22,7 @@ def test_a_terminal_is_told_nothing_by_what_is_shown(capsys: pytest.CaptureFixtu
     assert shown.err == f"{SHOWN}\n"
 
 
-def test_json_holds_all_of_it_without_letting_it_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"text": HOSTILE})
     out = capsys.readouterr().out
     assert json.loads(out) == {"text": HOSTILE}

@@ -1,4 +1,4 @@
-"""What ``kvasir run`` says and leaves when something that it stands on is missing, taken or dies."""
+"""Test ``kvasir run`` when something that it needs is missing, in use or dies."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ def place(tmp_path: Path) -> Place:
 
 
 async def refused(place: Place, **environ: str) -> str:
-    """Return the one sentence of a run that ends by itself with status 1."""
+    """Return the error of a run that ends by itself with status 1."""
     status, _, err = await place.command("run", KVASIR_ENGINE_URL=NO_ENGINE, **environ)
     assert status == 1, err
     assert "Traceback" not in err
     return err.strip().splitlines()[-1]
 
 
-async def test_a_weaviate_that_is_down_at_the_start_is_told_in_the_answer_and_used_once_it_is_up(
-    place: Place, tmp_path: Path
-) -> None:
+async def test_a_weaviate_that_is_down_at_the_start_is_used_once_it_is_up(place: Place, tmp_path: Path) -> None:
     (tmp_path / "weaviate").mkdir()
     with weaviate_server(tmp_path / "weaviate") as server:
         server.kill()
@@ -58,7 +56,7 @@ async def test_a_weaviate_that_is_down_at_the_start_is_told_in_the_answer_and_us
             await answer("**thirty days** of leave")
 
 
-async def test_a_wrong_key_at_a_weaviate_that_answers_stops_the_start(place: Place, tmp_path: Path) -> None:
+async def test_a_wrong_weaviate_key_stops_the_start(place: Place, tmp_path: Path) -> None:
     (tmp_path / "weaviate").mkdir()
     with weaviate_server(tmp_path / "weaviate") as server:
         where = {"WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": "hushhush"}
@@ -67,14 +65,14 @@ async def test_a_wrong_key_at_a_weaviate_that_answers_stops_the_start(place: Pla
     assert "hushhush" not in told
 
 
-async def test_a_database_that_is_down_is_told_at_the_start(place: Place) -> None:
+async def test_a_database_that_is_down_stops_the_start(place: Place) -> None:
     told = await refused(place, KVASIR_DATABASE_URL="postgresql://kvasir:hushhush@127.0.0.1:9/kvasir")
     assert "127.0.0.1" in told
     assert "KVASIR_DATABASE_URL is right" in told
     assert "hushhush" not in told
 
 
-async def test_a_second_one_in_the_same_home_or_at_the_same_port_is_told_and_harms_nothing(place: Place) -> None:
+async def test_a_second_kvasir_with_the_same_home_or_port_is_refused(place: Place) -> None:
     async with place.run(KVASIR_ENGINE_URL=NO_ENGINE) as run:
         told = await refused(place)
         assert f"Another Kvasir runs with the state in {place.home}" in told
@@ -89,7 +87,7 @@ async def test_a_second_one_in_the_same_home_or_at_the_same_port_is_told_and_har
         )
 
 
-async def test_a_workspace_that_dies_ends_the_run_with_the_next_step_and_leaves_nothing_behind(place: Place) -> None:
+async def test_a_workspace_that_dies_ends_the_run_with_the_next_step(place: Place) -> None:
     async with place.run(KVASIR_ENGINE_URL=NO_ENGINE) as run:
         family = run.family()
         (workspace,) = [process for process in family if "bot.sandbox" in process.cmdline()]

@@ -1,4 +1,4 @@
-"""Standard input that is left before its end."""
+"""Test commands that end before standard input does."""
 
 from __future__ import annotations
 

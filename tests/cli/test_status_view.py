@@ -1,4 +1,4 @@
-"""``kvasir status`` as it is read: on a wide terminal, on a narrow one, and through a pipe."""
+"""Test ``kvasir status`` on a wide terminal, on a narrow one, and through a pipe."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
-def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
+def test_all_problems_are_shown_at_every_width(width: int) -> None:
     text = shown(make_source_status(), ILL, SYNCING, width=width)
     words = " ".join(text.split())
     for told in (
@@ -60,7 +60,7 @@ def test_all_that_needs_a_look_is_said_at_every_width(width: int) -> None:
     assert "\x1b" not in text, "no colours through a pipe"
 
 
-def test_nothing_to_look_at_is_said() -> None:
+def test_a_status_without_problems_says_so() -> None:
     unused = [make_source_status(kind, kind=kind, documents=0, hours=None) for kind in ("push", "pages")]
     text = shown(make_source_status("docs", next_at=NOW + timedelta(days=2)), *unused)
     assert "No problems." in text
@@ -86,11 +86,11 @@ def test_index_store_and_other_processes() -> None:
     [(0, "0 s", "0 秒"), (59.4, "59 s", "59 秒"), (61, "1 min", "1 分钟"), (7_200, "2 h", "2 小时"),
      (93_600, "26 h", "26 小时"), (172_800, "2 d", "2 天")],
 )  # fmt: skip
-def test_spans(seconds: float, english: str, chinese: str) -> None:
+def test_durations(seconds: float, english: str, chinese: str) -> None:
     assert (format_duration(seconds), format_duration(seconds, "zh")) == (english, chinese)
 
 
-def test_moments() -> None:
+def test_due_times() -> None:
     assert (format_age(3), format_age(3, "zh"), format_age(300)) == ("just now", "刚刚", "5 min ago")
     at = datetime(2026, 3, 5, 12, 30, tzinfo=UTC)
     assert format_due_time(at, at) == f"{at.astimezone():%H:%M}"
@@ -98,7 +98,7 @@ def test_moments() -> None:
     assert format_due_time(at + timedelta(days=3), at, "zh").startswith("3月")
 
 
-def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
+def test_names_and_reasons_cannot_control_the_terminal() -> None:
     name = "a\x1b[31m\x9b.pdf"
     ill = make_source_status(
         "wiki", pending_deletions=1, first_pending_deletions=(PendingDeletion(name, "", None),),
@@ -113,7 +113,7 @@ def test_names_and_reasons_can_have_a_terminal_do_nothing() -> None:
         assert not {"\x1b", "\x9b"} & set(text)
 
 
-def test_a_line_of_progress_can_have_a_terminal_do_nothing() -> None:
+def test_progress_lines_cannot_control_the_terminal() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream)
     terminal.show_progress("knowledge", 0.5, "a\x1b[31m.pdf")
@@ -130,7 +130,7 @@ def test_a_report_counts_pending_deletions_and_keeps_the_key_of_scripts() -> Non
     assert "pending_deletions" not in sources["wiki"]
 
 
-def test_what_rests_since_it_failed_is_named_by_the_sync_too() -> None:
+def test_a_sync_names_documents_that_failed_earlier() -> None:
     state = LibraryStatus(
         "lancedb", indexing=False, sources=(make_source_status("wiki", failed=2, failures=ILL.failures),)
     )

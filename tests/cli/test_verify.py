@@ -1,4 +1,4 @@
-"""``kvasir verify -`` as scripts use it: its shape, lines that are no case, a pipe that stays open, exit statuses."""
+"""Test ``kvasir verify -`` as scripts use it: JSON shape, invalid lines, an open pipe, exit statuses."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def verified(case: Any) -> dict[str, Any]:
     return await verify_case(parse_case(line_of(case)), feature_verifiers(embed, IDENTITY)(), Limits())
 
 
-async def test_sentences_come_with_verdicts_and_what_is_shown() -> None:
+async def test_sentences_have_verdicts_and_the_shown_text() -> None:
     found = await verified(CASE)
     assert set(found) == {"answer", "sentences", "shown"}
     assert found["answer"] == CASE["answer"]
@@ -69,7 +69,7 @@ async def test_sentences_come_with_verdicts_and_what_is_shown() -> None:
     assert found["shown"].endswith("Bananas are yellow. ⚠")
 
 
-async def test_sentences_behind_the_end_of_what_is_shown_are_verified_too() -> None:
+async def test_sentences_after_the_end_of_the_shown_text_are_verified() -> None:
     sentences = [f"Bananas number {n} are yellow." for n in range(9)]
     found = await verified({**CASE, "answer": " ".join(sentences)})
     assert [one["text"] for one in found["sentences"]] == sentences
@@ -90,21 +90,21 @@ async def test_sentences_behind_the_end_of_what_is_shown_are_verified_too() -> N
         (b'{"passages": [], "answer": "x", "question": 3}', '"question" is missing or not a string'),
     ],
 )
-def test_a_line_that_is_no_case_says_what_to_write(line: bytes, problem: str) -> None:
+def test_an_invalid_line_is_answered_with_the_expected_form(line: bytes, problem: str) -> None:
     with pytest.raises(InvalidLine, match=problem) as caught:
         parse_case(line)
     assert 'Write {"passages"' in str(caught.value)
 
 
 async def test_a_lone_surrogate_does_not_end_the_run() -> None:
-    """JSON can escape what no encoding carries, and the result is printed."""
+    """JSON can contain a lone surrogate, which UTF-8 cannot; the result is printed."""
     found = await verified({"passages": [{"text": "Leave is 25 days \ud800."}], "answer": "Leave is 25 days \ud800."})
     assert found["answer"] == "Leave is 25 days \ufffd."
     json.dumps(found, ensure_ascii=False).encode()
 
 
 @given(JSON)
-def test_any_json_is_a_case_or_a_bad_line(value: Any) -> None:
+def test_any_json_is_a_case_or_an_invalid_line(value: Any) -> None:
     try:
         case = parse_case(line_of(value))
     except InvalidLine:

@@ -1,4 +1,4 @@
-"""``kvasir fetch`` and ``kvasir cache clear``, as an operator calls them."""
+"""Test ``kvasir fetch`` and ``kvasir cache clear`` as an operator calls them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def configure(folder: Path, site: Site, mode: str = "on", domains: str = "[]") -
     )
 
 
-async def test_pages_are_shown_in_their_order_with_the_exact_reasons(site: Site, tmp_path: Path) -> None:
+async def test_pages_are_printed_in_order_with_exact_reasons(site: Site, tmp_path: Path) -> None:
     configure(tmp_path, site)
     site.html("/a", ARTICLE)
     site.html("/app", '<title>App</title><div id="root"></div><script src="app.js"></script>')
@@ -73,7 +73,7 @@ async def test_pages_are_shown_in_their_order_with_the_exact_reasons(site: Site,
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {"web"}, "no embedder"
 
 
-async def test_a_person_reads_a_page_and_why_another_is_refused(site: Site, tmp_path: Path) -> None:
+async def test_text_output_has_the_page_or_the_reason(site: Site, tmp_path: Path) -> None:
     configure(tmp_path, site)
     site.html("/a", ARTICLE)
     status, out, err = await kvasir(tmp_path, "fetch", f"{site.url}/a")
@@ -84,7 +84,7 @@ async def test_a_person_reads_a_page_and_why_another_is_refused(site: Site, tmp_
     assert err == "kvasir: http://10.0.0.1/: 10.0.0.1 resolves to 10.0.0.1, which is not public\n"
 
 
-async def test_what_is_kept_is_shown_until_it_is_cleared(site: Site, tmp_path: Path) -> None:
+async def test_cached_pages_are_used_until_the_cache_is_cleared(site: Site, tmp_path: Path) -> None:
     configure(tmp_path, site)
     site.page("/a", f"# Kept\n\n{os.urandom(50_000).hex()}", Cache_Control="max-age=600")
     for _ in range(2):
@@ -110,7 +110,7 @@ async def test_a_web_that_is_off_or_listed_refuses(site: Site, tmp_path: Path) -
     assert site.requests == []
 
 
-async def test_ctrl_c_ends_it_and_wrong_use_is_told(site: Site, tmp_path: Path) -> None:
+async def test_ctrl_c_ends_the_command_and_wrong_use_is_reported(site: Site, tmp_path: Path) -> None:
     configure(tmp_path, site)
     site.answers("/robots.txt", lambda: web.Response(status=404))
     site.hangs("/slow")

@@ -1,4 +1,4 @@
-"""How Kvasir reaches production: no container engine is needed to see that its files hold together."""
+"""Test that the files of deploy/ agree with each other, without a container engine."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_the_services_and_the_code_agree_on_versions(compose: dict[str, Any]) ->
     assert f"sglang=={sglang}" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_no_secret_stands_on_a_command_line(compose: dict[str, Any]) -> None:
-    """Which everybody on the machine can read; the engine's is in a file that SGLang is told of."""
+def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
+    """All users of the machine can read command lines; the engine's key is in a file."""
     for name, service in compose["services"].items():
         assert not re.search(r"KEY|PASSWORD|SECRET|TOKEN", str(service.get("command"))), name
     engine = compose["services"]["engine"]
@@ -56,7 +56,7 @@ def test_no_secret_stands_on_a_command_line(compose: dict[str, Any]) -> None:
     assert content == {"api-key": "${KVASIR_ENGINE_API_KEY:?any long random text}"}
 
 
-def test_the_bot_is_given_variables_that_it_knows(compose: dict[str, Any]) -> None:
+def test_compose_sets_only_known_variables(compose: dict[str, Any]) -> None:
     given = compose["services"]["kvasir"]["environment"]
     assert set(given) <= set(Environment.model_fields)
     for value in given.values():
@@ -66,8 +66,8 @@ def test_the_bot_is_given_variables_that_it_knows(compose: dict[str, Any]) -> No
     assert {"BRAVE_API_KEY", "TAVILY_API_KEY", "EXA_API_KEY", "SERPER_API_KEY"} <= set(given), "what .env may hold"
 
 
-def test_what_the_services_complain_about_is_named_where_it_is_told_how() -> None:
-    """Whoever follows the page comes to no complaint."""
+def test_required_variables_of_the_services_are_documented() -> None:
+    """The page names all variables that the services require."""
     wanted = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
     page = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
     assert [name for name in sorted(wanted) if name not in page] == []

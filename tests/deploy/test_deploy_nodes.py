@@ -1,4 +1,4 @@
-"""An R1 across machines in Kubernetes: the manifest holds together, and agrees with what `kvasir fit` says."""
+"""Test the manifest of an R1 across machines in Kubernetes: it is consistent, and agrees with `kvasir fit`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _told(command: list[str]) -> dict[str, str]:
 
 
 def test_the_flags_are_those_of_the_plan(documents: list[dict[str, Any]], pods: list[dict[str, Any]]) -> None:
-    """For two machines of eight 80 GB cards, but for the names that Kubernetes gives."""
+    """For two machines with eight 80 GB cards each, except names that Kubernetes gives."""
     plan = fit_variant(resolve_model("R1-0528"), parse_machine("2x8xH100-80GB"), PlanRequirements()).plan
     assert plan is not None
     planned = [_told(list(command)) for command in build_manual_commands(plan)]
@@ -58,7 +58,7 @@ def test_the_flags_are_those_of_the_plan(documents: list[dict[str, Any]], pods: 
 
 
 def test_every_flag_is_one_of_sglangs(pods: list[dict[str, Any]]) -> None:
-    """By the help of the release that is pinned, where its environment was made on this machine."""
+    """Compared with the help of the pinned release, if its environment is on this machine."""
     texts = sorted((Path.home() / ".cache" / "kvasir" / "engine").glob("*/sglang-0.5.23.help.txt"))
     if not texts:
         pytest.skip("the engine's environment was not made here")

@@ -1,4 +1,4 @@
-"""What the documents repeat from the code is true."""
+"""Test that the documentation agrees with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kvasir as a person starts it: the command itself, in a folder of its own, with what it needs really there."""
+"""Fixtures for Kvasir as a person starts it: the command, in a folder of its own, with real services."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _ADDRESS = re.compile(r"answers at (http://\S+)")
 
 @dataclass
 class Running:
-    """A ``kvasir run`` that serves."""
+    """A running ``kvasir run``."""
 
     process: asyncio.subprocess.Process
     box: SandboxClient
     lines: list[str]
 
     def family(self) -> list[psutil.Process]:
-        """Return the process and everything below it, now."""
+        """Return the process and all its current descendants."""
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
     async def line(self, contains: str, deadline_s: float = 120.0) -> str:
-        """Wait for a line on the terminal."""
+        """Wait for a line of output."""
         async with asyncio.timeout(deadline_s):
             while True:
                 for line in self.lines:
@@ -52,7 +52,7 @@ class Running:
 
 @dataclass
 class Place:
-    """A folder with a kvasir.toml, as somebody has who follows the documentation."""
+    """A folder with a kvasir.toml, as in the documentation."""
 
     folder: Path
 
@@ -68,7 +68,7 @@ class Place:
 
     @contextlib.asynccontextmanager
     async def run(self, *arguments: str, **environ: str) -> AsyncIterator[Running]:
-        """Start ``kvasir run``; it is stopped at the end as Ctrl-C would."""
+        """Start ``kvasir run``, and stop it after this block as Ctrl-C does."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "run", *arguments,
             cwd=self.folder, env=self.environ(PYTHONPATH=str(ROOT), **environ),
@@ -92,7 +92,7 @@ class Place:
             reader.cancel()
 
     async def command(self, *arguments: str, stdin: bytes = b"", **environ: str) -> tuple[int, str, str]:
-        """Run a command to its end; returns its exit status, standard output and standard error."""
+        """Run a command; return its exit status, standard output and standard error."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", *arguments,
             cwd=self.folder, env=self.environ(PYTHONPATH=str(ROOT), **environ),
@@ -107,7 +107,7 @@ class Place:
         return process.returncode or 0, out.decode(), err.decode()
 
     async def json(self, *arguments: str, **environ: str) -> dict[str, Any]:
-        """Run a command with --json and return its one object."""
+        """Run a command with --json; return the JSON object."""
         status, out, err = await self.command(*arguments, "--json", **environ)
         assert status == 0, err
         told: dict[str, Any] = json.loads(out)

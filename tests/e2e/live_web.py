@@ -56,7 +56,7 @@ async def the_site(stack: AsyncExitStack, asked: list[str]) -> str:
 
 
 async def the_engine(stack: AsyncExitStack, prompts: list[str]) -> str:
-    """Serve SGLang's wire; it answers with the page's first sentence, from the passage that holds it."""
+    """Serve SGLang's protocol, and answer with the first sentence of the page's passage."""
 
     async def chat(request: web.Request) -> web.Response:
         told = json.dumps(await request.json(), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The twenty questions of a newcomer, asked of a Kvasir that runs, with its own engine and documents."""
+"""Ask a running Kvasir the twenty questions of a newcomer, with its own engine and documents."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ENGINE_S = 60.0
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, what was answered, and how good that is."""
+    """A question with its answer and score."""
 
     item: Item
     record: Record
     score: Score
 
     def __str__(self) -> str:
-        """Return what a person needs to see why it is wrong."""
+        """Return what a person needs to understand the error."""
         return (
             f"{self.item.id} {self.item.question}\n  the model: {self.record.raw!r}\n  shown: {self.record.text!r}\n"
             f"  {self.record.notices}\n  {[(number, document) for number, document, _ in self.record.passages]}"
@@ -35,7 +35,7 @@ class Asked:
 
 
 async def ask_newcomer_questions(place: Place) -> list[Asked]:
-    """Ask each question at temperature 0, one after the other, with the settings of the place."""
+    """Ask all questions at temperature 0, one after the other, with the settings of the folder."""
     settings = load_settings(place.environ(), place.folder)
     async with AsyncExitStack() as stack:
         engine = create_engine(settings)

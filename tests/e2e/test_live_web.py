@@ -1,4 +1,4 @@
-"""What only a page of the web answers is answered from it, with its citation, as a person sees it in the browser."""
+"""Test that a question that only a web page answers gets its answer and citation in the browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole product, as a newcomer meets it: the page in a browser, a real SGLang, and what a kill -9 leaves behind."""
+"""Test the whole product: the page in a browser, a real SGLang, and a kill -9."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ async def answered(run: Running, ts: str, deadline_s: float = 60.0) -> str:
 
 
 async def early(run: Running, question: str, expected: str) -> None:
-    """Ask until an answer holds what is expected: a slow machine has read only some of the documents at first."""
+    """Ask until an answer has the expected text, because a slow machine has read only some documents at first."""
     async with asyncio.timeout(180):
         told = ""
         while expected not in told:
             told = await answered(run, await run.box.say("ada", "#general", question))
 
 
-async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
-    """Extracts while the engine loads, then its answers in a real browser, and what newcomers ask is answered."""
+async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:
+    """Extracts come while the engine loads, then answers in a real browser, also to the newcomer questions."""
     async with place.run() as run, async_playwright() as playwright:
         await early(run, "@Kvasir how do I add a source?", "kvasir.toml")
         status = await place.json("status")
@@ -103,8 +103,8 @@ async def test_a_newcomer_s_tour(place: Place, tmp_path: Path) -> None:
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
 
 
-async def test_kill_9_in_mid_answer_and_a_restart(place: Place) -> None:
-    """Nothing is left running, and the question is answered once, or once more after an apology."""
+async def test_kill_9_during_an_answer_and_a_restart(place: Place) -> None:
+    """No process stays, and the question has one answer, or another one after an apology."""
     async with place.run() as run:
         await run.line("engine: ready", ENGINE_S)
         ts = await run.box.say("ada", "#general", "@Kvasir how do I add a source?")

@@ -1,4 +1,4 @@
-"""Scores of single answers and of many: right, cited, refused, marked."""
+"""Test scores of single answers and of many: right, cited, refused, marked."""
 
 from __future__ import annotations
 

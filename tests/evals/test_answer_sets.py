@@ -1,4 +1,4 @@
-"""The questions of ``make eval-answers`` that are ours: complete, consistent, and sampled the same way each time."""
+"""Test the questions of ``make eval-answers`` in this repository: complete, consistent, with stable samples."""
 
 from __future__ import annotations
 

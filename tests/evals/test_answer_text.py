@@ -1,4 +1,4 @@
-"""What counts as the same answer: numbers, dates and scripts made alike, marks, markers and refusals."""
+"""Test which answers are equivalent: numbers, dates, scripts, marks, markers and refusals."""
 
 from __future__ import annotations
 

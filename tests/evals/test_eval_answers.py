@@ -1,4 +1,4 @@
-"""What is recorded of an answer by each side, kept on disk, and added up."""
+"""Test the records of both sides, their storage, and their sums."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_an_extract_and_a_refusal_are_no_words_of_the_model() -> None:
 
 
 class Vectors:
-    """What the plain recipe needs of a library."""
+    """The part of a library that the plain recipe needs."""
 
     embed_symmetric = staticmethod(embed_bag_of_words)
 

@@ -1,4 +1,4 @@
-"""What the judge's evaluation keeps of the engine's replies, and the fit of the judge's parameters."""
+"""Test the stored replies of the judge's evaluation, and the fit of the judge's parameters."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.slack_sandbox import SandboxClient, open_sandbox
 
 @pytest.fixture
 async def box(tmp_path: Path) -> AsyncIterator[SandboxClient]:
-    """Serve a workspace where the app may do everything and hears of everything."""
+    """Serve a workspace where the app has all scopes and gets all events."""
     scopes = sorted({scope for method in METHODS.values() for scope in method.scopes} | set(SCOPES))
     events = [*SUBSCRIPTIONS, "member_joined_channel", "reaction_added", "reaction_removed"]
     async with open_sandbox(tmp_path, scopes=scopes, subscriptions=events) as served:
@@ -35,7 +35,7 @@ def client(box: SandboxClient) -> AsyncWebClient:
 
 
 class Listener:
-    """The real Socket Mode client, keeping what it gets; ``answers`` decides what is acknowledged, and with what."""
+    """The real Socket Mode client, which stores its requests; ``answers`` decides about acknowledgements."""
 
     def __init__(self, box: SandboxClient) -> None:
         web = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
@@ -55,7 +55,7 @@ class Listener:
             self._news.notify_all()
 
     async def wait(self, predicate: Callable[[SocketModeRequest], object], count: int = 1) -> list[SocketModeRequest]:
-        """Return the first requests that satisfy a predicate, once there are so many."""
+        """Wait for so many requests that satisfy a predicate; return them."""
 
         def found() -> list[SocketModeRequest]:
             return [request for request in self.got if predicate(request)]

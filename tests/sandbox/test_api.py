@@ -1,4 +1,4 @@
-"""The Web API with the real client: what is answered and what is refused, by Slack's names."""
+"""Test the Web API with the real client: answers, and refusals by Slack's names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, SandboxClient, open_s
 
 
 async def refusal(call: Awaitable[Any]) -> str:
-    """Return the name of the error that a call meets."""
+    """Return the error name of a call."""
     with pytest.raises(SlackApiError) as caught:
         await call
     return str(caught.value.response["error"])
@@ -27,7 +27,7 @@ async def channel(client: AsyncWebClient, name: str) -> str:
 
 
 async def direct(client: AsyncWebClient, box: SandboxClient, person: str = "ada") -> str:
-    """Return the direct conversation of the app with somebody."""
+    """Return the direct conversation of the app with a person."""
     people = (await client.users_list())["members"]
     user = next(user["id"] for user in people if user["name"] == person)
     opened = await client.conversations_open(users=[user])
@@ -35,8 +35,8 @@ async def direct(client: AsyncWebClient, box: SandboxClient, person: str = "ada"
     return str(opened["channel"]["id"])
 
 
-async def test_who_am_i(box: SandboxClient, client: AsyncWebClient) -> None:
-    """``auth.test`` names the bot; its scopes stand in a header, as on Slack."""
+async def test_auth_test_names_the_bot(box: SandboxClient, client: AsyncWebClient) -> None:
+    """The scopes are in a header, as on Slack."""
     told = await client.auth_test()
     assert (told["user_id"], told["bot_id"], told["team_id"]) == (BOT_USER, BOT_ID, TEAM_ID)
     assert "chat:write" in told.headers["x-oauth-scopes"]
@@ -55,7 +55,7 @@ async def test_a_wrong_token_is_refused(box: SandboxClient, token: str, error: s
 
 
 async def test_revoked_and_without_scope(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A revoked token and a missing scope are told apart, the scope by name."""
+    """A revoked token and a missing scope are different errors; the scope is named."""
     room = await channel(client, "general")
     await box.faults(scopes=["users:read"])
     told = await box.api("chat.postMessage", channel=room, text="hi")
@@ -65,12 +65,12 @@ async def test_revoked_and_without_scope(box: SandboxClient, client: AsyncWebCli
 
 
 async def test_an_unknown_method(client: AsyncWebClient) -> None:
-    """Files and everything else that is not here answer as Slack does."""
+    """Unknown methods are answered as Slack does."""
     assert await refusal(client.api_call("files.getUploadURLExternal")) == "unknown_method"
 
 
 async def test_post_update_delete(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A message of the app lives in a thread, is changed and goes."""
+    """A message of the app is posted in a thread, updated and deleted."""
     ts = await box.say("ada", "#general", "hello")
     room = await channel(client, "general")
     posted = await client.chat_postMessage(channel=room, text="hi *there*", thread_ts=ts)
@@ -99,7 +99,7 @@ REFUSED_POSTS = {
 
 @pytest.mark.parametrize("error", REFUSED_POSTS)
 async def test_a_post_is_refused(box: SandboxClient, error: str) -> None:
-    """Each by the name that Slack gives it."""
+    """Each refusal has the name that Slack uses."""
     told = await box.api("chat.postMessage", **{"channel": "#general", **REFUSED_POSTS[error]})
     assert told["error"] == error
 
@@ -135,14 +135,14 @@ BAD_BLOCKS = {
 
 @pytest.mark.parametrize("case", BAD_BLOCKS)
 async def test_blocks_are_refused_with_their_place(box: SandboxClient, case: str) -> None:
-    """Limits of the block kit, each with a pointer to where it hurts."""
+    """Each error of the block kit names its place."""
     told = await box.api("chat.postMessage", channel="#general", text="x", blocks=BAD_BLOCKS[case])
     assert told["error"] == "invalid_blocks"
     assert "/blocks" in told["response_metadata"]["messages"][0]
 
 
 async def test_blocks_at_the_limit_pass(box: SandboxClient) -> None:
-    """What just fits is taken; two markdown blocks over 12,000 together are not."""
+    """Blocks at the limit are accepted; two markdown blocks over 12,000 together are not."""
     fits = [_section(3_000), {"type": "markdown", "text": "x" * 12_000}, {"type": "actions", "elements": _buttons(25)}]
     assert (await box.api("chat.postMessage", channel="#general", text="x", blocks=fits))["ok"]
     halves = [{"type": "markdown", "text": "x" * 6_001}] * 2
@@ -151,7 +151,7 @@ async def test_blocks_at_the_limit_pass(box: SandboxClient) -> None:
 
 
 async def test_an_update_keeps_the_blocks_that_it_does_not_name(box: SandboxClient, client: AsyncWebClient) -> None:
-    """Slack's trap: a text alone leaves the old blocks on show; an empty list takes them away."""
+    """As on Slack, a text alone keeps the old blocks; an empty list removes them."""
     blocks = [{"type": "markdown", "text": "old"}]
     posted = await client.chat_postMessage(channel="#general", text="old", blocks=blocks)
     where = {"channel": posted["channel"], "ts": posted["ts"]}
@@ -170,7 +170,7 @@ async def test_long_texts(box: SandboxClient, client: AsyncWebClient) -> None:
 
 
 async def test_forms_and_json_are_alike(box: SandboxClient) -> None:
-    """Slack takes blocks as a string in a form, too."""
+    """Slack accepts blocks as a string in a form, too."""
     form = {"channel": "#general", "text": "x", "blocks": '[{"type": "divider"}]', "token": box.bot_token}
     async with box.session.post(box.api_url + "chat.postMessage", data=form) as answer:
         told = await answer.json()
@@ -178,7 +178,7 @@ async def test_forms_and_json_are_alike(box: SandboxClient) -> None:
 
 
 async def test_pages_of_a_thread(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A cursor leads through a thread; its root stands on each page."""
+    """A cursor leads through a thread; its root is on each page."""
     ts = await box.say("ada", "#general", "root")
     for n in range(5):
         await box.say("bo", "#general", f"reply {n}", ts)
@@ -218,7 +218,7 @@ async def test_reactions(box: SandboxClient, client: AsyncWebClient) -> None:
 
 
 async def test_ephemeral_messages_are_for_one(box: SandboxClient, client: AsyncWebClient) -> None:
-    """Nobody else sees them and no history has them."""
+    """Other people do not see them, and no history has them."""
     room = await channel(client, "general")
     await client.chat_postEphemeral(channel=room, user="U0ADA00001", text="psst")
     assert [message["text"] for message in await box.messages(person="ada")] == ["psst"]
@@ -227,7 +227,7 @@ async def test_ephemeral_messages_are_for_one(box: SandboxClient, client: AsyncW
 
 
 async def test_exact_tiers(tmp_path: Path) -> None:
-    """With the pace of Slack's tiers, one call too many is a 429 that says when to come again."""
+    """With Slack's rate limits, one call too many is a 429 with Retry-After."""
     async with open_sandbox(tmp_path, pace="exact") as box:
         client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
         for _ in range(20):
@@ -243,7 +243,7 @@ async def test_exact_tiers(tmp_path: Path) -> None:
 
 
 async def test_faults(box: SandboxClient, client: AsyncWebClient) -> None:
-    """Errors, 429, 500 and lost replies can be had to order."""
+    """Errors, 429, 500 and lost replies can be set."""
     await box.faults({"method": "chat.postMessage", "error": "internal_error", "times": 1, "skip": 1})
     await client.chat_postMessage(channel="#general", text="one")
     assert await refusal(client.chat_postMessage(channel="#general", text="two")) == "internal_error"

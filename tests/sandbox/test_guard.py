@@ -1,4 +1,4 @@
-"""Other sites, other hosts and other programs are kept out; the state folder keeps its secrets to itself."""
+"""Test that other sites, hosts and programs are refused, and that the state folder protects its secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def status(box: SandboxClient, path: str, **headers: str) -> int:
 
 @pytest.mark.parametrize("path", ["/", "/page/app.js", "/page-socket", "/sandbox/messages", "/api/auth.test", "/link/"])
 async def test_another_host_or_origin_is_refused(box: SandboxClient, path: str) -> None:
-    """A name that was rebound to this machine, and a page of another site, get nothing."""
+    """A name rebound to this machine and a page of another site are refused."""
     assert await status(box, path, Host="evil.example") == 403
     assert await status(box, path, Host="127.0.0.1:1") == 403
     assert await status(box, path, Origin="http://evil.example") == 403
@@ -36,7 +36,7 @@ async def test_another_host_or_origin_is_refused(box: SandboxClient, path: str) 
 
 
 async def test_the_page_brings_nothing_from_elsewhere(box: SandboxClient) -> None:
-    """The policy forbids other sources, inline code, frames; the session's cookie is out of reach of scripts."""
+    """The policy forbids other sources, inline code and frames; scripts cannot read the session's cookie."""
     async with box.session.get(box.base_url) as answer:
         policy = answer.headers["Content-Security-Policy"]
         cookie = answer.headers["Set-Cookie"]
@@ -76,7 +76,7 @@ async def page_socket(box: SandboxClient, person: str) -> aiohttp.ClientWebSocke
 
 
 async def asked(socket: aiohttp.ClientWebSocketResponse, **what: Any) -> Any:
-    """Ask over a page's websocket and return the answer."""
+    """Send a request over a page's websocket and return the answer."""
     await socket.send_json({"id": 7, **what})
     while True:
         for item in await socket.receive_json(timeout=5):
@@ -85,7 +85,7 @@ async def asked(socket: aiohttp.ClientWebSocketResponse, **what: Any) -> Any:
 
 
 async def test_a_page_sees_only_what_its_person_sees(box: SandboxClient) -> None:
-    """The direct conversation of two others is not there, neither in a snapshot nor in the news nor for the asking."""
+    """The direct conversation of two others is neither in a snapshot nor in updates nor in answers."""
     await box.say("ada", "@bo", "between us")
     socket = await page_socket(box, "chen")
     await box.say("bo", "@ada", "yes, between us")
@@ -100,8 +100,8 @@ async def test_a_page_sees_only_what_its_person_sees(box: SandboxClient) -> None
     await socket.close()
 
 
-async def test_no_news_is_lost_while_a_page_becomes_somebody(box: SandboxClient, tmp_path: Path) -> None:
-    """What is said between the making of a snapshot and its arrival comes after it, even while the disk is slow."""
+async def test_no_update_is_lost_while_a_page_switches_the_person(box: SandboxClient, tmp_path: Path) -> None:
+    """A message between the creation of a snapshot and its arrival follows it, even with a slow disk."""
     assert box.hub
     workspace = box.hub.workspace
     socket = await page_socket(box, "ada")
@@ -130,8 +130,8 @@ async def test_no_news_is_lost_while_a_page_becomes_somebody(box: SandboxClient,
 
 
 @pytest.mark.parametrize("frame", ["", "[]", "{", '{"do": 1}', '{"do": "fly"}', '{"do": "say"}', "null", '"be"'])
-async def test_nonsense_from_a_page_is_answered(box: SandboxClient, frame: str) -> None:
-    """Whatever comes, the websocket lives on."""
+async def test_invalid_frames_from_a_page_are_answered(box: SandboxClient, frame: str) -> None:
+    """The websocket stays open after any input."""
     socket = await page_socket(box, "ada")
     await socket.send_str(frame)
     assert (await socket.receive_json(timeout=5))[0]["error"] == "invalid_arguments"
@@ -140,7 +140,7 @@ async def test_nonsense_from_a_page_is_answered(box: SandboxClient, frame: str) 
 
 
 @pytest.mark.parametrize("frame", ["", "[]", "{", "null", '{"envelope_id": 1}', '{"envelope_id": "unknown"}'])
-async def test_nonsense_from_the_app_is_ignored(box: SandboxClient, frame: str) -> None:
+async def test_invalid_frames_from_the_app_are_ignored(box: SandboxClient, frame: str) -> None:
     """A frame that acknowledges nothing leaves the connection as it is."""
     told = await box.api("apps.connections.open", token=box.app_token)
     socket = await box.session.ws_connect(told["url"])
@@ -154,7 +154,7 @@ async def test_nonsense_from_the_app_is_ignored(box: SandboxClient, frame: str) 
 
 
 async def test_control_and_socket_need_their_tokens(box: SandboxClient) -> None:
-    """The control API takes the control token alone, the app's websocket a ticket of ours that is not too old."""
+    """The control API needs the control token, the app's websocket a valid ticket."""
     async with box.session.get(box.base_url + "/sandbox/messages", headers={"Authorization": "Bearer x"}) as answer:
         assert answer.status == 401
     with pytest.raises(aiohttp.WSServerHandshakeError):
@@ -179,7 +179,7 @@ async def test_the_eleventh_connection_is_turned_away(box: SandboxClient) -> Non
 
 
 def test_credentials_are_made_once_and_kept_private(tmp_path: Path) -> None:
-    """Mode 0600 from the start, the same ones the next time, nothing shown by accident, damage told with a remedy."""
+    """The file has mode 0600 from the start and is used again; damage is reported with a remedy."""
     made = load_credentials(tmp_path)
     file = tmp_path / "credentials.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -209,8 +209,8 @@ async def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_the_command_prints_no_secret_and_ends_when_told(tmp_path: Path) -> None:
-    """Standard output has the address alone; SIGTERM ends it with status 0; a taken port is told with the next step."""
+async def test_the_command_prints_no_secret_and_ends_on_sigterm(tmp_path: Path) -> None:
+    """Only the address is printed; SIGTERM ends it with status 0; a used port is an error with the next step."""
     argv = [sys.executable, "-m", "bot.sandbox", "--state", str(tmp_path)]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*argv, "--port", "0", stdout=pipe, stderr=pipe)
@@ -233,8 +233,8 @@ async def test_the_command_prints_no_secret_and_ends_when_told(tmp_path: Path) -
 
 
 @pytest.mark.slow
-async def test_it_ends_with_the_one_who_started_it(tmp_path: Path) -> None:
-    """When standard input closes, because its parent is gone, it ends."""
+async def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
+    """The process ends when standard input closes, because its parent has ended."""
     argv = [sys.executable, "-m", "bot.sandbox", "--state", str(tmp_path), "--port", "0", "--with-parent"]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe)
@@ -246,7 +246,7 @@ async def test_it_ends_with_the_one_who_started_it(tmp_path: Path) -> None:
 
 
 async def test_two_pages_of_one_session(tmp_path: Path) -> None:
-    """A restarted workspace knows no session of before: the page must be fetched again."""
+    """A restarted workspace knows no earlier session: the page must be fetched again."""
     async with open_sandbox(tmp_path) as box:
         await (await page_socket(box, "ada")).close()
     async with open_sandbox(tmp_path) as box:

@@ -1,4 +1,4 @@
-"""Events over HTTP: verified, signed, tried again."""
+"""Test events over HTTP: verified, signed, retried."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.slack_sandbox import open_sandbox
 
 
 class Endpoint:
-    """An app's request URL that keeps what it gets."""
+    """An app's request URL, which stores its requests."""
 
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], str]] = []
@@ -53,8 +53,8 @@ async def serving(endpoint: Endpoint) -> AsyncIterator[Endpoint]:
         await runner.cleanup()
 
 
-async def test_signed_and_tried_again(tmp_path: Path) -> None:
-    """A 500 and a silence are told apart in the retry's reason; every request carries a signature of its own."""
+async def test_requests_are_signed_and_retried(tmp_path: Path) -> None:
+    """The retry's reason distinguishes a 500 from a timeout; each request has its own signature."""
     async with (
         serving(Endpoint()) as endpoint,
         open_sandbox(tmp_path, events_url=endpoint.url, ack_deadline_s=0.2, retry_delays_s=[0, 0, 0]) as box,
@@ -71,7 +71,7 @@ async def test_signed_and_tried_again(tmp_path: Path) -> None:
 
 
 async def test_commands_and_buttons_are_forms(tmp_path: Path) -> None:
-    """A command's fields stand in the form, an interaction in its ``payload``; an answer's text is shown."""
+    """A command's fields are in the form, an interaction in its ``payload``; an answer's text is shown."""
     async with serving(Endpoint()) as endpoint, open_sandbox(tmp_path, events_url=endpoint.url) as box:
         await box.wait_connected()
         endpoint.answers = ["plain answer"]

@@ -1,4 +1,4 @@
-"""What is kept, what is shown of the documents, and what many at once do."""
+"""Test the storage, the pages of documents, and many messages at once."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def kept(*records: Record) -> dict[tuple[str, str], Record | None]:
     return {(name_kind(record), record.key): record for record in records}
 
 
-async def test_the_last_version_is_what_is_kept(tmp_path: Path) -> None:
-    """Several puts before a commit are one row; None takes it away."""
+async def test_only_the_last_version_is_stored(tmp_path: Path) -> None:
+    """Several versions before a commit become one row; None deletes it."""
     storage = Storage(tmp_path / "w.sqlite3")
     assert await storage.open() == []
     storage.queue_records(kept(message("1.000001", "old"), message("1.000002")))
@@ -42,8 +42,8 @@ async def test_the_last_version_is_what_is_kept(tmp_path: Path) -> None:
     await again.close()
 
 
-async def test_what_cannot_be_written_now_is_written_later(tmp_path: Path) -> None:
-    """A locked file is an error to whoever waits, and nothing is lost."""
+async def test_records_are_written_after_a_failed_write(tmp_path: Path) -> None:
+    """A locked file is an error for waiting callers, and nothing is lost."""
     path = tmp_path / "w.sqlite3"
     storage = Storage(path, locked_s=0.05)
     await storage.open()
@@ -62,7 +62,7 @@ async def test_what_cannot_be_written_now_is_written_later(tmp_path: Path) -> No
 
 
 async def test_a_cancelled_waiter_leaves_the_others(tmp_path: Path) -> None:
-    """The commit that several wait for goes on without the one who left."""
+    """A commit that several callers wait for continues when one is cancelled."""
     storage = Storage(tmp_path / "w.sqlite3")
     await storage.open()
     storage.queue_records(kept(message("1.000001")))
@@ -76,8 +76,8 @@ async def test_a_cancelled_waiter_leaves_the_others(tmp_path: Path) -> None:
     await storage.close()
 
 
-async def test_a_damaged_state_is_told(tmp_path: Path) -> None:
-    """A file that is no database is an error at once."""
+async def test_a_damaged_state_is_an_error(tmp_path: Path) -> None:
+    """A file that is not a database is an error at once."""
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox/workspace.sqlite3").write_bytes(b"no database" * 200)
     with pytest.raises(sqlite3.DatabaseError):
@@ -98,7 +98,7 @@ async def test_five_hundred_mentions_at_once(box: SandboxClient, listener: Liste
 
 
 async def test_documents_open_and_nothing_else_does(tmp_path: Path) -> None:
-    """Markdown as a page with anchors and its own style; no way out of the folder; markup in it stays text."""
+    """Markdown becomes a page with anchors; nothing outside the folder is served; markup stays text."""
     folder = tmp_path / "docs"
     (folder / "sub").mkdir(parents=True)
     (folder / "sub/怎么.md").write_text("# 标题 One\n\n<script>alert(1)</script>\n", encoding="utf-8")

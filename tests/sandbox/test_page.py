@@ -1,4 +1,4 @@
-"""The page in a real browser: what a newcomer sees and does."""
+"""Test the page in a real browser: what a newcomer sees and does."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_talking_editing_deleting_by_keyboard(box: SandboxClient, look: Op
 
 
 async def test_markup_in_a_message_is_text(client: AsyncWebClient, look: Open) -> None:
-    """Nothing that is said becomes an element, a script or a link of another kind."""
+    """No message becomes an element, a script or a link of another kind."""
     evil = "<img src=x onerror=alert(1)> <b>bold</b> [x](javascript:alert(1)) javascript:alert(1)"
     page = await look()
     await write(page, evil)
@@ -122,7 +122,7 @@ async def test_markup_in_a_message_is_text(client: AsyncWebClient, look: Open) -
 
 
 async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: Listener) -> None:
-    """A command's answer is for the one who typed; a button reaches the app with who pressed it."""
+    """Only the person who typed sees a command's answer; a press reaches the app with its person."""
     button = {"type": "button", "action_id": "go", "text": {"type": "plain_text", "text": "Go"}, "value": "1"}
     answer = {"text": "Sources", "blocks": [{"type": "actions", "elements": [button]}]}
     listener.answers = lambda request: answer if request.type == "slash_commands" else None
@@ -144,7 +144,7 @@ async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: List
 async def test_another_person_sees_another_workspace(
     box: SandboxClient, client: AsyncWebClient, look: Open, listener: Listener
 ) -> None:
-    """Switching the person switches what is visible; unread messages are counted; the Home is one's own."""
+    """Each person sees their own conversations, unread counts and Home."""
     await box.say("ada", "@bo", "between us")
     view = {"type": "home", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "你好, Chen"}}]}
     await client.views_publish(user_id="U0CHEN0003", view=view)
@@ -193,7 +193,7 @@ async def test_reactions_threads_and_the_stop_button(
 
 
 async def test_an_app_that_is_not_in_the_channel_is_invited(look: Open, listener: Listener) -> None:
-    """The hint is for the one who mentioned it; one click invites."""
+    """Only the person who mentioned it sees the hint; one click invites."""
     page = await look()
     await page.locator(".room", has_text="random").click()
     await write(page, "@Kvasir hello?")
@@ -204,7 +204,7 @@ async def test_an_app_that_is_not_in_the_channel_is_invited(look: Open, listener
 
 
 async def test_a_modal_is_filled_in(client: AsyncWebClient, look: Open, listener: Listener) -> None:
-    """It opens over the page, and what is put in reaches the app."""
+    """It opens over the page, and its values reach the app."""
     page = await look()
     await write(page, "/kb help")
     trigger = (await listener.wait(lambda request: request.type == "slash_commands"))[0].payload["trigger_id"]
@@ -240,7 +240,7 @@ async def test_on_a_narrow_screen(box: SandboxClient, look: Open) -> None:
 
 
 async def test_a_long_answer_is_read_from_its_top(box: SandboxClient, client: AsyncWebClient, look: Open) -> None:
-    """What is longer than the pane stays at its beginning while more comes; the reader's own scrolling is respected."""
+    """An answer longer than the pane stays at its beginning while it grows; the reader's scrolling is kept."""
     page = await look()
     await write(page, "@Kvasir a long one")
     root = (await box.wait_for_message(lambda m: "long" in m["text"]))["ts"]
@@ -255,7 +255,7 @@ async def test_a_long_answer_is_read_from_its_top(box: SandboxClient, client: As
 
 
 async def test_every_block_is_drawn(client: AsyncWebClient, look: Open) -> None:
-    """Whatever the app may post has its form on the page."""
+    """The page draws every block that the app may post."""
     plain = {"type": "plain_text", "text": "Plain"}
     section = {"type": "rich_text_section", "elements": [{"type": "text", "text": "rich", "style": {"bold": True}}]}
     cell = {"type": "raw_text", "text": "cell"}
@@ -305,7 +305,7 @@ async def test_every_block_is_drawn(client: AsyncWebClient, look: Open) -> None:
 
 
 async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path, browser: Browser) -> None:
-    """It connects again by itself, with a session anew, and goes on."""
+    """It connects again by itself, with a new session."""
     [port] = free_ports(1)
     async with open_sandbox(tmp_path, port=port) as box:
         page = await browser.new_page()
@@ -320,7 +320,7 @@ async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path,
         await box.wait_for_message(lambda m: m["text"] == "and on")
 
 
-async def test_the_strip_shows_what_is_read_held_and_unread(box: SandboxClient, look: Open) -> None:
+async def test_the_strip_shows_running_pending_and_failed(box: SandboxClient, look: Open) -> None:
     told = {"documents": 1_320, "chunks": 9, "running": True, "progress": 0.25, "held": 30, "failed": 1}
     page = await look()
     await box.put_status(knowledge={**told, "troubles": ["wiki: 30 gone", "wiki: a.pdf: broken"]})

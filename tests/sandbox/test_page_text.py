@@ -1,4 +1,4 @@
-"""How the page reads Markdown and mrkdwn, in the browser that runs it."""
+"""Test how the page renders Markdown and mrkdwn, in the browser."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def read(page: Page, kind: str, texts: dict[str, str]) -> dict[str, Any]:
 
 
 async def test_markdown_and_mrkdwn(page: Page) -> None:
-    """Each construct becomes what it should; what is none stays text."""
+    """Each construct becomes its element; other text stays text."""
     assert await read(page, "markdown", MARKDOWN) == {}
     assert await read(page, "mrkdwn", MRKDWN) == {}
 

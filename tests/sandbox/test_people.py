@@ -1,4 +1,4 @@
-"""What people do, as the app hears of it: edits, deletions, buttons, answers to a response_url, other bots."""
+"""Test the events of what people do: edits, deletions, buttons, answers to a response_url, other bots."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_edit_and_delete(box: SandboxClient, listener: Listener) -> None:
 
 
 async def test_a_deleted_root_leaves_its_thread(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A tombstone stands in its place as long as there are replies."""
+    """A tombstone replaces it as long as there are replies."""
     ts = await box.say("ada", "#general", "root")
     await box.say("bo", "#general", "reply", ts)
     await box.delete("ada", "#general", ts)
@@ -47,7 +47,7 @@ async def test_a_deleted_root_leaves_its_thread(box: SandboxClient, client: Asyn
 async def test_a_reply_to_a_reply_is_in_the_same_thread(
     box: SandboxClient, client: AsyncWebClient, listener: Listener
 ) -> None:
-    """Threads are one deep; the event names the root and who began it."""
+    """Threads have one level; the event names the root and its author."""
     root = await box.say("ada", "#general", "root")
     reply = await box.say("bo", "#general", "reply", root)
     await box.say("chen", "#general", "@Kvasir deeper", reply)
@@ -58,7 +58,7 @@ async def test_a_reply_to_a_reply_is_in_the_same_thread(
 
 
 async def test_a_button_and_its_response_url(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    """A press brings message, container and response_url; the answer takes the message's place, then adds one."""
+    """A press has message, container and response_url; the answer replaces the message, then adds one."""
     label = {"type": "plain_text", "text": "Yes"}
     button = {"type": "button", "action_id": "confirm", "value": "42", "text": label}
     posted = await client.chat_postMessage(
@@ -84,7 +84,7 @@ async def test_a_button_and_its_response_url(box: SandboxClient, client: AsyncWe
 
 
 async def test_feedback_buttons(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    """The value is that of the half that was pressed."""
+    """The value is that of the pressed button."""
     halves = {
         f"{half}_button": {"text": {"type": "plain_text", "text": half}, "value": f"it-was-{half}"}
         for half in ("positive", "negative")
@@ -100,7 +100,7 @@ async def test_feedback_buttons(box: SandboxClient, client: AsyncWebClient, list
 
 
 async def test_a_modal_is_opened_and_submitted(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    """The trigger of a command works once; a submission carries what was put in."""
+    """The trigger of a command works once; a submission has the values of the form."""
     await box.command("ada", "#general", "/kb help")
     request = (await listener.wait(lambda request: request.type == "slash_commands"))[0]
     field = {"type": "input", "block_id": "q", "label": {"type": "plain_text", "text": "Question"}}
@@ -121,7 +121,7 @@ async def test_a_modal_is_opened_and_submitted(box: SandboxClient, client: Async
 
 
 async def test_another_bot_is_not_a_person(box: SandboxClient, listener: Listener) -> None:
-    """Its messages carry its own bot_id; a mention by it reaches the app like anybody's."""
+    """Its messages have their own bot_id; its mentions reach the app like those of people."""
     await box.say_as_bot("Deploybot", "#general", "@Kvasir deployed")
     await listener.wait(lambda request: request.payload["event"]["type"] == "app_mention")
     event = listener.events("message")[0]
@@ -138,14 +138,14 @@ async def test_the_apps_own_message_comes_back(client: AsyncWebClient, listener:
 
 
 def test_the_app_is_installed_from_its_manifest() -> None:
-    """The workspace grants what the manifest asks for, no more and no less."""
+    """The workspace grants exactly the scopes of the manifest."""
     asked = build_manifest()
     assert sorted(SCOPES) == asked["oauth_config"]["scopes"]["bot"]
     assert sorted(SUBSCRIPTIONS) == asked["settings"]["event_subscriptions"]["bot_events"]
     assert list(APP_COMMANDS) == [command["command"] for command in asked["features"]["slash_commands"]]
 
 
-async def test_home_is_told(box: SandboxClient, listener: Listener) -> None:
+async def test_opening_the_home_is_an_event(box: SandboxClient, listener: Listener) -> None:
     """Opening the app's Home is an event with its tab."""
     await box.home("ada")
     await listener.wait(lambda request: request.payload["event"]["type"] == "app_home_opened")
@@ -170,13 +170,13 @@ async def test_home_is_told(box: SandboxClient, listener: Listener) -> None:
         ("@Kvasir请问", f"<@{BOT_USER}>请问"),
     ],
 )
-def test_what_is_typed_is_kept_as_slack_keeps_it(typed: str, kept: str) -> None:
+def test_typed_text_is_stored_as_slack_stores_it(typed: str, kept: str) -> None:
     """Mentions, links and channels become tokens, the rest is escaped."""
     assert text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0)) == kept
 
 
 async def test_files_are_given_to_the_app_alone(box: SandboxClient) -> None:
-    """As Slack does: who shows no good token, or lacks the scope, is sent to sign in."""
+    """As on Slack, a request without a valid token or the scope is redirected to sign in."""
     body = {"person": "ada", "channel": "@kvasir", "text": "", "files": [{"name": "a b.md", "base64": "eA=="}]}
     ts = (await box.control("POST", "say", body))["ts"]
     message = next(m for m in await box.messages("@kvasir") if m["ts"] == ts)

@@ -1,4 +1,4 @@
-"""Whatever is typed or streamed: nothing is lost, nothing gets through unescaped."""
+"""Property tests: no typed or streamed text is lost or stays unescaped."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PARTS = st.text(alphabet="ab <>&@#:/.你好`*\n", max_size=40)
 
 
 @given(PARTS)
-def test_what_is_typed_stays_readable(typed: str) -> None:
-    """Tokens are the only angle brackets that are kept, and the text comes back from its rich_text block."""
+def test_typed_text_stays_readable(typed: str) -> None:
+    """Only tokens keep their angle brackets, and the rich_text block has the text."""
     kept = text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0))
     bare = text._TOKEN.sub("", kept)
     assert "<" not in bare
@@ -42,7 +42,7 @@ def test_what_is_typed_stays_readable(typed: str) -> None:
 
 @given(st.lists(PARTS, max_size=12), st.booleans())
 def test_a_stream_loses_no_text(parts: list[str], plan: bool) -> None:  # noqa: FBT001 - drawn, not passed
-    """However the text is cut into chunks, and wherever tasks are put, it is the text that was sent."""
+    """The text is the same for all cuts into chunks and all places of tasks."""
     blocks: list[dict[str, Any]] = []
     for n, part in enumerate(parts):
         task = {"type": "task_update", "id": str(n % 2), "title": "t", "status": "pending"}
@@ -56,7 +56,7 @@ def test_a_stream_loses_no_text(parts: list[str], plan: bool) -> None:  # noqa: 
 
 @given(st.lists(st.floats(min_value=0, max_value=30), max_size=60))
 def test_no_window_holds_more_calls_than_its_tier(pauses: list[float]) -> None:
-    """In any 60 s at most so many calls pass, and waiting as long as told is enough."""
+    """At most so many calls pass in any 60 s, and waiting for Retry-After is enough."""
     now = 1000.0
     limiter = RateLimiter(lambda: now, "exact")
     passed: list[float] = []
@@ -71,7 +71,7 @@ def test_no_window_holds_more_calls_than_its_tier(pauses: list[float]) -> None:
 
 
 def test_records_come_back_as_they_were() -> None:
-    """Every kind of record survives being kept."""
+    """Each kind of record is the same after it was stored."""
     records = [
         PEOPLE[2],
         SlackMessage("C1", "1.000001", "U1", "你好", blocks=[{"type": "divider"}], reactions={"eyes": ["U1"]}),
@@ -82,8 +82,8 @@ def test_records_come_back_as_they_were() -> None:
     assert KINDS["channel"] is Channel
 
 
-async def test_time_can_be_moved_on() -> None:
-    """A wait ends when the time is moved past its end, and not before."""
+async def test_time_can_be_advanced() -> None:
+    """A wait ends when the time is advanced past its end, and not before."""
     clock = Clock(lambda: 100.0)
     clock.advance(50)
     assert clock.now() == 150

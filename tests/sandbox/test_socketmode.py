@@ -39,7 +39,7 @@ async def test_a_direct_message_is_one_event(box: SandboxClient, listener: Liste
 
 
 async def test_nothing_arrives_from_a_channel_without_the_app(box: SandboxClient, listener: Listener) -> None:
-    """In #random the app is no member until somebody invites it."""
+    """In #random the app is not a member until a person invites it."""
     await box.say("bo", "#random", "@Kvasir hello?")
     hint = await box.wait_for_message(lambda m: m["ephemeral"], channel="#random", person="bo")
     assert "not in this channel" in hint["text"]
@@ -48,8 +48,8 @@ async def test_nothing_arrives_from_a_channel_without_the_app(box: SandboxClient
     assert not listener.events("message")
 
 
-async def test_what_is_not_acknowledged_comes_again(tmp_path: Path, listen: Listen) -> None:
-    """After the deadline at once, then after each delay, with attempt and reason; then it is given up."""
+async def test_unacknowledged_events_are_delivered_again(tmp_path: Path, listen: Listen) -> None:
+    """Retries come at the deadline and after each delay, with attempt and reason; then delivery ends."""
     async with open_sandbox(tmp_path, ack_deadline_s=0.05, retry_delays_s=[0.0, 60.0, 300.0]) as box:
         listener = await listen(box)
         listener.answers = lambda _request: False
@@ -74,7 +74,7 @@ def _only(box: SandboxClient) -> Envelope:
 
 
 async def test_an_event_waits_for_the_app_even_across_a_restart(tmp_path: Path, listen: Listen) -> None:
-    """What was said while no app was connected is delivered when one comes, also after the workspace restarted."""
+    """An event without a connected app is delivered when one connects, also after a restart."""
     async with open_sandbox(tmp_path) as box:
         ts = await box.say("ada", "@kvasir", "are you there?")
         secrets = box.bot_token, box.app_token, box.signing_secret
@@ -90,7 +90,7 @@ async def test_an_event_waits_for_the_app_even_across_a_restart(tmp_path: Path, 
 
 
 async def test_dropped_acknowledgements_and_other_event_ids(tmp_path: Path, listen: Listen) -> None:
-    """Faults: an acknowledgement is lost; one message comes under several event ids."""
+    """Faults: an acknowledgement is lost; one message comes with several event ids."""
     async with open_sandbox(tmp_path, ack_deadline_s=0.1) as box:
         listener = await listen(box)
         await box.faults(drop_acks=1)
@@ -102,7 +102,7 @@ async def test_dropped_acknowledgements_and_other_event_ids(tmp_path: Path, list
         assert len({request.payload["event_id"] for request in many}) == 4
 
 
-async def test_the_app_reconnects_when_told(box: SandboxClient, listener: Listener) -> None:
+async def test_the_app_reconnects_on_request(box: SandboxClient, listener: Listener) -> None:
     """A ``disconnect`` frame makes the client open a new connection; nothing is lost meanwhile."""
     await box.faults(disconnect="refresh_requested")
     await box.say("ada", "@kvasir", "still there?")
@@ -111,7 +111,7 @@ async def test_the_app_reconnects_when_told(box: SandboxClient, listener: Listen
 
 
 async def test_a_slash_command_is_answered_in_the_acknowledgement(box: SandboxClient, listener: Listener) -> None:
-    """The payload of an acknowledgement is shown to the one who typed."""
+    """The payload of an acknowledgement is shown to the person who typed."""
     listener.answers = lambda request: {"text": "all is well"} if request.type == "slash_commands" else None
     await box.command("bo", "#general", "/kb status  now ")
     answer = await box.wait_for_message(lambda m: m["text"] == "all is well", person="bo")
@@ -123,7 +123,7 @@ async def test_a_slash_command_is_answered_in_the_acknowledgement(box: SandboxCl
 
 
 async def test_a_command_that_is_not_acknowledged_fails_visibly(tmp_path: Path, listen: Listen) -> None:
-    """Commands are not sent again: Slack shows ``operation_timeout``, and another error where nobody is connected."""
+    """Commands are not sent again: Slack shows ``operation_timeout``, or another error without a connection."""
     async with open_sandbox(tmp_path, ack_deadline_s=0.05) as box:
         await box.command("ada", "#general", "/kb status")
         await box.wait_for_message(lambda m: "dispatch_failed" in m["text"])

@@ -1,4 +1,4 @@
-"""Streamed messages with the real client's helper: growth, tasks, ends, and what is refused."""
+"""Test streamed messages with the real client's helper: growth, tasks, ends and refusals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Listener = Any
 
 
 async def refusal(call: Awaitable[Any]) -> str:
-    """Return the name of the error that a call meets."""
+    """Return the error name of a call."""
     with pytest.raises(SlackApiError) as caught:
         await call
     return str(caught.value.response["error"])
@@ -34,7 +34,7 @@ async def started(box: SandboxClient, client: AsyncWebClient, **more: Any) -> tu
 
 
 async def test_the_sdk_streams_into_a_thread(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    """Text goes on where it stopped; the app hears of the start and of the end, not of each step."""
+    """Text continues; the app gets events of the start and the end, not of each step."""
     root = await box.say("ada", "#general", "@Kvasir?")
     stream = await client.chat_stream(
         channel=GENERAL, thread_ts=root, recipient_user_id=ADA, recipient_team_id=TEAM_ID, buffer_size=5
@@ -55,7 +55,7 @@ async def test_the_sdk_streams_into_a_thread(box: SandboxClient, client: AsyncWe
 
 
 async def test_tasks_keep_their_place(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A task is updated where it stands, between the texts around it."""
+    """A task is updated in its place between the texts."""
     root, ts = await started(box, client, chunks=[TaskUpdateChunk(id="1", title="Search", status="in_progress")])
     chunks = [
         MarkdownTextChunk(text="Found."),
@@ -72,7 +72,7 @@ async def test_tasks_keep_their_place(box: SandboxClient, client: AsyncWebClient
 
 
 async def test_a_plan_gathers_the_tasks(box: SandboxClient, client: AsyncWebClient) -> None:
-    """In plan mode all tasks stand in one block at the top."""
+    """In plan mode all tasks are in one block at the top."""
     _, ts = await started(box, client, task_display_mode="plan", markdown_text="Thinking")
     chunks = [PlanUpdateChunk(title="Plan"), TaskUpdateChunk(id="1", title="Search", status="pending")]
     await client.chat_appendStream(channel=GENERAL, ts=ts, chunks=chunks)
@@ -82,7 +82,7 @@ async def test_a_plan_gathers_the_tasks(box: SandboxClient, client: AsyncWebClie
 
 
 async def test_what_a_stream_refuses(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A recipient is needed in channels; updates and deletes wait for the end; an ended stream takes no more."""
+    """Channels need a recipient; updates and deletes need the end; an ended stream accepts no more text."""
     root = await box.say("ada", "#general", "?")
     begin = client.chat_startStream
     assert await refusal(begin(channel=GENERAL, thread_ts=root)) == "missing_recipient_user_id"
@@ -102,7 +102,7 @@ async def test_what_a_stream_refuses(box: SandboxClient, client: AsyncWebClient)
 
 
 async def test_a_stream_in_a_direct_conversation_needs_no_recipient(box: SandboxClient, client: AsyncWebClient) -> None:
-    """The one who reads it is known there."""
+    """The recipient is known there."""
     root = await box.say("ada", "@kvasir", "hello")
     room = (await client.conversations_open(users=[ADA]))["channel"]["id"]
     assert (await client.chat_startStream(channel=room, thread_ts=root))["ok"]
@@ -141,7 +141,7 @@ async def test_stop_ends_the_stream_and_tells_the_app(
 
 
 async def test_a_stream_survives_a_restart(tmp_path: Path) -> None:
-    """What was streamed is there, and the stream goes on."""
+    """The streamed text is there, and the stream continues."""
     async with open_sandbox(tmp_path) as box:
         client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
         _, ts = await started(box, client, markdown_text="one")
@@ -153,7 +153,7 @@ async def test_a_stream_survives_a_restart(tmp_path: Path) -> None:
 
 
 async def test_a_server_without_streaming(box: SandboxClient, client: AsyncWebClient) -> None:
-    """To order, the streaming methods are unknown."""
+    """A fault makes the streaming methods unknown."""
     await box.faults({"method": "chat.*Stream", "error": "unknown_method", "times": -1})
     root = await box.say("ada", "#general", "?")
     begin: Callable[..., Awaitable[Any]] = client.chat_startStream
