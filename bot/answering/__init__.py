@@ -1,1 +1,1 @@
-"""How an answer is put together; nothing in here knows Slack."""
+"""Answer questions from passages, independently of Slack."""

@@ -1,4 +1,4 @@
-"""A question becomes a stream of answer events: search, prompt, engine, check, and what to do when one of them fails.
+"""Turn a question into a stream of answer events: search, prompt, engine, verification, and a fallback for each.
 
 Each step is one generator. Closing the outermost one closes them all, down to the engine's stream.
 """
@@ -44,7 +44,7 @@ from knowledge.language import choose_language
 class Answerer:
     """Answers questions. One object serves all turns at once.
 
-    Between them it keeps which passages a conversation has been shown.
+    It remembers which passages each conversation has seen.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Answerer:
         return Text(describe_sources(found, datetime.now(UTC), turn.language))
 
     async def _extract(self, turn: Turn) -> Text:
-        """Return what the best passages say in their own words."""
+        """Return an extract of the best passages."""
         similarities = None
         # Without the embedder, shared words still tell which sentences to show.
         with suppress(KnowledgeError, TimeoutError):
@@ -146,7 +146,7 @@ class Answerer:
         return Text(f"\n\n{text}" if turn.shown else text)
 
     async def _ask_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the model's answer, verified; extracts replace what is missing of it."""
+        """Yield the model's verified answer, and an extract where it is missing or cut."""
         turn.small_model = self._engine.status().small_model
         try:
             budget = plan_budget(self._engine.context_tokens, small_model=turn.small_model, depth=turn.asked.depth)
@@ -189,7 +189,7 @@ class Answerer:
     async def _stream_answer(
         self, turn: Turn, stream: EngineStream, prompt: Prompt, sampling: Sampling
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the engine's stream as verified text, and before it how the turn comes nearer.
+        """Yield the engine's stream as verified text, and before it the place in the queue.
 
         Raises:
             EngineError: the engine failed.
@@ -223,7 +223,7 @@ class Answerer:
             yield Text(text)
 
     def _patience_s(self, stream: EngineStream) -> float | None:
-        """Return how long the next delta is waited for; the queue before the engine has a limit of its own."""
+        """Return the timeout of the next delta; None in the queue, which has its own limit."""
         if stream.waits:
             return None
         left_s = stream.ends_at - self._now()
@@ -238,7 +238,7 @@ class Answerer:
     async def _finish_answer(
         self, turn: Turn, stream: EngineStream, failure: Exception | None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield what is left to say once the engine's stream has ended, one way or another."""
+        """Yield the rest of the answer once the engine's stream has ended or failed."""
         verified = stream.verified
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
             with suppress(KnowledgeError, TimeoutError):

@@ -1,4 +1,4 @@
-"""What goes into an answer and what comes out of it, for what shows it: Slack, the command line, a test."""
+"""The question and the events of its answer, as Slack and the command line use them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person asks, with what was said before and who will see the answer."""
+    """A person's question with the conversation before it and the readers of the answer."""
 
     text: str = field(repr=False)
     history: tuple[Exchange, ...] = ()
@@ -30,15 +30,15 @@ class Question:
     id: str = ""
     """Names this turn in logs and at the engine."""
     conversation: str = ""
-    """Names what it belongs to; "" for a question that stands alone."""
+    """The id of its conversation; "" for none."""
     within: str = ""
     """Filters that narrow the search whatever the question says (``in:handbook type:pdf``)."""
     depth: Depth = "normal"
     """How long the model may think."""
     person: str = ""
-    """Who asks, "" where nobody knows: people get equal shares of the engine."""
+    """Who asks, "" if unknown: people get equal shares of the engine."""
     policy: Policy = field(default_factory=Policy)
-    """What of the live web may be asked."""
+    """What of the live web may be used."""
     people: frozenset[str] = field(default=frozenset(), repr=False)
     """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
     wants_web: bool = False
@@ -69,7 +69,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was looked at, best first and numbered by rank; comes before any text.
+    """The passages found, best first and numbered by rank; comes before any text.
 
     The numbers in the text follow the order of appearance instead: ``Text.cites`` and ``Finished.cited`` have those.
     """
@@ -79,14 +79,14 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class InLine:
-    """Others are before this question: one line that replaces the last such line; "" once its turn has come."""
+    """The place in the queue: one line that replaces the one before; "" once the turn has come."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is being done now, for a status: "is searching the documents…"; the next one replaces it."""
+    """The current step, for a status: "is searching the documents…"; the next one replaces it."""
 
     text: str
 
@@ -122,7 +122,7 @@ class Finished:
     timings: dict[str, float]
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
     web: WebUse = field(default_factory=WebUse)
-    """Whether the live web was asked, why, and what came of it."""
+    """Whether the live web was searched, why, and the result."""
     marked: int = 0
     """Sentences shown with a warning, as no passage supports them."""
     removed: int = 0

@@ -1,4 +1,4 @@
-"""Which of what was said before is sent again, where all of it is too much."""
+"""Choose the latest part of a conversation that fits a limit."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 _STEP: Final = 4
-"""Turns that go at once. A turn that falls off the beginning has the engine read anew all that comes behind it."""
+"""Turns that are dropped at once: each drop makes the engine read again all that follows."""
 
 
 def find_window_start(costs: Sequence[int], room: int, most: int | None = None) -> int:
-    """Return from where on the latest fit: ``len(costs)`` for none.
+    """Return the index of the first turn that is sent: ``len(costs)`` for none.
 
-    What went from the beginning goes in steps, so that several questions in a row have the same beginning; but more
-    than half of what fits is kept.
+    Turns are dropped from the beginning in steps, so that several questions in a row have the same beginning. More than
+    half of what fits is kept.
 
     Args:
         costs: of each, oldest first, counted from the beginning of the conversation or after a number of whole steps.

@@ -1,4 +1,4 @@
-"""What an answer may take, and what becomes of its unsupported sentences."""
+"""The limits of an answer, and what happens to its unsupported sentences."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 Unsupported = Literal["mark", "drop", "show"]
-"""What becomes of a sentence that no passage supports: shown with a warning, left out, or shown without."""
+"""Show a sentence that no passage supports with a warning, drop it, or show it without."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an answer may take, and what becomes of its unsupported sentences."""
+    """The limits of an answer, and what happens to its unsupported sentences."""
 
     question_chars: int = 6000
     hits: int = 8
     search_s: float = 20.0
     searches: int = 12
-    """At once; the others wait, which does not count as searching."""
+    """At once; the wait for a free place does not count towards ``search_s``."""
     first_token_s: float = 120.0
     """From its turn at the engine to the first delta."""
     answer_s: float = 600.0

@@ -1,4 +1,4 @@
-"""What of the live web may be asked, in the house and in a channel, and what was done for a question. Plain data."""
+"""What of the live web may be used, everywhere and in a channel, and what was used for a question. Plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What may be asked of the web in one place."""
+    """What of the web may be used in one channel."""
 
     mode: Mode = "off"
     domains: frozenset[str] = frozenset()
@@ -24,58 +24,58 @@ class Policy:
     private: frozenset[str] = frozenset()
     """Hosts of the inner network that the configuration names."""
     searches: bool = False
-    """Whether anybody is configured who can be asked to search; links are read in any case."""
+    """Whether a search provider is configured; links are read in any case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What may be asked of the web, everywhere and in channels."""
+    """What of the web may be used, everywhere and in channels."""
 
     everywhere: Policy = Policy()
     channels: Mapping[str, Mode] = field(default_factory=dict)
     """By the channel's id; a channel narrows, and never widens."""
 
     def of(self, channel: str) -> Policy:
-        """Return what holds in a channel."""
+        """Return the policy of a channel."""
         here = self.channels.get(channel, self.everywhere.mode)
         return replace(self.everywhere, mode=min(self.everywhere.mode, here, key=MODES.index))
 
 
 class Why(StrEnum):
-    """Why the web is asked, or would be."""
+    """Why the web is searched, or would be."""
 
     ASKED = "asked"
-    """Somebody said so."""
+    """A person asked for it."""
     LINK = "link"
-    """A link stands in what people wrote."""
+    """People wrote a link."""
     RECENT = "recent"
     """It is about the present of the world."""
     WEAK = "weak"
     """The documents may not be enough."""
     FILTERED = "filtered"
-    """The question names the documents that it is put to: the web is not asked."""
+    """The question has filters, so the web is not searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebUse:
-    """Whether the web is asked for an answer, why, and what came of it."""
+    """Whether the web is searched for an answer, why, and the result."""
 
     live: LiveWebRequest | None = None
-    """How it is asked; None: it is not."""
+    """The request; None for no search."""
     why: Why = Why.WEAK
     policy: Policy = Policy()
     closed: tuple[str, ...] = ()
-    """Links of the question itself that may not be read here."""
+    """Links of the question that the policy does not allow."""
     question: str = field(default="", repr=False)
     """Without the words that ask for the web."""
     look: WebSearchReport | None = None
-    """None: it was not asked."""
+    """None if it was not searched."""
     readable: bool = True
     """Whether there was a question, with filters that can be meant."""
 
     @property
     def when(self) -> Literal["never", "if_weak", "always"]:
-        """Return whether it was to be asked."""
+        """Return when it is searched."""
         return self.live.when if self.live else "never"
 
     @property

@@ -1,9 +1,9 @@
-"""What the model is told: instructions, earlier turns, passages, the question, within a budget of tokens.
+"""Build the prompt: instructions, earlier turns, passages and the question, within a budget of tokens.
 
 Pure. R1 takes no system prompt, so the instructions open the first user turn. The order serves the prefix cache: what
 is the same for everybody first, then the passages with which the conversation began, then each earlier turn with the
 passages that it added, then the new passages by their numbers (``passage_order``: not their ranks), then the
-question. A follow-up goes on where the prompt before it ended; where old turns are sent no more, it has the beginning.
+question. A follow-up extends the prompt before it, or its beginning once old turns are dropped.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ContextTooSmall(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How the model's context is shared out, in tokens."""
+    """How many tokens each part of a prompt may take."""
 
     prompt_tokens: int
     """Of the whole prompt, the template's own tokens included."""
@@ -103,7 +103,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is sent to the engine."""
+    """The messages for the engine."""
 
     messages: tuple[ChatMessage, ...]
     shown: frozenset[int]
@@ -220,7 +220,7 @@ _Turn = tuple[str, Exchange]
 
 
 def _fit_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTokens) -> list[_Turn]:
-    """Return the latest turns that fit, oldest first."""
+    """Return the latest turns that fit, the oldest first."""
     turns: list[_Turn] = []
     for exchange in history:
         asked = exchange.question.strip()
@@ -275,7 +275,7 @@ def _build_messages(
 
 
 def _pop_blocks(blocks: dict[str, list[str]], asked: str) -> list[str]:
-    """Take out what came with a question; one that others were asked together with is a line of what was asked."""
+    """Remove and return the blocks of a question; questions that were asked together are its lines."""
     lines = f"\n{asked}\n"
     return [block for one in [*blocks] if f"\n{one}\n" in lines for block in blocks.pop(one)]
 

@@ -1,4 +1,4 @@
-"""What part a piece of an answer plays, and which parts may be shown without being verified. Pure."""
+"""The role of each piece of an answer, and which pieces need no verification. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SEPARATOR = re.compile(r"[|\s:-]+")
 
 
 def classify_role(piece: Piece, *, table_open: bool) -> Role:
-    """Return what part a piece plays.
+    """Return the role of a piece.
 
     Args:
         piece: its text is without markers.
@@ -72,7 +72,7 @@ _FORMAL = re.compile(
     r"|以下是?|如下|这些|步骤|方法|说明|示例|例如|注意|概述|总结|答案|规则|选项|请|按照?|进行|操作|关于|如何|怎[么样]"
     r"|的|和|与|在"
 )
-"""Words that lead to something and say nothing about it."""
+"""Words of a lead-in that state nothing."""
 _STATES = re.compile(
     r"\b(?:is|are|was|were|be|has|have|had|can|could|may|might|must|should|shall|will|would|does?|did|needs?|not|no|"
     r"never|without|only|all|always)\b|n't\b|[是有能会须应需不没无未非勿]|可以|禁止|只|都"
@@ -81,14 +81,14 @@ _ENUMERATED = re.compile(r"^\W*(?:\d{1,2}[.)、:：])?\W*")
 
 
 class Labels:
-    """Tells labels from statements: a label has only words of known texts, as they stand there."""
+    """Distinguish labels from statements: a label has only phrases of known texts."""
 
     def __init__(self, known: Sequence[str]) -> None:
         """``known`` are the question, titles and passages."""
         self._known = normalise_text("\n".join(known))
 
     def holds(self, text: str) -> bool:
-        """Tell whether a heading, lead-in or cell names something that is known and states nothing about it."""
+        """Return whether a heading, lead-in or cell names something known and states nothing about it."""
         bare = _FORMAL.sub("\n", _ENUMERATED.sub("", normalise_text(text)))
         if keep_figures(extract_claims(bare).numbers):  # one fact's words and another one's figure are a statement
             bare = normalise_text(text)
@@ -97,7 +97,7 @@ class Labels:
         return not _STATES.search(bare) and all(named)
 
     def table_head(self, row: str) -> str:
-        """Return the head of a table with every cell left empty that is no label or has a figure."""
+        """Return the head of a table without the cells that are no labels or have a figure."""
         labels = (self.holds(cell) and not keep_figures(extract_claims(cell).numbers) for cell in row.split("|"))
         return "|".join(cell if label else " " for cell, label in zip(row.split("|"), labels, strict=True))
 
@@ -110,7 +110,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 def repeats_question(text: str, question: str) -> bool:
-    """Tell whether a sentence says nothing beyond a question that asks what, how or who."""
+    """Return whether a sentence only repeats a question that asks what, how or who."""
     if not _ASKS_WHAT.search(question) or _OFFERS.search(question):
         return False
     said, asked = extract_claims(text), extract_claims(question)
@@ -124,7 +124,7 @@ def repeats_question(text: str, question: str) -> bool:
 
 
 def adopted_share(text: str, question: str, known: str) -> float:
-    """Return how many of a sentence's words are the question's and none of a known text's, as a share.
+    """Return the share of a sentence's words that are in the question and not in a known text.
 
     A model that does not find the answer puts a fact of the passages into the question's words: "Norway exported 10
     barrels", where the passages have 10 years and nothing about Norway.

@@ -1,4 +1,4 @@
-"""How long a model may think: deep, normal or off, as people say it, and in tokens, as an engine is told. Pure."""
+"""How long a model may think: as people choose it (deep, normal, off) and in tokens for the engine. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What of the context thinking and answer may take, in tokens."""
+    """Tokens of the context for thinking and answer."""
 
     thinking: int
     answer: int
@@ -33,7 +33,7 @@ SHARES: Final[Mapping[Depth, Share]] = {
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """How deep is thought for people who did not say."""
+    """The depth for people who did not choose one."""
 
     everywhere: Depth = "normal"
     channels: Mapping[str, Depth] = field(default_factory=dict)
@@ -52,7 +52,7 @@ def allot_tokens(depth: Depth, room_tokens: int) -> Share:
 
 
 def describe_thinking_limit(control: ThinkingControl | None, language: Language = "en") -> str:
-    """Return what has to be said about a wish with the engine that is there, "" where it is followed to the letter."""
+    """Return why the engine cannot follow a chosen depth exactly; "" if it can."""
     if control is ThinkingControl.NONE:
         return render_message(thinking.NOT_THINKING, language)
     return render_message(thinking.NOT_LIMITED, language) if control is ThinkingControl.SWITCH else ""

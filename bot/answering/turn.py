@@ -1,4 +1,4 @@
-"""What becomes known of a question while it is being answered."""
+"""The state of one question while it is answered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from knowledge.language import Language
 
 @dataclass(slots=True)
 class Turn:
-    """One question on its way; everything that becomes known about it."""
+    """A question with everything that is known about it so far."""
 
     question: str
     asked: Question
@@ -55,11 +55,11 @@ class Turn:
 
     @property
     def user_texts(self) -> tuple[str, ...]:
-        """Return what people wrote in the conversation."""
+        """Return what people wrote in the conversation, the question first."""
         return (self.asked.text, *(exchange.question for exchange in self.asked.history))
 
     def mark_unreadable(self) -> None:
-        """Note that there is nothing to ask, on the web no more than here."""
+        """Note that there is nothing to ask, neither the documents nor the web."""
         self.web = replace(self.web, readable=False)
 
     def make_finished(self, now: float) -> Finished:
@@ -69,7 +69,7 @@ class Turn:
         return Finished(self.route, cited, dict(self.timings), self.web, self.marked, self.removed, self.extracted)
 
     def cite_new(self, text: Text) -> Text:
-        """Return a text with the passages that it is the first to cite."""
+        """Return a text with the passages that no earlier text cites."""
         cites = self.numbering.passages[self.announced :]
         self.announced += len(cites)
         return Text(text.markdown, cites)
@@ -77,28 +77,28 @@ class Turn:
 
 @dataclass(slots=True)
 class EngineStream:
-    """What the engine has said so far in one turn."""
+    """What the engine has sent so far in one turn."""
 
     preparing: asyncio.Task[None]
     """Ends when the verifier has read the passages."""
     make_verified: Callable[[], VerifiedStream]
-    """Makes what verifies sentences; called again for an answer that begins again."""
+    """Makes the verified stream, once for each attempt of the engine."""
     verified: VerifiedStream = field(init=False)
     ends_at: float = 0.0
     """When the engine must be done: ``Limits.answer_s`` from its turn."""
     waits: bool = False
-    """Whether its turn at the engine has not come yet."""
+    """Whether it waits in the engine's queue."""
     begun: bool = False
     content: bool = False
     thought: str = ""
     done: StreamEnd | None = None
 
     def __post_init__(self) -> None:
-        """Begin with nothing said."""
+        """Make the first verified stream."""
         self.verified = self.make_verified()
 
     def restart(self) -> None:
-        """Forget what the engine said: another server begins again."""
+        """Forget what the engine sent: another server begins from the start."""
         self.verified = self.make_verified()
         self.content, self.thought = False, ""
 
@@ -109,7 +109,7 @@ class EngineStream:
 
     @property
     def unclosed_thought(self) -> str:
-        """Return the thought of an R1 that never closed it and has answered in it, unless it was cut."""
+        """Return the thinking of an R1 that answered in it without closing it; "" if the answer was cut."""
         return "" if self.content or self.cut else self.thought
 
     def add_delta(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Message | None:

@@ -1,4 +1,4 @@
-"""VerifiedStream a model's text sentence by sentence, each once it is verified."""
+"""Release a model's text sentence by sentence, each once it is verified."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from knowledge.language import Language, is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
 Decision = tuple[Literal["keep", "hold", "drop"], str]
-"""What becomes of a piece, and its text: ``hold`` shows it with what follows."""
+"""What to do with a piece, and its text: ``hold`` shows it only with what follows."""
 
 REPEATS = 3
-"""So many sentences said again end the answer: a small model that loops does not stop by itself."""
+"""So many repeated sentences end the answer: a small model that loops does not stop by itself."""
 HOPELESS = 4
 """So many sentences without a supported one end the answer: an extract says more."""
 ADOPTED = 0.4
@@ -47,7 +47,7 @@ _LOOP_PERIODS = range(1, 61)
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|__|~~)(?=\S)(.+?)(?<=\S)\1")
 _LINK = re.compile(r"\[([^\[\]\n]*)\]\([^()\s]*\)")
 _TAG = re.compile(rf"</?(?:think|answer|passage[^<>\n]*)>|<br\s*/?>|\s*{citations.WARNING}\ufe0f?\s*$", re.IGNORECASE)
-"""What is ours to write and a model's at most by imitation."""
+"""What only Kvasir writes; a model may imitate it."""
 _FRAME = re.compile(r"^[ \t]*</?passage\b", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"`{3,}|~{3,}")
 _LETTER = re.compile(r"\w")
@@ -108,15 +108,15 @@ class VerifiedStream:
         self.marked = 0
         """Unsupported sentences that are shown with a warning."""
         self.dropped = 0
-        """Unsupported sentences that are left out."""
+        """Unsupported sentences that are dropped."""
         self.contradicted = 0
-        """Sentences that are left out as the passages say otherwise."""
+        """Sentences that are dropped because the passages contradict them."""
         self.refused = False
-        """Whether the model said that the passages do not hold the answer."""
+        """Whether the model wrote that the passages do not have the answer."""
 
     @property
     def shown_chars(self) -> int:
-        """Return the length of what was let out."""
+        """Return the number of characters that are shown."""
         return self._composer.shown_chars
 
     def feed(self, text: str) -> bool:
@@ -228,7 +228,7 @@ class VerifiedStream:
         return self._labels.table_head(row)
 
     def _counts_something_else(self, text: str) -> bool:
-        """Tell whether a number is asked for, and a sentence can only have one of something else."""
+        """Return whether the question asks for a number and the sentence can only have a number of something else."""
         if classify_question(self._question) != "number":
             return False
         bare = len(extract_claims(text).words) <= _BARE_WORDS
@@ -239,7 +239,7 @@ class VerifiedStream:
         )
 
     def _adopts_question(self, text: str, share: float) -> bool:
-        """Tell whether a text speaks of what only the question does; languages cannot be compared so."""
+        """Return whether too many words of a text are in the question alone; two languages do not compare."""
         languages = {is_cjk(one.text) for one in self._passages.values()} | {is_cjk(self._question)}
         return len(languages) == 1 and adopted_share(text, self._question, self._known_text) >= share
 
@@ -259,7 +259,7 @@ class VerifiedStream:
         )
 
     def _apply_verdict(self, piece: Piece, verdict: Verdict) -> Decision:
-        """Count a verdict; return its piece with what stands behind it, or that it is left out."""
+        """Count a verdict; return its piece with its citations or warning, or that it is dropped."""
         if verdict.kind == "supported":
             self.supported += 1
             return "keep", citations.append_suffix(piece.text, self._format_citations(verdict), piece.kind)
@@ -295,7 +295,7 @@ class VerifiedStream:
         return Verdict(together, tuple(own[:1]))
 
     def _is_repeated(self, piece: Piece, role: Role) -> bool:
-        """Tell whether this was said before, and count it; headings, lead-ins and short items may come again."""
+        """Return whether a piece repeats an earlier one, and count it; headings, lead-ins and short items may."""
         key = re.sub(r"[\W_]+", "", piece.text.lower())
         short = _SHORT_ITEM_CHARS if piece.kind in {"item", "table"} else _SHORT_CHARS
         if role in {"heading", "lead_in"} or len(key) < short:
@@ -309,7 +309,7 @@ class VerifiedStream:
 
 
 def _drop_odd_backtick(text: str) -> str:
-    """Take out the backticks that open code and never close it: they would swallow the text behind, markers and all."""
+    """Remove a backtick that opens code and never closes it: all that follows, citations too, would be code."""
     text = _FENCE.sub("", text)
     if text.count("`") % 2:
         last = text.rindex("`")
@@ -328,7 +328,7 @@ def strip_markdown(text: str) -> str:
 
 
 def ends_in_loop(text: str) -> bool:
-    """Tell whether a text ends in the same few words over and over, without a full stop to tell them apart."""
+    """Return whether a text ends in the same few words again and again, without a full stop."""
     tail = text[-_LOOP_CHARS:]
     if len(tail) < _LOOP_CHARS or not _LETTER.search(tail):
         return False

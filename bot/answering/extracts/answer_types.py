@@ -94,7 +94,7 @@ _SPANS: Final[dict[AnswerType, re.Pattern[str]]] = {
 }
 
 _MARKABLE: Final = frozenset[AnswerType]({"time", "number", "person"})
-"""Of these, a few words are the whole answer."""
+"""A few words of such a kind are the whole answer."""
 _SHARE: Final = re.compile(r"percent|比例|百分|率")
 _IS_SHARE: Final = re.compile(r"%|percent|百分之")
 _NO_COUNT: Final = re.compile(r"(?:1\d{3}|20\d\d)年?|one|一[个位种]?", re.IGNORECASE)
@@ -105,7 +105,7 @@ _NAME: Final = re.compile(
 _UNMARKABLE: Final = re.compile(
     r"`[^`\n]*`|!?\[[^\[\]\n]*\](?:\([^()\n]*\))?|(\*\*|__|~~|\*).+?\1|<[^<>\n]*>|https?://\S+|[|\\]"
 )
-"""What no mark may be put into."""
+"""Spans in which no emphasis may begin or end."""
 _CLEARLY: Final = 0.6
 _WORD: Final = re.compile(r"[^\W_]+")
 

@@ -1,4 +1,4 @@
-"""The few sentences, list items or rows of the passages that answer best, shown where no model answers. Pure."""
+"""Choose the few sentences, list items or rows that answer best, for when no model answers. Pure."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def choose_extracts(
 
 
 class ScoredQuestion:
-    """A question as the parts of the passages that were found for it are compared with it."""
+    """A question that scores the parts of the passages found for it."""
 
     def __init__(
         self, question: str, found: Sequence[tuple[Passage, Sequence[Part]]], similar: Mapping[str, float]
@@ -123,7 +123,7 @@ class ScoredQuestion:
 def _write_extract(
     asked: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool
 ) -> str:
-    """Return what of one passage is shown: its best parts in their order, as many as there is room for.
+    """Return the extract of one passage: its best parts in their order, as many as there is room for.
 
     ``emphasise`` puts the words of the best part that answer in bold, where it is clear which they are.
     """

@@ -1,4 +1,4 @@
-"""A passage is taken apart into sentences, list items, rows and code, and some of them are put together. Pure."""
+"""Split a passage into sentences, list items, rows and code, and write some of them as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Part:
 
     piece: Piece
     place: int
-    """Among the parts of its passage."""
+    """Its index among the parts of its passage."""
     block: int
     """Which paragraph, list, table or code block of its passage it belongs to."""
     begins: bool
@@ -46,11 +46,11 @@ class Part:
 
     @property
     def text(self) -> str:
-        """Return it as the passage has it, without the line's marker."""
+        """Return its text without the line's marker."""
         return self.piece.text
 
     def emphasise(self, span: tuple[int, int]) -> Part:
-        """Return it with a stretch of its text in bold; marks stand where every reader of Markdown takes them."""
+        """Return it with a span of its text in bold, at places where Markdown allows the marks."""
         start, end = span
         while start < end and not self.text[start].isalnum() and self.text[:start][-1:].isalnum():
             start += 1
@@ -86,7 +86,7 @@ def split_parts(text: str) -> list[Part]:
 
 
 def _is_rule(piece: Piece) -> bool:
-    """Tell whether a piece is the line under a table's head."""
+    """Return whether a piece is the line under a table's head."""
     return piece.kind == "table" and _RULE_ROW.fullmatch(piece.text) is not None
 
 
@@ -114,7 +114,7 @@ def write_parts(parts: Sequence[Part], *, with_lead: bool = False) -> str:
 
 
 def _choose_glue(before: Part | None, part: Part) -> str:
-    """Return what stands between a part and the one that is shown before it."""
+    """Return what separates a part from the one that is shown before it."""
     if before is None:
         return ""
     same_line = not part.begins and part.block == before.block

@@ -1,4 +1,4 @@
-"""Put an answer together from the pieces that are kept, so that what is dropped leaves no hole. Pure."""
+"""Join the pieces of an answer that are kept so that dropped ones leave no gap. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NUMBERED = re.compile(r"(\s*)(\d{1,3})([.)、]\s*)")
 
 
 class Composer:
-    """Gives the text to append for each kept piece: its white space, list marker and what leads to it included."""
+    """Returns the text to append for each kept piece, with its white space, list marker and lead-in."""
 
     def __init__(self) -> None:
         self._gap = ""
@@ -34,7 +34,7 @@ class Composer:
         return pending.kind in {"heading", "blank"} or not self._dropped_since_pending or piece.kind != "prose"
 
     def hold(self, piece: Piece) -> None:
-        """Keep back what only leads to something: a heading, a lead-in, the head of a table."""
+        """Wait with what only introduces something: a heading, a lead-in, the head of a table."""
         if piece.kind == "heading":
             self._forget(_level(piece))
         if self._dropped_since_pending:
@@ -43,14 +43,14 @@ class Composer:
         self._dropped_since_pending = False
 
     def space(self, piece: Piece) -> None:
-        """Pass over an empty line."""
+        """Skip an empty line."""
         if self._pending:
             self._pending.append(piece)
         else:
             self._widen("\n\n" if piece.kind == "blank" else piece.tail)
 
     def drop(self, piece: Piece) -> None:
-        """Pass over a piece that is not shown; a list marker goes to the next sentence of its line."""
+        """Skip a piece that is not shown; its list marker goes to the next sentence of its line."""
         self._dropped_since_pending = True
         self._lead = "" if piece.ends_line else self._lead or piece.lead
         self._widen(piece.tail)

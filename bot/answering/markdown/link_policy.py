@@ -1,7 +1,7 @@
-"""What strangers may bring into an answer: which web addresses may be shown, and which characters are read. Pure.
+"""Decide which web addresses an answer may show, and remove invisible characters. Pure.
 
-An answer shows addresses at hosts that its passages, or whoever asks, have named, and no others. A document of the
-company vouches for the hosts that it names; a page of the web was written by a stranger and vouches for its own alone.
+An answer shows addresses only at hosts that its passages or the person who asks have named. A company document allows
+the hosts that it names; a stranger wrote a page of the web, which allows its own host alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bot.answering.events import Passage
 
 _CODE = re.compile(r"(?<!`)(`+)(?!`)[^\n|]+?(?<!`)\1(?!`)")
-"""What looks like a link in there may be a subscript and a call; an address is one in code too."""
+"""In code, what looks like a link may be a subscript and a call; an address is an address there too."""
 _INLINE = re.compile(
     r"(?P<image>!?)\[(?P<label>[^\[\]\n]*)\]\(\s*<?(?P<url>[^()\s<>]*(?:\([^()\s]*\)[^()\s<>]*)*)>?(?:\s+\"[^\"\n]*\")?\s*\)"
 )
@@ -24,11 +24,11 @@ _BARE = re.compile(
 )
 _ROUNDS = 20
 _ADDRESS_MARK = re.compile(r"://|(?<=\])\(|(?<=www)\.", re.IGNORECASE)
-"""Without which nothing is an address or a link."""
+"""Every address and link has one of these marks."""
 _SCHEME = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
 _REFERENCE = re.compile(r"^\s*\[[^\]\n]{1,60}\]:\s*\S+", re.MULTILINE)
 _GOES_ON = re.compile(r"[@\\]|\.\w")
-"""What, behind a quotation mark, makes another host of an address: some readers end it there, some do not."""
+"""What makes another host of an address behind a quotation mark: some readers end the address there."""
 _PLAIN_HOST = re.compile(r"[^\s@\\%/?#<>\"'`|^\[\]{}\x00-\x20\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
 
@@ -43,13 +43,13 @@ def collect_allowed_hosts(passages: Sequence[Passage], said: Iterable[str] = ())
 def strip_foreign_links(text: str, allowed: Collection[str]) -> str:
     """Drop links to other hosts than those; a link's label stays, a bare address goes, in code as well.
 
-    Pictures become their description wherever they lie, since showing one fetches it.
+    A picture becomes its description, since a client fetches it to show it.
     """
-    for _ in range(_ROUNDS):  # what is taken out may leave another address behind
+    for _ in range(_ROUNDS):  # what is removed may join its surroundings to another address
         if (bare := _strip_once(text, allowed)) == text:
             return text
         text = bare
-    return _ADDRESS_MARK.sub(" ", text)  # nobody writes so who means well
+    return _ADDRESS_MARK.sub(" ", text)  # only an attack nests so deep
 
 
 def _strip_once(text: str, allowed: Collection[str]) -> str:
@@ -86,26 +86,26 @@ def _strip_addresses(text: str, allowed: Collection[str]) -> str:
 
 
 def _may_be_shown(url: str, allowed: Collection[str]) -> bool:
-    """Tell whether an address, and each that is written inside it, is at one of some hosts."""
+    """Return whether an address, and each address inside it, is at one of some hosts."""
     starts = [scheme.start() for scheme in _SCHEME.finditer(url)]
     return parse_host(url) in allowed and all(parse_host(url[start:]) in allowed for start in starts)
 
 
 def parse_host(url: str) -> str:
-    """Return an address's host in small letters, without ``www.``; "" of one that not every reader takes alike."""
+    """Return an address's host in lower case, without ``www.``; "" if readers disagree about it."""
     url = f"https://{url}" if url.lower().startswith("www.") else url
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower().rstrip(".").removeprefix("www.")
     except ValueError:
         return ""
-    # The colon of a port is all that may stand beside the host: no user, no odd character.
+    # Only a port may follow the host, and no user may precede it.
     plain = _PLAIN_HOST.fullmatch(parts.netloc) is not None
     return host if plain and parts.scheme.lower() in {"http", "https", "ftp"} else ""
 
 
 def shorten_host(host: str, most: int) -> str:
-    """Return a host in ``most`` characters: its end is what it is, and whoever has one chooses what stands before."""
+    """Return a host in ``most`` characters: its end identifies it, and its owner chooses what precedes."""
     return host if len(host) <= most else f"…{host[1 - most :]}"
 
 

@@ -1,4 +1,4 @@
-"""Cut a Markdown text into sentences while it is still being written.
+"""Split Markdown into sentences while it is still being written.
 
 Everything here is pure. ``Splitter.feed`` returns the pieces that no later text can change any more, so that the same
 text gives the same pieces however it is chopped up, and the pieces put together are the text.
@@ -15,7 +15,7 @@ from bot.answering.markdown.citations import MARKER_BEGUN, MARKERS
 Kind = Literal["prose", "item", "heading", "table", "code", "rule", "blank"]
 
 LINE_MAX_CHARS = 2000
-"""A sentence that is longer is cut, so that a text without any full stop is still released."""
+"""A longer sentence is cut, so that a text without full stops is released, too."""
 _LOOKAHEAD_CHARS = 200
 
 _BLANKS = " \t\r"
@@ -189,7 +189,7 @@ def _find_cut(line: str) -> int:
 def _sentence_end(line: str, *, whole: bool) -> int | None:
     """Return where the first sentence of a line ends, its closing quotes and markers included; None if it goes on.
 
-    ``whole`` says that the line ends here; otherwise None may also mean that it cannot be told yet.
+    ``whole`` says that the line ends here; otherwise None may also mean that more text is needed.
     """
     for match in _STOP.finditer(line):
         if match["ticks"]:

@@ -1,4 +1,4 @@
-"""A channel's own filters, put to every question that is asked in it: what a person types narrows further. Pure."""
+"""Add a channel's filters to each question that is asked in it; a person's own filters narrow further. Pure."""
 
 from __future__ import annotations
 

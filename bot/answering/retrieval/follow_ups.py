@@ -17,7 +17,7 @@ _NAMING_CHARS = 60
 _NAME_WORDS = 3
 _CHAIN = 3
 _OUTSIDE_CHARS = 200
-"""Of earlier questions, where a search engine is asked: it should not be told a whole thread."""
+"""Of earlier questions in a web query: a search engine must not see a whole thread."""
 
 _OPENERS = re.compile(
     r"^(?:and|but|also|or|so|then|ok(?:ay)?|what about|how about|what if|and what|why not|else|otherwise)\b"
@@ -38,7 +38,7 @@ _NOT_POINTERS = re.compile(
     re.IGNORECASE,
 )
 _OWN_WORDS = {"en": 2, "zh": 3, None: 2}
-"""So many words with a meaning before a pointer, and it points at something said before; more, and it is at them."""
+"""With more meaningful words before it, a pointer refers to them and not to the conversation."""
 _DEFINES = re.compile(
     r"^(?:what|who|where) (?:is|are|was|were) (?!it\b|that\b|this\b)|(?:是什么|是谁|在哪里?|什么意思)[？?。]?$",
     re.IGNORECASE,
@@ -76,13 +76,13 @@ _EMPTY_CHINESE = re.compile(
 
 
 def build_search_query(question: str, history: Sequence[Exchange], rewritten: str | None = None) -> str:
-    """Return what to search for: the question, with what it leans on of those before it, and the filters that hold.
+    """Return the search query of a question: with the earlier questions that it depends on, and the filters that apply.
 
-    By rule: a question that opens like a continuation, points at something said, is a fragment, or names next to
-    nothing itself is joined with the question before, and so on for at most three questions. Of that one goes what the
-    new one puts something else for ("by IP address", "and by user agent?"); where the new one points at something, the
-    beginning of the answer, which mostly names it, is joined too. ``rewritten`` takes the place of the joined words
-    (``rewrite.Rewriter``). Of each filter the latest counts; a question that leans on none before it keeps none.
+    A question that opens like a continuation, points back, is a fragment or names almost nothing is joined with the
+    question before, up to three times. A part that the new question replaces is left out ("by IP address", "and by user
+    agent?"). If the new question points back, the beginning of the answer, which mostly names the thing, is joined too.
+    ``rewritten`` replaces the joined words. The latest value of each filter counts; a question of its own has none but
+    its own.
     """
     words, filters = separate_filters(question.strip())
     chain = [(words, "")]
@@ -98,7 +98,7 @@ def build_search_query(question: str, history: Sequence[Exchange], rewritten: st
 
 
 def find_mentioned_people(question: str, history: Sequence[Exchange], people: Collection[str]) -> list[str]:
-    """Return who of ``people`` stands, behind an @, in what may be told to a search engine."""
+    """Return which ``people`` are mentioned, behind an @, in what a search engine may see."""
     said = (question, *(one.question for one in history[-_CHAIN:]))
     return [name for name in people if name and any(f"@{name}" in text for text in said)]
 
@@ -125,7 +125,7 @@ def mask_people(text: str, names: Collection[str]) -> str:
 
 
 def build_web_query(question: str, history: Sequence[Exchange]) -> str:
-    """Return what a search engine may be asked: people's own words, of ``question`` and what it leans on.
+    """Return the web query: people's own words, of ``question`` and the questions that it depends on.
 
     ``history`` is as ``keep_questions_only`` gives it. The newest words come first: the end may be cut off.
     """
@@ -149,7 +149,7 @@ def _join_questions(chain: Sequence[tuple[str, str]]) -> str:
 
 
 def _keep_of_earlier(before: str, question: str) -> str:
-    """Return what of a question before still holds, when another is put in the place of a part of it."""
+    """Return what of an earlier question a new one does not replace."""
     if _points_back(question):
         return before
     if detect_language(question) == "zh":
@@ -174,7 +174,7 @@ def _replace_name(before: str, question: str) -> str:
 
 
 def depends_on_history(question: str) -> bool:
-    """Tell whether a question cannot be understood without what was said before."""
+    """Return whether a question cannot be understood without the conversation."""
     text = question.strip()
     if _OPENERS.search(text) or _points_back(text) or _is_fragment(text):
         return True
@@ -182,7 +182,7 @@ def depends_on_history(question: str) -> bool:
 
 
 def is_function_word(word: str) -> bool:
-    """Whether a word, in lower case, has no meaning of its own or only points at what was said."""
+    """Return whether a word, in lower case, has no meaning of its own or only points back."""
     return bool(_EMPTY_WORDS.fullmatch(word) or _POINTERS.fullmatch(word))
 
 
@@ -193,7 +193,7 @@ def _points_back(text: str) -> bool:
 
 
 def _is_fragment(text: str) -> bool:
-    """Whether this is asked, and yet is no sentence: "with status 308?", 发到 ClickHouse 呢？.
+    """Return whether a question is no sentence: "with status 308?", 发到 ClickHouse 呢？.
 
     Words without a question mark are how many people search; they are a subject of their own.
     """

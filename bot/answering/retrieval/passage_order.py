@@ -1,10 +1,9 @@
-"""Which passages a prompt shows, and in which order, so that the engine finds most of it in its prefix cache.
+"""Choose and order the passages of a prompt so that most of it is in the engine's prefix cache.
 
-A passage's place is its number. What a conversation was shown stays where it was shown, word for word, as long as the
-manifest lists it for the same readers; what a follow-up finds beyond that comes behind it, and only as much of it as
-scores close to the best. What is new stands in the order of the documents, not in that of the ranks: another question
-over the same passages has the same beginning. A question that can be understood alone and finds nothing of the
-documents that were shown is a new subject, and begins anew.
+A passage's place is its number. A passage that a conversation has seen keeps its place and its text as long as the same
+readers may read it. New passages of a follow-up come behind, if their scores are close to the best. They are in the
+order of their documents, not of their ranks, so that another question over the same passages has the same beginning. A
+question that is no follow-up and finds none of the documents seen before is a new subject: its prompt starts over.
 """
 
 from __future__ import annotations
@@ -20,49 +19,46 @@ FindReadableChunks = Callable[[Collection[str], Collection[str]], Awaitable[froz
 """Which of some chunks are current readable and may be read by all of some readers."""
 
 MOST: Final = 24
-"""Passages of a conversation; with more of them it begins anew."""
+"""Passages of a conversation; with more the prompt starts over."""
 _SAME_SUBJECT: Final = 2
-"""Passages that a follow-up gets beside those that its conversation was shown, where the best that it finds is among
-those; each one more is read anew."""
+"""New passages of a follow-up whose best hit its conversation has seen. Each costs the engine time."""
 _BETTER_HITS: Final = 3
-"""The same where others that it finds are."""
+"""The same if it has seen another hit."""
 _NEW_SUBJECT: Final = 5
-"""The same where none is: it is about another thing in the same conversation."""
+"""The same if it has seen none: the subject is new."""
 CLOSE: Final = 0.6
-"""Of the best hit's score. What is further behind answers no follow-up, as measured, and is read anew all the same.
-
-A small model takes it for the answer, and it is none: of 251 questions to a real documentation with an answer among the
-first three passages, none loses it.
+"""Of the best hit's score. Hits below answered no follow-up in the measurements, and a small model takes them for the
+answer. Of 251 questions to a real documentation with an answer among the first three passages, none loses it.
 """
 _CONVERSATIONS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedPassage:
-    """A passage in its place."""
+    """A passage with the question that found it."""
 
     hit: Hit
     since: str = ""
-    """The question with which the conversation was shown it first; "" for the one that is asked now."""
+    """The earlier question that found it first; "" for the question at hand."""
 
     @property
     def chunks(self) -> tuple[str, ...]:
-        """Return the ids of what it is made of."""
+        """Return the ids of its chunks."""
         return self.hit.chunks or (self.hit.id,)
 
 
 class ConversationPassages:
-    """Remembers what each conversation was shown, in its order."""
+    """Remembers which passages each conversation has seen, in order."""
 
     def __init__(self) -> None:
         self._shown: OrderedDict[str, tuple[PlacedPassage, ...]] = OrderedDict()
 
     def of(self, conversation: str) -> tuple[PlacedPassage, ...]:
-        """Return what was shown last; nothing of a conversation that is not known."""
+        """Return the passages of a conversation; none if it is unknown."""
         return self._shown.get(conversation, ())
 
     def note(self, conversation: str, question: str, shown: Sequence[PlacedPassage]) -> None:
-        """Remember what is shown now; of very many conversations, the one that rested longest is forgotten."""
+        """Remember the passages of a conversation; beyond a limit, forget the least recently used one."""
         if not conversation:
             return
         self._shown[conversation] = tuple(replace(one, since=one.since or question) for one in shown)
@@ -71,7 +67,7 @@ class ConversationPassages:
             self._shown.popitem(last=False)
 
     def forget(self, conversation: str) -> None:
-        """Let a conversation begin anew."""
+        """Forget a conversation."""
         self._shown.pop(conversation, None)
 
 
@@ -83,13 +79,13 @@ def place_hits(
     *,
     is_follow_up: bool,
 ) -> list[PlacedPassage]:
-    """Return what is shown, in its places.
+    """Return the passages of a prompt, in order.
 
     Args:
         hits: best first.
-        earlier: what the conversation was shown, in its places.
+        earlier: what the conversation has seen, in order.
         readable: the ids of those chunks of it that may be shown readable.
-        most: how many are shown where nothing was.
+        most: how many are shown if the conversation has seen none.
         is_follow_up: whether the question cannot be understood without those before it.
 
     """
@@ -119,10 +115,10 @@ def _documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:
 
 
 def _sort_hits(hits: Sequence[Hit]) -> list[Hit]:
-    """Return new passages as they stand: documents first, and pages of the web behind them."""
+    """Return hits in the order of their documents, pages of the web last."""
     return sorted(hits, key=lambda hit: (hit.web is not None, hit.source, hit.document, hit.heading, hit.id))
 
 
 def _strip_shown_context(hit: Hit, held: set[str]) -> Hit:
-    """Return a hit without what stands around it, where a part of that is shown already."""
+    """Return a hit without its context if a part of that is shown already."""
     return hit if held.isdisjoint(hit.chunks) else replace(hit, context="", chunks=(hit.id,))

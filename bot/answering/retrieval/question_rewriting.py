@@ -1,7 +1,7 @@
-"""The engine writes a follow-up anew so that it can be understood alone; what it adds of its own is not taken.
+"""Let the engine rewrite a follow-up so that it can be understood alone.
 
-A rewrite is worth a second and no more: it is asked for without thinking, cut by a deadline, and dropped if it brings a
-word that nobody said. Then the rule of ``followup`` decides, as it does while the engine is not there.
+A rewrite is made without thinking and within a short deadline. It is rejected if it has a word that is not in the
+conversation. Then, and without an engine, the rules of ``follow_ups`` apply.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _FUNCTION_CHARACTERS: Final = frozenset(
 
 
 class Rewriter:
-    """Asks the engine for questions that stand alone; remembers only whether it was too slow lately."""
+    """Asks the engine to rewrite questions; pauses after a slow reply."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Rewriter:
         rest_s: float = 60.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``rewrite_s`` is how long one is waited for; after one that came too late, none is asked for ``rest_s``."""
+        """``rewrite_s`` is the deadline; after a late reply, no rewrite is requested for ``rest_s``."""
         self._engine = engine
         self._rewrite_s = rewrite_s
         self._rest_s = rest_s
@@ -78,10 +78,10 @@ class Rewriter:
     async def standalone(
         self, question: str, history: Sequence[Exchange], requester: Requester = ANONYMOUS
     ) -> str | None:
-        """Return the question as it would be asked alone; None where the rule is to decide.
+        """Return the question as it would be asked alone; None if the rules apply.
 
-        That is where it needs no rewriting, the engine is not ready, a small model, too slow or failing, or what it
-        writes holds a word that was not said, or lacks one that was asked.
+        They apply if it is no follow-up, if the engine is not ready, small, slow or failing, and if the rewrite has a
+        word that is not in the conversation or lacks one of the question.
         """
         status = self._engine.status()
         usable = status.state is EngineState.READY and not status.small_model and self._now() >= self._rests_until
@@ -115,7 +115,7 @@ class Rewriter:
 
 
 def build_rewrite_messages(question: str, history: Sequence[Exchange]) -> tuple[ChatMessage, ...]:
-    """Return what the engine is asked, to be answered without thinking."""
+    """Return the messages that ask for a rewrite."""
     language = choose_language(question)
     said = "\n".join(
         f"- {_shorten(one.question, _QUESTION_CHARS)}\n  {_shorten(one.answer, _ANSWER_CHARS)}"
@@ -126,12 +126,12 @@ def build_rewrite_messages(question: str, history: Sequence[Exchange]) -> tuple[
 
 
 def _shorten(text: str, characters: int) -> str:
-    """Return the beginning of what was said, without filters and without anything that frames a prompt."""
+    """Return the beginning of a text, without filters and control tokens."""
     return neutralise_control_tokens(separate_filters(text.strip())[0][:characters])
 
 
 def accept_rewrite(written: str, question: str, history: Sequence[Exchange]) -> str | None:
-    """Return what the engine wrote if it is one question made of what was said, else None."""
+    """Return the rewrite if it is one question made of words of the conversation, else None."""
     lines = [line for line in written.rpartition("</think>")[2].strip().splitlines() if line.strip()]
     if not lines:
         return None
@@ -152,7 +152,7 @@ def is_comparable(written: str) -> bool:
 
 
 def _list_meaningful_words(text: str) -> Iterator[str]:
-    """Yield the words that mean something, English ones without an ending, Chinese characters one by one."""
+    """Yield the words that have a meaning: English ones without an ending, Chinese characters one by one."""
     for word in WORD.findall(text.casefold()):
         if not is_function_word(word):
             yield re.sub(r"(?:'s|s|es|ed|ing)$", "", word.strip("./'-")) or word

@@ -1,4 +1,4 @@
-"""What a question finds: made searchable, searched for within a deadline, and put in the places that a prompt shows."""
+"""Find the passages for a question within a deadline, in the order in which a prompt shows them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAME_CHARS: Final = 200
 
 
 class Search(Protocol):
-    """What an answer needs of the knowledge room; ``Library.search`` is the real one."""
+    """Searches the documents and the web; ``Library.search`` implements it."""
 
     async def __call__(
         self, query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
@@ -50,7 +50,7 @@ class Search(Protocol):
 
 
 class Retriever:
-    """Finds passages for questions. Between them it remembers which ones a conversation has been shown."""
+    """Finds passages for questions, and remembers which ones each conversation has seen."""
 
     def __init__(
         self,
@@ -110,11 +110,11 @@ class Retriever:
         return None
 
     def forget(self, conversation: str) -> None:
-        """Let a conversation begin anew."""
+        """Forget which passages a conversation has seen."""
         self._places.forget(conversation)
 
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
-        """Return what is shown, in its places; by rank where no engine or a small model reads it."""
+        """Return the passages in the prompt's order; by rank without an engine or for a small model."""
         status, asked = self._engine.status(), turn.asked
         hits = result.hits[: self._limits.hits]
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
@@ -141,5 +141,5 @@ def _make_passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
 
 
 def _clean_name(part: str) -> str:
-    """Return what a page calls itself or its part: one line, of no great length, that leads nowhere."""
+    """Return a page's title or heading as one short line without links."""
     return strip_foreign_links(" ".join(strip_invisible_characters(part).split()), ())[:_NAME_CHARS]

@@ -59,7 +59,7 @@ def _is_proper(spelling: str) -> bool:
 
 
 def _mentions(text: str, words: frozenset[str], name: str) -> bool:
-    """Tell whether a text has a name, its parts, its initials' words, or another form or a slip of the pen of it."""
+    """Return whether a text has a name, its parts, words with its initials, another form or a misspelling of it."""
     if set(_WORD.findall(name)) <= words or abbreviates(name, text):
         return True
     stem = name[: max(_SHORT, len(name) - 3)]

@@ -44,14 +44,14 @@ def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wi
     read = links if policy.mode == "on" else tuple(listed)
     closed = tuple(link for link in own if link not in read)
     why = _choose_reason(question, [link for link in own if link in read], read, asked=asked or wish)
-    # Where nobody can be asked to search there is nothing to ask, unless somebody wants to hear just that.
+    # Without a search provider nothing is requested, unless a person asked for the web: they see why not.
     if policy.mode == "off" or why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
         return WebUse(None, why, policy, closed, question)
     live = LiveWebRequest(
         "if_weak" if why is Why.WEAK else "always",
         links=read,
         domains=policy.domains if policy.mode == "listed" else frozenset(),
-        search=why is not Why.LINK,  # who gives a link asks for that page, and nobody else need hear of it
+        search=why is not Why.LINK,  # a link asks for that page alone
     )
     return WebUse(live, why, policy, closed, question)
 
@@ -112,25 +112,25 @@ _MAYBE_HOUSE = re.compile(
     r"|deadline|due)\b",
     re.IGNORECASE,
 )
-"""What a house has and the world too: news of it are the world's."""
+"""What a company has and the world too: news about it are the world's."""
 _HOW = re.compile(
     r"\bhow (?:do|does|can|could|should|to)\b|如何|怎么(?!样|了)|怎样(?!了)|在哪(?:里|儿)?(?:设置|配置|修改|查看)",
     re.IGNORECASE,
 )
-"""How something is done is no news, whatever words stand beside it, unless a day is named as well."""
+"""How something is done is no news, unless the question names a day."""
 _TIMELESS = re.compile(
     r"\b(?:even|still|until|till|up to|known|known as|as|than (?:it )?is|than it was) today\b"
     r"|即使在?今天|直到今天|(?:截至|直到|到)目前|今天(?:所在|的?位置)|目前为止",
     re.IGNORECASE,
 )
-"""What takes the present for the end of a long time."""
+"""Phrases that name the present only as the end of a long time."""
 
 
 def is_recent(question: str) -> bool:
     """Tell whether a question is about the present of the world rather than what documents hold.
 
-    One that speaks of the house (its handbook, its leave, "our", "we") is not, whatever words of time it has: the
-    documents are looked at first in any case, and what they do not answer is looked up all the same.
+    One about the company (its handbook, leave, "our", "we") is not, whatever words of time it has: the documents are
+    searched first, and the web if they do not answer.
     """
     text = CODE.sub(" ", question)
     if _HOUSE.search(text) or (_MAYBE_HOUSE.search(text) and not _NEWS.search(text)):
@@ -141,7 +141,7 @@ def is_recent(question: str) -> bool:
 
 
 _LINKS: Final = 5
-"""So many are read, those of the question first, then the thread's latest. Of a question all are told of."""
+"""So many are read, those of the question first, then the thread's latest."""
 _OWN_LINKS: Final = 20
 
 CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
@@ -183,7 +183,7 @@ def _trim_marks(url: str) -> str:
 
 
 def _leads_to_a_page(link: str, private: Collection[str]) -> bool:
-    """Tell a page from an example on one's own machine, a file, and what nobody reads without an account."""
+    """Return whether a link leads to a page: no example host, no file, nothing behind a login."""
     host = extract_host(link)
     named = "." in host and ":" not in host and not host.rpartition(".")[2].isdigit()
     page = not host.endswith(_LOGIN_HOSTS) and not _NO_PAGE.search(urlsplit(link).path)

@@ -1,4 +1,4 @@
-"""How a served model's yes becomes a probability: parameters of known models, and a fit on committed pairs for others.
+"""Turn a served model's yes into a probability: parameters of known models, and a fit on committed pairs for others.
 
 A judge's yes is biased, and each model's bias differs. Platt's scaling (1999) maps the logit of yes to a probability.
 A model whose yes hardly separates true claims from false ones is no judge.

@@ -51,11 +51,18 @@ _NEGATION = re.compile(
     r"\bswitch(?:ed)? off\b|\bdisabled?\b|\bsuspend|\bfree(?: of charge)?\b|\bwaived\b|\bexcept\b|"
     r"不|没有|没|无(?=需|须|法|权|人|理)|未(?!来|满|必|免)|勿|禁止|严禁|拒绝|除外|而非|停用|禁用|暂停|免费|免除"
 )
+_IMPLICIT = re.compile(
+    r"\b(?:un(?!i[a-z]|der|til|less|ion)[a-z]{3,}|in(?:complete|valid|correct|active|abilit|sufficient|accessib|eligib)"
+    r"|impossib|non-?[a-z]|dis(?:allow|continu|agree|approv)|fail|lack|unless|only|few|little|hardly|rarely|barely|stop|"
+    r"avoid|prevent|den(?:y|ie[sd])|remov|exempt|despite|longer|least|los[set]|miss|absen|ban(?:ned|s)?\b|block|declin|"
+    r"contrary|false|different|zero)|[没无未非勿禁免停缺误反只仅除]|避免|取消|失败|损失"
+)
+"""What can be said with a negation as well: incomplete, "fails to", 缺少."""
 _NEGATION_SCOPE = re.compile(rf"(?:{_NEGATION.pattern})\s?(?:[^\s,;:，；：。、.!?]+ ?){{0,5}}")
 
 
 class Claims:
-    """A text, taken apart as far as somebody asks: of a long passage most is never needed."""
+    """The claims of a text, each computed on first use: most of a long passage is never needed."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -105,6 +112,11 @@ class Claims:
         """Return whether it denies anything."""
         return self.negations > 0
 
+    @property
+    def may_deny(self) -> bool:
+        """Return whether it denies anything, if only by a word such as "incomplete"."""
+        return self.negated or _IMPLICIT.search(self._masked_text) is not None
+
     @cached_property
     def polarity(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return those of ``words`` right behind a negation, and those that stand elsewhere; a word may be both."""
@@ -126,7 +138,7 @@ class Claims:
         return _blank_numbers(self._masked_text, self.numbers)
 
     def holds(self, name: str) -> bool:
-        """Tell whether the text has a name as a word of its own (``http`` is not in ``https``)."""
+        """Return whether the text has a name as a word of its own (``http`` is not in ``https``)."""
         return name in self.text and _compile_name(name).search(self.text) is not None
 
 
@@ -189,7 +201,7 @@ def content_words(text: str) -> frozenset[str]:
 
 
 def carries_meaning(token: str) -> bool:
-    """Tell whether a word, or a Chinese character, is more than grammar; figures are compared as quantities."""
+    """Return whether a word, or a Chinese character, is more than grammar; figures are compared as quantities."""
     stop, chinese_stop = _stop_words()
     return token not in stop and not token[0].isdigit() and not chinese_stop.fullmatch(token)
 

@@ -1,4 +1,4 @@
-"""Whether a passage contradicts a sentence: it says nearly the same with another number, name, order or negation. Pure.
+"""Find contradictions: a passage says nearly the same with another number, name, order or negation. Pure.
 
 A wrongly removed true sentence is the worst error, so a conflict needs many common words.
 """
@@ -14,7 +14,7 @@ from bot.answering.verification.matching import Match
 from bot.answering.verification.quantities import PLAIN, Mention, keep_figures, meets_any
 
 _COMMON_NUMBER, _COMMON = 0.6, 0.75
-"""The share of a sentence's words that the stretch has to have: beside another number with a unit, beside others."""
+"""The least share of a sentence's words in the stretch: for numbers with a unit, and for other contradictions."""
 _COMMON_WORDS = 3
 _KEPT = 0.6
 _BOUND = re.compile(
@@ -22,10 +22,10 @@ _BOUND = re.compile(
     r"|(?:max|min)imum|[多少高低晚早]于|至[多少]|最[多少]|超过|不足|以[下内上]"
 )
 """What makes a number a bound, of which another one may be an instance: 40 of "up to 50"."""
-_CONTRAST = re.compile(r", (?:and )?not\b|rather than|instead of|而不是|而非")
-"""What it denies is another thing: "two weeks, not three"."""
-_CONDITION = re.compile(r"\bunless\b|\bexcept\b|\bonly (?:if|when)\b|除非|否则|只有")
-"""It can be said with a negation more or less: "not unless it is on", "only if it is on"."""
+_OWN_NEGATION = re.compile(
+    r", (?:and )?not\b|rather than|instead of|而不是|而非|\bunless\b|\bexcept\b|\bonly (?:if|when)\b|除非|否则|只有"
+)
+"""What denies something else ("two weeks, not three"), or says without "not" the same ("only if it is on")."""
 _RANGE = re.compile(r"\s*(?:to|through|until|till|-|~|至|到)\s*")
 _AND = r"\s*(?:,|、|/|and|or|和|与|及|或)\s*(?:the |an? )?"
 
@@ -46,8 +46,8 @@ def is_contradicted(found: Match) -> bool:
     if common < _COMMON or alignment is None or alignment.kept < _KEPT:
         return False
     if alignment.negated:
-        turned = _CONTRAST.search(here.text) or _CONDITION.search(f"{here.text}\n{stretch.text}")
-        return not (turned or any(map(_replaces_word, alignment.changed)))
+        own = _OWN_NEGATION.search(f"{here.text}\n{stretch.text}")
+        return not (own or any(map(_replaces_word, alignment.changed)))
     opposed = alignment.opposed and not alignment.swapped  # both are there, in another order
     return opposed or _swaps(alignment, stretch.text) or (same_polarity and alignment.renamed)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bot.answering.verification.claims import Claims, stem
 from bot.answering.verification.matching import Match
-from bot.answering.verification.quantities import Mention, keep_figures, meets_any, normalise_text
+from bot.answering.verification.quantities import keep_figures, meets_any, normalise_text
 
 FEATURES = (
     "similarity",
@@ -85,27 +85,21 @@ def _binding(here: Claims, near: Sequence[Claims], passage: Claims) -> float:
 
     This is what shows that two figures were swapped: each is in the passage, but not with these words.
     """
-    common = [len(here.words & other.words) for other in near]
-    numbers = [n for n in keep_figures(here.numbers) if meets_any(n, passage.numbers)]
-    return max((_gap(number, common, near) for number in numbers), default=0.0) / max(1, len(here.words))
+    common = [(len(here.words & other.words), keep_figures(other.numbers)) for other in near]
+    gaps = [0]
+    for number in keep_figures(here.numbers):
+        if meets_any(number, passage.numbers):
+            own = max((shared for shared, numbers in common if meets_any(number, numbers)), default=0)
+            others = (shared for shared, numbers in common if numbers and not meets_any(number, numbers))
+            gaps.append(max(others, default=0) - own)
+    return max(gaps) / max(1, len(here.words))
 
 
 def _adds_negation(found: Match) -> float:
     """Return how surely the sentence denies what the passage does not."""
     if found.sentence.negations <= found.stretch.negations:
         return 0.0
-    return 0.5 if any(other.negated for other in (found.stretch, *found.near)) else 1.0
-
-
-def _gap(number: Mention, common: Sequence[int], theirs: Sequence[Claims]) -> float:
-    own = rival = 0
-    for shared, other in zip(common, theirs, strict=True):
-        numbers = keep_figures(other.numbers)
-        if meets_any(number, numbers):
-            own = max(own, shared)
-        elif numbers:
-            rival = max(rival, shared)
-    return float(max(0, rival - own))
+    return 0.5 if found.stretch.may_deny or any(other.negated for other in found.near) else 1.0
 
 
 def denies(here: Claims, there: Claims, stretch: Claims) -> bool:

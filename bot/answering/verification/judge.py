@@ -26,7 +26,7 @@ _LARGEST_LOGIT: Final = 12.0
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What Platt's scaling makes of a model's logit of yes, and how much the features count beside it."""
+    """The parameters of Platt's scaling of a model's logit of yes, and the weight of the features."""
 
     slope: float
     intercepts: Mapping[Language, float]
@@ -54,7 +54,7 @@ class Patience:
 
 
 class Judges:
-    """Makes the judge of each answer; remembers only whether the engine was too slow lately."""
+    """Makes the judge of each answer; pauses after a late reply."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ class AnalysedPassage:
     """A passage, ready for comparing."""
 
     text: str
-    """With its title and heading, which count as said by it."""
+    """With its title and heading."""
     sentences: tuple[str, ...]
     words: tuple[frozenset[str], ...]
     """The content words of each sentence."""

@@ -1,4 +1,4 @@
-"""What a sentence of an answer claims, without what only frames it. Pure.
+"""Reduce a sentence of an answer to its claim. Pure.
 
 "According to passage 3, it is however free" claims that something is free: preambles, connectives and agreement say
 nothing about the documents, and a pronoun stands for the subject of the sentence before.

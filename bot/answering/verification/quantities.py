@@ -1,4 +1,4 @@
-"""Numbers as a text states them, in English or Chinese, made comparable: 三十天 is "30 days", "2 pm" is 14:00.
+"""Find the numbers that a text states, in English or Chinese, and compare them: 三十天 is "30 days", "2 pm" is 14:00.
 
 A mention has one or more readings, because ``14:00`` may be told as "14" and a bare "30" may be of any unit. A mention
 is stated by another text if any of its readings meets any reading there.
@@ -169,7 +169,7 @@ class Mention:
         return frozenset(reading.kind for reading in self.readings)
 
     def meets(self, other: Mention) -> bool:
-        """Tell whether both can mean the same; two dates agree in all that both tell of year, month and day."""
+        """Return whether both can mean the same; two dates agree in the parts that both have."""
         shared = self.kinds & other.kinds & {*_OF_DATE}
         if shared:
             mine, theirs = ({one for one in each.readings if one.kind in shared} for each in (self, other))
@@ -301,7 +301,7 @@ def _read_number(match: re.Match[str]) -> Iterator[Mention]:
 
 
 def _is_counted(match: re.Match[str], value: float) -> bool:
-    """Tell whether a number in words is meant as one: "one" and 一 mostly are not, and 十分 is "very"."""
+    """Return whether a number in words is meant as one: "one" and 一 mostly are not, and 十分 is "very"."""
     if match["word"]:
         return value > 1
     return value > 1 and (match["counter"] is not None or value >= 10)  # noqa: PLR2004
