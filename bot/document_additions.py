@@ -12,6 +12,8 @@ from typing import Protocol
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.models import suggest_nearest
 from bot.errors import SettingsError
+from bot.messages.errors import explain_failure
+from bot.messages.message import Message
 from knowledge.errors import SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import open_upload_store
@@ -98,7 +100,7 @@ class DocumentAdditions:
 
     async def sync_documents(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
-    ) -> Mapping[str, str]:
+    ) -> Mapping[str, Message]:
         """Sync the source and return the reasons why documents cannot be found, by their names.
 
         Documents that can be found are left out. Waits up to ``patience_s`` for a sync that is running.
@@ -111,9 +113,10 @@ class DocumentAdditions:
         report = await refresh_source(self._library, self.source, on_progress, patience_s)
         told = report.sources[self.source]
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
-        why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}
+        failures = (*status.failures, *told.failures)
+        why = {failure.document: explain_failure(failure.code, failure.reason) for failure in failures}
         if told.error is not None:
-            return dict.fromkeys(names, told.error)
+            return dict.fromkeys(names, explain_failure(told.error_code, told.error))
         return {name: why[name] for name in names if name in why}
 
     async def remove_documents(self, names: Collection[str], on_progress: OnProgress | None = None) -> list[str]:

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 from bot.document_additions import RefreshableLibrary, refresh_source
+from bot.messages.errors import explain_failure
+from bot.messages.message import Message
 from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sync.report import OnProgress
@@ -30,7 +32,7 @@ class PageAdditions:
 
     async def sync_page(
         self, document: str, on_progress: OnProgress | None = None, *, patience_s: float = 0.0
-    ) -> str | None:
+    ) -> Message | None:
         """Sync the source; return why the page cannot be found, None if it can.
 
         Raises:
@@ -41,8 +43,10 @@ class PageAdditions:
         report = await refresh_source(self._library, self.source, on_progress, patience_s)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         told = report.sources[self.source]
-        why = {failure.document: failure.reason for failure in (*status.failures, *told.failures)}
-        return why.get(document) or told.error
+        failures = {failure.document: failure for failure in (*status.failures, *told.failures)}
+        if (failure := failures.get(document)) is not None:
+            return explain_failure(failure.code, failure.reason)
+        return None if told.error is None else explain_failure(told.error_code, told.error)
 
     async def remove_page(self, url: str, on_progress: OnProgress | None = None) -> bool:
         """Remove a page from the list and the index; return False if the list does not have it.

@@ -43,7 +43,36 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
+
+
+class ErrorCode(StrEnum):
+    """What went wrong, as the manifest stores it and the bot words it. The values must not change."""
+
+    OTHER = ""
+    CACHE = "cache"
+    DATABASE = "database"
+    DATABASE_FULL = "database full"
+    DEFECT = "defect"
+    DENIED = "denied"
+    EMBEDDER = "embedder"
+    ENCRYPTED = "encrypted"
+    FETCH = "fetch"
+    FORMAT = "format"
+    MISCONFIGURED = "misconfigured"
+    PARSE = "parse"
+    SOURCE = "source"
+    STORE = "store"
+    STORE_MISCONFIGURED = "store misconfigured"
+    STORE_READ_ONLY = "store read-only"
+    TIMEOUT = "timeout"
+    TOO_LARGE = "too large"
+    UNAVAILABLE = "unavailable"
+
+
+def read_code(value: str) -> ErrorCode:
+    """Return a stored code; OTHER for one of another version."""
+    return ErrorCode(value) if value in ErrorCode.__members__.values() else ErrorCode.OTHER
 
 
 class KnowledgeError(Exception):
@@ -52,9 +81,13 @@ class KnowledgeError(Exception):
     ``str(error)`` is one or two sentences, without secrets and without a document's text.
     """
 
+    code: ClassVar[ErrorCode] = ErrorCode.OTHER
+
 
 class SourceError(KnowledgeError):
     """A source cannot be listed or read."""
+
+    code = ErrorCode.SOURCE
 
 
 class UnknownSource(SourceError):
@@ -73,29 +106,43 @@ class UnknownSource(SourceError):
 class SourceMisconfigured(SourceError):
     """A source's table in the configuration is wrong: an unknown kind or key, or a missing or invalid value."""
 
+    code = ErrorCode.MISCONFIGURED
+
 
 class SourceUnavailable(SourceError):
     """The whole source is unreachable, so trying its other documents is useless."""
+
+    code = ErrorCode.UNAVAILABLE
 
 
 class SourceDenied(SourceError):
     """The whole source refuses Kvasir (wrong or expired credentials), so trying its other documents is useless."""
 
+    code = ErrorCode.DENIED
+
 
 class ParseError(KnowledgeError):
     """A document cannot be read as its format."""
+
+    code = ErrorCode.PARSE
 
 
 class DocumentTooLarge(ParseError):
     """A document is over the size limit."""
 
+    code = ErrorCode.TOO_LARGE
+
 
 class DocumentEncrypted(ParseError):
     """A document needs a password."""
 
+    code = ErrorCode.ENCRYPTED
+
 
 class UnsupportedFormat(ParseError):
     """No parser reads this kind of file."""
+
+    code = ErrorCode.FORMAT
 
 
 class FetchError(KnowledgeError):
@@ -104,6 +151,8 @@ class FetchError(KnowledgeError):
     The text is the same for every reason, so that nobody can explore the internal network with links. ``reason`` is
     our own phrase with the exact reason, for the log and the operator.
     """
+
+    code = ErrorCode.FETCH
 
     def __init__(self, reason: str) -> None:
         super().__init__("This page cannot be read from here. Open it in a browser, or leave it out.")
@@ -186,9 +235,13 @@ class ProviderFailed(ProviderError):
 class CacheError(KnowledgeError):
     """The cached web pages cannot be deleted."""
 
+    code = ErrorCode.CACHE
+
 
 class StoreError(KnowledgeError):
     """The store refused a call or failed."""
+
+    code = ErrorCode.STORE
 
 
 class StoreUnavailable(StoreError):
@@ -198,13 +251,19 @@ class StoreUnavailable(StoreError):
 class StoreReadOnly(StoreError):
     """The store accepts no writes."""
 
+    code = ErrorCode.STORE_READ_ONLY
+
 
 class StoreMisconfigured(StoreError):
     """The key, the address or the schema is wrong, so a retry will not help."""
 
+    code = ErrorCode.STORE_MISCONFIGURED
+
 
 class DatabaseError(KnowledgeError):
     """The database of Kvasir's tables failed."""
+
+    code = ErrorCode.DATABASE
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -213,6 +272,8 @@ class DatabaseUnavailable(DatabaseError):
 
 class DatabaseFull(DatabaseError):
     """The disk under the database is full, or Kvasir may not write to it."""
+
+    code = ErrorCode.DATABASE_FULL
 
 
 NothingReadReason = Literal["no_source", "reading", "failed", "never", "empty"]
@@ -262,6 +323,8 @@ class InvalidFilter(KnowledgeError):
 
 class EmbedderError(KnowledgeError):
     """The embedder's artefact is missing, damaged or cannot run."""
+
+    code = ErrorCode.EMBEDDER
 
 
 class EmbedderUncalibrated(EmbedderError):

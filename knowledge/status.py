@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from knowledge.errors import NothingRead
+from knowledge.errors import ErrorCode, NothingRead
 from knowledge.interfaces import SourceKey
 from knowledge.search.scope import may_read
 from knowledge.settings import SourceSpec
@@ -67,6 +67,7 @@ class SourceStatus:
     """When the schedule syncs it next, if a bot runs; aware. None: never."""
     watched: bool = False
     """Whether this process syncs it as soon as it changes."""
+    error_code: ErrorCode = ErrorCode.OTHER
     watch_trouble: str | None = None
     """Why it cannot be watched although it should be."""
 
@@ -162,6 +163,7 @@ async def read_source_status(
         pending_deletions=counts.pending_deletions,
         synced_at=synced_at,
         error=counts.error,
+        error_code=counts.error_code,
         schedule=spec.schedule,
         syncing=syncing,
         first_pending_deletions=await manifest.list_pending_deletions(key, _TOLD) if counts.pending_deletions else (),

@@ -14,7 +14,7 @@ from bot.errors import BotError
 from bot.messages.message import Message, render_message
 from engine import errors as engine
 from knowledge import errors as knowledge
-from knowledge.errors import FilterProblem, UnreadableReason
+from knowledge.errors import ErrorCode, FilterProblem, UnreadableReason
 
 AS_RAISED = Message("{text}", "{text}")
 UNEXPECTED = Message(
@@ -96,26 +96,30 @@ DELETIONS_CHANGED = Message(
     "{source} 待批准的删除已有变化，请重新查看后再批准。",
 )
 
+CODES: Final[Mapping[ErrorCode, Message]] = {
+    ErrorCode.OTHER: AS_RAISED,
+    ErrorCode.CACHE: Message("{text}", "无法清除网页缓存。（{text}）"),
+    ErrorCode.DATABASE: Message("{text}", "数据库没有响应，请稍后再试。（{text}）"),
+    ErrorCode.DATABASE_FULL: Message("{text}", "数据库目前不能写入。（{text}）"),
+    ErrorCode.DEFECT: Message("{text}", "同步因内部错误而停止，没有删除任何文档。（{text}）"),
+    ErrorCode.DENIED: Message("{text}", "来源拒绝访问，请检查凭据。（{text}）"),
+    ErrorCode.EMBEDDER: Message("{text}", "无法计算文本向量。（{text}）"),
+    ErrorCode.ENCRYPTED: Message("{text}", "文档需要密码，无法读取。（{text}）"),
+    ErrorCode.FETCH: Message("{text}", "无法从这里读取此网页。请用浏览器打开，或不使用它。（{text}）"),
+    ErrorCode.FORMAT: Message("{text}", "Kvasir 不支持这种格式。（{text}）"),
+    ErrorCode.MISCONFIGURED: Message("{text}", "来源的配置有误。（{text}）"),
+    ErrorCode.PARSE: Message("{text}", "无法解析文档。（{text}）"),
+    ErrorCode.SOURCE: Message("{text}", "无法读取来源。（{text}）"),
+    ErrorCode.STORE: Message("{text}", "文档存储没有响应，请稍后再试。（{text}）"),
+    ErrorCode.STORE_MISCONFIGURED: Message("{text}", "文档存储的配置有误。（{text}）"),
+    ErrorCode.STORE_READ_ONLY: Message("{text}", "文档存储目前不能写入。（{text}）"),
+    ErrorCode.TIMEOUT: Message("{text}", "读取耗时过长，已停止。（{text}）"),
+    ErrorCode.TOO_LARGE: Message("{text}", "文档过大，无法读取。（{text}）"),
+    ErrorCode.UNAVAILABLE: Message("{text}", "暂时无法连接来源。（{text}）"),
+}
+"""Errors of the knowledge, also those that the manifest stores."""
+
 BY_CLASS: Final[Mapping[type[Exception], Message]] = {
-    knowledge.SourceMisconfigured: Message("{text}", "来源的配置有误。（{text}）"),
-    knowledge.SourceUnavailable: Message("{text}", "暂时无法连接来源。（{text}）"),
-    knowledge.SourceDenied: Message("{text}", "来源拒绝访问，请检查凭据。（{text}）"),
-    knowledge.SourceError: Message("{text}", "无法读取来源。（{text}）"),
-    knowledge.DocumentTooLarge: Message("{text}", "文档过大，无法读取。（{text}）"),
-    knowledge.DocumentEncrypted: Message("{text}", "文档需要密码，无法读取。（{text}）"),
-    knowledge.UnsupportedFormat: Message("{text}", "Kvasir 不支持这种格式。（{text}）"),
-    knowledge.ParseError: Message("{text}", "无法解析文档。（{text}）"),
-    knowledge.FetchError: Message(
-        "This page cannot be read from here. Open it in a browser, or leave it out.",
-        "无法从这里读取此网页。请用浏览器打开，或不使用它。",
-    ),
-    knowledge.StoreReadOnly: Message("{text}", "文档存储目前不能写入。（{text}）"),
-    knowledge.StoreMisconfigured: Message("{text}", "文档存储的配置有误。（{text}）"),
-    knowledge.StoreError: Message("{text}", "文档存储没有响应，请稍后再试。（{text}）"),
-    knowledge.DatabaseFull: Message("{text}", "数据库目前不能写入。（{text}）"),
-    knowledge.DatabaseError: Message("{text}", "数据库没有响应，请稍后再试。（{text}）"),
-    knowledge.EmbedderError: Message("{text}", "无法计算文本向量。（{text}）"),
-    knowledge.KnowledgeError: Message("{text}", "文档库出错。（{text}）"),
     engine.EngineStarting: Message("{text}", "引擎仍在加载，请稍后再问。（{text}）"),
     engine.EngineUnavailable: Message("{text}", "引擎没有运行。（{text}）"),
     engine.EngineOverloaded: Message("{text}", "引擎正忙，请稍后再问。（{text}）"),
@@ -127,7 +131,7 @@ BY_CLASS: Final[Mapping[type[Exception], Message]] = {
     engine.EngineError: Message("{text}", "引擎出错。（{text}）"),
     BotError: AS_RAISED,
 }
-"""By the class of the error, or its nearest base."""
+"""Other errors, by their class or its nearest base."""
 
 
 def describe_error(error: BaseException) -> str:
@@ -139,7 +143,7 @@ def explain_error(error: BaseException) -> Message:
     """Return what a person is told about an error: no traceback, no secret and no text of another library."""
     if isinstance(error, BotError) and error.message is not None:
         return error.message
-    if isinstance(error, knowledge.KnowledgeError):
+    if isinstance(error, knowledge.KnowledgeError) and str(error):
         return _explain_knowledge_error(error)
     return _explain_by_class(error)
 
@@ -168,8 +172,13 @@ def _explain_knowledge_error(error: knowledge.KnowledgeError) -> Message:
         case knowledge.FetchUnreadable():
             explanation = UNREADABLE_PAGE.fill(reason=UNREADABLE[error.unreadable_reason])
         case _:
-            explanation = _explain_by_class(error)
+            explanation = explain_failure(error.code, str(error))
     return explanation
+
+
+def explain_failure(code: ErrorCode, text: str) -> Message:
+    """Return what a person is told about a failure of a source or a document."""
+    return CODES[code].fill(text=text)
 
 
 def _explain_by_class(error: BaseException) -> Message:

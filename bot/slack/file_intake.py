@@ -115,7 +115,7 @@ class FileIntake:
         except KnowledgeError as error:
             reason = render.escape_markdown(render_message(explain_error(error), language))
             return f"{render_message(files.SEARCHABLE_LATER, language)} {reason}"
-        lines = [f"- {render.escape_markdown(reason)}" for reason in failed.values()]
+        lines = [f"- {render.escape_markdown(render_message(reason, language))}" for reason in failed.values()]
         searchable = [name for name in added if name not in failed]
         if searchable:
             names = ", ".join(render.escape_markdown(name) for name in searchable)

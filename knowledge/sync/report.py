@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from knowledge.errors import ErrorCode
 from knowledge.sync.manifest.records import QuarantinedDocument
 
 
@@ -53,6 +54,7 @@ class SourceReport:
     seconds: float = 0.0
     error: str | None = None
     """Why the sync of this source stopped early, in a sentence for a person; None if it did not."""
+    error_code: ErrorCode = ErrorCode.OTHER
     failures: tuple[QuarantinedDocument, ...] = ()
     """The first failed documents, with their reasons."""
 

@@ -49,13 +49,13 @@ async def old(request: pytest.FixtureRequest, place: Place) -> str:
 async def test_due_revisions_are_shown_and_applied(place: Place, old: str) -> None:
     status, out, _ = await place.command("migrate", "--check", KVASIR_DATABASE_URL=old)
     assert status == 1
-    assert [line.partition(" ")[0] for line in out.splitlines()] == ["manifest:", "manifest:", "bot:", "Run"]
+    assert [line.partition(" ")[0] for line in out.splitlines()] == ["manifest:", "manifest:", "manifest:", "bot:", "Run"]
     assert "bot: due: 0001 The first tables: questions, threads" in out
     status, out, _ = await place.command("migrate", "--apply", KVASIR_DATABASE_URL=old)
     assert status == 0
     assert "bot: applied: 0001 The first tables: questions, threads" in out
     status, out, _ = await place.command("migrate", "--check", KVASIR_DATABASE_URL=old)
-    assert (status, out) == (0, "manifest: current, revision 0002\nbot: current, revision 0001\n")
+    assert (status, out) == (0, "manifest: current, revision 0003\nbot: current, revision 0001\n")
     database = Database(old)
     rows = await database.read(lambda connection: connection.exec_driver_sql("SELECT ts FROM bot_turns").all())
     await database.close()
@@ -68,7 +68,7 @@ async def test_only_one_of_two_processes_migrates(place: Place, old: str) -> Non
     )
     assert [status for status, _, _ in both] == [0, 0]
     applied = [json.loads(out)["applied"] for _, out, _ in both]
-    for name, revisions in (("manifest", ["0001", "0002"]), ("bot", ["0001"])):
+    for name, revisions in (("manifest", ["0001", "0002", "0003"]), ("bot", ["0001"])):
         steps = [[step["id"] for step in one[name]] for one in applied]
         assert sorted(steps) == [[], revisions]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.messages.message import render_message
 from bot.page_additions import PageAdditions
 from knowledge.interfaces import Source
 from knowledge.library import Library
@@ -46,7 +47,8 @@ class PagesLibrary:
     async def kept(self, name: str) -> str | None:
         page = await self.adding.add_page(self.url(name), by="ada")
         assert page is not None
-        return await self.adding.sync_page(page.document)
+        why = await self.adding.sync_page(page.document)
+        return None if why is None else render_message(why, "en")
 
     async def found(self, query: str) -> list[str]:
         return await texts(self.library, query, limit=20)

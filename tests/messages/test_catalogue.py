@@ -8,13 +8,16 @@ import pkgutil
 import re
 import string
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 
 import pytest
 
 import bot.messages
-from bot.messages import answers
+from bot.messages import answers, errors, status
 from bot.messages.message import Message, render_both, render_message
+from engine.interfaces import EngineState
+from knowledge.errors import ErrorCode, FilterProblem, UnreadableReason
 from knowledge.language import IDEOGRAPH, detect_language
 
 
@@ -76,6 +79,19 @@ def test_a_field_may_be_a_text_itself_and_hold_braces() -> None:
         "The documents could not be searched. “{x}” is no word."
     )
     assert render_message(answers.SEARCH_FAILED.fill(reason=reason), "zh") == "无法检索文档。“{x}”不是词。"
+
+
+@pytest.mark.parametrize(
+    ("codes", "table"),
+    [
+        (ErrorCode, errors.CODES),
+        (FilterProblem, errors.FILTERS),
+        (UnreadableReason, errors.UNREADABLE),
+        (EngineState, status.ENGINE_STATES),
+    ],
+)
+def test_every_code_has_a_text(codes: type[Enum], table: Mapping[Enum, Message]) -> None:
+    assert set(table) == set(codes)
 
 
 # ── Nothing stands outside ───────────────────────────────────────────────────────────────────────────────────────────

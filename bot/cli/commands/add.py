@@ -19,6 +19,7 @@ from bot.cli.terminal_lines import show_progress
 from bot.config.settings import Settings, load_settings
 from bot.document_additions import DocumentAdditions, choose_push_source
 from bot.errors import SettingsError
+from bot.messages.message import render_message
 from bot.page_additions import PageAdditions
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
@@ -107,7 +108,7 @@ async def _add_page(additions: PageAdditions, url: str) -> tuple[str, bool]:
         why = await additions.sync_page(page.document)
     except SyncRunning:
         return "saved; another sync is running, and that one or the next one reads it", True
-    return why or "added; answers can use it now", not why
+    return "added; answers can use it now" if why is None else render_message(why, "en"), why is None
 
 
 async def _remove_page(additions: PageAdditions, url: str) -> tuple[str, bool]:
@@ -140,7 +141,8 @@ async def _add_files(additions: DocumentAdditions, arguments: argparse.Namespace
     if results:
         try:
             with Terminal() as terminal:
-                errors |= await additions.sync_documents(results, lambda progress: show_progress(terminal, progress))
+                failed = await additions.sync_documents(results, lambda progress: show_progress(terminal, progress))
+                errors |= {name: render_message(why, "en") for name, why in failed.items()}
         except SyncRunning:
             waiting = True
             print_note("Another sync is running. The files are saved; that sync or the next one reads them.")

@@ -6,7 +6,7 @@ import structlog
 
 from bot.config.configuration import Access
 from bot.messages import buttons, files
-from bot.messages.errors import AS_RAISED, explain_error
+from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_both
 from bot.page_additions import PageAdditions
 from bot.slack.commands import kb_texts
@@ -52,9 +52,8 @@ class AddPageAction:
     async def _index(self, document: str) -> Message | None:
         """Read and index a page; return why search does not find it, None if it does."""
         try:
-            reason = await self._adding.sync_page(document, patience_s=_SYNC_WAIT_S)
+            return await self._adding.sync_page(document, patience_s=_SYNC_WAIT_S)
         except SyncRunning:
             return files.SEARCHABLE_LATER
         except KnowledgeError as error:
             return explain_error(error)
-        return AS_RAISED.fill(text=reason) if reason else None

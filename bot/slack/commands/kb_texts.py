@@ -8,7 +8,7 @@ from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE, Access
 from bot.messages import commands
 from bot.messages.message import Message, render_message
 from bot.slack.commands.parsing import HelpCommand
-from bot.slack.commands.status_texts import format_failures
+from bot.slack.commands.status_texts import format_failure_reason, format_failures
 from bot.slack.posting import render
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.language import Language
@@ -127,7 +127,7 @@ def _format_source_report(name: str, report: SourceReport, language: Language) -
     escaped = render.escape_mrkdwn(name)
     lines = [f"• *{escaped}*: {', '.join(parts) or '0'}", *format_failures(report.failures, language)]
     if report.error:
-        lines.append(f"   :warning: {render.escape_mrkdwn(report.error)}")
+        lines.append(f"   :warning: {format_failure_reason(report.error_code, report.error, language)}")
     if report.pending_deletions:
         lines.append(f"   {render_message(commands.APPROVE, language, source=escaped)}")
     return "\n".join(lines)

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 from bot.messages import status
 from bot.messages.durations import format_age, format_due_time, format_duration
+from bot.messages.errors import explain_failure
 from bot.messages.message import join_names, render_message
 from bot.slack.posting import render
 from engine.interfaces import EngineStatus
+from knowledge.errors import ErrorCode
 from knowledge.language import Language
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import PendingDeletion, QuarantinedDocument
@@ -88,7 +90,7 @@ def _format_problems(source: SourceStatus, language: Language) -> Iterator[str]:
     if source.syncing is not None:
         yield f":arrows_counterclockwise: {format_progress(source.syncing, language)}"
     if source.error:
-        yield f":warning: {render.escape_mrkdwn(source.error)}"
+        yield f":warning: {format_failure_reason(source.error_code, source.error, language)}"
     if source.watch_trouble:
         yield f":warning: {render.escape_mrkdwn(source.watch_trouble)}"
     if source.pending_deletions:
@@ -125,11 +127,17 @@ def format_failures(failures: Iterable[QuarantinedDocument], language: Language)
 
 
 def _format_failure(failure: QuarantinedDocument, language: Language) -> str:
-    text = f"{render.escape_mrkdwn(failure.document)}: {render.escape_mrkdwn(failure.reason)}"
+    reason = format_failure_reason(failure.code, failure.reason, language)
+    text = f"{render.escape_mrkdwn(failure.document)}: {reason}"
     if failure.retry_at is None:
         return text
     at = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), language)
     return render_message(status.RETRY, language, failure=text, time=at)
+
+
+def format_failure_reason(code: ErrorCode, text: str, language: Language) -> str:
+    """Return why a source or a document failed."""
+    return render.escape_mrkdwn(render_message(explain_failure(code, text), language))
 
 
 def _seconds_since(moment: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, Executable, func, select
 
 from knowledge.database.database import Database, Rows
+from knowledge.errors import read_code
 from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.records import (
@@ -163,11 +164,13 @@ class Lookups:
         """Return figures about a source."""
         mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
         rows = await self._rows(
-            select(tables.sources.c.id, tables.sources.c.listed_at, tables.sources.c.error).where(*mine)
+            select(
+                tables.sources.c.id, tables.sources.c.listed_at, tables.sources.c.error, tables.sources.c.error_code
+            ).where(*mine)
         )
         if not rows:
             return SourceCounts()
-        source, listed_at, error = rows[0]
+        source, listed_at, error, code = rows[0]
         counted = await self._rows(
             select(
                 func.count().filter(tables.documents.c.read_at > 0.0),
@@ -177,7 +180,7 @@ class Lookups:
             ).where(tables.documents.c.source_id == source)
         )
         documents, chunks, failed, held = counted[0]
-        return SourceCounts(documents, chunks, failed, held, listed_at, error)
+        return SourceCounts(documents, chunks, failed, held, listed_at, error, read_code(code))
 
     async def count_audiences(self, key: SourceKey) -> dict[str, int]:
         """Return how many read documents each audience has, by its ``encode_readers``."""
@@ -208,6 +211,7 @@ class Lookups:
                 tables.documents.c.reason,
                 tables.documents.c.retry_at,
                 tables.documents.c.readers,
+                tables.documents.c.reason_code,
             )
             .join(tables.sources)
             .where(
@@ -219,8 +223,8 @@ class Lookups:
             .limit(limit)
         )
         return tuple(
-            QuarantinedDocument(document, reason, retry_at or None, _is_public(readers))
-            for document, reason, retry_at, readers in await self._rows(query)
+            QuarantinedDocument(document, reason, retry_at or None, _is_public(readers), read_code(code))
+            for document, reason, retry_at, readers, code in await self._rows(query)
         )
 
     async def list_pending_deletions(self, key: SourceKey, limit: int) -> tuple[PendingDeletion, ...]:

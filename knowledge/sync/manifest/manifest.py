@@ -26,7 +26,7 @@ from sqlalchemy.engine import CursorResult
 
 from knowledge.database.database import Database, DatabaseOptions, transaction
 from knowledge.database.migrations import open_database
-from knowledge.errors import SyncRunning
+from knowledge.errors import ErrorCode, KnowledgeError, SyncRunning
 from knowledge.interfaces import SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.lookups import Lookups
@@ -236,10 +236,11 @@ class IndexManifest(Lookups):
 
     @transaction
     def record_sync_end(
-        self, connection: Connection, key: SourceKey, *, listed_at: float | None, error: str | None
+        self, connection: Connection, key: SourceKey, *, listed_at: float | None, error: KnowledgeError | None
     ) -> None:
         """Store how a source's sync ended; ``listed_at`` is None if its listing was not completed."""
-        values: dict[str, object] = {"error": error}
+        code = ErrorCode.OTHER if error is None else error.code
+        values: dict[str, object] = {"error": None if error is None else str(error), "error_code": code.value}
         if listed_at is not None:
             values["listed_at"] = listed_at
         source = self._source(connection, key)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from knowledge.errors import ErrorCode
 from knowledge.interfaces import EVERYONE, Chunk, ListedDocument
 
 UNSETTLED = " "
@@ -170,6 +171,7 @@ class FailedDocument:
     reason: str
     attempts: int
     retry_at: float
+    code: ErrorCode = ErrorCode.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,8 @@ class QuarantinedDocument:
     """When it is tried again without a change, in seconds since the epoch; None: at the next sync."""
     public: bool = True
     """Whether everybody may read it. Others are not named where everybody can look."""
+    code: ErrorCode = ErrorCode.OTHER
+    """The code of ``reason``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,7 @@ class SourceCounts:
     """Start of the last complete listing that was synced, in seconds since the epoch."""
     error: str | None = None
     """Why the last sync of this source stopped, or None."""
+    error_code: ErrorCode = ErrorCode.OTHER
 
 
 class DocumentHeading(NamedTuple):

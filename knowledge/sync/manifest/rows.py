@@ -79,6 +79,7 @@ def make_failed_values(one: FailedDocument) -> Values:
     return {
         "version": one.listed.version,
         "reason": one.reason,
+        "reason_code": one.code.value,
         "attempts": one.attempts,
         "retry_at": one.retry_at,
         "held": False,

@@ -50,6 +50,7 @@ sources = Table(
     Column("key", Text, nullable=False),
     Column("listed_at", Double),
     Column("error", Text),
+    Column("error_code", Text, nullable=False, server_default=""),
     UniqueConstraint("index_id", "key"),
     sqlite_autoincrement=True,
 )
@@ -73,6 +74,7 @@ documents = Table(
     Column("kind", Text, nullable=False, server_default=""),
     Column("modified_at", Double),
     Column("held_at", Double),
+    Column("reason_code", Text, nullable=False, server_default=""),
     UniqueConstraint("source_id", "document"),
     sqlite_autoincrement=True,
 )

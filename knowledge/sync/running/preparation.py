@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from knowledge.dates import count_days
 from knowledge.defects import describe_defect
-from knowledge.errors import KnowledgeError, ParseError, SourceError
+from knowledge.errors import ErrorCode, KnowledgeError, ParseError, SourceError
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Source
 from knowledge.sync.manifest.records import (
     IndexedDocument,
@@ -38,6 +38,8 @@ _LARGE_BYTES = 8_000_000
 
 class DocumentTimeout(SourceError):
     """A document was not read within its deadline."""
+
+    code = ErrorCode.TIMEOUT
 
 
 class ParsingTurns:

@@ -6,9 +6,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
+from typing import cast
 
 from knowledge.defects import describe_defect, unwrap_group
-from knowledge.errors import DatabaseError, KnowledgeError, ParseError, SourceDenied, SourceError, SourceUnavailable
+from knowledge.errors import (
+    DatabaseError,
+    ErrorCode,
+    KnowledgeError,
+    ParseError,
+    SourceDenied,
+    SourceError,
+    SourceUnavailable,
+)
 from knowledge.interfaces import EVERYONE, ListedDocument, Source
 from knowledge.sync.manifest.records import (
     FailedDocument,
@@ -30,6 +39,18 @@ _log = logging.getLogger(__name__)
 
 _TRANSACTION_ROWS = 500
 """Manifest rows that one transaction changes."""
+
+
+class SyncTimeout(SourceError):
+    """The sync of a source took too long."""
+
+    code = ErrorCode.TIMEOUT
+
+
+class SyncDefect(SourceError):
+    """A defect stopped the sync of a source."""
+
+    code = ErrorCode.DEFECT
 
 
 class SourceSync:
@@ -59,7 +80,7 @@ class SourceSync:
 
     async def run(self) -> SourceReport:
         """Sync the source as far as possible. The report has any error, including a defect."""
-        error: str | None = None
+        error: KnowledgeError | None = None
         try:
             async with asyncio.timeout(self._tools.limits.source_s) as deadline:
                 try:
@@ -67,7 +88,7 @@ class SourceSync:
                 finally:
                     await self._close()
         except* KnowledgeError as group:
-            error = str(unwrap_group(group))
+            error = cast("KnowledgeError", unwrap_group(group))
         except* Exception as group:  # noqa: BLE001 (a plug-in may raise anything)
             error = error or (self._describe_timeout() if deadline.expired() else self._defect(unwrap_group(group)))
         if error is not None:
@@ -79,16 +100,16 @@ class SourceSync:
         self._tally.tell(last=True)
         return self._tally.report(error)
 
-    def _describe_timeout(self) -> str:
-        return (
+    def _describe_timeout(self) -> SyncTimeout:
+        return SyncTimeout(
             f"The source {self._key.name} took over {self._tools.limits.source_s / 3600:.0f} h and was stopped. "
             "Indexed documents stay; the next sync continues from there."
         )
 
-    def _defect(self, defect: BaseException) -> str:
-        """Log an unexpected error, and return its sentence. It stops only this source."""
+    def _defect(self, defect: BaseException) -> SyncDefect:
+        """Log an unexpected error, and return one for a person. It stops only this source."""
         _log.error("A defect stopped the sync of %s: %s", self._key.name, describe_defect(defect))
-        return (
+        return SyncDefect(
             f"The sync of {self._key.name} stopped because of a defect ({type(defect).__name__}). Nothing was deleted; "
             "the log has the details, and the next sync tries again."
         )
@@ -171,7 +192,9 @@ class SourceSync:
         if not good:
             name = listed.document.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
             reason = f"{name} has a name or link with characters that a database cannot store. Rename it in its source."
-            self._tally.failures.append(QuarantinedDocument(name, reason, public=listed.readers >= EVERYONE))
+            self._tally.failures.append(
+                QuarantinedDocument(name, reason, public=listed.readers >= EVERYONE, code=ErrorCode.SOURCE)
+            )
         return good
 
     async def _delete_missing(self, todo: SyncPlan, now: float) -> None:
@@ -233,11 +256,11 @@ class SourceSync:
             self._stopped = error
             return
         except DocumentTimeout as error:
-            self._fail(read, str(error))
+            self._fail(read, error)
             self._count_timeout()
             return
         except (SourceError, ParseError) as error:
-            self._fail(read, str(error))
+            self._fail(read, error)
         else:
             if touched is not None and not isinstance(read, AddDocument):
                 self._unchanged.append(touched)
@@ -254,12 +277,12 @@ class SourceSync:
                 "next sync continues from here."
             )
 
-    def _fail(self, read: DocumentRead, reason: str) -> None:
+    def _fail(self, read: DocumentRead, error: KnowledgeError) -> None:
         known = None if isinstance(read, AddDocument) else read.known
         attempts = (known.attempts if known else 0) + 1
         retry_at = self._tools.now() + compute_retry_delay_s(attempts)
-        self._failed.append(FailedDocument(read.listed, reason, attempts, retry_at))
-        self._tally.failed(read, reason)
+        self._failed.append(FailedDocument(read.listed, str(error), attempts, retry_at, error.code))
+        self._tally.failed(read, error)
 
     async def _flush_records(self, *, least: int) -> None:
         """Write unchanged and failed documents into the manifest, if there are at least so many."""

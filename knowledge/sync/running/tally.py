@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from knowledge.errors import ErrorCode, KnowledgeError
 from knowledge.interfaces import EVERYONE
 from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers, intersect_readers
 from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan
@@ -68,7 +69,7 @@ class SyncTally:
             self.added += 1
         self._count()
 
-    def failed(self, read: DocumentRead, reason: str) -> None:
+    def failed(self, read: DocumentRead, error: KnowledgeError) -> None:
         """Count a document that could not be indexed."""
         known = None if isinstance(read, AddDocument) else read.known
         self.never_read += known is None or not known.answers
@@ -77,7 +78,9 @@ class SyncTally:
             if known is None
             else intersect_readers(decode_readers(known.readers), read.listed.readers)
         )
-        self.failures.append(QuarantinedDocument(read.listed.document, reason, public=readers >= EVERYONE))
+        self.failures.append(
+            QuarantinedDocument(read.listed.document, str(error), public=readers >= EVERYONE, code=error.code)
+        )
         self.chunks_kept += known.chunks if known else 0
         self._count()
 
@@ -98,7 +101,7 @@ class SyncTally:
             SyncProgress(self.source, self.listed, self.done, len(self.failures), self.total, seconds, eta_s)
         )
 
-    def report(self, error: str | None) -> SourceReport:
+    def report(self, error: KnowledgeError | None) -> SourceReport:
         """Return the final report."""
         return SourceReport(
             listed=self.listed,
@@ -111,7 +114,8 @@ class SyncTally:
             chunks_written=self.chunks_written,
             chunks_kept=self.chunks_kept,
             seconds=self.clock() - self.began,
-            error=error,
+            error=None if error is None else str(error),
+            error_code=ErrorCode.OTHER if error is None else error.code,
             failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_REPORTED_FAILURES]),
         )
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from bot.slack.commands import kb_texts, status_texts
 from bot.slack.posting.ephemeral import build_sections
 from engine.interfaces import EngineState, EngineStatus
+from knowledge.errors import ErrorCode
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
@@ -27,11 +28,15 @@ def make_progress(done: int, total: int) -> SyncProgress:
 def test_status_text_describes_all_sources() -> None:
     now = datetime.now(UTC)
     at = now.timestamp()
-    failures = (QuarantinedDocument("a.pdf", "needs a password", at + 7_200), QuarantinedDocument("b.pdf", "broken"))
+    failures = (
+        QuarantinedDocument("a.pdf", "needs a password", at + 7_200, code=ErrorCode.ENCRYPTED),
+        QuarantinedDocument("b.pdf", "broken"),
+    )
     sources = (
         make_source_status("new", hours=None),
         make_source_status(
             "ill", hours=51, failed=2, failures=failures, pending_deletions=3, error="It is away.",
+            error_code=ErrorCode.UNAVAILABLE,
             max_age_s=26 * 3_600.0,
             first_pending_deletions=(PendingDeletion("one.md", "One", at), PendingDeletion("two.md", "Two", at)),
         ),
@@ -68,7 +73,9 @@ def test_status_text_describes_all_sources() -> None:
     chinese = status_texts.format_status(engine, state, "zh")
     for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇文档待删除", "`/kb 批准 ill`",
                   "另一进程正在同步",
-                  "*新索引*: 42%，约剩 3 分钟", "2 段不一致，已修复", "2 篇无法读取", "之后重试"):  # fmt: skip
+                  "*新索引*: 42%，约剩 3 分钟", "2 段不一致，已修复", "2 篇无法读取", "之后重试",
+                  "暂时无法连接来源。（It is away.）",
+                  "a.pdf: 文档需要密码，无法读取。（needs a password）"):  # fmt: skip
         assert words in chinese, (words, chinese)
 
 

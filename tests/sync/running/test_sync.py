@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import KnowledgeError, SourceError
+from knowledge.errors import ErrorCode, KnowledgeError, SourceError
 from knowledge.interfaces import EVERYONE
 from knowledge.sync.running.pipeline import PipelineLimits
 
@@ -127,9 +127,11 @@ async def test_an_incomplete_listing_deletes_nothing_and_is_reported(rig: Any) -
     report = await rig.report()
     assert (report.error, report.ok, report.deleted, report.updated) == ("Page 2 failed. Try again.", False, 0, 1)
     assert await rig.answers() == {"0.md": ["text 0"], "1.md": ["changed"], "2.md": ["text 2"], "3.md": ["text 3"]}
-    assert (await rig.index.count_source(rig.source.key)).error == "Page 2 failed. Try again."
+    counts = await rig.index.count_source(rig.source.key)
+    assert (counts.error, counts.error_code) == ("Page 2 failed. Try again.", ErrorCode.SOURCE)
     assert (await rig.report()).deleted == 1
-    assert (await rig.index.count_source(rig.source.key)).error is None
+    counts = await rig.index.count_source(rig.source.key)
+    assert (counts.error, counts.error_code) == (None, ErrorCode.OTHER)
 
 
 async def test_a_broken_document_is_quarantined_and_others_are_indexed(rig: Any) -> None:
@@ -138,6 +140,8 @@ async def test_a_broken_document_is_quarantined_and_others_are_indexed(rig: Any)
     report = await rig.report()
     assert (report.added, report.failed, report.ok) == (1, 1, False)
     assert [(f.document, f.reason) for f in report.failures] == [("b.md", "b.md is broken. Mend it.")]
+    (stored,) = await rig.index.list_failures(rig.source.key, 3)
+    assert stored.code is report.failures[0].code is ErrorCode.PARSE
     assert await rig.answers() == {"a.md": ["fine"]}
 
 
@@ -344,11 +348,14 @@ async def test_a_source_or_document_that_hangs_meets_its_deadline(rig: Any) -> N
     hanging = Hanging("slow", "/slow")
     hanging.put("a.md", "never")
     rig.limits = replace(rig.limits, source_s=0.05)
-    assert "was stopped" in (await rig.sync(hanging)).sources["slow"].error
+    stopped = (await rig.sync(hanging)).sources["slow"]
+    assert "was stopped" in stopped.error
+    assert stopped.error_code is ErrorCode.TIMEOUT
     rig.limits = replace(rig.limits, source_s=60.0, document_s=0.02)
     report = (await rig.sync(hanging)).sources["slow"]
     assert (report.error, report.failed) == (None, 1)
     assert "took over" in report.failures[0].reason
+    assert report.failures[0].code is ErrorCode.TIMEOUT
 
 
 async def test_progress_counts_up_to_the_total(rig: Any) -> None:
