@@ -1,4 +1,4 @@
-"""All that the bot sees of the knowledge room: search, refresh, status, and questions to begin with."""
+"""The face of the knowledge package for the bot: search, refresh, status and suggested questions."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 __all__ = ["Library", "LibraryStatus", "SourceStatus"]
 
 _MAX_HEADINGS = 2000
-"""Passages whose headings are looked at for suggestions."""
+"""The number of passages from whose headings suggestions are made."""
 _MAX_TRIES = 40
-"""Questions that are searched for, at most, to find good suggestions."""
+"""The number of questions that are searched at most, to find good suggestions."""
 
 
 class Library:
-    """Documents, kept fresh and searched. Made by ``open_library``; every method may be called from several tasks."""
+    """Searches documents and keeps them fresh. ``open_library`` makes it; several tasks may use it at once."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Library:
 
     @property
     def embedder_identity(self) -> str:
-        """Return ``Embedder.identity``, by which the constants that belong to an embedder are found."""
+        """Return ``Embedder.identity``, the key of an embedder's constants."""
         return self._embedder.identity
 
     def sources(self) -> tuple[SourceSpec, ...]:
@@ -105,10 +105,10 @@ class Library:
     ) -> SearchResult:
         """Return the best current passages for a question, best first.
 
-        Filters that stand in the question narrow the search further (``knowledge.search.query``). ``readers`` are all
-        who will see the answer: a passage is returned only if every one of them may read it. ``sources`` are names,
-        None for all. ``join`` puts what stands around a hit into ``Hit.context``. ``live`` is how the live web may be
-        asked (``knowledge.search.federated``), where it is on at all.
+        Filters in the question narrow the search (``knowledge.search.query``). ``readers`` are all who will see the
+        answer: a passage is returned only if each of them may read it. ``sources`` are names, None for all. ``join``
+        adds the neighbours of a hit to ``Hit.context``. ``live`` is what may be asked of the live web, if it is
+        enabled (``knowledge.search.federated``).
 
         Raises:
             UnknownSource: a name is not configured, or not among ``sources``.
@@ -116,22 +116,22 @@ class Library:
             StoreError, EmbedderError, DatabaseError: that part failed, and the web has no answer.
 
         """
-        allowed = {source.key.name: source.key.id for source in self._chosen(sources)}
+        allowed = {source.key.name: source.key.id for source in self._select_sources(sources)}
         plan = plan_query(query, allowed, datetime.now(UTC), readers=readers, limit=limit, join=join)
         return await self._federated.search(plan, live)
 
     async def filter_current(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:
-        """Return those of the chunks (``Hit.chunks``) that are current now and that every one of ``readers`` may read.
+        """Return the chunks (``Hit.chunks``) that are current now and that all ``readers`` may read.
 
         Raises:
-            DatabaseError: it cannot be read.
+            DatabaseError: the manifest's database failed.
 
         """
-        rows = await (await self._documents.searched()).manifest.find_current(chunks, self._keys())
+        rows = await (await self._documents.follow_active_index()).manifest.find_current(chunks, self._source_keys())
         return frozenset(row.id for row in rows if may_read(frozenset(readers), decode_readers(row.readers)))
 
     async def read_passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
-        """Return what is current of ``Hit.chunks`` and may be read by every reader; None where nothing is left.
+        """Return what is current of ``Hit.chunks`` for all readers; None if nothing is left.
 
         Raises:
             StoreError, DatabaseError: that part failed.
@@ -162,38 +162,38 @@ class Library:
             StoreError, DatabaseError: nothing could be started; later failures are in the report.
 
         """
-        chosen = self._chosen(None if source is None else [source])
-        return await self._coordinator.refresh(chosen, on_progress, approve=await self._agreed(approve or {}))
+        chosen = self._select_sources(None if source is None else [source])
+        return await self._coordinator.refresh(chosen, on_progress, approve=await self._check_approvals(approve or {}))
 
-    async def _agreed(self, shown: Mapping[str, str]) -> dict[str, frozenset[str]]:
-        """Return the documents that a person was shown, by their source; as names, so that no sync can add to them."""
+    async def _check_approvals(self, shown: Mapping[str, str]) -> dict[str, frozenset[str]]:
+        """Return the approved documents by their source: as names, so that no sync can add to them."""
         agreed: dict[str, frozenset[str]] = {}
-        for source in self._chosen(shown.keys()):
-            agreed[source.key.name] = held = await (await self._documents.searched()).manifest.list_pending_names(
-                source.key
-            )
+        for source in self._select_sources(shown.keys()):
+            agreed[source.key.name] = held = await (
+                await self._documents.follow_active_index()
+            ).manifest.list_pending_names(source.key)
             if make_approval_mark(held) != shown[source.key.name]:
                 raise PendingDeletionsChanged(source.key.name)
         return agreed
 
     async def repair(self) -> Drift:
-        """Compare store and manifest row by row and mend what differs; what cannot be mended is read by the next sync.
+        """Compare store and manifest row by row, and repair what differs. The next sync reads what is lost.
 
         Raises:
             SyncRunning: a sync is running, here or elsewhere.
-            StoreError, DatabaseError: that side failed; nothing is lost by it.
+            StoreError, DatabaseError: that side failed; nothing is lost.
 
         """
         return await self._coordinator.alone(self._repair)
 
     async def status(self) -> LibraryStatus:
-        """Return what is held of each source, how fresh it is, and how its last sync went.
+        """Return the documents, the age and the last sync of each source.
 
         Raises:
             DatabaseError: the manifest's database failed.
 
         """
-        searched = await self._documents.searched()
+        searched = await self._documents.follow_active_index()
         now = datetime.now(UTC)
         progress = self._coordinator.progress
         states = [
@@ -221,9 +221,9 @@ class Library:
     async def list_documents(
         self, readers: Collection[str] = EVERYONE, within: str = ""
     ) -> tuple[SourceDocuments, ...]:
-        """Return what the sources hold that every one of ``readers`` may read; a source without any is left out.
+        """Return the documents that all ``readers`` may see, by source; sources without any are left out.
 
-        Of ``within``, filters as a channel has them, the sources count.
+        ``within`` has the filters of a channel. Only its sources count.
 
         Raises:
             InvalidFilter, UnknownSource: ``within`` cannot be read.
@@ -232,22 +232,24 @@ class Library:
         """
         chosen = parse_query(f"{within} x", datetime.now(UTC)).sources if within else ()
         scope = match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
-        manifest = (await self._documents.searched()).manifest
+        manifest = (await self._documents.follow_active_index()).manifest
         found = [
-            await read_source_documents(manifest, source.key, frozenset(readers), self._documents.weight)
+            await read_source_documents(manifest, source.key, frozenset(readers), self._documents.weigh)
             for name, source in self._sources.items()
             if name in scope
         ]
         return tuple(one for one in found if one.documents)
 
     async def suggest_questions(self, n: int = 3) -> list[str]:
-        """Return up to ``n`` questions that the documents answer, the same ones as long as the documents are the same.
+        """Return up to ``n`` questions that the documents answer; the same documents give the same questions.
 
-        They are made of headings, and each was searched for: it is answerable, and its best hit is the passage under
-        that heading. Documents of less weight give none.
+        Headings become questions, and each is searched: it must be answerable, and its best hit must be the passage
+        under that heading. Documents of less weight give no questions.
         """
-        headings = await (await self._documents.searched()).manifest.list_headings(self._keys(), _MAX_HEADINGS)
-        usual = [one for one in headings if self._documents.weight(one.source, one.document) >= 1]
+        headings = await (await self._documents.follow_active_index()).manifest.list_headings(
+            self._source_keys(), _MAX_HEADINGS
+        )
+        usual = [one for one in headings if self._documents.weigh(one.source, one.document) >= 1]
         found: list[str] = []
         for tries, (question, heading) in enumerate(generate_questions(usual)):
             if len(found) == n or tries == _MAX_TRIES:
@@ -259,14 +261,14 @@ class Library:
         return found
 
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
-        """Embed texts to be compared with each other, before any passage that waits; shape ``(texts, dimensions)``."""
+        """Embed texts that are compared with each other, before waiting passages; shape ``(texts, dimensions)``."""
         return await self._embedder.embed_symmetric(texts)
 
     @contextlib.asynccontextmanager
     async def run_schedule(self) -> AsyncIterator[Schedule]:
-        """Refresh by the clock within this block: the nightly run, and each source's own cron line.
+        """Sync by the clock within this block: every night, and by the cron lines of sources.
 
-        The nightly run begins by comparing store and manifest (``repair``).
+        The nightly run starts with ``repair``.
 
         Raises:
             SourceMisconfigured: a line is no cron line.
@@ -289,14 +291,14 @@ class Library:
             yield
 
     async def close(self) -> None:
-        """Stop every sync; what they took in stays."""
+        """Stop every sync. Indexed documents stay."""
         await self._coordinator.close()
 
     async def _refresh_queued(self, source: str | None) -> SyncReport:
         """Sync after the running sync of the source."""
-        return await self._coordinator.refresh(self._chosen(source and [source]), None, queue=True)
+        return await self._coordinator.refresh(self._select_sources(source and [source]), None, queue=True)
 
-    def _chosen(self, names: Collection[str] | None) -> list[Source]:
+    def _select_sources(self, names: Collection[str] | None) -> list[Source]:
         if names is None:
             return list(self._sources.values())
         for name in names:
@@ -304,31 +306,31 @@ class Library:
                 raise UnknownSource(name, self._sources)
         return [source for name, source in self._sources.items() if name in names]
 
-    def _keys(self) -> list[str]:
+    def _source_keys(self) -> list[str]:
         return [source.key.id for source in self._sources.values()]
 
     @contextlib.asynccontextmanager
     async def _open_run(self) -> AsyncIterator[SyncRun]:
-        async with self._alone():
-            async with open_run(self._tools(), self._keys()) as run:
+        async with self._hold_write_access():
+            async with open_run(self._make_tools(), self._source_keys()) as run:
                 yield run
             await self._indexes.switch([source.key for source in self._sources.values()])
 
     async def _repair(self) -> Drift:
-        async with self._alone():
+        async with self._hold_write_access():
             written = self._indexes.written
             return await repair(written.store, written.manifest, thorough=True)
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Keep the syncs of other processes out, and write the index that is to be written."""
+    async def _hold_write_access(self) -> AsyncIterator[None]:
+        """Hold the lock against other processes, and follow the index to write, within this block."""
         with hold_sync_lock(self._lock):
             async with self._indexes.hold_sync_lock():
                 await self._indexes.follow()
                 await self._indexes.check()
                 yield
 
-    def _tools(self) -> SyncTools:
+    def _make_tools(self) -> SyncTools:
         written, searched = self._indexes.written, self._indexes.searched
         beside = None if searched.row.id == written.row.id else ShadowIndex(searched.store, searched.manifest)
         return SyncTools(

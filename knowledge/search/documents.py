@@ -1,4 +1,4 @@
-"""The documents as they are searched: whichever index answers now, also across a switch to another."""
+"""Search the active index, also while a sync switches to another one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WeighDocument = Callable[[str], float]
 
 
 class DocumentSearch:
-    """Searches the index that answers; safe from several tasks."""
+    """Searches the active index. Several tasks may use it at once."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class DocumentSearch:
         calibration: SearchCalibration,
         weigh: Mapping[str, WeighDocument],
     ) -> None:
-        """Take the open indexes, the embedder, and what documents weigh, by their source (``SourceKey.id``)."""
+        """``weigh`` has the configured weights of documents by their source (``SourceKey.id``)."""
         self._indexes = indexes
         self._embedder = embedder
         self._calibration = calibration
@@ -49,9 +49,9 @@ class DocumentSearch:
 
         """
         while True:
-            index = await self.searched()
+            index = await self.follow_active_index()
             if self._hybrid is None or self._hybrid[0] is not index:
-                self._hybrid = index, self._search_of(index)
+                self._hybrid = index, self._open_search(index)
             try:
                 seen = await self._hybrid[1].find_documents(plan)
             except StoreError:
@@ -59,20 +59,20 @@ class DocumentSearch:
                 if self._indexes.searched is index:
                     raise
             else:
-                if await self.searched() is index:
+                if await self.follow_active_index() is index:
                     return seen
-            # A switch dropped the index in mid-search: what it held is in the new one.
+            # A switch dropped this index during the search. The new one has its documents.
 
     async def read_passage(self, chunks: Sequence[str], readers: Collection[str]) -> Hit | None:
-        """Return what is current of some chunks of one document and may be read by every reader, as one passage.
+        """Return the current ones of a document's chunks that all readers may see, as one passage.
 
-        A "…" stands where the chunks do not follow each other, because the document has changed between them.
+        A "…" separates chunks that no longer follow each other, because the document changed between them.
 
         Raises:
             StoreError, DatabaseError: that part failed.
 
         """
-        index = await self.searched()
+        index = await self.follow_active_index()
         rows = await index.manifest.find_current(chunks, self._weigh)
         listed = {row.id: _make_current_chunk(row, self._weigh[row.source](row.document)) for row in rows}
         allowed = [id_ for id_ in chunks if id_ in listed and may_read(frozenset(readers), listed[id_].readers)]
@@ -95,19 +95,19 @@ class DocumentSearch:
             chunks=tuple(part.id for part in parts),
         )
 
-    async def searched(self) -> OpenIndex:
-        """Return the index to search, after a switch of another process the new one."""
+    async def follow_active_index(self) -> OpenIndex:
+        """Return the active index, also after another process switched it."""
         await self._indexes.follow()
         return self._indexes.searched
 
-    def weight(self, source: str, document: str) -> float:
-        """Return by what the scores of a document are multiplied; ``source`` is its ``SourceKey.id``."""
+    def weigh(self, source: str, document: str) -> float:
+        """Return the factor for the scores of a document; ``source`` is its ``SourceKey.id``."""
         return self._weigh[source](document)
 
-    def _search_of(self, index: OpenIndex) -> HybridSearch:
+    def _open_search(self, index: OpenIndex) -> HybridSearch:
         async def current(ids: Collection[str]) -> dict[str, CurrentChunk]:
             rows = await index.manifest.find_current(ids, self._weigh)
-            return {row.id: _make_current_chunk(row, self.weight(row.source, row.document)) for row in rows}
+            return {row.id: _make_current_chunk(row, self.weigh(row.source, row.document)) for row in rows}
 
         return HybridSearch(
             self._embedder,
@@ -131,7 +131,7 @@ def make_document_weights(spec: SourceSpec) -> WeighDocument:
 
 
 def _group_stretches(parts: Sequence[Chunk], listed: Mapping[str, CurrentChunk]) -> list[list[Chunk]]:
-    """Return parts of a passage as runs that follow each other in one document."""
+    """Return the parts of a passage in groups that follow each other in the document."""
     stretches = [[parts[0]]]
     for before, part in pairwise(parts):
         one, other = listed[before.id], listed[part.id]

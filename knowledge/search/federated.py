@@ -1,4 +1,4 @@
-"""One question to the documents and, where it may be, to the live web: side by side, or the web where they are weak."""
+"""Search the documents and the live web: both at the same time, or the web if the documents are weak."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from knowledge.web.live.web_passages import LiveResults
 
 
 class DocumentSearcher(Protocol):
-    """The documents (``knowledge.search.documents``)."""
+    """The search of documents (``knowledge.search.documents``)."""
 
     async def search(self, plan: QueryPlan) -> DocumentResults:
-        """Return what they have for a question."""
+        """Return what the documents have for a question."""
 
 
 class WebSearcher(Protocol):
     """The live web (``knowledge.web.live.live_web``)."""
 
     async def look_up(self, question: str, live: LiveWebRequest) -> LiveResults:
-        """Return what it has for a question, within ``live.within_s``."""
+        """Return passages of pages for a question, within ``live.within_s``."""
 
 
 class FederatedSearch:
-    """Asks both; holds no state. Without ``web`` there is only the knowledge base."""
+    """Searches both. Without ``web``, only the documents. It has no state."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class FederatedSearch:
         self._now = now
 
     async def search(self, plan: QueryPlan, live: LiveWebRequest | None) -> SearchResult:
-        """Return the best of documents and pages.
+        """Return the best passages of documents and pages.
 
         If the documents cannot be searched, the web answers alone, if it has anything (``SearchResult.trouble``).
 
         Raises:
-            StoreError, DatabaseError: the documents failed, and nothing else has an answer.
-            EmbedderError: nothing can be compared with the question.
+            StoreError, DatabaseError: the documents failed, and the web has no answer.
+            EmbedderError: the question cannot be embedded.
 
         """
         began = self._now()
@@ -77,14 +77,14 @@ class FederatedSearch:
             looked = await web.look_up(plan.words, live)
         error = None if isinstance(found, DocumentResults) else found
         documents = found if isinstance(found, DocumentResults) else make_empty_results(plan, self._calibration)
-        # The terms of some fifty passages are made again, which takes some 60 ms of a processor.
+        # Indexing the terms of about fifty passages takes about 60 ms of a processor.
         hits, answerable = await asyncio.to_thread(rank_with_web, documents, looked.pages)
         if error is not None and not hits:
             raise error
         return SearchResult(plan.asked, hits, 0.0, answerable, looked.look, error)
 
     async def _try_documents(self, plan: QueryPlan) -> DocumentResults | KnowledgeError:
-        """Return what the documents have, or why they cannot be searched."""
+        """Return the documents' results, or the error of their search."""
         try:
             return await self._documents.search(plan)
         except (StoreError, DatabaseError) as error:

@@ -20,28 +20,28 @@ from knowledge.search.scope import is_in_scope
 from knowledge.stores.common import run_both
 
 _MAX_LOOKUPS = 8
-"""At the store, before a search is content with what it has: four widen the pool to its widest."""
+"""The number of lookups at the store before a search returns what it has. Four widen the pool to its limit."""
 
 CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]]
-"""Ask the manifest which of these chunk ids are current; ids that it does not return may not be shown."""
+"""Returns the current ones of these chunk ids from the manifest. Other ids may not be shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breadth:
-    """How widely a search looks."""
+    """How many candidates a search considers."""
 
     pool: int = 50
-    """Rows of each leg at first, and three times the limit at least. What the dense leg alone brings counts as one
-    without the words: of the questions to a real documentation 1 to 2 % more are found with 50 than with 30, none more
-    with 70; the public sets do not differ.
+    """Rows of each retriever at first, and at least three times the limit. A row that BM25 misses counts as 0 there.
+    Of the questions to a real documentation, 50 find 1 to 2 % more than 30, and 70 find no more. The public sets do
+    not differ.
     """
     widest_pool: int = 800
-    """Where doubling the pool ends, when the manifest keeps dropping what the store proposes."""
+    """The largest pool, if the manifest keeps dropping what the store proposes."""
     per_document: int = PER_DOCUMENT
     count_for_s: float = 60.0
-    """How long the number of rows is taken as known at most; only its logarithm matters."""
+    """How long a count of the rows is used at most; only its logarithm matters."""
     growth_rows_s: float = 1000.0
-    """Rows a second that no sync outruns: a small number is known for as long only as it cannot have doubled."""
+    """Rows that a sync adds in a second at most. A small count is used only until it may have doubled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,16 @@ class _RankedCandidates:
 
 
 class HybridSearch:
-    """Search over one open store; it holds no state but the number of rows, and may be used by many tasks at once.
+    """Searches one open store. Its only state is the number of rows; many tasks may use it at once.
 
     Args:
-        embedder: of the identity that the index was built with, unless ``dense`` is False.
+        embedder: the one that the index was built with, unless ``dense`` is False.
         store: open.
-        current: the manifest's word, see ``CurrentChunks``.
+        current: returns what the manifest lists (``CurrentChunks``).
         calibration: the constants of this embedder.
-        breadth: how widely to look.
-        dense: whether the index is of this embedder; if not, only the lexical leg is asked.
-        neighbours: the manifest's word on what stands beside a chunk; without it nothing is joined.
+        breadth: how many candidates to consider.
+        dense: whether the index is of this embedder; if not, only BM25 finds rows.
+        neighbours: returns the neighbours of chunks from the manifest; without it nothing is joined.
         now: seconds of a monotonic clock.
 
     """
@@ -202,7 +202,7 @@ class HybridSearch:
             try:
                 self._rows = await self._store.count()
             except StoreError:
-                # A cluster that has lost nodes answers searches and not counts; a search fails by itself if it must.
+                # A cluster that lost nodes answers searches, but not counts.
                 return self._rows or ROWS_UNKNOWN
             self._rows_counted_at = now
         return self._rows

@@ -40,7 +40,7 @@ async def little(stack: AsyncExitStack, bench: Bench) -> SmallWeb:
 
 async def rows(library: Any) -> tuple[int, int]:
     """Return the number of rows in store and manifest."""
-    searched = await library._documents.searched()
+    searched = await library._documents.follow_active_index()
     return await searched.store.count(), len((await library.status()).sources)
 
 
@@ -89,7 +89,7 @@ async def test_documents_keep_their_places_next_to_the_web(bench: Bench, handboo
 async def test_the_web_answers_while_the_store_is_down(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()
-        await (await library._documents.searched()).store.close()
+        await (await library._documents.follow_active_index()).store.close()
         for when in ("always", "if_weak"):
             with pytest.raises(StoreError):
                 await library.search(QUESTION, live=LiveWebRequest(when, within_s=20))  # type: ignore[arg-type]
