@@ -49,7 +49,13 @@ async def old(request: pytest.FixtureRequest, place: Place) -> str:
 async def test_due_revisions_are_shown_and_applied(place: Place, old: str) -> None:
     status, out, _ = await place.command("migrate", "--check", KVASIR_DATABASE_URL=old)
     assert status == 1
-    assert [line.partition(" ")[0] for line in out.splitlines()] == ["manifest:", "manifest:", "manifest:", "bot:", "Run"]
+    assert [line.partition(" ")[0] for line in out.splitlines()] == [
+        "manifest:",
+        "manifest:",
+        "manifest:",
+        "bot:",
+        "Run",
+    ]
     assert "bot: due: 0001 The first tables: questions, threads" in out
     status, out, _ = await place.command("migrate", "--apply", KVASIR_DATABASE_URL=old)
     assert status == 0
