@@ -202,7 +202,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         app = await stack.enter_async_context(open_slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.run_schedule())
         if settings.quiet_hour is not None:
-            schedule.also("engine", settings.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations))
+            schedule.add_task("engine", settings.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations))
         await stack.enter_async_context(library.watch_sources())
         await app.connect()
         where = workspace.url if workspace is not None else app.address

@@ -184,7 +184,7 @@ class Library:
             StoreError, DatabaseError: that side failed; nothing is lost.
 
         """
-        return await self._coordinator.alone(self._repair)
+        return await self._coordinator.run_exclusively(self._repair)
 
     async def status(self) -> LibraryStatus:
         """Return the documents, the age and the last sync of each source.
@@ -332,9 +332,9 @@ class Library:
 
     def _make_tools(self) -> SyncTools:
         written, searched = self._indexes.written, self._indexes.searched
-        beside = None if searched.row.id == written.row.id else ShadowIndex(searched.store, searched.manifest)
+        shadow = None if searched.row.id == written.row.id else ShadowIndex(searched.store, searched.manifest)
         return SyncTools(
-            self._embedder, written.store, written.manifest, self._passages, terms.index_terms, beside=beside
+            self._embedder, written.store, written.manifest, self._passages, terms.index_terms, shadow=shadow
         )
 
 

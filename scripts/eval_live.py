@@ -101,7 +101,7 @@ def choose_web_documents(
     """Return the documents that become pages, and all documents that answer."""
     answering = [name for name in split.places if name.partition("/latest/")[2] in one.get("relevant", ())]
     here = [name for name in answering if name.startswith(one["lang"])] or answering
-    near = list(dict.fromkeys(scored.candidate.chunk.document for scored in seen.shown))
+    near = list(dict.fromkeys(scored.candidate.chunk.document for scored in seen.ranked_hits))
     return list(dict.fromkeys([*here[:MAX_PAGES], *near]))[:MAX_PAGES], answering
 
 

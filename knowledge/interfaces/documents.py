@@ -1,4 +1,4 @@
-"""A parsed document and the passages that it is cut into."""
+"""A parsed document and its passages."""
 
 from __future__ import annotations
 

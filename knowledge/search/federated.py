@@ -51,7 +51,7 @@ class FederatedSearch:
     async def search(self, plan: QueryPlan, live: LiveWebRequest | None) -> SearchResult:
         """Return the best passages of documents and pages.
 
-        If the documents cannot be searched, the web answers alone, if it has anything (``SearchResult.trouble``).
+        If the documents cannot be searched, the web answers alone if it has results (``SearchResult.trouble``).
 
         Raises:
             StoreError, DatabaseError: the documents failed, and the web has no answer.
@@ -81,7 +81,7 @@ class FederatedSearch:
         hits, answerable = await asyncio.to_thread(rank_with_web, documents, looked.pages)
         if error is not None and not hits:
             raise error
-        return SearchResult(plan.asked, hits, 0.0, answerable, looked.look, error)
+        return SearchResult(plan.question, hits, 0.0, answerable, looked.look, error)
 
     async def _try_documents(self, plan: QueryPlan) -> DocumentResults | KnowledgeError:
         """Return the documents' results, or the error of their search."""

@@ -21,10 +21,10 @@ LEXICAL_SHARES = (0.2, 0.5)
 LEXICAL_TERMS = 6
 """Terms of a question. With fewer, some passage has them all by chance, so they weigh less."""
 
-REPEATED = 0.2
+REPEAT_PENALTY = 0.2
 """The share that a score loses for each better passage of the same document. Of the questions to a real documentation,
 1 to 4 % more have their document among the first five with it. From 0.06 to 0.3 the result is the same within 1.5 %."""
-_REPEATED_MOST = 4
+_MOST_REPEATS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +111,16 @@ def compute_lexical_weight(best_bm25: float, question: QueryProfile) -> float:
 
 
 def penalise_repeats(ranked: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate, ...]:
-    """Sort again after each score lost ``REPEATED`` for each better passage of the same document."""
-    seen: Counter[tuple[str, str]] = Counter()
-    spaced: list[ScoredCandidate] = []
+    """Sort again after each score lost ``REPEAT_PENALTY`` for each better passage of the same document."""
+    repeats: Counter[tuple[str, str]] = Counter()
+    candidates: list[ScoredCandidate] = []
     for one in ranked:
         document = (one.candidate.chunk.source, one.candidate.chunk.document)
-        spaced.append(ScoredCandidate(one.candidate, one.score * (1 - REPEATED * min(seen[document], _REPEATED_MOST))))
-        seen[document] += 1
-    return tuple(sorted(spaced, key=lambda one: _make_sort_key(one.score, one.candidate)))
+        candidates.append(
+            ScoredCandidate(one.candidate, one.score * (1 - REPEAT_PENALTY * min(repeats[document], _MOST_REPEATS)))
+        )
+        repeats[document] += 1
+    return tuple(sorted(candidates, key=lambda one: _make_sort_key(one.score, one.candidate)))
 
 
 def _compute_share(bm25: float, question: QueryProfile) -> float:

@@ -1,4 +1,4 @@
-"""Carry out a query plan: embed, ask the store for candidates, let the manifest decide, rank, join, pick."""
+"""Carry out a query plan: embed, get candidates, check them against the manifest, rank, join and pick."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Breadth:
 
 @dataclass(frozen=True, slots=True)
 class _RankedCandidates:
-    """What store and manifest returned together: all that may be shown, and the best of it."""
+    """The result of one search of store and manifest: all that may be shown, and the best of it."""
 
     usable: Sequence[Candidate]
     current: Mapping[str, CurrentChunk]
     ranking: Ranking
-    picked: Sequence[ScoredCandidate]
+    picks: Sequence[ScoredCandidate]
     all_of: frozenset[str] | None = None
-    """Ids of all rows that the store has in the scope, if it proposed them all; else None."""
+    """The ids of all rows in the scope, if the store returned all of them; else None."""
 
 
 class HybridSearch:
@@ -106,10 +106,10 @@ class HybridSearch:
         return replace(found.to_result(), seconds=self._now() - started)
 
     async def find_documents(self, plan: QueryPlan) -> DocumentResults:
-        """Return what ``search`` would, together with what it was chosen from.
+        """Return the result of ``search`` with its candidates.
 
-        If a document changes meanwhile, its passage would be a mix or a part, so the search starts again. A row that
-        the store has lost looks like a change, and costs one more search.
+        If a document changes meanwhile, its passage would be mixed or incomplete, so the search starts again. A row
+        that the store has lost looks like a change, and costs one more search.
         """
         if plan.is_empty:
             return make_empty_results(plan, self._calibration)
@@ -119,38 +119,38 @@ class HybridSearch:
         missing: frozenset[str] = frozenset()
         for _ in range(_MAX_LOOKUPS):
             found = await self._find_candidates(question)
-            if not plan.join or self._joiner is None or not found.picked:
+            if not plan.join or self._joiner is None or not found.picks:
                 break
             known = {one.chunk.id: one.chunk for one in found.usable}
-            joined = await self._joiner.join(_list_chunks(found.picked), known)
+            joined = await self._joiner.join(_list_chunks(found.picks), known)
             before, missing = missing, _find_missing(found, joined)
             if missing <= before and all(
-                _is_unchanged(one.candidate, found, joined, plan.scope) for one in found.picked
+                _is_unchanged(one.candidate, found, joined, plan.scope) for one in found.picks
             ):
                 return self._make_results(question, found, joined)
         return self._make_results(question, found, None)
 
     async def _find_candidates(self, question: PreparedQuery) -> _RankedCandidates:
-        """Widen until the manifest leaves enough, or the store has no more.
+        """Widen the pool until the manifest leaves enough, or the store has no more.
 
-        Rows that the manifest does not list may have been replaced between the two answers; then both are asked again,
-        or neither the old version nor the new one would be found. Rows that a dead sync left look alike, and cost one
-        more search until the next sync removes them.
+        Rows that the manifest does not list may have been replaced between the two answers. Then both are asked again,
+        because otherwise neither version would be found. Rows of a dead sync look the same, and cost one more search
+        until the next sync removes them.
         """
         plan = question.plan
         pool = max(self._breadth.pool, 3 * plan.limit)
-        unlisted: set[str] = set()
+        missing_rows: set[str] = set()
         for lookups in itertools.count(1):
             proposed = await self._store.find_candidates(question.vector, plan.terms, pool=pool, scope=plan.scope)
             current = await self._current([candidate.chunk.id for candidate in proposed])
-            before, unlisted = unlisted, {one.chunk.id for one in proposed if one.chunk.id not in current}
+            before, missing_rows = missing_rows, {one.chunk.id for one in proposed if one.chunk.id not in current}
             found = self._rank(question, proposed, current)
-            exhausted = len(proposed) < pool  # the dense leg alone returns a full pool while there are more
+            exhausted = len(proposed) < pool  # The dense leg alone returns a full pool while there are more rows.
             if exhausted and question.vector is not None:
                 found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
-            if len(found.picked) < plan.limit and not exhausted and pool < self._breadth.widest_pool:
+            if len(found.picks) < plan.limit and not exhausted and pool < self._breadth.widest_pool:
                 pool = min(2 * pool, self._breadth.widest_pool)
-            elif unlisted <= before or lookups >= _MAX_LOOKUPS:
+            elif missing_rows <= before or lookups >= _MAX_LOOKUPS:
                 break
         return found
 
@@ -174,22 +174,22 @@ class HybridSearch:
     def _make_results(
         self, question: PreparedQuery, found: _RankedCandidates, joined: JoinResult | None
     ) -> DocumentResults:
-        """Return what is shown. Others take the places of hits that are in the passage of a better one."""
+        """Return the hits to show. Others take the places of hits within the passage of a better one."""
         passages: Mapping[str, JoinedPassage] = {} if joined is None else joined.passages
-        shown: Sequence[ScoredCandidate] = found.picked
-        if joined is not None and (inside := set(find_absorbed_hits(_list_chunks(found.picked), passages))):
+        hits: Sequence[ScoredCandidate] = found.picks
+        if joined is not None and (inside := set(find_absorbed_hits(_list_chunks(found.picks), passages))):
             scope = question.plan.scope
             ranked = [
-                one for one in found.ranking.ranked if is_in_scope(joined.listed.get(one.candidate.chunk.id), scope)
+                one for one in found.ranking.ranked if is_in_scope(joined.current.get(one.candidate.chunk.id), scope)
             ]
             taken = {id_ for passage in passages.values() for id_ in passage.chunks}
             wider = self._pick(question, ranked, found.current, question.plan.limit + len(taken))
-            chosen = {one.candidate.chunk.id for one in found.picked}
+            chosen = {one.candidate.chunk.id for one in found.picks}
             more = [one for one in wider if one.candidate.chunk.id not in taken | chosen]
-            kept = [one for one in found.picked if one.candidate.chunk.id not in inside]
-            shown = sorted([*kept, *more[: len(inside)]], key=lambda one: -one.score)
+            kept = [one for one in found.picks if one.candidate.chunk.id not in inside]
+            hits = sorted([*kept, *more[: len(inside)]], key=lambda one: -one.score)
         return DocumentResults(
-            question, self._breadth.per_document, found.usable, shown, found.current, passages, found.ranking.trust
+            question, self._breadth.per_document, found.usable, hits, found.current, passages, found.ranking.trust
         )
 
     async def _embed(self, text: str) -> Vector | None:
@@ -209,15 +209,15 @@ class HybridSearch:
 
 
 def _is_unchanged(candidate: Candidate, found: _RankedCandidates, joined: JoinResult, scope: Scope) -> bool:
-    """Return whether a hit's document is still the version that it was found in."""
-    was, is_ = found.current[candidate.chunk.id], joined.listed.get(candidate.chunk.id)
+    """Return whether a hit's document still has the version in which it was found."""
+    was, is_ = found.current[candidate.chunk.id], joined.current.get(candidate.chunk.id)
     same = is_ is not None and (is_.row, is_.place, is_.synced_at) == (was.row, was.place, was.synced_at)
     return same and is_in_scope(is_, scope)
 
 
 def _find_missing(found: _RankedCandidates, joined: JoinResult) -> frozenset[str]:
-    """Return the neighbours of hits that were not there to be found, or are gone."""
-    unseen = frozenset() if found.all_of is None else joined.beside - found.all_of
+    """Return the neighbours of hits that were not found, or have vanished."""
+    unseen = frozenset() if found.all_of is None else joined.neighbours_of_hits - found.all_of
     return joined.missing | unseen
 
 

@@ -52,9 +52,9 @@ class JoinResult:
 
     passages: Mapping[str, JoinedPassage]
     """By the hit's id. A hit within the passage of a better one has none."""
-    listed: Mapping[str, CurrentChunk]
+    current: Mapping[str, CurrentChunk]
     """The manifest's rows for the hits, the known chunks and the neighbours."""
-    beside: frozenset[str]
+    neighbours_of_hits: frozenset[str]
     """The neighbours of the hits."""
     missing: frozenset[str]
     """Neighbours that are no longer listed or have no row, so that their passages lack them."""

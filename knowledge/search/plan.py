@@ -1,4 +1,4 @@
-"""What is searched for a question, and where. Pure: nothing is asked yet."""
+"""Plan the search for a question: its words and its scope. Pure."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from knowledge.search.query import match_sources, parse_query
 from knowledge.terms import query_terms
 
 QUERY_CHARACTERS: Final = 8192
-"""Of a longer question the first and the last half of this many; the embedder reads its first 512 tokens."""
+"""Characters of a question. A longer one keeps its first and its last half of this many. The embedder reads 512
+tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
     """A question in the forms in which it is searched, and the scope of the search."""
 
-    asked: str
+    question: str
     """As typed, with its filters."""
     words: str
     """Without filters, and shortened."""
     terms: str
     """For BM25."""
     names: tuple[Identifier, ...]
-    """What it names exactly."""
+    """Its exact names."""
     scope: Scope
     limit: int
-    """How many passages are wanted."""
+    """The most passages to return."""
     join: bool
-    """Whether hits are joined to readable passages (``Hit.context``)."""
+    """Whether to join hits to readable passages (``Hit.context``)."""
 
     @property
     def is_empty(self) -> bool:
-        """Return whether there is nothing to search for, or nowhere to search."""
+        """Return whether there are no words or no sources to search."""
         return not (self.words and self.scope.sources and self.limit > 0)
 
 
 def plan_query(
-    asked: str,
+    question: str,
     sources: Mapping[str, str],
     now: datetime,
     *,
@@ -56,30 +57,30 @@ def plan_query(
         sources: the ids (``SourceKey.id``) of the allowed sources, by their names.
         now: aware; the day from which filters such as "today" count.
         readers: all who will see the answer.
-        limit: how many passages are wanted.
-        join: whether hits are joined to readable passages.
+        limit: the most passages to return.
+        join: whether to join hits to readable passages.
 
     Raises:
         UnknownSource: a filter names a source that is not allowed.
         InvalidFilter: a filter cannot be read.
 
     """
-    parsed = parse_query(asked, now)
+    parsed = parse_query(question, now)
     chosen = match_sources(parsed.sources, list(sources)) if parsed.sources else sources.keys()
     ids = frozenset(sources[name] for name in chosen)
     scope = Scope(ids, frozenset(readers), parsed.kinds, parsed.after, parsed.before)
-    return plan_words(parsed.words, scope, limit=limit, join=join, asked=asked)
+    return plan_words(parsed.words, scope, limit=limit, join=join, question=question)
 
 
-def plan_words(words: str, scope: Scope, *, limit: int = 8, join: bool = False, asked: str = "") -> QueryPlan:
-    """Return the plan for a question without filters; nobody as a reader counts as anybody."""
+def plan_words(words: str, scope: Scope, *, limit: int = 8, join: bool = False, question: str = "") -> QueryPlan:
+    """Return the plan for a question without filters. No readers count as anybody."""
     text = shorten_words(words.strip(), QUERY_CHARACTERS)
     readers = scope.readers or EVERYONE
     scope = Scope(scope.sources, readers, scope.kinds, scope.after, scope.before)
-    return QueryPlan(asked or words, text, query_terms(text), find_identifiers(text), scope, limit, join)
+    return QueryPlan(question or words, text, query_terms(text), find_identifiers(text), scope, limit, join)
 
 
 def shorten_words(text: str, characters: int) -> str:
-    """Return a text of at most about ``characters``: of a longer one its beginning and its end."""
+    """Return a text of about ``characters`` at most: the beginning and the end of a longer one."""
     half = characters // 2
     return text if len(text) <= characters else f"{text[:half]} {text[-half:]}"

@@ -1,4 +1,4 @@
-"""From candidates to ranked and picked ones, in one order for documents and pages of the web. Pure."""
+"""Rank and pick candidates, with one order for documents and web pages. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from knowledge.search.plan import QueryPlan
 
 @dataclass(frozen=True, slots=True)
 class PreparedQuery:
-    """A planned question with what only the embedder and the store can say of it."""
+    """A planned question, with values from the embedder and the store."""
 
     plan: QueryPlan
     vector: Vector | None
@@ -29,13 +29,13 @@ class Ranking:
 
     ranked: Sequence[ScoredCandidate]
     trust: float
-    """What is left of the confidence (``ExactMatches``)."""
+    """The remaining share of the confidence (``ExactMatches``)."""
 
 
 def rank_candidates(
     candidates: Sequence[Candidate], question: PreparedQuery, current: Mapping[str, CurrentChunk]
 ) -> Ranking:
-    """Return candidates, best first; ``current`` has the configured weights of documents."""
+    """Return candidates, best first. ``current`` has the configured weights of documents."""
     exact = weigh_exact_matches(candidates, question.plan.names)
     gains = dict(weigh_document_names(candidates, question.plan.words))
     for id_, gain in exact.gains.items():

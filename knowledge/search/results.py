@@ -1,4 +1,4 @@
-"""What a question found among the documents. Pure."""
+"""The results of a question among the documents. Pure."""
 
 from __future__ import annotations
 
@@ -19,38 +19,36 @@ from knowledge.search.plan import QueryPlan
 from knowledge.search.ranking import PreparedQuery
 
 ROWS_UNKNOWN = 10_000
-"""The expected number of rows where none could be counted yet."""
+"""The assumed number of rows before they could be counted."""
 PER_DOCUMENT = 5
-"""Passages of one document before others get their turn. It has more only where others do not fill the limit.
-
-With 3, the one right passage of eight was left out for 0.4 % of xquad's questions, with 5 for none.
-"""
+"""Passages of one document before others get their turn. It has more only if others do not fill the limit. With 3, the
+one right passage of eight was left out for 0.4 % of xquad's questions, with 5 for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentResults:
-    """What a question found, with all that it takes to rank pages of the web with it (``with_web``)."""
+    """The results of a question, with everything that ranking web pages needs (``with_web``)."""
 
     question: PreparedQuery
     per_document: int = PER_DOCUMENT
     usable: Sequence[Candidate] = ()
-    """All that may be shown."""
-    shown: Sequence[ScoredCandidate] = ()
-    """What is shown if nothing else is found."""
+    """All candidates that may be shown."""
+    ranked_hits: Sequence[ScoredCandidate] = ()
+    """The passages to show if there are no web pages."""
     current: Mapping[str, CurrentChunk] = field(default_factory=dict)
     passages: Mapping[str, JoinedPassage] = field(default_factory=dict)
     trust: float = 1.0
-    """What is left of the confidence (``ExactMatches``)."""
+    """The remaining share of the confidence (``ExactMatches``)."""
 
     @property
     def background(self) -> float:
-        """Return the cosine that passages have with this question whether they answer it or not."""
+        """Return the cosine of passages with this question, whether they answer it or not."""
         return estimate_background([one.cosine for one in self.usable], self.question.profile.calibration.background)
 
     def hits(self) -> tuple[Hit, ...]:
-        """Return what is shown, best first."""
+        """Return the hits to show, best first."""
         background = self.background
-        return tuple(self.hit(one, background, self.trust) for one in self.shown)
+        return tuple(self.hit(one, background, self.trust) for one in self.ranked_hits)
 
     def hit(self, one: ScoredCandidate, background: float, trust: float) -> Hit:
         """Return one of ``usable`` as a hit."""
@@ -72,9 +70,9 @@ class DocumentResults:
         )
 
     def to_result(self) -> SearchResult:
-        """Return what is shown as the result of a search, which took no time yet."""
+        """Return the hits as the result of a search, which took no time yet."""
         hits = self.hits()
-        return SearchResult(self.question.plan.asked, hits, 0.0, self.is_answered_by(hits))
+        return SearchResult(self.question.plan.question, hits, 0.0, self.is_answered_by(hits))
 
     def is_answered_by(self, hits: Sequence[Hit]) -> bool:
         """Return whether these passages are sure enough to answer the question."""
@@ -82,6 +80,6 @@ class DocumentResults:
 
 
 def make_empty_results(plan: QueryPlan, calibration: SearchCalibration) -> DocumentResults:
-    """Return the results where no document is searched."""
+    """Return the results of a search without documents."""
     profile = profile_query(plan.words, plan.terms, ROWS_UNKNOWN, calibration)
     return DocumentResults(PreparedQuery(plan, None, profile))

@@ -47,66 +47,68 @@ class _WebCandidate:
     candidate: Candidate
 
 
-def rank_with_web(seen: DocumentResults, pages: Sequence[LivePage]) -> tuple[tuple[Hit, ...], bool]:
+def rank_with_web(results: DocumentResults, pages: Sequence[LivePage]) -> tuple[tuple[Hit, ...], bool]:
     """Return the best documents and pages, best first, and whether they answer the question.
 
     Pages have to pass the plan's filters of formats and dates, too. Without pages, the result is that of the documents.
     """
-    web = {one.candidate.chunk.id: one for one in _score_pages(seen, pages)}
+    web = {one.candidate.chunk.id: one for one in _score_pages(results, pages)}
     if not web:
-        hits = seen.hits()
-        return hits, seen.is_answered_by(hits)
-    profile, limit = seen.question.profile, seen.question.plan.limit
+        hits = results.hits()
+        return hits, results.is_answered_by(hits)
+    profile, limit = results.question.profile, results.question.plan.limit
     answerable = profile.calibration.answerable
-    ranking = rank_candidates([*seen.usable, *(one.candidate for one in web.values())], seen.question, seen.current)
-    background = seen.background
-    eligible = {one.candidate.chunk.id for one in seen.shown} | web.keys()
+    ranking = rank_candidates(
+        [*results.usable, *(one.candidate for one in web.values())], results.question, results.current
+    )
+    background = results.background
+    eligible = {one.candidate.chunk.id for one in results.ranked_hits} | web.keys()
     ranked = [one for one in ranking.ranked if one.candidate.chunk.id in eligible]
     sure = {
         one.candidate.chunk.id: ranking.trust * estimate_confidence(one.candidate, profile, background)
         for one in ranked
     }
     # ``current`` has no dates of pages: a page chooses its own date, and could displace a similar document by it.
-    picked = pick_ranked(ranked, seen.question, seen.current, limit=limit, per_document=seen.per_document)
+    picked = pick_ranked(ranked, results.question, results.current, limit=limit, per_document=results.per_document)
     linked = list(_find_linked(pages, web, ranked, sure, answerable))
-    documents = [one.candidate.chunk.id for one in seen.shown if sure[one.candidate.chunk.id] >= answerable]
+    documents = [one.candidate.chunk.id for one in results.ranked_hits if sure[one.candidate.chunk.id] >= answerable]
     chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENT_PLACES]][:limit], limit)
     shown = {one.candidate.chunk.id for one in chosen}
     hits = tuple(
         _make_hit(place, one.score, sure[place.candidate.chunk.id], shown)
         if (place := web.get(one.candidate.chunk.id))
-        else seen.hit(one, background, ranking.trust)
+        else results.hit(one, background, ranking.trust)
         for one in chosen
     )
-    return hits, bool(linked) or seen.is_answered_by(hits)
+    return hits, bool(linked) or results.is_answered_by(hits)
 
 
 # ── Pages as candidates ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _score_pages(seen: DocumentResults, pages: Sequence[LivePage]) -> list[_WebCandidate]:
+def _score_pages(results: DocumentResults, pages: Sequence[LivePage]) -> list[_WebCandidate]:
     """Return the passages of pages that may be shown, scored as the store would."""
-    asked = seen.question.profile
-    question = list(dict.fromkeys(seen.question.plan.terms.split()))
+    asked = results.question.profile
+    question = list(dict.fromkeys(results.question.plan.terms.split()))
     measured = [one.terms for page in pages for one in page.scores.values()]
-    known = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in seen.usable if one.bm25 > 0]
+    known = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in results.usable if one.bm25 > 0]
     weigh = estimate_weights(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
-    document_texts = _TextIndex(_iterate_document_texts(seen))
+    document_texts = _TextIndex(_iterate_document_texts(results))
     return [
         _WebCandidate(
             page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if asked.dense else 0.0)
         )
         for page in pages
         for place, one in sorted(page.scores.items())
-        if passes_filters((chunk := page.chunks[place]).kind, chunk.modified_at, seen.question.plan.scope)
+        if passes_filters((chunk := page.chunks[place]).kind, chunk.modified_at, results.question.plan.scope)
         and not document_texts.has_copy(chunk.text)
     ]
 
 
-def _iterate_document_texts(seen: DocumentResults) -> Iterator[str]:
+def _iterate_document_texts(results: DocumentResults) -> Iterator[str]:
     """Yield the texts of shown documents, with their joined neighbours."""
-    for one in seen.shown:
-        passage = seen.passages.get(one.candidate.chunk.id)
+    for one in results.ranked_hits:
+        passage = results.passages.get(one.candidate.chunk.id)
         yield one.candidate.chunk.text if passage is None or not passage.text else passage.text
 
 

@@ -132,7 +132,7 @@ class SyncCoordinator:
         repaired = max((job.repaired for job in jobs), default=0)
         return SyncReport(reports, self._clock() - began, repaired)
 
-    async def alone(self, work: Callable[[], Awaitable[_T]]) -> _T:
+    async def run_exclusively(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Do some work while no run is open; syncs that are requested meanwhile wait.
 
         Raises:

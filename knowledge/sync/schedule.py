@@ -55,7 +55,7 @@ class Schedule:
                 misfire_grace_time=_LATE_S,
             )
 
-    def also(self, name: str, line: str, call: Callable[[], Awaitable[None]]) -> None:
+    def add_task(self, name: str, line: str, call: Callable[[], Awaitable[None]]) -> None:
         """Run another task by the clock. It raises nothing, because no caller waits for it.
 
         Raises:

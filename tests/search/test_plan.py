@@ -14,13 +14,13 @@ SOURCES = {"handbook": "handbook\x1ffolder\x1f/srv", "wiki": "wiki\x1fwebsite\x1
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
 
 
-def plan(asked: str, **options: object) -> QueryPlan:
-    return plan_query(asked, SOURCES, NOW, **options)  # type: ignore[arg-type]
+def plan(question: str, **options: object) -> QueryPlan:
+    return plan_query(question, SOURCES, NOW, **options)  # type: ignore[arg-type]
 
 
 def test_a_plain_question_is_searched_everywhere() -> None:
     planned = plan("  How do I fix E-1042? ")
-    assert (planned.asked, planned.words) == ("  How do I fix E-1042? ", "How do I fix E-1042?")
+    assert (planned.question, planned.words) == ("  How do I fix E-1042? ", "How do I fix E-1042?")
     assert planned.scope == Scope(frozenset(SOURCES.values()), EVERYONE)
     assert "fix" in planned.terms.split()
     assert [name.name for name in planned.names] == ["E-1042"]

@@ -237,7 +237,7 @@ def read_of(look: Sequence[tuple[list[tuple[str, float]], bool]]) -> list[LivePa
 def test_the_fusion_s_properties(docs: list[tuple[str, float, float]], look: list, limit: int) -> None:  # type: ignore[type-arg]
     seen, pages = seen_of(*docs, limit=limit), read_of(look)
     hits, answerable = rank_with_web(seen, pages)
-    known = {one.candidate.chunk.id for one in seen.shown} | {chunk.id for one in pages for chunk in one.chunks}
+    known = {one.candidate.chunk.id for one in seen.ranked_hits} | {chunk.id for one in pages for chunk in one.chunks}
     assert len(hits) <= limit
     assert len(set(ids(hits))) == len(hits)
     assert set(ids(hits)) <= known
@@ -253,7 +253,7 @@ def test_the_fusion_s_properties(docs: list[tuple[str, float, float]], look: lis
 def test_every_linked_page_is_shown(docs: list, look: list, limit: int) -> None:  # type: ignore[type-arg]
     """Unless it says nothing that the documents do not say."""
     seen, pages = seen_of(*docs, limit=limit), read_of(look)
-    said = {one.candidate.chunk.text for one in seen.shown}
+    said = {one.candidate.chunk.text for one in seen.ranked_hits}
     wanted = {one.url for one in pages if one.linked and not said.intersection(chunk.text for chunk in one.chunks)}
     assert wanted <= {hit.document for hit in rank_with_web(seen, pages)[0]}
 

@@ -194,7 +194,7 @@ async def test_no_sync_begins_during_exclusive_work(stage: Stage, slow: Any, wik
         await leave.wait()
         return "done"
 
-    alone = asyncio.create_task(stage.conductor.alone(work))
+    alone = asyncio.create_task(stage.conductor.run_exclusively(work))
     await entered.wait()
     waiting = asyncio.create_task(stage.sync(wiki))
     await asyncio.sleep(0.01)
@@ -205,7 +205,7 @@ async def test_no_sync_begins_during_exclusive_work(stage: Stage, slow: Any, wik
     running = asyncio.create_task(stage.sync(slow))
     await slow.begun.wait()
     with pytest.raises(SyncRunning):
-        await stage.conductor.alone(work)
+        await stage.conductor.run_exclusively(work)
     await stage.conductor.close()
     await asyncio.wait([running])
     assert stage.conductor.idle

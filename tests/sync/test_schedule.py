@@ -66,9 +66,9 @@ async def test_other_tasks_run_by_the_clock() -> None:
         raise AssertionError
 
     schedule = Schedule(refresh, nightly=None, sources={})
-    schedule.also("engine", "* * * * *", quiet)
+    schedule.add_task("engine", "* * * * *", quiet)
     with pytest.raises(SourceMisconfigured, match="The hour of the engine 2, “nonsense”"):
-        schedule.also("engine 2", "nonsense", quiet)
+        schedule.add_task("engine 2", "nonsense", quiet)
     schedule._scheduler.modify_job("also engine", next_run_time=datetime.now(UTC))
     schedule.start()
     try:

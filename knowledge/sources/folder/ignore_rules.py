@@ -44,13 +44,6 @@ class IgnoreRules:
                 return rule.ignores
         return False
 
-    def ignores_path(self, path: str) -> bool:
-        """Return whether a file is left out, by itself or with one of its folders."""
-        parents = [path[:place] for place, letter in enumerate(path) if letter == "/"]
-        return any(self.ignores_entry(parent, folder=True) for parent in parents) or self.ignores_entry(
-            path, folder=False
-        )
-
 
 def parse_patterns(text: str) -> list[str]:
     """Return the patterns of an ignore file."""

@@ -95,8 +95,8 @@ class SourceSync:
             # The manifest itself may have failed. The report has the error in any case.
             with contextlib.suppress(DatabaseError):
                 await self._tools.manifest.record_sync_end(self._key, listed_at=None, error=error)
-                if self._tools.beside is not None:
-                    await self._tools.beside.manifest.record_sync_end(self._key, listed_at=None, error=error)
+                if self._tools.shadow is not None:
+                    await self._tools.shadow.manifest.record_sync_end(self._key, listed_at=None, error=error)
         self._tally.tell(last=True)
         return self._tally.report(error)
 
@@ -210,13 +210,13 @@ class SourceSync:
     async def _mark_in_shadow(
         self, listing: Mapping[str, ListedDocument], now: float, *, complete: bool
     ) -> SyncPlan | None:
-        shadow = self._tools.beside
+        shadow = self._tools.shadow
         if shadow is None:
             return None
         return await shadow.mark_changes(self._key, listing, now=now, complete=complete, approve=self._approve)
 
     async def _delete_in_shadow(self, todo: SyncPlan | None, now: float) -> None:
-        shadow = self._tools.beside
+        shadow = self._tools.shadow
         if shadow is not None and todo is not None:
             await shadow.delete_missing(
                 self._key, todo.recheck_deletions(self._tally.never_read), self._tools.manifest, now

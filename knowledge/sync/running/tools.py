@@ -51,7 +51,7 @@ class SyncTools:
     passages: ChunkDocument
     index_terms: IndexTerms
     limits: SyncLimits = field(default_factory=SyncLimits)
-    beside: ShadowIndex | None = None
+    shadow: ShadowIndex | None = None
     """The index that answers while this one grows."""
     now: Callable[[], float] = time.time
     """Seconds since the epoch."""
