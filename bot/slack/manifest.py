@@ -7,6 +7,10 @@ from typing import Any
 from bot.messages import app
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.parsing import KB, THINK
+from knowledge.language import Language
+
+_LANGUAGE: Language = "en"
+"""The language of the manifest."""
 
 SCOPES = {
     "app_mentions:read": "see where it is mentioned",
@@ -53,13 +57,13 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
     commands: list[dict[str, Any]] = [
         {
             "command": KB,
-            "description": "Search, refresh and inspect the documents that Kvasir answers from",
+            "description": render_message(app.KB, _LANGUAGE),
             "usage_hint": "refresh [source] | approve [source] | status | sources | search … | help",
             "should_escape": False,
         },
         {
             "command": THINK,
-            "description": "How long Kvasir thinks before it answers you",
+            "description": render_message(app.THINK, _LANGUAGE),
             "usage_hint": "deep | normal | off | default",
             "should_escape": False,
         },
@@ -73,12 +77,12 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
     return {
         "display_information": {
             "name": "Kvasir",
-            "description": "Answers questions from our own documents, with sources",
+            "description": render_message(app.DESCRIPTION, _LANGUAGE),
             "background_color": "#1f3a5f",
         },
         "features": {
             "agent_view": {
-                "agent_description": "Ask about anything in our documents; every answer names its sources.",
+                "agent_description": render_message(app.AGENT_DESCRIPTION, _LANGUAGE),
                 "suggested_prompts": [
                     {
                         "title": render_message(app.PROMPT_TITLE, language),
