@@ -120,6 +120,18 @@ def test_every_sub_package_has_a_layer() -> None:
     assert {name for name in named if not any(layer_name(one, named) == name for one in found)} == set()
 
 
+def test_folders_of_tests_mirror_packages() -> None:
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.glob("*/**/test_*.py")}
+    mirrored = {
+        folder
+        for folder in folders
+        for path in (ROOT / folder, ROOT / "bot" / folder, ROOT / "knowledge" / folder)
+        if path.is_dir() or path.with_suffix(".py").is_file()
+    }
+    assert {folder.as_posix() for folder in folders - mirrored} == {"e2e", "evals", "engine/real"}
+
+
 def find_circles(graph: Mapping[str, Collection[str]]) -> list[list[str]]:
     """Return the groups of modules that import each other, directly or through others."""
     reachable: dict[str, set[str]] = {}
