@@ -1,4 +1,4 @@
-"""Questions from standard input, one a line."""
+"""Answer the lines of standard input, each by one line of JSON."""
 
 from __future__ import annotations
 
@@ -6,28 +6,53 @@ import asyncio
 import contextlib
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import CancelledError
 
-from bot.errors import InvalidLine
+from bot.cli.output import print_error, print_json
+from bot.errors import BotError, InvalidLine
+from bot.messages.errors import describe_error
+from engine.errors import EngineError
+from knowledge.errors import KnowledgeError
+
+Json = dict[str, object]
 
 
-async def read_questions() -> AsyncIterator[str]:
-    """Yield the lines of standard input; bytes that are not UTF-8 become U+FFFD."""
+async def answer_each_line(
+    answer: Callable[[bytes], Awaitable[Json]], describe_failure: Callable[[bytes], Json]
+) -> int:
+    """Print the answer of each line in order and flushed, or its error; return exit status 1 if any failed.
+
+    ``describe_failure`` returns the JSON of a failed line, to which the error is added.
+    """
+    failures = 0
     async for line in read_lines():
-        yield line.decode("utf-8", errors="replace").strip()
+        try:
+            print_json(await answer(line))
+        except (BotError, EngineError, KnowledgeError) as error:
+            print_json({**describe_failure(line), "error": describe_error(error)})
+            failures += 1
+    if failures:
+        print_error(f"{failures} line(s) failed; the JSON has the reasons.")
+    return 1 if failures else 0
 
 
-def check_question(line: str) -> str:
-    """Return the line if it is a question.
+def decode_line(line: bytes) -> str:
+    """Return a line as text; bytes that are not UTF-8 become U+FFFD."""
+    return line.decode("utf-8", errors="replace").strip()
+
+
+def parse_question(line: bytes) -> str:
+    """Return the question on a line.
 
     Raises:
         InvalidLine: it is empty or not UTF-8.
 
     """
-    if not line or "\ufffd" in line:
+    question = decode_line(line)
+    if not question or "\ufffd" in question:
         raise InvalidLine("This line is empty or not UTF-8. Write one question on each line.")
-    return line
+    return question
 
 
 async def read_lines() -> AsyncIterator[bytes]:

@@ -9,11 +9,11 @@ from pathlib import Path
 LEAVES = """
 import asyncio
 import time
-from bot.cli.standard_input import read_questions
+from bot.cli.standard_input import read_lines
 
 async def main():
-    async for line in read_questions():
-        print(line)
+    async for line in read_lines():
+        print(line.decode().strip())
         await asyncio.sleep(0.2)  # the reader waits for room in the queue by then
         return
 

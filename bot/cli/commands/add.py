@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
-import os
 import socket
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot import logs
 from bot.app import open_configured_library
+from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_error, print_json, print_note, print_result
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import show_progress
-from bot.config.settings import Settings, load_settings
+from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions, choose_push_source
 from bot.errors import SettingsError
 from bot.messages.message import render_message
@@ -36,8 +35,7 @@ _RESULT_WORDS = {
 async def main(arguments: argparse.Namespace) -> int:
     """Add, list or remove; exit status 1 if anything failed."""
     _check_use(arguments)
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     pages = [name for name in (*arguments.files, *arguments.remove) if name.startswith(("http://", "https://"))]
     if pages:
         if len(pages) < len(arguments.files) + len(arguments.remove) or arguments.title or arguments.to:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from bot import logs
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Question, Sources, Text
 from bot.answering.policy import WebUse
 from bot.answering.thinking import describe_thinking_limit
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.app import create_answerer, create_engine, open_configured_library
-from bot.cli.output import print_error, print_json, print_note, print_piece, print_result
-from bot.cli.standard_input import check_question, read_questions
+from bot.cli.command_settings import load_command_settings
+from bot.cli.output import print_json, print_note, print_piece, print_result
+from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from bot.cli.terminal import Terminal
-from bot.config.settings import load_settings
-from bot.errors import BotError
 from bot.messages import live_web
-from bot.messages.errors import describe_error
 from bot.messages.message import render_message
 from bot.ready_library import ReadyLibrary
-from engine.errors import EngineError
 from engine.interfaces import EngineState
 from engine.service import Engine
-from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebOrigin
 
 _ENGINE_S = 240.0
@@ -65,8 +58,7 @@ class Transcript:
 
 async def main(arguments: argparse.Namespace) -> int:
     """Answer one question, or each line of standard input."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     async with AsyncExitStack() as stack:
         engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
@@ -85,27 +77,17 @@ async def main(arguments: argparse.Namespace) -> int:
             return _prepend_notice(answerer.answer(request), why)
 
         if arguments.question == "-":
-            return await _answer_each_line(events)
+
+            async def answer(line: bytes) -> dict[str, object]:
+                return transcript_json(await _collect_answer(events(parse_question(line)), quiet=True))
+
+            return await answer_each_line(answer, lambda line: {"question": decode_line(line)})
         transcript = await _collect_answer(events(arguments.question), quiet=arguments.json)
     if arguments.json:
         print_json(transcript_json(transcript))
     else:
         _show_sources(transcript.sources)
     return 0
-
-
-async def _answer_each_line(events: Callable[[str], AsyncGenerator[AnswerEvent, None]]) -> int:
-    """Answer one question a line, in order, each as one flushed JSON line, which may hold an error."""
-    failed = 0
-    async for line in read_questions():
-        try:
-            print_json(transcript_json(await _collect_answer(events(check_question(line)), quiet=True)))
-        except (BotError, EngineError, KnowledgeError) as error:
-            print_json({"question": line, "error": describe_error(error)})
-            failed += 1
-    if failed:
-        print_error(f"{failed} line(s) could not be answered; the JSON has the reasons.")
-    return 1 if failed else 0
 
 
 async def _prepend_notice(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGenerator[AnswerEvent, None]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
-from bot import logs
 from bot.app import open_page_cache
+from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json, print_result
-from bot.config.settings import load_settings
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Clear the cache and print how much disk space is free again."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     folder = settings.knowledge.web_cache
     cache = open_page_cache(settings)
     try:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 
-from bot import logs
 from bot.app import open_configured_library
+from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json, print_result
-from bot.config.settings import Settings, load_settings
+from bot.config.settings import Settings
 from bot.messages.errors import describe_error
 from bot.slack.installation import check_token
 from bot.slack.transport.web_api import SlackWebApi
@@ -59,8 +57,7 @@ Check = Callable[[Settings], Awaitable[str]]
 
 async def main(arguments: argparse.Namespace) -> int:
     """Print one line for each check; exit status 1 if any failed."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     results = []
     async for result in run_checks(settings):
         results.append(result)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from pathlib import Path
 
-from bot import logs
 from bot.app import create_engine
+from bot.cli.command_settings import load_command_settings
 from bot.cli.commands.status import engine_json
 from bot.cli.output import print_error, print_json, print_note, print_result
 from bot.cli.terminal_lines import format_engine_state
-from bot.config.settings import Settings, load_settings
+from bot.config.settings import Settings
 from engine.control.control_socket import EngineAction, EngineCommand
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineRefused, EngineUnavailable
@@ -37,8 +36,7 @@ _FINAL_STATES = frozenset({EngineState.READY, EngineState.DEGRADED, EngineState.
 
 async def main(arguments: argparse.Namespace) -> int:
     """Run the action; exit status 1 if the engine does not start, or no process owns one."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     if arguments.action == "logs":
         return await _print_log(settings, arguments.lines, follow=arguments.follow)
     if arguments.action == "status":

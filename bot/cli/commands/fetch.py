@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from bot import logs
 from bot.app import open_page_reader
+from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_error, print_json, print_result
-from bot.config.settings import load_settings
 from knowledge.errors import FetchBadStatus, FetchError
 from knowledge.web.reading.page_reader import PageReader, WebPage
 
@@ -23,8 +20,7 @@ _LIVE_WEB_OFF = 'the live web is off: [web] in kvasir.toml has mode = "off"'
 
 async def main(arguments: argparse.Namespace) -> int:
     """Read the pages concurrently and print them in order; exit status 1 if one was refused."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     refusals = 0
     if settings.knowledge.live is None:
         for url in arguments.urls:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
-from pathlib import Path
 
-from bot import logs
+from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_error, print_json, print_result
-from bot.config.settings import load_settings
 from bot.storage.tables import MIGRATIONS as BOT
 from knowledge.database.migrations import Migrations, Revision, apply_revisions, list_due_revisions
 from knowledge.errors import DatabaseError
@@ -20,8 +17,7 @@ _CURRENT, _DUE, _FAILED = 0, 1, 3
 
 async def main(arguments: argparse.Namespace) -> int:
     """Return 0 if the tables are current, 1 if a revision is due, 3 if the database fails or is of a newer Kvasir."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     if arguments.apply:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     work, done = (apply_revisions, "applied") if arguments.apply else (list_due_revisions, "due")

@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
-from bot import logs
 from bot.app import open_configured_library
-from bot.cli.output import print_error, print_json, print_result
-from bot.cli.standard_input import check_question, read_questions
-from bot.config.settings import load_settings
-from bot.errors import InvalidLine
-from bot.messages.errors import describe_error
-from knowledge.errors import KnowledgeError
+from bot.cli.command_settings import load_command_settings
+from bot.cli.output import print_json, print_result
+from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from knowledge.interfaces import Hit, SearchResult
-from knowledge.library import Library
 
 _QUOTE = 300
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Search once, or once for each line of standard input."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     async with open_configured_library(settings) as library:
         if arguments.query == "-":
-            return await _search_each_line(library, arguments.limit)
+
+            async def answer(line: bytes) -> dict[str, object]:
+                return search_json(await library.search(parse_question(line), limit=arguments.limit, join=False))
+
+            return await answer_each_line(answer, lambda line: {"query": decode_line(line), "hits": []})
         found = await library.search(arguments.query, limit=arguments.limit, join=False)
         if arguments.json:
             print_json(search_json(found))
         else:
             print_result(search_text(found))
     return 0
-
-
-async def _search_each_line(library: Library, limit: int) -> int:
-    """Search for one question a line, in order, each as one flushed JSON line, which may hold an error."""
-    failed = 0
-    async for query in read_questions():
-        try:
-            print_json(search_json(await library.search(check_question(query), limit=limit, join=False)))
-        except (InvalidLine, KnowledgeError) as error:
-            print_json({"query": query, "error": describe_error(error), "hits": []})
-            failed += 1
-    if failed:
-        print_error(f"{failed} line(s) could not be searched; the JSON has the reasons.")
-    return 1 if failed else 0
 
 
 def search_json(found: SearchResult) -> dict[str, object]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
-from bot import logs
 from bot.app import open_configured_library
+from bot.cli.command_settings import load_command_settings
 from bot.cli.commands.status_view import show_status
 from bot.cli.output import print_json
-from bot.config.settings import load_settings
 from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.status import LibraryStatus, SourceStatus
@@ -21,8 +18,7 @@ from knowledge.status import LibraryStatus, SourceStatus
 
 async def main(arguments: argparse.Namespace) -> int:
     """Show the state; start nothing."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     engine = await Engine.query_status(settings.engine)
     async with open_configured_library(settings) as library:
         state = await library.status()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import fields
-from pathlib import Path
 
-from bot import logs
 from bot.app import open_configured_library
+from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_error, print_json, print_note, print_result
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import format_report, show_progress
-from bot.config.settings import load_settings
 from knowledge.library import Library
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport
@@ -23,8 +20,7 @@ _LISTED = 3
 
 async def main(arguments: argparse.Namespace) -> int:
     """Sync one source or all; exit status 1 if anything failed, 3 if only deletions wait for approval."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments)
     async with open_configured_library(settings) as library:
         approve = await _show_pending_deletions(library, arguments.source) if arguments.approve else None
         with Terminal() as terminal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -13,25 +12,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot import logs
 from bot.answering.events import Passage
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.sentences import Piece, split_pieces
 from bot.answering.sentence_roles import classify_role
-from bot.answering.verification.interfaces import AnswerVerifier, Judge, NewVerifier, Verdict
+from bot.answering.verification.interfaces import AnswerVerifier, Judge, Verdict
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_stream import VerifiedStream, strip_markdown
-from bot.cli.output import print_error, print_json
-from bot.cli.standard_input import read_lines
-from bot.config.settings import Settings, load_settings
-from bot.errors import BotError, InvalidLine
-from bot.messages.errors import describe_error
+from bot.cli.command_settings import load_command_settings
+from bot.cli.output import print_error
+from bot.cli.standard_input import answer_each_line
+from bot.config.settings import Settings
+from bot.errors import InvalidLine
 from bot.wheels import WheelCache
-from engine.errors import EngineError
 from engine.text import replace_surrogates
 from knowledge.embedding import IDENTITY, open_embedder
-from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Embedder
 from knowledge.language import choose_language
 
@@ -47,30 +43,21 @@ NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
 
 async def main(arguments: argparse.Namespace) -> int:
     """Verify one answer for each line of standard input; print each as one flushed JSON line."""
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config, required=False)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    settings = load_command_settings(arguments, required=False)
     async with AsyncExitStack() as stack:
         new_judge = await _open_judges(settings, stack) if arguments.judge == "engine" else _no_judge
         if new_judge is None:
             print_error("There is no engine that can judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
         embedder = _LazyEmbedder(settings.cache, stack)
-        return await _verify_each_line(feature_verifiers(embedder.embed, IDENTITY), new_judge, settings.limits)
+        new_verifier = feature_verifiers(embedder.embed, IDENTITY)
 
-
-async def _verify_each_line(new_verifier: NewVerifier, new_judge: NewJudge, limits: Limits) -> int:
-    failed = 0
-    async for line in read_lines():
-        try:
+        async def answer(line: bytes) -> dict[str, object]:
             case = parse_case(line)
-            judge = new_judge(case.question, case.passages)
-            print_json(await verify_case(case, new_verifier(judge), limits))
-        except (BotError, KnowledgeError, EngineError) as error:
-            print_json({"error": describe_error(error)})
-            failed += 1
-    if failed:
-        print_error(f"{failed} line(s) could not be verified; the JSON has the reasons.")
-    return 1 if failed else 0
+            verifier = new_verifier(new_judge(case.question, case.passages))
+            return await verify_case(case, verifier, settings.limits)
+
+        return await answer_each_line(answer, lambda _: {})
 
 
 # ── One answer ───────────────────────────────────────────────────────────────────────────────────────────────────────

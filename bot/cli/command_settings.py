@@ -1,0 +1,22 @@
+"""Load the settings of a command that prints a result."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from bot import logs
+from bot.config.settings import Settings, load_settings
+
+
+def load_command_settings(arguments: argparse.Namespace, *, required: bool = True) -> Settings:
+    """Return the settings for ``--config``, and log only warnings and errors, because stdout has the result.
+
+    Raises:
+        SettingsError: the configuration is wrong, or missing although it is ``required``.
+
+    """
+    settings = load_settings(os.environ, Path.cwd(), config=arguments.config, required=required)
+    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    return settings
