@@ -214,7 +214,7 @@ class Library:
             not self._indexes.is_settled,
             tuple(states),
             growth=await self._indexes.growth([source.key for source in self._sources.values()]),
-            repaired=await searched.manifest.read_last_repair(),
+            last_repair=await searched.manifest.read_last_repair(),
             elsewhere=find_lock_holder(self._lock),
         )
 

@@ -102,7 +102,7 @@ class LibraryStatus:
     sources: tuple[SourceStatus, ...]
     growth: IndexGrowth | None = None
     """The progress of the new index; None if there is none."""
-    repaired: LastRepair | None = None
+    last_repair: LastRepair | None = None
     """When store and manifest were last compared, and how many chunks differed; None if never."""
     elsewhere: str | None = None
     """Another process that syncs this state directory (``process 12, since 02:30:00 UTC``), if any."""

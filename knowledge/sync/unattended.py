@@ -51,8 +51,8 @@ class UnattendedSync:
 
     async def _repair_and_log(self) -> None:
         drift = await self._repair()
-        if drift.differed:
-            _log.warning("Store and manifest differed by %d chunks, %d mended at once", drift.differed, drift.mended)
+        if drift.differences:
+            _log.warning("%d chunks of store and manifest differed; %d are repaired", drift.differences, drift.repairs)
 
     async def _wait_and_run(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         for _ in range(_BUSY_ATTEMPTS):

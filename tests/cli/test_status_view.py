@@ -72,13 +72,13 @@ def test_index_store_and_other_processes() -> None:
     text = shown(
         make_source_status("new", hours=None), growth=IndexGrowth(42, 100, 180.0, dense=True),
         elsewhere="process 12, since 02:30:00 UTC",
-        repaired=LastRepair(NOW.timestamp() - 7_200, 3, 2),
+        last_repair=LastRepair(NOW.timestamp() - 7_200, 3, 2),
     )  # fmt: skip
     assert "a new one is at 42%, about 3 min left" in text
     assert "another process (process 12, since 02:30:00 UTC)" in text
     assert "2 h ago, 3 passages differed, 2 repaired, 1 to be read again" in text
     assert "It has never been synced. To sync it: kvasir sync new" in text
-    assert "no differences" in shown(make_source_status(), repaired=LastRepair(NOW.timestamp(), 0, 0))
+    assert "no differences" in shown(make_source_status(), last_repair=LastRepair(NOW.timestamp(), 0, 0))
 
 
 @pytest.mark.parametrize(

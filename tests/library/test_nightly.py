@@ -123,8 +123,8 @@ async def test_a_nightly_sync_completes_although_one_source_fails(
             assert source.next_at is not None
             assert source.next_at > datetime.now().astimezone()
             assert replace(source, age_s=3_601.0).late
-        assert status.repaired is not None
-        assert (status.repaired.differed, status.growth, status.elsewhere) == (0, None, None)
+        assert status.last_repair is not None
+        assert (status.last_repair.differences, status.growth, status.elsewhere) == (0, None, None)
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == 1
     assert told[0].startswith(f"The sync of {FAILING} stopped: ")

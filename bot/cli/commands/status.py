@@ -31,14 +31,14 @@ async def main(arguments: argparse.Namespace) -> int:
 
 def status_json(engine: EngineStatus, state: LibraryStatus) -> dict[str, object]:
     """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
-    growth, repair = state.growth, state.repaired
+    growth, repair = state.growth, state.last_repair
     return {
         "engine": engine_json(engine),
         "store": state.store,
         "indexing": state.indexing,
         "growth": growth
         and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
-        "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differed, "mended": repair.mended},
+        "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differences, "mended": repair.repairs},
         "elsewhere": state.elsewhere,
         "sources": {source.name: _source_json(source) for source in state.sources},
     }

@@ -78,15 +78,16 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus) -> Table:
 
 def _store_line(state: LibraryStatus) -> Text:
     line = Text(state.store)
-    if state.repaired is None:
+    if state.last_repair is None:
         return line
-    since = max(0.0, datetime.now(UTC).timestamp() - state.repaired.at)
+    since = max(0.0, datetime.now(UTC).timestamp() - state.last_repair.at)
     line.append(f" · compared with the manifest {format_age(since)}, ")
-    if state.repaired.differed:
-        left = state.repaired.differed - state.repaired.mended
+    if state.last_repair.differences:
+        left = state.last_repair.differences - state.last_repair.repairs
         rest = f", {left} to be read again" if left else ""
         line.append(
-            f"{state.repaired.differed} passages differed, {state.repaired.mended} repaired{rest}", style="yellow"
+            f"{state.last_repair.differences} passages differed, {state.last_repair.repairs} repaired{rest}",
+            style="yellow",
         )
     else:
         line.append("no differences", style="green")

@@ -34,8 +34,8 @@ def format_status(engine: EngineStatus, state: LibraryStatus, language: Language
 
 def _format_store(state: LibraryStatus, language: Language) -> Iterator[str]:
     parts = [render_message(status.STORE, language, store=state.store)]
-    if state.repaired is not None:
-        age, count = format_age(_seconds_since(state.repaired.at), language), state.repaired.differed
+    if state.last_repair is not None:
+        age, count = format_age(_seconds_since(state.last_repair.at), language), state.last_repair.differences
         parts.append(
             render_message(status.REPAIRED if count else status.NO_DIFFERENCES, language, age=age, count=count)
         )

@@ -225,14 +225,14 @@ class LanceDBStore:
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
-        stored: list[StoredChunk] = []
+        rows: list[StoredChunk] = []
         for some in slice_values(ids, 1000):
             async with self._translate_failures(self._limits.read_s):
                 query = self._get_table().query().where(f"id IN ({quote_literals(some)})")
                 table = await query.select([*PASSAGE_COLUMNS, "vector", "terms"]).to_arrow()
             if table.num_rows:
-                stored += read_rows(table)
-        return stored
+                rows += read_rows(table)
+        return rows
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

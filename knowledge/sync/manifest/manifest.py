@@ -229,9 +229,13 @@ class IndexManifest(Lookups):
         return old
 
     @transaction
-    def record_repair(self, connection: Connection, repaired: LastRepair) -> None:
+    def record_repair(self, connection: Connection, last_repair: LastRepair) -> None:
         """Store that store and manifest were compared."""
-        values = {"repaired_at": repaired.at, "drift": repaired.differed, "mended": repaired.mended}
+        values = {
+            "repaired_at": last_repair.at,
+            "drift": last_repair.differences,
+            "mended": last_repair.repairs,
+        }
         connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
     @transaction

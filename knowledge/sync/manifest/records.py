@@ -92,9 +92,9 @@ class LastRepair(NamedTuple):
 
     at: float
     """Seconds since the epoch."""
-    differed: int
+    differences: int
     """Chunks that were on one side only, or different."""
-    mended: int
+    repairs: int
     """Those repaired at once. The documents of the others were read again."""
 
 

@@ -35,12 +35,12 @@ class Drift:
     """Rows with another audience, format or date. They are written again from the manifest."""
 
     @property
-    def differed(self) -> int:
+    def differences(self) -> int:
         """Return the number of all differences."""
         return self.surplus + self.missing + self.wrong + self.stale
 
     @property
-    def mended(self) -> int:
+    def repairs(self) -> int:
         """Return the number of differences that were repaired at once."""
         return self.surplus + self.stale
 
@@ -60,7 +60,7 @@ async def clean_up(
         await discard_rows(store, manifest, ids)
     if not thorough and await store.count() == await manifest.count_chunks():
         return 0
-    return (await repair(store, manifest, thorough=thorough, now=now)).differed
+    return (await repair(store, manifest, thorough=thorough, now=now)).differences
 
 
 async def repair(
@@ -74,7 +74,7 @@ async def repair(
     if thorough:
         wrong, stale = await _compare_rows(store, manifest)
         drift = replace(drift, wrong=wrong, stale=stale)
-    await manifest.record_repair(LastRepair(now(), drift.differed, drift.mended))
+    await manifest.record_repair(LastRepair(now(), drift.differences, drift.repairs))
     return drift
 
 

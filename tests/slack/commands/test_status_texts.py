@@ -48,7 +48,7 @@ def test_status_text_describes_all_sources() -> None:
     )  # fmt: skip
     state = LibraryStatus(
         "weaviate", indexing=True, sources=sources, growth=IndexGrowth(42, 100, 180.0, dense=True),
-        repaired=LastRepair(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
+        last_repair=LastRepair(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
     )  # fmt: skip
     engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
     english = status_texts.format_status(engine, state, "en")

@@ -120,7 +120,7 @@ class Installation:
             left.append("an index is growing still")
         if len(held := await index.store.list_indexes()) != 1:
             left.append(f"the store holds {held}")
-        outcome.drift = (await repair(index.store, index.manifest, thorough=True)).differed
+        outcome.drift = (await repair(index.store, index.manifest, thorough=True)).differences
         outcome.left = left
 
     async def sync(self, *, approve: bool = False) -> None:

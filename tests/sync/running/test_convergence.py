@@ -151,7 +151,7 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
 
         def _drift(self) -> int:
             """Compare row by row. Documents that left the source keep their readers."""
-            return self.loop.run(repair(self.rig.store, self.rig.index, thorough=True)).differed
+            return self.loop.run(repair(self.rig.store, self.rig.index, thorough=True)).differences
 
         @invariant()
         def no_mix_is_shown(self) -> None:

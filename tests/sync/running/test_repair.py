@@ -66,7 +66,7 @@ async def test_a_row_with_wrong_readers_or_date_is_corrected(synced: Any, change
     id_ = _spoil(synced, "two", **changes)
     embedded = len(synced.embedder.embedded)
     drift = await repair(synced.store, synced.index, thorough=True)
-    assert (drift, drift.differed, drift.mended) == (Drift(stale=1), 1, 1)
+    assert (drift, drift.differences, drift.repairs) == (Drift(stale=1), 1, 1)
     assert synced.store.rows_by_id[id_].chunk == before[id_].chunk
     assert np.array_equal(synced.store.rows_by_id[id_].vector, before[id_].vector)
     assert len(synced.embedder.embedded) == embedded
@@ -79,7 +79,7 @@ async def test_a_row_with_a_wrong_text_is_hidden_and_read_again(
 ) -> None:
     id_ = _spoil(synced, "two", **changes)
     drift = await repair(synced.store, synced.index, thorough=True)
-    assert (drift, drift.differed, drift.mended) == (Drift(wrong=1), 1, 0)
+    assert (drift, drift.differences, drift.repairs) == (Drift(wrong=1), 1, 0)
     assert await synced.index.find_current([id_], [synced.source.key.id]) == []
     report = await synced.sync()
     assert (report.repaired, report.sources["handbook"].chunks_written) == (0, 1)
@@ -92,7 +92,7 @@ async def test_missing_and_surplus_rows_are_counted_separately(synced: Any, expe
     gone = _one(synced, "one")
     synced.store.rows_by_id["stranger"] = synced.store.rows_by_id.pop(gone)
     drift = await repair(synced.store, synced.index)
-    assert (drift, drift.differed, drift.mended) == (Drift(surplus=1, missing=1), 2, 1)
+    assert (drift, drift.differences, drift.repairs) == (Drift(surplus=1, missing=1), 2, 1)
     assert (await synced.index.read_last_repair())[1:] == (2, 1)
     await synced.sync()
     assert await synced.answers() == expected(synced.source)
