@@ -90,10 +90,6 @@ class StreamRestart:
 Delta = QueuePosition | StreamRestart | ReasoningDelta | ContentDelta | StreamEnd
 
 
-def _assume_shown() -> bool:
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Requester:
     """Who sends a request. It decides the request's position in the queue and its server."""
@@ -104,7 +100,7 @@ class Requester:
     """The conversation. It stays on one server, whose prefix cache has its beginning; "" for none."""
     answer_timeout_s: float | None = None
     """The queue refuses an answer that cannot be complete in time. None: only the queue's own limit applies."""
-    has_shown_output: Callable[[], bool] = _assume_shown
+    has_shown_output: Callable[[], bool] = lambda: True
     """Whether the reader has seen a part of the answer. Until then, the answer restarts when its server is lost."""
 
 

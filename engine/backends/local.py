@@ -25,7 +25,7 @@ from engine.planning.hardware import Machine
 from engine.planning.launch import Launch, build_launch, generate_api_key
 from engine.planning.plans import LaunchPlan
 from engine.process import flags
-from engine.process.supervisor import EngineJob, Supervisor, SupervisorPolicy
+from engine.process.supervisor import EngineJob, Supervisor
 from engine.settings import EngineSettings
 from engine.weights.availability import choose_obtainable_plan
 from engine.weights.store import WeightsStore
@@ -138,7 +138,7 @@ class LocalEngine:
                 recovery.confirm_profile(supervisor.health.peak_load)
             return None
         async with asyncio.timeout(max_wait_s):
-            while await self._is_busy():  # noqa: ASYNC110  # the server has no events
+            while (load := await self._fetch_load()) and load.running + load.waiting:  # noqa: ASYNC110  # it is polled
                 await asyncio.sleep(self._settings.supervisor_policy.health_interval_s)
         recovery.raise_profile(supervisor.health.peak_load)
         supervisor.restart(why)
@@ -150,10 +150,6 @@ class LocalEngine:
         if supervisor is None or recovery is None or self._board.status.state is not EngineState.READY:
             return None
         return recovery.explain_raise(supervisor.health.peak_load)
-
-    async def _is_busy(self) -> bool:
-        loads = await self._fetch_load()
-        return loads is not None and loads.running + loads.waiting > 0
 
     async def _prepare_and_run(self, *, install: bool, fresh: bool) -> None:
         machine = await asyncio.to_thread(self._probe, self._settings.cache)
@@ -176,7 +172,8 @@ class LocalEngine:
         await self._prepare_model_and_flags(recovery.plan, python, spans)
         note = f" {recovery.describe()}" if recovery.describe() else ""
         self._board.apply_event(LifecycleEvent.LAUNCH, f"The engine is starting.{note}", progress=spans.start_begin)
-        self._supervisor = Supervisor(self._build_job(recovery, python, spans), self._board, self._build_policy(plan))
+        policy = replace(self._settings.supervisor_policy, start_deadline_s=plan.start_deadline_s)
+        self._supervisor = Supervisor(self._build_job(recovery, python, spans), self._board, policy)
         await self._supervisor.run()
 
     def _compute_spans(self, plan: LaunchPlan) -> ProgressSpans:
@@ -204,14 +201,11 @@ class LocalEngine:
 
     async def _provide_model(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
         """Return the folder that SGLang loads, so that SGLang downloads nothing."""
-        if not await self._has_weights(plan):
+        if not await asyncio.to_thread(self._weights.is_ready, plan.weights):
             doing = f"Downloading and verifying the weights of {plan.variant.name} (once). {plan.note}".rstrip()
             self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=spans.install_end)
         report = self._scale_report(spans.install_end, spans.start_begin)
         return await self._weights.provide(plan.weights, report)
-
-    async def _has_weights(self, plan: LaunchPlan) -> bool:
-        return await asyncio.to_thread(self._weights.is_ready, plan.weights)
 
     def _scale_report(self, begin: float, end: float) -> ReportProgress:
         def report(share: float | None, doing: str) -> None:
@@ -219,9 +213,6 @@ class LocalEngine:
             self._board.show_progress(doing, progress=known)
 
         return report
-
-    def _build_policy(self, plan: LaunchPlan) -> SupervisorPolicy:
-        return replace(self._settings.supervisor_policy, start_deadline_s=plan.start_deadline_s)
 
     def _build_job(self, recovery: OomRecovery, python: Path, spans: ProgressSpans) -> EngineJob:
         key = generate_api_key()

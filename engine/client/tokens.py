@@ -138,7 +138,11 @@ def load_tokenizer_json(path: Path) -> TokenEncoding:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         model, special = data["model"], {item["content"]: item["id"] for item in data.get("added_tokens", ())}
-        ranks = {_decode_token(token): rank for token, rank in model["vocab"].items() if token not in special}
+        ranks = {
+            bytes(map(_BYTE_OF_LETTER.__getitem__, token)): rank
+            for token, rank in model["vocab"].items()
+            if token not in special
+        }
         pattern = _find_pattern(data["pre_tokenizer"])
         normalize = _create_normalizer(data.get("normalizer"))
         return TokenEncoding(path.parent.name, pattern, ranks, special=special, normalize=normalize)
@@ -212,7 +216,3 @@ def _build_byte_letters() -> dict[str, int]:
 
 
 _BYTE_OF_LETTER = _build_byte_letters()
-
-
-def _decode_token(token: str) -> bytes:
-    return bytes(_BYTE_OF_LETTER[letter] for letter in token)

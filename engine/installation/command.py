@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.errors import InstallError
 from engine.oom.log_tail import LogTail
@@ -22,7 +22,11 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
 async def run_command(
-    argv: tuple[str, ...], deadline_s: float, failed: str, on_line: Callable[[str], None] = lambda _: None
+    argv: tuple[str, ...],
+    deadline_s: float,
+    failed: str,
+    on_line: Callable[[str], None] = lambda _: None,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Run a command. It ends when the caller is cancelled or this process ends.
 
@@ -31,18 +35,14 @@ async def run_command(
         deadline_s: the timeout.
         failed: the beginning of the error sentence.
         on_line: receives each output line.
+        environment: None for this process's own, without secrets.
 
     Raises:
         InstallError: the command failed, or it took too long.
 
     """
     tail = LogTail()
-    environment = {
-        "UV_HTTP_TIMEOUT": "120",
-        **remove_own_variables(os.environ),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
+    own = {"UV_HTTP_TIMEOUT": "120", **remove_own_variables(os.environ), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     child = await asyncio.create_subprocess_exec(
         *_DIE_WITH_PARENT,
         *_LOW_PRIORITY,
@@ -50,7 +50,7 @@ async def run_command(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=environment,
+        env=own if environment is None else environment,
     )
     try:
         async with asyncio.timeout(deadline_s):

@@ -77,7 +77,7 @@ class Installer:
         if not self.is_installed(kind):
             async with _build_folder(folder, lambda: self.is_installed(kind), report) as scratch:
                 if scratch is not None:
-                    self._check_disk(folder, REQUIRED_BYTES[kind], "the engine")
+                    self._check_disk(folder, REQUIRED_BYTES[kind])
                     await self._install_into(scratch, kind, report)
         return self.python_path(kind)
 
@@ -109,11 +109,11 @@ class Installer:
     def _requirements_path(self, kind: EnvironmentKind) -> Path:
         return self._requirements / f"{kind}.txt"
 
-    def _check_disk(self, folder: Path, needed: int, what: str) -> None:
+    def _check_disk(self, folder: Path, needed: int) -> None:
         free = self._free_bytes(folder)
         if free < needed:
             raise InstallError(
-                f"The disk has no room for {what}: it needs {needed / GIB:.0f} GiB in {self._cache}, but "
+                f"The disk has no room for the engine: it needs {needed / GIB:.0f} GiB in {self._cache}, but "
                 f"{free / GIB:.1f} GiB are free. Free some space, or set KVASIR_CACHE to a larger disk."
             )
 
@@ -179,7 +179,8 @@ async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportP
         try:
             yield scratch
             if scratch is not None:
-                _move_into_place(scratch, folder)
+                scratch.chmod(0o755)
+                scratch.rename(folder)
         except OSError as error:
             raise InstallError(
                 f"{folder.parent} cannot be written: {error.strerror}. Check disk and access rights, then start again."
@@ -197,11 +198,6 @@ def _create_scratch_folder(folder: Path, whole: Callable[[], bool]) -> Path | No
     for left in folder.parent.glob(f".{folder.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-
-
-def _move_into_place(scratch: Path, folder: Path) -> None:
-    scratch.chmod(0o755)
-    scratch.rename(folder)
 
 
 def _find_uv() -> str:

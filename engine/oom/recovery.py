@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 
 from engine.oom.ladder import (
-    MemoryProfile,
     ProfileChange,
     complete_profile,
     describe_profile,
@@ -38,7 +38,6 @@ class OomRecovery:
         self._machine = machine
         self._file = file
         self._key = build_ladder_key(plan, machine, release)
-        self._lighter_plans: tuple[LaunchPlan, ...] | None = None
         self._state = file.read(self._key)
         self.plan = self._build_plan()
 
@@ -109,9 +108,7 @@ class OomRecovery:
 
     def _lower_profile(self, end: RunEnd, found: OomFinding) -> RestartDecision:
         failed = complete_profile(extract_profile(self.plan), end.observations)
-        state, step = lower_profile(
-            self._state, failed, found, [extract_profile(plan) for plan in self._list_lighter_plans()]
-        )
+        state, step = lower_profile(self._state, failed, found, [extract_profile(plan) for plan in self._lighter_plans])
         if step.profile is None:
             _log.error("engine out of memory: %s", step.why)
             return RestartDecision(step.why, restart=False)
@@ -135,16 +132,13 @@ class OomRecovery:
         profile = self._state.profile
         if profile is None:
             return self._first_plan
-        plan = apply_profile(profile, (self._first_plan, *self._list_plans_below(profile)))
+        is_lighter = profile.weights != extract_profile(self._first_plan).weights
+        plan = apply_profile(profile, (self._first_plan, *(self._lighter_plans if is_lighter else ())))
         if plan is None:
             self._state = LadderState()
             return self._first_plan
         return plan
 
-    def _list_plans_below(self, profile: MemoryProfile) -> tuple[LaunchPlan, ...]:
-        return () if profile.weights == extract_profile(self._first_plan).weights else self._list_lighter_plans()
-
-    def _list_lighter_plans(self) -> tuple[LaunchPlan, ...]:
-        if self._lighter_plans is None:
-            self._lighter_plans = find_lighter_plans(self._first_plan, self._machine)
-        return self._lighter_plans
+    @cached_property
+    def _lighter_plans(self) -> tuple[LaunchPlan, ...]:
+        return find_lighter_plans(self._first_plan, self._machine)

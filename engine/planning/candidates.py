@@ -127,7 +127,8 @@ def _build_plan(
     pools = layout.dp * layout.attn_dp
     in_one_pool = -(-requirements.people // pools)
     least = requirements.context_tokens or choose_min_context_tokens(variant)
-    if least > variant.context_tokens or not _can_load(variant, option, card):
+    loading_gib = estimate_loading_gib(variant, option.checkpoint, layout)
+    if least > variant.context_tokens or loading_gib > card - CONTEXT_GIB:
         return None
     tokens = estimate_kv_tokens(variant, option.checkpoint, card, layout, kv=option.kv, reserve=option.reserve)
     offload = 0.0
@@ -154,11 +155,6 @@ def _build_plan(
         people=tokens // least * pools,
         speed=None if spec is None else estimate_speed(variant, option.checkpoint, layout, spec, option.kv, offload),
     )
-
-
-def _can_load(variant: Variant, option: _Option, card_gib: float) -> bool:
-    """Return whether a card can hold the weights before SGLang quantizes them, which it does after loading all."""
-    return estimate_loading_gib(variant, option.checkpoint, option.layout) <= card_gib - CONTEXT_GIB
 
 
 def _choose_offload_gib(variant: Variant, machine: Machine, option: _Option, missing_tokens: int) -> float:

@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from engine.errors import EngineRefused
+from engine.errors import EngineRefused, InstallError
+from engine.installation.command import run_command
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z0-9][a-z0-9-]*")
 _DEADLINE_S = 120.0
@@ -103,21 +104,10 @@ def read_release(python: Path) -> str | None:
 
 async def read_help(python: Path, environment: Mapping[str, str]) -> str:
     """Return the output of ``--help``; "" if the program fails, which its start then reports."""
-    child = await asyncio.create_subprocess_exec(
-        python,
-        *("-I", "-m", "sglang.launch_server", "--help"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=dict(environment),
-    )
+    lines: list[str] = []
+    argv = (str(python), "-I", "-m", "sglang.launch_server", "--help")
     try:
-        async with asyncio.timeout(_DEADLINE_S):
-            output, _ = await child.communicate()
-    except TimeoutError:
+        await run_command(argv, _DEADLINE_S, "SGLang printed no help", lines.append, environment=environment)
+    except InstallError:
         return ""
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    return output.decode("utf-8", errors="replace") if child.returncode == 0 else ""
+    return "\n".join(lines)

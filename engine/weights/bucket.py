@@ -75,7 +75,7 @@ class BucketOrigin:
                     while chunk := await body.read(_CHUNK_BYTES):
                         yield chunk
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the client."""
         client, self._client = self._client, None
         if client is not None:

@@ -66,12 +66,14 @@ class HubOrigin:
 
     async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:
         """Stream a file; see ``Origin.read``."""
-        headers = {"Accept-Encoding": "identity", "Range": f"bytes={offset}-"}
+        headers = {"Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         url = f"{self.label}/{repo}/resolve/{revision}/{file.name}"
         try:
-            async with self._open_session().get(url, headers=headers if offset else _remove_range(headers)) as answer:
+            async with self._open_session().get(url, headers=headers) as answer:
                 if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
                     raise self._map_http_error(answer.status, answer.headers, f"{file.name} of {repo}", repo)
                 passed = offset if answer.status == HTTPStatus.OK else 0  # the server ignores ranges
@@ -81,7 +83,7 @@ class HubOrigin:
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise TransientOriginError(_describe_connection_error(error)) from None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         self._threads.close()
         session, self._session = self._session, None
@@ -151,10 +153,6 @@ def _parse_sibling(sibling: Any) -> RemoteFile:  # noqa: ANN401  # the library's
     if sibling.lfs is not None:
         return RemoteFile(sibling.rfilename, sibling.size, Digest("sha256", sibling.lfs.sha256))
     return RemoteFile(sibling.rfilename, sibling.size, Digest("git", sibling.blob_id) if sibling.blob_id else None)
-
-
-def _remove_range(headers: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name != "Range"}
 
 
 def _describe_connection_error(error: BaseException) -> str:

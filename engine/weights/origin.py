@@ -40,7 +40,7 @@ class Origin(Protocol):
     def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:
         """Stream a file's bytes from ``offset``; raise as ``list_files``, and ``TransientOriginError`` if it is cut."""
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
 
 

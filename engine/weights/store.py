@@ -14,27 +14,25 @@ import json
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 
 from engine.errors import InstallError
 from engine.files import hold_file_lock
 from engine.planning.hardware import read_free_disk_bytes
 from engine.planning.variant import GIB, Checkpoint, WheelPieces
+from engine.weights.bucket import BucketOrigin
 from engine.weights.download import Downloader, DownloadProgress, DownloadRetryPolicy, retry_call
+from engine.weights.hub import HubOrigin
 from engine.weights.listing import (
-    CHECKSUM_FILE,
-    Digest,
     ModelListing,
     RemoteFile,
     is_needed,
-    parse_checksums,
-    require_safetensors,
     select_needed,
 )
 from engine.weights.origin import Origin, WeightsSource
-from engine.weights.origins import open_origin
 from engine.weights.safetensors import find_damage
-from engine.weights.verified_files import VerifiedFiles
+from engine.weights.verified_files import VerifiedFiles, verify_file, verify_folder
 from engine.weights.wheel_pieces import PieceAssembler, compute_revision
 from engine.weights.worker_threads import WorkerThreads
 
@@ -119,7 +117,7 @@ class WeightsStore:
             InstallError: the origin does not have it, or does not answer.
 
         """
-        async with open_origin(self._source, timeout_s) as origin:
+        async with aclosing(_create_origin(self._source, timeout_s)) as origin:
             return origin.label, await self._list_files(origin, checkpoint, DownloadRetryPolicy(max_attempts=1))
 
     async def provide(self, checkpoint: Checkpoint, report: Report) -> Path:
@@ -133,7 +131,7 @@ class WeightsStore:
         try:
             folder = self._find_external_folder(checkpoint)
             if folder is not None:
-                return await self._verify_folder(folder, threads, report)
+                return await verify_folder(folder, self._open_verified_files(folder), threads, report)
             return await self._download(checkpoint, threads, report)
         except OSError as error:
             raise self._map_os_error(error) from error
@@ -156,28 +154,6 @@ class WeightsStore:
         folder = None if root is None else root / checkpoint.repo
         return folder if folder is None or checkpoint.pieces is None or folder.is_dir() else None
 
-    async def _verify_folder(self, folder: Path, threads: WorkerThreads, report: Report) -> Path:
-        verified = self._open_verified_files(folder)
-        if await threads.run(verified.is_complete):
-            return folder
-        report(None, f"Verifying the weights in {folder}.")
-        names = await threads.run(lambda: _list_names(folder))
-        require_safetensors(names, str(folder))
-        wrong = await threads.run(lambda: [f"{found.name} {found.why}" for found in find_damage(folder)])
-        sums = await threads.run(lambda: _read_checksums(folder)) if CHECKSUM_FILE in names else {}
-        wrong += [
-            f"{name} is missing, though {CHECKSUM_FILE} names it"
-            for name in sums
-            if is_needed(name) and name not in names
-        ]
-        for name in filter(is_needed, sums.keys() & names):
-            if not await threads.matches_digest(folder / name, sums[name]):
-                wrong.append(f"{name} does not match {CHECKSUM_FILE}")
-        if wrong:
-            raise InstallError(f"The weights in {folder} are damaged: {_format_some(wrong)}. Copy these files again.")
-        await threads.run(lambda: verified.mark_complete(name for name in names if is_needed(name)))
-        return folder
-
     # ── Download ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _download(self, checkpoint: Checkpoint, threads: WorkerThreads, report: Report) -> Path:
@@ -191,7 +167,7 @@ class WeightsStore:
                 return whole
             if checkpoint.pieces is not None and self._assembler is not None:
                 return await self._assemble(self._assembler, home, checkpoint.pieces, threads, report)
-            async with open_origin(self._source) as origin:
+            async with aclosing(_create_origin(self._source)) as origin:
                 report(None, f"Listing the files of {checkpoint.repo} at {origin.label}.")
                 listing = await self._list_files(origin, checkpoint, self._retry_policy)
                 _write_pin(home, origin.label, listing.revision)
@@ -236,7 +212,7 @@ class WeightsStore:
         """Download the missing files of a folder; verify existing files first."""
         folder.mkdir(exist_ok=True)
         verified = self._open_verified_files(folder)
-        missing = [file for file in listing.files if not await _verify_file(folder, file, verified, threads)]
+        missing = [file for file in listing.files if not await verify_file(folder, file, verified, threads)]
         here = listing.size_bytes - sum(file.size_bytes for file in missing) + _count_part_bytes(folder, missing)
         self._check_disk(checkpoint, origin, listing.size_bytes, here)
         progress = DownloadProgress(
@@ -319,19 +295,13 @@ class WeightsStore:
         )
 
 
-async def _verify_file(folder: Path, file: RemoteFile, verified: VerifiedFiles, threads: WorkerThreads) -> bool:
-    """Return whether a file is verified; delete one that is wrong, to download it again."""
-    path = folder / file.name
-    if await threads.run(lambda: verified.contains(file.name)):
-        return True
-    if not path.exists():
-        return False
-    whole = path.stat().st_size == file.size_bytes
-    if whole and (file.digest is None or await threads.matches_digest(path, file.digest)):
-        await threads.run(lambda: verified.add(file.name))
-        return True
-    await threads.run(path.unlink)
-    return False
+def _create_origin(source: WeightsSource, timeout_s: float | None = None) -> Origin:
+    """Return the origin of downloads; ``timeout_s`` bounds how long a listing waits for a hub."""
+    if source.place is None:
+        return HubOrigin(source.endpoint, source.token, timeout_s)
+    if source.is_bucket:
+        return BucketOrigin(source.place)
+    raise InstallError(f"KVASIR_WEIGHTS is the folder {source.place}, and Kvasir downloads nothing from a folder.")
 
 
 def estimate_assembly_bytes(pieces: WheelPieces) -> int:
@@ -347,24 +317,6 @@ def _remove(*folders: Path) -> None:
 def _count_part_bytes(folder: Path, files: list[RemoteFile]) -> int:
     parts = [folder / file.part_name for file in files]
     return sum(part.stat().st_size for part in parts if part.exists())
-
-
-def _list_names(folder: Path) -> set[str]:
-    try:
-        return {path.name for path in folder.iterdir() if path.is_file()}
-    except (FileNotFoundError, NotADirectoryError):
-        raise InstallError(
-            f"There is no folder {folder}. Put the model's files there, or check KVASIR_WEIGHTS. A model's folder has "
-            "its name on the hub."
-        ) from None
-
-
-def _read_checksums(folder: Path) -> dict[str, Digest]:
-    return dict(parse_checksums((folder / CHECKSUM_FILE).read_text(encoding="utf-8", errors="replace")))
-
-
-def _format_some(wrong: list[str]) -> str:
-    return "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")  # noqa: PLR2004
 
 
 def _count_bytes(home: Path) -> int:

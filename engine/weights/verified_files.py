@@ -1,11 +1,16 @@
-"""Remember which files are verified, by size and time, so that a start need not read hundreds of gigabytes."""
+"""Verify the files of a model, and remember it by size and time: a start must not read hundreds of gigabytes."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from engine.errors import InstallError
+from engine.weights.listing import CHECKSUM_FILE, Digest, RemoteFile, is_needed, parse_checksums, require_safetensors
+from engine.weights.safetensors import find_damage
+from engine.weights.worker_threads import WorkerThreads
 
 _Stamp = tuple[int, int]
 
@@ -57,6 +62,67 @@ class VerifiedFiles:
         scratch = self._path.with_suffix(".new")
         scratch.write_text(json.dumps(stamps), encoding="utf-8")
         scratch.replace(self._path)
+
+
+async def verify_folder(
+    folder: Path, verified: VerifiedFiles, threads: WorkerThreads, report: Callable[[float | None, str], None]
+) -> Path:
+    """Return a folder that is used in place, if its files are complete and undamaged.
+
+    Raises:
+        InstallError: files are missing or damaged; the text names them.
+
+    """
+    if await threads.run(verified.is_complete):
+        return folder
+    report(None, f"Verifying the weights in {folder}.")
+    names = await threads.run(lambda: _list_names(folder))
+    require_safetensors(names, str(folder))
+    wrong = await threads.run(lambda: [f"{found.name} {found.why}" for found in find_damage(folder)])
+    sums = await threads.run(lambda: _read_checksums(folder)) if CHECKSUM_FILE in names else {}
+    wrong += [
+        f"{name} is missing, though {CHECKSUM_FILE} names it" for name in sums if is_needed(name) and name not in names
+    ]
+    for name in filter(is_needed, sums.keys() & names):
+        if not await threads.matches_digest(folder / name, sums[name]):
+            wrong.append(f"{name} does not match {CHECKSUM_FILE}")
+    if wrong:
+        raise InstallError(f"The weights in {folder} are damaged: {_format_some(wrong)}. Copy these files again.")
+    await threads.run(lambda: verified.mark_complete(name for name in names if is_needed(name)))
+    return folder
+
+
+async def verify_file(folder: Path, file: RemoteFile, verified: VerifiedFiles, threads: WorkerThreads) -> bool:
+    """Return whether a file is verified; delete one that is wrong, to download it again."""
+    path = folder / file.name
+    if await threads.run(lambda: verified.contains(file.name)):
+        return True
+    if not path.exists():
+        return False
+    whole = path.stat().st_size == file.size_bytes
+    if whole and (file.digest is None or await threads.matches_digest(path, file.digest)):
+        await threads.run(lambda: verified.add(file.name))
+        return True
+    await threads.run(path.unlink)
+    return False
+
+
+def _list_names(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir() if path.is_file()}
+    except (FileNotFoundError, NotADirectoryError):
+        raise InstallError(
+            f"There is no folder {folder}. Put the model's files there, or check KVASIR_WEIGHTS. A model's folder has "
+            "its name on the hub."
+        ) from None
+
+
+def _read_checksums(folder: Path) -> dict[str, Digest]:
+    return dict(parse_checksums((folder / CHECKSUM_FILE).read_text(encoding="utf-8", errors="replace")))
+
+
+def _format_some(wrong: list[str]) -> str:
+    return "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")  # noqa: PLR2004
 
 
 def _read_stamp(path: Path) -> _Stamp | None:
