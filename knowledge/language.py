@@ -14,6 +14,8 @@ IDEOGRAPH = re.compile(r"[㐀-䶿一-鿿]")
 _KANA_HANGUL = re.compile(r"[぀-ヿ가-힣]")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:['’][A-Za-z]+)*")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]")
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+_HANGUL = re.compile("[\uac00-\ud7a3]")
 _LETTER = re.compile(r"[^\W\d_]")
 _ENGLISH_GRAMMAR = re.compile(
     r"\b(?:what|how|why|when|where|which|who|the|is|are|do|does|can|should|please|in|of|to|for|and|mean|means)\b",
@@ -67,3 +69,10 @@ def is_cjk(text: str) -> bool:
     beginning = text[:_READ_CHARACTERS]
     cjk = len(_CJK.findall(beginning))
     return cjk > 0 and 5 * cjk >= len(_LETTER.findall(beginning))
+
+
+def detect_cjk_language(query: str) -> str:
+    """Return ``zh``, ``ja`` or ``ko`` for a query in that script, "" for any other; some services want the language."""
+    if not is_cjk(query):
+        return ""
+    return "ko" if _HANGUL.search(query) else "ja" if _KANA.search(query) else "zh"

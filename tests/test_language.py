@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.language import choose_language, detect_language
+from knowledge.language import choose_language, detect_cjk_language, detect_language
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,14 @@ def test_language(text: str, language: str | None) -> None:
 @given(st.text(alphabet=string.ascii_letters + " .,?", min_size=1).filter(str.strip))
 def test_latin_text_is_answered_in_english(text: str) -> None:
     assert choose_language(text) == "en"
+
+
+def test_services_get_the_language_of_cjk_queries() -> None:
+    queries = (
+        "rate limits",
+        "限流怎么配置",
+        "レート制限の設定",
+        "요청 제한",
+        "how is 限 read in a long English question",
+    )
+    assert [detect_cjk_language(query) for query in queries] == ["", "zh", "ja", "ko", ""]

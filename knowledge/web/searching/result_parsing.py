@@ -10,7 +10,6 @@ from datetime import datetime
 from itertools import islice
 from urllib.parse import urlsplit
 
-from knowledge.language import is_cjk
 from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.published_dates import parse_published_date
 
@@ -18,8 +17,6 @@ _MAX_URL_CHARACTERS = 2_000
 _TITLE_CHARACTERS = 300
 _SNIPPET_CHARACTERS = 1_000
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
-_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
-_HANGUL = re.compile("[\uac00-\ud7a3]")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 
 
@@ -64,13 +61,6 @@ def add_site_operators(query: str, domains: frozenset[str], most: int = 8) -> st
         return query
     sites = [f"site:{domain}" for domain in sorted(domains)]
     return f"{query} {sites[0]}" if len(sites) == 1 else f"{query} ({' OR '.join(sites)})"
-
-
-def detect_cjk_language(query: str) -> str:
-    """Return ``zh``, ``ja`` or ``ko`` for a query in that script, "" for any other; some services want the language."""
-    if not is_cjk(query):
-        return ""
-    return "ko" if _HANGUL.search(query) else "ja" if _KANA.search(query) else "zh"
 
 
 def _parse_hit(entry: object, fields: ResultFields, now: datetime) -> SearchHit | None:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from knowledge.language import detect_cjk_language
 from knowledge.web.http.fetch import Fetcher
 from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
 from knowledge.web.searching.result_parsing import (
     ResultFields,
     add_site_operators,
-    detect_cjk_language,
     get_member,
     parse_results,
 )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.web.crawling.canonical_urls import build_page_key
-from knowledge.web.searching.result_parsing import add_site_operators, detect_cjk_language
+from knowledge.web.searching.result_parsing import add_site_operators
 
 
 def test_a_query_is_narrowed_as_search_engines_read_it() -> None:
@@ -14,17 +14,6 @@ def test_a_query_is_narrowed_as_search_engines_read_it() -> None:
     assert add_site_operators("a b", frozenset({"x.org"})) == "a b site:x.org"
     assert add_site_operators("a b", frozenset({"y.org", "x.org"})) == "a b (site:x.org OR site:y.org)"
     assert add_site_operators("a b", frozenset(f"{n}.org" for n in range(9))) == "a b"
-
-
-def test_services_get_the_language_of_cjk_queries() -> None:
-    queries = (
-        "rate limits",
-        "限流怎么配置",
-        "レート制限の設定",
-        "요청 제한",
-        "how is 限 read in a long English question",
-    )
-    assert [detect_cjk_language(query) for query in queries] == ["", "zh", "ja", "ko", ""]
 
 
 @given(st.text(max_size=60))
