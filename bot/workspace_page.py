@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.messages import page_status
+from bot.messages import status as status_messages
 from bot.messages.durations import format_duration
 from bot.messages.message import render_message
 from engine.interfaces import EngineStatus
@@ -130,9 +130,9 @@ def _list_troubles(source: SourceStatus) -> list[str]:
     lines = [f"{source.name}: {source.error}"] if source.error else []
     if source.late:
         age, limit = format_duration(source.age_s or 0.0), format_duration(source.max_age_s)
-        lines.append(render_message(page_status.STALE, _LANGUAGE, source=source.name, age=age, limit=limit))
+        lines.append(render_message(status_messages.PAGE_STALE, _LANGUAGE, source=source.name, age=age, limit=limit))
     if source.pending_deletions:
         count = source.pending_deletions
-        lines.append(render_message(page_status.PENDING_DELETIONS, _LANGUAGE, source=source.name, count=count))
+        lines.append(render_message(status_messages.PAGE_PENDING_DELETIONS, _LANGUAGE, source=source.name, count=count))
     lines += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from bot.messages import thinking
+from bot.messages import commands
 from bot.messages.message import render_message
 from engine.interfaces import ThinkingControl
 from knowledge.language import Language
@@ -54,5 +54,5 @@ def allot_tokens(depth: Depth, room_tokens: int) -> Share:
 def describe_thinking_limit(control: ThinkingControl | None, language: Language = "en") -> str:
     """Return why the engine cannot follow a chosen depth exactly; "" if it can."""
     if control is ThinkingControl.NONE:
-        return render_message(thinking.NOT_THINKING, language)
-    return render_message(thinking.NOT_LIMITED, language) if control is ThinkingControl.SWITCH else ""
+        return render_message(commands.NOT_THINKING, language)
+    return render_message(commands.THINKING_NOT_LIMITED, language) if control is ThinkingControl.SWITCH else ""

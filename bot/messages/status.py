@@ -58,3 +58,12 @@ LISTED = Message("*{source}*: {count} listed", "*{source}*: 已列出 {count}")
 PROGRESS = Message("*{source}*: {done} / {total}{failed}{left}", "*{source}*: {done} / {total}{failed}{left}")
 PROGRESS_FAILED = Message(" · {count} failed", " · {count} 篇失败")
 TIME_LEFT = Message(" · about {duration} left", " · 约 {duration}")
+
+# ── The page of the local workspace ──────────────────────────────────────────────────────────────────────────────────
+
+PAGE_STALE = Message("{source} is stale: {age} old, {limit} at most.", "{source} 已过期：{age}前同步，上限 {limit}。")
+PAGE_PENDING_DELETIONS = Message(
+    "{source}: {count} pending deletions, still in answers. kvasir sync --approve {source}",
+    "{source}：{count} 篇文档待删除，仍用于回答。kvasir sync --approve {source}",
+    "{source}: 1 pending deletion, still in answers. kvasir sync --approve {source}",
+)

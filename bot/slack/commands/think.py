@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from bot.answering.thinking import describe_thinking_limit
-from bot.messages import thinking
+from bot.messages import commands
 from bot.messages.message import join_sentences, render_message
 from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.slack.interactions import SlashCommand
@@ -51,14 +51,14 @@ class ThinkCommand:
     async def _build_answer(self, typed: SlashCommand) -> str:
         depth, language = parse_think(typed.text), typed.language
         if isinstance(depth, UnknownDepth):
-            return render_message(thinking.UNKNOWN_DEPTH, language, word=depth.word)
+            return render_message(commands.UNKNOWN_DEPTH, language, word=depth.word)
         if depth is not None:
             await self._preferences.set_depth(self._team, typed.user, None if depth == DEFAULT_DEPTH else depth)
             _log.info("thinking set", user=typed.user, depth=depth)
         preferred = await self._preferences.find_depth(self._team, typed.user)
         default = self._preferences.defaults.of(typed.channel)
         chosen = preferred or default
-        description = thinking.DEPTHS[chosen]
-        message = thinking.DEFAULT if preferred is None else thinking.PREFERRED
+        description = commands.DEPTHS[chosen]
+        message = commands.DEFAULT_DEPTH if preferred is None else commands.PREFERRED_DEPTH
         shown = render_message(message, language, description=description, depth=chosen)
         return join_sentences([shown, describe_thinking_limit(self._control(), language)], language)
