@@ -68,9 +68,12 @@ def list_names(module: Module) -> Iterator[str]:
 
 
 def is_participle(name: str) -> bool:
-    """Return whether a name is one bare participle."""
-    word = name.strip("_").lower()
-    return "_" not in word and (word in PARTICIPLES or (word.endswith("ed") and word not in _NO_PARTICIPLES))
+    """Return whether a name is one bare participle, which ``SourceDenied`` with its noun is not."""
+    name = name.strip("_")
+    if "_" in name or name not in {name.lower(), name.upper(), name.capitalize()}:
+        return False
+    word = name.lower()
+    return word in PARTICIPLES or (word.endswith("ed") and word not in _NO_PARTICIPLES)
 
 
 def list_imports(module: Module, known: frozenset[str]) -> set[str]:
