@@ -196,8 +196,9 @@ async def open_ledger(
         DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
 
     """
-    # If a power cut loses a question, Slack sends it again. Writers need no queue, because a claim is one INSERT.
-    options = DatabaseOptions(lock_wait_s=patience_s, answer_s=2 * patience_s, durable=False, one_writer=False)
+    # If a power cut loses a question, Slack sends it again. A claim is one INSERT, so machines need no queue. In this
+    # process all calls stay in order, and so do the questions.
+    options = DatabaseOptions(patience_s, 2 * patience_s, readers=0, durable=False, one_writer=False)
     database = await open_database(url, MIGRATIONS, options)
     ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
     try:

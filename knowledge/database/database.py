@@ -39,8 +39,6 @@ _DRIVERS: Final = {
 }
 _WRITE_LOCK: Final = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
-_READERS: Final = 4
-"""Threads that read a SQLite file: a long query delays no short one."""
 _BUSY_PAUSE_S: Final = 0.02
 _PRIMARY_CODE: Final = 0xFF
 """The part of SQLite's error codes that is the same for all kinds of one error."""
@@ -56,6 +54,9 @@ class DatabaseOptions:
     """For another program's lock, and for a connection."""
     answer_s: float = 60.0
     """For a whole transaction at a PostgreSQL server; on a SQLite file it is at least a minute."""
+    readers: int = 4
+    """Threads that read a SQLite file, so that a long query delays no short one. With 0 the writing thread also reads,
+    and all transactions keep their order."""
     durable: bool = True
     """Whether SQLite waits for the disk at each commit. Without it, a power cut may cost the last transactions."""
     one_writer: bool = True
@@ -180,11 +181,11 @@ class _Connections(Protocol):
 class _SqliteConnections:
     def __init__(self, url: URL, options: DatabaseOptions) -> None:
         self.limit_s = max(_FILE_LIMIT_S, options.answer_s)
-        self._readers = NamedThreadPool("database", _READERS)
         self._writer = NamedThreadPool("database-writer", 1)
+        self._readers = NamedThreadPool("database", options.readers) if options.readers else self._writer
         self._reading = create_engine(
             url,
-            pool_size=_READERS + 1,
+            pool_size=options.readers + 1,
             max_overflow=0,
             hide_parameters=True,
             connect_args={"timeout": options.lock_wait_s, "check_same_thread": False},

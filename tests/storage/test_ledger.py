@@ -219,6 +219,17 @@ async def test_a_burst_waits_in_this_process_longer_than_for_a_lock(tmp_path: Pa
         await slow
 
 
+async def test_calls_of_one_process_keep_their_order(tmp_path: Path) -> None:
+    """Questions that arrive together are answered in the order in which they came."""
+    async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
+        slow = asyncio.create_task(ledger.database.write(lambda _: time.sleep(0.2)))
+        await asyncio.sleep(0.05)
+        question = make_question("1.0")
+        claimed, is_known = await asyncio.gather(ledger.claim(question), ledger.is_participant("T1", "C1", "1.0"))
+        assert (claimed, is_known) == (True, True)
+        await slow
+
+
 async def test_full_disk_error_names_next_step(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
         await ledger.database.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
