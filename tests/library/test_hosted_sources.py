@@ -198,12 +198,12 @@ async def a_change_a_revocation_a_deletion_and_patience(library: Library, servic
     report = await library.refresh()
     assert report.ok, report
     for service in services:
-        assert service.fake.faults[0].times == 0, "it was asked to wait"
+        assert service.fake.faults[0].times == 0, "the service asked for a pause"
         ada, bo = [await found(library, service, one) for one in (service.ada, service.bo)]
         assert said(service, "harbour", "green") in ada
         assert said(service, "harbour", "red") not in ada + bo
         assert "quay" not in bo
-        assert ("quay" in ada) == (service.kind != "notion"), "what is not shared any more is gone"
+        assert ("quay" in ada) == (service.kind != "notion"), "unshared documents are deleted"
         assert "mole" not in ada + bo
     assert await documents(library) == {"confluence": 3, "notion": 2, "drive": 3}
 

@@ -112,7 +112,7 @@ async def test_a_growing_index_is_reported_and_continues_after_a_stop(bench: Ben
 
         bench.embedder.embed_passages = counted  # type: ignore[method-assign]
         await library.refresh()
-        assert len(embedded) == 6, "what was taken in is not embedded again"
+        assert len(embedded) == 6, "indexed passages are not embedded again"
         assert await library._indexes.growth([handbook.key]) is None
 
 

@@ -154,7 +154,7 @@ async def test_an_interrupted_nightly_sync_is_no_failure(
         bench.embedder.gate.clear()
         async with library.run_schedule() as schedule, asyncio.timeout(30):
             schedule.bring_forward()
-            while not library._coordinator.progress:  # noqa: ASYNC110 - nobody tells how far a run by the clock is
+            while not library._coordinator.progress:  # noqa: ASYNC110 - a run by the clock reports no progress
                 await asyncio.sleep(0.001)
         assert library._coordinator.idle, "what the block began has ended with it"
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

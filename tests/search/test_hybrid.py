@@ -85,7 +85,7 @@ async def test_widening_ends(bench: SearchBench) -> None:
     await bench.add({f"old{n:03}": f"office opens at nine version {n}" for n in range(300)})
     bench.manifest.clear()
     assert await ids(bench.search(pool=10, widest_pool=40), "office opens at nine", limit=2) == []
-    assert len(bench.asked_manifest) == 4, "the widest is looked at twice: a sync may have come between"
+    assert len(bench.asked_manifest) == 4, "the widest pool is searched twice, because a sync may have run in between"
     bench.asked_manifest.clear()
     assert await ids(bench.search(), "office opens at nine") == []
     assert len(bench.asked_manifest) < 8

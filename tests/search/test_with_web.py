@@ -143,7 +143,7 @@ def test_a_linked_page_keeps_places_whatever_its_score(count: int) -> None:
     found = [hit.document for hit in hits if hit.web]
     assert {url: found.count(url) for url in found} == {one.url: LINKED_PLACES[min(count, 3) - 1] for one in pages}
     assert len(hits) == 8
-    assert answerable, "it was asked about"
+    assert answerable, "the question links to it"
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
@@ -219,7 +219,7 @@ def test_a_newer_page_does_not_replace_a_document() -> None:
     assert "d0" in ids(hits)
 
 
-# ── Whatever is found ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Any results ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 sentences = st.sampled_from(
     ["Parental leave has forty days.", "Soup is served at noon.", "Leave days of parents.", "There are days.", "Bread."]

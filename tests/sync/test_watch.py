@@ -64,7 +64,7 @@ async def test_an_unwatchable_source_is_reported_once_and_tried_again(caplog: py
             for _ in range(3):
                 bell.queue.put_nowait(SourceError("The limit is reached. Raise it."))
                 assert await slept.get() == 300.0
-                assert await synced.get() == "docs", "what changed while nobody watched"
+                assert await synced.get() == "docs", "changes while nothing watched are synced"
             assert watch.troubles == {"docs": "The limit is reached. Raise it."}
             bell.queue.put_nowait(True)
             assert await synced.get() == "docs"
@@ -109,7 +109,7 @@ async def next_change(source: FolderSource, act: Callable[[], object], *, within
     listening = asyncio.create_task(listen())
     try:
         await until_told(Path(source.key.root), lambda: not heard.empty())
-        while not heard.empty():  # until the rest of the burst is told, too
+        while not heard.empty():  # until the rest of the burst is reported too
             heard.get_nowait()
             await asyncio.sleep(1.5)
         act()
@@ -161,7 +161,7 @@ async def test_a_recreated_folder_ends_its_watch(root: Path) -> None:
         root.rename(root.with_name("moved"))
         root.mkdir()
         with pytest.raises(SourceError, match="cannot be watched: it was moved"):
-            await to_the_end(changes)  # The rest of the burst, and the move itself, may be told first.
+            await to_the_end(changes)  # The rest of the burst, and the move itself, may be reported first.
 
 
 async def test_a_missing_folder_cannot_be_watched(root: Path) -> None:

@@ -43,7 +43,7 @@ async def readers(wiki: FakeConfluence, **options: Any) -> dict[str, frozenset[s
     return found
 
 
-# ── What is listed ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_pages_of_the_named_spaces_with_link_date_and_title(wiki: FakeConfluence) -> None:

@@ -44,7 +44,7 @@ async def readers(fake: FakeDrive, **options: Any) -> dict[str, frozenset[str]]:
     return found
 
 
-# ── What is listed ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_supported_files_below_a_folder_are_listed(fake: FakeDrive, world: World) -> None:
@@ -139,7 +139,7 @@ async def test_a_change_of_rights_is_a_change(fake: FakeDrive, world: World) -> 
     assert (await listing(source))[f"{one}.md"].readers == frozenset()
     fake.grant(one, type="group", emailAddress="Staff@X.com")
     assert (await listing(source))[f"{one}.md"].readers == {"drive:group:staff@x.com"}
-    fake.grant(root, type="user", emailAddress="ada@x.com")  # of which only the folder is told
+    fake.grant(root, type="user", emailAddress="ada@x.com")  # of which only the folder is reported
     assert (await listing(source))[f"{one}.md"].readers == {"drive:group:staff@x.com", "drive:user:ada@x.com"}
     await source.close()
 
@@ -187,7 +187,7 @@ async def test_an_expired_token_and_a_new_day_list_everything(fake: FakeDrive, w
     assert await listing(source) == first
     fake.knows_tokens = True
     fake.data[one] = b"unnoticed"
-    fake.files[one]["md5Checksum"] = "other"  # without a change being told
+    fake.files[one]["md5Checksum"] = "other"  # without a reported change
     assert await listing(source) == first
     world.now += 24 * 3600
     assert await listing(source) != first

@@ -139,7 +139,7 @@ async def test_an_entry_that_leaves_the_feed_stays_for_a_while(site: WebSite, tm
     await second.close()
     days[0] = 31
     third = made()
-    assert set(await listing(third)) == {"3"}, "asked for and unchanged: what it lists now stays"
+    assert set(await listing(third)) == {"3"}, "the feed is unchanged, so its entries stay"
     days[0] = 50
     assert set(await listing(third)) == {"3"}
     await third.close()

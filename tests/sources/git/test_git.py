@@ -53,7 +53,7 @@ def shim(folder: Path, program: str, script: str) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
-# ── What is listed ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_links_submodules_and_hidden_files_are_no_documents(repository: Repository, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ async def test_a_commit_changes_only_the_dates_of_its_files(repository: Reposito
     }
 
 
-# ── What is read ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_pointer_into_git_lfs_is_reported(repository: Repository) -> None:
@@ -298,7 +298,9 @@ async def test_only_the_contents_of_documents_are_fetched(repository: Repository
         assert (await looking.read(found["a.md"])).data == b"an older text"
         requests = len(server.seen)
         assert await listing(looking) == found
-        assert len(server.seen) - requests <= 3  # asked whether it moved, no more (401 and its answer included)
+        assert (
+            len(server.seen) - requests <= 3
+        )  # only a check whether the branch moved (including a 401 and its answer)
         await looking.close()
 
 

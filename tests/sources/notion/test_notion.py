@@ -44,7 +44,7 @@ def ids(*pages: str) -> set[str]:
     return {page.replace("-", "") for page in pages}
 
 
-# ── What is listed ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Listing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_child_pages_are_found_at_any_place(fake: FakeNotion, world: World) -> None:

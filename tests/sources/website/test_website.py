@@ -58,7 +58,7 @@ async def documents(site: WebSite, folder: Path, **options: Any) -> set[str]:
         await made.close()
 
 
-# ── What is found ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Finding ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_pages_are_found_by_links_and_read(site: WebSite, tmp_path: Path) -> None:
@@ -402,13 +402,13 @@ async def test_a_page_that_hangs_its_parser_fails_alone(site: WebSite, tmp_path:
     made._reader = SiteParser(deadline_s=5.0)
     readers, found = await listing_beside_a_watch(made)
     assert set(found) == {"/", "a", "b", "b/c"}
-    assert len(readers) > 1, "the loop was held up, or nobody was killed for it"
+    assert len(readers) > 1, "the loop was blocked, or no process was killed"
     with pytest.raises(SourceError, match="takes too much time or memory"):
         await made.read(found["a"])
     assert b"thirty" in (await made.read(found["b"])).data
     await made.close()
     site.page("/a", "harmless" + LONG)
-    assert (await listing(made))["a"].version != found["a"].version, "it is asked for again without conditions"
+    assert (await listing(made))["a"].version != found["a"].version, "it is requested again without conditions"
     await made.close()
 
 
@@ -465,12 +465,12 @@ async def test_an_interrupted_crawl_is_resumed(site: WebSite, tmp_path: Path) ->
     assert len(again) <= 16, again
     assert "p00" not in again
     assert b"about p00" in (await second.read(found["p00"])).data
-    assert site.asked["/p00"] == 0, "its body was kept too"
+    assert site.asked["/p00"] == 0, "its body was stored too"
     await second.close()
     site.asked.clear()
     third = resumable(site, tmp_path, kept, clock)
     await listing(third)
-    assert site.asked["/p00"] == 1, "after a whole crawl every page is asked for"
+    assert site.asked["/p00"] == 1, "after a whole crawl every page is requested"
     await third.close()
 
 
@@ -490,7 +490,7 @@ async def test_an_old_interrupted_crawl_starts_again(site: WebSite, tmp_path: Pa
     second = resumable(site, tmp_path, kept, clock)
     await listing(second)
     await second.close()
-    assert (site.asked["/a"], site.bodies["/a"]) == (1, 0), "asked for, on condition that it has changed"
+    assert (site.asked["/a"], site.bodies["/a"]) == (1, 0), "requested with a condition"
 
 
 async def test_a_body_that_a_crash_cut_short_is_fetched_again(site: WebSite, tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
     search_bench.shelf.put(names(0, 150))
     assert (await search_bench.sync()).added == 150
     deleted, closed, new = names(0, 25), names(25, 50), names(150, 175)
-    used = cluster.nodes[0]  # the first that is named is asked first
+    used = cluster.nodes[0]  # the first configured node is tried first
     async with asking(search_bench, names(0, 175)) as asked:
         await asyncio.sleep(0.5)
         used.kill()
@@ -232,7 +232,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         await stale.open(INDEX, DIMENSIONS)
         shown = await search_bench.shown("shelf common things", store=witness, limit=150)
         proposed = {one.chunk.document for one in witness.proposed}
-        assert proposed & asked.gone, "the copy that was down was not asked, so this test shows nothing"
+        assert proposed & asked.gone, "no search used the replica that was down, so this test shows nothing"
         assert shown
         assert not shown & asked.gone
         await asyncio.sleep(PATIENT.settle_s + 3)
@@ -240,7 +240,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
     assert asked.failed == []
     assert asked.leaked == set()
     assert await search_bench.shown("shelf common things", limit=200, readers=OTHERS) == set(closed)
-    async with asyncio.timeout(60):  # the copy that was down may be the one that is asked, until it has caught up
+    async with asyncio.timeout(60):  # a search may use the replica that was down until it has caught up
         while await search_bench.shown("shelf common things", limit=200) != {*names(50, 175)}:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
 
@@ -254,7 +254,7 @@ async def test_the_leader_killed_in_a_sync_loses_nothing(search_bench: ClusterSe
     leader = await asyncio.to_thread(cluster.leader)
     leader.kill()
     report = await syncing
-    if report.error is not None:  # it may stop; the next one goes on from there
+    if report.error is not None:  # it may stop; the next one continues from there
         report = await search_bench.sync()
     assert report.error is None
     assert report.failed == 0

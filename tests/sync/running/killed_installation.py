@@ -227,7 +227,7 @@ async def replaced(installation: Installation, count: int) -> Replaced:
     await installation.begin()
 
     def write(version: int) -> None:
-        # One passage is of all versions: what is joined to it must be of the version that it was found in.
+        # One passage is in all versions. Its joined neighbours must be of the version in which it was found.
         texts = ["alpha is what all versions share", *(f"alpha part {part} of version {version}" for part in parts)]
         document.write_text("\n\n".join(texts))
 

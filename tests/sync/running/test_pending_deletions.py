@@ -122,8 +122,8 @@ async def test_credentials_that_expire_in_mid_run_stop_the_source_and_lose_nothi
         rig.source.plan("read", expired, after=20)
     report = await rig.report()
     assert (report.error, report.ok, report.failed, report.deleted) == (str(expired), False, 0, 0)
-    assert 15 <= report.updated <= 24, "what was read stays"
-    assert len(rig.source.reads) <= 40 + 24, "nobody goes on asking"
+    assert 15 <= report.updated <= 24, "documents that were read stay"
+    assert len(rig.source.reads) <= 40 + 24, "no task continues reading"
     answers = await rig.answers()
     assert all(answers[f"{n}.md"] in ([f"newer {n}"], [f"text {n}", f"more of {n}"]) for n in range(39))
     assert "39.md" in answers
@@ -151,7 +151,7 @@ async def test_a_store_that_turns_read_only_stops_the_run_and_loses_nothing(
     answers = await rig.answers()
     assert all(answers[f"{n}.md"] in ([f"newer {n}"], [f"text {n}", f"more of {n}"]) for n in range(20) if n != 3)
     with pytest.raises(KnowledgeError):
-        await rig.sync()  # What is pending cannot be deleted either, and is told before anything is begun.
+        await rig.sync()  # Pending rows cannot be deleted either, which is reported before anything begins.
     rig.store.plans.clear()
     assert (await rig.report()).ok
     assert await rig.answers() == expected(rig.source)

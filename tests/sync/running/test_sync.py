@@ -241,7 +241,7 @@ async def test_a_store_that_fails_stops_the_source_and_loses_nothing(
     answers = await rig.answers()
     assert all(answers[f"{n}.md"] in ([f"text {n}", "same"], [f"other {n}", "same"]) for n in range(9))
     mended = await rig.sync()
-    assert (mended.ok, mended.repaired) == (True, 0), "what was pending is cleaned up without reading the whole store"
+    assert (mended.ok, mended.repaired) == (True, 0), "pending rows are deleted without reading the whole store"
     assert await rig.answers() == expected(rig.source)
     assert await rig.agree()
 

@@ -128,7 +128,7 @@ async def attack(*, everywhere: bool) -> tuple[dict[str, Outcome], Unguarded]:
         # Without a namespace nothing is public: the site that redirects is allowed by name, and nothing else is.
         named = build_rules([] if everywhere else [f"{SITE}:{port}"], {80, 443} if everywhere else {80, port})
         for way in WAYS if everywhere else WAYS[:3]:
-            # A trusted proxy is trusted to stay outside by itself: this one does, and what it was told is looked at.
+            # A trusted proxy must itself stay out of the inner network. This one does, and the test reads its requests.
             careful = frozenset({PUBLIC, ALLOWED}) if "trusted" in way else None
             proxy = _proxy(way, resolve, careful)
             place = await stack.enter_async_context(listening(proxy)) if proxy else ""

@@ -79,7 +79,7 @@ async def opened(stack: AsyncExitStack, allow: list[str], resolve: Resolve | Non
     return fetcher
 
 
-# ── What is dialled ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_name_is_resolved_once_and_keeps_its_host_and_sni(stack: AsyncExitStack, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ async def test_no_redirect_leads_from_the_web_to_a_private_host(stack: AsyncExit
     assert {request.headers["Host"] for request in server.requests} == {f"site.example:{port}"}
 
 
-# ── What is sent where ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_credentials_stay_with_their_origin_and_cookies_nowhere(stack: AsyncExitStack) -> None:

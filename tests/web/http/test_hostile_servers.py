@@ -43,7 +43,7 @@ async def test_it_ends_within_its_limit(name: str) -> None:
     async with asyncio.timeout(10):
         with pytest.raises(kind) as caught:
             await fetched(serve, scheme=scheme_of(name))
-    assert str(caught.value) == str(FetchFailed("")), "whoever asked learns nothing from how it failed"
+    assert str(caught.value) == str(FetchFailed("")), "the failure reveals nothing to the person"
     assert caught.value.reason
 
 
@@ -69,7 +69,7 @@ async def test_each_ends_in_time_with_flat_memory_and_leaves_nothing_open() -> N
             assert one["seconds"] < LIMITS.total_s + 5, name
         assert (one["left_open"], one["left_running"]) == (0, 0), name
     assert found["a bomb that goes off"]["ended"] == ""
-    assert found["a bomb that goes off"]["peak_kb"] > 4 * FLAT_KB, "what is measured must be able to grow"
+    assert found["a bomb that goes off"]["peak_kb"] > 4 * FLAT_KB, "the measured memory must be able to grow"
 
 
 async def test_bytes_after_a_body_do_not_answer_the_next_request() -> None:

@@ -118,14 +118,14 @@ async def test_unreadable_pages_make_room_for_others(little: SmallWeb, stack: As
     assert looked.look.read == tuple(good)
     why = {one.url: one.why for one in looked.look.left_out}
     assert set(why) == {inner, *gone}
-    assert len(set(why.values())) == 1, "nobody learns from it what there is in the inner network"
+    assert len(set(why.values())) == 1, "it reveals nothing about the inner network"
 
 
 async def test_only_listed_domains_are_fetched(little: SmallWeb, stack: AsyncExitStack) -> None:
     inside, outside = little.put("b.example", "/in", ANSWER), little.put("c.example", "/out", ANSWER)
     little.site.answers("/leads", lambda: web.Response(status=302, headers={"Location": outside}))
     leads = little.find("b.example", "/leads")
-    # For a question, within what the house allows, and for the house.
+    # Once for the question, within the configured domains, and once by the configuration.
     for allowed, wanted in (((), {"b.example"}), (("b.example",), set()), (("example",), {"b.example"})):
         little.site.requests.clear()
         live = await little.opened(stack, listed_only=bool(allowed), domains=frozenset(allowed))

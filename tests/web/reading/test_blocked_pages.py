@@ -24,7 +24,7 @@ def test_a_blocked_page_is_recognised_with_its_reason(name: str) -> None:
     if name.endswith("login said"):
         assert visited.unreadable is None, "words alone hide no page of a site"
     else:
-        assert f"it {visited.unreadable}" == found.unreadable, "a site that is walked through is looked at alike"
+        assert f"it {visited.unreadable}" == found.unreadable, "a crawler treats the page alike"
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -160,7 +160,7 @@ async def test_redirects_are_cached_separately(site: Site, reader: Reader) -> No
     for path in ("/old", "/old", "/now", "/now"):
         page = await reader.read(path)
         assert (page.url, page.final_url) == (f"{site.url}{path}", f"{site.url}/a")
-    assert (site.asked("/old"), site.asked("/now")) == (1, 2), "a temporary redirect may not be kept"
+    assert (site.asked("/old"), site.asked("/now")) == (1, 2), "a temporary redirect may not be stored"
 
 
 async def test_an_etag_of_another_page_confirms_nothing(site: Site, reader: Reader) -> None:
@@ -236,7 +236,7 @@ async def test_a_cached_redirect_leads_to_no_private_host(stack: AsyncExitStack,
             continue
         with pytest.raises(FetchRefused):
             await pages.read(url, within_s=20)
-    assert site.asked("/inner") == 1, "what strangers wrote earlier does not choose what is asked of the inner network"
+    assert site.asked("/inner") == 1, "a stranger's old redirect does not choose requests to the inner network"
 
 
 # ── Failures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,7 +250,7 @@ async def test_an_old_copy_answers_if_the_site_fails(site: Site, reader: Reader)
     for _ in range(2):
         page = await reader.read()
         assert (page.stale, page.text, page.fetched_at) == (True, first.text, first.fetched_at)
-    assert site.asked("/a") == 2, "a site that fails is not asked again at once"
+    assert site.asked("/a") == 2, "a failing site is not requested again at once"
     reader.clock.ahead_s += 60
     site.page("/a", LATER, Cache_Control="max-age=60")
     page = await reader.read()
@@ -314,7 +314,7 @@ async def test_a_failure_is_cached_for_a_while(
         assert site.asked("/a") == asked
     with pytest.raises(error):
         await reader.another().read(f"{site.url}/a", within_s=20)
-    assert site.asked("/a") == 3, "another process sees what is"
+    assert site.asked("/a") == 3, "another process sees the page"
 
 
 async def test_an_unreachable_page_without_a_copy_is_an_error(stack: AsyncExitStack, tmp_path: Path) -> None:

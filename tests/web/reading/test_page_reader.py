@@ -114,7 +114,7 @@ async def test_only_allowed_sites_are_fetched(stack: AsyncExitStack, tmp_path: P
             await pages.read(url, within_s=30, allowed_domains=only)
         assert "b.example is not among" in caught.value.reason
     assert there.requests == []
-    # Who may go there goes there; the redirect that was kept leads nobody else.
+    # The cached redirect only leads callers that may read its target.
     assert (await pages.read(f"http://a.example:{here.port}/moved", within_s=30)).title == "Guide"
     there.requests.clear()
     with pytest.raises(FetchRefused):

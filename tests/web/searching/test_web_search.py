@@ -251,7 +251,7 @@ async def test_equal_searches_share_one_call(house: House) -> None:
     house.first.hanging = asyncio.Event()
     asking = [asyncio.create_task(house.ask("rate limits")) for _ in range(10)]
     await asyncio.wait_for(house.first.came.wait(), 5)
-    asking[0].cancel()  # whoever began it
+    asking[0].cancel()  # whichever caller began it
     await asyncio.wait({asking[0]})
     house.first.hanging.set()
     found = await asyncio.gather(*asking[1:])
@@ -283,7 +283,7 @@ async def test_each_waits_for_the_same_search_as_long_as_its_own_time_is(house: 
     hurried = await asyncio.wait_for(house.ask("rate limits", within_s=0.1), 10)
     assert (hurried.provider, len(hurried.problems)) == ("", 1)
     house.first.hanging.set()
-    assert (await long).provider == "brave", "who had more time asked again"
+    assert (await long).provider == "brave", "the caller with more time searched again"
 
 
 class Counting:
@@ -318,7 +318,7 @@ async def test_the_memory_is_bounded() -> None:
     assert provider.asked == 1_002
 
 
-# ── What is kept of what came back ───────────────────────────────────────────────────────────────────────────────────
+# ── Results ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_page_in_many_spellings_is_found_once(house: House) -> None:
@@ -356,7 +356,7 @@ async def test_more_hits_are_requested_if_some_are_filtered(house: House) -> Non
     assert house.first.requests[-1].query["count"] == "4"
 
 
-# ── What leaves the house ────────────────────────────────────────────────────────────────────────────────────────────
+# ── Sent queries ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def came(fake: Fake) -> str:
