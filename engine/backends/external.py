@@ -22,13 +22,13 @@ async def follow_runtime_file(
     runtime: RuntimeFile, connection: Connection, settings: EngineSettings, sleep: Sleep = asyncio.sleep
 ) -> None:
     """Use the engine of another process as long as that runs; return when it has ended."""
-    connected: ServerEndpoint | None = None
+    current: ServerEndpoint | None = None
     while (record := runtime.read()) is not None:
         endpoint = _build_endpoint(record)
-        if endpoint is not None and endpoint != connected:
+        if endpoint is not None and endpoint != current:
             client = EngineClient(endpoint, settings.request_timeouts)
             await connection.connect(client, record.context_tokens, record.model_path, people=record.people)
-            connected = endpoint
+            current = endpoint
         connection.board.set_status(record.status)
         await sleep(settings.follow_poll_s)
     await connection.disconnect()

@@ -22,7 +22,7 @@ class ServerReport:
     """What one server last reported."""
 
     status: EngineStatus
-    served: ServedModel | None = None
+    served_model: ServedModel | None = None
     """None if the server cannot be used."""
 
 
@@ -42,11 +42,11 @@ def combine_reports(reports: Mapping[str, ServerReport | None]) -> FleetReport |
     models, the one of the first URL.
     """
     known = {url: report for url, report in reports.items() if report is not None}
-    models = Counter(report.served.model for report in known.values() if report.served is not None)
+    models = Counter(report.served_model.model for report in known.values() if report.served_model is not None)
     model = max(models, key=lambda name: models[name], default=None)  # the first of the most: a Counter keeps the order
     known = {url: _reject_other_model(report, model) for url, report in known.items()}
-    usable = tuple(url for url, report in known.items() if report.served is not None)
-    problems = [report.status for report in known.values() if report.served is None]
+    usable = tuple(url for url, report in known.items() if report.served_model is not None)
+    problems = [report.status for report in known.values() if report.served_model is None]
     if not usable:
         return None if len(known) < len(reports) or not known else FleetReport(_combine_problems(problems), ())
     first = known[usable[0]].status
@@ -59,12 +59,11 @@ def combine_reports(reports: Mapping[str, ServerReport | None]) -> FleetReport |
 
 
 def _reject_other_model(report: ServerReport, model: str | None) -> ServerReport:
-    if report.served is None or report.served.model == model:
+    served, url = report.served_model, report.status.url
+    if served is None or served.model == model:
         return report
-    detail = (
-        f"{report.status.url} serves {report.served.model} and the others serve {model}, so Kvasir does not use it."
-    )
-    return ServerReport(EngineStatus(EngineState.FAILED, detail=detail, url=report.status.url))
+    detail = f"{url} serves {served.model} and the others serve {model}, so Kvasir does not use it."
+    return ServerReport(EngineStatus(EngineState.FAILED, detail=detail, url=url))
 
 
 def _combine_problems(problems: list[EngineStatus]) -> EngineStatus:
@@ -124,27 +123,29 @@ class RemoteMonitor:
 
     async def _connect_server(self, url: str) -> None:
         report = self._reports[url]
-        if report is None or report.served is None:
+        if report is None or report.served_model is None:
             return
-        endpoint = complete_endpoint(ServerEndpoint(url, self._settings.api_key), report.served)
+        endpoint = complete_endpoint(ServerEndpoint(url, self._settings.api_key), report.served_model)
         client, context_tokens = self._used.get(url, (None, None))
         if client is None or client.endpoint != endpoint:
             client = EngineClient(endpoint, self._settings.request_timeouts)
-        elif context_tokens == report.served.context_tokens:
+        elif context_tokens == report.served_model.context_tokens:
             return
-        self._used[url] = client, report.served.context_tokens
+        self._used[url] = client, report.served_model.context_tokens
         await self._connection.connect(
             client,
             self._least_context_tokens(),
-            report.served.tokenizer_path,
-            people=self._settings.people or report.served.people,
+            report.served_model.tokenizer_path,
+            people=self._settings.people or report.served_model.people,
             other_urls=tuple(self._reports),
         )
 
     def _least_context_tokens(self) -> int | None:
         """Return the smallest context length: any server may restart an answer."""
         served = [
-            report.served for report in self._reports.values() if report is not None and report.served is not None
+            report.served_model
+            for report in self._reports.values()
+            if report is not None and report.served_model is not None
         ]
         return min((one.context_tokens for one in served if one.context_tokens), default=None)
 

@@ -49,11 +49,11 @@ class StatusBoard:
 
     async def watch(self) -> AsyncGenerator[EngineStatus, None]:
         """Yield the current status and each later one; a slow reader misses intermediate ones."""
-        reported: EngineStatus | None = None
+        last: EngineStatus | None = None
         while True:
             changed = self._changed
-            if self._status != reported:
-                reported = self._status
-                yield reported
+            if self._status != last:
+                last = self._status
+                yield last
             else:
                 await changed.wait()

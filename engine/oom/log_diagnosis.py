@@ -102,7 +102,7 @@ def find_oom(end: RunEnd) -> OomFinding | None:
     for line in reversed(lines):
         if _ONE_REQUEST in line:
             continue
-        for pattern, cause in _NAMED:
+        for pattern, cause in _CAUSE_PATTERNS:
             if pattern.search(line):
                 return OomFinding(cause, line, _find_number(_SUGGESTED, line))
     for line in reversed(lines):
@@ -141,7 +141,7 @@ _CAPTURE_BEGINS = re.compile(r"Capture .{0,60}\bgraph.{0,20} begin\b", re.IGNORE
 _ONE_REQUEST = "Out of memory even after retracting all other requests"
 """SGLang fails this one request and goes on."""
 
-_NAMED: Sequence[tuple[re.Pattern[str], OomCause]] = (
+_CAUSE_PATTERNS: Sequence[tuple[re.Pattern[str], OomCause]] = (
     (re.compile(r"Loaded weights leave no GPU memory for the KV cache"), OomCause.NO_ROOM),
     (re.compile(r"Not enough memory\. Please try to increase --mem-fraction-static"), OomCause.NO_ROOM),
     (

@@ -15,7 +15,7 @@ from engine.planning.hardware import GpuCard, Machine
 from engine.planning.variant import GIB
 
 CardLink = Literal["nvlink", "pcie"]
-MACHINE_EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory alone), 2x8x80GB (nodes x cards x memory), cpu"
+MACHINE_EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory), 2x8x80GB (nodes x cards x memory), cpu"
 
 _REPORTED_GIB = {24: 23.99, 48: 47.99, 80: 79.6, 141: 140.4}
 """The memory that drivers report for these sizes; for others about a hundredth less."""

@@ -48,7 +48,7 @@ def describe_model_folder(folder: Path) -> Variant:
         hf_id=str(folder),
         aliases=(),
         layers=int(config["num_hidden_layers"]),
-        hidden=hidden,
+        hidden_size=hidden,
         heads=heads,
         kv_heads=int(config.get("num_key_value_heads") or heads),
         vocab=int(config["vocab_size"]),

@@ -92,7 +92,7 @@ class Variant:
     aliases: tuple[str, ...]
     """Other names in use, lower case."""
     layers: int
-    hidden: int
+    hidden_size: int
     heads: int
     kv_heads: int
     vocab: int
@@ -140,7 +140,7 @@ class Variant:
     @property
     def embedding_parameters(self) -> int:
         """Return the parameters of the embedding and the output head, which every precision keeps in bfloat16."""
-        return self.vocab * self.hidden * (1 if self.tied_embeddings else 2)
+        return self.vocab * self.hidden_size * (1 if self.tied_embeddings else 2)
 
     @property
     def weights_gib(self) -> float:

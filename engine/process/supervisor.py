@@ -93,7 +93,7 @@ class EngineJob:
     start_progress: float = 0.0
     """The progress before the first start, 0 to 1."""
     describe_load: Callable[[PeakLoad], str] = lambda _: ""
-    """Returns what is shown while the engine is ready, from the load since the start; "" for nothing."""
+    """Returns the detail of the status while the engine is ready, from the load since the start; "" for nothing."""
     grace_s: float = 10.0
     """Between SIGTERM and SIGKILL; SGLang needs up to 8 s."""
     decide_restart: Callable[[RunEnd], RestartDecision | None] = lambda _: None
@@ -162,7 +162,7 @@ class Supervisor:
                 return
 
     def restart(self, why: str) -> None:
-        """Restart the engine; ``why`` is shown meanwhile."""
+        """Restart the engine; ``why`` becomes the detail of the status."""
         self._finish_run(_RunResult(why, is_restart=True))
 
     async def _handle_end(self, end: _RunResult, lines: Sequence[str], kills: int | None) -> bool:

@@ -123,18 +123,18 @@ class RequestQueue:
     async def _wait_for_turn(self, request_id: int) -> AsyncGenerator[QueuePosition, None]:
         """Yield the position of a request when it changes, until its turn."""
         turn, timeout_s = self._turns[request_id], self.policy.first_notice_s
-        reported: QueuePosition | None = None
+        last_place: QueuePosition | None = None
         self._start_next()
         self._cancel_side_requests()
         while not await self._wait_once(turn, timeout_s):
             if (late := self._queue.check_deadline(request_id, self._now())) is not None:
                 raise late
             place = self._estimate_place(request_id)
-            if place != reported:
-                reported = place
+            if place != last_place:
+                last_place = place
                 yield place
             timeout_s = self.policy.notice_interval_s
-        if reported is not None:
+        if last_place is not None:
             yield QueuePosition(0, 0.0)
 
     async def _wait_once(self, turn: asyncio.Event, timeout_s: float) -> bool:

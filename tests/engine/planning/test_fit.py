@@ -70,7 +70,7 @@ def test_a_real_r1_runs_on_a_cpu() -> None:
 
 
 def test_every_small_model_from_a_hub_has_a_fallback_of_its_shape() -> None:
-    shape = attrgetter("layers", "hidden", "heads", "kv_heads", "parameters", "context_tokens")
+    shape = attrgetter("layers", "hidden_size", "heads", "kv_heads", "parameters", "context_tokens")
     for variant in SMALL_MODELS:
         (checkpoint,) = variant.checkpoints
         fallback = find_fallback(variant)

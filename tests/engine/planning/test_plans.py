@@ -325,8 +325,8 @@ def test_nicknames_33b_and_13b() -> None:
 )
 def test_typo_in_the_catalogue_is_an_error(slip: str, told: str) -> None:
     entry = {
-        "name": "'x'", "hf_id": "'x/x'", "aliases": "[]", "hidden": "8", "heads": "4", "kv_heads": "2", "vocab": "10",
-        "parameters": "1000", "context_tokens": "1", "licence": "'MIT'",
+        "name": "'x'", "hf_id": "'x/x'", "aliases": "[]", "hidden_size": "8", "heads": "4", "kv_heads": "2",
+        "vocab": "10", "parameters": "1000", "context_tokens": "1", "licence": "'MIT'",
         "checkpoints": "[{ repo = 'x/x', precision = 'bf16' }]",
     }  # fmt: skip
     named = {line.split(" = ")[0] for line in slip.splitlines()}
@@ -372,8 +372,8 @@ def test_dp_attention_keeps_its_weights_on_each_card() -> None:
     """Their size follows from the shape."""
     r1 = resolve_model("R1")
     q_lora, kv_lora, rope, nope, value = 1536, 512, 64, 128, 128
-    attention = r1.hidden * q_lora + q_lora * r1.heads * (nope + rope) + r1.hidden * (kv_lora + rope)
-    attention += kv_lora * r1.heads * (nope + value) + r1.heads * value * r1.hidden
+    attention = r1.hidden_size * q_lora + q_lora * r1.heads * (nope + rope) + r1.hidden_size * (kv_lora + rope)
+    attention += kv_lora * r1.heads * (nope + value) + r1.heads * value * r1.hidden_size
     spread = estimate_weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8, attn_dp=8))
     plain = estimate_weights_gib_per_card(r1, r1.checkpoints[0], Layout(tp=8))
     a_byte = estimate_weights_bytes(r1, r1.checkpoints[0]) / r1.parameters

@@ -65,7 +65,7 @@ def test_shape_equals_the_catalogue(folder: Path) -> None:
     found, known = describe_model_folder(folder), resolve_model(SMALL_MODEL)
     shape = (
         "layers",
-        "hidden",
+        "hidden_size",
         "heads",
         "kv_heads",
         "vocab",
