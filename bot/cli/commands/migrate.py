@@ -21,18 +21,20 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.apply:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     work, done = (apply_revisions, "applied") if arguments.apply else (list_due_revisions, "due")
-    found: dict[str, list[Revision]] = {}
+    revisions: dict[str, list[Revision]] = {}
     try:
         for migrations in (MANIFEST, BOT):
-            found[migrations.name] = await work(settings.database_url, migrations)
+            revisions[migrations.name] = await work(settings.database_url, migrations)
             if not arguments.json:
-                print_result(_describe(migrations, found[migrations.name], done))
+                print_result(_describe(migrations, revisions[migrations.name], done))
     except DatabaseError as error:
         print_error(str(error), error)
         return _FAILED
-    is_due = not arguments.apply and any(found.values())
+    is_due = not arguments.apply and any(revisions.values())
     if arguments.json:
-        print_json({"ok": not is_due, done: {name: [asdict(one) for one in steps] for name, steps in found.items()}})
+        print_json(
+            {"ok": not is_due, done: {name: [asdict(one) for one in steps] for name, steps in revisions.items()}}
+        )
     elif is_due:
         print_result("Run `kvasir migrate --apply`, or start Kvasir, which applies them too.")
     return _DUE if is_due else _CURRENT

@@ -23,8 +23,8 @@ def _read_content(args: Arguments) -> tuple[str, list[Json]]:
 
     """
     text, markdown = args.text("text"), args.text("markdown_text")
-    given = args.structure("blocks", "invalid_blocks_format")
-    blocks = check_blocks(given) if given else []
+    raw_blocks = args.structure("blocks", "invalid_blocks_format")
+    blocks = check_blocks(raw_blocks) if raw_blocks else []
     if markdown:
         if text or blocks:
             raise RefusedCall("markdown_text_conflict")
@@ -43,8 +43,8 @@ def find_target(call: Call) -> Channel:
         RefusedCall: ``channel_not_found``, ``not_in_channel``.
 
     """
-    wanted = call.args.required_text("channel", "channel_not_found")
-    direct = call.workspace.find_direct_channel(BOT_USER, wanted) if wanted in call.workspace.people else None
+    recipient = call.args.required_text("channel", "channel_not_found")
+    direct = call.workspace.find_direct_channel(BOT_USER, recipient) if recipient in call.workspace.people else None
     return direct or call.find_joined_channel()
 
 

@@ -24,16 +24,16 @@ def _require_scope(call: Call, room: Channel, verb: str) -> None:
         RefusedCall: ``missing_scope``.
 
     """
-    needed = f"{_PREFIX[room.kind]}:{verb}"
-    if needed not in call.scopes:
-        raise RefusedCall("missing_scope", needed=needed, provided=",".join(sorted(call.scopes)))
+    scope = f"{_PREFIX[room.kind]}:{verb}"
+    if scope not in call.scopes:
+        raise RefusedCall("missing_scope", needed=scope, provided=",".join(sorted(call.scopes)))
 
 
 def _list_page(call: Call, rooms: Iterable[Channel]) -> Json:
-    wanted = call.args.text("types", "public_channel").split(",")
-    hidden = call.args.flag("exclude_archived")
-    found = [room for room in rooms if _TYPES[room.kind] in wanted and not (hidden and room.archived)]
-    return call.build_page([wire.channel_object(room) for room in found], "channels")
+    kinds = call.args.text("types", "public_channel").split(",")
+    exclude_archived = call.args.flag("exclude_archived")
+    matching = [room for room in rooms if _TYPES[room.kind] in kinds and not (exclude_archived and room.archived)]
+    return call.build_page([wire.channel_object(room) for room in matching], "channels")
 
 
 def list_conversations(call: Call) -> Json:
@@ -108,8 +108,8 @@ def get_history(call: Call) -> Json:
     """Return a channel's messages, newest first."""
     room = call.find_joined_channel()
     _require_scope(call, room, "history")
-    found = _filter_by_time(call, call.workspace.list_history(room.id))[::-1]
-    page = call.build_page([wire.message_object(call.workspace, message) for message in found], "messages")
+    messages = _filter_by_time(call, call.workspace.list_history(room.id))[::-1]
+    page = call.build_page([wire.message_object(call.workspace, message) for message in messages], "messages")
     more = bool(page["response_metadata"]["next_cursor"])
     return page | {"has_more": more, "pin_count": 0}
 
@@ -118,17 +118,17 @@ def get_replies(call: Call) -> Json:
     """Return a thread, its root first on every page, then the replies, oldest first."""
     room = call.find_joined_channel()
     _require_scope(call, room, "history")
-    asked = call.workspace.find_message(room.id, call.args.required_text("ts", "thread_not_found"))
-    root = call.workspace.find_message(room.id, asked.root) if asked else None
-    if asked is None or root is None:
+    message = call.workspace.find_message(room.id, call.args.required_text("ts", "thread_not_found"))
+    root = call.workspace.find_message(room.id, message.root) if message else None
+    if message is None or root is None:
         raise RefusedCall("thread_not_found")
     size = call.args.number("limit", limits.PAGE_LIMIT) or limits.PAGE_LIMIT
     if size < 1:
         raise RefusedCall("invalid_limit")
     start = parse_cursor(call.args.text("cursor"))
-    found = _filter_by_time(call, call.workspace.list_replies(room.id, root.ts))
-    page = [root, *found[start : start + size]]
-    more = start + size < len(found)
+    replies = _filter_by_time(call, call.workspace.list_replies(room.id, root.ts))
+    page = [root, *replies[start : start + size]]
+    more = start + size < len(replies)
     return {
         "messages": [wire.message_object(call.workspace, message) for message in page],
         "has_more": more,

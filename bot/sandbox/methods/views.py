@@ -29,9 +29,9 @@ def _read_view(call: Call, kind: str) -> Json:
     return {**view, "blocks": check_blocks(view.get("blocks"), most=limits.BLOCKS_PER_VIEW)}
 
 
-def _build_view(view_id: str, user: str, given: Json) -> View:
+def _build_view(view_id: str, user: str, content: Json) -> View:
     mark = f"{secrets.randbelow(10**10)}.{secrets.token_hex(4)}"
-    body = given | {
+    body = content | {
         "id": view_id,
         "team_id": TEAM_ID,
         "app_id": APP_ID,
@@ -41,47 +41,47 @@ def _build_view(view_id: str, user: str, given: Json) -> View:
         "root_view_id": view_id,
         "previous_view_id": None,
         "state": {"values": {}},
-        "private_metadata": given.get("private_metadata", ""),
-        "callback_id": given.get("callback_id", ""),
-        "external_id": given.get("external_id", ""),
+        "private_metadata": content.get("private_metadata", ""),
+        "callback_id": content.get("callback_id", ""),
+        "external_id": content.get("external_id", ""),
     }
-    return View(view_id, user, "home" if given["type"] == "home" else "modal", body, mark)
+    return View(view_id, user, "home" if content["type"] == "home" else "modal", body, mark)
 
 
 def publish_home(call: Call) -> Json:
     """Publish a person's Home tab."""
     user = call.workspace.find_person(call.args.required_text("user_id")).id
-    given = _read_view(call, "home")
+    content = _read_view(call, "home")
     before = call.workspace.find_home(user)
     _check_hash(call, before)
-    view = _build_view(before.id if before else new_view_id(), user, given)
+    view = _build_view(before.id if before else new_view_id(), user, content)
     call.workspace.set_view(view)
     return {"view": view.body}
 
 
 def _check_hash(call: Call, before: View | None) -> None:
-    expected = call.args.optional_text("hash")
-    if expected and before and before.hash != expected:
+    expected_hash = call.args.optional_text("hash")
+    if expected_hash and before and before.hash != expected_hash:
         raise RefusedCall("hash_conflict")
 
 
 def open_modal(call: Call) -> Json:
     """Open a modal for the person behind the trigger."""
     trigger = call.args.required_text("trigger_id", "invalid_trigger_id")
-    given = _read_view(call, "modal")
+    content = _read_view(call, "modal")
     user = call.take_trigger(trigger)
     if user is None:
         raise RefusedCall("expired_trigger_id")
-    view = _build_view(new_view_id(), user, given)
+    view = _build_view(new_view_id(), user, content)
     call.workspace.set_view(view)
     return {"view": view.body}
 
 
 def update_view(call: Call) -> Json:
     """Replace a view."""
-    wanted, external = call.args.text("view_id"), call.args.text("external_id")
+    view_id, external = call.args.text("view_id"), call.args.text("external_id")
     views = call.workspace.views.values()
-    before = next((v for v in views if v.id == wanted or (external and v.body["external_id"] == external)), None)
+    before = next((v for v in views if v.id == view_id or (external and v.body["external_id"] == external)), None)
     if before is None:
         raise RefusedCall("not_found")
     _check_hash(call, before)

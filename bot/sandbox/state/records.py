@@ -129,9 +129,9 @@ class Records:
             RefusedCall: ``user_not_found``.
 
         """
-        wanted = name_or_id.lstrip("@")
+        name = name_or_id.lstrip("@")
         for person in self.people.values():
-            if wanted in {person.id, person.name}:
+            if name in {person.id, person.name}:
                 return person
         raise RefusedCall("user_not_found")
 
@@ -143,8 +143,8 @@ class Records:
 
         """
         found = self.channels.get(name_or_id)
-        wanted = name_or_id.lstrip("#")
-        found = found or next((c for c in self.channels.values() if c.name and c.name == wanted), None)
+        name = name_or_id.lstrip("#")
+        found = found or next((c for c in self.channels.values() if c.name and c.name == name), None)
         if found is None:
             raise RefusedCall("channel_not_found")
         return found

@@ -45,9 +45,9 @@ class Storage:
         """
         return await self._in_thread(self._open)
 
-    def queue_records(self, kept: RecordChanges) -> None:
+    def queue_records(self, records: RecordChanges) -> None:
         """Queue records to write (None: to delete); only the latest version of each is written."""
-        self._waiting.update(kept)
+        self._waiting.update(records)
 
     async def wait_until_stored(self) -> None:
         """Wait until all queued records are committed.

@@ -40,9 +40,9 @@ def encode_typed_text(typed: str, people: Iterable[Person], channels: Iterable[C
     rooms = {c.name: c.id for c in channels if c.name}
     parts: list[str] = []
     at = 0
-    for kept in _SLACK_TOKENS.finditer(typed):
-        parts += [_encode_names(typed[at : kept.start()], names, rooms), kept.group()]
-        at = kept.end()
+    for token in _SLACK_TOKENS.finditer(typed):
+        parts += [_encode_names(typed[at : token.start()], names, rooms), token.group()]
+        at = token.end()
     return "".join([*parts, _encode_names(typed[at:], names, rooms)])
 
 

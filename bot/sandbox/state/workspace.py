@@ -66,13 +66,13 @@ class Workspace(Conversations):
             raise RefusedCall("no_text")
         if author.id not in room.members:
             raise RefusedCall("not_in_channel")
-        kept = self.encode_text(typed)
+        encoded = self.encode_text(typed)
         message = SlackMessage(
             channel=room.id,
             ts=self.next_ts(),
             user=author.id,
-            text=kept,
-            blocks=[text.build_rich_text(kept)],
+            text=encoded,
+            blocks=[text.build_rich_text(encoded)],
             thread_ts=self.find_root(room.id, thread_ts),
             client_msg_id=str(uuid.uuid4()),
             files=files,
@@ -154,10 +154,10 @@ class Workspace(Conversations):
         before = self.find_own_message(editor, channel, ts, "cant_update_message")
         if not typed.strip():
             raise RefusedCall("no_text")
-        kept = self.encode_text(typed)
+        encoded = self.encode_text(typed)
         edited = {"user": before.user, "ts": self.next_ts()}
         return self.replace_message(
-            before, replace(before, text=kept, blocks=[text.build_rich_text(kept)], edited=edited)
+            before, replace(before, text=encoded, blocks=[text.build_rich_text(encoded)], edited=edited)
         )
 
     def find_own_message(self, owner: str, channel: str, ts: str, otherwise: str) -> SlackMessage:
