@@ -221,8 +221,8 @@ async def _finds(library: Library, word: str) -> bool:
     return any(word in hit.text for hit in found.hits)
 
 
-async def measure_manifest_lookup(chunks: int, asked: int) -> list[float]:
-    """Return the seconds of many lookups of ``asked`` ids among ``chunks`` in the manifest."""
+async def measure_manifest_lookup(chunks: int, count: int) -> list[float]:
+    """Return the seconds of many lookups of ``count`` ids among ``chunks`` in the manifest."""
     taken_s: list[float] = []
     key = SourceKey("bench", "folder", "/bench")
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
@@ -242,11 +242,11 @@ async def measure_manifest_lookup(chunks: int, asked: int) -> list[float]:
             )  # fmt: skip
         dice = random.Random(1)
         for _ in range(200):
-            some = dice.sample(ids, asked)
+            some = dice.sample(ids, count)
             began = time.perf_counter()
             found = await at.find_current(some, [key.id])
             taken_s.append(time.perf_counter() - began)
-            assert len(found) == asked
+            assert len(found) == count
         await manifest.close()
     return taken_s
 
@@ -259,10 +259,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 async def measure(chosen: argparse.Namespace, figures: dict[str, float]) -> None:
     """Print and return the chosen figures."""
     if "current" in chosen.only:
-        asked = await measure_manifest_lookup(100_000, 200)
+        lookups_s = await measure_manifest_lookup(100_000, 200)
         figures |= {
-            "current_p50_ms": 1e3 * percentile(asked, 0.5),
-            "current_p95_ms": 1e3 * percentile(asked, 0.95),
+            "current_p50_ms": 1e3 * percentile(lookups_s, 0.5),
+            "current_p95_ms": 1e3 * percentile(lookups_s, 0.95),
         }
         print(f"current, 200 ids of 100,000 chunks: p50 {figures['current_p50_ms']:.2f} ms, ", end="")
         print(f"p95 {figures['current_p95_ms']:.2f} ms")

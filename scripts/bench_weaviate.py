@@ -49,19 +49,22 @@ async def measure_weaviate(
     """Fill a collection if it is empty, and measure it."""
     texts, origin = make_texts(rows, random.Random(seed))
     vectors = make_clustered_vectors(rows, np.random.default_rng(seed))
-    asked = make_questions(texts, vectors, count, seed + 1)
+    questions = make_questions(texts, vectors, count, seed + 1)
     store = WeaviateStore(server.url, server.grpc_url, server.api_key)
     await store.open("kvasir_bench", DIMENSIONS)
     filled = {} if await store.count() == rows else await fill_store(store, texts, vectors, seed)
     result: dict[str, Any] = {"weaviate": WEAVIATE_VERSION, "rows": rows, "texts": origin, "fill": filled or "kept"}
     if not fill_only:
-        search = HybridSearch(FixedEmbedder(asked), store, current, find_calibration(FixedEmbedder.identity))
-        await time_questions(search, asked[: count // 5], FIGURE)
+        search = HybridSearch(FixedEmbedder(questions), store, current, find_calibration(FixedEmbedder.identity))
+        await time_questions(search, questions[: count // 5], FIGURE)
         result |= {
             "cores": len(os.sched_getaffinity(0)),
             "load_before": round(os.getloadavg()[0], 2),
-            **{figure: quantiles(await time_questions(search, asked, figure)) for figure in make_scopes(asked[0])},
-            "eight_clients": await time_clients(search, asked),
+            **{
+                figure: quantiles(await time_questions(search, questions, figure))
+                for figure in make_scopes(questions[0])
+            },
+            "eight_clients": await time_clients(search, questions),
         }
     await store.close()
     return result

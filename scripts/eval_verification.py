@@ -173,13 +173,13 @@ class JudgingEngine:
     recorded: RecordedEngine
     judges: Judges
 
-    def prompt_of(self, asked: str, passages: Sequence[Passage]) -> Prompt:
+    def prompt_of(self, question: str, passages: Sequence[Passage]) -> Prompt:
         """Return the prompt before the judge's question."""
-        return build_whole_prompt(self.engine, asked, passages)
+        return build_whole_prompt(self.engine, question, passages)
 
-    def judge_of(self, asked: str, passages: Sequence[Passage]) -> Judge | None:
+    def judge_of(self, question: str, passages: Sequence[Passage]) -> Judge | None:
         """Return the product's judge."""
-        return self.judges.judge_of(self.prompt_of(asked, passages))
+        return self.judges.judge_of(self.prompt_of(question, passages))
 
 
 @contextlib.asynccontextmanager

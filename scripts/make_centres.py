@@ -42,10 +42,10 @@ async def compute_centres(folder: Path) -> Matrix:
         for one in (*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl"))
     ]
     sentences = sorted({json.loads(line)["sentence"] for line in PAIRS.read_text(encoding="utf-8").splitlines()})
-    asked = [compute_means(texts, await embedder.embed_symmetric(texts)) for texts in (questions, sentences)]
-    told = compute_means(passages, await embedder.embed_uncentred(passages))
+    question_means = [compute_means(texts, await embedder.embed_symmetric(texts)) for texts in (questions, sentences)]
+    passage_means = compute_means(passages, await embedder.embed_uncentred(passages))
     await embedder.close()
-    return np.stack([told, np.mean(asked, axis=0)])
+    return np.stack([passage_means, np.mean(question_means, axis=0)])
 
 
 def compute_means(texts: Sequence[str], vectors: Matrix) -> Matrix:

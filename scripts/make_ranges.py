@@ -61,8 +61,8 @@ async def load_texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
     ]
     pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     sentences = sorted({one["sentence"] for one in pairs} | {one["passage"] for one in pairs})
-    asked = [tokeniser.tokens("query: ", text) for text in (*questions, *sentences)]
-    return asked + [tokeniser.tokens("passage: ", one.searchable_text) for one in passages]
+    tokens = [tokeniser.tokens("query: ", text) for text in (*questions, *sentences)]
+    return tokens + [tokeniser.tokens("passage: ", one.searchable_text) for one in passages]
 
 
 def compute_ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: Path) -> Floats:
@@ -77,13 +77,13 @@ def compute_ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: P
     words, kinds = weights.blocks("emb.word", hidden), weights.floats("emb.type")[:hidden]
     positions = weights.floats("emb.pos").reshape(-1, hidden) + kinds
     channels = sum(count for _, count in list_products(weights.shape))
-    seen = np.stack([np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)])
+    limits = np.stack([np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)])
     for tokens in batches:
         embedded = (dequantise(words[tokens]) + positions[: len(tokens)])[None].astype(np.float32)
         states = session.run(names, {"emb": embedded, "lengths": np.array([len(tokens)], np.int32)})
-        seen[0] = np.minimum(seen[0], np.concatenate([state[0].min(axis=0) for state in states]))
-        seen[1] = np.maximum(seen[1], np.concatenate([state[0].max(axis=0) for state in states]))
-    return seen
+        limits[0] = np.minimum(limits[0], np.concatenate([state[0].min(axis=0) for state in states]))
+        limits[1] = np.maximum(limits[1], np.concatenate([state[0].max(axis=0) for state in states]))
+    return limits
 
 
 async def main() -> None:
