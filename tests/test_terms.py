@@ -76,7 +76,7 @@ def test_chinese_gives_characters_and_pairs() -> None:
         ("和食の店", "和 食 の 店 和食 食の の店"),
     ],
 )
-def test_words_that_only_make_a_sentence_are_not_asked_for(question: str, terms: str) -> None:
+def test_function_words_are_not_searched(question: str, terms: str) -> None:
     """Neither in English nor in Chinese, where the pairs stay."""
     assert query_terms(question) == " ".join(dict.fromkeys(terms.split()))
 
@@ -98,12 +98,12 @@ def test_words_that_only_make_a_sentence_are_not_asked_for(question: str, terms:
         ("to/from", {"to_from", "to", "from"}),
     ],
 )
-def test_names_are_asked_for_whatever_word_they_look_like(question: str, terms: set[str]) -> None:
+def test_names_are_searched_even_if_they_look_like_function_words(question: str, terms: set[str]) -> None:
     assert terms <= set(query_terms(question).split())
 
 
 @pytest.mark.parametrize("question", ["what is it", "The Who", "IT", "or", "Who are you?", "的", "了吗", "是的"])
-def test_a_question_of_such_words_alone_keeps_them(question: str) -> None:
+def test_a_question_of_only_function_words_keeps_them(question: str) -> None:
     assert query_terms(question)
 
 
@@ -140,7 +140,7 @@ def test_no_question_is_left_without_terms(text: str) -> None:
 
 
 @given(st.lists(st.one_of(SPOKEN, NAMED), max_size=8), NAMED)
-def test_an_identifier_a_number_and_a_pair_are_always_asked_for(words: list[str], name: str) -> None:
+def test_identifiers_numbers_and_pairs_are_always_searched(words: list[str], name: str) -> None:
     asked = set(query_terms(" ".join([*words, name, *words])).split())
     assert {term for term in index_terms(name).split() if term not in {"的", "了"}} <= asked
 
@@ -158,7 +158,7 @@ def test_terms_are_plain(text: str) -> None:
 
 
 @given(MIXED)
-def test_a_text_asks_for_what_it_holds(text: str) -> None:
+def test_a_text_finds_itself(text: str) -> None:
     assert set(query_terms(text).split()) <= set(index_terms(text).split())
 
 

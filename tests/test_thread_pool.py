@@ -14,7 +14,7 @@ import pytest
 from knowledge.thread_pool import NamedThreadPool
 
 
-async def test_calls_run_side_by_side_and_give_what_they_return_or_raise() -> None:
+async def test_calls_run_concurrently_and_return_or_raise() -> None:
     door = NamedThreadPool("door", width=2)
     both = threading.Barrier(2, timeout=5)
     assert sorted(await asyncio.gather(door.run(both.wait), door.run(both.wait))) == [0, 1]
@@ -25,7 +25,7 @@ async def test_calls_run_side_by_side_and_give_what_they_return_or_raise() -> No
     door.close()
 
 
-async def test_what_was_taken_is_done_after_the_door_was_closed() -> None:
+async def test_queued_calls_finish_after_close() -> None:
     door, done = NamedThreadPool("door", width=1), threading.Event()
     running = asyncio.ensure_future(door.run(lambda: time.sleep(0.05)))
     await asyncio.sleep(0)

@@ -222,7 +222,7 @@ def test_code_and_table_that_fit_stay_whole() -> None:
     assert only.text == text
 
 
-def test_an_announcement_stays_with_what_it_announces() -> None:
+def test_an_introducing_line_stays_with_the_next_block() -> None:
     filler = "word " * 250
     code = "```sh\n" + "run " * 120 + "\n```"
     chunks = cut(Document("T", (Section((), f"{filler}\n\nFor example:\n\n{code}"),)))
@@ -291,7 +291,7 @@ def test_time_is_linear_in_the_length(unit: str) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_the_embedders_own_tokens_are_kept_to(embedder: E5Embedder) -> None:
+async def test_chunks_stay_within_the_embedders_tokens(embedder: E5Embedder) -> None:
     """Pieces are counted one by one; joined they must still be within what the model reads."""
     text = "服务器 backup v1.2.3 ﷺ ½ naïve… " * 400 + "中" * 3_000 + "x" * 9_000
     document = Document("Handbook", (Section(("Setup",), text),))
@@ -304,7 +304,7 @@ async def test_the_embedders_own_tokens_are_kept_to(embedder: E5Embedder) -> Non
 @pytest.mark.parametrize(
     "text", ["." * 200_000, ".…" * 100_000, f"|a|\n|{'-' * 200_000}x"], ids=["dots", "mixed dots", "almost a rule"]
 )
-def test_runs_of_marks_take_no_longer_than_words(text: str) -> None:
+def test_runs_of_marks_are_as_fast_as_words(text: str) -> None:
     """At once, where a pattern that searches anew from each mark takes minutes."""
     blocks = list(split_blocks(text, 400, 300, len))
     assert "".join(block.text for block in blocks).replace("\n", "") == text.replace("\n", "")

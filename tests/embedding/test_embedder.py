@@ -77,7 +77,7 @@ async def test_no_texts_give_no_rows(embedder: E5Embedder) -> None:
     assert (await embedder.embed_symmetric([])).shape == (0, 384)
 
 
-async def test_queries_together_are_queries_alone(embedder: E5Embedder) -> None:
+async def test_queries_in_a_batch_equal_single_queries(embedder: E5Embedder) -> None:
     texts = ["Who pays?", "谁付款？", "The invoice is paid within thirty days."]
     together = await embedder.embed_symmetric(texts)
     for row, text in zip(together, texts, strict=True):
@@ -121,7 +121,7 @@ async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
         await embedder.embed_passages(["the next one"])
 
 
-async def test_close_finishes_what_waits_and_then_refuses(embedder: E5Embedder) -> None:
+async def test_close_finishes_waiting_requests_and_refuses_others(embedder: E5Embedder) -> None:
     second = E5Embedder(embedder._model)
     texts = second._tokenise("passage: ", ["text"] * 8)
     waiting = second._worker.submit(EmbeddingRequest(Priority.BACKGROUND, texts, np.empty((8, 384), np.float32)))
@@ -153,7 +153,7 @@ def _damage(cache: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_damaged_artefact_is_built_anew(cache: Path, tmp_path: Path) -> None:
+async def test_a_damaged_artefact_is_built_again(cache: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     unpack = WheelCache(cache / "wheels").unpack
     first = await open_embedder(tmp_path, unpack, threads=1, progress=lines.append)

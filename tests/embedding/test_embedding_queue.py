@@ -85,7 +85,7 @@ def test_rows_come_back_in_the_callers_order() -> None:
     worker.close()
 
 
-def test_an_error_fails_its_batch_and_the_worker_goes_on() -> None:
+def test_an_error_fails_only_its_batch() -> None:
     def encode(batch: Sequence[Tokens]) -> Matrix:
         if any(len(tokens) == 13 for tokens in batch):
             raise EmbedderError("no memory for 13")
@@ -100,7 +100,7 @@ def test_an_error_fails_its_batch_and_the_worker_goes_on() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_defect_leaves_nobody_waiting() -> None:
+def test_a_defect_fails_waiting_requests() -> None:
     started, fail = threading.Event(), threading.Event()
 
     def encode(_batch: Sequence[Tokens]) -> Matrix:
@@ -121,7 +121,7 @@ def test_a_defect_leaves_nobody_waiting() -> None:
         worker.submit(request(Priority.BACKGROUND, [1]))
 
 
-def test_cancelling_what_is_being_computed_is_safe() -> None:
+def test_cancelling_an_active_computation_is_safe() -> None:
     started, go_on = threading.Event(), threading.Event()
 
     def encode(batch: Sequence[Tokens]) -> Matrix:

@@ -116,7 +116,7 @@ async def test_a_growing_index_is_reported_and_continues_after_a_stop(bench: Ben
         assert await library._indexes.growth([handbook.key]) is None
 
 
-async def test_a_third_identity_that_comes_while_a_second_grows_takes_its_place(bench: Bench, handbook: Any) -> None:
+async def test_a_third_identity_replaces_a_growing_second_one(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()
     change(bench, "embedder")
