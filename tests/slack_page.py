@@ -1,10 +1,4 @@
-"""The sandbox's page in headless Chromium, for tests.
-
-async with chromium() as browser, sandbox(tmp_path) as box:
-page = await open_page(browser, box.base_url)
-await write(page, "@Kvasir how do I add a source?")
-print(await answer(page))
-"""
+"""The sandbox's page in headless Chromium, for tests."""
 
 from __future__ import annotations
 
@@ -12,9 +6,7 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator
 
-from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
-
-from tests.slack_sandbox import BOT_USER
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 # A browser on a busy machine takes longer than the five seconds that Playwright gives it.
 expect.set_options(timeout=40_000)
@@ -23,7 +15,7 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def launch_chromium() -> AsyncIterator[Browser]:
     """Start Chromium; it ends with the block."""
     async with async_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
@@ -62,28 +54,8 @@ async def _watch(page: Page, url: str, wrong: list[str]) -> None:
     await page.route("**/*", only_here)
 
 
-async def write(page: Page, text: str, *, thread: bool = False) -> None:
+async def send_message(page: Page, text: str, *, thread: bool = False) -> None:
     """Type into a message box and press Enter."""
     field = page.locator("#thread-composer-input" if thread else "#composer-input")
     await field.fill(text)
     await field.press("Enter")
-
-
-async def be(page: Page, name: str) -> None:
-    """Become another person, by the name that is shown."""
-    await page.locator("#you-are").select_option(label=name)
-    await expect(page.locator("#you-are option:checked")).to_have_text(name)
-
-
-async def go(page: Page, conversation: str) -> None:
-    """Open a conversation of the sidebar."""
-    await page.locator(".room", has_text=conversation).click()
-
-
-async def answer(page: Page, number: int = 1, *, deadline_s: float = 30.0) -> Locator:
-    """Return the app's ``number``-th message of the open thread, once it is complete."""
-    shown = page.locator(f"#thread .message[data-by='{BOT_USER}']").nth(number - 1)
-    await expect(shown).to_be_visible(timeout=deadline_s * 1000)
-    await expect(shown.locator(".caret")).to_have_count(0, timeout=deadline_s * 1000)
-    await expect(page.locator("#thread .working")).to_have_count(0, timeout=deadline_s * 1000)
-    return shown

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.services import free_ports
-from tests.slack_page import chromium, open_page, write
+from tests.slack_page import launch_chromium, open_page, send_message
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ Open = Callable[..., Awaitable[Page]]
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Start Chromium."""
-    async with chromium() as started:
+    async with launch_chromium() as started:
         yield started
 
 
@@ -110,7 +110,7 @@ async def test_markup_in_a_message_is_text(client: AsyncWebClient, look: Open) -
     """No message becomes an element, a script or a link of another kind."""
     evil = "<img src=x onerror=alert(1)> <b>bold</b> [x](javascript:alert(1)) javascript:alert(1)"
     page = await look()
-    await write(page, evil)
+    await send_message(page, evil)
     await expect(page.locator(".message")).to_have_count(1)  # a browser sends when it likes
     await client.chat_postMessage(channel=GENERAL, markdown_text=evil)
     text = {"type": "mrkdwn", "text": "<javascript:alert(1)|click> &lt;script&gt;alert(1)&lt;/script&gt;"}
@@ -129,7 +129,7 @@ async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: List
     page = await look()
     await page.locator("#composer-input").press_sequentially("/kb so")
     await expect(page.locator(".choices li")).to_contain_text(["/kb sources"])
-    await write(page, "/kb sources")
+    await send_message(page, "/kb sources")
     shown = page.locator(".message.ephemeral")
     await expect(shown).to_contain_text("Only visible to you")
     await shown.get_by_role("button", name="Go").click()
@@ -172,7 +172,7 @@ async def test_reactions_threads_and_the_stop_button(
 ) -> None:
     """A follow-up goes to its thread; Stop tells the app which thread; a stopped stream says so."""
     page = await look()
-    await write(page, "@Kvasir tell me a story")
+    await send_message(page, "@Kvasir tell me a story")
     root = (await box.wait_for_message(lambda m: "story" in m["text"]))["ts"]
     await client.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=root, status="processing")
     recipient = {"recipient_user_id": ADA, "recipient_team_id": TEAM_ID}
@@ -180,7 +180,7 @@ async def test_reactions_threads_and_the_stop_button(
     await page.locator("#thread").get_by_role("button", name="Stop").click()
     await listener.wait(lambda request: request.payload.get("event", {}).get("type") == "agent_session_stopped")
     await expect(page.locator("#thread .ended")).to_have_text("Stopped.")
-    await write(page, "and then?", thread=True)
+    await send_message(page, "and then?", thread=True)
     reply = await box.wait_for_message(lambda m: m["text"] == "and then?")
     assert reply["thread_ts"] == root
     await expect(page.locator("#log .replies .count")).to_have_text("2 replies")
@@ -196,7 +196,7 @@ async def test_an_app_that_is_not_in_the_channel_is_invited(look: Open, listener
     """Only the person who mentioned it sees the hint; one click invites."""
     page = await look()
     await page.locator(".room", has_text="random").click()
-    await write(page, "@Kvasir hello?")
+    await send_message(page, "@Kvasir hello?")
     await page.get_by_role("button", name="Invite Kvasir").click()
     await listener.wait(lambda request: request.payload["event"]["type"] == "member_joined_channel")
     await expect(page.locator(".message.ephemeral")).to_have_count(0)
@@ -206,7 +206,7 @@ async def test_an_app_that_is_not_in_the_channel_is_invited(look: Open, listener
 async def test_a_modal_is_filled_in(client: AsyncWebClient, look: Open, listener: Listener) -> None:
     """It opens over the page, and its values reach the app."""
     page = await look()
-    await write(page, "/kb help")
+    await send_message(page, "/kb help")
     trigger = (await listener.wait(lambda request: request.type == "slash_commands"))[0].payload["trigger_id"]
     title = {"type": "plain_text", "text": "Ask"}
     field = {
@@ -242,7 +242,7 @@ async def test_on_a_narrow_screen(box: SandboxClient, look: Open) -> None:
 async def test_a_long_answer_is_read_from_its_top(box: SandboxClient, client: AsyncWebClient, look: Open) -> None:
     """An answer longer than the pane stays at its beginning while it grows; the reader's scrolling is kept."""
     page = await look()
-    await write(page, "@Kvasir a long one")
+    await send_message(page, "@Kvasir a long one")
     root = (await box.wait_for_message(lambda m: "long" in m["text"]))["ts"]
     recipient = {"recipient_user_id": ADA, "recipient_team_id": TEAM_ID}
     stream = await client.chat_startStream(channel=GENERAL, thread_ts=root, markdown_text="# Top\n\n", **recipient)
@@ -316,7 +316,7 @@ async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path,
         await box.say("bo", "#general", "meanwhile")
         await expect(page.locator(".message")).to_contain_text("meanwhile")
         await expect(page.locator(".lost")).to_have_count(0)
-        await write(page, "and on")
+        await send_message(page, "and on")
         await box.wait_for_message(lambda m: m["text"] == "and on")
 
 

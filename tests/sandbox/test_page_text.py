@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.slack_page import chromium, open_page
+from tests.slack_page import launch_chromium, open_page
 from tests.slack_sandbox import open_sandbox
 
 pytestmark = pytest.mark.slow
@@ -94,7 +94,7 @@ FUZZ = """async () => {
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
     """Open the page, for its modules."""
-    async with open_sandbox(tmp_path) as box, chromium() as browser:
+    async with open_sandbox(tmp_path) as box, launch_chromium() as browser:
         yield await open_page(browser, box.base_url)
 
 

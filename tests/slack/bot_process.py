@@ -1,6 +1,6 @@
-"""A bot as a process of its own, for tests that kill it: ``bot_process.py STATE``, Slack's address in the environment.
+"""Runs a bot in a process that a test kills: ``bot_process.py STATE``, with Slack's address in the environment.
 
-It answers slowly: "Part 0. ", "Part 1. " … with ``PAUSE_S`` between, twenty of them.
+Each answer has twenty parts ("Part 0. ", "Part 1. " …) with ``PAUSE_S`` between them.
 """
 
 from __future__ import annotations

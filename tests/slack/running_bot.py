@@ -1,4 +1,4 @@
-"""The real Bolt app in a sandbox workspace, with answers that a test scripts."""
+"""Runs the real Bolt app in a sandbox workspace, with answers that a test scripts."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class RunningBot:
     async def wait_for_answer(
         self, root: str, contains: str = "That is all.", channel: str = "#general"
     ) -> dict[str, Any]:
-        """Return the bot's complete answer that holds some text, once it is there."""
+        """Wait for a complete answer that contains some text, and return its message."""
         return await self.sandbox.wait_for_message(
             lambda m: m["root"] == root and m.get("bot_id") and contains in get_text(m) and m.get("metadata"),
             channel=channel,
@@ -191,7 +191,7 @@ class RunningBot:
 
 
 async def wait_for_ephemeral(bot: RunningBot, contains: str, channel: str = "#general") -> str:
-    """Return the text of an ephemeral message to Ada that holds some text, once it is there."""
+    """Wait for an ephemeral message to Ada that contains some text, and return its text."""
     found = await bot.sandbox.wait_for_message(
         lambda m: m.get("ephemeral") and contains in get_text(m), channel=channel
     )

@@ -19,7 +19,7 @@ async def test_mention_is_answered_in_its_thread_with_sources(bot: RunningBot) -
 
 
 async def test_mention_that_arrives_as_two_events_is_answered_once(bot: RunningBot) -> None:
-    """In a channel that the app is in, a mention is both ``app_mention`` and ``message``."""
+    """In a channel with the app, Slack sends a mention as ``app_mention`` and as ``message``."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
     await bot.wait_until_idle()
@@ -44,7 +44,7 @@ async def test_direct_message_needs_no_mention(bot: RunningBot) -> None:
 
 
 async def test_follow_up_needs_no_mention_and_has_history(bot: RunningBot) -> None:
-    """The history has the question and our answer, without the footer and the citation's number."""
+    """The history has the question and the answer, without footer and citation numbers."""
     ts = await bot.ask("@Kvasir how do I add a source?")
     await bot.wait_for_answer(ts)
     await bot.ask("and for a website?", thread_ts=ts)
@@ -80,7 +80,7 @@ async def test_mention_without_text_explains_how_to_ask(bot: RunningBot) -> None
 
 
 async def test_messages_for_others_are_ignored(bot: RunningBot) -> None:
-    """Chatter, a thread it is not in, and in its thread what is said to somebody else."""
+    """The bot ignores other messages, other threads, and messages in its thread that mention somebody else."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
     other = await bot.ask("Lunch?")
@@ -91,7 +91,7 @@ async def test_messages_for_others_are_ignored(bot: RunningBot) -> None:
 
 
 async def test_messages_of_other_bots_are_ignored(bot: RunningBot) -> None:
-    """Not a mention, not in our thread, with and without the subtype: two bots would talk for ever."""
+    """A mention and a message in the bot's thread get no answer, because two bots would never stop."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
     await bot.sandbox.say_as_bot("Deploy", "#general", f"<@{BOT_USER}> what is up?")
@@ -109,7 +109,7 @@ async def test_long_question_arrives_complete(bot: RunningBot) -> None:
 
 
 async def test_unhandled_events_are_acknowledged(bot: RunningBot) -> None:
-    """A reaction, somebody joining, a button that we do not know: nothing is sent twice."""
+    """Slack does not repeat a reaction or a new member."""
     ts = await bot.ask()
     await bot.wait_for_answer(ts)
     await bot.sandbox.control("POST", "react", {"person": "ada", "channel": "#general", "ts": ts, "name": "eyes"})

@@ -1,4 +1,4 @@
-"""Payloads as Slack sends them, and what they mean."""
+"""Tests of the events that Slack's payloads become."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_own_edit_is_ignored() -> None:
 
 
 def test_deletion_and_tombstone_delete_the_message() -> None:
-    """A message that has replies leaves a tombstone instead."""
+    """A deleted message with replies leaves a tombstone."""
     gone = MessageDeleted(QuestionKey("T1", "C1", "1.0"))
     assert events.parse_event(make_envelope(make_message(subtype="message_deleted", deleted_ts="1.0")), ME) == gone
     tombstone = make_message(
@@ -170,7 +170,7 @@ FIELDS = ["user", "text", "ts", "thread_ts", "channel", "subtype", "message", "p
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON)), st.sampled_from(sorted(events._READERS)))
 def test_any_payload_is_parsed(fields: dict[str, Any], kind: str) -> None:
-    """Whatever Slack adds or leaves out, an event is read or ignored."""
+    """Additional and missing fields never raise."""
     events.parse_event(make_envelope({**fields, "type": kind}), ME)
     events.parse_event(make_envelope({**fields, "type": "message", "subtype": "message_changed"}), ME)
 
@@ -197,5 +197,5 @@ def test_make_readable_replaces_control_sequences() -> None:
     ],
 )
 def test_make_readable_undoes_automatic_links(sent: str, read: str) -> None:
-    """A name with a dot in it is a file or a product as often as a site, and nobody asked for the site to be read."""
+    """A name with a dot is often a file or a product, and the person did not ask to read a site."""
     assert events.make_readable(sent, {}) == read

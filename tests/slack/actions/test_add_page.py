@@ -1,4 +1,4 @@
-"""The button "Add this page": an owner's press makes a cited page a document, found again after a restart."""
+"""Tests of the button "Add this page", with which an owner makes a cited page a document."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_page_button_needs_owners(tmp_path: Path) -> None:
 
 
 def test_long_host_shows_its_end() -> None:
-    """Slack takes 75 characters, and whoever has a domain chooses what stands before it."""
+    """Slack's limit is 75 characters, and the owner of a domain chooses its subdomains."""
     host = f"bank.example.{'a' * 60}.evil.example"
     page = replace(PAGE, n=24, url=f"https://{host}/", web=replace(ON, host=host))
     for language in LANGUAGES:

@@ -87,7 +87,7 @@ async def test_approve_reports_that_nothing_is_pending(
 
 
 async def test_changed_deletions_are_shown_before_approval(owned_bot: RunningBot, library: FakeLibrary) -> None:
-    """Between the question and the button, a sync held others, as many as before."""
+    """After the request, a sync has found other pending deletions, as many as before."""
     library.state = make_library_status(HELD)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
     asked = await wait_for_approval_request(owned_bot)
@@ -103,7 +103,7 @@ async def test_changed_deletions_are_shown_before_approval(owned_bot: RunningBot
 
 
 async def test_deletions_changed_during_approval_are_shown_again(owned_bot: RunningBot, library: FakeLibrary) -> None:
-    """The sync came between the look and the approval: the library refuses, and the person is asked again."""
+    """A sync changes the deletions between the check and the approval, so the library refuses."""
     library.state = make_library_status(HELD)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
     asked = await wait_for_approval_request(owned_bot)
@@ -146,7 +146,7 @@ async def test_only_owners_refresh_and_approve(tmp_path: Path) -> None:
 
 
 async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -> None:
-    """Reading again takes nothing away and stays open; a button from when there were owners does nothing either."""
+    """A refresh deletes nothing and stays allowed. A button from a time with owners does nothing."""
     library = FakeLibrary(state=make_library_status(HELD))
     async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, library=library) as bot:
         await sandbox.command("ada", "#general", "/kb approve docs")

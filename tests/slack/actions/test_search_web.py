@@ -1,4 +1,4 @@
-"""The button "Search the web": the same question answered anew in its thread, once, across restarts."""
+"""Tests of the button "Search the web", which answers a question again in its thread, once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ON = Policies(Policy("on", searches=True))
 
 
 async def answer_with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
-    """Answer as the answerer does: without the web unless it is asked for."""
+    """Answer without the web unless the question requests it."""
     look = WebSearchReport("searxng", ("https://a.example/",), (), None, 0.1) if question.wants_web else None
     yield Text(f"{'On the web' if look else 'In the documents'}: {question.text}. That is all.")
     live = LiveWebRequest("always" if look else "if_weak")
@@ -44,9 +44,9 @@ async def test_button_answers_question_with_web(tmp_path: Path) -> None:
         assert found["text"]["text"] == "Search the web"
         await press_button(bot, first)
         second = await bot.wait_for_answer(root, "On the web: who runs it?")
-        assert find_button(second) is None, "it was looked at"
+        assert find_button(second) is None, "this answer used the web"
         asked = bot.answerer.questions[1]
-        assert asked.people == frozenset(), "nobody was mentioned"
+        assert asked.people == frozenset(), "the question mentions nobody"
         assert (asked.text, asked.wants_web, asked.history, asked.person) == ("who runs it?", True, (), "U0BO000002")
         await press_button(bot, first)
         await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "already" in get_text(m), person="bo")
@@ -100,7 +100,7 @@ async def test_disabled_web_has_no_button(tmp_path: Path) -> None:
 
 
 async def test_deleted_question_is_not_sent_to_search_engine(tmp_path: Path) -> None:
-    """Whoever presses it: the ledger remembers the words, but they are nobody's to send to a search engine any more."""
+    """The ledger still has the text, but a search engine must not get it."""
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who knows the code 4711?")
         first = await bot.wait_for_answer(root, "In the documents")
@@ -116,7 +116,7 @@ async def test_deleted_question_is_not_sent_to_search_engine(tmp_path: Path) -> 
         asked = bot.answerer.questions
         assert len(asked) == 3
         assert "4711" not in str([asked[2].text, asked[2].history])
-        assert "was deleted" not in str(asked[2].history), "nobody said that"
+        assert "was deleted" not in str(asked[2].history), "no person wrote that"
 
 
 async def test_button_asks_the_edited_question(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ async def test_button_asks_the_edited_question(tmp_path: Path) -> None:
 
 
 async def test_button_in_shared_channel_is_refused(tmp_path: Path) -> None:
-    """The answer was given while the channel was the company's own; a press does not say that it is not any more."""
+    """The channel became shared after the answer, which a press of the button does not say."""
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         first = await bot.wait_for_answer(await bot.ask("@Kvasir who runs it?"), "In the documents")
         await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_externally": True})

@@ -1,4 +1,4 @@
-"""The button "Show passage": the whole passage of an extract, as it is now, for the person who presses it."""
+"""Tests of the button "Show passage", which shows one person the current passage of an extract."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def answer_with_extract(_question: Question) -> AsyncGenerator[AnswerEvent
 
 
 class FakePassages:
-    """A library that has one passage, none, or fails."""
+    """A library with one passage or none, or one that fails."""
 
     def __init__(self, found: Hit | Exception | None) -> None:
         self.found = found
@@ -48,7 +48,7 @@ def list_buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 async def press_button(bot: RunningBot, message: dict[str, Any], says: str) -> dict[str, Any]:
-    """Press the button as bo, and return what bo alone is shown."""
+    """Press the button as bo, and return the message that only bo sees."""
     await bot.sandbox.press("bo", "#general", message["ts"], list_buttons(message)[0]["action_id"])
     return await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and says in get_text(m), person="bo")
 
@@ -61,14 +61,14 @@ async def test_button_shows_whole_passage_to_one_person(tmp_path: Path) -> None:
         root = await bot.ask("@Kvasir what is the limit?")
         answer = await bot.wait_for_answer(root)
         assert [one["text"]["text"] for one in list_buttons(answer)] == ["Show passage [1]"], (
-            "a page of the web has a link"
+            "a web page has a link instead"
         )
         seen = await press_button(bot, answer, "hotel | 120")
         assert passages.questions == [["c1", "c2"]]
         path, whole = seen["blocks"]
         assert path["elements"][0]["text"] == "<https://kb.example/sources|Adding a source › kvasir.toml>"
         assert whole["type"] == "markdown"
-        assert "<!channel>" not in whole["text"], "it pings nobody"
+        assert "<!channel>" not in whole["text"], "the passage pings nobody"
         assert whole["text"].count("```") == 2
         assert seen["root"] == root
 

@@ -66,7 +66,7 @@ async def test_status_and_sources_describe_library(owned_bot: RunningBot) -> Non
 
 @pytest.mark.slow
 async def test_refresh_updates_one_direct_message(owned_bot: RunningBot, library: FakeLibrary) -> None:
-    """Typed in a channel: a line there for the person alone, the progress in their direct messages."""
+    """In a channel, the person sees one line; the progress appears in their direct messages."""
     library.progress, library.resume = (make_progress(3, 10), make_progress(7, 10)), asyncio.Event()
     await owned_bot.sandbox.command("ada", "#general", "/kb refresh docs")
     await wait_for_ephemeral(owned_bot, "Refreshing docs … The progress appears in our direct messages.")
@@ -114,7 +114,7 @@ async def test_failed_command_explains_error(
 
 
 async def test_expired_response_url_falls_back_to_ephemeral_message(owned_bot: RunningBot) -> None:
-    """The answer goes by ``chat.postEphemeral`` instead."""
+    """``chat.postEphemeral`` sends the answer instead."""
     payload = {"text": "help", "user_id": "U0ADA00001", "channel_id": "C0GENERAL1"}
     url = f"{owned_bot.sandbox.base_url}/commands/none"
     await build_command(owned_bot.library, owned_bot.app._api, refuse_post).run(
@@ -132,7 +132,7 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
 
 
 async def test_only_owners_see_error_details() -> None:
-    """Such a reason names hosts and accounts; that there is trouble is told to everybody, wherever it is shown."""
+    """Details name hosts and accounts; everybody sees that there is a problem."""
     why = "postgresql://kvasir@db.internal:5432 refuses the account. Renew it."
     ill = make_source_status("docs", error=why, watch_trouble="inotify on /srv/secret is used up. Raise it.")
     library = FakeLibrary(state=make_library_status(ill), report=SyncReport({"docs": SourceReport(error=why)}, 1.5))
@@ -150,14 +150,14 @@ async def test_only_owners_see_error_details() -> None:
 
 
 class FakeWebApi:
-    """Takes every call of the Web API."""
+    """A Web API that accepts every call."""
 
     async def call(self, _method: str, **_arguments: Any) -> dict[str, Any]:
         return {"ok": True, "channel": {"id": "D0ADA00001"}, "ts": "1.0"}
 
 
 async def run_command(library: FakeLibrary, owners: frozenset[str], typed: str, user: str) -> str:
-    """Return what a person is told last of a command that was typed in a channel."""
+    """Run a command in a channel and return its last answer."""
     answers = []
 
     async def keep(_url: str, payload: Any) -> bool:

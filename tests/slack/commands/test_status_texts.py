@@ -69,7 +69,7 @@ def test_status_text_describes_all_sources() -> None:
         "*busy*: 3 / 9 · 1 failed · about 2 min left",
     ):
         assert words in english, (words, english)
-    assert "added" not in english, "a source that nobody has filled is not worth a line"
+    assert "added" not in english, "an empty source of uploads is not listed"
     chinese = status_texts.format_status(engine, state, "zh")
     for words in ("尚未同步", "2 天前同步，*已过期*（目标 26 小时）", "3 篇文档待删除", "`/kb 批准 ill`",
                   "另一进程正在同步",
@@ -87,7 +87,7 @@ def test_report_text_lists_failures_and_deletions() -> None:
     assert text.count("needs a password") == 3
     assert ":warning: It broke off." in text
     assert "with failures" in text
-    assert "Refreshed" not in text, "failures never read like plain success"
+    assert "Refreshed" not in text, "a report with failures does not look like success"
     assert "但有失败" in kb_texts.format_report(report, "zh")
     held = SyncReport({"docs": SourceReport(pending_deletions=30), "added": SourceReport()}, 2.0)
     assert "`/kb approve docs`" in kb_texts.format_report(held, "en")

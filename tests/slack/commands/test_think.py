@@ -28,7 +28,7 @@ def test_think_text_is_parsed(typed: str, meant: object) -> None:
 
 
 async def test_preference_applies_to_person_after_restart(tmp_path: Path) -> None:
-    """Ada wishes, Bo does not; a second bot on the same ledger still knows, whatever the channel's own default."""
+    """Ada has a preference and Bo has none; a second bot on the same ledger applies both."""
     dependencies: dict[str, Any] = {
         "thinking": Defaults("off", {"C0GENERAL1": "normal"}),
         "control": lambda: ThinkingControl.BUDGET,

@@ -92,7 +92,7 @@ def test_events_and_pages_lead_to_same_threads(
         events = [event for event, _ in workspace.take_changes().events]
         news = [one for event in events if (one := read_channel_event({"event": event}, ME)) is not None]
         unknown = set(apply_events(remembered, news, since=0.0, bots=bots))
-        assert not unknown, "every thread was begun before our eyes"
+        assert not unknown, "the state has every thread"
     walked = list_from_pages(workspace, bots=bots)
     assert list_documents(remembered) >= list_documents(walked)
     # A thread that an app began, and whose only reply was deleted again, stays until the next walk.

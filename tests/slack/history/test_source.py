@@ -138,7 +138,7 @@ async def test_conversations_with_bots_are_not_documents(bench: ChannelBench) ->
     assert set(await bench.list_threads(kept={}, bots=True)) == {make_document_name(talk), make_document_name(alarm)}
     await bench.sandbox.say("bo", "#general", "I have made room.", alarm)
     assert set(await bench.list_threads(kept={})) == {make_document_name(talk), make_document_name(alarm)}, (
-        "somebody has replied"
+        "the thread has a reply"
     )
     _, text = await bench.read_text(make_document_name(alarm), kept={})
     assert "Disk is full" not in text
@@ -196,9 +196,7 @@ async def test_events_replace_full_listing(bench: ChannelBench) -> None:
         await bench.sandbox.edit("bo", "#general", reply, "a better reply")
         await bench.sandbox.wait_delivered()
         after = await bench.list_threads()
-        assert await bench.count_calls("conversations.history") == walked, (
-            "a listing is what is remembered and what was told"
-        )
+        assert await bench.count_calls("conversations.history") == walked, "the events replace the pages"
         assert set(after) == {make_document_name(ts) for ts in (old, edited, new)}
         assert after[make_document_name(old)].version != before[make_document_name(old)].version
         assert after[make_document_name(edited)].version != before[make_document_name(edited)].version
@@ -297,7 +295,7 @@ async def test_thread_deleted_while_disconnected_is_not_listed(bench: ChannelBen
 
 
 async def test_lost_state_causes_full_listing(bench: ChannelBench) -> None:
-    """Memory that is lost or damaged, or so old that news since then was purged."""
+    """The saved state is missing, damaged, or older than the purged events."""
     ts = await bench.sandbox.say("ada", "#general", "something")
     await bench.list_threads()
     for data in (b"", b"{", b'{"version": 1, "held": {"rooms": 3}}', b'{"version": 1, "held": {"team": "T"}}'):
@@ -352,7 +350,7 @@ async def test_interrupted_listing_resumes(bench: ChannelBench) -> None:
         await anext(batches)
     await batches.aclose()  # type: ignore[attr-defined]
     await source.close()
-    assert bench.kept, "it was saved on its way"
+    assert bench.kept, "the listing saved its state"
     before = await bench.count_calls("conversations.history")
     assert len(await bench.list_threads(rate=rate)) == 260
     assert await bench.count_calls("conversations.history") - before <= 26 - 10 + 2

@@ -1,4 +1,4 @@
-"""Markdown from a model, as Slack may show it."""
+"""Tests of the Markdown that Slack gets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def render_markdown(markdown: str, links: dict[int, str | None] | None = None) -
 
 @given(PIECES)
 def test_rendered_pieces_contain_no_ping(pieces: list[str]) -> None:
-    """Whatever arrives in whatever pieces, what is shown holds no control sequence."""
+    """Any pieces of any text contain no control sequence after rendering."""
     renderer = render.MarkdownRenderer({1: "https://kb/1"})
     text = "".join(renderer.feed(piece) for piece in pieces)
     assert not PING.search(text)
@@ -73,7 +73,7 @@ def test_rendered_pieces_contain_no_ping(pieces: list[str]) -> None:
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_ping_stays_readable(token: str) -> None:
-    """What would ping is shown as it was written, but for an invisible joiner."""
+    """A ping is shown as written, with an invisible joiner."""
     seen = render_markdown(f"call {token} now").replace(render.JOINER, "").replace("&lt;", "<")
     assert seen == f"call {token} now"
 
@@ -88,7 +88,7 @@ def test_split_head_keeps_all_text(text: str, limit: int) -> None:
 
 @given(PROSE, st.integers(200, 400))
 def test_split_message_respects_limit_and_balances_fences(text: str, limit: int) -> None:
-    """Each piece fits, no piece but the last leaves a fence open, and taking the glue away gives the text back."""
+    """Only the last piece may have an open fence, and without the added fences the pieces are the text."""
     pieces = render.split_message(text, limit)
     assert all(len(piece) <= limit for piece in pieces)
     assert all(render.find_open_fence(piece) is None for piece in pieces[:-1])
@@ -96,7 +96,7 @@ def test_split_message_respects_limit_and_balances_fences(text: str, limit: int)
 
 
 def undo_split(pieces: list[str]) -> str:
-    """Undo what a split adds, by following the fences as a reader would."""
+    """Remove the fences that a split adds."""
     text = pieces[0]
     for before, piece in itertools.pairwise(pieces):
         for end in (len(text), *range(len(text) - 1, len(text) - render.FENCE_RESERVE - 1, -1)):
@@ -173,7 +173,7 @@ def test_footer_lists_cited_passages_or_else_retrieved_ones() -> None:
 
 
 def test_footer_shows_age_of_sources() -> None:
-    """The label says it for all of them; one that is a day older than the newest says it for itself."""
+    """The label has the age of the newest source; a source that is a day older has its own."""
     now = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
     def seen(n: int, **ago: float) -> Passage:

@@ -50,7 +50,7 @@ async def test_notices_appear_above_and_below_answer(bot: RunningBot) -> None:
 async def test_answer_shows_citations_and_marks_but_history_omits_them(
     bot: RunningBot,
 ) -> None:
-    """The passage that is looked at second is named first: it is [1] in the text, its link and the list of sources."""
+    """The second passage is cited first, so it is [1] in the text, the link and the list of sources."""
     leave = Passage(1, "docs", "leave.md", "Leave", "", "https://kb.example/leave", "25 days.")
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:

@@ -58,7 +58,7 @@ async def test_queue_position_appears_in_status(tmp_path: Path) -> None:
 
 
 async def test_status_shows_current_step(socket_bot: RunningBot) -> None:
-    """In words beside the session, which stays until the answer is there."""
+    """The words appear next to the session, which lasts until the answer."""
     seen: list[tuple[str, str]] = []
 
     async def shows(text: str) -> bool:
@@ -82,7 +82,7 @@ async def test_status_shows_current_step(socket_bot: RunningBot) -> None:
 
 
 async def test_status_is_cleared_after_edit(socket_bot: RunningBot) -> None:
-    """As when a question is edited before anything of its answer was said."""
+    """The question is edited before its answer has text."""
     asked = asyncio.Queue[str]()
 
     async def script(question: Question) -> AsyncGenerator[AnswerEvent]:

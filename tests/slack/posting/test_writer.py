@@ -29,7 +29,7 @@ async def list_successful_calls(bot: RunningBot, *methods: str) -> list[str]:
 
 @pytest.mark.parametrize("error", ["unknown_method", "missing_scope", "method_not_supported_for_channel_type"])
 async def test_answer_without_streams_is_posted_and_updated(socket_bot: RunningBot, error: str) -> None:
-    """And remembers what will never work."""
+    """Later answers do not try an unsupported method again."""
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.startStream", "error": error, "times": -1})
     bot.answerer.script = held = PausedScript()
@@ -62,7 +62,7 @@ async def test_rate_limit_loses_no_text(socket_bot: RunningBot) -> None:
 
 @pytest.mark.slow
 async def test_many_questions_respect_slacks_rate_limits(tmp_path: Path) -> None:
-    """Those who wait for a limit go one by one when it opens, instead of all at once against it."""
+    """After a rate limit, the waiting calls continue one by one."""
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "exact"}) as bot:
         asked = [await bot.ask(f"@Kvasir number {n}") for n in range(14)]
         for ts in asked:
@@ -83,7 +83,7 @@ async def test_rate_limited_stream_falls_back_to_post(socket_bot: RunningBot) ->
 
 
 async def test_text_during_a_call_is_sent_together(socket_bot: RunningBot) -> None:
-    """Three hundred pieces are a few calls, whole and in order."""
+    """A few calls send three hundred pieces in order."""
     pieces = [f"Piece {n}. " for n in range(300)]
     socket_bot.answerer.script = make_script(*pieces)
     ts = await socket_bot.ask()
@@ -93,7 +93,7 @@ async def test_text_during_a_call_is_sent_together(socket_bot: RunningBot) -> No
 
 
 async def test_long_code_continues_in_messages_with_own_fences(socket_bot: RunningBot) -> None:
-    """Streamed, so that each message is filled piece by piece."""
+    """The answer is streamed, so each message fills piece by piece."""
     lines = [f"line_{n} = {n}" for n in range(2_500)]
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -115,7 +115,7 @@ async def test_long_code_continues_in_messages_with_own_fences(socket_bot: Runni
 
 
 async def test_old_stream_continues_in_new_message(tmp_path: Path) -> None:
-    """At four minutes; a code fence is closed in the old message and reopened in the new one."""
+    """After four minutes, the fence is closed in the old message and reopened in the new one."""
     now = [0.0]
     capabilities = SlackCapabilities(now=lambda: now[0])
     async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
@@ -131,7 +131,7 @@ async def test_old_stream_continues_in_new_message(tmp_path: Path) -> None:
 
 
 async def test_expired_stream_loses_no_text(tmp_path: Path) -> None:
-    """Slack ends it after five minutes, whatever we thought of the time."""
+    """Slack ends a stream after five minutes."""
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
         bot.answerer.script = held = PausedScript()
         ts = await bot.ask()

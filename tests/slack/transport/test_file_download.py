@@ -40,7 +40,7 @@ def test_token_is_sent_to_slacks_file_host_only(url: str, api: str, allowed: boo
 
 @contextlib.asynccontextmanager
 async def serve_other_host() -> AsyncIterator[tuple[str, list[str | None]]]:
-    """Serve something on another port, which notes what it is shown."""
+    """Serve a host on another port, and record the tokens that it gets."""
     tokens: list[str | None] = []
 
     async def answer(request: web.Request) -> web.Response:

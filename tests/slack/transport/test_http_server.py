@@ -1,4 +1,4 @@
-"""The HTTP side: who may speak to it, and how much."""
+"""Tests of signed HTTP: signatures, invalid requests and the health check."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.slack_sandbox import TEAM_ID, open_sandbox
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[tuple[RunningBot, str]]:
-    """Run a bot that listens, in a workspace that sends it nothing by itself."""
+    """Run a bot that listens, in a workspace that sends it nothing."""
     port = free_ports(1)[0]
     async with open_sandbox(tmp_path) as sandbox:
         sandbox.wait_connected = skip_wait  # type: ignore[method-assign]
@@ -28,7 +28,7 @@ async def http(tmp_path: Path) -> AsyncIterator[tuple[RunningBot, str]]:
 
 
 async def skip_wait(deadline_s: float = 0) -> None:
-    """Stand in for a wait: nothing connects."""
+    """Return at once, because nothing connects."""
 
 
 def make_event(text: str = "<@U0KVASIR01> how?") -> bytes:
@@ -52,7 +52,7 @@ async def post_event(bot: RunningBot, url: str, body: bytes, headers: dict[str, 
 
 
 async def test_wrong_signature_is_refused(http: tuple[RunningBot, str]) -> None:
-    """Right: 200. Wrong, stale, of the future, of another body, or none: 401, and nothing is asked."""
+    """A wrong, old, future, foreign or missing signature gets 401."""
     bot, url = http
     secret, body = bot.sandbox.signing_secret, make_event()
     now = time.time()
@@ -103,6 +103,6 @@ async def test_port_in_use_raises_port_unavailable(http: tuple[RunningBot, str])
 
 
 async def test_question_over_http_is_answered(tmp_path: Path) -> None:
-    """One scene over HTTP in the fast suite; the slow one plays all of them."""
+    """The slow tests run all conversations over HTTP."""
     async with run_bot_in_sandbox(tmp_path, "http") as bot:
         await bot.wait_for_answer(await bot.ask())

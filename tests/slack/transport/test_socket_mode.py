@@ -20,7 +20,7 @@ from tests.slack.running_bot import RunningBot, run_bot_in_sandbox
 
 @contextlib.asynccontextmanager
 async def connect_quickly(bot: RunningBot, refused: list[SlackError]) -> AsyncIterator[SocketModeClient]:
-    """Connect a bot by a runner that looks often."""
+    """Connect a bot with short intervals of the watchdog."""
     first = bot.app._runner
     assert isinstance(first, SocketModeClient)
     await first.close()
@@ -35,7 +35,7 @@ async def connect_quickly(bot: RunningBot, refused: list[SlackError]) -> AsyncIt
 
 
 async def test_lost_connection_is_reopened(tmp_path: Path) -> None:
-    """Its tasks ended, or its socket closed without anybody noticing."""
+    """The SDK's tasks have ended, or Slack has closed the socket."""
     async with run_bot_in_sandbox(tmp_path, "socket") as bot, connect_quickly(bot, []) as runner:
         client = runner._handler.client  # type: ignore[union-attr]
         for task in (client.current_session_monitor, client.message_receiver):
@@ -55,7 +55,7 @@ async def test_revoked_app_token_is_reported(tmp_path: Path) -> None:
 
 
 async def test_start_reports_websocket_that_does_not_open() -> None:
-    """A network that lets HTTPS through and wss not: Slack answers, and the address that it names is not reached."""
+    """The network allows HTTPS but not wss, so the address from Slack's answer cannot be reached."""
 
     async def opened(_request: web.Request) -> web.Response:
         return web.json_response({"ok": True, "url": "ws://127.0.0.1:9/link/?ticket=abc"})

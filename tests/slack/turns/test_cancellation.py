@@ -35,7 +35,7 @@ async def list_open_streams(bot: RunningBot) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["deleted", "stopped", "edited"])
 async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: str) -> None:
-    """Twenty answers, each cut a little later than the one before, from before its first call to after its last."""
+    """Each of twenty answers is cancelled a little later, from before its first call to after its last."""
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
         turns = bot.app._turns

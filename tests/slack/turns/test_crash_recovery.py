@@ -1,4 +1,4 @@
-"""What a restart finds: one answer, or one visible apology with the answer after it."""
+"""Tests of restarts: the thread has one answer, or an apology and the answer after it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ APOLOGY = "I was interrupted here; the answer follows below."
 
 
 async def leave_dead_turn(url: str, ts: str, *, replies: tuple[str, ...] = (), begun: bool = True) -> None:
-    """Leave a turn in the ledger as a process does that is killed."""
+    """Leave a turn in the ledger, as a killed process does."""
     question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
     async with open_ledger(url, owner=DEAD) as ledger:
         await ledger.claim(question)
@@ -54,14 +54,14 @@ def make_ledger_url(tmp_path: Path) -> str:
 
 
 async def ask_dead_bot(sandbox: SandboxClient, tmp_path: Path) -> str:
-    """Have a question asked and taken, by a bot that is gone before it answers."""
+    """Ask a question that a dead bot has claimed, and return its ``ts``."""
     ts = await sandbox.say("ada", "#general", "@Kvasir how?")
     await leave_dead_turn(make_ledger_url(tmp_path), ts)
     return ts
 
 
 async def post_partial_answer(sandbox: SandboxClient, ts: str, *, how: str) -> str:
-    """Leave half an answer in the thread."""
+    """Leave a partial answer in the thread, and return its ``ts``."""
     more = {"recipient_user_id": "U0ADA00001", "recipient_team_id": TEAM_ID, "markdown_text": "Half of"}
     if how == "post":
         told = await sandbox.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="Half of")
@@ -84,7 +84,7 @@ async def test_claimed_question_is_answered_after_restart(sandbox: SandboxClient
 async def test_partial_answer_becomes_apology_before_new_answer(
     sandbox: SandboxClient, tmp_path: Path, how: str, *, noted: bool
 ) -> None:
-    """Whether its timestamp was noted, or the process was killed between Slack's answer and the note."""
+    """The ledger has the timestamp of the partial answer, or the process was killed before storing it."""
     ts = await ask_dead_bot(sandbox, tmp_path)
     half = await post_partial_answer(sandbox, ts, how=how)
     if noted:
@@ -109,7 +109,7 @@ async def test_several_partial_messages_leave_one_apology(sandbox: SandboxClient
 
 
 async def test_complete_answer_is_not_repeated_after_restart(sandbox: SandboxClient, tmp_path: Path) -> None:
-    """The process was killed between Slack's last answer and the ledger's last line."""
+    """The process was killed after Slack's last response and before the end of the turn in the ledger."""
     ts = await ask_dead_bot(sandbox, tmp_path)
     mark = {"event_type": "kvasir_answer", "event_payload": {"question": ts}}
     await sandbox.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="The whole of it.", metadata=mark)
@@ -138,14 +138,14 @@ async def test_recovery_keeps_earlier_answers_of_thread(sandbox: SandboxClient, 
 
 @pytest.mark.slow
 async def test_event_repeated_after_restart_is_not_answered_again(tmp_path: Path) -> None:
-    """Slack did not get the acknowledgement and sends the event to the new process."""
+    """Slack got no acknowledgement and sends the event to the new process."""
     async with open_sandbox(tmp_path, ack_deadline_s=0.3, retry_delays_s=(0.5,) * 20) as sandbox:
         async with run_bot(sandbox, tmp_path) as bot:
             await sandbox.faults(drop_acks=1_000)
             ts = await bot.ask()
             await bot.wait_for_answer(ts)
         await sandbox.faults(drop_acks=0)
-        assert (await sandbox.state())["pending"], "so that it is the new process that gets it again"
+        assert (await sandbox.state())["pending"], "the new process gets the event again"
         async with run_bot(sandbox, tmp_path) as bot:
             await bot.wait_until_idle()
             assert not bot.answerer.questions
@@ -201,7 +201,7 @@ async def has_state(bot: RunningBot, key: QuestionKey, state: TurnState) -> bool
 
 @contextlib.asynccontextmanager
 async def run_bot_process(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the bot as a process of its own; leaving kills it with SIGKILL."""
+    """Run the bot in a process of its own, and kill it with SIGKILL at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "tests" / "slack" / "bot_process.py"),
@@ -235,9 +235,9 @@ async def test_killed_process_answers_after_restart(tmp_path: Path, parts: int) 
 
 @pytest.mark.slow
 async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path) -> None:
-    """Slack gives an event to one of two connections; the ledger, and not Slack, makes it one answer.
+    """Slack gives each event to one of two connections, and the ledger prevents a second answer.
 
-    The first question comes while one process is alone, and that one needs a minute for it: it is killed in the middle.
+    The first process is killed in the middle of its answer to the first question.
     """
     with postgres_server() as url:
         async with (
@@ -257,8 +257,8 @@ async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path) ->
                     await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 19." in get_text(m), 60)
                 messages = [m for m in await sandbox.messages() if m.get("bot_id")]
                 told = {ts: [APOLOGY in get_text(m) for m in messages if m["root"] == ts] for ts in (first, *asked)}
-                assert told.pop(first) == [True, False], "begun by the one that was killed, answered by the other"
-                # Which of the others were its own is Slack's choice.
+                assert told.pop(first) == [True, False], "the killed process began it, and the other one answered"
+                # Slack chooses which process gets the other questions.
                 assert all(mine in ([False], [True, False]) for mine in told.values()), told
 
 

@@ -10,7 +10,7 @@ from bot.slack.turns.thread_queue import ThreadQueue
 
 @given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_queue_runs_each_thread_in_order(items: list[int], width: int, random: object) -> None:
-    """One at a time in a thread, in order; never more than fit; all of them in the end."""
+    """Each thread runs one item at a time, at most ``width`` threads run, and all items run in the end."""
     queue: ThreadQueue[int, tuple[int, int]] = ThreadQueue(width)
     for number, thread in enumerate(items):
         queue.add(thread, (thread, number))

@@ -72,7 +72,7 @@ def test_history_keeps_newest_exchanges_within_bounds(said: list[tuple[bool, str
 
 
 def test_long_thread_drops_oldest_exchanges_in_steps() -> None:
-    """Or each new question would have the engine read the whole conversation anew."""
+    """A step for each question would make the engine read the whole conversation again."""
     lines = [line for n in range(60) for line in (make_their_message(f"q{n}"), make_our_message(f"a{n}"))]
     lengths = [len(build_history(lines[: 2 * n], {}, ME)) for n in range(18, 60)]
     assert set(lengths) == {17, 18, 19, 20}

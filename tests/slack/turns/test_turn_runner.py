@@ -22,7 +22,7 @@ WHOLE = "You asked: how?"
 
 @pytest.mark.slow
 async def test_answer_appears_once_after_slack_recovers(socket_bot: RunningBot) -> None:
-    """Whether the first message was made or not."""
+    """The answer appears once, also if Slack had created the first message."""
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.*", "status": 503, "times": 4})
     ts = await bot.ask()
@@ -32,7 +32,7 @@ async def test_answer_appears_once_after_slack_recovers(socket_bot: RunningBot) 
 
 
 async def test_first_message_with_lost_response_becomes_apology(socket_bot: RunningBot) -> None:
-    """It was made, we were not told its timestamp; it is found in the thread."""
+    """Slack created the message without a response; recovery finds it in the thread."""
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.startStream", "lose_reply": True, "times": 1})
     bot.answerer.script = PausedScript()
@@ -107,7 +107,7 @@ async def test_unreadable_thread_adds_notice(socket_bot: RunningBot) -> None:
 
 @pytest.mark.slow
 async def test_locked_ledger_makes_slack_retry_and_informs_the_person(tmp_path: Path) -> None:
-    """Not acknowledged, so nothing is lost; the person sees why it takes a while."""
+    """Slack sends the event again, and the person sees why the answer is late."""
     async with run_bot_in_sandbox(
         tmp_path, "socket", sandbox_options={"ack_deadline_s": 0.8, "retry_delays_s": (0.0,) * 20}
     ) as bot:
@@ -124,7 +124,7 @@ async def test_locked_ledger_makes_slack_retry_and_informs_the_person(tmp_path: 
 
 @pytest.mark.slow
 async def test_answer_continues_while_ledger_is_locked(tmp_path: Path) -> None:
-    """The answer is shown; that it is complete is found in the thread once the ledger is back."""
+    """The answer appears, and recovery finds it complete once the ledger works again."""
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
         bot.answerer.script = held = PausedScript("")
         ts = await bot.ask()

@@ -12,7 +12,7 @@ DM = "@kvasir"
 
 
 async def test_edit_in_queue_changes_question(bot: RunningBot) -> None:
-    """The question waits behind another one of its thread."""
+    """The question waits behind another question of its thread."""
     held = PausedScript()
     bot.answerer.script = held
     ts = await bot.ask()
@@ -27,7 +27,7 @@ async def test_edit_in_queue_changes_question(bot: RunningBot) -> None:
 
 
 async def test_edit_during_answer_replaces_answer(bot: RunningBot) -> None:
-    """The half answer to the old text goes, and its stream at the engine is closed."""
+    """The partial answer is deleted, and its stream from the engine is closed."""
     bot.answerer.script = held = PausedScript("Half of the old answer. ")
     ts = await bot.ask("@Kvasir wrong words")
     await bot.sandbox.wait_for_message(lambda m: "Half of" in get_text(m))
@@ -58,7 +58,7 @@ async def test_edit_that_adds_mention_asks_the_question(bot: RunningBot) -> None
 
 
 async def test_deleted_question_stops_answer(bot: RunningBot) -> None:
-    """The stream at the engine is closed, what was said stays, and a line tells why it ends."""
+    """The stream from the engine is closed, the text stays, and a line says why the answer ends."""
     bot.answerer.script = held = PausedScript()
     ts = await bot.ask(channel=DM)
     await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m), channel=DM)
@@ -125,7 +125,7 @@ async def test_attached_files_add_notice(socket_bot: RunningBot) -> None:
 
 @pytest.mark.slow
 async def test_question_reads_all_pages_of_thread(socket_bot: RunningBot) -> None:
-    """Slack begins each page with the root; it is read once."""
+    """Each page begins with the root, which appears once in the history."""
     bot = socket_bot
     ts = await bot.ask("root")
     for number in range(230):
