@@ -86,7 +86,7 @@ CHECK_FAILED = Message(
     "无法用文档核对回答，以下是文档摘录。{reason}",
 )
 NOTHING_SUPPORTED = Message(
-    "Nothing that the model wrote could be confirmed by the documents, so these are extracts from the documents.",
+    "The documents confirm nothing that the model wrote, so these are extracts from the documents.",
     "模型写的内容无法由文档证实，以下是文档摘录。",
 )
 
@@ -106,7 +106,7 @@ CUT_BY_ERROR = Message("The answer was cut off. {reason}", "回答中断了。{r
 CUT_BY_TIME = Message("The answer was cut off after {seconds} s.", "回答在 {seconds} 秒后被截断。")
 CUT_BY_LENGTH = Message("The answer was cut off because it reached the maximum length.", "回答达到长度上限，已被截断。")
 CUT_BY_REPETITION = Message(
-    "The answer was ended because the model began to repeat itself.", "模型开始重复，回答已提前结束。"
+    "The answer was cut off because the model began to repeat itself.", "模型开始重复，回答已提前结束。"
 )
 WARNING = Message(
     "⚠ marks what no passage supports. Check it before you rely on it.",

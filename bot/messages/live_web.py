@@ -11,10 +11,12 @@ from bot.messages.message import Message
 from knowledge.interfaces import SkipReason, WebTrouble
 
 REQUESTED = Message("I looked on the web, as you asked: {came}.", "已按要求查看网络：{came}。")
-LINKED = Message("I looked on the web, as a link was given: {came}.", "因为给出了链接，已查看网络：{came}。")
-RECENT = Message("I looked on the web, as this is about what is new: {came}.", "问题涉及最新情况，已查看网络：{came}。")
+LINKED = Message("I looked on the web because you gave a link: {came}.", "因为给出了链接，已查看网络：{came}。")
+RECENT = Message(
+    "I looked on the web because you ask about recent events: {came}.", "问题涉及最新情况，已查看网络：{came}。"
+)
 NOT_ENOUGH = Message(
-    "I looked on the web, as the documents are not enough: {came}.", "文档内容不足，已查看网络：{came}。"
+    "I looked on the web because the documents are not enough: {came}.", "文档内容不足，已查看网络：{came}。"
 )
 PAGES_READ = Message("{count} pages were read", "读取了 {count} 个网页", "one page was read")
 NOTHING_READ = Message("no page was read", "没有读到网页")

@@ -31,7 +31,7 @@ SYNCING_ELSEWHERE = Message("_Another process is syncing ({process})_", "_另一
 
 # ── A source ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-NO_SOURCES = Message("No source is configured. Add one to kvasir.toml.", "尚未配置任何来源。")
+NO_SOURCES = Message("No source is configured. Add one to kvasir.toml.", "尚未配置任何来源。请在 kvasir.toml 中添加。")
 COUNTS = Message("{documents:,} documents, {passages:,} passages", "{documents:,} 篇文档，{passages:,} 段")
 NEVER_SYNCED = Message("never synced", "尚未同步")
 SYNCED = Message("synced {age}", "{age}同步")

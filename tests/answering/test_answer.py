@@ -382,7 +382,7 @@ async def test_answer_without_supported_sentence_adds_passages(ask: Any, room: A
     assert f"> {GOOD}" in heard.text.replace("**", "")
     assert (heard.route, heard.cited[0]) == ("passages", 1)
     heard = await ask(room.engine(script), limits=Limits(unsupported="drop"))
-    assert "could be confirmed" in heard.notices[0]
+    assert "confirm nothing that the model wrote" in heard.notices[0]
     assert (heard.route, "Eiffel" in heard.text) == ("passages", False)
 
 
@@ -413,7 +413,7 @@ async def test_repeated_sentences_are_shown_once_and_stopped(ask: Any, room: Any
     engine = room.engine(room.words(f"{GOOD} " * 500))
     heard = await ask(engine)
     assert heard.text == f"{GOOD} [1]"
-    assert heard.notices == ["The answer was ended because the model began to repeat itself."]
+    assert heard.notices == ["The answer was cut off because the model began to repeat itself."]
     assert engine.sent < 200
     assert engine.streams_open == 0
 

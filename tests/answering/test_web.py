@@ -78,9 +78,12 @@ async def test_long_host_shows_its_end(ask: Any, room: Any) -> None:
 @pytest.mark.parametrize(
     ("question", "begins"),
     [
-        ("latest news of the port strike?", "I looked on the web, as this is about what is new: no page was read."),
-        ("see https://news.example/port", "I looked on the web, as a link was given: no page was read."),
-        ("when does it end?", "I looked on the web, as the documents are not enough: no page was read."),
+        (
+            "latest news of the port strike?",
+            "I looked on the web because you ask about recent events: no page was read.",
+        ),
+        ("see https://news.example/port", "I looked on the web because you gave a link: no page was read."),
+        ("when does it end?", "I looked on the web because the documents are not enough: no page was read."),
         ("港口罢工的最新消息", "问题涉及最新情况，已查看网络：没有读到网页。"),
     ],
 )

@@ -31,7 +31,7 @@ async def test_a_page_answers_what_the_documents_do_not(tmp_path: Path) -> None:
     assert ANSWER in seen["text"]
     assert seen["href"] == seen["page"]
     assert "Ferry news · 127.0.0.1, 2026-11-20" in seen["text"].replace("\n", " ")
-    assert "I looked on the web, as the documents are not enough: one page was read." in seen["text"]
+    assert "I looked on the web because the documents are not enough: one page was read." in seen["text"]
     assert seen["asked"] == ["/news/strike-of-the-ferrymen-of-aldmark"]
     assert "web, 127.0.0.1, 2026-11-20" in seen["prompts"][-1]
     assert "ferries were sold" not in seen["prompts"][-1], "what the page hides is not read"

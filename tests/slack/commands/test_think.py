@@ -35,7 +35,7 @@ async def test_preference_applies_to_person_after_restart(tmp_path: Path) -> Non
     }
     async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
         await bot.sandbox.command("ada", "#general", "/think deep")
-        assert "does not think" not in await wait_for_ephemeral(bot, "For you: I think long")
+        assert "does not think" not in await wait_for_ephemeral(bot, "For you, everywhere: I think for a long time")
     async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
         for who, channel in (("ada", "#general"), ("bo", "#general"), ("bo", "#handbook")):
             await bot.sandbox.say(who, channel, "@Kvasir how many days?")
@@ -48,7 +48,9 @@ async def test_think_reports_limits_of_engine(tmp_path: Path) -> None:
     controls = [ThinkingControl.NONE]
     async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"control": lambda: controls[0]}) as bot:
         await bot.sandbox.command("ada", "#general", "/think deep")
-        assert "does not think, so this changes nothing" in await wait_for_ephemeral(bot, "For you: I think long")
+        assert "does not think, so this has no effect" in await wait_for_ephemeral(
+            bot, "For you, everywhere: I think for a long time"
+        )
         controls[0] = ThinkingControl.SWITCH
         await bot.sandbox.command("ada", "#general", "/think 深")
         assert "只能关闭思考" in await wait_for_ephemeral(bot, "深入思考后再回答")
