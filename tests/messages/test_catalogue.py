@@ -134,8 +134,11 @@ def test_no_text_in_chinese_stands_outside_the_catalogue() -> None:
 
 def calls_with_messages(path: Path) -> Iterator[tuple[str, Message, set[str]]]:
     """Yield the place, the text and the fields of each ``render_message(area.NAME, …)`` and ``area.NAME.fill(…)``."""
-    areas = {module.__name__.rpartition(".")[2]: module for module in MODULES}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "bot.messages"]
+    names = {alias.asname or alias.name: alias.name for node in imported for alias in node.names}
+    areas = {name: importlib.import_module(f"bot.messages.{module}") for name, module in names.items()}
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or any(keyword.arg is None for keyword in node.keywords):
             continue
         match node:

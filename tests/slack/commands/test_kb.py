@@ -99,6 +99,7 @@ async def test_refresh_in_direct_message_sends_no_ephemeral_message(
         (UnknownSource("文件", ["docs"]), "刷新 文件", "没有名为“文件”的来源。现有来源：docs。"),
         (StoreUnavailable("The store is down. Start it."), "refresh", "The store is down. Start it."),
         (StoreUnavailable("The store is down. Start it."), "search logs", "The store is down. Start it."),
+        (StoreUnavailable("The store is down. Start it."), "搜索 日志", "文档存储没有响应，请稍后再试。"),
         (ZeroDivisionError("secret"), "search logs", "Something went wrong inside Kvasir"),
     ],
 )
