@@ -23,8 +23,8 @@ PROMPT_TOKENS = 2000
 ANSWER_TOKENS = 512
 """Thinking and answer together."""
 ESTIMATE_BASIS = (
-    f"estimate for one person, {PROMPT_TOKENS} tokens in and {ANSWER_TOKENS} out: first token from the cards' dense "
-    "TFLOPS, each further one from their memory bandwidth, at the shares that published single-stream figures reach"
+    f"estimated, not measured: for one person with {PROMPT_TOKENS} tokens in and {ANSWER_TOKENS} out, from the cards' "
+    "TFLOPS and memory bandwidth"
 )
 
 _BANDWIDTH_SHARE = 0.72

@@ -151,7 +151,10 @@ def fit_lines(found: FitResult) -> list[str]:
     elif found.plan.device == "cpu":  # SGLang itself needs other CPUs, or Kvasir's platform
         lines += [*_plan_lines(found.plan), "", f"Set KVASIR_MODEL={found.variant.name}; `kvasir run` starts it."]
     else:
-        lines += [*_plan_lines(found.plan), "", *(shlex.join(command) for command in build_manual_commands(found.plan))]
+        commands = [shlex.join(command) for command in build_manual_commands(found.plan)]
+        if len(commands) > 1:
+            commands.insert(0, "One command for each node, with the first node's address for FIRST_NODE:")
+        lines += [*_plan_lines(found.plan), "", *commands]
     return [*lines, *(f"\n{claim}" for claim in found.claims)]
 
 
