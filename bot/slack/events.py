@@ -28,6 +28,10 @@ class BotUser:
     user: str
     bot: str
 
+    def is_author(self, message: Payload) -> bool:
+        """Return whether the bot wrote a message."""
+        return message.get("user") == self.user or (bool(self.bot) and message.get("bot_id") == self.bot)
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:

@@ -19,9 +19,7 @@ def is_content(message: Payload, me: BotUser, *, bots: bool = False) -> bool:
 
     With ``bots``, messages of other apps belong there too.
     """
-    if message.get("user") == me.user or (me.bot and message.get("bot_id") == me.bot):
-        return False
-    if has_mention(str(message.get("text") or ""), me.user):
+    if me.is_author(message) or has_mention(str(message.get("text") or ""), me.user):
         return False
     subtype = str(message.get("subtype") or "")
     if message.get("bot_id") or subtype == "bot_message":

@@ -10,7 +10,7 @@ from typing import Any
 from bot.slack.errors import SlackGone
 from bot.slack.events import BotUser
 from bot.slack.history.transcript import Message
-from bot.slack.transport.web_api import SlackWebApi, TokenBucket
+from bot.slack.transport.web_api import SlackWebApi, TokenBucket, fetch_pages
 from bot.slack.turns.thread_reader import ThreadReader
 
 PAGE_SIZE = 500
@@ -60,22 +60,19 @@ class ChannelReader:
 
     async def list_channels(self, chosen: Collection[str]) -> dict[str, str]:
         """Return the names of the bot's public channels by id: of the chosen ones, or of all if none is chosen."""
-        names: dict[str, str] = {}
-        cursor = ""
-        while True:
-            page = await self._call(
-                "users.conversations",
-                types="public_channel",
-                exclude_archived="true",
-                limit=self._rate.page_size,
-                cursor=cursor or None,
-            )
-            for channel in page.get("channels") or ():
-                if _is_public(channel) and (not chosen or channel["id"] in chosen):
-                    names[str(channel["id"])] = str(channel.get("name") or channel["id"])
-            cursor = _get_next_cursor(page)
-            if not cursor:
-                return names
+        pages = await fetch_pages(
+            self._call,
+            "users.conversations",
+            types="public_channel",
+            exclude_archived="true",
+            limit=self._rate.page_size,
+        )
+        return {
+            str(channel["id"]): str(channel.get("name") or channel["id"])
+            for page in pages
+            for channel in page.get("channels") or ()
+            if _is_public(channel) and (not chosen or channel["id"] in chosen)
+        }
 
     async def fetch_page(
         self, channel: str, *, low: str | None = None, high: str | None = None, inclusive: bool = False
@@ -105,28 +102,27 @@ class ChannelReader:
 
     async def fetch_first(self, channel: str, ts: str) -> Message | None:
         """Return the first message of a thread, None if it was deleted."""
-        page = await self._fetch_replies(channel, ts, limit=1)
-        return next((m for m in page.get("messages") or () if str(m.get("ts")) == ts), None)
+        messages = await self._fetch_replies(channel, ts, limit=1, max_pages=1)
+        return next((message for message in messages if str(message.get("ts")) == ts), None)
 
     async def fetch_thread(self, channel: str, ts: str) -> list[Message]:
         """Return all messages of a thread; none if it was deleted."""
-        messages: dict[str, Message] = {}
-        cursor = ""
-        while True:
-            page = await self._fetch_replies(channel, ts, limit=self._rate.page_size, cursor=cursor)
-            for message in page.get("messages") or ():  # each page begins with the root
-                messages[str(message.get("ts"))] = message
-            cursor = _get_next_cursor(page)
-            if not cursor:
-                return list(messages.values())
+        messages = await self._fetch_replies(channel, ts, limit=self._rate.page_size)
+        return list(
+            {str(message.get("ts")): message for message in messages}.values()
+        )  # each page begins with the root
 
-    async def _fetch_replies(self, channel: str, ts: str, *, limit: int, cursor: str = "") -> Mapping[str, Any]:
+    async def _fetch_replies(
+        self, channel: str, ts: str, *, limit: int, max_pages: int | None = None
+    ) -> Sequence[Message]:
+        method = "conversations.replies"
         try:
-            return await self._call("conversations.replies", channel=channel, ts=ts, limit=limit, cursor=cursor or None)
+            pages = await fetch_pages(self._call, method, max_pages=max_pages, channel=channel, ts=ts, limit=limit)
         except SlackGone as error:
             if error.code != "thread_not_found":
                 raise
-            return {}
+            return ()
+        return [message for page in pages for message in page.get("messages") or ()]
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
         bucket = self._buckets.setdefault(method, TokenBucket(self._rate.burst, self._rate.per_s))
@@ -144,7 +140,3 @@ class ChannelReader:
 def _is_public(channel: Mapping[str, Any]) -> bool:
     hidden = ("is_private", "is_im", "is_mpim", "is_group", "is_archived")
     return bool(channel.get("id")) and not any(channel.get(name) for name in hidden)
-
-
-def _get_next_cursor(page: Mapping[str, Any]) -> str:
-    return str((page.get("response_metadata") or {}).get("next_cursor") or "")

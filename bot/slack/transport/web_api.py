@@ -143,6 +143,20 @@ class SlackWebApi:
         return response.data if isinstance(response.data, dict) else {}, headers
 
 
+async def fetch_pages(
+    call: Callable[..., Awaitable[_Json]], method: str, *, max_pages: int | None = None, **arguments: object
+) -> list[_Json]:
+    """Return the pages of a method by its cursors, at most ``max_pages``; ``call`` is ``SlackWebApi.call``."""
+    pages: list[_Json] = []
+    cursor = ""
+    while True:
+        page = await call(method, cursor=cursor or None, **arguments)
+        pages.append(page)
+        cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+        if not cursor or len(pages) == max_pages:
+            return pages
+
+
 class _RateLimitError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from bot.answering.events import Exchange
@@ -16,7 +17,7 @@ from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.posting.render import JOINER, NOTICE_MARK
 from bot.slack.posting.reply import ANSWER_EVENT
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 from bot.storage.questions import QuestionMessage
 
 _PAGE_SIZE = 200
@@ -43,7 +44,7 @@ class ThreadMessage:
 
 def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
     """Read one message of ``conversations.replies``."""
-    is_ours = message.get("user") == me.user or (bool(me.bot) and message.get("bot_id") == me.bot)
+    is_ours = me.is_author(message)
     metadata = message.get("metadata") or {}
     answers = str((metadata.get("event_payload") or {}).get("question", ""))
     return ThreadMessage(
@@ -138,23 +139,19 @@ class ThreadReader:
             SlackError: Slack does not return the thread.
 
         """
+        pages = await fetch_pages(
+            self._api.call,
+            "conversations.replies",
+            max_pages=_MAX_PAGES,
+            channel=question.key.channel,
+            ts=question.thread_ts,
+            limit=_PAGE_SIZE,
+            include_all_metadata="true",
+        )
         messages: dict[str, ThreadMessage] = {}
-        cursor = ""
-        for _ in range(_MAX_PAGES):
-            page = await self._api.call(
-                "conversations.replies",
-                channel=question.key.channel,
-                ts=question.thread_ts,
-                limit=_PAGE_SIZE,
-                cursor=cursor or None,
-                include_all_metadata="true",
-            )
-            for payload in _without_tombstones(page):  # each page begins with the root
-                message = read_message(payload, self._me)
-                messages.setdefault(message.ts, message)
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                break
+        for payload in chain.from_iterable(map(_without_tombstones, pages)):  # each page begins with the root
+            message = read_message(payload, self._me)
+            messages.setdefault(message.ts, message)
         return list(messages.values())
 
     async def fetch_message(self, channel: str, thread_ts: str, ts: str) -> ThreadMessage | None:
