@@ -222,8 +222,8 @@ class ProviderRefused(ProviderError):
 class ProviderBusy(ProviderError):
     """It got too many requests."""
 
-    def __init__(self, told: str, retry_after_s: float | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
         self.retry_after_s = retry_after_s
         """Seconds that it asks to wait; None if it states none."""
 

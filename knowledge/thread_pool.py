@@ -69,9 +69,9 @@ class _DaemonThreads:
 
 
 def _run_calls(calls: _Calls) -> None:
-    while (taken := calls.get()) is not None:
-        _run_call(*taken)
-        del taken  # Otherwise the result would stay in memory until the next call.
+    while (call := calls.get()) is not None:
+        _run_call(*call)
+        del call  # Otherwise the result would stay in memory until the next call.
 
 
 def _run_call(future: Future[_T], call: Callable[[], _T]) -> None:

@@ -69,19 +69,19 @@ class FederatedSearch:
 
     async def _search_both(self, plan: QueryPlan, live: LiveWebRequest, web: WebSearcher) -> SearchResult:
         if live.when == "always":
-            found, looked = await run_both(self._try_documents(plan), web.look_up(plan.words, live))
+            found, lookup = await run_both(self._try_documents(plan), web.look_up(plan.words, live))
         else:
             found = await self._try_documents(plan)
             if isinstance(found, DocumentResults) and (result := found.to_result()).answerable:
                 return result
-            looked = await web.look_up(plan.words, live)
+            lookup = await web.look_up(plan.words, live)
         error = None if isinstance(found, DocumentResults) else found
         documents = found if isinstance(found, DocumentResults) else make_empty_results(plan, self._calibration)
         # Indexing the terms of about fifty passages takes about 60 ms of a processor.
-        hits, answerable = await asyncio.to_thread(rank_with_web, documents, looked.pages)
+        hits, answerable = await asyncio.to_thread(rank_with_web, documents, lookup.pages)
         if error is not None and not hits:
             raise error
-        return SearchResult(plan.question, hits, 0.0, answerable, looked.look, error)
+        return SearchResult(plan.question, hits, 0.0, answerable, lookup.look, error)
 
     async def _try_documents(self, plan: QueryPlan) -> DocumentResults | KnowledgeError:
         """Return the documents' results, or the error of their search."""

@@ -106,8 +106,8 @@ def compute_lexical_weight(best_bm25: float, question: QueryProfile) -> float:
     """Return the share of the terms in a score, by the share of the question in the best candidate."""
     least, most = question.calibration.lexical_weights
     begin, end = LEXICAL_SHARES
-    held = min(1.0, max(0.0, (_compute_share(best_bm25, question) - begin) / (end - begin)))
-    return least + (most - least) * held * min(1.0, question.terms / LEXICAL_TERMS)
+    share = min(1.0, max(0.0, (_compute_share(best_bm25, question) - begin) / (end - begin)))
+    return least + (most - least) * share * min(1.0, question.terms / LEXICAL_TERMS)
 
 
 def penalise_repeats(ranked: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate, ...]:

@@ -133,7 +133,7 @@ class HybridSearch:
     async def _find_candidates(self, question: PreparedQuery) -> _RankedCandidates:
         """Widen the pool until the manifest leaves enough, or the store has no more.
 
-        Rows that the manifest does not list may have been replaced between the two answers. Then both are asked again,
+        Rows that the manifest does not list may have been replaced between the two answers. Then both are read again,
         because otherwise neither version would be found. Rows of a dead sync look the same, and cost one more search
         until the next sync removes them.
         """
@@ -182,10 +182,10 @@ class HybridSearch:
             ranked = [
                 one for one in found.ranking.ranked if is_in_scope(joined.current.get(one.candidate.chunk.id), scope)
             ]
-            taken = {id_ for passage in passages.values() for id_ in passage.chunks}
-            wider = self._pick(question, ranked, found.current, question.plan.limit + len(taken))
+            joined_ids = {id_ for passage in passages.values() for id_ in passage.chunks}
+            wider = self._pick(question, ranked, found.current, question.plan.limit + len(joined_ids))
             chosen = {one.candidate.chunk.id for one in found.picks}
-            more = [one for one in wider if one.candidate.chunk.id not in taken | chosen]
+            more = [one for one in wider if one.candidate.chunk.id not in joined_ids | chosen]
             kept = [one for one in found.picks if one.candidate.chunk.id not in inside]
             hits = sorted([*kept, *more[: len(inside)]], key=lambda one: -one.score)
         return DocumentResults(

@@ -75,26 +75,26 @@ def weigh_document_names(candidates: Sequence[Candidate], question: str) -> Mapp
     ("API") means little. A name of many documents ("Examples") counts less. Web pages have no names, because their
     authors choose them.
     """
-    asked = _split_query(question)
+    query = _split_query(question)
     chunks = [one.chunk for one in candidates if one.chunk.source != WEB]
-    borne = {chunk.id: _collect_names(chunk.title, chunk.document, chunk.heading) for chunk in chunks}
-    likely = {name for names in borne.values() for name in names if name[0] in asked.starts}
-    spans = _keep_longest({name: list(asked.spans(name)) for name in likely})
+    names_of = {chunk.id: _collect_names(chunk.title, chunk.document, chunk.heading) for chunk in chunks}
+    likely = {name for names in names_of.values() for name in names if name[0] in query.starts}
+    spans = _keep_longest({name: list(query.spans(name)) for name in likely})
     if not spans:
         return {}
-    rarity = _measure_rarity(candidates, {id_: names & spans.keys() for id_, names in borne.items()})
+    rarity = _measure_rarity(candidates, {id_: names & spans.keys() for id_, names in names_of.items()})
     gains = {
-        id_: NAME_GAIN * _measure_share(asked, {name: spans[name] for name in names & spans.keys()}, rarity)
-        for id_, names in borne.items()
+        id_: NAME_GAIN * _measure_share(query, {name: spans[name] for name in names & spans.keys()}, rarity)
+        for id_, names in names_of.items()
     }
     return {id_: gain for id_, gain in gains.items() if gain > 0}
 
 
-def _measure_rarity(candidates: Sequence[Candidate], borne: Mapping[str, frozenset[_Words]]) -> dict[_Words, float]:
+def _measure_rarity(candidates: Sequence[Candidate], names_of: Mapping[str, frozenset[_Words]]) -> dict[_Words, float]:
     """Return how rare a name is among documents: 1 for one document."""
     documents = {one.chunk.id: (one.chunk.source, one.chunk.document) for one in candidates}
     bearers: dict[_Words, set[tuple[str, str]]] = {}
-    for id_, names in borne.items():
+    for id_, names in names_of.items():
         for name in names:
             bearers.setdefault(name, set()).add(documents[id_])
     count = len(set(documents.values()))
@@ -102,17 +102,17 @@ def _measure_rarity(candidates: Sequence[Candidate], borne: Mapping[str, frozens
 
 
 def _measure_share(
-    asked: _WordedQuery, spans: Mapping[_Words, Sequence[_Span]], rarity: Mapping[_Words, float]
+    query: _WordedQuery, spans: Mapping[_Words, Sequence[_Span]], rarity: Mapping[_Words, float]
 ) -> float:
     """Return the share of the question that names cover, 0 to 1, each word by its rarest name."""
     rarest: dict[int, float] = {}
     written = 0.0
     for name, those in spans.items():
         for span in those:
-            written = max(written, rarity[name] * asked.is_written_as_name(span))
+            written = max(written, rarity[name] * query.is_written_as_name(span))
             for place in range(*span):
                 rarest[place] = max(rarest.get(place, 0.0), rarity[name])
-    covered = sum(asked.shares[place] * rare for place, rare in rarest.items())
+    covered = sum(query.shares[place] * rare for place, rare in rarest.items())
     return float(max(covered**2, WRITTEN_NAME_GAIN * written))
 
 
@@ -149,9 +149,9 @@ def _split_name(text: str) -> _Words:
 
 
 def _is_name(name: _Words) -> bool:
-    told = [word for word in name if not is_sentence_word(word)]
-    lone = len(told) == 1 and (_is_ideograph(told[0]) or told[0].isdigit())
-    return bool(told) and not lone and len(name) <= _LONGEST_NAME
+    meaningful = [word for word in name if not is_sentence_word(word)]
+    lone = len(meaningful) == 1 and (_is_ideograph(meaningful[0]) or meaningful[0].isdigit())
+    return bool(meaningful) and not lone and len(name) <= _LONGEST_NAME
 
 
 def _keep_longest(spans: Mapping[_Words, Sequence[_Span]]) -> dict[_Words, list[_Span]]:

@@ -90,9 +90,9 @@ class PassageJoiner:
 
         """
         near = await self._neighbours([hit.id for hit in hits], self._room.reach)
-        beside = {id_ for before, after in near.values() for id_ in (*before, *after)}
-        unknown = sorted(beside - known.keys())
-        wanted = {*beside, *known, *(hit.id for hit in hits)}
+        adjacent = {id_ for before, after in near.values() for id_ in (*before, *after)}
+        unknown = sorted(adjacent - known.keys())
+        wanted = {*adjacent, *known, *(hit.id for hit in hits)}
         listed, rows = await run_both(self._list_current(wanted), self._store.read_rows(unknown))
         chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
         found = {hit.id for hit in hits}
@@ -108,8 +108,8 @@ class PassageJoiner:
             used_ids.update(part.id for part in parts)
             text = format_passage(hit, parts) if len(parts) > 1 else ""
             passages[hit.id] = JoinedPassage(text, tuple(part.id for part in parts))
-        missing = frozenset(id_ for id_ in beside if id_ not in listed or id_ not in chunks)
-        return JoinResult(passages, listed, frozenset(beside), missing)
+        missing = frozenset(id_ for id_ in adjacent if id_ not in listed or id_ not in chunks)
+        return JoinResult(passages, listed, frozenset(adjacent), missing)
 
     async def _list_current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return await self._current(ids)

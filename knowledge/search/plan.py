@@ -53,7 +53,7 @@ def plan_query(
     """Return the plan for a question as typed.
 
     Args:
-        asked: may have filters (``knowledge.search.query``), which narrow the scope.
+        question: may have filters (``knowledge.search.query``), which narrow the scope.
         sources: the ids (``SourceKey.id``) of the allowed sources, by their names.
         now: aware; the day from which filters such as "today" count.
         readers: all who will see the answer.

@@ -106,17 +106,17 @@ def parse_query(question: str, now: datetime) -> ParsedQuery:
         InvalidFilter: a date is invalid, or the question has only filters.
 
     """
-    words, taken = _separate(question)
-    if not taken:
+    words, matches = _split_off_filters(question)
+    if not matches:
         return ParsedQuery(question)
     if not any(char.isalnum() for char in words):
         raise InvalidFilter(FilterProblem.NO_WORDS, text=_quote(question))
     return ParsedQuery(
         words,
-        sources=frozenset(_list_values(taken, "in")),
-        kinds=frozenset().union(*(_FORMATS[value] for value in _list_values(taken, "type"))),
-        after=min((_parse_moment(value, now) for value in _list_values(taken, "after")), default=None),
-        before=max((_parse_moment(value, now) for value in _list_values(taken, "before")), default=None),
+        sources=frozenset(_list_values(matches, "in")),
+        kinds=frozenset().union(*(_FORMATS[value] for value in _list_values(matches, "type"))),
+        after=min((_parse_moment(value, now) for value in _list_values(matches, "after")), default=None),
+        before=max((_parse_moment(value, now) for value in _list_values(matches, "before")), default=None),
     )
 
 
@@ -126,11 +126,11 @@ def separate_filters(question: str) -> tuple[str, dict[str, str]]:
     Raises nothing. Filters that run into each other stay among the words, and ``parse_query`` refuses them.
     """
     try:
-        words, taken = _separate(question)
+        words, matches = _split_off_filters(question)
     except InvalidFilter:
         return question, {}
     filters: dict[str, str] = {}
-    for one in taken:
+    for one in matches:
         filters[one.key] = f"{filters[one.key]} {one.text}" if one.key in filters else one.text
     return words, filters
 
@@ -154,15 +154,15 @@ def _match_source(name: str, known: Collection[str]) -> str:
     raise UnknownSource(_quote(name), known, in_question=True)
 
 
-def _separate(question: str) -> tuple[str, list[_Filter]]:
+def _split_off_filters(question: str) -> tuple[str, list[_Filter]]:
     """Return the words and the filters. Removing a filter may reveal another, so no words with filters remain."""
     filters: list[_Filter] = []
     for _ in range(_MOST_PASSES):
-        taken = list(_find_filters(question))
-        if not taken:
+        matches = list(_find_filters(question))
+        if not matches:
             return question, filters
-        filters += taken
-        question = _remove_filters(question, taken)
+        filters += matches
+        question = _remove_filters(question, matches)
     raise InvalidFilter(FilterProblem.RUN_TOGETHER)
 
 
@@ -178,10 +178,9 @@ def _find_filters(question: str) -> Iterator[_Filter]:
             place = skipped.end()
             continue
         place = match.end()
-        taken = _read_filter(match)
-        if taken is not None:
-            place = taken.end
-            yield taken
+        if (one := _read_filter(match)) is not None:
+            place = one.end
+            yield one
 
 
 def _read_filter(match: re.Match[str]) -> _Filter | None:
@@ -221,10 +220,10 @@ def _are_days(values: Iterable[str]) -> bool:
     return all(value[0].isdigit() or value in _DAYS for value in values)
 
 
-def _remove_filters(question: str, taken: Iterable[_Filter]) -> str:
+def _remove_filters(question: str, matches: Iterable[_Filter]) -> str:
     """Return the question without its filters and the gaps that they leave."""
     words, place = "", 0
-    for one in taken:
+    for one in matches:
         words = _join_parts(words, question[place : one.start])
         place = one.end
     return _join_parts(words, question[place:])
@@ -239,8 +238,8 @@ def _join_parts(before: str, after: str) -> str:
     return f"{before} {after}".strip() if after[:1] not in _CLOSING else before + after
 
 
-def _list_values(taken: Iterable[_Filter], key: str) -> list[str]:
-    return [value for one in taken if one.key == key for value in one.values]
+def _list_values(matches: Iterable[_Filter], key: str) -> list[str]:
+    return [value for one in matches if one.key == key for value in one.values]
 
 
 def _parse_moment(text: str, now: datetime) -> datetime:

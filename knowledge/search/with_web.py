@@ -88,15 +88,15 @@ def rank_with_web(results: DocumentResults, pages: Sequence[LivePage]) -> tuple[
 
 def _score_pages(results: DocumentResults, pages: Sequence[LivePage]) -> list[_WebCandidate]:
     """Return the passages of pages that may be shown, scored as the store would."""
-    asked = results.question.profile
+    profile = results.question.profile
     question = list(dict.fromkeys(results.question.plan.terms.split()))
     measured = [one.terms for page in pages for one in page.scores.values()]
     known = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in results.usable if one.bm25 > 0]
-    weigh = estimate_weights(question, asked.ideal_bm25 / len(question) if question else 0.0, known, measured)
+    weigh = estimate_weights(question, profile.ideal_bm25 / len(question) if question else 0.0, known, measured)
     document_texts = _TextIndex(_iterate_document_texts(results))
     return [
         _WebCandidate(
-            page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if asked.dense else 0.0)
+            page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if profile.dense else 0.0)
         )
         for page in pages
         for place, one in sorted(page.scores.items())

@@ -37,7 +37,7 @@ def test_the_example_lists_every_variable() -> None:
 
 
 def test_the_reference_is_what_the_models_say() -> None:
-    made = runpy.run_path(str(ROOT / "scripts" / "make_configuration.py"))["page"]()
+    made = runpy.run_path(str(ROOT / "scripts" / "make_configuration.py"))["build_page"]()
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert page == made, "run scripts/make_configuration.py"
 

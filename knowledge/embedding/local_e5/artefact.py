@@ -93,7 +93,7 @@ def _check_weights(path: Path) -> None:
     if not path.is_file() or hash_file(path) != WEIGHTS_SHA256:
         raise EmbedderError(
             f"The embedder's weights at {path} are missing or damaged. "
-            f"Delete {path.parent.parent} and start again: they are then fetched anew."
+            f"Delete {path.parent.parent} and start again: Kvasir then fetches them again."
         )
 
 
@@ -155,7 +155,7 @@ async def _wait_for_lock(descriptor: int, path: Path) -> None:
                 await asyncio.sleep(_LOCK_POLL_S)
     except TimeoutError as error:
         raise EmbedderError(
-            f"Another process has held {path} for {_LOCK_DEADLINE_S:.0f} s. Stop it, then start again."
+            f"Another process has locked {path} for {_LOCK_DEADLINE_S:.0f} s. Stop it, then start again."
         ) from error
 
 

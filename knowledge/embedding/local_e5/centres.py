@@ -27,7 +27,7 @@ _FILE = Path(__file__).parent / "centres.npy"
 
 
 def subtract_centres(vectors: Matrix, texts: Sequence[str], *, questions: bool) -> Matrix:
-    """Return unit vectors with ``CENTRE_SHARE`` of their language's centre taken off, shape as given."""
+    """Return unit vectors with ``CENTRE_SHARE`` of their language's centre subtracted, in the same shape."""
     if not texts:
         return vectors
     centres = _load_centres()[int(questions), [int(is_cjk(text)) for text in texts]]

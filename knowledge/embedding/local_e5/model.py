@@ -36,7 +36,7 @@ class E5Model:
         except _LOAD_ERRORS as error:
             raise EmbedderError(
                 f"The embedder at {folder} cannot be opened ({type(error).__name__}). "
-                "Delete that folder and start again: it is then built anew."
+                "Delete that folder and start again: Kvasir then builds it again."
             ) from error
         self.dimensions: int = self._positions.shape[1]
 

@@ -78,7 +78,7 @@ def parse_remote(address: str, base: str, host: str | None = None) -> Remote:
 
     """
     if not address.strip() or address.startswith("-") or _CONTROL.search(address):
-        raise ValueError("it is no address")
+        raise ValueError("it is not an address")
     if "://" in address:
         return _parse_url(address, host)
     scp = _SCP_LIKE.fullmatch(address)

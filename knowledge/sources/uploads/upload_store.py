@@ -44,8 +44,8 @@ class UploadRecord:
     @property
     def version(self) -> str:
         """Return a version that changes with the bytes, the title or the type."""
-        beside = hashlib.sha256(f"{self.title}\x1f{self.media_type}".encode()).hexdigest()
-        return f"{self.sha256[:40]}-{beside[:8]}"
+        metadata = hashlib.sha256(f"{self.title}\x1f{self.media_type}".encode()).hexdigest()
+        return f"{self.sha256[:40]}-{metadata[:8]}"
 
 
 class UploadResult(StrEnum):

@@ -331,8 +331,8 @@ class WebsiteSource:
         if reason == TOO_LARGE:
             return too_large_error(document, None, self._max_bytes)
         return SourceError(
-            f"{document} {reason}, so there is no text to read. Add its text through another source, or leave "
-            "it out with exclude."
+            f"{document} {reason}, so there is no text to read. Add its text through another source, or exclude "
+            "it with exclude."
         )
 
     @property

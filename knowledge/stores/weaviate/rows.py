@@ -79,20 +79,20 @@ def read_chunk(found: wire.SearchResult) -> Chunk:
 
     Fields that the search did not read stay empty, also the readers.
     """
-    held = found.properties.non_ref_props.fields
-    url, seconds = held["url"], held["modified_s"]
+    fields = found.properties.non_ref_props.fields
+    url, seconds = fields["url"], fields["modified_s"]
     return Chunk(
-        id=held["chunk_id"].text_value,
-        source=held["source"].text_value[1:-1],
-        document=held["document"].text_value,
-        title=held["title"].text_value,
-        heading=held["heading"].text_value,
-        text=held["text"].text_value,
+        id=fields["chunk_id"].text_value,
+        source=fields["source"].text_value[1:-1],
+        document=fields["document"].text_value,
+        title=fields["title"].text_value,
+        heading=fields["heading"].text_value,
+        text=fields["text"].text_value,
         url=url.text_value if url.HasField("text_value") else None,
-        readers=frozenset(reader[1:-1] for reader in held["readers"].list_value.text_values.values),
-        kind=held["kind"].text_value[1:-1],
+        readers=frozenset(reader[1:-1] for reader in fields["readers"].list_value.text_values.values),
+        kind=fields["kind"].text_value[1:-1],
         modified_at=(
-            from_microseconds(seconds.int_value * SECOND + held["modified_us"].int_value)
+            from_microseconds(seconds.int_value * SECOND + fields["modified_us"].int_value)
             if seconds.HasField("int_value")
             else None
         ),

@@ -120,8 +120,8 @@ async def prepare_collection(client: Any, wanted: CollectionSpec) -> None:  # no
     config = await collection.config.get()
     _check_schema(wanted, config)
     _check_placement(wanted, config)
-    held = {one.name for one in config.properties}
-    for missing in (one for one in list_schema_properties() if one.name not in held):
+    present = {one.name for one in config.properties}
+    for missing in (one for one in list_schema_properties() if one.name not in present):
         await _add_property(collection, missing)
     await _tune_vector_index(collection, config)
     if wanted.placement.tenant is not None:
@@ -196,10 +196,10 @@ async def _change_once(change: Awaitable[object], there: Callable[[], Awaitable[
 def _check_schema(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401 - the client's own class
     """Refuse a collection that another program, or the server's automatic schema, created or changed."""
     ours = {one.name: _normalise_tokenization(one.dataType, one.tokenization) for one in list_schema_properties()}
-    held = {one.name: _normalise_tokenization(one.data_type, one.tokenization) for one in config.properties}
+    present = {one.name: _normalise_tokenization(one.data_type, one.tokenization) for one in config.properties}
     right = (
         config.description == wanted.description
-        and all(held.get(name, shape) == shape for name, shape in ours.items())
+        and all(present.get(name, shape) == shape for name, shape in ours.items())
         and config.inverted_index_config.stopwords.preset == StopwordsPreset.NONE
     )
     if not right:
@@ -233,8 +233,8 @@ def _check_placement(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN4
         raise _make_placement_error(wanted, f"has {shards} shards", f"WEAVIATE_SHARDS asks for {place.shards}")
 
 
-def _make_placement_error(wanted: CollectionSpec, held: str, asked: str) -> StoreMisconfigured:
+def _make_placement_error(wanted: CollectionSpec, actual: str, configured: str) -> StoreMisconfigured:
     return StoreMisconfigured(
-        f"The Weaviate collection {wanted.name} {held}, but {asked}, and a collection cannot change that: set "
+        f"The Weaviate collection {wanted.name} {actual}, but {configured}, and a collection cannot change that: set "
         "it back, or set another WEAVIATE_NAMESPACE and run `kvasir sync` to build a new one."
     )

@@ -87,8 +87,10 @@ async def search_dense(
     if vector is None:
         return []
     request = place.request(pool, within, SEARCHED, vector=True)
-    asked = base_pb2.Vectors(vector_bytes=vector.astype("<f4").tobytes(), type=base_pb2.Vectors.VECTOR_TYPE_SINGLE_FP32)
-    request.near_vector.CopyFrom(base_search_pb2.NearVector(vectors=[asked]))
+    nearest = base_pb2.Vectors(
+        vector_bytes=vector.astype("<f4").tobytes(), type=base_pb2.Vectors.VECTOR_TYPE_SINGLE_FP32
+    )
+    request.near_vector.CopyFrom(base_search_pb2.NearVector(vectors=[nearest]))
     return [LegHit(read_chunk(one), _compute_cosine(one, vector)) for one in (await search(request)).results]
 
 
