@@ -91,7 +91,7 @@ def _add_nvidia_cards(machine: Machine) -> Machine:
         return replace(
             machine,
             cards=read_nvidia_cards(pynvml),
-            driver=_decode(pynvml.nvmlSystemGetDriverVersion()),
+            driver=pynvml.nvmlSystemGetDriverVersion(),
             cuda=_read_cuda_version(pynvml),
         )
     except pynvml.NVMLError:
@@ -107,7 +107,7 @@ def read_nvidia_cards(nvml: Any) -> tuple[GpuCard, ...]:  # noqa: ANN401  # the 
     """
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     parts = [(part, index) for index, handle in enumerate(handles) for part in _list_mig_instances(nvml, handle)]
-    ids = [_decode(nvml.nvmlDeviceGetUUID(handle)) for handle in (*handles, *(part for part, _ in parts))]
+    ids = [nvml.nvmlDeviceGetUUID(handle) for handle in (*handles, *(part for part, _ in parts))]
     visible = select_visible_cards(ids, os.environ.get("CUDA_VISIBLE_DEVICES"))
     whole = tuple(
         _read_card(nvml, handles[index])
@@ -143,12 +143,12 @@ def _read_card(nvml: Any, handle: Any, parent: Any = None) -> GpuCard:  # noqa: 
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(parent or handle)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return GpuCard(
-        name=_decode(nvml.nvmlDeviceGetName(handle)),
+        name=nvml.nvmlDeviceGetName(handle),
         memory_bytes=int(memory.total),
         compute_capability=(int(major), int(minor)),
         free_bytes=int(memory.free),
         link="nvlink" if parent is None and _has_nvlink(nvml, handle) else "pcie",
-        uuid=_decode(nvml.nvmlDeviceGetUUID(handle)),
+        uuid=nvml.nvmlDeviceGetUUID(handle),
     )
 
 
@@ -166,7 +166,3 @@ def _has_nvlink(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
 def _read_cuda_version(nvml: Any) -> str:  # noqa: ANN401
     version = int(nvml.nvmlSystemGetCudaDriverVersion_v2())
     return f"{version // 1000}.{version % 1000 // 10}"
-
-
-def _decode(text: str | bytes) -> str:
-    return text.decode(errors="replace") if isinstance(text, bytes) else text

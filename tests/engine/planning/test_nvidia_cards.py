@@ -51,8 +51,8 @@ class Nvml:
     def nvmlDeviceGetUUID(self, device: Device) -> str:
         return device.uuid
 
-    def nvmlDeviceGetName(self, device: Device) -> bytes:
-        return device.name.encode()
+    def nvmlDeviceGetName(self, device: Device) -> str:
+        return device.name
 
     def nvmlDeviceGetMemoryInfo(self, device: Device) -> Any:
         return SimpleNamespace(total=int(device.gib * GIB), free=int(device.gib * GIB))
