@@ -1,4 +1,4 @@
-"""What stands in for the other rooms: a scripted engine, a search over given passages, a bag of words as embedder."""
+"""Fakes for the tests of answering: a scripted engine, search and verifier, and an embedder of word overlap."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CHINESE_LEAVE = "员工每年享有十五天带薪年假。请假须至少提前
 
 
 async def embed_bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Vectors whose likeness grows with shared words, in the range of the real embedder's (0.75 to 1)."""
+    """Return vectors whose similarity grows with shared words, from 0.75 to 1 as with the real embedder."""
     out = np.zeros((len(texts), 513), np.float32)
     for row, text in enumerate(texts):
         for word in content_words(normalise_text(text)) or {"nothing"}:
@@ -59,7 +59,7 @@ async def embed_bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 class ScriptedEngine:
-    """A ``ChatEngine`` that streams what it is given; an exception among the deltas is raised in its place."""
+    """A ``ChatEngine`` that streams its script of deltas, and raises exceptions in it."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class ScriptedEngine:
 
 
 class ScriptedVerifier:
-    """An ``AnswerVerifier`` whose verdict is the first whose words a sentence holds, else ``other``."""
+    """An ``AnswerVerifier`` with a verdict for each text that a sentence contains, and ``other`` for the rest."""
 
     def __init__(self, verdicts: Mapping[str, Verdict] | None = None, other: Verdict | None = None) -> None:
         self._verdicts = verdicts or {}
@@ -127,7 +127,7 @@ class ScriptedVerifier:
 
 
 def words(text: str, *, finish: Any = "stop", size: int = 4) -> list[Delta]:
-    """Chop a model's answer up."""
+    """Return a model's answer in small deltas."""
     return [*(ContentDelta(text[i : i + size]) for i in range(0, len(text), size)), StreamEnd(finish)]
 
 
@@ -142,7 +142,7 @@ def hit(text: str, name: str = "leave", **kwargs: Any) -> Hit:
 
 
 class ScriptedSearch:
-    """A search that finds what it is given, or fails as it is told."""
+    """A search that returns its hits, or raises its error."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class ScriptedSearch:
 
 
 class RecordedAnswer:
-    """The events of one answer, sorted out."""
+    """The events of one answer by kind."""
 
     def __init__(self, events: Sequence[AnswerEvent]) -> None:
         self.events = list(events)
@@ -192,7 +192,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture
 def ask() -> Ask:
-    """Answer a question with scripted rooms and return what was heard."""
+    """Return a function that answers a question with fakes and records the events."""
 
     async def run(
         engine: ScriptedEngine | None = None,
@@ -216,7 +216,7 @@ def ask() -> Ask:
 
 @pytest.fixture(scope="session")
 def room() -> Any:
-    """Give tests that build their own what is defined here."""
+    """Return the helpers of this module, for tests that build their own fakes."""
 
     class Room:
         engine = ScriptedEngine

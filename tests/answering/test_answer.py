@@ -75,7 +75,7 @@ async def test_unsupported_sentences_follow_configuration(ask: Any, room: Any) -
 
 
 async def test_displayed_numbers_follow_order_of_appearance(ask: Any, room: Any) -> None:
-    """The second passage is named first, so it is [1] in the text, in what the text cites and at the end."""
+    """The second passage is cited first, so it is [1] in the text, its citations and the sources."""
     verifier = room.verifier({"Alcohol": Verdict("supported", (2,))})
     heard = await ask(room.engine(room.words(f"Alcohol is not reimbursed. [2] {GOOD} [1]")), verifier=verifier)
     assert heard.text == f"Alcohol is not reimbursed. [1] {GOOD} [2]"
@@ -113,7 +113,7 @@ def test_question_is_not_small_talk(said: str) -> None:
 
 
 async def test_sentences_appear_before_answer_ends(room: Any) -> None:
-    """The first sentence is out while the model still writes the second."""
+    """The first sentence is shown while the model writes the second."""
     more = asyncio.Event()
 
     async def script() -> AsyncIterator[Delta]:
@@ -176,7 +176,7 @@ async def test_unusable_filter_is_reported(ask: Any, room: Any, error: Exception
 
 
 async def test_prompt_and_verifier_use_whole_passages(ask: Any, room: Any) -> None:
-    """Its sentence is on the neighbour alone; only with the passage joined it is supported."""
+    """Only the neighbour of the hit supports the sentence."""
     first, _, rest = room.leave.partition(". ")
     hits = [room.hit(f"{first}.", context=room.leave)]
     for text in (GOOD, ALSO):
@@ -191,7 +191,7 @@ async def test_prompt_and_verifier_use_whole_passages(ask: Any, room: Any) -> No
 
 
 async def test_small_model_reads_only_passages_near_the_best(ask: Any, room: Any) -> None:
-    """It would answer from it. A page of the web is kept: somebody may have asked about just that page."""
+    """A small model would answer from a distant passage. Web pages stay, because the question may be about one."""
     hits = [room.hit(room.leave, score=1.0), room.hit(room.expenses, "expenses", score=0.4)]
     for small_model, seen in ((False, True), (True, False)):
         engine = room.engine(room.words(GOOD), status=EngineStatus(EngineState.READY, small_model=small_model))
@@ -482,7 +482,7 @@ async def test_close_after_any_event_closes_stream(room: Any) -> None:
 
 
 async def test_cancellation_at_any_step_closes_stream_and_tasks(room: Any) -> None:
-    """Let the answer run for N turns of the loop, cancel it, and look for what is left."""
+    """Cancel the answer after N turns of the event loop, and check that nothing is left."""
     for turns in range(60):
         engine = room.engine([ReasoningDelta("Hm."), *room.words(f"{GOOD} {ALSO}")])
         answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
@@ -503,7 +503,7 @@ async def test_cancellation_at_any_step_closes_stream_and_tasks(room: Any) -> No
 
 
 async def test_queued_question_shows_position_and_excludes_wait(room: Any) -> None:
-    """Longer in line than an answer may take, and it is answered all the same; who asks reaches the engine."""
+    """The wait may be longer than the limit of an answer; the engine gets the person's id."""
 
     async def script() -> AsyncIterator[Delta]:
         yield QueuePosition(2, None)
@@ -528,7 +528,7 @@ async def test_queued_question_shows_position_and_excludes_wait(room: Any) -> No
 
 
 async def test_answer_restarted_on_another_server_appears_once(room: Any) -> None:
-    """What the lost server had written and was not shown yet counts for nothing; it is asked whether anything was."""
+    """Text of the lost server that was not shown is dropped."""
     shown = []
 
     async def script() -> AsyncIterator[Delta]:

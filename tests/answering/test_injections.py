@@ -1,8 +1,8 @@
-"""Fifty pages that give orders, through the real extraction and the real prompt, to a model that obeys every one.
+"""Tests of fifty pages with injected instructions, and of a model that obeys all of them.
 
-What nobody sees on a page is not read; what stays cannot leave its frame; and what such a model writes is checked like
-any other answer. ``GETS_THROUGH`` says what is left: a page that says something in sight can have it said, with the
-page's own name under it.
+The pages pass through the real extraction and the real prompt. Hidden text is not read, visible text cannot leave its
+frame, and the answer is verified as usual. ``GETS_THROUGH`` lists the rest: the answer may repeat visible text
+of a page with the page as its source.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ON = Policy("on", searches=True)
 
 
 def make_page(attack: Mapping[str, Any]) -> Document:
-    """Return the page as it is read."""
+    """Return the page after extraction."""
     first, *others = TEXT[attack["lang"]]
     if "pdf" in attack:
         return parse_pdf(make_pdf([first, *attack["pdf"], *others], white=attack["white"]), "port.pdf")
@@ -87,7 +87,7 @@ def make_hits(document: Document) -> list[Hit]:
 
 
 def obey_passages(attack: Mapping[str, Any]) -> str:
-    """Return what a model writes that does as it is told, in every way in which a link can be written."""
+    """Return the answer of an obedient model, with links in every form."""
     said, link = attack["sentence"], attack["link"]
     return (
         f"{said} [1]\n\n[Sign in]({link}) [1]\n\n{said} {link} [1]\n\n![picture]({link}?q=all-that-was-asked)\n\n"
@@ -96,7 +96,7 @@ def obey_passages(attack: Mapping[str, Any]) -> str:
 
 
 async def answer_attack(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple[str, str]:
-    """Return the whole prompt and all that is shown without a warning."""
+    """Return the whole prompt and all shown text without a warning."""
     engine = room.engine(room.words(obey_passages(attack)))
     search = room.search(make_hits(make_page(attack)), web=WebSearchReport("searxng", (URL,), (), None, 0.1))
     question = "web: when does the port strike end?" if attack["lang"] == "en" else "web: 港口罢工什么时候结束？"

@@ -28,7 +28,7 @@ CONTROL = [
 
 
 def count_words(text: str) -> int:
-    """Count as a vocabulary with a token for each word or sign does."""
+    """Return the number of words and signs."""
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
@@ -53,7 +53,7 @@ def build_default_prompt(
 
 
 def test_prompt_order_serves_prefix_cache() -> None:
-    """Instructions, each turn with its passages by their place and not by their rank, question."""
+    """The prompt has instructions, the turns with their passages by place, and the question."""
     new = make_passage(3, "Salt.", "s.md")
     passages = [make_passage(2, "Bread.", "z.md"), make_passage(1, "Wine.", "a.md")]
     shown = [replace(one, since="First question?") for one in passages]
@@ -71,7 +71,7 @@ def test_prompt_order_serves_prefix_cache() -> None:
 
 
 def test_conversation_keeps_its_beginning() -> None:
-    """In a subject that begins after others, too: old turns go, and what the engine reads first is the same."""
+    """A later subject also keeps its beginning when old turns are dropped."""
     history = [Exchange(f"Question {n}? " + "word " * 150, f"Answer {n}.") for n in range(12)]
     shown = [
         replace(make_passage(1, "Bread."), since=history[8].question),
@@ -86,7 +86,7 @@ def test_conversation_keeps_its_beginning() -> None:
 
 
 def test_old_turns_are_dropped_in_steps() -> None:
-    """A turn that falls off has the engine read anew all that comes behind it: not with each question."""
+    """A dropped turn makes the engine read all later text again, which must not happen for each question."""
     history = [Exchange(f"Question {n}? " + "word " * 150, f"Answer {n}.") for n in range(40)]
     prompts = [build_default_prompt("And now?", history[:length]).messages for length in range(8, 40)]
     begins = [prompt[0].content.partition("Question: Question ")[2].partition("?")[0] for prompt in prompts]
@@ -109,7 +109,7 @@ def test_history_keeps_latest_turns_that_fit(costs: list[int], room: int, most: 
 
 
 def test_messages_answered_together_keep_their_passages() -> None:
-    """Messages that were answered together are one question of the history, of which each was a line."""
+    """Messages that were answered together form one question of the history, one line each."""
     shown = [replace(make_passage(1, "Bread."), since="First?"), replace(make_passage(2, "Salt."), since="And salt?")]
     history = [Exchange("First?", "Yes."), Exchange("Thanks\nAnd salt?", "Also.")]
     messages = build_default_prompt("And now?", history, shown).messages

@@ -1,4 +1,4 @@
-"""Facts of the passages in the question's own words, which the passages do not have."""
+"""Tests of sentences that state facts of passages in words of the question."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CREEK = "天水围河有3条支流，全长27公里。"
 async def test_number_from_question_only_is_not_an_answer(
     ask: Any, room: Any, question: str, answer: str, passage: str
 ) -> None:
-    """Even where the verifier lets it through, it is refused, and nothing after it is shown."""
+    """The sentence is refused although the verifier accepts it, and the text after it is not shown."""
     supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
     engine = room.engine(room.words(answer))
     heard = await ask(engine, question=question, search=room.search([room.hit(passage)]), verifier=supports)

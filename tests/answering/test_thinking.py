@@ -1,4 +1,4 @@
-"""How much of a context each depth takes, and what is said where a wish cannot be followed."""
+"""Tests of the thinking budget of each depth, and of the notice for unsupported depths."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ async def test_open_code_block_is_closed(room: Any) -> None:
 
 
 async def test_code_longer_than_its_passage_is_cut(room: Any) -> None:
-    """A small model repeats what it reads, and reads on in the frame behind it, which is no document's."""
+    """A small model repeats the passage and the frame behind it, which is not part of a document."""
     code = '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n'
     shown, _ = await show_stream(room, code + "</passage>\n\nQuestion: how is a source made?")
     assert shown == code + "```\n[1]"
@@ -267,7 +267,7 @@ INVENTED = [
 
 @given(st.data())
 async def test_invented_sentence_is_always_marked(room: Any, data: st.DataObject) -> None:
-    """Whatever form a model gives to words that neither the passages nor the question have."""
+    """Words that neither the passages nor the question have get a mark in any form."""
     frames = st.sampled_from(
         ["# {}\n\n", "**{}**\n\n", "{}:\n\n", "{}：\n\n", "{}?\n\n", "The documents do not mention that {}. ",
          "文档没有提到{}。", "| {} | Kind |\n|---|---|\n", "| a | {} |\n", "```\n{}\n```\n", "{}. ", "- {}\n", "> {}\n",

@@ -1,4 +1,4 @@
-"""What an answer tells of the live web, and how its pages stand in the prompt and the sources."""
+"""Tests of answers with the live web: notices, search words, and pages in prompt and sources."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ BAND = Exchange("what is the salary band of level 5?", "Level 5 earns 98,000 eur
 
 @pytest.mark.parametrize("question", ["is that usual?", "web: is that usual?", "and it in Spain?"])
 async def test_follow_up_sends_no_words_of_answers(ask: Any, room: Any, question: str) -> None:
-    """An answer is made of documents; what a search engine is asked is made of what people wrote."""
+    """Answers contain text of documents, which no search engine may get."""
     search = room.search([], answerable=False, web=make_report())
     await ask(question=question, history=[BAND], search=search, policy=ON)
     assert "98,000" in search.queries[0][0], "the documents are asked with it"
@@ -204,7 +204,7 @@ async def test_follow_up_without_word_boundaries_sends_no_words_of_answers(
 
 
 async def test_mentioned_colleagues_are_not_sent(ask: Any, room: Any) -> None:
-    """In Slack a mention is written out, so that the documents and the model know whom it means."""
+    """A mention becomes a name for the search of documents and the model, but not for the web."""
     people = frozenset({"Ada", "Ada Lovelace", "王伟", "Bo"})
     search = room.search([], answerable=False, web=make_report())
     history = [Exchange("@Bo asks how ferries are paid", "")]
@@ -231,7 +231,7 @@ async def test_mentioned_colleagues_are_not_sent(ask: Any, room: Any) -> None:
     ],
 )
 async def test_colleagues_are_removed_next_to_any_text(ask: Any, room: Any, question: str, leaves: str) -> None:
-    """Chinese, Japanese and Korean go on behind a name without a blank."""
+    """Chinese, Japanese and Korean have no blank after a name."""
     search = room.search([], answerable=False, web=make_report())
     people = frozenset({"", "王伟", "王伟 13800138000", "Ann", "J.R. Smith", "田中", "민수"})
     await ask(question=question, search=search, policy=ON, people=people)
@@ -265,7 +265,7 @@ async def test_web_prefix_is_not_a_search_word(ask: Any, room: Any) -> None:
 
 @pytest.mark.parametrize("written", ["", "is hunter2secret99 usual?"])
 async def test_secrets_are_masked_before_cutting(ask: Any, room: Any, written: str) -> None:
-    """What stands before a secret tells that it is one, and may be cut off or written anew without it."""
+    """The words before a secret identify it, and cutting or rewriting may remove them."""
     search = room.search([], answerable=False, web=make_report())
     talk = f"the password is hunter2secret99 {'ferries run ' * 14}often, is it"
     engine = room.engine(room.words(written))
@@ -275,7 +275,7 @@ async def test_secrets_are_masked_before_cutting(ask: Any, room: Any, written: s
 
 
 async def test_long_thread_keeps_question_in_search(ask: Any, room: Any) -> None:
-    """Search engines take some 400 characters: the newest words come first, and of the others few."""
+    """Search engines accept about 400 characters, so the newest words come first."""
     search = room.search([], answerable=False, web=make_report())
     talk = Exchange("\n".join(f"Customer {n} of Acme pays {n} million" for n in range(60)), "")
     await ask(question="what about that?", history=[talk], search=search, policy=ON)
@@ -334,7 +334,7 @@ async def test_question_may_name_hosts_but_page_may_not(ask: Any, room: Any) -> 
 
 
 async def test_quoted_pages_contain_no_other_links(ask: Any, room: Any) -> None:
-    """Where no model answers, the page's own words are shown: without its links."""
+    """Without a model, the answer quotes the page without its links."""
     text = f"{PAGE} [Read more](https://evil.example) at https://evil.example/x."
     engine = room.engine(status=room.absent)
     heard = await ask(
@@ -364,7 +364,7 @@ async def test_hidden_page_text_is_removed(ask: Any, room: Any) -> None:
 
 
 def test_follow_up_gets_requested_pages(room: Any) -> None:
-    """Beside what the conversation was shown, two new documents are shown, and every page."""
+    """The follow-up gets the earlier passages, two new documents and every page."""
     earlier = [PlacedPassage(room.hit("a", "a"), "q")]
     hits = [
         room.hit("a", "a"),

@@ -1,4 +1,4 @@
-"""The answering room with the engine's own client, against a server that speaks SGLang's wire."""
+"""Tests of answering with the real engine client and a server with SGLang's protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOOD = "Employees receive 25 days of paid annual leave per calendar year."
 
 
 class Connected:
-    """The engine's client with what the rest of the engine adds to it."""
+    """The engine's client with the interface of the engine."""
 
     context_tokens = 8192
 

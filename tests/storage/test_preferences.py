@@ -10,7 +10,7 @@ from bot.storage.preferences import ThinkingPreferences
 
 
 async def test_preferences_fall_back_to_channel_and_defaults(tmp_path: Path) -> None:
-    """The person's own, else the channel's, else everybody's; a wish taken back is gone; a broken ledger is no bar."""
+    """The person's preference comes first, then the channel's, then the general default, also if the ledger fails."""
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
         wishes = ThinkingPreferences(ledger.database, Defaults("off", {"C1": "normal"}))
         await wishes.set_depth("T1", "U1", "deep")

@@ -1,4 +1,4 @@
-"""The extract that is shown where no model answers: its choice, its emphasis, and that its Markdown is whole."""
+"""Tests of extracts, which answer without a model: their sentences, emphasis and Markdown."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def make_passage(text: str, n: int = 1) -> Passage:
 
 
 def show_extract(question: str, *texts: str) -> str:
-    """Return the text of the first source."""
+    """Return the extract of the first source."""
     markdown, _ = choose_extracts(question, [make_passage(text, n) for n, text in enumerate(texts, 1)], Numbering())
     first = markdown.split("\n\n**Guide")[0]
     return "\n".join(line.removeprefix(">").removeprefix(" ") for line in first.splitlines()[1:])
@@ -184,7 +184,7 @@ def test_titles_do_not_break_markup() -> None:
 
 
 def list_blocks(markdown: str) -> list[str]:
-    """Return what is shown of each source."""
+    """Return the extracts, one for each source."""
     blocks: list[list[str]] = []
     for line in markdown.split("\n"):
         if re.fullmatch(r"\*\*Guide › Sources\*\* \[\d\]", line):

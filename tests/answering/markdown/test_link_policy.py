@@ -1,4 +1,4 @@
-"""No answer shows an address at a host that nobody has named, however it is written."""
+"""Tests that no answer shows an address of an unknown host, in any form."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _ADDRESS = re.compile(r"(?:https?|ftp)://([^\s<>/?#\\]*)", re.IGNORECASE)
 
 
 def list_link_targets(text: str) -> set[str]:
-    """Return the hosts that a reader of CommonMark would be led to, and those of whatever looks like an address."""
+    """Return the hosts of all links in CommonMark and of all texts that look like addresses."""
     found: list[str] = []
     for token in READER.parse(text):
         for child in token.children or ():
@@ -151,7 +151,7 @@ def test_invisible_characters_are_removed() -> None:
 
 
 def test_nested_addresses_take_linear_time() -> None:
-    """Each round takes one out and leaves another behind, a thousand times: that is not waited for."""
+    """Each removal leaves another address, a thousand times."""
     nested = "ht" * 1000 + "<https://evil.example>" + "tps://evil.example>" * 1000
     left = strip_foreign_links(f"See {nested} and [a](https://docs.example/a).", ALLOWED)
     assert "://" not in left

@@ -1,4 +1,4 @@
-"""The question which documents Kvasir answers from: recognised, and answered without a model."""
+"""Tests of the question which documents Kvasir has, which is answered without a model."""
 
 from __future__ import annotations
 

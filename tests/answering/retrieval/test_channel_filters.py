@@ -1,4 +1,4 @@
-"""What a channel's own filters make of a question that is asked in it."""
+"""Tests of the filters that a channel adds to its questions."""
 
 from __future__ import annotations
 

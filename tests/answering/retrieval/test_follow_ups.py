@@ -95,7 +95,7 @@ def test_filters_stay_until_filters_or_subject_change() -> None:
 
 
 def test_follow_ups_of_multi_turn_set_match_published_figures() -> None:
-    """Of 68 conversations: no new subject is taken for a follow-up, and few follow-ups for a new subject."""
+    """In 68 conversations, no new subject counts as a follow-up, and few follow-ups count as a new subject."""
     rows = [json.loads(line) for line in MULTITURN.read_text(encoding="utf-8").splitlines()]
     wrong = [row["id"] for row in rows if depends_on_history(row["question"]) != (row["kind"] != "topic")]
     assert set(wrong) <= {"zh-m002", "zh-m007", "zh-m017", "zh-m024"}

@@ -1,4 +1,4 @@
-"""Where passages stand in a prompt: where they stood before, and otherwise wherever their rank does not matter."""
+"""Tests of the order of passages in a prompt: earlier ones keep their places."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_earlier_passages_stay_first(
     is_follow_up: bool,  # noqa: FBT001
     rnd: Any,
 ) -> None:
-    """What was shown and may be still leads, in its order; the best new ones follow, whatever their ranks."""
+    """Earlier passages come first in their order, and the best new ones follow."""
     hits, earlier = [make_hit(id_) for id_ in found], [PlacedPassage(make_hit(id_), "before") for id_ in shown]
     now = list_placed_ids(hits, earlier, still, most, is_follow_up=is_follow_up)
     kept = [id_ for id_ in shown if id_ in still]
@@ -67,7 +67,7 @@ def test_passage_that_contains_new_hit_appears_once() -> None:
 
 
 def test_follow_up_adds_only_useful_passages() -> None:
-    """What is far behind the best stays away; where nothing that was shown is found, there is more that is new."""
+    """Passages far behind the best are omitted; if no earlier passage is found, more new ones are shown."""
     kept = [PlacedPassage(make_hit("a"), "before")]
     assert list_placed_ids([make_hit("a", 1.0), make_hit("b", 0.61), make_hit("c", 0.59)], kept, ["a"]) == ["a", "b"]
     assert list_placed_ids([make_hit("a", 1.0), make_hit("c", 0.59)], kept, ["a"]) == ["a"], "what is shown answers it"
@@ -99,7 +99,7 @@ def test_only_conversations_are_remembered() -> None:
 
 
 async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
-    """What was shown stays, though it is not found again; what may not be shown any more goes; a new subject is new."""
+    """Earlier passages stay although the search does not find them again; forbidden ones go."""
     ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
 

@@ -1,4 +1,4 @@
-"""The engine's rewriting of follow-ups: what is asked, what is taken, and how long it is waited for."""
+"""Tests of follow-ups that the engine rewrites: the prompt, the accepted rewritings, and the time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is searched for a question of a conversation, as a pure plan."""
+"""Tests of the search plan for a question of a conversation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small model is not asked about names and years that no passage mentions."""
+"""Tests of names and years that no passage mentions, about which a small model is not asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the live web is asked, and when it is not."""
+"""Tests of the decision to use the live web."""
 
 from __future__ import annotations
 

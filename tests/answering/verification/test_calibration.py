@@ -1,4 +1,4 @@
-"""How a model's yes becomes a probability: the fit, what is kept of it, and the quiet hour that measures a model."""
+"""Tests of the calibration of a judge: the fit, its file, and the measurement of a new model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def engine(sglang: FakeSglang, tmp_path: Path) -> AsyncIterator[Engine]:
 
 
 def script_judge(sglang: FakeSglang, yes_of: Callable[[str], float]) -> None:
-    """Let the server say yes with a probability that depends on the claim."""
+    """Make the server say yes with a probability that depends on the claim."""
 
     async def chat(request: web.Request) -> web.StreamResponse:
         asked = (await request.json())["messages"][-1]["content"]
@@ -67,7 +67,7 @@ def test_calibration_pairs_have_both_languages_and_kinds() -> None:
 
 
 async def test_new_model_is_calibrated_once_and_saved(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
-    """A judge with a bias towards yes is corrected; the next start reads what was kept."""
+    """A bias towards yes is corrected, and the next start loads the saved calibration."""
     script_judge(sglang, lambda asked: 0.9 if is_stated(asked) else 0.6)
     calibrations = Calibrations(tmp_path)
     assert calibrations.of(MODEL) is None
@@ -118,7 +118,7 @@ def test_known_models_need_no_file(tmp_path: Path) -> None:
 
 @given(st.floats(0.5, 3), st.floats(-3, 3), st.floats(-3, 3))
 def test_fit_finds_bias_of_each_language(spread: float, english: float, chinese: float) -> None:
-    """Where a logit says nothing, claims are stated as often as not, as in the pairs."""
+    """At a neutral logit, half of the claims are stated, as in the pairs."""
     rows = [
         (bias + spread * (side + n / 10), side > 0, language)
         for n in range(-20, 21)

@@ -1,4 +1,4 @@
-"""The changes that make false sentences for the evaluation, and the statements made of Chinese questions."""
+"""Tests of the changes that make false sentences, and of the statements from Chinese questions."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from knowledge.errors import KnowledgeError
 
 
 class Embedder:
-    """Counts what it embeds; waits and fails on request."""
+    """An embedder that counts its texts, and waits or fails on request."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []

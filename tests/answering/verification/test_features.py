@@ -28,7 +28,7 @@ def match_claim(sentence: str, passage: str, path: str = "") -> Match:
 
 
 def find_contradictions(sentence: str, passage: str, question: str = "") -> set[str]:
-    """Return the names of the features that speak against a sentence."""
+    """Return the names of the features that contradict a sentence."""
     values = compute_features(match_claim(sentence, passage), extract_claims(question))
     return {name for name, value in zip(FEATURES[2:], values[2:], strict=True) if value}
 

@@ -1,4 +1,4 @@
-"""The engine as a judge, over its wire: what is asked, what the reply becomes, and when nothing is asked."""
+"""Tests of the engine as a judge over HTTP: its prompts, its verdicts, and when it is not asked."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_judge(engine: Engine, question: str, **more: object) -> EngineJudge:
 
 
 async def test_judge_prompt_extends_prompt_of_answer(sglang: FakeSglang, engine: Engine) -> None:
-    """All before the question is the answer's own prompt, which the engine has read."""
+    """The judge's prompt begins with the answer's prompt, which the engine has cached."""
     judge = make_judge(engine, "How much leave?")
     assert await judge.judge(CLAIM, (1,)) == pytest.approx(0.75)
     (body,) = sglang.bodies
@@ -101,7 +101,7 @@ async def test_late_reply_pauses_judge(sglang: FakeSglang, engine: Engine) -> No
     ("server", "waited_for"), [({"device": "cpu"}, True), ({"device": "cuda"}, False), ({}, False)]
 )
 async def test_judge_waits_longer_on_cpu(tmp_path: Path, server: dict[str, object], *, waited_for: bool) -> None:
-    """An engine that does not say where it runs counts as one on a GPU."""
+    """An engine of unknown hardware counts as one on a GPU."""
     now = asyncio.Event()
     async with fake_sglang() as sglang:
         sglang.model, sglang.server = "DeepSeek-R1-Distill-Qwen-1.5B", server

@@ -10,8 +10,8 @@ from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.quantities import find_numbers, normalise_text
 
 
-def list_quantities(sentence: str, passage: str) -> bool:
-    """Tell whether every figure of the sentence is in the passage."""
+def has_all_quantities(sentence: str, passage: str) -> bool:
+    """Return whether the passage has every quantity of the sentence."""
     there = find_numbers(normalise_text(passage))
     found = [mention for mention in find_numbers(normalise_text(sentence)) if not mention.each]
     assert found, sentence
@@ -67,7 +67,7 @@ def list_quantities(sentence: str, passage: str) -> bool:
     ],
 )
 def test_equal_quantities_match(sentence: str, passage: str) -> None:
-    assert list_quantities(sentence, passage)
+    assert has_all_quantities(sentence, passage)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_equal_quantities_match(sentence: str, passage: str) -> None:
     ],
 )
 def test_different_quantities_do_not_match(sentence: str, passage: str) -> None:
-    assert not list_quantities(sentence, passage)
+    assert not has_all_quantities(sentence, passage)
 
 
 @pytest.mark.parametrize(

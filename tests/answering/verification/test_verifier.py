@@ -121,7 +121,7 @@ async def test_passages_in_other_language_are_embedded_early(room: Any) -> None:
 
 
 class ScriptedJudge:
-    """A judge that gives every claim the same probability, and notes what it is asked."""
+    """A judge with the same probability for every claim, which records its claims."""
 
     features_weight = 0.4
 
@@ -155,7 +155,7 @@ async def test_judge_gets_likeliest_passage(room: Any) -> None:
 
 
 async def test_judge_marks_unstated_sentence(room: Any) -> None:
-    """The words of what is subtly false are those of its passage."""
+    """A subtly false sentence has the words of its passage."""
     judge, claim = ScriptedJudge(0.03), "Employees get 25 days of paid annual leave per calendar year."
     verifier = await make_verifier([room.expenses, room.leave], room.embed, judge)
     assert (await verifier.verify(claim)).kind == "unsupported"
