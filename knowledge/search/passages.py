@@ -93,7 +93,7 @@ class PassageJoiner:
         adjacent = {id_ for before, after in near.values() for id_ in (*before, *after)}
         unknown = sorted(adjacent - known.keys())
         wanted = {*adjacent, *known, *(hit.id for hit in hits)}
-        listed, rows = await run_both(self._list_current(wanted), self._store.read_rows(unknown))
+        listed, rows = await run_both(self._current(wanted), self._store.read_rows(unknown))
         chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
         found = {hit.id for hit in hits}
         passages: dict[str, JoinedPassage] = {}
@@ -110,9 +110,6 @@ class PassageJoiner:
             passages[hit.id] = JoinedPassage(text, tuple(part.id for part in parts))
         missing = frozenset(id_ for id_ in adjacent if id_ not in listed or id_ not in chunks)
         return JoinResult(passages, listed, frozenset(adjacent), missing)
-
-    async def _list_current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
-        return await self._current(ids)
 
 
 def _find_unbroken_stretch(hit: str, line: Sequence[str], listed: Mapping[str, CurrentChunk]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ async def enforce_deadline(seconds: float, message: str) -> AsyncIterator[None]:
         raise StoreUnavailable(message) from error
 
 
-async def run_both(first: Coroutine[None, None, T], second: Coroutine[None, None, U]) -> tuple[T, U]:
+async def run_both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
     """Run two calls concurrently. If one fails or this task is cancelled, cancel the other and wait for it."""
     one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
     try:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from knowledge.errors import EmbedderError, KnowledgeError, StoreError
-from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk, Vector
+from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.running.copies import VectorCopies
 from knowledge.sync.running.flow import PreparedDocument, SourceFlow, WriteBatch, fill_batch
@@ -158,14 +158,11 @@ class Pipeline:
         if not chunks:
             return []
         texts = [chunk.searchable_text for chunk in chunks]
-        vectors, terms = await asyncio.gather(self._vectors(texts), asyncio.to_thread(self._make_terms, texts))
+        vectors, terms = await asyncio.gather(
+            self._copies.get_vectors(texts, self._embedder.embed_passages),
+            asyncio.to_thread(list, map(self._index_terms, texts)),
+        )
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
-
-    async def _vectors(self, texts: Sequence[str]) -> list[Vector]:
-        return await self._copies.get_vectors(texts, self._embedder.embed_passages)
-
-    def _make_terms(self, texts: Sequence[str]) -> list[str]:
-        return [self._index_terms(text) for text in texts]
 
     async def _write_batches(self) -> None:
         while (embedded := await self._embedded.get()) is not None:
