@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Literal
 
 from bot.answering.markdown.sentences import Piece
@@ -73,33 +72,12 @@ _FORMAL = re.compile(
     r"|的|和|与|在"
 )
 """Words of a lead-in that state nothing."""
-_STATES = re.compile(
-    r"\b(?:is|are|was|were|be|has|have|had|can|could|may|might|must|should|shall|will|would|does?|did|needs?|not|no|"
-    r"never|without|only|all|always)\b|n't\b|[是有能会须应需不没无未非勿]|可以|禁止|只|都"
-)
 _ENUMERATED = re.compile(r"^\W*(?:\d{1,2}[.)、:：])?\W*")
 
 
-class Labels:
-    """Distinguish labels from statements: a label has only phrases of known texts."""
-
-    def __init__(self, known: Sequence[str]) -> None:
-        """``known`` are the question, titles and passages."""
-        self._known = normalise_text("\n".join(known))
-
-    def holds(self, text: str) -> bool:
-        """Return whether a heading, lead-in or cell names something known and states nothing about it."""
-        bare = _FORMAL.sub("\n", _ENUMERATED.sub("", normalise_text(text)))
-        if keep_figures(extract_claims(bare).numbers):  # one fact's words and another one's figure are a statement
-            bare = normalise_text(text)
-        phrases = [phrase.strip(" \t,.:;、，：；*_`#()（）-") for phrase in bare.splitlines()]
-        named = (re.search(rf"(?<![a-z0-9]){re.escape(one)}(?![a-z0-9])", self._known) for one in phrases if one)
-        return not _STATES.search(bare) and all(named)
-
-    def table_head(self, row: str) -> str:
-        """Return the head of a table without the cells that are no labels or have a figure."""
-        labels = (self.holds(cell) and not keep_figures(extract_claims(cell).numbers) for cell in row.split("|"))
-        return "|".join(cell if label else " " for cell, label in zip(row.split("|"), labels, strict=True))
+def is_formal(text: str) -> bool:
+    """Return whether a heading, lead-in or cell has no word but those that state nothing."""
+    return not any(map(str.isalnum, _FORMAL.sub(" ", _ENUMERATED.sub("", text.lower()))))
 
 
 _ASKS_WHAT = re.compile(

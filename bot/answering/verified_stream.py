@@ -15,11 +15,18 @@ from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
 from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
 from bot.answering.markdown.sentences import Piece, Splitter, close_code
-from bot.answering.sentence_roles import Labels, Role, adopted_share, classify_role, repeats_question, verdict_on_code
+from bot.answering.sentence_roles import (
+    Role,
+    adopted_share,
+    classify_role,
+    is_formal,
+    repeats_question,
+    verdict_on_code,
+)
 from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
-from bot.answering.verification.quantities import keep_figures, normalise_text
+from bot.answering.verification.quantities import normalise_text
 from bot.messages import answers
 from bot.messages.message import render_message
 from knowledge.language import Language, is_cjk
@@ -200,7 +207,7 @@ class VerifiedStream:
             return self._apply_verdict(replace(piece, text=close_code(piece.text)), self._verdict_on_code(piece.text))
         if role == "claim" and repeats_question(piece.text, self._question):
             return _DROP
-        if role in {"heading", "lead_in"} and self._labels.holds(piece.text):
+        if role in {"heading", "lead_in"} and is_formal(piece.text):
             return "hold", piece.text
         return await self._verify(piece, role, cited)
 
@@ -219,13 +226,12 @@ class VerifiedStream:
         return ("hold", render_message(answers.LEAD_IN, self._language)) if role == "lead_in" else _DROP
 
     async def _table_head(self, row: str) -> str:
-        """Return the head of a table, with every cell left empty that may state something which no passage says."""
-        if (
-            keep_figures(extract_claims(row).numbers)
-            and (await self._verifier.verify(strip_markdown(row))).kind == "supported"
-        ):
-            return row
-        return self._labels.table_head(row)
+        """Return the head of a table without the cells that no passage supports."""
+        cells = row.split("|")
+        kept = [
+            is_formal(cell) or (await self._verifier.verify(strip_markdown(cell))).kind == "supported" for cell in cells
+        ]
+        return "|".join(cell if keep else " " for cell, keep in zip(cells, kept, strict=True))
 
     def _counts_something_else(self, text: str) -> bool:
         """Return whether the question asks for a number and the sentence can only have a number of something else."""
@@ -246,10 +252,6 @@ class VerifiedStream:
     @cached_property
     def _known_text(self) -> str:
         return normalise_text("\n".join(f"{one.title} {one.heading} {one.text}" for one in self._passages.values()))
-
-    @cached_property
-    def _labels(self) -> Labels:
-        return Labels([self._question, self._known_text])
 
     def _replace_refusal(self) -> Decision:
         """Replace a refusal with fixed words after the answer; alone, it becomes ``answers.UNKNOWN``."""

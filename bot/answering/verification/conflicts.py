@@ -6,12 +6,11 @@ A wrongly removed true sentence is the worst error, so a conflict needs many com
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 from bot.answering.verification.alignment import Alignment
 from bot.answering.verification.claims import carries_meaning
 from bot.answering.verification.matching import Match
-from bot.answering.verification.quantities import PLAIN, Mention, keep_figures, meets_any
+from bot.answering.verification.quantities import PLAIN, keep_figures, meets_any
 
 _COMMON_NUMBER, _COMMON = 0.6, 0.75
 """The least share of a sentence's words in the stretch: for numbers with a unit, and for other contradictions."""
@@ -20,13 +19,13 @@ _KEPT = 0.6
 _BOUND = re.compile(
     r"up to|at (?:most|least)|(?:more|less|fewer|longer|later|earlier) than|exceed|below|under|above|over|within"
     r"|(?:max|min)imum|[多少高低晚早]于|至[多少]|最[多少]|超过|不足|以[下内上]"
+    r"|\d\s*(?:to|through|until|till|-|~)\s*\d|[\d\u4e00-\u9fff]\s*[至到]\s*[\d一二三四五六七八九十]"
 )
-"""What makes a number a bound, of which another one may be an instance: 40 of "up to 50"."""
+"""What makes numbers a bound or a range, of which another one may be an instance: 40 of "up to 50", 7 of "5 to 10"."""
 _OWN_NEGATION = re.compile(
     r", (?:and )?not\b|rather than|instead of|而不是|而非|\bunless\b|\bexcept\b|\bonly (?:if|when)\b|除非|否则|只有"
 )
 """What denies something else ("two weeks, not three"), or says without "not" the same ("only if it is on")."""
-_RANGE = re.compile(r"\s*(?:to|through|until|till|-|~|至|到)\s*")
 _AND = r"\s*(?:,|、|/|and|or|和|与|及|或)\s*(?:the |an? )?"
 
 
@@ -63,23 +62,11 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     """
     loose = {PLAIN, "year"} if exact else set()
     mine, theirs = keep_figures(found.sentence.numbers), keep_figures(found.stretch.numbers)
-    stretch = found.stretch.text
-    if bool(_BOUND.search(found.sentence.text)) != bool(_BOUND.search(stretch)):
+    if bool(_BOUND.search(found.sentence.text)) != bool(_BOUND.search(found.stretch.text)):
         return False
-    ranges = [(one, two) for one, two in pairwise(theirs) if _RANGE.fullmatch(stretch[one.end : two.start])]
-    strange = [
-        number
-        for number in mine
-        if not meets_any(number, found.passage.whole.numbers) and not any(_is_between(number, *ends) for ends in ranges)
-    ]
+    strange = [number for number in mine if not meets_any(number, found.passage.whole.numbers)]
     unsaid = [number for number in theirs if not meets_any(number, mine)]
     return any((one.kinds & other.kinds) - loose for one in strange for other in unsaid)
-
-
-def _is_between(number: Mention, first: Mention, last: Mention) -> bool:
-    """Return whether a number is in a range; the first end may be without a unit: 7 of "5 to 10 minutes"."""
-    least = min(reading.value for reading in first.readings)
-    return any(least <= a.value <= b.value for a in number.readings for b in last.readings if a.kind == b.kind)
 
 
 def _swaps(alignment: Alignment, stretch: str) -> bool:
