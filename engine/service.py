@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 
 from engine.backends.connection import PENDING_STATES, Connection
@@ -289,13 +290,7 @@ class Engine:
             self._runtime.write(
                 RuntimeRecord(
                     pid=os.getpid(),
-                    state=status.state,
-                    progress=status.progress,
-                    detail=status.detail,
-                    url=status.url,
-                    model=status.model,
-                    small_model=status.small_model,
-                    on_cpu=status.on_cpu,
+                    **asdict(status),
                     api_key=endpoint.api_key if endpoint else None,
                     context_tokens=self._connection.context_tokens,
                     model_path=self._local.model_path,
