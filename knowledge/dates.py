@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 
 def to_utc(moment: datetime) -> datetime | None:
-    """Return a moment in UTC; one without a zone counts as UTC. None for a moment that no calendar holds."""
+    """Return a moment in UTC; one without a zone counts as UTC. None for a moment outside the calendar."""
     try:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Literal
 
 Language = Literal["en", "zh"]
-"""A language that Kvasir writes. "en" stands for every text in Latin letters."""
+"""A language that Kvasir writes. "en" means every text in Latin letters."""
 
 _NOISE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|<[@#!][^>\n]*>", re.DOTALL)
 IDEOGRAPH = re.compile(r"[㐀-䶿一-鿿]")

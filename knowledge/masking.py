@@ -21,7 +21,7 @@ _FULL_WIDTH: Final = {ord("\u3000"): " "} | {0xFF00 + place: chr(0x20 + place) f
 
 def mask_secrets(text: str) -> str:
     """Return a text with ``MASK`` for each e-mail address, phone or card number, id, token, key or private address."""
-    while (masked := _mask_once(text)) != text:  # text beside a secret may match only now
+    while (masked := _mask_once(text)) != text:  # text next to a secret may match only now
         text = masked
     return text
 

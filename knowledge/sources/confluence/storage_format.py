@@ -64,7 +64,7 @@ def _parse_storage(storage: str) -> ET.Element | None:
     pieces = _CDATA.split(_INVALID_IN_XML.sub("", storage))
     pieces[::2] = [_ENTITY.sub(_unescape_entity, piece) for piece in pieces[::2]]
     try:
-        # The page stands inside our own root element, where a DTD is not allowed: only XML's own entities exist.
+        # The page is inside our own root element, where a DTD is not allowed: only XML's own entities exist.
         return ET.fromstring(_ROOT.format("".join(pieces)))  # noqa: S314
     except ET.ParseError:
         return None

@@ -26,7 +26,7 @@ from knowledge.sources.hosted.http_api import CallRefused, run_concurrently
 from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text, require_text
 
 OWN_FILES = ""
-"""Stands in place of a shared drive's id for the files that the account sees outside shared drives."""
+"""Replaces a shared drive's id for the files that the account sees outside shared drives."""
 
 
 class StaleSnapshot(Exception):

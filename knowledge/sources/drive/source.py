@@ -49,7 +49,7 @@ class DriveOptions:
     rights: str = "own"
     """``own``: as in Drive; ``ignore``: as configured in ``readers``."""
     everyone: tuple[str, ...] = ()
-    """Readers who stand for everybody, such as ``drive:domain-with-link:company.com``."""
+    """Readers that mean everybody, such as ``drive:domain-with-link:company.com``."""
     full_every_h: float = 24.0
     """After this many hours the source lists everything again, whatever it remembers."""
     url: str = "https://www.googleapis.com"

@@ -177,7 +177,7 @@ class Mirror:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             await self._git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
         for lock in [*self._folder.glob("*.lock"), *self._folder.glob("refs/kvasir/*.lock")]:
-            lock.unlink(missing_ok=True)  # left by a git that was killed: nobody else uses this folder
+            lock.unlink(missing_ok=True)  # A killed git left it. No other process uses this folder.
 
     async def _is_fetched(self, commit: str) -> bool:
         """Return whether the last fetch ended at this commit; the object alone may lack its parents."""
@@ -219,7 +219,7 @@ class BlobReader:
                     "sync makes a new one."
                 ) from error
             finally:
-                if isinstance(data, int):  # the unread rest would be taken for the next file
+                if isinstance(data, int):  # Otherwise the unread rest would be read as the next file.
                     await self._end_process()
             return data
 
