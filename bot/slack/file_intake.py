@@ -69,7 +69,7 @@ class FileIntake:
             SlackError: the message cannot be read.
 
         """
-        added: dict[str, UploadResult] = {}
+        results: dict[str, UploadResult] = {}
         attached = await self._fetch_files(message)
         for file in attached[:_MAX_FILES]:
             try:
@@ -77,12 +77,12 @@ class FileIntake:
             except (FileRefused, KnowledgeError) as error:
                 yield Text(f"- {render.escape_markdown(render_message(explain_error(error), language))}\n")
                 continue
-            added[name] = result
+            results[name] = result
             yield Text(f"- {render_message(files.RESULTS[result], language, name=render.escape_markdown(name))}\n")
         if len(attached) > _MAX_FILES:
             yield Notice(render_message(files.TOO_MANY, language, count=_MAX_FILES))
-        if added:
-            yield Text(f"\n{await self._index_files(added, language)}")
+        if results:
+            yield Text(f"\n{await self._index_files(results, language)}")
         if await self._threads.read_question(message):
             yield Notice(render_message(files.TEXT_IGNORED, language))
         yield Finished("files", (), {})
@@ -106,17 +106,17 @@ class FileIntake:
         _log.info("document added", user=user, document=saved.name, put=saved.result.value, bytes=len(data))
         return saved.name, saved.result
 
-    async def _index_files(self, added: Mapping[str, UploadResult], language: Language) -> str:
+    async def _index_files(self, results: Mapping[str, UploadResult], language: Language) -> str:
         """Wait until search finds the files; return which ones it finds, and the errors of the others."""
         try:
-            failed = await self._adding.sync_documents(added, patience_s=_SYNC_WAIT_S)
+            failed = await self._adding.sync_documents(results, patience_s=_SYNC_WAIT_S)
         except SyncRunning:
             return render_message(files.SEARCHABLE_LATER, language)
         except KnowledgeError as error:
             reason = render.escape_markdown(render_message(explain_error(error), language))
             return f"{render_message(files.SEARCHABLE_LATER, language)} {reason}"
         lines = [f"- {render.escape_markdown(render_message(reason, language))}" for reason in failed.values()]
-        searchable = [name for name in added if name not in failed]
+        searchable = [name for name in results if name not in failed]
         if searchable:
             names = ", ".join(render.escape_markdown(name) for name in searchable)
             source = render.escape_markdown(self._adding.source)

@@ -74,7 +74,7 @@ class SlackListeners:
     """Whether to answer people of this workspace in channels that are shared with another company."""
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
-    _notified: dict[tuple[str, str], None] = field(default_factory=dict)
+    _notification_keys: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def register(self, app: AsyncApp) -> None:
         """Register on a Bolt app."""
@@ -150,11 +150,11 @@ class SlackListeners:
 
     def _notify_once(self, key: QuestionKey, user: str, text: str) -> None:
         """Send one person an ephemeral message about a question, once although Slack may repeat the event."""
-        if (key.channel, key.ts) in self._notified:
+        if (key.channel, key.ts) in self._notification_keys:
             return
-        self._notified[key.channel, key.ts] = None
-        if len(self._notified) > _MAX_NOTIFIED:
-            del self._notified[next(iter(self._notified))]
+        self._notification_keys[key.channel, key.ts] = None
+        if len(self._notification_keys) > _MAX_NOTIFIED:
+            del self._notification_keys[next(iter(self._notification_keys))]
         self.tasks.start(self.messenger.notify(key.channel, user, render.escape_mrkdwn(text)), "ephemeral message")
 
     async def _publish_home(self, user: str) -> None:

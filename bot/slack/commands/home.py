@@ -6,10 +6,8 @@ from typing import Any
 
 from bot.messages import commands
 from bot.messages.message import LANGUAGES, render_message
-from bot.slack.posting.ephemeral import build_section
+from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, build_section
 from bot.slack.posting.render import split_head
-
-_MAX_SECTION_CHARACTERS = 2_900
 
 
 def build_home_view(status: str) -> dict[str, Any]:
@@ -20,6 +18,6 @@ def build_home_view(status: str) -> dict[str, Any]:
             {"type": "header", "text": {"type": "plain_text", "text": "Kvasir"}},
             *(build_section(render_message(commands.HELP, language)) for language in LANGUAGES),
             {"type": "divider"},
-            build_section(split_head(status, _MAX_SECTION_CHARACTERS)[0]),
+            build_section(split_head(status, MAX_SECTION_CHARACTERS)[0]),
         ],
     }

@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 MAX_TEXT_CHARACTERS = 3_900
 """Slack's limit for a message's text is 4,000."""
-_MAX_SECTION_CHARACTERS = 2_900
+MAX_SECTION_CHARACTERS = 2_900
 _MAX_BLOCKS = 50
 
 Block = Mapping[str, Any]
@@ -84,7 +84,7 @@ def build_sections(text: str) -> list[Block]:
     """Return mrkdwn as section blocks, cut where a section is full."""
     pieces: list[str] = []
     while text:
-        head, text = render.split_head(text, _MAX_SECTION_CHARACTERS)
+        head, text = render.split_head(text, MAX_SECTION_CHARACTERS)
         pieces.append(head)
     return [build_section(piece) for piece in pieces or ["…"]]
 
