@@ -66,7 +66,7 @@ class Piece:
 
     @property
     def ends_line(self) -> bool:
-        """Tell whether the next piece begins a line."""
+        """Return whether the next piece begins a line."""
         return self.tail.endswith("\n")
 
 
@@ -207,7 +207,7 @@ def _sentence_end(line: str, *, whole: bool) -> int | None:
 
 
 def _ends_here(line: str, match: re.Match[str]) -> bool:
-    """Tell whether a sentence ends with this stop; something follows it on the line."""
+    """Return whether a sentence ends with this stop; something follows it on the line."""
     stop, following = match["stop"], line[match.end()]
     goes_up = line[match.end() :].lstrip()[:1].isupper()
     if stop[0] in "。！？｡":

@@ -54,7 +54,7 @@ def _spelling(name: str, question: str) -> str:
 
 
 def _is_proper(spelling: str) -> bool:
-    """Tell whether a name is more than a word of another language in the question."""
+    """Return whether a name is more than a word of another language in the question."""
     return len(spelling) >= 3 and spelling.isascii() and any(map(str.isupper, spelling))  # noqa: PLR2004 - TV is television
 
 

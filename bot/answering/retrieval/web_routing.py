@@ -127,7 +127,7 @@ _TIMELESS = re.compile(
 
 
 def is_recent(question: str) -> bool:
-    """Tell whether a question is about the present of the world rather than what documents hold.
+    """Return whether a question is about the present of the world rather than what documents hold.
 
     One about the company (its handbook, leave, "our", "we") is not, whatever words of time it has: the documents are
     searched first, and the web if they do not answer.
