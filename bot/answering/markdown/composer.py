@@ -28,7 +28,7 @@ class Composer:
         return out + self._place(piece, text)
 
     def _leads_to(self, pending: Piece, piece: Piece) -> bool:
-        """Return whether what is pending leads to a piece; a lead-in whose list is gone does not lead to what follows."""
+        """Return whether what is pending leads to a piece; a lead-in without its list does not."""
         if pending.kind == "table":
             return piece.kind == "table"
         return pending.kind in {"heading", "blank"} or not self._dropped_since_pending or piece.kind != "prose"

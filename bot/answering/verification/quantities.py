@@ -1,6 +1,6 @@
 """Find the numbers that a text states, in English or Chinese, and compare them: 三十天 is "30 days", "2 pm" is 14:00.
 
-A mention has one or more readings, because ``14:00`` may be written as "14" and a bare "30" may be of any unit. A mention
+A mention has one or more readings, because ``14:00`` may be written "14" and a bare "30" may be of any unit. A mention
 is stated by another text if any of its readings meets any reading there.
 """
 
