@@ -1,6 +1,7 @@
 // The strip at the top: the connection of the app, the state of the engine, and the documents.
 
 import { fill, h, iconButton } from "./dom.js";
+import { markdownLine } from "./inline.js";
 
 export const WAITING = new Set(["absent", "installing", "downloading", "starting", "stopping"]);
 const WORDS = {
@@ -20,7 +21,7 @@ export function strip(element, page) {
     status?.engine ? engine(status.engine) : null,
     h("span", { class: "grow" }),
     status?.knowledge ? knowledge(status.knowledge) : null,
-    trouble ? h("span", { class: "note", role: "alert" }, trouble) : null);
+    trouble ? h("span", { class: "note", role: "alert" }, markdownLine(trouble, page.store)) : null);
 }
 
 function fact(dot, ...parts) {
