@@ -23,7 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.storage.processes import is_dead, name_this_process
-from bot.storage.questions import UNFINISHED, QuestionKey, QuestionMessage, Turn, TurnState
+from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
 from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
@@ -82,7 +82,7 @@ class Ledger:
         connection.execute(insert.on_conflict_do_update(index_elements=thread_key, set_={"last_at": now}))
         return True
 
-    async def begin(self, key: QuestionKey) -> Turn | None:
+    async def begin(self, key: QuestionKey) -> LedgerTurn | None:
         """Move a question of this process to ``answering`` and return its turn; None if it is no longer open."""
         rows = await self._update(
             _is_question(key) & _is_open() & (turns.c.owner == self._owner),
@@ -115,12 +115,12 @@ class Ledger:
         """Do not count the last attempt, because something outside interrupted it."""
         await self._update(_is_question(key) & _is_open() & (turns.c.attempts > 1), attempts=turns.c.attempts - 1)
 
-    async def find(self, key: QuestionKey) -> Turn | None:
+    async def find(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""
         found = await self._select(_is_question(key))
         return found[0] if found else None
 
-    async def list_unfinished(self) -> list[Turn]:
+    async def list_unfinished(self) -> list[LedgerTurn]:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""
         query = sa.select(turns.c.id, turns.c.owner, turns.c.lease_until).order_by(turns.c.id)
         candidates = await self.database.fetch_rows(query.where(_is_open() & (turns.c.owner != self._owner)))
@@ -168,7 +168,7 @@ class Ledger:
         finally:
             await self.database.close()
 
-    async def _select(self, where: sa.ColumnElement[bool]) -> list[Turn]:
+    async def _select(self, where: sa.ColumnElement[bool]) -> list[LedgerTurn]:
         rows = await self.database.fetch_rows(sa.select(turns).where(where).order_by(turns.c.id))
         return [_read_turn(row) for row in rows]
 
@@ -223,12 +223,12 @@ def _read_key(row: sa.Row[Any]) -> QuestionKey:
     return QuestionKey(row.team, row.channel, row.ts)
 
 
-def _read_turn(row: sa.Row[Any]) -> Turn:
+def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
     message = QuestionMessage(
         _read_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files
     )
     replies = tuple(json.loads(row.replies))
-    return Turn(message, TurnState(row.state), row.revision, replies, row.attempts, row.created_at)
+    return LedgerTurn(message, TurnState(row.state), row.revision, replies, row.attempts, row.created_at)
 
 
 def _make_storable(text: str) -> str:

@@ -54,7 +54,7 @@ class QuestionMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class LedgerTurn:
     """A row of the ledger."""
 
     message: QuestionMessage

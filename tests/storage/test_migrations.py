@@ -13,7 +13,7 @@ from bot.answering.thinking import Defaults
 from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind, ChannelEventLog, ConnectionPeriod
 from bot.storage.ledger import open_ledger
 from bot.storage.preferences import ThinkingPreferences
-from bot.storage.questions import QuestionKey, QuestionMessage, Turn, TurnState
+from bot.storage.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
 from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.manifest import open_manifest
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
@@ -43,7 +43,7 @@ async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def test_its_rows_are_there(old: str) -> None:
     async with open_ledger(old) as ledger:
         state = TurnState.ANSWERING
-        assert await ledger.find(KEY) == Turn(QUESTION, state, 1, ("100.2", "100.3"), 2, 1000.0)
+        assert await ledger.find(KEY) == LedgerTurn(QUESTION, state, 1, ("100.2", "100.3"), 2, 1000.0)
         assert await ledger.is_participant("T1", "C1", "100.1")
         assert await ThinkingPreferences(ledger.database, Defaults()).find_depth("T1", "U1") == "deep"
         events = ChannelEventLog(ledger.database)

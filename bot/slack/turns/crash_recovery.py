@@ -12,7 +12,7 @@ from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.thread_reader import ThreadMessage, ThreadReader
 from bot.storage.ledger import Ledger
-from bot.storage.questions import QuestionKey, Turn
+from bot.storage.questions import LedgerTurn, QuestionKey
 
 
 class AnswerRecovery:
@@ -23,7 +23,7 @@ class AnswerRecovery:
         self._threads = threads
         self._api = api
 
-    async def clean_up(self, turn: Turn, reply: AnswerReply) -> bool:
+    async def clean_up(self, turn: LedgerTurn, reply: AnswerReply) -> bool:
         """Remove a partial answer; return True if the answer in the thread is complete.
 
         The stream of a partial answer is stopped, its first message becomes an apology, and the others are deleted.

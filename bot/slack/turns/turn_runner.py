@@ -21,7 +21,7 @@ from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.ledger import Ledger
-from bot.storage.questions import UNFINISHED, QuestionKey, QuestionMessage, Turn, TurnState
+from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
 
 
 class QuestionAnswerer(Protocol):
@@ -54,7 +54,7 @@ class TurnRunner:
         self._file_intake = file_intake
 
     async def run(
-        self, key: QuestionKey, begun: Turn | None, running: RunningTurn, record: TurnRecord
+        self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
     ) -> QuestionMessage | None:
         """Answer one question; ``begun`` is its turn if the ledger has begun it already.
 
@@ -110,7 +110,7 @@ class TurnRunner:
             await self._ledger.note_replies(key, ())
         return turn.message
 
-    async def _answer(self, turn: Turn, reply: AnswerReply, record: TurnRecord) -> TurnState:
+    async def _answer(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
         """Show an answer, or the reason why there is none."""
         if turn.attempts > 1 and await self._recovery.clean_up(turn, reply):
             record.outcome = "found"

@@ -23,7 +23,7 @@ from bot.slack.turns.thread_queue import ThreadQueue
 from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.turns.turn_runner import TurnRunner
 from bot.storage.ledger import Ledger
-from bot.storage.questions import QuestionKey, QuestionMessage, Turn, TurnState
+from bot.storage.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
@@ -51,7 +51,7 @@ class TurnManager:
         self._running: dict[QuestionKey, RunningTurn] = {}
         self._retry_delays = RetryDelays(settings.heartbeat_s)
         self._submitted_at: dict[QuestionKey, float] = {}
-        self._begun: dict[QuestionKey, Turn] = {}
+        self._begun: dict[QuestionKey, LedgerTurn] = {}
         """Turns that the ledger has begun and whose task has not run yet."""
         self._is_closing = False
 
@@ -71,7 +71,7 @@ class TurnManager:
             return False
         self._submitted_at[message.key] = submitted_at
         if begun and self._can_start(message):
-            self._begun[message.key] = Turn(message, TurnState.ANSWERING, 0, (), 1, time.time())
+            self._begun[message.key] = LedgerTurn(message, TurnState.ANSWERING, 0, (), 1, time.time())
         self.enqueue(message)
         return True
 

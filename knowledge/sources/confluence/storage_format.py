@@ -55,7 +55,7 @@ def render_page_html(title: str, storage: str, names: Mapping[str, str], anchor:
 
     ``names`` holds people's names by id; ``anchor`` returns the anchor of a heading.
     """
-    body = _PageWriter(names, anchor).write(storage)
+    body = _StorageFormatWriter(names, anchor).write(storage)
     return f"<html><head><title>{escape(title)}</title></head><body>{body}</body></html>"
 
 
@@ -75,7 +75,7 @@ def _unescape_entity(entity: re.Match[str]) -> str:
     return entity[0] if name in _XML_ENTITIES else escape(html5.get(f"{name};", f"&{name};"))
 
 
-class _PageWriter:
+class _StorageFormatWriter:
     """Converts one page."""
 
     def __init__(self, names: Mapping[str, str], anchor: Callable[[str], str]) -> None:
@@ -204,20 +204,20 @@ class _PageWriter:
         return f"<pre>{escape(code)}</pre>" if code.strip() else ""
 
 
-_ELEMENT_WRITERS: Final[Mapping[str, Callable[[_PageWriter, ET.Element], str]]] = {
+_ELEMENT_WRITERS: Final[Mapping[str, Callable[[_StorageFormatWriter, ET.Element], str]]] = {
     "br": lambda _page, _node: "<br>",
     "hr": lambda _page, _node: "<hr>",
     "img": lambda _page, node: _image_tag(node.get("alt")),
     "pre": lambda page, node: page._write_code(_inner_text(node)),  # noqa: SLF001 - the class's own
     "time": lambda _page, node: escape(node.get("datetime") or _inner_text(node)),
 }
-_CONFLUENCE_WRITERS: Final[Mapping[str, Callable[[_PageWriter, ET.Element, int], str]]] = {
-    "structured-macro": _PageWriter._write_macro,  # noqa: SLF001 - the class's own
-    "macro": _PageWriter._write_macro,  # noqa: SLF001 - the class's own
-    "link": _PageWriter._write_link,  # noqa: SLF001 - the class's own
-    "image": _PageWriter._write_image,  # noqa: SLF001 - the class's own
-    "task": _PageWriter._write_task,  # noqa: SLF001 - the class's own
-    "adf-extension": _PageWriter._write_fallback,  # noqa: SLF001 - the class's own
+_CONFLUENCE_WRITERS: Final[Mapping[str, Callable[[_StorageFormatWriter, ET.Element, int], str]]] = {
+    "structured-macro": _StorageFormatWriter._write_macro,  # noqa: SLF001 - the class's own
+    "macro": _StorageFormatWriter._write_macro,  # noqa: SLF001 - the class's own
+    "link": _StorageFormatWriter._write_link,  # noqa: SLF001 - the class's own
+    "image": _StorageFormatWriter._write_image,  # noqa: SLF001 - the class's own
+    "task": _StorageFormatWriter._write_task,  # noqa: SLF001 - the class's own
+    "adf-extension": _StorageFormatWriter._write_fallback,  # noqa: SLF001 - the class's own
     "emoticon": lambda _page, node, _depth: escape(node.get(f"{_AC}emoji-fallback") or ""),
 }
 
