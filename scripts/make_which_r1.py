@@ -55,6 +55,9 @@ and the output head stay in 16 bits. The context comes from SGLang 0.5.23's own 
 attention heads and quantization groups allow. *Context for all* is in tokens. SGLang's reserve is a rule of thumb: if
 it is too small, lower `--mem-fraction-static`.
 
+**How to read the tables.** *Runs* is the best precision that fits. *Cards* is how many cards it takes, and `tp 8` means
+that eight of them share each layer. *At once* is how many people get an answer at the same time.
+
 **Keys.** The commands listen on every address, so give them a key. Put it into a file that only you can read: `ps`
 shows `--api-key` on a command line to everybody on that machine.
 
