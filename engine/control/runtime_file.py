@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,8 @@ class RuntimeFile:
             OSError: it cannot be written.
 
         """
-        text = _RECORD.dump_json(runtime).decode()
+        # Not by ``dump_json``, which refuses the name of a folder that is not Unicode.
+        text = json.dumps(_RECORD.dump_python(runtime, mode="json"))
         try:
             replace_private_file(self._path, text)
         except OSError as error:
@@ -106,7 +108,7 @@ class RuntimeFile:
         if self._descriptor is None and not self._is_owner_alive():
             return None
         try:
-            return _RECORD.validate_json(self._path.read_bytes())
+            return _RECORD.validate_python(json.loads(self._path.read_bytes()))
         except (OSError, ValueError):
             return None
 

@@ -95,6 +95,17 @@ def test_file_of_another_release(tmp_path: Path) -> None:
     file.release()
 
 
+def test_folder_whose_name_is_not_unicode(tmp_path: Path) -> None:
+    """A model's folder may have any bytes in its name, and a sentence about it may quote them."""
+    file = RuntimeFile(tmp_path)
+    assert file.claim()
+    folder = os.fsdecode(b"/models/caf\xe9")
+    record = RuntimeRecord(pid=1, state=EngineState.FAILED, detail=f"{folder} is empty.", model_path=folder)
+    file.write(record)
+    assert file.read() == record
+    file.release()
+
+
 def test_no_state_directory(tmp_path: Path) -> None:
     assert Engine.read_status(tmp_path / "never").state is EngineState.ABSENT
     assert not (tmp_path / "never").exists()
