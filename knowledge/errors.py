@@ -22,7 +22,7 @@ KnowledgeError
 │   ├── ProviderRefused      … because it refuses the key, or its quota is used up
 │   ├── ProviderBusy         … because it got too many requests
 │   └── ProviderFailed       … because it is unreachable, too slow, or answers with something else
-├── CacheFailed              the cached web pages cannot be deleted
+├── CacheError               the cached web pages cannot be deleted
 ├── StoreError               the store refused a call or failed
 │   ├── StoreUnavailable     … because it cannot be reached in time
 │   ├── StoreReadOnly        … because it accepts no writes (a full disk, a key without permissions)

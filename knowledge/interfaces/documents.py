@@ -39,7 +39,7 @@ class Chunk:
     """A passage, which is embedded, stored, found and cited."""
 
     id: str
-    """A UUID of source, document, place and text (``chunking.chunk_id``), so an unchanged passage keeps its id."""
+    """A UUID of source, document, place and text (``make_chunk_id``), so an unchanged passage keeps its id."""
     source: str
     """The source's ``SourceKey.id``."""
     document: str

@@ -52,7 +52,7 @@ def pick_ranked(
     limit: int,
     per_document: int,
 ) -> list[ScoredCandidate]:
-    """Return the best of ranked candidates without copies (``pick``)."""
+    """Return the best of ranked candidates without copies (``pick_passages``)."""
     return pick_passages(
         ranked,
         limit,

@@ -284,12 +284,3 @@ LOADERS: dict[str, Loader] = {
     "apisix": _load_apisix,
     "fresh": _load_fresh,
 }
-
-
-def group_by_answer(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """Return the pairs by their answer."""
-    found: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        if pair.answer:
-            found.setdefault(pair.answer, []).append(pair)
-    return found

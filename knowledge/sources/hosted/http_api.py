@@ -99,10 +99,6 @@ class HostedService:
     """Return the service's own error code from the body of an answer, or ""."""
 
 
-NextPage = Callable[[ApiCall, JsonObject], ApiCall | None]
-"""Returns the call for the next page from a call and its page; None after the last page."""
-
-
 class HttpApi:
     """Calls to one service. The first call opens the sessions; after ``close`` the next call opens them again.
 
@@ -151,7 +147,7 @@ class HttpApi:
     async def fetch_pages(
         self, first: ApiCall, following: Callable[[ApiCall, JsonObject], ApiCall | None]
     ) -> AsyncIterator[JsonObject]:
-        """Yield the pages of a listing; ``next_page`` returns the call for the next one, or None after the last.
+        """Yield the pages of a listing; ``following`` returns the call for the next one, or None after the last.
 
         Raises:
             SourceError: the service names the same page twice, or the listing has no end.

@@ -258,8 +258,7 @@ class LanceDBStore:
     async def _lexical(self, table: Any, terms: str, vector: Vector | None, pool: int, condition: str) -> list[LegHit]:  # noqa: ANN401
         if not terms.strip():
             return []
-        # A query object: a plain string in double quotes would be a phrase.
-        # Use a query object, because a plain string in double quotes would be a phrase. type: ignore[call-arg]
+        # Use a query object, because a plain string in double quotes would be a phrase.
         match = MatchQuery(terms, "terms")  # type: ignore[call-arg]
         query = table.query().nearest_to_text(match).where(condition).limit(pool)
         hits = await query.select([*SEARCH_COLUMNS, *([] if vector is None else ["vector"]), "_score"]).to_arrow()

@@ -80,7 +80,7 @@ class PageCache:
         """Delete everything; return how many bytes of disk that frees.
 
         Raises:
-            CacheFailed: another process locks the file for too long, or the disk fails.
+            CacheError: another process locks the file for too long, or the disk fails.
 
         """
         return await self._door.run(self._file.clear)
