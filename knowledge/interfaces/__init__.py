@@ -4,7 +4,7 @@ Documents go ``Source → parse → chunk → Embedder → Store``, and the mani
 ``plan → Embedder, Store (vectors and BM25) → ranking → manifest → Hit``.
 """
 
-from knowledge.interfaces.documents import EVERYONE, WEB, Chunk, Document, Section
+from knowledge.interfaces.documents import EVERYONE, WEB, Chunk, Document, Section, intersect_readers
 from knowledge.interfaces.embedding import Embedder, Matrix, Priority, Vector
 from knowledge.interfaces.results import (
     Hit,
@@ -57,4 +57,5 @@ __all__ = [
     "WebOrigin",
     "WebSearchReport",
     "WebTrouble",
+    "intersect_readers",
 ]

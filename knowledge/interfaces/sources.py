@@ -123,7 +123,7 @@ class SourceContext:
     memory: Callable[[SourceKey], Memory]
     """Returns the memory of a source with this root."""
     readers: frozenset[str] = EVERYONE
-    """As configured. A source with rights of its own can only narrow them (``sources.common.narrow_readers``)."""
+    """As configured. A source with rights of its own can only narrow them (``intersect_readers``)."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values of the environment variables that keys ending in ``_env`` name: ``token_env`` gives ``token``."""
     now: Callable[[], float] = time.time

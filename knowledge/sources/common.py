@@ -27,16 +27,6 @@ MAX_MB = 50.0
 """The default of ``max_mb``: a source does not read a larger document."""
 
 
-def narrow_readers(configured: frozenset[str], own: frozenset[str]) -> frozenset[str]:
-    """Return the readers whom both the configuration and the source's own rights admit.
-
-    An empty set is valid: Kvasir keeps such a document and shows it to nobody.
-    """
-    if configured >= EVERYONE:
-        return own
-    return configured if own >= EVERYONE else configured & own
-
-
 def widen_to_everyone(readers: frozenset[str], everyone: frozenset[str]) -> frozenset[str]:
     """Return ``EVERYONE`` if a reader of the audience means everybody, else the audience."""
     return EVERYONE if readers & (everyone | EVERYONE) else readers

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.interfaces import ListedDocument
-from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers, intersect_readers
+from knowledge.interfaces import ListedDocument, intersect_readers
+from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers
 
 RACY_S = 2.0
 """A file may change again within one tick of its clock (2 s on FAT) without a new version."""

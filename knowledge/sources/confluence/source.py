@@ -16,12 +16,11 @@ from pathlib import PurePosixPath
 from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
     config_error,
-    narrow_readers,
     parse_size_limit,
     split_batches,
     too_large_error,
@@ -220,7 +219,7 @@ class ConfluenceSource:
         named = set[str]().union(*(find_groups(each) for each in admitted.values()))
         members = {group: await self._edition.fetch_members(group) for group in sorted(named)}
         return {
-            one: narrow_readers(self._readers, intersect_audiences(each, members)) for one, each in admitted.items()
+            one: intersect_readers(self._readers, intersect_audiences(each, members)) for one, each in admitted.items()
         }
 
     async def _find_space_readers(self, space: Space) -> frozenset[str]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
 from knowledge.sources.common import (
     MAX_MB,
     config_error,
-    narrow_readers,
     parse_size_limit,
     split_batches,
     widen_to_everyone,
@@ -152,7 +151,7 @@ class DriveSource:
                 size_bytes=file.size_bytes,
                 modified_at=modified_at(file),
                 url=quote_link(file.link),
-                readers=narrow_readers(
+                readers=intersect_readers(
                     self._context.readers, widen_to_everyone(frozenset(file.audience.readers), self._everyone)
                 ),
             )

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 from knowledge.dates import parse_iso_date, to_utc
 from knowledge.errors import SourceError
-from knowledge.interfaces import EVERYONE, ListedDocument
-from knowledge.sources.common import fill_link_template, narrow_readers
+from knowledge.interfaces import EVERYONE, ListedDocument, intersect_readers
+from knowledge.sources.common import fill_link_template
 
 Row = Mapping[str, object]
 
@@ -105,7 +105,7 @@ class RowForm:
     def _row_readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
         if self.readers_column is None:
             return configured
-        return narrow_readers(configured, _parse_readers(row[self.readers_column]))
+        return intersect_readers(configured, _parse_readers(row[self.readers_column]))
 
 
 def format_value(value: object) -> str:  # noqa: PLR0911 - one line for each type

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from knowledge.errors import SourceError
-from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
+from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
 from knowledge.settings import SourceSpec
-from knowledge.sources.common import MAX_MB, narrow_readers, parse_size_limit
+from knowledge.sources.common import MAX_MB, parse_size_limit
 from knowledge.sources.registry import SourceKind, read_options, source_folder_name
 from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore
 
@@ -99,7 +99,7 @@ class PushSource:
             version=card.version,
             size_bytes=card.size_bytes,
             modified_at=datetime.fromtimestamp(card.added_at, UTC),
-            readers=narrow_readers(self._readers, own),
+            readers=intersect_readers(self._readers, own),
         )
 
 

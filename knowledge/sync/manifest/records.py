@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from knowledge.errors import ErrorCode
-from knowledge.interfaces import EVERYONE, Chunk, ListedDocument
+from knowledge.interfaces import Chunk, ListedDocument
 
 UNSETTLED = " "
 """A document's link while its rows in the store still have other readers. No real link equals it."""
@@ -252,10 +252,3 @@ def make_approval_mark(documents: Iterable[str]) -> str:
 def hash_text(searchable: str) -> str:
     """Return a hash that identifies copies: chunks with the same hash have the same vector and terms."""
     return hashlib.sha256(searchable.encode()).hexdigest()
-
-
-def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-    """Return the readers who are in both audiences."""
-    if one >= EVERYONE:
-        return other
-    return one if other >= EVERYONE else one & other

@@ -12,14 +12,13 @@ from dataclasses import replace
 from knowledge.dates import count_days
 from knowledge.defects import describe_defect
 from knowledge.errors import ErrorCode, KnowledgeError, ParseError, SourceError
-from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Source
+from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Source, intersect_readers
 from knowledge.sync.manifest.records import (
     IndexedDocument,
     KnownDocument,
     UnchangedDocument,
     decode_readers,
     encode_readers,
-    intersect_readers,
     is_storable,
 )
 from knowledge.sync.manifest.rows import to_seconds

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.interfaces import ListedDocument, SourceKey, Store
+from knowledge.interfaces import ListedDocument, SourceKey, Store, intersect_readers
 from knowledge.sync.manifest.manifest import IndexManifest
-from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers, intersect_readers
+from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers
 from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan, make_plan
 from knowledge.sync.running.pipeline import discard_rows

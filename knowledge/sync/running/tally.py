@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.errors import ErrorCode, KnowledgeError
-from knowledge.interfaces import EVERYONE
-from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers, intersect_readers
+from knowledge.interfaces import EVERYONE, intersect_readers
+from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers
 from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress
 from knowledge.sync.running.flow import PreparedDocument
