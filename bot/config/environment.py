@@ -41,7 +41,10 @@ class Environment(BaseModel):
     KVASIR_CACHE: Path = env_field("The folder of what can be made again.", default=Path("~/.cache/kvasir"))
     KVASIR_CONFIG: Path | None = env_field("The configuration file; ./kvasir.toml without it.")
     KVASIR_SANDBOX_PORT: int = env_field("The port of the workspace on this machine.", _PORT, 3000, ge=0, le=65535)
-    KVASIR_MODEL: str | None = env_field("The model that the engine hosts, or a folder with its weights.")
+    KVASIR_MODEL: str | None = env_field(
+        "The model that the engine hosts, or a folder with its weights. auto takes the best R1 that fits the GPUs. "
+        "Without it, a small model answers on the CPU."
+    )
     KVASIR_WEIGHTS: str | None = env_field(
         "Where weights come from, instead of the hub.",
         "a folder that begins with / or ~, or s3://bucket/prefix",
