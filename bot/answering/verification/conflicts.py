@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from bot.answering.verification.alignment import Alignment
-from bot.answering.verification.claims import carries_meaning
+from bot.answering.verification.claims import Claims, carries_meaning
 from bot.answering.verification.matching import Match
-from bot.answering.verification.quantities import PLAIN, keep_figures, meets_any
+from bot.answering.verification.quantities import PLAIN, Mention, keep_figures, meets_any
 
 _COMMON_NUMBER, _COMMON = 0.6, 0.75
 """The least share of a sentence's words in the stretch: for numbers with a unit, and for other contradictions."""
@@ -19,9 +19,12 @@ _KEPT = 0.6
 _BOUND = re.compile(
     r"up to|at (?:most|least)|(?:more|less|fewer|longer|later|earlier) than|exceed|below|under|above|over|within"
     r"|(?:max|min)imum|[多少高低晚早]于|至[多少]|最[多少]|超过|不足|以[下内上]"
-    r"|\d\s*(?:to|through|until|till|-|~)\s*\d|[\d\u4e00-\u9fff]\s*[至到]\s*[\d一二三四五六七八九十]"
+    r"|\d\s*(?:to|through|until|till|-|~)\s*\d"
+    r"|[\d一二三四五六七八九十百千万年月日号时点分天元岁%]\s*[至到]\s*[\d一二三四五六七八九十]"
 )
-"""What makes numbers a bound or a range, of which another one may be an instance: 40 of "up to 50", 7 of "5 to 10"."""
+"""What makes a number a bound or a range, of which another may be an instance: 40 of "up to 50", 7 of "5 to 10"."""
+_BOUND_BEFORE, _BOUND_AFTER = 16, 6
+"""Characters before and after a number in which its bound stands: "not more than €", 元以上, "5 to 10"."""
 _OWN_NEGATION = re.compile(
     r", (?:and )?not\b|rather than|instead of|而不是|而非|\bunless\b|\bexcept\b|\bonly (?:if|when)\b|除非|否则|只有"
 )
@@ -62,11 +65,18 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     """
     loose = {PLAIN, "year"} if exact else set()
     mine, theirs = keep_figures(found.sentence.numbers), keep_figures(found.stretch.numbers)
-    if bool(_BOUND.search(found.sentence.text)) != bool(_BOUND.search(found.stretch.text)):
-        return False
     strange = [number for number in mine if not meets_any(number, found.passage.whole.numbers)]
     unsaid = [number for number in theirs if not meets_any(number, mine)]
-    return any((one.kinds & other.kinds) - loose for one in strange for other in unsaid)
+    return any(
+        (one.kinds & other.kinds) - loose and _is_bound(one, found.sentence) == _is_bound(other, found.stretch)
+        for one in strange
+        for other in unsaid
+    )
+
+
+def _is_bound(number: Mention, claims: Claims) -> bool:
+    surroundings = claims.text[max(0, number.start - _BOUND_BEFORE) : number.end + _BOUND_AFTER]
+    return _BOUND.search(surroundings) is not None
 
 
 def _swaps(alignment: Alignment, stretch: str) -> bool:

@@ -99,13 +99,18 @@ _WORD_NUMBER = (
 )
 _ZH_NUMBER = "[零〇一二两三四五六七八九十百千]+(?:[万亿][零〇一二两三四五六七八九十百千]*)*"
 
+_BEFORE_MONTH = "|".join(
+    rf"(?<=\b{word} )" for word in ("in", "by", "of", "from", "since", "until", "till", "before", "after", "during")
+)
+"""What makes a month of "march" and "may", which mostly are other words."""
+
 _DATES = tuple(
     re.compile(pattern)
     for pattern in (
         rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})\b(?:,? (?P<year>\d{{4}}))?",
         rf"\b(?P<month>{_MONTH})\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,? (?P<year>\d{{4}}))?",
         rf"\b(?P<month>{_MONTH})\.?,? (?P<year>\d{{4}})\b",
-        rf"\b(?P<month>(?!may\b)(?:{_MONTH})|(?<=\bin )may)\b",
+        rf"\b(?P<month>(?!(?:march|may)\b)(?:{_MONTH})|(?:{_BEFORE_MONTH})(?:march|may))\b",
         r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b",
         r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
         rf"(?P<month>[一二三四五六七八九十]{{1,2}})月(?:(?P<day>{_ZH_NUMBER})[日号])?",
@@ -132,6 +137,7 @@ _MENTION = re.compile(
 )
 _HALF = re.compile(r"半(?P<unit>年|个?小时|天|个月)|half an? (?P<en>hour|year|day|month)")
 _PERCENT_ZH = re.compile(rf"百分之(?P<n>{_NUMBER}|{_ZH_NUMBER})")
+_TWICE = re.compile(r"\b(?P<n>twice|thrice)\b")
 _ADVERBS = {
     "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",
     "annual": "year", "annually": "year",
@@ -346,6 +352,7 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mentio
     (_PERCENT_ZH, _make_reader("%")),
     (_HALF, _read_half),
     (_MENTION, _read_number),
+    (_TWICE, _make_reader(_TIMES, {"twice": 2.0, "thrice": 3.0})),
     (_EACH, _read_each),
     (_ORDINAL_WORD, _make_reader("ordinal", _ORDINALS)),
 )

@@ -104,6 +104,11 @@ def test_contradictions_have_names(sentence: str, passage: str, feature: str) ->
         ("Close the valve before the pressure test.", "Close the valve after the pressure test."),
         ("Managers report to directors each week.", "Directors report to managers each week."),
         ("The report is due on 4 May 2024.", "The report is due on 3 May 2024."),
+        (
+            "The support team answers 60 tickets on average.",
+            "Over the weekend the support team answers 40 tickets on average.",
+        ),
+        ("项目奖金是6000元。", "项目奖金达到5000元。"),
     ],
 )
 def test_passage_contradicts_claim_with_one_changed_fact(sentence: str, passage: str) -> None:
@@ -138,6 +143,10 @@ def test_passage_contradicts_claim_with_one_changed_fact(sentence: str, passage:
         ("只有启用实时网络才会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
         ("未启用实时网络时，不会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
         ("40欧元的费用不需要审批。", "50欧元以下的费用不需要审批。"),
+        (
+            "A hotel room may cost €120 per night for stays of more than three nights.",
+            "A hotel room may cost up to €150 per night for stays of more than three nights.",
+        ),
         ("Expenses of €60 do not need approval.", "Expenses up to €50 do not need approval."),
         (
             "During probation, notice is two weeks, not three months.",

@@ -64,6 +64,10 @@ def has_all_quantities(sentence: str, passage: str) -> bool:
         ("两名", "2 people"),
         ("三个", "三名"),
         ("18岁", "18 years"),
+        ("two times a year", "twice a year"),
+        ("每年两次", "twice a year"),
+        ("at most twice", "不超过两次"),
+        ("by the end of May", "截至五月底"),
     ],
 )
 def test_equal_quantities_match(sentence: str, passage: str) -> None:
@@ -92,6 +96,8 @@ def test_equal_quantities_match(sentence: str, passage: str) -> None:
         ("Paid in March.", "Paid in April."),
         ("Paid in May.", "Paid in April."),
         ("第三次", "第二次"),
+        ("twice a day", "three times a day"),
+        ("closed until May", "closed until June"),
         ("6.9 %", "69 %"),
         ("10 km", "10 m"),
         ("0800 555 019", "0800 555 018"),
@@ -102,7 +108,19 @@ def test_different_quantities_do_not_match(sentence: str, passage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["one of them", "十分重要", "一般来说", "万一出错", "AES-256", "first of all", "a month", "每月", "you may"]
+    "text",
+    [
+        "one of them",
+        "十分重要",
+        "一般来说",
+        "万一出错",
+        "AES-256",
+        "first of all",
+        "a month",
+        "每月",
+        "you may",
+        "people march",
+    ],
 )
 def test_text_without_quantity_has_none(text: str) -> None:
     masked = normalise_text(text).replace("aes-256", "")
