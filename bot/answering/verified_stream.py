@@ -101,6 +101,8 @@ class VerifiedStream:
         self._limits = limits
         self._splitter = Splitter()
         self._pending: list[Piece] = []
+        self._verified: list[str] = []
+        """Texts to show that no ``release`` has returned yet: one that is cancelled leaves them to the next."""
         self._composer = Composer()
         self._seen: set[str] = set()
         self._repeats = 0
@@ -146,14 +148,14 @@ class VerifiedStream:
             KnowledgeError: the embedder failed.
 
         """
-        shown = []
         while self._pending and self.ended not in {"repetition", "unsupported"}:
             if text := await self._place_piece(self._pending.pop(0)):
-                shown.append(text)
+                self._verified.append(text)
         if not self.ended and self._looped:
             self.ended = "repetition"
         elif not self.ended and self._read_chars >= self._limits.answer_chars:
             self.ended = "length"
+        shown, self._verified = self._verified, []
         return shown
 
     async def finish(self, *, cut: bool = False) -> list[str]:
@@ -163,12 +165,12 @@ class VerifiedStream:
             KnowledgeError: the embedder failed.
 
         """
-        shown = await self.release()
+        self._verified = await self.release()
         self._at_end, left = True, self._splitter.flush()
         if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
             left.pop()
         self._pending = left
-        return shown + await self.release()
+        return await self.release()
 
     async def _place_piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -335,6 +336,22 @@ def test_repeated_question_is_recognized(text: str, question: str, repeats: bool
 async def test_repeated_question_is_not_shown(room: Any) -> None:
     shown, release = await show_stream(room, "A source is made. Cats.", verifier=room.verifier())
     assert (shown, release.supported) == ("Cats. [1]", 1)
+
+
+async def test_cancelled_release_loses_no_verified_sentence(room: Any) -> None:
+    class HangingVerifier(room.verifier):  # type: ignore[misc, name-defined]
+        async def verify(self, sentence: str, cited: Any = ()) -> Verdict:
+            if "Dogs" in sentence:
+                await asyncio.Event().wait()
+            return await super().verify(sentence, cited)  # type: ignore[no-any-return]
+
+    passages = [Passage(1, "docs", "g.md", "Guide", "", None, GUIDE)]
+    release = VerifiedStream(passages, HangingVerifier(), Numbering(), question="", language="en", limits=Limits())
+    assert release.feed("Cats. Dogs. Mice. And")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await release.release()
+    assert "".join(await release.finish(cut=True)) == "Cats. [1] Mice. [1]"
 
 
 def test_code_with_placeholder_is_quoted() -> None:

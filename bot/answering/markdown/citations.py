@@ -79,7 +79,7 @@ def escape_displayed(text: str) -> str:
 
 
 def unlink_displayed(text: str) -> str:
-    """Return the text with plain markers in the place of add_link ones."""
+    """Return the text with plain markers in the place of linked ones."""
     return _LINKED.sub(lambda marker: f"[{marker[1] or marker[2]}]", text)
 
 
