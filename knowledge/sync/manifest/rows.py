@@ -93,7 +93,7 @@ def make_unread_values(one: FailedDocument) -> Values:
     return {"sha256": "", "title": "", "url": one.listed.url, "readers": readers, "read_at": 0.0}
 
 
-def slice_items(items: Collection[_T]) -> Iterable[list[_T]]:
-    """Split items into lists that are small enough for one statement."""
+def slice_items(items: Collection[_T], size: int = _AT_ONCE) -> Iterable[list[_T]]:
+    """Split items into lists of at most ``size``; by default, they are small enough for one statement."""
     every = list(items)
-    return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))
+    return (every[start : start + size] for start in range(0, len(every), size))

@@ -89,7 +89,7 @@ async def _compare_ids(store: Store, manifest: IndexManifest) -> Drift:
                 surplus.append(id_)
     missing = await _confirm_missing(store, missing)
     twice = {row.id for some in slice_items(surplus) for row in await manifest.find_chunk_rows(some)}
-    for some in _slice_ids(missing | twice):
+    for some in slice_items(missing | twice, _AT_ONCE):
         # One transaction for each part, because all together may exceed the time limit.
         await manifest.mark_lost_chunks(some)
     if surplus:
@@ -100,7 +100,7 @@ async def _compare_ids(store: Store, manifest: IndexManifest) -> Drift:
 async def _confirm_missing(store: Store, ids: Collection[str]) -> set[str]:
     """Return the ids that the store lacks, asking for each: a cluster's listing may leave out rows."""
     gone = set(ids)
-    for some in _slice_ids(ids):
+    for some in slice_items(ids, _AT_ONCE):
         gone.difference_update(row.chunk.id for row in await store.read_rows(some))
     return gone
 
@@ -108,7 +108,7 @@ async def _confirm_missing(store: Store, ids: Collection[str]) -> set[str]:
 async def _compare_rows(store: Store, manifest: IndexManifest) -> tuple[int, int]:
     """Return how many rows had another text, and how many another audience, format or date."""
     wrong = stale = 0
-    for some in _slice_ids(sorted(await manifest.list_chunk_ids())):
+    for some in slice_items(sorted(await manifest.list_chunk_ids()), _AT_ONCE):
         listed = {row.id: row for row in await manifest.find_chunk_rows(some)}
         stored = [row for row in await store.read_rows(some) if row.chunk.id in listed]
         bad = [row.chunk.id for row in stored if not _is_text_of(row, listed[row.chunk.id])]
@@ -138,8 +138,3 @@ def _rewrite_rows(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) ->
         ):
             modified_at = None if wanted.modified_at is None else datetime.fromtimestamp(wanted.modified_at, UTC)
             yield replace(row, chunk=replace(row.chunk, readers=readers, kind=wanted.kind, modified_at=modified_at))
-
-
-def _slice_ids(ids: Collection[str]) -> Iterator[list[str]]:
-    every = list(ids)
-    return (every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE))

@@ -21,11 +21,11 @@ from knowledge.errors import (
 from knowledge.interfaces import EVERYONE, ListedDocument, Source
 from knowledge.sync.manifest.records import (
     FailedDocument,
-    KnownDocument,
     QuarantinedDocument,
     UnchangedDocument,
     is_storable,
 )
+from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan, compute_retry_delay_s, make_plan
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.flow import SourceFlow
@@ -202,7 +202,7 @@ class SourceSync:
         manifest = self._tools.manifest
         await mark_pending_deletions(manifest, todo, now)
         self._tally.pending_deletions = len(todo.pending_deletions)
-        for rows in _slice_rows((*todo.approved_deletions, *todo.deletes)):
+        for rows in slice_items((*todo.approved_deletions, *todo.deletes), _TRANSACTION_ROWS):
             old = await manifest.remove_documents([row.row for row in rows])
             self._tally.count_deletions(rows)
             await discard_rows(self._tools.store, manifest, old)
@@ -292,7 +292,3 @@ class SourceSync:
             await self._tools.manifest.record_unchanged(touched)
             if failed:
                 await self._tools.manifest.record_failures(self._key, failed)
-
-
-def _slice_rows(rows: Sequence[KnownDocument]) -> Iterator[Sequence[KnownDocument]]:
-    return (rows[start : start + _TRANSACTION_ROWS] for start in range(0, len(rows), _TRANSACTION_ROWS))
