@@ -84,7 +84,7 @@ class KnowledgeSettings:
     home: Path
     cache: Path
     database_url: str = field(repr=False)
-    """A SQLAlchemy URL for an async driver."""
+    """A SQLAlchemy URL of PostgreSQL or SQLite; its driver does not matter."""
     sources: tuple[SourceSpec, ...] = ()
     weaviate_url: str | None = None
     """None: the embedded store."""

@@ -30,7 +30,7 @@ def normalise_text(text: str) -> str:
 
 
 class Tokeniser:
-    """The vocabulary, as ``vocabulary.sentencepiece_model`` writes it. Any thread may use it."""
+    """The vocabulary, as ``build_sentencepiece_model`` writes it. Any thread may use it."""
 
     def __init__(self, vocabulary: bytes) -> None:
         self._vocabulary = SentencePieceProcessor(model_proto=vocabulary)

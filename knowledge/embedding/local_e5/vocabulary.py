@@ -1,7 +1,7 @@
 """Write the vocabulary as a sentencepiece model, a small protobuf.
 
 Field numbers are those of ``sentencepiece_model.proto``: ``ModelProto.pieces`` = 1, ``trainer_spec`` = 2,
-``normalizer_spec`` = 3. Text is already normalised (``tokeniser.normalise``), so the normaliser is identity.
+``normalizer_spec`` = 3. Text is already normalised (``normalise_text``), so the normaliser is identity.
 """
 
 from __future__ import annotations
