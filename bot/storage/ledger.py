@@ -44,11 +44,6 @@ class Ledger:
         self._lease_s = lease_s
         self._now = now
 
-    @property
-    def lease_s(self) -> float:
-        """Return how long a claim lasts without renewal, in seconds."""
-        return self._lease_s
-
     @transaction
     def claim(self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False) -> bool:
         """Store a question, as ``begun`` if its turn is now. Return False if any process has stored it already."""
