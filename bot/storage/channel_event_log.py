@@ -18,7 +18,7 @@ from bot.storage.tables import channel_events, connection_periods
 from knowledge.database.database import Database, transaction
 from knowledge.errors import DatabaseError
 
-_log = structlog.get_logger("kvasir.journal")
+_log = structlog.get_logger("kvasir.channel_events")
 
 ALIVE_S = 90.0
 """A process counts as connected for this long after its last heartbeat."""

@@ -339,7 +339,7 @@ async def test_repeated_question_is_not_shown(room: Any) -> None:
 
 
 async def test_cancelled_release_loses_no_verified_sentence(room: Any) -> None:
-    class HangingVerifier(room.verifier):  # type: ignore[misc, name-defined]
+    class HangingVerifier(room.verifier):  # type: ignore[misc]
         async def verify(self, sentence: str, cited: Any = ()) -> Verdict:
             if "Dogs" in sentence:
                 await asyncio.Event().wait()

@@ -16,7 +16,7 @@ from typing import Final
 from knowledge.interfaces import Hit
 
 FindReadableChunks = Callable[[Collection[str], Collection[str]], Awaitable[frozenset[str]]]
-"""Which of some chunks are current readable and may be read by all of some readers."""
+"""Which of some chunks are still current and may be read by all of some readers."""
 
 MOST: Final = 24
 """Passages of a conversation; with more the prompt starts over."""
@@ -84,7 +84,7 @@ def place_hits(
     Args:
         hits: best first.
         earlier: what the conversation has seen, in order.
-        readable: the ids of those chunks of it that may be shown readable.
+        readable: the ids of those chunks of it that the readers may still read.
         most: how many are shown if the conversation has seen none.
         is_follow_up: whether the question cannot be understood without those before it.
 
