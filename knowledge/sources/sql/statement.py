@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 
 _QUOTED = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|(?<!\w)\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|--[^\n]*|/\*.*?\*/"""
-    r"""|(?P<unclosed>(?:/\*|(?<!\w)\$\w*\$).*)""",
+    r"""(?P<name>\w[\w$]*)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|--[^\n]*|/\*.*?\*/"""
+    r"""|(?P<unclosed>(?:/\*|\$\w*\$).*)""",
     re.DOTALL,
 )
-"""``unclosed`` is what follows a comment or quote without end: no statement that a database accepts has it. One match
-takes all of it, so that no second opening searches it again."""
+"""Quotes, comments and names. A ``name`` may have dollars, which quote nothing. ``unclosed`` is what follows a comment
+or quote without end: no statement that a database accepts has it. One match takes all of it, so that no second opening
+searches it again."""
 _READS = re.compile(r"\s*\(*\s*(select|with|values)\b", re.IGNORECASE)
 _WRITES = re.compile(
     r"\b(insert|update|delete|merge|into|drop|alter|create|truncate|grant|revoke|call|execute|copy|lock|attach|pragma"
@@ -37,7 +38,7 @@ def check_statement(query: str | None, table: str | None) -> str:
         return f"SELECT * FROM {table}"  # noqa: S608 - a name, checked above
     assert query is not None  # noqa: S101 - one of the two
     statement = query.strip().removesuffix(";").rstrip()
-    bare = _QUOTED.sub(lambda quoted: quoted["unclosed"] or " '' ", statement)
+    bare = _QUOTED.sub(lambda part: part["name"] or part["unclosed"] or " '' ", statement)
     if not _READS.match(bare):
         raise ValueError("query must be a SELECT, or WITH … SELECT")
     if ";" in bare:

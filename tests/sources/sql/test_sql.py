@@ -199,9 +199,12 @@ def test_text_after_an_unclosed_quote_is_checked_too(opening: str) -> None:
         check_statement(f"SELECT 1 {opening}; DELETE FROM t", None)
 
 
-def test_a_dollar_inside_a_name_quotes_nothing() -> None:
+@pytest.mark.parametrize(
+    "query", ["SELECT a$b$c, delete a$b$d", "SELECT a$$$, delete b$$$", "SELECT a$$$ --$$\n, delete"]
+)
+def test_a_dollar_inside_a_name_quotes_nothing(query: str) -> None:
     with pytest.raises(ValueError, match="DELETE"):
-        check_statement("SELECT a$b$c, delete a$b$d", None)
+        check_statement(query, None)
 
 
 async def test_sqlite_writes_nothing_even_when_asked(tmp_path: Path) -> None:
