@@ -45,8 +45,8 @@ class Alignment:
     """The words of the stretch that were replaced, with those that stand in their place."""
     negated: bool
     """Whether a negation was put in or left out, not with a clause of its own."""
-    renamed: bool
-    """Whether a name was replaced by another one that the stretch has not."""
+    renamed: frozenset[str]
+    """The names of the sentence that stand in place of others, as stems joined by "_"; the stretch has none of them."""
     kept: float
     """The share of the sentence's words that are the stretch's, in order."""
 
@@ -83,7 +83,7 @@ def align(sentence: str, stretch: str) -> Alignment | None:
     changed = frozenset((old, new) for old, new in steps if old and new and old != new)
     return Alignment(
         changed=changed,
-        renamed=_renames(changed, _names(sentence), _names(stretch)),
+        renamed=_find_renamed(changed, _names(sentence), _names(stretch)),
         negated=negations % 2 == 1,
         kept=sum(len(run) for same, run in runs if same) / len(mine),
     )
@@ -106,11 +106,14 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(stem(normalise_text(name)) for name in found)
 
 
-def _renames(changed: Iterable[tuple[str, str]], mine: AbstractSet[str], theirs: AbstractSet[str]) -> bool:
-    """Return whether a name stands in place of another one, and neither text has both."""
-    return any(
-        old in theirs - mine and new in mine - theirs and not set(old.split("_")) & set(new.split("_"))
+def _find_renamed(
+    changed: Iterable[tuple[str, str]], mine: AbstractSet[str], theirs: AbstractSet[str]
+) -> frozenset[str]:
+    """Return the names that stand in place of other ones, if neither text has both."""
+    return frozenset(
+        new
         for old, new in changed
+        if old in theirs - mine and new in mine - theirs and not set(old.split("_")) & set(new.split("_"))
     )
 
 

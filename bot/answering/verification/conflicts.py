@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from bot.answering.verification.alignment import Alignment
-from bot.answering.verification.claims import Claims, carries_meaning
+from bot.answering.verification.claims import Claims, carries_meaning, stem
 from bot.answering.verification.matching import Match
 from bot.answering.verification.quantities import PLAIN, Mention, keep_figures, meets_any
 
@@ -51,7 +51,13 @@ def is_contradicted(found: Match) -> bool:
         own = _OWN_NEGATION.search(f"{here.text}\n{stretch.text}")
         return not (own or any(map(_replaces_word, alignment.changed)))
     opposed = alignment.opposed and not alignment.swapped  # both are there, in another order
-    return opposed or _swaps(alignment, stretch.text) or (same_polarity and alignment.renamed)
+    # A passage that has the name elsewhere may say the same of it: "The same holds for Dublin."
+    strange = (name for name in alignment.renamed if not _stem_parts(name) <= found.passage.whole.all_words)
+    return opposed or _swaps(alignment, stretch.text) or (same_polarity and any(strange))
+
+
+def _stem_parts(name: str) -> set[str]:
+    return {stem(part) for part in name.split("_")}
 
 
 def _replaces_word(change: tuple[str, str]) -> bool:

@@ -55,7 +55,7 @@ def compute_features(found: Match, question: Claims | None = None) -> NDArray[np
         "negation": _adds_negation(found),
         "opposite": alignment is not None and alignment.opposed,
         "swapped": alignment is not None and bool(alignment.swapped),
-        "renamed": alignment is not None and alignment.renamed,
+        "renamed": alignment is not None and bool(alignment.renamed),
     }
     return np.array([float(values[name]) for name in FEATURES])
 

@@ -144,6 +144,10 @@ def test_passage_contradicts_claim_with_one_changed_fact(sentence: str, passage:
         ("未启用实时网络时，不会向第三方发送数据。", "除非启用实时网络，否则不会向第三方发送数据。"),
         ("40欧元的费用不需要审批。", "50欧元以下的费用不需要审批。"),
         (
+            "Copies of the data are kept in Dublin.",
+            "Copies of the data are kept in Paris. They are encrypted. Nobody reads them. The same holds for Dublin.",
+        ),
+        (
             "A hotel room may cost €120 per night for stays of more than three nights.",
             "A hotel room may cost up to €150 per night for stays of more than three nights.",
         ),
