@@ -1,7 +1,7 @@
 """The interfaces of the knowledge package and the data that crosses them.
 
 Documents go ``Source → parse → chunk → Embedder → Store``, and the manifest decides what is current. A question goes
-``plan → Embedder, Store (vectors and BM25) → ranking → manifest → Hit``.
+``plan → Embedder, Store (vectors and BM25) → manifest → ranking → Hit``.
 """
 
 from knowledge.interfaces.documents import EVERYONE, WEB, Chunk, Document, Section, intersect_readers
