@@ -107,5 +107,6 @@ def denies(here: Claims, there: Claims, stretch: Claims) -> bool:
     if here.negated == stretch.negated:
         return False
     (denied, affirmed), (their_denied, their_affirmed) = here.polarity, stretch.polarity
-    denies = (denied & their_affirmed) - there.polarity[0]
-    return bool(denies or ((affirmed - denied) & their_denied) - their_affirmed)
+    newly_denied = (denied & their_affirmed) - there.polarity[0]
+    newly_affirmed = ((affirmed - denied) & their_denied) - their_affirmed
+    return bool(newly_denied or newly_affirmed)

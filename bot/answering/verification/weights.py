@@ -67,7 +67,7 @@ WEIGHTS: Final[Mapping[str, VerifierWeights]] = {
                 "number": -5.0,
                 "identifier": -4.0,
                 "name": -0.75,
-                "binding": -4.0,
+                "binding": 0.0,
                 "denial": 0.0,
                 "negation": -5.0,
                 "opposite": 0.0,
