@@ -230,7 +230,7 @@ _MAX_SOURCES = 10
 _DAY_S = 86_400.0
 
 
-def format_sources(
+def format_source_list(
     cited: Iterable[Passage], looked_at: Iterable[Passage], language: Language, now: datetime | None = None
 ) -> str:
     """Return the list of sources as mrkdwn: cited passages, or else retrieved ones; "" if there are none.

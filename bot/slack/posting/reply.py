@@ -198,7 +198,7 @@ class AnswerReply:
     def _build_blocks(self) -> list[Block]:
         done = self._finished
         looked_at = self._passages if done is not None and done.route == "engine" else ()
-        footer = render.format_sources(done.cited if done is not None else (), looked_at, self.language)
+        footer = render.format_source_list(done.cited if done is not None else (), looked_at, self.language)
         tail: list[Block] = [render.build_context_block(text) for text in (footer, "\n".join(self._notices)) if text]
         press = buttons.build_passage_buttons(done, self.language) if self._capabilities.can_show_passages else []
         press += buttons.build_page_buttons(done, self.language) if self._capabilities.can_add_pages else []

@@ -167,9 +167,9 @@ def test_fence_stays_open_across_pieces() -> None:
 
 def test_footer_lists_cited_passages_or_else_retrieved_ones() -> None:
     cited, other = make_passage(2), make_passage(1, None)
-    assert render.format_sources([cited], [other, cited], "en") == ("*Sources*\n<https://kb/a|[2] Title 2 › Part>")
-    assert render.format_sources([], [other], "zh") == "*查阅过*\n[1] Title 1 › Part"
-    assert render.format_sources([], [], "en") == ""
+    assert render.format_source_list([cited], [other, cited], "en") == ("*Sources*\n<https://kb/a|[2] Title 2 › Part>")
+    assert render.format_source_list([], [other], "zh") == "*查阅过*\n[1] Title 1 › Part"
+    assert render.format_source_list([], [], "en") == ""
 
 
 def test_footer_shows_age_of_sources() -> None:
@@ -179,11 +179,11 @@ def test_footer_shows_age_of_sources() -> None:
     def seen(n: int, **ago: float) -> Passage:
         return Passage(n, "docs", f"{n}.md", f"Title {n}", "Part", None, "Text.", now - timedelta(**ago))
 
-    footer = render.format_sources([seen(1, hours=3), seen(2, hours=20), seen(3, days=9)], [], "en", now=now)
+    footer = render.format_source_list([seen(1, hours=3), seen(2, hours=20), seen(3, days=9)], [], "en", now=now)
     assert footer.splitlines() == [
         "*Sources* · as of 3 h ago", "[1] Title 1 › Part", "[2] Title 2 › Part", "[3] Title 3 › Part · as of 9 d ago",
     ]  # fmt: skip
-    footer = render.format_sources([], [seen(1, seconds=3)], "zh", now=now)
+    footer = render.format_source_list([], [seen(1, seconds=3)], "zh", now=now)
     assert footer.splitlines()[0] == "*查阅过*（刚刚核实）"
 
 
@@ -197,17 +197,17 @@ def test_web_page_shows_host_and_date() -> None:
         return Passage(n, "", "https://example.com/a", "News", "", "https://example.com/a", "…", fetched, web=web)
 
     pages = [page(1, published=day, stale=False), page(2, published=None, stale=True)]
-    assert render.format_sources(pages, [], "en", now=now).split("\n") == [
+    assert render.format_source_list(pages, [], "en", now=now).split("\n") == [
         "*Sources*",
         "<https://example.com/a|[1] News> · example.com, 2026-11-20",
         "<https://example.com/a|[2] News> · example.com · as of 3 h ago",
     ]
-    assert "· example.com，2026-11-20" in render.format_sources(pages, [], "zh", now=now)
+    assert "· example.com，2026-11-20" in render.format_source_list(pages, [], "zh", now=now)
 
 
 def test_footer_fits_its_block() -> None:
     passages = [Passage(n, "s", "d", "长" * 500, "&<>" * 200, "https://kb/" + "a" * 600, "") for n in range(1, 40)]
-    assert len(render.format_sources(passages, [], "zh")) <= render.CONTEXT_LIMIT
+    assert len(render.format_source_list(passages, [], "zh")) <= render.CONTEXT_LIMIT
 
 
 def test_notification_text_is_plain_and_short() -> None:
