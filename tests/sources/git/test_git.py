@@ -410,9 +410,9 @@ async def test_ssh_never_prompts(repository: Repository, tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"repository": "--upload-pack=touch /tmp/x"}, "no address"),
-        ({"repository": ""}, "no address"),
-        ({"repository": "a\nb"}, "no address"),
+        ({"repository": "--upload-pack=touch /tmp/x"}, "not an address"),
+        ({"repository": ""}, "not an address"),
+        ({"repository": "a\nb"}, "not an address"),
         ({"repository": "git://example.com/x"}, "git://"),
         ({"repository": "ext::sh -c id"}, None),
         ({"repository": "https://user:hush@example.com/x"}, "password"),
