@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -110,14 +110,10 @@ class DocumentAdditions:
             KnowledgeError: the sync cannot start.
 
         """
-        report = await refresh_source(self._library, self.source, on_progress, patience_s)
-        told = report.sources[self.source]
-        status = next(one for one in (await self._library.status()).sources if one.name == self.source)
-        failures = (*status.failures, *told.failures)
-        why = {failure.document: explain_failure(failure.code, failure.reason) for failure in failures}
-        if told.error is not None:
-            return dict.fromkeys(names, explain_failure(told.error_code, told.error))
-        return {name: why[name] for name in names if name in why}
+        failures, error = await sync_source(self._library, self.source, on_progress, patience_s)
+        if error is not None:
+            return dict.fromkeys(names, error)
+        return {name: failures[name] for name in names if name in failures}
 
     async def remove_documents(self, names: Collection[str], on_progress: OnProgress | None = None) -> list[str]:
         """Remove documents from the store and the index; return the names that did not exist.
@@ -144,12 +140,27 @@ class DocumentAdditions:
         return absent
 
 
-async def refresh_source(
-    library: RefreshableLibrary,
-    source: str,
-    on_progress: OnProgress | None,
-    patience_s: float,
-    now: Callable[[], float] = time.monotonic,
+async def sync_source(
+    library: RefreshableLibrary, source: str, on_progress: OnProgress | None, patience_s: float
+) -> tuple[Mapping[str, Message], Message | None]:
+    """Sync a source; return why documents of it cannot be found, by their names, and why the sync failed.
+
+    Raises:
+        SyncRunning: another sync takes longer than ``patience_s``.
+        KnowledgeError: the sync cannot start.
+
+    """
+    report = (await _refresh_source(library, source, on_progress, patience_s)).sources[source]
+    status = next(one for one in (await library.status()).sources if one.name == source)
+    failures = (*status.failures, *report.failures)
+    return (
+        {failure.document: explain_failure(failure.code, failure.reason) for failure in failures},
+        None if report.error is None else explain_failure(report.error_code, report.error),
+    )
+
+
+async def _refresh_source(
+    library: RefreshableLibrary, source: str, on_progress: OnProgress | None, patience_s: float
 ) -> SyncReport:
     """Sync a source. If a sync is running, wait up to ``patience_s`` for its end first.
 
@@ -158,11 +169,11 @@ async def refresh_source(
         KnowledgeError: the sync cannot start.
 
     """
-    ends = now() + patience_s
+    ends = time.monotonic() + patience_s
     while True:
         try:
             return await library.refresh(source, on_progress)
         except SyncRunning:
-            if now() >= ends:
+            if time.monotonic() >= ends:
                 raise
         await asyncio.sleep(_AGAIN_S)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bot.document_additions import RefreshableLibrary, refresh_source
-from bot.messages.errors import explain_failure
+from bot.document_additions import RefreshableLibrary, sync_source
 from bot.messages.message import Message
 from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
@@ -40,13 +39,8 @@ class PageAdditions:
             KnowledgeError: the sync cannot start.
 
         """
-        report = await refresh_source(self._library, self.source, on_progress, patience_s)
-        status = next(one for one in (await self._library.status()).sources if one.name == self.source)
-        told = report.sources[self.source]
-        failures = {failure.document: failure for failure in (*status.failures, *told.failures)}
-        if (failure := failures.get(document)) is not None:
-            return explain_failure(failure.code, failure.reason)
-        return None if told.error is None else explain_failure(told.error_code, told.error)
+        failures, error = await sync_source(self._library, self.source, on_progress, patience_s)
+        return failures.get(document, error)
 
     async def remove_page(self, url: str, on_progress: OnProgress | None = None) -> bool:
         """Remove a page from the list and the index; return False if the list does not have it.

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from bot.config.models import describe_accepted, suggest_nearest
+from bot.config.models import describe_accepted, suggest_nearest, toml_field
 from bot.errors import SettingsError
 from knowledge.settings import Consistency
 
@@ -22,7 +22,7 @@ _BOOL = "true or false"
 
 def env_field(meaning: str, accepts: str = "of another form", default: Any = None, **constraints: Any) -> Any:  # noqa: ANN401 - as pydantic's own Field
     """Return the field of a variable: what it means, what it accepts, its default, and pydantic's constraints."""
-    return Field(default, description=meaning, json_schema_extra={"accepts": accepts}, **constraints)
+    return toml_field(default, accepts, meaning, **constraints)
 
 
 class Environment(BaseModel):
