@@ -57,8 +57,8 @@ class WheelCache:
 
 
 def _find_uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
+    sibling = Path(sys.executable).with_name("uv")
+    found = str(sibling) if sibling.exists() else shutil.which("uv")
     if found is None:
         raise WheelError("uv is not installed. Run `make setup`, or `pip install uv`, and try again.")
     return found

@@ -105,10 +105,10 @@ def query_terms(text: str) -> str:
     if len(text) > _MAX_QUERY_CHARACTERS:
         text = f"{text[: _MAX_QUERY_CHARACTERS // 2]} {text[-_MAX_QUERY_CHARACTERS // 2 :]}"
     tokens = list(_TOKEN.finditer(_normalise(text)))
-    told = [
+    content_terms = [
         term for token in _skip_sentence_words(tokens) for term in _split_match(token) if not _is_particle(term, token)
     ]
-    distinct = list(dict.fromkeys(told or (term for token in tokens for term in _split_match(token))))
+    distinct = list(dict.fromkeys(content_terms or (term for token in tokens for term in _split_match(token))))
     if len(distinct) > MAX_QUERY_TERMS:
         half = MAX_QUERY_TERMS // 2
         distinct = distinct[:half] + distinct[-half:]

@@ -96,7 +96,7 @@ def load_settings(
     default_docs: Path | None = None,
     required: bool = True,
 ) -> Settings:
-    """Read ``kvasir.toml``, the ``.env`` beside it and the environment, the last of which wins.
+    """Read ``kvasir.toml``, the ``.env`` next to it and the environment, the last of which wins.
 
     ``docs`` and ``default_docs`` are for ``kvasir run`` started by ``make run``: a folder to answer from instead of
     any configuration, or where none is found. It is written to ``.kvasir-run.toml``, which becomes the configuration.

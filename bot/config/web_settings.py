@@ -22,14 +22,14 @@ def read_web_settings(
         SettingsError: a proxy, a rule or the file of certificates cannot be meant; its text holds no password.
 
     """
-    told = {name: variables.get(name.lower()) or variables.get(name) or "" for name in PROXY_VARIABLES}
+    addresses = {name: variables.get(name.lower()) or variables.get(name) or "" for name in PROXY_VARIABLES}
     if ca_file is not None and not ca_file.is_file():
         raise SettingsError(f"KVASIR_CA_FILE names {ca_file}, which is no file. Correct it, or unset it.")
     return WebSettings(
         proxies=Proxies(
-            http=_parse_proxy("HTTP_PROXY", told["HTTP_PROXY"] or told["ALL_PROXY"], trusted=trusted),
-            https=_parse_proxy("HTTPS_PROXY", told["HTTPS_PROXY"] or told["ALL_PROXY"], trusted=trusted),
-            no_proxy=tuple(entry.strip() for entry in told["NO_PROXY"].split(",") if entry.strip()),
+            http=_parse_proxy("HTTP_PROXY", addresses["HTTP_PROXY"] or addresses["ALL_PROXY"], trusted=trusted),
+            https=_parse_proxy("HTTPS_PROXY", addresses["HTTPS_PROXY"] or addresses["ALL_PROXY"], trusted=trusted),
+            no_proxy=tuple(entry.strip() for entry in addresses["NO_PROXY"].split(",") if entry.strip()),
             rules=_read_proxy_rules(rules, trusted=trusted),
         ),
         contact=contact,

@@ -1,4 +1,4 @@
-"""What a person is told about an error: what happened and the next step.
+"""What a person reads about an error: what happened and the next step.
 
 An error that the engine or the knowledge raises has an English sentence for logs and the command line (``{text}``).
 Its class is the code by which it is worded here.
@@ -140,7 +140,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def explain_error(error: BaseException) -> Message:
-    """Return what a person is told about an error: no traceback, no secret and no text of another library."""
+    """Return what a person reads about an error: no traceback, no secret and no text of another library."""
     if isinstance(error, BotError) and error.message is not None:
         return error.message
     if isinstance(error, knowledge.KnowledgeError) and str(error):
@@ -177,7 +177,7 @@ def _explain_knowledge_error(error: knowledge.KnowledgeError) -> Message:
 
 
 def explain_failure(code: ErrorCode, text: str) -> Message:
-    """Return what a person is told about a failure of a source or a document."""
+    """Return what a person reads about a failure of a source or a document."""
     return CODES[code].fill(text=text)
 
 

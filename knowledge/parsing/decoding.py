@@ -51,9 +51,9 @@ def decode_text(data: bytes, *, media_type: str | None = None, html: bool = Fals
 
 
 def _find_declared_encoding(data: bytes, media_type: str | None, *, html: bool) -> str | None:
-    told = _CHARSET.search(media_type or "")
-    if told:
-        return _find_codec(told.group(1))
+    declaration = _CHARSET.search(media_type or "")
+    if declaration:
+        return _find_codec(declaration.group(1))
     meta = _META_CHARSET.search(data[:_META_WITHIN]) if html else None
     return _find_codec(meta.group(1).decode("ascii")) if meta else None
 

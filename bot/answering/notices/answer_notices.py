@@ -123,24 +123,24 @@ _BECAUSE = {
 
 
 def list_web_notices(turn: Turn) -> Iterator[Notice]:
-    """Say why the web was asked and what came of it; or why it was not, where somebody may have waited for it."""
+    """Say why the web was searched and what was found, or why it was not, if the person may expect it."""
     web, language = turn.web, turn.language
     if web.look is not None and web.why in _BECAUSE:
         pages = live_web.PAGES_READ.fill(count=len(web.look.read)) if web.look.read else live_web.NOTHING_READ
         reason = render_message(_BECAUSE[web.why], language, came=pages)
         trouble = "" if web.look.trouble is None else render_message(live_web.TROUBLES[web.look.trouble], language)
         yield Notice(join_sentences([reason, trouble, _list_skipped_pages(web.look, language)], language))
-    elif web.policy.mode == "off" and _was_waited_for(web, answerable=turn.answerable):
+    elif web.policy.mode == "off" and _expects_web(web, answerable=turn.answerable):
         yield Notice(render_message(live_web.OFF, language))
     if web.closed and web.policy.mode != "off":
         hosts = dict.fromkeys(map(_host, web.closed))
         yield Notice(render_message(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))
 
 
-def _was_waited_for(web: WebUse, *, answerable: bool) -> bool:
-    """Tell whether the web would have been asked, were it not for the channel; a house without it is no news.
+def _expects_web(web: WebUse, *, answerable: bool) -> bool:
+    """Return whether a person expects the web: asked for it, or it would have been searched if the channel allowed it.
 
-    Of a link that stands in the thread it is not told with every answer.
+    Where Kvasir has no web at all, nobody expects it. A link in the thread is not mentioned in every answer.
     """
     if web.why is Why.ASKED or web.closed:
         return True

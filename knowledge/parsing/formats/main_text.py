@@ -41,9 +41,9 @@ def extract_metadata(html: str, url: str) -> tuple[str | None, datetime | None, 
     """Return a page's author, date and address from its meta tags, its JSON-LD or its first lines."""
     from trafilatura.metadata import extract_metadata  # noqa: PLC0415 - for the parsing process alone
 
-    told = extract_metadata(html[:_LONGEST], default_url=url, extensive=False)
-    author = " ".join(told.author.split())[:_LONGEST_NAME] if told.author else None
-    return author, parse_iso_date(told.date or ""), urljoin(url, told.url) if told.url else None
+    fields = extract_metadata(html[:_LONGEST], default_url=url, extensive=False)
+    author = " ".join(fields.author.split())[:_LONGEST_NAME] if fields.author else None
+    return author, parse_iso_date(fields.date or ""), urljoin(url, fields.url) if fields.url else None
 
 
 def make_main_text_test(text: str) -> Callable[[str], bool]:

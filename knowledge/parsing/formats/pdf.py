@@ -73,10 +73,10 @@ def parse_pdf(data: bytes, document: str) -> Document:
             raise ParseError(
                 f"{document} has only scanned images of text. Run text recognition (OCR) on it, then sync again."
             )
-        told = _read_metadata_title(pdf)
+        metadata_title = _read_metadata_title(pdf)
     marks = marks or find_headings_by_size(_drop_running_lines(sized, pages))
     return make_document(
-        _choose_title(told, pages, marks) or make_title_from_name(document), _build_sections(pages, marks)
+        _choose_title(metadata_title, pages, marks) or make_title_from_name(document), _build_sections(pages, marks)
     )
 
 
@@ -303,11 +303,11 @@ def _join_parts(parts: Sequence[str]) -> str:
     return text.translate(dict.fromkeys(map(ord, _HYPHENS)))
 
 
-def _choose_title(told: str, pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading]) -> str | None:
+def _choose_title(metadata_title: str, pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading]) -> str | None:
     """Return the metadata's title unless a program wrote it, else the top heading or first line of page one."""
-    told = collapse_blanks(told)
-    if told and not _NO_TITLE.fullmatch(told):
-        return told[:_MAX_TITLE_CHARACTERS]
+    metadata_title = collapse_blanks(metadata_title)
+    if metadata_title and not _NO_TITLE.fullmatch(metadata_title):
+        return metadata_title[:_MAX_TITLE_CHARACTERS]
     headings = [mark for mark in marks if mark.page == 0]
     if headings:
         return min(headings, key=lambda mark: mark.level).title

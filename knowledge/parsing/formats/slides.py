@@ -52,8 +52,8 @@ def _parse_deck(deck: Any, document: str) -> Document:  # noqa: ANN401 - python-
             outline.block(block)
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
             outline.block(slide.notes_slide.notes_text_frame.text)
-    told = collapse_blanks(deck.core_properties.title or "")
-    title_text = "" if _GENERIC_TITLE.fullmatch(told) else told
+    core_title = collapse_blanks(deck.core_properties.title or "")
+    title_text = "" if _GENERIC_TITLE.fullmatch(core_title) else core_title
     return make_document(title_text or first or make_title_from_name(document), outline.sections())
 
 

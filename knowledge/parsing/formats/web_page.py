@@ -154,11 +154,11 @@ def _find_main_element(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]
 
 def _find_title(tree: LexborHTMLParser, sections: tuple[Section, ...]) -> str | None:
     node = tree.css_first("head > title")
-    told = collapse_blanks(node.text(deep=True)) if node is not None else ""
+    element_title = collapse_blanks(node.text(deep=True)) if node is not None else ""
     first = sections[0].headings[0] if sections and sections[0].headings else None
-    if first and (not told or told.casefold().startswith(first.casefold())):
+    if first and (not element_title or element_title.casefold().startswith(first.casefold())):
         return first
-    return told or None
+    return element_title or None
 
 
 class _PageWriter:

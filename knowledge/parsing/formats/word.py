@@ -51,10 +51,10 @@ def parse_docx(data: bytes, document: str) -> Document:
         opened = docx.Document(io.BytesIO(data))
         writer = _WordWriter(_read_heading_levels(opened), _read_item_styles(opened), _read_notes(opened))
         writer.write(opened.element.body)
-        told = collapse_blanks(opened.core_properties.title or "")
+        core_title = collapse_blanks(opened.core_properties.title or "")
     except _PACKAGE_ERRORS as error:
         raise make_broken_error(document) from error
-    title = "" if _GENERIC_TITLE.fullmatch(told) else told
+    title = "" if _GENERIC_TITLE.fullmatch(core_title) else core_title
     return make_document(title or writer.title or make_title_from_name(document), writer.outline.sections())
 
 

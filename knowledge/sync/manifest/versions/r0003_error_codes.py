@@ -1,4 +1,4 @@
-"""Errors of sources and documents have a code beside their sentence."""
+"""Errors of sources and documents have a code next to their sentence."""
 
 from __future__ import annotations
 
