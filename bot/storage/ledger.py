@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -31,6 +32,40 @@ from knowledge.errors import DatabaseError
 
 LEASE_S = 30.0
 """How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
+
+
+def _match(*columns: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that columns equal the parameters ``of_<column>``."""
+    return [column == sa.bindparam(f"of_{column.name}") for column in columns]
+
+
+# Statements are built once: building one takes longer than running it. A parameter named like a column is set.
+_IS_OPEN = turns.c.state.in_(UNFINISHED)
+_IS_OURS = turns.c.owner == sa.bindparam("us")
+_SELECT = sa.select(turns).order_by(turns.c.id)
+_FIND = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
+_FIND_IN_THREAD = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
+_FIND_THREAD = sa.select(threads.c.last_at).where(*_match(*threads.primary_key))
+_FIND_OTHERS = _SELECT.where(_IS_OPEN, ~_IS_OURS)
+_UPDATE = sa.update(turns).returning(*turns.c)
+_UPDATE_OURS = _UPDATE.where(_IS_OPEN, _IS_OURS)
+_UPDATE_ONE = _UPDATE.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
+_UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
+_BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
+_FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
+_TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
+_EDIT = _UPDATE_OPEN.where(turns.c.text != sa.bindparam("of_text")).values(revision=turns.c.revision + 1, attempts=1)
+_REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
+
+
+@functools.cache
+def _build_inserts(dialect: str) -> tuple[Any, Any]:
+    """Return the INSERT of a question, and that of its thread."""
+    turn = insert_into(turns, dialect).on_conflict_do_nothing().returning(turns.c.id)
+    thread = insert_into(threads, dialect)
+    return turn, thread.on_conflict_do_update(
+        index_elements=threads.primary_key, set_={"last_at": thread.excluded.last_at}
+    )
 
 
 class Ledger:
@@ -69,88 +104,86 @@ class Ledger:
             "updated_at": now,
         }
         thread = {"team": key.team, "channel": key.channel, "thread_ts": message.thread_ts, "last_at": now}
-        thread_key = [threads.c.team, threads.c.channel, threads.c.thread_ts]
-        insert = insert_into(turns, connection).values(row).on_conflict_do_nothing().returning(turns.c.id)
-        if connection.execute(insert).first() is None:
+        insert_turn, insert_thread = _build_inserts(connection.dialect.name)
+        if connection.execute(insert_turn, row).first() is None:
             return False
-        insert = insert_into(threads, connection).values(thread)
-        connection.execute(insert.on_conflict_do_update(index_elements=thread_key, set_={"last_at": now}))
+        connection.execute(insert_thread, thread)
         return True
 
     async def begin(self, key: QuestionKey) -> LedgerTurn | None:
         """Move a question of this process to ``answering`` and return its turn; None if it is no longer open."""
         rows = await self._update(
-            _is_question(key) & _is_open() & (turns.c.owner == self._owner),
+            _BEGIN,
+            key,
+            us=self._owner,
             state=TurnState.ANSWERING,
-            attempts=turns.c.attempts + 1,
             lease_until=self._now() + self._lease_s,
         )
         return _read_turn(rows[0]) if rows else None
 
     async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
         """Store which messages have the answer so far."""
-        await self._update(_is_question(key), replies=json.dumps(list(replies)))
+        await self._update(_UPDATE_ONE, key, replies=json.dumps(list(replies)))
 
     async def finish(self, key: QuestionKey, revision: int, state: TurnState, error: str = "") -> bool:
         """Close a turn of this process. Return False, and change nothing, if the question was edited or deleted."""
-        mine = _is_question(key) & _is_open() & (turns.c.revision == revision) & (turns.c.owner == self._owner)
-        return bool(await self._update(mine, state=state, error=error[:200], lease_until=0.0))
+        values = {"state": state, "error": error[:200], "lease_until": 0.0}
+        return bool(await self._update(_FINISH, key, us=self._owner, of_revision=revision, **values))
 
     async def edit(self, key: QuestionKey, text: str) -> TurnState | None:
         """Change the text of an open question. Return its state, None if nothing changed."""
-        changed = _is_question(key) & _is_open() & (turns.c.text != _make_storable(text))
-        rows = await self._update(changed, text=_make_storable(text), revision=turns.c.revision + 1, attempts=1)
+        storable = _make_storable(text)
+        rows = await self._update(_EDIT, key, text=storable, of_text=storable)
         return TurnState(rows[0].state) if rows else None
 
     async def supersede(self, key: QuestionKey) -> bool:
         """Close a question that was deleted before its answer was complete. Return False if it is not open."""
-        return bool(await self._update(_is_question(key) & _is_open(), state=TurnState.SUPERSEDED, lease_until=0.0))
+        return bool(await self._update(_UPDATE_OPEN, key, state=TurnState.SUPERSEDED, lease_until=0.0))
 
     async def refund_attempt(self, key: QuestionKey) -> None:
         """Do not count the last attempt, because something outside interrupted it."""
-        await self._update(_is_question(key) & _is_open() & (turns.c.attempts > 1), attempts=turns.c.attempts - 1)
+        await self._update(_REFUND, key)
 
     async def find(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""
-        found = await self._select(_is_question(key))
-        return found[0] if found else None
+        rows = await self.database.fetch_rows(_FIND, _name_parameters(key))
+        return _read_turn(rows[0]) if rows else None
 
     async def list_unfinished(self) -> list[LedgerTurn]:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""
-        query = sa.select(turns.c.id, turns.c.owner, turns.c.lease_until).order_by(turns.c.id)
-        candidates = await self.database.fetch_rows(query.where(_is_open() & (turns.c.owner != self._owner)))
         taken: list[sa.Row[Any]] = []
-        for row in candidates:
+        for row in await self.database.fetch_rows(_FIND_OTHERS, {"us": self._owner}):
             if row.lease_until < self._now() or is_dead(row.owner):
-                still = (turns.c.id == row.id) & (turns.c.owner == row.owner) & _is_open()
-                still &= turns.c.lease_until == row.lease_until
-                taken += await self._update(still, owner=self._owner, lease_until=self._now() + self._lease_s)
+                values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
+                values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
+                taken += await self._update(_TAKE_OVER, _read_key(row), **values)
         return [_read_turn(row) for row in taken]
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the leases of this process. Return its open questions with their revisions."""
-        rows = await self._update(_is_open() & (turns.c.owner == self._owner), lease_until=self._now() + self._lease_s)
+        rows = await self._update(_UPDATE_OURS, us=self._owner, lease_until=self._now() + self._lease_s)
         return {_read_key(row): int(row.revision) for row in rows}
 
     async def release_leases(self) -> None:
         """End the leases of this process, so that the next process takes its questions over at once."""
-        await self._update(_is_open() & (turns.c.owner == self._owner), lease_until=0.0)
+        await self._update(_UPDATE_OURS, us=self._owner, lease_until=0.0)
 
     async def is_participant(self, team: str, channel: str, thread_ts: str) -> bool:
         """Return whether somebody asked the bot anything in this thread."""
-        query = sa.select(threads.c.last_at).where(_is_in_thread(threads, team, channel, thread_ts))
-        return bool(await self.database.fetch_rows(query))
+        place = {"of_team": team, "of_channel": channel, "of_thread_ts": thread_ts}
+        return bool(await self.database.fetch_rows(_FIND_THREAD, place))
 
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of all messages with answers in this thread."""
-        found = await self._select(_is_in_thread(turns, team, channel, thread_ts))
-        return frozenset(ts for turn in found for ts in turn.replies)
+        place = {"of_team": team, "of_channel": channel, "of_thread_ts": thread_ts}
+        rows = await self.database.fetch_rows(_FIND_IN_THREAD, place)
+        return frozenset(ts for row in rows for ts in _read_turn(row).replies)
 
     @transaction
     def purge(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
         """Delete closed turns and silent threads after their retention. Return the number of deleted turns."""
         now = self._now()
-        old = ~_is_open() & (turns.c.updated_at < now - turns_older_than_s)
+        old = ~_IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
         silent = threads.c.last_at < now - threads_older_than_s
         connection.execute(sa.delete(threads).where(silent))
         return connection.execute(sa.delete(turns).where(old)).rowcount
@@ -163,13 +196,9 @@ class Ledger:
         finally:
             await self.database.close()
 
-    async def _select(self, where: sa.ColumnElement[bool]) -> list[LedgerTurn]:
-        rows = await self.database.fetch_rows(sa.select(turns).where(where).order_by(turns.c.id))
-        return [_read_turn(row) for row in rows]
-
-    async def _update(self, where: sa.ColumnElement[bool], **values: object) -> Rows:
-        statement = sa.update(turns).where(where).values(updated_at=self._now(), **values).returning(*turns.c)
-        return await self.database.write(lambda connection: connection.execute(statement).all())
+    async def _update(self, statement: sa.Update, key: QuestionKey | None = None, **values: object) -> Rows:
+        values |= {"updated_at": self._now(), **(_name_parameters(key) if key else {})}
+        return await self.database.write(lambda connection: connection.execute(statement, values).all())
 
 
 @contextlib.asynccontextmanager
@@ -202,16 +231,8 @@ async def open_ledger(
         await asyncio.shield(ledger.close())
 
 
-def _is_question(key: QuestionKey) -> sa.ColumnElement[bool]:
-    return sa.and_(turns.c.team == key.team, turns.c.channel == key.channel, turns.c.ts == key.ts)
-
-
-def _is_in_thread(table: sa.Table, team: str, channel: str, thread_ts: str) -> sa.ColumnElement[bool]:
-    return sa.and_(table.c.team == team, table.c.channel == channel, table.c.thread_ts == thread_ts)
-
-
-def _is_open() -> sa.ColumnElement[bool]:
-    return turns.c.state.in_(UNFINISHED)
+def _name_parameters(key: QuestionKey) -> dict[str, object]:
+    return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
 
 
 def _read_key(row: sa.Row[Any]) -> QuestionKey:

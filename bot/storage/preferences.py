@@ -14,6 +14,11 @@ from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)
 
+# Built once, because building a statement takes longer than running it.
+_IS_PERSON = (preferences.c.team == sa.bindparam("of_team")) & (preferences.c.user == sa.bindparam("of_user"))
+_FIND = sa.select(preferences.c.think).where(_IS_PERSON)
+_DELETE = sa.delete(preferences).where(_IS_PERSON)
+
 
 class ThinkingPreferences:
     """What people chose. ``find_depth`` and ``set_depth`` raise ``DatabaseError`` or a subclass."""
@@ -25,16 +30,16 @@ class ThinkingPreferences:
 
     async def find_depth(self, team: str, user: str) -> Depth | None:
         """Return the depth that a person chose, None if they chose none."""
-        rows = await self.database.fetch_rows(sa.select(preferences.c.think).where(_is_person(team, user)))
+        rows = await self.database.fetch_rows(_FIND, {"of_team": team, "of_user": user})
         return next((depth for depth in DEPTHS for row in rows if depth == row.think), None)
 
     @transaction
     def set_depth(self, connection: sa.Connection, team: str, user: str, depth: Depth | None) -> None:
         """Store the depth that a person chooses; None deletes it."""
         row = {"team": team, "user": user, "think": depth, "updated_at": time.time()}
-        connection.execute(sa.delete(preferences).where(_is_person(team, user)))
+        connection.execute(_DELETE, {"of_team": team, "of_user": user})
         if depth is not None:
-            connection.execute(insert_into(preferences, connection).values(row).on_conflict_do_nothing())
+            connection.execute(insert_into(preferences, connection.dialect.name).on_conflict_do_nothing(), row)
 
     async def choose_depth(self, team: str, user: str, channel: str) -> Depth:
         """Return how deep to think for a person in a channel: their own choice, or the channel's."""
@@ -44,7 +49,3 @@ class ThinkingPreferences:
             _log.warning("preference not read", error=str(error))
             chosen = None
         return chosen or self.defaults.of(channel)
-
-
-def _is_person(team: str, user: str) -> sa.ColumnElement[bool]:
-    return sa.and_(preferences.c.team == team, preferences.c.user == user)

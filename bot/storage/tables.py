@@ -82,6 +82,6 @@ connection_periods = sa.Table(
 )
 
 
-def insert_into(table: sa.Table, connection: sa.Connection) -> Any:  # noqa: ANN401 - of either dialect
+def insert_into(table: sa.Table, dialect: str) -> Any:  # noqa: ANN401 - of either dialect
     """Return an INSERT that may say what happens on a conflict."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
