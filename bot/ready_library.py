@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from knowledge.interfaces import EVERYONE, Hit, LiveWebRequest, SearchResult
+from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, SearchResult, Viewers
 from knowledge.library import Library
 from knowledge.status import LibraryStatus, explain_nothing_read
 from knowledge.sync.report import OnProgress, SyncReport
@@ -33,7 +33,7 @@ class ReadyLibrary:
         self._workspace = workspace
 
     async def search(
-        self, query: str, *, limit: int, readers: Collection[str] = EVERYONE, live: LiveWebRequest | None = None
+        self, query: str, *, limit: int, viewers: Viewers = ANY_MEMBER, live: LiveWebRequest | None = None
     ) -> SearchResult:
         """Return the best passages. Those of local folders link to the local workspace's page if it runs.
 
@@ -45,7 +45,7 @@ class ReadyLibrary:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SYNC_S):
                 await self.first_sync_done.wait()
-        found = await self.library.search(query, limit=limit, readers=readers, live=live)
+        found = await self.library.search(query, limit=limit, viewers=viewers, live=live)
         if not found.hits or not (found.answerable or self.first_sync_done.is_set()):
             nothing = explain_nothing_read(await self.library.status(), reading=not self.first_sync_done.is_set())
             if nothing is not None:
@@ -57,9 +57,9 @@ class ReadyLibrary:
             return hit
         return replace(hit, url=self._workspace.document_url(hit.source, hit.document, hit.url))
 
-    async def read_passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
+    async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:
         """Return the current text of a passage with a link that a person can open; None if it no longer exists."""
-        found = await self.library.read_passage(chunks, readers)
+        found = await self.library.read_passage(chunks, viewers)
         return None if found is None else self._make_reachable(found)
 
     async def refresh(

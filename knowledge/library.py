@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING
 from knowledge import terms
 from knowledge.errors import PendingDeletionsChanged, UnknownSource
 from knowledge.interfaces import (
-    EVERYONE,
+    ANY_MEMBER,
     Embedder,
     Hit,
     LiveWebRequest,
     Matrix,
     SearchResult,
     Source,
+    Viewers,
     WatchableSource,
+    may_read,
 )
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch, make_document_weights
 from knowledge.search.federated import FederatedSearch, WebSearcher
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query
-from knowledge.search.scope import may_read
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
 from knowledge.suggestions import generate_questions
@@ -98,14 +99,14 @@ class Library:
         query: str,
         *,
         limit: int = 8,
-        readers: Collection[str] = EVERYONE,
+        viewers: Viewers = ANY_MEMBER,
         sources: Collection[str] | None = None,
         join: bool = True,
         live: LiveWebRequest | None = None,
     ) -> SearchResult:
         """Return the best current passages for a question, best first.
 
-        Filters in the question narrow the search (``knowledge.search.query``). ``readers`` are all who will see the
+        Filters in the question narrow the search (``knowledge.search.query``). ``viewers`` are all who will see the
         answer: a passage is returned only if each of them may read it. ``sources`` are names, None for all. ``join``
         adds the neighbours of a hit to ``Hit.context``. ``live`` is what may be asked of the live web, if it is
         enabled (``knowledge.search.federated``).
@@ -117,27 +118,27 @@ class Library:
 
         """
         allowed = {source.key.name: source.key.id for source in self._select_sources(sources)}
-        plan = plan_query(query, allowed, datetime.now(UTC), readers=readers, limit=limit, join=join)
+        plan = plan_query(query, allowed, datetime.now(UTC), viewers=viewers, limit=limit, join=join)
         return await self._federated.search(plan, live)
 
-    async def filter_current(self, chunks: Collection[str], readers: Collection[str] = EVERYONE) -> frozenset[str]:
-        """Return the chunks (``Hit.chunks``) that are current now and that all ``readers`` may read.
+    async def filter_current(self, chunks: Collection[str], viewers: Viewers = ANY_MEMBER) -> frozenset[str]:
+        """Return the chunks (``Hit.chunks``) that are current now and that all ``viewers`` may read.
 
         Raises:
             DatabaseError: the manifest's database failed.
 
         """
         rows = await (await self._documents.follow_active_index()).manifest.find_current(chunks, self._source_keys())
-        return frozenset(row.id for row in rows if may_read(frozenset(readers), decode_readers(row.readers)))
+        return frozenset(row.id for row in rows if may_read(viewers, decode_readers(row.readers)))
 
-    async def read_passage(self, chunks: Sequence[str], readers: Collection[str] = EVERYONE) -> Hit | None:
-        """Return what is current of ``Hit.chunks`` for all readers; None if nothing is left.
+    async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:
+        """Return what is current of ``Hit.chunks`` for all viewers; None if nothing is left.
 
         Raises:
             StoreError, DatabaseError: that part failed.
 
         """
-        return await self._documents.read_passage(chunks, readers)
+        return await self._documents.read_passage(chunks, viewers)
 
     async def refresh(
         self,
@@ -218,10 +219,8 @@ class Library:
             elsewhere=find_lock_holder(self._lock),
         )
 
-    async def list_documents(
-        self, readers: Collection[str] = EVERYONE, within: str = ""
-    ) -> tuple[SourceDocuments, ...]:
-        """Return the documents that all ``readers`` may see, by source; sources without any are left out.
+    async def list_documents(self, viewers: Viewers = ANY_MEMBER, within: str = "") -> tuple[SourceDocuments, ...]:
+        """Return the documents that all ``viewers`` may see, by source; sources without any are left out.
 
         ``within`` has the filters of a channel. Only its sources count.
 
@@ -234,7 +233,7 @@ class Library:
         scope = match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
         manifest = (await self._documents.follow_active_index()).manifest
         found = [
-            await read_source_documents(manifest, source.key, frozenset(readers), self._documents.weigh)
+            await read_source_documents(manifest, source.key, viewers, self._documents.weigh)
             for name, source in self._sources.items()
             if name in scope
         ]

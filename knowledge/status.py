@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from knowledge.errors import ErrorCode, NothingRead
-from knowledge.interfaces import SourceKey
-from knowledge.search.scope import may_read
+from knowledge.interfaces import SourceKey, Viewers, may_read
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import (
@@ -79,7 +78,7 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceDocuments:
-    """The documents of a source that some readers may see."""
+    """The documents of a source that some viewers may see."""
 
     name: str
     kind: str
@@ -177,9 +176,9 @@ async def read_source_status(
 
 
 async def read_source_documents(
-    manifest: Lookups, key: SourceKey, readers: frozenset[str], weight: Callable[[str, str], float]
+    manifest: Lookups, key: SourceKey, viewers: Viewers, weight: Callable[[str, str], float]
 ) -> SourceDocuments:
-    """Return the documents of a source that all of the readers may see.
+    """Return the documents of a source that all viewers may see.
 
     ``weight`` returns the weight of a document by its source (``SourceKey.id``) and name. Titles of light documents
     come last.
@@ -191,7 +190,7 @@ async def read_source_documents(
     audiences = {
         audience: count
         for audience, count in (await manifest.count_audiences(key)).items()
-        if may_read(readers, decode_readers(audience))
+        if may_read(viewers, decode_readers(audience))
     }
     listed_at = (await manifest.count_source(key)).listed_at
     listed = await manifest.list_titles(key, audiences, _LISTED)

@@ -19,7 +19,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,7 +52,7 @@ from engine.interfaces import (
 )
 from engine.service import Engine
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import LiveWebRequest, SearchResult
+from knowledge.interfaces import LiveWebRequest, SearchResult, Viewers
 
 ROOT = Path(__file__).parent.parent
 TARGET = {"follow-ups": 0.8, "same passages": 0.5}
@@ -193,13 +193,11 @@ async def same_passages(library_search: Search, engine: RecordingEngine | Counti
     """Ask different questions over the same eight passages, each time in another order."""
     found: SearchResult | None = None
 
-    async def search(
-        query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
-    ) -> SearchResult:
+    async def search(query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None) -> SearchResult:
         del live
         nonlocal found
         if found is None:
-            found = await library_search(query, limit=limit, readers=readers)
+            found = await library_search(query, limit=limit, viewers=viewers)
         offset = len(engine.usages) % len(found.hits)
         return replace(found, hits=(*found.hits[offset:], *found.hits[:offset]))
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, Store, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, Store, StoredChunk, Vector, Viewers
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
@@ -174,12 +174,12 @@ def make_scopes(one: BenchQuestion) -> dict[str, Scope]:
     """Return the scopes of a question by the name of their figure."""
     return {
         "search": Scope(ALL),
-        "search_filtered_by_readers": Scope(ALL, one.readers),
-        "search_filtered_by_kind": Scope(ALL, one.readers, kinds=frozenset({"pdf", "docx"})),
-        "search_filtered_by_date": Scope(ALL, one.readers, after=FIRST_DAY + timedelta(days=DAYS - 90)),
+        "search_filtered_by_readers": Scope(ALL, Viewers.of(one.readers)),
+        "search_filtered_by_kind": Scope(ALL, Viewers.of(one.readers), kinds=frozenset({"pdf", "docx"})),
+        "search_filtered_by_date": Scope(ALL, Viewers.of(one.readers), after=FIRST_DAY + timedelta(days=DAYS - 90)),
         "search_filtered_by_all": Scope(
             ALL,
-            one.readers,
+            Viewers.of(one.readers),
             frozenset({"md", "html"}),
             FIRST_DAY + timedelta(days=100),
             FIRST_DAY + timedelta(days=700),

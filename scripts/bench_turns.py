@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ from engine.interfaces import (
     StreamEnd,
 )
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import EVERYONE, Hit, LiveWebRequest, Matrix, SearchResult
+from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, Matrix, SearchResult, Viewers
 from scripts.bench_slack import ask_questions, run_slack
 
 WINDOW = 12
@@ -103,9 +103,9 @@ class InstantEngine:
 
 
 async def find_fixed_passage(
-    query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
+    query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None
 ) -> SearchResult:
-    del limit, readers, live
+    del limit, viewers, live
     now = datetime.now(UTC)
     hit = Hit("1", "docs", "leave.md", "Leave", "Days", "https://docs.example/leave", PASSAGE, 1.0, 1.0, now)
     return SearchResult(query, (hit,), 0.0, answerable=True)
@@ -119,7 +119,7 @@ class NoLibrary:
     """The library for ``/kb``, which is not used here."""
 
     async def search(self, query: str, *, limit: int) -> SearchResult:
-        return await find_fixed_passage(query, limit=limit, readers=EVERYONE)
+        return await find_fixed_passage(query, limit=limit, viewers=ANY_MEMBER)
 
     async def refresh(self, source: str | None = None, *, on_progress: object) -> Any:
         raise NotImplementedError

@@ -125,7 +125,7 @@ class Answerer:
         """Say which documents the requester may read."""
         try:
             async with asyncio.timeout(self._limits.search_s):
-                found = await contents(turn.asked.readers, turn.asked.within)
+                found = await contents(turn.asked.viewers, turn.asked.within)
         except (KnowledgeError, TimeoutError) as error:
             return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         turn.route = "sources"

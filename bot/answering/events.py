@@ -8,7 +8,7 @@ from typing import Literal
 
 from bot.answering.policy import Policy, WebUse
 from bot.answering.thinking import Depth
-from knowledge.interfaces import WebOrigin
+from knowledge.interfaces import ANY_MEMBER, Viewers, WebOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A person's question with the conversation before it and the readers of the answer."""
+    """A person's question with the conversation before it and the viewers of the answer."""
 
     text: str = field(repr=False)
     history: tuple[Exchange, ...] = ()
-    readers: frozenset[str] = frozenset({"*"})
+    viewers: Viewers = ANY_MEMBER
     """Who will see the answer; a passage is used only if every one of them may read it."""
     id: str = ""
     """Names this turn in logs and at the engine."""

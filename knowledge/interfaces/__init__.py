@@ -4,7 +4,16 @@ Documents go ``Source → parse → chunk → Embedder → Store``, and the mani
 ``plan → Embedder, Store (vectors and BM25) → manifest → ranking → Hit``.
 """
 
-from knowledge.interfaces.documents import EVERYONE, WEB, Chunk, Document, Section, intersect_readers
+from knowledge.interfaces.audiences import (
+    ANY_MEMBER,
+    EVERYONE,
+    GUESTS,
+    WORLD,
+    Viewers,
+    intersect_readers,
+    may_read,
+)
+from knowledge.interfaces.documents import WEB, Chunk, Document, Section
 from knowledge.interfaces.embedding import Embedder, Matrix, Priority, Vector
 from knowledge.interfaces.results import (
     Hit,
@@ -28,8 +37,11 @@ from knowledge.interfaces.sources import (
 from knowledge.interfaces.stores import Candidate, CurrentChunk, Scope, Store, StoredChunk
 
 __all__ = [
+    "ANY_MEMBER",
     "EVERYONE",
+    "GUESTS",
     "WEB",
+    "WORLD",
     "Candidate",
     "Chunk",
     "CurrentChunk",
@@ -53,9 +65,11 @@ __all__ = [
     "Store",
     "StoredChunk",
     "Vector",
+    "Viewers",
     "WatchableSource",
     "WebOrigin",
     "WebSearchReport",
     "WebTrouble",
     "intersect_readers",
+    "may_read",
 ]

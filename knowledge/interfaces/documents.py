@@ -5,21 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-EVERYONE = frozenset({"*"})
-"""The readers of a document that anybody may read."""
+from knowledge.interfaces.audiences import EVERYONE
 
 WEB = "\x1fweb\x1f"
 """``Chunk.source`` of a page of the live web, which is not from a source."""
-
-
-def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-    """Return the readers who are in both audiences.
-
-    An empty set is valid: Kvasir keeps such a document and shows it to nobody.
-    """
-    if one >= EVERYONE:
-        return other
-    return one if other >= EVERYONE else one & other
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from knowledge.interfaces.documents import EVERYONE
+from knowledge.interfaces.audiences import EVERYONE
 from knowledge.web.http.settings import WebSettings
 
 

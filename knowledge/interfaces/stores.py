@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from knowledge.interfaces.documents import EVERYONE, Chunk
+from knowledge.interfaces.audiences import ANY_MEMBER, Viewers
+from knowledge.interfaces.documents import Chunk
 from knowledge.interfaces.embedding import Vector
 
 
@@ -36,7 +37,7 @@ class Scope:
 
     sources: frozenset[str]
     """``SourceKey.id`` of each; with none, nothing is found."""
-    readers: frozenset[str] = EVERYONE
+    viewers: Viewers = ANY_MEMBER
     """All who will see the answer. A store proposes rows that at least one of them may read; the manifest decides."""
     kinds: frozenset[str] = frozenset()
     """``Chunk.kind`` of each; empty for any."""

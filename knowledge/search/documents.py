@@ -8,14 +8,13 @@ from functools import lru_cache
 from itertools import pairwise
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit
+from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers, may_read
 from knowledge.path_filter import compile_path_filter
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.passages import format_passage
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
-from knowledge.search.scope import may_read
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
 from knowledge.sync.manifest.records import CurrentRow, decode_readers
@@ -63,8 +62,8 @@ class DocumentSearch:
                     return seen
             # A switch dropped this index during the search. The new one has its documents.
 
-    async def read_passage(self, chunks: Sequence[str], readers: Collection[str]) -> Hit | None:
-        """Return the current ones of a document's chunks that all readers may see, as one passage.
+    async def read_passage(self, chunks: Sequence[str], viewers: Viewers) -> Hit | None:
+        """Return the current ones of a document's chunks that all viewers may see, as one passage.
 
         A "…" separates chunks that no longer follow each other, because the document changed between them.
 
@@ -75,7 +74,7 @@ class DocumentSearch:
         index = await self.follow_active_index()
         rows = await index.manifest.find_current(chunks, self._weigh)
         listed = {row.id: _make_current_chunk(row, self._weigh[row.source](row.document)) for row in rows}
-        allowed = [id_ for id_ in chunks if id_ in listed and may_read(frozenset(readers), listed[id_].readers)]
+        allowed = [id_ for id_ in chunks if id_ in listed and may_read(viewers, listed[id_].readers)]
         found = {row.chunk.id: row.chunk for row in await index.store.read_rows(allowed)}
         parts = [found[id_] for id_ in allowed if id_ in found]
         if not parts:

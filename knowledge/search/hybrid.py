@@ -95,7 +95,7 @@ class HybridSearch:
         self._rows_counted_at = -math.inf
 
     async def search(self, query: str, *, scope: Scope, limit: int = 8, join: bool = False) -> SearchResult:
-        """Return the passages that answer a question without filters and that all readers may see, best first.
+        """Return the passages that answer a question without filters and that all viewers may see, best first.
 
         Raises:
             KnowledgeError: the embedder, the store or the manifest failed.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from knowledge.interfaces import EVERYONE, Scope
+from knowledge.interfaces import ANY_MEMBER, Scope, Viewers
 from knowledge.search.identifiers import Identifier, find_identifiers
 from knowledge.search.query import match_sources, parse_query
 from knowledge.terms import query_terms
@@ -46,7 +46,7 @@ def plan_query(
     sources: Mapping[str, str],
     now: datetime,
     *,
-    readers: Collection[str] = EVERYONE,
+    viewers: Viewers = ANY_MEMBER,
     limit: int = 8,
     join: bool = True,
 ) -> QueryPlan:
@@ -56,7 +56,7 @@ def plan_query(
         question: may have filters (``knowledge.search.query``), which narrow the scope.
         sources: the ids (``SourceKey.id``) of the allowed sources, by their names.
         now: aware; the day from which filters such as "today" count.
-        readers: all who will see the answer.
+        viewers: all who will see the answer.
         limit: the most passages to return.
         join: whether to join hits to readable passages.
 
@@ -68,15 +68,13 @@ def plan_query(
     parsed = parse_query(question, now)
     chosen = match_sources(parsed.sources, list(sources)) if parsed.sources else sources.keys()
     ids = frozenset(sources[name] for name in chosen)
-    scope = Scope(ids, frozenset(readers), parsed.kinds, parsed.after, parsed.before)
+    scope = Scope(ids, viewers, parsed.kinds, parsed.after, parsed.before)
     return plan_words(parsed.words, scope, limit=limit, join=join, question=question)
 
 
 def plan_words(words: str, scope: Scope, *, limit: int = 8, join: bool = False, question: str = "") -> QueryPlan:
-    """Return the plan for a question without filters. No readers count as anybody."""
+    """Return the plan for a question without filters."""
     text = shorten_words(words.strip(), QUERY_CHARACTERS)
-    readers = scope.readers or EVERYONE
-    scope = Scope(scope.sources, readers, scope.kinds, scope.after, scope.before)
     return QueryPlan(question or words, text, query_terms(text), find_identifiers(text), scope, limit, join)
 
 

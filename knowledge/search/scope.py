@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from knowledge.interfaces import EVERYONE, CurrentChunk, Scope
-
-
-def may_read(readers: frozenset[str], document_readers: frozenset[str]) -> bool:
-    """Return whether every reader may see a document; all of them may if it is open to everybody."""
-    return document_readers >= EVERYONE or (bool(readers) and readers <= document_readers)
+from knowledge.interfaces import CurrentChunk, Scope, may_read
 
 
 def is_in_scope(listed: CurrentChunk | None, scope: Scope) -> bool:
     """Return whether a chunk is in a scope, as the manifest lists it; the store filtered by its source."""
     return (
         listed is not None
-        and may_read(scope.readers, listed.readers)
+        and may_read(scope.viewers, listed.readers)
         and passes_filters(listed.kind, listed.modified_at, scope)
     )
 

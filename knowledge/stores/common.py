@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Candidate, Chunk, StoredChunk
+from knowledge.interfaces import Candidate, Chunk, StoredChunk, Viewers
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -78,9 +78,9 @@ def slice_values(values: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def list_readers(readers: Collection[str]) -> list[str]:
-    """Return the readers to search for, in a stable order: these and the mark of public documents."""
-    return sorted({*readers, *EVERYONE})
+def list_readers(viewers: Viewers) -> list[str]:
+    """Return the readers to search for, in a stable order: all principals of the viewers."""
+    return sorted(frozenset().union(*viewers.people))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

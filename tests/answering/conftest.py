@@ -32,7 +32,7 @@ from engine.interfaces import (
 )
 from knowledge.embedding import IDENTITY
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Hit, LiveWebRequest, SearchResult, WebSearchReport
+from knowledge.interfaces import Hit, LiveWebRequest, SearchResult, Viewers, WebSearchReport
 
 LEAVE = (
     "Employees receive 25 days of paid annual leave per calendar year. Requests must be entered in the HR portal at "
@@ -43,6 +43,7 @@ EXPENSES = (
     "Expense claims are submitted through Ledgerly within 30 days of the purchase. Receipts are required for every "
     "item above 20 euros. Alcohol is not reimbursed."
 )
+
 CHINESE_LEAVE = "员工每年享有十五天带薪年假。请假须至少提前五个工作日在系统中申请，由部门经理审批。试用期内不得休年假。"
 
 
@@ -159,9 +160,9 @@ class ScriptedSearch:
         self.web = web
 
     async def __call__(
-        self, query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
+        self, query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None
     ) -> SearchResult:
-        self.queries.append((query, frozenset(readers)))
+        self.queries.append((query, viewers))
         self.lives.append(live)
         if self.error:
             raise self.error

@@ -24,6 +24,8 @@ from engine.interfaces import (
     StreamRestart,
 )
 from knowledge.errors import EmbedderError, FilterProblem, InvalidFilter, StoreUnavailable, UnknownSource
+from knowledge.interfaces import ANY_MEMBER
+from tests.viewers import make_members
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
 ALSO = "Up to five unused days may be carried over, but they expire on 31 March of the following year."
@@ -146,7 +148,7 @@ async def test_follow_up_uses_conversation_in_search_and_prompt(ask: Any, room: 
     search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
     history = [Exchange("How much leave do I get?", "25 days. [1]")]
     await ask(engine, question="And when do they expire?", search=search, history=history)
-    assert search.queries == [("How much leave do I get? 25 days. And when do they expire?", frozenset({"*"}))]
+    assert search.queries == [("How much leave do I get? 25 days. And when do they expire?", ANY_MEMBER)]
     rewriting, messages = (asked[0] for asked in engine.asked)
     assert [message.role for message in rewriting] == ["user"]
     assert [message.role for message in messages] == ["user", "assistant", "user"]
@@ -200,11 +202,11 @@ async def test_small_model_reads_only_passages_near_the_best(ask: Any, room: Any
         assert len(heard.sources[0].passages) == 1 + seen
 
 
-async def test_search_gets_readers(room: Any) -> None:
+async def test_search_gets_viewers(room: Any) -> None:
     search = room.search([])
     answerer = Answerer(search, room.engine(), room.new_verifier)
-    _ = [event async for event in answerer.answer(Question("Secret?", readers=frozenset({"U1", "U2"})))]
-    assert search.queries[0][1] == {"U1", "U2"}
+    _ = [event async for event in answerer.answer(Question("Secret?", viewers=make_members("U1", "U2")))]
+    assert search.queries[0][1] == make_members("U1", "U2")
 
 
 # ── Nothing to answer from ───────────────────────────────────────────────────────────────────────────────────────────

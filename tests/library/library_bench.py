@@ -19,6 +19,7 @@ from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
 from knowledge.sync.manifest.records import IndexIdentity
+from tests.viewers import make_members
 
 WORDS = 64
 
@@ -110,5 +111,7 @@ class Bench:
 
 async def texts(library: Library, query: str, **options: Any) -> list[str]:
     """Return the passages that a reader of the hits sees, with their joined neighbours, each once."""
+    if "readers" in options:
+        options["viewers"] = make_members(*options.pop("readers"))
     hits = (await library.search(query, **options)).hits
     return list(dict.fromkeys(part for hit in hits for part in (hit.context or hit.text).split("\n\n")))

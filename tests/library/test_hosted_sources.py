@@ -23,6 +23,7 @@ from tests.sources.confluence.fake_confluence import FakeConfluence, FakePage
 from tests.sources.drive.fake_drive import FakeDrive
 from tests.sources.hosted.fake_service import FakeService, Fault
 from tests.sources.notion.fake_notion import FakeNotion
+from tests.viewers import make_members
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -161,7 +162,7 @@ def said(service: Service, name: str, colour: str) -> str:
 async def found(library: Library, service: Service, *readers: str) -> str:
     """Return all that is found of a service's lighthouses for these readers together."""
     asked = "which lighthouse was painted by its keeper?"
-    hits = (await library.search(asked, readers=readers, sources=[service.kind], limit=20)).hits
+    hits = (await library.search(asked, viewers=make_members(*readers), sources=[service.kind], limit=20)).hits
     return " ".join(f"{hit.title} {hit.text} {hit.context}" for hit in hits)
 
 

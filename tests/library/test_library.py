@@ -14,6 +14,7 @@ from knowledge.errors import PendingDeletionsChanged, SyncRunning, UnknownSource
 from knowledge.settings import PathWeight
 from knowledge.sync.lock import hold_sync_lock
 from tests.library.library_bench import Bench, Overtaken, texts
+from tests.viewers import make_members
 
 
 async def test_synced_documents_are_found_and_cited(bench: Bench, handbook: Any) -> None:
@@ -72,27 +73,27 @@ async def test_only_current_chunks_of_all_readers_are_kept(bench: Bench, handboo
     handbook.readers = frozenset({"U1", "U2"})
     async with bench.library(handbook) as library:
         await library.refresh()
-        hits = (await library.search("holiday", readers={"U1"})).hits
+        hits = (await library.search("holiday", viewers=make_members("U1"))).hits
         chunks = {chunk for hit in hits for chunk in hit.chunks or (hit.id,)}
-        assert await library.filter_current(chunks | {"never"}, {"U1", "U2"}) == chunks
-        assert await library.filter_current(chunks, {"U1", "U3"}) == frozenset()
+        assert await library.filter_current(chunks | {"never"}, make_members("U1", "U2")) == chunks
+        assert await library.filter_current(chunks, make_members("U1", "U3")) == frozenset()
         assert await library.filter_current(chunks) == frozenset()
         handbook.put("holiday.md", "Thirty-one days of holiday a year.")
         await library.refresh()
-        assert await library.filter_current(chunks, {"U1"}) < chunks
+        assert await library.filter_current(chunks, make_members("U1")) < chunks
 
 
 async def test_a_current_passage_is_returned_to_its_readers(bench: Bench, handbook: Any) -> None:
     handbook.readers = frozenset({"U1", "U2"})
     async with bench.library(handbook) as library:
         await library.refresh()
-        hit = (await library.search("holiday", readers={"U1"})).hits[0]
-        found = await library.read_passage(hit.chunks, {"U1", "U2"})
+        hit = (await library.search("holiday", viewers=make_members("U1"))).hits[0]
+        found = await library.read_passage(hit.chunks, make_members("U1", "U2"))
         assert found is not None
         assert (found.source, found.document, found.url) == (hit.source, hit.document, hit.url)
         assert found.text in {hit.context, hit.text}
         assert await library.read_passage(hit.chunks) is None
-        assert await library.read_passage([*hit.chunks, "never"], {"U3"}) is None
+        assert await library.read_passage([*hit.chunks, "never"], make_members("U3")) is None
         handbook.put(hit.document, "Thirty-one days of holiday a year.")
         await library.refresh()
         assert await library.read_passage(hit.chunks, {"U1"}) is None
@@ -298,13 +299,13 @@ async def test_contents_are_shown_only_to_their_readers(bench: Bench, new_source
         assert (seen.name, seen.kind, seen.documents) == ("docs", "dict", 9)
         assert seen.titles == ("Guide 0", "Guide 1", "Guide 2", "Guide 3", "Guide 4")
         assert seen.synced_at is not None
-        both = await library.list_documents({"U1", "U2"})
+        both = await library.list_documents(make_members("U1", "U2"))
         assert [(one.name, one.titles[:1]) for one in both] == [
             ("board", ("Close the Lyon office",)),
             ("docs", ("Guide 0",)),
         ]
-        assert [one.name for one in await library.list_documents({"U1", "U3"})] == ["docs"]
-        assert [one.name for one in await library.list_documents({"U1"}, "in:Board type:md")] == ["board"]
+        assert [one.name for one in await library.list_documents(make_members("U1", "U3"))] == ["docs"]
+        assert [one.name for one in await library.list_documents(make_members("U1"), "in:Board type:md")] == ["board"]
         with pytest.raises(UnknownSource):
             await library.list_documents(within="in:nowhere")
 

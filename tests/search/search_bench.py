@@ -16,6 +16,7 @@ from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.terms import index_terms
+from tests.viewers import make_members
 
 SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
 SOURCE = "docs\x1ffolder\x1f/srv"
@@ -117,5 +118,7 @@ class SearchBench:
 async def ids(search: HybridSearch, query: str, *, limit: int = 8, readers: Collection[str] = EVERYONE) -> list[str]:
     return [
         hit.id
-        for hit in (await search.search(query, scope=Scope(frozenset({SOURCE}), frozenset(readers)), limit=limit)).hits
+        for hit in (
+            await search.search(query, scope=Scope(frozenset({SOURCE}), make_members(*readers)), limit=limit)
+        ).hits
     ]

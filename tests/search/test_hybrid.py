@@ -14,7 +14,6 @@ from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
 from knowledge.interfaces import CurrentChunk, Scope
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.plan import shorten_words
-from knowledge.search.scope import may_read
 from knowledge.stores.lancedb.store import LanceDBStore
 from tests.search.search_bench import CALIBRATION, EVERYWHERE, SYNCED, SearchBench, ids
 
@@ -134,15 +133,6 @@ async def test_every_reader_must_be_allowed(bench: SearchBench) -> None:
     assert set(await ids(search, "office hours", readers=["U1", "U2", "U3"])) == {"all"}
     assert set(await ids(search, "office hours", readers=["U1", "*"])) == {"all"}
     assert set(await ids(search, "office hours", readers=[])) == {"all"}
-
-
-names = st.frozensets(st.sampled_from(["*", "U1", "U2", "C1"]))
-
-
-@given(names, names)
-def test_a_reader_must_be_in_the_audience(readers: frozenset[str], document: frozenset[str]) -> None:
-    everybody_listed = bool(readers) and all(reader in document for reader in readers)
-    assert may_read(readers, document) == ("*" in document or everybody_listed)
 
 
 # ── Which are picked ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from knowledge.interfaces import Chunk, CurrentChunk, Hit
 from knowledge.search.passages import JoinLimits, format_passage, grow_passage
 from tests.search.search_bench import EVERYWHERE, SearchBench
+from tests.viewers import make_members
 
 LONG = "words and words. " * 60  # about 250 tokens
 
@@ -92,7 +93,7 @@ LIST = {"one": "- office step one\n", "two": "- office step two\n", "three": "- 
 async def searched(
     bench: SearchBench, query: str, *, limit: int = 8, readers: Collection[str] = ("*",)
 ) -> tuple[Hit, ...]:
-    scope = replace(EVERYWHERE, readers=frozenset(readers))
+    scope = replace(EVERYWHERE, viewers=make_members(*readers))
     return (await bench.search().search(query, scope=scope, limit=limit, join=True)).hits
 
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from knowledge.errors import UnknownSource
-from knowledge.interfaces import EVERYONE, Scope
+from knowledge.interfaces import ANY_MEMBER, Scope
 from knowledge.search.plan import QUERY_CHARACTERS, QueryPlan, plan_query, plan_words
+from tests.viewers import make_members
 
 SOURCES = {"handbook": "handbook\x1ffolder\x1f/srv", "wiki": "wiki\x1fwebsite\x1fhttps://wiki"}
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
@@ -21,17 +22,17 @@ def plan(question: str, **options: object) -> QueryPlan:
 def test_a_plain_question_is_searched_everywhere() -> None:
     planned = plan("  How do I fix E-1042? ")
     assert (planned.question, planned.words) == ("  How do I fix E-1042? ", "How do I fix E-1042?")
-    assert planned.scope == Scope(frozenset(SOURCES.values()), EVERYONE)
+    assert planned.scope == Scope(frozenset(SOURCES.values()), ANY_MEMBER)
     assert "fix" in planned.terms.split()
     assert [name.name for name in planned.names] == ["E-1042"]
     assert not planned.is_empty
 
 
 def test_filters_leave_the_words_and_narrow_the_scope() -> None:
-    planned = plan("in:Wiki type:pdf after:yesterday leave", readers={"U1"}, limit=3, join=False)
+    planned = plan("in:Wiki type:pdf after:yesterday leave", viewers=make_members("U1"), limit=3, join=False)
     assert (planned.words, planned.limit, planned.join) == ("leave", 3, False)
     assert planned.scope == Scope(
-        frozenset({SOURCES["wiki"]}), frozenset({"U1"}), frozenset({"pdf"}), datetime(2026, 11, 26, tzinfo=UTC)
+        frozenset({SOURCES["wiki"]}), make_members("U1"), frozenset({"pdf"}), datetime(2026, 11, 26, tzinfo=UTC)
     )
 
 
@@ -46,10 +47,6 @@ def test_a_source_that_is_not_allowed_is_unknown() -> None:
 )
 def test_a_plan_without_words_sources_or_places_is_empty(words: str, scope: Scope, limit: int) -> None:
     assert plan_words(words, scope, limit=limit).is_empty
-
-
-def test_nobody_as_a_reader_counts_as_anybody() -> None:
-    assert plan_words("a", Scope(frozenset({"x"}), frozenset())).scope.readers == EVERYONE
 
 
 def test_the_beginning_and_end_of_a_long_question_are_searched() -> None:

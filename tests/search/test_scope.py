@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import EVERYONE, Scope
 from tests.search.search_bench import CALIBRATION, EVERYWHERE, SOURCE, SearchBench, ids
+from tests.viewers import make_members
 
 OLD, NEW = datetime(2025, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
 BETWEEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,7 +68,7 @@ async def test_exactly_the_scope_is_found(
         for n, (id_, kind, audience) in enumerate(_SHELF):
             made = None if n % 7 == 0 else OLD + timedelta(days=n)
             await bench.add({id_: f"office hours number {n}"}, kind=kind, readers=audience, modified_at=made)
-    scope = Scope(frozenset({SOURCE}), readers, kinds, after, before)
+    scope = Scope(frozenset({SOURCE}), make_members(*readers), kinds, after, before)
     inside = {
         id_
         for id_, one in bench.manifest.items()
@@ -127,7 +128,7 @@ async def test_a_forbidden_copy_hides_nothing(bench: SearchBench) -> None:
     await bench.add({"secret": "Office opens at nine."}, modified_at=NEW, readers=frozenset({"U1"}))
     await bench.add({"open": "office OPENS at nine."}, modified_at=OLD)
     assert await found(bench, "office opens") == {"open"}
-    assert await found(bench, "office opens", Scope(frozenset({SOURCE}), frozenset({"U1"}))) == {"secret"}
+    assert await found(bench, "office opens", Scope(frozenset({SOURCE}), make_members("U1"))) == {"secret"}
 
 
 # ── Without vectors ──────────────────────────────────────────────────────────────────────────────────────────────────

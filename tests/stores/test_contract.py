@@ -20,6 +20,7 @@ from knowledge.errors import StoreError, StoreMisconfigured
 from knowledge.interfaces import EVERYONE, Candidate, Chunk, Scope, Store, StoredChunk
 from tests.stores.conftest import Bench
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
+from tests.viewers import make_members
 
 DOCS = ("docs",)
 WRITER = Path(__file__).parent / "writer_process.py"
@@ -38,7 +39,7 @@ async def found(
     after: datetime | None = None,
     before: datetime | None = None,
 ) -> dict[str, Candidate]:
-    scope = Scope(frozenset(sources), frozenset(readers), frozenset(kinds), after, before)
+    scope = Scope(frozenset(sources), make_members(*readers), frozenset(kinds), after, before)
     candidates = await store.find_candidates(unit(1), terms, pool=pool, scope=scope)
     ids = [candidate.chunk.id for candidate in candidates]
     assert len(ids) == len(set(ids))
@@ -316,7 +317,7 @@ _SHELF = [
 scopes = st.builds(
     Scope,
     st.frozensets(st.sampled_from(["s0", "s1", "s2", "s9"])),
-    st.frozensets(st.sampled_from(["C1", "U2", "U9", "*"])),
+    st.frozensets(st.sampled_from(["C1", "U2", "U9", "*"])).map(lambda names: make_members(*names)),
     st.frozensets(st.sampled_from(["md", "pdf", "xlsx"])),
     moments,
     moments,
@@ -328,7 +329,7 @@ def within(chunk: Chunk, scope: Scope) -> bool:
     dated = chunk.modified_at
     return (
         chunk.source in scope.sources
-        and bool(chunk.readers & {*scope.readers, "*"})
+        and any(chunk.readers & principals for principals in scope.viewers.people)
         and (not scope.kinds or chunk.kind in scope.kinds)
         and (scope.after is None or (dated is not None and dated >= scope.after))
         and (scope.before is None or (dated is not None and dated < scope.before))

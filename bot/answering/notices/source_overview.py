@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from bot.messages import documents
 from bot.messages.durations import format_age
 from bot.messages.message import join_names, join_sentences, render_message
+from knowledge.interfaces import Viewers
 from knowledge.language import Language
 from knowledge.status import SourceDocuments
 
@@ -61,10 +62,10 @@ _SAID_AROUND = re.compile(r"^[\s,.!?，。！？:：]+|[\s,.!?，。！？:：]+
 
 
 class Contents(Protocol):
-    """What the sources hold for some readers; ``Library.contents`` is the real one."""
+    """What the sources hold for some viewers; ``Library.contents`` is the real one."""
 
-    async def __call__(self, readers: frozenset[str], within: str, /) -> Sequence[SourceDocuments]:
-        """Return the sources that every one of ``readers`` may read something of, as filters (``within``) leave them.
+    async def __call__(self, viewers: Viewers, within: str, /) -> Sequence[SourceDocuments]:
+        """Return the sources that every one of ``viewers`` may read something of, as filters (``within``) leave them.
 
         Raises:
             KnowledgeError: they cannot be read.

@@ -1,7 +1,7 @@
 """Choose and order the passages of a prompt so that most of it is in the engine's prefix cache.
 
-A passage's place is its number. A passage that a conversation has seen keeps its place and its text as long as the same
-readers may read it. New passages of a follow-up come behind, if their scores are close to the best. They are in the
+A passage's place is its number. A passage that a conversation has seen keeps its place and its text as long as all
+viewers may read it. New passages of a follow-up come behind, if their scores are close to the best. They are in the
 order of their documents, not of their ranks, so that another question over the same passages has the same beginning. A
 question that is no follow-up and finds none of the documents seen before is a new subject: its prompt starts over.
 """
@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from knowledge.interfaces import Hit
+from knowledge.interfaces import Hit, Viewers
 
-FindReadableChunks = Callable[[Collection[str], Collection[str]], Awaitable[frozenset[str]]]
-"""Which of some chunks are still current and may be read by all of some readers."""
+FindReadableChunks = Callable[[Collection[str], Viewers], Awaitable[frozenset[str]]]
+"""Which of some chunks are still current and may be read by all viewers."""
 
 MOST: Final = 24
 """Passages of a conversation; with more the prompt starts over."""
@@ -84,7 +84,7 @@ def place_hits(
     Args:
         hits: best first.
         earlier: what the conversation has seen, in order.
-        readable: the ids of those chunks of it that the readers may still read.
+        readable: the ids of those chunks of it that the viewers may still read.
         most: how many are shown if the conversation has seen none.
         is_follow_up: whether the question cannot be understood without those before it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -29,7 +29,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from engine.interfaces import ChatEngine, Requester
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
-from knowledge.interfaces import LiveWebRequest, SearchResult
+from knowledge.interfaces import LiveWebRequest, SearchResult, Viewers
 from knowledge.search.query import separate_filters
 
 _NAME_CHARS: Final = 200
@@ -39,9 +39,9 @@ class Search(Protocol):
     """Searches the documents and the web; ``Library.search`` implements it."""
 
     async def __call__(
-        self, query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
+        self, query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None
     ) -> SearchResult:
-        """Find passages that every one of ``readers`` may see, best first, and as ``live`` says on the web.
+        """Find passages that every one of ``viewers`` may see, best first, and as ``live`` says on the web.
 
         Raises:
             KnowledgeError: they cannot be searched.
@@ -89,7 +89,7 @@ class Retriever:
             )
             async with self._searching, asyncio.timeout(plan.within_s):
                 result = await self._search(
-                    plan.query, limit=self._limits.hits, readers=turn.asked.readers, live=plan.live
+                    plan.query, limit=self._limits.hits, viewers=turn.asked.viewers, live=plan.live
                 )
                 shown = await self._place_result(turn, result, starts_over=plan.starts_over)
         except (InvalidFilter, UnknownSource, NothingRead) as error:
@@ -121,7 +121,7 @@ class Retriever:
             return [PlacedPassage(hit) for hit in hits if hit.web or hit.score >= CLOSE * hits[0].score]
         earlier = () if starts_over or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
-        still = await self._still(chunks, asked.readers) if chunks and self._still else frozenset()
+        still = await self._still(chunks, asked.viewers) if chunks and self._still else frozenset()
         shown = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
             self._places.note(asked.conversation, asked.text.strip(), shown)

@@ -81,7 +81,7 @@ def make_condition(scope: Scope) -> str:
     """Return a scope as one SQL condition, which both legs apply before they count."""
     conditions = [
         f"source IN ({quote_literals(sorted(scope.sources))})",
-        f"array_has_any(readers, [{quote_literals(list_readers(scope.readers))}])",
+        f"array_has_any(readers, [{quote_literals(list_readers(scope.viewers))}])",
     ]
     if scope.kinds:
         conditions.append(f"kind IN ({quote_literals(sorted(scope.kinds))})")

@@ -115,7 +115,7 @@ def _compute_cosine(found: wire.SearchResult, vector: Vector | None) -> float:
 
 def make_filter(scope: Scope) -> base_pb2.Filters:
     """Return the filter for a scope with at least one source."""
-    parts = [_match_any("source", scope.sources), _match_any("readers", list_readers(scope.readers))]
+    parts = [_match_any("source", scope.sources), _match_any("readers", list_readers(scope.viewers))]
     if scope.kinds:
         parts.append(_match_any("kind", scope.kinds))
     if scope.after is not None:

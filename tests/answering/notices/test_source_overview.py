@@ -17,6 +17,7 @@ from bot.answering.events import Finished, Notice, Question, Text
 from bot.answering.notices.source_overview import asks_for_sources, describe_sources
 from knowledge.errors import DatabaseError, KnowledgeError
 from knowledge.status import SourceDocuments
+from tests.viewers import make_members
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -153,13 +154,13 @@ async def answered(room: Any, question: Question, found: Sequence[SourceDocument
     return heard, asked
 
 
-async def test_overview_respects_readers_and_needs_no_engine(room: Any) -> None:
-    question = Question("Which documents do you answer from?", readers=frozenset({"U1"}), within="in:docs")
+async def test_overview_respects_viewers_and_needs_no_engine(room: Any) -> None:
+    question = Question("Which documents do you answer from?", viewers=make_members("U1"), within="in:docs")
     heard, asked = await answered(room, question, [contents()])
     assert [type(event) for event in heard] == [Text, Finished]
     assert "- **docs** (a folder): 7 documents" in heard[0].markdown
     assert (heard[1].route, heard[1].cited) == ("sources", ())
-    assert asked == [(frozenset({"U1"}), "in:docs")]
+    assert asked == [(make_members("U1"), "in:docs")]
 
 
 async def test_overview_reports_failed_manifest(room: Any) -> None:

@@ -43,6 +43,7 @@ from knowledge.terms import index_terms
 from tests.services import WeaviateCluster, weaviate_cluster
 from tests.stores.rows import DIMENSIONS, row, some_unit
 from tests.sync.doubles import Arithmetic, Rig, open_rig, passages
+from tests.viewers import make_members
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -140,7 +141,9 @@ class ClusterSearch:
         readers: Collection[str] = CHANNEL,
     ) -> set[str]:
         search = HybridSearch(self.embedder, store or self.store, self._current, find_calibration(IDENTITY))  # type: ignore[arg-type]
-        found = await search.search(query, scope=Scope(frozenset({self.shelf.key.id}), frozenset(readers)), limit=limit)
+        found = await search.search(
+            query, scope=Scope(frozenset({self.shelf.key.id}), make_members(*readers)), limit=limit
+        )
         return {hit.document for hit in found.hits}
 
     async def _current(self, ids: Collection[str]) -> dict[str, CurrentChunk]:

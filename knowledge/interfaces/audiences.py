@@ -1,0 +1,78 @@
+"""Who may read a document, and who sees an answer.
+
+A document has *readers*: the principals that may read it. A principal is a person, a group or a channel, as Slack or a
+source names it (``U024BE7LH``, ``confluence:group:board``). An answer has *viewers*: people, each with all principals
+that they hold. A document may be used for an answer if every viewer holds one of its readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+EVERYONE = frozenset({"*"})
+"""The readers of a document that every full member of the company may read."""
+GUESTS: Final = "guests"
+"""The principal of every guest of the workspace."""
+WORLD: Final = "world"
+"""The principal that everybody holds, also people of other companies."""
+_BOTH = "\x1f"
+"""Joins principals that a person must hold together. No principal contains it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewers:
+    """The people who will see an answer: for each, the principals that the person holds.
+
+    Nobody is known not to see it if there are no people, so nothing may be shown.
+    """
+
+    people: frozenset[frozenset[str]]
+
+    @classmethod
+    def of(cls, *people: Iterable[str]) -> Viewers:
+        """Return viewers; each argument has the principals of one person."""
+        return cls(frozenset(frozenset({*principals, WORLD}) for principals in people))
+
+
+ANY_MEMBER: Final = Viewers.of(EVERYONE)
+"""A full member of whom nothing else is known."""
+
+
+def may_read(viewers: Viewers, readers: frozenset[str]) -> bool:
+    """Return whether every viewer may read a document with these readers."""
+    return bool(viewers.people) and all(holds_reader(principals, readers) for principals in viewers.people)
+
+
+def holds_reader(principals: frozenset[str], readers: frozenset[str]) -> bool:
+    """Return whether a person with these principals is one of the readers."""
+    if not principals.isdisjoint(readers):
+        return True
+    return any(principals.issuperset(split_reader(reader)) for reader in readers if _BOTH in reader)
+
+
+@lru_cache(maxsize=65_536)
+def split_reader(reader: str) -> tuple[str, ...]:
+    """Return the principals that a person must hold together to be this reader; most readers are one principal."""
+    return tuple(reader.split(_BOTH))
+
+
+def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """Return the readers who are in both audiences.
+
+    A person who holds a principal of each may read, so different principals are joined: a document that ``C1`` and
+    ``confluence:group:board`` must both admit is read by those who hold both. An empty set is valid: Kvasir keeps such
+    a document and shows it to nobody.
+    """
+    if one >= EVERYONE:
+        return other
+    if other >= EVERYONE:
+        return one
+    both = one & other
+    return both | {_join_readers(first, second) for first in one - both for second in other - both}
+
+
+def _join_readers(one: str, other: str) -> str:
+    return _BOTH.join(sorted({*split_reader(one), *split_reader(other)}))

@@ -1,0 +1,50 @@
+"""Who may read a document: readers, viewers and joined readers."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knowledge.interfaces import ANY_MEMBER, EVERYONE, WORLD, Viewers, intersect_readers, may_read
+
+names = st.frozensets(st.sampled_from(["U1", "U2", "C1", "guests", "confluence:group:board", WORLD]))
+with_everyone = names | names.map(lambda readers: readers | EVERYONE)
+people = st.lists(with_everyone, max_size=3)
+
+
+@given(people, with_everyone)
+def test_every_viewer_must_hold_one_of_the_readers(principals: list[frozenset[str]], readers: frozenset[str]) -> None:
+    allowed = bool(principals) and all({*one, WORLD} & readers for one in principals)
+    assert may_read(Viewers.of(*principals), readers) == allowed
+
+
+@given(names, names, names)
+def test_the_intersection_admits_exactly_those_whom_both_admit(
+    one: frozenset[str], other: frozenset[str], principals: frozenset[str]
+) -> None:
+    viewers = Viewers.of(principals)
+    both = may_read(viewers, one) and may_read(viewers, other)
+    assert may_read(viewers, intersect_readers(one, other)) == both
+
+
+@given(names, names, names, names)
+def test_three_audiences_intersect_in_any_order(
+    one: frozenset[str], other: frozenset[str], third: frozenset[str], principals: frozenset[str]
+) -> None:
+    viewers = Viewers.of(principals)
+    left = intersect_readers(intersect_readers(one, other), third)
+    right = intersect_readers(one, intersect_readers(other, third))
+    assert may_read(viewers, left) == may_read(viewers, right)
+
+
+@given(with_everyone)
+def test_everyone_narrows_nothing(readers: frozenset[str]) -> None:
+    narrowed = intersect_readers(EVERYONE, readers)
+    assert narrowed == readers
+    assert may_read(ANY_MEMBER, readers) == bool(readers & {*EVERYONE, WORLD})
+
+
+def test_a_guest_does_not_read_what_every_member_reads() -> None:
+    assert not may_read(Viewers.of({"U9", "guests"}), EVERYONE)
+    assert may_read(Viewers.of({"U9", "guests"}), EVERYONE | {"guests"})
+    assert not may_read(Viewers.of({"*", "U1"}, {"U9", "guests"}), EVERYONE)
