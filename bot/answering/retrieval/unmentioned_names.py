@@ -45,7 +45,19 @@ def find_unmentioned(question: str, hits: Sequence[Hit], this_year: int) -> list
         and not _mentions(text, words, name)
     ]
     years = [year for year in _YEAR.findall(question) if int(year) < this_year - 1 and year not in text]
-    return sorted(names, key=question.find) + years
+    return _join_adjacent(sorted(names, key=question.find), question) + years
+
+
+def _join_adjacent(names: Sequence[str], question: str) -> list[str]:
+    """Return names of several words, such as "Sistine Chapel", as one name each."""
+    joined: list[str] = []
+    for name in names:
+        whole = f"{joined[-1]} {name}" if joined else ""
+        if whole and whole in question:
+            joined[-1] = whole
+        else:
+            joined.append(name)
+    return joined
 
 
 def _spelling(name: str, question: str) -> str:

@@ -22,6 +22,8 @@ TEXT = "Routes are created with the Admin API. Normans settled in Norway in 1066
         ("How do I register a route with Terraform?", ["Terraform"]),
         ("Can the Admin API send routes to RabbitMQ or LoRA?", ["RabbitMQ", "LoRA"]),
         ("怎么用 Terraform 创建路由？", ["Terraform"]),
+        ("Who painted the Sistine Chapel, and who the Mona Lisa?", ["Sistine Chapel", "Mona Lisa"]),
+        ("Who painted the Chapel in Rome with Terraform?", ["Chapel", "Rome", "Terraform"]),
         ("What happened in Norway in 1973?", ["1973"]),
         ("1973年挪威发生了什么？", ["1973"]),
     ],
