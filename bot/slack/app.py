@@ -120,9 +120,8 @@ async def open_slack_app(
         preferences = ThinkingPreferences(dependencies.ledger.database, dependencies.thinking)
         parts = SlackParts(dependencies, client, api, installation.me, preferences, capabilities or SlackCapabilities())
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
-        turns = parts.build_turns(turn_settings or TurnSettings(), token_monitor)
-        listeners = parts.build_listeners(
-            turns, tasks, on_removed=token_monitor.suspect, answer_in_shared=answer_in_shared
+        turns, listeners = parts.build(
+            turn_settings or TurnSettings(), token_monitor, tasks, answer_in_shared=answer_in_shared
         )
         bolt = build_bolt_app(settings, client, installation, listeners)
         runner = _make_runner(settings, bolt, client, token_monitor)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -16,7 +16,7 @@ from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
 from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.actions.channel_access import ChannelAccess
-from bot.slack.actions.search_web import SearchWebAction
+from bot.slack.actions.search_web import SearchWebAction, Submit
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.commands.kb import KbCommand
 from bot.slack.commands.library import KnowledgeLibrary
@@ -27,8 +27,8 @@ from bot.slack.commands.think import ThinkCommand
 from bot.slack.events import BotUser
 from bot.slack.file_intake import FileIntake
 from bot.slack.installation import TokenMonitor
-from bot.slack.listeners import ActionHandler, SlackListeners
-from bot.slack.posting.buttons import ADD_PAGE, SEARCH_WEB, SHOW_PASSAGE
+from bot.slack.listeners import SlackListeners
+from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.tasks import BackgroundTasks
@@ -44,6 +44,7 @@ from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
+from bot.storage.questions import QuestionMessage
 from engine.interfaces import EngineStatus, ThinkingControl
 
 
@@ -92,18 +93,40 @@ class SlackParts:
         self._api = api
         self._me = me
         self._preferences = preferences
-        self._capabilities = replace(
-            capabilities,
-            can_show_passages=dependencies.passage is not None,
-            can_add_pages=dependencies.pages is not None and bool(dependencies.access.owners),
-        )
+        self._capabilities = capabilities
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._pending = PendingDeletions(dependencies.library, self._messenger)
         self._refresh = RefreshRunner(dependencies.library, self._pending, api, self._messenger, dependencies.access)
 
-    def build_turns(self, settings: TurnSettings, token_monitor: TokenMonitor) -> TurnManager:
-        """Return the turns of questions."""
+    def build(
+        self, settings: TurnSettings, token_monitor: TokenMonitor, tasks: BackgroundTasks, *, answer_in_shared: bool
+    ) -> tuple[TurnManager, SlackListeners]:
+        """Return the turns of questions, and the listeners for everything that Slack sends."""
+
+        async def submit(message: QuestionMessage) -> bool:
+            return await turns.submit(message)
+
+        access = ChannelAccess(self._api, self._messenger, self._me, answer_in_shared=answer_in_shared)
+        buttons = self._list_answer_buttons(submit, access)
+        turns = self._build_turns(settings, token_monitor, buttons)
+        listeners = self._build_listeners(
+            turns, buttons, tasks, on_removed=token_monitor.suspect, answer_in_shared=answer_in_shared
+        )
+        return turns, listeners
+
+    def _list_answer_buttons(self, submit: Submit, access: ChannelAccess) -> list[AnswerButton]:
+        """Return every kind of button under an answer, in their order."""
+        needs, messenger = self._dependencies, self._messenger
+        return [
+            *([] if needs.passage is None else [ShowPassageAction(needs.passage, access, messenger)]),
+            *([] if needs.pages is None else [AddPageAction(needs.pages, needs.access, messenger)]),
+            SearchWebAction(self._threads, submit, self._me.team, access, messenger),
+        ]
+
+    def _build_turns(
+        self, settings: TurnSettings, token_monitor: TokenMonitor, buttons: Sequence[AnswerButton]
+    ) -> TurnManager:
         needs = self._dependencies
         intake = (
             None
@@ -114,17 +137,22 @@ class SlackParts:
             needs.ledger,
             needs.answerer,
             QuestionBuilder(self._threads, needs.channels, needs.web, self._preferences.choose_depth),
-            ReplyFactory(needs.ledger, self._api, self._me, self._capabilities),
+            ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons),
             AnswerRecovery(needs.ledger, self._threads, self._api),
             settings=settings,
             file_intake=intake,
         )
         return TurnManager(needs.ledger, runner, settings, on_unauthorized=token_monitor.suspect)
 
-    def build_listeners(
-        self, turns: TurnManager, tasks: BackgroundTasks, *, on_removed: Callable[[], None], answer_in_shared: bool
+    def _build_listeners(
+        self,
+        turns: TurnManager,
+        buttons: Sequence[AnswerButton],
+        tasks: BackgroundTasks,
+        *,
+        on_removed: Callable[[], None],
+        answer_in_shared: bool,
     ) -> SlackListeners:
-        """Return the listeners for everything that Slack sends."""
         needs = self._dependencies
         kb = KbCommand(
             needs.library,
@@ -135,12 +163,13 @@ class SlackParts:
             access=needs.access,
             channels=needs.channels,
         )
+        approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
         think = ThinkCommand(self._preferences, needs.control, self._me.team, self._messenger)
         return SlackListeners(
             self._me,
             turns,
             {KB: kb.run, THINK: think.run},
-            self._build_actions(turns, answer_in_shared=answer_in_shared),
+            {APPROVE_DELETION: approve.run} | {button.action_id: button.run for button in buttons},
             kb.describe_status,
             self._api,
             self._messenger,
@@ -149,16 +178,3 @@ class SlackParts:
             answer_in_shared=answer_in_shared,
             event_log=needs.event_log,
         )
-
-    def _build_actions(self, turns: TurnManager, *, answer_in_shared: bool) -> Mapping[str, ActionHandler]:
-        """Return the handler of each button, by its action id."""
-        needs, messenger = self._dependencies, self._messenger
-        access = ChannelAccess(self._api, messenger, self._me, answer_in_shared=answer_in_shared)
-        approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, messenger)
-        search = SearchWebAction(self._threads, turns.submit, self._me.team, access, messenger)
-        actions: dict[str, ActionHandler] = {APPROVE_DELETION: approve.run, SEARCH_WEB: search.run}
-        if needs.passage is not None:
-            actions[SHOW_PASSAGE] = ShowPassageAction(needs.passage, access, messenger).run
-        if needs.pages is not None:
-            actions[ADD_PAGE] = AddPageAction(needs.pages, needs.access, messenger).run
-        return actions

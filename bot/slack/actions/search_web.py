@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from bot.messages import buttons
 from bot.messages.errors import explain_error
-from bot.messages.message import Message
+from bot.messages.message import Message, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
+from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionKey, QuestionMessage
@@ -21,6 +23,8 @@ Submit = Callable[[QuestionMessage], Awaitable[bool]]
 
 class SearchWebAction:
     """Asks questions again. It reads the question from the thread, so a button never expires."""
+
+    action_id = "kvasir:look"
 
     def __init__(
         self,
@@ -35,6 +39,12 @@ class SearchWebAction:
         self._team = team
         self._channel_access = channel_access
         self._messenger = messenger
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return a button under an answer without the web; its value is the question's ``ts``."""
+        if answer.finished.route in {"files", "sources"} or not answer.finished.web.may_look:
+            return []
+        return [build_button(self.action_id, render_message(buttons.SEARCH_WEB, answer.language), answer.question_ts)]
 
     async def run(self, press: ButtonPress) -> None:
         """Answer the question of a button with the web; if that is impossible, tell the person why."""

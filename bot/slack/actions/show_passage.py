@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from bot.messages import buttons
 from bot.messages.errors import explain_error
-from bot.messages.message import render_both
+from bot.messages.message import render_both, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
 from bot.slack.posting import render
+from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit
@@ -25,6 +27,8 @@ _MAX_MARKDOWN_CHARACTERS = 11_000
 class ShowPassageAction:
     """Shows passages. It stores nothing: the button names the chunks, and the library has their current text."""
 
+    action_id = "kvasir:show-passage"
+
     def __init__(
         self,
         find_passage: FindPassage,
@@ -34,6 +38,18 @@ class ShowPassageAction:
         self._find_passage = find_passage
         self._channel_access = channel_access
         self._messenger = messenger
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return a button for each passage of a document that an answer quotes in part."""
+        return [
+            build_button(
+                f"{self.action_id}:{one.n}",
+                render_message(buttons.SHOW_PASSAGE, answer.language, n=one.n),
+                _format_value(one.chunks),
+            )
+            for one in answer.finished.extracted
+            if one.chunks
+        ]
 
     async def run(self, press: ButtonPress) -> None:
         """Show the passage of a button to the person who pressed it, or say that it is gone."""
@@ -52,6 +68,12 @@ class ShowPassageAction:
             return
         text, blocks = _format_passage(hit)
         await self._messenger.send(press.channel, press.user, text, thread_ts=press.thread_ts, blocks=blocks)
+
+
+def _format_value(chunks: Sequence[str]) -> str:
+    """Return the ids of a passage's chunks, as many as the value of a button can hold."""
+    value = ",".join(chunks)
+    return value if len(value) <= MAX_VALUE_CHARACTERS else value[:MAX_VALUE_CHARACTERS].rpartition(",")[0]
 
 
 def _format_passage(hit: Hit) -> tuple[str, list[dict[str, object]]]:

@@ -11,6 +11,7 @@ from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.interactions import Interaction
+from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, build_button
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_sections
 from knowledge.errors import UnknownSource
 from knowledge.language import Language
@@ -18,8 +19,6 @@ from knowledge.status import SourceStatus
 
 APPROVE_DELETION = "kvasir:approve"
 """The action id of the button; its value is a ``DeletionRequest``."""
-
-_MAX_VALUE_CHARACTERS = 2_000
 
 
 class DeletionRequest(NamedTuple):
@@ -68,13 +67,7 @@ def build_delete_button(source: SourceStatus, language: Language) -> dict[str, A
     """Return the button that deletes a source's pending documents."""
     value = json.dumps({"source": source.name, "shown": source.approval_mark}, ensure_ascii=False)
     label = render_message(buttons.DELETE, language, count=source.pending_deletions)
-    return {
-        "type": "button",
-        "action_id": APPROVE_DELETION,
-        "style": "danger",
-        "text": {"type": "plain_text", "text": label},
-        "value": value[:_MAX_VALUE_CHARACTERS],
-    }
+    return build_button(APPROVE_DELETION, label, value[:MAX_VALUE_CHARACTERS]) | {"style": "danger"}
 
 
 def parse_request(value: str) -> DeletionRequest:

@@ -1,75 +1,42 @@
-"""The buttons under an answer: which ones an answer has, and their content. Pure."""
+"""Buttons under an answer: what each of them provides, and its block."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from bot.answering.events import Finished
-from bot.answering.markdown.link_policy import shorten_host
-from bot.messages import buttons
-from bot.messages.message import render_message
+from bot.slack.interactions import ButtonPress
 from knowledge.language import Language
 
-SEARCH_WEB = "kvasir:look"
-"""The action id; the button's value is the question's ``ts``."""
-ADD_PAGE = "kvasir:add-page"
-"""The action id, followed by a number; the button's value is the page's URL."""
-SHOW_PASSAGE = "kvasir:show-passage"
-"""The action id, followed by a number; the button's value is the ids of the passage's chunks."""
-
-_MAX_VALUE_CHARACTERS = 2_000
-_MAX_HOST_CHARACTERS = 52
-"""Characters of a host in a button's text; Slack's limit for the text is 75."""
-_MAX_PAGE_BUTTONS = 4
+MAX_VALUE_CHARACTERS = 2_000
 
 
-def build_passage_buttons(finished: Finished | None, language: Language) -> list[dict[str, Any]]:
-    """Return a button for each passage of a document that an answer quotes in part."""
-    extracted = finished.extracted if finished is not None else ()
-    return [_build_passage_button(one.n, one.chunks, language) for one in extracted if one.chunks]
+class CompleteAnswer(NamedTuple):
+    """An answer that gets buttons."""
+
+    finished: Finished
+    question_ts: str
+    language: Language
 
 
-def _build_passage_button(n: int, chunks: Sequence[str], language: Language) -> dict[str, Any]:
-    value = ",".join(chunks)
+class AnswerButton(Protocol):
+    """One kind of button: the answers that have it, and what happens when a person presses it."""
+
+    action_id: str
+    """Slack's id; an answer with several buttons of the kind adds a number (``kvasir:show-passage:2``)."""
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the buttons under an answer, none if it needs none."""
+
+    async def run(self, press: ButtonPress) -> None:
+        """Do what the button says, or tell the person why that is impossible."""
+
+
+def build_button(action_id: str, label: str, value: str) -> dict[str, Any]:
+    """Return the block of a button."""
     return {
         "type": "button",
-        "action_id": f"{SHOW_PASSAGE}:{n}",
-        "text": {"type": "plain_text", "text": render_message(buttons.SHOW_PASSAGE, language, n=n)},
-        "value": value if len(value) <= _MAX_VALUE_CHARACTERS else value[:_MAX_VALUE_CHARACTERS].rpartition(",")[0],
-    }
-
-
-def offers_web_search(finished: Finished | None) -> bool:
-    """Return whether an answer without the web has a button that searches the web."""
-    return finished is not None and finished.route not in {"files", "sources"} and finished.web.may_look
-
-
-def build_web_search_button(question_ts: str, language: Language) -> dict[str, Any]:
-    """Return the button that searches the web for a question."""
-    return {
-        "type": "button",
-        "action_id": SEARCH_WEB,
-        "text": {"type": "plain_text", "text": render_message(buttons.SEARCH_WEB, language)},
-        "value": question_ts,
-    }
-
-
-def build_page_buttons(finished: Finished | None, language: Language) -> list[dict[str, Any]]:
-    """Return a button for each web page that an answer cites; an owner adds the page with it."""
-    cited = finished.cited if finished is not None else ()
-    by_url: dict[str, dict[str, Any]] = {}
-    for one in cited:
-        if one.web is not None and one.url and len(one.url) <= _MAX_VALUE_CHARACTERS:
-            by_url.setdefault(one.url, _build_page_button(one.n, one.url, one.web.host, language))
-    return list(by_url.values())[:_MAX_PAGE_BUTTONS]
-
-
-def _build_page_button(n: int, url: str, host: str, language: Language) -> dict[str, Any]:
-    label = render_message(buttons.ADD_PAGE, language, n=n, host=shorten_host(host, _MAX_HOST_CHARACTERS))
-    return {
-        "type": "button",
-        "action_id": f"{ADD_PAGE}:{n}",
+        "action_id": action_id,
         "text": {"type": "plain_text", "text": label},
-        "value": url,
+        "value": value,
     }

@@ -56,10 +56,6 @@ class SlackCapabilities:
     """``agents.sessions.setStatus``."""
     has_statuses: bool = True
     """``assistant.threads.setStatus``."""
-    can_show_passages: bool = False
-    """Whether answers have buttons that show whole passages."""
-    can_add_pages: bool = False
-    """Whether answers have buttons that add web pages."""
     max_stream_age_s: float = MAX_STREAM_AGE_S
     status_every_s: float = 2.0
     """The shortest time between two changes of a status."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import structlog
@@ -14,7 +14,8 @@ from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError
-from bot.slack.posting import buttons, render
+from bot.slack.posting import render
+from bot.slack.posting.buttons import AnswerButton, CompleteAnswer
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
 from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
@@ -35,13 +36,14 @@ class AnswerReply:
         target: ReplyTarget,
         api: SlackWebApi,
         capabilities: SlackCapabilities,
+        buttons: Sequence[AnswerButton],
         *,
         save_replies: SaveReplies,
         language: Language,
     ) -> None:
         self._target = target
         self._api = api
-        self._capabilities = capabilities
+        self._buttons = buttons
         self.language = language
         """The language of the question."""
         self._renderer = render.MarkdownRenderer({})
@@ -200,11 +202,12 @@ class AnswerReply:
         looked_at = self._passages if done is not None and done.route == "engine" else ()
         footer = render.format_source_list(done.cited if done is not None else (), looked_at, self.language)
         tail: list[Block] = [render.build_context_block(text) for text in (footer, "\n".join(self._notices)) if text]
-        press = buttons.build_passage_buttons(done, self.language) if self._capabilities.can_show_passages else []
-        press += buttons.build_page_buttons(done, self.language) if self._capabilities.can_add_pages else []
-        if self.failure is None and buttons.offers_web_search(done):
-            press.append(buttons.build_web_search_button(self._target.question_ts, self.language))
-        return [*tail, {"type": "actions", "elements": press}] if press else tail
+        elements = self._build_buttons(done) if done is not None and self.failure is None else []
+        return [*tail, {"type": "actions", "elements": elements}] if elements else tail
+
+    def _build_buttons(self, finished: Finished) -> list[Block]:
+        answer = CompleteAnswer(finished, self._target.question_ts, self.language)
+        return [block for button in self._buttons for block in button.build_blocks(answer)]
 
     def _build_metadata(self) -> dict[str, Any]:
         return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._target.question_ts}}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from bot.slack.events import BotUser, make_readable
+from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
@@ -27,11 +28,13 @@ class ReplyFactory:
         api: SlackWebApi,
         me: BotUser,
         capabilities: SlackCapabilities,
+        buttons: Sequence[AnswerButton],
     ) -> None:
         self._ledger = ledger
         self._api = api
         self._me = me
         self._capabilities = capabilities
+        self._buttons = buttons
 
     def create(self, message: QuestionMessage) -> AnswerReply:
         """Return the reply to a question, in the language of the question."""
@@ -47,6 +50,7 @@ class ReplyFactory:
             ReplyTarget(key.team, key.channel, message.thread_ts, key.ts, message.user),
             self._api,
             self._capabilities,
+            self._buttons,
             save_replies=save_replies,
             language=choose_language(make_readable(message.text, {}, me=self._me.user)),
         )

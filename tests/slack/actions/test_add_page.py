@@ -15,7 +15,7 @@ from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sourc
 from bot.config.configuration import Access
 from bot.messages.message import LANGUAGES
 from bot.page_additions import PageAdditions
-from bot.slack.posting.buttons import build_page_buttons
+from bot.slack.actions.add_page import build_page_buttons
 from knowledge.interfaces import WebOrigin
 from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport
