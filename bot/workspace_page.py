@@ -10,6 +10,7 @@ import structlog
 
 from bot.messages import status as status_messages
 from bot.messages.durations import format_duration
+from bot.messages.engine import render_notes
 from bot.messages.message import render_message
 from engine.interfaces import EngineStatus
 from engine.service import Engine
@@ -101,7 +102,7 @@ def build_page_status(
         "engine": {
             "state": engine.state.value,
             "progress": engine.progress,
-            "detail": engine.detail,
+            "detail": render_notes(engine.notes, _LANGUAGE),
             "model": engine.model,
             "small_model": engine.small_model,
         },

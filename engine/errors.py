@@ -1,4 +1,4 @@
-"""The engine's errors. Each text says what happened and the next step.
+"""The engine's errors. Each has a note, which says what happened and the next step.
 
 EngineError
 ├── EngineUnavailable        no server answers, or the engine is absent, installing or stopped
@@ -14,9 +14,15 @@ EngineError
 
 from __future__ import annotations
 
+from engine.notes import EngineNote, NoteCode
+
 
 class EngineError(Exception):
-    """An error whose text users read: what happened, then the next step. It never contains a key or a prompt."""
+    """An error whose note users read: what happened, then the next step. It never contains a key or a prompt."""
+
+    def __init__(self, note: EngineNote) -> None:
+        super().__init__(str(note))
+        self.note = note
 
 
 class EngineUnavailable(EngineError):
@@ -36,7 +42,10 @@ class EngineUnauthorized(EngineError):
 
 
 class EngineRefused(EngineError):
-    """The engine refused this request."""
+    """The engine refused this request, or the settings do not work on this machine."""
+
+    def __init__(self, refusal: EngineNote | str) -> None:
+        super().__init__(NoteCode.REFUSED.fill(refusal=refusal) if isinstance(refusal, str) else refusal)
 
 
 class PromptTooLong(EngineRefused):
@@ -53,3 +62,6 @@ class EngineTimeout(EngineError):
 
 class InstallError(EngineError):
     """The engine's environment or its model cannot be installed."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(NoteCode.INSTALLATION_FAILED.fill(problem=problem))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from engine.notes import EngineNote, join_notes
+
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
@@ -127,8 +129,8 @@ class EngineStatus:
     state: EngineState
     progress: float | None = None
     """0 to 1 towards READY; None if unknown."""
-    detail: str = ""
-    """One line: the current step, or why it failed and the next step."""
+    notes: tuple[EngineNote, ...] = ()
+    """The current step, or why it failed and the next step."""
     url: str | None = None
     model: str | None = None
     """The served model name."""
@@ -136,6 +138,11 @@ class EngineStatus:
     """Whether it is a small model for machines without a GPU, and not an R1."""
     on_cpu: bool = False
     """Whether the engine reports that it runs on a CPU."""
+
+    @property
+    def detail(self) -> str:
+        """Return the notes as one English line, for logs and the command line."""
+        return join_notes(self.notes)
 
 
 class ChatEngine(Protocol):

@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 
 from engine.backends.connection import PENDING_STATES, Connection
@@ -33,6 +32,7 @@ from engine.interfaces import (
     Sampling,
     ThinkingControl,
 )
+from engine.notes import NoteCode
 from engine.planning.hardware import Machine
 from engine.planning.machine_probe import probe_machine
 from engine.routing.request_queue import QueueCounts, RequestQueue
@@ -97,7 +97,7 @@ class Engine:
         return (
             record.status
             if record is not None
-            else EngineStatus(EngineState.ABSENT, detail="No engine is running; `kvasir run` starts one.")
+            else EngineStatus(EngineState.ABSENT, notes=(NoteCode.NOT_RUNNING.fill(),))
         )
 
     @staticmethod
@@ -176,13 +176,13 @@ class Engine:
             return
         task, self._task = self._task, None
         if self._runtime.is_owner and self._board.status.state is not EngineState.STOPPING:
-            self._board.apply_event(LifecycleEvent.STOP, "The engine is stopping.")
+            self._board.apply_event(LifecycleEvent.STOP, NoteCode.STOPPING.fill())
         task.cancel()
         try:
             await asyncio.wait([task])
         finally:
             await self._connection.disconnect()
-            self._board.set_status(EngineStatus(EngineState.ABSENT, detail="The engine is stopped."))
+            self._board.set_status(EngineStatus(EngineState.ABSENT, notes=(NoteCode.STOPPED.fill(),)))
             self._runtime.release()
 
     def status(self) -> EngineStatus:
@@ -250,7 +250,7 @@ class Engine:
         """Wait for a state that ``is_match`` accepts; the initial state without details does not count."""
         async with aclosing(self.watch_status()) as changes:
             async for status in changes:
-                known = status.state is not EngineState.ABSENT or bool(status.detail)
+                known = status.state is not EngineState.ABSENT or bool(status.notes)
                 if is_match(status.state) and (known or self._task is None):
                     break
         return self.status()
@@ -265,7 +265,7 @@ class Engine:
         except OSError as error:
             self._board.apply_event(
                 LifecycleEvent.GIVE_UP,
-                f"{self._settings.home} cannot be written: {error.strerror}. Check access rights, or set KVASIR_HOME.",
+                NoteCode.HOME_NOT_WRITABLE.fill(folder=str(self._settings.home), reason=str(error.strerror)),
             )
             return
         async with serve_commands(self._runtime.folder, self._commands.accept):
@@ -275,11 +275,7 @@ class Engine:
         """Log and show an unexpected error of the background task."""
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the engine's background task failed", exc_info=error)
-            self._board.set_status(
-                EngineStatus(
-                    EngineState.FAILED, detail="The engine failed unexpectedly. See Kvasir's log, then restart Kvasir."
-                )
-            )
+            self._board.set_status(EngineStatus(EngineState.FAILED, notes=(NoteCode.FAILED_UNEXPECTEDLY.fill(),)))
 
     def _publish_status(self, status: EngineStatus) -> None:
         """Write the status for other processes if this process is the owner."""
@@ -290,7 +286,14 @@ class Engine:
             self._runtime.write(
                 RuntimeRecord(
                     pid=os.getpid(),
-                    **asdict(status),
+                    state=status.state,
+                    progress=status.progress,
+                    detail=status.detail,
+                    notes=[note.to_json() for note in status.notes],
+                    url=status.url,
+                    model=status.model,
+                    small_model=status.small_model,
+                    on_cpu=status.on_cpu,
                     api_key=endpoint.api_key if endpoint else None,
                     context_tokens=self._connection.context_tokens,
                     model_path=self._local.model_path,

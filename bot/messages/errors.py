@@ -1,7 +1,7 @@
 """What a person reads about an error: what happened and the next step.
 
-An error that the engine or the knowledge raises has an English sentence for logs and the command line (``{text}``).
-Its class is the code by which it is worded here.
+An error of the knowledge has an English sentence for logs and the command line (``{text}``), and its class or code is
+worded here. An error of the engine has a note, which ``bot/messages/engine.py`` words.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Final
 
 from bot.errors import BotError
+from bot.messages.engine import word_note
 from bot.messages.message import Message, render_message
-from engine import errors as engine
+from engine.errors import EngineError
 from knowledge import errors as knowledge
 from knowledge.errors import ErrorCode, FilterProblem, UnreadableReason
 
@@ -120,15 +121,6 @@ CODES: Final[Mapping[ErrorCode, Message]] = {
 """Errors of the knowledge, also those that the manifest stores."""
 
 BY_CLASS: Final[Mapping[type[Exception], Message]] = {
-    engine.EngineStarting: Message("{text}", "引擎仍在加载，请稍后再问。（{text}）"),
-    engine.EngineUnavailable: Message("{text}", "引擎没有运行。（{text}）"),
-    engine.EngineOverloaded: Message("{text}", "引擎正忙，请稍后再问。（{text}）"),
-    engine.EngineUnauthorized: Message("{text}", "引擎不接受密钥。（{text}）"),
-    engine.PromptTooLong: Message("{text}", "问题和文档超出了引擎的长度上限。（{text}）"),
-    engine.EngineRefused: Message("{text}", "引擎拒绝了请求。（{text}）"),
-    engine.EngineInterrupted: Message("{text}", "引擎的回答中断了，请再问一次。（{text}）"),
-    engine.EngineTimeout: Message("{text}", "引擎没有及时回答，请稍后再问。（{text}）"),
-    engine.EngineError: Message("{text}", "引擎出错。（{text}）"),
     BotError: AS_RAISED,
 }
 """Other errors, by their class or its nearest base."""
@@ -143,6 +135,8 @@ def explain_error(error: BaseException) -> Message:
     """Return what a person reads about an error: no traceback, no secret and no text of another library."""
     if isinstance(error, BotError) and error.message is not None:
         return error.message
+    if isinstance(error, EngineError):
+        return word_note(error.note)
     if isinstance(error, knowledge.KnowledgeError) and str(error):
         return _explain_knowledge_error(error)
     return _explain_by_class(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import reduce
 
 from engine.client.client import EngineClient
 from engine.client.framing import ChatFramer, TokenPrompt, find_agreed_framer
@@ -15,6 +16,7 @@ from engine.control.status import StatusBoard
 from engine.errors import EngineStarting, EngineUnavailable, InstallError
 from engine.installation.installer import UnpackWheel
 from engine.interfaces import ChatMessage, EngineState, Sampling, ThinkingControl
+from engine.notes import NoteCode
 from engine.routing.fleet import Fleet
 
 _log = logging.getLogger("kvasir.engine")
@@ -81,8 +83,9 @@ class Connection:
         status = self.board.status
         if (client := self.fleet.any_client) is not None and status.state in {EngineState.READY, EngineState.DEGRADED}:
             return client
-        detail = status.detail or f"The engine is {status.state.value}. See `kvasir status`."
-        raise EngineStarting(detail) if status.state in PENDING_STATES else EngineUnavailable(detail)
+        notes = status.notes or (NoteCode.NOT_READY.fill(state=status.state.value),)
+        note = reduce(lambda first, second: NoteCode.PAIR.fill(first=first, second=second), notes)
+        raise EngineStarting(note) if status.state in PENDING_STATES else EngineUnavailable(note)
 
     @property
     def thinking_control(self) -> ThinkingControl | None:

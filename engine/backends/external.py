@@ -47,12 +47,12 @@ async def query_server(client: EngineClient) -> tuple[EngineStatus, ServedModel 
     try:
         served = await client.fetch_served_model()
     except EngineStarting as error:
-        return EngineStatus(EngineState.STARTING, detail=str(error), url=url), None
+        return EngineStatus(EngineState.STARTING, notes=(error.note,), url=url), None
     except EngineError as error:
-        return EngineStatus(EngineState.FAILED, detail=str(error), url=url), None
+        return EngineStatus(EngineState.FAILED, notes=(error.note,), url=url), None
     variant = find_served_variant(served.model)
     small_model = variant is not None and variant.small_model
-    return EngineStatus(EngineState.READY, 1.0, "", url, served.model, small_model, served.on_cpu), served
+    return EngineStatus(EngineState.READY, 1.0, (), url, served.model, small_model, served.on_cpu), served
 
 
 def complete_endpoint(base: ServerEndpoint, served: ServedModel) -> ServerEndpoint:

@@ -16,6 +16,7 @@ from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineError, EngineRefused
 from engine.installation.installer import Installer, ReportProgress, choose_environment_kind
 from engine.interfaces import EngineState
+from engine.notes import EngineNote, NoteCode
 from engine.oom.log_diagnosis import RunEnd, find_known_problem, find_oom
 from engine.oom.log_tail import LogFile
 from engine.oom.recovery import OomRecovery
@@ -32,7 +33,6 @@ from engine.weights.store import WeightsStore
 
 _INSTALL_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 24.0, 3.0
 """Rough weights of installing, downloading and starting in the progress."""
-NOT_INSTALLED = "The engine is not installed yet; `kvasir run` installs it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +100,15 @@ class LocalEngine:
         try:
             await self._prepare_and_run(install=install, fresh=fresh)
         except EngineError as error:
-            self._give_up(str(error))
+            self._give_up(error.note)
         except OSError as error:
-            self._give_up(f"The engine's files cannot be written: {error.strerror}. Check the disk, then start again.")
+            self._give_up(NoteCode.FILES_NOT_WRITABLE.fill(reason=str(error.strerror)))
         finally:
             former, self._client, self.endpoint = self._client, None, None
             if former is not None:
                 await former.close()
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: EngineNote) -> None:
         """Show the failure, unless the engine is being stopped."""
         if self._board.status.state is not EngineState.STOPPING:
             self._board.apply_event(LifecycleEvent.GIVE_UP, why)
@@ -142,9 +142,9 @@ class LocalEngine:
                 await asyncio.sleep(self._settings.supervisor_policy.health_interval_s)
         recovery.raise_profile(supervisor.health.peak_load)
         supervisor.restart(why)
-        return why
+        return str(why)
 
-    def _explain_raise(self) -> str | None:
+    def _explain_raise(self) -> EngineNote | None:
         """Return why the larger memory profile would be tried now; None if it would not."""
         supervisor, recovery = self._supervisor, self._recovery
         if supervisor is None or recovery is None or self._board.status.state is not EngineState.READY:
@@ -158,11 +158,11 @@ class LocalEngine:
             return
         plan = await choose_obtainable_plan(fit.plan_model(self._settings.model, machine), self._weights)
         if plan.device == "xpu" or machine.vendor == "amd":
-            raise EngineRefused(plan.note)
+            raise EngineRefused(plan.notes[0])
         self._show_plan(plan, plan.variant.name, None)
         spans = await asyncio.to_thread(self._compute_spans, plan)
         if spans.start_begin and not install:
-            self._board.show_progress(NOT_INSTALLED)
+            self._board.show_progress(NoteCode.NOT_INSTALLED.fill())
             return
         python = await self._install(plan, spans)
         environment = self._installer.environment_folder(choose_environment_kind(plan.device)).name
@@ -170,8 +170,8 @@ class LocalEngine:
         if fresh:
             recovery.reset()
         await self._prepare_model_and_flags(recovery.plan, python, spans)
-        note = f" {recovery.describe()}" if recovery.describe() else ""
-        self._board.apply_event(LifecycleEvent.LAUNCH, f"The engine is starting.{note}", progress=spans.start_begin)
+        notes = (NoteCode.STARTING.fill(), *recovery.list_notes())
+        self._board.apply_event(LifecycleEvent.LAUNCH, *notes, progress=spans.start_begin)
         policy = replace(self._settings.supervisor_policy, start_deadline_s=plan.start_deadline_s)
         self._supervisor = Supervisor(self._build_job(recovery, python, spans), self._board, policy)
         await self._supervisor.run()
@@ -184,7 +184,7 @@ class LocalEngine:
 
     async def _install(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
         if spans.install_end:
-            self._board.apply_event(LifecycleEvent.INSTALL, "Installing the engine (once).", progress=0.0)
+            self._board.apply_event(LifecycleEvent.INSTALL, NoteCode.INSTALLING.fill(), progress=0.0)
         return await self._installer.install(
             choose_environment_kind(plan.device), self._scale_report(0.0, spans.install_end)
         )
@@ -202,13 +202,13 @@ class LocalEngine:
     async def _provide_model(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
         """Return the folder that SGLang loads, so that SGLang downloads nothing."""
         if not await asyncio.to_thread(self._weights.is_ready, plan.weights):
-            doing = f"Downloading and verifying the weights of {plan.variant.name} (once). {plan.note}".rstrip()
-            self._board.apply_event(LifecycleEvent.DOWNLOAD, doing, progress=spans.install_end)
+            notes = (NoteCode.DOWNLOADING.fill(model=plan.variant.name), *plan.notes)
+            self._board.apply_event(LifecycleEvent.DOWNLOAD, *notes, progress=spans.install_end)
         report = self._scale_report(spans.install_end, spans.start_begin)
         return await self._weights.provide(plan.weights, report)
 
     def _scale_report(self, begin: float, end: float) -> ReportProgress:
-        def report(share: float | None, doing: str) -> None:
+        def report(share: float | None, doing: EngineNote) -> None:
             known = self._board.status.progress if share is None else begin + (end - begin) * share
             self._board.show_progress(doing, progress=known)
 
@@ -223,7 +223,7 @@ class LocalEngine:
             # Another memory profile may use another checkpoint, which is downloaded now.
             self.model_path = str(await self._provide_model(plan, spans))
             if self._board.status.state is EngineState.DOWNLOADING:
-                self._board.apply_event(LifecycleEvent.LAUNCH, "The engine is starting.", progress=spans.start_begin)
+                self._board.apply_event(LifecycleEvent.LAUNCH, NoteCode.STARTING.fill(), progress=spans.start_begin)
             launch = self._build_launch(plan, python, self.model_path, port, key)
             await self._replace_client(
                 ServerEndpoint(launch.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
@@ -247,7 +247,7 @@ class LocalEngine:
             secrets=(key,),
             on_line=LogFile(self._folder / "engine.log").write_line,
             start_progress=spans.start_begin,
-            describe_load=recovery.describe,
+            list_notes=recovery.list_notes,
         )
 
     def _build_launch(self, plan: LaunchPlan, python: Path, model_path: str, port: int, key: str) -> Launch:

@@ -12,6 +12,7 @@ from engine.backends.external import complete_endpoint, query_server
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.client.wire import ServedModel
 from engine.interfaces import EngineState, EngineStatus
+from engine.notes import EngineNote, NoteCode
 from engine.settings import EngineSettings
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -53,8 +54,8 @@ def combine_reports(reports: Mapping[str, ServerReport | None]) -> FleetReport |
     on_cpu = any(known[url].status.on_cpu for url in usable)  # the slowest counts
     status = replace(first, url=", ".join(usable), on_cpu=on_cpu)
     if problems:
-        detail = f"{len(usable)} of {len(reports)} engines answer. {_join_details(problems)}"
-        status = replace(status, state=EngineState.DEGRADED, detail=detail)
+        answering = NoteCode.SOME_ANSWER.fill(up=len(usable), servers=len(reports))
+        status = replace(status, state=EngineState.DEGRADED, notes=(answering, *_collect_notes(problems)))
     return FleetReport(status, usable)
 
 
@@ -62,19 +63,20 @@ def _reject_other_model(report: ServerReport, model: str | None) -> ServerReport
     served, url = report.served_model, report.status.url
     if served is None or served.model == model:
         return report
-    detail = f"{url} serves {served.model} and the others serve {model}, so Kvasir does not use it."
-    return ServerReport(EngineStatus(EngineState.FAILED, detail=detail, url=url))
+    note = NoteCode.OTHER_MODEL.fill(url=str(url), model=served.model, other=str(model))
+    return ServerReport(EngineStatus(EngineState.FAILED, notes=(note,), url=url))
 
 
 def _combine_problems(problems: list[EngineStatus]) -> EngineStatus:
     starting = [status for status in problems if status.state is EngineState.STARTING]
     relevant = starting or problems
     url = ", ".join(status.url or "" for status in relevant)
-    return replace(relevant[0], detail=_join_details(relevant), url=url)
+    return replace(relevant[0], notes=_collect_notes(relevant), url=url)
 
 
-def _join_details(problems: list[EngineStatus]) -> str:
-    return " ".join(dict.fromkeys(status.detail for status in problems))
+def _collect_notes(problems: list[EngineStatus]) -> tuple[EngineNote, ...]:
+    """Return the notes of all statuses, each once."""
+    return tuple({str(note): note for status in problems for note in status.notes}.values())
 
 
 class RemoteMonitor:

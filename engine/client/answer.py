@@ -10,6 +10,7 @@ from engine.client.reasoning import ReasoningDecoder
 from engine.client.sse import EventTooLong, SseDecoder
 from engine.errors import EngineInterrupted
 from engine.interfaces import Delta, StreamEnd, Usage
+from engine.notes import EngineNote, NoteCode
 
 _MAX_ANSWER_BYTES = 64 << 20
 """Limit of a whole stream; a server that sends more is broken."""
@@ -29,9 +30,9 @@ class AnswerDecoder:
         self._bytes = 0
 
     @property
-    def missing_part(self) -> str:
+    def missing_part(self) -> EngineNote:
         """Return what is missing, for an error message."""
-        return "no next token" if self.has_started else "no first token"
+        return (NoteCode.LATE_CONTINUATION if self.has_started else NoteCode.LATE_BEGINNING).fill()
 
     def decode(self, chunk: bytes) -> Iterator[Delta]:
         """Yield the deltas of ``chunk``; an empty chunk ends the stream. Errors come after the deltas before them."""
@@ -59,6 +60,6 @@ class AnswerDecoder:
 
     def _finish_answer(self) -> list[Delta]:
         if self._finish is None:
-            raise EngineInterrupted("The engine's answer ended too early. Ask again.")
+            raise EngineInterrupted(NoteCode.ENDED_EARLY.fill())
         self.is_complete = True
         return [*self._reasoning.flush(self._finish), StreamEnd(self._finish, self._usage)]

@@ -29,6 +29,7 @@ from engine.errors import (
     EngineUnavailable,
 )
 from engine.interfaces import ChatMessage, Delta, Sampling
+from engine.notes import EngineNote, NoteCode
 
 _MAX_REPLY_BYTES = 1 << 20
 ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1, thinking_tokens=0)
@@ -102,7 +103,7 @@ class EngineClient:
         response: aiohttp.ClientResponse | None = None
         try:
             with _map_errors(self.endpoint, answer):
-                async with _limit_time(min(first, ends), "no first token", self._timeouts):
+                async with _limit_time(min(first, ends), NoteCode.LATE_BEGINNING.fill(), self._timeouts):
                     url = f"{self.endpoint.url}/v1/chat/completions"
                     response = await self._open_session().post(
                         url, json=body, allow_redirects=False
@@ -205,7 +206,7 @@ class EngineClient:
     async def _fetch(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         deadline = time.monotonic() + self._timeouts.info_s
         with _map_errors(self.endpoint):
-            async with _limit_time(deadline, f"no answer to {path}", self._timeouts):
+            async with _limit_time(deadline, NoteCode.LATE_REPLY.fill(path=path), self._timeouts):
                 return await self._fetch_json(path, body)
 
     async def _fetch_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
@@ -231,7 +232,7 @@ class EngineClient:
 
 
 @asynccontextmanager
-async def _limit_time(deadline: float, what: str, timeouts: RequestTimeouts) -> AsyncIterator[None]:
+async def _limit_time(deadline: float, missing: EngineNote, timeouts: RequestTimeouts) -> AsyncIterator[None]:
     """Bound a step by a time of ``time.monotonic``."""
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
@@ -239,10 +240,10 @@ async def _limit_time(deadline: float, what: str, timeouts: RequestTimeouts) -> 
     except TimeoutError as error:
         if isinstance(error, aiohttp.ClientError):  # the timeout of the connection itself
             raise
-        raise EngineTimeout(
-            f"The engine sent {what} in time (first {timeouts.first_token_s:.0f} s, next {timeouts.read_s:.0f} s, "
-            f"whole answer {timeouts.answer_s:.0f} s). It may be overloaded: ask again in a moment."
-        ) from error
+        note = NoteCode.SENT_TOO_LATE.fill(
+            missing=missing, first_s=timeouts.first_token_s, next_s=timeouts.read_s, answer_s=timeouts.answer_s
+        )
+        raise EngineTimeout(note) from error
 
 
 @contextmanager
@@ -251,19 +252,13 @@ def _map_errors(endpoint: ServerEndpoint, answer: AnswerDecoder | None = None) -
     try:
         yield
     except EventTooLong as error:
-        raise EngineInterrupted("The engine sent an event that is too long for an answer. Ask again.") from error
+        raise EngineInterrupted(NoteCode.EVENT_TOO_LONG.fill()) from error
     except aiohttp.InvalidURL:
-        raise EngineUnavailable(
-            f"{endpoint.url!r} is not a URL. Set KVASIR_ENGINE_URL to one such as http://gpu-1:30000."
-        ) from None
+        raise EngineUnavailable(NoteCode.NOT_A_URL.fill(url=endpoint.url)) from None
     except (aiohttp.ClientError, OSError) as error:
         if answer is not None and answer.has_started:
-            raise EngineInterrupted(
-                "The connection to the engine broke in the middle of the answer. Ask again."
-            ) from error
-        raise EngineUnavailable(
-            f"No server answers at the engine's address {endpoint.url}. It may be restarting. See `kvasir status`."
-        ) from error
+            raise EngineInterrupted(NoteCode.CONNECTION_BROKE.fill()) from error
+        raise EngineUnavailable(NoteCode.NO_SERVER.fill(url=endpoint.url)) from error
 
 
 async def _read_text(response: aiohttp.ClientResponse) -> str:

@@ -23,6 +23,7 @@ from engine.errors import (
     PromptTooLong,
 )
 from engine.interfaces import ChatMessage, Sampling, Usage
+from engine.notes import EngineNote, NoteCode
 from engine.planning.plans import MIN_CONTEXT_TOKENS
 from engine.text import replace_surrogates
 
@@ -115,7 +116,7 @@ def parse_option_scores(reply: Mapping[str, Any], options: Sequence[str]) -> tup
             masses[word] += math.exp(min(0.0, logprob))
     total = sum(masses.values())
     if not total:
-        raise EngineRefused("The engine sends no probabilities for the first token. Serve the model with SGLang.")
+        raise EngineRefused(NoteCode.NO_PROBABILITIES.fill())
     return tuple(masses[option.strip().casefold()] / total for option in options)
 
 
@@ -156,9 +157,9 @@ def parse_chat_event(data: str, *, began: bool) -> ChatEvent:
     try:
         event = json.loads(data)
     except _JSON_ERRORS as error:
-        raise EngineInterrupted("The engine sent an invalid answer. Ask again.") from error
+        raise EngineInterrupted(NoteCode.EVENT_INVALID.fill()) from error
     if not isinstance(event, dict):
-        raise EngineInterrupted("The engine sent an invalid answer. Ask again.")
+        raise EngineInterrupted(NoteCode.EVENT_INVALID.fill())
     if "error" in event:
         raise _map_stream_error(event["error"], began=began)
     first = _first_mapping(event.get("choices"))
@@ -175,28 +176,24 @@ def map_http_error(status: int, body: str) -> EngineError:
     """Return the error for an HTTP status; it does not contain the body's words."""
     message = _extract_message(body)
     if _TOO_BIG in message:
-        return PromptTooLong("The question and its answer do not fit into the engine's memory. Ask a shorter question.")
+        return PromptTooLong(NoteCode.PROMPT_TOO_LARGE.fill())
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE:
-        return EngineUnavailable(f"The engine failed (HTTP {status}). Ask again; its log has the reason.")
+        return EngineUnavailable(NoteCode.SERVER_FAILED.fill(status=status))
     if status == HTTPStatus.SERVICE_UNAVAILABLE and "queue" not in message.lower():
-        return EngineStarting("The engine is still loading its model. Ask again in a moment; `kvasir status` shows it.")
+        return EngineStarting(NoteCode.LOADING_MODEL.fill())
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        return EngineOverloaded("The engine's queue is full. Ask again in a moment.")
+        return EngineOverloaded(NoteCode.SERVER_QUEUE_FULL.fill())
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return EngineUnauthorized(
-            "The engine refused the API key. Set KVASIR_ENGINE_API_KEY to the one that it expects."
-        )
+        return EngineUnauthorized(NoteCode.KEY_REFUSED.fill())
     return _map_refusal(status, message)
 
 
 def _map_refusal(status: int, message: str) -> EngineRefused:
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_LONG.search(message):
-        return PromptTooLong(_describe_too_long(message))
+        return PromptTooLong(_explain_too_long(message))
     if status == HTTPStatus.NOT_FOUND:
-        return EngineRefused(
-            "The server at the engine's address has no chat API. Check that KVASIR_ENGINE_URL is an SGLang server."
-        )
-    return EngineRefused(f"The engine refused the request (HTTP {status}). Its log has the reason.")
+        return EngineRefused(NoteCode.NO_CHAT_API.fill())
+    return EngineRefused(NoteCode.REQUEST_REFUSED.fill(status=status))
 
 
 def parse_served_model(
@@ -211,7 +208,7 @@ def parse_served_model(
     first = _first_mapping(models.get("data"))
     name = _as_string(first.get("id")) or _as_string(info.get("served_model_name"))
     if not name:
-        raise EngineRefused("The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server.")
+        raise EngineRefused(NoteCode.NO_MODEL_SERVED.fill())
     split = info.get("reasoning_parser") is not None if "reasoning_parser" in info else None
     context, path = _as_count(first.get("max_model_len")), _as_string(info.get("tokenizer_path")) or None
     server = server or {}
@@ -266,7 +263,7 @@ def _map_stream_error(error: object, *, began: bool) -> EngineError:
     details = _as_mapping(error) or {"message": error}
     code = _as_count(details.get("code")) or 500
     if began and _TOO_BIG not in _as_string(details.get("message")) and code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return EngineInterrupted("The engine failed in the middle of the answer. Ask again.")
+        return EngineInterrupted(NoteCode.FAILED_IN_ANSWER.fill())
     return map_http_error(code, json.dumps(details, default=str))
 
 
@@ -281,10 +278,11 @@ def _extract_message(body: str) -> str:
     return _as_string(source.get("message")) or _as_string(inner) or _as_string(source.get("detail"))
 
 
-def _describe_too_long(message: str) -> str:
+def _explain_too_long(message: str) -> EngineNote:
     counts = [int(number) for number in _COUNT.findall(message)]
-    figures = f" ({max(counts)} tokens, {min(counts)} fit)" if len(counts) == 2 else ""  # noqa: PLR2004
-    return f"The question with its passages is too long for the model{figures}. Ask a shorter question."
+    if len(counts) != 2:  # noqa: PLR2004
+        return NoteCode.PROMPT_TOO_LONG.fill()
+    return NoteCode.PROMPT_TOO_LONG_BY.fill(tokens=max(counts), fit=min(counts))
 
 
 def _parse_finish_reason(value: object) -> FinishReason | None:

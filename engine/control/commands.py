@@ -10,10 +10,10 @@ from engine.control.control_socket import EngineAction, EngineCommand
 from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
 from engine.errors import EngineRefused
+from engine.notes import NoteCode
 from engine.tasks import wait_for_end
 
 _MAX_PENDING = 4
-STOPPED_DETAIL = "The engine is stopped; `kvasir engine start` starts it."
 
 
 class CommandRunner:
@@ -88,11 +88,11 @@ class CommandRunner:
 
     def _show_stopping(self, command: EngineCommand) -> None:
         if command.action is not EngineAction.START:
-            self._board.apply_event(LifecycleEvent.STOP, "The engine is stopping.")
+            self._board.apply_event(LifecycleEvent.STOP, NoteCode.STOPPING.fill())
 
     def _show_stopped(self, command: EngineCommand) -> None:
         if command.action is not EngineAction.START:
-            self._board.apply_event(LifecycleEvent.END, STOPPED_DETAIL)
+            self._board.apply_event(LifecycleEvent.END, NoteCode.STOPPED_BY_COMMAND.fill())
             self._board.show_model(model=None, small_model=False, on_cpu=False, url=None)
 
 

@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.errors import EngineRefused, EngineUnavailable
+from engine.notes import NoteCode
 
 _SOCKET_NAME = "control.sock"
 _DEADLINE_S = 10.0
@@ -87,9 +88,7 @@ async def send_command(folder: Path, command: EngineCommand) -> str:
         async with asyncio.timeout(_DEADLINE_S):
             answer = await _exchange(folder, {"order": command.action.value, "fresh": command.fresh})
     except (OSError, TimeoutError, ValueError) as error:
-        raise EngineUnavailable(
-            "No process runs the engine of this state directory. Start `kvasir run` with the same KVASIR_HOME."
-        ) from error
+        raise EngineUnavailable(NoteCode.NO_OWNER.fill()) from error
     if answer.get("ok") is not True:
         raise EngineRefused(str(answer.get("said") or "The owner refused the command."))
     return str(answer.get("said", ""))

@@ -12,11 +12,13 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from engine.files import replace_private_file
 from engine.interfaces import EngineState, EngineStatus
+from engine.notes import read_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class RuntimeRecord:
     state: EngineState
     progress: float | None = None
     detail: str = ""
+    """The notes in English, for a reader of another release."""
     url: str | None = None
     model: str | None = None
     small_model: bool = False
@@ -39,11 +42,14 @@ class RuntimeRecord:
     opens_think: bool = False
     people: int | None = None
     """Concurrent answers."""
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    """What ``detail`` says, as codes with fields."""
 
     @property
     def status(self) -> EngineStatus:
         """Return the published status."""
-        return EngineStatus(self.state, self.progress, self.detail, self.url, self.model, self.small_model, self.on_cpu)
+        notes = read_notes(self.notes, self.detail)
+        return EngineStatus(self.state, self.progress, notes, self.url, self.model, self.small_model, self.on_cpu)
 
 
 _RECORD = TypeAdapter(RuntimeRecord)

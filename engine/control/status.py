@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from engine.control.lifecycle import LifecycleEvent, next_state
 from engine.interfaces import EngineState, EngineStatus
+from engine.notes import EngineNote
 
 
 class StatusBoard:
@@ -24,15 +25,15 @@ class StatusBoard:
         """Return the current status."""
         return self._status
 
-    def apply_event(self, event: LifecycleEvent, detail: str = "", *, progress: float | None = None) -> None:
+    def apply_event(self, event: LifecycleEvent, *notes: EngineNote, progress: float | None = None) -> None:
         """Change the state by ``event``; raise ``IllegalTransition`` if the lifecycle does not allow it."""
         self.set_status(
-            replace(self._status, state=next_state(self._status.state, event), detail=detail, progress=progress)
+            replace(self._status, state=next_state(self._status.state, event), notes=notes, progress=progress)
         )
 
-    def show_progress(self, detail: str, *, progress: float | None = None) -> None:
+    def show_progress(self, *notes: EngineNote, progress: float | None = None) -> None:
         """Show progress within the same state."""
-        self.set_status(replace(self._status, detail=detail, progress=progress))
+        self.set_status(replace(self._status, notes=notes, progress=progress))
 
     def show_model(self, *, model: str | None, small_model: bool, on_cpu: bool, url: str | None) -> None:
         """Show the served model and its URL."""

@@ -20,12 +20,13 @@ from typing import ClassVar, Literal
 from engine.errors import InstallError
 from engine.files import hold_file_lock
 from engine.installation.command import run_command
+from engine.notes import EngineNote, NoteCode
 from engine.planning.hardware import read_free_disk_bytes
 from engine.planning.variant import GIB
 
 EnvironmentKind = Literal["cpu", "cuda"]
-ReportProgress = Callable[[float | None, str], None]
-"""Receives the progress, 0 to 1 or None, and the current step in one line."""
+ReportProgress = Callable[[float | None, EngineNote], None]
+"""Receives the progress, 0 to 1 or None, and the current step."""
 UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
 """Arguments: name, version, SHA-256. Returns the folder of the unpacked wheel."""
 
@@ -82,7 +83,7 @@ class Installer:
         return self.python_path(kind)
 
     async def _install_into(self, scratch: Path, kind: EnvironmentKind, report: ReportProgress) -> None:
-        report(0.0, "Installing SGLang into an environment of its own (once).")
+        report(0.0, NoteCode.INSTALLING_SGLANG.fill())
         failed = "The engine's environment could not be installed"
         uv = _find_uv()
         await run_command(
@@ -92,7 +93,7 @@ class Installer:
 
         def on_line(line: str) -> None:
             if (share := progress.parse_line(line)) is not None:
-                report(share, f"Installing SGLang into an environment of its own (once): {progress.doing}.")
+                report(share, progress.step)
 
         argv = (
             uv, "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:",
@@ -148,7 +149,7 @@ class UvProgress:
         self._sizes: dict[str, float] = {}
         self._done = 0.0
         self._share = 0.0
-        self.doing = "finding packages"
+        self.step = NoteCode.FINDING_PACKAGES.fill()
 
     def parse_line(self, line: str) -> float | None:
         """Return the progress, which never falls; None for any other line."""
@@ -163,7 +164,10 @@ class UvProgress:
         share = self._FETCHED_SHARE * self._done / (sum(self._sizes.values()) or 1.0)
         if word in {"Prepared", "Installed"}:
             share = self._FETCHED_SHARE if word == "Prepared" else 1.0
-        self.doing = "unpacking" if share >= self._FETCHED_SHARE else f"{self._done / 2**20:.0f} MiB downloaded"
+        if share >= self._FETCHED_SHARE:
+            self.step = NoteCode.UNPACKING_PACKAGES.fill()
+        else:
+            self.step = NoteCode.FETCHING_PACKAGES.fill(downloaded_mib=self._done / 2**20)
         self._share = max(self._share, share)
         return self._share
 
@@ -173,7 +177,7 @@ async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportP
     """Yield a temporary folder that becomes ``folder`` at the end; None if another process made it meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     async with hold_file_lock(
-        folder.parent / f"{folder.name}.lock", lambda: report(None, "Another Kvasir process is installing SGLang.")
+        folder.parent / f"{folder.name}.lock", lambda: report(None, NoteCode.INSTALLED_ELSEWHERE.fill())
     ):
         scratch = await asyncio.to_thread(_create_scratch_folder, folder, whole)
         try:

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from engine.notes import EngineNote, NoteCode
 from engine.oom.log_diagnosis import LogObservations, OomCause, OomFinding
 
 MAX_FAILURES = 24
@@ -50,8 +51,8 @@ class ProfileFailure:
 
     profile: Annotated[MemoryProfile, Field(alias="rung")]
     cause: OomCause
-    why: str
-    """The sentence for the user."""
+    why: str = ""
+    """``explain_change`` in English, for the log's reader and for earlier releases."""
     is_retry: Annotated[bool, Field(alias="retried")] = False
     """Whether it was retried at a quiet hour and failed again."""
 
@@ -62,7 +63,7 @@ class ProfileChange:
 
     profile: MemoryProfile | None
     """None: no lower profile is left."""
-    why: str
+    why: EngineNote
 
 
 def complete_profile(profile: MemoryProfile, observations: LogObservations) -> MemoryProfile:
@@ -85,26 +86,34 @@ def choose_lower_profile(
 
     ``failures`` are the earlier ones on this machine, ``lower`` the profiles with lighter weights, the best first.
     """
-    known = (*failures, ProfileFailure(failed, found.cause, ""))
+    failure = ProfileFailure(failed, found.cause)
+    known = (*failures, failure)
     if len(known) <= MAX_FAILURES:
         for move in _MOVES[found.cause]:
             profile = move(failed, found)
-            if profile is not None and not any(would_fail(profile, failure) for failure in known):
-                return ProfileChange(profile, f"{_describe_cause(found)}: {_describe_change(failed, profile)}")
-        failed_weights = {failure.profile.weights for failure in known}
+            if profile is not None and not any(would_fail(profile, one) for one in known):
+                return ProfileChange(profile, explain_change(failure, profile))
+        failed_weights = {one.profile.weights for one in known}
         lighter = next((profile for profile in lower if profile.weights not in failed_weights), None)
         if lighter is not None:
-            return ProfileChange(
-                lighter,
-                f"{_describe_cause(found)}, and nothing else can be lowered: trying {lighter.weights} instead",
-            )
-    quote = f" SGLang's log says: {found.line[:300]}" if found.line else ""
-    return ProfileChange(
-        None,
-        f"No smaller memory profile is left after {format_failures(len(known))}: {found.cause} with "
-        f"{describe_profile(failed)}.{quote} "
-        "Choose a smaller KVASIR_MODEL or free memory, then `kvasir engine restart --fresh`.",
+            return ProfileChange(lighter, explain_change(failure, lighter))
+    why = NoteCode.NOTHING_SMALLER.fill(
+        failures=count_failures(len(known)),
+        cause=NoteCode(found.cause.value).fill(),
+        profile=describe_profile(failed),
+        quote=NoteCode.LOG_SAYS.fill(line=found.line[:300]) if found.line else "",
     )
+    return ProfileChange(None, why)
+
+
+def explain_change(failure: ProfileFailure, after: MemoryProfile) -> EngineNote:
+    """Return why ``after`` follows on a failure, as a part of a sentence."""
+    before, cause = failure.profile, NoteCode(failure.cause.value).fill()
+    if failure.is_retry:
+        return NoteCode.RETRY_FAILED.fill(cause=cause, profile=describe_profile(after))
+    if before.weights != after.weights:
+        return NoteCode.LIGHTER_WEIGHTS.fill(cause=cause, weights=after.weights)
+    return NoteCode.MEMORY_REDUCED.fill(cause=cause, change=_describe_change(before, after))
 
 
 def would_fail(profile: MemoryProfile, failure: ProfileFailure) -> bool:
@@ -214,10 +223,6 @@ _MOVES: Mapping[OomCause, tuple[_Move, ...]] = {
 # ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _describe_cause(found: OomFinding) -> str:
-    return found.cause[0].upper() + found.cause[1:]
-
-
 def _describe_change(before: MemoryProfile, after: MemoryProfile) -> str:
     """Return the difference, as "memory fraction 0.88 → 0.84"."""
     old, new = dict(_label_values(before)), dict(_label_values(after))
@@ -238,9 +243,9 @@ def _label_values(profile: MemoryProfile) -> tuple[tuple[str, object], ...]:
     )
 
 
-def format_failures(count: int) -> str:
+def count_failures(count: int) -> EngineNote:
     """Return a number of failures in words."""
-    return "one failure" if count == 1 else f"{count} failures"
+    return NoteCode.ONE_FAILURE.fill() if count == 1 else NoteCode.FAILURES.fill(count=count)
 
 
 def _is_at_least(mine: float | None, theirs: float | None) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
+from engine.notes import EngineNote, NoteCode
 from engine.oom.log_tail import READY_LINE, TIMESTAMP
 
 SIGKILL_STATUS = 128 + signal.SIGKILL
@@ -20,13 +21,13 @@ SIGKILL_STATUS = 128 + signal.SIGKILL
 class OomCause(StrEnum):
     """How memory ran out. Users read the values, and files of earlier releases contain them."""
 
-    WEIGHTS = "the weights did not fit"
-    NO_ROOM = "the weights left no room for the context within the memory fraction"
-    POOL = "the memory for the context could not be had"
-    CAPTURE = "memory ran out while graphs were captured"
-    PREFILL = "memory ran out while prompts were read"
-    DECODE = "memory ran out while answers were written"
-    HOST = "the system ended it for lack of main memory"
+    WEIGHTS = NoteCode.OOM_WEIGHTS.value
+    NO_ROOM = NoteCode.OOM_NO_ROOM.value
+    POOL = NoteCode.OOM_POOL.value
+    CAPTURE = NoteCode.OOM_CAPTURE.value
+    PREFILL = NoteCode.OOM_PREFILL.value
+    DECODE = NoteCode.OOM_DECODE.value
+    HOST = NoteCode.OOM_HOST.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class OomFinding:
 class KnownProblem:
     """Another problem that the log names and a person can fix."""
 
-    sentence: str
+    problem: NoteCode
     is_permanent: bool
     """Whether another start would end in the same way."""
     may_be_damaged: bool = False
@@ -111,11 +112,11 @@ def find_oom(end: RunEnd) -> OomFinding | None:
     return _find_host_oom(end, lines)
 
 
-def describe_exit(end: RunEnd) -> str:
+def describe_exit(end: RunEnd) -> EngineNote:
     """Return how the process ended, as a part of a sentence."""
     if end.exit_status == SIGKILL_STATUS and not any(_KILLS_ITSELF in line for line in end.lines):
-        return "it was killed"
-    return f"it ended with status {end.exit_status}"
+        return NoteCode.KILLED.fill()
+    return NoteCode.EXITED.fill(status=str(end.exit_status))
 
 
 def is_stuck_line(line: str) -> bool:
@@ -126,9 +127,9 @@ def is_stuck_line(line: str) -> bool:
 def find_known_problem(lines: Sequence[str]) -> KnownProblem | None:
     """Return the problem that the newest matching line names; None if there is none."""
     for line in reversed(lines):
-        for pattern, sentence, then in _KNOWN_PROBLEMS:
+        for pattern, problem, then in _KNOWN_PROBLEMS:
             if pattern.search(line):
-                return KnownProblem(sentence, then != "again", then == "damaged")
+                return KnownProblem(problem, then != "again", then == "damaged")
     return None
 
 
@@ -165,57 +166,57 @@ _IN_DECODE = re.compile(r"forward_decode|prepare_for_decode|update_running_batch
 _Outcome = Literal["again", "hopeless", "damaged"]
 """Whether another start may succeed; damaged: only after all files are verified."""
 
-_KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], str, _Outcome]] = (
-    (re.compile(r"[Aa]ddress already in use"), "another program took its port", "again"),
-    (re.compile(r"No space left on device|Disk quota exceeded"), "the disk is full: free some space", "again"),
+_KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], NoteCode, _Outcome]] = (
+    (re.compile(r"[Aa]ddress already in use"), NoteCode.PORT_TAKEN, "again"),
+    (re.compile(r"No space left on device|Disk quota exceeded"), NoteCode.DISK_FULL, "again"),
     (
         re.compile(r"SafetensorError|Error while deserializing header|PytorchStreamReader failed"),
-        "the model's weights are damaged or incomplete: start again, and Kvasir verifies every file",
+        NoteCode.WEIGHTS_DAMAGED,
         "damaged",
     ),
     (
         re.compile(r"not a valid model identifier|RepositoryNotFoundError|Repository Not Found|Unrecognized model in"),
-        "the model was not found: check KVASIR_MODEL",
+        NoteCode.MODEL_NOT_FOUND,
         "damaged",
     ),
     (
         re.compile(r"does not recognize this architecture|Model architectures .* are not supported"),
-        "SGLang does not know this kind of model: choose another KVASIR_MODEL",
+        NoteCode.UNKNOWN_ARCHITECTURE,
         "hopeless",
     ),
     (
         re.compile(r"Couldn't instantiate the backend tokenizer|Can't load tokenizer for"),
-        "the model's folder lacks its tokenizer: put tokenizer.json and tokenizer_config.json next to the weights",
+        NoteCode.NO_TOKENIZER,
         "damaged",
     ),
     (
         re.compile(r"StrictDataclassClassValidationError"),
-        "the model's config.json contradicts itself: download or copy the model's folder again",
+        NoteCode.CONFIG_CONTRADICTS,
         "damaged",
     ),
     (
         re.compile(r"GatedRepoError|Access to model .* is restricted"),
-        "the hub provides this model only to accounts that accepted its licence: accept it there and set HF_TOKEN",
+        NoteCode.GATED,
         "hopeless",
     ),
     (
         re.compile(r"couldn't connect to|LocalEntryNotFoundError|OfflineModeIsEnabled"),
-        "the model's files are not here and the hub cannot be reached: check the network and HF_ENDPOINT",
+        NoteCode.HUB_UNREACHABLE,
         "again",
     ),
     (
         re.compile(r"Error: (?:The NVIDIA driver on your system is too old|Found no NVIDIA driver)"),
-        "the GPU's driver is missing or too old: `kvasir doctor` shows which one it needs",
+        NoteCode.DRIVER_UNUSABLE,
         "hopeless",
     ),
     (
         re.compile(r"no kernel image is available for execution on the device"),
-        "SGLang has no kernels for this card: set KVASIR_ENGINE_URL to another engine, or unset KVASIR_MODEL",
+        NoteCode.NO_KERNELS,
         "hopeless",
     ),
     (
         re.compile(r"No module named '?sglang"),
-        "SGLang is missing from its environment: delete that environment, and Kvasir installs it again",
+        NoteCode.SGLANG_MISSING,
         "hopeless",
     ),
 )

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from engine.notes import NoteCode
+
 _MAX_LINE_CHARS = 2000
 _MAX_LINES = 200
 _SUMMARY_LINES = 3
@@ -21,14 +23,14 @@ _NOISE = re.compile(
     r"^\s*File \"|^\s*[\^~]+\s*$|^Traceback |server_args=|resource_tracker|leaked semaphore|^Killed\s*$|^\s+\S.*\($"
 )
 
-MILESTONES: Sequence[tuple[str, float, str]] = (
-    ("server_args=", 0.30, "reading the model's configuration"),
-    ("Init parallel begin", 0.55, "starting the workers"),
-    ("Load weight begin", 0.65, "loading the weights"),
-    ("Load weight end", 0.80, "making room for the context"),
-    ("Capture", 0.85, "capturing graphs"),
-    ("max_total_num_tokens=", 0.90, "starting its HTTP server"),
-    ("Application startup complete", 0.95, "warming up"),
+MILESTONES: Sequence[tuple[str, float, NoteCode]] = (
+    ("server_args=", 0.30, NoteCode.READING_CONFIGURATION),
+    ("Init parallel begin", 0.55, NoteCode.STARTING_WORKERS),
+    ("Load weight begin", 0.65, NoteCode.LOADING_WEIGHTS),
+    ("Load weight end", 0.80, NoteCode.MAKING_ROOM),
+    ("Capture", 0.85, NoteCode.CAPTURING_GRAPHS),
+    ("max_total_num_tokens=", 0.90, NoteCode.STARTING_SERVER),
+    ("Application startup complete", 0.95, NoteCode.WARMING_UP),
 )
 """What SGLang 0.5.23 logs while it starts, the progress at that line (by time on a CPU), and the next step."""
 
@@ -107,6 +109,6 @@ def summarize_failure(lines: Sequence[str]) -> str:
     return " | ".join(line[: _SUMMARY_CHARS // len(chosen)] for line in chosen) or "it logged nothing"
 
 
-def find_milestone(line: str) -> tuple[float, str] | None:
+def find_milestone(line: str) -> tuple[float, NoteCode] | None:
     """Return the progress at a log line, and the next step; None for any other line."""
     return next(((share, doing) for mark, share, doing in MILESTONES if mark in line), None)

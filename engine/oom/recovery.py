@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 
+from engine.notes import EngineNote, NoteCode
 from engine.oom.ladder import (
     ProfileChange,
     complete_profile,
+    count_failures,
     describe_profile,
-    format_failures,
+    explain_change,
 )
 from engine.oom.lighter_plans import apply_profile, build_ladder_key, extract_profile, find_lighter_plans
 from engine.oom.log_diagnosis import OomFinding, RunEnd, find_known_problem, find_oom
@@ -46,26 +48,22 @@ class OomRecovery:
         """Return the number of failures that led to the current profile; 0 for the plan's own."""
         return len(self._state.failures)
 
-    def describe(self, load: PeakLoad | None = None) -> str:
-        """Return what users should know about the current plan; "" if there is nothing to say.
+    def list_notes(self, load: PeakLoad | None = None) -> tuple[EngineNote, ...]:
+        """Return what users should know about the current plan.
 
         With the load since the start, it says whether a larger profile may be tried.
         """
         state = confirm_profile(self._state, load) if load is not None else self._state
+        notes = list(self.plan.notes)
         if state.proven_profile is not None:
-            lowered = "A larger memory profile is being tried."
-        elif state.failures:
-            lowered = (
-                f"After {format_failures(len(state.failures))} for lack of memory it uses less memory (the last: "
-                f"{state.failures[-1].why}); `kvasir engine restart --fresh` retries the first plan."
-            )
-        else:
-            lowered = ""
+            notes.append(NoteCode.TRYING_LARGER.fill())
+        elif state.failures and state.profile is not None:
+            why = explain_change(state.failures[-1], state.profile)
+            notes.append(NoteCode.LESS_MEMORY.fill(failures=count_failures(len(state.failures)), why=why))
         step = raise_profile(self._state, load) if load is not None else None
-        room = ""
         if step is not None and step[0].profile is not None:
-            room = f"The load leaves memory free: the next quiet hour may retry {describe_profile(step[0].profile)}."
-        return " ".join(filter(None, (self.plan.note, lowered, room)))
+            notes.append(NoteCode.MEMORY_FREE.fill(profile=describe_profile(step[0].profile)))
+        return tuple(notes)
 
     def decide_restart(self, end: RunEnd) -> RestartDecision | None:
         """Return whether to restart after a run; None for a crash that memory did not cause."""
@@ -75,16 +73,15 @@ class OomRecovery:
         known = find_known_problem(end.lines)
         if known is None or not known.is_permanent:
             return None
-        return RestartDecision(
-            f"The engine cannot start: {known.sentence} ({summarize_failure(end.lines)}).", restart=False
-        )
+        summary = summarize_failure(end.lines)
+        return RestartDecision(NoteCode.CANNOT_START.fill(problem=known.problem.fill(), summary=summary), restart=False)
 
-    def explain_raise(self, load: PeakLoad) -> str | None:
+    def explain_raise(self, load: PeakLoad) -> EngineNote | None:
         """Return why the larger profile would be tried; None if it would not."""
         found = raise_profile(self._state, load)
         return None if found is None else found[1].why
 
-    def raise_profile(self, load: PeakLoad) -> str | None:
+    def raise_profile(self, load: PeakLoad) -> EngineNote | None:
         """Change to the larger profile if the load leaves memory free; return why, or None."""
         found = raise_profile(self._state, load)
         if found is None:
@@ -113,7 +110,7 @@ class OomRecovery:
             _log.error("engine out of memory: %s", step.why)
             return RestartDecision(step.why, restart=False)
         self._change_profile(state, step)
-        return RestartDecision(f"{step.why}. The engine is starting again.", restart=True)
+        return RestartDecision(NoteCode.STARTING_WITH_LESS.fill(why=step.why), restart=True)
 
     def _change_profile(self, state: LadderState, step: ProfileChange) -> None:
         _log.warning("engine uses another memory profile: %s", step.why)

@@ -15,12 +15,14 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from engine.files import replace_private_file
+from engine.notes import EngineNote, NoteCode
 from engine.oom.ladder import (
     MemoryProfile,
     ProfileChange,
     ProfileFailure,
     choose_lower_profile,
     describe_profile,
+    explain_change,
 )
 from engine.oom.log_diagnosis import OomCause, OomFinding
 
@@ -38,7 +40,7 @@ _RETRYABLE_CAUSES = frozenset({OomCause.POOL, OomCause.CAPTURE, OomCause.PREFILL
 class RestartDecision:
     """Whether to restart SGLang after a run that ended for a known reason."""
 
-    why: str
+    why: EngineNote
     restart: bool
     """True: restart at once with another plan. False: give up."""
 
@@ -81,13 +83,14 @@ def lower_profile(
 ) -> tuple[LadderState, ProfileChange]:
     """Return the state after ``failed`` (a complete profile) ran out of memory, and the change."""
     if state.proven_profile is not None:
-        why = f"The larger memory profile fails again ({found.cause}); back to {describe_profile(state.proven_profile)}"
-        failures = (*state.failures[:-1], ProfileFailure(failed, found.cause, why, is_retry=True))
+        failure = ProfileFailure(failed, found.cause, is_retry=True)
+        why = explain_change(failure, state.proven_profile)
+        failures = (*state.failures[:-1], replace(failure, why=str(why)))
         return LadderState(state.proven_profile, failures), ProfileChange(state.proven_profile, why)
     step = choose_lower_profile(failed, found, state.failures, lower)
     if step.profile is None:
         return state, step
-    return LadderState(step.profile, (*state.failures, ProfileFailure(failed, found.cause, step.why))), step
+    return LadderState(step.profile, (*state.failures, ProfileFailure(failed, found.cause, str(step.why)))), step
 
 
 def raise_profile(state: LadderState, load: PeakLoad) -> tuple[LadderState, ProfileChange] | None:
@@ -103,8 +106,7 @@ def raise_profile(state: LadderState, load: PeakLoad) -> tuple[LadderState, Prof
     if state.profile is None:
         return None
     better = state.failures[-1].profile
-    use = f"At most {load.cache_use:.0%} of the KV cache was used and no request waited"
-    why = f"{use}: retrying {describe_profile(better)}"
+    why = NoteCode.RETRYING_LARGER.fill(cache_use=load.cache_use, profile=describe_profile(better))
     return replace(state, profile=better, proven_profile=state.profile), ProfileChange(better, why)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from engine.notes import EngineNote, NoteCode
 from engine.planning.cards import find_card_spec
 from engine.planning.hardware import MIN_CAPABILITY, Machine
 from engine.planning.memory import (
@@ -178,46 +179,29 @@ def estimate_slowness(plan: LaunchPlan) -> float:
     return plan.weights_gib_per_card * plan.layout.pp * plan.variant.parameters_per_token / plan.variant.parameters
 
 
-def write_note(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
+def list_plan_notes(plan: LaunchPlan, machine: Machine, whole: Machine) -> tuple[EngineNote, ...]:
     """Return what users should know about a plan for ``machine``, the equal cards of the ``whole`` one."""
-    notes = [] if len(machine.cards) == len(whole.cards) else [_describe_unequal_cards(plan, machine, whole)]
-    if machine.cards[0].is_mig_instance:
-        notes.append(
-            f"MIG splits the card, and CUDA uses only one instance: {machine.cards[0].name}."
-            f"{_describe_visible_cards(plan)}"
+    notes, first = [], machine.cards[0]
+    if len(machine.cards) < len(whole.cards):
+        note = NoteCode.UNEQUAL_CARDS.fill(
+            cards=len(whole.cards), equal=len(machine.cards), card_gib=machine.card_gib, name=first.name
         )
+        notes.append(note)
+    if first.is_mig_instance:
+        notes.append(NoteCode.MIG_INSTANCE.fill(name=first.name))
+    if plan.visible_cards:
+        notes.append(NoteCode.VISIBLE_CARDS.fill(cards=",".join(plan.visible_cards)))
     if machine.vendor != "nvidia":
-        notes.append(
-            "Kvasir installs SGLang only for NVIDIA's cards: start this in SGLang's image for these cards, and set "
-            "KVASIR_ENGINE_URL."
-        )
+        notes.append(NoteCode.OTHER_VENDOR.fill())
     elif machine.capability is None:
-        notes.append(
-            f"The cards' compute capability is unknown; {required_capability(plan.weights) / 10:.1f} is needed."
-        )
+        notes.append(NoteCode.UNKNOWN_CAPABILITY.fill(needed=required_capability(plan.weights) / 10))
     if plan.offload_gib:
-        notes.append(
-            f"{plan.offload_gib:.0f} GiB of each card's weights stay in main memory, which makes every token slow."
-        )
+        notes.append(NoteCode.OFFLOADED.fill(offload_gib=plan.offload_gib))
     if plan.memory_fraction is not None:
-        notes.append(
-            "It fits with a smaller reserve than SGLang's default: small prefill chunks, few captured batches."
-        )
+        notes.append(NoteCode.SMALLER_RESERVE.fill())
     if (spare := len(whole.cards) * whole.nodes - plan.layout.cards) > 0:
-        notes.append(f"{spare} of {len(whole.cards) * whole.nodes} cards stay unused.")
+        notes.append(NoteCode.UNUSED_CARDS.fill(spare=spare, cards=len(whole.cards) * whole.nodes))
     size_gib, disk_gib = estimate_download_bytes(plan.variant, plan.weights) / GIB, machine.disk_free_bytes / GIB
     if not machine.is_described and disk_gib < size_gib and not plan.variant.is_directory:
-        notes.append(f"The weights take {size_gib:.0f} GiB of disk, but {disk_gib:.0f} GiB are free.")
-    return " ".join(notes)
-
-
-def _describe_unequal_cards(plan: LaunchPlan, machine: Machine, whole: Machine) -> str:
-    return (
-        f"The {len(whole.cards)} cards differ, and SGLang gives each card the same share. So the plan uses the largest "
-        f"group of equal cards, {len(machine.cards)} of {machine.card_gib:.1f} GiB ({machine.cards[0].name})."
-        f"{'' if machine.cards[0].is_mig_instance else _describe_visible_cards(plan)}"
-    )
-
-
-def _describe_visible_cards(plan: LaunchPlan) -> str:
-    return f" Start it with CUDA_VISIBLE_DEVICES={','.join(plan.visible_cards)}." if plan.visible_cards else ""
+        notes.append(NoteCode.DISK_TOO_SMALL.fill(size_gib=size_gib, free_gib=disk_gib))
+    return tuple(notes)

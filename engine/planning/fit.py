@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.errors import EngineRefused
-from engine.planning.candidates import estimate_slowness, iterate_plans, write_note
+from engine.notes import EngineNote, NoteCode
+from engine.planning.candidates import estimate_slowness, iterate_plans, list_plan_notes
 from engine.planning.catalogue import SMALL_MODELS, VARIANTS, resolve_model
 from engine.planning.hardware import Machine, select_equal_cards
 from engine.planning.memory import compute_cpu_fraction, estimate_cpu_kv_tokens
@@ -50,8 +51,8 @@ def plan_variant(variant: Variant | None, machine: Machine, requirements: PlanRe
         raise EngineRefused(why)
     if variant is None:
         small, why = choose_small_model(machine)
-        use_gpu = f"Set KVASIR_MODEL to {AUTO}, or to an R1 variant such as {VARIANTS[-1].name}, to use the GPU."
-        return _plan_on_cpu(small, machine, f"{why} {use_gpu}" if machine.cards else why)
+        use_gpu = NoteCode.USE_GPU.fill(auto=AUTO, variant=VARIANTS[-1].name)
+        return _plan_on_cpu(small, machine, (why, use_gpu) if machine.cards else (why,))
     if variant.small_model or not machine.cards:
         return _plan_on_cpu(variant, machine)
     found = fit_variant(variant, machine, requirements or PlanRequirements())
@@ -62,21 +63,23 @@ def plan_variant(variant: Variant | None, machine: Machine, requirements: PlanRe
     return found.plan
 
 
-def choose_small_model(machine: Machine) -> tuple[Variant, str]:
+def choose_small_model(machine: Machine) -> tuple[Variant, EngineNote]:
     """Return the small model for a machine's CPU, and the reason in one sentence.
 
     It is the largest one for which cores and free memory suffice, else the smallest.
     """
     larger, smaller = (variant for variant in SMALL_MODELS if variant.fallback)
     needed_gib = _estimate_cpu_gib(larger) + _SPARE_GIB
-    needs = f"{larger.name} needs {_LARGER_CORES} cores and {needed_gib:.1f} GiB of free memory"
     if machine.is_described:
-        return smaller, f"{needs}."
+        note = NoteCode.SMALL_MODEL_NEEDS.fill(model=larger.name, cores=_LARGER_CORES, memory_gib=needed_gib)
+        return smaller, note
     free_gib = machine.memory_free_bytes / GIB
-    has = f"this machine has {machine.cores} cores and {free_gib:.1f} GiB"
-    if machine.cores >= _LARGER_CORES and free_gib >= needed_gib:
-        return larger, f"{needs}, and {has}."
-    return smaller, f"{needs}, but {has}."
+    fits = machine.cores >= _LARGER_CORES and free_gib >= needed_gib
+    code = NoteCode.SMALL_MODEL_FITS if fits else NoteCode.SMALL_MODEL_MISFIT
+    note = code.fill(
+        model=larger.name, cores=_LARGER_CORES, memory_gib=needed_gib, has_cores=machine.cores, has_gib=free_gib
+    )
+    return larger if fits else smaller, note
 
 
 def plan_model(model: str | None, machine: Machine, requirements: PlanRequirements | None = None) -> LaunchPlan:
@@ -124,7 +127,7 @@ def fit_variant(
         is_partial = len(machine.cards) < len(whole.cards) or machine.cards[0].is_mig_instance
         only = tuple(card.uuid for card in machine.cards) if is_partial else ()
         plan = replace(plan, visible_cards=tuple(filter(None, only)))
-        plan = replace(plan, note=write_note(plan, machine, whole))
+        plan = replace(plan, notes=list_plan_notes(plan, machine, whole))
         return FitResult(variant, plan, claims=list_false_claims(variant, machine, requirements, plan))
     nearest = _find_nearest(variant, whole, requirements) if find_nearest else None
     reasons = explain_misfit(variant, machine, requirements, nearest)
@@ -171,25 +174,19 @@ def _explain_cards_needed(variant: Variant) -> str:
     )
 
 
-def explain_unsupported_machine(machine: Machine) -> str | None:
+def explain_unsupported_machine(machine: Machine) -> EngineNote | None:
     """Return why no engine runs on this kind of machine; None if one may."""
     if machine.system == "linux" and machine.architecture in {"x86_64", "AMD64"}:
         return None
-    return (
-        f"No engine runs on this kind of machine ({machine.system}, {machine.architecture}). "
-        "Set KVASIR_ENGINE_URL to an SGLang server that runs elsewhere."
-    )
+    return NoteCode.UNSUPPORTED_MACHINE.fill(system=machine.system, architecture=machine.architecture)
 
 
-def _plan_on_cpu(variant: Variant, machine: Machine, note: str = "") -> LaunchPlan:
+def _plan_on_cpu(variant: Variant, machine: Machine, notes: tuple[EngineNote, ...] = ()) -> LaunchPlan:
     if variant.parameters > _CPU_MAX_PARAMETERS and not variant.is_directory:
         raise EngineRefused(_explain_cards_needed(variant))
     needed = _estimate_cpu_gib(variant)
     if not variant.small_model and not variant.is_directory:
-        note = (
-            f"On a CPU this R1 takes about {needed:.1f} GiB of memory and is slow: two cores write 4 to 7 tokens a "
-            "second, and it thinks first, so an answer takes minutes."
-        )
+        notes = (NoteCode.SLOW_ON_CPU.fill(memory_gib=needed),)
     is_memory_known = machine.memory_bytes > 0  # a description of a machine may omit it
     if is_memory_known and needed > machine.memory_gib:
         raise EngineRefused(
@@ -211,7 +208,7 @@ def _plan_on_cpu(variant: Variant, machine: Machine, note: str = "") -> LaunchPl
         total_tokens=kv_tokens,
         threads=max(1, machine.cores // _CORES_PER_THREAD),
         people=_CPU_RUNNING_REQUESTS,
-        note=note,
+        notes=notes,
     )
 
 

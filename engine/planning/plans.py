@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.notes import EngineNote
 from engine.planning.memory import KvDtype, Layout, estimate_weights_gib_per_card
 from engine.planning.speed import SpeedEstimate
 from engine.planning.variant import Checkpoint, Precision, Variant
@@ -70,8 +71,8 @@ class LaunchPlan:
     """An estimate; None for a CPU and for cards without a data sheet."""
     visible_cards: tuple[str, ...] = ()
     """The ids of the cards to use, if a machine's cards differ; () for all."""
-    note: str = ""
-    """One line for users, "" for nothing to say."""
+    notes: tuple[EngineNote, ...] = ()
+    """What users should know about it."""
 
     @property
     def weights(self) -> Checkpoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.client.wire import ServerLoad
+from engine.notes import EngineNote, NoteCode
 from engine.oom.state import PeakLoad
 
 
@@ -21,16 +22,18 @@ class HealthMonitor:
     _progress_marker: tuple[str, ...] | None = None
     _stalled_since_s: float | None = None
 
-    def add_check(self, now_s: float, *, healthy: bool, loads: ServerLoad | None, retractions: int = 0) -> str | None:
+    def add_check(
+        self, now_s: float, *, healthy: bool, loads: ServerLoad | None, retractions: int = 0
+    ) -> EngineNote | None:
         """Add a health check; return why it counts as a crash, or None."""
         self.failed_checks = 0 if healthy else self.failed_checks + 1
         if loads is not None:
             self.peak_load = self.peak_load.add_check(loads.cache_use, loads.waiting, retractions)
         if self.failed_checks >= self.max_failed_checks:
-            return f"{self.failed_checks} health checks in a row failed"
+            return NoteCode.CHECKS_FAILED.fill(checks=self.failed_checks)
         stuck_s = self._measure_stall_s(now_s, loads)
         if stuck_s >= self.token_deadline_s and loads is not None:
-            return f"it generated no token for {stuck_s:.0f} s with {loads.running} running requests"
+            return NoteCode.HANGS.fill(seconds=stuck_s, running=loads.running)
         return None
 
     def _measure_stall_s(self, now_s: float, loads: ServerLoad | None) -> float:

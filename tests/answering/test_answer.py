@@ -23,6 +23,7 @@ from engine.interfaces import (
     StreamEnd,
     StreamRestart,
 )
+from engine.notes import NoteCode
 from knowledge.errors import EmbedderError, FilterProblem, InvalidFilter, StoreUnavailable, UnknownSource
 from knowledge.interfaces import ANY_MEMBER
 from tests.viewers import make_members
@@ -279,10 +280,13 @@ async def test_long_question_is_cut_and_reported(ask: Any, room: Any) -> None:
         (EngineStatus(EngineState.STARTING, progress=0.4), "The engine is still loading (40 %)"),
         (EngineStatus(EngineState.DOWNLOADING), "The engine is still being installed;"),
         (
-            EngineStatus(EngineState.ABSENT, detail="Run make run."),
+            EngineStatus(EngineState.ABSENT, notes=(NoteCode.ERROR.fill(text="Run make run."),)),
             "No engine is running, so these are extracts from the documents. Run make",
         ),
-        (EngineStatus(EngineState.FAILED, detail="Out of memory."), "documents. Out of memory."),
+        (
+            EngineStatus(EngineState.FAILED, notes=(NoteCode.ERROR.fill(text="Out of memory."),)),
+            "documents. Out of memory.",
+        ),
         (EngineStatus(EngineState.STOPPING), "No engine is running"),
     ],
 )
@@ -295,7 +299,13 @@ async def test_answer_without_engine_quotes_passages(ask: Any, room: Any, status
     assert (heard.route, heard.cited[0], engine.asked) == ("passages", 1, [])
 
 
-@pytest.mark.parametrize("error", [EngineOverloaded("Its queue is full. Ask again."), EngineTimeout("Too slow.")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineOverloaded(NoteCode.ERROR.fill(text="Its queue is full. Ask again.")),
+        EngineTimeout(NoteCode.ERROR.fill(text="Too slow.")),
+    ],
+)
 @pytest.mark.parametrize("before", [[], [ReasoningDelta("Hm.")], [ContentDelta("Employees")]])
 async def test_engine_failure_before_text_quotes_passages(
     ask: Any, room: Any, error: Exception, before: list[Delta]
@@ -307,7 +317,12 @@ async def test_engine_failure_before_text_quotes_passages(
 
 
 async def test_engine_failure_keeps_shown_text(ask: Any, room: Any) -> None:
-    engine = room.engine([ContentDelta(f"{GOOD} {ALSO} And then"), EngineInterrupted("The stream broke. Ask again.")])
+    engine = room.engine(
+        [
+            ContentDelta(f"{GOOD} {ALSO} And then"),
+            EngineInterrupted(NoteCode.ERROR.fill(text="The stream broke. Ask again.")),
+        ]
+    )
     heard = await ask(engine, limits=Limits(little_chars=100))
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
     assert heard.notices == ["The answer was cut off. The stream broke. Ask again."]
@@ -315,7 +330,9 @@ async def test_engine_failure_keeps_shown_text(ask: Any, room: Any) -> None:
 
 
 async def test_short_interrupted_answer_adds_passages(ask: Any, room: Any) -> None:
-    engine = room.engine([ContentDelta(f"{GOOD} Up to fi"), EngineInterrupted("The stream broke.")])
+    engine = room.engine(
+        [ContentDelta(f"{GOOD} Up to fi"), EngineInterrupted(NoteCode.ERROR.fill(text="The stream broke."))]
+    )
     heard = await ask(engine, search=room.search([room.hit(room.leave), room.hit(room.leave, "leave2")]))
     assert heard.text.startswith(f"{GOOD} [1]\n\n**Leave** [1]\n> ")
     assert heard.route == "engine"
@@ -324,7 +341,7 @@ async def test_short_interrupted_answer_adds_passages(ask: Any, room: Any) -> No
 async def test_engine_failure_at_every_point_is_handled(ask: Any, room: Any) -> None:
     whole = [ReasoningDelta("Hm."), *room.words(f"# Leave\n\n- {GOOD} [1]\n- {BAD}\n", size=16)]
     for point in range(len(whole)):
-        heard = await ask(room.engine([*whole[:point], EngineInterrupted("It broke.")]))
+        heard = await ask(room.engine([*whole[:point], EngineInterrupted(NoteCode.ERROR.fill(text="It broke."))]))
         assert isinstance(heard.events[-1], Finished)
         assert len(heard.finished) == 1
         assert any("It broke." in notice for notice in heard.notices)

@@ -26,6 +26,7 @@ from engine.interfaces import (
     StreamEnd,
     Usage,
 )
+from engine.notes import NoteCode
 from engine.routing.request_queue import QueueCounts
 
 ASK = [ChatMessage("user", "a secret question")]
@@ -102,7 +103,9 @@ async def test_answers_are_counted_by_outcome_with_tokens_and_first_token() -> N
     assert [d async for d in good.stream(ASK, Sampling(), request_id="r")][-1] == StreamEnd("stop", USAGE)
     async with aclosing(good.stream(ASK, Sampling(), request_id="r")) as left:
         await anext(left)
-    bad = MeasuredEngine(_Engine(ContentDelta("y"), error=EngineInterrupted("It broke.")), metrics)
+    bad = MeasuredEngine(
+        _Engine(ContentDelta("y"), error=EngineInterrupted(NoteCode.ERROR.fill(text="It broke."))), metrics
+    )
     with pytest.raises(EngineInterrupted):
         [d async for d in bad.stream(ASK, Sampling(), request_id="r")]
     numbers = _numbers(metrics)
@@ -126,7 +129,11 @@ async def test_judgements_are_counted_separately_from_answers() -> None:
     await asyncio.sleep(0)
     left.cancel()
     await asyncio.gather(left, return_exceptions=True)
-    for engine.error in (EngineOverloaded("People wait."), EngineTimeout("Late."), EngineInterrupted("It broke.")):
+    for engine.error in (
+        EngineOverloaded(NoteCode.ERROR.fill(text="People wait.")),
+        EngineTimeout(NoteCode.ERROR.fill(text="Late.")),
+        EngineInterrupted(NoteCode.ERROR.fill(text="It broke.")),
+    ):
         with pytest.raises(EngineError):
             await judge()
     numbers = _numbers(metrics)

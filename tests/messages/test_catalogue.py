@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 import bot.messages
-from bot.messages import answers, errors, status
+from bot.messages import answers, engine, errors, status
 from bot.messages.message import Message, render_both, render_message
+from engine.errors import EngineTimeout
 from engine.interfaces import EngineState
+from engine.notes import NoteCode
 from knowledge.errors import ErrorCode, FilterProblem, UnreadableReason
 from knowledge.language import IDEOGRAPH, detect_language
 
@@ -27,7 +29,7 @@ def messages_in(name: str, value: object) -> Iterator[tuple[str, Message]]:
         yield name, value
     elif isinstance(value, Mapping):
         for key, one in value.items():
-            yield from messages_in(f"{name}[{getattr(key, '__name__', key)}]", one)
+            yield from messages_in(f"{name}[{getattr(key, 'name', getattr(key, '__name__', key))}]", one)
     elif isinstance(value, tuple | list):
         for one in value:
             yield from messages_in(name, one)
@@ -88,10 +90,25 @@ def test_a_field_may_be_a_text_itself_and_hold_braces() -> None:
         (FilterProblem, errors.FILTERS),
         (UnreadableReason, errors.UNREADABLE),
         (EngineState, status.ENGINE_STATES),
+        (NoteCode, engine.NOTES),
     ],
 )
 def test_every_code_has_a_text(codes: type[Enum], table: Mapping[Enum, Message]) -> None:
     assert set(table) == set(codes)
+
+
+def test_a_note_of_the_engine_is_worded_with_the_notes_in_it() -> None:
+    summary = "OSError: {x}"
+    why = NoteCode.RUN_ENDED.fill(how=NoteCode.EXITED.fill(status="1"), summary=summary)
+    note = NoteCode.RESTARTING_LATER.fill(delay_s=2.4, why=why)
+    english = "Restarting in 2 s: it ended with status 1: OSError: {x}"
+    assert (str(note), engine.render_notes((note,), "en")) == (english, english)
+    assert engine.render_notes((note, NoteCode.STARTING.fill()), "zh") == (
+        "2 秒后重新启动：进程结束，状态码 1：OSError: {x}引擎正在启动。"
+    )
+    error = EngineTimeout(NoteCode.NO_REPLY.fill(seconds=2.5))
+    assert errors.describe_error(error) == str(error) == "The engine did not reply within 2.5 s. It may be busy."
+    assert render_message(errors.explain_error(error), "zh") == "引擎在 2.5 秒内没有答复，可能正忙。"
 
 
 # ── Nothing stands outside ───────────────────────────────────────────────────────────────────────────────────────────
@@ -153,6 +170,48 @@ def calls_with_messages(path: Path) -> Iterator[tuple[str, Message, set[str]]]:
         message = getattr(areas.get(area), name, None)
         if isinstance(message, Message):
             yield f"{path}:{node.lineno}", message, {str(keyword.arg) for keyword in node.keywords}
+
+
+def notes_in(path: Path) -> Iterator[tuple[str, NoteCode, set[str] | None]]:
+    """Yield the place, the code and the fields of each ``NoteCode.NAME`` in the engine; None where it is not filled."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    filled = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(ast.Name("NoteCode")) as code, attr="fill")):
+                if all(keyword.arg for keyword in node.keywords):
+                    filled[code] = {str(keyword.arg) for keyword in node.keywords}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name("NoteCode"), attr=name) if name in NoteCode.__members__:
+                yield f"{path}:{node.lineno}", NoteCode[name], filled.get(node)
+
+
+def test_the_engine_fills_in_every_field_of_its_notes() -> None:
+    paths = [path for path in (ROOT / "engine").rglob("*.py") if path.name != "notes.py"]
+    used = [note for path in paths for note in notes_in(path)]
+    later = {"done_gib", "total_gib", "left"}
+    """Fields that the progress of a download adds."""
+    wrong = [
+        place
+        for place, code, fields in used
+        if fields is not None and fields != fields_of(code.value) and fields | later != fields_of(code.value)
+    ]
+    assert wrong == []
+    own = {code for _, code, _ in notes_in(ROOT / "engine/notes.py")}
+    assert {code.name for code in NoteCode} - {code.name for _, code, _ in used} - {code.name for code in own} == set()
+
+
+def test_no_english_text_of_the_engine_reaches_slack_or_the_page() -> None:
+    """The bot words notes and errors of the engine; their English is for logs, metrics and the command line."""
+    parts = ("bot/answering", "bot/slack", "bot/workspace_page.py")
+    found = []
+    for part in parts:
+        for path in (ROOT / part).rglob("*.py") if (ROOT / part).is_dir() else [ROOT / part]:
+            text = path.read_text(encoding="utf-8")
+            if re.search(r"\.detail\b|\bjoin_notes\b|str\([\w.]*note\b", text):
+                found.append(path.relative_to(ROOT).as_posix())
+    assert found == []
 
 
 def test_callers_fill_in_every_field() -> None:

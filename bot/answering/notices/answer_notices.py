@@ -11,6 +11,7 @@ from bot.answering.markdown.link_policy import shorten_host
 from bot.answering.policy import WebUse, Why
 from bot.answering.turn import EngineStream, Turn
 from bot.messages import answers, live_web
+from bot.messages.engine import render_notes
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, join_clauses, join_names, join_sentences, render_message
 from engine.interfaces import EngineState, EngineStatus
@@ -41,8 +42,9 @@ def explain_unavailable_engine(status: EngineStatus, language: Language) -> str 
     """Say why the engine cannot be asked now, or None if it can."""
     if (phrase := _OBSTACLES.get(status.state)) is None:
         return None
-    progress, detail = _describe_progress(status.progress), status.detail
-    return render_message(phrase, language, progress=progress, reason=detail, detail=f" {detail}" if detail else "")
+    reason = render_notes(status.notes, language)
+    detail = f" {reason}" if reason else ""
+    return render_message(phrase, language, progress=_describe_progress(status.progress), reason=reason, detail=detail)
 
 
 def _describe_progress(progress: float | None) -> Message | str:

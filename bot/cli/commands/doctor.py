@@ -137,7 +137,7 @@ async def _machine_checks(settings: Settings) -> dict[str, Check]:
     """Return the checks of what an engine on this machine needs."""
     machine = await asyncio.to_thread(probe_machine, settings.cache)
     if (why := explain_unsupported_machine(machine)) is not None:
-        return {"machine": _check_in_thread(lambda: why)}
+        return {"machine": _check_in_thread(lambda: str(why))}
     weights = WeightsStore(settings.cache, settings.engine.weights_source)
     preflight = Preflight(settings.engine.model, machine, Installer(settings.cache), weights)
     return {

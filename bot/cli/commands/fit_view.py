@@ -9,6 +9,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
+from engine.notes import join_notes
 from engine.planning.fit import choose_small_model
 from engine.planning.hardware import Machine
 from engine.planning.launch import build_manual_commands
@@ -73,7 +74,7 @@ def _further_json(found: FitResult) -> dict[str, object]:
         },
         "nearest": found.nearest and found.nearest.variant.name,
         "claims": list(found.claims),
-        "note": plan.note if plan else "",
+        "note": join_notes(plan.notes) if plan else "",
         "licence": found.variant.licence,
     }
 
@@ -172,7 +173,7 @@ def _plan_lines(plan: LaunchPlan) -> list[str]:
         lines.append(
             f"first token after {first:.2f} s, {rate:.0f} tokens/s, an answer in {whole:.0f} s ({ESTIMATE_BASIS})"
         )
-    return [*lines, *([plan.note] if plan.note else [])]
+    return [*lines, *([join_notes(plan.notes)] if plan.notes else [])]
 
 
 def markdown_table(fits: Sequence[FitResult], chosen: LaunchPlan | None) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from bot.messages import status
 from bot.messages.durations import format_age, format_due_time, format_duration
+from bot.messages.engine import render_notes
 from bot.messages.errors import explain_failure
 from bot.messages.message import join_names, render_message
 from bot.slack.posting import render
@@ -25,7 +26,8 @@ def format_status(engine: EngineStatus, state: LibraryStatus, language: Language
     """Return the state of the engine, the store and the sources."""
     percent = f" {engine.progress:.0%}" if engine.progress is not None else ""
     model = f" · {render.escape_mrkdwn(engine.model)}" if engine.model else ""
-    detail = f" · {render.escape_mrkdwn(engine.detail)}" if engine.detail else ""
+    notes = render.escape_mrkdwn(render_notes(engine.notes, language))
+    detail = f" · {notes}" if notes else ""
     shown = render_message(status.ENGINE, language, state=status.ENGINE_STATES[engine.state])
     lines = [f"{shown}{percent}{model}{detail}", *_format_store(state, language)]
     lines += [format_source(source, language) for source in select_visible_sources(state.sources)]

@@ -14,6 +14,7 @@ from bot.answering.events import Exchange
 from bot.answering.retrieval.question_rewriting import Rewriter, accept_rewrite, build_rewrite_messages
 from engine.errors import EngineUnavailable
 from engine.interfaces import ContentDelta, Delta, EngineState, EngineStatus, ReasoningDelta, StreamEnd
+from engine.notes import NoteCode
 
 LEAVE = [Exchange("How much leave do I get?", "You get 25 days of leave; contractors get none.")]
 JAHR = [Exchange("年假有几天？", "每年有十五天年假。")]
@@ -116,7 +117,7 @@ async def test_rewriting_is_skipped_without_need_or_engine(
 
 
 async def test_failed_rewriting_falls_back_to_rules(room: Any) -> None:
-    engine = room.engine([EngineUnavailable("gone")])
+    engine = room.engine([EngineUnavailable(NoteCode.ERROR.fill(text="gone"))])
     assert await Rewriter(engine).standalone("And contractors?", LEAVE) is None
 
 

@@ -9,6 +9,7 @@ import pytest
 from engine.backends.remote import ServerReport, combine_reports
 from engine.client.wire import ServedModel, parse_served_model
 from engine.interfaces import EngineState, EngineStatus
+from engine.notes import NoteCode
 from engine.settings import EngineSettings
 
 A, B, C = (f"http://{name}" for name in "abc")
@@ -16,12 +17,12 @@ A, B, C = (f"http://{name}" for name in "abc")
 
 def up(url: str, model: str = "m", *, on_cpu: bool = False) -> ServerReport:
     return ServerReport(
-        EngineStatus(EngineState.READY, 1.0, "", url, model, on_cpu=on_cpu), ServedModel(model, 4096, None)
+        EngineStatus(EngineState.READY, 1.0, (), url, model, on_cpu=on_cpu), ServedModel(model, 4096, None)
     )
 
 
 def away(url: str, state: EngineState = EngineState.FAILED, detail: str = "Nothing answers.") -> ServerReport:
-    return ServerReport(EngineStatus(state, detail=detail, url=url))
+    return ServerReport(EngineStatus(state, notes=(NoteCode.ERROR.fill(text=detail),), url=url))
 
 
 def test_one_server_gives_its_own_status() -> None:
@@ -43,15 +44,15 @@ def test_some_servers_are_down() -> None:
     crowd = combine_reports({A: up(A), B: away(B), C: up(C)})
     assert crowd is not None
     assert crowd.usable == (A, C)
-    assert crowd.status == EngineStatus(
-        EngineState.DEGRADED, 1.0, "2 of 3 engines answer. Nothing answers.", "http://a, http://c", "m"
-    )
+    assert crowd.status.detail == "2 of 3 engines answer. Nothing answers."
+    notes = (NoteCode.SOME_ANSWER.fill(up=2, servers=3), NoteCode.ERROR.fill(text="Nothing answers."))
+    assert crowd.status == EngineStatus(EngineState.DEGRADED, 1.0, notes, "http://a, http://c", "m")
 
 
 def test_loading_server_gives_starting() -> None:
     crowd = combine_reports({A: away(A), B: away(B, EngineState.STARTING, "Loading.")})
     assert crowd is not None
-    assert crowd.status == EngineStatus(EngineState.STARTING, detail="Loading.", url=B)
+    assert crowd.status == EngineStatus(EngineState.STARTING, notes=(NoteCode.ERROR.fill(text="Loading."),), url=B)
 
 
 def test_most_common_model_wins() -> None:

@@ -19,6 +19,7 @@ from engine.control.lifecycle import LifecycleEvent
 from engine.control.status import StatusBoard
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.interfaces import EngineState
+from engine.notes import NoteCode
 from tests.engine.fakes import until
 
 
@@ -72,7 +73,7 @@ async def test_start_after_a_failure() -> None:
     async def run(_: bool) -> None:  # noqa: FBT001
         runs.append(1)
         board.apply_event(LifecycleEvent.LAUNCH)
-        board.apply_event(LifecycleEvent.GIVE_UP, "No smaller memory profile is left.")
+        board.apply_event(LifecycleEvent.GIVE_UP, NoteCode.FAILED_UNEXPECTEDLY.fill())
 
     orders = CommandRunner(board, run)
     task = asyncio.create_task(orders.run())

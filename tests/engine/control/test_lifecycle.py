@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.control.lifecycle import TRANSITIONS, IllegalTransition, LifecycleEvent, next_state
 from engine.control.status import StatusBoard
 from engine.interfaces import EngineState, EngineStatus
+from engine.notes import NoteCode
 
 
 def test_every_state_can_be_reached_and_left() -> None:
@@ -58,10 +59,14 @@ async def test_watcher_sees_the_current_and_the_last_status() -> None:
     board = StatusBoard(published.append)
     async with aclosing(board.watch()) as first, aclosing(board.watch()) as second:
         assert (await anext(first)).state is EngineState.ABSENT
-        board.apply_event(LifecycleEvent.LAUNCH, "loading")
-        board.show_progress("warming up", progress=0.9)
-        board.show_progress("warming up", progress=0.9)  # no change
-        assert await anext(first) == await anext(second) == EngineStatus(EngineState.STARTING, 0.9, "warming up")
+        board.apply_event(LifecycleEvent.LAUNCH, NoteCode.LOADING_WEIGHTS.fill())
+        board.show_progress(NoteCode.WARMING_UP.fill(), progress=0.9)
+        board.show_progress(NoteCode.WARMING_UP.fill(), progress=0.9)  # no change
+        assert (
+            await anext(first)
+            == await anext(second)
+            == EngineStatus(EngineState.STARTING, 0.9, (NoteCode.WARMING_UP.fill(),))
+        )
         waiting = asyncio.ensure_future(anext(first))
         await asyncio.sleep(0)
         assert not waiting.done()

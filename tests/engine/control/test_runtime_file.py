@@ -15,6 +15,7 @@ import pytest
 
 from engine.control.runtime_file import RuntimeFile, RuntimeRecord
 from engine.interfaces import EngineState
+from engine.notes import NoteCode, join_notes
 from engine.service import Engine
 
 OWNER = """
@@ -92,6 +93,21 @@ def test_file_of_another_release(tmp_path: Path) -> None:
     for text in ("{", "[]", "{}", '{"pid": 1, "state": "dancing"}', ""):
         path.write_text(text)
         assert file.read() is None
+    file.release()
+
+
+def test_notes_survive_and_those_of_another_release_stay_readable(tmp_path: Path) -> None:
+    file = RuntimeFile(tmp_path)
+    assert file.claim()
+    why = NoteCode.RUN_ENDED.fill(how=NoteCode.KILLED.fill(), summary="no reason")
+    notes = (NoteCode.RESTARTING_LATER.fill(delay_s=2.5, why=why), NoteCode.STARTING.fill())
+    stored = [note.to_json() for note in notes]
+    file.write(RuntimeRecord(pid=1, state=EngineState.STARTING, detail=join_notes(notes), notes=stored))
+    assert Engine.read_status(tmp_path).notes == notes
+    for newer in ([{"code": "DANCING", "fields": {}}], [{"code": "STARTING"}], [*stored, {}], []):
+        file.write(RuntimeRecord(pid=1, state=EngineState.STARTING, detail="It dances.", notes=newer))
+        status = Engine.read_status(tmp_path)
+        assert (status.notes, status.detail) == ((NoteCode.ERROR.fill(text="It dances."),), "It dances.")
     file.release()
 
 

@@ -49,11 +49,11 @@ async def test_installs_once_and_completely(make: Callable[..., Installer], tmp_
     told: list[tuple[float | None, str]] = []
     installer = make()
     assert not installer.is_installed("cpu")
-    python = await installer.install("cpu", lambda share, line: told.append((share, line)))
+    python = await installer.install("cpu", lambda share, step: told.append((share, str(step))))
     assert installer.is_installed("cpu")
     assert told
     told.clear()
-    assert await installer.install("cpu", lambda share, line: told.append((share, line))) == python
+    assert await installer.install("cpu", lambda share, step: told.append((share, str(step)))) == python
     assert not told
     assert {path.name for path in (tmp_path / "cache" / "engine").iterdir()} == {
         installer.environment_folder("cpu").name,
@@ -86,7 +86,7 @@ async def test_two_installers_install_once(make: Callable[..., Installer]) -> No
     told: list[str] = []
     first, second = make(), make()
     pythons = await asyncio.gather(
-        *(each.install("cpu", lambda _, line: told.append(line)) for each in (first, second))
+        *(each.install("cpu", lambda _, step: told.append(str(step))) for each in (first, second))
     )
     assert pythons[0] == pythons[1]
     assert "Another Kvasir process is installing SGLang." in told

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.notes import join_notes
 from engine.oom.ladder import MemoryProfile
 from engine.oom.log_diagnosis import LogObservations, OomCause, OomFinding, RunEnd
 from engine.oom.recovery import OomRecovery
@@ -85,7 +86,7 @@ def test_failed_larger_profile_is_reverted_and_not_retried() -> None:
     assert found is not None
     trying, step = found
     assert step.profile == below.failures[-1].profile == replace(TOP, chunk_tokens=4096)
-    assert "30%" in step.why
+    assert "30%" in str(step.why)
     back, again = lower_profile(trying, step.profile, OomFinding(OomCause.DECODE, ""), ())
     assert again.profile is not None
     assert again.profile == back.profile == below.profile
@@ -111,15 +112,19 @@ def test_successful_trial_ends(tmp_path: Path) -> None:
     assert climber.raise_profile(QUIET) is not None
     assert climber.failure_count == 1
     again = OomRecovery(made, on, file, "x")
-    assert "being tried" in again.describe()
-    assert "being tried" in again.describe(PeakLoad(3, 0.1))
-    assert "being tried" not in again.describe(QUIET)
+    assert "being tried" in join_notes(again.list_notes())
+    assert "being tried" in join_notes(again.list_notes(PeakLoad(3, 0.1)))
+    assert "being tried" not in join_notes(again.list_notes(QUIET))
     assert again.raise_profile(QUIET) is None
     again.confirm_profile(PeakLoad(3, 0.1))
     assert again.failure_count == 1
     again.confirm_profile(QUIET)
     last = OomRecovery(made, on, file, "x")
-    assert (last.failure_count, last.describe(), last.plan.chunk_tokens) == (0, made.note, made.chunk_tokens)
+    assert (last.failure_count, join_notes(last.list_notes()), last.plan.chunk_tokens) == (
+        0,
+        join_notes(made.notes),
+        made.chunk_tokens,
+    )
 
 
 def test_exhausted_ladder_keeps_its_state() -> None:

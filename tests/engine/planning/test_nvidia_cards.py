@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.notes import join_notes
 from engine.planning.cards import find_card_spec
 from engine.planning.catalogue import resolve_model
 from engine.planning.fit import fit_variant
@@ -126,8 +127,8 @@ def test_mig_instance_is_planned_by_its_own_memory(monkeypatch: pytest.MonkeyPat
     assert made is not None
     assert (made.weights.precision, made.layout.cards, made.visible_cards) == ("int4", 1, ("MIG-3g.40gb",))
     assert build_environment(made, "x", {"CUDA_VISIBLE_DEVICES": "0"})["CUDA_VISIBLE_DEVICES"] == "MIG-3g.40gb"
-    assert "only one instance" in made.note
-    assert "CUDA_VISIBLE_DEVICES=MIG-3g.40gb" in made.note
+    assert "only one instance" in join_notes(made.notes)
+    assert "CUDA_VISIBLE_DEVICES=MIG-3g.40gb" in join_notes(made.notes)
 
 
 def test_whole_card_next_to_a_split_one() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.__main__ import build_parser
+from engine.notes import join_notes
 from engine.planning.candidates import list_layouts
 from engine.planning.cards import parse_machine
 from engine.planning.catalogue import VARIANTS, explain_nickname, parse_catalogue, resolve_model
@@ -184,7 +185,7 @@ def test_largest_group_of_equal_cards_counts() -> None:
     made = fit_variant(resolve_model("70B"), there, PlanRequirements()).plan
     assert made is not None
     assert (made.layout.tp, made.visible_cards, made.weights.precision) == (2, ("GPU-b", "GPU-c"), "fp8")
-    assert "uses the largest group of equal cards, 2 of 80.0 GiB (new)" in made.note
+    assert "uses the largest group of equal cards, 2 of 80.0 GiB (new)" in join_notes(made.notes)
     assert build_environment(made, "x", {})["CUDA_VISIBLE_DEVICES"] == "GPU-b,GPU-c"
     assert fit_variant(resolve_model("7B"), machine(79.6, 79.6), PlanRequirements()).plan.visible_cards == ()  # type: ignore[union-attr]
     beside = fit_variant(
@@ -232,10 +233,9 @@ def test_weights_are_loaded_before_sglang_quantizes_them() -> None:
     assert "Loading takes 15.3 GiB" in found.reasons[1]
     assert _plan("0528-Qwen3-8B", "1x24GB").weights.quantization == "fp8"
     little = replace(machine(24), disk_free_bytes=10 * 1024**3)
-    assert (
-        "The weights take 15 GiB of disk"
-        in fit_variant(resolve_model("0528-Qwen3-8B"), little, PlanRequirements()).plan.note
-    )  # type: ignore[union-attr]
+    found = fit_variant(resolve_model("0528-Qwen3-8B"), little, PlanRequirements())
+    assert found.plan is not None
+    assert "The weights take 15 GiB of disk" in join_notes(found.plan.notes)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_link_of_cards_decides_speed_and_their_use_does_not_count() -> None:
 
 def test_cards_of_other_vendors_get_a_command_and_a_note() -> None:
     made = _plan("70B", "8xMI300X")
-    assert (made.device, "KVASIR_ENGINE_URL" in made.note) == ("cuda", True)
+    assert (made.device, "KVASIR_ENGINE_URL" in join_notes(made.notes)) == ("cuda", True)
     assert _plan("14B", "2xMAX-1550").device == "xpu"
 
 
@@ -365,7 +365,7 @@ def test_missing_disk_space_is_noted_on_a_probed_machine() -> None:
     full = replace(machine(79.6), disk_free_bytes=10 * 1024**3)
     found = fit_variant(resolve_model("32B"), full, PlanRequirements())
     assert found.plan is not None
-    assert "10 GiB are free" in found.plan.note
+    assert "10 GiB are free" in join_notes(found.plan.notes)
 
 
 def test_dp_attention_keeps_its_weights_on_each_card() -> None:

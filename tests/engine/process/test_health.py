@@ -17,7 +17,7 @@ def test_failed_checks_count_only_in_a_row() -> None:
         watchman.add_check(n, healthy=well, loads=None) for n, well in enumerate([False, False, True, False, False])
     ]
     assert said == [None] * 5
-    assert "3 health checks in a row" in (watchman.add_check(9, healthy=False, loads=None) or "")
+    assert "3 health checks in a row" in str(watchman.add_check(9, healthy=False, loads=None))
 
 
 def test_stalled_requests_are_a_hang_but_idleness_is_not() -> None:
@@ -27,7 +27,7 @@ def test_stalled_requests_are_a_hang_but_idleness_is_not() -> None:
     assert watchman.add_check(61, healthy=True, loads=_busy(2)) is None
     assert watchman.add_check(90, healthy=True, loads=_busy(2, running=0)) is None
     assert watchman.add_check(1000, healthy=True, loads=_busy(2)) is None
-    assert "60 s with 1 running requests" in (watchman.add_check(1060, healthy=True, loads=_busy(2)) or "")
+    assert "60 s with 1 running requests" in str(watchman.add_check(1060, healthy=True, loads=_busy(2)))
 
 
 def test_unknown_load_is_no_hang() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EngineOverloaded
-from engine.routing.admission import FairQueue, QueuedRequest, ServiceRates, format_wait
+from engine.notes import estimate_wait
+from engine.routing.admission import FairQueue, QueuedRequest, ServiceRates
 
 FOREVER = 1e9
 
@@ -225,4 +226,4 @@ def test_fewer_slots_than_before() -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(3, "a few seconds"), (44, "about 40 s"), (100, "about 2 min")])
 def test_waiting_times_in_words(seconds: float, said: str) -> None:
-    assert format_wait(seconds) == said
+    assert str(estimate_wait(seconds)) == said

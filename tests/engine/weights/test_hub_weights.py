@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 
 from engine.errors import InstallError
+from engine.notes import NoteCode
 from engine.planning.variant import Checkpoint
 from engine.weights.download import DownloadProgress, DownloadRetryPolicy
 from engine.weights.hub import parse_retry_after_s
@@ -70,7 +71,7 @@ async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hu
     """No pickles, programs or subfolders; only the hub gets the token; a second start sends no request."""
     told: list[tuple[float | None, str]] = []
     assert make().needs_download(WANTED)
-    folder = await make().provide(WANTED, lambda share, line: told.append((share, line)))
+    folder = await make().provide(WANTED, lambda share, step: told.append((share, str(step))))
     assert {path.name for path in folder.iterdir()} == NEEDED | {"checked.json"}
     assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
     assert folder == home(tmp_path) / hub.commit
@@ -320,14 +321,18 @@ def test_progress_estimates_the_remaining_time() -> None:
     told: list[tuple[float | None, str]] = []
     clock = [0.0]
     tally = DownloadProgress(
-        100 * GIB, 20 * GIB, lambda share, line: told.append((share, line)), "Downloading", lambda: clock[0]
+        100 * GIB,
+        20 * GIB,
+        lambda share, step: told.append((share, str(step))),
+        NoteCode.FETCHING_WEIGHTS.fill(repo="m", origin="the hub"),
+        lambda: clock[0],
     )
     tally.add(0)
     clock[0] = 60.0
     tally.add(10 * GIB)
     tally.add(GIB)
-    assert told[0] == (0.2, "Downloading: 20.0 of 100.0 GiB.")
-    assert told[1:] == [(0.3, "Downloading: 30.0 of 100.0 GiB, about 7 minutes left.")]
+    assert told[0] == (0.2, "Downloading m from the hub: 20.0 of 100.0 GiB.")
+    assert told[1:] == [(0.3, "Downloading m from the hub: 30.0 of 100.0 GiB, about 7 min left.")]
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:

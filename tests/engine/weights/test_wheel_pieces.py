@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InstallError
+from engine.notes import join_notes
 from engine.planning import fit
 from engine.planning.catalogue import find_fallback, resolve_model
 from engine.planning.variant import Checkpoint, WheelFile, WheelPieces
@@ -186,7 +187,9 @@ async def test_without_a_hub_the_package_index_provides_the_fallback(weights_at:
         away = hub.url
     found = await choose_obtainable_plan(made, weights_at(endpoint=away))
     assert found.variant.name == SMALL_MODEL
-    assert found.note.endswith(f"No model hub can be reached, so {SMALL_MODEL} comes from the package index.")
+    assert join_notes(found.notes).endswith(
+        f"No model hub can be reached, so {SMALL_MODEL} comes from the package index."
+    )
     assert found.weights.pieces is not None
 
 
@@ -231,7 +234,10 @@ async def test_silent_hub_does_not_delay_the_process_end(tmp_path: Path) -> None
 async def test_folder_without_the_model_is_reported(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:
     made = fit.plan_model("qwen2.5-0.5b", machine())
     found = await choose_obtainable_plan(made, weights_at(place=str(tmp_path)))
-    assert found.note == f"KVASIR_WEIGHTS has no {made.weights.repo}, so {SMALL_MODEL} comes from the package index."
+    assert (
+        join_notes(found.notes)
+        == f"KVASIR_WEIGHTS has no {made.weights.repo}, so {SMALL_MODEL} comes from the package index."
+    )
 
 
 async def test_local_weights_need_no_query(weights_at: Callable[..., WeightsStore], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from bot.slack.commands import kb_texts, status_texts
 from bot.slack.posting.ephemeral import build_sections
 from engine.interfaces import EngineState, EngineStatus
+from engine.notes import NoteCode
 from knowledge.errors import ErrorCode
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus
@@ -50,7 +51,7 @@ def test_status_text_describes_all_sources() -> None:
         "weaviate", indexing=True, sources=sources, growth=IndexGrowth(42, 100, 180.0, dense=True),
         last_repair=LastRepair(at - 7_200, 2, 2), elsewhere="process 12, since 02:30:00 UTC",
     )  # fmt: skip
-    engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, detail="weights <1 of 2>")
+    engine = EngineStatus(EngineState.DOWNLOADING, progress=0.42, notes=(NoteCode.ERROR.fill(text="weights <1 of 2>"),))
     english = status_texts.format_status(engine, state, "en")
     for words in (
         "*Engine*: downloading 42% · weights &lt;1 of 2&gt;",

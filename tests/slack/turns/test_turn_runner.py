@@ -12,6 +12,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.turns.settings import TurnSettings
 from engine.errors import EngineInterrupted
+from engine.notes import NoteCode
 from tests.slack.running_bot import PausedScript, RunningBot, get_markdown, get_text, make_script, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,7 @@ async def test_answer_ends_at_deadline(tmp_path: Path) -> None:
 async def test_interrupted_engine_ends_answer_with_its_message(socket_bot: RunningBot) -> None:
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Text("Half. ")
-        raise EngineInterrupted("The engine stopped in mid-answer. Ask again in a minute.")
+        raise EngineInterrupted(NoteCode.ERROR.fill(text="The engine stopped in mid-answer. Ask again in a minute."))
 
     socket_bot.answerer.script = script
     ts = await socket_bot.ask()
