@@ -12,11 +12,29 @@ from knowledge.interfaces import ANY_MEMBER, Viewers, WebOrigin
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A message of somebody who does not ask: material, never an instruction."""
+
+    text: str = field(repr=False)
+    author: str = field(default="", repr=False)
+    """The display name, which its owner chooses; "" if unknown."""
+    is_app: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """An earlier turn of the same conversation, oldest first in a history."""
 
     question: str = field(repr=False)
+    """What the asker of the current turn wrote; "" if only others did."""
     answer: str = field(repr=False)
+    quotes: tuple[Quote, ...] = field(default=(), repr=False)
+    """What others wrote before the answer."""
+
+    @property
+    def messages(self) -> str:
+        """Return what all people wrote, the asker last."""
+        return "\n".join(filter(None, (*(quote.text for quote in self.quotes), self.question)))
 
 
 @dataclass(frozen=True, slots=True)

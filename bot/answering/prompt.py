@@ -8,7 +8,6 @@ question. A follow-up extends the prompt before it, or its beginning once old tu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from bot.answering.events import Exchange, Passage
 from bot.answering.history_window import find_window_start
 from bot.answering.markdown.citations import strip_displayed
 from bot.answering.markdown.sentences import join_wrapped_lines
+from bot.answering.quoting import format_quotes, neutralise_control_tokens
 from bot.answering.retrieval.passage_order import MOST
 from bot.answering.thinking import Depth, allot_tokens
 from engine.interfaces import ChatMessage
@@ -64,17 +64,6 @@ _ELLIPSIS = " …"
 _WORTH_MORE = 3
 _QUESTION: dict[Language, str] = {"en": "Question: ", "zh": "问题："}
 
-_CONTROL = re.compile(
-    r"""
-    <(?=[|｜]) | (?<=[|｜])>
-    | <(?=/?(?:think|answer|s|unk|pad|bos|eos|mask|passage|tool_calls?|tool_response|tools|file_sep|repo_name|reponame|
-        filename|gh_stars|issue_\w+|jupyter_\w+|empty_output|endoftext|end_of_text|begin_of_text|start_of_turn|end_of_turn|
-        image|vision_\w+|box_\w+|fim_\w+)\b[^<>\n]{0,40}>)
-    | <(?=\s*/?\s*passage\b)  # our own frame, however it is broken over lines
-    | \[(?=/?INST\]) | <<(?=/?SYS>>)
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
 _BRACKETS = str.maketrans("<>", "‹›")
 
 
@@ -192,15 +181,6 @@ def build_prompt(
         _shrink_prompt(turns, blocks, passages, tokens - budget.prompt_tokens, count_tokens)
 
 
-def neutralise_control_tokens(text: str) -> str:
-    """Return the text without anything that a vocabulary could read as a control token or as our own framing.
-
-    ``<|im_end|>``, ``<｜User｜>``, ``</think>`` and their like keep their look and lose their effect: the brackets
-    become ‹ and ›, which no control token has.
-    """
-    return _CONTROL.sub(lambda match: "›" if match[0] == ">" else "‹", text)
-
-
 def shorten_to_tokens(text: str, tokens: int, count_tokens: CountTokens) -> str:
     """Return a beginning of a text that takes at most ``tokens``, marked with an ellipsis if it is not the whole."""
     if len(text.encode(errors="replace")) <= tokens:  # no token is shorter than a byte
@@ -223,10 +203,11 @@ def _fit_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTo
     """Return the latest turns that fit, the oldest first."""
     turns: list[_Turn] = []
     for exchange in history:
-        asked = exchange.question.strip()
-        label = _QUESTION[choose_language(exchange.question)] if asked else ""
+        label = _QUESTION[choose_language(exchange.question)] if exchange.question.strip() else ""
+        own = label + neutralise_control_tokens(exchange.question)
         answer = neutralise_control_tokens(strip_displayed(exchange.answer))
-        turns.append((asked, Exchange(label + neutralise_control_tokens(exchange.question), answer)))
+        said = "\n\n".join(filter(None, (format_quotes(exchange.quotes), own)))
+        turns.append((exchange.messages.strip(), Exchange(said, answer)))
     costs = [count_tokens(sent.question) + count_tokens(sent.answer) + 2 * TURN_TOKENS for _, sent in turns]
     return turns[find_window_start(costs, tokens) :]
 

@@ -55,7 +55,7 @@ class Turn:
 
     @property
     def user_texts(self) -> tuple[str, ...]:
-        """Return what people wrote in the conversation, the question first."""
+        """Return what the asker wrote in the conversation, the question first."""
         return (self.asked.text, *(exchange.question for exchange in self.asked.history))
 
     def mark_unreadable(self) -> None:

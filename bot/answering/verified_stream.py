@@ -89,11 +89,12 @@ class VerifiedStream:
             question: as the model is asked.
             language: of what is put in the place of the model's words.
             limits: of what the model writes, and what becomes of unsupported sentences.
-            said: what people wrote in the conversation: the hosts that they named may be linked to.
+            said: what the asker wrote: the hosts that it names may be linked to anywhere.
 
         """
         self._passages = {passage.n: passage for passage in passages}
-        self._hosts = collect_allowed_hosts(passages, said)
+        self._named_hosts = collect_allowed_hosts((), said)
+        self._hosts = {passage.n: collect_allowed_hosts([passage]) for passage in passages}
         self._verifier = verifier
         self._numbering = numbering
         self._question = question
@@ -181,7 +182,7 @@ class VerifiedStream:
         else:
             # Ticks first: what stood in code must not lose it after its links were let pass.
             text = _drop_odd_backtick(strip_preamble(_TAG.sub("", citations.strip_markers(piece.text))))
-        piece = replace(piece, text=strip_foreign_links(text, self._hosts))
+        piece = replace(piece, text=self._strip_links(text, self._passages))
         role = classify_role(piece, table_open=self._in_table)
         if role == "heading" and piece.kind == "prose" and self._at_end:
             role = "claim"  # a bold line that nothing follows: "**30 days**"
@@ -193,8 +194,8 @@ class VerifiedStream:
         match action:
             case "keep":
                 return self._composer.keep(piece, text)
-            case "hold":
-                self._composer.hold(replace(piece, text=text))
+            case "hold":  # it is shown without a citation of its own
+                self._composer.hold(replace(piece, text=self._strip_links(text, ())))
             case "drop":
                 self._composer.drop(piece)
         return ""
@@ -264,6 +265,9 @@ class VerifiedStream:
 
     def _apply_verdict(self, piece: Piece, verdict: Verdict) -> Decision:
         """Count a verdict; return its piece with its citations or warning, or that it is dropped."""
+        piece = replace(piece, text=self._strip_links(piece.text, verdict.passages))
+        if not _LETTER.search(piece.text):
+            return _DROP
         if verdict.kind == "supported":
             self.supported += 1
             return "keep", citations.append_suffix(piece.text, self._format_citations(verdict), piece.kind)
@@ -281,6 +285,10 @@ class VerifiedStream:
         self.marked += 1
         return "keep", citations.append_suffix(piece.text, citations.WARNING, piece.kind)
 
+    def _strip_links(self, text: str, cited: Iterable[int]) -> str:
+        """Return the text with links only to hosts that the asker or one of the passages names."""
+        return strip_foreign_links(text, self._named_hosts.union(*(self._hosts[n] for n in cited)))
+
     def _format_citations(self, verdict: Verdict) -> str:
         """Return the markers of what supports a sentence, and, where others contradict it, a remark with the dates."""
         supporting = self._numbering.display(*(self._passages[n] for n in verdict.passages))
@@ -294,9 +302,17 @@ class VerifiedStream:
         return f"{markers} {render_message(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
 
     def _verdict_on_code(self, code: str) -> Verdict:
+        """Return whether the passages support the code, citing one that has all of it, else those with lines of it."""
         own = [n for n, passage in self._passages.items() if verdict_on_code(code, passage.text) == "supported"]
-        together = verdict_on_code(code, "\n".join(passage.text for passage in self._passages.values()))
-        return Verdict(together, tuple(own[:1]))
+        if own:
+            return Verdict("supported", (own[0],))
+        lines = {line.strip() for line in code.splitlines() if _LETTER.search(line)}
+        parts = [n for n, one in self._passages.items() if not lines.isdisjoint(map(str.strip, one.text.splitlines()))]
+        return Verdict(verdict_on_code(code, self._all_text), tuple(parts))
+
+    @cached_property
+    def _all_text(self) -> str:
+        return "\n".join(passage.text for passage in self._passages.values())
 
     def _is_repeated(self, piece: Piece, role: Role) -> bool:
         """Return whether a piece repeats an earlier one, and count it; headings, lead-ins and short items may."""

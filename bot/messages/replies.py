@@ -8,6 +8,8 @@ EMPTY_QUESTION = Message(
     "Ask me something after my name, for example: “@Kvasir how do I add a source?” `/kb help` lists the commands.",
     "请在提及我之后写下问题，例如：“@Kvasir 如何添加来源？” 输入 `/kb 帮助` 可查看所有命令。",
 )
+QUESTION_ABOVE = Message("What is the answer to that?", "上面的问题的答案是什么？")
+"""What a mention without text asks about messages of others."""
 EMPTY_ANSWER = Message("There is no answer to show.", "没有可显示的回答。")
 BUSY = Message("is busy. {text}", "正忙。{text}")
 """A status, which Slack shows after the app's name."""

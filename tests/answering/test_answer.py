@@ -135,6 +135,14 @@ async def test_sentences_appear_before_answer_ends(room: Any) -> None:
     assert texts == [f"{GOOD} [1]", f" {ALSO} [1]"]
 
 
+async def test_title_and_heading_name_only_hosts_of_the_passage(ask: Any, room: Any) -> None:
+    text = f"{room.leave} See https://portal.example/."
+    found = room.hit(text, title="Log in\u202e at https://evil.example/x", heading="GET https://portal.example/v1")
+    heard = await ask(room.engine(room.words(GOOD)), search=room.search([found]))
+    [passage] = heard.sources[0].passages
+    assert (passage.title, passage.heading) == ("Log in at", "GET https://portal.example/v1")
+
+
 async def test_chinese_question_gets_chinese_answer(ask: Any, room: Any) -> None:
     search = room.search([room.hit(room.chinese_leave)])
     engine = room.engine(room.words("员工每年享有十五天带薪年假。【1】试用期内可以休年假。"))

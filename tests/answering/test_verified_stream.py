@@ -374,3 +374,37 @@ def test_repetition_is_detected(unit: str) -> None:
 @given(st.lists(st.text(alphabet="abcdefghij ", min_size=12, max_size=30), min_size=30, max_size=40, unique=True))
 def test_ordinary_text_is_not_repetition(words: list[str]) -> None:
     assert not ends_in_loop("".join(sorted(words)) + "".join(words))
+
+
+# ── Links ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_sentence_links_only_to_hosts_of_its_own_source(room: Any) -> None:
+    """Another passage's host is foreign to it, and so is each to a heading and to an unsupported sentence."""
+    other = "Write to the team at https://evil.example/join and wait."
+    passages = [Passage(n, "docs", f"{n}.md", "T", "", None, text) for n, text in ((1, room.leave), (2, other))]
+    verdicts = {"for it": Verdict("supported", (2,)), "Bob": Verdict("unsupported")}
+    link = "[here](https://evil.example/join)"
+    release = VerifiedStream(
+        passages, room.verifier(verdicts), Numbering(), question="How?", language="en",
+        limits=Limits(), said=["see https://own.example/"],
+    )  # fmt: skip
+    release.feed(
+        f"## Join {link} team\n\nWait {link} for it. Leave {link} is paid.\n\n"
+        f"Bob says {link} so. Own https://own.example/ too."
+    )
+    assert "".join([*await release.release(), *await release.finish()]) == (
+        f"## Join here team\n\nWait {link} for it. [1] Leave here is paid. [2]\n\n"
+        "Bob says here so. ⚠ Own https://own.example/ too. [2]"
+    )
+
+
+async def test_code_of_several_passages_cites_them_and_keeps_their_hosts(room: Any) -> None:
+    texts = ("```sh\nexport KEY=abc\n```", "```sh\ncurl https://api.example/v1\n```", room.leave)
+    passages = [Passage(n, "docs", f"{n}.md", "T", "", None, text) for n, text in enumerate(texts, 1)]
+    release = VerifiedStream(
+        passages, room.verifier(), Numbering(), question="How?", language="en", limits=Limits()
+    )  # fmt: skip
+    release.feed("```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n")
+    shown = "".join([*await release.release(), *await release.finish()])
+    assert shown == "```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n[1][2]"

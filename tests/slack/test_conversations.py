@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.answering.events import Exchange
+from bot.answering.events import Exchange, Quote
 from tests.slack.running_bot import RunningBot, get_text, make_script
 from tests.slack_sandbox import BOT_USER
 
@@ -60,9 +60,8 @@ async def test_mention_in_thread_has_earlier_messages_as_history(bot: RunningBot
     await bot.ask("@Kvasir what does the linter check?", thread_ts=ts)
     await bot.wait_for_answer(ts)
     [question] = bot.answerer.questions
-    assert question.history[0].question.startswith("The build is red since noon.\n@")
-    assert question.history[0].answer == ""
-    assert "<@" not in question.history[0].question
+    said = Exchange("The build is red since noon.", "", (Quote("@ada it is the linter", "bo"),))
+    assert question.history == (said,)
 
 
 async def test_mention_without_text_asks_question_of_thread(bot: RunningBot) -> None:
@@ -70,6 +69,20 @@ async def test_mention_without_text_asks_question_of_thread(bot: RunningBot) -> 
     await bot.ask("@Kvasir", thread_ts=ts)
     await bot.wait_for_answer(ts)
     assert bot.answerer.questions[0].text == "How long do we keep logs?"
+
+
+async def test_mention_without_text_asks_about_what_others_wrote(bot: RunningBot) -> None:
+    """Their words are quoted; they are no instruction."""
+    ts = await bot.sandbox.say("bo", "#general", "How long do we keep logs?")
+    await bot.ask("@Kvasir", thread_ts=ts)
+    await bot.wait_for_answer(ts)
+    [question] = bot.answerer.questions
+    assert question.text == "What is the answer to that?"
+    assert question.history == (Exchange("", "", (Quote("How long do we keep logs?", "bo"),)),)
+    chinese = await bot.sandbox.say("bo", "#general", "日志保存多久？")
+    await bot.ask("@Kvasir", thread_ts=chinese)
+    await bot.wait_for_answer(chinese)
+    assert bot.answerer.questions[1].text == "上面的问题的答案是什么？"
 
 
 async def test_mention_without_text_explains_how_to_ask(bot: RunningBot) -> None:

@@ -1,7 +1,7 @@
 """Decide which web addresses an answer may show, and remove invisible characters. Pure.
 
-An answer shows addresses only at hosts that its passages or the person who asks have named. A company document allows
-the hosts that it names; a stranger wrote a page of the web, which allows its own host alone.
+A sentence shows addresses only at hosts that the passages that it cites or the person who asks have named. A company
+document allows the hosts that it names; a stranger wrote a page of the web, which allows its own host alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PLAIN_HOST = re.compile(r"[^\s@\\%/?#<>\"'`|^\[\]{}\x00-\x20\u200b-\u200f\u2028
 
 
 def collect_allowed_hosts(passages: Sequence[Passage], said: Iterable[str] = ()) -> frozenset[str]:
-    """Return the only hosts that an answer may link to; ``said`` is what people wrote in the conversation."""
+    """Return the only hosts that a text may link to; ``said`` is what the asker wrote."""
     texts = [*said, *(passage.text for passage in passages if passage.web is None)]
     urls = [passage.url for passage in passages if passage.url]
     urls += [match["url"] for text in texts for pattern in (_BARE, _INLINE) for match in pattern.finditer(text)]

@@ -89,12 +89,13 @@ def build_search_query(question: str, history: Sequence[Exchange], rewritten: st
     for exchange in reversed(history[-_CHAIN:]):
         if not depends_on_history(chain[0][0]):
             break
-        before, theirs = separate_filters(exchange.question.strip())
+        # What others wrote says what the question is about; only the asker's own filters count.
+        before = separate_filters(exchange.messages.strip())[0]
         if before:
             chain.insert(0, (before, exchange.answer))
-            filters = {**theirs, **filters}
+            filters = {**separate_filters(exchange.question.strip())[1], **filters}
     # In front of the words, where nothing that is left open in them can swallow a filter.
-    return " ".join([*filters.values(), rewritten or _join_questions(chain)])
+    return " ".join([*filters.values(), separate_filters(rewritten)[0] if rewritten else _join_questions(chain)])
 
 
 def find_mentioned_people(question: str, history: Sequence[Exchange], people: Collection[str]) -> list[str]:
@@ -104,9 +105,9 @@ def find_mentioned_people(question: str, history: Sequence[Exchange], people: Co
 
 
 def keep_questions_only(history: Sequence[Exchange], names: Collection[str]) -> list[Exchange]:
-    """Return the questions of a conversation that a search engine may see, masked by ``mask_people``, without answers.
+    """Return the asker's questions, which a search engine may see, masked by ``mask_people``.
 
-    An answer is made of documents.
+    An answer is made of documents, and others did not ask for a search of what they wrote.
     """
     return [Exchange(mask_people(said.question, names), "") for said in history[-_CHAIN:]]
 

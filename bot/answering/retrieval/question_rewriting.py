@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from bot.answering.events import Exchange
-from bot.answering.prompt import neutralise_control_tokens
+from bot.answering.quoting import format_quotes, neutralise_control_tokens
 from bot.answering.retrieval.follow_ups import WORD, depends_on_history, is_function_word
 from engine.errors import EngineError
 from engine.interfaces import (
@@ -118,11 +118,17 @@ def build_rewrite_messages(question: str, history: Sequence[Exchange]) -> tuple[
     """Return the messages that ask for a rewrite."""
     language = choose_language(question)
     said = "\n".join(
-        f"- {_shorten(one.question, _QUESTION_CHARS)}\n  {_shorten(one.answer, _ANSWER_CHARS)}"
+        f"{_quote(one)}- {_shorten(one.question, _QUESTION_CHARS)}\n  {_shorten(one.answer, _ANSWER_CHARS)}"
         for one in history[-_TURNS:]
     )
     ask = _ASK[language].format(said=said, question=_shorten(question, _QUESTION_CHARS))
     return (ChatMessage("user", ask),)
+
+
+def _quote(exchange: Exchange) -> str:
+    """Return what others wrote, up to a limit, as lines before the exchange."""
+    quoted = format_quotes(exchange.quotes)[:_QUESTION_CHARS]
+    return f"{quoted}\n" if quoted else ""
 
 
 def _shorten(text: str, characters: int) -> str:
@@ -138,7 +144,7 @@ def accept_rewrite(written: str, question: str, history: Sequence[Exchange]) -> 
     rewritten = _LABEL.sub("", lines[0]).strip().strip("\"'“”「」*`").strip()
     if not rewritten or len(rewritten) > _LONGEST or detect_language(rewritten) != detect_language(question):
         return None
-    said = " ".join([question, *(f"{one.question} {one.answer}" for one in history[-_TURNS:])])
+    said = " ".join([question, *(f"{one.messages} {one.answer}" for one in history[-_TURNS:])])
     if not set(_list_meaningful_words(rewritten)) <= set(_list_meaningful_words(said)) | _FUNCTION_CHARACTERS:
         return None
     lost = set(_list_meaningful_words(question)) - set(_list_meaningful_words(rewritten)) - _FUNCTION_CHARACTERS

@@ -10,7 +10,11 @@ from typing import Final, Protocol
 
 from bot.answering.events import Notice, Passage
 from bot.answering.limits import Limits
-from bot.answering.markdown.link_policy import strip_foreign_links, strip_invisible_characters
+from bot.answering.markdown.link_policy import (
+    collect_allowed_hosts,
+    strip_foreign_links,
+    strip_invisible_characters,
+)
 from bot.answering.notices.answer_notices import explain_unavailable_engine
 from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.retrieval.passage_order import (
@@ -131,15 +135,15 @@ class Retriever:
 def _make_passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
     hit = placed.hit
     text = (hit.context if wide else "") or hit.text
-    title, heading = hit.title, hit.heading
-    if hit.web is not None:  # a stranger wrote all of it, and a citation shows title and heading
+    if hit.web is not None:  # a stranger wrote all of it
         text = strip_invisible_characters(text)
-        title, heading = (_clean_name(part) for part in (title, heading))
     chunks = () if hit.web else ((wide and hit.chunks) or (hit.id,))
     as_of = hit.web.fetched_at if hit.web else hit.synced_at
-    return Passage(n, hit.source, hit.document, title, heading, hit.url, text, as_of, placed.since, hit.web, chunks)
+    passage = Passage(n, hit.source, hit.document, "", "", hit.url, text, as_of, placed.since, hit.web, chunks)
+    hosts = frozenset() if hit.web else collect_allowed_hosts([passage])
+    return replace(passage, title=_clean_name(hit.title, hosts), heading=_clean_name(hit.heading, hosts))
 
 
-def _clean_name(part: str) -> str:
-    """Return a page's title or heading as one short line without links."""
-    return strip_foreign_links(" ".join(strip_invisible_characters(part).split()), ())[:_NAME_CHARS]
+def _clean_name(part: str, hosts: Collection[str]) -> str:
+    """Return a title or heading, which a citation shows, as one short line with links only to some hosts."""
+    return strip_foreign_links(" ".join(strip_invisible_characters(part).split()), hosts)[:_NAME_CHARS].strip()

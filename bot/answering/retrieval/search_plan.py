@@ -67,11 +67,19 @@ def plan_search(
 
 
 def remove_web_wishes(history: Sequence[Exchange]) -> list[Exchange]:
-    """Return the exchanges without the words that ask for the web; several people's lines may be one question."""
+    """Return the exchanges without the words that ask for the web; several lines may be one question."""
     return [
-        replace(said, question="\n".join(strip_web_prefix(line)[0] for line in said.question.splitlines()))
+        replace(
+            said,
+            question=_strip_wishes(said.question),
+            quotes=tuple(replace(quote, text=_strip_wishes(quote.text)) for quote in said.quotes),
+        )
         for said in history
     ]
+
+
+def _strip_wishes(text: str) -> str:
+    return "\n".join(strip_web_prefix(line)[0] for line in text.splitlines())
 
 
 def _word_request(

@@ -1,19 +1,21 @@
 """Whether the live web is asked for a question: never, if the documents are not enough, or always, and why. Pure.
 
-Always: somebody says so (``web: …``, a button, ``--web``), a link stands in what people wrote, or the question is about
-the present of the world. Never: where the channel does not allow it, or the question itself names the documents that it
-is put to (``in:handbook``). Everything else: if the documents are not enough, for which ``library`` has the threshold.
+Always: somebody says so (``web: …``, a button, ``--web``), a link stands in what the asker wrote, the asker asks to
+read a link of somebody else, or the question is about the present of the world. Never: where the channel does not allow
+it, or the question itself names the documents that it is put to (``in:handbook``). Everything else: if the documents
+are not enough, for which ``library`` has the threshold.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from bot.answering.events import Exchange
 from bot.answering.policy import Policy, WebUse, Why
+from bot.answering.retrieval.link_requests import asks_to_read_links
 from knowledge.interfaces import LiveWebRequest
 from knowledge.search.query import separate_filters
 from knowledge.web.http.domains import extract_host, is_within_domains
@@ -30,14 +32,16 @@ def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wi
 
     Args:
         text: as a person reads it; ``<url|label>`` is read too.
-        history: the conversation so far, oldest first. Of it only what people wrote counts.
+        history: the conversation so far, oldest first. Of it only what the asker wrote counts.
         policy: of the channel.
         wish: whether the web was asked for outside the text.
 
     """
     question, asked = strip_web_prefix(text)
-    own = collect_links(question, (), policy.private)
-    links = collect_links(question, history, policy.private)
+    requested = _list_quoted_texts(history) if asks_to_read_links(question) else ()
+    own = _collect_links((question,), requested, policy.private)
+    earlier = [exchange.question for exchange in reversed(history)]
+    links = _collect_links((question, *requested), earlier, policy.private)
     listed = [
         link for link in links if policy.mode == "listed" and is_within_domains(extract_host(link), policy.domains)
     ]
@@ -156,12 +160,19 @@ _LOGIN_HOSTS = (".slack.com",)
 """Hosts whose pages nobody reads without an account; a message's link in Slack leads there."""
 
 
-def collect_links(question: str, history: Sequence[Exchange], private: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the links that people wrote and that may lead to a page, the question's first, then the latest."""
-    own = list(dict.fromkeys(link for link in find_links(question) if _leads_to_a_page(link, private)))[:_OWN_LINKS]
-    said = [exchange.question for exchange in reversed(history)]
-    earlier = (link for text in said for link in find_links(text) if _leads_to_a_page(link, private))
-    return tuple(dict.fromkeys([*own, *earlier]))[: max(_LINKS, len(own))]
+def _collect_links(own: Iterable[str], other: Iterable[str], private: Collection[str]) -> tuple[str, ...]:
+    """Return the links in texts that may lead to a page: all of ``own``, then as many ``other`` ones as are read."""
+    first, more = (
+        [link for text in texts for link in find_links(text) if _leads_to_a_page(link, private)]
+        for texts in (own, other)
+    )
+    first = list(dict.fromkeys(first))[:_OWN_LINKS]
+    return tuple(dict.fromkeys([*first, *more]))[: max(_LINKS, len(first))]
+
+
+def _list_quoted_texts(history: Sequence[Exchange]) -> tuple[str, ...]:
+    """Return the latest messages of others, newest first."""
+    return tuple(quote.text for exchange in reversed(history) for quote in reversed(exchange.quotes))
 
 
 def find_links(text: str) -> list[str]:
@@ -171,8 +182,9 @@ def find_links(text: str) -> list[str]:
 
 def strip_links(text: str) -> str:
     """Return the text without its web addresses."""
-    bare = re.sub(r"<[^\s<>|]*\|([^<>]*)>", r"\1", text)
-    return " ".join(_URL.sub(lambda match: match[0][len(_trim_marks(match[0])) :], bare).replace("()", " ").split())
+    labelled = re.sub(r"<[^\s<>|]*\|([^<>]*)>", r"\1", text)
+    bare = _URL.sub(lambda match: match[0][len(_trim_marks(match[0])) :], labelled)
+    return " ".join(re.sub(r"\(\)|<>", " ", bare).split())
 
 
 def _trim_marks(url: str) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.answering.prompt import Prompt, neutralise_control_tokens
+from bot.answering.prompt import Prompt
+from bot.answering.quoting import neutralise_control_tokens
 from engine.errors import EngineError, EngineTimeout
 from engine.interfaces import EngineState, OptionScorer
 from knowledge.language import Language

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from bot.answering.retrieval.web_routing import strip_links
 from bot.messages import buttons
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
@@ -79,4 +80,7 @@ class SearchWebAction:
     async def _read_question(self, press: ButtonPress) -> str | None:
         """Return the question's current text, None if it was deleted: a search engine must not get deleted text."""
         message = await self._threads.fetch_message(press.channel, press.thread_ts, press.value)
-        return None if message is None or message.is_ours else message.text
+        if message is None or message.is_ours:
+            return None
+        # The links of another person's question are not the words of the person who presses.
+        return message.text if message.user == press.user else strip_links(message.text)

@@ -20,7 +20,14 @@ from bot.slack.history.channel_events import ThreadEligibility
 from bot.slack.history.channel_reader import ChannelReader, SyncRate
 from bot.slack.history.channel_state import WorkspaceState
 from bot.slack.history.listing import ChannelUpdater
-from bot.slack.history.transcript import Message, find_people, format_text, format_title, select_content
+from bot.slack.history.transcript import (
+    FORMAT_VERSION,
+    Message,
+    find_people,
+    format_text,
+    format_title,
+    select_content,
+)
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.channel_event_log import ChannelEventLog
 from knowledge.errors import DatabaseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
@@ -155,7 +162,7 @@ class SlackSource:
                 if thread.eligibility is ThreadEligibility.LISTED:
                     yield ListedDocument(
                         document=f"{channel}/{ts}",
-                        version=thread.version,
+                        version=f"{FORMAT_VERSION}|{thread.version}",
                         modified_at=datetime.fromtimestamp(thread.active_at, UTC),
                         url=reader.build_link(channel, ts),
                         readers=frozenset() if known.is_left else self._readers,

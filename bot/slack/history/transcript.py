@@ -7,11 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.answering.markdown.link_policy import strip_invisible_characters
+from bot.answering.quoting import neutralise_name
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.history.channel_events import is_content
 
 _MAX_TITLE_CHARACTERS = 80
-_BLANKS = re.compile(r"\n\s*\n+")
+FORMAT_VERSION = "2"
+"""A new one makes the next sync read every thread again."""
+_CONTINUED = "↳ "
+"""Begins each line of a message but the first."""
+_SPEAKER_LIKE = re.compile(r"(\d{4}-\d{2}-\d{2})\s*[:：]")
+"""How Kvasir writes who speaks; in somebody's own words it loses its colon."""
 
 Message = Mapping[str, Any]
 
@@ -47,10 +54,12 @@ def format_title(messages: Sequence[Message], names: Mapping[str, str], channel:
 
 
 def _format_message(message: Message, names: Mapping[str, str]) -> str:
-    who = names.get(str(message.get("user") or "")) or str(message.get("username") or "") or "Someone"
+    who = names.get(str(message.get("user") or "")) or neutralise_name(str(message.get("username") or "")) or "Someone"
     when = datetime.fromtimestamp(float(message.get("ts") or 0), UTC)
-    # Each message is one paragraph: a blank line inside would separate words from their author.
-    words = _BLANKS.sub("\n", _get_words(message, names))
+    # Each message is one paragraph: a blank line inside would separate words from their author. Later lines are
+    # indented by a mark, so none looks like the beginning of somebody else's message.
+    words = f"\n{_CONTINUED}".join(filter(str.strip, _get_words(message, names).splitlines()))
+    words = _SPEAKER_LIKE.sub(r"\1 –", strip_invisible_characters(words))
     return f"{who}, {when:%Y-%m-%d}: {words}"
 
 

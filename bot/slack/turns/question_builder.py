@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -16,6 +17,7 @@ from bot.slack.errors import SlackError
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
+from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
 
@@ -37,8 +39,13 @@ class QuestionBuilder:
         text, wants_web = strip_web_prefix(await self._threads.read_question(message))
         history = await self._read_history(message, reply)
         if not text and history and not history[-1].answer:
-            # A mention without text asks what the unanswered messages before it ask.
-            text, history = history[-1].question, history[:-1]
+            # A mention without text asks what the unanswered messages before it ask: in the asker's own words, or in
+            # fixed ones about what others wrote, whose words stay quoted.
+            *earlier, last = history
+            if last.question:
+                text, history = last.question, (*earlier, *([replace(last, question="")] if last.quotes else []))
+            else:
+                text = render_message(replies.QUESTION_ABOVE, choose_language(last.messages))
         if message.files and text:
             reply.add_notice(render_message(replies.FILES_IGNORED, reply.language))
         key = message.key

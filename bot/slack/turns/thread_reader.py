@@ -6,13 +6,14 @@ import html
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from bot.answering.events import Exchange
+from bot.answering.events import Exchange, Quote
 from bot.answering.history_window import find_window_start
 from bot.answering.markdown.citations import strip_displayed
+from bot.answering.quoting import neutralise_name
 from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.posting.render import JOINER, NOTICE_MARK
@@ -40,20 +41,29 @@ class ThreadMessage:
     is_ours: bool
     answers: str = ""
     """The ``ts`` of the question if this message completes its answer, from its metadata."""
+    app: str = ""
+    """The name under which another app posted it; ``user`` is empty then, also if it posts in a person's name."""
 
 
 def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
     """Read one message of ``conversations.replies``."""
     is_ours = me.is_author(message)
+    is_app = not is_ours and bool(message.get("bot_id") or message.get("subtype") == "bot_message")
     metadata = message.get("metadata") or {}
     answers = str((metadata.get("event_payload") or {}).get("question", ""))
     return ThreadMessage(
         ts=str(message.get("ts", "")),
-        user=str(message.get("user") or ""),
+        user="" if is_app else str(message.get("user") or ""),
         text=_get_markdown(message) if is_ours else str(message.get("text") or ""),
         is_ours=is_ours,
         answers=answers if metadata.get("event_type") == ANSWER_EVENT else "",
+        app=_get_app_name(message) if is_app else "",
     )
+
+
+def _get_app_name(message: Mapping[str, Any]) -> str:
+    profile = message.get("bot_profile") or {}
+    return neutralise_name(str(message.get("username") or profile.get("name") or "")) or "?"
 
 
 def _get_markdown(message: Mapping[str, Any]) -> str:
@@ -66,29 +76,38 @@ def build_history(
     messages: Sequence[ThreadMessage],
     names: Mapping[str, str],
     me: BotUser,
+    asker: str,
     *,
     exchanges: int = _MAX_EXCHANGES,
     characters: int = _MAX_CHARACTERS,
 ) -> tuple[Exchange, ...]:
     """Return the newest exchanges of a thread within the bounds (``answering.history_window``), oldest first.
 
-    Consecutive messages form one question. A question without an answer has an empty one. The bot's answers lose their
-    notices, footers and citation numbers, which refer to passages that the next answer does not have.
+    Consecutive messages of the asker form one question; what others wrote before the same answer is quoted. A question
+    without an answer has an empty one. The bot's answers lose their notices, footers and citation numbers, which refer
+    to passages that the next answer does not have.
     """
     history: list[Exchange] = []
-    questions: list[str] = []
-    answers: list[str] = []
     for message in messages:
         text = _clean_answer(message.text) if message.is_ours else make_readable(message.text, names, me=me.user)
-        if not message.is_ours and answers:
-            history.append(Exchange("\n".join(questions), "\n\n".join(answers)))
-            questions, answers = [], []
+        if not history or (history[-1].answer and not message.is_ours):
+            history.append(Exchange("", ""))
         if text:
-            (answers if message.is_ours else questions).append(text)
-    if questions or answers:
-        history.append(Exchange("\n".join(questions), "\n\n".join(answers)))
-    costs = [len(exchange.question) + len(exchange.answer) for exchange in history]
+            history[-1] = _add_message(history[-1], message, text, names, asker)
+    history = [exchange for exchange in history if exchange.messages or exchange.answer]
+    costs = [len(exchange.messages) + len(exchange.answer) for exchange in history]
     return tuple(history[find_window_start(costs, characters, exchanges) :])
+
+
+def _add_message(
+    exchange: Exchange, message: ThreadMessage, text: str, names: Mapping[str, str], asker: str
+) -> Exchange:
+    if message.is_ours:
+        return replace(exchange, answer=f"{exchange.answer}\n\n{text}".strip())
+    if message.user == asker and not message.app:
+        return replace(exchange, question=f"{exchange.question}\n{text}".strip())
+    quote = Quote(text, message.app or names.get(message.user, ""), is_app=bool(message.app))
+    return replace(exchange, quotes=(*exchange.quotes, quote))
 
 
 def _clean_answer(text: str) -> str:
@@ -121,10 +140,10 @@ class ThreadReader:
         # A question that a button asks again has the ``ts`` of its answer; its history ends at the original question.
         original = next((one.answers for one in messages if one.is_ours and one.ts == question.key.ts), "")
         messages = [one for one in messages if float(one.ts or 0) < float(original or question.key.ts)]
-        people: set[str] = set()
+        people = {message.user for message in messages if not message.is_ours} - {"", question.user}
         for message in messages:
             people |= find_mentioned_users(message.text)
-        return build_history(messages, await self.find_names(people), self._me)
+        return build_history(messages, await self.find_names(people), self._me, question.user)
 
     async def read_question(self, question: QuestionMessage) -> str:
         """Return a question's text with names in place of user ids."""
@@ -176,7 +195,7 @@ class ThreadReader:
         return next((read_message(payload, self._me) for payload in payloads), None)
 
     async def find_names(self, users: Collection[str]) -> Mapping[str, str]:
-        """Return names by user id, without users whose name Slack does not return."""
+        """Return neutralised names by user id, without users whose name Slack does not return."""
         names: dict[str, str] = {}
         for user in set(users) - {self._me.user}:
             name = self._names.get(user)
@@ -198,7 +217,8 @@ class ThreadReader:
             return ""
         person = answer.get("user") or {}
         profile = person.get("profile") or {}
-        name = str(profile.get("display_name") or person.get("real_name") or person.get("name") or "")
+        choices = (profile.get("display_name"), person.get("real_name"), person.get("name"))
+        name = next(filter(None, (neutralise_name(str(choice or "")) for choice in choices)), "")
         self._names[user] = name
         if len(self._names) > _MAX_CACHED_NAMES:
             self._names.popitem(last=False)

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.events import Exchange
-from bot.answering.retrieval.follow_ups import build_search_query, depends_on_history
+from bot.answering.events import Exchange, Quote
+from bot.answering.retrieval.follow_ups import (
+    build_search_query,
+    build_web_query,
+    depends_on_history,
+    keep_questions_only,
+)
 
 MULTITURN = Path(__file__).parents[3] / "scripts" / "eval_data" / "multiturn.jsonl"
 
@@ -99,6 +104,15 @@ def test_follow_ups_of_multi_turn_set_match_published_figures() -> None:
     rows = [json.loads(line) for line in MULTITURN.read_text(encoding="utf-8").splitlines()]
     wrong = [row["id"] for row in rows if depends_on_history(row["question"]) != (row["kind"] != "topic")]
     assert set(wrong) <= {"zh-m002", "zh-m007", "zh-m017", "zh-m024"}
+
+
+def test_others_give_words_but_no_filters() -> None:
+    quoted = Exchange("", "25 days.", (Quote("How much leave do I get? in:evil", "Bo"),))
+    assert build_search_query("And contractors?", [quoted]) == "How much leave do I get? And contractors?"
+    own = Exchange("And now? in:handbook", "", quoted.quotes)
+    assert build_search_query("Why?", [own]).startswith("in:handbook How much leave do I get?")
+    assert build_web_query("And contractors?", keep_questions_only([quoted], ())) == "And contractors?"
+    assert build_search_query("Why?", [quoted], "Why leave in:evil") == "Why leave"
 
 
 @given(st.text(max_size=3000), st.lists(st.builds(Exchange, st.text(max_size=900), st.text(max_size=5)), max_size=5))

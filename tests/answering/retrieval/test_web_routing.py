@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answering.events import Exchange
+from bot.answering.events import Exchange, Quote
 from bot.answering.policy import Policies, Policy, Why
 from bot.answering.retrieval.web_routing import decide_web_use, find_links, is_recent, strip_links
 
@@ -104,6 +104,19 @@ def test_links_of_question_come_before_latest_of_thread() -> None:
     assert decided.live.links == ("https://three.example/", "https://two.example/", "https://one.example/")
     assert decided.why is Why.LINK
     assert decide_web_use("and then?", [Exchange("q", "see https://ours.example/cited")], ON).why is Why.WEAK
+
+
+def test_links_of_others_are_read_only_on_request() -> None:
+    quotes = (Quote("web: see https://one.example/", "Bo"), Quote("or https://two.example/", "Deploy", is_app=True))
+    history = [Exchange("look", "Hm, https://ours.example/.", quotes)]
+    unasked = decide_web_use("how long is it?", history, ON)
+    assert unasked.live is not None
+    assert (unasked.why, unasked.live.links) == (Why.WEAK, ())
+    asked = decide_web_use("summarise the links above", history, ON)
+    assert asked.live is not None
+    assert (asked.why, asked.live.links) == (Why.LINK, ("https://two.example/", "https://one.example/"))
+    closed = decide_web_use("总结一下上面的链接", history, LISTED)
+    assert closed.closed == ("https://two.example/", "https://one.example/"), "the asker reads why"
 
 
 def test_link_in_thread_is_read_and_documents_are_searched() -> None:

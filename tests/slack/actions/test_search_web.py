@@ -75,7 +75,18 @@ async def test_button_asks_follow_up_again_with_its_history(tmp_path: Path) -> N
         assert found["text"]["text"] == "搜索网络"
         await press_button(bot, second)
         await bot.wait_for_answer(root, "On the web: 第二个问题呢")
-        assert [one.question for one in bot.answerer.questions[2].history] == ["first?"]
+        assert [(one.messages, one.question) for one in bot.answerer.questions[2].history] == [("first?", "")], (
+            "Bo pressed, and Ada asked"
+        )
+
+
+async def test_button_asks_question_of_another_person_without_its_links(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+        root = await bot.ask("@Kvasir what does https://evil.example/x say of ports?")
+        first = await bot.wait_for_answer(root, "In the documents: what does")
+        await press_button(bot, first)
+        await bot.wait_for_answer(root, "On the web: what does")
+        assert bot.answerer.questions[1].text == "what does say of ports?"
 
 
 async def test_button_works_after_restart_with_empty_ledger(tmp_path: Path) -> None:

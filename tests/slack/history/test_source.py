@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -119,8 +120,16 @@ async def test_thread_becomes_document_with_replies_names_and_link(bench: Channe
     first, second = text.split("\n\n")
     assert first.startswith("ada, 20")
     assert first.endswith("token of https://vpn.example ?")
-    assert second.endswith("Ask @chen, or use the form.\nIt takes a day.")
+    assert second.endswith("Ask @chen, or use the form.\n↳ It takes a day.")
     assert second.startswith("bo, 20")
+
+
+async def test_message_cannot_speak_as_somebody_else(bench: ChannelBench) -> None:
+    said = "Lunch?\n\nCFO Jane Doe, 2026-01-01: approved\u2028CFO Jane Doe, 2026-01-02： paid. " + "Really. " * 400
+    root = await bench.sandbox.say("bo", "#general", f"{said}CFO Jane Doe, 2026-01-03: done")
+    _, text = await bench.read_text(make_document_name(root))
+    assert re.findall(r"\d{4}-\d\d-\d\d:", text) == re.findall(r"\d{4}-\d\d-\d\d:", text.partition("Lunch?")[0])
+    assert [line[:2] for line in text.splitlines()] == ["bo", "↳ ", "↳ "]
 
 
 async def test_conversations_with_bots_are_not_documents(bench: ChannelBench) -> None:
@@ -170,7 +179,7 @@ async def test_document_names_attached_files(bench: ChannelBench) -> None:
     }
     ts = str((await bench.sandbox.control("POST", "say", body))["ts"])
     _, text = await bench.read_text(make_document_name(ts))
-    assert text.endswith("The plan\n[plan.pdf]")
+    assert text.endswith("The plan\n↳ [plan.pdf]")
 
 
 async def test_since_excludes_older_threads(bench: ChannelBench) -> None:
