@@ -104,9 +104,9 @@ async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
     allowed = {"a", "b", "c", "x", "y"}
 
     async def search(
-        query: str, *, limit: int, readers: Collection[str], live: LiveWebRequest | None = None
+        query: str, *, limit: int, viewers: Collection[str], live: LiveWebRequest | None = None
     ) -> SearchResult:
-        assert (limit, readers, live) == (8, {"*"}, None)
+        assert (limit, viewers, live) == (8, {"*"}, None)
         found = ranks.pop(0)
         return SearchResult(query, tuple(map(make_hit, found)), 0.0, answerable="q" not in found)
 
