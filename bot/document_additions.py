@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.config.configuration import ADDED_SOURCE
-from bot.config.models import suggest_nearest
 from bot.errors import SettingsError
 from bot.messages.errors import explain_failure
 from bot.messages.message import Message
-from knowledge.errors import SyncRunning
+from knowledge.errors import SyncRunning, suggest_nearest
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import open_upload_store
 from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name

@@ -41,7 +41,7 @@ KnowledgeError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import ClassVar, Final, Literal
 
@@ -94,11 +94,9 @@ class UnknownSource(SourceError):
     """No source of that name is configured; ``nearest`` is a configured name that resembles it, "" if none does."""
 
     def __init__(self, name: str, known: Collection[str], *, in_question: bool = False) -> None:
-        folded = {one.casefold(): one for one in known}
-        close = difflib.get_close_matches(name.casefold(), folded, n=1)
         self.name, self.known, self.in_question = name, tuple(known), in_question
-        self.nearest = folded[close[0]] if close else ""
-        suggestion = f" Did you mean “{self.nearest}”?" if close else ""
+        self.nearest = find_nearest(name, known)
+        suggestion = suggest_nearest(name, known)
         hint = " To search for the words themselves, put them in quotes." if in_question else ""
         super().__init__(f"There is no source “{name}”.{suggestion} Sources are: {', '.join(known) or 'none'}.{hint}")
 
@@ -347,3 +345,16 @@ class SyncRunning(KnowledgeError):
         of = f" of {', '.join(sources)}" if sources else ""
         by = f" ({process})" if process else ""
         super().__init__(f"A sync{of} is running already{by}. Wait until it has ended.")
+
+
+def find_nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that resembles a name most, in any case, or "" if none does."""
+    folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return folded[close[0]] if close else ""
+
+
+def suggest_nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean “…”?" with the nearest known name, or "" if none is near."""
+    nearest = find_nearest(name, known)
+    return f" Did you mean “{nearest}”?" if nearest else ""

@@ -15,16 +15,17 @@ import numpy as np
 import psutil
 
 from knowledge.chunking import chunker
-from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, SourceKey, StoredChunk, Vector
+from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, Source, SourceKey, StoredChunk, Vector
 from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
 from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
 from knowledge.sync.manifest.records import IndexIdentity
-from knowledge.sync.report import SourceReport, SyncProgress
-from knowledge.sync.running.run import sync
+from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
+from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import ChunkDocument, SyncTools
 from knowledge.terms import index_terms
 
@@ -84,8 +85,12 @@ def no_memory(_key: SourceKey) -> NoMemory:
 async def sync_folder(kit: SyncTools, folder: Path) -> SourceReport:
     """Sync one folder."""
     source = registry.build_source(SourceSpec("bench", "folder", {"path": str(folder)}, Path("/")), folder, no_memory)
-    report = await sync(kit, [source], configured=[source.key.id], on_progress=ignore_progress)
-    return report.sources["bench"]
+    return (await sync_sources(kit, [source])).sources["bench"]
+
+
+async def sync_sources(kit: SyncTools, sources: Sequence[Source]) -> SyncReport:
+    """Sync some sources."""
+    return await SyncCoordinator(lambda: open_run(kit, [one.key.id for one in sources])).refresh(sources, None)
 
 
 class DiscardingStore:
@@ -155,9 +160,7 @@ async def measure_memory(size_mb: int) -> tuple[float, float, float]:
             process = psutil.Process()
             before = _read_pss_mb(process)
             cheap = replace(kit, index_terms=str.lower, store=DiscardingStore())
-            run = asyncio.create_task(
-                sync(cheap, sources, configured=[s.key.id for s in sources], on_progress=ignore_progress)
-            )
+            run = asyncio.create_task(sync_sources(cheap, sources))
             while not run.done():
                 own, parsing = _read_pss_mb(process) - before, sum(map(_read_pss_mb, process.children()))
                 peaks = max(peaks[0], own + parsing), max(peaks[1], own), max(peaks[2], parsing)

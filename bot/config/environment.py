@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from bot.config.models import describe_accepted, suggest_nearest, toml_field
+from bot.config.models import describe_accepted, toml_field
 from bot.errors import SettingsError
+from knowledge.errors import suggest_nearest
 from knowledge.settings import Consistency
 
 _ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"

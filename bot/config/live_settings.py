@@ -7,8 +7,9 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from bot.answering.policy import Policy
-from bot.config.models import WebTable, read_table, suggest_nearest
+from bot.config.models import WebTable, read_table
 from bot.errors import SettingsError
+from knowledge.errors import suggest_nearest
 from knowledge.web.http.guard import build_rules
 from knowledge.web.live_settings import PROVIDERS, LiveSettings, ProviderSpec, SearchSettings
 

@@ -5,9 +5,8 @@ The text of ``accepts`` completes the error "KEY should be …" and appears in d
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -16,6 +15,7 @@ from bot.answering.limits import Unsupported
 from bot.answering.policy import Mode
 from bot.answering.thinking import Depth
 from bot.errors import SettingsError
+from knowledge.errors import suggest_nearest
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.http.guard import build_rules
 
@@ -271,9 +271,3 @@ def refuse_unknown_keys(table: Mapping[str, Any], known: tuple[str, ...], where:
             raise SettingsError(
                 f"{where} has the unknown key {key!r}.{suggest_nearest(key, known)} Known: {', '.join(known)}."
             )
-
-
-def suggest_nearest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean …?" for the known name that looks most like this one, "" if none does."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from knowledge.errors import SourceMisconfigured
+from knowledge.errors import SourceMisconfigured, suggest_nearest
 from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
 from knowledge.sources.exclusion import exclude_documents
@@ -145,12 +144,6 @@ def read_options(options: type[_Options], spec: SourceSpec) -> _Options:
     return options(
         **{key: _convert_value(value, hints[key], f"{spec.name}: {key}") for key, value in spec.options.items()}
     )
-
-
-def suggest_nearest(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean …?" with the nearest known word, or "" if none is near."""
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean “{found[0]}”?" if found else ""
 
 
 def _convert_value(value: object, hint: Any, where: str) -> object:  # noqa: ANN401 - any annotation

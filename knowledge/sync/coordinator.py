@@ -95,11 +95,6 @@ class SyncCoordinator:
         """Return the progress of each source in a sync, None before its listing begins."""
         return {name: job.progress for name, job in self._jobs.items()}
 
-    @property
-    def idle(self) -> bool:
-        """Return whether no run is open."""
-        return self._opened is None
-
     async def refresh(
         self,
         sources: Sequence[Source],

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -49,7 +49,7 @@ class Schedule:
                 self._run,
                 _make_trigger(source, line, timezone),
                 args=[refresh, source],
-                id=_make_job_id(source),
+                id=f"source {source}" if source is not None else "nightly",
                 coalesce=True,
                 max_instances=1,
                 misfire_grace_time=_LATE_S,
@@ -75,10 +75,6 @@ class Schedule:
         """Start. Needs the running event loop."""
         self._scheduler.start()
 
-    def bring_forward(self, source: str | None = None) -> None:
-        """Make the next run of a source, or the nightly run, due now. Later runs keep their times."""
-        self._scheduler.modify_job(_make_job_id(source), next_run_time=datetime.now(UTC))
-
     async def stop(self) -> None:
         """Stop. Active runs are cancelled and awaited; the next sync continues from there."""
         if not self._scheduler.running:
@@ -99,10 +95,6 @@ class Schedule:
                 await call(*arguments)
         finally:
             self._runs.discard(run)
-
-
-def _make_job_id(source: str | None) -> str:
-    return f"source {source}" if source is not None else "nightly"
 
 
 def find_due(line: str, after: datetime) -> datetime | None:

@@ -91,7 +91,7 @@ def test_keys_are_no_log_s_business(tmp_path: Path) -> None:
         ('domains = ["example.com:8080"]', "has a port"),
         ('domains = ["*.example.com"]', "domains should be a list of hosts"),
         ('private = ["http://wiki"]', "private should be a list of hosts"),
-        ('search = ["braev"]', "Did you mean brave"),
+        ('search = ["braev"]', "Did you mean “brave”"),
         ('search = ["brave"]', "BRAVE_API_KEY is not set"),
         ('search = ["searxng"]', "KVASIR_SEARXNG_URL is not set"),
         ('search = ["sitemap"]', "sites names no address"),
@@ -100,7 +100,7 @@ def test_keys_are_no_log_s_business(tmp_path: Path) -> None:
         ('sites = ["https://user:hunter2@docs.example.com"]', "sites should be a list of addresses"),
         ("cache_mb = 0", "cache_mb should be a number"),
         ("cache_mb = true", "cache_mb should be a number"),
-        ("cach_mb = 1", "Did you mean cache_mb"),
+        ("cach_mb = 1", "Did you mean “cache_mb”"),
     ],
 )
 def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, web: str, said: str) -> None:

@@ -127,9 +127,9 @@ def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "names"),
     [
-        (TOML.replace("[[source]]", "[[sources]]"), ("sources", "Did you mean source?")),
+        (TOML.replace("[[source]]", "[[sources]]"), ("sources", "Did you mean “source”?")),
         (TOML + '[engine]\nquiet_hour = "at night"\n', ("quiet_hour", "cron line")),
-        (TOML + '[sync]\nnigthly = ""\n', ("nigthly", "Did you mean nightly?")),
+        (TOML + '[sync]\nnigthly = ""\n', ("nigthly", "Did you mean “nightly”?")),
         (TOML + TOML, ("two sources", "handbook")),
         ('[[source]]\nname = "a"\n', ("no kind",)),
         ("", ("names no source",)),
@@ -146,7 +146,7 @@ def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tu
 @pytest.mark.parametrize(
     ("environ", "names"),
     [
-        ({"KVASIR_HOMES": "x"}, ("KVASIR_HOMES", "Did you mean KVASIR_HOME?")),
+        ({"KVASIR_HOMES": "x"}, ("KVASIR_HOMES", "Did you mean “KVASIR_HOME”?")),
         ({"KVASIR_SANDBOX_PORT": "many"}, ("KVASIR_SANDBOX_PORT", "port number")),
         ({"KVASIR_ENGINE_URL": "http://ann:hush@gpu-1:30000"}, ("KVASIR_ENGINE_URL", "KVASIR_ENGINE_API_KEY")),
         ({"KVASIR_ENGINE_URL": "http://gpu-1:30000, http://ann@gpu-2:30000"}, ("KVASIR_ENGINE_URL", "password")),
@@ -227,7 +227,7 @@ def test_a_source_says_what_its_documents_weigh(tmp_path: Path) -> None:
         ("weights = 0.3", r"write weights with two brackets: \[\[source.weights\]\]"),
         ("[[source.weights]]\nweight = 0.3", "path should be a path such as"),
         ('[[source.weights]]\npath = "a.md"', r"weights\]\] of a.md: weight should be a number"),
-        ('[[source.weights]]\npath = "a.md"\nweigth = 1', "Did you mean weight?"),
+        ('[[source.weights]]\npath = "a.md"\nweigth = 1', "Did you mean “weight”?"),
     ],
 )
 def test_what_every_source_may_say_is_checked(tmp_path: Path, line: str, says: str) -> None:
@@ -279,14 +279,14 @@ def test_unsupported_sentences_are_treated_as_configured(place: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "names"),
     [
-        ('[access]\nowner = ["U1AB"]\n', ("owner", "Did you mean owners?")),
+        ('[access]\nowner = ["U1AB"]\n', ("owner", "Did you mean “owners”?")),
         ('[access]\nowners = "U1AB"\n', ("owners should be a list",)),
         ('[access]\nowners = ["@ada"]\n', ("owners should be a list", "U012AB3CD")),
         ("[access]\nowners = []\n", ("owners is empty", "leave it out")),
         (CHANNEL, ("search of C034EF5GH",)),
         (CHANNEL + 'think = "hard"\n', ("C034EF5GH", "deep, normal or off")),
         ("[answers]\nthink = true\n", ("[answers]", "deep, normal or off")),
-        ('[answers]\nthinking = "deep"\n', ("Did you mean think?",)),
+        ('[answers]\nthinking = "deep"\n', ("Did you mean “think”?",)),
         ('[answers]\nunsupported = "hide"\n', ("[answers]", '"mark", "drop" or "show"')),
         ('[[channel]]\nid = "#help"\nsearch = "in:handbook"\n', ("Slack id",)),
         (CHANNEL + 'search = "in:handbok"\n', ("“handbok”", "Did you mean “handbook”?")),

@@ -19,6 +19,7 @@ from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sync.schedule import Schedule
 from tests.sources.contract import Workbench, opened, workbenches
+from tests.sync.schedules import make_due
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -63,7 +64,7 @@ async def library_of(home: Path, sources: dict[str, Workbench]) -> AsyncIterator
 async def night(library: Library, schedule: Schedule, before: LibraryStatus) -> dict[str, SourceStatus]:
     """Make the nightly run due, and return the sources' status after it."""
     was = {source.name: (source.synced_at, source.error) for source in before.sources}
-    schedule.bring_forward()
+    make_due(schedule)
     async with asyncio.timeout(120):
         while True:
             status = await library.status()

@@ -28,10 +28,11 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
 )
+from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.manifest import IndexManifest, Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
-from knowledge.sync.running.run import sync
+from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncLimits, SyncTools
 
 IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
@@ -235,7 +236,8 @@ class Rig:
         )
         keys = [source.key.id for source in every] if configured is None else configured
         agreed = {source.key.name: await self.index.list_pending_names(source.key) for source in every if approve}
-        return await sync(tools, every, configured=keys, on_progress=self.progress.append, approve=agreed)
+        coordinator = SyncCoordinator(lambda: open_run(tools, keys))
+        return await coordinator.refresh(every, self.progress.append, approve=agreed)
 
     async def report(self, *, approve: bool = False) -> SourceReport:
         return (await self.sync(approve=approve)).sources[self.source.key.name]

@@ -62,6 +62,10 @@ class Stage:
         return await self.conductor.refresh(sources, options.pop("on_progress", None), **options)
 
 
+async def nothing() -> None:
+    """Work that only a coordinator without an open run does."""
+
+
 @pytest.fixture
 def stage(rig: Any, dict_passages: Any) -> Stage:
     return Stage(rig, dict_passages)
@@ -109,7 +113,8 @@ async def test_a_source_joins_the_open_run_without_waiting(stage: Stage, slow: A
     assert not first.done()
     slow.gate.set()
     assert (await first).sources["slow"].added == 1
-    assert (stage.opened, stage.closed, stage.conductor.idle) == (1, 1, True)
+    assert (stage.opened, stage.closed) == (1, 1)
+    await stage.conductor.run_exclusively(nothing)
 
 
 async def test_a_running_sync_is_reported_and_joined(stage: Stage, slow: Any, wiki: Any) -> None:
@@ -155,7 +160,8 @@ async def test_a_cancelled_caller_stops_only_its_own_jobs(stage: Stage, slow: An
     second.cancel()
     await asyncio.wait([second])
     assert stage.conductor.progress == {}
-    assert stage.conductor.idle, "the run is closed, and its locks are free"
+    assert stage.opened == stage.closed, "the run is closed, and its locks are free"
+    await stage.conductor.run_exclusively(nothing)
     slow.gate.set()
     assert (await stage.sync(slow, wiki)).ok
     assert await stage.rig.agree()
@@ -174,7 +180,7 @@ async def test_a_caller_during_a_cancelled_run_gets_a_new_run(stage: Stage, slow
     assert (await second).sources["wiki"].added == 1
     with pytest.raises(asyncio.CancelledError):
         await first
-    assert stage.conductor.idle
+    await stage.conductor.run_exclusively(nothing)
 
 
 async def test_a_run_that_cannot_open_is_reported_to_all_callers(stage: Stage, wiki: Any) -> None:
@@ -208,7 +214,7 @@ async def test_no_sync_begins_during_exclusive_work(stage: Stage, slow: Any, wik
         await stage.conductor.run_exclusively(work)
     await stage.conductor.close()
     await asyncio.wait([running])
-    assert stage.conductor.idle
+    await stage.conductor.run_exclusively(nothing)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 
 from knowledge.errors import SourceMisconfigured
 from knowledge.sync.schedule import Schedule
+from tests.sync.schedules import make_due
 
 
 async def nothing(_source: str | None) -> None: ...
@@ -48,7 +49,7 @@ async def test_a_due_job_refreshes_its_source() -> None:
     schedule.start()
     try:
         for source in ("wiki", None):
-            schedule.bring_forward(source)
+            make_due(schedule, source)
         async with asyncio.timeout(10):
             assert {await ran.get(), await ran.get()} == {"wiki", None}
     finally:
@@ -94,7 +95,7 @@ async def test_a_run_that_stop_cancels_is_no_failure(
 
     schedule = Schedule(refresh, nightly="30 2 * * *", sources={})
     schedule.start()
-    schedule.bring_forward()
+    make_due(schedule)
     async with asyncio.timeout(10):
         await begun.wait()
         await schedule.stop()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from knowledge.errors import suggest_nearest
 from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.path_filter import compile_path_filter
 from knowledge.sources.common import (
@@ -22,7 +23,7 @@ from knowledge.sources.common import (
 )
 from knowledge.sources.object_store.s3 import S3Store
 from knowledge.sources.object_store.stores import FileSystemStore, ObjectStore, StoredObject
-from knowledge.sources.registry import SourceKind, suggest_nearest
+from knowledge.sources.registry import SourceKind
 
 _OTHER_KINDS = {
     "file": "folder",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from knowledge.interfaces import Source
-from knowledge.sync.report import OnProgress, SourceReport, SyncReport
+from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.pipeline import Pipeline
 from knowledge.sync.running.preparation import DocumentPreparer, ParsingTurns
 from knowledge.sync.running.read_budget import ReadBudget
@@ -66,33 +66,3 @@ async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterat
     finally:
         stages.cancel()
         await asyncio.wait([stages])
-
-
-async def sync(
-    tools: SyncTools,
-    sources: Sequence[Source],
-    *,
-    configured: Collection[str],
-    on_progress: OnProgress,
-    approve: Mapping[str, Collection[str]] | None = None,
-) -> SyncReport:
-    """Sync these sources in a run of their own. A source that fails does not stop the others.
-
-    ``approve`` names approved pending deletions of each source (``make_plan``). They are deleted if the source still
-    does not list them.
-
-    Raises:
-        StoreError, DatabaseError: before any source was begun.
-
-    """
-    began, agreed = tools.clock(), approve or {}
-    async with open_run(tools, configured) as run:
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                source.key.name: group.create_task(
-                    run.sync(source, on_progress, approve=agreed.get(source.key.name, ()))
-                )
-                for source in sources
-            }
-        reports = {name: task.result() for name, task in tasks.items()}
-    return SyncReport(reports, tools.clock() - began, run.repaired)

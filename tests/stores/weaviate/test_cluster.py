@@ -35,9 +35,10 @@ from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import Placement
 from knowledge.stores.weaviate.nodes import WeaviateLimits
 from knowledge.stores.weaviate.store import WeaviateStore
+from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.report import SourceReport, SyncProgress
-from knowledge.sync.running.run import sync
+from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncTools
 from knowledge.terms import index_terms
 from tests.services import WeaviateCluster, weaviate_cluster
@@ -129,7 +130,8 @@ class ClusterSearch:
 
     async def sync(self) -> SourceReport:
         tools = SyncTools(self.embedder, self.store, self.rig.index, passages, index_terms)
-        report = await sync(tools, [self.shelf], configured=[self.shelf.key.id], on_progress=self.progress.append)
+        coordinator = SyncCoordinator(lambda: open_run(tools, [self.shelf.key.id]))
+        report = await coordinator.refresh([self.shelf], self.progress.append)
         return report.sources["shelf"]
 
     async def shown(
