@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.__main__ import main
-from bot.cli.commands.fit_view import machine_line
+from bot.cli.fit_view import machine_line
 from tests.engine.machines import GIB, machine
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from bot.cli.commands.status_view import build_view, show_status
 from bot.cli.commands.sync import list_problems, report_json
+from bot.cli.status_view import build_view, show_status
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import format_report
 from bot.messages.durations import format_age, format_due_time, format_duration

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from bot.cli.commands.fit_view import fit_json, machine_line, markdown_table, show_fit, show_table, table_json
+from bot.cli.fit_view import fit_json, machine_line, markdown_table, show_fit, show_table, table_json
 from bot.cli.output import print_json, print_note, print_result
 from bot.config.settings import read_cache_folder
 from engine.planning.cards import parse_machine
