@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from knowledge.interfaces import EVERYONE, Scope
+from knowledge.interfaces import EVERYONE, Scope, Viewers
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.records import LastRepair
 from knowledge.sync.running.repair import Drift, clean_up, repair
@@ -162,7 +162,7 @@ async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path
         )
         await store.delete([gone.chunk.id])
         assert await repair(store, synced.index, thorough=True) == Drift(1, 1, 1, 1)
-        scope = Scope(frozenset({synced.source.key.id}), frozenset({"U1"}))
+        scope = Scope(frozenset({synced.source.key.id}), Viewers.of({"U1"}))
         found = await store.find_candidates(wide.vector, "", pool=9, scope=scope)
         assert {one.chunk.id for one in found} == {wide.chunk.id, stranger.chunk.id}
         assert {row.chunk.readers for row in await store.read_rows([wide.chunk.id, stranger.chunk.id])} == {
