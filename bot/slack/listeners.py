@@ -19,7 +19,7 @@ from slack_bolt.response import BoltResponse
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from bot.slack.commands.home import build_home_view
+from bot.slack.commands.home import HomeTab
 from bot.slack.events import (
     AppRemoved,
     BotUser,
@@ -35,7 +35,6 @@ from bot.slack.interactions import ButtonPress, Interaction, SlashCommand
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.tasks import BackgroundTasks
-from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.questions import QuestionKey
@@ -64,9 +63,7 @@ class SlackListeners:
     """The handler of each slash command."""
     actions: Mapping[str, ActionHandler]
     """The handler of each button by its action id, without the number that distinguishes buttons of one message."""
-    home_status: Callable[[str], Awaitable[str]]
-    """Returns the status on a person's Home tab."""
-    api: SlackWebApi
+    home: HomeTab
     messenger: EphemeralMessenger
     tasks: BackgroundTasks
     on_removed: Callable[[], None]
@@ -159,7 +156,7 @@ class SlackListeners:
 
     async def _publish_home(self, user: str) -> None:
         try:
-            await self.api.call("views.publish", user_id=user, view=build_home_view(await self.home_status(user)))
+            await self.home.publish(user)
         except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
             _log.warning("home not published", error=type(error).__name__, exc_info=error)
 

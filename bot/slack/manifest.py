@@ -24,7 +24,7 @@ SCOPES = {
     "groups:read": "tell a private channel that is shared with another company",
     "im:history": "read direct messages to it",
     "mpim:history": "read group messages that it is in",
-    "users:read": "read names in place of user ids",
+    "users:read": "read names in place of user ids, and the language of a person's Slack",
 }
 """The scopes that the bot requests, and what each is for."""
 

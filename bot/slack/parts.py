@@ -18,6 +18,7 @@ from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.search_web import SearchWebAction, Submit
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
+from bot.slack.commands.home import HomeTab
 from bot.slack.commands.kb import KbCommand
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import KB, THINK
@@ -170,8 +171,7 @@ class SlackParts:
             turns,
             {KB: kb.run, THINK: think.run},
             {APPROVE_DELETION: approve.run} | {button.action_id: button.run for button in buttons},
-            kb.describe_status,
-            self._api,
+            HomeTab(self._api, kb.describe_status),
             self._messenger,
             tasks,
             on_removed,

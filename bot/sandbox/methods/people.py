@@ -29,7 +29,10 @@ def open_connection(call: Call) -> Json:
 
 def get_user(call: Call) -> Json:
     """Describe a person."""
-    return {"user": wire.user_object(call.workspace.find_person(call.args.required_text("user", "user_not_found")))}
+    user = wire.user_object(call.workspace.find_person(call.args.required_text("user", "user_not_found")))
+    if not call.args.flag("include_locale"):
+        del user["locale"]
+    return {"user": user}
 
 
 def list_users(call: Call) -> Json:

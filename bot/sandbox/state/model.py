@@ -30,6 +30,8 @@ class Person:
     real_name: str
     title: str = ""
     is_bot: bool = False
+    locale: str = "en-US"
+    """The language of the person's Slack."""
 
     @property
     def key(self) -> str:
@@ -196,7 +198,7 @@ def load_record(kind: str, body: Json) -> Record:
 PEOPLE = (
     Person("U0ADA00001", "ada", "Ada Lindqvist", "Platform"),
     Person("U0BO000002", "bo", "Bo Okafor", "Support"),
-    Person("U0CHEN0003", "chen", "陈静 Chen Jing", "产品 Product"),
+    Person("U0CHEN0003", "chen", "陈静 Chen Jing", "产品 Product", locale="zh-CN"),
     Person("U0MIRA0004", "mira", "Mira Santos", "New here"),
 )
 BOT = Person(BOT_USER, "kvasir", "Kvasir", "Answers from the documents", is_bot=True)

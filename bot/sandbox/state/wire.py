@@ -39,7 +39,7 @@ def user_object(person: Person) -> Json:
         "tz": "Etc/UTC",
         "tz_label": "Coordinated Universal Time",
         "tz_offset": 0,
-        "locale": "en-US",
+        "locale": person.locale,
         "profile": {
             "title": person.title,
             "real_name": person.real_name,

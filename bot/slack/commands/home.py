@@ -1,22 +1,51 @@
-"""The app's Home tab: the commands, and the state of the documents. Pure."""
+"""The app's Home tab: the commands, and the state of the documents."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from bot.messages import commands
 from bot.messages.message import LANGUAGES, render_message
+from bot.slack.errors import SlackError
 from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, build_section
 from bot.slack.posting.render import split_head
+from bot.slack.transport.web_api import SlackWebApi
+from knowledge.language import Language
 
 
-def build_home_view(status: str) -> dict[str, Any]:
+class HomeTab:
+    """Publishes Home in the language of a person's Slack, or in both languages."""
+
+    def __init__(self, api: SlackWebApi, describe_status: Callable[[str, Language], Awaitable[str]]) -> None:
+        """``describe_status`` returns the text of ``/kb status`` for a person."""
+        self._api = api
+        self._describe_status = describe_status
+
+    async def publish(self, user: str) -> None:
+        """Publish the current view to a person."""
+        language = await self._find_language(user)
+        status = await self._describe_status(user, language or "en")
+        view = build_home_view(status, (language,) if language else LANGUAGES)
+        await self._api.call("views.publish", user_id=user, view=view)
+
+    async def _find_language(self, user: str) -> Language | None:
+        """Return the language of a person's Slack; None if it is another one, or Slack does not return it."""
+        try:
+            answer = await self._api.call("users.info", wait=False, user=user, include_locale=True)
+        except SlackError:
+            return None
+        locale = str((answer.get("user") or {}).get("locale") or "")
+        return next((language for language in LANGUAGES if locale.startswith(language)), None)
+
+
+def build_home_view(status: str, languages: Iterable[Language]) -> dict[str, Any]:
     """Return the view; ``status`` is the text of ``/kb status``."""
     return {
         "type": "home",
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": "Kvasir"}},
-            *(build_section(render_message(commands.HELP, language)) for language in LANGUAGES),
+            *(build_section(render_message(commands.HELP, language)) for language in languages),
             {"type": "divider"},
             build_section(split_head(status, MAX_SECTION_CHARACTERS)[0]),
         ],

@@ -81,7 +81,7 @@ class KbCommand:
         else:
             await self._answer(typed, command)
 
-    async def describe_status(self, user: str, language: Language = "en") -> str:
+    async def describe_status(self, user: str, language: Language) -> str:
         """Return what ``/kb status`` shows to a person."""
         status = await self._read_status(user, language)
         return status_texts.format_status(self._engine_status(), status, language)

@@ -30,3 +30,28 @@ async def test_home_shows_status(bot: RunningBot) -> None:
     view = await bot.sandbox.home("ada")
     assert view is not None
     assert "synced 3 h ago" in str(view)
+
+
+@pytest.mark.parametrize(
+    ("person", "words", "other"), [("ada", "/kb refresh", "/kb 刷新"), ("chen", "/kb 刷新", "/kb refresh")]
+)
+async def test_home_is_in_the_language_of_a_persons_slack(bot: RunningBot, person: str, words: str, other: str) -> None:
+    view = await _open_home(bot, person)
+    assert words in view
+    assert other not in view
+    assert ("3 小时前同步" in view) is (person == "chen")
+
+
+async def test_home_is_in_both_languages_if_slack_does_not_return_one(bot: RunningBot) -> None:
+    await bot.sandbox.faults({"method": "users.info", "error": "missing_scope", "times": -1})
+    view = await _open_home(bot, "chen")
+    assert "/kb refresh" in view
+    assert "/kb 刷新" in view
+
+
+async def _open_home(bot: RunningBot, person: str) -> str:
+    async def published() -> bool:
+        return await bot.sandbox.home(person) is not None
+
+    await bot.sandbox.wait_until(published)
+    return str(await bot.sandbox.home(person))

@@ -168,7 +168,7 @@ async def run_command(library: FakeLibrary, owners: frozenset[str], typed: str, 
     calls: Any = FakeWebApi()
     command = build_command(library, calls, keep, Access(owners))
     if typed == "home":
-        return await command.describe_status(user)
+        return await command.describe_status(user, "en")
     url = "http://127.0.0.1:9/answer"
     payload = {"text": typed, "user_id": user, "channel_id": "C0GENERAL1", "response_url": url}
     await command.run(SlashCommand.from_payload(payload))
