@@ -120,6 +120,7 @@ NOT_FOR_PEOPLE = (
     "bot/answering/notices/small_talk.py",
     "bot/answering/notices/source_overview.py",
     "bot/answering/prompt.py",
+    "bot/answering/quoting.py",
     "bot/answering/retrieval",
     "bot/answering/sentence_roles.py",
     "bot/answering/verification",
