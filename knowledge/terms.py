@@ -56,7 +56,7 @@ _OUTER = re.compile(r"[:@/\\&=,]+")
 """Splits a path, an address or a list into names."""
 _INNER = re.compile(r"[_.+-]+")
 """Splits a name into words."""
-_VERSION_NAME = re.compile(r"[vV]\d+(?:[._-]\w+)+")
+_VERSION_NAME = re.compile(r"[vV]\d++(?:[._-]\w++)++")
 """``v3.11.2``, which is also written 3.11.2."""
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")

@@ -182,6 +182,12 @@ def test_an_endless_line_is_bounded(unit: str, characters: int) -> None:
     assert len(query_terms(line).split()) <= MAX_QUERY_TERMS
 
 
+def test_a_version_of_many_parts_is_read_at_once() -> None:
+    """A search that tries every way to cut it would be seen as a test that hangs."""
+    assert "v1_1" in index_terms(f"v{'_'.join('1' * 60)}+1")
+    assert index_terms("v3.11-rc_2").split()[0] == index_terms("3.11-rc_2").split()[0] == "3_11_rc_2"
+
+
 def test_a_long_question_keeps_its_first_and_last_terms() -> None:
     words = [f"word{number}x" for number in range(8_000)]
     kept = query_terms(" ".join(["first", *words, "last"])).split()
