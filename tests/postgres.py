@@ -26,10 +26,11 @@ def binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server(certificate: Path | None = None) -> Iterator[str]:
     """Run a server and give its URL, ``postgresql://kvasir:secret@127.0.0.1:PORT/kvasir``; it is gone afterwards.
 
     As root it runs under the user ``postgres``, because it refuses to run as root. Its data are not synced to disk.
+    With a certificate, a file that also has its key, it accepts TLS.
     """
     programs = binaries()
     if programs is None:
@@ -47,6 +48,12 @@ def postgres_server() -> Iterator[str]:
         )  # fmt: skip
         [port] = free_ports(1)
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        if certificate is not None:
+            (pem := folder / "server.pem").write_bytes(certificate.read_bytes())
+            pem.chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(pem, "postgres")
+            options += f" -c ssl=on -c ssl_cert_file={pem} -c ssl_key_file={pem}"
         control = [programs / "pg_ctl", "--pgdata", data, "--wait", "--timeout", str(_START_S)]
         _run(*control, "--log", str(folder / "log"), "--options", options, "start")
         try:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from knowledge.database.failures import map_errors
+from knowledge.database.postgresql_url import translate_parameters
 from knowledge.errors import DatabaseError
 from knowledge.thread_pool import NamedThreadPool
 
@@ -145,7 +146,7 @@ def parse_url(url: str) -> URL:
     """Return the URL with the driver that Kvasir uses.
 
     Raises:
-        DatabaseError: it cannot be read, or names a database of another kind.
+        DatabaseError: it cannot be read, names a database of another kind, or has a parameter that is unknown or wrong.
 
     """
     try:
@@ -161,7 +162,12 @@ def parse_url(url: str) -> URL:
             "KVASIR_DATABASE_URL is not a database that Kvasir knows. Write sqlite:///PATH or "
             "postgresql://USER:PASSWORD@HOST/DATABASE."
         )
-    return parsed.set(drivername=driver)
+    if driver == "sqlite":
+        return parsed.set(drivername=driver)
+    try:
+        return translate_parameters(parsed.set(drivername=driver))
+    except ValueError as error:
+        raise DatabaseError(f"KVASIR_DATABASE_URL {error}.") from None
 
 
 class _Connections(Protocol):

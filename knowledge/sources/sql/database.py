@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import NullType
 
+from knowledge.database.postgresql_url import translate_parameters
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
 from knowledge.thread_pool import NamedThreadPool
 
@@ -149,7 +150,8 @@ def parse_database_url(address: str, base: Path) -> URL:
     """Parse a database's URL; a relative SQLite file starts at ``base``.
 
     Raises:
-        ValueError: the address is invalid, or its driver is not installed; the text does not quote it.
+        ValueError: the address is invalid, has an unknown parameter, or its driver is not installed; the text does not
+            quote it.
 
     """
     scheme, separator, rest = address.strip().partition("://")
@@ -164,14 +166,7 @@ def parse_database_url(address: str, base: Path) -> URL:
         if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
             raise ValueError("must name a file, such as sqlite:////srv/records.db")
         return url.set(database=str(base / url.database))
-    return _translate_ssl_mode(url)
-
-
-def _translate_ssl_mode(url: URL) -> URL:
-    """Give ``sslmode`` to asyncpg under the name that it expects."""
-    if url.get_driver_name() == "asyncpg" and "sslmode" in url.query:
-        return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
-    return url
+    return translate_parameters(url) if url.get_driver_name() == "asyncpg" else url
 
 
 def display_url(url: URL) -> str:

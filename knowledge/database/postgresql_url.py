@@ -1,0 +1,53 @@
+"""Parameters of a PostgreSQL URL for asyncpg, such as ``?sslmode=verify-full&sslrootcert=/etc/kvasir/ca.pem``.
+
+SQLAlchemy passes each parameter to asyncpg as an argument, and asyncpg has arguments of other names. But it reads a
+connection string as libpq does, so the parameters go there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from sqlalchemy.engine import URL
+
+_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+_LIBPQ: Final = (
+    "sslmode", *_FILES, "sslpassword", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version",
+    "target_session_attrs", "application_name",
+)  # fmt: skip
+_SQLALCHEMY: Final = ("host", "port", "prepared_statement_cache_size")
+"""What SQLAlchemy itself understands."""
+_PLAIN_NAME: Final = re.compile(r"[a-z_]{1,40}")
+
+
+def translate_parameters(url: URL) -> URL:
+    """Return a URL of the driver asyncpg whose parameters the driver understands as libpq does.
+
+    Raises:
+        ValueError: a parameter is unknown or wrong. The text continues a sentence about the URL and quotes no value.
+
+    """
+    given = {name: values if isinstance(values, str) else values[-1] for name, values in url.query.items()}
+    if "ssl" in given:  # asyncpg's own name
+        given["sslmode"] = given.pop("ssl")
+    for name in given:
+        if name not in _LIBPQ + _SQLALCHEMY:
+            shown = f"the parameter {name}" if _PLAIN_NAME.fullmatch(name) else "a parameter"
+            raise ValueError(f"has {shown}, which Kvasir does not know. Remove it, or use {', '.join(_LIBPQ)}")
+    _check_values(given)
+    libpq = {name: value for name, value in given.items() if name in _LIBPQ}
+    kept = {name: url.query[name] for name in given if name in _SQLALCHEMY}
+    return url.set(query=kept | ({"dsn": f"postgresql:?{urlencode(libpq)}"} if libpq else {}))
+
+
+def _check_values(given: Mapping[str, str]) -> None:
+    if given.get("sslmode", "prefer") not in _MODES:
+        raise ValueError(f"has an sslmode that is none of {', '.join(_MODES)}. Write one of them")
+    for name in _FILES:
+        if name in given and not Path(given[name]).is_file():
+            raise ValueError(f"names a file in {name} that does not exist. Write the path of a file")
