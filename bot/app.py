@@ -19,7 +19,7 @@ from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
 from bot.cli.terminal import Terminal
-from bot.cli.terminal_lines import format_engine_state, format_report, show_progress
+from bot.cli.terminal_lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
@@ -206,6 +206,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await stack.enter_async_context(library.watch_sources())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
+        terminal.finish("live web", format_live_web(settings.web.everywhere))
         terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
 

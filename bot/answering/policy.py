@@ -25,6 +25,8 @@ class Policy:
     """Hosts of the inner network that the configuration names."""
     searches: bool = False
     """Whether a search provider is configured; links are read in any case."""
+    off_in_channel: bool = False
+    """Whether the installation uses the web, and only the channel turns it off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,9 @@ class Policies:
 
     def of(self, channel: str) -> Policy:
         """Return the policy of a channel."""
-        here = self.channels.get(channel, self.everywhere.mode)
-        return replace(self.everywhere, mode=min(self.everywhere.mode, here, key=MODES.index))
+        general = self.everywhere.mode
+        mode = min(general, self.channels.get(channel, general), key=MODES.index)
+        return replace(self.everywhere, mode=mode, off_in_channel=mode == "off" != general)
 
 
 class Why(StrEnum):

@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bot.answering.policy import Policy
 from bot.cli.output import strip_control_characters
-from bot.cli.terminal_lines import format_engine_state
+from bot.cli.terminal_lines import format_engine_state, format_live_web
 from bot.messages.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
@@ -30,22 +31,26 @@ _COLOUR = {
 }
 
 
-def show_status(engine: EngineStatus, state: LibraryStatus, stream: TextIO, *, width: int | None = None) -> None:
+def show_status(
+    engine: EngineStatus, state: LibraryStatus, web: Policy, stream: TextIO, *, width: int | None = None
+) -> None:
     """Write the state to a stream, in colours if it is a terminal."""
     console = Console(file=stream, highlight=False, width=width)
     if console.is_terminal:
-        console.print(build_view(engine, state, datetime.now(UTC), narrow=console.width < _NARROW))
+        console.print(build_view(engine, state, web, datetime.now(UTC), narrow=console.width < _NARROW))
         return
     console = Console(file=stream, highlight=False, width=width or _NO_TERMINAL)
     with console.capture() as shown:
-        console.print(build_view(engine, state, datetime.now(UTC), narrow=console.width < _NARROW))
+        console.print(build_view(engine, state, web, datetime.now(UTC), narrow=console.width < _NARROW))
     stream.write("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
 
 
-def build_view(engine: EngineStatus, state: LibraryStatus, now: datetime, *, narrow: bool) -> RenderableType:
+def build_view(
+    engine: EngineStatus, state: LibraryStatus, web: Policy, now: datetime, *, narrow: bool
+) -> RenderableType:
     """Return the whole output."""
     sources = [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
-    parts: list[RenderableType] = [_facts_table(engine, state), Text()]
+    parts: list[RenderableType] = [_facts_table(engine, state, web), Text()]
     parts += [_source_lines(source, now) for source in sources] if narrow else [_source_table(sources, now)]
     problems = [line for source in sources for line in _problem_block(source, now)]
     if problems:
@@ -58,7 +63,7 @@ def build_view(engine: EngineStatus, state: LibraryStatus, now: datetime, *, nar
 # ── Above the sources ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts_table(engine: EngineStatus, state: LibraryStatus) -> Table:
+def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -71,6 +76,7 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus) -> Table:
         )
     elif state.indexing:
         facts.add_row("index", "a new one is being built; the old one answers until it is complete")
+    facts.add_row("live web", format_live_web(web))
     if state.elsewhere is not None:
         facts.add_row("sync", f"running in another process ({state.elsewhere})")
     return facts

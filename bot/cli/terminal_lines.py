@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.answering.policy import Policy
 from bot.cli.terminal import Terminal
 from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE
 from engine.interfaces import EngineStatus
@@ -13,6 +14,14 @@ def format_engine_state(status: EngineStatus) -> str:
     kind = ", a small model on the CPU, not an R1" if status.small_model else ""
     model = f" ({status.model}{kind})" if status.model else ""
     return f"{status.state.value}{model}" + (f": {status.detail}" if status.detail else "")
+
+
+def format_live_web(policy: Policy) -> str:
+    """Return in one line what an answer may fetch from the web."""
+    if policy.mode == "off":
+        return "off, nothing is fetched for an answer; a table [web] in kvasir.toml turns it on (docs/live-web.md)"
+    searches = "search and links" if policy.searches else "links only, no search provider is set up"
+    return f"{policy.mode}: {searches}"
 
 
 def show_progress(terminal: Terminal, progress: SyncProgress) -> None:

@@ -97,7 +97,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
     refuse_unknown_keys(data, _TABLES, str(path))
     sources = _read_sources(data.get("source", []), path, variables)
     access = _read_access(data.get("access", {}), path)
-    live = read_live_settings(data.get("web", {}), variables, f"[web] in {path}")
+    live = read_live_settings(data.get("web"), variables, f"[web] in {path}")
     sources = _add_pages_source(sources, access, live, path)
     channels = _read_channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}

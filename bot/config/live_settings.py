@@ -15,12 +15,16 @@ from knowledge.web.live_settings import PROVIDERS, LiveSettings, ProviderSpec, S
 
 
 def read_live_settings(value: object, variables: Mapping[str, str], where: str) -> LiveSettings | None:
-    """Return the settings, None if the live web is off. ``variables`` have API keys and the address of SearXNG.
+    """Return the settings, None if there is no table or its mode is off.
+
+    ``variables`` have API keys and the address of SearXNG. They alone turn nothing on.
 
     Raises:
         SettingsError: a key is unknown or has a wrong value, or a provider lacks what it needs.
 
     """
+    if value is None:
+        return None
     table = read_table(WebTable, value, where)
     if table.mode == "listed" and not table.domains:
         raise SettingsError(f'{where}: mode is "listed", but domains names none. Name some, or set mode to "on".')

@@ -135,7 +135,7 @@ class ChannelTable(Table):
 
 
 class WebTable(Table):
-    """``[web]``."""
+    """``[web]``. Without this table the live web is off."""
 
     heading = "[web]"
     mode: Mode = toml_field(

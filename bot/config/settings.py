@@ -26,6 +26,13 @@ from engine.settings import EngineSettings
 from engine.weights.origin import DEFAULT_HUB, WeightsSource
 from knowledge.settings import KnowledgeSettings, Placement
 
+_RUN_WEB = """
+# What Kvasir may fetch from the web for an answer: links in questions, and a search if .env configures a provider.
+# Without this table, or with mode = "off", it fetches nothing (docs/live-web.md).
+[web]
+mode = "on"
+"""
+"""``make run`` turns the live web on by this table. A ``kvasir.toml`` without one leaves it off."""
 _OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
 """Kvasir's own benchmarks come after its other pages, which say how it is used."""
 RUN_CONFIG = ".kvasir-run.toml"
@@ -302,7 +309,7 @@ def _write_run_config(path: Path, docs: Path, weights: str = "") -> Path:
     try:
         path.write_text(
             "# Written by `make run`. For sources of your own, copy it to kvasir.toml and change that.\n"
-            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n{weights}',
+            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n{weights}{_RUN_WEB}',
             encoding="utf-8",
         )
     except OSError as error:

@@ -22,7 +22,15 @@ PAGES_READ = Message("{count} pages were read", "读取了 {count} 个网页", "
 NOTHING_READ = Message("no page was read", "没有读到网页")
 LEFT_OUT = Message("Left out: {named}.", "未读取：{named}。")
 MORE_LEFT_OUT = Message("Left out: {named}; and {more} more.", "未读取：{named}；另有 {more} 个。")
-OFF = Message("The live web is not used here.", "这里不使用网络搜索。")
+OFF = Message(
+    "The live web is off, so I fetched nothing. An operator turns it on with a table `[web]` in kvasir.toml.",
+    "网络搜索未开启，因此没有读取任何网页。运维人员可以在 kvasir.toml 中添加 `[web]` 表来开启。",
+)
+OFF_IN_CHANNEL = Message(
+    "The live web is off in this channel, so I fetched nothing. An operator allows it in the channel's "
+    "`[[channel]]` table of kvasir.toml.",
+    "本频道未开启网络搜索，因此没有读取任何网页。运维人员可以在 kvasir.toml 中该频道的 `[[channel]]` 表里允许。",
+)
 NOT_LISTED = Message(
     "Only listed sites are read here, so this was not: {hosts}.", "这里只读取指定的网站，因此未读取：{hosts}。"
 )

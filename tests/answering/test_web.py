@@ -15,7 +15,16 @@ from knowledge.errors import FilterProblem, InvalidFilter, StoreUnavailable, Unr
 from knowledge.interfaces import SkippedPage, SkipReason, WebOrigin, WebSearchReport, WebTrouble
 
 ON = Policy("on", searches=True)
-OFF = Policy("off", searches=True)
+OFF = Policy("off", searches=True, off_in_channel=True)
+TURN_ON = "The live web is off, so I fetched nothing. An operator turns it on with a table `[web]` in kvasir.toml."
+TURN_ON_CHINESE = "网络搜索未开启，因此没有读取任何网页。运维人员可以在 kvasir.toml 中添加 `[web]` 表来开启。"
+ALLOW = (
+    "The live web is off in this channel, so I fetched nothing. An operator allows it in the channel's "
+    "`[[channel]]` table of kvasir.toml."
+)
+ALLOW_CHINESE = (
+    "本频道未开启网络搜索，因此没有读取任何网页。运维人员可以在 kvasir.toml 中该频道的 `[[channel]]` 表里允许。"
+)
 LISTED = Policy("listed", frozenset({"a.example"}))
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
 PAGE = "The strike at the port ends on Friday after the unions agreed to a raise of 4 percent."
@@ -102,13 +111,15 @@ def test_every_web_problem_has_a_text() -> None:
 @pytest.mark.parametrize(
     ("question", "policy", "told"),
     [
-        ("web: when?", OFF, "The live web is not used here."),
-        ("see https://news.example/port", OFF, "The live web is not used here."),
-        ("when does it end?", OFF, "The live web is not used here."),
+        ("web: when?", OFF, ALLOW),
+        ("see https://news.example/port", OFF, ALLOW),
+        ("when does it end?", OFF, ALLOW),
         ("when does it end?", Policy(), None),
         ("latest news?", Policy(), None),
-        ("web: when?", Policy(), "The live web is not used here."),
-        ("web: 什么时候结束？", OFF, "这里不使用网络搜索。"),
+        ("web: when?", Policy(), TURN_ON),
+        ("see https://news.example/port", Policy(), TURN_ON),
+        ("web: 什么时候结束？", Policy(), TURN_ON_CHINESE),
+        ("web: 什么时候结束？", OFF, ALLOW_CHINESE),
         ("see https://news.example/port", LISTED, "Only listed sites are read here, so this was not: news.example."),
     ],
 )  # fmt: skip
@@ -121,7 +132,7 @@ async def test_web_restriction_is_reported_when_relevant(
 
 @pytest.mark.parametrize("policy", [OFF, Policy(), LISTED])
 async def test_link_in_thread_adds_no_notice(ask: Any, room: Any, policy: Policy) -> None:
-    history = [Exchange("see https://news.example/port", "The live web is not used here.")]
+    history = [Exchange("see https://news.example/port", TURN_ON)]
     engine = room.engine(room.words("Employees receive 25 days of paid annual leave per calendar year. [1]"))
     heard = await ask(engine, question="how many days of leave do I get?", history=history, policy=policy)
     assert heard.notices == []

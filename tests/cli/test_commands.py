@@ -178,6 +178,10 @@ async def test_doctor_reports_problems(place: Place) -> None:
 
 async def test_doctor_has_each_search_provider_search(place: Place) -> None:
     _, out, _ = await place.command("doctor")
+    assert "ok   web search: off, nothing is fetched for an answer; a table [web] in kvasir.toml turns it on" in out
+    config = place.folder / "kvasir.toml"
+    config.write_text(config.read_text() + "[web]\n")
+    _, out, _ = await place.command("doctor")
     assert "ok   web search: no provider is set up" in out
     async with AsyncExitStack() as stack:
         searxng = FakeSearxng()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
+from bot.answering.policy import Policy
 from bot.cli.commands.sync import list_problems, report_json
 from bot.cli.status_view import build_view, show_status
 from bot.cli.terminal import Terminal
@@ -37,7 +38,7 @@ SYNCING = make_source_status("shares", syncing=SyncProgress("shares", 900, 300, 
 def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
     stream = io.StringIO()
     state = LibraryStatus("lancedb", indexing=False, sources=sources, **more)  # type: ignore[arg-type]
-    show_status(READY, state, stream, width=width)
+    show_status(READY, state, Policy(), stream, width=width)
     return stream.getvalue()
 
 
@@ -107,7 +108,9 @@ def test_names_and_reasons_cannot_control_the_terminal() -> None:
     )  # fmt: skip
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, color_system=None, width=100)
-    console.print(build_view(READY, LibraryStatus("lancedb", indexing=False, sources=(ill,)), NOW, narrow=False))
+    console.print(
+        build_view(READY, LibraryStatus("lancedb", indexing=False, sources=(ill,)), Policy(), NOW, narrow=False)
+    )
     for text in (stream.getvalue(), shown(ill)):
         assert text.count("a.pdf") == 4
         assert not {"\x1b", "\x9b"} & set(text)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tests.web.site import ARTICLE, Site
 
+OFF = 'the live web is off. To turn it on, write a table [web] with mode = "on" into kvasir.toml (docs/live-web.md)'
 pytestmark = pytest.mark.slow
 
 
@@ -101,7 +102,7 @@ async def test_cached_pages_are_used_until_the_cache_is_cleared(site: Site, tmp_
 async def test_a_web_that_is_off_or_listed_refuses(site: Site, tmp_path: Path) -> None:
     configure(tmp_path, site, "off")
     status, out, _ = await kvasir(tmp_path, "fetch", "--json", f"{site.url}/a")
-    assert (status, json.loads(out)["refused"]) == (1, 'the live web is off: [web] in kvasir.toml has mode = "off"')
+    assert (status, json.loads(out)["refused"]) == (1, OFF)
     status, out, _ = await kvasir(tmp_path, "cache", "clear")
     assert (status, out.startswith("0.0 MB")) == (0, True)
     configure(tmp_path, site, "listed", '["docs.example.com"]')

@@ -13,20 +13,35 @@ from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
 from knowledge.web.live_settings import PROVIDERS, LiveSettings
 
+WEB = "[web]\n"
+
 
 def loaded(folder: Path, web: str = "", **variables: str) -> Settings:
     (folder / "kvasir.toml").write_text(f'[[source]]\nname = "a"\nkind = "folder"\npath = "."\n{web}')
     return load_settings({"KVASIR_HOME": str(folder), **variables}, folder)
 
 
-def live(folder: Path, web: str = "", **variables: str) -> LiveSettings:
+def live(folder: Path, web: str = WEB, **variables: str) -> LiveSettings:
     found = loaded(folder, web, **variables).knowledge.live
     assert found is not None
     return found
 
 
-def test_it_is_on_and_nobody_searches_unless_something_is_set(tmp_path: Path) -> None:
+def test_it_is_off_without_a_table_whatever_provider_is_set_up(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, BRAVE_API_KEY="k", KVASIR_SEARXNG_URL="http://searxng:8080")
+    assert settings.knowledge.live is None
+    assert (settings.web.everywhere, settings.web.of("C034EF5GH")) == (Policy(), Policy())
+
+
+def test_a_table_turns_it_on_and_nobody_searches_unless_something_is_set(tmp_path: Path) -> None:
     assert live(tmp_path) == LiveSettings()
+
+
+def test_make_run_writes_a_table_that_turns_it_on(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    settings = load_settings({}, tmp_path, default_docs=tmp_path / "docs")
+    assert settings.web.everywhere == Policy("on")
+    assert '[web]\nmode = "on"' in settings.config.read_text(encoding="utf-8")
 
 
 def test_off_leaves_nothing(tmp_path: Path) -> None:
@@ -76,7 +91,7 @@ def test_what_else_can_be_said(tmp_path: Path) -> None:
 
 
 def test_keys_are_no_log_s_business(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, TAVILY_API_KEY="hunter2")
+    settings = loaded(tmp_path, WEB, TAVILY_API_KEY="hunter2")
     assert "hunter2" in settings.secrets
     assert "hunter2" not in repr(settings.knowledge)
 
@@ -112,7 +127,7 @@ def test_what_cannot_be_meant_is_said_by_name(tmp_path: Path, web: str, said: st
 @pytest.mark.parametrize("url", ["searxng:8080", "http://u:hunter2@searxng", "ftp://searxng", "http://searxng:99999"])
 def test_an_address_of_searxng_that_cannot_be_meant(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError, match="KVASIR_SEARXNG_URL") as caught:
-        loaded(tmp_path, KVASIR_SEARXNG_URL=url)
+        loaded(tmp_path, WEB, KVASIR_SEARXNG_URL=url)
     assert "hunter2" not in str(caught.value)
 
 
@@ -124,21 +139,22 @@ def channel(web: str, installation: str = "") -> str:
 
 
 def test_a_channel_narrows_what_the_installation_allows(tmp_path: Path) -> None:
-    policies = loaded(tmp_path, channel("off"), BRAVE_API_KEY="b").web
+    policies = loaded(tmp_path, channel("off", WEB), BRAVE_API_KEY="b").web
     assert policies.everywhere == Policy("on", searches=True)
-    assert policies.of("C034EF5GH") == Policy("off", searches=True)
+    assert policies.of("C034EF5GH") == Policy("off", searches=True, off_in_channel=True)
     installation = '[web]\nmode = "listed"\ndomains = ["docs.example.com"]\nprivate = ["wiki.intra:8443"]\n'
     policies = loaded(tmp_path, channel("on", installation)).web
     assert policies.of("C034EF5GH") == policies.everywhere
     assert policies.everywhere == Policy("listed", frozenset({"docs.example.com"}), frozenset({"wiki.intra"}))
-    assert loaded(tmp_path, channel("on", '[web]\nmode = "off"\n')).web.of("C034EF5GH").mode == "off"
+    for off in ("", '[web]\nmode = "off"\n'):
+        assert loaded(tmp_path, channel("on", off)).web.of("C034EF5GH") == Policy()
 
 
 def test_what_cannot_be_meant_of_a_channel_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="web should be"):
         loaded(tmp_path, channel("never"))
     with pytest.raises(SettingsError, match="names no domains"):
-        loaded(tmp_path, channel("listed"))
+        loaded(tmp_path, channel("listed", WEB))
 
 
 def test_private_hosts_are_known_in_whatever_spelling_they_are_named() -> None:

@@ -71,7 +71,7 @@ class Place:
         """Start ``kvasir run``, and stop it after this block as Ctrl-C does."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "run", *arguments,
-            cwd=self.folder, env=self.environ(PYTHONPATH=str(ROOT), **environ),
+            cwd=self.folder, env=self.environ(**{"PYTHONPATH": str(ROOT)} | environ),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         lines: list[str] = []

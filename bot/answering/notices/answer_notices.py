@@ -133,7 +133,8 @@ def list_web_notices(turn: Turn) -> Iterator[Notice]:
         trouble = "" if web.look.trouble is None else render_message(live_web.TROUBLES[web.look.trouble], language)
         yield Notice(join_sentences([reason, trouble, _list_skipped_pages(web.look, language)], language))
     elif web.policy.mode == "off" and _expects_web(web, answerable=turn.answerable):
-        yield Notice(render_message(live_web.OFF, language))
+        off = live_web.OFF_IN_CHANNEL if web.policy.off_in_channel else live_web.OFF
+        yield Notice(render_message(off, language))
     if web.closed and web.policy.mode != "off":
         hosts = dict.fromkeys(map(_host, web.closed))
         yield Notice(render_message(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))

@@ -14,6 +14,7 @@ import aiohttp
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json, print_result
+from bot.cli.terminal_lines import format_live_web
 from bot.config.settings import Settings
 from bot.messages.errors import describe_error
 from bot.slack.installation import check_token
@@ -173,7 +174,7 @@ async def _check_knowledge(settings: Settings) -> str:
 async def _check_web_search(settings: Settings) -> str:
     live, web = settings.knowledge.live, settings.knowledge.web
     if live is None:
-        return "off: nothing is fetched for an answer ([web] in kvasir.toml)"
+        return format_live_web(settings.web.everywhere)
     if not live.search.provider_order:
         return (
             "no provider is set up, so only links in questions are read: set KVASIR_SEARXNG_URL, "

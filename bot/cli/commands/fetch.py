@@ -15,7 +15,9 @@ from knowledge.web.reading.page_reader import PageReader, WebPage
 
 _WITHIN_S = 30.0
 _CONCURRENT_PAGES = 8
-_LIVE_WEB_OFF = 'the live web is off: [web] in kvasir.toml has mode = "off"'
+_LIVE_WEB_OFF = (
+    'the live web is off. To turn it on, write a table [web] with mode = "on" into kvasir.toml (docs/live-web.md)'
+)
 
 
 async def main(arguments: argparse.Namespace) -> int:

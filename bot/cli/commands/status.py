@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from bot.answering.policy import Policy
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json
@@ -23,13 +24,13 @@ async def main(arguments: argparse.Namespace) -> int:
     async with open_configured_library(settings) as library:
         state = await library.status()
     if arguments.json:
-        print_json(status_json(engine, state))
+        print_json(status_json(engine, state, settings.web.everywhere))
     else:
-        show_status(engine, state, sys.stdout)
+        show_status(engine, state, settings.web.everywhere, sys.stdout)
     return 0
 
 
-def status_json(engine: EngineStatus, state: LibraryStatus) -> dict[str, object]:
+def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict[str, object]:
     """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
     growth, repair = state.growth, state.last_repair
     return {
@@ -40,6 +41,7 @@ def status_json(engine: EngineStatus, state: LibraryStatus) -> dict[str, object]
         and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
         "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differences, "mended": repair.repairs},
         "elsewhere": state.elsewhere,
+        "live_web": web.mode,
         "sources": {source.name: _source_json(source) for source in state.sources},
     }
 
