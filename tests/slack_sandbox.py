@@ -118,6 +118,35 @@ class SandboxClient:
         view: Json | None = (await self.control("POST", "home", {"person": person}))["view"]
         return view
 
+    # ── Changing the world ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def world(self, **world: Any) -> None:
+        """Add or change ``people``, ``channels``, ``groups`` and the ``organization``; ``silent`` for no events.
+
+        The entries have the keys of ``person``, ``channel`` and ``group``, and each names its ``id``.
+        """
+        await self.control("POST", "world", world)
+
+    async def person(self, person_id: str, **fields: Any) -> None:
+        """Add or change a person: ``name``, ``role``, ``email``, ``team``, ``deleted``, as in ``state/model.py``."""
+        await self.control("POST", "person", {"id": person_id, **fields})
+
+    async def channel(self, name: str, **fields: Any) -> None:
+        """Change ``members``, ``shared_with`` (teams), ``topic`` or ``kind`` of a channel; a new ``id`` adds one."""
+        await self.control("POST", "channel", {"channel": name, **fields})
+
+    async def group(self, group_id: str, **fields: Any) -> None:
+        """Add or change a user group: ``handle``, ``name``, ``users`` (ids or handles), ``disabled``."""
+        await self.control("POST", "group", {"id": group_id, **fields})
+
+    async def join(self, member: str, channel: str) -> None:
+        """Add a person to a channel."""
+        await self.control("POST", "join", {"member": member, "channel": channel})
+
+    async def leave(self, member: str, channel: str) -> None:
+        """Remove a person from a channel."""
+        await self.control("POST", "leave", {"member": member, "channel": channel})
+
     # ── Looking and steering ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def messages(self, channel: str = "#general", person: str = "ada") -> list[Json]:

@@ -12,7 +12,7 @@ from bot.sandbox.delivery.faults import Faults
 from bot.sandbox.delivery.outbox import Carrier, Outbox
 from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.limits import RateLimiter
-from bot.sandbox.state import wire
+from bot.sandbox.state import directory, wire
 from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import Json
 from bot.sandbox.state.storage import Storage
@@ -30,7 +30,10 @@ SCOPES = (
     "groups:read",
     "im:history",
     "mpim:history",
+    "mpim:read",
+    "usergroups:read",
     "users:read",
+    "users:read.email",
 )
 """The scopes that the app gets on installation. A test compares them with its manifest."""
 
@@ -91,9 +94,11 @@ class Hub:
         await self.storage.wait_until_stored()
 
     def _send(self, event: Json, *, ext_shared: bool) -> None:
+        if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
+            event = event | {"user": directory.without_email(event["user"])}
         for _ in range(1 + self.faults.take_duplicates()):
             token = self.credentials.verification_token
-            body = wire.event_callback(event, now=self.clock.now(), token=token, ext_shared=ext_shared)
+            body = wire.event_callback(self.workspace, event, now=self.clock.now(), token=token, ext_shared=ext_shared)
             self.outbox.send_event(body)
 
     def publish_update(self, update: PageUpdate) -> None:

@@ -66,6 +66,7 @@ class Interactions:
     def _send_command(self, author: Person, channel: str, text: str) -> None:
         token = self._new_url(ResponseUrl(author.id, channel, None, None, 0.0))
         payload = wire.command_payload(
+            self._hub.workspace,
             self._hub.workspace.channels[channel],
             author,
             text,
@@ -197,12 +198,12 @@ class Interactions:
         return view
 
     def _create_home_url(self, author: Person) -> ResponseUrl:
-        room = self._hub.workspace.find_direct_channel(author.id, BOT_USER)
+        room = self._hub.workspace.find_direct_channel((author.id, BOT_USER))
         return ResponseUrl(author.id, room.id if room else "", None, None, 0.0)
 
     def _build_payload(self, kind: str, author: Person) -> Json:
-        token = self._hub.credentials.verification_token
-        return wire.interaction_payload(kind, author, token=token, trigger_id=self._hub.new_trigger(author.id))
+        token, trigger = self._hub.credentials.verification_token, self._hub.new_trigger(author.id)
+        return wire.interaction_payload(self._hub.workspace, kind, author, token=token, trigger_id=trigger)
 
     def _send(self, payload: Json, name: str, url: ResponseUrl) -> None:
         async def handle_outcome(outcome: Acknowledgement | DeliveryFailure | None) -> None:

@@ -24,7 +24,10 @@ SCOPES = {
     "groups:read": "tell a private channel that is shared with another company",
     "im:history": "read direct messages to it",
     "mpim:history": "read group messages that it is in",
-    "users:read": "read names in place of user ids, and the language of a person's Slack",
+    "mpim:read": "see who reads a group message",
+    "usergroups:read": "see who is in the user groups that a document names as its readers",
+    "users:read": "read names in place of user ids, and know guests and the language of a person's Slack",
+    "users:read.email": "match a person with the accounts that a source names as its readers",
 }
 """The scopes that the bot requests, and what each is for."""
 
@@ -41,14 +44,21 @@ EVENTS = (
     "channel_deleted",
     "channel_left",
     "channel_rename",
+    "channel_shared",
     "channel_unarchive",
+    "channel_unshared",
     "member_joined_channel",
     "member_left_channel",
     "message.channels",
     "message.groups",
     "message.im",
     "message.mpim",
+    "subteam_created",
+    "subteam_members_changed",
+    "subteam_updated",
+    "team_join",
     "tokens_revoked",
+    "user_change",
 )
 
 

@@ -195,9 +195,9 @@ async def test_pages_of_a_thread(box: SandboxClient, client: AsyncWebClient) -> 
 async def test_people_channels_and_members(box: SandboxClient, client: AsyncWebClient) -> None:
     """The app sees public channels and its own direct conversations, not those of others."""
     mine = (await client.users_conversations(types="public_channel,im"))["channels"]
-    assert {room.get("name") for room in mine} == {"general", "handbook", None}
-    assert len([room for room in mine if room["is_im"]]) == 4
-    others = box.hub.workspace.find_direct_channel("U0ADA00001", "U0BO000002") if box.hub else None
+    assert {room.get("name") for room in mine} == {"general", "handbook", "project", "partners", None}
+    assert len([room for room in mine if room["is_im"]]) == 5
+    others = box.hub.workspace.find_direct_channel(("U0ADA00001", "U0BO000002")) if box.hub else None
     assert others
     assert await refusal(client.conversations_info(channel=others.id)) == "channel_not_found"
     members = (await client.conversations_members(channel=await channel(client, "general")))["members"]

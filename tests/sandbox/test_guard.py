@@ -93,7 +93,7 @@ async def test_a_page_sees_only_what_its_person_sees(box: SandboxClient) -> None
     news = await socket.receive_json(timeout=5)
     assert [item["message"]["text"] for item in news if item["type"] == "message"] == ["for all"]
     assert box.hub
-    room = box.hub.workspace.find_direct_channel("U0ADA00001", "U0BO000002")
+    room = box.hub.workspace.find_direct_channel(("U0ADA00001", "U0BO000002"))
     assert room
     assert (await asked(socket, do="history", channel=room.id, before="9"))["error"] == "channel_not_found"
     assert (await asked(socket, do="say", channel=room.id, text="hello"))["error"] == "channel_not_found"

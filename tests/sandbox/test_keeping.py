@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.state.model import PEOPLE, Record, SlackMessage, name_kind
+from bot.sandbox.state.demo import PEOPLE
+from bot.sandbox.state.model import Record, SlackMessage, name_kind
 from bot.sandbox.state.storage import Storage
 from tests.slack_sandbox import SandboxClient, open_sandbox
 

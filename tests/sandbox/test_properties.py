@@ -10,16 +10,14 @@ from hypothesis import strategies as st
 from bot.sandbox.delivery.clock import Clock
 from bot.sandbox.limits import RateLimiter, Tier
 from bot.sandbox.state import text
+from bot.sandbox.state.demo import BOT, PEOPLE, first_channels
 from bot.sandbox.state.model import (
-    BOT,
     KINDS,
-    PEOPLE,
     Channel,
     Envelope,
     Person,
     SlackMessage,
     dump_record,
-    first_channels,
     load_record,
     name_kind,
 )

@@ -133,7 +133,7 @@ async def test_unhandled_events_are_acknowledged(bot: RunningBot) -> None:
 
 
 async def test_question_in_shared_channel_is_refused(bot: RunningBot) -> None:
-    await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_externally": True})
+    await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_with": ["T0PARTNER1"]})
     await bot.ask()
     hint = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
     assert "shared with another company" in get_text(hint)

@@ -17,7 +17,8 @@ from aiohttp import WSMsgType, web
 
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import APP_COMMANDS, Interactions
-from bot.sandbox.state import wire
+from bot.sandbox.state import directory
+from bot.sandbox.state.accounts import person_frame
 from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import BOT_USER, TEAM_NAME, Channel, Json
 from bot.sandbox.state.refusals import RefusedCall
@@ -210,7 +211,7 @@ class Browser:
             "me": person,
             "bot": BOT_USER,
             "commands": list(APP_COMMANDS),
-            "people": [{**wire.user_object(p), "title": p.title} for p in workspace.people.values()],
+            "people": [person_frame(workspace, person) for person in workspace.people.values()],
             "channels": [self._channel(room, person) for room in rooms],
             "messages": [frame for room in rooms for frame in self._list_messages(room.id, person, None)],
             "sessions": [session_frame(s) for s in workspace.sessions.values() if s.channel in {r.id for r in rooms}],
@@ -221,7 +222,8 @@ class Browser:
 
     def _channel(self, room: Channel, person: str) -> Json:
         more = len(self._hub.workspace.list_history(room.id)) > _HISTORY
-        return wire.channel_object(room, person) | {"members": list(room.members), "more": more}
+        body = directory.channel_object(self._hub.workspace, room, person)
+        return body | {"members": list(room.members), "more": more}
 
     def _list_messages(self, room: str, person: str, before: str | None) -> list[Json]:
         """Return the last messages before a ts, each with its thread, and the ephemeral ones."""

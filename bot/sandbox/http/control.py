@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from aiohttp import web
 
 from bot.sandbox.delivery.socket_mode import SocketMode
 from bot.sandbox.http.api import Api
 from bot.sandbox.http.uploads import Uploads
+from bot.sandbox.http.world import WorldControl
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.state.model import Json, Person, SlackMessage
@@ -30,6 +31,7 @@ class ControlApi:
         self._api = api
         self._sockets = sockets
         self._uploads = uploads
+        self._world = WorldControl(hub)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
@@ -43,11 +45,7 @@ class ControlApi:
             "submit": self.submit,
             "stop": self.stop,
             "home": self.home,
-            "join": self.join,
-            "leave": self.leave,
-            "rename": self.rename,
-            "archive": self.archive,
-            "channel": self.channel,
+            **self._world.actions(),
             "faults": self.faults,
             "clock": self.clock,
         }
@@ -90,15 +88,12 @@ class ControlApi:
         return {"ts": message.ts, "channel": message.channel}
 
     def _find_channel(self, body: Json) -> str:
-        """Return the channel's id: an id, a name, or ``@somebody`` for their direct conversation."""
-        name = str(body["channel"])
+        """Return the channel's id: an id, a name, or ``@bo,@kvasir`` for the person's conversation with these."""
+        workspace, name = self._hub.workspace, str(body["channel"])
         if not name.startswith("@"):
-            return self._hub.workspace.find_channel(name).id
-        one, other = self._hub.workspace.find_person(body["person"]), self._hub.workspace.find_person(name)
-        direct = self._hub.workspace.find_direct_channel(one.id, other.id)
-        if direct is None:
-            raise RefusedCall("channel_not_found")
-        return direct.id
+            return workspace.find_channel(name).id
+        names = [body["person"], *name.split(",")]
+        return workspace.open_direct([workspace.find_person(one).id for one in names]).id
 
     def _say_as_bot(self, body: Json) -> Json:
         workspace = self._hub.workspace
@@ -112,7 +107,7 @@ class ControlApi:
             channel=room.id,
             ts=workspace.next_ts(),
             user=user.id,
-            text=workspace.encode_text(body["text"]),
+            text=workspace.encode_text(body["text"], user.id),
             thread_ts=workspace.find_root(room.id, body.get("thread_ts")),
             bot_id=f"B0{name.upper():X<8}"[:10],
             app_id="A0OTHERBOT",
@@ -169,40 +164,6 @@ class ControlApi:
         self._hub.workspace.open_home(person, body.get("tab", "home"))
         view = self._hub.workspace.find_home(person)
         return {"view": view.body if view else None}
-
-    async def join(self, body: Json) -> Json:
-        """Add ``member`` to a channel."""
-        member = self._hub.workspace.find_person(body["member"]).id
-        self._hub.workspace.add_member(member, self._hub.workspace.find_channel(body["channel"]).id)
-        return {}
-
-    async def leave(self, body: Json) -> Json:
-        """Remove ``member`` from a channel."""
-        member = self._hub.workspace.find_person(body["member"]).id
-        self._hub.workspace.remove_member(member, self._hub.workspace.find_channel(body["channel"]).id)
-        return {}
-
-    async def rename(self, body: Json) -> Json:
-        """Rename a channel to ``name``."""
-        self._hub.workspace.rename_channel(self._hub.workspace.find_channel(body["channel"]).id, body["name"])
-        return {}
-
-    async def archive(self, body: Json) -> Json:
-        """Archive a channel as ``person``; with ``archived`` false, unarchive it."""
-        person = self._hub.workspace.find_person(body["person"]).id
-        room = self._hub.workspace.find_channel(body["channel"]).id
-        self._hub.workspace.set_archived(room, person, archived=body.get("archived", True))
-        return {}
-
-    async def channel(self, body: Json) -> Json:
-        """Change a channel: ``shared_externally``, ``members`` (ids or handles), ``topic``."""
-        workspace = self._hub.workspace
-        room = workspace.find_channel(body.pop("channel"))
-        if "members" in body:
-            body["members"] = [workspace.find_person(member).id for member in body["members"]]
-        workspace.channels[room.id] = replace(room, **body)
-        workspace.changes.save_record(workspace.channels[room.id])
-        return {}
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

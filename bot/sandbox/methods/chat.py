@@ -44,7 +44,7 @@ def find_target(call: Call) -> Channel:
 
     """
     recipient = call.args.required_text("channel", "channel_not_found")
-    direct = call.workspace.find_direct_channel(BOT_USER, recipient) if recipient in call.workspace.people else None
+    direct = call.workspace.find_direct_channel((BOT_USER, recipient)) if recipient in call.workspace.people else None
     return direct or call.find_joined_channel()
 
 

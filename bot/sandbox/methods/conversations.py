@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from bot.sandbox import limits
 from bot.sandbox.limits import TIER_2, TIER_3, TIER_4
 from bot.sandbox.methods.call import Call, Method, format_cursor, parse_cursor
-from bot.sandbox.state import wire
+from bot.sandbox.state import directory, wire
 from bot.sandbox.state.model import BOT_USER, Channel, Json, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 
-_TYPES = {"channel": "public_channel", "group": "private_channel", "im": "im"}
+_TYPES = {"channel": "public_channel", "group": "private_channel", "mpim": "mpim", "im": "im"}
 _READ = ("channels:read", "groups:read", "im:read", "mpim:read")
 _HISTORY = ("channels:history", "groups:history", "im:history", "mpim:history")
-_PREFIX = {"channel": "channels", "group": "groups", "im": "im"}
+_PREFIX = {"channel": "channels", "group": "groups", "mpim": "mpim", "im": "im"}
 
 
 def _require_scope(call: Call, room: Channel, verb: str) -> None:
@@ -33,7 +33,7 @@ def _list_page(call: Call, rooms: Iterable[Channel]) -> Json:
     kinds = call.args.text("types", "public_channel").split(",")
     exclude_archived = call.args.flag("exclude_archived")
     matching = [room for room in rooms if _TYPES[room.kind] in kinds and not (exclude_archived and room.archived)]
-    return call.build_page([wire.channel_object(room) for room in matching], "channels")
+    return call.build_page([directory.channel_object(call.workspace, room) for room in matching], "channels")
 
 
 def list_conversations(call: Call) -> Json:
@@ -53,7 +53,7 @@ def get_info(call: Call) -> Json:
     """Describe a conversation."""
     room = call.find_channel()
     _require_scope(call, room, "read")
-    return {"channel": wire.channel_object(room)}
+    return {"channel": directory.channel_object(call.workspace, room)}
 
 
 def list_members(call: Call) -> Json:
@@ -65,20 +65,17 @@ def list_members(call: Call) -> Json:
 
 
 def open_direct(call: Call) -> Json:
-    """Return the direct conversation with a person."""
+    """Return the direct conversation with a person or with several."""
     if "channel" in call.args:
-        room: Channel | None = call.find_channel()
+        room = call.find_channel()
+        is_new = False
     else:
         users = call.args.required_text("users", "users_list_not_supplied").split(",")
-        room = (
-            call.workspace.find_direct_channel(BOT_USER, call.workspace.find_person(users[0]).id)
-            if len(users) == 1
-            else None
-        )
-    if room is None:
-        raise RefusedCall("method_not_supported_for_channel_type")
-    body = wire.channel_object(room) if call.args.flag("return_im") else {"id": room.id}
-    return {"no_op": True, "already_open": True, "channel": body}
+        members = [call.workspace.find_person(user).id for user in users] + [BOT_USER]
+        is_new = call.workspace.find_direct_channel(members) is None
+        room = call.workspace.open_direct(members)
+    body = directory.channel_object(call.workspace, room) if call.args.flag("return_im") else {"id": room.id}
+    return {"no_op": not is_new, "already_open": not is_new, "channel": body}
 
 
 def join_channel(call: Call) -> Json:
@@ -86,7 +83,7 @@ def join_channel(call: Call) -> Json:
     room = call.find_channel()
     if room.kind != "channel":
         raise RefusedCall("method_not_supported_for_channel_type")
-    return {"channel": wire.channel_object(call.workspace.add_member(BOT_USER, room.id))}
+    return {"channel": directory.channel_object(call.workspace, call.workspace.add_member(BOT_USER, room.id))}
 
 
 def _filter_by_time(call: Call, messages: Iterable[SlackMessage]) -> list[SlackMessage]:

@@ -1,24 +1,28 @@
-"""``auth.test``, ``users.*``, ``bots.info``, ``team.info``, ``apps.connections.open``."""
+"""``auth.test``, ``users.*``, ``usergroups.*``, ``bots.info``, ``team.info``, ``apps.connections.open``."""
 
 from __future__ import annotations
 
 from bot.sandbox.limits import SPECIAL, TIER_1, TIER_2, TIER_3, TIER_4, Tier
 from bot.sandbox.methods.call import Call, Method
-from bot.sandbox.state import wire
-from bot.sandbox.state.model import APP_ID, BOT, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json
+from bot.sandbox.state import directory
+from bot.sandbox.state.demo import BOT
+from bot.sandbox.state.model import APP_ID, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json, Person
 from bot.sandbox.state.refusals import RefusedCall
 
 
 def test_authentication(call: Call) -> Json:
-    """Return whose token this is."""
+    """Return whose token this is; one of an org-wide installation has no workspace."""
+    organization = call.workspace.organization
+    is_org_wide = organization is not None and organization.org_wide_install
     return {
         "url": f"{call.base_url}/",
-        "team": TEAM_NAME,
+        "team": None if is_org_wide else TEAM_NAME,
         "user": BOT.name,
-        "team_id": TEAM_ID,
+        "team_id": None if is_org_wide else TEAM_ID,
         "user_id": BOT_USER,
         "bot_id": BOT_ID,
-        "is_enterprise_install": False,
+        **({"enterprise_id": organization.id} if organization else {}),
+        "is_enterprise_install": is_org_wide,
     }
 
 
@@ -27,18 +31,48 @@ def open_connection(call: Call) -> Json:
     return {"url": call.new_socket_url()}
 
 
+def _describe_person(call: Call, person: Person) -> Json:
+    user = directory.user_object(call.workspace, person)
+    return user if "users:read.email" in call.scopes else directory.without_email(user)
+
+
 def get_user(call: Call) -> Json:
     """Describe a person."""
-    user = wire.user_object(call.workspace.find_person(call.args.required_text("user", "user_not_found")))
+    person = call.workspace.find_person(call.args.required_text("user", "user_not_found"))
+    user = _describe_person(call, person)
     if not call.args.flag("include_locale"):
-        del user["locale"]
+        user.pop("locale", None)
     return {"user": user}
 
 
+def find_user_by_email(call: Call) -> Json:
+    """Describe the person of an e-mail address."""
+    email = call.args.required_text("email", "users_not_found").lower()
+    for person in call.workspace.people.values():
+        if person.email.lower() == email and not person.deleted and person.team in call.workspace.own_teams():
+            return {"user": _describe_person(call, person)}
+    raise RefusedCall("users_not_found")
+
+
 def list_users(call: Call) -> Json:
-    """List all people."""
-    people = [wire.user_object(person) for person in call.workspace.people.values()]
+    """List all people, the deactivated ones too."""
+    people = [_describe_person(call, person) for person in call.workspace.people.values()]
     return call.build_page(people, "members") | {"cache_ts": int(call.workspace.now())}
+
+
+def list_groups(call: Call) -> Json:
+    """List the user groups."""
+    shown = [g for g in call.workspace.groups.values() if call.args.flag("include_disabled") or not g.disabled]
+    with_users = call.args.flag("include_users")
+    return {"usergroups": [directory.group_object(group, with_users=with_users) for group in shown]}
+
+
+def list_group_users(call: Call) -> Json:
+    """List the members of a user group."""
+    group = call.workspace.find_group(call.args.required_text("usergroup", "no_such_subteam"))
+    if group.disabled and not call.args.flag("include_disabled"):
+        raise RefusedCall("no_such_subteam")
+    return {"users": list(group.users)}
 
 
 def get_bot(call: Call) -> Json:
@@ -49,9 +83,9 @@ def get_bot(call: Call) -> Json:
     return {"bot": bot | {"icons": {}}}
 
 
-def get_team(_call: Call) -> Json:
+def get_team(call: Call) -> Json:
     """Describe the workspace."""
-    return {"team": wire.team_object()}
+    return {"team": directory.team_object(call.workspace)}
 
 
 _SOCKETS = Tier(TIER_1.calls * 60)
@@ -61,6 +95,9 @@ METHODS = (
     Method("apps.connections.open", open_connection, _SOCKETS, ("connections:write",), caller="app"),
     Method("users.info", get_user, TIER_4, ("users:read",)),
     Method("users.list", list_users, TIER_2, ("users:read",)),
+    Method("users.lookupByEmail", find_user_by_email, TIER_3, ("users:read.email",)),
+    Method("usergroups.list", list_groups, TIER_2, ("usergroups:read",)),
+    Method("usergroups.users.list", list_group_users, TIER_2, ("usergroups:read",)),
     Method("bots.info", get_bot, TIER_3, ("users:read",)),
     Method("team.info", get_team, TIER_3, ("team:read",)),
 )

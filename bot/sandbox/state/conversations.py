@@ -2,55 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.sandbox.state import wire
+from bot.sandbox.state import directory
 from bot.sandbox.state.changes import PageUpdate
-from bot.sandbox.state.model import BOT_USER, TEAM_ID, Channel, Json
+from bot.sandbox.state.model import BOT_USER, Channel, ChannelKind, Json
 from bot.sandbox.state.records import Records
+from bot.sandbox.state.refusals import RefusedCall
 
-_MESSAGE_SUBSCRIPTION = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
+_MESSAGE_SUBSCRIPTION: dict[ChannelKind, str] = {
+    "channel": "message.channels",
+    "group": "message.groups",
+    "mpim": "message.mpim",
+    "im": "message.im",
+}
 
 
 class Conversations(Records):
     """The operations on conversations."""
 
+    def open_direct(self, members: Sequence[str]) -> Channel:
+        """Return the direct conversation of two people or of a group, which is created if there is none."""
+        return self.find_direct_channel(members) or self._create_direct(members)
+
+    def _create_direct(self, members: Sequence[str]) -> Channel:
+        kind: ChannelKind = "mpim" if len(members) > 2 else "im"  # noqa: PLR2004 - two people
+        names = "--".join(self.people[member].name for member in members)
+        serial = f"{len(self.channels):07}"
+        room = Channel(
+            id=f"C{serial}MP" if kind == "mpim" else f"D{serial}IM",
+            name=f"mpdm-{names}-1" if kind == "mpim" else "",
+            kind=kind,
+            members=list(members),
+            created=int(self.now()),
+        )
+        return self.save_channel(room)
+
     def add_member(self, member: str, channel: str, inviter: str | None = None) -> Channel:
-        """Add a person to a channel; nothing changes for a member."""
+        """Add a person to a channel; nothing changes for a member.
+
+        Raises:
+            RefusedCall: ``method_not_supported_for_channel_type`` for a direct message, whose members are fixed.
+
+        """
         room = self.channels[channel]
         if member in room.members:
             return room
+        _check_open_membership(room)
         room = self._change_channel(channel, members=[*room.members, member])
-        event: Json = {
-            "type": "member_joined_channel",
-            "user": member,
-            "channel": channel,
-            "channel_type": "C" if room.kind == "channel" else "G",
-            "team": TEAM_ID,
-            "event_ts": self.next_ts(),
-        }
+        event = self._member_event("member_joined_channel", member, room)
         self._send_event(event | ({"inviter": inviter} if inviter else {}), channel)
         return room
 
     def remove_member(self, member: str, channel: str) -> Channel:
-        """Remove a person from a channel; nothing changes for others."""
+        """Remove a person from a channel; nothing changes for others.
+
+        Raises:
+            RefusedCall: ``method_not_supported_for_channel_type`` for a direct message, whose members are fixed.
+
+        """
         room = self.channels[channel]
         if member not in room.members:
             return room
-        event: Json = {
-            "type": "member_left_channel",
-            "user": member,
-            "channel": channel,
-            "channel_type": "C" if room.kind == "channel" else "G",
-            "team": TEAM_ID,
-            "event_ts": self.next_ts(),
-        }
-        self._send_event(event, channel)
+        _check_open_membership(room)
+        self._send_event(self._member_event("member_left_channel", member, room), channel)
         room = self._change_channel(channel, members=[one for one in room.members if one != member])
         if member == BOT_USER and "channel_left" in self.subscriptions:
             left = {"type": "channel_left", "channel": channel, "event_ts": self.next_ts()}
-            self.changes.events.append((left, room.shared_externally))
+            self.changes.events.append((left, self.is_shared_externally(room)))
+        return room
+
+    def _member_event(self, kind: str, member: str, room: Channel) -> Json:
+        event: Json = {
+            "type": kind,
+            "user": member,
+            "channel": room.id,
+            "channel_type": "C" if room.kind == "channel" else "G",
+            "team": self.people[member].team,
+            "event_ts": self.next_ts(),
+        }
+        return event | ({"enterprise": self.organization.id} if self.organization else {})
+
+    def share_channel(self, channel: str, teams: Sequence[str]) -> Channel:
+        """Share a channel with exactly these teams; the app gets an event for each one that is new or gone."""
+        before = self.channels[channel].shared_with
+        room = self._change_channel(channel, shared_with=list(teams))
+        for team in [team for team in teams if team not in before]:
+            event: Json = {"type": "channel_shared", "connected_team_id": team, "channel": channel}
+            self._send_event(event | {"event_ts": self.next_ts()}, channel)
+        for team in [team for team in before if team not in teams]:
+            event = {"type": "channel_unshared", "previously_connected_team_id": team, "channel": channel}
+            is_external = self.is_shared_externally(room)
+            self._send_event(event | {"is_ext_shared": is_external, "event_ts": self.next_ts()}, channel)
         return room
 
     def rename_channel(self, channel: str, name: str) -> Channel:
@@ -67,12 +112,29 @@ class Conversations(Records):
         self._send_event({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
         return room
 
+    def change_topic(self, channel: str, topic: str) -> Channel:
+        """Change a channel's topic."""
+        return self._change_channel(channel, topic=topic)
+
+    def convert_channel(self, channel: str, kind: ChannelKind) -> Channel:
+        """Make a public channel private, or a private one public."""
+        return self._change_channel(channel, kind=kind)
+
     def _change_channel(self, channel: str, **changed: Any) -> Channel:  # noqa: ANN401 - any field of a channel
-        room = replace(self.channels[channel], **changed)
-        self.channels[channel] = room
+        return self.save_channel(replace(self.channels[channel], **changed))
+
+    def save_channel(self, room: Channel) -> Channel:
+        """Store a conversation and show it to its members; it leaves the pages of former members."""
+        former = self.channels[room.id].members if room.id in self.channels else ()
+        self.channels[room.id] = room
         self.changes.save_record(room)
-        body = {"type": "channel", "channel": wire.channel_object(room), "members": list(room.members)}
-        self.changes.updates.append(PageUpdate(f"channel/{room.id}", body))
+        gone = frozenset(former) - frozenset(room.members)
+        if gone:
+            self.changes.updates.append(
+                PageUpdate(f"channel/{room.id}/gone", {"type": "channel_gone", "id": room.id}, gone)
+            )
+        body = {"type": "channel", "channel": directory.channel_object(self, room), "members": list(room.members)}
+        self.changes.updates.append(PageUpdate(f"channel/{room.id}", body, frozenset(room.members)))
         return room
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,4 +147,9 @@ class Conversations(Records):
         room = self.channels[channel]
         name = _MESSAGE_SUBSCRIPTION[room.kind] if event["type"] == "message" else event["type"]
         if BOT_USER in room.members and name in self.subscriptions:
-            self.changes.events.append((event, room.shared_externally))
+            self.changes.events.append((event, self.is_shared_externally(room)))
+
+
+def _check_open_membership(room: Channel) -> None:
+    if room.kind in {"im", "mpim"}:
+        raise RefusedCall("method_not_supported_for_channel_type")

@@ -13,11 +13,18 @@ Json = dict[str, Any]
 TEAM_ID = "T0SANDBOX1"
 TEAM_NAME = "Sandbox"
 TEAM_DOMAIN = "sandbox"
+SIBLING_TEAM_ID = "T0SANDBOX2"
+"""The second workspace of the organization, if the sandbox is an Enterprise Grid."""
+PARTNER_TEAM_ID = "T0PARTNER1"
+"""The workspace of another company."""
 APP_ID = "A0KVASIR01"
 BOT_USER = "U0KVASIR01"
 BOT_ID = "B0KVASIR01"
 SYSTEM_USER = "USLACKBOT"
 """The author of the workspace's own messages, such as timeouts of commands."""
+
+
+Role = Literal["owner", "admin", "member", "guest", "single_channel_guest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,12 @@ class Person:
     is_bot: bool = False
     locale: str = "en-US"
     """The language of the person's Slack."""
+    role: Role = "member"
+    email: str = ""
+    team: str = TEAM_ID
+    """The workspace or organization of the account; another company's has another one."""
+    deleted: bool = False
+    updated: int = 0
 
     @property
     def key(self) -> str:
@@ -39,22 +52,59 @@ class Person:
         return self.id
 
 
-ChannelKind = Literal["channel", "group", "im"]
+ChannelKind = Literal["channel", "group", "mpim", "im"]
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A conversation: public, private, or between two."""
+    """A conversation: a public or private channel, or a direct message of a group or of two."""
 
     id: str
     name: str
-    """Empty for a direct message."""
+    """Empty for a direct message of two, ``mpdm-ada--bo-1`` for that of a group."""
     kind: ChannelKind
     members: Sequence[str]
     created: int
     topic: str = ""
-    shared_externally: bool = False
     archived: bool = False
+    host: str = TEAM_ID
+    """The team that created it."""
+    shared_with: Sequence[str] = ()
+    """The other teams: sibling workspaces, or other companies."""
+
+    @property
+    def key(self) -> str:
+        """Return the key of the record."""
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class UserGroup:
+    """A user group (subteam), which people mention as ``@handle``."""
+
+    id: str
+    handle: str
+    name: str
+    users: Sequence[str] = ()
+    disabled: bool = False
+    created: int = 0
+    updated: int = 0
+
+    @property
+    def key(self) -> str:
+        """Return the key of the record."""
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """The Enterprise Grid organization of the workspace; a workspace without one has no such record."""
+
+    id: str = "E0SANDBOX1"
+    name: str = "Sandbox Organization"
+    teams: Sequence[str] = (TEAM_ID, SIBLING_TEAM_ID)
+    org_wide_install: bool = False
+    """Whether the app is installed for all workspaces at once."""
 
     @property
     def key(self) -> str:
@@ -167,11 +217,13 @@ class Envelope:
         return self.id
 
 
-Record = Person | Channel | SlackMessage | Session | View | Envelope
+Record = Person | Channel | UserGroup | Organization | SlackMessage | Session | View | Envelope
 
 KINDS: dict[str, type[Record]] = {
     "person": Person,
     "channel": Channel,
+    "user_group": UserGroup,
+    "organization": Organization,
     "message": SlackMessage,
     "session": Session,
     "view": View,
@@ -191,29 +243,7 @@ def dump_record(record: Record) -> Json:
 
 
 def load_record(kind: str, body: Json) -> Record:
-    """Return the record of a JSON text."""
-    return KINDS[kind](**body)
-
-
-PEOPLE = (
-    Person("U0ADA00001", "ada", "Ada Lindqvist", "Platform"),
-    Person("U0BO000002", "bo", "Bo Okafor", "Support"),
-    Person("U0CHEN0003", "chen", "陈静 Chen Jing", "产品 Product", locale="zh-CN"),
-    Person("U0MIRA0004", "mira", "Mira Santos", "New here"),
-)
-BOT = Person(BOT_USER, "kvasir", "Kvasir", "Answers from the documents", is_bot=True)
-SYSTEM = Person(SYSTEM_USER, "workspace", "Workspace", is_bot=True)
-
-_HUMANS = tuple(person.id for person in PEOPLE)
-
-
-def first_channels(created: int) -> tuple[Channel, ...]:
-    """Return the conversations of a new workspace: the app is in all channels but one, with a DM for each person."""
-    channels = [
-        Channel("C0GENERAL1", "general", "channel", (*_HUMANS, BOT_USER), created, "Everybody, about everything"),
-        Channel("C0HANDBOOK", "handbook", "channel", (*_HUMANS, BOT_USER), created, "How we work: ask Kvasir"),
-        Channel("C0RANDOM01", "random", "channel", _HUMANS, created, "Kvasir is not here until somebody invites it"),
-    ]
-    pairs = [(a, b) for n, a in enumerate(_HUMANS) for b in (BOT_USER, *_HUMANS[n + 1 :])]
-    channels += [Channel(f"D0DIRECT{n:02}", "", "im", pair, created) for n, pair in enumerate(pairs, 1)]
-    return tuple(channels)
+    """Return the record of a stored body; fields of earlier versions are dropped."""
+    record = KINDS[kind]
+    names = {field.name for field in dataclasses.fields(record)}
+    return record(**{name: value for name, value in body.items() if name in names})

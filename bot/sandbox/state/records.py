@@ -6,17 +6,17 @@ from collections.abc import Callable, Collection, Iterable
 
 from bot.sandbox import limits
 from bot.sandbox.state.changes import Changes
+from bot.sandbox.state.demo import BOT, PEOPLE, SYSTEM, first_channels
 from bot.sandbox.state.model import (
-    BOT,
-    PEOPLE,
-    SYSTEM,
+    TEAM_ID,
     Channel,
+    Organization,
     Person,
     Record,
     Session,
     SlackMessage,
+    UserGroup,
     View,
-    first_channels,
 )
 from bot.sandbox.state.refusals import RefusedCall
 
@@ -30,14 +30,21 @@ SUBSCRIPTIONS = (
     "channel_deleted",
     "channel_left",
     "channel_rename",
+    "channel_shared",
     "channel_unarchive",
+    "channel_unshared",
     "member_joined_channel",
     "member_left_channel",
     "message.channels",
     "message.groups",
     "message.im",
     "message.mpim",
+    "subteam_created",
+    "subteam_members_changed",
+    "subteam_updated",
+    "team_join",
     "tokens_revoked",
+    "user_change",
 )
 """The events that the app gets, those of its manifest; ``message.…`` by the kind of conversation."""
 
@@ -57,6 +64,9 @@ class Records:
         self.stream_ttl_s = stream_ttl_s
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
+        self.groups: dict[str, UserGroup] = {}
+        self.organization: Organization | None = None
+        """The Enterprise Grid organization; None if the sandbox is a workspace of its own."""
         self.messages: dict[str, dict[str, SlackMessage]] = {}
         self.threads: dict[tuple[str, str], dict[str, None]] = {}
         """The ts of each thread's replies, in order."""
@@ -70,7 +80,7 @@ class Records:
     # ── Beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def restore_records(self, records: Iterable[Record]) -> None:
-        """Load stored records; an empty workspace gets its first people and channels."""
+        """Load stored records; the first people and channels that are not among them are added."""
         messages: list[SlackMessage] = []
         for record in records:
             match record:
@@ -78,6 +88,10 @@ class Records:
                     self.people[record.id] = record
                 case Channel():
                     self.channels[record.id] = record
+                case UserGroup():
+                    self.groups[record.id] = record
+                case Organization():
+                    self.organization = record
                 case SlackMessage():
                     messages.append(record)
                 case Session():
@@ -88,16 +102,17 @@ class Records:
                     pass
         for message in sorted(messages, key=lambda message: message.ts):
             self._index_message(message)
-        if not self.people:
-            self._populate()
+        self._populate()
 
     def _populate(self) -> None:
         for person in (*PEOPLE, BOT, SYSTEM):
-            self.people[person.id] = person
-            self.changes.save_record(person)
+            if person.id not in self.people:
+                self.people[person.id] = person
+                self.changes.save_record(person)
         for channel in first_channels(int(self.now())):
-            self.channels[channel.id] = channel
-            self.changes.save_record(channel)
+            if channel.id not in self.channels:
+                self.channels[channel.id] = channel
+                self.changes.save_record(channel)
 
     def take_changes(self) -> Changes:
         """Return the collected changes and clear them."""
@@ -118,9 +133,19 @@ class Records:
         """Return a channel's top-level messages, oldest first."""
         return [message for message in self.messages.get(channel, {}).values() if message.thread_ts is None]
 
-    def find_direct_channel(self, one: str, other: str) -> Channel | None:
-        """Return the direct conversation of two people."""
-        return next((c for c in self.channels.values() if c.kind == "im" and {one, other} == set(c.members)), None)
+    def find_direct_channel(self, members: Collection[str]) -> Channel | None:
+        """Return the direct conversation of exactly these people."""
+        wanted, kind = set(members), "mpim" if len(members) > 2 else "im"  # noqa: PLR2004 - two people
+        return next((c for c in self.channels.values() if c.kind == kind and wanted == set(c.members)), None)
+
+    def own_teams(self) -> frozenset[str]:
+        """Return the workspaces of this company: one, or those of its organization, with the organization itself."""
+        organization = self.organization
+        return frozenset({TEAM_ID} if organization is None else {TEAM_ID, organization.id, *organization.teams})
+
+    def is_shared_externally(self, room: Channel) -> bool:
+        """Return whether another company is in a conversation."""
+        return not self.own_teams().issuperset({room.host, *room.shared_with})
 
     def find_person(self, name_or_id: str) -> Person:
         """Return a person by id or handle.
@@ -130,10 +155,10 @@ class Records:
 
         """
         name = name_or_id.lstrip("@")
-        for person in self.people.values():
-            if name in {person.id, person.name}:
-                return person
-        raise RefusedCall("user_not_found")
+        found = self.people.get(name) or next((p for p in self.people.values() if p.name == name), None)
+        if found is None:
+            raise RefusedCall("user_not_found")
+        return found
 
     def find_channel(self, name_or_id: str) -> Channel:
         """Return a conversation by id, by ``#name`` or by name.
@@ -148,6 +173,19 @@ class Records:
         if found is None:
             raise RefusedCall("channel_not_found")
         return found
+
+    def find_group(self, handle_or_id: str) -> UserGroup:
+        """Return a user group by id or handle.
+
+        Raises:
+            RefusedCall: ``no_such_subteam``.
+
+        """
+        handle = handle_or_id.lstrip("@")
+        for group in self.groups.values():
+            if handle in {group.id, group.handle}:
+                return group
+        raise RefusedCall("no_such_subteam")
 
     def list_visible_channels(self, person: str) -> list[Channel]:
         """Return the conversations of a person."""

@@ -1,7 +1,9 @@
-"""Pure: build Slack's objects from the workspace's records.
+"""Pure: build messages, events and interaction payloads from the workspace's records.
 
 Sources: https://docs.slack.dev/apis/events-api, …/reference/events, …/interactivity/implementing-slash-commands and
-…/reference/interaction-payloads/block_actions-payload.
+…/reference/interaction-payloads/block_actions-payload. The fields of other teams' people in a message (``user_team``,
+``source_team``, ``user_profile``) are those of https://docs.slack.dev/apis/slack-connect. The ``authorizations`` of an
+organization are those of slack-bolt's tests. Neither was seen on a real workspace.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from bot.sandbox.state.model import (
     BOT_USER,
     TEAM_DOMAIN,
     TEAM_ID,
-    TEAM_NAME,
     Channel,
     Json,
     Person,
@@ -28,81 +29,15 @@ def new_event_id() -> str:
     return f"Ev{secrets.token_hex(5).upper()}"
 
 
-def user_object(person: Person) -> Json:
-    """Return a user object as ``users.info`` returns it."""
-    return {
-        "id": person.id,
-        "team_id": TEAM_ID,
-        "name": person.name,
-        "deleted": False,
-        "real_name": person.real_name,
-        "tz": "Etc/UTC",
-        "tz_label": "Coordinated Universal Time",
-        "tz_offset": 0,
-        "locale": person.locale,
-        "profile": {
-            "title": person.title,
-            "real_name": person.real_name,
-            "display_name": person.name,
-            "real_name_normalized": person.real_name,
-            "display_name_normalized": person.name,
-            "team": TEAM_ID,
-        }
-        | ({"bot_id": BOT_ID, "api_app_id": APP_ID} if person.id == BOT_USER else {}),
-        "is_admin": False,
-        "is_owner": False,
-        "is_restricted": False,
-        "is_ultra_restricted": False,
-        "is_bot": person.is_bot,
-        "is_app_user": False,
-        "updated": 0,
-    }
-
-
-def channel_object(found: Channel, viewer: str = BOT_USER) -> Json:
-    """Return a conversation object as the ``conversations.*`` methods return it."""
-    if found.kind == "im":
-        other = next((member for member in found.members if member != viewer), viewer)
-        return {
-            "id": found.id,
-            "created": found.created,
-            "is_im": True,
-            "is_org_shared": False,
-            "user": other,
-            "is_user_deleted": False,
-            "is_open": True,
-            "context_team_id": TEAM_ID,
-        }
-    return {
-        "id": found.id,
-        "name": found.name,
-        "name_normalized": found.name,
-        "created": found.created,
-        "creator": found.members[0] if found.members else "",
-        "context_team_id": TEAM_ID,
-        "is_channel": found.kind == "channel",
-        "is_group": found.kind == "group",
-        "is_im": False,
-        "is_mpim": False,
-        "is_private": found.kind == "group",
-        "is_archived": found.archived,
-        "is_general": found.name == "general",
-        "is_shared": found.shared_externally,
-        "is_ext_shared": found.shared_externally,
-        "is_org_shared": False,
-        "is_member": viewer in found.members,
-        "topic": {"value": found.topic, "creator": "", "last_set": 0},
-        "purpose": {"value": found.topic, "creator": "", "last_set": 0},
-        "num_members": len(found.members),
-    }
-
-
 _BOT_PROFILE = {"id": BOT_ID, "deleted": False, "name": "Kvasir", "updated": 0, "app_id": APP_ID, "team_id": TEAM_ID}
 
 
 def message_object(records: Records, found: SlackMessage) -> Json:
     """Return a message object as ``conversations.history`` returns it; a root has the counts of its thread."""
     body: Json = {"type": "message", "ts": found.ts, "text": found.text, "team": TEAM_ID, "user": found.user}
+    author = records.people.get(found.user)
+    if author and author.team != TEAM_ID:
+        body |= _foreign_author_fields(author)
     if found.bot_id:
         body |= {"bot_id": found.bot_id, "app_id": found.app_id}
         body |= {"bot_profile": _BOT_PROFILE} if found.bot_id == BOT_ID else {}
@@ -125,6 +60,18 @@ def message_object(records: Records, found: SlackMessage) -> Json:
     return body | _thread_fields(records, found)
 
 
+def _foreign_author_fields(author: Person) -> Json:
+    profile = {
+        "real_name": author.real_name,
+        "display_name": author.name,
+        "name": author.name,
+        "team": author.team,
+        "is_restricted": False,
+        "is_ultra_restricted": False,
+    }
+    return {"team": author.team, "user_team": author.team, "source_team": author.team, "user_profile": profile}
+
+
 def _thread_fields(records: Records, found: SlackMessage) -> Json:
     if found.thread_ts:
         root = records.find_message(found.channel, found.thread_ts)
@@ -143,9 +90,6 @@ def _thread_fields(records: Records, found: SlackMessage) -> Json:
     }
 
 
-_CHANNEL_TYPES = {"channel": "channel", "group": "group", "im": "im"}
-
-
 def message_event(records: Records, found: SlackMessage) -> Json:
     """Return the ``message_object`` event of a new message."""
     room = records.channels[found.channel]
@@ -155,7 +99,7 @@ def message_event(records: Records, found: SlackMessage) -> Json:
     return body | {
         "channel": found.channel,
         "event_ts": found.ts,
-        "channel_type": _CHANNEL_TYPES[room.kind],
+        "channel_type": room.kind,
     }
 
 
@@ -177,7 +121,7 @@ def changed_event(records: Records, before: SlackMessage, after: SlackMessage, t
         "hidden": True,
         "ts": ts,
         "event_ts": ts,
-        "channel_type": _CHANNEL_TYPES[records.channels[after.channel].kind],
+        "channel_type": records.channels[after.channel].kind,
     }
 
 
@@ -192,17 +136,21 @@ def deleted_event(records: Records, before: SlackMessage, ts: str) -> Json:
         "deleted_ts": before.ts,
         "ts": ts,
         "event_ts": ts,
-        "channel_type": _CHANNEL_TYPES[records.channels[before.channel].kind],
+        "channel_type": records.channels[before.channel].kind,
     }
 
 
-def event_callback(event: Json, *, now: float, token: str, ext_shared: bool = False) -> Json:
+def event_callback(records: Records, event: Json, *, now: float, token: str, ext_shared: bool = False) -> Json:
     """Wrap an event as the Events API delivers it."""
+    organization = records.organization
+    enterprise = organization.id if organization else None
+    is_org_wide = organization is not None and organization.org_wide_install
     return {
         "token": token,
         "team_id": TEAM_ID,
+        **({"enterprise_id": enterprise} if enterprise else {}),
         "context_team_id": TEAM_ID,
-        "context_enterprise_id": None,
+        "context_enterprise_id": enterprise,
         "api_app_id": APP_ID,
         "event": event,
         "type": "event_callback",
@@ -210,11 +158,11 @@ def event_callback(event: Json, *, now: float, token: str, ext_shared: bool = Fa
         "event_time": int(now),
         "authorizations": [
             {
-                "enterprise_id": None,
-                "team_id": TEAM_ID,
+                "enterprise_id": enterprise,
+                "team_id": None if is_org_wide else TEAM_ID,
                 "user_id": BOT_USER,
                 "is_bot": True,
-                "is_enterprise_install": False,
+                "is_enterprise_install": is_org_wide,
             }
         ],
         "is_ext_shared_channel": ext_shared,
@@ -223,14 +171,17 @@ def event_callback(event: Json, *, now: float, token: str, ext_shared: bool = Fa
 
 
 def command_payload(
-    room: Channel, person: Person, text: str, *, token: str, response_url: str, trigger_id: str
+    records: Records, room: Channel, person: Person, text: str, *, token: str, response_url: str, trigger_id: str
 ) -> Json:
     """Return a slash command's payload; ``text`` begins with the command itself."""
     name, _, rest = text.strip().partition(" ")
+    organization = records.organization
+    enterprise = {"enterprise_id": organization.id, "enterprise_name": organization.name} if organization else {}
     return {
         "token": token,
         "team_id": TEAM_ID,
         "team_domain": TEAM_DOMAIN,
+        **enterprise,
         "channel_id": room.id,
         "channel_name": {"im": "directmessage", "group": "privategroup"}.get(room.kind, room.name),
         "user_id": person.id,
@@ -238,32 +189,22 @@ def command_payload(
         "command": name,
         "text": rest.strip(),
         "api_app_id": APP_ID,
-        "is_enterprise_install": "false",
+        "is_enterprise_install": str(organization is not None and organization.org_wide_install).lower(),
         "response_url": response_url,
         "trigger_id": trigger_id,
     }
 
 
-def interaction_payload(kind: str, person: Person, *, token: str, trigger_id: str) -> Json:
+def interaction_payload(records: Records, kind: str, person: Person, *, token: str, trigger_id: str) -> Json:
     """Return the common part of all interaction payloads."""
+    organization = records.organization
     return {
         "type": kind,
-        "user": {"id": person.id, "username": person.name, "name": person.name, "team_id": TEAM_ID},
+        "user": {"id": person.id, "username": person.name, "name": person.name, "team_id": person.team},
         "api_app_id": APP_ID,
         "token": token,
         "trigger_id": trigger_id,
         "team": {"id": TEAM_ID, "domain": TEAM_DOMAIN},
-        "enterprise": None,
-        "is_enterprise_install": False,
-    }
-
-
-def team_object() -> Json:
-    """Return the team object of ``team.info``."""
-    return {
-        "id": TEAM_ID,
-        "name": TEAM_NAME,
-        "domain": TEAM_DOMAIN,
-        "email_domain": "",
-        "icon": {"image_default": True},
+        "enterprise": {"id": organization.id, "name": organization.name} if organization else None,
+        "is_enterprise_install": organization is not None and organization.org_wide_install,
     }

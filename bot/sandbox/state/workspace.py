@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.sandbox.state import text, wire
+from bot.sandbox.state.accounts import Accounts
 from bot.sandbox.state.changes import PageUpdate
-from bot.sandbox.state.conversations import Conversations
+from bot.sandbox.state.demo import BOT
 from bot.sandbox.state.model import (
     APP_ID,
-    BOT,
     BOT_ID,
     BOT_USER,
     SYSTEM_USER,
@@ -32,7 +32,7 @@ MAX_EPHEMERALS = 1_000
 """The number of ephemeral messages that are kept until a restart."""
 
 
-class Workspace(Conversations):
+class Workspace(Accounts):
     """The operations on people, conversations, messages, sessions and views."""
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -66,7 +66,7 @@ class Workspace(Conversations):
             raise RefusedCall("no_text")
         if author.id not in room.members:
             raise RefusedCall("not_in_channel")
-        encoded = self.encode_text(typed)
+        encoded = self.encode_text(typed, author.id)
         message = SlackMessage(
             channel=room.id,
             ts=self.next_ts(),
@@ -80,9 +80,10 @@ class Workspace(Conversations):
         )
         return self.post_message(message)
 
-    def encode_text(self, typed: str) -> str:
-        """Return a typed text as it is stored, with encoded mentions and links."""
-        return text.encode_typed_text(typed, self.people.values(), self.channels.values())
+    def encode_text(self, typed: str, author: str) -> str:
+        """Return a typed text as it is stored, with mentions, links, and the channels that its author sees."""
+        seen = [room for room in self.channels.values() if room.kind == "channel" or author in room.members]
+        return text.encode_typed_text(typed, self.people.values(), seen)
 
     def find_root(self, channel: str, thread_ts: str | None) -> str | None:
         """Return the ts of a thread's root, from the ts of the root or of a reply.
@@ -154,7 +155,7 @@ class Workspace(Conversations):
         before = self.find_own_message(editor, channel, ts, "cant_update_message")
         if not typed.strip():
             raise RefusedCall("no_text")
-        encoded = self.encode_text(typed)
+        encoded = self.encode_text(typed, before.user)
         edited = {"user": before.user, "ts": self.next_ts()}
         return self.replace_message(
             before, replace(before, text=encoded, blocks=[text.build_rich_text(encoded)], edited=edited)
@@ -295,7 +296,7 @@ class Workspace(Conversations):
 
     def open_home(self, person: str, tab: str) -> None:
         """Send the app the event that a person opened its Home."""
-        room = self.find_direct_channel(person, BOT_USER)
+        room = self.find_direct_channel((person, BOT_USER))
         event: Json = {
             "type": "app_home_opened",
             "user": person,

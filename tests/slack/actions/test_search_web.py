@@ -145,7 +145,7 @@ async def test_button_in_shared_channel_is_refused(tmp_path: Path) -> None:
     """The channel became shared after the answer, which a press of the button does not say."""
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         first = await bot.wait_for_answer(await bot.ask("@Kvasir who runs it?"), "In the documents")
-        await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_externally": True})
+        await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_with": ["T0PARTNER1"]})
         await press_button(bot, first)
         await bot.sandbox.wait_for_message(
             lambda m: m.get("ephemeral") and "another company" in get_text(m), person="bo"

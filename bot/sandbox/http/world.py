@@ -1,0 +1,174 @@
+"""The part of the control API that adds and changes people, conversations, user groups and the organization."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, get_args
+
+from bot.sandbox.hub import Hub
+from bot.sandbox.state.model import Channel, ChannelKind, Json, Organization, Person, Role, UserGroup
+from bot.sandbox.state.refusals import RefusedCall
+
+_PERSON = frozenset(field.name for field in fields(Person)) - {"updated"}
+_GROUP = frozenset(field.name for field in fields(UserGroup)) - {"created", "updated"}
+
+
+class WorldControl:
+    """The actions; each one sends the events of what it changes."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._workspace = hub.workspace
+
+    def actions(self) -> dict[str, Callable[[Json], Awaitable[Json]]]:
+        """Return the actions by the name of their endpoint."""
+        return {
+            "person": self.person,
+            "channel": self.channel,
+            "group": self.group,
+            "organization": self.organization,
+            "world": self.world,
+            "join": self.join,
+            "leave": self.leave,
+            "rename": self.rename,
+            "archive": self.archive,
+        }
+
+    async def world(self, body: Json) -> Json:
+        """Set the ``organization``, then many ``people``, ``channels`` and ``groups``; ``silent`` sends no events."""
+        events = len(self._workspace.changes.events)
+        if "organization" in body:
+            await self.organization(body["organization"])
+        for person in body.get("people", ()):
+            await self.person(person)
+        for channel in body.get("channels", ()):
+            await self.channel(channel)
+        for group in body.get("groups", ()):
+            await self.group(group)
+        if body.get("silent"):
+            del self._workspace.changes.events[events:]
+        return {}
+
+    async def person(self, body: Json) -> Json:
+        """Add or change the person ``id``: ``name``, ``real_name``, ``role``, ``email``, ``team``, ``deleted``."""
+        person_id = str(body["id"])
+        changed = _select_fields(body, _PERSON) | {"id": person_id}
+        if changed.get("role", "member") not in get_args(Role):
+            raise RefusedCall("invalid_arguments")
+        if person_id in self._workspace.people:
+            self._workspace.change_person(person_id, **changed)
+        else:
+            self._workspace.add_person(Person(**_with_defaults(changed, "name", "real_name")))
+        return {"id": person_id}
+
+    async def channel(self, body: Json) -> Json:
+        """Add or change a conversation.
+
+        ``channel`` is its id or name. ``id`` and ``kind`` (``channel``, ``group``, ``mpim``) add one, with a ``name``.
+        ``members`` are ids or handles, and people join and leave accordingly; ``shared_with`` are teams; ``topic``.
+        """
+        workspace = self._workspace
+        members = self._find_people(body.get("members", ()))
+        room = self._find_room(body)
+        if room is None:
+            name = str(body.get("name", body.get("channel", ""))).lstrip("#")
+            created = int(workspace.now())
+            room = Channel(str(body["id"]), name, _read_kind(body["kind"]), members, created, body.get("topic", ""))
+            workspace.save_channel(room)
+        else:
+            self._change_room(room, body, members)
+        if "shared_with" in body:
+            workspace.share_channel(room.id, [str(team) for team in body["shared_with"]])
+        return {"id": room.id}
+
+    def _find_room(self, body: Json) -> Channel | None:
+        if body.get("id") in self._workspace.channels:
+            return self._workspace.channels[body["id"]]
+        return None if "id" in body else self._workspace.find_channel(body["channel"])
+
+    def _change_room(self, room: Channel, body: Json, members: Iterable[str]) -> None:
+        workspace = self._workspace
+        if "topic" in body:
+            workspace.change_topic(room.id, body["topic"])
+        if "kind" in body:
+            workspace.convert_channel(room.id, _read_kind(body["kind"]))
+        if "members" in body:
+            wanted = list(members)
+            for member in [member for member in room.members if member not in wanted]:
+                workspace.remove_member(member, room.id)
+            for member in wanted:
+                workspace.add_member(member, room.id)
+
+    async def group(self, body: Json) -> Json:
+        """Add or change the user group ``id``: ``handle``, ``name``, ``users`` (ids or handles), ``disabled``."""
+        group_id = str(body["id"])
+        changed = _select_fields(body, _GROUP) | {"id": group_id}
+        if "users" in body:
+            changed["users"] = self._find_people(body["users"])
+        if group_id in self._workspace.groups:
+            self._workspace.change_group(group_id, **changed)
+        else:
+            self._workspace.add_group(UserGroup(**_with_defaults(changed, "handle", "name")))
+        return {"id": group_id}
+
+    async def organization(self, body: Json | None) -> Json:
+        """Put the workspace into an organization (``id``, ``name``, ``teams``, ``org_wide_install``); null ends it."""
+        self._workspace.set_organization(None if body is None else Organization(**body))
+        return {}
+
+    async def join(self, body: Json) -> Json:
+        """Add ``member`` to a channel."""
+        member = self._workspace.find_person(body["member"]).id
+        self._workspace.add_member(member, self._workspace.find_channel(body["channel"]).id)
+        return {}
+
+    async def leave(self, body: Json) -> Json:
+        """Remove ``member`` from a channel."""
+        member = self._workspace.find_person(body["member"]).id
+        self._workspace.remove_member(member, self._workspace.find_channel(body["channel"]).id)
+        return {}
+
+    async def rename(self, body: Json) -> Json:
+        """Rename a channel to ``name``."""
+        self._workspace.rename_channel(self._workspace.find_channel(body["channel"]).id, body["name"])
+        return {}
+
+    async def archive(self, body: Json) -> Json:
+        """Archive a channel as ``person``; with ``archived`` false, unarchive it."""
+        person = self._workspace.find_person(body["person"]).id
+        room = self._workspace.find_channel(body["channel"]).id
+        self._workspace.set_archived(room, person, archived=body.get("archived", True))
+        return {}
+
+    def _find_people(self, names: Iterable[str]) -> list[str]:
+        return [self._workspace.find_person(name).id for name in names]
+
+
+def _select_fields(body: Mapping[str, Any], names: frozenset[str]) -> Json:
+    """Return the fields of a record.
+
+    Raises:
+        RefusedCall: ``invalid_arguments`` for another name.
+
+    """
+    if not names.issuperset(body):
+        raise RefusedCall("invalid_arguments")
+    return dict(body)
+
+
+def _with_defaults(changed: Json, handle: str, name: str) -> Json:
+    """Return the fields of a new record, whose handle and name are its id if the call has none."""
+    return {handle: changed["id"].lower(), name: changed["id"]} | changed
+
+
+def _read_kind(kind: str) -> ChannelKind:
+    """Return the kind of a conversation.
+
+    Raises:
+        RefusedCall: ``invalid_arguments``.
+
+    """
+    for known in get_args(ChannelKind):
+        if kind == known:
+            return known  # type: ignore[no-any-return]
+    raise RefusedCall("invalid_arguments")
