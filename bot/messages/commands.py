@@ -1,4 +1,4 @@
-"""What ``/kb`` and ``/think`` answer, apart from the state of the engine and the sources."""
+"""The app and its commands: what Slack shows about them, and what they answer apart from the status."""
 
 from __future__ import annotations
 
@@ -99,3 +99,21 @@ DEPTHS = {
     "off": Message("I answer at once, without thinking", "不思考，直接回答"),
 }
 """By the word that sets the depth."""
+
+# ── The app manifest ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+PROMPT_TITLE = Message("What can you answer?", "你能回答什么？")
+PROMPT = Message("Which documents do you answer from?", "你根据哪些文档回答问题？")
+"""A question that Slack suggests to a person who opens the app."""
+
+APP_DESCRIPTION = Message(
+    "Answers questions from our own documents, with sources", "根据我们自己的文档回答问题，并注明来源"
+)
+AGENT_DESCRIPTION = Message(
+    "Ask about anything in our documents; every answer names its sources.",
+    "可以询问文档中的任何内容；每个回答都注明来源。",
+)
+KB_DESCRIPTION = Message(
+    "Search, refresh and inspect the documents that Kvasir answers from", "搜索、更新和查看 Kvasir 作答所依据的文档"
+)
+THINK_DESCRIPTION = Message("How long Kvasir thinks before it answers you", "Kvasir 回答你之前思考多久")

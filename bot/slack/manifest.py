@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.messages import app
+from bot.messages import commands
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.parsing import KB, THINK
 from knowledge.language import Language
@@ -64,16 +64,16 @@ EVENTS = (
 
 def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
     """Return the manifest for Socket Mode, or for HTTP with the public ``…/slack/events`` as ``events_url``."""
-    commands: list[dict[str, Any]] = [
+    slash_commands: list[dict[str, Any]] = [
         {
             "command": KB,
-            "description": render_message(app.KB, _LANGUAGE),
+            "description": render_message(commands.KB_DESCRIPTION, _LANGUAGE),
             "usage_hint": "refresh [source] | approve [source] | status | sources | search … | help",
             "should_escape": False,
         },
         {
             "command": THINK,
-            "description": render_message(app.THINK, _LANGUAGE),
+            "description": render_message(commands.THINK_DESCRIPTION, _LANGUAGE),
             "usage_hint": "deep | normal | off | default",
             "should_escape": False,
         },
@@ -82,21 +82,21 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
     interactivity: dict[str, Any] = {"is_enabled": True}
     if events_url is not None:
         events["request_url"] = interactivity["request_url"] = events_url
-        for command in commands:
+        for command in slash_commands:
             command["url"] = events_url
     return {
         "display_information": {
             "name": "Kvasir",
-            "description": render_message(app.DESCRIPTION, _LANGUAGE),
+            "description": render_message(commands.APP_DESCRIPTION, _LANGUAGE),
             "background_color": "#1f3a5f",
         },
         "features": {
             "agent_view": {
-                "agent_description": render_message(app.AGENT_DESCRIPTION, _LANGUAGE),
+                "agent_description": render_message(commands.AGENT_DESCRIPTION, _LANGUAGE),
                 "suggested_prompts": [
                     {
-                        "title": render_message(app.PROMPT_TITLE, language),
-                        "message": render_message(app.PROMPT, language),
+                        "title": render_message(commands.PROMPT_TITLE, language),
+                        "message": render_message(commands.PROMPT, language),
                     }
                     for language in LANGUAGES
                 ],
@@ -107,7 +107,7 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
                 "messages_tab_read_only_enabled": False,
             },
             "bot_user": {"display_name": "Kvasir", "always_online": True},
-            "slash_commands": commands,
+            "slash_commands": slash_commands,
         },
         "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
         "settings": {

@@ -24,11 +24,11 @@ TOKEN = "hf_token-that-nobody-may-see"
 
 def safetensors(*names: str, size: int = 1000, fill: int = 7) -> bytes:
     """Return a safetensors file with these tensors, ``size`` bytes each."""
-    told = {
+    fields = {
         name: {"dtype": "U8", "shape": [size], "data_offsets": [n * size, (n + 1) * size]}
         for n, name in enumerate(names)
     }
-    header = json.dumps(told).encode()
+    header = json.dumps(fields).encode()
     return len(header).to_bytes(8, "little") + header + bytes([fill]) * (size * len(names))
 
 
@@ -147,11 +147,11 @@ async def _info(request: web.Request) -> web.Response:
 
 def _sibling(name: str, content: bytes) -> dict[str, object]:
     git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    told: dict[str, object] = {"rfilename": name, "size": len(content), "blobId": git}
+    entry: dict[str, object] = {"rfilename": name, "size": len(content), "blobId": git}
     if name.endswith((".safetensors", ".bin")):
         sha = hashlib.sha256(content).hexdigest()
-        told["lfs"] = {"sha256": sha, "size": len(content), "pointerSize": 135}
-    return told
+        entry["lfs"] = {"sha256": sha, "size": len(content), "pointerSize": 135}
+    return entry
 
 
 async def _resolve(request: web.Request) -> web.StreamResponse:

@@ -27,9 +27,9 @@ def main(argv: list[str]) -> None:
         sys.stdout.write(os.environ.get("FAKE_HELP", HELP))
         return
     assert argv[:3] == ["-I", "-m", "sglang.launch_server"]
-    told = dict(pairwise(argv))
-    model = told["--model-path"]
-    key = json.loads(Path(told["--config"]).read_text())["api-key"]
+    options = dict(pairwise(argv))
+    model = options["--model-path"]
+    key = json.loads(Path(options["--config"]).read_text())["api-key"]
     _begin(Path(model), argv)
     sys.stderr.write(
         f"[2026-01-01 00:00:00] server_args={{'api_key': '{key}'}}\n[2026-01-01 00:00:00] Load weight begin.\n"
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     async def models(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {key}":
             return web.json_response({"error": "Unauthorized"}, status=401)
-        return web.json_response({"data": [{"id": told["--served-model-name"], "max_model_len": 8192}]})
+        return web.json_response({"data": [{"id": options["--served-model-name"], "max_model_len": 8192}]})
 
     async def chat(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {key}":
@@ -53,8 +53,8 @@ def main(argv: list[str]) -> None:
         return web.json_response({"reasoning_parser": None})
 
     async def loads(_: web.Request) -> web.StreamResponse:
-        told = Path(model, "loads")
-        return web.Response(body=told.read_bytes()) if told.exists() else web.Response(status=404)
+        loads_file = Path(model, "loads")
+        return web.Response(body=loads_file.read_bytes()) if loads_file.exists() else web.Response(status=404)
 
     app = web.Application()
     app.router.add_get("/v1/loads", loads)
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
         sys.stderr.write("[2026-01-01 00:00:00] The server is fired up and ready to roll!\n")
         sys.stderr.flush()
 
-    web.run_app(app, host="127.0.0.1", port=int(told["--port"]), print=up)
+    web.run_app(app, host="127.0.0.1", port=int(options["--port"]), print=up)
 
 
 def _begin(model: Path, argv: list[str]) -> None:

@@ -27,8 +27,8 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
     async with AsyncExitStack() as stack:
 
         def make(machine: Machine = LINUX, **settings: object) -> Engine:
-            told = EngineSettings(tmp_path / "home", tmp_path / "cache", remote_poll_s=0.06, follow_poll_s=0.02)
-            made = Engine(replace(told, **settings), refuse_wheel, probe=lambda _: machine)  # type: ignore[arg-type]
+            defaults = EngineSettings(tmp_path / "home", tmp_path / "cache", remote_poll_s=0.06, follow_poll_s=0.02)
+            made = Engine(replace(defaults, **settings), refuse_wheel, probe=lambda _: machine)  # type: ignore[arg-type]
             stack.push_async_callback(made.stop)
             return made
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from bot.messages import documents
+from bot.messages import answers
 from bot.messages.durations import format_age
 from bot.messages.message import join_names, join_sentences, render_message
 from knowledge.interfaces import Viewers
@@ -82,21 +82,21 @@ def asks_for_sources(question: str) -> bool:
 def describe_sources(sources: Sequence[SourceDocuments], now: datetime, language: Language) -> str:
     """Return the answer: each source with its kind, its number of documents, its age and some titles."""
     if not sources:
-        return render_message(documents.NO_DOCUMENTS, language)
+        return render_message(answers.NO_DOCUMENTS, language)
     lines = [_line(source, now, language) for source in sources[:_SOURCES_NAMED]]
     if len(sources) > _SOURCES_NAMED:
         lines.append("- …")
-    return "\n".join([render_message(documents.OVERVIEW, language), "", *lines])
+    return "\n".join([render_message(answers.OVERVIEW, language), "", *lines])
 
 
 def _line(source: SourceDocuments, now: datetime, language: Language) -> str:
-    kind = documents.KINDS.get(source.kind, source.kind)
-    count = documents.COUNT.fill(count=source.documents)
+    kind = answers.SOURCE_KINDS.get(source.kind, source.kind)
+    count = answers.DOCUMENT_COUNT.fill(count=source.documents)
     if source.synced_at is None:
-        about = render_message(documents.SOURCE_UNFINISHED, language, kind=kind, count=count)
+        about = render_message(answers.SOURCE_UNFINISHED, language, kind=kind, count=count)
     else:
         age = format_age((now - source.synced_at).total_seconds(), language)
-        about = render_message(documents.SOURCE_READ, language, kind=kind, count=count, age=age)
+        about = render_message(answers.SOURCE_READ, language, kind=kind, count=count, age=age)
     return join_sentences([f"- **{_plain(source.name)}**", about, *_titles(source, language)], language)
 
 
@@ -104,9 +104,9 @@ def _titles(source: SourceDocuments, language: Language) -> list[str]:
     """Return the sentence that names some documents; none where none is known."""
     if not source.titles:
         return []
-    named = [render_message(documents.QUOTED_TITLE, language, title=_plain(title)) for title in source.titles]
+    named = [render_message(answers.QUOTED_TITLE, language, title=_plain(title)) for title in source.titles]
     more = [] if source.documents <= len(named) else ["…"]
-    return [render_message(documents.TITLES, language, titles=join_names([*named, *more], language))]
+    return [render_message(answers.TITLES, language, titles=join_names([*named, *more], language))]
 
 
 def _plain(text: str) -> str:

@@ -83,10 +83,10 @@ async def test_starts_answers_and_stops(
     assert engine.context_tokens == 8192
     assert await _answer(engine) == [ContentDelta("pong"), StreamEnd("stop")]
     assert "WIKI_ENTRY" not in psutil.Process(_starts(installed)[0]).environ()
-    told = RuntimeFile(tmp_path / "home").read()
-    assert told is not None
-    assert told.api_key
-    assert told.api_key not in (tmp_path / "home" / "engine" / "engine.log").read_text()
+    runtime = RuntimeFile(tmp_path / "home").read()
+    assert runtime is not None
+    assert runtime.api_key
+    assert runtime.api_key not in (tmp_path / "home" / "engine" / "engine.log").read_text()
     await engine.stop()
     assert not alive(_starts(installed)[0])
     assert Engine.read_status(tmp_path / "home").state is EngineState.ABSENT

@@ -46,15 +46,15 @@ def make(tmp_path: Path) -> Callable[..., Installer]:
 
 async def test_installs_once_and_completely(make: Callable[..., Installer], tmp_path: Path) -> None:
     """A second call does nothing, no other files stay, and SGLang finds the platform by its entry point."""
-    told: list[tuple[float | None, str]] = []
+    steps: list[tuple[float | None, str]] = []
     installer = make()
     assert not installer.is_installed("cpu")
-    python = await installer.install("cpu", lambda share, step: told.append((share, str(step))))
+    python = await installer.install("cpu", lambda share, step: steps.append((share, str(step))))
     assert installer.is_installed("cpu")
-    assert told
-    told.clear()
-    assert await installer.install("cpu", lambda share, step: told.append((share, str(step)))) == python
-    assert not told
+    assert steps
+    steps.clear()
+    assert await installer.install("cpu", lambda share, step: steps.append((share, str(step)))) == python
+    assert not steps
     assert {path.name for path in (tmp_path / "cache" / "engine").iterdir()} == {
         installer.environment_folder("cpu").name,
         f"{installer.environment_folder('cpu').name}.lock",
@@ -83,13 +83,13 @@ async def test_missing_disk_space_is_reported_before_the_download(
 
 async def test_two_installers_install_once(make: Callable[..., Installer]) -> None:
     """One installs, the other waits and uses the result."""
-    told: list[str] = []
+    steps: list[str] = []
     first, second = make(), make()
     pythons = await asyncio.gather(
-        *(each.install("cpu", lambda _, step: told.append(str(step))) for each in (first, second))
+        *(each.install("cpu", lambda _, step: steps.append(str(step))) for each in (first, second))
     )
     assert pythons[0] == pythons[1]
-    assert "Another Kvasir process is installing SGLang." in told
+    assert "Another Kvasir process is installing SGLang." in steps
 
 
 async def test_leftovers_of_a_killed_attempt_are_deleted(make: Callable[..., Installer]) -> None:

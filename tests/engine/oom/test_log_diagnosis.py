@@ -142,7 +142,7 @@ def test_only_a_used_port_leaves_a_stuck_server() -> None:
 def test_observations_have_sglangs_own_values() -> None:
     seen = _death("port-taken").observations
     assert (seen.kv_tokens, seen.chunk_tokens, seen.running_requests) == (8192, 4096, 8)
-    told = LogObservations().add_line(
+    observations = LogObservations().add_line(
         "[2026-11-25 00:52:03] server_args={'model_path': 'm', 'mem_fraction_static': 0.871, 'x': 1}"
     )
-    assert told.memory_fraction == 0.871
+    assert observations.memory_fraction == 0.871

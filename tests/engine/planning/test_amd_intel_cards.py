@@ -24,9 +24,9 @@ XPU_LIST = {"device_list": [{"device_id": 0, "device_name": "Intel(R) Data Cente
 XPU_PAGE = {"device_name": "Intel(R) Data Center GPU Max 1550", "memory_physical_size_byte": "137438953472"}
 
 
-def _tools(told: dict[tuple[str, ...], object]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _tools(outputs: dict[tuple[str, ...], object]):  # type: ignore[no-untyped-def]  # noqa: ANN202
     def run(command: tuple[str, ...]) -> str:
-        for beginning, value in told.items():
+        for beginning, value in outputs.items():
             if command[: len(beginning)] == beginning:
                 return value if isinstance(value, str) else json.dumps(value)
         return ""
@@ -34,9 +34,9 @@ def _tools(told: dict[tuple[str, ...], object]):  # type: ignore[no-untyped-def]
     return run
 
 
-@pytest.mark.parametrize("told", [AMD_SMI, {"gpu_data": AMD_SMI}])
-def test_amd_smi_in_both_formats(told: object) -> None:
-    (card,) = read_amd_intel_cards(_tools({("amd-smi",): told}))
+@pytest.mark.parametrize("output", [AMD_SMI, {"gpu_data": AMD_SMI}])
+def test_amd_smi_in_both_formats(output: object) -> None:
+    (card,) = read_amd_intel_cards(_tools({("amd-smi",): output}))
     assert (card.name, card.memory_bytes, card.vendor) == ("AMD Instinct MI300X", 196592 << 20, "amd")
 
 

@@ -62,10 +62,10 @@ def test_cards_by_memory_report_a_little_less(nodes: int, cards: int, gb: int) -
 @given(st.text(max_size=30) | st.from_regex(r"[0-9x]{0,8}[A-Z0-9-]{0,8}(GB)?(\+[0-9]{0,3}GB)?", fullmatch=True))
 def test_any_text_is_a_machine_or_an_error_with_examples(said: str) -> None:
     try:
-        told = "" if parse_machine(said).nodes else "no machine"
+        problem = "" if parse_machine(said).nodes else "no machine"
     except EngineRefused as refused:
-        told = str(refused)
-    assert not told or ("8xA100-80GB" in told and "2x8x80GB" in told)
+        problem = str(refused)
+    assert not problem or ("8xA100-80GB" in problem and "2x8x80GB" in problem)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_invalid_machines(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "gib", "name"),
+    ("driver_name", "gib", "name"),
     [
         ("NVIDIA A100-SXM4-80GB", 80.0, "A100-80GB"),
         ("NVIDIA A100-SXM4-40GB", 40.0, "A100-40GB"),
@@ -93,8 +93,8 @@ def test_invalid_machines(said: str) -> None:
         ("Intel(R) Data Center GPU Max 1550", 128.0, "GPU-MAX-1550"),
     ],
 )
-def test_names_reported_by_drivers(told: str, gib: float, name: str) -> None:
-    spec = find_card_spec(GpuCard(told, int(gib * GIB), None))
+def test_names_reported_by_drivers(driver_name: str, gib: float, name: str) -> None:
+    spec = find_card_spec(GpuCard(driver_name, int(gib * GIB), None))
     assert spec is not None
     assert spec.names[0] == name
 

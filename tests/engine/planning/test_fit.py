@@ -196,8 +196,8 @@ def test_a_folder_is_described_by_its_own_files(tmp_path: Path, template: str, p
 
 def test_folder_with_little_context_or_an_odd_width_runs_on_a_card(tmp_path: Path) -> None:
     """The model's own short context is used, and a width that no group divides is not split."""
-    told = {"quant_method": "awq", "bits": 4, "group_size": 128}
-    odd = describe_model_folder(_folder(tmp_path, "", intermediate_size=1000, quantization_config=told))
+    quantization = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    odd = describe_model_folder(_folder(tmp_path, "", intermediate_size=1000, quantization_config=quantization))
     made = plan_variant(odd, machine(79.6, 79.6))
     assert (made.context_tokens, made.layout) == (2048, Layout())
     assert "--context-length 2048" in " ".join(build_manual_commands(made)[0])
@@ -219,9 +219,9 @@ def test_quantized_folder_is_not_split_through_its_groups(tmp_path: Path) -> Non
         128,
         75,
     )
-    told = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    quantization = {"quant_method": "fp8", "weight_block_size": [128, 128]}
     experts = describe_model_folder(
-        _folder(tmp_path, "", quantization_config=told, moe_intermediate_size=256)
+        _folder(tmp_path, "", quantization_config=quantization, moe_intermediate_size=256)
     ).checkpoints[0]
     assert (experts.group, experts.min_capability) == (128, 89)
 

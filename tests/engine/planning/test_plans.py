@@ -314,7 +314,7 @@ def test_nicknames_33b_and_13b() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slip", "told"),
+    ("slip", "message"),
     [
         ("layers = 1\nlayer = 2", "unknown layer"),
         ("layers = 'many'", "layers"),
@@ -323,7 +323,7 @@ def test_nicknames_33b_and_13b() -> None:
         ("layers = 1\nparameters = 5", "larger than the model"),
     ],
 )
-def test_typo_in_the_catalogue_is_an_error(slip: str, told: str) -> None:
+def test_typo_in_the_catalogue_is_an_error(slip: str, message: str) -> None:
     entry = {
         "name": "'x'", "hf_id": "'x/x'", "aliases": "[]", "hidden_size": "8", "heads": "4", "kv_heads": "2",
         "vocab": "10", "parameters": "1000", "context_tokens": "1", "licence": "'MIT'",
@@ -331,7 +331,7 @@ def test_typo_in_the_catalogue_is_an_error(slip: str, told: str) -> None:
     }  # fmt: skip
     named = {line.split(" = ")[0] for line in slip.splitlines()}
     lines = [f"{key} = {value}" for key, value in entry.items() if key not in named]
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         parse_catalogue("\n".join(["[[variant]]", *lines, slip]))
 
 

@@ -104,8 +104,8 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
     """Also those for GPUs: all variants on machines of every kind."""
     installer = Installer(cache)
     python = await installer.install("cpu", lambda *_: None)
-    told = await read_help(python, build_cpu_environment(os.environ))
-    assert len(told) > 10_000
+    help_text = await read_help(python, build_cpu_environment(os.environ))
+    assert len(help_text) > 10_000
     wishes = (
         PlanRequirements(),
         PlanRequirements(people=1),
@@ -132,14 +132,14 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
     ]
     argv = [word for plan in plans for command in build_manual_commands(plan) for word in command]
     assert {"--attn-dp-size", "--cpu-offload-gb", "--pp-size", "--quantization", "--node-rank"} <= set(argv)
-    assert find_unknown_flags(argv, told) == {}
+    assert find_unknown_flags(argv, help_text) == {}
     started = [command[3:] for plan in plans for command in build_manual_commands(plan)]
     parser = (str(python), "-I", "-c", TAKEN)
     where, given = build_cpu_environment(os.environ), json.dumps(started)
     asked = await asyncio.to_thread(subprocess.run, parser, input=given, env=where, text=True, check=False)
     assert asked.returncode == 0, "SGLang's own parser takes every value"
-    options = set(re.findall(r"^ {2}(?:-\w(?: \S+)?, )?(--[a-z0-9-]+)", told, re.MULTILINE))
+    options = set(re.findall(r"^ {2}(?:-\w(?: \S+)?, )?(--[a-z0-9-]+)", help_text, re.MULTILINE))
     assert len(options) > 300
     assert options - read_registered_flags(python) == {"--help"}
-    hidden = find_unknown_flags(read_registered_flags(python), told)
+    hidden = find_unknown_flags(read_registered_flags(python), help_text)
     assert len(hidden) < 5, "a few are kept from the help"

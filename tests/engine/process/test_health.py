@@ -47,12 +47,12 @@ def test_parses_the_load() -> None:
     """The fullest part counts, and progress in any part is progress."""
     part = {"num_running_reqs": 2, "num_waiting_reqs": 1, "token_usage": 0.25, "total_prefill_uncached_tokens": 42}
     other = {**part, "token_usage": 0.5, "decode_moments": [1.0]}
-    told = parse_load({"loads": [part, other]})
-    assert told is not None
-    assert (told.running, told.waiting, told.cache_use) == (4, 2, 0.5)
+    load = parse_load({"loads": [part, other]})
+    assert load is not None
+    assert (load.running, load.waiting, load.cache_use) == (4, 2, 0.5)
     again = parse_load({"loads": [part, {**other, "decode_moments": [2.0]}]})
     assert again is not None
-    assert told.progress_marker != again.progress_marker
+    assert load.progress_marker != again.progress_marker
     assert parse_load({"loads": []}) is None
     assert parse_load({}) is None
     assert parse_load({"loads": 3}) is None

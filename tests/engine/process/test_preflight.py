@@ -80,14 +80,14 @@ def test_old_and_missing_drivers(make: Callable[..., Preflight], tmp_path: Path)
 
 def test_cards_show_memory_in_use(make: Callable[..., Preflight]) -> None:
     cards = (GpuCard("A", 24 * GIB, (8, 9), free_bytes=4 * GIB), GpuCard("B", 24 * GIB, (8, 9), free_bytes=23 * GIB))
-    told = make(replace(machine(), cards=cards)).describe_cards()
-    assert told == "A (24.0 GiB, 20.0 GiB in use by other programs), B (24.0 GiB)"
+    report = make(replace(machine(), cards=cards)).describe_cards()
+    assert report == "A (24.0 GiB, 20.0 GiB in use by other programs), B (24.0 GiB)"
 
 
 async def test_model_is_planned_and_its_nickname_explained(make: Callable[..., Preflight]) -> None:
-    told = await make(machine(80), "33B").check_model()
-    assert "R1-Distill-Qwen-32B" in told
-    assert "33B is what people call" in told
+    report = await make(machine(80), "33B").check_model()
+    assert "R1-Distill-Qwen-32B" in report
+    assert "33B is what people call" in report
     with pytest.raises(EngineError):
         await make(machine(), "7B").check_model()
     assert "on the CPU" in await make(machine(), SMALL).check_model()
@@ -97,14 +97,14 @@ async def test_model_is_the_one_that_a_start_loads(make: Callable[..., Preflight
     """Without a hub, a start uses the small model of the package index; later its weights are on the machine."""
     async with fake_hub(FakeHub()) as hub:
         away = WeightsSource(endpoint=hub.url)
-    told = await make(machine(), None, away).check_model()
-    assert told.startswith("Qwen2.5-Coder-1.5B-Instruct, bf16, on the CPU. KVASIR_MODEL is not set. ")
-    assert "No model hub can be reached, so Qwen2.5-Coder-1.5B-Instruct comes from the package index" in told
-    assert told.endswith("Its weights are not on this machine yet; `kvasir run` downloads them")
+    report = await make(machine(), None, away).check_model()
+    assert report.startswith("Qwen2.5-Coder-1.5B-Instruct, bf16, on the CPU. KVASIR_MODEL is not set. ")
+    assert "No model hub can be reached, so Qwen2.5-Coder-1.5B-Instruct comes from the package index" in report
+    assert report.endswith("Its weights are not on this machine yet; `kvasir run` downloads them")
     (tmp_path / "shelf" / "Qwen" / "Qwen2.5-1.5B-Instruct").mkdir(parents=True)
-    told = await make(machine(), None, WeightsSource(str(tmp_path / "shelf"))).check_model()
-    assert told.startswith("Qwen2.5-1.5B-Instruct, bf16, on the CPU. ")
-    assert told.endswith(f"Its weights are in {tmp_path}/shelf/Qwen/Qwen2.5-1.5B-Instruct")
+    report = await make(machine(), None, WeightsSource(str(tmp_path / "shelf"))).check_model()
+    assert report.startswith("Qwen2.5-1.5B-Instruct, bf16, on the CPU. ")
+    assert report.endswith(f"Its weights are in {tmp_path}/shelf/Qwen/Qwen2.5-1.5B-Instruct")
     assert "KVASIR_MODEL names it" in await make(machine(80), SMALL, away).check_model()
     assert "auto takes the best R1 that fits" in await make(machine(80), "auto", away).check_model()
     assert "auto takes a small model" in await make(machine(), "auto", away).check_model()
@@ -114,8 +114,8 @@ async def test_disk_space_for_the_conversion_counts(make: Callable[..., Prefligh
     """It is the same amount that a start needs."""
     async with fake_hub(FakeHub()) as hub:
         away = WeightsSource(endpoint=hub.url)
-    told = r"0\.5 GiB have to be downloaded in pieces, which take up to 3\.3 GiB .*, but 3\.0 GiB are free"
-    with pytest.raises(InstallError, match=told):
+    report = r"0\.5 GiB have to be downloaded in pieces, which take up to 3\.3 GiB .*, but 3\.0 GiB are free"
+    with pytest.raises(InstallError, match=report):
         await make(replace(machine(), disk_free_bytes=3 * GIB), "qwen2.5-0.5b", away).check_weights()
     assert "are free" in await make(replace(machine(), disk_free_bytes=4 * GIB), "qwen2.5-0.5b", away).check_weights()
 
@@ -151,8 +151,8 @@ async def test_old_weights_are_listed_with_the_command_that_deletes_them(
         if commit.startswith("a"):
             (kept / "config.json").unlink()
     assert kept.name == "b" * 40
-    told, _, command = make(machine(80)).find_old_weights().partition(": ")
-    assert "0.1 GiB of earlier commits" in told
+    report, _, command = make(machine(80)).find_old_weights().partition(": ")
+    assert "0.1 GiB of earlier commits" in report
     await asyncio.to_thread(subprocess.run, shlex.split(command), check=True)
     assert [path.name for path in kept.parent.iterdir() if path.is_dir()] == [kept.name]
     assert "none" in make(machine(80)).find_old_weights()
@@ -160,8 +160,8 @@ async def test_old_weights_are_listed_with_the_command_that_deletes_them(
 
 async def test_hub_is_queried_once(make: Callable[..., Preflight]) -> None:
     async with fake_hub(FakeHub()) as hub:
-        told = await make(machine(80), source=WeightsSource(endpoint=hub.url)).check_origin()
-        assert told.startswith(f"{hub.url} has {REPO} at aaaaaaaaaaaa: 5 files")
+        report = await make(machine(80), source=WeightsSource(endpoint=hub.url)).check_origin()
+        assert report.startswith(f"{hub.url} has {REPO} at aaaaaaaaaaaa: 5 files")
         assert hub.asked == [f"/api/models/{REPO}"]
         assert not hub.served
     with pytest.raises(InstallError, match="cannot be reached"):

@@ -42,22 +42,22 @@ async def _reported(python: Path, folder: Path, made: LaunchPlan) -> int:
         api_key="a-key",
         environment=os.environ,
     )
-    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    max_tokens: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     tail = LogTail()
 
     def look(line: str) -> None:
-        if not told.done() and (found := _REPORTED.search(line)):
-            told.set_result(int(found[1]))
+        if not max_tokens.done() and (found := _REPORTED.search(line)):
+            max_tokens.set_result(int(found[1]))
 
     process = await SglangProcess.start(start, lock=folder / "lock", tail=tail, on_line=look, grace_s=5.0)
     end = asyncio.create_task(process.wait())
     try:
-        await asyncio.wait([told, end], timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([max_tokens, end], timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await process.stop()
         await end
-    assert told.done(), summarize_failure(tail.lines)
-    return told.result()
+    assert max_tokens.done(), summarize_failure(tail.lines)
+    return max_tokens.result()
 
 
 @pytest.mark.parametrize("shape", ["qwen2", "llama", "mla"])

@@ -196,10 +196,10 @@ async def _cached_tokens(session: aiohttp.ClientSession) -> float:
 
 async def test_closing_stops_the_generation(engine: Engine, home: Path) -> None:
     """Nothing runs any more long before 4,000 tokens could be written."""
-    told = RuntimeFile(home).read()
-    assert told is not None
-    headers = {"Authorization": f"Bearer {told.api_key}"}
-    async with aiohttp.ClientSession(told.url, headers=headers) as session:
+    runtime = RuntimeFile(home).read()
+    assert runtime is not None
+    headers = {"Authorization": f"Bearer {runtime.api_key}"}
+    async with aiohttp.ClientSession(runtime.url, headers=headers) as session:
         asked = [ChatMessage("user", "Write a very long story about a dragon who counts all of the stars in the sky.")]
         async with aclosing(engine.stream(asked, Sampling(0.0, max_tokens=4000), request_id="left")) as deltas:
             for _ in range(50):  # SGLang counts anew at every fortieth token
@@ -234,14 +234,14 @@ async def test_wrong_key(engine: Engine) -> None:
 async def test_key_cannot_be_read(engine: Engine, home: Path) -> None:
     """Not on a command line, not in an environment, not in the log; its files are private."""
     assert engine.status().state is EngineState.READY
-    told = RuntimeFile(home).read()
-    assert told is not None
-    assert told.api_key
+    runtime = RuntimeFile(home).read()
+    assert runtime is not None
+    assert runtime.api_key
     for pid in sglang_processes(home):
         process = psutil.Process(pid)
-        assert told.api_key not in " ".join(process.cmdline())
-        assert told.api_key not in str(process.environ())
-    assert told.api_key not in (home / "engine" / "engine.log").read_text()
+        assert runtime.api_key not in " ".join(process.cmdline())
+        assert runtime.api_key not in str(process.environ())
+    assert runtime.api_key not in (home / "engine" / "engine.log").read_text()
     for name in ("runtime.json", "launch.yaml"):
         assert (home / "engine" / name).stat().st_mode & 0o077 == 0
 

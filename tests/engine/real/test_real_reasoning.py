@@ -80,8 +80,8 @@ def owner(tmp_path: Path, cache: Path, model: Path) -> Iterator[subprocess.Popen
 
 
 async def _ask(engine: Engine | EngineClient, **sampling: int | None) -> list[Delta]:
-    told = Sampling(temperature=0.0, **{"max_tokens": 100, **sampling})  # type: ignore[arg-type]
-    return [delta async for delta in engine.stream(ASK, told, request_id=os.urandom(8).hex())]
+    parameters = Sampling(temperature=0.0, **{"max_tokens": 100, **sampling})  # type: ignore[arg-type]
+    return [delta async for delta in engine.stream(ASK, parameters, request_id=os.urandom(8).hex())]
 
 
 def _said(deltas: Sequence[Delta]) -> tuple[str, str]:

@@ -50,8 +50,8 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
     async with AsyncExitStack() as stack:
 
         def make(*urls: str, **settings: object) -> Engine:
-            told = EngineSettings(tmp_path, tmp_path, url=", ".join(urls), remote_poll_s=0.06)
-            made = Engine(replace(told, **settings), refuse_wheel)  # type: ignore[arg-type]
+            defaults = EngineSettings(tmp_path, tmp_path, url=", ".join(urls), remote_poll_s=0.06)
+            made = Engine(replace(defaults, **settings), refuse_wheel)  # type: ignore[arg-type]
             stack.push_async_callback(made.stop)
             return made
 

@@ -69,13 +69,13 @@ def home(tmp_path: Path) -> Path:
 
 async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path) -> None:
     """No pickles, programs or subfolders; only the hub gets the token; a second start sends no request."""
-    told: list[tuple[float | None, str]] = []
+    steps: list[tuple[float | None, str]] = []
     assert make().needs_download(WANTED)
-    folder = await make().provide(WANTED, lambda share, step: told.append((share, str(step))))
+    folder = await make().provide(WANTED, lambda share, step: steps.append((share, str(step))))
     assert {path.name for path in folder.iterdir()} == NEEDED | {"checked.json"}
     assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
     assert folder == home(tmp_path) / hub.commit
-    assert any(share is not None and "GiB" in line for share, line in told)
+    assert any(share is not None and "GiB" in line for share, line in steps)
     assert hub.tokens == {("hub", f"Bearer {TOKEN}"), ("cdn", None)}
     asked = len(hub.asked)
     assert not make().needs_download(WANTED)
@@ -180,7 +180,7 @@ async def test_disk_that_fills_up_is_reported(make: Callable[..., WeightsStore],
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "told"),
+    ("status", "code", "message"),
     [
         (403, "GatedRepo", "Accept them at"),
         (401, "GatedRepo", "HF_TOKEN"),
@@ -191,11 +191,11 @@ async def test_disk_that_fills_up_is_reported(make: Callable[..., WeightsStore],
     ],
 )
 async def test_a_refusal_names_the_next_step(
-    make: Callable[..., WeightsStore], hub: FakeHub, status: int, code: str, told: str
+    make: Callable[..., WeightsStore], hub: FakeHub, status: int, code: str, message: str
 ) -> None:
     headers = {"X-Error-Code": code, "X-Error-Message": "no"}
     hub.answer = lambda _: web.json_response({"error": "no"}, status=status, headers=headers)
-    assert told in await get_refusal(make())
+    assert message in await get_refusal(make())
 
 
 async def test_refused_file_names_the_next_step(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
@@ -318,12 +318,12 @@ async def test_kill_can_be_resumed(hub: FakeHub, make: Callable[..., WeightsStor
 
 
 def test_progress_estimates_the_remaining_time() -> None:
-    told: list[tuple[float | None, str]] = []
+    steps: list[tuple[float | None, str]] = []
     clock = [0.0]
     tally = DownloadProgress(
         100 * GIB,
         20 * GIB,
-        lambda share, step: told.append((share, str(step))),
+        lambda share, step: steps.append((share, str(step))),
         NoteCode.FETCHING_WEIGHTS.fill(repo="m", origin="the hub"),
         lambda: clock[0],
     )
@@ -331,8 +331,8 @@ def test_progress_estimates_the_remaining_time() -> None:
     clock[0] = 60.0
     tally.add(10 * GIB)
     tally.add(GIB)
-    assert told[0] == (0.2, "Downloading m from the hub: 20.0 of 100.0 GiB.")
-    assert told[1:] == [(0.3, "Downloading m from the hub: 30.0 of 100.0 GiB, about 7 min left.")]
+    assert steps[0] == (0.2, "Downloading m from the hub: 20.0 of 100.0 GiB.")
+    assert steps[1:] == [(0.3, "Downloading m from the hub: 30.0 of 100.0 GiB, about 7 min left.")]
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:

@@ -101,9 +101,11 @@ async def test_joined_file_with_another_hash_is_refused(tmp_path: Path) -> None:
 async def test_failed_conversion_gives_the_reason_without_passwords(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.converts("echo 'no way through http://kvasir:s3cr@t-word@proxy:3128'; exit 1")
-    with pytest.raises(InstallError, match=r"could not be converted: no way through http://proxy:3128\. Check") as told:
+    with pytest.raises(
+        InstallError, match=r"could not be converted: no way through http://proxy:3128\. Check"
+    ) as error:
         await place.provide()
-    assert "word" not in str(told.value)
+    assert "word" not in str(error.value)
 
 
 async def test_no_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
