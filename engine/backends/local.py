@@ -158,7 +158,7 @@ class LocalEngine:
             return
         plan = await choose_obtainable_plan(fit.plan_model(self._settings.model, machine), self._weights)
         if plan.device == "xpu" or machine.vendor == "amd":
-            raise EngineRefused(plan.notes[0])
+            raise EngineRefused(NoteCode.OTHER_VENDOR.fill())
         self._show_plan(plan, plan.variant.name, None)
         spans = await asyncio.to_thread(self._compute_spans, plan)
         if spans.start_begin and not install:

@@ -255,7 +255,7 @@ def parse_json_object(text: str) -> dict[str, Any]:
     except _JSON_ERRORS:
         value = None
     if not isinstance(value, dict):
-        raise EngineRefused("The server at the engine's address is not SGLang. Check KVASIR_ENGINE_URL.")
+        raise EngineRefused(NoteCode.NOT_SGLANG.fill())
     return value
 
 

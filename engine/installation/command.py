@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from engine.errors import InstallError
+from engine.notes import EngineNote, NoteCode
 from engine.oom.log_tail import LogTail
 from engine.planning.launch import remove_own_variables
 
@@ -24,7 +25,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 async def run_command(
     argv: tuple[str, ...],
     deadline_s: float,
-    failed: str,
+    failed: EngineNote,
     on_line: Callable[[str], None] = lambda _: None,
     environment: Mapping[str, str] | None = None,
 ) -> None:
@@ -59,16 +60,12 @@ async def run_command(
                     on_line(line)
             await child.wait()
     except TimeoutError as error:
-        raise InstallError(
-            f"{failed} within {deadline_s / 60:.0f} minutes. Check the network, then start again."
-        ) from error
+        raise InstallError(NoteCode.COMMAND_LATE.fill(failed=failed, minutes=deadline_s / 60)) from error
     finally:
         await _terminate(child)
     if child.returncode:
         why = _CREDENTIALS.sub("", " ".join(line.strip() for line in tail.lines[-3:]))[-300:]
-        raise InstallError(
-            f"{failed}: {why or 'it printed no reason'}. Check the network and the disk, then start again."
-        )
+        raise InstallError(NoteCode.COMMAND_FAILED.fill(failed=failed, why=why or NoteCode.NO_REASON.fill()))
 
 
 async def _terminate(child: asyncio.subprocess.Process) -> None:

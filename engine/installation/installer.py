@@ -84,7 +84,7 @@ class Installer:
 
     async def _install_into(self, scratch: Path, kind: EnvironmentKind, report: ReportProgress) -> None:
         report(0.0, NoteCode.INSTALLING_SGLANG.fill())
-        failed = "The engine's environment could not be installed"
+        failed = NoteCode.ENVIRONMENT_NOT_INSTALLED.fill()
         uv = _find_uv()
         await run_command(
             (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)), 120, failed
@@ -114,8 +114,7 @@ class Installer:
         free = self._free_bytes(folder)
         if free < needed:
             raise InstallError(
-                f"The disk has no room for the engine: it needs {needed / GIB:.0f} GiB in {self._cache}, but "
-                f"{free / GIB:.1f} GiB are free. Free some space, or set KVASIR_CACHE to a larger disk."
+                NoteCode.NO_ROOM_FOR_ENGINE.fill(needed_gib=needed / GIB, folder=str(self._cache), free_gib=free / GIB)
             )
 
 
@@ -187,7 +186,7 @@ async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportP
                 scratch.rename(folder)
         except OSError as error:
             raise InstallError(
-                f"{folder.parent} cannot be written: {error.strerror}. Check disk and access rights, then start again."
+                NoteCode.FOLDER_NOT_WRITABLE.fill(folder=str(folder.parent), reason=str(error.strerror))
             ) from error
         finally:
             if scratch is not None:
@@ -208,7 +207,7 @@ def _find_uv() -> str:
     neighbour = Path(sys.executable).with_name("uv")
     path = str(neighbour) if neighbour.exists() else shutil.which("uv")
     if path is None:
-        raise InstallError("uv is missing from Kvasir's environment. Run `make setup`, then start again.")
+        raise InstallError(NoteCode.UV_MISSING.fill())
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from engine.errors import EngineRefused
+from engine.notes import NoteCode
 from engine.planning.model_folder import describe_model_folder
 from engine.planning.variant import Variant
 
@@ -78,10 +79,7 @@ def resolve_model(name: str) -> Variant:
             v.name.lower() for v in VARIANTS
         ]
         suggestions = ", ".join(dict.fromkeys(known[key].name for key in near))
-        raise EngineRefused(
-            f"There is no model or folder named {name!r}. Set KVASIR_MODEL to one of: {suggestions}, "
-            "or to a folder with a model in it."
-        )
+        raise EngineRefused(NoteCode.UNKNOWN_MODEL.fill(name=name, suggestions=suggestions))
     return found
 
 

@@ -166,12 +166,8 @@ def _fit_on_cpu(variant: Variant, machine: Machine) -> FitResult:
         return FitResult(variant, None, (str(refused),))
 
 
-def _explain_cards_needed(variant: Variant) -> str:
-    return (
-        f"{variant.name} has {variant.weights_gib:.1f} GiB of weights and needs GPUs, but this machine has none. "
-        f"Unset KVASIR_MODEL for a small model on the CPU, set it to {VARIANTS[-1].name} for a slow R1 on the CPU, or "
-        "set KVASIR_ENGINE_URL to an SGLang server."
-    )
+def _explain_cards_needed(variant: Variant) -> EngineNote:
+    return NoteCode.NEEDS_GPU.fill(model=variant.name, weights_gib=variant.weights_gib, variant=VARIANTS[-1].name)
 
 
 def explain_unsupported_machine(machine: Machine) -> EngineNote | None:
@@ -190,9 +186,9 @@ def _plan_on_cpu(variant: Variant, machine: Machine, notes: tuple[EngineNote, ..
     is_memory_known = machine.memory_bytes > 0  # a description of a machine may omit it
     if is_memory_known and needed > machine.memory_gib:
         raise EngineRefused(
-            f"{variant.name} needs about {needed:.1f} GiB of memory on a CPU ({variant.weights_gib:.1f} GiB of them "
-            f"weights), but this machine has {machine.memory_gib:.1f} GiB. Use a smaller model, or set "
-            "KVASIR_ENGINE_URL."
+            NoteCode.NEEDS_MEMORY.fill(
+                model=variant.name, needed_gib=needed, weights_gib=variant.weights_gib, memory_gib=machine.memory_gib
+            )
         )
     free_gib, nodes = machine.memory_free_bytes / GIB if is_memory_known else needed, machine.numa_nodes
     kv_tokens, context_tokens = _CPU_KV_TOKENS, min(variant.context_tokens, _CPU_CONTEXT_TOKENS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineRefused
+from engine.notes import NoteCode
 from engine.planning.variant import Checkpoint, Precision, Variant
 
 _MIN_CAPABILITY: dict[Precision, int] = {"bf16": 0, "fp8": 80, "int8": 80, "w4afp8": 90, "nvfp4": 100, "int4": 75}
@@ -41,7 +42,7 @@ def describe_model_folder(folder: Path) -> Variant:
     thinks = "</think>" in template or "<think>" in template
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if not size_bytes:
-        raise EngineRefused(f"The folder {folder} has no *.safetensors file. Put the model's weights into it.")
+        raise EngineRefused(NoteCode.NO_SAFETENSORS.fill(place=str(folder)))
     precision = _find_precision(config)
     return Variant(
         name=folder.name,
@@ -94,11 +95,11 @@ def _load_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise EngineRefused(f"The folder {folder} has no config.json. Choose a folder with a model.") from error
+        raise EngineRefused(NoteCode.NO_CONFIG.fill(place=str(folder), file="config.json")) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise EngineRefused(f"The file {path} cannot be read as JSON. Copy the model's folder again.") from error
+        raise EngineRefused(NoteCode.CONFIG_NOT_JSON.fill(path=str(path))) from error
     if missing := _list_unusable_fields(config):
-        raise EngineRefused(f"The file {path} has no valid {', '.join(missing)}. Choose the folder of a text model.")
+        raise EngineRefused(NoteCode.CONFIG_INVALID.fill(path=str(path), fields=", ".join(missing)))
     return config
 
 

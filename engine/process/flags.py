@@ -16,6 +16,7 @@ from pathlib import Path
 
 from engine.errors import EngineRefused, InstallError
 from engine.installation.command import run_command
+from engine.notes import NoteCode
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z0-9][a-z0-9-]*")
 _DEADLINE_S = 120.0
@@ -37,8 +38,9 @@ async def check_flags(argv: Iterable[str], python: Path, environment: Mapping[st
     if unknown:
         renamed = "; ".join(f"{flag}{f' (it has {near})' if near else ''}" for flag, near in unknown.items())
         raise EngineRefused(
-            f"SGLang {read_release(python) or 'of this environment'} does not know {renamed}: its release is not the "
-            f"pinned one. Delete {python.parent.parent}, then start again: Kvasir installs the pinned release."
+            NoteCode.OTHER_RELEASE.fill(
+                release=read_release(python) or "?", flags=renamed, folder=str(python.parent.parent)
+            )
         )
 
 
@@ -107,7 +109,9 @@ async def read_help(python: Path, environment: Mapping[str, str]) -> str:
     lines: list[str] = []
     argv = (str(python), "-I", "-m", "sglang.launch_server", "--help")
     try:
-        await run_command(argv, _DEADLINE_S, "SGLang printed no help", lines.append, environment=environment)
+        await run_command(
+            argv, _DEADLINE_S, NoteCode.ERROR.fill(text="SGLang printed no help"), lines.append, environment=environment
+        )
     except InstallError:
         return ""
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from engine.errors import InstallError
+from engine.notes import NoteCode
 from engine.weights.listing import CHECKSUM_FILE, Digest, ModelListing, RemoteFile, parse_checksums
 from engine.weights.origin import TransientOriginError
 
@@ -58,10 +59,7 @@ class BucketOrigin:
         )
         now = hashlib.sha256(lines.encode()).hexdigest()[:40]
         if revision is not None and revision != now:
-            raise InstallError(
-                f"{self.label}/{repo} has changed since the download began. To download what is there now, remove "
-                "pin.json from the model's folder in KVASIR_CACHE/weights, then start again."
-            )
+            raise InstallError(NoteCode.BUCKET_CHANGED.fill(origin=self.label, repo=repo))
         return ModelListing(now, tuple(replace(file, digest=sums.get(file.name)) for file in found))
 
     async def read(self, repo: str, revision: str, file: RemoteFile, offset: int) -> AsyncGenerator[bytes, None]:  # noqa: ARG002
@@ -125,21 +123,15 @@ class BucketOrigin:
         """Return our error for the client's, without its words."""
         code = _find_error_code(error)
         if code in _DENIED:
-            return InstallError(
-                f"{self.label} denies access to {what} ({code}). Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                "which need the rights s3:ListBucket and s3:GetObject."
-            )
+            return InstallError(NoteCode.BUCKET_DENIED.fill(origin=self.label, what=what, reason=code))
         if code in _ABSENT:
             return self._build_missing_error(what)
         if code in {"PreconditionFailed", "412"}:
-            return InstallError(f"{self.label}/{what} was replaced during the download. Start again.")
+            return InstallError(NoteCode.OBJECT_REPLACED.fill(origin=self.label, what=what))
         return TransientOriginError(f"it answered {code}" if code.isalnum() and code else "the connection was cut")
 
     def _build_missing_error(self, what: str) -> InstallError:
-        return InstallError(
-            f"There is no {self.label}/{what}. Put the model's files there, and check KVASIR_WEIGHTS and "
-            "AWS_ENDPOINT_URL. A model has its name on the hub."
-        )
+        return InstallError(NoteCode.OBJECT_MISSING.fill(origin=self.label, what=what))
 
 
 def _import_s3fs() -> Any:  # noqa: ANN401  # a module

@@ -136,9 +136,9 @@ class Downloader:
             await self._threads.run_to_end(part.unlink)
             self._progress.add(-file.size_bytes)
         raise InstallError(
-            f"{file.name} of {self._repo} arrived damaged from {self._origin.label} twice: "
-            f"its {file.size_bytes:,} bytes do not match the published hash. Check the mirror, proxies and the disk, "
-            "then start again."
+            NoteCode.ARRIVED_DAMAGED.fill(
+                file=file.name, repo=self._repo, origin=self._origin.label, size_bytes=file.size_bytes
+            )
         )
 
     async def _complete_part(self, part: Path, file: RemoteFile) -> None:
@@ -167,9 +167,7 @@ class Downloader:
                 async for chunk in chunks:
                     have += len(chunk)
                     if have > file.size_bytes:
-                        raise InstallError(
-                            f"{self._origin.label} sends more of {file.name} than it listed. Use another mirror."
-                        )
+                        raise InstallError(NoteCode.LONGER_THAN_LISTED.fill(origin=self._origin.label, file=file.name))
                     block += chunk
                     self._progress.add(len(chunk))
                     if len(block) >= _BLOCK_BYTES:
@@ -185,9 +183,13 @@ class Downloader:
 
     def _build_failure(self, why: str) -> InstallError:
         return InstallError(
-            f"{self._origin.label} {_describe_attempts(self._retry_policy)}: {why}. "
-            f"Kvasir keeps the downloaded part of {self._repo}, {self._progress.format_amount()}. Check the network, "
-            "or set HF_ENDPOINT or KVASIR_WEIGHTS, then start again."
+            NoteCode.DOWNLOAD_FAILED.fill(
+                origin=self._origin.label,
+                attempts=_count_attempts(self._retry_policy),
+                why=why,
+                repo=self._repo,
+                done=self._progress.format_amount(),
+            )
         )
 
 
@@ -210,14 +212,12 @@ async def retry_call(
             why = str(passing)
             if failures < retry_policy.max_attempts:
                 await sleep(retry_policy.compute_delay_s(failures, passing.retry_after_s))
-    raise InstallError(
-        f"{label} {_describe_attempts(retry_policy)}: {why}. Check the network and proxies, or set HF_ENDPOINT to a "
-        "mirror or KVASIR_WEIGHTS to a folder, then start again."
-    )
+    raise InstallError(NoteCode.ORIGIN_UNREACHABLE.fill(origin=label, attempts=_count_attempts(retry_policy), why=why))
 
 
-def _describe_attempts(retry_policy: DownloadRetryPolicy) -> str:
-    return f"was tried {retry_policy.max_attempts} times" if retry_policy.max_attempts > 1 else "was tried once"
+def _count_attempts(retry_policy: DownloadRetryPolicy) -> EngineNote:
+    count = retry_policy.max_attempts
+    return NoteCode.TIMES.fill(count=count) if count > 1 else NoteCode.ONCE.fill()
 
 
 def find_first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from engine.errors import InstallError
+from engine.notes import NoteCode
 from engine.weights.listing import Digest, ModelListing, RemoteFile, is_needed
 from engine.weights.origin import TransientOriginError
 from engine.weights.worker_threads import WorkerThreads
@@ -56,10 +57,7 @@ class HubOrigin:
         siblings = info.siblings or ()
         unsized = any(sibling.size is None for sibling in siblings if is_needed(sibling.rfilename))
         if not info.sha or not siblings or unsized:
-            raise InstallError(
-                f"{self.label} does not report the sizes of {repo}'s files. Use another mirror (HF_ENDPOINT), or a "
-                "folder (KVASIR_WEIGHTS)."
-            )
+            raise InstallError(NoteCode.NO_SIZES.fill(origin=self.label, repo=repo))
         return ModelListing(
             info.sha, tuple(_parse_sibling(sibling) for sibling in siblings if sibling.size is not None)
         )
@@ -107,19 +105,16 @@ class HubOrigin:
         from huggingface_hub import errors  # noqa: PLC0415
 
         if isinstance(error, errors.OfflineModeIsEnabled):
-            return InstallError(
-                f"{repo} is not on this machine, and HF_HUB_OFFLINE forbids the download. Unset it, or set "
-                "KVASIR_WEIGHTS to a folder that has it."
-            )
+            return InstallError(NoteCode.HUB_OFFLINE.fill(repo=repo))
         if isinstance(error, errors.HFValidationError):
-            return InstallError(f"{repo} is not a valid name of a model. Set KVASIR_MODEL to a model's name.")
+            return InstallError(NoteCode.INVALID_MODEL_NAME.fill(repo=repo))
         if isinstance(error, errors.RevisionNotFoundError):
-            return InstallError(f"{self.label} has {repo}, but not at the commit {revision}. Use another mirror.")
+            return InstallError(NoteCode.NO_SUCH_COMMIT.fill(origin=self.label, repo=repo, revision=str(revision)))
         if isinstance(error, errors.HfHubHTTPError):
             status, headers = error.response.status_code, error.response.headers
             return self._map_http_error(status, headers, repo, repo, gated=isinstance(error, errors.GatedRepoError))
         if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
-            return InstallError(f"{self.label} is not a model hub. Check HF_ENDPOINT.")
+            return InstallError(NoteCode.NOT_A_HUB.fill(origin=self.label))
         return TransientOriginError(_describe_connection_error(error))
 
     def _map_http_error(self, status: int, headers: Any, what: str, repo: str, *, gated: bool = False) -> Exception:  # noqa: ANN401
@@ -127,14 +122,11 @@ class HubOrigin:
         if status in _TRANSIENT_STATUS:
             return TransientOriginError(f"it answered {status}", parse_retry_after_s(headers.get("Retry-After")))
         if gated or headers.get("X-Error-Code") == "GatedRepo":
-            return InstallError(
-                f"{repo} is gated: only accounts that accepted its terms may download it. Accept them at "
-                f"{self.label}/{repo}, then set HF_TOKEN to a token of that account."
-            )
+            return InstallError(NoteCode.GATED_REPO.fill(repo=repo, origin=self.label))
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-            token = "HF_TOKEN has no access to it" if self._token else "it is private (set HF_TOKEN)"
-            return InstallError(f"{self.label} does not provide {what} ({status}): it does not exist, or {token}.")
-        return InstallError(f"{self.label} answered {status} for {what}. Check HF_ENDPOINT, or use another mirror.")
+            problem = NoteCode.NO_ACCESS if self._token else NoteCode.PRIVATE_REPO
+            return InstallError(problem.fill(origin=self.label, what=what, status=status))
+        return InstallError(NoteCode.UNEXPECTED_STATUS.fill(origin=self.label, status=status, what=what))
 
 
 def parse_retry_after_s(value: str | None) -> float | None:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from engine.errors import InstallError
+from engine.notes import NoteCode
 
 CHECKSUM_FILE = "SHA256SUMS"
 """As ``sha256sum *`` writes it; used where an origin has no hashes."""
@@ -100,13 +101,10 @@ def require_safetensors(names: Iterable[str], label: str) -> None:
     if not any(name.endswith(".safetensors") for name in found):
         pickles = [name for name in found if any(fnmatchcase(name, pattern) for pattern in _PICKLES)]
         if pickles:
-            raise InstallError(
-                f"{label} has its weights only as pickles ({pickles[0]}), and loading a pickle runs the code in it. "
-                "Choose a checkpoint with *.safetensors, or convert it on an isolated machine."
-            )
-        raise InstallError(f"{label} has no *.safetensors file. Choose a place with a model's weights.")
+            raise InstallError(NoteCode.PICKLES_ONLY.fill(place=label, file=pickles[0]))
+        raise InstallError(NoteCode.NO_SAFETENSORS.fill(place=label))
     if CONFIG_FILE not in found:
-        raise InstallError(f"{label} has no {CONFIG_FILE}. Choose a place with a complete model.")
+        raise InstallError(NoteCode.NO_CONFIG.fill(place=label, file=CONFIG_FILE))
 
 
 def parse_checksums(text: str) -> Mapping[str, Digest]:

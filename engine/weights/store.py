@@ -184,8 +184,9 @@ class WeightsStore:
         free, needed_bytes = self._free_bytes(home), estimate_assembly_bytes(pieces)
         if free < needed_bytes:
             raise InstallError(
-                f"There is no room for the small model: download and conversion take {needed_bytes / GIB:.1f} GiB, but "
-                f"{self._root} has {free / GIB:.1f} GiB. Free some space, or set KVASIR_CACHE to a larger disk."
+                NoteCode.NO_ROOM_FOR_SMALL_MODEL.fill(
+                    needed_gib=needed_bytes / GIB, folder=str(self._root), free_gib=free / GIB
+                )
             )
         await threads.run(lambda: _remove(folder, scratch))
         scratch.mkdir()
@@ -232,8 +233,9 @@ class WeightsStore:
         for found in await threads.run(lambda: list(find_damage(folder))):
             await threads.run(verified.clear)
             raise InstallError(
-                f"{found.name} of {checkpoint.repo} {found.why}, and {origin.label} has it like that. Choose another "
-                "model, or report it to the owner of that place."
+                NoteCode.PUBLISHED_DAMAGED.fill(
+                    file=found.name, repo=checkpoint.repo, why=found.why, origin=origin.label
+                )
             )
         await threads.run(lambda: verified.mark_complete(file.name for file in listing.files))
         return folder
@@ -246,7 +248,7 @@ class WeightsStore:
             lambda: origin.list_files(checkpoint.repo, revision), origin.label, retry_policy, self._sleep
         )  # fmt: skip
         if not found.revision.isalnum():  # it becomes a folder's name
-            raise InstallError(f"{origin.label} is not a model hub. Check HF_ENDPOINT.")
+            raise InstallError(NoteCode.NOT_A_HUB.fill(origin=origin.label))
         return select_needed(found, f"{origin.label}/{checkpoint.repo}")
 
     def _find_verified_folder(self, checkpoint: Checkpoint) -> Path | None:
@@ -278,20 +280,22 @@ class WeightsStore:
         free, needed_bytes = self._free_bytes(self._root), size - here + _SPARE_BYTES * (size > here)
         if free < needed_bytes:
             raise InstallError(
-                f"There is no room for {checkpoint.repo} from {origin.label}: {(size - here) / GIB:.1f} of "
-                f"{size / GIB:.1f} GiB have to be downloaded and {_SPARE_BYTES / GIB:.0f} GiB has to stay free, but "
-                f"{self._root} has {free / GIB:.1f} GiB. Free some space, or set KVASIR_CACHE to a larger disk."
+                NoteCode.NO_ROOM_FOR_WEIGHTS.fill(
+                    repo=checkpoint.repo,
+                    origin=origin.label,
+                    missing_gib=(size - here) / GIB,
+                    size_gib=size / GIB,
+                    spare_gib=_SPARE_BYTES / GIB,
+                    folder=str(self._root),
+                    free_gib=free / GIB,
+                )
             )
 
     def _map_os_error(self, error: OSError) -> InstallError:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return InstallError(
-                f"The disk of {self._root} is full. Kvasir keeps the downloaded part. Free some space, or set "
-                "KVASIR_CACHE to a larger disk, then start again."
-            )
+            return InstallError(NoteCode.DOWNLOAD_DISK_FULL.fill(folder=str(self._root)))
         return InstallError(
-            f"The weights cannot be read or written ({error.strerror}: {error.filename or self._root}). Check the disk "
-            "and access rights, then start again."
+            NoteCode.WEIGHTS_NOT_ACCESSIBLE.fill(reason=str(error.strerror), path=str(error.filename or self._root))
         )
 
 
@@ -301,7 +305,7 @@ def _create_origin(source: WeightsSource, timeout_s: float | None = None) -> Ori
         return HubOrigin(source.endpoint, source.token, timeout_s)
     if source.is_bucket:
         return BucketOrigin(source.place)
-    raise InstallError(f"KVASIR_WEIGHTS is the folder {source.place}, and Kvasir downloads nothing from a folder.")
+    raise InstallError(NoteCode.NO_DOWNLOADS.fill(folder=str(source.place)))
 
 
 def estimate_assembly_bytes(pieces: WheelPieces) -> int:

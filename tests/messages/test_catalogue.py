@@ -203,6 +203,32 @@ def test_the_engine_fills_in_every_field_of_its_notes() -> None:
     assert {code.name for code in NoteCode} - {code.name for _, code, _ in used} - {code.name for code in own} == set()
 
 
+ENGLISH_ERRORS = {
+    "engine/control/commands.py",
+    "engine/control/control_socket.py",
+    "engine/planning/cards.py",
+    "engine/planning/fit.py",
+    "engine/process/preflight.py",
+    "engine/service.py",
+}
+"""Errors that only the command line shows, why an R1 does not fit in numbers, and a package index's own words."""
+
+
+def test_errors_of_the_engine_have_codes() -> None:
+    found = set()
+    for path in (ROOT / "engine").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name("EngineRefused" | "InstallError"),
+                    args=[
+                        ast.Constant() | ast.JoinedStr() | ast.Call(func=ast.Name("str") | ast.Attribute(attr="join"))
+                    ],
+                ):
+                    found.add(path.relative_to(ROOT).as_posix())
+    assert found == ENGLISH_ERRORS
+
+
 def test_no_english_text_of_the_engine_reaches_slack_or_the_page() -> None:
     """The bot words notes and errors of the engine; their English is for logs, metrics and the command line."""
     parts = ("bot/answering", "bot/slack", "bot/workspace_page.py")
