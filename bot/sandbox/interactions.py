@@ -54,9 +54,11 @@ class Interactions:
         author, room = workspace.find_person(person), workspace.find_channel(channel)
         if author.id not in room.members:
             raise RefusedCall("not_in_channel")
-        name = text.strip().partition(" ")[0]
+        name, _, rest = text.strip().partition(" ")
         if name == "/invite":
-            workspace.add_member(BOT_USER, room.id, author.id)
+            workspace.add_member(workspace.find_person(rest.strip() or BOT_USER).id, room.id, author.id)
+        elif name == "/remove":
+            workspace.remove_member(workspace.find_person(rest.strip()).id, room.id)
         elif name in APP_COMMANDS:
             self._send_command(author, room.id, text)
         else:

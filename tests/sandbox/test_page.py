@@ -158,7 +158,7 @@ async def test_another_person_sees_another_workspace(
     await row.click()
     await expect(row.locator(".badge")).to_have_count(0)
     await expect(page.locator(".message")).to_contain_text("lunch?")
-    await page.locator(".room", has_text="Kvasir").click()
+    await page.locator(".room", has=page.get_by_text("Kvasir", exact=True)).click()
     opened = await listener.wait(lambda request: request.payload["event"]["type"] == "app_home_opened")
     assert opened[0].payload["event"]["tab"] == "messages"
     await page.get_by_role("tab", name="Home").click()

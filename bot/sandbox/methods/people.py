@@ -33,16 +33,15 @@ def open_connection(call: Call) -> Json:
 
 def _describe_person(call: Call, person: Person) -> Json:
     user = directory.user_object(call.workspace, person)
+    if not call.args.flag("include_locale"):
+        user.pop("locale", None)
     return user if "users:read.email" in call.scopes else directory.without_email(user)
 
 
 def get_user(call: Call) -> Json:
     """Describe a person."""
     person = call.workspace.find_person(call.args.required_text("user", "user_not_found"))
-    user = _describe_person(call, person)
-    if not call.args.flag("include_locale"):
-        user.pop("locale", None)
-    return {"user": user}
+    return {"user": _describe_person(call, person)}
 
 
 def find_user_by_email(call: Call) -> Json:

@@ -7,7 +7,7 @@ import { plainText } from "./blocks.js";
 import { MessageList } from "./messages.js";
 import { sidebar } from "./sidebar.js";
 import { WAITING, strip } from "./status.js";
-import { Store } from "./store.js";
+import { Store, roleOf } from "./store.js";
 import { home, modal } from "./views.js";
 
 const FIRST_PERSON = "U0ADA00001";
@@ -186,7 +186,9 @@ class Page {
     else if (news.type === "gone") store.remove(news.channel, news.ts);
     else if (news.type === "session") store.sessions.set(`${news.session.channel}/${news.session.thread_ts}`, news.session);
     else if (news.type === "status") store.status = news;
-    else if (news.type === "channel") store.channels.set(news.channel.id, { ...news.channel, members: news.members });
+    else if (news.type === "channel") this.#channel(news);
+    else if (news.type === "channel_gone") this.#gone(news.id);
+    else if (news.type === "person") store.people.set(news.person.id, news.person);
     else if (news.type === "view_closed") this.#closed(news.id);
     else if (news.type === "view") this.#view(news.view);
     this.refresh();
@@ -202,6 +204,19 @@ class Page {
     const ended = before?.stream === "streaming" && message.stream !== "streaming";
     const said = (isNew && !message.stream) || ended;
     if (said && message.user !== this.store.me && message.channel === this.channel) this.#announce(message);
+  }
+
+  // A new conversation comes without its messages, so everything is loaded again.
+  #channel({ channel, members }) {
+    const known = this.store.channels.get(channel.id);
+    if (known) this.store.channels.set(channel.id, { ...known, ...channel, user: known.user, members });
+    else this.be(this.store.me);
+  }
+
+  #gone(id) {
+    this.store.channels.delete(id);
+    this.store.messages.delete(id);
+    if (this.channel === id) this.#goToHash();
   }
 
   #announce(message) {
@@ -237,21 +252,27 @@ class Page {
     const { store } = this;
     redraw(at("strip"), store.status, () => strip(at("strip"), this));
     if (!store.me) return;
-    redraw(at("sidebar"), [store.me, this.channel, [...store.channels], [...store.unread], store.people.size], () => sidebar(at("sidebar"), this));
+    redraw(at("sidebar"), [store.me, this.channel, [...store.channels], [...store.unread], [...store.people.values()].map(roleOf)], () => sidebar(at("sidebar"), this));
     const room = this.store.channels.get(this.channel);
     redraw(at("room-header"), [room, this.tab, store.me], () => this.#drawHeader(room));
     this.#drawRoom(room);
     this.#drawThread(room);
-    document.title = `${room.is_im ? "" : "#"}${this.store.nameOf(room)} · Kvasir sandbox`;
+    document.title = `${this.#title(room, "")} · Kvasir sandbox`;
+  }
+
+  #title(room, space = " ") {
+    const name = this.store.nameOf(room);
+    return this.store.isDirect(room) || room.is_private ? name : `#${space}${name}`;
   }
 
   #drawHeader(room) {
-    const name = `${room.is_im ? "" : "# "}${this.store.nameOf(room)}`;
-    const topic = room.is_im ? this.store.person(room.user)?.profile.title : room.topic?.value;
+    const sign = room.is_private && !room.is_mpim ? [icon("lock", 15), " "] : null;
+    const other = this.store.person(room.user);
+    const topic = room.is_im ? [other?.title, roleOf(other)].filter(Boolean).join(" · ") : room.topic?.value;
     const tab = (id, label) => h("button", { type: "button", role: "tab", "aria-selected": String(this.tab === id), onclick: () => this.showTab(id) }, label);
     const tabs = this.store.isWithBot(room) ? h("div", { class: "tabs", role: "tablist" }, tab("messages", "Messages"), tab("home", "Home")) : null;
     const count = room.is_im ? null : h("span", { class: "topic" }, `${room.members.length} members`);
-    fill(at("room-header"), h("h1", {}, name), tabs, h("span", { class: "topic" }, topic), h("span", { class: "grow" }), count);
+    fill(at("room-header"), h("h1", {}, sign, this.#title(room)), tabs, h("span", { class: "topic" }, topic), h("span", { class: "grow" }), count);
   }
 
   #drawRoom(room) {
@@ -273,7 +294,7 @@ class Page {
   #invitation(room) {
     const name = this.store.nameOf(room);
     if (this.store.isWithBot(room)) return "Ask Kvasir";
-    if (room.is_im) return `Message ${name}`;
+    if (this.store.isDirect(room)) return `Message ${name}`;
     return room.members.includes(this.store.bot) ? `Message #${name}, or ask @Kvasir` : `Message #${name}`;
   }
 
@@ -290,7 +311,7 @@ class Page {
     const suggestions = !here ? [] : prompts.length ? prompts.map((prompt) => prompt.message) : this.store.status.status?.suggestions ?? [];
     const chip = (question) => h("button", { type: "button", class: "chip", onclick: () => this.send(room.id, `@Kvasir ${question}`, null) },
       h("span", { class: "at" }, "@Kvasir"), question);
-    const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : room.is_im ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;
+    const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : this.store.isDirect(room) ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;
     const hint = !here ? "There are no messages yet."
       : suggestions.length ? "Kvasir answers from the documents and names its sources. Try one of these:"
       : "Mention @Kvasir with a question. It answers from the documents, in a thread.";
@@ -309,7 +330,7 @@ class Page {
     at("workspace").classList.toggle("with-thread", Boolean(root));
     if (!root) return;
     const session = this.store.session(room.id, root.ts);
-    const title = this.store.sessions.get(`${room.id}/${root.ts}`)?.title || (room.is_im ? this.store.nameOf(room) : `# ${room.name}`);
+    const title = this.store.sessions.get(`${room.id}/${root.ts}`)?.title || this.#title(room);
     redraw(at("thread-header"), title, () => fill(at("thread-header"), h("h1", {}, "Thread"), h("span", { class: "topic" }, title),
       h("span", { class: "grow" }), iconButton("close", "Close thread", () => this.closeThread())));
     const replies = this.store.replies(room.id, root.ts);

@@ -9,7 +9,8 @@ const COMMANDS = [
   ["/kb search ", "Find passages without an answer"],
   ["/kb refresh", "Read all sources again, or one"],
   ["/think ", "Choose how long Kvasir thinks for you: deep, normal, off"],
-  ["/invite @kvasir", "Add Kvasir to this channel"],
+  ["/invite @kvasir", "Add Kvasir, or somebody, to this channel"],
+  ["/remove @", "Remove somebody from this channel"],
 ];
 const DRAFTS = new Map();
 

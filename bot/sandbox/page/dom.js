@@ -29,6 +29,7 @@ const PATHS = {
   up: "M7 11v9H4v-9zM7 12l4-8a2 2 0 0 1 2 2v4h5a2 2 0 0 1 2 2l-1.500 6a2 2 0 0 1-2 2H7",
   down: "M17 13V4h3v9zM17 12l-4 8a2 2 0 0 1-2-2v-4H6a2 2 0 0 1-2-2l1.500-6a2 2 0 0 1 2-2H17",
   stop: "M8 8h8v8H8z",
+  lock: "M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 7 0v3",
 };
 
 /** Make an icon. */

@@ -4,7 +4,7 @@ import { avatar, fill, h, iconButton } from "./dom.js";
 import { blocks, plainText } from "./blocks.js";
 import { REACTIONS, emoji, unescape } from "./inline.js";
 import { mrkdwn } from "./prose.js";
-import { clock, day, moment } from "./store.js";
+import { clock, day, moment, roleOf } from "./store.js";
 
 const GROUP_MS = 5 * 60 * 1000;
 const ENDINGS = {
@@ -112,6 +112,7 @@ export class MessageList {
     return h("div", { class: "by" },
       h("span", { class: "author" }, author?.real_name ?? message.user),
       author?.is_bot ? h("span", { class: "tag" }, "APP") : null,
+      roleOf(author) ? h("span", { class: "tag role" }, roleOf(author)) : null,
       h("time", { datetime: moment(message.ts).toISOString(), title: moment(message.ts).toLocaleString() }, clock(message.ts)));
   }
 

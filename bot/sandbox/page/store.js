@@ -99,12 +99,26 @@ export class Store {
   }
 
   nameOf(channel) {
-    return channel.is_im ? this.person(channel.user)?.real_name ?? "?" : channel.name;
+    if (channel.is_im) return this.person(channel.user)?.real_name ?? "?";
+    if (!channel.is_mpim) return channel.name;
+    return channel.members.filter((id) => id !== this.me).map((id) => this.person(id)?.real_name ?? "?").join(", ");
+  }
+
+  /** Return whether a conversation is between people, without a name of its own. */
+  isDirect(channel) {
+    return channel.is_im || channel.is_mpim;
   }
 
   isWithBot(channel) {
     return Boolean(channel?.is_im && channel.user === this.bot);
   }
+}
+
+const ROLES = { owner: "owner", admin: "admin", guest: "guest", single_channel_guest: "guest", external: "other company" };
+
+/** Return what stands next to a person's name: nothing for a member. */
+export function roleOf(person) {
+  return person?.deleted ? "deactivated" : ROLES[person?.role] ?? "";
 }
 
 /** Return the time of a ts. */
