@@ -168,14 +168,14 @@ class Library:
 
     async def _check_approvals(self, shown: Mapping[str, str]) -> dict[str, frozenset[str]]:
         """Return the approved documents by their source: as names, so that no sync can add to them."""
-        agreed: dict[str, frozenset[str]] = {}
+        approved_names: dict[str, frozenset[str]] = {}
         for source in self._select_sources(shown.keys()):
-            agreed[source.key.name] = held = await (
+            approved_names[source.key.name] = held = await (
                 await self._documents.follow_active_index()
             ).manifest.list_pending_names(source.key)
             if make_approval_mark(held) != shown[source.key.name]:
                 raise PendingDeletionsChanged(source.key.name)
-        return agreed
+        return approved_names
 
     async def repair(self) -> Drift:
         """Compare store and manifest row by row, and repair what differs. The next sync reads what is lost.

@@ -109,7 +109,7 @@ class Answerer:
         if turn.trouble:
             yield Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
         yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
-        if not turn.answerable or not turn.passages or turn.unmentioned:
+        if not turn.answerable or not turn.passages or turn.unmentioned_names:
             yield build_unknown_answer(turn)
             return
         yield Step(render_message(answers.READING, turn.language, count=len(turn.passages)))
@@ -227,7 +227,7 @@ class Answerer:
         if stream.waits:
             return None
         left_s = stream.ends_at - self._now()
-        return left_s if stream.begun else min(left_s, self._limits.first_token_s)
+        return left_s if stream.has_begun else min(left_s, self._limits.first_token_s)
 
     async def _release(self, stream: EngineStream, *, last: bool = False) -> list[str]:
         """Return what may be shown of the model's text, once the verifier has read the passages."""

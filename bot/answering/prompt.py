@@ -206,8 +206,8 @@ def _fit_history(history: Sequence[Exchange], tokens: int, count_tokens: CountTo
         label = _QUESTION[choose_language(exchange.question)] if exchange.question.strip() else ""
         own = label + neutralise_control_tokens(exchange.question)
         answer = neutralise_control_tokens(strip_displayed(exchange.answer))
-        said = "\n\n".join(filter(None, (format_quotes(exchange.quotes), own)))
-        turns.append((exchange.messages.strip(), Exchange(said, answer)))
+        question = "\n\n".join(filter(None, (format_quotes(exchange.quotes), own)))
+        turns.append((exchange.messages.strip(), Exchange(question, answer)))
     costs = [count_tokens(sent.question) + count_tokens(sent.answer) + 2 * TURN_TOKENS for _, sent in turns]
     return turns[find_window_start(costs, tokens) :]
 
@@ -230,10 +230,10 @@ def _format_block(passage: Passage, text: str) -> str:
 
 def _group_by_question(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, list[str]]:
     """Return the blocks by the question with which each came, in the order of their numbers, whatever their rank."""
-    found: dict[str, list[str]] = {}
+    blocks_by_question: dict[str, list[str]] = {}
     for passage, block in sorted(zip(passages, blocks, strict=False), key=lambda pair: pair[0].n):
-        found.setdefault(passage.since, []).append(block)
-    return found
+        blocks_by_question.setdefault(passage.since, []).append(block)
+    return blocks_by_question
 
 
 def _build_messages(
@@ -241,16 +241,19 @@ def _build_messages(
 ) -> tuple[ChatMessage, ...]:
     lead = blocks.pop(next(iter(blocks)), []) if blocks else []  # what comes first stays first, whatever turns go
     new = blocks.pop("", [])
-    said: list[ChatMessage] = []
-    shown: list[str] = []
-    asked: list[str] = []
+    messages: list[ChatMessage] = []
+    passages: list[str] = []
+    questions: list[str] = []
     for was_asked, sent in turns:
-        shown += _pop_blocks(blocks, was_asked)
-        asked += [sent.question] if sent.question.strip() else []
+        passages += _pop_blocks(blocks, was_asked)
+        questions += [sent.question] if sent.question.strip() else []
         if sent.answer.strip():  # what nobody answered is asked together with what came next: no turn is empty
-            said += [ChatMessage("user", "\n\n".join((*shown, *asked))), ChatMessage("assistant", sent.answer)]
-            shown, asked = [], []
-    first, *others = [*said, ChatMessage("user", "\n\n".join((*shown, *new, *asked, question)))]
+            messages += [
+                ChatMessage("user", "\n\n".join((*passages, *questions))),
+                ChatMessage("assistant", sent.answer),
+            ]
+            passages, questions = [], []
+    first, *others = [*messages, ChatMessage("user", "\n\n".join((*passages, *new, *questions, question)))]
     left = [block for of_one in blocks.values() for block in of_one]  # of turns that are no longer sent
     return (ChatMessage("user", "\n\n".join((instructions, *lead, *left, first.content))), *others)
 

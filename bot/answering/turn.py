@@ -30,7 +30,7 @@ class Turn:
     timings: dict[str, float] = field(default_factory=dict)
     route: Route = "unknown"
     numbering: Numbering = field(default_factory=Numbering)
-    announced: int = 0
+    announced_count: int = 0
     """How many of the cited passages were named in an event."""
     marked: int = 0
     removed: int = 0
@@ -41,7 +41,7 @@ class Turn:
     shown: bool = False
     answerable: bool = True
     """Whether the search found what may answer it."""
-    unmentioned: list[str] = field(default_factory=list)
+    unmentioned_names: list[str] = field(default_factory=list)
     """Names and years of the question that no passage mentions: a small model makes an answer up."""
     trouble: KnowledgeError | None = None
     """Why the documents could not be searched, where the web answers alone."""
@@ -70,8 +70,8 @@ class Turn:
 
     def cite_new(self, text: Text) -> Text:
         """Return a text with the passages that no earlier text cites."""
-        cites = self.numbering.passages[self.announced :]
-        self.announced += len(cites)
+        cites = self.numbering.passages[self.announced_count :]
+        self.announced_count += len(cites)
         return Text(text.markdown, cites)
 
 
@@ -88,9 +88,9 @@ class EngineStream:
     """When the engine must be done: ``Limits.answer_s`` from its turn."""
     waits: bool = False
     """Whether it waits in the engine's queue."""
-    begun: bool = False
+    has_begun: bool = False
     content: bool = False
-    thought: str = ""
+    thinking_text: str = ""
     done: StreamEnd | None = None
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class EngineStream:
     def restart(self) -> None:
         """Forget what the engine sent: another server begins from the start."""
         self.verified = self.make_verified()
-        self.content, self.thought = False, ""
+        self.content, self.thinking_text = False, ""
 
     @property
     def cut(self) -> bool:
@@ -110,21 +110,21 @@ class EngineStream:
     @property
     def unclosed_thought(self) -> str:
         """Return the thinking of an R1 that answered in it without closing it; "" if the answer was cut."""
-        return "" if self.content or self.cut else self.thought
+        return "" if self.content or self.cut else self.thinking_text
 
     def add_delta(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Message | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
 
         Of its thought, ``most_chars`` are kept.
         """
-        self.begun = True
+        self.has_begun = True
         if isinstance(delta, StreamEnd):
             self.done = delta
         elif isinstance(delta, ContentDelta) and not self.content:
             self.content = bool(delta.text.strip())
             return answers.WRITING
         elif isinstance(delta, ReasoningDelta):
-            begins = not self.thought
-            self.thought = (self.thought + delta.text)[:most_chars]
+            begins = not self.thinking_text
+            self.thinking_text = (self.thinking_text + delta.text)[:most_chars]
             return answers.THINKING if begins else None
         return None

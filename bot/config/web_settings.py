@@ -44,7 +44,7 @@ def list_proxy_passwords(web: WebSettings) -> list[str]:
 
 
 def _read_proxy_rules(text: str, *, trusted: bool) -> dict[str, Proxy | None]:
-    found: dict[str, Proxy | None] = {}
+    proxies: dict[str, Proxy | None] = {}
     for rule in (part.strip() for part in text.split(",") if part.strip()):
         domain, equals, url = (part.strip() for part in rule.partition("="))
         if not equals or not domain or not url:
@@ -52,8 +52,8 @@ def _read_proxy_rules(text: str, *, trusted: bool) -> dict[str, Proxy | None]:
                 "KVASIR_PROXY_RULES should be domain=proxy with commas between, such as "
                 f"“partner.com=socks5://proxy:1080, intranet.company={DIRECT}”."
             )
-        found[domain] = None if url == DIRECT else _parse_proxy("KVASIR_PROXY_RULES", url, trusted=trusted)
-    return found
+        proxies[domain] = None if url == DIRECT else _parse_proxy("KVASIR_PROXY_RULES", url, trusted=trusted)
+    return proxies
 
 
 def _parse_proxy(variable: str, url: str, *, trusted: bool) -> Proxy | None:

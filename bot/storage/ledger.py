@@ -151,13 +151,13 @@ class Ledger:
 
     async def list_unfinished(self) -> list[LedgerTurn]:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""
-        taken: list[sa.Row[Any]] = []
+        rows: list[sa.Row[Any]] = []
         for row in await self.database.fetch_rows(_FIND_OTHERS, {"us": self._owner}):
             if row.lease_until < self._now() or is_dead(row.owner):
                 values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
                 values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
-                taken += await self._update(_TAKE_OVER, _read_key(row), **values)
-        return [_read_turn(row) for row in taken]
+                rows += await self._update(_TAKE_OVER, _read_key(row), **values)
+        return [_read_turn(row) for row in rows]
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the leases of this process. Return its open questions with their revisions."""

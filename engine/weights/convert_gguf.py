@@ -61,7 +61,7 @@ def convert(gguf: Path, folder: Path) -> None:
     _write_json(folder / "tokenizer.json", _tokenizer(tokens, types, said["tokenizer.ggml.merges"].contents()))
     _write_json(folder / "tokenizer_config.json", _tokenizer_configuration())
     (folder / "chat_template.jinja").write_text(said["tokenizer.chat_template"].contents(), encoding="utf-8")
-    _write_weights(folder / "model.safetensors", _named(reader.tensors))
+    _write_weights(folder / "model.safetensors", _map_names(reader.tensors))
 
 
 def _configuration(said: dict[str, Any], vocabulary: int) -> dict[str, Any]:
@@ -141,15 +141,15 @@ def _tokenizer_configuration() -> dict[str, Any]:
     }
 
 
-def _named(tensors: list[ReaderTensor]) -> dict[str, ReaderTensor]:
+def _map_names(tensors: list[ReaderTensor]) -> dict[str, ReaderTensor]:
     """Return the tensors under the names that SGLang reads.
 
     Qwen2.5's output head is its embedding. These files carry it twice, and the copy for the head is the more exact one,
     so that one becomes both.
     """
-    found = {tensor.name: tensor for tensor in tensors}
-    found["token_embd.weight"] = found.pop("output.weight", found["token_embd.weight"])
-    return {_name(name): tensor for name, tensor in found.items()}
+    by_name = {tensor.name: tensor for tensor in tensors}
+    by_name["token_embd.weight"] = by_name.pop("output.weight", by_name["token_embd.weight"])
+    return {_name(name): tensor for name, tensor in by_name.items()}
 
 
 def _name(name: str) -> str:

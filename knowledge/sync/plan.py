@@ -100,7 +100,7 @@ def make_plan(
     """
     reads: list[DocumentRead] = []
     missing: list[KnownDocument] = []
-    restored: list[KnownDocument] = []
+    restored_documents: list[KnownDocument] = []
     pending_retries = never_read = 0
     for row in known:
         listed = listing.get(row.document)
@@ -108,7 +108,7 @@ def make_plan(
             missing.append(row)
             continue
         if row.pending_deletion:
-            restored.append(row)
+            restored_documents.append(row)
         if _has_changed(listed, row):
             reads.append(UpdateDocument(listed, row))
         elif row.reason is not None:
@@ -121,12 +121,14 @@ def make_plan(
     seen = {row.document for row in known}
     reads.extend(AddDocument(listed) for document, listed in listing.items() if document not in seen)
     approved = tuple(row for row in missing if row.pending_deletion and row.document in approve) if complete else ()
-    agreed = {row.document for row in approved}
-    others = [row for row in missing if row.document not in agreed]
+    approved_names = {row.document for row in approved}
+    others = [row for row in missing if row.document not in approved_names]
     before = sum(row.answers for row in known) - sum(row.answers for row in approved)
     after = len(listing) - never_read
     deletes, holds = _split_missing(others, before=before, after=after, complete=complete)
-    return SyncPlan(tuple(reads), deletes, holds, approved, tuple(restored), unchanged, pending_retries, before, after)
+    return SyncPlan(
+        tuple(reads), deletes, holds, approved, tuple(restored_documents), unchanged, pending_retries, before, after
+    )
 
 
 def is_believable(before: int, after: int) -> bool:

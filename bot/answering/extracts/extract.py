@@ -66,10 +66,13 @@ def choose_extracts(
     asked = ScoredQuestion(question, [one for one in parts if one[1]], similar)
     ranked = sorted(asked.score_parts(), key=lambda one: -one[2].max())
     best = ranked[0][2].max() if ranked else 0.0
-    chosen = [one for one in ranked[:SOURCES] if one[2].max() > best - _NEARLY_SOURCE]
-    texts = [_write_extract(asked, parts, scores, emphasise=not rank) for rank, (_, parts, scores) in enumerate(chosen)]
-    shown = [numbering.display(passage)[0] for passage, _, _ in chosen]
-    return "\n\n".join(map(_format_block, shown, texts)), tuple(shown)
+    best_passages = [one for one in ranked[:SOURCES] if one[2].max() > best - _NEARLY_SOURCE]
+    texts = [
+        _write_extract(asked, parts, scores, emphasise=not rank)
+        for rank, (_, parts, scores) in enumerate(best_passages)
+    ]
+    displayed_passages = [numbering.display(passage)[0] for passage, _, _ in best_passages]
+    return "\n\n".join(map(_format_block, displayed_passages, texts)), tuple(displayed_passages)
 
 
 # ── Choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -117,10 +117,10 @@ def _find_markers(text: str) -> list[re.Match[str]]:
 
 def _parse_numbers(marker: re.Match[str]) -> list[int]:
     listed = re.split(r"[\]】］†:：]", marker[0], maxsplit=1)[0]
-    found: list[int] = []
+    numbers: list[int] = []
     for first, last in _RANGE.findall(listed):
-        found += range(int(first), min(int(last), int(first) + _RANGE_MOST) + 1)
-    return found + [int(number) for number in re.findall(r"\d+", _RANGE.sub(" ", listed))]
+        numbers += range(int(first), min(int(last), int(first) + _RANGE_MOST) + 1)
+    return numbers + [int(number) for number in re.findall(r"\d+", _RANGE.sub(" ", listed))]
 
 
 def _is_index(text: str, marker: re.Match[str]) -> bool:

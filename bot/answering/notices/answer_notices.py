@@ -67,7 +67,7 @@ def build_unknown_answer(turn: Turn) -> Text:
     if not looked_at:
         return Text(render_message(answers.FOUND_NOTHING, turn.language))
     listing = format_passage_list(turn.numbering.display(*looked_at))
-    names = join_names(turn.unmentioned, turn.language)
+    names = join_names(turn.unmentioned_names, turn.language)
     why = (
         render_message(answers.UNMENTIONED, turn.language, names=names)
         if names
@@ -79,9 +79,9 @@ def build_unknown_answer(turn: Turn) -> Text:
 def explain_missing_answer(turn: Turn, stream: EngineStream, failure: Exception | None, limits: Limits) -> str:
     """Say why no sentence of the model is shown."""
     if isinstance(failure, TimeoutError):
-        seconds = limits.answer_s if stream.begun else min(limits.answer_s, limits.first_token_s)
+        seconds = limits.answer_s if stream.has_begun else min(limits.answer_s, limits.first_token_s)
         return render_message(
-            answers.ENGINE_SLOW if stream.begun else answers.NO_FIRST_TOKEN, turn.language, seconds=f"{seconds:g}"
+            answers.ENGINE_SLOW if stream.has_begun else answers.NO_FIRST_TOKEN, turn.language, seconds=f"{seconds:g}"
         )
     if isinstance(failure, KnowledgeError):
         return render_message(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))

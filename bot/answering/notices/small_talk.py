@@ -29,16 +29,16 @@ def choose_small_talk_reply(text: str) -> Message | None:
     bare = " ".join(re.findall(r"\w+", _EMOJI_NAME.sub(" ", text.lower().replace("'", ""))))
     if not bare or len(bare) > _LONGEST_CHARS or "?" in text or "？" in text:
         return None
-    found: set[Message] = set()
+    replies: set[Message] = set()
     while bare:
         for pattern, answer in ((_THANKS, answers.THANKS), (_GREETING, answers.GREETING), (_FILLING, None)):
             if (match := pattern.match(bare)) and not _continues(bare, match.end()):
                 bare = bare[match.end() :].lstrip()
-                found |= {answer} if answer else set()
+                replies |= {answer} if answer else set()
                 break
         else:
             return None
-    return answers.THANKS if answers.THANKS in found else next(iter(found), None)
+    return answers.THANKS if answers.THANKS in replies else next(iter(replies), None)
 
 
 def _continues(text: str, end: int) -> bool:

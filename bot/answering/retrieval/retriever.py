@@ -107,7 +107,7 @@ class Retriever:
         turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
         if not wide:
-            turn.unmentioned = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)
+            turn.unmentioned_names = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)
         rank = {hit.id: place for place, hit in enumerate(result.hits)}
         numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
         turn.passages = tuple(_make_passage(n, one, wide=wide) for n, one in numbered)

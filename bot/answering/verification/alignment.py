@@ -47,11 +47,11 @@ class Alignment:
     """Whether a negation was put in or left out, not with a clause of its own."""
     renamed: frozenset[str]
     """The names of the sentence that stand in place of others, as stems joined by "_"; the stretch has none of them."""
-    kept: float
+    kept_share: float
     """The share of the sentence's words that are the stretch's, in order."""
 
     @property
-    def swapped(self) -> frozenset[tuple[str, str]]:
+    def swapped_words(self) -> frozenset[tuple[str, str]]:
         """Return the pairs of words that stand in each other's place, each once."""
         return frozenset((old, new) for old, new in self.changed if (new, old) in self.changed and old < new)
 
@@ -85,7 +85,7 @@ def align(sentence: str, stretch: str) -> Alignment | None:
         changed=changed,
         renamed=_find_renamed(changed, _names(sentence), _names(stretch)),
         negated=negations % 2 == 1,
-        kept=sum(len(run) for same, run in runs if same) / len(mine),
+        kept_share=sum(len(run) for same, run in runs if same) / len(mine),
     )
 
 

@@ -27,7 +27,7 @@ from engine.files import replace_private_file
 from engine.interfaces import ChatEngine, OptionScorer
 from knowledge.language import Language
 
-KNOWN: Final[dict[str, Calibration | None]] = {
+CALIBRATED_MODELS: Final[dict[str, Calibration | None]] = {
     "Qwen2.5-Coder-0.5B-Instruct": None,
     "Qwen2.5-Coder-1.5B-Instruct": Calibration(0.75, {"en": -0.37, "zh": -0.37}, 0.21),
 }
@@ -80,14 +80,14 @@ class Calibrations:
 
     def of(self, model: str | None) -> Calibration | None:
         """Return the calibration of a served model; None for one that is no judge or was not measured."""
-        if model in KNOWN:
-            return KNOWN[model]
+        if model in CALIBRATED_MODELS:
+            return CALIBRATED_MODELS[model]
         kept = self._measurements.get(model or "")
         return Calibration(**kept) if kept else None
 
     def is_known(self, model: str) -> bool:
         """Return whether a model was measured, by its makers of this table or here."""
-        return model in KNOWN or model in self._measurements
+        return model in CALIBRATED_MODELS or model in self._measurements
 
     def keep(self, model: str, calibration: Calibration | None) -> None:
         """Keep what was measured of a model.

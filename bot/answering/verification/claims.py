@@ -126,7 +126,7 @@ class Claims:
 
     @cached_property
     def _named(self) -> tuple[frozenset[str], frozenset[str]]:
-        return _named(self.source)
+        return _find_identifiers_and_names(self.source)
 
     @cached_property
     def _masked_text(self) -> str:
@@ -155,7 +155,7 @@ def _compile_name(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!{before}){re.escape(name)}(?!{after})")
 
 
-def _named(text: str) -> tuple[frozenset[str], frozenset[str]]:
+def _find_identifiers_and_names(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return the identifiers and the names of a text (see ``Claims``)."""
     spans = _CODE.findall(text)
     plain = _CODE.sub(" ", text)

@@ -45,12 +45,12 @@ def is_contradicted(found: Match) -> bool:
     if same_polarity and _has_other_number(found, exact=common < _COMMON):
         return True
     alignment = found.alignment
-    if common < _COMMON or alignment is None or alignment.kept < _KEPT:
+    if common < _COMMON or alignment is None or alignment.kept_share < _KEPT:
         return False
     if alignment.negated:
         own = _OWN_NEGATION.search(f"{here.text}\n{stretch.text}")
         return not (own or any(map(_replaces_word, alignment.changed)))
-    opposed = alignment.opposed and not alignment.swapped  # both are there, in another order
+    opposed = alignment.opposed and not alignment.swapped_words  # both are there, in another order
     # A passage that has the name elsewhere may say the same of it: "The same holds for Dublin."
     strange = (name for name in alignment.renamed if not _stem_parts(name) <= found.passage.whole.all_words)
     return opposed or _swaps(alignment, stretch.text) or (same_polarity and any(strange))
@@ -90,9 +90,9 @@ def _swaps(alignment: Alignment, stretch: str) -> bool:
 
     Where more than two changed places, whole clauses may have.
     """
-    if len(alignment.swapped) != 1:
+    if len(alignment.swapped_words) != 1:
         return False
-    (pair,) = alignment.swapped
+    (pair,) = alignment.swapped_words
     one, other = map(re.escape, pair)
     if not all(map(carries_meaning, pair)):
         return False

@@ -35,17 +35,17 @@ class EmbeddingCache:
             KnowledgeError: the embedder failed.
 
         """
-        found: dict[str, Vector] = {}
-        while missing := [text for text in dict.fromkeys(texts) if text not in found]:
+        vectors: dict[str, Vector] = {}
+        while missing := [text for text in dict.fromkeys(texts) if text not in vectors]:
             if cached := [text for text in missing if text in self._vectors]:
-                found |= {text: self._vectors[text] for text in cached}
+                vectors |= {text: self._vectors[text] for text in cached}
                 for text in cached:
                     self._vectors.move_to_end(text)
             elif free := [text for text in missing if text not in self._flights]:
-                found |= await self._fly(free)
+                vectors |= await self._fly(free)
             else:
                 await self._flights[missing[0]].wait()
-        return found
+        return vectors
 
     async def _fly(self, texts: Sequence[str]) -> dict[str, Vector]:
         """Embed texts that nobody else is embedding; if it fails, callers that wait for one of them try again."""

@@ -54,7 +54,7 @@ def compute_features(found: Match, question: Claims | None = None) -> NDArray[np
         "denial": (alignment is not None and alignment.negated) or (not across and denies(here, there, closest)),
         "negation": _adds_negation(found),
         "opposite": alignment is not None and alignment.opposed,
-        "swapped": alignment is not None and bool(alignment.swapped),
+        "swapped": alignment is not None and bool(alignment.swapped_words),
         "renamed": alignment is not None and bool(alignment.renamed),
     }
     return np.array([float(values[name]) for name in FEATURES])

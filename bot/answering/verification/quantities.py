@@ -191,15 +191,15 @@ def normalise_text(text: str) -> str:
 
 def find_numbers(text: str) -> tuple[Mention, ...]:
     """Return the numbers that a text states, in order; ``text`` has passed through ``normalise_text``."""
-    found: list[Mention] = []
-    taken = bytearray(len(text))
+    mentions: list[Mention] = []
+    occupied = bytearray(len(text))
     for mention in (
         mention for pattern, read in _READERS for match in pattern.finditer(text) for mention in read(match)
     ):
-        if not any(taken[mention.start : mention.end]):
-            taken[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
-            found.append(mention)
-    return tuple(sorted(found, key=lambda mention: mention.start))
+        if not any(occupied[mention.start : mention.end]):
+            occupied[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
+            mentions.append(mention)
+    return tuple(sorted(mentions, key=lambda mention: mention.start))
 
 
 def meets_any(mention: Mention, others: Iterable[Mention]) -> bool:

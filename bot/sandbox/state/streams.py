@@ -22,11 +22,11 @@ def read_chunks(markdown_text: str | None, chunks: Any) -> list[Json]:  # noqa: 
     """
     if chunks is not None and not (isinstance(chunks, list) and all(isinstance(chunk, dict) for chunk in chunks)):
         raise RefusedCall("invalid_chunks")
-    found: list[Json] = [{"type": "markdown_text", "text": markdown_text}] if markdown_text else []
-    found += [_check_chunk(chunk) for chunk in chunks or ()]
-    if sum(len(chunk["text"]) for chunk in found if chunk["type"] == "markdown_text") > limits.MARKDOWN_TEXT:
+    result: list[Json] = [{"type": "markdown_text", "text": markdown_text}] if markdown_text else []
+    result += [_check_chunk(chunk) for chunk in chunks or ()]
+    if sum(len(chunk["text"]) for chunk in result if chunk["type"] == "markdown_text") > limits.MARKDOWN_TEXT:
         raise RefusedCall("msg_too_long")
-    return found
+    return result
 
 
 def _check_chunk(chunk: Json) -> Json:

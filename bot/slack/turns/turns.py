@@ -174,9 +174,9 @@ class TurnManager:
     async def _run(self, key: QuestionKey, thread: ThreadId) -> None:
         record = TurnRecord()
         record.wait_s = record.started_at - self._submitted_at.pop(key, record.started_at)
-        edited: QuestionMessage | None = None
+        next_message: QuestionMessage | None = None
         try:
-            edited = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
+            next_message = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
             self._retry_delays.forget(key)
         except (SlackError, DatabaseError) as error:
             record.outcome, record.error = "open", str(error)
@@ -188,8 +188,8 @@ class TurnManager:
             del self._running[key]
             self._queue.finish(thread)
             record.log(key)
-            if edited is not None:
-                self.enqueue(edited)
+            if next_message is not None:
+                self.enqueue(next_message)
             self._start_next()
 
     async def _handle_interruption(self, key: QuestionKey, error: SlackError | DatabaseError) -> None:

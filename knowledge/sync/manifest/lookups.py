@@ -135,11 +135,11 @@ class Lookups:
 
     async def find_chunk_rows(self, ids: Collection[str]) -> list[ChunkRow]:
         """Return what the store's rows of those chunks should contain that are current."""
-        found: list[ChunkRow] = []
+        rows: list[ChunkRow] = []
         for some in slice_items(ids):
             values = {"ids": some, "index": self._index}
-            found += [ChunkRow._make(row) for row in await self.database.fetch_rows(tables.CHUNK_ROWS, values)]
-        return found
+            rows += [ChunkRow._make(row) for row in await self.database.fetch_rows(tables.CHUNK_ROWS, values)]
+        return rows
 
     async def find_vectors(self, hashes: Collection[str]) -> dict[str, str]:
         """Return the id of one current chunk for each ``records.hash_text`` that any current chunk has.
@@ -147,7 +147,7 @@ class Lookups:
         The store has that chunk's vector, so a copy need not be embedded. If the chunk is deleted meanwhile,
         ``Store.read_rows`` leaves it out.
         """
-        found: dict[str, str] = {}
+        ids: dict[str, str] = {}
         for some in slice_items([one for one in set(hashes) if one]):
             theirs = (tables.chunks.c.index_id == self._index) & tables.chunks.c.text_hash.in_(some)
             one_of_each = (
@@ -155,8 +155,8 @@ class Lookups:
                 .where(theirs)
                 .group_by(tables.chunks.c.text_hash)
             )
-            found.update((hash_, id_) for hash_, id_ in await self._rows(one_of_each))
-        return found
+            ids.update((hash_, id_) for hash_, id_ in await self._rows(one_of_each))
+        return ids
 
     # ── For status ───────────────────────────────────────────────────────────────────────────────────────────────────
 

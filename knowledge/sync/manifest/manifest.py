@@ -332,8 +332,10 @@ class IndexManifest(Lookups):
 
     async def _update_each(self, values: list[dict[str, object]]) -> None:
         if values:
-            changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in values[0] if name != "row"}
-            statement = update(tables.documents).where(tables.documents.c.id == bindparam("row")).values(changed)
+            parameters: dict[str, BindParameter[object]] = {
+                name: bindparam(name) for name in values[0] if name != "row"
+            }
+            statement = update(tables.documents).where(tables.documents.c.id == bindparam("row")).values(parameters)
             await self.database.write(lambda connection: connection.execute(statement, values))
 
 

@@ -27,14 +27,14 @@ class SitemapWalk:
     parser: SiteParser
     options: FetchOptions
     """Its authorization is sent to the site's own sitemaps only."""
-    configured: str | None
+    configured_url: str | None
     max_pages: int | None = None
     """Pages after which Kvasir reads no further sitemap; None for no limit."""
 
     async def list_pages(self) -> tuple[dict[str, str], str | None]:
         """Return the pages in the sitemaps with their dates, and which sitemap could not be read."""
-        start = (self.configured,) if self.configured else self.host.robots.sitemaps
-        linked_from = None if self.configured or not start else self.site.origin
+        start = (self.configured_url,) if self.configured_url else self.host.robots.sitemaps
+        linked_from = None if self.configured_url or not start else self.site.origin
         waiting = [(url, linked_from) for url in start or (f"{self.site.origin}/sitemap.xml",)]
         urls: set[str] = set()
         dates: dict[str, str] = {}
@@ -63,7 +63,7 @@ class SitemapWalk:
         """Return a sitemap, or the problem with a sitemap that should exist."""
         is_own = url.startswith(f"{self.site.origin}/")
         options = self.options if is_own else replace(self.options, authorization=None)
-        is_configured = url == self.configured
+        is_configured = url == self.configured_url
         try:
             response = await self.host.fetch(url, options, linked_from)
         except (FetchTypeNotAllowed, FetchRefused, FetchTooLarge) as error:

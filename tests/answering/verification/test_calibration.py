@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.verification.calibration import (
-    KNOWN,
+    CALIBRATED_MODELS,
     Calibrations,
     auc,
     calibrate,
@@ -110,7 +110,7 @@ def test_unusable_calibration_file_is_ignored(tmp_path: Path, text: str) -> None
 
 
 def test_known_models_need_no_file(tmp_path: Path) -> None:
-    for model, calibration in KNOWN.items():
+    for model, calibration in CALIBRATED_MODELS.items():
         assert Calibrations(tmp_path).of(model) == calibration
         assert Calibrations(tmp_path).is_known(model)
     assert Calibrations(tmp_path).of(None) is None
