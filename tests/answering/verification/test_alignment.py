@@ -53,12 +53,12 @@ def test_different_texts_are_not_aligned() -> None:
 def test_text_aligns_with_itself(words: list[str]) -> None:
     found = align(" ".join(words), " ".join(words))
     assert found is not None
-    assert (found.changed, found.negated, found.kept) == (frozenset(), False, 1.0)
+    assert (found.changed, found.negated, found.kept_share) == (frozenset(), False, 1.0)
 
 
 @given(WORDS, WORDS)
 def test_kept_share_is_between_zero_and_one(mine: list[str], theirs: list[str]) -> None:
     found = align(" ".join(mine), " ".join(theirs))
     if found is not None:
-        assert 0.0 <= found.kept <= 1.0
+        assert 0.0 <= found.kept_share <= 1.0
         assert all(old != new for old, new in found.changed)
