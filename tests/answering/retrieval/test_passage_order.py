@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval.passage_order import ConversationPassages, PlacedPassage, place_hits
-from knowledge.interfaces import Hit, LiveWebRequest, SearchResult
+from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, SearchResult, Viewers
 
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
 
@@ -103,15 +103,13 @@ async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
     ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
 
-    async def search(
-        query: str, *, limit: int, viewers: Collection[str], live: LiveWebRequest | None = None
-    ) -> SearchResult:
-        assert (limit, viewers, live) == (8, {"*"}, None)
+    async def search(query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None) -> SearchResult:
+        assert (limit, viewers, live) == (8, ANY_MEMBER, None)
         found = ranks.pop(0)
         return SearchResult(query, tuple(map(make_hit, found)), 0.0, answerable="q" not in found)
 
-    async def still(chunks: Collection[str], readers: Collection[str]) -> frozenset[str]:
-        assert readers == {"*"}
+    async def still(chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
+        assert viewers == ANY_MEMBER
         return frozenset(allowed) & frozenset(chunks)
 
     engine = room.engine(room.words("Text of a. [1]"))
