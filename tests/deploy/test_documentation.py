@@ -65,7 +65,7 @@ def test_the_readme_lists_every_page() -> None:
 
 
 def test_pages_that_files_name_exist() -> None:
-    files = [ROOT / ".env.example", *(ROOT / "deploy").iterdir()]
+    files = [ROOT / ".env.example", *(path for path in (ROOT / "deploy").rglob("*") if path.is_file())]
     files += [path for folder in ("bot", "engine", "knowledge", "scripts") for path in (ROOT / folder).rglob("*.py")]
     for file in files:
         for page in re.findall(r"\bdocs/[\w-]+\.md", file.read_text(encoding="utf-8")):

@@ -24,8 +24,8 @@ from bot.sandbox.state.model import (
 )
 from bot.sandbox.state.records import Records
 
-ADMINS = ("owner", "admin")
-GUESTS = ("guest", "single_channel_guest")
+_ADMINS = ("owner", "admin")
+_GUEST_ROLES = ("guest", "single_channel_guest")
 
 
 def user_object(records: Records, person: Person) -> Json:
@@ -46,10 +46,10 @@ def user_object(records: Records, person: Person) -> Json:
             "tz": "Etc/UTC",
             "tz_label": "Coordinated Universal Time",
             "tz_offset": 0,
-            "is_admin": person.role in ADMINS,
+            "is_admin": person.role in _ADMINS,
             "is_owner": person.role == "owner",
             "is_primary_owner": False,
-            "is_restricted": person.role in GUESTS,
+            "is_restricted": person.role in _GUEST_ROLES,
             "is_ultra_restricted": person.role == "single_channel_guest",
         }
     if person.team not in records.own_teams():
