@@ -11,8 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bot.errors import SettingsError
-
 OK, FAILED, WRONG_USE, PENDING_DELETION = 0, 1, 2, 3
 
 _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
@@ -110,9 +108,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return asyncio.run(_run_command(arguments))
-    except SettingsError as error:
-        print(f"kvasir: {error}", file=sys.stderr)  # noqa: T201
-        return WRONG_USE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
@@ -122,11 +117,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run_command(arguments: argparse.Namespace) -> int:
+    from bot.errors import SettingsError  # noqa: PLC0415 - ``--help`` does not need it
+
     command = importlib.import_module(f"bot.cli.commands.{arguments.command}")
     _stop_on_sigterm()
     try:
         status: int = await command.main(arguments)
-    except (SettingsError, BrokenPipeError):
+    except SettingsError as error:
+        print(f"kvasir: {error}", file=sys.stderr)  # noqa: T201
+        return WRONG_USE
+    except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # people get a sentence instead of a traceback
         from bot.cli.output import print_error  # noqa: PLC0415
