@@ -141,7 +141,10 @@ def _make_passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
     as_of = hit.web.fetched_at if hit.web else hit.synced_at
     passage = Passage(n, hit.source, hit.document, "", "", hit.url, text, as_of, placed.since, hit.web, chunks)
     hosts = frozenset() if hit.web else collect_allowed_hosts([passage])
-    return replace(passage, title=_clean_name(hit.title, hosts), heading=_clean_name(hit.heading, hosts))
+    title = _clean_name(hit.title, hosts)
+    if hit.web is None:  # a citation shows something else than an address, also if a file's name is one
+        title = title or _clean_name(hit.document, hosts) or hit.source
+    return replace(passage, title=title, heading=_clean_name(hit.heading, hosts))
 
 
 def _clean_name(part: str, hosts: Collection[str]) -> str:
