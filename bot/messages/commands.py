@@ -11,6 +11,7 @@ HELP = Message(
 */kb status* — the state of the engine and the sources
 */kb sources* — the sources of Kvasir's answers
 */kb search* `words` — the best passages, without an answer
+*/kb share* `on` | `off` — owners: whether to answer in this channel, if another company shares it
 */kb help* — this list
 */think* `deep` | `normal` | `off` | `default` — how long Kvasir thinks before it answers you
 To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed.""",
@@ -20,6 +21,7 @@ To ask a question, mention Kvasir in a channel or send it a direct message. In i
 */kb 状态*：引擎与各来源的状况
 */kb 来源*：Kvasir 依据哪些文档回答
 */kb 搜索* `关键词`：只看最相关的段落
+*/kb 共享* `开` | `关`：负责人决定是否在与其他公司共享的此频道中回答
 */kb 帮助*：显示本列表
 */think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
 在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。""",
@@ -73,6 +75,19 @@ APPROVE = Message(
     ":pause_button: To see and approve the pending deletions: `/kb approve {source}`",
     ":pause_button: 查看并批准待删除的文档：`/kb 批准 {source}`",
 )
+
+# ── /kb share ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NOT_SHARED = Message(
+    "This channel is not shared with another company, or I cannot see it. Invite me and type the command there.",
+    "此频道没有与其他公司共享，或者我看不到它。请先邀请我加入，再在该频道中输入命令。",
+)
+SHARING_ON = Message(
+    "I now answer everybody in this channel, the other company too, from documents that are open to the whole world. "
+    "`/kb share off` ends this.",
+    "我现在会回答此频道中的所有人（包括其他公司的成员），但只依据对所有人公开的文档。输入 `/kb 共享 关` 可停止。",
+)
+SHARING_OFF = Message("I do not answer in this channel any more.", "我不再在此频道中作答。")
 
 # ── /think ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -34,8 +34,23 @@ THREAD_UNREADABLE = Message(
     "我无法读取此消息列，以下仅根据最后一条消息回答。",
 )
 SHARED_CHANNEL = Message(
-    "This channel is shared with another company, so I do not answer here. Ask me in a direct message.",
-    "此频道与其他公司共享，我不在这里作答。请在内部频道或私信中问我。",
+    "This channel is shared with another company, so I do not answer here until an owner allows it with "
+    "`/kb share on`. Ask me in a direct message.",
+    "此频道与其他公司共享，在负责人输入 `/kb 共享 开` 之前，我不在这里作答。请在私信中问我。",
+)
+FOREIGN_PERSON = Message(
+    "I answer people of the company that runs me. Ask in a channel that both companies share and that it has approved.",
+    "我只回答运行我的公司的成员。请在双方共享并已获批准的频道中提问。",
+)
+APPS_REFUSED = Message("I answer people, not apps. A person has to ask.", "我只回答人，不回答应用。请由人来提问。")
+AUDIENCE_UNKNOWN = Message(
+    "I could not find out who reads this, so I used only documents that are open to the whole world. "
+    "Ask again in a minute; `kvasir doctor` tells an administrator what is missing.",
+    "我无法确认哪些人会看到这里的内容，所以只用了对所有人公开的文档。请稍后再问；管理员可用 `kvasir doctor` 检查。",
+)
+VIEWERS_CHANGED = Message(
+    "People join this conversation while I answer. Ask again in a minute.",
+    "我回答期间不断有人加入此会话。请稍后再问。",
 )
 
 # ── Sources under an answer ──────────────────────────────────────────────────────────────────────────────────────────

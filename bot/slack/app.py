@@ -103,7 +103,6 @@ async def open_slack_app(
     *,
     turn_settings: TurnSettings | None = None,
     capabilities: SlackCapabilities | None = None,
-    answer_in_shared: bool = False,
 ) -> AsyncIterator[SlackApp]:
     """Open the Slack side, which ``run`` connects; on exit, give running answers time to end and close everything.
 
@@ -120,11 +119,11 @@ async def open_slack_app(
         preferences = ThinkingPreferences(dependencies.ledger.database, dependencies.thinking)
         parts = SlackParts(dependencies, client, api, installation.me, preferences, capabilities or SlackCapabilities())
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
-        turns, listeners = parts.build(
-            turn_settings or TurnSettings(), token_monitor, tasks, answer_in_shared=answer_in_shared
-        )
+        turns, listeners = parts.build(turn_settings or TurnSettings(), token_monitor, tasks)
         bolt = build_bolt_app(settings, client, installation, listeners)
         runner = _make_runner(settings, bolt, client, token_monitor)
+        if isinstance(runner, SocketModeClient):
+            runner.on_connected = parts.directory.clear
 
         def on_connected() -> None:
             if dependencies.event_log is not None:

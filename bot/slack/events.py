@@ -27,6 +27,8 @@ class BotUser:
     team: str
     user: str
     bot: str
+    enterprise: str = ""
+    """The Enterprise Grid organization of the workspace, "" without one."""
 
     def is_author(self, message: Payload) -> bool:
         """Return whether the bot wrote a message."""
@@ -40,10 +42,18 @@ class MessageReceived:
     message: QuestionMessage
     is_addressed: bool
     """Whether it mentions the bot or is a direct message; other messages count only in threads with the bot."""
-    is_from_other_company: bool
-    """Whether the person belongs to another company's workspace."""
     is_channel_shared: bool
     """Whether the channel is shared with another company."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppAsked:
+    """Another app mentions the bot."""
+
+    key: QuestionKey
+    thread_ts: str
+    app: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ class AppRemoved:
     """The app was uninstalled, or its tokens were revoked."""
 
 
-SlackEvent = MessageReceived | MessageEdited | MessageDeleted | StopPressed | HomeOpened | AppRemoved
+SlackEvent = MessageReceived | AppAsked | MessageEdited | MessageDeleted | StopPressed | HomeOpened | AppRemoved
 
 
 def parse_event(body: Payload, me: BotUser) -> SlackEvent | None:
@@ -102,7 +112,20 @@ def _read_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | No
         case "message_changed":
             return _read_edit(body, event, me)
         case _:
-            return _read_new_message(body, event, me)
+            return _read_posted_message(body, event, me)
+
+
+def _read_posted_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
+    return _read_new_message(body, event, me) or _read_app_message(body, event, me)
+
+
+def _read_app_message(body: Payload, event: Payload, me: BotUser) -> AppAsked | None:
+    app, text, ts = _get_text(event, "bot_id"), _get_text(event, "text"), _get_text(event, "ts")
+    if not app or me.is_author(event) or _get_text(event, "subtype") not in {"", "bot_message"}:
+        return None
+    if event.get("type") != "app_mention" and not has_mention(text, me.user):
+        return None
+    return AppAsked(_read_key(body, event, ts), _get_text(event, "thread_ts") or ts, app, text)
 
 
 def _read_stop(_body: Payload, event: Payload, _me: BotUser) -> StopPressed:
@@ -141,9 +164,6 @@ def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageRece
     if not mentioned and event.get("channel_type") != "im" and has_any_mention(text):
         return None  # it is for somebody else
     ts, files = _get_text(event, "ts"), event.get("files")
-    user_team = (
-        _get_text(event, "user_team") or _get_text(event, "source_team") or _get_text(body, "team_id") or me.team
-    )
     message = QuestionMessage(
         key=_read_key(body, event, ts),
         thread_ts=_get_text(event, "thread_ts") or ts,
@@ -155,13 +175,12 @@ def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageRece
     return MessageReceived(
         message,
         is_addressed=mentioned or direct,
-        is_from_other_company=user_team != me.team,
         is_channel_shared=bool(body.get("is_ext_shared_channel")),
     )
 
 
 _READERS: dict[str, Callable[[Payload, Payload, BotUser], SlackEvent | None]] = {
-    "app_mention": _read_new_message,
+    "app_mention": _read_posted_message,
     "message": _read_message,
     "agent_session_stopped": _read_stop,
     "app_home_opened": _read_home_opened,

@@ -67,10 +67,16 @@ async def check_token(api: SlackWebApi) -> Installation:
     async with asyncio.timeout(_CHECK_TIMEOUT_S):
         answer, headers = await api.call_with_headers("auth.test")
     granted = frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip())
+    enterprise = str(answer.get("enterprise_id") or "")
     me = BotUser(
-        team=str(answer.get("team_id", "")), user=str(answer.get("user_id", "")), bot=str(answer.get("bot_id", ""))
+        team=str(answer.get("team_id") or enterprise),  # an installation for a whole organization has no workspace
+        user=str(answer.get("user_id", "")),
+        bot=str(answer.get("bot_id", "")),
+        enterprise=enterprise,
     )
     _check_scopes(granted)
+    for scope, purpose in list_missing_scopes(granted).items():
+        _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {purpose}")
     return Installation(me, str(answer.get("team", "")), granted)
 
 
@@ -84,5 +90,8 @@ def _check_scopes(granted: frozenset[str]) -> None:
                 "api.slack.com/apps (`kvasir manifest` prints all of them) and reinstall the app.",
                 scope,
             )
-    for scope in SCOPES.keys() - granted:
-        _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {SCOPES[scope]}")
+
+
+def list_missing_scopes(granted: frozenset[str]) -> dict[str, str]:
+    """Return the scopes that a token lacks, and what each is for; none if the server does not list scopes."""
+    return {scope: purpose for scope, purpose in SCOPES.items() if granted and scope not in granted}

@@ -49,7 +49,6 @@ class SlashCommand(Interaction):
 class ButtonPress(Interaction):
     """A press of a button, with the button's ``value``."""
 
-    user_team: str
     message_ts: str
     thread_ts: str
     value: str
@@ -65,7 +64,6 @@ class ButtonPress(Interaction):
             channel=str(channel.get("id") or ""),
             language=choose_language(str(label or "")),
             response_url=str(body.get("response_url") or ""),
-            user_team=str(user.get("team_id") or ""),
             message_ts=ts,
             thread_ts=str(message.get("thread_ts") or ts),
             value=str(action.get("value") or ""),

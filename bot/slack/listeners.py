@@ -19,8 +19,13 @@ from slack_bolt.response import BoltResponse
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
+from bot.slack.audience.app_refusals import AppRefusals
+from bot.slack.audience.changes import apply_event
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.finder import ViewerFinder
 from bot.slack.commands.home import HomeTab
 from bot.slack.events import (
+    AppAsked,
     AppRemoved,
     BotUser,
     HomeOpened,
@@ -64,11 +69,12 @@ class SlackListeners:
     actions: Mapping[str, ActionHandler]
     """The handler of each button by its action id, without the number that distinguishes buttons of one message."""
     home: HomeTab
+    directory: SlackDirectory
+    viewers: ViewerFinder
+    app_refusals: AppRefusals
     messenger: EphemeralMessenger
     tasks: BackgroundTasks
     on_removed: Callable[[], None]
-    answer_in_shared: bool = False
-    """Whether to answer people of this workspace in channels that are shared with another company."""
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
     _notification_keys: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -85,6 +91,7 @@ class SlackListeners:
 
     async def _handle_event(self, body: Mapping[str, Any], next_: NextMiddleware) -> BoltResponse | None:
         """Store an event before Bolt acknowledges it."""
+        apply_event(self.directory, body)
         try:
             await self.handle(body)
             await self._log_channel_event(body)
@@ -113,6 +120,8 @@ class SlackListeners:
                 message = received.message
                 if not await self.turns.handle_edit(message.key, message.text) and is_newly_addressed:
                     await self._handle_message(received)
+            case AppAsked() as asked:
+                self.tasks.start(self.app_refusals.refuse(asked), "refusal of an app")
             case MessageDeleted(key):
                 await self.turns.handle_deletion(key)
             case StopPressed(channel, thread_ts):
@@ -128,9 +137,7 @@ class SlackListeners:
         message = received.message
         if not received.is_addressed and not await self.turns.is_participant(message):
             return
-        if received.is_from_other_company:
-            return
-        if received.is_channel_shared and not self.answer_in_shared:
+        if received.is_channel_shared and not await self.viewers.is_approved(message.key.channel):
             text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))
             self._notify_once(message.key, message.user, text)
             return
@@ -138,7 +145,7 @@ class SlackListeners:
 
     def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
         event = parse_event(body, self.me)
-        if isinstance(event, MessageReceived) and event.is_addressed and not event.is_from_other_company:
+        if isinstance(event, MessageReceived) and event.is_addressed:
             self._notify_once(
                 event.message.key,
                 event.message.user,

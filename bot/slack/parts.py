@@ -18,12 +18,18 @@ from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.search_web import SearchWebAction, Submit
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
+from bot.slack.audience.accounts import Company
+from bot.slack.audience.app_refusals import AppRefusals
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.finder import EmailIdentities, IdentityMap, ViewerFinder
 from bot.slack.commands.home import HomeTab
 from bot.slack.commands.kb import KbCommand
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import KB, THINK
 from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions
 from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.commands.search import SearchRunner
+from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
 from bot.slack.events import BotUser
 from bot.slack.file_intake import FileIntake
@@ -42,6 +48,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
+from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
@@ -73,6 +80,8 @@ class SlackDependencies:
     """How long Kvasir thinks for people without a preference."""
     web: Policies = field(default_factory=Policies)
     """The use of the live web in each channel."""
+    identities: IdentityMap = field(default_factory=EmailIdentities)
+    """Adds the principals of other systems to those that Slack gives a person."""
     control: Callable[[], ThinkingControl | None] = lambda: None
     """Returns the engine's control over thinking; None before the engine exists."""
 
@@ -95,25 +104,28 @@ class SlackParts:
         self._me = me
         self._preferences = preferences
         self._capabilities = capabilities
+        company = Company(me.team, me.enterprise)
+        self.directory = SlackDirectory(api, company)
+        """The people and channels of Slack, cached."""
+        self._approved_channels = ApprovedChannels(dependencies.ledger.database)
+        self._viewers = ViewerFinder(self.directory, company, dependencies.identities, self._approved_channels)
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._pending = PendingDeletions(dependencies.library, self._messenger)
         self._refresh = RefreshRunner(dependencies.library, self._pending, api, self._messenger, dependencies.access)
 
     def build(
-        self, settings: TurnSettings, token_monitor: TokenMonitor, tasks: BackgroundTasks, *, answer_in_shared: bool
+        self, settings: TurnSettings, token_monitor: TokenMonitor, tasks: BackgroundTasks
     ) -> tuple[TurnManager, SlackListeners]:
         """Return the turns of questions, and the listeners for everything that Slack sends."""
 
         async def submit(message: QuestionMessage) -> bool:
             return await turns.submit(message)
 
-        access = ChannelAccess(self._api, self._messenger, self._me, answer_in_shared=answer_in_shared)
+        access = ChannelAccess(self._viewers, self._messenger)
         buttons = self._list_answer_buttons(submit, access)
         turns = self._build_turns(settings, token_monitor, buttons)
-        listeners = self._build_listeners(
-            turns, buttons, tasks, on_removed=token_monitor.suspect, answer_in_shared=answer_in_shared
-        )
+        listeners = self._build_listeners(turns, buttons, tasks, on_removed=token_monitor.suspect)
         return turns, listeners
 
     def _list_answer_buttons(self, submit: Submit, access: ChannelAccess) -> list[AnswerButton]:
@@ -137,7 +149,7 @@ class SlackParts:
         runner = TurnRunner(
             needs.ledger,
             needs.answerer,
-            QuestionBuilder(self._threads, needs.channels, needs.web, self._preferences.choose_depth),
+            QuestionBuilder(self._threads, self._viewers, needs.channels, needs.web, self._preferences.choose_depth),
             ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons),
             AnswerRecovery(needs.ledger, self._threads, self._api),
             settings=settings,
@@ -152,7 +164,6 @@ class SlackParts:
         tasks: BackgroundTasks,
         *,
         on_removed: Callable[[], None],
-        answer_in_shared: bool,
     ) -> SlackListeners:
         needs = self._dependencies
         kb = KbCommand(
@@ -160,9 +171,10 @@ class SlackParts:
             needs.engine_status,
             self._pending,
             self._refresh,
-            self._messenger,
+            search=SearchRunner(needs.library, self._viewers, needs.channels).run,
+            share=ShareRunner(self.directory, self._approved_channels, self._me.team).run,
+            messenger=self._messenger,
             access=needs.access,
-            channels=needs.channels,
         )
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
         think = ThinkCommand(self._preferences, needs.control, self._me.team, self._messenger)
@@ -172,9 +184,11 @@ class SlackParts:
             {KB: kb.run, THINK: think.run},
             {APPROVE_DELETION: approve.run} | {button.action_id: button.run for button in buttons},
             HomeTab(self._api, kb.describe_status),
+            self.directory,
+            self._viewers,
+            AppRefusals(self._api),
             self._messenger,
             tasks,
             on_removed,
-            answer_in_shared=answer_in_shared,
             event_log=needs.event_log,
         )

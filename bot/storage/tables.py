@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0001", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0002", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -79,6 +79,14 @@ connection_periods = sa.Table(
     sa.Column("team", sa.String(32), nullable=False),
     sa.Column("began", sa.Float, nullable=False),
     sa.Column("seen", sa.Float, nullable=False),
+)
+approved_channels = sa.Table(
+    "bot_approved_channels",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("approved_at", sa.Float, nullable=False),
 )
 
 

@@ -19,7 +19,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.storage.ledger import Ledger, open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import PendingDeletionsChanged
-from knowledge.interfaces import Hit, SearchResult
+from knowledge.interfaces import Hit, SearchResult, Viewers
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
 from tests.services import free_ports
@@ -124,13 +124,16 @@ class FakeLibrary:
     resume: asyncio.Event | None = None
     state: LibraryStatus = field(default_factory=lambda: make_library_status(make_source_status()))
     searched: list[str] = field(default_factory=list)
+    viewers: list[Viewers] = field(default_factory=list)
+    """For whom was searched."""
     approved: list[str | None] = field(default_factory=list)
     report: SyncReport = field(
         default_factory=lambda: SyncReport({"docs": SourceReport(listed=7, unchanged=5, added=2)}, 1.5)
     )
 
-    async def search(self, query: str, *, limit: int) -> SearchResult:
+    async def search(self, query: str, *, limit: int, viewers: Viewers) -> SearchResult:
         self.searched.append(query)
+        self.viewers.append(viewers)
         if self.failure:
             raise self.failure
         return SearchResult(query, self.hits[:limit], 0.01, answerable=True)

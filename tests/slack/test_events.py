@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.slack import events
 from bot.slack.events import (
+    AppAsked,
     AppRemoved,
     BotUser,
     HomeOpened,
@@ -83,7 +84,7 @@ def test_message_without_mention_is_not_addressed() -> None:
         make_message(subtype="channel_join"),
         make_message(subtype="channel_topic"),
         make_message(user=None),
-        make_message("<@U0KVASIR> hi", type="app_mention", bot_id="B2"),
+        make_message("<@U0KVASIR> hi", type="app_mention", bot_id="B0KVASIR"),
         {"type": "reaction_added", "user": "U1"},
         {"type": "app_home_opened", "user": "U1", "tab": "messages"},
         {"type": "tokens_revoked", "tokens": {"oauth": ["U1"]}},
@@ -100,9 +101,12 @@ def test_subtypes_of_people_are_read(subtype: str) -> None:
     assert parse_message(make_message("<@U0KVASIR> this", subtype=subtype)).is_addressed
 
 
-def test_other_company_and_shared_channel_are_recognized() -> None:
-    assert parse_message(make_message(user_team="T2")).is_from_other_company
-    assert not parse_message(make_message(user_team="T1")).is_from_other_company
+def test_mention_by_another_app_is_recognized() -> None:
+    asked = events.parse_event(make_envelope(make_message("<@U0KVASIR> hi", bot_id="B2", subtype="bot_message")), ME)
+    assert asked == AppAsked(QuestionKey("T1", "C1", "2.0"), "2.0", "B2", "<@U0KVASIR> hi")
+
+
+def test_shared_channel_is_recognized() -> None:
     assert parse_message(make_message(), is_ext_shared_channel=True).is_channel_shared
 
 

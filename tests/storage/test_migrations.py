@@ -86,7 +86,7 @@ async def test_tables_of_a_newer_kvasir_are_refused_and_left_alone(tmp_path: Pat
     async with open_ledger(url) as ledger:
         await ledger.claim(QUESTION)
     await run_script(url, "UPDATE bot_revision SET version_num = '0099'")
-    with pytest.raises(DatabaseError, match=r"newer Kvasir .* bot's tables have revision 0099.* knows 0001"):
+    with pytest.raises(DatabaseError, match=r"newer Kvasir .* bot's tables have revision 0099.* knows 0002"):
         async with open_ledger(url):
             pass
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-from bot.messages import replies
-from bot.slack.errors import SlackMissingScope
-from bot.slack.events import BotUser
+from bot.slack.audience.finder import ViewerFinder
+from bot.slack.audience.refusals import explain_refusal
 from bot.slack.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
-from bot.slack.transport.web_api import SlackWebApi
+from knowledge.interfaces import Viewers
 
 
 class ChannelAccess:
-    """Refuses people of other companies, and shared channels unless ``answer_in_shared`` allows them."""
+    """Refuses people of other companies, and shared channels that no owner has approved."""
 
-    def __init__(self, api: SlackWebApi, messenger: EphemeralMessenger, me: BotUser, *, answer_in_shared: bool) -> None:
-        self._api = api
+    def __init__(self, viewers: ViewerFinder, messenger: EphemeralMessenger) -> None:
+        self._viewers = viewers
         self._messenger = messenger
-        self._me = me
-        self._answer_in_shared = answer_in_shared
 
-    async def check(self, press: ButtonPress) -> bool:
-        """Return whether the person gets an answer; if the channel is the reason, tell them.
+    async def check(self, press: ButtonPress) -> Viewers | None:
+        """Return the person as the only viewer; None if there must be no answer, and the person is told why.
 
         Raises:
-            SlackError: Slack does not describe the channel.
+            DatabaseError: the approval of a shared channel cannot be read.
 
         """
-        if press.user_team not in {"", self._me.team}:
-            return False  # people of another company get no answers
-        if self._answer_in_shared or not await self._is_shared(press.channel):
-            return True
-        await self._messenger.reply(press, replies.SHARED_CHANNEL)
-        return False
-
-    async def _is_shared(self, channel: str) -> bool:
-        """Return whether a channel is shared with another company; a press, unlike a message, does not say so.
-
-        Raises:
-            SlackError: Slack does not describe the channel.
-
-        """
-        if channel.startswith("D"):
-            return False
-        try:
-            answer = await self._api.call("conversations.info", channel=channel)
-        except SlackMissingScope:
-            return False  # group messages need a scope that the app does not request
-        return bool((answer.get("channel") or {}).get("is_ext_shared"))
+        audience = await self._viewers.find_press_audience(press.channel, press.user)
+        if audience.refusal is None:
+            return audience.viewers
+        await self._messenger.reply(press, explain_refusal(audience.refusal))
+        return None

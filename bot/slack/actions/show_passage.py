@@ -15,10 +15,10 @@ from bot.slack.posting import render
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Hit
+from knowledge.interfaces import Hit, Viewers
 
-FindPassage = Callable[[Sequence[str]], Awaitable[Hit | None]]
-"""Returns the current passage that some chunks form, if everybody may read it; None if nothing is left of it."""
+FindPassage = Callable[[Sequence[str], Viewers], Awaitable[Hit | None]]
+"""Returns the current passage that some chunks form, if all viewers may read it; None if nothing is left of it."""
 
 _MAX_MARKDOWN_CHARACTERS = 11_000
 """Slack's limit is 12,000."""
@@ -54,13 +54,14 @@ class ShowPassageAction:
     async def run(self, press: ButtonPress) -> None:
         """Show the passage of a button to the person who pressed it, or say that it is gone."""
         try:
-            if await self._channel_access.check(press):
-                await self._show(press)
+            viewers = await self._channel_access.check(press)
+            if viewers is not None:
+                await self._show(press, viewers)
         except (KnowledgeError, SlackError) as error:
             await self._messenger.reply(press, explain_error(error))
 
-    async def _show(self, press: ButtonPress) -> None:
-        hit = await self._find_passage(press.value.split(","))
+    async def _show(self, press: ButtonPress, viewers: Viewers) -> None:
+        hit = await self._find_passage(press.value.split(","), viewers)
         if hit is None:
             await self._messenger.send(
                 press.channel, press.user, render_both(buttons.PASSAGE_GONE), thread_ts=press.thread_ts

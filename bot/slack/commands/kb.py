@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from bot.answering.retrieval.channel_filters import add_filters
 from bot.config.configuration import Access
 from bot.messages.message import render_message
 from bot.slack.commands import kb_texts, status_texts
@@ -20,6 +17,7 @@ from bot.slack.commands.parsing import (
     ParsedCommand,
     RefreshCommand,
     SearchCommand,
+    ShareCommand,
     SourcesCommand,
     StatusCommand,
     parse_kb,
@@ -35,7 +33,6 @@ from knowledge.status import LibraryStatus
 
 _log = structlog.get_logger(__name__)
 
-_SEARCH_LIMIT = 5
 _COMMAND_TIMEOUT_S = 20.0
 
 
@@ -48,18 +45,20 @@ class KbCommand:
         engine_status: Callable[[], EngineStatus],
         pending: PendingDeletions,
         refresh: RefreshRunner,
-        messenger: EphemeralMessenger,
         *,
+        search: Callable[[SlashCommand, str], Awaitable[str]],
+        share: Callable[[SlashCommand, ShareCommand], Awaitable[str]],
+        messenger: EphemeralMessenger,
         access: Access,
-        channels: Mapping[str, str],
     ) -> None:
         self._library = library
         self._engine_status = engine_status
         self._pending = pending
         self._refresh = refresh
         self._messenger = messenger
+        self._search = search
+        self._share = share
         self._access = access
-        self._channels = channels
 
     async def run(self, typed: SlashCommand) -> None:
         """Run a command and answer the person.
@@ -92,7 +91,7 @@ class KbCommand:
 
     def _is_allowed(self, user: str, command: ParsedCommand) -> bool:
         match command:
-            case ApproveCommand():
+            case ApproveCommand() | ShareCommand():
                 return self._access.is_owner(user)
             case RefreshCommand():
                 return self._access.may_refresh(user)
@@ -109,10 +108,10 @@ class KbCommand:
 
     async def _build_answer(self, typed: SlashCommand, command: ParsedCommand) -> str:
         match command:
+            case ShareCommand():
+                return await self._share(typed, command)
             case SearchCommand(query):
-                filtered = add_filters(query, self._channels.get(typed.channel, ""), datetime.now(UTC))
-                result = await self._library.search(filtered, limit=_SEARCH_LIMIT)
-                return kb_texts.format_search_results(replace(result, query=query), typed.language)
+                return await self._search(typed, query)
             case StatusCommand():
                 return await self.describe_status(typed.user, typed.language)
             case SourcesCommand():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from knowledge.interfaces import SearchResult
+from knowledge.interfaces import SearchResult, Viewers
 from knowledge.status import LibraryStatus
 from knowledge.sync.report import OnProgress, SyncReport
 
@@ -13,8 +13,8 @@ from knowledge.sync.report import OnProgress, SyncReport
 class KnowledgeLibrary(Protocol):
     """Searches, refreshes and describes the documents; ``bot.ready_library`` has the real one."""
 
-    async def search(self, query: str, *, limit: int) -> SearchResult:
-        """Return the best passages."""
+    async def search(self, query: str, *, limit: int, viewers: Viewers) -> SearchResult:
+        """Return the best passages that all viewers may read."""
 
     async def refresh(
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None

@@ -17,9 +17,14 @@ _KB_WORDS = {
     "status": "status", "状态": "status",
     "sources": "sources", "source": "sources", "来源": "sources",
     "search": "search", "find": "search", "搜索": "search", "查找": "search",
+    "share": "share", "共享": "share",
     "help": "help", "帮助": "help",
 }  # fmt: skip
 
+_SWITCH_WORDS = {
+    "on": True, "yes": True, "开": True, "开启": True, "允许": True,
+    "off": False, "no": False, "关": False, "关闭": False, "禁止": False,
+}  # fmt: skip
 
 DEFAULT_DEPTH: Final = "default"
 """The word that removes a person's preference."""
@@ -71,6 +76,13 @@ class SearchCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareCommand:
+    """Allow answers in a channel that is shared with another company, or forbid them."""
+
+    allow: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HelpCommand:
     """List the commands; ``unknown`` is a word that is no command, ``nearest`` the command that it resembles."""
 
@@ -78,7 +90,9 @@ class HelpCommand:
     nearest: str | None = None
 
 
-ParsedCommand = RefreshCommand | ApproveCommand | StatusCommand | SourcesCommand | SearchCommand | HelpCommand
+ParsedCommand = (
+    RefreshCommand | ApproveCommand | StatusCommand | SourcesCommand | SearchCommand | ShareCommand | HelpCommand
+)
 
 
 def parse_kb(text: str) -> ParsedCommand:
@@ -93,6 +107,9 @@ def parse_kb(text: str) -> ParsedCommand:
             return SearchCommand(rest) if rest else HelpCommand(unknown=word, nearest="search …")
         case "refresh" | "approve":
             return (RefreshCommand if name == "refresh" else ApproveCommand)(_strip_quotes(rest) or None)
+        case "share":
+            allow = _SWITCH_WORDS.get(rest.lower())
+            return HelpCommand(unknown=text.strip(), nearest="share on | off") if allow is None else ShareCommand(allow)
         case "status":
             return StatusCommand()
         case _:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -49,6 +50,8 @@ class SocketModeClient:
         self._app_token = app_token
         self._client = client
         self._on_refused = on_refused
+        self.on_connected: Callable[[], None] = lambda: None
+        """Called for each new connection: events may be missing."""
         self._start_s = start_s
         self._ping_s = ping_s
         self._check_every_s = check_every_s
@@ -70,6 +73,7 @@ class SocketModeClient:
             self._bolt, self._app_token, web_client=self._client, ping_interval=self._ping_s, proxy=None
         )
         handler.client.proxy = self._client.proxy
+        handler.client.message_listeners.append(self._note_greeting)
         handler.client.wss_uri = address
         try:
             async with asyncio.timeout(self._start_s):
@@ -82,6 +86,11 @@ class SocketModeClient:
             ) from None
         self.is_connected = True
         self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
+
+    async def _note_greeting(self, _client: object, message: dict[str, Any], _raw: str | None) -> None:
+        """Report a new connection, which Slack begins with a hello."""
+        if message.get("type") == "hello":
+            self.on_connected()
 
     async def _request_address(self) -> str:
         """Return the address of a new websocket from Slack."""

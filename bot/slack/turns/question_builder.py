@@ -1,7 +1,8 @@
-"""Builds the question that is answered from a Slack message: its text, its thread's history and its channel's rules."""
+"""Builds the question that is answered from a Slack message: its text, its viewers, its thread, its channel's rules."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.thinking import Depth
 from bot.messages import replies
 from bot.messages.message import render_message
+from bot.slack.audience.finder import ViewerFinder
+from bot.slack.audience.refusals import AudienceRefused, explain_refusal
+from bot.slack.audience.viewers import may_see_answer
 from bot.slack.errors import SlackError
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.thread_reader import ThreadReader
@@ -28,16 +32,40 @@ FindDepth = Callable[[str, str, str], Awaitable[Depth]]
 class QuestionBuilder:
     """Builds questions; ``filters`` narrow every search of a channel, by the channel's id."""
 
-    def __init__(self, threads: ThreadReader, filters: Mapping[str, str], web: Policies, find_depth: FindDepth) -> None:
+    def __init__(
+        self,
+        threads: ThreadReader,
+        viewers: ViewerFinder,
+        filters: Mapping[str, str],
+        web: Policies,
+        find_depth: FindDepth,
+    ) -> None:
         self._threads = threads
+        self._viewers = viewers
         self._filters = filters
         self._web = web
         self._find_depth = find_depth
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
-        """Return the question; if its thread or files cannot be read, the reply shows a notice."""
-        text, wants_web = strip_web_prefix(await self._threads.read_question(message))
-        history = await self._read_history(message, reply)
+        """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
+
+        Raises:
+            AudienceRefused: nobody may get an answer there.
+            DatabaseError: the approval of a shared channel cannot be read.
+
+        """
+        key = message.key
+        # The history is asked for at the same time: the calls for both take longer than anything else here.
+        async with asyncio.TaskGroup() as group:
+            finding = group.create_task(self._viewers.find_channel_audience(key.channel, message.user))
+            reading = group.create_task(self._read_history(message, reply))
+            asked = group.create_task(self._threads.read_question(message))
+        audience, history = finding.result(), reading.result()
+        if audience.refusal is not None:
+            raise AudienceRefused(explain_refusal(audience.refusal))
+        if not audience.is_complete:
+            reply.add_notice(render_message(replies.AUDIENCE_UNKNOWN, reply.language))
+        text, wants_web = strip_web_prefix(asked.result())
         if not text and history and not history[-1].answer:
             # A mention without text asks what the unanswered messages before it ask: in the asker's own words, or in
             # fixed ones about what others wrote, whose words stay quoted.
@@ -48,10 +76,10 @@ class QuestionBuilder:
                 text = render_message(replies.QUESTION_ABOVE, choose_language(last.messages))
         if message.files and text:
             reply.add_notice(render_message(replies.FILES_IGNORED, reply.language))
-        key = message.key
         return Question(
             text=text,
             history=history,
+            viewers=audience.viewers,
             id=f"{key.channel}-{key.ts}",
             conversation="-".join(message.thread),
             within=self._filters.get(key.channel, ""),
@@ -61,6 +89,16 @@ class QuestionBuilder:
             people=self._threads.cached_names,
             wants_web=wants_web,
         )
+
+    async def is_current(self, question: Question, message: QuestionMessage) -> bool:
+        """Return whether all viewers may still see the answer: somebody may have joined, or have lost a right.
+
+        Raises:
+            DatabaseError: the approval of a shared channel cannot be read.
+
+        """
+        audience = await self._viewers.find_channel_audience(message.key.channel, message.user)
+        return audience.refusal is None and may_see_answer(audience.viewers, question.viewers)
 
     async def _read_history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:
         try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
-from bot.answering.events import AnswerEvent, Finished, Question
+from bot.answering.events import AnswerEvent, Finished, Notice, Question, Text
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
+from bot.slack.audience.refusals import AudienceRefused
 from bot.slack.errors import SlackGone, SlackStopped
 from bot.slack.file_intake import FileIntake
 from bot.slack.posting.reply import AnswerReply
@@ -27,8 +29,12 @@ from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionM
 class QuestionAnswerer(Protocol):
     """Answers questions; ``bot.answering`` has the real one."""
 
-    def answer(self, question: Question) -> AsyncIterator[AnswerEvent]:
-        """Answer a question; closing the iterator cancels the answer."""
+    def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Answer a question; closing the generator cancels the answer."""
+
+
+_MAX_VIEWER_CHANGES = 3
+"""How often an answer starts over because its viewers change before its first word."""
 
 
 class TurnRunner:
@@ -140,15 +146,38 @@ class TurnRunner:
             if self._file_intake is not None and self._file_intake.accepts(message):
                 finished = await reply.show_answer(self._file_intake.answer(message, reply.language))
                 return self._record_outcome(finished, reply, record)
-            question = await self._questions.build(message, reply)
+            try:
+                question = await self._questions.build(message, reply)
+            except AudienceRefused as refused:
+                await reply.show_sentence(render_message(explain_error(refused), reply.language))
+                record.route = "refused"
+                return TurnState.DONE
             if not question.text:
                 await reply.show_sentence(await self._explain_missing_text(message, reply))
                 record.route = "help"
                 return TurnState.DONE
             record.begun_s = time.perf_counter() - record.started_at
-            finished = await reply.show_answer(self._answerer.answer(question))
+            finished = await reply.show_answer(self._answer_viewers(question, message, reply))
         record.first_call_s = reply.first_call_s
         return self._record_outcome(finished, reply, record)
+
+    async def _answer_viewers(
+        self, question: Question, message: QuestionMessage, reply: AnswerReply
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the events of an answer; start over if its viewers change before its first word."""
+        for _ in range(_MAX_VIEWER_CHANGES):
+            async with aclosing(self._answerer.answer(question)) as events:
+                has_begun = False
+                async for event in events:
+                    if not has_begun and isinstance(event, (Text, Notice, Finished)):
+                        if not await self._questions.is_current(question, message):
+                            break
+                        has_begun = True
+                    yield event
+                else:
+                    return
+            question = await self._questions.build(message, reply)
+        raise AudienceRefused(replies.VIEWERS_CHANGED)
 
     async def _explain_missing_text(self, message: QuestionMessage, reply: AnswerReply) -> str:
         """Return the reply to a message without text: why its files are refused, or how to ask."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.answering.events import AnswerEvent, Finished, Question, Sources, Text
 from knowledge.errors import StoreError
-from knowledge.interfaces import Hit
+from knowledge.interfaces import Hit, Viewers
 from tests.slack.running_bot import PASSAGE, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import open_sandbox
 
@@ -35,9 +35,11 @@ class FakePassages:
     def __init__(self, found: Hit | Exception | None) -> None:
         self.found = found
         self.questions: list[list[str]] = []
+        self.viewers: list[Viewers] = []
 
-    async def __call__(self, chunks: Sequence[str]) -> Hit | None:
+    async def __call__(self, chunks: Sequence[str], viewers: Viewers) -> Hit | None:
         self.questions.append([*chunks])
+        self.viewers.append(viewers)
         if isinstance(self.found, Exception):
             raise self.found
         return self.found

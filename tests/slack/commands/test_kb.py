@@ -129,7 +129,13 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
     pending = PendingDeletions(library, messenger)
     refresh = RefreshRunner(library, pending, api, messenger, access)
     engine = EngineStatus(EngineState.READY)
-    return KbCommand(library, lambda: engine, pending, refresh, messenger, access=access, channels={})
+
+    async def fail(_typed: SlashCommand, _argument: object) -> str:
+        raise AssertionError("neither a search nor an approval")
+
+    return KbCommand(
+        library, lambda: engine, pending, refresh, search=fail, share=fail, messenger=messenger, access=access
+    )
 
 
 async def test_only_owners_see_error_details() -> None:

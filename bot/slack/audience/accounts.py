@@ -1,0 +1,140 @@
+"""Parses Slack's users and channels as far as reading rights depend on them. Pure.
+
+``enterprise_user``, ``is_stranger`` and the fields of shared channels are those of Slack's reference. They were not
+seen on a real Enterprise Grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bot.slack.events import get_object
+
+_SYSTEM_USER = "USLACKBOT"
+
+
+class Status(StrEnum):
+    """What a person is to the company that Kvasir answers for."""
+
+    MEMBER = "member"
+    GUEST = "guest"
+    """A multi-channel guest."""
+    SINGLE_CHANNEL_GUEST = "single_channel_guest"
+    FOREIGN = "foreign"
+    """A person of another company."""
+    DEACTIVATED = "deactivated"
+    BOT = "bot"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_guest(self) -> bool:
+        """Return whether this is a guest of either kind."""
+        return self in {Status.GUEST, Status.SINGLE_CHANNEL_GUEST}
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The workspace where the app is installed, and its Enterprise Grid organization, "" without one."""
+
+    workspace: str
+    organization: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account."""
+
+    id: str
+    status: Status = Status.UNKNOWN
+    email: str = ""
+    """In lower case; "" if Slack does not return it or has not confirmed it."""
+    workspaces: frozenset[str] = frozenset()
+    """The ids of the company's workspaces that the person belongs to, and of its organization."""
+    updated: int = 0
+    """When the account changed, in seconds since the epoch."""
+
+
+class ChannelKind(StrEnum):
+    """Who can read a conversation."""
+
+    DIRECT = "direct"
+    PUBLIC = "public"
+    PRIVATE = "private"
+    """A private channel or a group message."""
+    SHARED = "shared"
+    """Shared with another company (Slack Connect)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A conversation."""
+
+    id: str
+    kind: ChannelKind
+    workspace: str = ""
+    """The one workspace whose members may join a public channel; "" if it is open to several."""
+
+
+def parse_account(user: Mapping[str, Any], company: Company) -> Account:
+    """Return the account of a user object; what is missing makes its status unknown."""
+    id_, profile = str(user.get("id") or ""), get_object(user, "profile")
+    status = _read_status(user, company)
+    email = str(profile.get("email") or "").strip().lower()
+    confirmed = user.get("is_email_confirmed") is not False and "@" in email and email.isprintable()
+    return Account(
+        id_,
+        status,
+        email if confirmed and (status is Status.MEMBER or status.is_guest) else "",
+        _read_workspaces(user, company) if status is Status.MEMBER else frozenset(),
+        int(user.get("updated") or 0),
+    )
+
+
+def _read_status(user: Mapping[str, Any], company: Company) -> Status:
+    if user.get("deleted"):
+        return Status.DEACTIVATED
+    if user.get("is_bot") or user.get("is_workflow_bot") or user.get("id") == _SYSTEM_USER:
+        return Status.BOT
+    if not user.get("id") or not user.get("team_id"):
+        return Status.UNKNOWN
+    return _read_role(user) if _is_colleague(user, company) else Status.FOREIGN
+
+
+def _read_role(user: Mapping[str, Any]) -> Status:
+    if user.get("is_ultra_restricted"):
+        return Status.SINGLE_CHANNEL_GUEST
+    restricted = user.get("is_restricted")
+    if not isinstance(restricted, bool):
+        return Status.UNKNOWN
+    return Status.GUEST if restricted else Status.MEMBER
+
+
+def _is_colleague(user: Mapping[str, Any], company: Company) -> bool:
+    """Return whether a user belongs to the workspace, or to a sibling workspace of the organization."""
+    organization = str(get_object(user, "enterprise_user").get("enterprise_id") or "")
+    if company.organization and company.organization in {organization, user.get("team_id")}:
+        return True
+    return user.get("team_id") == company.workspace and not user.get("is_stranger")
+
+
+def _read_workspaces(user: Mapping[str, Any], company: Company) -> frozenset[str]:
+    teams = get_object(user, "enterprise_user").get("teams")
+    listed = {str(team) for team in teams} if isinstance(teams, list) else set()
+    return frozenset(listed | {str(user.get("team_id")), company.organization}) - {""}
+
+
+def parse_channel(channel: Mapping[str, Any]) -> Channel:
+    """Return the conversation of a channel object; one that is not clearly public is private."""
+    id_ = str(channel.get("id") or "")
+    if channel.get("is_ext_shared") or (channel.get("is_shared") and not channel.get("is_org_shared")):
+        return Channel(id_, ChannelKind.SHARED)
+    if channel.get("is_im"):
+        return Channel(id_, ChannelKind.DIRECT)
+    is_group = channel.get("is_group") or channel.get("is_mpim")
+    if is_group or not channel.get("is_channel") or channel.get("is_private") is not False:
+        return Channel(id_, ChannelKind.PRIVATE)
+    is_wide = channel.get("is_org_shared") or channel.get("is_global_shared") or channel.get("is_org_default")
+    return Channel(id_, ChannelKind.PUBLIC, "" if is_wide else str(channel.get("context_team_id") or ""))

@@ -1,0 +1,197 @@
+"""Slack's people, channels and user groups, as the Web API returns them and events change them.
+
+Everything is cached for less than a minute, because another process may get the event of a change. A failed call means
+unknown, never a default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from bot.slack.audience.accounts import Account, Channel, ChannelKind, Company, parse_account, parse_channel
+from bot.slack.audience.fresh_cache import FreshCache
+from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
+from bot.slack.events import get_object
+from bot.slack.transport.web_api import SlackWebApi, fetch_pages
+
+_log = structlog.get_logger(__name__)
+
+TTL_S: Final = 55.0
+"""How long anything is cached. A change without an event has its effect within a minute."""
+_PAGE_SIZE = 1_000
+_MAX_PAGES = 30
+"""Of people and of members; a larger workspace or channel counts as unknown."""
+_MAX_PEOPLE = 60_000
+_MAX_CHANNELS = 2_000
+_MAX_SINGLE_PEOPLE = 200
+"""People that are fetched one by one for one audience."""
+_CONCURRENT = 8
+_UNKNOWN_PAGES = 20
+"""The assumed cost of a list of all people before the first one, in calls."""
+
+_T = TypeVar("_T")
+
+
+class SlackDirectory:
+    """Finds people, channels and user groups. No method raises ``SlackError``."""
+
+    def __init__(self, api: SlackWebApi, company: Company, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._company = company
+        self._people: FreshCache[str, Account] = FreshCache(TTL_S, _MAX_PEOPLE, now)
+        self._people_lists: FreshCache[str, int] = FreshCache(TTL_S, 1, now)
+        self._channels: FreshCache[str, Channel] = FreshCache(TTL_S, _MAX_CHANNELS, now)
+        self._members: FreshCache[str, frozenset[str]] = FreshCache(TTL_S, _MAX_CHANNELS, now)
+        self._joined: FreshCache[str, frozenset[str]] = FreshCache(TTL_S, _MAX_CHANNELS, now)
+        self._groups: FreshCache[str, Mapping[str, frozenset[str]]] = FreshCache(TTL_S, 1, now)
+        self._list_pages = _UNKNOWN_PAGES
+        self._slots = asyncio.Semaphore(_CONCURRENT)
+
+    # ── Questions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def find_accounts(self, users: Collection[str]) -> Mapping[str, Account]:
+        """Return the account of each user; the status of those that Slack does not return is unknown.
+
+        All people are listed at once if that takes fewer calls.
+        """
+        if len(self._list_missing(users)) > self._list_pages:
+            await self._people_lists.fetch("", lambda: self._attempt("users.list", self._list_people()))
+        missing = self._list_missing(users)[:_MAX_SINGLE_PEOPLE]
+        fetched = await asyncio.gather(*(self._people.fetch(user, self._fetch_person(user)) for user in missing))
+        found = {user: account for user in users if (account := self._people.get(user)) is not None}
+        found |= {user: account for user, account in zip(missing, fetched, strict=True) if account is not None}
+        return {user: found.get(user, Account(user)) for user in users}
+
+    async def find_channel(self, channel: str) -> Channel | None:
+        """Return a conversation, None if it is unknown."""
+
+        async def fetch() -> Channel:
+            answer = await self._api.call("conversations.info", channel=channel)
+            return parse_channel(get_object(answer, "channel"))
+
+        return await self._channels.fetch(channel, lambda: self._attempt("conversations.info", fetch()))
+
+    async def list_members(self, channel: str) -> frozenset[str] | None:
+        """Return the ids of all members of a conversation, None if they are unknown or too many."""
+
+        async def fetch() -> frozenset[str] | None:
+            pages = await self._fetch_pages("conversations.members", channel=channel)
+            return None if pages is None else frozenset(str(user) for page in pages for user in page["members"])
+
+        return await self._members.fetch(channel, lambda: self._attempt("conversations.members", fetch()))
+
+    async def list_groups(self) -> Mapping[str, frozenset[str]]:
+        """Return the user groups of each user; none if they are unknown."""
+
+        async def fetch() -> Mapping[str, frozenset[str]]:
+            answer = await self._api.call("usergroups.list", wait=False, include_users="true")
+            return _invert({str(group["id"]): group.get("users") or () for group in answer.get("usergroups") or ()})
+
+        groups = await self._groups.fetch("", lambda: self._attempt("usergroups.list", fetch(), default={}))
+        return groups or {}
+
+    async def list_joined_channels(self, user: str) -> frozenset[str]:
+        """Return the channels of a person that the app may see; none if they are unknown."""
+
+        async def fetch() -> frozenset[str]:
+            pages = await self._fetch_pages(
+                "users.conversations", user=user, types="public_channel,private_channel", wait=False
+            )
+            return frozenset(str(channel["id"]) for page in pages or () for channel in page.get("channels") or ())
+
+        empty: frozenset[str] = frozenset()
+        call = self._attempt
+        joined = await self._joined.fetch(user, lambda: call("users.conversations", fetch(), default=empty))
+        return joined or empty
+
+    def _list_missing(self, users: Collection[str]) -> list[str]:
+        return [user for user in users if self._people.get(user) is None]
+
+    def _fetch_person(self, user: str) -> Callable[[], Awaitable[Account | None]]:
+        async def fetch() -> Account | None:
+            async with self._slots:
+                answer = await self._api.call("users.info", user=user)
+            return parse_account(get_object(answer, "user"), self._company)
+
+        return lambda: self._attempt("users.info", fetch())
+
+    async def _list_people(self) -> int:
+        """Store all people; return how many calls that took."""
+        started = self._people.start_fetch()
+        try:
+            pages = await fetch_pages(self._api.call, "users.list", max_pages=_MAX_PAGES, limit=_PAGE_SIZE)
+            for page in pages:
+                for user in page.get("members") or ():
+                    account = parse_account(user, self._company)
+                    self._people.put(account.id, account, started)
+        finally:
+            self._people.end_fetch()
+        self._list_pages = len(pages)
+        return len(pages)
+
+    async def _fetch_pages(self, method: str, **arguments: Any) -> list[Mapping[str, Any]] | None:  # noqa: ANN401
+        """Return all pages of a method, None if there are more than a few."""
+        pages = await fetch_pages(self._api.call, method, max_pages=_MAX_PAGES, limit=_PAGE_SIZE, **arguments)
+        return None if get_object(pages[-1], "response_metadata").get("next_cursor") else pages
+
+    async def _attempt(self, method: str, call: Awaitable[_T], *, default: _T | None = None) -> _T | None:
+        """Return the result of a call, the default if Slack always refuses it, None if it fails this time."""
+        try:
+            return await call
+        except SlackError as error:
+            _log.warning("audience not read", method=method, error=str(error))
+            return default if isinstance(error, (SlackMissingScope, SlackRefused)) else None
+
+    # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def change_person(self, user: Mapping[str, Any]) -> None:
+        """Replace an account by a newer one; forget it if it is unknown which is newer."""
+        account = parse_account(user, self._company)
+
+        def choose(before: Account) -> Account | None:
+            if account.updated == before.updated:
+                return None
+            return before if account.updated < before.updated else account
+
+        self._people.change(account.id, choose)
+
+    def add_member(self, channel: str, user: str) -> None:
+        """Add a member to a channel."""
+        self._members.change(channel, lambda members: members | {user})
+        self._joined.change(user)
+
+    def forget_members(self, channel: str, user: str) -> None:
+        """Forget the members of a channel that a person left: the event may be a late repetition."""
+        self._members.change(channel)
+        self._joined.change(user)
+
+    def forget_channel(self, channel: str) -> None:
+        """Forget what a channel is and who is in it."""
+        self._channels.change(channel)
+        self._members.change(channel)
+
+    def expect_shared(self, channel: str) -> None:
+        """Forget a channel that is not known as shared with another company, because an event says that it is."""
+        self._channels.change(channel, lambda known: known if known.kind is ChannelKind.SHARED else None)
+
+    def forget_groups(self) -> None:
+        """Forget the user groups."""
+        self._groups.clear()
+
+    def clear(self) -> None:
+        """Forget everything, because events may be missing."""
+        for cache in (self._people, self._people_lists, self._channels, self._members, self._joined, self._groups):
+            cache.clear()
+
+
+def _invert(groups: Mapping[str, Collection[str]]) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for group, users in groups.items():
+        for user in users:
+            found.setdefault(str(user), set()).add(group)
+    return {user: frozenset(ids) for user, ids in found.items()}

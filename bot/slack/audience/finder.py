@@ -1,0 +1,176 @@
+"""Finds the viewers of an answer: Slack's people, expanded by the identity map."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bot.slack.audience.accounts import Account, ChannelKind, Company
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.viewers import (
+    UNKNOWN_READERSHIP,
+    Readership,
+    Refusal,
+    decide_members,
+    decide_person,
+    decide_shared_channel,
+    list_principals,
+)
+from bot.storage.approved_channels import ApprovedChannels
+from knowledge.interfaces import Viewers
+from knowledge.interfaces.people import Person
+
+_DEADLINE_S = 12.0
+"""For all calls of one audience. After it, the audience counts as unknown."""
+_MAX_PEOPLE_WITH_CHANNELS = 8
+"""Of how many people all channels are read, at one call each. More people hold the channel of the answer alone."""
+
+WORLD_ONLY: Final = Viewers.of(())
+"""A viewer of whom nothing is known: sees what is open to the world."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who will see an answer."""
+
+    viewers: Viewers
+    is_complete: bool = True
+    """Whether all viewers are known; if not, only what is open to the world may be shown."""
+    refusal: Refusal | None = None
+    """Why there must be no answer at all."""
+
+
+class IdentityMap(Protocol):
+    """Adds to people's principals those of other systems; ``knowledge.identity`` has the real one."""
+
+    async def expand(self, people: Sequence[Person], /) -> Sequence[frozenset[str]]:
+        """Return all principals of each person, in the same order; a failure means fewer principals."""
+
+
+class EmailIdentities:
+    """An identity map that knows e-mail addresses only."""
+
+    async def expand(self, people: Sequence[Person], /) -> Sequence[frozenset[str]]:
+        """Return the principals of each person with the e-mail address."""
+        return [person.principals | ({person.email} if person.email else set()) for person in people]
+
+
+class ViewerFinder:
+    """Finds viewers. No method raises ``SlackError``."""
+
+    def __init__(
+        self,
+        directory: SlackDirectory,
+        company: Company,
+        identities: IdentityMap,
+        approved_channels: ApprovedChannels,
+    ) -> None:
+        self._directory = directory
+        self._company = company
+        self._identities = identities
+        self._approved = approved_channels
+
+    async def find_channel_audience(self, channel: str, asker: str) -> Audience:
+        """Return who will see an answer in a conversation, where a person asks.
+
+        Raises:
+            DatabaseError: the approval of a shared channel cannot be read.
+
+        """
+        if is_direct_message(channel):
+            return await self.find_person_audience(asker)
+        return await self._within_deadline(channel, lambda: self._read_channel(channel, asker))
+
+    async def find_person_audience(self, user: str) -> Audience:
+        """Return the audience of what one person alone sees: a direct message, Home, an ephemeral message."""
+        return await self._within_deadline("", lambda: self._read_person(user))
+
+    async def find_press_audience(self, channel: str, user: str) -> Audience:
+        """Return the audience of what one person alone sees in a conversation, by the conversation's own rules.
+
+        Raises:
+            DatabaseError: the approval of a shared channel cannot be read.
+
+        """
+        if not is_direct_message(channel):
+            found = await self._directory.find_channel(channel)
+            if found is not None and found.kind is ChannelKind.SHARED:
+                shared = decide_shared_channel(approved=await self._is_approved(channel))
+                if shared.refusal is not None:
+                    return Audience(WORLD_ONLY, refusal=shared.refusal)
+                audience = await self.find_person_audience(user)
+                return Audience(audience.viewers, audience.is_complete)
+        return await self.find_person_audience(user)
+
+    async def is_approved(self, channel: str) -> bool:
+        """Return whether an owner has approved a channel that an event describes as shared.
+
+        Raises:
+            DatabaseError: the approval cannot be read.
+
+        """
+        self._directory.expect_shared(channel)
+        return await self._is_approved(channel)
+
+    # ── Readers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read_person(self, user: str) -> Readership:
+        accounts = await self._directory.find_accounts([user])
+        return decide_person(accounts[user])
+
+    async def _read_channel(self, channel: str, asker: str) -> Readership:
+        found = await self._directory.find_channel(channel)
+        if found is None:
+            return UNKNOWN_READERSHIP
+        if found.kind is ChannelKind.SHARED:
+            return decide_shared_channel(approved=await self._is_approved(channel))
+        if found.kind is ChannelKind.DIRECT:
+            return await self._read_person(asker)
+        members = await self._directory.list_members(channel)
+        if members is None:
+            return UNKNOWN_READERSHIP
+        accounts = await self._directory.find_accounts(members | {asker})
+        return decide_members(found, accounts.values(), self._company)
+
+    async def _is_approved(self, channel: str) -> bool:
+        return await self._approved.is_approved(self._company.workspace, channel)
+
+    # ── Principals ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _within_deadline(self, channel: str, read: Callable[[], Awaitable[Readership]]) -> Audience:
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                readers = await read()
+                viewers = await self._expand(readers, channel)
+        except TimeoutError:
+            return Audience(WORLD_ONLY, is_complete=False)
+        return Audience(viewers, readers.is_complete, readers.refusal)
+
+    async def _expand(self, readers: Readership, channel: str) -> Viewers:
+        """Return the viewers with all principals that they hold; ``channel`` is where all of them are, "" for none."""
+        people = await self._list_people(readers.people, channel)
+        expanded = await self._identities.expand(people) if people else ()
+        viewers = [person.principals | more for person, more in zip(people, expanded, strict=True)]
+        if readers.anybody:
+            viewers.append(readers.anybody)
+        return Viewers.of(*viewers) if viewers else WORLD_ONLY
+
+    async def _list_people(self, accounts: Sequence[Account], channel: str) -> list[Person]:
+        if not accounts:
+            return []
+        are_few = len(accounts) <= _MAX_PEOPLE_WITH_CHANNELS
+        here = frozenset({channel} - {""})
+        joining = asyncio.gather(*(self._directory.list_joined_channels(account.id) for account in accounts if are_few))
+        groups, joined = await asyncio.gather(self._directory.list_groups(), joining)
+        channels = [here | one for one in joined] if are_few else [here] * len(accounts)
+        return [
+            Person(account.id, account.email, list_principals(account, groups, each))
+            for account, each in zip(accounts, channels, strict=True)
+        ]
+
+
+def is_direct_message(channel: str) -> bool:
+    """Return whether a conversation is a direct message of two people, by its id."""
+    return channel.startswith("D")

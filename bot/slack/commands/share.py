@@ -1,0 +1,34 @@
+"""``/kb share on|off``: an owner allows answers in a channel that is shared with another company."""
+
+from __future__ import annotations
+
+from bot.messages import commands
+from bot.messages.message import render_message
+from bot.slack.audience.accounts import ChannelKind
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.commands.parsing import ShareCommand
+from bot.slack.interactions import SlashCommand
+from bot.storage.approved_channels import ApprovedChannels
+
+
+class ShareRunner:
+    """Approves shared channels. The caller checks that the person is an owner."""
+
+    def __init__(self, directory: SlackDirectory, approved_channels: ApprovedChannels, team: str) -> None:
+        self._directory = directory
+        self._approved = approved_channels
+        self._team = team
+
+    async def run(self, typed: SlashCommand, command: ShareCommand) -> str:
+        """Approve the channel where the command was typed, or withdraw the approval; return what that means.
+
+        Raises:
+            DatabaseError: the approval cannot be stored.
+
+        """
+        allow = command.allow
+        channel = await self._directory.find_channel(typed.channel)
+        if allow and (channel is None or channel.kind is not ChannelKind.SHARED):
+            return render_message(commands.NOT_SHARED, typed.language)
+        await self._approved.set_approved(self._team, typed.channel, typed.user, approved=allow)
+        return render_message(commands.SHARING_ON if allow else commands.SHARING_OFF, typed.language)
