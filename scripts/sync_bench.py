@@ -24,7 +24,7 @@ from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
 from knowledge.sync.manifest.records import IndexIdentity
-from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
+from knowledge.sync.report import SourceReport, SyncReport
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import ChunkDocument, SyncTools
 from knowledge.terms import index_terms
@@ -63,10 +63,6 @@ async def open_sync_tools(home: Path, embedder: Embedder, passages: ChunkDocumen
     finally:
         await store.close()
         await manifest.close()
-
-
-def ignore_progress(_progress: SyncProgress) -> None:
-    """Ignore progress."""
 
 
 class NoMemory:
