@@ -59,7 +59,7 @@ class Interactions:
             workspace.add_member(workspace.find_person(rest.strip() or BOT_USER).id, room.id, author.id)
         elif name == "/remove":
             workspace.remove_member(workspace.find_person(rest.strip()).id, room.id)
-        elif name in APP_COMMANDS:
+        elif name in APP_COMMANDS and author.team in workspace.own_teams():  # other companies do not have the app
             self._send_command(author, room.id, text)
         else:
             workspace.post_notice(author.id, room.id, f"`{name}` is not a command here. Try `/kb help`.")

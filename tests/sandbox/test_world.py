@@ -74,6 +74,8 @@ async def test_a_deactivated_account_has_fewer_fields(box: SandboxClient, client
     assert [member["deleted"] for member in listed if member["id"] == BO] == [True]
     with pytest.raises(SlackApiError, match="users_not_found"):
         await client.users_lookupByEmail(email="bo@sandbox.example")
+    with pytest.raises(AssertionError, match="account_inactive"):
+        await box.say("bo", "#general", "hello")
 
 
 async def test_users_are_listed_in_pages(box: SandboxClient, client: AsyncWebClient) -> None:
@@ -96,13 +98,13 @@ async def test_the_email_needs_its_scope(box: SandboxClient, client: AsyncWebCli
 async def test_people_come_change_and_go(box: SandboxClient, listener: Listener) -> None:
     """The app gets ``team_join`` and ``user_change`` with the whole user object, and a newcomer can write to it."""
     await box.person("U0EVE", name="eve", real_name="Eve", role="member")
+    await box.say("eve", "@kvasir", "hello")
     await box.person("U0EVE", role="guest")
     await box.person("U0EVE", deleted=True)
     joined = (await wait_for_events(listener, "team_join"))[0]["event"]
     assert (joined["user"]["id"], joined["user"]["is_restricted"]) == ("U0EVE", False)
     guest, gone = (payload["event"]["user"] for payload in await wait_for_events(listener, "user_change", 2))
     assert (guest["is_restricted"], guest["deleted"], gone["deleted"]) == (True, False, True)
-    await box.say("eve", "@kvasir", "hello")
     assert (await wait_for_events(listener, "message"))[0]["event"]["channel_type"] == "im"
 
 
@@ -172,6 +174,10 @@ async def test_what_a_person_of_another_company_says(box: SandboxClient, listene
     assert {event["team"], event["user_team"], event["source_team"], event["user_profile"]["team"]} == {PARTNER_TEAM_ID}
     assert (mention["team_id"], mention["is_ext_shared_channel"]) == (TEAM_ID, True)
     assert mention["authorizations"][0]["team_id"] == TEAM_ID
+    await box.command("noor", "#partners", "/kb status")
+    (note,) = [message for message in await box.messages("#partners", "noor") if message["ephemeral"]]
+    assert note["text"].startswith("`/kb` is not a command here")
+    assert not [request for request in listener.got if request.type == "slash_commands"]
 
 
 async def test_group_messages(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:

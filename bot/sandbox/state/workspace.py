@@ -58,10 +58,12 @@ class Workspace(Accounts):
 
         Raises:
             RefusedCall: ``no_text``, ``not_in_channel``, ``thread_not_found``, ``channel_not_found``,
-                ``user_not_found``.
+                ``user_not_found``, ``account_inactive``.
 
         """
         author, room = self.find_person(person), self.find_channel(channel)
+        if author.deleted:
+            raise RefusedCall("account_inactive")
         if not typed.strip() and not files:
             raise RefusedCall("no_text")
         if author.id not in room.members:
