@@ -14,7 +14,7 @@ from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.limits import RateLimiter
 from bot.sandbox.state import directory, wire
 from bot.sandbox.state.changes import PageUpdate
-from bot.sandbox.state.model import Json
+from bot.sandbox.state.model import Channel, Json
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
 
@@ -83,8 +83,8 @@ class Hub:
         changes = self.workspace.take_changes()
         if changes.records:
             self.storage.queue_records(changes.records)
-        for event, shared in changes.events:
-            self._send(event, ext_shared=shared)
+        for event, room in changes.events:
+            self._send(event, room)
         for update in changes.updates:
             self.publish_update(update)
 
@@ -93,12 +93,12 @@ class Hub:
         self.settle()
         await self.storage.wait_until_stored()
 
-    def _send(self, event: Json, *, ext_shared: bool) -> None:
+    def _send(self, event: Json, room: Channel | None) -> None:
         if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
             event = event | {"user": directory.without_email(event["user"])}
         for _ in range(1 + self.faults.take_duplicates()):
             token = self.credentials.verification_token
-            body = wire.event_callback(self.workspace, event, now=self.clock.now(), token=token, ext_shared=ext_shared)
+            body = wire.event_callback(self.workspace, event, room, now=self.clock.now(), token=token)
             self.outbox.send_event(body)
 
     def publish_update(self, update: PageUpdate) -> None:

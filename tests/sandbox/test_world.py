@@ -180,6 +180,19 @@ async def test_what_a_person_of_another_company_says(box: SandboxClient, listene
     assert not [request for request in listener.got if request.type == "slash_commands"]
 
 
+async def test_a_channel_of_another_company(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
+    """The envelope names the host, its authorization the workspace of the app, and the message its author's."""
+    theirs = {"id": "C0THEIRS01", "name": "theirs", "kind": "channel", "host": PARTNER_TEAM_ID}
+    await box.world(channels=[theirs | {"members": ["ada", "noor", "kvasir"], "shared_with": [TEAM_ID]}], silent=True)
+    room = await get_channel(client, "C0THEIRS01")
+    assert (room["is_ext_shared"], room["conversation_host_id"]) == (True, PARTNER_TEAM_ID)
+    await box.say("ada", "#theirs", "@Kvasir hello")
+    (mention,) = await wait_for_events(listener, "app_mention")
+    assert (mention["team_id"], mention["context_team_id"]) == (PARTNER_TEAM_ID, TEAM_ID)
+    assert mention["authorizations"][0]["team_id"] == TEAM_ID
+    assert mention["event"]["user_team"] == TEAM_ID
+
+
 async def test_group_messages(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """A group DM is opened once for the same people; nobody joins it later."""
     opened = (await client.conversations_open(users=[ADA, BO]))["channel"]["id"]

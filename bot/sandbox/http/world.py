@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from bot.sandbox.hub import Hub
-from bot.sandbox.state.model import Channel, ChannelKind, Json, Organization, Person, Role, UserGroup
+from bot.sandbox.state.model import TEAM_ID, Channel, ChannelKind, Json, Organization, Person, Role, UserGroup
 from bot.sandbox.state.refusals import RefusedCall
 
 _PERSON = frozenset(field.name for field in fields(Person)) - {"updated"}
@@ -64,8 +64,9 @@ class WorldControl:
     async def channel(self, body: Json) -> Json:
         """Add or change a conversation.
 
-        ``channel`` is its id or name. ``id`` and ``kind`` (``channel``, ``group``, ``mpim``) add one, with a ``name``.
-        ``members`` are ids or handles, and people join and leave accordingly; ``shared_with`` are teams; ``topic``.
+        ``channel`` is its id or name. ``id`` and ``kind`` (``channel``, ``group``, ``mpim``) add one, with a ``name``
+        and the team that is its ``host``. ``members`` are ids or handles: people join and leave accordingly.
+        ``shared_with`` are the other teams. ``topic`` is text.
         """
         workspace = self._workspace
         members = self._find_people(body.get("members", ()))
@@ -73,7 +74,8 @@ class WorldControl:
         if room is None:
             name = str(body.get("name", body.get("channel", ""))).lstrip("#")
             created = int(workspace.now())
-            room = Channel(str(body["id"]), name, _read_kind(body["kind"]), members, created, body.get("topic", ""))
+            kind, host = _read_kind(body["kind"]), body.get("host", TEAM_ID)
+            room = Channel(str(body["id"]), name, kind, members, created, body.get("topic", ""), host=host)
             workspace.save_channel(room)
         else:
             self._change_room(room, body, members)

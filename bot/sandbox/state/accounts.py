@@ -69,7 +69,7 @@ class Accounts(Conversations):
 
     def _send_workspace_event(self, event: Json) -> None:
         if event["type"] in self.subscriptions:
-            self.changes.events.append((event | {"event_ts": self.next_ts()}, False))
+            self.changes.events.append((event | {"event_ts": self.next_ts()}, None))
 
 
 def _members_event(before: UserGroup, after: UserGroup) -> Json:

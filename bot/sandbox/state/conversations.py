@@ -71,7 +71,7 @@ class Conversations(Records):
         room = self._change_channel(channel, members=[one for one in room.members if one != member])
         if member == BOT_USER and "channel_left" in self.subscriptions:
             left = {"type": "channel_left", "channel": channel, "event_ts": self.next_ts()}
-            self.changes.events.append((left, self.is_shared_externally(room)))
+            self.changes.events.append((left, room))
         return room
 
     def _member_event(self, kind: str, member: str, room: Channel) -> Json:
@@ -147,7 +147,7 @@ class Conversations(Records):
         room = self.channels[channel]
         name = _MESSAGE_SUBSCRIPTION[room.kind] if event["type"] == "message" else event["type"]
         if BOT_USER in room.members and name in self.subscriptions:
-            self.changes.events.append((event, self.is_shared_externally(room)))
+            self.changes.events.append((event, room))
 
 
 def _check_open_membership(room: Channel) -> None:

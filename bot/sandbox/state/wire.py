@@ -1,9 +1,10 @@
 """Pure: build messages, events and interaction payloads from the workspace's records.
 
 Sources: https://docs.slack.dev/apis/events-api, …/reference/events, …/interactivity/implementing-slash-commands and
-…/reference/interaction-payloads/block_actions-payload. The fields of other teams' people in a message (``user_team``,
-``source_team``, ``user_profile``) are those of https://docs.slack.dev/apis/slack-connect. The ``authorizations`` of an
-organization are those of slack-bolt's tests. Neither was seen on a real workspace.
+…/reference/interaction-payloads/block_actions-payload. The fields of an author in a shared conversation
+(``user_team``, ``source_team``, ``user_profile``) are those of https://docs.slack.dev/apis/slack-connect, the outer
+``team_id`` follows reports to Slack's Java SDK, and the ``authorizations`` of an organization slack-bolt's tests.
+None of them was seen on a real workspace.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def message_object(records: Records, found: SlackMessage) -> Json:
     """Return a message object as ``conversations.history`` returns it; a root has the counts of its thread."""
     body: Json = {"type": "message", "ts": found.ts, "text": found.text, "team": TEAM_ID, "user": found.user}
     author = records.people.get(found.user)
-    if author and author.team != TEAM_ID:
-        body |= _foreign_author_fields(author)
+    room = records.channels.get(found.channel)
+    if author and room and (author.team != TEAM_ID or room.shared_with):
+        body |= _author_fields(author)
     if found.bot_id:
         body |= {"bot_id": found.bot_id, "app_id": found.app_id}
         body |= {"bot_profile": _BOT_PROFILE} if found.bot_id == BOT_ID else {}
@@ -60,14 +62,14 @@ def message_object(records: Records, found: SlackMessage) -> Json:
     return body | _thread_fields(records, found)
 
 
-def _foreign_author_fields(author: Person) -> Json:
+def _author_fields(author: Person) -> Json:
     profile = {
         "real_name": author.real_name,
         "display_name": author.name,
         "name": author.name,
         "team": author.team,
-        "is_restricted": False,
-        "is_ultra_restricted": False,
+        "is_restricted": author.role in {"guest", "single_channel_guest"},
+        "is_ultra_restricted": author.role == "single_channel_guest",
     }
     return {"team": author.team, "user_team": author.team, "source_team": author.team, "user_profile": profile}
 
@@ -140,14 +142,17 @@ def deleted_event(records: Records, before: SlackMessage, ts: str) -> Json:
     }
 
 
-def event_callback(records: Records, event: Json, *, now: float, token: str, ext_shared: bool = False) -> Json:
-    """Wrap an event as the Events API delivers it."""
+def event_callback(records: Records, event: Json, room: Channel | None, *, now: float, token: str) -> Json:
+    """Wrap an event of a conversation, or of none, as the Events API delivers it.
+
+    The outer ``team_id`` is the host of the conversation; ``authorizations`` names the installation.
+    """
     organization = records.organization
     enterprise = organization.id if organization else None
     is_org_wide = organization is not None and organization.org_wide_install
     return {
         "token": token,
-        "team_id": TEAM_ID,
+        "team_id": room.host if room else TEAM_ID,
         **({"enterprise_id": enterprise} if enterprise else {}),
         "context_team_id": TEAM_ID,
         "context_enterprise_id": enterprise,
@@ -165,7 +170,7 @@ def event_callback(records: Records, event: Json, *, now: float, token: str, ext
                 "is_enterprise_install": is_org_wide,
             }
         ],
-        "is_ext_shared_channel": ext_shared,
+        "is_ext_shared_channel": room is not None and records.is_shared_externally(room),
         "event_context": f"4-{secrets.token_urlsafe(24)}",
     }
 

@@ -310,7 +310,7 @@ class Workspace(Accounts):
         if tab == "home" and home:
             event["view"] = home.body
         if "app_home_opened" in self.subscriptions:
-            self.changes.events.append((event, False))
+            self.changes.events.append((event, room))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
