@@ -9,7 +9,7 @@ from typing import Literal
 Language = Literal["en", "zh"]
 """A language that Kvasir writes. "en" means every text in Latin letters."""
 
-_NOISE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|<[@#!][^>\n]*>", re.DOTALL)
+_NOISE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|<[@#!][^<>\n]*>", re.DOTALL)
 IDEOGRAPH = re.compile(r"[㐀-䶿一-鿿]")
 _KANA_HANGUL = re.compile(r"[぀-ヿ가-힣]")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:['’][A-Za-z]+)*")

@@ -14,10 +14,10 @@ Payload = Mapping[str, Any]
 
 PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
 """Subtypes of messages that people write; all others are reports about the channel."""
-_USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
-_LINK = re.compile(r"<(https?://[^|>]+|mailto:[^|>]+)(?:\|([^>]*))?>")
-_CHANNEL = re.compile(r"<#([A-Z0-9]+)(?:\|([^>]*))?>")
-_SPECIAL = re.compile(r"<!(?:subteam\^[A-Z0-9]+|([a-z]+)|[^|>]*)(?:\|([^>]*))?>")
+_USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^<>]*))?>")
+_LINK = re.compile(r"<(https?://[^|<>]+|mailto:[^|<>]+)(?:\|([^<>]*))?>")
+_CHANNEL = re.compile(r"<#([A-Z0-9]+)(?:\|([^<>]*))?>")
+_SPECIAL = re.compile(r"<!(?:subteam\^[A-Z0-9]+|([a-z]+)|[^|<>]*)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ _ALTERNATIVES = 20
 """How many tokens with their logprobs a request asks for; OpenAI's interface allows no more."""
 _JSON_ERRORS = (ValueError, RecursionError)
 """What ``json.loads`` raises; ``RecursionError`` for deep nesting."""
-_COUNT = re.compile(r"(\d+)(?: input)? tokens")
+_COUNT = re.compile(r"(?<!\d)(\d+)(?: input)? tokens")
 
 
 @dataclass(frozen=True, slots=True)

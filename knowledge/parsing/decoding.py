@@ -27,7 +27,7 @@ _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿ
 _WESTERN = frozenset([*map(chr, range(0x80)), *_WESTERN_LETTERS, *"¡¿«»“”„‘’‚–—…•€£§°·©®™\u00a0"])
 """The characters of Western European text in Windows-1252."""
 
-_META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
+_META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*+=\s*+["']?\s*+([\w.:-]{1,40})""", re.IGNORECASE)
 _META_WITHIN = 4096
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 _LINE_ENDS = re.compile(r"\r\n?|\x85|\u2028")

@@ -47,7 +47,8 @@ _FORMATS: Final = {name: frozenset(names) for names in _SAME_FORMAT for name in 
 
 # A filter begins at the beginning of a word, so ``datatype:pdf``, an address or ``{type:pdf}`` is none.
 _BEFORE = "\\s(（，。；！？,;、"
-_QUOTED = r'"[^"\n]*"|“[^”\n]*”|「[^」\n]*」|『[^』\n]*』|«[^»\n]*»'
+_QUOTED = r'"[^"\n]*"|“[^”\n]{0,500}”|「[^」\n]{0,500}」|『[^』\n]{0,500}』|«[^»\n]{0,500}»'
+"""A limit keeps many opening marks without a closing one from being searched to the end of the text, each of them."""
 _SKIPPED = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|(?<!\w)(?:{_QUOTED})|(?<![^\s(])'[^'\n]*'(?!\w)", re.DOTALL)
 _FILTER = re.compile(
     rf"(?<![^{_BEFORE}])(?P<key>in|type|after|before|来源|类型|之后|之前)[:：]"

@@ -43,7 +43,7 @@ _DEFINES = re.compile(
     r"^(?:what|who|where) (?:is|are|was|were) (?!it\b|that\b|this\b)|(?:是什么|是谁|在哪里?|什么意思)[？?。]?$",
     re.IGNORECASE,
 )
-_MARKS = re.compile(r"[*_`>#|]+|<[^>\s]*>")
+_MARKS = re.compile(r"[*_`>#|]+|<[^<>\s]*>")
 _OPENER = re.compile(
     r"^(?:and|or|but|also|then|so|ok(?:ay)?|same|what about|how about|what if)\b[\s,]*(?:(?:what|how) about\b\s*)?",
     re.IGNORECASE,

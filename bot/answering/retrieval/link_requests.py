@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-_QUALIFIED = r"(?:above|linked|posted|shared|(?:that|which)?\s*@?\w+ (?:posted|shared|linked|sent))"
+_QUALIFIED = r"(?:above|linked|posted|shared|(?:that|which)? ?@?\w+ (?:posted|shared|linked|sent))"
 _LINK = (
-    r"(?:the|this|that|these|those|his|her|their|all|both|@?\w+['’]s)\s+(?:\w+\s+){0,2}?"
-    rf"(?:(?:links?|urls?)\b(?!\s+between\b)|(?:web)?\s?(?:pages?|sites?|articles?|posts?)\s+{_QUALIFIED}\b)"
+    r"(?:the|this|that|these|those|his|her|their|all|both|@?\w+['’]s) (?:\w+ ){0,2}?"
+    rf"(?:(?:links?|urls?)\b(?! between\b)|(?:web)?\s?(?:pages?|sites?|articles?|posts?) {_QUALIFIED}\b)"
 )
 _VERB = (
     r"(?:read|open|visit|fetch|follow|summari[sz]e|sum up|explain|translate|review|check|analy[sz]e|use|quote|compare"
@@ -19,13 +19,13 @@ _VERB = (
 )
 _SAY = r"\b(?:say|state|claim|recommend|mean|contain|describe|report|tell)"
 _ASKS = re.compile(
-    rf"(?:^|[.!?,;:]\s*|\b(?:please|kindly|just|now|first|you|you to)\s+){_VERB}(?:\s+(?:and|or)\s+{_VERB})?"
-    rf"(?:\s+(?:me|us|for us|for me|what is in|what's in|what is behind))?\s+{_LINK}"
-    rf"|\b(?:summary|translation|tl;?dr|gist|key points|main points) of\s+{_LINK}"
-    rf"|\b(?:according to|based on)\s+{_LINK}"
-    rf"|\bwhat (?:do|does|did)\s+{_LINK}[^.?!]{{0,40}}?{_SAY}\b"
-    rf"|\bwhat(?:'s| is| stands) (?:in|on|at|behind)\s+{_LINK}"
-    rf"|\bwhat\s+{_LINK}[^.?!]{{0,40}}?{_SAY}s?\b",
+    rf"(?:^|[.!?,;:] ?|\b(?:please|kindly|just|now|first|you|you to) ){_VERB}(?: (?:and|or) {_VERB})?"
+    rf"(?: (?:me|us|for us|for me|what is in|what's in|what is behind))? {_LINK}"
+    rf"|\b(?:summary|translation|tl;?dr|gist|key points|main points) of {_LINK}"
+    rf"|\b(?:according to|based on) {_LINK}"
+    rf"|\bwhat (?:do|does|did) {_LINK}[^.?!]{{0,40}}?{_SAY}\b"
+    rf"|\bwhat(?:'s| is| stands) (?:in|on|at|behind) {_LINK}"
+    rf"|\bwhat {_LINK}[^.?!]{{0,40}}?{_SAY}s?\b",
     re.IGNORECASE,
 )
 _LINK_ZH = (
@@ -45,9 +45,14 @@ _NOT_ASKED = re.compile(
     r"|(?:不要|不用|不必|无需|别|勿|没有?|不能|不可|为什么|怎么|如何|谁|我们?(?:可以|能|应该|该|要)?)[^，。？！]{0,6}$",
     re.IGNORECASE,
 )
+_BEFORE_CHARS = 60
+"""More than ``_NOT_ASKED`` reads before a request."""
 
 
 def asks_to_read_links(question: str) -> bool:
     """Return whether a question asks to read a link that it does not contain."""
+    question = " ".join(question.split())
     found = (match for pattern in (_ASKS, _ASKS_ZH) for match in pattern.finditer(question))
-    return any(not _NOT_ASKED.search(question[: match.start()]) for match in found)
+    return any(
+        not _NOT_ASKED.search(question[max(0, match.start() - _BEFORE_CHARS) : match.start()]) for match in found
+    )

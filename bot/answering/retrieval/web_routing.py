@@ -82,7 +82,8 @@ def _choose_reason(question: str, own: Sequence[str], links: Sequence[str], *, a
 
 _NEWS = re.compile(
     r"\b(?:news|headlines?)\b(?!-)|\bweather\b(?! (?:feature|pattern|phenomen|condition|map)s?)|\bforecast for\b"
-    r"|\b(?:stock|share) price|\bexchange rate\b|\bprice of \w+ (?:today|now)\b|\bwho won\b.*\b(?:today|yesterday)\b"
+    r"|\b(?:stock|share) price|\bexchange rate\b|\bprice of \w+ (?:today|now)\b"
+    r"|\bwho won\b.{0,200}\b(?:today|yesterday)\b"
     r"|新闻(?!学|记录|社|稿|台|出版|发布)|头条|天气(?!现象)|股价|汇率|热搜",
     re.IGNORECASE,
 )

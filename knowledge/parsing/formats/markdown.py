@@ -25,11 +25,11 @@ _MAX_LINK_CHARACTERS = 300
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[^\S\n]*\n(.*?)\n\1[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _FRONT_MATTER_WITHIN = 20_000
 _KEY = re.compile(r"^(title|description|summary)[^\S\n]*[:=][^\S\n]*(.*)$", re.MULTILINE | re.IGNORECASE)
-_OWN_ANCHOR = re.compile(r"[^\S\n]*\{#([\w.:-]+)\}\s*$")
+_OWN_ANCHOR = re.compile(r"(?<![^\S\n])[^\S\n]*\{#([\w.:-]+)\}\s*$")
 _ADMONITION = re.compile(r"^:{3,}[^\S\n]*\w*[^\S\n]*(.*)$", re.MULTILINE)
-_MDX = re.compile(r"(?:(?:import\s.+\sfrom\s+['\"].+['\"]|import\s+['\"].+['\"]|export\s.+);?\s*)+")
+_MDX_LINE = re.compile(r"(?:import\s++(?:[^'\"]*\sfrom\s+)?['\"].+['\"]|export\s.+);?\s*")
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:(?<![ \t])[ \t]+#+)?$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
@@ -119,7 +119,7 @@ class _MarkdownWriter:
         fence, held = "", list[str]()
         for line in iterate_lines(text):
             mark = _FENCE.match(line)
-            heading = None if fence or mark else _ATX.match(line)
+            heading = None if fence or mark else _ATX.match(line.rstrip(" \t"))
             if mark and (not fence or mark.group(1).startswith(fence)):
                 fence = "" if fence else mark.group(1)
             if line.strip() and not heading:
@@ -160,7 +160,7 @@ def _render_blocks(nodes: Sequence[SyntaxTreeNode]) -> str:
 
 def _format_paragraph(text: str) -> str:
     text = _ADMONITION.sub(r"\1", text).strip()
-    return "" if _MDX.fullmatch(text) else text
+    return "" if all(map(_MDX_LINE.fullmatch, text.splitlines())) else text
 
 
 def _render_fence(node: SyntaxTreeNode) -> str:

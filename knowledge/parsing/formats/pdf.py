@@ -45,7 +45,7 @@ _RUN = 3
 """Consecutive pages on which a line with a page number must occur."""
 _DIGITS = re.compile(r"\d+|^[ivxl]+$")
 _END_DIGITS = re.compile(r"^\d+(?=\s)|(?<=\s)\d+$")
-_NUMBERING = re.compile(r"(?:[\dA-Z]{1,3}[.)]?(?:\d+(?:\.\d+)*\.?)?\s+|第.{1,4}[章节]\s*)(?=\S)")
+_NUMBERING = re.compile(r"^(?:[\dA-Z]{1,3}[.)]?(?:\d+(?:\.\d+)*\.?)?\s+|第.{1,4}[章节]\s*)(?=\S)")
 _MAX_OUTLINE = 5_000
 _MAX_TITLE_CHARACTERS = 120
 _NO_TITLE = re.compile(

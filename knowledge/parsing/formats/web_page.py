@@ -40,7 +40,7 @@ _HIDING_STYLE = re.compile(
 """Inline styles that hide an element. Style sheets are not read."""
 _BLANKS = re.compile(r"\s+")
 _DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
-_PERMALINK = re.compile(r"\s*[¶#\uf0c1\u200b]+\s*$")
+_PERMALINK = re.compile(r"(?:(?<!\s)\s+|(?<![\s¶#\uf0c1\u200b]))[¶#\uf0c1\u200b]+\s*$")
 _MIN_MAIN_CHARACTERS = 200
 """A ``main`` or single ``article`` with less text than this, next to a larger body, is not the main text."""
 _HEADED_CHARACTERS = 200

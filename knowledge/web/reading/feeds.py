@@ -20,8 +20,8 @@ from knowledge.errors import ParseError
 
 _MAX_ENTRIES = 5_000
 _MAX_ID_CHARACTERS = 180
-_COMMENT_OR_INSTRUCTION = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
-_ELEMENT = re.compile(rb"<[A-Za-z_:]")
+_PROLOG_PART = re.compile(rb"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|<!entity|<[a-z_:]", re.DOTALL | re.IGNORECASE)
+"""A comment, an instruction, the declaration of an entity, or the beginning of the first element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,13 @@ def _read_xml_entries(data: bytes, content_type: str, url: str) -> Iterator[Feed
 
 def _declares_entities(data: bytes) -> bool:
     """Return whether the text before the first element declares an entity, in UTF-8, UTF-16 or UTF-32."""
-    text = _COMMENT_OR_INSTRUCTION.sub(b"", data.replace(b"\0", b""))
-    first = _ELEMENT.search(text)
-    return b"<!entity" in (text[: first.start()] if first else text).lower()
+    for found in _PROLOG_PART.finditer(data.replace(b"\0", b"")):
+        part = found[0].lower()
+        if not part.startswith((b"<!--", b"<?")):
+            return part == b"<!entity"
+        if not part.endswith(b"-->" if part.startswith(b"<!--") else b"?>"):
+            return b"<!entity" in part
+    return False
 
 
 def _build_xml_entry(entry: Mapping[str, Any]) -> FeedEntry:
