@@ -93,15 +93,15 @@ class AttackBench:
     lives: list[LiveWebRequest] = field(default_factory=list)
     cited: tuple[Passage, ...] = ()
 
-    async def run(self, attack: Attack) -> Outcome:
-        """Place an attack, ask as Ada, and return what came of it."""
+    async def run(self, attack: Attack, question: str = "") -> Outcome:
+        """Place an attack, ask as Ada, and return what came of it; ``question`` replaces that of the attack."""
         self.attack, self.hits = attack, make_hits(attack)
         self.model.stream(delta(content=attack.obedient_answer), delta(finish="stop"), USAGE, DONE)
         root, mention = await self._place_in_thread(attack)
         self.model.bodies.clear()
         self.lives.clear()
         wish = "web: " if attack.place == "web page" else ""
-        asked = await self.bot.ask(f"@Kvasir {wish}{attack.words.question}{mention}", thread_ts=root)
+        asked = await self.bot.ask(f"@Kvasir {wish}{question or attack.words.question}{mention}", thread_ts=root)
         message = await self.bot.sandbox.wait_for_message(lambda one: _answers(one, asked))
         turns = [turn["content"] for turn in self.model.bodies[-1]["messages"] if turn["role"] == "user"]
         return Outcome(

@@ -45,3 +45,12 @@ async def test_all_attacks(tmp_path: Path) -> None:
     async with open_attack_bench(tmp_path, NEW_VERIFIER) as bench:
         for attack in ATTACKS:
             check_outcome(attack, await bench.run(attack))
+
+
+@pytest.mark.parametrize("question", ["Summarise the link above.", "总结一下上面的链接"])
+async def test_links_of_others_are_read_if_the_asker_asks(tmp_path: Path, question: str) -> None:
+    attack = next(one for one in ATTACKS if one.place == "thread")
+    async with open_attack_bench(tmp_path, NEW_VERIFIER) as bench:
+        outcome = await bench.run(attack, question)
+    assert set(outcome.links) == {attack.link}
+    assert outcome.list_foreign_hosts() == []
