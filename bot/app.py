@@ -175,10 +175,10 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         library = await stack.enter_async_context(
             _open_library(settings, _build_source_kinds(settings, slack, event_log))
         )
-        ready_library = ReadyLibrary(library, workspace)
+        metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
+        ready_library = ReadyLibrary(library, workspace, metrics.record_refused)
         if any(source.synced_at for source in (await library.status()).sources):
             ready_library.first_sync_done.set()
-        metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
         measured_engine, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         judges = Judges(measured_engine, calibrations.of)

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: the engine's state, and the time and tokens of answers. No texts and no names."""
+"""Metrics for Prometheus: the engine's state, the time and tokens of answers, refused passages. No texts, no names."""
 
 from __future__ import annotations
 
@@ -81,6 +81,11 @@ class Metrics:
             buckets=_JUDGEMENT_S,
             registry=self.registry,
         )
+        self._refused = Counter(
+            "kvasir_refused_passages",
+            "Passages that the store proposed to people who may not read them. None was shown.",
+            registry=self.registry,
+        )
         self.registry.register(_EngineState(status, stats, queue))
 
     def record_first_token(self, seconds: float) -> None:
@@ -98,6 +103,10 @@ class Metrics:
         self._judgements.labels(how).inc()
         if how == "done":
             self._judgement_time.observe(seconds)
+
+    def record_refused(self, passages: int) -> None:
+        """Count passages that the store proposed to people who may not read them."""
+        self._refused.inc(passages)
 
     def render(self) -> bytes:
         """Return everything in Prometheus' format."""

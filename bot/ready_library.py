@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,15 @@ far, or to say that the sync is running."""
 class ReadyLibrary:
     """The library with links that a person can open."""
 
-    def __init__(self, library: Library, workspace: LocalWorkspace | None) -> None:
+    def __init__(
+        self, library: Library, workspace: LocalWorkspace | None, count_refused: Callable[[int], None] | None = None
+    ) -> None:
+        """``count_refused`` gets the number of refused passages of each search (``SearchResult.refused``)."""
         self.library = library
         self.first_sync_done = asyncio.Event()
         """Set once the documents have been read for the first time, in this run or an earlier one."""
         self._workspace = workspace
+        self._count_refused = count_refused
 
     async def search(
         self, query: str, *, limit: int, viewers: Viewers = ANY_MEMBER, live: LiveWebRequest | None = None
@@ -46,6 +50,8 @@ class ReadyLibrary:
             async with asyncio.timeout(_FIRST_SYNC_S):
                 await self.first_sync_done.wait()
         found = await self.library.search(query, limit=limit, viewers=viewers, live=live)
+        if self._count_refused is not None:
+            self._count_refused(found.refused)
         if not found.hits or not (found.answerable or self.first_sync_done.is_set()):
             nothing = explain_nothing_read(await self.library.status(), reading=not self.first_sync_done.is_set())
             if nothing is not None:

@@ -18,6 +18,15 @@ def test_every_viewer_must_hold_one_of_the_readers(principals: list[frozenset[st
     assert may_read(Viewers.of(*principals), readers) == allowed
 
 
+@given(st.lists(names, min_size=1, max_size=3), names, names)
+def test_many_viewers_are_weighed_like_few(
+    kinds: list[frozenset[str]], one: frozenset[str], other: frozenset[str]
+) -> None:
+    readers = intersect_readers(one, other)
+    many = Viewers.of(*({*kinds[n % len(kinds)], f"person {n}"} for n in range(100)))
+    assert may_read(many, readers) == may_read(Viewers.of(*kinds), readers)
+
+
 @given(names, names, names)
 def test_the_intersection_admits_exactly_those_whom_both_admit(
     one: frozenset[str], other: frozenset[str], principals: frozenset[str]

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import quote
 
 from knowledge.chunking.blocks import Block, BlockKind, CountTokens, Unit, group_units, split_blocks
-from knowledge.interfaces import Chunk, Document, Section
+from knowledge.interfaces import Chunk, Document, Section, make_class_key
 
 VERSION: Final = 1
 """Increase it if the same bytes become other chunks (here or in a parser). Every document is then split again."""
@@ -76,7 +76,7 @@ def chunk_document(
                 heading=draft.heading,
                 text=draft.text,
                 url=_build_link(url, draft.anchor),
-                readers=readers,
+                audience=make_class_key(readers),
             )
         )
     return chunks

@@ -77,6 +77,8 @@ class Database:
         self._url = parse_url(url)
         connect = _SqliteConnections if self._url.get_backend_name() == "sqlite" else _PostgresConnections
         self._connections: _Connections = connect(self._url, options or DatabaseOptions())
+        self.writes = 0
+        """Writing transactions of this process so far."""
 
     async def read(self, work: Work[_T]) -> _T:
         """Return what the work returns, in a transaction that writes nothing."""
@@ -84,7 +86,10 @@ class Database:
 
     async def write(self, work: Work[_T]) -> _T:
         """Return what the work returns, in a transaction that is committed, or rolled back if the work raises."""
-        return await self._run(work, write=True)
+        try:
+            return await self._run(work, write=True)
+        finally:
+            self.writes += 1
 
     async def fetch_rows(self, query: Executable, values: Mapping[str, Any] | None = None) -> Rows:
         """Return every row that a query finds."""

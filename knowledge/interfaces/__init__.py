@@ -11,6 +11,7 @@ from knowledge.interfaces.audiences import (
     WORLD,
     Viewers,
     intersect_readers,
+    make_class_key,
     may_read,
 )
 from knowledge.interfaces.documents import WEB, Chunk, Document, Section
@@ -71,5 +72,6 @@ __all__ = [
     "WebSearchReport",
     "WebTrouble",
     "intersect_readers",
+    "make_class_key",
     "may_read",
 ]

@@ -3,13 +3,19 @@
 A document has *readers*: the principals that may read it. A principal is a person, a group or a channel, as Slack or a
 source names it (``U024BE7LH``, ``confluence:group:board``). An answer has *viewers*: people, each with all principals
 that they hold. A document may be used for an answer if every viewer holds one of its readers.
+
+Documents with the same readers form an *audience class*. A store knows only the key of the class.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import and_
 from typing import Final
 
 EVERYONE = frozenset({"*"})
@@ -18,6 +24,8 @@ GUESTS: Final = "guests"
 """The principal of every guest of the workspace."""
 WORLD: Final = "world"
 """The principal that everybody holds, also people of other companies."""
+_FEW_PEOPLE: Final = 32
+"""So many viewers are asked one by one. For more, each principal has a number with a bit for each viewer."""
 _BOTH = "\x1f"
 """Joins principals that a person must hold together. No principal contains it."""
 
@@ -43,7 +51,24 @@ ANY_MEMBER: Final = Viewers.of(EVERYONE)
 
 def may_read(viewers: Viewers, readers: frozenset[str]) -> bool:
     """Return whether every viewer may read a document with these readers."""
-    return bool(viewers.people) and all(holds_reader(principals, readers) for principals in viewers.people)
+    people = viewers.people
+    if len(people) <= _FEW_PEOPLE:
+        return bool(people) and all(holds_reader(principals, readers) for principals in people)
+    holders = _find_holders(viewers)
+    found = 0
+    for reader in readers:
+        found |= reduce(and_, (holders.get(principal, 0) for principal in split_reader(reader)))
+    return found == (1 << len(people)) - 1
+
+
+@lru_cache(maxsize=16)
+def _find_holders(viewers: Viewers) -> dict[str, int]:
+    """Return the holders of each principal as a number with one bit for each viewer."""
+    holders: defaultdict[str, int] = defaultdict(int)
+    for place, principals in enumerate(viewers.people):
+        for principal in principals:
+            holders[principal] |= 1 << place
+    return dict(holders)
 
 
 def holds_reader(principals: frozenset[str], readers: frozenset[str]) -> bool:
@@ -57,6 +82,12 @@ def holds_reader(principals: frozenset[str], readers: frozenset[str]) -> bool:
 def split_reader(reader: str) -> tuple[str, ...]:
     """Return the principals that a person must hold together to be this reader; most readers are one principal."""
     return tuple(reader.split(_BOTH))
+
+
+@lru_cache(maxsize=8192)
+def make_class_key(readers: frozenset[str]) -> str:
+    """Return the key of the audience class of documents with exactly these readers: 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(sorted(readers)).encode()).hexdigest()[:16]
 
 
 def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:

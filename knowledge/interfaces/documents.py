@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from knowledge.interfaces.audiences import EVERYONE
+from knowledge.interfaces.audiences import EVERYONE, make_class_key
 
 WEB = "\x1fweb\x1f"
 """``Chunk.source`` of a page of the live web, which is not from a source."""
+_PUBLIC: Final = make_class_key(EVERYONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Chunk:
     text: str = field(repr=False)
     """As people and the model see it."""
     url: str | None
-    readers: frozenset[str] = EVERYONE
+    audience: str = _PUBLIC
+    """The key of its document's audience class (``make_class_key``); the manifest has the readers."""
     kind: str = ""
     """The document's format, for the filter ``type:``, in lower case and without a dot (``pdf``, ``md``)."""
     modified_at: datetime | None = None

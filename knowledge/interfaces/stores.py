@@ -26,7 +26,7 @@ class Candidate:
     """A row that a retriever found. ``bm25`` is 0.0 if only the vectors found it."""
 
     chunk: Chunk
-    """Without readers, kind and date, which only the manifest knows: no readers, "" and None."""
+    """Without audience, kind and date, which only the manifest knows: "", "" and None."""
     bm25: float
     cosine: float
 
@@ -38,13 +38,20 @@ class Scope:
     sources: frozenset[str]
     """``SourceKey.id`` of each; with none, nothing is found."""
     viewers: Viewers = ANY_MEMBER
-    """All who will see the answer. A store proposes rows that at least one of them may read; the manifest decides."""
+    """All who will see the answer. The manifest decides by them."""
     kinds: frozenset[str] = frozenset()
     """``Chunk.kind`` of each; empty for any."""
     after: datetime | None = None
     """Only versions of this moment or later; documents without a date are left out."""
     before: datetime | None = None
     """Only versions before this moment; documents without a date are left out."""
+    audiences: frozenset[str] | None = None
+    """``Chunk.audience`` of each class that a store may propose; None for any, and with none nothing is found."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether there is nothing to search."""
+        return not self.sources or (self.audiences is not None and not self.audiences)
 
 
 class Store(Protocol):
@@ -121,3 +128,5 @@ class CurrentChunk:
     """As ``Chunk.modified_at``; the manifest's value decides."""
     weight: float = 1.0
     """Its score is multiplied by it, as configured for its source and document."""
+    settled: bool = True
+    """Whether the rows in the store have its readers; not while a sync rewrites them after the readers changed."""

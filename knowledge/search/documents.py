@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -10,6 +12,7 @@ from itertools import pairwise
 from knowledge.errors import StoreError
 from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers, may_read
 from knowledge.path_filter import compile_path_filter
+from knowledge.search.audience_classes import AudienceClasses
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.passages import format_passage
@@ -18,6 +21,8 @@ from knowledge.search.results import DocumentResults
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
 from knowledge.sync.manifest.records import CurrentRow, decode_readers
+
+_log = logging.getLogger(__name__)
 
 WeighDocument = Callable[[str], float]
 """Returns the factor for the scores of a document's passages."""
@@ -59,7 +64,7 @@ class DocumentSearch:
                     raise
             else:
                 if await self.follow_active_index() is index:
-                    return seen
+                    return self._report_refused(seen)
             # A switch dropped this index during the search. The new one has its documents.
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers) -> Hit | None:
@@ -103,7 +108,22 @@ class DocumentSearch:
         """Return the factor for the scores of a document; ``source`` is its ``SourceKey.id``."""
         return self._weigh[source](document)
 
+    def _report_refused(self, seen: DocumentResults) -> DocumentResults:
+        """Log passages that the store should not have proposed. An old index may, until a new one has grown."""
+        if not self._indexes.is_settled:
+            return replace(seen, refused={})
+        for source, passages in seen.refused.items():
+            _log.warning(
+                "The store proposed %d passages of the source %s to people who may not read them, and Kvasir left them "
+                "out. The store's rows are older than the manifest's readers: see docs/operating.md.",
+                passages,
+                source,
+            )
+        return seen
+
     def _open_search(self, index: OpenIndex) -> HybridSearch:
+        classes = AudienceClasses(index.manifest.list_audiences, lambda: index.manifest.database.writes)
+
         async def current(ids: Collection[str]) -> dict[str, CurrentChunk]:
             rows = await index.manifest.find_current(ids, self._weigh)
             return {row.id: _make_current_chunk(row, self.weigh(row.source, row.document)) for row in rows}
@@ -115,6 +135,7 @@ class DocumentSearch:
             self._calibration,
             dense=index.dense,
             neighbours=index.manifest.find_neighbours,
+            classes=classes,
         )
 
 
@@ -151,4 +172,5 @@ def _make_current_chunk(row: CurrentRow, weight: float) -> CurrentChunk:
         kind=row.kind,
         modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
         weight=weight,
+        settled=row.settled,
     )

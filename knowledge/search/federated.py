@@ -81,7 +81,7 @@ class FederatedSearch:
         hits, answerable = await asyncio.to_thread(rank_with_web, documents, lookup.pages)
         if error is not None and not hits:
             raise error
-        return SearchResult(plan.question, hits, 0.0, answerable, lookup.look, error)
+        return replace(documents.to_result(), hits=hits, answerable=answerable, web=lookup.look, trouble=error)
 
     async def _try_documents(self, plan: QueryPlan) -> DocumentResults | KnowledgeError:
         """Return the documents' results, or the error of their search."""

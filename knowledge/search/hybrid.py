@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector
+from knowledge.search.audience_classes import AudienceClasses
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.fusion import ScoredCandidate, profile_query
 from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner, find_absorbed_hits
 from knowledge.search.plan import QueryPlan, plan_words
 from knowledge.search.ranking import PreparedQuery, Ranking, pick_ranked, rank_candidates
 from knowledge.search.results import PER_DOCUMENT, ROWS_UNKNOWN, DocumentResults, make_empty_results
-from knowledge.search.scope import is_in_scope
+from knowledge.search.scope import is_in_scope, is_refused
 from knowledge.stores.common import run_both
 
 _MAX_LOOKUPS = 8
@@ -54,6 +56,8 @@ class _RankedCandidates:
     picks: Sequence[ScoredCandidate]
     all_of: frozenset[str] | None = None
     """The ids of all rows in the scope, if the store returned all of them; else None."""
+    refused: frozenset[str] = frozenset()
+    """The ids of rows that the store should not have proposed, because the viewers may not read them."""
 
 
 class HybridSearch:
@@ -67,7 +71,7 @@ class HybridSearch:
         breadth: how many candidates to consider.
         dense: whether the index is of this embedder; if not, only BM25 finds rows.
         neighbours: returns the neighbours of chunks from the manifest; without it nothing is joined.
-        now: seconds of a monotonic clock.
+        classes: chooses what the store may propose; without them everything, and only the manifest decides.
 
     """
 
@@ -81,7 +85,7 @@ class HybridSearch:
         breadth: Breadth | None = None,
         dense: bool = True,
         neighbours: Neighbours | None = None,
-        now: Callable[[], float] = time.perf_counter,
+        classes: AudienceClasses | None = None,
     ) -> None:
         self._embedder = embedder
         self._store = store
@@ -90,7 +94,7 @@ class HybridSearch:
         self._breadth = breadth or Breadth()
         self._dense = dense
         self._joiner = None if neighbours is None else PassageJoiner(store, current, neighbours)
-        self._now = now
+        self._classes = classes
         self._rows = 0
         self._rows_counted_at = -math.inf
 
@@ -101,9 +105,9 @@ class HybridSearch:
             KnowledgeError: the embedder, the store or the manifest failed.
 
         """
-        started = self._now()
+        started = time.perf_counter()
         found = await self.find_documents(plan_words(query, scope, limit=limit, join=join))
-        return replace(found.to_result(), seconds=self._now() - started)
+        return replace(found.to_result(), seconds=time.perf_counter() - started)
 
     async def find_documents(self, plan: QueryPlan) -> DocumentResults:
         """Return the result of ``search`` with its candidates.
@@ -113,7 +117,7 @@ class HybridSearch:
         """
         if plan.is_empty:
             return make_empty_results(plan, self._calibration)
-        vector, rows = await run_both(self._embed(plan.words), self._count())
+        vector, rows = await run_both(self._embed(plan.words), self._count_and_refresh(plan.scope))
         profile = profile_query(plan.words, plan.terms, rows, self._calibration, dense=self._dense)
         question = PreparedQuery(plan, vector, profile)
         missing: frozenset[str] = frozenset()
@@ -135,16 +139,21 @@ class HybridSearch:
 
         Rows that the manifest does not list may have been replaced between the two answers. Then both are read again,
         because otherwise neither version would be found. Rows of a dead sync look the same, and cost one more search
-        until the next sync removes them.
+        until the next sync removes them. Rows that it refuses may have got other readers in between, so they are not
+        counted if this process wrote meanwhile.
         """
         plan = question.plan
         pool = max(self._breadth.pool, 3 * plan.limit)
         missing_rows: set[str] = set()
+        refused: set[str] = set()
         for lookups in itertools.count(1):
-            proposed = await self._store.find_candidates(question.vector, plan.terms, pool=pool, scope=plan.scope)
+            scope, writes = await self._narrow_scope(plan.scope), self._count_writes()
+            proposed = await self._store.find_candidates(question.vector, plan.terms, pool=pool, scope=scope)
             current = await self._current([candidate.chunk.id for candidate in proposed])
             before, missing_rows = missing_rows, {one.chunk.id for one in proposed if one.chunk.id not in current}
-            found = self._rank(question, proposed, current)
+            if self._count_writes() == writes:
+                refused |= {id_ for id_, listed in current.items() if is_refused(listed, plan.scope)}
+            found = replace(self._rank(question, proposed, current), refused=frozenset(refused & current.keys()))
             exhausted = len(proposed) < pool  # The dense leg alone returns a full pool while there are more rows.
             if exhausted and question.vector is not None:
                 found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
@@ -188,15 +197,37 @@ class HybridSearch:
             more = [one for one in wider if one.candidate.chunk.id not in joined_ids | chosen]
             kept = [one for one in found.picks if one.candidate.chunk.id not in inside]
             hits = sorted([*kept, *more[: len(inside)]], key=lambda one: -one.score)
+        refused = Counter(found.current[id_].source_name for id_ in found.refused)
         return DocumentResults(
-            question, self._breadth.per_document, found.usable, hits, found.current, passages, found.ranking.trust
+            question,
+            self._breadth.per_document,
+            found.usable,
+            hits,
+            found.current,
+            passages,
+            found.ranking.trust,
+            refused,
         )
 
     async def _embed(self, text: str) -> Vector | None:
         return await self._embedder.embed_query(text) if self._dense else None
 
+    async def _count_and_refresh(self, scope: Scope) -> int:
+        """Return the number of rows. Meanwhile the audience classes are read, so that no lookup waits for them."""
+        rows, _ = await run_both(self._count(), self._narrow_scope(scope))
+        return rows
+
+    async def _narrow_scope(self, scope: Scope) -> Scope:
+        """Return the scope with the audience classes that the store may propose."""
+        if self._classes is None:
+            return scope
+        return replace(scope, audiences=await self._classes.find_usable(scope.viewers, scope.sources))
+
+    def _count_writes(self) -> int:
+        return 0 if self._classes is None else self._classes.count_writes()
+
     async def _count(self) -> int:
-        now = self._now()
+        now = time.perf_counter()
         known_for_s = min(self._breadth.count_for_s, self._rows / self._breadth.growth_rows_s)
         if now - self._rows_counted_at > known_for_s:
             try:

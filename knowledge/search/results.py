@@ -39,6 +39,8 @@ class DocumentResults:
     passages: Mapping[str, JoinedPassage] = field(default_factory=dict)
     trust: float = 1.0
     """The remaining share of the confidence (``ExactMatches``)."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Passages that the store proposed and the manifest refused for their readers, by the source's name."""
 
     @property
     def background(self) -> float:
@@ -72,7 +74,8 @@ class DocumentResults:
     def to_result(self) -> SearchResult:
         """Return the hits as the result of a search, which took no time yet."""
         hits = self.hits()
-        return SearchResult(self.question.plan.question, hits, 0.0, self.is_answered_by(hits))
+        refused = sum(self.refused.values())
+        return SearchResult(self.question.plan.question, hits, 0.0, self.is_answered_by(hits), refused=refused)
 
     def is_answered_by(self, hits: Sequence[Hit]) -> bool:
         """Return whether these passages are sure enough to answer the question."""

@@ -16,6 +16,14 @@ def is_in_scope(listed: CurrentChunk | None, scope: Scope) -> bool:
     )
 
 
+def is_refused(listed: CurrentChunk, scope: Scope) -> bool:
+    """Return whether the store should not have proposed a chunk, because not all viewers may read it.
+
+    While a sync rewrites the rows of a document with other readers, that is normal.
+    """
+    return listed.settled and not may_read(scope.viewers, listed.readers)
+
+
 def passes_filters(kind: str, modified_at: datetime | None, scope: Scope) -> bool:
     """Return whether a format and a date pass the filters of a scope; without a date, none passes a filter of dates."""
     return (

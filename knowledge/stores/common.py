@@ -13,12 +13,12 @@ from typing import Final, TypeVar
 import numpy as np
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from knowledge.interfaces import Candidate, Chunk, StoredChunk, Viewers
+from knowledge.interfaces import Candidate, Chunk, StoredChunk
 
 T = TypeVar("T")
 U = TypeVar("U")
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """Increase it if a row's columns change. Every store then gets a new index next to the old one."""
 
 INDEX_PREFIX = "kvasir_"
@@ -76,11 +76,6 @@ def slice_values(values: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some
-
-
-def list_readers(viewers: Viewers) -> list[str]:
-    """Return the readers to search for, in a stable order: all principals of the viewers."""
-    return sorted(frozenset().union(*viewers.people))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

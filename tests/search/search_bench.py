@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,10 +12,12 @@ import numpy as np
 
 from knowledge.embedding import IDENTITY
 from knowledge.errors import EmbedderError
-from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector, make_class_key
+from knowledge.search.audience_classes import AudienceClasses
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.sync.manifest.records import UNSETTLED, AudienceRow, encode_readers
 from knowledge.terms import index_terms
 from tests.viewers import make_members
 
@@ -65,6 +68,9 @@ class SearchBench:
     store: LanceDBStore
     embedder: WordEmbedder = field(default_factory=WordEmbedder)
     manifest: dict[str, CurrentChunk] = field(default_factory=dict)
+    stored: dict[str, str] = field(default_factory=dict)
+    """The audience class of each row in the store."""
+    writes: int = 0
     asked_manifest: list[int] = field(default_factory=list)
 
     async def current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
@@ -81,6 +87,13 @@ class SearchBench:
                 near[id_] = before, after
         return near
 
+    async def list_audiences(self) -> frozenset[AudienceRow]:
+        """Return the audiences in the manifest, each with the class that its row in the store has."""
+        return frozenset(
+            AudienceRow(SOURCE, encode_readers(one.readers), UNSETTLED + self.stored.get(id_, ""))
+            for id_, one in self.manifest.items()
+        )
+
     def search(self, *, dense: bool = True, store: LanceDBStore | None = None, **breadth: int) -> HybridSearch:
         return HybridSearch(
             self.embedder,
@@ -90,6 +103,7 @@ class SearchBench:
             breadth=Breadth(**breadth),
             dense=dense,
             neighbours=self.neighbours,
+            classes=AudienceClasses(self.list_audiences, lambda: self.writes, now=time.perf_counter_ns),
         )
 
     async def add(
@@ -104,13 +118,15 @@ class SearchBench:
     ) -> None:
         """Take in the chunks of one document, in its order; without a name, each is a document of its own."""
         chunks = [
-            Chunk(id_, SOURCE, name, "T", heading, text, f"u/{name}", readers, kind, modified_at)
+            Chunk(id_, SOURCE, name, "T", heading, text, f"u/{name}", make_class_key(readers), kind, modified_at)
             for id_, text in texts.items()
             for name in [document or f"{id_}.md"]
         ]
         vectors = await self.embedder.embed_passages([chunk.text for chunk in chunks])
+        self.writes += 1
         await self.store.write([StoredChunk(c, v, index_terms(c.text)) for c, v in zip(chunks, vectors, strict=True)])
         for number, chunk in enumerate(chunks):
+            self.stored[chunk.id] = chunk.audience
             row, place = sum(map(ord, chunk.document)), number if document else 0
             self.manifest[chunk.id] = CurrentChunk("docs", readers, SYNCED, row, place, kind, modified_at)
 

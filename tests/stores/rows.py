@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from knowledge.interfaces import EVERYONE, Chunk, StoredChunk, Vector
+from knowledge.interfaces import EVERYONE, Chunk, StoredChunk, Vector, make_class_key
 
 DIMENSIONS = 8
 
@@ -37,5 +37,5 @@ def row(
 ) -> StoredChunk:
     """Return a row with plain default values."""
     url = "https://docs.example/guide#start"
-    chunk = Chunk(id_, source, document, "Guide", "Start › Here", text, url, readers, kind, modified_at)
+    chunk = Chunk(id_, source, document, "Guide", "Start › Here", text, url, make_class_key(readers), kind, modified_at)
     return StoredChunk(chunk, unit(1) if vector is None else vector, terms)

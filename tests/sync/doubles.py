@@ -27,6 +27,7 @@ from knowledge.interfaces import (
     SourceKey,
     StoredChunk,
     Vector,
+    make_class_key,
 )
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.manifest import IndexManifest, Manifest, open_manifest
@@ -96,7 +97,7 @@ class MemoryStore(Failing):
         return [
             Candidate(row.chunk, 0.0, float(row.vector @ vector))
             for row in self.rows_by_id.values()
-            if row.chunk.source in scope.sources
+            if row.chunk.source in scope.sources and (scope.audiences is None or row.chunk.audience in scope.audiences)
         ]
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
@@ -209,7 +210,7 @@ async def passages(key: SourceKey, listed: ListedDocument, content: DocumentCont
     for part in filter(None, body.split("\n\n")):
         seen[part] = seen.get(part, 0) + 1
         id_ = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part!a}|{seen[part]}"))
-        chunk = Chunk(id_, key.id, listed.document, title, "", part, listed.url, listed.readers)
+        chunk = Chunk(id_, key.id, listed.document, title, "", part, listed.url, make_class_key(listed.readers))
         chunks.append(replace(chunk, kind=listed.document.rpartition(".")[2], modified_at=listed.modified_at))
     return title, chunks
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import SourceError, StoreUnavailable, SyncRunning
+from knowledge.interfaces import make_class_key
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncLimits, SyncTools
@@ -311,7 +312,7 @@ async def test_copies_are_embedded_once_across_documents_sources_renames_and_lin
     assert (await stage.sync(blog)).sources["blog"].chunks_written == 12
     assert len(embedded) == count
     rows = [row for row in stage.rig.store.rows_by_id.values() if row.chunk.source == blog.key.id]
-    assert {row.chunk.readers for row in rows} == {frozenset({"U1"})}
+    assert {row.chunk.audience for row in rows} == {make_class_key(frozenset({"U1"}))}
     vectors = {row.chunk.searchable_text: row.vector.tolist() for row in rows}
     assert all(row.vector.tolist() == vectors[row.chunk.searchable_text] for row in rows)
     assert await stage.rig.agree()

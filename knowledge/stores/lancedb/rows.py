@@ -8,16 +8,17 @@ import numpy as np
 import pyarrow as pa
 
 from knowledge.interfaces import Chunk, Matrix, Scope, StoredChunk
-from knowledge.stores.common import LegHit, from_microseconds, list_readers, to_microseconds
+from knowledge.stores.common import LegHit, from_microseconds, to_microseconds
 
-PASSAGE_COLUMNS = ("id", "source", "document", "title", "heading", "text", "url", "readers", "kind", "modified_at")
+PASSAGE_COLUMNS = ("id", "source", "document", "title", "heading", "text", "url", "audience", "kind", "modified_at")
 """The columns of a ``Chunk``, in the order of its fields."""
 
 SEARCH_COLUMNS = PASSAGE_COLUMNS[:7]
-"""The columns that a search reads. Each column costs a visit to every row, and lists of readers cost most."""
+"""The columns that a search reads. Each column costs a visit to every row."""
 
-ADDED_COLUMNS = {"kind": "''", "modified_at": "CAST(NULL AS BIGINT)"}
-"""Columns that later versions added. A table without them gets them empty, and still answers while a new one grows."""
+ADDED_COLUMNS = {"kind": "''", "modified_at": "CAST(NULL AS BIGINT)", "audience": "''"}
+"""Columns that later versions added. A table without them gets them empty, and still answers while a new one grows.
+Its rows of no audience class are proposed to everybody, and the manifest decides."""
 
 
 def make_row_schema(dimensions: int) -> pa.Schema:
@@ -29,7 +30,7 @@ def make_row_schema(dimensions: int) -> pa.Schema:
             pa.field("id", pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"}),
             *(pa.field(name, pa.string(), nullable=False) for name in text),
             pa.field("url", pa.string()),
-            pa.field("readers", pa.list_(pa.string()), nullable=False),
+            pa.field("audience", pa.string()),
             pa.field("kind", pa.string()),
             pa.field("modified_at", pa.int64()),  # Microseconds since the epoch need no time zone in comparisons.
             pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
@@ -44,7 +45,6 @@ def make_batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
     schema = make_row_schema(dimensions)
     columns = {
         "terms": [row.terms for row in rows],
-        "readers": [sorted(chunk.readers) for chunk in chunks],
         "modified_at": [None if chunk.modified_at is None else to_microseconds(chunk.modified_at) for chunk in chunks],
         "vector": pa.FixedSizeListArray.from_arrays(flat, dimensions),
     }
@@ -53,8 +53,8 @@ def make_batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
 
 
 def read_leg_hits(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[LegHit]:
-    """Return the results of a search with their scores, without readers, kind and date."""
-    columns = [*(table.column(name).to_pylist() for name in SEARCH_COLUMNS), [frozenset[str]()] * table.num_rows]
+    """Return the results of a search with their scores, without audience, kind and date."""
+    columns = [*(table.column(name).to_pylist() for name in SEARCH_COLUMNS), [""] * table.num_rows]
     return [
         LegHit(Chunk(*values), cosine, score) for *values, cosine, score in zip(*columns, cosines, scores, strict=True)
     ]
@@ -64,7 +64,6 @@ def read_rows(table: pa.Table) -> list[StoredChunk]:
     """Return whole rows."""
     vectors = read_vectors(table)
     columns = {name: table.column(name).to_pylist() for name in PASSAGE_COLUMNS}
-    columns["readers"] = [frozenset(readers) for readers in columns["readers"]]
     columns["kind"] = [kind or "" for kind in columns["kind"]]
     columns["modified_at"] = [None if made is None else from_microseconds(made) for made in columns["modified_at"]]
     chunks = [Chunk(*values) for values in zip(*columns.values(), strict=True)]
@@ -79,10 +78,9 @@ def read_vectors(table: pa.Table) -> Matrix:
 
 def make_condition(scope: Scope) -> str:
     """Return a scope as one SQL condition, which both legs apply before they count."""
-    conditions = [
-        f"source IN ({quote_literals(sorted(scope.sources))})",
-        f"array_has_any(readers, [{quote_literals(list_readers(scope.viewers))}])",
-    ]
+    conditions = [f"source IN ({quote_literals(sorted(scope.sources))})"]
+    if scope.audiences is not None:
+        conditions.append(f"audience IN ({quote_literals(['', *sorted(scope.audiences)])})")
     if scope.kinds:
         conditions.append(f"kind IN ({quote_literals(sorted(scope.kinds))})")
     if scope.after is not None:

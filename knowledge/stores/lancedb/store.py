@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lancedb
-from lancedb.index import FTS, Bitmap, BTree, HnswSq, LabelList
+from lancedb.index import FTS, Bitmap, BTree, HnswSq
 from lancedb.query import MatchQuery
 
 from knowledge.errors import StoreError, StoreMisconfigured
@@ -63,7 +63,7 @@ _SCALAR_INDEXES = {
         max_token_length=None,
         with_position=False,
     ),
-    "readers": LabelList(),
+    "audience": Bitmap(),
     "source": Bitmap(),
     "kind": Bitmap(),
     "modified_at": BTree(),
@@ -245,7 +245,7 @@ class LanceDBStore:
         scope: Scope,
     ) -> Sequence[Candidate]:
         """Run both legs concurrently with one filter; see ``Store.find_candidates``."""
-        if not scope.sources:
+        if scope.is_empty:
             return ()
         condition = make_condition(scope)
         async with self._translate_failures(self._limits.read_s):

@@ -1,6 +1,6 @@
 """Convert passages to properties of Weaviate objects, and search results back to passages.
 
-Source, readers and kind are each one FIELD token in brackets. FIELD trims outer whitespace, and two audiences that
+Source, audience and kind are each one FIELD token in brackets. FIELD trims outer whitespace, and two sources that
 differ only there must stay different. A moment is two integers, seconds and microseconds. The server stores numbers as
 floats, and its dates end in the year 2262.
 """
@@ -30,7 +30,7 @@ RETURNED = (
     "heading",
     "text",
     "url",
-    "readers",
+    "audience",
     "kind",
     "modified_s",
     "modified_us",
@@ -65,7 +65,7 @@ def make_properties(row: StoredChunk) -> dict[str, Any]:
         "heading": chunk.heading,
         "text": chunk.text,
         "url": chunk.url,
-        "readers": [make_exact_token(reader) for reader in sorted(chunk.readers)],
+        "audience": make_exact_token(chunk.audience),
         "kind": make_exact_token(chunk.kind),
         "terms": row.terms,
     }
@@ -77,7 +77,7 @@ def make_properties(row: StoredChunk) -> dict[str, Any]:
 def read_chunk(found: wire.SearchResult) -> Chunk:
     """Return the passage of a search result; for ``RETURNED`` it is the inverse of ``make_properties``.
 
-    Fields that the search did not read stay empty, also the readers.
+    Fields that the search did not read stay empty, also the audience.
     """
     fields = found.properties.non_ref_props.fields
     url, seconds = fields["url"], fields["modified_s"]
@@ -89,7 +89,7 @@ def read_chunk(found: wire.SearchResult) -> Chunk:
         heading=fields["heading"].text_value,
         text=fields["text"].text_value,
         url=url.text_value if url.HasField("text_value") else None,
-        readers=frozenset(reader[1:-1] for reader in fields["readers"].list_value.text_values.values),
+        audience=fields["audience"].text_value[1:-1],
         kind=fields["kind"].text_value[1:-1],
         modified_at=(
             from_microseconds(seconds.int_value * SECOND + fields["modified_us"].int_value)

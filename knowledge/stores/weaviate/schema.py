@@ -63,9 +63,7 @@ def list_schema_properties() -> list[Property]:
             Property(name=name, data_type=DataType.TEXT, index_filterable=False, index_searchable=False)
             for name in _PLAIN
         ),
-        _make_exact_property("source", DataType.TEXT),
-        _make_exact_property("readers", DataType.TEXT_ARRAY),
-        _make_exact_property("kind", DataType.TEXT),
+        *(_make_exact_property(name) for name in ("source", "audience", "kind")),
         _make_range_property("modified_s"),
         _make_range_property("modified_us"),
         Property(
@@ -78,10 +76,10 @@ def list_schema_properties() -> list[Property]:
     ]
 
 
-def _make_exact_property(name: str, data_type: DataType) -> Property:
+def _make_exact_property(name: str) -> Property:
     return Property(
         name=name,
-        data_type=data_type,
+        data_type=DataType.TEXT,
         tokenization=Tokenization.FIELD,
         index_filterable=True,
         index_searchable=False,

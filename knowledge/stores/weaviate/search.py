@@ -15,7 +15,7 @@ from typing import Final
 
 from knowledge.interfaces import Scope, StoredChunk, Vector
 from knowledge.settings import Consistency
-from knowledge.stores.common import LegHit, list_readers, to_microseconds
+from knowledge.stores.common import LegHit, to_microseconds
 from knowledge.stores.weaviate.rows import (
     RETURNED,
     SEARCHED,
@@ -115,7 +115,9 @@ def _compute_cosine(found: wire.SearchResult, vector: Vector | None) -> float:
 
 def make_filter(scope: Scope) -> base_pb2.Filters:
     """Return the filter for a scope with at least one source."""
-    parts = [_match_any("source", scope.sources), _match_any("readers", list_readers(scope.viewers))]
+    parts = [_match_any("source", scope.sources)]
+    if scope.audiences is not None:
+        parts.append(_match_any("audience", scope.audiences))
     if scope.kinds:
         parts.append(_match_any("kind", scope.kinds))
     if scope.after is not None:

@@ -194,7 +194,7 @@ class WeaviateStore:
         self, vector: Vector | None, terms: str, *, pool: int, scope: Scope
     ) -> Sequence[Candidate]:
         """Run both legs concurrently with one filter; see ``Store.find_candidates``."""
-        if not scope.sources:
+        if scope.is_empty:
             return ()
         within = make_filter(scope)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Executable, func, select
+from sqlalchemy import ColumnElement, Executable, case, func, select
 
 from knowledge.database.database import Database, Rows
 from knowledge.errors import read_code
 from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.records import (
+    UNSETTLED,
+    AudienceRow,
     ChunkRow,
     CurrentRow,
     DocumentHeading,
@@ -22,6 +24,7 @@ from knowledge.sync.manifest.records import (
     SourceCounts,
     decode_readers,
     encode_readers,
+    is_unsettled,
 )
 from knowledge.sync.manifest.rows import slice_items
 
@@ -56,9 +59,21 @@ class Lookups:
                 row,
                 kind,
                 modified,
+                settled=not is_unsettled(url),
             )
-            for id_, key, document, place, readers, read, held, reason, listed, row, kind, modified in rows
+            for id_, key, document, place, readers, read, held, reason, listed, row, kind, modified, url in rows
         ]
+
+    async def list_audiences(self) -> frozenset[AudienceRow]:
+        """Return every audience that a document with passages has."""
+        unsettled = case((tables.documents.c.url.startswith(UNSETTLED), tables.documents.c.url), else_="")
+        query = (
+            select(tables.sources.c.key, tables.documents.c.readers, unsettled)
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index, tables.documents.c.chunks > 0)
+            .distinct()
+        )
+        return frozenset(AudienceRow._make(row) for row in await self._rows(query))
 
     async def list_headings(self, keys: Collection[str], limit: int) -> list[DocumentHeading]:
         """Return the first chunk of each heading, in the order of documents and places, at most ``limit``.

@@ -32,13 +32,13 @@ from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.sync.manifest.records import (
-    UNSETTLED,
     FailedDocument,
     IndexedDocument,
     IndexIdentity,
     LastRepair,
     UnchangedDocument,
     hash_text,
+    mark_unsettled,
 )
 from knowledge.sync.manifest.rows import (
     make_failed_values,
@@ -191,9 +191,24 @@ class IndexManifest(Lookups):
                 .values(version="", sha256="", chunks=left)
             )
 
-    async def restrict_readers(self, readers: Mapping[int, str]) -> None:
-        """Set documents' readers at once, before their chunks are rewritten; until then every plan contains that."""
-        await self._update_each([{"row": row, "readers": value, "url": UNSETTLED} for row, value in readers.items()])
+    @transaction
+    def restrict_readers(
+        self, connection: Connection, readers: Mapping[int, str], listed: Mapping[int, str] | None = None
+    ) -> None:
+        """Set documents' readers at once, before their chunks are rewritten; until then every plan contains that.
+
+        ``listed`` has the readers with which a sync will rewrite them, so that they are found all the time.
+        """
+        for some in slice_items(readers):
+            before = connection.execute(
+                select(tables.documents.c.id, tables.documents.c.url, tables.documents.c.readers).where(
+                    tables.documents.c.id.in_(some)
+                )
+            )
+            marks = {row: mark_unsettled(url, old, (listed or {}).get(row, old)) for row, url, old in before}
+            self._update_documents(
+                connection, [{"row": row, "readers": readers[row], "url": mark} for row, mark in marks.items()]
+            )
 
     async def mark_pending_deletions(self, rows: Collection[int], at: float | None) -> None:
         """Mark documents as pending deletion since a time; with None, as listed again."""
@@ -332,11 +347,15 @@ class IndexManifest(Lookups):
 
     async def _update_each(self, values: list[dict[str, object]]) -> None:
         if values:
+            await self.database.write(lambda connection: self._update_documents(connection, values))
+
+    def _update_documents(self, connection: Connection, values: list[dict[str, object]]) -> None:
+        if values:
             parameters: dict[str, BindParameter[object]] = {
                 name: bindparam(name) for name in values[0] if name != "row"
             }
             statement = update(tables.documents).where(tables.documents.c.id == bindparam("row")).values(parameters)
-            await self.database.write(lambda connection: connection.execute(statement, values))
+            connection.execute(statement, values)
 
 
 async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = 60.0) -> Manifest:

@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from knowledge.errors import ErrorCode
-from knowledge.interfaces import Chunk, ListedDocument
+from knowledge.interfaces import Chunk, ListedDocument, make_class_key
 
-UNSETTLED = " "
-"""A document's link while its rows in the store still have other readers. No real link equals it."""
-
+UNSETTLED = "\x1f"
+"""Begins a document's link while its rows in the store may have other readers; the keys of their audience classes
+follow (``make_class_key``). No real link begins with it."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -71,6 +71,23 @@ class CurrentRow(NamedTuple):
     """The row of its document."""
     kind: str
     modified_at: float | None
+    settled: bool
+    """Whether the rows in the store have these readers."""
+
+
+class AudienceRow(NamedTuple):
+    """Documents of a source with the same readers."""
+
+    source: str
+    """``SourceKey.id``."""
+    readers: str
+    url: str
+    """Their link if it begins with ``UNSETTLED``, else ""."""
+
+    @property
+    def class_keys(self) -> frozenset[str]:
+        """Return the keys of the audience classes that their rows in the store may have."""
+        return frozenset({make_class_key(decode_readers(self.readers)), *self.url[1:].split()})
 
 
 class ChunkRow(NamedTuple):
@@ -227,16 +244,27 @@ class DocumentHeading(NamedTuple):
     """The source's ``SourceKey.id``."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def encode_readers(readers: frozenset[str]) -> str:
     """Return an audience as the manifest stores it."""
     return json.dumps(sorted(readers), ensure_ascii=False)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def decode_readers(text: str) -> frozenset[str]:
     """Return the audience that ``encode_readers`` encoded."""
     return frozenset(json.loads(text))
+
+
+def mark_unsettled(url: str | None, *readers: str) -> str:
+    """Return the link of a document while its rows have the readers of ``url``, or some of ``readers``."""
+    before = (url or "")[1:].split() if is_unsettled(url) else ()
+    return UNSETTLED + " ".join(sorted({*before, *(make_class_key(decode_readers(one)) for one in readers)}))
+
+
+def is_unsettled(url: str | None) -> bool:
+    """Return whether a document's link says that its rows in the store may have other readers."""
+    return url is not None and url.startswith(UNSETTLED)
 
 
 def is_storable(text: str) -> bool:

@@ -145,6 +145,7 @@ CURRENT = (
         documents.c.id,
         documents.c.kind,
         documents.c.modified_at,
+        documents.c.url,
     )
     .join(documents, documents.c.id == chunks.c.document_id)
     .join(sources, sources.c.id == documents.c.source_id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from knowledge.dates import count_days
-from knowledge.interfaces import Store, StoredChunk
+from knowledge.interfaces import Store, StoredChunk, make_class_key
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
 from knowledge.sync.manifest.rows import slice_items, to_seconds
@@ -130,11 +130,11 @@ def _is_text_of(row: StoredChunk, listed: ChunkRow) -> bool:
 def _rewrite_rows(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) -> Iterator[StoredChunk]:
     for row in stored:
         wanted = listed[row.chunk.id]
-        readers = decode_readers(wanted.readers)
-        if (row.chunk.readers, row.chunk.kind, count_days(to_seconds(row.chunk.modified_at))) != (
-            readers,
+        audience = make_class_key(decode_readers(wanted.readers))
+        if (row.chunk.audience, row.chunk.kind, count_days(to_seconds(row.chunk.modified_at))) != (
+            audience,
             wanted.kind,
             count_days(wanted.modified_at),
         ):
             modified_at = None if wanted.modified_at is None else datetime.fromtimestamp(wanted.modified_at, UTC)
-            yield replace(row, chunk=replace(row.chunk, readers=readers, kind=wanted.kind, modified_at=modified_at))
+            yield replace(row, chunk=replace(row.chunk, audience=audience, kind=wanted.kind, modified_at=modified_at))

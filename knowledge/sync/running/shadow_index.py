@@ -57,7 +57,8 @@ class ShadowIndex:
         elsewhere = {row.sha256: row for row in await growing.list_documents(key) if row.sha256}
         gone = (*todo.approved_deletions, *todo.deletes)
         renamed = [(row, elsewhere[row.sha256]) for row in gone if row.sha256 in elsewhere]
-        await self.manifest.restrict_readers({row.row: _intersect_readers(row, other) for row, other in renamed})
+        if renamed:
+            await self.manifest.restrict_readers({row.row: _intersect_readers(row, other) for row, other in renamed})
         for rows in slice_items([row.row for row in gone if row.sha256 not in elsewhere]):
             await discard_rows(self.store, self.manifest, await self.manifest.remove_documents(rows))
 
@@ -66,7 +67,12 @@ async def mark_changes(manifest: IndexManifest, todo: SyncPlan, now: float) -> N
     """Record pending deletions, returned documents and smaller audiences, which need no reading."""
     await mark_pending_deletions(manifest, todo, now)
     await manifest.mark_pending_deletions([row.row for row in todo.restored_documents], None)
-    await manifest.restrict_readers(dict(_find_restricted(todo.reads)))
+    restricted = dict(_find_restricted(todo.reads))
+    if restricted:
+        await manifest.restrict_readers(
+            {row: intersected for row, (intersected, _) in restricted.items()},
+            {row: listed for row, (_, listed) in restricted.items()},
+        )
 
 
 async def mark_pending_deletions(manifest: IndexManifest, todo: SyncPlan, now: float) -> None:
@@ -74,14 +80,12 @@ async def mark_pending_deletions(manifest: IndexManifest, todo: SyncPlan, now: f
     await manifest.mark_pending_deletions([row.row for row in todo.pending_deletions if not row.pending_deletion], now)
 
 
-def _find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, str]]:
-    """Yield documents whose audience changes, with the readers who may see both the old and the new rows."""
+def _find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield documents whose audience changes, with the readers of both the old and the new rows, and the new ones."""
     for read in reads:
-        if not isinstance(read, AddDocument) and encode_readers(read.listed.readers) != read.known.readers:
-            yield (
-                read.known.row,
-                encode_readers(intersect_readers(decode_readers(read.known.readers), read.listed.readers)),
-            )
+        if not isinstance(read, AddDocument) and (listed := encode_readers(read.listed.readers)) != read.known.readers:
+            both = intersect_readers(decode_readers(read.known.readers), read.listed.readers)
+            yield read.known.row, (encode_readers(both), listed)
 
 
 def _intersect_readers(one: KnownDocument, other: KnownDocument) -> str:

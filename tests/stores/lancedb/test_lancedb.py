@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
-from knowledge.interfaces import EVERYONE, Scope, Store
+from knowledge.interfaces import EVERYONE, Scope, Store, make_class_key
 from knowledge.stores.lancedb.errors import translate_error
 from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, MaintenanceState
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
@@ -43,20 +43,18 @@ async def search(store: Store, terms: str = "term") -> set[str]:
 
 
 async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_path: Path) -> None:
-    """It answers while the new index grows, completely but without kinds and dates."""
+    """It answers while the new index grows, completely but without kinds, dates and audience classes."""
     store = LanceDBStore(tmp_path)
     await store.open(INDEX, DIMENSIONS)
     await store.write([row("old", "alpha", unit(1), kind="", readers=frozenset({"C1"}))])
-    await store._table.drop_columns(["kind", "modified_at"])
-    assert {"kind", "modified_at"}.isdisjoint((await store._table.schema()).names)
+    await store._table.drop_columns(["kind", "modified_at", "audience"])
+    assert {"kind", "modified_at", "audience"}.isdisjoint((await store._table.schema()).names)
     await store.close()
     again = LanceDBStore(tmp_path)
     await asyncio.gather(again.open(INDEX, DIMENSIONS), store.open(INDEX, DIMENSIONS))
-    scope = Scope(frozenset({"docs"}), frozenset({"C1"}))
+    scope = Scope(frozenset({"docs"}), audiences=frozenset({make_class_key(EVERYONE)}))
     assert [one.chunk.id for one in await again.find_candidates(unit(1), "alpha", pool=5, scope=scope)] == ["old"]
-    assert [one.chunk for one in await again.read_rows(["old"])] == [
-        row("old", kind="", readers=frozenset({"C1"})).chunk
-    ]
+    assert [one.chunk for one in await again.read_rows(["old"])] == [replace(row("old", kind="").chunk, audience="")]
     await again.write([row("new", "alpha", unit(1), kind="pdf")])
     typed = replace(scope, kinds=frozenset({"pdf"}))
     assert {one.chunk.id for one in await again.find_candidates(unit(1), "alpha", pool=5, scope=typed)} == {"new"}
@@ -95,12 +93,14 @@ async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: P
     await store.write([row(id_, vector=v) for id_, v in vectors.items() if id_.startswith("late")])
     gone = [f"r{n}" for n in range(100)]
     await store.delete(gone)
+    usable = frozenset(map(make_class_key, (EVERYONE, frozenset({"C3"}))))
+    scope = Scope(frozenset({"docs"}), audiences=usable)
     hits = overlap = 0
     for seed in range(20):
         query = some_unit(9000 + seed, 32)
         seen = [i for i in vectors if i not in gone and audience[i] & {"*", "C3"}]
         best = sorted(seen, key=lambda i: -float(vectors[i] @ query))[:10]
-        found = await store.find_candidates(query, "", pool=10, scope=Scope(frozenset({"docs"}), frozenset({"C3"})))
+        found = await store.find_candidates(query, "", pool=10, scope=scope)
         assert all(c.cosine == pytest.approx(float(vectors[c.chunk.id] @ query), abs=1e-5) for c in found)
         hits, overlap = hits + len(best), overlap + len({c.chunk.id for c in found} & set(best))
     assert overlap >= 0.98 * hits

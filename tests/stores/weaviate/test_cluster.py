@@ -26,10 +26,12 @@ from knowledge.interfaces import (
     DocumentContent,
     ListedDocument,
     Scope,
+    SearchResult,
     SourceKey,
     StoredChunk,
     Vector,
 )
+from knowledge.search.audience_classes import AudienceClasses
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import Placement
@@ -142,15 +144,26 @@ class ClusterSearch:
         limit: int = 8,
         readers: Collection[str] = CHANNEL,
     ) -> set[str]:
-        search = HybridSearch(self.embedder, store or self.store, self._current, find_calibration(IDENTITY))  # type: ignore[arg-type]
-        found = await search.search(
-            query, scope=Scope(frozenset({self.shelf.key.id}), make_members(*readers)), limit=limit
+        return {hit.document for hit in (await self.search(query, store=store, limit=limit, readers=readers)).hits}
+
+    async def search(
+        self, query: str, *, store: WeaviateStore | Witness | None, limit: int, readers: Collection[str] = CHANNEL
+    ) -> SearchResult:
+        classes = AudienceClasses(self.rig.index.list_audiences, lambda: self.rig.manifest.database.writes)
+        search = HybridSearch(
+            self.embedder,
+            store or self.store,  # type: ignore[arg-type]
+            self._current,
+            find_calibration(IDENTITY),
+            classes=classes,
         )
-        return {hit.document for hit in found.hits}
+        scope = Scope(frozenset({self.shelf.key.id}), make_members(*readers))
+        return await search.search(query, scope=scope, limit=limit)
 
     async def _current(self, ids: Collection[str]) -> dict[str, CurrentChunk]:
         rows = await self.rig.index.find_current(ids, [self.shelf.key.id])
-        return {one.id: CurrentChunk("shelf", decode_readers(one.readers), datetime.now(UTC)) for one in rows}
+        now = datetime.now(UTC)
+        return {one.id: CurrentChunk("shelf", decode_readers(one.readers), now, settled=one.settled) for one in rows}
 
     async def agrees(self) -> bool:
         stored = [id_ async for ids in self.store.list_ids() for id_ in ids]
@@ -235,9 +248,10 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         stale = WeaviateStore(used.url, used.grpc_url, used.api_key, placement=Placement(replicas=3), limits=PATIENT)
         witness = Witness(stale)
         await stale.open(INDEX, DIMENSIONS)
-        shown = await search_bench.shown("shelf common things", store=witness, limit=150)
-        proposed = {one.chunk.document for one in witness.proposed}
-        assert proposed & asked.gone, "no search used the replica that was down, so this test shows nothing"
+        found = await search_bench.search("shelf common things", store=witness, limit=150)
+        shown, proposed = {hit.document for hit in found.hits}, {one.chunk.document for one in witness.proposed}
+        assert proposed & {*closed}, "no search used the replica that was down, so this test shows nothing"
+        assert found.refused == len(proposed & {*closed}), "each revoked passage that the replica proposed is counted"
         assert shown
         assert not shown & asked.gone
         await asyncio.sleep(PATIENT.settle_s + 3)
@@ -286,7 +300,7 @@ async def test_two_of_three_nodes_down_are_reported_in_time(
         with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL|nodes"):
             await quick.write([row("a")])
         found = await single.find_candidates(
-            None, "paper7", pool=3, scope=Scope(frozenset({search_bench.shelf.key.id}), CHANNEL)
+            None, "paper7", pool=3, scope=Scope(frozenset({search_bench.shelf.key.id}))
         )
         assert {one.chunk.document for one in found} == {"paper7"}
     await asyncio.gather(*(asyncio.to_thread(node.start) for node in cluster.nodes[:2]))

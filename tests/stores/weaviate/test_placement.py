@@ -11,7 +11,7 @@ from weaviate.classes.config import Configure, DataType, Property
 from weaviate.classes.init import Auth
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from knowledge.interfaces import Scope
+from knowledge.interfaces import EVERYONE, Scope, make_class_key
 from knowledge.settings import Placement
 from knowledge.stores.weaviate.address import (
     make_collection_name,
@@ -196,7 +196,7 @@ async def test_a_missing_property_is_added_in_place(
     )
     collection = admin.collections.use(wanted.name)
     old = {"chunk_id": "old", "source": "<docs>", "document": "d", "title": "", "heading": "", "text": "t",
-           "readers": ["<*>"], "terms": "term"}  # fmt: skip
+           "audience": f"<{make_class_key(EVERYONE)}>", "terms": "term"}  # fmt: skip
     await collection.data.insert(old, vector=unit(1).tolist())
     stores = [store_at(weaviate, Placement()) for _ in range(2)]
     await asyncio.gather(*(store.open(INDEX, DIMENSIONS) for store in stores))
@@ -214,8 +214,8 @@ async def test_a_different_property_is_refused(
     weaviate: WeaviateServer, admin: client_library.WeaviateAsyncClient
 ) -> None:
     wanted = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
-    loose = Property(name="readers", data_type=DataType.TEXT_ARRAY)  # tokenised by word: C1 would meet "C1 x"
-    kept = [loose, *(one for one in list_schema_properties() if one.name != "readers")]
+    loose = Property(name="source", data_type=DataType.TEXT)  # tokenised by word: "docs" would meet "docs x"
+    kept = [loose, *(one for one in list_schema_properties() if one.name != "source")]
     await admin.collections.create(wanted.name, description=wanted.description, properties=kept)
     store = store_at(weaviate, Placement())
     with pytest.raises(StoreMisconfigured, match=wanted.name):

@@ -25,7 +25,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey
+from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey, make_class_key
 from knowledge.library import Library
 from knowledge.opening import _make_store_factory
 from knowledge.search.calibration import find_calibration
@@ -104,7 +104,7 @@ async def passages(key: SourceKey, listed: ListedDocument, content: DocumentCont
     parts = [part for part in content.data.decode().split("\n\n") if part]
     ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part}")) for part in parts]
     chunks = [
-        Chunk(id_, key.id, listed.document, listed.document, "", part, listed.url, listed.readers)
+        Chunk(id_, key.id, listed.document, listed.document, "", part, listed.url, make_class_key(listed.readers))
         for id_, part in zip(ids, parts, strict=True)
     ]
     return listed.document, [replace(chunk, kind="md", modified_at=listed.modified_at) for chunk in chunks]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import KnowledgeError, SourceDenied, SourceError, SourceUnavailable, StoreReadOnly
+from knowledge.interfaces import EVERYONE, make_class_key
 from knowledge.sync.running.pipeline import PipelineLimits
 
 
@@ -255,7 +256,7 @@ async def test_changed_bytes_are_only_for_readers_of_both_versions(
     rig.source.read, rig.source.readers = read, frozenset({"*"})
     await rig.sync()
     assert await _readers(rig) == {'["*"]'}
-    assert {row.chunk.readers for row in rig.store.rows_by_id.values()} == {frozenset({"*"})}
+    assert {row.chunk.audience for row in rig.store.rows_by_id.values()} == {make_class_key(EVERYONE)}
 
 
 async def _readers(rig: Any) -> set[str]:
@@ -270,5 +271,5 @@ async def test_a_smaller_audience_is_written_even_if_its_sync_died(rig: Any, sto
     rig.store.plan("write", store_down)
     assert (await rig.report()).error is not None
     assert (await rig.report()).chunks_written == 2
-    assert {row.chunk.readers for row in rig.store.rows_by_id.values()} == {frozenset({"U1"})}
+    assert {row.chunk.audience for row in rig.store.rows_by_id.values()} == {make_class_key(frozenset({"U1"}))}
     assert (await rig.report()).chunks_written == 0

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from knowledge.interfaces import EVERYONE, Scope, Viewers
+from knowledge.interfaces import EVERYONE, Scope, make_class_key
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.records import LastRepair
 from knowledge.sync.running.repair import Drift, clean_up, repair
@@ -54,8 +54,8 @@ async def test_no_difference_is_reported_if_there_is_none(synced: Any) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"readers": EVERYONE},
-        {"readers": frozenset({"U1"})},
+        {"audience": make_class_key(EVERYONE)},
+        {"audience": make_class_key(frozenset({"U1"}))},
         {"kind": "pdf"},
         {"modified_at": datetime(2020, 1, 1, tzinfo=UTC)},
         {"modified_at": None},
@@ -155,19 +155,18 @@ async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path
         wide, forged, gone, stranger = rows
         await store.write(
             [
-                replace(wide, chunk=replace(wide.chunk, readers=EVERYONE)),
+                replace(wide, chunk=replace(wide.chunk, audience=make_class_key(EVERYONE))),
                 replace(forged, chunk=replace(forged.chunk, text="forged")),
                 replace(stranger, chunk=replace(stranger.chunk, id="00000000-0000-0000-0000-000000000000")),
             ]
         )
         await store.delete([gone.chunk.id])
         assert await repair(store, synced.index, thorough=True) == Drift(1, 1, 1, 1)
-        scope = Scope(frozenset({synced.source.key.id}), Viewers.of({"U1"}))
+        mine = make_class_key(frozenset({"U1", "U2"}))
+        scope = Scope(frozenset({synced.source.key.id}), audiences=frozenset({mine}))
         found = await store.find_candidates(wide.vector, "", pool=9, scope=scope)
         assert {one.chunk.id for one in found} == {wide.chunk.id, stranger.chunk.id}
-        assert {row.chunk.readers for row in await store.read_rows([wide.chunk.id, stranger.chunk.id])} == {
-            frozenset({"U1", "U2"})
-        }
+        assert {row.chunk.audience for row in await store.read_rows([wide.chunk.id, stranger.chunk.id])} == {mine}
     finally:
         await store.close()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from knowledge.errors import ErrorCode, KnowledgeError, SourceError
-from knowledge.interfaces import EVERYONE
+from knowledge.interfaces import EVERYONE, make_class_key
 from knowledge.sync.running.pipeline import PipelineLimits
 
 
@@ -303,7 +303,9 @@ async def test_fewer_readers_count_at_once_and_more_after_writing(rig: Any, stor
     report = await rig.report()
     [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert (row.readers, report.chunks_written) == ('["U1", "U2"]', 1)
-    assert [stored.chunk.readers for stored in rig.store.rows_by_id.values()] == [frozenset({"U1", "U2"})]
+    assert [stored.chunk.audience for stored in rig.store.rows_by_id.values()] == [
+        make_class_key(frozenset({"U1", "U2"}))
+    ]
 
 
 async def test_a_document_read_within_its_clock_tick_is_read_again(rig: Any, utc: Callable[..., Any]) -> None:

@@ -1,0 +1,74 @@
+"""Choose the audience classes that the viewers of an answer may use, so that a store proposes nothing else.
+
+A list of the classes that is a few seconds old is safe, because the manifest has the last word on each passage. A class
+that another process adds meanwhile is not found yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from knowledge.interfaces import Viewers, may_read
+from knowledge.sync.manifest.records import AudienceRow, decode_readers
+
+_MAX_AGE_S: Final = 3.0
+"""The age at which the list of classes is read again, because another process may have written."""
+_CACHED_PEOPLE: Final = 20_000
+"""Viewers whose usable classes are cached: four channels of 5,000 members, or the direct messages of everybody."""
+
+
+class AudienceClasses:
+    """The audience classes of one index. Several tasks may use it at once."""
+
+    def __init__(
+        self,
+        list_audiences: Callable[[], Awaitable[frozenset[AudienceRow]]],
+        count_writes: Callable[[], int],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``list_audiences`` reads the manifest, and ``count_writes`` counts what this process wrote into it."""
+        self._list_audiences = list_audiences
+        self.count_writes = count_writes
+        self._now = now
+        self._rows: frozenset[AudienceRow] = frozenset()
+        self._read_at, self._writes = -math.inf, -1
+        self._reading = asyncio.Lock()
+        self._usable: OrderedDict[tuple[Viewers, frozenset[str]], frozenset[str] | None] = OrderedDict()
+
+    async def find_usable(self, viewers: Viewers, sources: frozenset[str]) -> frozenset[str] | None:
+        """Return the keys of the classes in some sources that all viewers may read; None if these are all.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        async with self._reading:
+            await self._refresh()
+        key = viewers, sources
+        if key in self._usable:
+            self._usable.move_to_end(key)
+            return self._usable[key]
+        rows = [row for row in self._rows if row.source in sources]
+        readable = [row for row in rows if may_read(viewers, decode_readers(row.readers))]
+        is_all = bool(viewers.people) and len(readable) == len(rows)
+        usable = None if is_all else frozenset[str]().union(*(row.class_keys for row in readable))
+        self._usable[key] = usable
+        while sum(len(one.people) for one, _ in self._usable) > _CACHED_PEOPLE:
+            self._usable.popitem(last=False)
+        return usable
+
+    async def _refresh(self) -> None:
+        writes, now = self.count_writes(), self._now()
+        if (writes, True) == (self._writes, now - self._read_at < _MAX_AGE_S):
+            return
+        rows = await self._list_audiences()
+        if rows != self._rows:
+            self._rows = rows
+            self._usable.clear()
+        self._writes, self._read_at = writes, now
