@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from bot.answering.markdown.sentences import Piece
@@ -129,3 +130,22 @@ def verdict_on_code(code: str, passages: str) -> VerdictKind:
         return "contradicted"
     begins = filter(None, map(_TOKEN.search, body))
     return "supported" if all(token[0] in known for token in begins) else "unsupported"
+
+
+def cite_code(code: str, passages: Mapping[int, str]) -> tuple[VerdictKind, tuple[int, ...]]:
+    """Return whether passages support a block of code, and the numbers of those that do: one, or few together."""
+    for n, text in passages.items():
+        if verdict_on_code(code, text) == "supported":
+            return "supported", (n,)
+    verdict = verdict_on_code(code, "\n".join(passages.values()))
+    if verdict != "supported":
+        return verdict, ()
+    code_tokens = set(_TOKEN.findall(code))
+    shared = {n: code_tokens.intersection(_TOKEN.findall(text)) for n, text in passages.items()}
+    left = set[str]().union(*shared.values())
+    cited: list[int] = []
+    while left:
+        best = max(shared, key=lambda n: len(shared[n] & left))
+        left -= shared[best]
+        cited.append(best)
+    return verdict, tuple(cited)

@@ -18,10 +18,10 @@ from bot.answering.markdown.sentences import Piece, Splitter, close_code
 from bot.answering.sentence_roles import (
     Role,
     adopted_share,
+    cite_code,
     classify_role,
     is_formal,
     repeats_question,
-    verdict_on_code,
 )
 from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
@@ -302,17 +302,7 @@ class VerifiedStream:
         return f"{markers} {render_message(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
 
     def _verdict_on_code(self, code: str) -> Verdict:
-        """Return whether the passages support the code, citing one that has all of it, else those with lines of it."""
-        own = [n for n, passage in self._passages.items() if verdict_on_code(code, passage.text) == "supported"]
-        if own:
-            return Verdict("supported", (own[0],))
-        lines = {line.strip() for line in code.splitlines() if _LETTER.search(line)}
-        parts = [n for n, one in self._passages.items() if not lines.isdisjoint(map(str.strip, one.text.splitlines()))]
-        return Verdict(verdict_on_code(code, self._all_text), tuple(parts))
-
-    @cached_property
-    def _all_text(self) -> str:
-        return "\n".join(passage.text for passage in self._passages.values())
+        return Verdict(*cite_code(code, {n: passage.text for n, passage in self._passages.items()}))
 
     def _is_repeated(self, piece: Piece, role: Role) -> bool:
         """Return whether a piece repeats an earlier one, and count it; headings, lead-ins and short items may."""
