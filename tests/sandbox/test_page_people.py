@@ -38,12 +38,15 @@ async def test_owner_member_and_guest_share_a_channel(
 ) -> None:
     """The role stands next to a name; a private channel and a note for one person are nobody else's."""
     await box.say("ada", "#reorg", "the secret plan")
+    await box.put_status(suggestions=["How long is the vacation?"])
     wrong: list[str] = []
     owner = await open_as(browser, box, ADA, wrong)
     guest = await open_as(browser, box, GUEST.id, wrong)
     await owner.locator(".room", has_text="project").click()
     await expect(owner.locator(".room", has_text="reorg").locator("svg")).to_be_visible()
+    await expect(owner.locator(".chip")).to_have_count(1)
     await expect(guest.locator(".room")).to_have_text(["#project", "Kvasir"])
+    await expect(guest.locator(".chip")).to_have_count(0)
     await expect(guest.locator("#you-are option:checked")).to_have_text("Gus Weber (guest)")
     await send_message(guest, "what is #reorg?")
     said = owner.locator(".message", has_text="what is #reorg?")

@@ -7,7 +7,7 @@ import { plainText } from "./blocks.js";
 import { MessageList } from "./messages.js";
 import { sidebar } from "./sidebar.js";
 import { WAITING, strip } from "./status.js";
-import { Store, roleOf } from "./store.js";
+import { Store, isMember, roleOf } from "./store.js";
 import { home, modal } from "./views.js";
 
 const FIRST_PERSON = "U0ADA00001";
@@ -308,7 +308,8 @@ class Page {
   #welcome(room) {
     const here = room.members.includes(this.store.bot);
     const prompts = this.store.sessions.get(`${room.id}/`)?.prompts ?? [];
-    const suggestions = !here ? [] : prompts.length ? prompts.map((prompt) => prompt.message) : this.store.status.status?.suggestions ?? [];
+    const general = isMember(this.store.person(this.store.me)) ? this.store.status.status?.suggestions ?? [] : [];
+    const suggestions = !here ? [] : prompts.length ? prompts.map((prompt) => prompt.message) : general;
     const chip = (question) => h("button", { type: "button", class: "chip", onclick: () => this.send(room.id, `@Kvasir ${question}`, null) },
       h("span", { class: "at" }, "@Kvasir"), question);
     const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : this.store.isDirect(room) ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;

@@ -30,7 +30,7 @@ export function sidebar(element, page) {
     h("ul", { "aria-labelledby": "rooms" }, named.map((channel) => room(channel, sign(channel)))),
     h("h2", { id: "apps" }, "Apps"),
     h("ul", { "aria-labelledby": "apps" }, withBot.map((channel) => room(channel, face(channel)))),
-    h("h2", { id: "people" }, "People"),
+    withPeople.length ? h("h2", { id: "people" }, "People") : null,
     h("ul", { "aria-labelledby": "people" }, withPeople.map((channel) => room(channel, face(channel)))),
     me(page));
 }

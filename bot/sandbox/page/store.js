@@ -116,6 +116,11 @@ export class Store {
 
 const ROLES = { owner: "owner", admin: "admin", guest: "guest", single_channel_guest: "guest", external: "other company" };
 
+/** Return whether a person may read what is open to all full members. */
+export function isMember(person) {
+  return ["owner", "admin", "member"].includes(person?.role);
+}
+
 /** Return what stands next to a person's name: nothing for a member. */
 export function roleOf(person) {
   return person?.deleted ? "deactivated" : ROLES[person?.role] ?? "";
