@@ -67,6 +67,8 @@ async def test_button_shows_whole_passage_to_one_person(tmp_path: Path) -> None:
         )
         seen = await press_button(bot, answer, "hotel | 120")
         assert passages.questions == [["c1", "c2"]]
+        [viewer] = passages.viewers[0].people
+        assert "U0BO000002" in viewer, "the person who presses, not the one who asked"
         path, whole = seen["blocks"]
         assert path["elements"][0]["text"] == "<https://kb.example/sources|Adding a source › kvasir.toml>"
         assert whole["type"] == "markdown"

@@ -1,0 +1,241 @@
+"""Changes in Slack have their effect on the next answer, and warm answers ask Slack nothing more about people."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from bot.answering.events import AnswerEvent, Question, Sources, Step, Text
+from tests.slack.actions.test_show_passage import WHOLE, FakePassages, answer_with_extract, list_buttons
+from tests.slack.audience.world import (
+    ADA,
+    ANSWER,
+    ANYBODY,
+    BO,
+    BOT,
+    GUS,
+    PRIVATE,
+    PUBLIC,
+    SHARED,
+    SIB,
+    WORLD_ONLY,
+    ask_for_viewers,
+    find_person,
+    run_company,
+)
+from tests.slack.running_bot import PASSAGE, RunningBot, get_text, make_finished, run_bot
+from tests.slack_sandbox import open_sandbox
+
+ADAS_DM = "D0DIRECT01"
+AUDIENCE_METHODS = {
+    "users.info", "users.list", "conversations.info", "conversations.members", "usergroups.list", "users.conversations",
+}  # fmt: skip
+
+
+async def count_calls(bot: RunningBot) -> int:
+    """Count the calls about people and channels so far."""
+    return sum(request["method"] in AUDIENCE_METHODS for request in await bot.sandbox.requests())
+
+
+async def wait_for_notice(bot: RunningBot, channel: str, words: str, person: str = "ada") -> None:
+    """Wait for an ephemeral message that contains some words."""
+    await bot.sandbox.wait_for_message(
+        lambda m: m.get("ephemeral") and words in get_text(m), channel=channel, person=person
+    )
+
+
+async def test_warm_answer_makes_no_call_about_people(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        for channel in (ADAS_DM, PUBLIC, PRIVATE):
+            await ask_for_viewers(bot, "ada", channel)
+        before = await count_calls(bot)
+        for channel in (ADAS_DM, PUBLIC, PRIVATE) * 2:
+            await ask_for_viewers(bot, "ada", channel)
+        assert await count_calls(bot) == before
+
+
+async def test_member_who_leaves_or_joins(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        assert len((await ask_for_viewers(bot, "ada", PRIVATE)).people) == 3
+        await bot.sandbox.join("bo", PRIVATE)
+        await bot.sandbox.wait_delivered()
+        assert PRIVATE in find_person(await ask_for_viewers(bot, "ada", PRIVATE), BO)
+        await bot.sandbox.leave("bo", PRIVATE)
+        await bot.sandbox.wait_delivered()
+        assert len((await ask_for_viewers(bot, "ada", PRIVATE)).people) == 3
+        [bo] = (await ask_for_viewers(bot, "bo", "D0DIRECT05")).people
+        assert PRIVATE not in bo
+
+
+async def test_member_who_becomes_a_guest_or_is_deactivated(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        assert "*" in find_person(await ask_for_viewers(bot, "ada", PRIVATE), SIB)
+        await bot.sandbox.person(SIB, role="guest")
+        await bot.sandbox.wait_delivered()
+        assert "*" not in find_person(await ask_for_viewers(bot, "ada", PRIVATE), SIB)
+        await bot.sandbox.person(SIB, deleted=True)
+        await bot.sandbox.wait_delivered()
+        assert len((await ask_for_viewers(bot, "ada", PRIVATE)).people) == 2
+
+
+async def test_user_group_that_gains_and_loses_a_member(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        for users in ([ADA], [BO]):
+            await bot.sandbox.group("S0BOARD001", handle="board", users=users)
+            await bot.sandbox.wait_delivered()
+            [ada] = (await ask_for_viewers(bot, "ada", ADAS_DM)).people
+            assert ("S0BOARD001" in ada) == (ADA in users)
+
+
+async def test_channel_that_becomes_shared(tmp_path: Path) -> None:
+    """An answer there needs an approval at once, also in a thread that Kvasir is in."""
+    async with run_company(tmp_path) as bot:
+        await ask_for_viewers(bot, "ada", PUBLIC)
+        await bot.sandbox.channel(PUBLIC, shared_with=["T0PARTNER1"])
+        await bot.sandbox.wait_delivered()
+        await bot.sandbox.say("ada", PUBLIC, "@Kvasir how?")
+        await bot.sandbox.wait_for_message(
+            lambda m: m.get("ephemeral") and "/kb share on" in get_text(m), channel=PUBLIC
+        )
+        assert len(bot.answerer.questions) == 1
+
+
+async def test_lost_event_of_a_shared_channel_is_noticed_in_the_next_message(tmp_path: Path) -> None:
+    """A message says whether its channel is shared; with an approval, the answer is for the world."""
+    async with run_company(tmp_path) as bot:
+        await ask_for_viewers(bot, "ada", PUBLIC)
+        await bot.sandbox.world(channels=[{"id": PUBLIC, "shared_with": ["T0PARTNER1"]}], silent=True)
+        await bot.sandbox.command("ada", PUBLIC, "/kb share on")
+        await bot.sandbox.say("ada", PUBLIC, "@Kvasir first?")
+        await bot.sandbox.command("ada", PUBLIC, "/kb share on")
+        await bot.sandbox.wait_for_message(
+            lambda m: m.get("ephemeral") and "I now answer" in get_text(m), channel=PUBLIC
+        )
+        assert await ask_for_viewers(bot, "ada", PUBLIC) == WORLD_ONLY
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("conversations.info", "missing_scope"),
+        ("conversations.members", "internal_error"),
+        ("users.info", "user_not_found"),
+    ],
+)
+async def test_failed_call_leaves_only_the_world_and_a_notice(tmp_path: Path, method: str, error: str) -> None:
+    async with run_company(tmp_path) as bot:
+        await bot.sandbox.faults({"method": method, "error": error, "times": -1})
+        ts = await bot.sandbox.say("ada", PRIVATE, "@Kvasir how?")
+        answer = await bot.wait_for_answer(ts, channel=PRIVATE)
+        assert bot.answerer.questions[-1].viewers == WORLD_ONLY
+        assert "I could not find out who reads this" in get_text(answer)
+
+
+async def test_missing_user_groups_and_channels_only_take_principals_away(tmp_path: Path) -> None:
+    """A workspace without paid user groups, or an app without the scope, still answers."""
+    async with run_company(tmp_path) as bot:
+        await bot.sandbox.faults(
+            {"method": "usergroups.list", "error": "paid_teams_only", "times": -1},
+            {"method": "users.conversations", "error": "missing_scope", "times": -1},
+        )
+        [ada] = (await ask_for_viewers(bot, "ada", ADAS_DM)).people
+        assert {ADA, "*", "ada@sandbox.example"} <= ada
+        before = await count_calls(bot)
+        await ask_for_viewers(bot, "ada", ADAS_DM)
+        assert await count_calls(bot) == before
+
+
+async def test_guest_who_joins_before_the_first_word_is_a_viewer(tmp_path: Path) -> None:
+    """The search was for others, so the answer starts over for those who will see it."""
+    async with run_company(tmp_path) as bot:
+        searched, joined = asyncio.Event(), asyncio.Event()
+
+        async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+            yield Step("is searching…")
+            yield Sources((PASSAGE,))
+            searched.set()
+            await joined.wait()
+            yield Text(ANSWER, (PASSAGE,))
+            yield make_finished(PASSAGE)
+
+        bot.answerer.script = script
+        await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
+        await bot.sandbox.wait_delivered()
+        ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
+        await asyncio.wait_for(searched.wait(), 10)
+        await bot.sandbox.join("gus", "C0HANDBOOK")
+        await bot.sandbox.wait_delivered()
+        joined.set()
+        await bot.wait_for_answer(ts, channel="C0HANDBOOK")
+        first, second = [question.viewers for question in bot.answerer.questions]
+        assert not [one for one in first.people if GUS in one]
+        assert GUS in find_person(second, GUS)
+
+
+async def test_search_is_for_the_person_who_types_it(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        await bot.sandbox.command("gus", PUBLIC, "/kb search how")
+        await wait_for_notice(bot, PUBLIC, "how", "gus")
+        [gus] = bot.library.viewers[-1].people
+        assert "guests" in gus
+        assert "*" not in gus
+
+
+async def test_button_is_for_the_person_who_presses_it(tmp_path: Path) -> None:
+    """In a shared channel, the other company sees what is open to the world, and nothing once the approval ends."""
+    passages = FakePassages(WHOLE)
+    async with run_company(tmp_path, {"passage": passages}) as bot:
+        bot.answerer.script = answer_with_extract
+        await bot.sandbox.command("ada", SHARED, "/kb share on")
+        await wait_for_notice(bot, SHARED, "I now answer")
+        answer = await bot.wait_for_answer(await bot.sandbox.say("ada", SHARED, "@Kvasir how?"), channel=SHARED)
+        button = list_buttons(answer)[0]["action_id"]
+        for person in ("noor", "gus"):
+            await bot.sandbox.press(person, SHARED, answer["ts"], button)
+            await wait_for_notice(bot, SHARED, "hotel | 120", person)
+        noor, gus = passages.viewers
+        assert noor == WORLD_ONLY
+        assert GUS in find_person(gus, GUS)
+        await bot.sandbox.command("ada", SHARED, "/kb share off")
+        await wait_for_notice(bot, SHARED, "I do not answer in this channel")
+        await bot.sandbox.press("noor", SHARED, answer["ts"], button)
+        await wait_for_notice(bot, SHARED, "until an owner allows it", "noor")
+        assert len(passages.viewers) == 2
+
+
+async def test_channel_of_5000_members(tmp_path: Path) -> None:
+    """All people are listed in pages; a second answer asks nothing, and one guest among them counts."""
+    async with open_sandbox(tmp_path) as sandbox:
+        crowd = [{"id": f"U1{number:08}"} for number in range(4_999)]
+        guest = {"id": "U2GUEST001", "role": "guest"}
+        members = [ADA, BOT, guest["id"], *(one["id"] for one in crowd)]
+        channel = {"id": "C0CROWD001", "kind": "channel", "name": "crowd", "members": members}
+        await sandbox.world(people=[*crowd, guest], channels=[channel], silent=True)
+        async with run_bot(sandbox, tmp_path) as bot:
+            viewers = await ask_for_viewers(bot, "ada", "C0CROWD001")
+            assert len(viewers.people) == 2
+            assert "guests" in find_person(viewers, "U2GUEST001")
+            assert [one for one in viewers.people if one >= {"*"}]
+            calls = await count_calls(bot)
+            assert calls <= 20
+            await ask_for_viewers(bot, "ada", "C0CROWD001")
+            assert await count_calls(bot) == calls
+
+
+async def test_reconnection_forgets_everything(tmp_path: Path) -> None:
+    """Events of the time between may be missing."""
+    async with run_company(tmp_path) as bot:
+        assert (await ask_for_viewers(bot, "ada", PUBLIC)).people >= {ANYBODY}
+        await bot.sandbox.world(people=[{"id": ADA, "role": "guest"}], silent=True)
+        connections = len(await bot.sandbox.requests("apps.connections.open"))
+        await bot.sandbox.faults(disconnect="refresh_requested")
+
+        async def has_reconnected() -> bool:
+            return len(await bot.sandbox.requests("apps.connections.open")) > connections
+
+        await bot.sandbox.wait_until(has_reconnected)
+        await bot.sandbox.wait_connected()
+        assert ADA in find_person(await ask_for_viewers(bot, "ada", PUBLIC), ADA)

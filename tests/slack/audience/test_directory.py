@@ -1,0 +1,67 @@
+"""The directory against the real wire, with a clock that a test sets: what has no event ends within a minute."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from bot.slack.audience.accounts import Company, Status
+from bot.slack.audience.directory import TTL_S, SlackDirectory
+from bot.slack.settings import SlackSettings
+from bot.slack.transport.web_client import open_web_api
+from tests.slack.audience.test_fresh_cache import Clock
+from tests.slack_sandbox import SandboxClient, open_sandbox
+
+ADA, BO = "U0ADA00001", "U0BO000002"
+
+
+@contextlib.asynccontextmanager
+async def open_directory(state: Path, clock: Clock) -> AsyncIterator[tuple[SandboxClient, SlackDirectory]]:
+    async with open_sandbox(state) as sandbox:
+        settings = SlackSettings(bot_token=sandbox.bot_token, api_url=sandbox.api_url)
+        async with open_web_api(settings) as api:
+            yield sandbox, SlackDirectory(api, Company("T0SANDBOX1"), now=clock)
+
+
+async def test_everything_without_an_event_is_new_within_a_minute(tmp_path: Path) -> None:
+    clock = Clock()
+    async with open_directory(tmp_path, clock) as (sandbox, directory):
+        await sandbox.world(groups=[{"id": "S1", "users": [ADA]}], silent=True)
+        for expected in (True, False):
+            assert ((await directory.find_accounts([ADA]))[ADA].status is Status.MEMBER) is expected
+            assert (BO in (await directory.list_members("C0GENERAL1") or ())) is expected
+            assert ("S1" in (await directory.list_groups()).get(ADA, ())) is expected
+            assert ("C0GENERAL1" in await directory.list_joined_channels(BO)) is expected
+            await sandbox.world(
+                people=[{"id": ADA, "deleted": True}],
+                channels=[{"id": "C0GENERAL1", "members": [ADA]}],
+                groups=[{"id": "S1", "users": [BO]}],
+                silent=True,
+            )
+            clock.now += TTL_S
+    assert TTL_S < 60
+
+
+async def test_many_people_are_listed_at_once(tmp_path: Path) -> None:
+    async with open_directory(tmp_path, Clock()) as (sandbox, directory):
+        users = [f"U1{number:08}" for number in range(1_500)]
+        await sandbox.world(people=[{"id": user} for user in users], silent=True)
+        accounts = await directory.find_accounts([*users, "U0NOBODY00"])
+        assert {accounts[user].status for user in users} == {Status.MEMBER}
+        assert accounts["U0NOBODY00"].status is Status.UNKNOWN
+        assert len(await sandbox.requests("users.list")) == 2
+        assert len(await sandbox.requests("users.info")) == 1
+
+
+async def test_late_event_does_not_bring_an_old_status_back(tmp_path: Path) -> None:
+    """Slack repeats events; the newer account stays."""
+    async with open_directory(tmp_path, Clock()) as (sandbox, directory):
+        old = dict((await sandbox.api("users.info", user=ADA))["user"])
+        await sandbox.person(ADA, role="guest")
+        assert (await directory.find_accounts([ADA]))[ADA].status is Status.GUEST
+        directory.change_person(old)
+        assert (await directory.find_accounts([ADA]))[ADA].status is Status.GUEST
+        new = dict((await sandbox.api("users.info", user=ADA))["user"])
+        directory.change_person({**new, "updated": new["updated"] + 1, "deleted": True})
+        assert (await directory.find_accounts([ADA]))[ADA].status is Status.DEACTIVATED
