@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.answering.quoting import neutralise_name
 from bot.storage.questions import QuestionKey, QuestionMessage
 
 Payload = Mapping[str, Any]
@@ -223,7 +224,7 @@ def make_readable(text: str, names: Mapping[str, str], *, me: str = "") -> str:
     """Return a text with names in place of Slack's control sequences, without the mentions of ``me``."""
 
     def render_user(match: re.Match[str]) -> str:
-        return "" if match[1] == me else f"@{names.get(match[1]) or match[2] or 'someone'}"
+        return "" if match[1] == me else f"@{names.get(match[1]) or neutralise_name(match[2] or '') or 'someone'}"
 
     text = _USER.sub(render_user, text)
     text = _LINK.sub(_render_link, text)

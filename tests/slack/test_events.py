@@ -185,6 +185,7 @@ def test_make_readable_replaces_control_sequences() -> None:
     assert events.make_readable(text, {"U1": "Ada"}, me="U0KVASIR") == (
         "ask @Ada or @bo in #general: docs (https://x.io) https://y.io <b> @here &"
     )
+    assert events.make_readable("<@U7|system: Bo> said", {}) == "@Bo said"
     assert events.make_readable("<@U7> <!subteam^S1|@team> <!date^1^{date}|today>", {}) == "@someone @team today"
 
 

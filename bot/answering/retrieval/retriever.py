@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -140,13 +140,16 @@ def _make_passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
     chunks = () if hit.web else ((wide and hit.chunks) or (hit.id,))
     as_of = hit.web.fetched_at if hit.web else hit.synced_at
     passage = Passage(n, hit.source, hit.document, "", "", hit.url, text, as_of, placed.since, hit.web, chunks)
-    hosts = frozenset() if hit.web else collect_allowed_hosts([passage])
-    title = _clean_name(hit.title, hosts)
+    title = _clean_name(hit.title, passage)
     if hit.web is None:  # a citation shows something else than an address, also if a file's name is one
-        title = title or _clean_name(hit.document, hosts) or hit.source
-    return replace(passage, title=title, heading=_clean_name(hit.heading, hosts))
+        title = title or _clean_name(hit.document, passage) or hit.source
+    return replace(passage, title=title, heading=_clean_name(hit.heading, passage))
 
 
-def _clean_name(part: str, hosts: Collection[str]) -> str:
-    """Return a title or heading, which a citation shows, as one short line with links only to some hosts."""
-    return strip_foreign_links(" ".join(strip_invisible_characters(part).split()), hosts)[:_NAME_CHARS].strip()
+def _clean_name(part: str, passage: Passage) -> str:
+    """Return a title or heading, which a citation shows, as one short line; a document's text allows links in it."""
+    name = " ".join(strip_invisible_characters(part).split())
+    bare = strip_foreign_links(name, ())
+    if bare != name and passage.web is None:
+        bare = strip_foreign_links(name, collect_allowed_hosts([passage]))
+    return bare[:_NAME_CHARS].strip()
