@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,7 +261,7 @@ async def test_an_enterprise_grid(box: SandboxClient, client: AsyncWebClient, li
     assert (test["enterprise_id"], test["team_id"], test["is_enterprise_install"]) == ("E0SANDBOX1", None, True)
 
 
-async def test_the_world_outlives_a_restart(tmp_path: Any) -> None:
+async def test_the_world_outlives_a_restart(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as box:
         await box.world(organization={}, groups=[{"id": "S0FINANCE", "users": ["ada"]}])
         await box.person(GUEST.id, role="guest")
@@ -266,3 +270,19 @@ async def test_the_world_outlives_a_restart(tmp_path: Any) -> None:
         guest = (await box.api("users.info", user=GUEST.id))["user"]
         assert (guest["is_restricted"], guest["is_ultra_restricted"]) == (True, False)
         assert guest["enterprise_user"]["enterprise_id"] == "E0SANDBOX1"
+
+
+async def test_the_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Fields that no longer exist are dropped, and the people and channels that it did not have are added."""
+    async with open_sandbox(tmp_path) as box:
+        ts = await box.say("ada", "#general", "from before")
+    old = {"id": GENERAL, "name": "general", "kind": "channel", "members": [ADA, BOT_USER], "created": 1}
+    with contextlib.closing(sqlite3.connect(tmp_path / "sandbox" / "workspace.sqlite3")) as database, database:
+        body = json.dumps(old | {"shared_externally": False})
+        database.execute("UPDATE record SET body = ? WHERE kind = 'channel' AND key = ?", (body, GENERAL))
+        database.execute("DELETE FROM record WHERE key IN (?, ?)", (GUEST.id, REORG))
+    async with open_sandbox(tmp_path) as box:
+        assert [message["ts"] for message in await box.messages()] == [ts]
+        assert (await box.api("conversations.members", channel=GENERAL))["members"] == [ADA, BOT_USER]
+        assert (await box.api("users.info", user=GUEST.id))["user"]["is_ultra_restricted"] is True
+        assert (await box.api("conversations.info", channel=REORG))["channel"]["is_private"] is True

@@ -95,10 +95,10 @@ class WorldControl:
         if "kind" in body:
             workspace.convert_channel(room.id, _read_kind(body["kind"]))
         if "members" in body:
-            wanted = list(members)
-            for member in [member for member in room.members if member not in wanted]:
+            after = list(members)
+            for member in [member for member in room.members if member not in after]:
                 workspace.remove_member(member, room.id)
-            for member in wanted:
+            for member in after:
                 workspace.add_member(member, room.id)
 
     async def group(self, body: Json) -> Json:
@@ -170,7 +170,7 @@ def _read_kind(kind: str) -> ChannelKind:
         RefusedCall: ``invalid_arguments``.
 
     """
-    for known in get_args(ChannelKind):
-        if kind == known:
-            return known  # type: ignore[no-any-return]
+    for name in get_args(ChannelKind):
+        if kind == name:
+            return name  # type: ignore[no-any-return]
     raise RefusedCall("invalid_arguments")

@@ -86,7 +86,7 @@ class Conversations(Records):
         return event | ({"enterprise": self.organization.id} if self.organization else {})
 
     def share_channel(self, channel: str, teams: Sequence[str]) -> Channel:
-        """Share a channel with exactly these teams; the app gets an event for each one that is new or gone."""
+        """Share a channel with exactly these teams; the app gets an event for each one that is added or removed."""
         before = self.channels[channel].shared_with
         room = self._change_channel(channel, shared_with=list(teams))
         for team in [team for team in teams if team not in before]:
@@ -128,10 +128,10 @@ class Conversations(Records):
         former = self.channels[room.id].members if room.id in self.channels else ()
         self.channels[room.id] = room
         self.changes.save_record(room)
-        gone = frozenset(former) - frozenset(room.members)
-        if gone:
+        leavers = frozenset(former) - frozenset(room.members)
+        if leavers:
             self.changes.updates.append(
-                PageUpdate(f"channel/{room.id}/gone", {"type": "channel_gone", "id": room.id}, gone)
+                PageUpdate(f"channel/{room.id}/gone", {"type": "channel_gone", "id": room.id}, leavers)
             )
         body = {"type": "channel", "channel": directory.channel_object(self, room), "members": list(room.members)}
         self.changes.updates.append(PageUpdate(f"channel/{room.id}", body, frozenset(room.members)))

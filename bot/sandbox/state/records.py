@@ -135,8 +135,8 @@ class Records:
 
     def find_direct_channel(self, members: Collection[str]) -> Channel | None:
         """Return the direct conversation of exactly these people."""
-        wanted, kind = set(members), "mpim" if len(members) > 2 else "im"  # noqa: PLR2004 - two people
-        return next((c for c in self.channels.values() if c.kind == kind and wanted == set(c.members)), None)
+        people, kind = set(members), "mpim" if len(members) > 2 else "im"  # noqa: PLR2004 - two people
+        return next((c for c in self.channels.values() if c.kind == kind and people == set(c.members)), None)
 
     def own_teams(self) -> frozenset[str]:
         """Return the workspaces of this company: one, or those of its organization, with the organization itself."""
