@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import psutil
 
-from bot.sandbox.state.model import Person
+from bot.sandbox.state.model import SlackPerson
 from tests.slack_sandbox import BOT_ID, Json, SandboxClient, open_sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +48,7 @@ async def invite_people(box: SandboxClient, people: int) -> None:
     assert box.hub is not None
     workspace = box.hub.workspace
     for number in range(people):
-        person = Person(f"U0GUEST{number:03}", f"guest{number}", f"Guest {number}")
+        person = SlackPerson(f"U0GUEST{number:03}", f"guest{number}", f"Guest {number}")
         workspace.people[person.id] = person
         workspace.add_member(person.id, workspace.find_channel(CHANNEL).id)
 

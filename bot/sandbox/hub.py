@@ -14,7 +14,7 @@ from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.limits import RateLimiter
 from bot.sandbox.state import directory, wire
 from bot.sandbox.state.changes import PageUpdate
-from bot.sandbox.state.model import Channel, Json
+from bot.sandbox.state.model import Json, SlackChannel
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
 
@@ -93,7 +93,7 @@ class Hub:
         self.settle()
         await self.storage.wait_until_stored()
 
-    def _send(self, event: Json, room: Channel | None) -> None:
+    def _send(self, event: Json, room: SlackChannel | None) -> None:
         if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
             event = event | {"user": directory.without_email(event["user"])}
         for _ in range(1 + self.faults.take_duplicates()):

@@ -11,7 +11,7 @@ from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.hub import Hub
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import BOT_USER, Json, Person, SlackMessage, View
+from bot.sandbox.state.model import BOT_USER, Json, SlackMessage, SlackPerson, View
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import join_text
 from bot.sandbox.state.workspace import INVITE_ACTION, build_app_message
@@ -65,7 +65,7 @@ class Interactions:
             workspace.post_notice(author.id, room.id, f"`{name}` is not a command here. Try `/kb help`.")
         self._hub.settle()
 
-    def _send_command(self, author: Person, channel: str, text: str) -> None:
+    def _send_command(self, author: SlackPerson, channel: str, text: str) -> None:
         token = self._new_url(ResponseUrl(author.id, channel, None, None, 0.0))
         payload = wire.command_payload(
             self._hub.workspace,
@@ -117,7 +117,7 @@ class Interactions:
             self._send_press(author, message, _build_action(message.blocks, action, workspace.next_ts()))
         self._hub.settle()
 
-    def _send_press(self, author: Person, message: SlackMessage, action: Json) -> None:
+    def _send_press(self, author: SlackPerson, message: SlackMessage, action: Json) -> None:
         url = ResponseUrl(author.id, message.channel, message.thread_ts, message, 0.0)
         token = self._new_url(url)
         room = self._hub.workspace.channels[message.channel]
@@ -199,11 +199,11 @@ class Interactions:
             raise RefusedCall("not_found")
         return view
 
-    def _create_home_url(self, author: Person) -> ResponseUrl:
+    def _create_home_url(self, author: SlackPerson) -> ResponseUrl:
         room = self._hub.workspace.find_direct_channel((author.id, BOT_USER))
         return ResponseUrl(author.id, room.id if room else "", None, None, 0.0)
 
-    def _build_payload(self, kind: str, author: Person) -> Json:
+    def _build_payload(self, kind: str, author: SlackPerson) -> Json:
         token, trigger = self._hub.credentials.verification_token, self._hub.new_trigger(author.id)
         return wire.interaction_payload(self._hub.workspace, kind, author, token=token, trigger_id=trigger)
 

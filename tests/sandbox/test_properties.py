@@ -13,10 +13,10 @@ from bot.sandbox.state import text
 from bot.sandbox.state.demo import BOT, PEOPLE, first_channels
 from bot.sandbox.state.model import (
     KINDS,
-    Channel,
     Envelope,
-    Person,
+    SlackChannel,
     SlackMessage,
+    SlackPerson,
     dump_record,
     load_record,
     name_kind,
@@ -75,9 +75,9 @@ def test_records_come_back_as_they_were() -> None:
         SlackMessage("C1", "1.000001", "U1", "你好", blocks=[{"type": "divider"}], reactions={"eyes": ["U1"]}),
         Envelope("e", "events_api", {"a": 1}, 1.5),
     ]
-    assert isinstance(records[0], Person)
+    assert isinstance(records[0], SlackPerson)
     assert [load_record(name_kind(record), dump_record(record)) for record in records] == records
-    assert KINDS["channel"] is Channel
+    assert KINDS["channel"] is SlackChannel
 
 
 async def test_time_can_be_advanced() -> None:

@@ -19,7 +19,7 @@ from bot.answering.events import AnswerEvent, Finished, Passage, Question
 from bot.answering.markdown.citations import unlink_displayed
 from bot.answering.markdown.sentences import split_pieces
 from bot.answering.policy import Policies, Policy
-from bot.sandbox.state.model import Person
+from bot.sandbox.state.model import SlackPerson
 from bot.slack.events import BotUser
 from bot.slack.history.transcript import format_text, format_title, select_content
 from engine.client.client import EngineClient, ServerEndpoint
@@ -120,7 +120,7 @@ class AttackBench:
             case "display name":
                 assert sandbox.hub is not None
                 name = " ".join(attack.order.split())
-                person = Person(f"U0EVIL{attack.number:04}", name, name)
+                person = SlackPerson(f"U0EVIL{attack.number:04}", name, name)
                 sandbox.hub.workspace.people[person.id] = person
                 await sandbox.control("POST", "join", {"channel": CHANNEL, "member": person.id})
                 return await self._post(person.id, attack.words.question), f" <@{person.id}>"

@@ -20,7 +20,7 @@ from bot.sandbox.interactions import APP_COMMANDS, Interactions
 from bot.sandbox.state import directory
 from bot.sandbox.state.accounts import person_frame
 from bot.sandbox.state.changes import PageUpdate
-from bot.sandbox.state.model import BOT_USER, TEAM_NAME, Channel, Json
+from bot.sandbox.state.model import BOT_USER, TEAM_NAME, Json, SlackChannel
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame, session_frame
 
@@ -220,7 +220,7 @@ class Browser:
             "status": self._hub.status_frame(),
         }
 
-    def _channel(self, room: Channel, person: str) -> Json:
+    def _channel(self, room: SlackChannel, person: str) -> Json:
         more = len(self._hub.workspace.list_history(room.id)) > _HISTORY
         body = directory.channel_object(self._hub.workspace, room, person)
         return body | {"members": list(room.members), "more": more}

@@ -15,7 +15,7 @@ from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.http.world import WorldControl
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
-from bot.sandbox.state.model import Json, Person, SlackMessage
+from bot.sandbox.state.model import Json, SlackMessage, SlackPerson
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame
 
@@ -98,7 +98,7 @@ class ControlApi:
     def _say_as_bot(self, body: Json) -> Json:
         workspace = self._hub.workspace
         name = str(body["bot"])
-        user = Person(f"U0{name.upper():X<8}"[:10], name.lower(), name, is_bot=True)
+        user = SlackPerson(f"U0{name.upper():X<8}"[:10], name.lower(), name, is_bot=True)
         room = workspace.find_channel(body["channel"])
         if user.id not in workspace.people:
             workspace.people[user.id] = user

@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from bot.sandbox.hub import Hub
-from bot.sandbox.state.model import TEAM_ID, Channel, ChannelKind, Json, Organization, Person, Role, UserGroup
+from bot.sandbox.state.model import TEAM_ID, ChannelKind, Json, Organization, Role, SlackChannel, SlackPerson, UserGroup
 from bot.sandbox.state.refusals import RefusedCall
 
-_PERSON = frozenset(field.name for field in fields(Person)) - {"updated"}
+_PERSON = frozenset(field.name for field in fields(SlackPerson)) - {"updated"}
 _GROUP = frozenset(field.name for field in fields(UserGroup)) - {"created", "updated"}
 
 
@@ -58,7 +58,7 @@ class WorldControl:
         if person_id in self._workspace.people:
             self._workspace.change_person(person_id, **changed)
         else:
-            self._workspace.add_person(Person(**_with_defaults(changed, "name", "real_name")))
+            self._workspace.add_person(SlackPerson(**_with_defaults(changed, "name", "real_name")))
         return {"id": person_id}
 
     async def channel(self, body: Json) -> Json:
@@ -75,7 +75,7 @@ class WorldControl:
             name = str(body.get("name", body.get("channel", ""))).lstrip("#")
             created = int(workspace.now())
             kind, host = _read_kind(body["kind"]), body.get("host", TEAM_ID)
-            room = Channel(str(body["id"]), name, kind, members, created, body.get("topic", ""), host=host)
+            room = SlackChannel(str(body["id"]), name, kind, members, created, body.get("topic", ""), host=host)
             workspace.save_channel(room)
         else:
             self._change_room(room, body, members)
@@ -83,12 +83,12 @@ class WorldControl:
             workspace.share_channel(room.id, [str(team) for team in body["shared_with"]])
         return {"id": room.id}
 
-    def _find_room(self, body: Json) -> Channel | None:
+    def _find_room(self, body: Json) -> SlackChannel | None:
         if body.get("id") in self._workspace.channels:
             return self._workspace.channels[body["id"]]
         return None if "id" in body else self._workspace.find_channel(body["channel"])
 
-    def _change_room(self, room: Channel, body: Json, members: Iterable[str]) -> None:
+    def _change_room(self, room: SlackChannel, body: Json, members: Iterable[str]) -> None:
         workspace = self._workspace
         if "topic" in body:
             workspace.change_topic(room.id, body["topic"])

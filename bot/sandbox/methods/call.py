@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bot.sandbox import limits
 from bot.sandbox.limits import Tier
-from bot.sandbox.state.model import BOT_USER, Channel, Json
+from bot.sandbox.state.model import BOT_USER, Json, SlackChannel
 from bot.sandbox.state.refusals import RefusedCall, build_refusal
 from bot.sandbox.state.workspace import Workspace
 
@@ -96,7 +96,7 @@ class Call:
     take_trigger: Callable[[str], str | None]
     """Returns the person behind a trigger id; None if it is unknown or used."""
 
-    def find_channel(self, name: str = "channel") -> Channel:
+    def find_channel(self, name: str = "channel") -> SlackChannel:
         """Return the call's conversation; the app sees public channels and those that it is in.
 
         Raises:
@@ -108,7 +108,7 @@ class Call:
             raise RefusedCall("channel_not_found")
         return room
 
-    def find_joined_channel(self, name: str = "channel") -> Channel:
+    def find_joined_channel(self, name: str = "channel") -> SlackChannel:
         """Return the call's conversation, of which the app is a member.
 
         Raises:

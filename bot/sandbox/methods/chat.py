@@ -9,7 +9,7 @@ from bot.sandbox.limits import POSTING, SPECIAL, TIER_3, TIER_4
 from bot.sandbox.methods.call import Arguments, Call, Method
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import BOT_USER, Channel, Json, SlackMessage
+from bot.sandbox.state.model import BOT_USER, Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import join_text
 from bot.sandbox.state.workspace import build_app_message
@@ -36,7 +36,7 @@ def _read_content(args: Arguments) -> tuple[str, list[Json]]:
     return text or join_text(blocks), blocks
 
 
-def find_target(call: Call) -> Channel:
+def find_target(call: Call) -> SlackChannel:
     """Return the conversation to post in; a person's id means the direct conversation with them.
 
     Raises:

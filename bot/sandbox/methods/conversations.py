@@ -8,7 +8,7 @@ from bot.sandbox import limits
 from bot.sandbox.limits import TIER_2, TIER_3, TIER_4
 from bot.sandbox.methods.call import Call, Method, format_cursor, parse_cursor
 from bot.sandbox.state import directory, wire
-from bot.sandbox.state.model import BOT_USER, Channel, Json, SlackMessage
+from bot.sandbox.state.model import BOT_USER, Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 
 _TYPES = {"channel": "public_channel", "group": "private_channel", "mpim": "mpim", "im": "im"}
@@ -17,7 +17,7 @@ _HISTORY = ("channels:history", "groups:history", "im:history", "mpim:history")
 _PREFIX = {"channel": "channels", "group": "groups", "mpim": "mpim", "im": "im"}
 
 
-def _require_scope(call: Call, room: Channel, verb: str) -> None:
+def _require_scope(call: Call, room: SlackChannel, verb: str) -> None:
     """Check the scope that this kind of conversation needs.
 
     Raises:
@@ -29,7 +29,7 @@ def _require_scope(call: Call, room: Channel, verb: str) -> None:
         raise RefusedCall("missing_scope", needed=scope, provided=",".join(sorted(call.scopes)))
 
 
-def _list_page(call: Call, rooms: Iterable[Channel]) -> Json:
+def _list_page(call: Call, rooms: Iterable[SlackChannel]) -> Json:
     kinds = call.args.text("types", "public_channel").split(",")
     exclude_archived = call.args.flag("exclude_archived")
     matching = [room for room in rooms if _TYPES[room.kind] in kinds and not (exclude_archived and room.archived)]

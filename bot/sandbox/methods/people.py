@@ -6,7 +6,7 @@ from bot.sandbox.limits import SPECIAL, TIER_1, TIER_2, TIER_3, TIER_4, Tier
 from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.state import directory
 from bot.sandbox.state.demo import BOT
-from bot.sandbox.state.model import APP_ID, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json, Person
+from bot.sandbox.state.model import APP_ID, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json, SlackPerson
 from bot.sandbox.state.refusals import RefusedCall
 
 
@@ -31,7 +31,7 @@ def open_connection(call: Call) -> Json:
     return {"url": call.new_socket_url()}
 
 
-def _describe_person(call: Call, person: Person) -> Json:
+def _describe_person(call: Call, person: SlackPerson) -> Json:
     user = directory.user_object(call.workspace, person)
     if not call.args.flag("include_locale"):
         user.pop("locale", None)

@@ -11,13 +11,13 @@ from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.methods.chat import find_own_message, find_target
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import TEAM_ID, Channel, Json, SlackMessage
+from bot.sandbox.state.model import TEAM_ID, Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import add_chunks, join_text, read_chunks
 from bot.sandbox.state.workspace import build_app_message
 
 
-def _check_recipient(call: Call, room: Channel) -> None:
+def _check_recipient(call: Call, room: SlackChannel) -> None:
     """Check the stream's recipient, which a direct conversation does not need.
 
     Raises:

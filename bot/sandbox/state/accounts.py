@@ -9,13 +9,13 @@ from typing import Any
 from bot.sandbox.state import directory
 from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.conversations import Conversations
-from bot.sandbox.state.model import BOT_USER, TEAM_ID, Json, Organization, Person, UserGroup
+from bot.sandbox.state.model import BOT_USER, TEAM_ID, Json, Organization, SlackPerson, UserGroup
 
 
 class Accounts(Conversations):
     """The operations on people, user groups and the organization."""
 
-    def add_person(self, person: Person) -> Person:
+    def add_person(self, person: SlackPerson) -> SlackPerson:
         """Add an account, with a direct conversation with the app for people of this company."""
         self._save_person(person)
         if person.team in self.own_teams():
@@ -24,7 +24,7 @@ class Accounts(Conversations):
             self._send_workspace_event({"type": "team_join", "user": directory.user_object(self, person)})
         return person
 
-    def change_person(self, person: str, **changed: Any) -> Person:  # noqa: ANN401 - any field of a person
+    def change_person(self, person: str, **changed: Any) -> SlackPerson:  # noqa: ANN401 - any field of a person
         """Change an account: its role, e-mail or names, or whether it is deactivated."""
         after = replace(self.people[person], **changed, updated=int(self.now()))
         self._save_person(after)
@@ -32,7 +32,7 @@ class Accounts(Conversations):
         self._send_workspace_event({"type": "user_change", "user": user, "cache_ts": int(self.now())})
         return after
 
-    def _save_person(self, person: Person) -> None:
+    def _save_person(self, person: SlackPerson) -> None:
         self.people[person.id] = person
         self.changes.save_record(person)
         body = {"type": "person", "person": person_frame(self, person)}
@@ -91,7 +91,7 @@ def _subtract(users: Collection[str], others: Collection[str]) -> list[str]:
     return [user for user in users if user not in others]
 
 
-def person_frame(accounts: Conversations, person: Person) -> Json:
+def person_frame(accounts: Conversations, person: SlackPerson) -> Json:
     """Return a person in the form that pages get: Slack's object with title, name and role."""
     user = directory.user_object(accounts, person)
     role = "external" if person.team not in accounts.own_teams() else person.role

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.sandbox.state.model import Channel, Json, Record, name_kind
+from bot.sandbox.state.model import Json, Record, SlackChannel, name_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Changes:
 
     records: dict[tuple[str, str], Record | None] = field(default_factory=dict)
     """By (kind, key): the new record, None if it was deleted."""
-    events: list[tuple[Json, Channel | None]] = field(default_factory=list)
+    events: list[tuple[Json, SlackChannel | None]] = field(default_factory=list)
     """Events for the app, each with its conversation if it has one."""
     updates: list[PageUpdate] = field(default_factory=list)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.sandbox.state import directory
 from bot.sandbox.state.changes import PageUpdate
-from bot.sandbox.state.model import BOT_USER, Channel, ChannelKind, Json
+from bot.sandbox.state.model import BOT_USER, ChannelKind, Json, SlackChannel
 from bot.sandbox.state.records import Records
 from bot.sandbox.state.refusals import RefusedCall
 
@@ -23,15 +23,15 @@ _MESSAGE_SUBSCRIPTION: dict[ChannelKind, str] = {
 class Conversations(Records):
     """The operations on conversations."""
 
-    def open_direct(self, members: Sequence[str]) -> Channel:
+    def open_direct(self, members: Sequence[str]) -> SlackChannel:
         """Return the direct conversation of two people or of a group, which is created if there is none."""
         return self.find_direct_channel(members) or self._create_direct(members)
 
-    def _create_direct(self, members: Sequence[str]) -> Channel:
+    def _create_direct(self, members: Sequence[str]) -> SlackChannel:
         kind: ChannelKind = "mpim" if len(members) > 2 else "im"  # noqa: PLR2004 - two people
         names = "--".join(self.people[member].name for member in members)
         serial = f"{len(self.channels):07}"
-        room = Channel(
+        room = SlackChannel(
             id=f"C{serial}MP" if kind == "mpim" else f"D{serial}IM",
             name=f"mpdm-{names}-1" if kind == "mpim" else "",
             kind=kind,
@@ -40,7 +40,7 @@ class Conversations(Records):
         )
         return self.save_channel(room)
 
-    def add_member(self, member: str, channel: str, inviter: str | None = None) -> Channel:
+    def add_member(self, member: str, channel: str, inviter: str | None = None) -> SlackChannel:
         """Add a person to a channel; nothing changes for a member.
 
         Raises:
@@ -56,7 +56,7 @@ class Conversations(Records):
         self._send_event(event | ({"inviter": inviter} if inviter else {}), channel)
         return room
 
-    def remove_member(self, member: str, channel: str) -> Channel:
+    def remove_member(self, member: str, channel: str) -> SlackChannel:
         """Remove a person from a channel; nothing changes for others.
 
         Raises:
@@ -74,7 +74,7 @@ class Conversations(Records):
             self.changes.events.append((left, room))
         return room
 
-    def _member_event(self, kind: str, member: str, room: Channel) -> Json:
+    def _member_event(self, kind: str, member: str, room: SlackChannel) -> Json:
         event: Json = {
             "type": kind,
             "user": member,
@@ -85,7 +85,7 @@ class Conversations(Records):
         }
         return event | ({"enterprise": self.organization.id} if self.organization else {})
 
-    def share_channel(self, channel: str, teams: Sequence[str]) -> Channel:
+    def share_channel(self, channel: str, teams: Sequence[str]) -> SlackChannel:
         """Share a channel with exactly these teams; the app gets an event for each one that is added or removed."""
         before = self.channels[channel].shared_with
         room = self._change_channel(channel, shared_with=list(teams))
@@ -98,32 +98,32 @@ class Conversations(Records):
             self._send_event(event | {"is_ext_shared": is_external, "event_ts": self.next_ts()}, channel)
         return room
 
-    def rename_channel(self, channel: str, name: str) -> Channel:
+    def rename_channel(self, channel: str, name: str) -> SlackChannel:
         """Rename a channel."""
         room = self._change_channel(channel, name=name)
         about = {"id": room.id, "name": room.name, "created": room.created}
         self._send_event({"type": "channel_rename", "channel": about, "event_ts": self.next_ts()}, channel)
         return room
 
-    def set_archived(self, channel: str, person: str, *, archived: bool) -> Channel:
+    def set_archived(self, channel: str, person: str, *, archived: bool) -> SlackChannel:
         """Archive a channel, or unarchive it."""
         room = self._change_channel(channel, archived=archived)
         kind = "channel_archive" if archived else "channel_unarchive"
         self._send_event({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
         return room
 
-    def change_topic(self, channel: str, topic: str) -> Channel:
+    def change_topic(self, channel: str, topic: str) -> SlackChannel:
         """Change a channel's topic."""
         return self._change_channel(channel, topic=topic)
 
-    def convert_channel(self, channel: str, kind: ChannelKind) -> Channel:
+    def convert_channel(self, channel: str, kind: ChannelKind) -> SlackChannel:
         """Make a public channel private, or a private one public."""
         return self._change_channel(channel, kind=kind)
 
-    def _change_channel(self, channel: str, **changed: Any) -> Channel:  # noqa: ANN401 - any field of a channel
+    def _change_channel(self, channel: str, **changed: Any) -> SlackChannel:  # noqa: ANN401 - any field of a channel
         return self.save_channel(replace(self.channels[channel], **changed))
 
-    def save_channel(self, room: Channel) -> Channel:
+    def save_channel(self, room: SlackChannel) -> SlackChannel:
         """Store a conversation and show it to its members; it leaves the pages of former members."""
         former = self.channels[room.id].members if room.id in self.channels else ()
         self.channels[room.id] = room
@@ -150,6 +150,6 @@ class Conversations(Records):
             self.changes.events.append((event, room))
 
 
-def _check_open_membership(room: Channel) -> None:
+def _check_open_membership(room: SlackChannel) -> None:
     if room.kind in {"im", "mpim"}:
         raise RefusedCall("method_not_supported_for_channel_type")

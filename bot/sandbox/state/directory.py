@@ -17,9 +17,9 @@ from bot.sandbox.state.model import (
     TEAM_DOMAIN,
     TEAM_ID,
     TEAM_NAME,
-    Channel,
     Json,
-    Person,
+    SlackChannel,
+    SlackPerson,
     UserGroup,
 )
 from bot.sandbox.state.records import Records
@@ -28,7 +28,7 @@ _ADMINS = ("owner", "admin")
 _GUEST_ROLES = ("guest", "single_channel_guest")
 
 
-def user_object(records: Records, person: Person) -> Json:
+def user_object(records: Records, person: SlackPerson) -> Json:
     """Return a user object as ``users.info`` returns it; a deactivated account has fewer fields."""
     body: Json = {
         "id": person.id,
@@ -57,7 +57,7 @@ def user_object(records: Records, person: Person) -> Json:
     return body | {"locale": person.locale} | _enterprise_fields(records, person)
 
 
-def _profile(person: Person) -> Json:
+def _profile(person: SlackPerson) -> Json:
     profile = {
         "title": person.title,
         "real_name": person.real_name,
@@ -76,7 +76,7 @@ def _shares_channel_with_app(records: Records, person: str) -> bool:
     return any({person, BOT_USER} <= set(room.members) for room in records.channels.values())
 
 
-def _enterprise_fields(records: Records, person: Person) -> Json:
+def _enterprise_fields(records: Records, person: SlackPerson) -> Json:
     organization = records.organization
     if organization is None or person.is_bot:
         return {}
@@ -98,7 +98,7 @@ def without_email(user: Json) -> Json:
     return user | {"profile": {name: value for name, value in user["profile"].items() if name != "email"}}
 
 
-def channel_object(records: Records, found: Channel, viewer: str = BOT_USER) -> Json:
+def channel_object(records: Records, found: SlackChannel, viewer: str = BOT_USER) -> Json:
     """Return a conversation object as the ``conversations.*`` methods return it."""
     if found.kind == "im":
         other = next((member for member in found.members if member != viewer), viewer)
@@ -133,7 +133,7 @@ def channel_object(records: Records, found: Channel, viewer: str = BOT_USER) -> 
     } | _sharing_fields(records, found)
 
 
-def _sharing_fields(records: Records, found: Channel) -> Json:
+def _sharing_fields(records: Records, found: SlackChannel) -> Json:
     teams, own = [found.host, *found.shared_with], records.own_teams()
     is_external = records.is_shared_externally(found)
     body: Json = {

@@ -28,7 +28,7 @@ Role = Literal["owner", "admin", "member", "guest", "single_channel_guest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SlackPerson:
     """An account: a human, the app's bot user, or the workspace itself."""
 
     id: str
@@ -56,7 +56,7 @@ ChannelKind = Literal["channel", "group", "mpim", "im"]
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class SlackChannel:
     """A conversation: a public or private channel, or a direct message of a group or of two."""
 
     id: str
@@ -217,11 +217,11 @@ class Envelope:
         return self.id
 
 
-Record = Person | Channel | UserGroup | Organization | SlackMessage | Session | View | Envelope
+Record = SlackPerson | SlackChannel | UserGroup | Organization | SlackMessage | Session | View | Envelope
 
 KINDS: dict[str, type[Record]] = {
-    "person": Person,
-    "channel": Channel,
+    "person": SlackPerson,
+    "channel": SlackChannel,
     "user_group": UserGroup,
     "organization": Organization,
     "message": SlackMessage,

@@ -9,12 +9,12 @@ from bot.sandbox.state.changes import Changes
 from bot.sandbox.state.demo import BOT, PEOPLE, SYSTEM, first_channels
 from bot.sandbox.state.model import (
     TEAM_ID,
-    Channel,
     Organization,
-    Person,
     Record,
     Session,
+    SlackChannel,
     SlackMessage,
+    SlackPerson,
     UserGroup,
     View,
 )
@@ -62,8 +62,8 @@ class Records:
         self.now = now
         self.subscriptions = subscriptions
         self.stream_ttl_s = stream_ttl_s
-        self.people: dict[str, Person] = {}
-        self.channels: dict[str, Channel] = {}
+        self.people: dict[str, SlackPerson] = {}
+        self.channels: dict[str, SlackChannel] = {}
         self.groups: dict[str, UserGroup] = {}
         self.organization: Organization | None = None
         """The Enterprise Grid organization; None if the sandbox is a workspace of its own."""
@@ -84,9 +84,9 @@ class Records:
         messages: list[SlackMessage] = []
         for record in records:
             match record:
-                case Person():
+                case SlackPerson():
                     self.people[record.id] = record
-                case Channel():
+                case SlackChannel():
                     self.channels[record.id] = record
                 case UserGroup():
                     self.groups[record.id] = record
@@ -133,7 +133,7 @@ class Records:
         """Return a channel's top-level messages, oldest first."""
         return [message for message in self.messages.get(channel, {}).values() if message.thread_ts is None]
 
-    def find_direct_channel(self, members: Collection[str]) -> Channel | None:
+    def find_direct_channel(self, members: Collection[str]) -> SlackChannel | None:
         """Return the direct conversation of exactly these people."""
         people, kind = set(members), "mpim" if len(members) > 2 else "im"  # noqa: PLR2004 - two people
         return next((c for c in self.channels.values() if c.kind == kind and people == set(c.members)), None)
@@ -143,11 +143,11 @@ class Records:
         organization = self.organization
         return frozenset({TEAM_ID} if organization is None else {TEAM_ID, organization.id, *organization.teams})
 
-    def is_shared_externally(self, room: Channel) -> bool:
+    def is_shared_externally(self, room: SlackChannel) -> bool:
         """Return whether another company is in a conversation."""
         return not self.own_teams().issuperset({room.host, *room.shared_with})
 
-    def find_person(self, name_or_id: str) -> Person:
+    def find_person(self, name_or_id: str) -> SlackPerson:
         """Return a person by id or handle.
 
         Raises:
@@ -160,7 +160,7 @@ class Records:
             raise RefusedCall("user_not_found")
         return found
 
-    def find_channel(self, name_or_id: str) -> Channel:
+    def find_channel(self, name_or_id: str) -> SlackChannel:
         """Return a conversation by id, by ``#name`` or by name.
 
         Raises:
@@ -187,7 +187,7 @@ class Records:
                 return group
         raise RefusedCall("no_such_subteam")
 
-    def list_visible_channels(self, person: str) -> list[Channel]:
+    def list_visible_channels(self, person: str) -> list[SlackChannel]:
         """Return the conversations of a person."""
         return [channel for channel in self.channels.values() if person in channel.members]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from bot.sandbox.state.model import Channel, Json, Person
+from bot.sandbox.state.model import Json, SlackChannel, SlackPerson
 
 _SLACK_TOKENS = re.compile(
     r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone)|https?://[^\s<>]+)>"
@@ -31,7 +31,7 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def encode_typed_text(typed: str, people: Iterable[Person], channels: Iterable[Channel]) -> str:
+def encode_typed_text(typed: str, people: Iterable[SlackPerson], channels: Iterable[SlackChannel]) -> str:
     """Return typed text as Slack stores it: ``@ada`` as ``<@U…>``, links as ``<https://…>``.
 
     Tokens in Slack's form stay, the rest is escaped.

@@ -17,10 +17,10 @@ from bot.sandbox.state.model import (
     BOT_USER,
     TEAM_DOMAIN,
     TEAM_ID,
-    Channel,
     Json,
-    Person,
+    SlackChannel,
     SlackMessage,
+    SlackPerson,
 )
 from bot.sandbox.state.records import Records
 
@@ -62,7 +62,7 @@ def message_object(records: Records, found: SlackMessage) -> Json:
     return body | _thread_fields(records, found)
 
 
-def _author_fields(author: Person) -> Json:
+def _author_fields(author: SlackPerson) -> Json:
     profile = {
         "real_name": author.real_name,
         "display_name": author.name,
@@ -142,7 +142,7 @@ def deleted_event(records: Records, before: SlackMessage, ts: str) -> Json:
     }
 
 
-def event_callback(records: Records, event: Json, room: Channel | None, *, now: float, token: str) -> Json:
+def event_callback(records: Records, event: Json, room: SlackChannel | None, *, now: float, token: str) -> Json:
     """Wrap an event of a conversation, or of none, as the Events API delivers it.
 
     The outer ``team_id`` is the host of the conversation; ``authorizations`` names the installation.
@@ -176,7 +176,14 @@ def event_callback(records: Records, event: Json, room: Channel | None, *, now: 
 
 
 def command_payload(
-    records: Records, room: Channel, person: Person, text: str, *, token: str, response_url: str, trigger_id: str
+    records: Records,
+    room: SlackChannel,
+    person: SlackPerson,
+    text: str,
+    *,
+    token: str,
+    response_url: str,
+    trigger_id: str,
 ) -> Json:
     """Return a slash command's payload; ``text`` begins with the command itself."""
     name, _, rest = text.strip().partition(" ")
@@ -200,7 +207,7 @@ def command_payload(
     }
 
 
-def interaction_payload(records: Records, kind: str, person: Person, *, token: str, trigger_id: str) -> Json:
+def interaction_payload(records: Records, kind: str, person: SlackPerson, *, token: str, trigger_id: str) -> Json:
     """Return the common part of all interaction payloads."""
     organization = records.organization
     return {
