@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.answering.answer import Answerer
+from bot.answering.cache_salts import CacheSalts
 from bot.answering.limits import Limits
 from bot.answering.retrieval.retriever import Search
 from bot.answering.verification.calibration import Calibrations
@@ -197,6 +198,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             channels=settings.channels,
             thinking=settings.thinking,
             web=settings.web,
+            find_salt=CacheSalts(library.find_rights_key, slack.bot_token).find_salt,
             control=lambda: engine.thinking_control,
         )
         app = await stack.enter_async_context(open_slack_app(slack, deps))

@@ -214,13 +214,13 @@ class MeasuredEngine:
         *,
         request_id: str,
         timeout_s: float,
-        thread: str = "",
+        requester: Requester = ANONYMOUS,
     ) -> tuple[float, ...]:
         """Return the probability of each option; see ``engine.interfaces.OptionScorer.score_options``."""
         asked_s, how = time.monotonic(), "left"
         try:
             shares = await self._engine.score_options(
-                messages, options, request_id=request_id, timeout_s=timeout_s, thread=thread
+                messages, options, request_id=request_id, timeout_s=timeout_s, requester=requester
             )
             how = "done"
         except EngineError as error:

@@ -100,6 +100,8 @@ class Requester:
     """People get equal shares of the engine. All requests without a name count as one person."""
     thread: str = ""
     """The conversation. It stays on one server, whose prefix cache has its beginning; "" for none."""
+    cache_salt: str = ""
+    """Separates the prefix cache of readers with different rights; requests with equal salts share prefixes."""
     answer_timeout_s: float | None = None
     """The queue refuses an answer that cannot be complete in time. None: only the queue's own limit applies."""
     has_shown_output: Callable[[], bool] = lambda: True
@@ -182,13 +184,13 @@ class OptionScorer(Protocol):
         *,
         request_id: str,
         timeout_s: float,
-        thread: str = "",
+        requester: Requester = ANONYMOUS,
     ) -> tuple[float, ...]:
         """Return the probability of each option as the first token of the reply, with thinking closed.
 
         The probabilities sum to 1. Case and surrounding spaces of a token are ignored. Answers have priority: the
-        request is refused while people wait in the queue, and cancelled when a person starts to wait. ``thread`` is the
-        conversation whose prompt the messages share; its server has the beginning in its prefix cache.
+        request is refused while people wait in the queue, and cancelled when a person starts to wait. ``requester`` has
+        the conversation whose prompt the messages share; its server has the beginning in its prefix cache.
 
         Raises:
             EngineError: there is no engine, people wait, the reply is late, or the server sends no logprobs.

@@ -218,7 +218,9 @@ class Engine:
 
         def send_to(client: EngineClient) -> AsyncGenerator[Delta, None]:
             prompt = self._connection.frame_prompt(client, messages, sampling)
-            return client.stream(messages, sampling, request_id=request_id, prompt=prompt)
+            return client.stream(
+                messages, sampling, request_id=request_id, prompt=prompt, cache_salt=requester.cache_salt
+            )
 
         def send() -> AsyncGenerator[Delta, None]:
             self._connection.require_client()  # the server may be gone after the wait
@@ -237,14 +239,16 @@ class Engine:
         *,
         request_id: str,
         timeout_s: float,
-        thread: str = "",
+        requester: Requester = ANONYMOUS,
     ) -> tuple[float, ...]:
         """Return the probability of each option; see ``engine.interfaces.OptionScorer.score_options``."""
         self._connection.require_client()
         async with self._queue.bound_side_request(timeout_s):
-            with self._connection.fleet.borrow_place(thread) as client:
+            with self._connection.fleet.borrow_place(requester.thread) as client:
                 prompt = self._connection.frame_prompt(client, messages, ONE_TOKEN)
-                return await client.score_options(messages, options, request_id=request_id, prompt=prompt)
+                return await client.score_options(
+                    messages, options, request_id=request_id, prompt=prompt, cache_salt=requester.cache_salt
+                )
 
     async def _wait_for_state(self, is_match: Callable[[EngineState], bool]) -> EngineStatus:
         """Wait for a state that ``is_match`` accepts; the initial state without details does not count."""

@@ -131,6 +131,15 @@ class Library:
         rows = await (await self._documents.follow_active_index()).manifest.find_current(chunks, self._source_keys())
         return frozenset(row.id for row in rows if may_read(viewers, decode_readers(row.readers)))
 
+    async def find_rights_key(self, viewers: Viewers) -> str:
+        """Return a key that is equal for viewers who may read the same documents; "" if it is unknown.
+
+        Raises:
+            StoreError, DatabaseError: that part failed.
+
+        """
+        return await self._documents.find_rights_key(viewers)
+
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:
         """Return what is current of ``Hit.chunks`` for all viewers; None if nothing is left.
 

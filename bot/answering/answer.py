@@ -36,7 +36,7 @@ from bot.messages import answers
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from engine.errors import EngineError
-from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Requester, Sampling, StreamRestart
+from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
 from knowledge.language import choose_language
 
@@ -161,7 +161,7 @@ class Answerer:
         if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
             self._retriever.forget(turn.asked.conversation)
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
-        verifier = self._new_verifier(self._new_judge(prompt, turn.asked.conversation) if self._new_judge else None)
+        verifier = self._new_verifier(self._new_judge(prompt, turn.requester) if self._new_judge else None)
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
         stream = EngineStream(
             preparing,
@@ -197,7 +197,7 @@ class Answerer:
             TimeoutError: no first delta, or no end, within its deadline.
 
         """
-        requester = Requester(turn.asked.person, turn.asked.conversation, has_shown_output=lambda: turn.shown)
+        requester = replace(turn.requester, has_shown_output=lambda: turn.shown)
         name = turn.asked.id or uuid.uuid4().hex
         deltas = self._engine.stream(prompt.messages, sampling, request_id=name, requester=requester)
         stream.ends_at = self._now() + self._limits.answer_s

@@ -45,6 +45,8 @@ class Question:
     history: tuple[Exchange, ...] = ()
     viewers: Viewers = ANY_MEMBER
     """Who will see the answer; a passage is used only if every one of them may read it."""
+    cache_salt: str = field(default="", repr=False)
+    """Separates the engine's prefix cache from that of viewers with other rights; "" for no separation."""
     id: str = ""
     """Names this turn in logs and at the engine."""
     conversation: str = ""

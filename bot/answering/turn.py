@@ -13,7 +13,7 @@ from bot.answering.retrieval.web_routing import decide_web_use
 from bot.answering.verified_stream import VerifiedStream
 from bot.messages import answers
 from bot.messages.message import Message
-from engine.interfaces import ContentDelta, ReasoningDelta, StreamEnd
+from engine.interfaces import ContentDelta, ReasoningDelta, Requester, StreamEnd
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language
 
@@ -52,6 +52,11 @@ class Turn:
         """Decide whether the web is asked; the words that ask for it are no part of the question."""
         self.web = decide_web_use(self.question, self.asked.history, self.asked.policy, wish=self.asked.wants_web)
         self.question = self.web.question
+
+    @property
+    def requester(self) -> Requester:
+        """Return who sends the requests to the engine."""
+        return Requester(self.asked.person, self.asked.conversation, self.asked.cache_salt)
 
     @property
     def user_texts(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url
 from bot.slack.turns.crash_recovery import AnswerRecovery
-from bot.slack.turns.question_builder import QuestionBuilder
+from bot.slack.turns.question_builder import FindSalt, QuestionBuilder, omit_salt
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_reader import ThreadReader
@@ -82,6 +82,8 @@ class SlackDependencies:
     """The use of the live web in each channel."""
     identities: IdentityMap = field(default_factory=EmailIdentities)
     """Adds the principals of other systems to those that Slack gives a person."""
+    find_salt: FindSalt = omit_salt
+    """Returns the salt of the engine's prefix cache for an answer's viewers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
     """Returns the engine's control over thinking; None before the engine exists."""
 
@@ -149,7 +151,9 @@ class SlackParts:
         runner = TurnRunner(
             needs.ledger,
             needs.answerer,
-            QuestionBuilder(self._threads, self._viewers, needs.channels, needs.web, self._preferences.choose_depth),
+            QuestionBuilder(
+                self._threads, self._viewers, needs.channels, needs.web, self._preferences.choose_depth, needs.find_salt
+            ),
             ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons),
             AnswerRecovery(needs.ledger, self._threads, self._api),
             settings=settings,

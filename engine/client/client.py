@@ -88,15 +88,22 @@ class EngineClient:
             await session.close()
 
     async def stream(
-        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, prompt: TokenPrompt | None = None
+        self,
+        messages: Sequence[ChatMessage],
+        sampling: Sampling,
+        *,
+        request_id: str,
+        prompt: TokenPrompt | None = None,
+        cache_salt: str = "",
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; see ``engine.interfaces.ChatEngine.stream``.
 
         ``prompt`` is the same conversation as token ids, for a server that accepts them. The messages go with it, so
         that routers can route similar requests to one server. Without it, the server's template frames the messages and
         turns text that looks like a control token into one. ``bot.answering.prompt`` neutralises such text before.
+        ``cache_salt`` is as in ``Requester``.
         """
-        body = self._build_request(messages, sampling, request_id, prompt)
+        body = self._build_request(messages, sampling, request_id, prompt) | wire.build_salt_field(cache_salt)
         answer = AnswerDecoder(self._create_reasoning_decoder(sampling, prompt))
         first = time.monotonic() + self._timeouts.first_token_s
         ends = time.monotonic() + self._timeouts.answer_s
@@ -130,12 +137,14 @@ class EngineClient:
         *,
         request_id: str,
         prompt: TokenPrompt | None = None,
+        cache_salt: str = "",
     ) -> tuple[float, ...]:
         """Return the probability of each option as the first token; see ``OptionScorer.score_options``.
 
         The caller sets the time limit. ``prompt`` is as in ``stream``, with an empty thought at its end.
         """
-        body = wire.build_option_request(self._build_request(messages, ONE_TOKEN, request_id, prompt))
+        request = self._build_request(messages, ONE_TOKEN, request_id, prompt) | wire.build_salt_field(cache_salt)
+        body = wire.build_option_request(request)
         with _map_errors(self.endpoint):
             return wire.parse_option_scores(await self._fetch_json("/v1/chat/completions", body), options)
 

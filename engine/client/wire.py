@@ -95,6 +95,11 @@ def build_chat_request(
     }
 
 
+def build_salt_field(cache_salt: str) -> dict[str, Any]:
+    """Return the field that keeps a request's prefix apart from those of other salts; none without a salt."""
+    return {"cache_salt": cache_salt} if cache_salt else {}
+
+
 def build_option_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of a request for one token and its likeliest alternatives, from that of an answer."""
     streaming = {"stream", "stream_options"}

@@ -7,6 +7,7 @@ that another process adds meanwhile is not found yet.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import time
 from collections import OrderedDict
@@ -62,6 +63,16 @@ class AudienceClasses:
         while sum(len(one.people) for one, _ in self._usable) > _CACHED_PEOPLE:
             self._usable.popitem(last=False)
         return usable
+
+    async def find_rights_key(self, viewers: Viewers, sources: frozenset[str]) -> str:
+        """Return a key that is equal for viewers who may read the same classes in some sources.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        usable = await self.find_usable(viewers, sources)
+        return "all" if usable is None else hashlib.sha256(" ".join(sorted(usable)).encode()).hexdigest()
 
     async def _refresh(self) -> None:
         writes, now = self.count_writes(), self._now()

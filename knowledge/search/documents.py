@@ -53,11 +53,9 @@ class DocumentSearch:
 
         """
         while True:
-            index = await self.follow_active_index()
-            if self._hybrid is None or self._hybrid[0] is not index:
-                self._hybrid = index, self._open_search(index)
+            index, hybrid = await self._follow_active_search()
             try:
-                seen = await self._hybrid[1].find_documents(plan)
+                seen = await hybrid.find_documents(plan)
             except StoreError:
                 await self._indexes.follow(lost=True)
                 if self._indexes.searched is index:
@@ -98,6 +96,22 @@ class DocumentSearch:
             synced_at=current.synced_at,
             chunks=tuple(part.id for part in parts),
         )
+
+    async def find_rights_key(self, viewers: Viewers) -> str:
+        """Return a key that is equal for viewers who may read the same documents; "" if it is unknown.
+
+        Raises:
+            StoreError, DatabaseError: that part failed.
+
+        """
+        _, hybrid = await self._follow_active_search()
+        return await hybrid.find_rights_key(viewers, frozenset(self._weigh))
+
+    async def _follow_active_search(self) -> tuple[OpenIndex, HybridSearch]:
+        index = await self.follow_active_index()
+        if self._hybrid is None or self._hybrid[0] is not index:
+            self._hybrid = index, self._open_search(index)
+        return self._hybrid
 
     async def follow_active_index(self) -> OpenIndex:
         """Return the active index, also after another process switched it."""

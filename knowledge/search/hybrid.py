@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector
+from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector, Viewers
 from knowledge.search.audience_classes import AudienceClasses
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.fusion import ScoredCandidate, profile_query
@@ -216,6 +216,15 @@ class HybridSearch:
         """Return the number of rows. Meanwhile the audience classes are read, so that no lookup waits for them."""
         rows, _ = await run_both(self._count(), self._narrow_scope(scope))
         return rows
+
+    async def find_rights_key(self, viewers: Viewers, sources: frozenset[str]) -> str:
+        """Return a key that is equal for viewers who may read the same documents of some sources; "" if it is unknown.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        return "" if self._classes is None else await self._classes.find_rights_key(viewers, sources)
 
     async def _narrow_scope(self, scope: Scope) -> Scope:
         """Return the scope with the audience classes that the store may propose."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.interfaces import ChatMessage, EngineStatus, OptionScorer
+from engine.interfaces import ANONYMOUS, ChatMessage, EngineStatus, OptionScorer, Requester
 
 
 class RecordedEngine:
@@ -37,7 +37,7 @@ class RecordedEngine:
         *,
         request_id: str,
         timeout_s: float,
-        thread: str = "",
+        requester: Requester = ANONYMOUS,
     ) -> tuple[float, ...]:
         """Return the probability of each option, from the file or from the other engine.
 
@@ -51,7 +51,7 @@ class RecordedEngine:
             began_s, beginning = time.monotonic(), messages[-1].content.rpartition("</passage>")[0]
             try:
                 shares = await self._engine.score_options(
-                    messages, options, request_id=request_id, timeout_s=timeout_s, thread=thread
+                    messages, options, request_id=request_id, timeout_s=timeout_s, requester=requester
                 )
             except EngineError as error:
                 raise RuntimeError(f"The engine did not judge: {error}") from error

@@ -68,12 +68,12 @@ class _Engine:
         *,
         request_id: str,
         timeout_s: float,
-        thread: str = "",
+        requester: Requester = ANONYMOUS,
     ) -> tuple[float, ...]:
         assert messages
         assert request_id
         assert timeout_s
-        assert thread == "T1"
+        assert requester.thread == "T1"
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
@@ -122,7 +122,9 @@ async def test_judgements_are_counted_separately_from_answers() -> None:
     judging, metrics = _measured(engine)
 
     async def judge() -> tuple[float, ...]:
-        return await judging.score_options(ASK, ("yes", "no"), request_id="r", timeout_s=1.0, thread="T1")
+        return await judging.score_options(
+            ASK, ("yes", "no"), request_id="r", timeout_s=1.0, requester=Requester(thread="T1")
+        )
 
     assert await judge() == (0.5, 0.5)
     left = asyncio.create_task(judge())

@@ -46,7 +46,9 @@ async def engine(tmp_path: Path) -> AsyncIterator[Make]:
 
 
 async def choose(made: Engine, within_s: float = 5.0, thread: str = "") -> tuple[float, ...]:
-    return await made.score_options(ASK, ("yes", "no"), request_id="judge-1", timeout_s=within_s, thread=thread)
+    return await made.score_options(
+        ASK, ("yes", "no"), request_id="judge-1", timeout_s=within_s, requester=Requester(thread=thread)
+    )
 
 
 def test_spellings_of_an_option_are_added() -> None:
@@ -98,6 +100,19 @@ async def test_requests_one_token_with_alternatives(sglang: FakeSglang, engine: 
     assert body["messages"] == [{"role": "user", "content": ASK[0].content}]
     assert body["rid"].startswith("judge-1-")
     assert "stream" not in body
+    assert "cache_salt" not in body
+
+
+async def test_salt_of_the_readers_reaches_the_server(sglang: FakeSglang, engine: Make) -> None:
+    """An answer and its judgements have the same salt, so the judge finds the answer's prompt in the prefix cache."""
+    sglang.stream(delta(content="so", finish="stop"), DONE)
+    sglang.choose(MEASURED)
+    made = await engine(sglang)
+    requester = Requester(thread="t", cache_salt="5a17")
+    async with aclosing(made.stream(ASK, Sampling(), request_id="a", requester=requester)) as deltas:
+        assert [one async for one in deltas]
+    await made.score_options(ASK, ("yes", "no"), request_id="judge-1", timeout_s=5, requester=requester)
+    assert [body["cache_salt"] for body in sglang.bodies] == ["5a17", "5a17"]
 
 
 async def test_thinking_is_closed(sglang: FakeSglang, connect: Callable[..., EngineClient]) -> None:

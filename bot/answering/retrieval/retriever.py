@@ -31,7 +31,7 @@ from bot.answering.turn import Turn
 from bot.messages import answers
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from engine.interfaces import ChatEngine, Requester
+from engine.interfaces import ChatEngine
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import LiveWebRequest, SearchResult, Viewers
 from knowledge.search.query import separate_filters
@@ -79,8 +79,7 @@ class Retriever:
         typed = turn.question
         turn.question = separate_filters(typed)[0] or typed
         history = remove_web_wishes(turn.asked.history)
-        requester = Requester(turn.asked.person, turn.asked.conversation)
-        rewritten = await self._rewriter.standalone(turn.question, history, requester)
+        rewritten = await self._rewriter.standalone(turn.question, history, turn.requester)
         try:
             plan = plan_search(
                 typed,

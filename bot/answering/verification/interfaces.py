@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bot.answering.events import Passage
 from bot.answering.prompt import Prompt
+from engine.interfaces import Requester
 
 VerdictKind = Literal["supported", "unsupported", "contradicted"]
 
@@ -77,5 +78,5 @@ class NewVerifier(Protocol):
         """Return a verifier that asks this judge where the features leave a sentence undecided."""
 
 
-NewJudge = Callable[[Prompt, str], Judge | None]
-"""Makes the judge of one answer from its prompt and its conversation; None where the served model is no judge."""
+NewJudge = Callable[[Prompt, Requester], Judge | None]
+"""Makes the judge of one answer from its prompt and its requester; None where the served model is no judge."""

@@ -12,7 +12,7 @@ from typing import Final
 from bot.answering.prompt import Prompt
 from bot.answering.quoting import neutralise_control_tokens
 from engine.errors import EngineError, EngineTimeout
-from engine.interfaces import EngineState, OptionScorer
+from engine.interfaces import ANONYMOUS, EngineState, OptionScorer, Requester
 from knowledge.language import Language
 
 _ASK: Final[dict[Language, str]] = {
@@ -71,19 +71,21 @@ class Judges:
         self._now = now
         self._rests_until = float("-inf")
 
-    def judge_of(self, prompt: Prompt, thread: str = "") -> EngineJudge | None:
+    def judge_of(self, prompt: Prompt, requester: Requester = ANONYMOUS) -> EngineJudge | None:
         """Return the judge of the answer to a prompt; None while the served model is none. Implements ``NewJudge``."""
         calibration = self._calibrate(self._engine.status().model)
-        return None if calibration is None else EngineJudge(self, prompt, calibration, thread)
+        return None if calibration is None else EngineJudge(self, prompt, calibration, requester)
 
-    async def logit(self, prompt: Prompt, claim: str, passages: Sequence[int], thread: str = "") -> float | None:
+    async def logit(
+        self, prompt: Prompt, claim: str, passages: Sequence[int], requester: Requester = ANONYMOUS
+    ) -> float | None:
         """Return the engine's uncalibrated logit of yes; None if it is not ready, people wait, or the reply is late."""
         status = self._engine.status()
         if status.state is not EngineState.READY or self._now() < self._rests_until:
             return None
         within_s = self._patience.cpu_s if status.on_cpu else self._patience.gpu_s
         try:
-            return await engine_logit(self._engine, prompt, claim, passages, within_s=within_s, thread=thread)
+            return await engine_logit(self._engine, prompt, claim, passages, within_s=within_s, requester=requester)
         except EngineTimeout:
             self._rests_until = self._now() + self._patience.rest_s
         except EngineError:
@@ -94,12 +96,12 @@ class Judges:
 class EngineJudge:
     """The judge of one answer; implements ``bot.answering.verification.interfaces.Judge``."""
 
-    def __init__(self, judges: Judges, prompt: Prompt, calibration: Calibration, thread: str) -> None:
+    def __init__(self, judges: Judges, prompt: Prompt, calibration: Calibration, requester: Requester) -> None:
         """Take the prompt of the answer: what stands before its question is in the engine's cache."""
         self._judges = judges
         self._prompt = prompt
         self._calibration = calibration
-        self._thread = thread
+        self._requester = requester
 
     @property
     def features_weight(self) -> float:
@@ -108,12 +110,18 @@ class EngineJudge:
 
     async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
         """Return the calibrated probability that these passages state every part of the claim; None without a reply."""
-        logit = await self._judges.logit(self._prompt, claim, passages, self._thread)
+        logit = await self._judges.logit(self._prompt, claim, passages, self._requester)
         return None if logit is None else self._calibration.probability(logit, self._prompt.language)
 
 
 async def engine_logit(
-    engine: OptionScorer, prompt: Prompt, claim: str, passages: Sequence[int], *, within_s: float, thread: str = ""
+    engine: OptionScorer,
+    prompt: Prompt,
+    claim: str,
+    passages: Sequence[int],
+    *,
+    within_s: float,
+    requester: Requester = ANONYMOUS,
 ) -> float:
     """Return the logarithm of how much likelier the engine says yes than no.
 
@@ -123,7 +131,11 @@ async def engine_logit(
     """
     messages = prompt.asking(judge_question(claim, passages, prompt.language))
     yes, no = await engine.score_options(
-        messages, _OPTIONS[prompt.language], request_id=f"judge-{uuid.uuid4().hex}", timeout_s=within_s, thread=thread
+        messages,
+        _OPTIONS[prompt.language],
+        request_id=f"judge-{uuid.uuid4().hex}",
+        timeout_s=within_s,
+        requester=requester,
     )
     floor = math.exp(-_LARGEST_LOGIT)
     return math.log(max(yes, floor)) - math.log(max(no, floor))

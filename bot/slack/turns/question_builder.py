@@ -21,12 +21,20 @@ from bot.slack.errors import SlackError
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
+from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
 
 FindDepth = Callable[[str, str, str], Awaitable[Depth]]
 """Returns how long to think before an answer, given team, user and channel."""
+FindSalt = Callable[[Viewers], Awaitable[str]]
+"""Returns the salt of the engine's prefix cache for these viewers."""
+
+
+async def omit_salt(_viewers: Viewers) -> str:
+    """Return no salt: all requests share the engine's prefix cache."""
+    return ""
 
 
 class QuestionBuilder:
@@ -39,12 +47,14 @@ class QuestionBuilder:
         filters: Mapping[str, str],
         web: Policies,
         find_depth: FindDepth,
+        find_salt: FindSalt,
     ) -> None:
         self._threads = threads
         self._viewers = viewers
         self._filters = filters
         self._web = web
         self._find_depth = find_depth
+        self._find_salt = find_salt
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
@@ -80,6 +90,7 @@ class QuestionBuilder:
             text=text,
             history=history,
             viewers=audience.viewers,
+            cache_salt=await self._find_salt(audience.viewers),
             id=f"{key.channel}-{key.ts}",
             conversation="-".join(message.thread),
             within=self._filters.get(key.channel, ""),

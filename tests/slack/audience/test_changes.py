@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.answering.events import AnswerEvent, Question, Sources, Step, Text
+from knowledge.interfaces import Viewers
 from tests.slack.actions.test_show_passage import WHOLE, FakePassages, answer_with_extract, list_buttons
 from tests.slack.audience.world import (
     ADA,
@@ -204,6 +205,15 @@ async def test_button_is_for_the_person_who_presses_it(tmp_path: Path) -> None:
         await bot.sandbox.press("noor", SHARED, answer["ts"], button)
         await wait_for_notice(bot, SHARED, "until an owner allows it", "noor")
         assert len(passages.viewers) == 2
+
+
+async def test_salt_is_that_of_the_viewers(tmp_path: Path) -> None:
+    async def find_salt(viewers: Viewers) -> str:
+        return f"for {len(viewers.people)}"
+
+    async with run_company(tmp_path, {"find_salt": find_salt}) as bot:
+        await ask_for_viewers(bot, "ada", PRIVATE)
+        assert bot.answerer.questions[-1].cache_salt == "for 3"
 
 
 async def test_channel_of_5000_members(tmp_path: Path) -> None:

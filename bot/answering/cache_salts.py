@@ -1,0 +1,34 @@
+"""Separates the engine's prefix caches of people with different rights.
+
+A prompt that is in the prefix cache is answered faster. On a shared engine, this would show others whether a text was
+in a prompt. So a request has a salt that nobody can guess, and only requests with equal salts share prefixes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+
+from knowledge.errors import KnowledgeError
+from knowledge.interfaces import Viewers
+
+
+class CacheSalts:
+    """Makes salts. Viewers who may read the same documents have the same one, in each process with the same key."""
+
+    def __init__(self, find_rights_key: Callable[[Viewers], Awaitable[str]], key: str) -> None:
+        """``find_rights_key`` is ``Library.find_rights_key``, and ``key`` a secret."""
+        self._find_rights_key = find_rights_key
+        self._key = key.encode()
+
+    async def find_salt(self, viewers: Viewers) -> str:
+        """Return the salt of an answer for these viewers; one that is never used again if their rights are unknown."""
+        try:
+            rights = await self._find_rights_key(viewers)
+        except KnowledgeError:
+            rights = ""
+        if not rights:
+            return secrets.token_hex(16)
+        return hmac.new(self._key, rights.encode(), hashlib.sha256).hexdigest()[:32]
