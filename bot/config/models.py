@@ -139,7 +139,9 @@ class WebTable(Table):
 
     heading = "[web]"
     mode: Mode = toml_field(
-        "on", '"on", "listed" (only the domains that are named) or "off"', "What Kvasir may read for an answer."
+        "on",
+        '"on", "listed" (only the domains that are named) or "off"',
+        "What Kvasir may read for an answer. Without the table `[web]` it is off.",
     )
     domains: list[Domain] = toml_field(
         [], 'a list of hosts such as ["example.com"]', 'What mode = "listed" allows, with all subdomains.'

@@ -98,6 +98,8 @@ _WORD_NUMBER = (
     r"\b(?:" + "|".join((*_WORDS, *_SCALES)) + r")(?:(?:[\s-]+|\sand\s)(?:" + "|".join((*_WORDS, *_SCALES)) + r"))*\b"
 )
 _ZH_NUMBER = "[零〇一二两三四五六七八九十百千]+(?:[万亿][零〇一二两三四五六七八九十百千]*)*"
+_ZH_HOUR = "[零〇一二两三四五六七八九十百千]{1,12}(?:[万亿][零〇一二两三四五六七八九十百千]{0,12}){0,2}"
+"""With a limit, because a search tries it at each character of a long number."""
 
 _BEFORE_MONTH = "|".join(
     rf"(?<=\b{word} )" for word in ("in", "by", "of", "from", "since", "until", "till", "before", "after", "during")
@@ -123,10 +125,10 @@ _WEEKDAY = re.compile(
 )
 _DAY_OF_MONTH = re.compile(r"(?<=月)(?P<n>\d{1,2})[日号]")
 _CLOCK = re.compile(
-    r"(?P<before>凌晨|早上|上午|中午|下午|傍晚|晚上|夜里)?\s*(?:"
+    r"(?P<before>凌晨|早上|上午|中午|下午|傍晚|晚上|夜里)?\s{0,3}(?:"
     r"(?P<h>\d{1,2}):(?P<m>\d{2})(?:\s*(?P<ampm>a\.?m\b\.?|p\.?m\b\.?))?"
     r"|(?P<h2>\d{1,2})\s*(?P<ampm2>a\.?m\b\.?|p\.?m\b\.?|o'clock)"
-    rf"|(?P<h3>\d{{1,2}}|{_ZH_NUMBER})(?:点钟?|时(?!间|候|长))(?P<half>半)?)"
+    rf"|(?P<h3>\d{{1,2}}|{_ZH_HOUR})(?:点钟?|时(?!间|候|长))(?P<half>半)?)"
 )
 _PHONE = re.compile(r"(?<![\w.,])\+?\d(?:[ -]?\d){6,14}(?![\w]|[.,]\d)")
 _MENTION = re.compile(

@@ -20,11 +20,11 @@ _ROOT = '<root xmlns:ac="urn:ac" xmlns:ri="urn:ri">{}</root>'
 _MAX_DEPTH = 150
 """Elements below this depth become their plain text."""
 
-_CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
+_CDATA = re.compile(r"(<!\[CDATA\[.*?(?:\]\]>|\Z))", re.DOTALL)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
 _XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _INVALID_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_MENTION = re.compile(r'<ri:user\b[^>]*?\bri:(?:account-id|userkey|username)="([^"<>]{1,200})"')
+_MENTION = re.compile(r'<ri:user\b[^<>]*?\bri:(?:account-id|userkey|username)="([^"<>]{1,200})"')
 
 _KEPT_TAGS: Final = frozenset({
     "p", "ul", "ol", "li", "table", "tbody", "thead", "tfoot", "tr", "th", "td", "code", "blockquote", "strong", "em",
@@ -235,4 +235,4 @@ def _image_tag(alt: str | None) -> str:
 
 
 def _cdata_text(cdata: re.Match[str]) -> str:
-    return escape(cdata[0][9:-3])
+    return escape(cdata[0][9:].removesuffix("]]>"))

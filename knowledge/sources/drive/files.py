@@ -41,7 +41,7 @@ PERMISSION_FIELDS = "id,type,emailAddress,domain,deleted,view,expirationTime,all
 _VERSION_FORM = 1
 _READ_TYPES = frozenset({"application/pdf", *EXPORTS.values()})
 _IMAGE_DEFINITION = re.compile(r"^\[image\d+\]:[ \t]*<data:[^>\n]*>?[ \t]*$", re.MULTILINE)
-_IMAGE_REFERENCE = re.compile(r"!\[([^\]\n]*)\]\[image\d+\]")
+_IMAGE_REFERENCE = re.compile(r"!\[([^\[\]\n]*)\]\[image\d+\]")
 
 
 @dataclass(frozen=True, slots=True)

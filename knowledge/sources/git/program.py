@@ -48,7 +48,7 @@ _CREDENTIAL_HELPER = (
 _PROTOCOLS = {"http": "http:https"}
 """The protocols that git may use for a scheme; http may redirect to https, never the other way."""
 _TAIL_BYTES = 8_000
-_CREDENTIALS = re.compile(r"//[^\s'\"]*@")
+_CREDENTIALS = re.compile(r"//[^\s'\"]{0,2000}@")
 
 
 class GitDamaged(SourceUnavailable):
