@@ -30,6 +30,7 @@ KnowledgeError
 ├── DatabaseError            the database of Kvasir's tables failed
 │   ├── DatabaseUnavailable  … because it is locked, down or slow; the same call may succeed soon
 │   └── DatabaseFull         … because its disk is full, or Kvasir may not write to it
+├── IdentityError            an identity source cannot say which principals people hold
 ├── NothingRead              no document was read yet, or there is none; its ``why`` says which
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
@@ -272,6 +273,10 @@ class DatabaseFull(DatabaseError):
     """The disk under the database is full, or Kvasir may not write to it."""
 
     code = ErrorCode.DATABASE_FULL
+
+
+class IdentityError(KnowledgeError):
+    """An identity source cannot say which principals people hold, so nobody gets any from it."""
 
 
 NothingReadReason = Literal["no_source", "reading", "failed", "never", "empty"]

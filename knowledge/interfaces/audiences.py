@@ -78,6 +78,11 @@ def holds_reader(principals: frozenset[str], readers: frozenset[str]) -> bool:
     return any(principals.issuperset(split_reader(reader)) for reader in readers if _BOTH in reader)
 
 
+def is_single_principal(principal: str) -> bool:
+    """Return whether a text can be one principal of a person: it is not empty and joins no others."""
+    return bool(principal) and _BOTH not in principal
+
+
 @lru_cache(maxsize=65_536)
 def split_reader(reader: str) -> tuple[str, ...]:
     """Return the principals that a person must hold together to be this reader; most readers are one principal."""

@@ -1,8 +1,17 @@
-"""A person as the identity map knows him: the chat's own account, and the principals that the chat gives."""
+"""A person as the identity map knows him, and the sources that say which principals he holds in other systems."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
+
+from knowledge.interfaces.audiences import EVERYONE, GUESTS, WORLD
+
+WORKSPACE: Final = "workspace:"
+"""The prefix of the principals of a workspace's full members."""
+_EMAIL = re.compile(r"[^\s@:,;<>\"\x00-\x1f]{1,64}@[a-z0-9.-]{1,253}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +24,61 @@ class Person:
     id: str
     email: str = ""
     principals: frozenset[str] = frozenset()
+
+    @property
+    def is_member(self) -> bool:
+        """Return whether this is a full member of one of the company's workspaces, by the chat's principals."""
+        return not EVERYONE.isdisjoint(self.principals) or any(one.startswith(WORKSPACE) for one in self.principals)
+
+    @property
+    def emails(self) -> frozenset[str]:
+        """Return all e-mail addresses: the chat's, and those that an earlier source gave."""
+        return frozenset(one for one in {*self.principals, self.email} if is_email(one))
+
+
+@runtime_checkable
+class IdentitySource(Protocol):
+    """A system that knows principals of people. A source of documents may be one, too."""
+
+    @property
+    def identity_name(self) -> str:
+        """Return the name for logs, metrics and the doctor."""
+
+    @property
+    def answers_in_bulk(self) -> bool:
+        """Return whether thousands of people cost no more than a few calls."""
+
+    async def find_principals(self, people: Sequence[Person], /) -> Mapping[str, frozenset[str]]:
+        """Return principals by ``Person.id``. Who is missing holds none of this system.
+
+        Each person has the principals that earlier sources found.
+
+        Raises:
+            KnowledgeError: the system cannot be asked; nobody gets a principal of it then.
+
+        """
+
+    async def check_identities(self) -> str:
+        """Return in words what is available, for the doctor.
+
+        Raises:
+            KnowledgeError: something is missing, such as a scope; the text names the next step.
+
+        """
+
+
+def is_email(text: str) -> bool:
+    """Return whether a text is an e-mail address in lower case."""
+    return text == text.lower() and _EMAIL.fullmatch(text) is not None
+
+
+def normalize_principal(text: str) -> str:
+    """Return a principal as documents and people have it: e-mail addresses and names of Google are in lower case."""
+    stripped = text.strip()
+    lower = stripped.lower()
+    return lower if is_email(lower) or lower.startswith("drive:") else stripped
+
+
+def is_membership(principal: str) -> bool:
+    """Return whether only the chat may give a principal, because it says who is a member, a guest or a stranger."""
+    return principal in {*EVERYONE, GUESTS, WORLD} or principal.startswith(WORKSPACE)
