@@ -199,6 +199,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             thinking=settings.thinking,
             web=settings.web,
             find_salt=CacheSalts(library.find_rights_key, slack.bot_token).find_salt,
+            identities=library.identities,
             control=lambda: engine.thinking_control,
         )
         app = await stack.enter_async_context(open_slack_app(slack, deps))

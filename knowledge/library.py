@@ -28,6 +28,7 @@ from knowledge.search.federated import FederatedSearch, WebSearcher
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query
 from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
@@ -73,6 +74,8 @@ class Library:
         self._indexes = indexes
         self._embedder = embedder
         self._passages = passages
+        self.identities = make_identity_map(settings.identity_file, sources)
+        """Adds to people's principals those of other systems."""
         self._lock = settings.home / "sync.lock"
         self._coordinator = SyncCoordinator(self._open_run)
         self._unattended = UnattendedSync(self._refresh_queued, self.repair, sleep=sleep)

@@ -93,6 +93,8 @@ class KnowledgeSettings:
     weaviate_placement: Placement = Placement()
     nightly: str | None = "30 2 * * *"
     """A cron line for syncing every source, in local time; None for never."""
+    identity_file: Path | None = None
+    """The file of people and their principals; None if there is none."""
     web: WebSettings = field(default_factory=WebSettings)
     live: LiveSettings | None = None
     """Settings of the live web; None if it is disabled."""

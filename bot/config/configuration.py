@@ -18,6 +18,7 @@ from bot.config.models import (
     AnswersTable,
     ChannelTable,
     EngineTable,
+    IdentityTable,
     SourceTable,
     SyncTable,
     WeightTable,
@@ -29,6 +30,7 @@ from bot.config.models import (
 )
 from bot.errors import SettingsError
 from knowledge.errors import KnowledgeError
+from knowledge.identity.readers import is_name
 from knowledge.interfaces import EVERYONE
 from knowledge.search.query import match_sources, parse_query
 from knowledge.settings import PathWeight, SourceSpec
@@ -40,7 +42,7 @@ ADDED_SOURCE = "added"
 PAGES_SOURCE = "pages"
 """The source of the pages that owners add, where no source of kind ``pages`` is configured."""
 
-_TABLES = ("source", "sync", "access", "channel", "answers", "engine", "web")
+_TABLES = ("source", "sync", "access", "identity", "channel", "answers", "engine", "web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Configuration:
     """What becomes of a sentence that no passage supports."""
     quiet_hour: str | None = EngineTable.model_fields["quiet_hour"].default
     """A cron line for what the engine tries when nobody is waiting; None for never."""
+    identity_file: Path | None = None
+    """The file of people and their principals."""
     live: LiveSettings | None = None
     """How the live web is asked; None: never."""
     web: Policies = field(default_factory=Policies)
@@ -97,6 +101,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
     refuse_unknown_keys(data, _TABLES, str(path))
     sources = _read_sources(data.get("source", []), path, variables)
     access = _read_access(data.get("access", {}), path)
+    identity_file = _read_identity_file(data.get("identity", {}), sources, path)
     live = read_live_settings(data.get("web"), variables, f"[web] in {path}")
     sources = _add_pages_source(sources, access, live, path)
     channels = _read_channels(data.get("channel", []), [spec.name for spec in sources], path)
@@ -112,6 +117,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
         unsupported=answers.unsupported,
         quiet_hour=_read_quiet_hour(data.get("engine", {}), path),
+        identity_file=identity_file,
         live=live,
         web=Policies(build_web_policy(live), web),
     )
@@ -131,6 +137,23 @@ def _read_access(value: object, path: Path) -> Access:
     if owners is not None and not owners:
         raise SettingsError(f"{where}: owners is empty, so nobody could manage anything. Name one, or leave it out.")
     return Access(frozenset(owners or ()))
+
+
+def _read_identity_file(value: object, sources: Collection[SourceSpec], path: Path) -> Path | None:
+    """Return the file of people.
+
+    Raises:
+        SettingsError: there is none, but a source has a reader that only such a file gives to somebody.
+
+    """
+    file = read_table(IdentityTable, value, f"[identity] in {path}").file
+    names = sorted({reader for spec in sources for reader in spec.readers if is_name(reader)})
+    if file is None and names:
+        raise SettingsError(
+            f"{path} has the reader {names[0]!r}, but neither a Slack id nor an e-mail address is like that. Correct "
+            'it, or name a file that gives it to people: [identity] file = "people.csv" (docs/sources.md).'
+        )
+    return None if file is None else path.parent / Path(file).expanduser()
 
 
 # ── [[channel]] ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ from bot.answering.policy import Mode
 from bot.answering.thinking import Depth
 from bot.errors import SettingsError
 from knowledge.errors import suggest_nearest
+from knowledge.identity.readers import check_reader
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.http.guard import build_rules
 
@@ -62,6 +63,8 @@ ChannelId = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{2,}$")]
 Weight = Annotated[float, Field(strict=True), AfterValidator(_check_weight)]
 TimeSpan = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[smhd]$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Reader = Annotated[str, AfterValidator(check_reader)]
+PeopleFile = Annotated[str, StringConstraints(pattern=r"(?i).\.(csv|toml)$")]
 Domain = Annotated[Text, AfterValidator(_normalise_domain)]
 PrivateHost = Annotated[Text, AfterValidator(_check_private_host)]
 SiteUrl = Annotated[Text, AfterValidator(_check_site)]
@@ -107,6 +110,17 @@ class AccessTable(Table):
         None,
         'a list of Slack user ids such as ["U012AB3CD"]',
         "Who approves deletions and adds documents. Without it, everybody may refresh and the terminal does the rest.",
+    )
+
+
+class IdentityTable(Table):
+    """``[identity]``."""
+
+    heading = "[identity]"
+    file: PeopleFile | None = toml_field(
+        None,
+        'a .csv or .toml file such as "people.csv"',
+        "The principals of people in other systems, and names for readers. A change counts within a minute.",
     )
 
 
@@ -186,9 +200,10 @@ class SourceTable(Table):
     name: Name = toml_field(..., "a text", "The name that /kb, filters and citations use.")
     kind: Name = toml_field(..., "a text", "What kind of source it is, such as folder or website.")
     schedule: Name | None = toml_field(None, "a text", "A cron line for syncs of this source alone.")
-    readers: Annotated[list[Name], Field(min_length=1)] | None = toml_field(
+    readers: Annotated[list[Reader], Field(min_length=1)] | None = toml_field(
         None,
-        'a list of Slack ids such as ["U012AB3CD", "C034EF5GH"]. Leave it out for everybody',
+        'a list of Slack ids, e-mail addresses and names such as ["C034EF5GH", "ada@company.com", "board"]. '
+        "Leave it out for all full members",
         "Who may see answers from this source.",
     )
     max_age: TimeSpan | None = toml_field(
@@ -209,6 +224,7 @@ TABLES: tuple[type[Table], ...] = (
     WeightTable,
     SyncTable,
     AccessTable,
+    IdentityTable,
     AnswersTable,
     ChannelTable,
     EngineTable,

@@ -156,6 +156,7 @@ def load_settings(
                 ca_file=environment.KVASIR_CA_FILE,
             ),
             live=configured.live,
+            identity_file=configured.identity_file,
         ),
         access=configured.access,
         channels=configured.channels,

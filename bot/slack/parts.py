@@ -21,7 +21,7 @@ from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
-from bot.slack.audience.finder import EmailIdentities, IdentityMap, ViewerFinder
+from bot.slack.audience.finder import ViewerFinder
 from bot.slack.commands.home import HomeTab
 from bot.slack.commands.kb import KbCommand
 from bot.slack.commands.library import KnowledgeLibrary
@@ -54,6 +54,8 @@ from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.questions import QuestionMessage
 from engine.interfaces import EngineStatus, ThinkingControl
+from knowledge.identity.email_addresses import EmailIdentitySource
+from knowledge.identity.identity_map import IdentityMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class SlackDependencies:
     """How long Kvasir thinks for people without a preference."""
     web: Policies = field(default_factory=Policies)
     """The use of the live web in each channel."""
-    identities: IdentityMap = field(default_factory=EmailIdentities)
+    identities: IdentityMap = field(default_factory=lambda: IdentityMap([EmailIdentitySource()]))
     """Adds the principals of other systems to those that Slack gives a person."""
     find_salt: FindSalt = omit_salt
     """Returns the salt of the engine's prefix cache for an answer's viewers."""

@@ -38,7 +38,7 @@ class Person:
 
 @runtime_checkable
 class IdentitySource(Protocol):
-    """A system that knows principals of people. A source of documents may be one, too."""
+    """A system that knows principals of people."""
 
     @property
     def identity_name(self) -> str:
@@ -65,6 +65,15 @@ class IdentitySource(Protocol):
             KnowledgeError: something is missing, such as a scope; the text names the next step.
 
         """
+
+
+@runtime_checkable
+class IdentifyingSource(Protocol):
+    """A source of documents whose system has groups of people."""
+
+    @property
+    def identities(self) -> IdentitySource | None:
+        """Return the identity source of the system; None if it is not configured."""
 
 
 def is_email(text: str) -> bool:

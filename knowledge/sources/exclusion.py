@@ -19,17 +19,22 @@ def exclude_documents(source: Source, patterns: Sequence[str]) -> Source:
     )
 
 
+def find_listing_source(source: Source) -> Source:
+    """Return the source that lists the documents, without ``exclude``: it may have abilities of its own."""
+    return source.listing if isinstance(source, _ExcludingSource) else source
+
+
 class _ExcludingSource:
     def __init__(self, source: Source, patterns: Sequence[str]) -> None:
-        self._source = source
+        self.listing = source
         self._excludes = compile_path_filter(patterns)
 
     @property
     def key(self) -> SourceKey:
-        return self._source.key
+        return self.listing.key
 
     async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
-        batches = aiter(self._source.list())
+        batches = aiter(self.listing.list())
         try:
             async for batch in batches:
                 yield [listed for listed in batch if not self._excludes(listed.document)]
@@ -38,10 +43,10 @@ class _ExcludingSource:
                 await batches.aclose()
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
-        return await self._source.read(listed)
+        return await self.listing.read(listed)
 
     async def close(self) -> None:
-        await self._source.close()
+        await self.listing.close()
 
 
 class _WatchedExcludingSource(_ExcludingSource):

@@ -202,6 +202,18 @@ def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_a
     assert "s3cret" not in repr(spec)
 
 
+def test_readers_are_ids_addresses_groups_of_other_systems_and_names_of_the_file(tmp_path: Path) -> None:
+    text = (
+        TOML + 'readers = ["U012AB3CD", "S012", "Ada@Company.com", "*", "guests", "world", "workspace:T1", '
+        '"confluence:group:board", "Drive:Group:Staff@company.com", "Board of directors"]\n'
+        '[identity]\nfile = "people.csv"\n'
+    )
+    (tmp_path / "kvasir.toml").write_text(text, encoding="utf-8")
+    knowledge = load_settings({}, tmp_path).knowledge
+    assert {"ada@company.com", "drive:group:staff@company.com", "Board of directors"} < knowledge.sources[0].readers
+    assert knowledge.identity_file == tmp_path / "people.csv"
+
+
 def test_a_source_says_what_its_documents_weigh(tmp_path: Path) -> None:
     (tmp_path / "kvasir.toml").write_text(
         TOML + 'weight = 0.5\n[[source.weights]]\npath = "archive/**"\nweight = 0.3\n' + TOML.replace("handbook", "b"),
@@ -217,6 +229,17 @@ def test_a_source_says_what_its_documents_weigh(tmp_path: Path) -> None:
     [
         ('readers = "U1"', "readers should be a list"),
         ("readers = []", "readers should be a list"),
+        ('readers = ["everyone"]', r'everyone. is nobody, so write "\*" for all full members'),
+        ('readers = ["guest"]', 'so write "guests"'),
+        ('readers = ["@ada"]', "write the Slack id of each person"),
+        ('readers = ["C1,C2"]', "as an entry of its own"),
+        ('readers = ["T012AB3CD"]', "is a workspace, a direct message or an app"),
+        ('readers = ["workspace:C1"]', "is no workspace, so write its id"),
+        ('readers = ["confluence:board"]', "is no reader, so write it like"),
+        ('readers = ["ada@company@com"]', "is no e-mail address"),
+        ('readers = ["a\\u001fb"]', "is empty or has control characters"),
+        ('readers = ["board"]', r"reader 'board', but neither .* name a file that gives it to people: \[identity\]"),
+        ('readers = ["board"]\n[identity]\nfile = "people.xls"', "file should be a .csv or .toml file"),
         ('max_age = "soon"', "max_age should be a span"),
         ("max_age = 3", "max_age should be a span"),
         ('token_env = "WIKI_TOKEN"', "WIKI_TOKEN, which is not set"),

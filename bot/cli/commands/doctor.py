@@ -28,7 +28,7 @@ from engine.planning.machine_probe import probe_machine
 from engine.process.preflight import Preflight, check_port
 from engine.service import Engine
 from engine.weights.store import WeightsStore
-from knowledge.errors import ProviderError, ProviderFailed
+from knowledge.errors import IdentityError, KnowledgeError, ProviderError, ProviderFailed
 from knowledge.web.http.guard import build_rules
 from knowledge.web.searching.provider import SearchProvider
 from knowledge.web.searching.registry import create_providers
@@ -80,6 +80,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "ports": _check_ports,
         "database": _check_database,
         "knowledge": _check_knowledge,
+        "identities": _check_identities,
         **(await _machine_checks(settings) if settings.engine.url is None else {}),
         "web search": _check_web_search,
         "engine": _check_engine,
@@ -169,6 +170,25 @@ async def _check_knowledge(settings: Settings) -> str:
     never_synced = [source.name for source in state.sources if source.synced_at is None]
     opened = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
     return opened + (f"; never synced: {', '.join(never_synced)} (kvasir sync)" if never_synced else "")
+
+
+async def _check_identities(settings: Settings) -> str:
+    """Return what each identity source has; one that has a problem gives nobody any rights.
+
+    Raises:
+        IdentityError: at least one has a problem.
+
+    """
+    found, problems = list[str](), list[str]()
+    async with open_configured_library(settings) as library:
+        for source in library.identities.sources:
+            try:
+                found.append(f"{source.identity_name}: {await source.check_identities()}")
+            except KnowledgeError as error:
+                problems.append(str(error))
+    if problems:
+        raise IdentityError(" ".join(problems))
+    return "; ".join(found)
 
 
 async def _check_web_search(settings: Settings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from bot.slack.audience.accounts import Account, ChannelKind, Company
 from bot.slack.audience.directory import SlackDirectory
@@ -19,6 +19,7 @@ from bot.slack.audience.viewers import (
     list_principals,
 )
 from bot.storage.approved_channels import ApprovedChannels
+from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers
 from knowledge.interfaces.people import Person
 
@@ -40,21 +41,6 @@ class Audience:
     """Whether all viewers are known; if not, only what is open to the world may be shown."""
     refusal: Refusal | None = None
     """Why there must be no answer at all."""
-
-
-class IdentityMap(Protocol):
-    """Adds to people's principals those of other systems; ``knowledge.identity`` has the real one."""
-
-    async def expand(self, people: Sequence[Person], /) -> Sequence[frozenset[str]]:
-        """Return all principals of each person, in the same order; a failure means fewer principals."""
-
-
-class EmailIdentities:
-    """An identity map that knows e-mail addresses only."""
-
-    async def expand(self, people: Sequence[Person], /) -> Sequence[frozenset[str]]:
-        """Return the principals of each person with the e-mail address."""
-        return [person.principals | ({person.email} if person.email else set()) for person in people]
 
 
 class ViewerFinder:
@@ -151,8 +137,7 @@ class ViewerFinder:
     async def _expand(self, readers: Readership, channel: str) -> Viewers:
         """Return the viewers with all principals that they hold; ``channel`` is where all of them are, "" for none."""
         people = await self._list_people(readers.people, channel)
-        expanded = await self._identities.expand(people) if people else ()
-        viewers = [person.principals | more for person, more in zip(people, expanded, strict=True)]
+        viewers = [*await self._identities.expand(people)]
         if readers.anybody:
             viewers.append(readers.anybody)
         return Viewers.of(*viewers) if viewers else WORLD_ONLY

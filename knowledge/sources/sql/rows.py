@@ -12,7 +12,9 @@ from decimal import Decimal
 
 from knowledge.dates import parse_iso_date, to_utc
 from knowledge.errors import SourceError
-from knowledge.interfaces import EVERYONE, ListedDocument, intersect_readers
+from knowledge.interfaces import ListedDocument, intersect_readers
+from knowledge.interfaces.audiences import is_single_principal
+from knowledge.interfaces.people import normalize_principal
 from knowledge.sources.common import fill_link_template
 
 Row = Mapping[str, object]
@@ -181,5 +183,4 @@ def _parse_readers(value: object) -> frozenset[str]:
         if isinstance(value, (list, tuple, set))
         else _SEPARATORS.split(format_value(value))
     )
-    found = frozenset(name.strip() for name in names if name.strip())
-    return EVERYONE if "*" in found else found
+    return frozenset(filter(is_single_principal, map(normalize_principal, names)))
