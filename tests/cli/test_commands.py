@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.slack.manifest import SCOPES
 from knowledge.sync.lock import hold_sync_lock
 from tests.e2e.conftest import Place
+from tests.slack_sandbox import open_sandbox
 from tests.sources.website.fake_site import WebSite
 from tests.web.searching.fake_providers import FakeSearxng
 
@@ -174,6 +176,17 @@ async def test_doctor_reports_problems(place: Place) -> None:
     status, out, _ = await place.command("doctor", WEAVIATE_URL="http://127.0.0.1:9")
     assert status == 1
     assert "FAIL knowledge" in out
+
+
+async def test_doctor_names_missing_scopes_and_what_they_are_for(place: Place, tmp_path: Path) -> None:
+    async with open_sandbox(tmp_path) as sandbox:
+        _, out, _ = await place.command("doctor", **sandbox.env)
+        assert "ok   Slack: the token is valid" in out
+        await sandbox.faults(scopes=sorted(SCOPES.keys() - {"mpim:read", "usergroups:read"}))
+        status, out, _ = await place.command("doctor", **sandbox.env)
+    assert status == 1
+    assert "FAIL Slack" in out
+    assert "mpim:read (to see who reads a group message); usergroups:read (to see who is in the user groups" in out
 
 
 async def test_doctor_has_each_search_provider_search(place: Place) -> None:

@@ -17,7 +17,8 @@ from bot.cli.output import print_json, print_result
 from bot.cli.terminal_lines import format_live_web
 from bot.config.settings import Settings
 from bot.messages.errors import describe_error
-from bot.slack.installation import check_token
+from bot.slack.errors import SlackMissingScope
+from bot.slack.installation import check_token, list_missing_scopes
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import make_web_client
 from bot.storage.ledger import open_ledger
@@ -234,6 +235,13 @@ async def _check_slack(settings: Settings) -> str:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_S)) as session:
         identity = await check_token(
             SlackWebApi(make_web_client(settings.slack.api_url, settings.slack.bot_token, session))
+        )
+    if missing := list_missing_scopes(identity.scopes):
+        purposes = "; ".join(f"{scope} (to {purpose})" for scope, purpose in sorted(missing.items()))
+        raise SlackMissingScope(
+            f"The token is valid for {identity.workspace_name}, but the app lacks scopes: {purposes}. Add them under "
+            "OAuth & Permissions at api.slack.com/apps, and reinstall the app.",
+            next(iter(missing)),
         )
     how = "Socket Mode" if settings.slack.app_token else f"HTTP on port {settings.slack.port}"
     return f"the token is valid for {identity.workspace_name}, over {how}"
