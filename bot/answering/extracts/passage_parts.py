@@ -17,7 +17,7 @@ _OPENING = 40
 _STRIDE = 20
 """Characters between two places where a stretch may begin."""
 _STEP = re.compile(r"\s*(?:\d{1,3}[.)、]|[（(]\d{1,3}[）)])")
-_RULE_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
+_RULE_ROW = re.compile(r"[ \t]*+\|?[ \t]*+:?-+:?[ \t]*+(?:\|[ \t]*+:?-+:?[ \t]*+)*\|?[ \t]*+")
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*\)")
 _HALF_LINK = re.compile(r"\]\([^()\s]*\)?")
 _MARKS = re.compile(r"`+|\*+|~~|(?<![^\W_])_+|_+(?![^\W_])")
