@@ -1,7 +1,8 @@
 """Time searches on Weaviate: 100,000 passages on a server of this script, with one client and eight.
 
-Texts, vectors, filters and figures are those of ``bench_search``. The time is that of ``HybridSearch.search`` with a
-manifest in memory and a precomputed embedding of the question.
+Texts, vectors and filters are those of ``bench_passages``, and the figures those of ``bench_search``. The time is that
+of ``HybridSearch.search`` with a manifest in memory, the audience classes in a real one, and a precomputed embedding of
+the question.
 """
 
 from __future__ import annotations
@@ -22,18 +23,24 @@ import numpy as np
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.weaviate.store import WeaviateStore
-from scripts.bench_search import (
+from scripts.bench_passages import (
     DIMENSIONS,
+    PER_DOCUMENT,
     FixedEmbedder,
-    add_folder_options,
     current,
-    fill_store,
+    make_classes,
     make_clustered_vectors,
     make_questions,
     make_scopes,
     make_texts,
+    open_manifest_index,
+)
+from scripts.bench_search import (
+    add_folder_options,
+    fill_store,
     open_data_folder,
     quantiles,
+    time_audiences,
     time_clients,
     time_questions,
 )
@@ -44,7 +51,7 @@ FIGURE = "search_filtered_by_readers"
 
 
 async def measure_weaviate(
-    rows: int, count: int, seed: int, server: WeaviateServer, *, fill_only: bool = False
+    rows: int, count: int, seed: int, server: WeaviateServer, folder: Path, *, fill_only: bool = False
 ) -> dict[str, Any]:
     """Fill a collection if it is empty, and measure it."""
     texts, origin = make_texts(rows, random.Random(seed))
@@ -52,20 +59,23 @@ async def measure_weaviate(
     questions = make_questions(texts, vectors, count, seed + 1)
     store = WeaviateStore(server.url, server.grpc_url, server.api_key)
     await store.open("kvasir_bench", DIMENSIONS)
-    filled = {} if await store.count() == rows else await fill_store(store, texts, vectors, seed)
+    filled = {} if await store.count() == rows else await fill_store(store, texts, vectors)
     result: dict[str, Any] = {"weaviate": WEAVIATE_VERSION, "rows": rows, "texts": origin, "fill": filled or "kept"}
     if not fill_only:
-        search = HybridSearch(FixedEmbedder(questions), store, current, find_calibration(FixedEmbedder.identity))
-        await time_questions(search, questions[: count // 5], FIGURE)
-        result |= {
-            "cores": len(os.sched_getaffinity(0)),
-            "load_before": round(os.getloadavg()[0], 2),
-            **{
-                figure: quantiles(await time_questions(search, questions, figure))
-                for figure in make_scopes(questions[0])
-            },
-            "eight_clients": await time_clients(search, questions),
-        }
+        async with open_manifest_index(folder, rows // PER_DOCUMENT) as index:
+            calibration, classes = find_calibration(FixedEmbedder.identity), make_classes(index)
+            search = HybridSearch(FixedEmbedder(questions), store, current, calibration, classes=classes)
+            await time_questions(search, questions[: count // 5], FIGURE)
+            result |= {
+                "cores": len(os.sched_getaffinity(0)),
+                "load_before": round(os.getloadavg()[0], 2),
+                **{
+                    figure: quantiles(await time_questions(search, questions, figure))
+                    for figure in make_scopes(questions[0])
+                },
+                "audiences": await time_audiences(search, questions),
+                "eight_clients": await time_clients(search, questions),
+            }
     await store.close()
     return result
 
@@ -81,7 +91,7 @@ def main() -> None:
     options = parser.parse_args()
     with open_data_folder(options.folder) as folder, weaviate_server(folder) as server:
         result = asyncio.run(
-            measure_weaviate(options.rows, options.queries, options.seed, server, fill_only=options.fill_only)
+            measure_weaviate(options.rows, options.queries, options.seed, server, folder, fill_only=options.fill_only)
         )
     if options.fill_only:
         print(json.dumps(result))

@@ -19,6 +19,8 @@ from knowledge.sync.manifest.records import AudienceRow, decode_readers
 
 _MAX_AGE_S: Final = 3.0
 """The age at which the list of classes is read again, because another process may have written."""
+_READING_SHARE: Final = 0.05
+"""The largest share of the time for reading it. Tens of thousands of classes take half a second."""
 _CACHED_PEOPLE: Final = 20_000
 """Viewers whose usable classes are cached: four channels of 5,000 members, or the direct messages of everybody."""
 
@@ -38,7 +40,7 @@ class AudienceClasses:
         self.count_writes = count_writes
         self._now = now
         self._rows: frozenset[AudienceRow] = frozenset()
-        self._read_at, self._writes = -math.inf, -1
+        self._valid_until, self._writes = -math.inf, -1
         self._reading = asyncio.Lock()
         self._usable: OrderedDict[tuple[Viewers, frozenset[str]], frozenset[str] | None] = OrderedDict()
 
@@ -76,10 +78,10 @@ class AudienceClasses:
 
     async def _refresh(self) -> None:
         writes, now = self.count_writes(), self._now()
-        if (writes, True) == (self._writes, now - self._read_at < _MAX_AGE_S):
+        if writes == self._writes and now < self._valid_until:
             return
         rows = await self._list_audiences()
         if rows != self._rows:
             self._rows = rows
             self._usable.clear()
-        self._writes, self._read_at = writes, now
+        self._writes, self._valid_until = writes, now + max(_MAX_AGE_S, (self._now() - now) / _READING_SHARE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,7 +69,6 @@ class SearchBench:
     manifest: dict[str, CurrentChunk] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
     """The audience class of each row in the store."""
-    writes: int = 0
     asked_manifest: list[int] = field(default_factory=list)
 
     async def current(self, ids: Collection[str]) -> Mapping[str, CurrentChunk]:
@@ -94,6 +92,10 @@ class SearchBench:
             for id_, one in self.manifest.items()
         )
 
+    def mark_state(self) -> int:
+        """Return a number that changes with the manifest and the store."""
+        return hash((frozenset(self.manifest.items()), frozenset(self.stored.items())))
+
     def search(self, *, dense: bool = True, store: LanceDBStore | None = None, **breadth: int) -> HybridSearch:
         return HybridSearch(
             self.embedder,
@@ -103,7 +105,7 @@ class SearchBench:
             breadth=Breadth(**breadth),
             dense=dense,
             neighbours=self.neighbours,
-            classes=AudienceClasses(self.list_audiences, lambda: self.writes, now=time.perf_counter_ns),
+            classes=AudienceClasses(self.list_audiences, self.mark_state),
         )
 
     async def add(
@@ -123,7 +125,6 @@ class SearchBench:
             for name in [document or f"{id_}.md"]
         ]
         vectors = await self.embedder.embed_passages([chunk.text for chunk in chunks])
-        self.writes += 1
         await self.store.write([StoredChunk(c, v, index_terms(c.text)) for c, v in zip(chunks, vectors, strict=True)])
         for number, chunk in enumerate(chunks):
             self.stored[chunk.id] = chunk.audience

@@ -73,7 +73,8 @@ class Lookups:
             .where(tables.sources.c.index_id == self._index, tables.documents.c.chunks > 0)
             .distinct()
         )
-        return frozenset(AudienceRow._make(row) for row in await self._rows(query))
+        # In the database's thread, because there may be thousands.
+        return await self.database.read(lambda connection: frozenset(map(AudienceRow._make, connection.execute(query))))
 
     async def list_headings(self, keys: Collection[str], limit: int) -> list[DocumentHeading]:
         """Return the first chunk of each heading, in the order of documents and places, at most ``limit``.
