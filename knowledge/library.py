@@ -20,13 +20,13 @@ from knowledge.interfaces import (
     Source,
     Viewers,
     WatchableSource,
-    may_read,
 )
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.documents import DocumentSearch, make_document_weights
+from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import FederatedSearch, WebSearcher
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query
+from knowledge.search.source_rules import make_rules
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
@@ -34,7 +34,7 @@ from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.lock import find_lock_holder, hold_sync_lock
 from knowledge.sync.manifest.indexes import Indexes
-from knowledge.sync.manifest.records import decode_readers, make_approval_mark
+from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
 from knowledge.sync.running.repair import Drift, repair
 from knowledge.sync.running.run import SyncRun, open_run
@@ -84,8 +84,8 @@ class Library:
             self._unattended.sync,
             sleep=sleep,
         )
-        weigh = {self._sources[spec.name].key.id: make_document_weights(spec) for spec in settings.sources}
-        self._documents = DocumentSearch(indexes, embedder, calibration, weigh)
+        self._rules = make_rules(settings.sources, self._sources)
+        self._documents = DocumentSearch(indexes, embedder, calibration, self._rules)
         self._federated = FederatedSearch(self._documents, web, calibration)
 
     @property
@@ -131,8 +131,7 @@ class Library:
             DatabaseError: the manifest's database failed.
 
         """
-        rows = await (await self._documents.follow_active_index()).manifest.find_current(chunks, self._source_keys())
-        return frozenset(row.id for row in rows if may_read(viewers, decode_readers(row.readers)))
+        return await self._documents.filter_current(chunks, viewers)
 
     async def find_rights_key(self, viewers: Viewers) -> str:
         """Return a key that is equal for viewers who may read the same documents; "" if it is unknown.
@@ -245,7 +244,7 @@ class Library:
         scope = match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
         manifest = (await self._documents.follow_active_index()).manifest
         found = [
-            await read_source_documents(manifest, source.key, viewers, self._documents.weigh)
+            await read_source_documents(manifest, self._rules[source.key.id], viewers)
             for name, source in self._sources.items()
             if name in scope
         ]
@@ -345,7 +344,13 @@ class Library:
         written, searched = self._indexes.written, self._indexes.searched
         shadow = None if searched.row.id == written.row.id else ShadowIndex(searched.store, searched.manifest)
         return SyncTools(
-            self._embedder, written.store, written.manifest, self._passages, terms.index_terms, shadow=shadow
+            self._embedder,
+            written.store,
+            written.manifest,
+            self._passages,
+            terms.index_terms,
+            shadow=shadow,
+            configured={key: rules.readers_key for key, rules in self._rules.items()},
         )
 
 

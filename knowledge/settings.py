@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,14 @@ class PathWeight:
 
 
 @dataclass(frozen=True, slots=True)
+class PathRights:
+    """The readers of the documents that a pattern includes (``path_filter``), among those of the source."""
+
+    path: str
+    readers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSpec:
     """One ``[[source]]`` of ``kvasir.toml``. The registry checks its kind and the kind's own keys."""
 
@@ -33,6 +43,8 @@ class SourceSpec:
     schedule: str | None = None
     """A cron line of its own; None for the nightly sync only."""
     readers: frozenset[str] = EVERYONE
+    rights: tuple[PathRights, ...] = ()
+    """Readers of some of its documents, who must be readers of the source, too. The last matching pattern decides."""
     max_age_s: float | None = None
     """The maximum age of the last complete sync, which the status reports; None for the library's default."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -41,6 +53,12 @@ class SourceSpec:
     """Above 0, at most 1: the factor for scores of its passages."""
     weights: tuple[PathWeight, ...] = ()
     """Weights for some of its documents, multiplied with ``weight``. The last matching pattern decides."""
+
+    @property
+    def readers_key(self) -> str:
+        """Return a short text that changes with the configured readers."""
+        named = [sorted(self.readers), *([one.path, sorted(one.readers)] for one in self.rights)]
+        return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
 
 Consistency = Literal["ONE", "QUORUM", "ALL"]

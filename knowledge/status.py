@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from knowledge.errors import ErrorCode, NothingRead
 from knowledge.interfaces import SourceKey, Viewers, may_read
+from knowledge.search.source_rules import SourceRules
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import (
@@ -175,31 +176,32 @@ async def read_source_status(
     )
 
 
-async def read_source_documents(
-    manifest: Lookups, key: SourceKey, viewers: Viewers, weight: Callable[[str, str], float]
-) -> SourceDocuments:
-    """Return the documents of a source that all viewers may see.
-
-    ``weight`` returns the weight of a document by its source (``SourceKey.id``) and name. Titles of light documents
-    come last.
+async def read_source_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> SourceDocuments:
+    """Return the documents of a source that all viewers may see. Titles of light documents come last.
 
     Raises:
         DatabaseError: the manifest's database failed.
 
     """
+    key = rules.key
     audiences = {
         audience: count
         for audience, count in (await manifest.count_audiences(key)).items()
         if may_read(viewers, decode_readers(audience))
     }
-    listed_at = (await manifest.count_source(key)).listed_at
+    counts = await manifest.count_source(key)
+    listed_at, documents = counts.listed_at, sum(audiences.values())
     listed = await manifest.list_titles(key, audiences, _LISTED)
-    by_weight = sorted(listed, key=lambda one: -weight(key.id, one[0]))
+    if counts.configured != rules.readers_key or counts.pending_deletions:
+        listed = [one for one in listed if rules.may_see(viewers, one[0])]
+        readers = await manifest.list_readers(key)
+        documents = sum(one in audiences and rules.may_see(viewers, document) for document, one in readers)
+    by_weight = sorted(listed, key=lambda one: -rules.weigh(one[0]))
     titles = dict.fromkeys(title or document for document, title in by_weight)
     return SourceDocuments(
         name=key.name,
         kind=key.kind,
-        documents=sum(audiences.values()),
+        documents=documents,
         synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
         titles=tuple(titles)[:_TITLES],
     )

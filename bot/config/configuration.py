@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from bot.config.models import (
     ChannelTable,
     EngineTable,
     IdentityTable,
+    PathRightsTable,
     SourceTable,
     SyncTable,
     WeightTable,
@@ -32,8 +33,9 @@ from bot.errors import SettingsError
 from knowledge.errors import KnowledgeError
 from knowledge.identity.readers import is_name
 from knowledge.interfaces import EVERYONE
+from knowledge.interfaces.people import WORKSPACE
 from knowledge.search.query import match_sources, parse_query
-from knowledge.settings import PathWeight, SourceSpec
+from knowledge.settings import PathRights, PathWeight, SourceSpec
 from knowledge.web.live_settings import LiveSettings
 
 ADDED_SOURCE = "added"
@@ -147,7 +149,8 @@ def _read_identity_file(value: object, sources: Collection[SourceSpec], path: Pa
 
     """
     file = read_table(IdentityTable, value, f"[identity] in {path}").file
-    names = sorted({reader for spec in sources for reader in spec.readers if is_name(reader)})
+    readers = (reader for spec in sources for reader in spec.readers.union(*(one.readers for one in spec.rights)))
+    names = sorted({reader for reader in readers if is_name(reader)})
     if file is None and names:
         raise SettingsError(
             f"{path} has the reader {names[0]!r}, but neither a Slack id nor an e-mail address is like that. Correct "
@@ -224,19 +227,37 @@ def _read_source(table: Mapping[str, Any], path: Path, variables: Mapping[str, s
             raise SettingsError(f"A [[source]] in {path} has no {key}. docs/sources.md shows one.")
     where = f"Source {table['name']} in {path}"
     source = read_table(SourceTable, table, where)
-    options = source.model_extra or {}
+    options = dict(source.model_extra or {})
+    if isinstance(source.rights, str):
+        options["rights"] = source.rights  # a key of the kind itself
     return SourceSpec(
         name=source.name,
         kind=source.kind,
         base_dir=path.parent,
         schedule=source.schedule,
-        readers=frozenset(source.readers) if source.readers is not None else EVERYONE,
+        readers=_name_readers(source.readers, source),
+        rights=tuple(_read_path_rights(one, source, where) for one in source.rights if isinstance(one, dict)),
         max_age_s=parse_time_span(source.max_age) if source.max_age is not None else None,
         secrets=_read_secrets(options, variables, where),
         weight=source.weight,
         weights=tuple(_read_weight(one, where) for one in source.weights),
         options=options,
     )
+
+
+def _name_readers(readers: Sequence[str] | None, source: SourceTable) -> frozenset[str]:
+    """Return the readers of a source or of some of its documents; ``*`` means the members of the named workspaces."""
+    named = EVERYONE if readers is None else frozenset(readers)
+    if source.workspaces is None or not named >= EVERYONE:
+        return named
+    return named - EVERYONE | {f"{WORKSPACE}{one}" for one in source.workspaces}
+
+
+def _read_path_rights(table: Mapping[str, Any], source: SourceTable, where: str) -> PathRights:
+    path = table.get("path")
+    of = f" of {path}" if isinstance(path, str) else ""
+    rights = read_table(PathRightsTable, table, f"{where}: {PathRightsTable.heading}{of}")
+    return PathRights(rights.path, _name_readers(rights.readers, source))
 
 
 def _read_weight(table: Mapping[str, Any], where: str) -> PathWeight:

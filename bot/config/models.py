@@ -59,6 +59,7 @@ def _check_site(url: str) -> str:
 Name = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 UserId = Annotated[str, StringConstraints(pattern=r"^[UW][A-Z0-9]{2,}$")]
+WorkspaceId = Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]{2,}$")]
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{2,}$")]
 Weight = Annotated[float, Field(strict=True), AfterValidator(_check_weight)]
 TimeSpan = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[smhd]$")]
@@ -192,6 +193,18 @@ class WeightTable(Table):
     )
 
 
+class PathRightsTable(Table):
+    """``[[source.rights]]``."""
+
+    heading = "[[source.rights]]"
+    path: Name = toml_field(..., 'a path such as "hr/**"', "The documents of the source that it applies to.")
+    readers: Annotated[list[Reader], Field(min_length=1)] = toml_field(
+        ...,
+        'a list as for the source\'s readers, such as ["S012AB3CD"]',
+        "Who may see answers from these documents, among the readers of the source.",
+    )
+
+
 class SourceTable(Table):
     """``[[source]]``: the keys of every kind. Each kind has more of its own."""
 
@@ -205,6 +218,16 @@ class SourceTable(Table):
         'a list of Slack ids, e-mail addresses and names such as ["C034EF5GH", "ada@company.com", "board"]. '
         "Leave it out for all full members",
         "Who may see answers from this source.",
+    )
+    workspaces: Annotated[list[WorkspaceId], Field(min_length=1)] | None = toml_field(
+        None,
+        'a list of ids of workspaces or organisations such as ["T012AB3CD"]',
+        "Whose full members the reader * means. Without it, those of the first workspace.",
+    )
+    rights: list[dict[str, Any]] | str = toml_field(
+        [],
+        "tables: write rights with two brackets: [[source.rights]]. Some kinds take a text",
+        "Readers of some of its documents.",
     )
     max_age: TimeSpan | None = toml_field(
         None, 'a span such as "30m", "26h" or "7d"', "How old its last complete reading may be before a warning (26h)."
@@ -221,6 +244,7 @@ class SourceTable(Table):
 
 TABLES: tuple[type[Table], ...] = (
     SourceTable,
+    PathRightsTable,
     WeightTable,
     SyncTable,
     AccessTable,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -95,6 +95,21 @@ class WatchableSource(Protocol):
         """Yield after something has changed; a burst of changes may be one.
 
         Ends, or raises ``SourceError``, when it cannot watch; the schedule refreshes in any case.
+        """
+
+
+@runtime_checkable
+class RightsSource(Protocol):
+    """A source that can say who may read some documents now, for much less than a listing costs."""
+
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the readers of these documents as a listing would now; at most about 50 documents a call.
+
+        A document that is missing is gone, or its readers are unknown: nobody may see it.
+
+        Raises:
+            SourceError: the source does not answer, or refuses.
+
         """
 
 

@@ -126,6 +126,10 @@ class CurrentChunk:
     """As ``Chunk.kind``; the manifest's value decides."""
     modified_at: datetime | None = None
     """As ``Chunk.modified_at``; the manifest's value decides."""
+    configured: frozenset[str] | None = None
+    """Readers by ``kvasir.toml``, among whom every viewer must be, too; None if ``readers`` follow it already."""
+    rights_at: float | None = None
+    """When the source named the readers, in seconds since the epoch. None if it cannot say who may read."""
     weight: float = 1.0
     """Its score is multiplied by it, as configured for its source and document."""
     settled: bool = True

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import lru_cache
+from functools import partial
 from itertools import pairwise
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers, may_read
-from knowledge.path_filter import compile_path_filter
+from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers
 from knowledge.search.audience_classes import AudienceClasses
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.passages import format_passage
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
-from knowledge.settings import SourceSpec
+from knowledge.search.scope import may_see
+from knowledge.search.source_rules import SourceRules
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
-from knowledge.sync.manifest.records import CurrentRow, decode_readers
 
 _log = logging.getLogger(__name__)
-
-WeighDocument = Callable[[str], float]
-"""Returns the factor for the scores of a document's passages."""
 
 
 class DocumentSearch:
@@ -36,13 +31,13 @@ class DocumentSearch:
         indexes: Indexes,
         embedder: Embedder,
         calibration: SearchCalibration,
-        weigh: Mapping[str, WeighDocument],
+        rules: Mapping[str, SourceRules],
     ) -> None:
-        """``weigh`` has the configured weights of documents by their source (``SourceKey.id``)."""
+        """``rules`` are those of each source (``SourceKey.id``)."""
         self._indexes = indexes
         self._embedder = embedder
         self._calibration = calibration
-        self._weigh = weigh
+        self._rules = rules
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
     async def search(self, plan: QueryPlan) -> DocumentResults:
@@ -75,9 +70,8 @@ class DocumentSearch:
 
         """
         index = await self.follow_active_index()
-        rows = await index.manifest.find_current(chunks, self._weigh)
-        listed = {row.id: _make_current_chunk(row, self._weigh[row.source](row.document)) for row in rows}
-        allowed = [id_ for id_ in chunks if id_ in listed and may_read(viewers, listed[id_].readers)]
+        listed = await self._find_readable(index, chunks, viewers)
+        allowed = [id_ for id_ in chunks if id_ in listed]
         found = {row.chunk.id: row.chunk for row in await index.store.read_rows(allowed)}
         parts = [found[id_] for id_ in allowed if id_ in found]
         if not parts:
@@ -97,6 +91,15 @@ class DocumentSearch:
             chunks=tuple(part.id for part in parts),
         )
 
+    async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
+        """Return the chunks that are current now and that all viewers may see.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        return frozenset(await self._find_readable(await self.follow_active_index(), chunks, viewers))
+
     async def find_rights_key(self, viewers: Viewers) -> str:
         """Return a key that is equal for viewers who may read the same documents; "" if it is unknown.
 
@@ -105,7 +108,7 @@ class DocumentSearch:
 
         """
         _, hybrid = await self._follow_active_search()
-        return await hybrid.find_rights_key(viewers, frozenset(self._weigh))
+        return await hybrid.find_rights_key(viewers, frozenset(self._rules))
 
     async def _follow_active_search(self) -> tuple[OpenIndex, HybridSearch]:
         index = await self.follow_active_index()
@@ -120,7 +123,17 @@ class DocumentSearch:
 
     def weigh(self, source: str, document: str) -> float:
         """Return the factor for the scores of a document; ``source`` is its ``SourceKey.id``."""
-        return self._weigh[source](document)
+        return self._rules[source].weigh(document)
+
+    async def _find_readable(
+        self, index: OpenIndex, chunks: Collection[str], viewers: Viewers
+    ) -> Mapping[str, CurrentChunk]:
+        listed = await self._find_current(index, chunks)
+        return {id_: one for id_, one in listed.items() if may_see(viewers, one)}
+
+    async def _find_current(self, index: OpenIndex, chunks: Collection[str]) -> dict[str, CurrentChunk]:
+        rows = await index.manifest.find_current(chunks, self._rules)
+        return {row.id: self._rules[row.source].make_current_chunk(row) for row in rows}
 
     def _report_refused(self, seen: DocumentResults) -> DocumentResults:
         """Log passages that the store should not have proposed. An old index may, until a new one has grown."""
@@ -137,31 +150,15 @@ class DocumentSearch:
 
     def _open_search(self, index: OpenIndex) -> HybridSearch:
         classes = AudienceClasses(index.manifest.list_audiences, lambda: index.manifest.database.writes)
-
-        async def current(ids: Collection[str]) -> dict[str, CurrentChunk]:
-            rows = await index.manifest.find_current(ids, self._weigh)
-            return {row.id: _make_current_chunk(row, self.weigh(row.source, row.document)) for row in rows}
-
         return HybridSearch(
             self._embedder,
             index.store,
-            current,
+            partial(self._find_current, index),
             self._calibration,
             dense=index.dense,
             neighbours=index.manifest.find_neighbours,
             classes=classes,
         )
-
-
-def make_document_weights(spec: SourceSpec) -> WeighDocument:
-    """Return a function that returns the weight of a source's documents."""
-    rules = [(compile_path_filter([one.path]), one.weight) for one in reversed(spec.weights)]
-
-    @lru_cache(maxsize=4096)
-    def weigh(document: str) -> float:
-        return spec.weight * next((weight for takes, weight in rules if takes(document)), 1.0)
-
-    return weigh
 
 
 def _group_stretches(parts: Sequence[Chunk], listed: Mapping[str, CurrentChunk]) -> list[list[Chunk]]:
@@ -174,17 +171,3 @@ def _group_stretches(parts: Sequence[Chunk], listed: Mapping[str, CurrentChunk])
         else:
             stretches.append([part])
     return stretches
-
-
-def _make_current_chunk(row: CurrentRow, weight: float) -> CurrentChunk:
-    return CurrentChunk(
-        source_name=row.source.partition("\x1f")[0],
-        readers=decode_readers(row.readers),
-        synced_at=datetime.fromtimestamp(row.confirmed_at, UTC),
-        row=row.row,
-        place=row.place,
-        kind=row.kind,
-        modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
-        weight=weight,
-        settled=row.settled,
-    )

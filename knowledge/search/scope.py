@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from knowledge.interfaces import CurrentChunk, Scope, may_read
+from knowledge.interfaces import CurrentChunk, Scope, Viewers, may_read
 
 
 def is_in_scope(listed: CurrentChunk | None, scope: Scope) -> bool:
     """Return whether a chunk is in a scope, as the manifest lists it; the store filtered by its source."""
     return (
-        listed is not None
-        and may_read(scope.viewers, listed.readers)
-        and passes_filters(listed.kind, listed.modified_at, scope)
+        listed is not None and may_see(scope.viewers, listed) and passes_filters(listed.kind, listed.modified_at, scope)
     )
 
 
@@ -22,6 +20,11 @@ def is_refused(listed: CurrentChunk, scope: Scope) -> bool:
     While a sync rewrites the rows of a document with other readers, that is normal.
     """
     return listed.settled and not may_read(scope.viewers, listed.readers)
+
+
+def may_see(viewers: Viewers, listed: CurrentChunk) -> bool:
+    """Return whether all viewers may see a chunk, by the manifest and by the configuration."""
+    return may_read(viewers, listed.readers) and (listed.configured is None or may_read(viewers, listed.configured))
 
 
 def passes_filters(kind: str, modified_at: datetime | None, scope: Scope) -> bool:

@@ -10,7 +10,7 @@ from knowledge.identity.identity_map import IdentityMap
 from knowledge.identity.people_file import FileIdentitySource
 from knowledge.interfaces import Source
 from knowledge.interfaces.people import IdentifyingSource
-from knowledge.sources.exclusion import find_listing_source
+from knowledge.sources.narrowing import find_listing_source
 
 
 def make_identity_map(file: Path | None, sources: Iterable[Source]) -> IdentityMap:

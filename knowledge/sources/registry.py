@@ -14,12 +14,12 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 from knowledge.errors import SourceMisconfigured, suggest_nearest
 from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
-from knowledge.sources.exclusion import exclude_documents
+from knowledge.sources.narrowing import narrow_source
 from knowledge.web.http.settings import WebSettings
 
 _Options = TypeVar("_Options")
 
-COMMON_KEYS = ("name", "kind", "schedule", "readers", "max_age", "weight", "weights", "exclude")
+COMMON_KEYS = ("name", "kind", "schedule", "readers", "workspaces", "rights", "max_age", "weight", "weights", "exclude")
 """The keys that every kind of source accepts."""
 
 EXCLUDE = "exclude"
@@ -82,10 +82,11 @@ def build_source(
         web=web or WebSettings(),
     )
     if EXCLUDE not in spec.options or EXCLUDE in {field.name for field in fields(kind.options)}:
-        return kind.build(context, read_options(kind.options, spec))
+        return narrow_source(kind.build(context, read_options(kind.options, spec)), (), spec.rights)
     patterns = _convert_value(spec.options[EXCLUDE], tuple[str, ...], f"{spec.name}: {EXCLUDE}")
     own = replace(spec, options={key: value for key, value in spec.options.items() if key != EXCLUDE})
-    return exclude_documents(kind.build(context, read_options(kind.options, own)), cast("tuple[str, ...]", patterns))
+    source = kind.build(context, read_options(kind.options, own))
+    return narrow_source(source, cast("tuple[str, ...]", patterns), spec.rights)
 
 
 def _find_kind(spec: SourceSpec, others: Collection[str]) -> SourceKind:

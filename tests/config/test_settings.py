@@ -10,7 +10,8 @@ import pytest
 from bot.config.environment import Environment
 from bot.config.settings import RUN_CONFIG, load_settings
 from bot.errors import SettingsError
-from knowledge.settings import PathWeight
+from knowledge.interfaces import EVERYONE
+from knowledge.settings import PathRights, PathWeight
 
 ROOT = Path(__file__).parents[2]
 
@@ -224,9 +225,35 @@ def test_a_source_says_what_its_documents_weigh(tmp_path: Path) -> None:
     assert (other.weight, other.weights) == (1.0, ())
 
 
+def test_a_source_names_readers_of_some_documents_and_whose_members_it_means(tmp_path: Path) -> None:
+    (tmp_path / "kvasir.toml").write_text(
+        TOML
+        + 'workspaces = ["T012AB3CD", "E02AB"]\nreaders = ["*", "guests"]\n'
+        + '[[source.rights]]\npath = "hr/**"\nreaders = ["S012"]\n'
+        + '[[source.rights]]\npath = "hr/open/**"\nreaders = ["*"]\n'
+        + '[[source]]\nname = "wiki"\nkind = "confluence"\nrights = "ignore"\nworkspaces = ["T1A"]\n',
+        encoding="utf-8",
+    )
+    spec, wiki, added = load_settings({}, tmp_path).knowledge.sources
+    members = {"workspace:T012AB3CD", "workspace:E02AB"}
+    assert (spec.readers, spec.options) == ({*members, "guests"}, {"path": "docs"})
+    assert spec.rights == (
+        PathRights("hr/**", frozenset({"S012"})),
+        PathRights("hr/open/**", frozenset(members)),
+    )
+    assert (wiki.readers, wiki.rights, wiki.options) == ({"workspace:T1A"}, (), {"rights": "ignore"})
+    assert (added.readers, added.rights) == (EVERYONE, ())
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
+        ('workspaces = ["C1A"]', "workspaces should be a list of ids"),
+        ("workspaces = []", "workspaces should be a list of ids"),
+        ("rights = 3", r"write rights with two brackets: \[\[source.rights\]\]"),
+        ('[[source.rights]]\npath = "hr"', r"rights\]\] of hr: readers should be a list"),
+        ('[[source.rights]]\npath = "hr"\nreaders = []', "readers should be a list"),
+        ('[[source.rights]]\npath = "hr"\nreader = ["U1"]', "Did you mean “readers”"),
         ('readers = "U1"', "readers should be a list"),
         ("readers = []", "readers should be a list"),
         ('readers = ["everyone"]', r'everyone. is nobody, so write "\*" for all full members'),

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import Matrix, Priority
+from knowledge.interfaces import EVERYONE, Matrix, Priority
 from knowledge.library import Library
 from knowledge.search.calibration import find_calibration
-from knowledge.settings import KnowledgeSettings, PathWeight, SourceSpec
+from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
@@ -85,10 +85,17 @@ class Bench:
         self.web: Any = None
         self.sleep = asyncio.sleep
         self.weights: tuple[PathWeight, ...] = ()
+        self.readers = EVERYONE
+        self.rights: tuple[PathRights, ...] = ()
 
     @contextlib.asynccontextmanager
     async def library(self, *sources: Any) -> AsyncIterator[Library]:
-        specs = tuple(SourceSpec(source.key.name, "dict", {}, self.home, weights=self.weights) for source in sources)
+        specs = tuple(
+            SourceSpec(
+                source.key.name, "dict", {}, self.home, readers=self.readers, rights=self.rights, weights=self.weights
+            )
+            for source in sources
+        )
         url = sqlite_url(self.home / "kvasir.db")
         settings = KnowledgeSettings(self.home, self.home, url, specs)
         async with contextlib.AsyncExitStack() as stack:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.search.documents import make_document_weights
 from knowledge.search.plan import plan_words
+from knowledge.search.source_rules import make_document_weights
 from knowledge.settings import PathWeight, SourceSpec
 from tests.search.search_bench import EVERYWHERE, SearchBench, ids
 

@@ -23,7 +23,11 @@ def build(kind: str, **options: object) -> None:
         ("folder", {"paht": "x"}, "Did you mean “path”?"),
         ("folder", {"path": "x", "suffix": []}, "Did you mean “suffixes”?"),
         ("folder", {"path": "x", "shedule": "* * * * *"}, "Did you mean “schedule”?"),
-        ("folder", {"path": "x", "zzz": 1}, "watch, name, kind, schedule, readers, max_age, weight, weights, exclude."),
+        (
+            "folder",
+            {"path": "x", "zzz": 1},
+            "watch, name, kind, schedule, readers, workspaces, rights, max_age,",
+        ),
         ("folder", {}, "needs the key “path”"),
         ("folder", {"path": 3}, "path must be a text in quotes"),
         ("folder", {"path": "x", "suffixes": "md"}, "suffixes must be a list of strings"),

@@ -16,6 +16,7 @@ from knowledge.sync.manifest.records import (
     ChunkRow,
     CurrentRow,
     DocumentHeading,
+    DocumentRights,
     KnownDocument,
     LastRepair,
     Neighbours,
@@ -28,6 +29,13 @@ from knowledge.sync.manifest.records import (
 )
 from knowledge.sync.manifest.rows import slice_items
 
+_RIGHTS = select(
+    tables.documents.c.id,
+    tables.sources.c.key,
+    tables.documents.c.document,
+    tables.documents.c.readers,
+    tables.documents.c.rights_at,
+).join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
 _AUDIENCES = 100
 """Audiences in one query for titles; a statement takes only so many values."""
 
@@ -48,21 +56,35 @@ class Lookups:
         """Return which chunks are current in a source of ``keys`` (``SourceKey.id``), all at one moment."""
         values = {"ids": list(ids), "keys": list(keys), "index": self._index}
         rows = await self.database.fetch_rows(tables.CURRENT, values)
-        return [
-            CurrentRow(
-                id_,
-                key,
-                document,
-                place,
-                readers,
-                _choose_confirmed_at(read, listed, doubted=held or reason is not None),
-                row,
-                kind,
-                modified,
-                settled=not is_unsettled(url),
+        found = []
+        for row in rows:
+            read, held, reason, listed, configured, url = row[5:11]
+            confirmed_at = _choose_confirmed_at(read, listed, doubted=held or reason is not None)
+            found.append(
+                CurrentRow._make((*row[:5], confirmed_at, *row[11:], not is_unsettled(url), "" if held else configured))
             )
-            for id_, key, document, place, readers, read, held, reason, listed, row, kind, modified, url in rows
-        ]
+        return found
+
+    async def find_rights(self, rows: Collection[int]) -> list[DocumentRights]:
+        """Return who may read these documents, given by their rows."""
+        found: list[DocumentRights] = []
+        for some in slice_items(rows):
+            these = await self._rows(_RIGHTS.where(tables.documents.c.id.in_(some)))
+            found += [DocumentRights._make(row) for row in these]
+        return found
+
+    async def list_oldest_rights(self, key: SourceKey, *, before: float, limit: int) -> list[DocumentRights]:
+        """Return restricted documents of a source whose readers were named before a time, the oldest first."""
+        query = (
+            _RIGHTS.where(
+                *_was_read(self._index, key),
+                tables.documents.c.rights_at < before,
+                tables.documents.c.readers.not_in([encode_readers(EVERYONE), encode_readers(frozenset())]),
+            )
+            .order_by(tables.documents.c.rights_at, tables.documents.c.id)
+            .limit(limit)
+        )
+        return [DocumentRights._make(row) for row in await self._rows(query)]
 
     async def list_audiences(self) -> frozenset[AudienceRow]:
         """Return every audience that a document with passages has."""
@@ -181,12 +203,16 @@ class Lookups:
         mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
         rows = await self._rows(
             select(
-                tables.sources.c.id, tables.sources.c.listed_at, tables.sources.c.error, tables.sources.c.error_code
+                tables.sources.c.id,
+                tables.sources.c.listed_at,
+                tables.sources.c.error,
+                tables.sources.c.error_code,
+                tables.sources.c.configured,
             ).where(*mine)
         )
         if not rows:
             return SourceCounts()
-        source, listed_at, error, code = rows[0]
+        source, listed_at, error, code, configured = rows[0]
         counted = await self._rows(
             select(
                 func.count().filter(tables.documents.c.read_at > 0.0),
@@ -196,7 +222,7 @@ class Lookups:
             ).where(tables.documents.c.source_id == source)
         )
         documents, chunks, failed, held = counted[0]
-        return SourceCounts(documents, chunks, failed, held, listed_at, error, read_code(code))
+        return SourceCounts(documents, chunks, failed, held, listed_at, error, read_code(code), configured)
 
     async def count_audiences(self, key: SourceKey) -> dict[str, int]:
         """Return how many read documents each audience has, by its ``encode_readers``."""
@@ -207,6 +233,15 @@ class Lookups:
             .group_by(tables.documents.c.readers)
         )
         return dict(tuple(row) for row in await self._rows(query))
+
+    async def list_readers(self, key: SourceKey) -> list[tuple[str, str]]:
+        """Return all read documents of a source, each with its ``encode_readers``."""
+        query = (
+            select(tables.documents.c.document, tables.documents.c.readers)
+            .join(tables.sources)
+            .where(*_was_read(self._index, key))
+        )
+        return [(document, readers) for document, readers in await self._rows(query)]
 
     async def list_titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
         """Return the first read documents of these audiences, in the order of names, with their titles."""

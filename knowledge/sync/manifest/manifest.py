@@ -32,6 +32,7 @@ from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.sync.manifest.records import (
+    DocumentRights,
     FailedDocument,
     IndexedDocument,
     IndexIdentity,
@@ -51,6 +52,8 @@ from knowledge.sync.manifest.source_memory import ManifestSourceMemory
 
 _DELETED_AT_ONCE = 500
 """Documents of an index that one transaction deletes."""
+_CHECK_S = 30.0
+"""More than a check of rights takes."""
 _SYNC_LOCK = 0x4B7661736A
 """PostgreSQL's advisory lock that a sync holds."""
 
@@ -207,8 +210,34 @@ class IndexManifest(Lookups):
             )
             marks = {row: mark_unsettled(url, old, (listed or {}).get(row, old)) for row, url, old in before}
             self._update_documents(
-                connection, [{"row": row, "readers": readers[row], "url": mark} for row, mark in marks.items()]
+                connection,
+                [{"row": row, "readers": readers[row], "url": mark, "rights_at": 0.0} for row, mark in marks.items()],
             )
+
+    @transaction
+    def record_rights(
+        self, connection: Connection, asked: Sequence[DocumentRights], readers: Mapping[int, str], at: float
+    ) -> None:
+        """Store the readers that a source named at a time, by the documents' rows, unless newer ones are known.
+
+        Documents with other readers than before are part of every plan, until their chunks are rewritten.
+        """
+        documents = tables.documents.c
+        older = (documents.id == bindparam("row")) & (documents.rights_at < at)
+        same = [{"row": one.row, "known": one.readers} for one in asked if readers[one.row] == one.readers]
+        if same:
+            unchanged = older & (documents.readers == bindparam("known"))
+            connection.execute(update(tables.documents).where(unchanged).values(rights_at=at), same)
+        changed = [one.row for one in asked if readers[one.row] != one.readers]
+        for some in slice_items(changed):
+            before = select(documents.id, documents.url, documents.readers).where(documents.id.in_(some))
+            values = [
+                {"row": row, "named": readers[row], "mark": mark_unsettled(url, old)}
+                for row, url, old in connection.execute(before.where(documents.rights_at < at))
+            ]
+            if values:
+                new = {"readers": bindparam("named"), "url": bindparam("mark"), "rights_at": at}
+                connection.execute(update(tables.documents).where(older).values(new), values)
 
     async def mark_pending_deletions(self, rows: Collection[int], at: float | None) -> None:
         """Mark documents as pending deletion since a time; with None, as listed again."""
@@ -255,15 +284,32 @@ class IndexManifest(Lookups):
 
     @transaction
     def record_sync_end(
-        self, connection: Connection, key: SourceKey, *, listed_at: float | None, error: KnowledgeError | None
+        self,
+        connection: Connection,
+        key: SourceKey,
+        *,
+        listed_at: float | None,
+        error: KnowledgeError | None,
+        configured: str = "",
+        names_rights: bool = False,
     ) -> None:
-        """Store how a source's sync ended; ``listed_at`` is None if its listing was not completed."""
+        """Store how a source's sync ended.
+
+        ``listed_at`` is when its complete listing began, None if it was not completed. ``configured`` is the
+        configuration of the readers (``SourceSpec.readers_key``). ``names_rights`` tells whether the source is a
+        ``RightsSource``: then its listing counts as its answer for all documents.
+        """
         code = ErrorCode.OTHER if error is None else error.code
         values: dict[str, object] = {"error": None if error is None else str(error), "error_code": code.value}
         if listed_at is not None:
-            values["listed_at"] = listed_at
+            values |= {"listed_at": listed_at, "configured": configured}
         source = self._source(connection, key)
         connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
+        if listed_at is not None and names_rights:
+            documents = tables.documents.c
+            # An answer that a check awaited when the listing began may have been stored after the plan was made.
+            older = (documents.source_id == source) & ~documents.held & (documents.rights_at < listed_at - _CHECK_S)
+            connection.execute(update(tables.documents).where(older).values(rights_at=listed_at))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -71,8 +71,12 @@ class CurrentRow(NamedTuple):
     """The row of its document."""
     kind: str
     modified_at: float | None
+    rights_at: float
+    """When the source named the readers, in seconds since the epoch; 0.0 if unknown."""
     settled: bool
     """Whether the rows in the store have these readers."""
+    configured: str
+    """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
 
 
 class AudienceRow(NamedTuple):
@@ -88,6 +92,17 @@ class AudienceRow(NamedTuple):
     def class_keys(self) -> frozenset[str]:
         """Return the keys of the audience classes that their rows in the store may have."""
         return frozenset({make_class_key(decode_readers(self.readers)), *self.url[1:].split()})
+
+
+class DocumentRights(NamedTuple):
+    """Who may read a document, as the manifest has it."""
+
+    row: int
+    source: str
+    """``SourceKey.id``."""
+    document: str
+    readers: str
+    rights_at: float
 
 
 class ChunkRow(NamedTuple):
@@ -231,6 +246,8 @@ class SourceCounts:
     error: str | None = None
     """Why the last sync of this source stopped, or None."""
     error_code: ErrorCode = ErrorCode.OTHER
+    configured: str = ""
+    """As ``CurrentRow.configured``."""
 
 
 class DocumentHeading(NamedTuple):

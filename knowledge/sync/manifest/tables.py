@@ -51,6 +51,7 @@ sources = Table(
     Column("listed_at", Double),
     Column("error", Text),
     Column("error_code", Text, nullable=False, server_default=""),
+    Column("configured", Text, nullable=False, server_default=""),
     UniqueConstraint("index_id", "key"),
     sqlite_autoincrement=True,
 )
@@ -75,6 +76,7 @@ documents = Table(
     Column("modified_at", Double),
     Column("held_at", Double),
     Column("reason_code", Text, nullable=False, server_default=""),
+    Column("rights_at", Double, nullable=False, server_default="0"),
     UniqueConstraint("source_id", "document"),
     sqlite_autoincrement=True,
 )
@@ -142,10 +144,12 @@ CURRENT = (
         documents.c.held,
         documents.c.reason,
         sources.c.listed_at,
+        sources.c.configured,
+        documents.c.url,
         documents.c.id,
         documents.c.kind,
         documents.c.modified_at,
-        documents.c.url,
+        documents.c.rights_at,
     )
     .join(documents, documents.c.id == chunks.c.document_id)
     .join(sources, sources.c.id == documents.c.source_id)

@@ -18,7 +18,7 @@ from knowledge.errors import (
     SourceError,
     SourceUnavailable,
 )
-from knowledge.interfaces import EVERYONE, ListedDocument, Source
+from knowledge.interfaces import EVERYONE, ListedDocument, RightsSource, Source
 from knowledge.sync.manifest.records import (
     FailedDocument,
     QuarantinedDocument,
@@ -139,7 +139,13 @@ class SourceSync:
         if todo.brings_new:
             await self._delete_missing(todo.recheck_deletions(self._tally.never_read), listed_at)
         await self._delete_in_shadow(old, listed_at)
-        await self._tools.manifest.record_sync_end(self._key, listed_at=listed_at, error=None)
+        await self._tools.manifest.record_sync_end(
+            self._key,
+            listed_at=listed_at,
+            error=None,
+            configured=self._tools.configured.get(self._key.id, ""),
+            names_rights=isinstance(self._source, RightsSource),
+        )
 
     async def _read_listing(self) -> tuple[dict[str, ListedDocument], SourceError | None]:
         """Return what the source lists, and the error that stopped the listing, if any."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, SourceKey, Store
@@ -53,6 +53,8 @@ class SyncTools:
     limits: SyncLimits = field(default_factory=SyncLimits)
     shadow: ShadowIndex | None = None
     """The index that answers while this one grows."""
+    configured: Mapping[str, str] = field(default_factory=dict)
+    """``SourceSpec.readers_key`` of each source, by ``SourceKey.id``."""
     now: Callable[[], float] = time.time
     """Seconds since the epoch."""
     clock: Callable[[], float] = time.monotonic

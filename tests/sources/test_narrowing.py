@@ -1,10 +1,11 @@
-"""``exclude`` leaves documents out of every kind of source."""
+"""``exclude`` and ``[[source.rights]]`` narrow every kind of source."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from knowledge.interfaces import WatchableSource
+from knowledge.interfaces import EVERYONE, Source, Viewers, WatchableSource, may_read
+from knowledge.settings import PathRights
 from tests.sources.building import build
 
 
@@ -40,3 +41,21 @@ async def test_an_excluding_source_is_still_read_and_watched(tmp_path: Path) -> 
     assert not isinstance(build("git", tmp_path, repository=".", exclude=["b.md"]), WatchableSource)
     [batch] = [batch async for batch in source.list()]
     assert (await source.read(batch[0])).data == b"Text."
+
+
+async def read_readers(source: Source) -> dict[str, frozenset[str]]:
+    return {one.document: one.readers async for batch in source.list() for one in batch}
+
+
+async def test_documents_have_readers_by_their_path(tmp_path: Path) -> None:
+    for name in ("a.md", "hr/b.md", "hr/open/c.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}\nText.")
+    rights = (PathRights("hr", frozenset({"S012"})), PathRights("hr/open", EVERYONE))
+    everybody = build("folder", tmp_path, path=".", rights=rights)
+    assert await read_readers(everybody) == {"a.md": EVERYONE, "hr/b.md": {"S012"}, "hr/open/c.md": EVERYONE}
+    some = build("folder", tmp_path, path=".", readers=frozenset({"C1", "C2"}), rights=rights)
+    found = await read_readers(some)
+    assert (found["a.md"], found["hr/open/c.md"]) == ({"C1", "C2"}, {"C1", "C2"})
+    for principals, may in (({"C1"}, False), ({"S012"}, False), ({"C1", "S012"}, True), ({"C2", "S012", "*"}, True)):
+        assert may_read(Viewers.of(principals), found["hr/b.md"]) is may

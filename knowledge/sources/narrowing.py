@@ -1,0 +1,111 @@
+"""What ``kvasir.toml`` takes away from a source: documents by ``exclude``, and readers by ``[[source.rights]]``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from knowledge.interfaces import (
+    EVERYONE,
+    DocumentContent,
+    ListedDocument,
+    RightsSource,
+    Source,
+    SourceKey,
+    WatchableSource,
+    intersect_readers,
+)
+from knowledge.path_filter import compile_path_filter
+from knowledge.settings import PathRights, SourceSpec
+
+FindReaders = Callable[[str], frozenset[str]]
+"""Returns the configured readers of a document."""
+
+
+def make_configured_readers(spec: SourceSpec) -> FindReaders:
+    """Return a function that returns who may read a document at most, as ``kvasir.toml`` says."""
+    find_path_readers = make_path_readers(spec.rights)
+
+    @lru_cache(maxsize=256)
+    def narrow(readers: frozenset[str]) -> frozenset[str]:
+        return intersect_readers(spec.readers, readers)
+
+    return lambda document: narrow(find_path_readers(document))
+
+
+def make_path_readers(rights: Sequence[PathRights]) -> FindReaders:
+    """Return a function that returns the readers of a document by its path; the last matching pattern decides."""
+    rules = [(compile_path_filter([one.path]), one.readers) for one in reversed(rights)]
+    return lambda document: next((readers for takes, readers in rules if takes(document)), EVERYONE)
+
+
+def narrow_source(source: Source, exclude: Sequence[str], rights: Sequence[PathRights]) -> Source:
+    """Return a source without the documents that ``exclude`` matches, and with narrower readers by ``rights``."""
+    if not exclude and not rights:
+        return source
+    excludes = compile_path_filter(exclude) if exclude else lambda _: False
+    return _NARROWED[isinstance(source, WatchableSource), isinstance(source, RightsSource)](
+        source, excludes, make_path_readers(rights)
+    )
+
+
+def find_listing_source(source: Source) -> Source:
+    """Return the source that lists the documents, which may have abilities of its own."""
+    return source.listing if isinstance(source, _NarrowedSource) else source
+
+
+class _NarrowedSource:
+    def __init__(self, source: Source, excludes: Callable[[str], bool], find_readers: FindReaders) -> None:
+        self.listing = source
+        self._excludes = excludes
+        self._find_readers = find_readers
+
+    @property
+    def key(self) -> SourceKey:
+        return self.listing.key
+
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
+        batches = aiter(self.listing.list())
+        try:
+            async for batch in batches:
+                yield [self._narrow(listed) for listed in batch if not self._excludes(listed.document)]
+        finally:
+            if isinstance(batches, AsyncGenerator):
+                await batches.aclose()
+
+    async def read(self, listed: ListedDocument) -> DocumentContent:
+        return await self.listing.read(listed)
+
+    async def close(self) -> None:
+        await self.listing.close()
+
+    def _narrow(self, listed: ListedDocument) -> ListedDocument:
+        readers = intersect_readers(listed.readers, self._find_readers(listed.document))
+        return listed if readers == listed.readers else replace(listed, readers=readers)
+
+
+class _WatchedSource(_NarrowedSource):
+    def changes(self) -> AsyncIterator[None]:
+        assert isinstance(self.listing, WatchableSource)  # noqa: S101 - narrow_source chose this class by it
+        return self.listing.changes()
+
+
+class _NarrowedRightsSource(_NarrowedSource):
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        assert isinstance(self.listing, RightsSource)  # noqa: S101 - as above
+        readers = await self.listing.read_rights([one for one in documents if not self._excludes(one)])
+        return {one: intersect_readers(found, self._find_readers(one)) for one, found in readers.items()}
+
+
+class _WatchedRightsSource(_WatchedSource, _NarrowedRightsSource):
+    pass
+
+
+_NARROWED: Mapping[tuple[bool, bool], type[_NarrowedSource]] = {
+    (False, False): _NarrowedSource,
+    (True, False): _WatchedSource,
+    (False, True): _NarrowedRightsSource,
+    (True, True): _WatchedRightsSource,
+}
+"""By whether the source can be watched, and whether it can say who may read."""

@@ -1,0 +1,72 @@
+"""Readers in ``kvasir.toml`` count from the next start on, before any sync."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from knowledge.interfaces import EVERYONE, Viewers
+from knowledge.settings import PathRights
+from tests.library.library_bench import Bench, texts
+
+MEMBER, BOARD, GUEST = Viewers.of({"*"}), Viewers.of({"*", "S012"}), Viewers.of({"guests", "C1"})
+
+
+@pytest.fixture
+def handbook(new_source: Any) -> Any:
+    source = new_source("handbook", "/handbook")
+    source.put("holiday.md", "# Holidays\nThirty days of holiday a year.")
+    source.put("hr/pay.md", "# Pay\nHoliday pay is paid in May.")
+    return source
+
+
+async def find_all(bench: Bench, source: Any, viewers: Viewers) -> tuple[set[str], list[int], list[str], bool]:
+    """Return what these viewers get in every way, in a new process that has not synced."""
+    async with bench.library(source) as library:
+        everything = Viewers.of({"*", "S012", "C1", "guests"})
+        hits = (await library.search("holiday pay", viewers=everything)).hits
+        chunks = {chunk for hit in hits for chunk in hit.chunks}
+        listed = await library.list_documents(viewers)
+        left = await library.filter_current(chunks, viewers)
+        passage = await library.read_passage(sorted(left), viewers) if left else None
+        found = set(await texts(library, "holiday pay", viewers=viewers))
+        assert len(left) == len(found) == sum(one.documents for one in listed)
+        return found, [one.documents for one in listed], [t for one in listed for t in one.titles], passage is not None
+
+
+async def test_narrower_readers_count_before_the_next_sync(bench: Bench, handbook: Any) -> None:
+    handbook.readers = bench.readers = frozenset({"*", "C1"})
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    days, pay = "Thirty days of holiday a year.", "Holiday pay is paid in May."
+    for viewers in (MEMBER, BOARD, GUEST):
+        assert await find_all(bench, handbook, viewers) == ({days, pay}, [2], ["Holidays", "Pay"], True)
+    bench.readers = EVERYONE
+    assert await find_all(bench, handbook, GUEST) == (set(), [], [], False)
+    assert await find_all(bench, handbook, MEMBER) == ({days, pay}, [2], ["Holidays", "Pay"], True)
+    bench.readers = frozenset({"S012"})
+    assert await find_all(bench, handbook, MEMBER) == (set(), [], [], False)
+    assert await find_all(bench, handbook, BOARD) == ({days, pay}, [2], ["Holidays", "Pay"], True)
+
+
+async def test_readers_of_a_path_count_before_the_next_sync(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    bench.rights = (PathRights("hr/**", frozenset({"S012"})),)
+    days, pay = "Thirty days of holiday a year.", "Holiday pay is paid in May."
+    assert await find_all(bench, handbook, MEMBER) == ({days}, [1], ["Holidays"], True)
+    assert await find_all(bench, handbook, BOARD) == ({days, pay}, [2], ["Holidays", "Pay"], True)
+
+
+async def test_after_a_sync_the_manifest_decides_alone(bench: Bench, handbook: Any) -> None:
+    """A source may name readers of its own, such as guests, whom ``kvasir.toml`` does not name."""
+    handbook.readers = frozenset({"C1"})
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        assert len(await texts(library, "holiday pay", viewers=GUEST)) == 2
+    bench.rights = (PathRights("hr/**", EVERYONE),)
+    assert (await find_all(bench, handbook, GUEST))[0] == set(), "until a sync has applied the new configuration"
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        assert len(await texts(library, "holiday pay", viewers=GUEST)) == 2
