@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -21,8 +22,8 @@ from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 
 _log = structlog.get_logger(__name__)
 
-TTL_S: Final = 55.0
-"""How long anything is cached. A change without an event has its effect within a minute."""
+TTL_S: Final = 50.0
+"""How long anything is cached. With what is computed from it, a change without an event counts within a minute."""
 _PAGE_SIZE = 1_000
 _MAX_PAGES = 30
 """Of people and of members; a larger workspace or channel counts as unknown."""
@@ -50,6 +51,8 @@ class SlackDirectory:
         self._joined: FreshCache[str, frozenset[str]] = FreshCache(TTL_S, _MAX_CHANNELS, now)
         self._groups: FreshCache[str, Mapping[str, frozenset[str]]] = FreshCache(TTL_S, 1, now)
         self._list_pages = _UNKNOWN_PAGES
+        self.version = 0
+        """Counts the events that changed who may read something."""
         self._slots = asyncio.Semaphore(_CONCURRENT)
 
     # ── Questions ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,24 +157,30 @@ class SlackDirectory:
         account = parse_account(user, self._company)
 
         def choose(before: Account) -> Account | None:
-            if account.updated == before.updated:
-                return None
-            return before if account.updated < before.updated else account
+            if account.updated < before.updated:
+                return before
+            # Most events are about a person's name or status line, which change no rights.
+            is_same = account == replace(before, updated=account.updated)
+            self.version += not is_same
+            return account if is_same or account.updated > before.updated else None
 
         self._people.change(account.id, choose)
 
     def add_member(self, channel: str, user: str) -> None:
         """Add a member to a channel."""
+        self.version += 1
         self._members.change(channel, lambda members: members | {user})
         self._joined.change(user)
 
     def forget_members(self, channel: str, user: str) -> None:
         """Forget the members of a channel that a person left: the event may be a late repetition."""
+        self.version += 1
         self._members.change(channel)
         self._joined.change(user)
 
     def forget_channel(self, channel: str) -> None:
         """Forget what a channel is and who is in it."""
+        self.version += 1
         self._channels.change(channel)
         self._members.change(channel)
 
@@ -181,10 +190,12 @@ class SlackDirectory:
 
     def forget_groups(self) -> None:
         """Forget the user groups."""
+        self.version += 1
         self._groups.clear()
 
     def clear(self) -> None:
         """Forget everything, because events may be missing."""
+        self.version += 1
         for cache in (self._people, self._people_lists, self._channels, self._members, self._joined, self._groups):
             cache.clear()
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from bot.slack.audience.accounts import Account, ChannelKind, Company
 from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.fresh_cache import FreshCache
 from bot.slack.audience.viewers import (
-    UNKNOWN_READERSHIP,
     Readership,
     Refusal,
     decide_members,
@@ -28,6 +29,10 @@ _DEADLINE_S = 12.0
 _MAX_PEOPLE_WITH_CHANNELS = 8
 """Of how many people all channels are read, at one call each. More people hold the channel of the answer alone."""
 
+_COMPUTED_S = 4.0
+"""How long an audience counts that was computed from the directory and the identity map, unless an event changes it."""
+_MAX_COMPUTED = 64
+
 WORLD_ONLY: Final = Viewers.of(())
 """A viewer of whom nothing is known: sees what is open to the world."""
 
@@ -41,6 +46,9 @@ class Audience:
     """Whether all viewers are known; if not, only what is open to the world may be shown."""
     refusal: Refusal | None = None
     """Why there must be no answer at all."""
+
+
+UNKNOWN_AUDIENCE: Final = Audience(WORLD_ONLY, is_complete=False)
 
 
 class ViewerFinder:
@@ -57,6 +65,9 @@ class ViewerFinder:
         self._company = company
         self._identities = identities
         self._approved = approved_channels
+        self._computed: FreshCache[tuple[str, str, int], Audience] = FreshCache(
+            _COMPUTED_S, _MAX_COMPUTED, time.monotonic
+        )
 
     async def find_channel_audience(self, channel: str, asker: str) -> Audience:
         """Return who will see an answer in a conversation, where a person asks.
@@ -67,11 +78,11 @@ class ViewerFinder:
         """
         if is_direct_message(channel):
             return await self.find_person_audience(asker)
-        return await self._within_deadline(channel, lambda: self._read_channel(channel, asker))
+        return await _within_deadline(self._find_channel_audience(channel, asker))
 
     async def find_person_audience(self, user: str) -> Audience:
         """Return the audience of what one person alone sees: a direct message, Home, an ephemeral message."""
-        return await self._within_deadline("", lambda: self._read_person(user))
+        return await _within_deadline(self._find_person_audience(user))
 
     async def find_press_audience(self, channel: str, user: str) -> Audience:
         """Return the audience of what one person alone sees in a conversation, by the conversation's own rules.
@@ -83,9 +94,9 @@ class ViewerFinder:
         if not is_direct_message(channel):
             found = await self._directory.find_channel(channel)
             if found is not None and found.kind is ChannelKind.SHARED:
-                shared = decide_shared_channel(approved=await self._is_approved(channel))
+                shared = make_world_audience(decide_shared_channel(approved=await self._is_approved(channel)))
                 if shared.refusal is not None:
-                    return Audience(WORLD_ONLY, refusal=shared.refusal)
+                    return shared
                 audience = await self.find_person_audience(user)
                 return Audience(audience.viewers, audience.is_complete)
         return await self.find_person_audience(user)
@@ -102,45 +113,43 @@ class ViewerFinder:
 
     # ── Readers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read_person(self, user: str) -> Readership:
+    async def _find_person_audience(self, user: str) -> Audience:
         accounts = await self._directory.find_accounts([user])
-        return decide_person(accounts[user])
+        readers = decide_person(accounts[user])
+        if not readers.people:
+            return make_world_audience(readers)
+        return Audience(await self._expand(readers, ""))
 
-    async def _read_channel(self, channel: str, asker: str) -> Readership:
+    async def _find_channel_audience(self, channel: str, asker: str) -> Audience:
         found = await self._directory.find_channel(channel)
         if found is None:
-            return UNKNOWN_READERSHIP
+            return UNKNOWN_AUDIENCE
         if found.kind is ChannelKind.SHARED:
-            return decide_shared_channel(approved=await self._is_approved(channel))
+            return make_world_audience(decide_shared_channel(approved=await self._is_approved(channel)))
         if found.kind is ChannelKind.DIRECT:
-            return await self._read_person(asker)
+            return await self._find_person_audience(asker)
         members = await self._directory.list_members(channel)
         if members is None:
-            return UNKNOWN_READERSHIP
-        accounts = await self._directory.find_accounts(members | {asker})
-        return decide_members(found, accounts.values(), self._company)
+            return UNKNOWN_AUDIENCE
+        key = channel, "" if asker in members else asker, self._directory.version
+
+        async def find() -> Audience | None:
+            accounts = await self._directory.find_accounts(members | {asker})
+            readers = decide_members(found, accounts.values(), self._company)
+            return Audience(await self._expand(readers, channel)) if readers.is_complete else None
+
+        return await self._computed.fetch(key, find) or UNKNOWN_AUDIENCE
 
     async def _is_approved(self, channel: str) -> bool:
         return await self._approved.is_approved(self._company.workspace, channel)
 
     # ── Principals ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _within_deadline(self, channel: str, read: Callable[[], Awaitable[Readership]]) -> Audience:
-        try:
-            async with asyncio.timeout(_DEADLINE_S):
-                readers = await read()
-                viewers = await self._expand(readers, channel)
-        except TimeoutError:
-            return Audience(WORLD_ONLY, is_complete=False)
-        return Audience(viewers, readers.is_complete, readers.refusal)
-
     async def _expand(self, readers: Readership, channel: str) -> Viewers:
         """Return the viewers with all principals that they hold; ``channel`` is where all of them are, "" for none."""
         people = await self._list_people(readers.people, channel)
-        viewers = [*await self._identities.expand(people)]
-        if readers.anybody:
-            viewers.append(readers.anybody)
-        return Viewers.of(*viewers) if viewers else WORLD_ONLY
+        viewers = frozenset(await self._identities.expand(people))
+        return Viewers(viewers | {readers.anybody} if readers.anybody else viewers)
 
     async def _list_people(self, accounts: Sequence[Account], channel: str) -> list[Person]:
         if not accounts:
@@ -154,6 +163,19 @@ class ViewerFinder:
             Person(account.id, account.email, list_principals(account, groups, each))
             for account, each in zip(accounts, channels, strict=True)
         ]
+
+
+def make_world_audience(readers: Readership) -> Audience:
+    """Return the audience of readers of whom no principal may be used."""
+    return Audience(WORLD_ONLY, readers.is_complete, readers.refusal)
+
+
+async def _within_deadline(finding: Coroutine[Any, Any, Audience]) -> Audience:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            return await finding
+    except TimeoutError:
+        return UNKNOWN_AUDIENCE
 
 
 def is_direct_message(channel: str) -> bool:

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from bot.slack.audience.accounts import Account, Channel, ChannelKind, Company, Status
-from knowledge.interfaces import EVERYONE, GUESTS, Viewers
+from knowledge.interfaces import EVERYONE, GUESTS, WORLD, Viewers
+
+_OF_GUESTS: Final = frozenset({GUESTS, WORLD})
+_MAX_COMPARISONS = 50_000
 
 
 class Refusal(StrEnum):
@@ -72,23 +76,24 @@ def decide_members(channel: Channel, members: Collection[Account], company: Comp
 
 def list_member_principals(channel: Channel, company: Company) -> frozenset[str]:
     """Return the principals of a full member in a public channel, of whom nothing else is known."""
-    workspaces = {channel.workspace, company.organization} - {""}
-    return EVERYONE | {channel.id} | _name_workspaces(workspaces)
+    return _list_shared_principals(frozenset({channel.workspace, company.organization} - {""})) | {channel.id}
 
 
 def list_principals(account: Account, groups: Mapping[str, frozenset[str]], channels: frozenset[str]) -> frozenset[str]:
     """Return the principals that Slack gives a full member or a guest."""
-    own = channels | groups.get(account.id, frozenset()) | {account.id}
-    if account.status is Status.MEMBER:
-        return own | EVERYONE | _name_workspaces(account.workspaces)
-    return own | {GUESTS}
+    shared = _list_shared_principals(account.workspaces) if account.status is Status.MEMBER else _OF_GUESTS
+    return shared.union((account.id,), channels, groups.get(account.id, ()))
 
 
 def may_see_answer(now: Viewers, planned: Viewers) -> bool:
     """Return whether viewers may see whatever was allowed for the planned ones: each holds what one of those holds."""
     others = now.people - planned.people
+    if len(others) * len(planned.people) > _MAX_COMPARISONS:
+        return False
     return bool(now.people) and all(any(one <= principals for one in planned.people) for principals in others)
 
 
-def _name_workspaces(ids: Collection[str]) -> frozenset[str]:
-    return frozenset(f"workspace:{id_}" for id_ in ids)
+@lru_cache
+def _list_shared_principals(workspaces: frozenset[str]) -> frozenset[str]:
+    """Return the principals of every full member in some workspaces."""
+    return EVERYONE | {WORLD} | {f"workspace:{id_}" for id_ in workspaces}

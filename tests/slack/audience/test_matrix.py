@@ -16,6 +16,7 @@ from tests.slack.audience.world import (
     SHARED,
     SIB,
     SIBLING_TEAM,
+    SIBS_DM,
     WORLD_ONLY,
     ask_for_viewers,
     find_person,
@@ -82,6 +83,18 @@ async def test_audience_of_each_conversation(tmp_path: Path) -> None:
             assert len(private.people) == 3
             assert {"*", f"workspace:{SIBLING_TEAM}", channel} <= find_person(private, SIB)
             assert {"guests", channel} <= find_person(private, GUS)
+
+
+async def test_installation_for_a_whole_organization(tmp_path: Path) -> None:
+    """Such a token has no workspace of its own; people of every workspace are colleagues, and nobody else is."""
+    async with run_company(tmp_path, org_wide_install=True) as bot:
+        for person in ("ada", "sib"):
+            [principals] = (await ask_for_viewers(bot, person, DIRECT["ada"] if person == "ada" else SIBS_DM)).people
+            assert {"*", f"workspace:{ORGANIZATION}"} <= principals
+        assert FOREIGN in await ask_for_reply(bot, "noor", "@kvasir")
+        await bot.sandbox.command("ada", SHARED, "/kb share on")
+        await wait_for_reason(bot, "ada", "I now answer everybody in this channel")
+        assert await ask_for_viewers(bot, "noor", SHARED) == WORLD_ONLY
 
 
 async def test_owner_approves_a_shared_channel(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.slack_sandbox import SandboxClient, open_sandbox
 
 ADA, BO, GUS, NOOR, SIB, BOT = "U0ADA00001", "U0BO000002", "U0GUS00005", "U0NOOR0006", "U0SIB00007", "U0KVASIR01"
 PUBLIC, PRIVATE, GROUP_DM, SHARED = "C0PROJECT1", "C0PRIVATE1", "C0GROUPDM1", "C0PARTNERS"
-NOORS_DM = "D0NOOR0001"
+NOORS_DM, SIBS_DM = "D0NOOR0001", "D0SIB00007"
 ORGANIZATION, TEAM, SIBLING_TEAM = "E0SANDBOX1", "T0SANDBOX1", "T0SANDBOX2"
 ANSWER = "That is all."
 WORLD_ONLY = Viewers.of(())
@@ -22,10 +22,10 @@ ANYBODY = frozenset({"*", "world", PUBLIC, f"workspace:{TEAM}", f"workspace:{ORG
 """A full member in the public channel, of whom nothing else is known."""
 
 
-async def build_company(sandbox: SandboxClient) -> None:
+async def build_company(sandbox: SandboxClient, *, org_wide_install: bool = False) -> None:
     """Add the organization, the sibling, and one conversation of each kind."""
     await sandbox.world(
-        organization={"id": ORGANIZATION, "teams": [TEAM, SIBLING_TEAM]},
+        organization={"id": ORGANIZATION, "teams": [TEAM, SIBLING_TEAM], "org_wide_install": org_wide_install},
         people=[{"id": SIB, "name": "sib", "team": SIBLING_TEAM, "email": "sib@sandbox.example"}],
         channels=[
             {"id": PUBLIC, "members": [ADA, BO, GUS, SIB, BOT]},
@@ -33,15 +33,18 @@ async def build_company(sandbox: SandboxClient) -> None:
             {"id": GROUP_DM, "kind": "mpim", "name": "mpdm", "members": [ADA, GUS, SIB, BOT]},
             {"id": SHARED, "members": [ADA, GUS, SIB, NOOR, BOT]},
             {"id": NOORS_DM, "kind": "im", "name": "", "members": [NOOR, BOT]},
+            {"id": SIBS_DM, "kind": "im", "name": "", "members": [SIB, BOT]},
         ],
     )
 
 
 @contextlib.asynccontextmanager
-async def run_company(state: Path, dependencies: Mapping[str, Any] | None = None) -> AsyncIterator[RunningBot]:
+async def run_company(
+    state: Path, dependencies: Mapping[str, Any] | None = None, **options: bool
+) -> AsyncIterator[RunningBot]:
     """Run the bot in the company; Ada is an owner."""
     async with open_sandbox(state) as sandbox:
-        await build_company(sandbox)
+        await build_company(sandbox, **options)
         given = {"access": Access(frozenset({ADA})), **(dependencies or {})}
         async with run_bot(sandbox, state, dependencies=given) as bot:
             yield bot
