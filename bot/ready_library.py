@@ -53,7 +53,8 @@ class ReadyLibrary:
         if self._count_refused is not None:
             self._count_refused(found.refused)
         if not found.hits or not (found.answerable or self.first_sync_done.is_set()):
-            nothing = explain_nothing_read(await self.library.status(), reading=not self.first_sync_done.is_set())
+            status, readable = await self.library.status(), await self.library.count_readable(viewers)
+            nothing = explain_nothing_read(status, readable, reading=not self.first_sync_done.is_set())
             if nothing is not None:
                 raise nothing
         return replace(found, hits=tuple(self._make_reachable(hit) for hit in found.hits))
@@ -77,3 +78,7 @@ class ReadyLibrary:
     async def status(self) -> LibraryStatus:
         """Return the state of the sources."""
         return await self.library.status()
+
+    async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
+        """Return how many documents of each source all viewers may read; sources without any are left out."""
+        return await self.library.count_readable(viewers)

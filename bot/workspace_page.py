@@ -15,9 +15,10 @@ from bot.messages.message import render_message
 from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.errors import KnowledgeError
+from knowledge.interfaces import ANY_MEMBER
 from knowledge.language import Language
 from knowledge.library import Library
-from knowledge.status import SourceStatus
+from knowledge.status import SourceStatus, restrict_sources
 
 _log = structlog.get_logger("kvasir.app")
 
@@ -40,18 +41,20 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
     published: Mapping[str, object] = {}
     suggestions = _Suggestions(library)
     sources: tuple[SourceStatus, ...] = ()
+    readable: Mapping[str, int] = {}
     trouble = ""
     try:
         while True:
             try:
                 sources = (await library.status()).sources
+                readable = await library.count_readable(ANY_MEMBER)
                 suggestions.update(sources)
                 trouble = ""
             except KnowledgeError as error:
                 if str(error) != trouble:
                     trouble = str(error)
                     _log.warning("knowledge not shown on the page", error=trouble)
-            status = build_page_status(engine.status(), sources, suggestions.questions)
+            status = build_page_status(engine.status(), sources, readable, suggestions.questions)
             if status != published and await page.publish_status(status):
                 published = status
             await asyncio.sleep(every_s)
@@ -95,9 +98,21 @@ class _Suggestions:
 
 
 def build_page_status(
-    engine: EngineStatus, sources: tuple[SourceStatus, ...], suggestions: list[str]
+    engine: EngineStatus,
+    sources: tuple[SourceStatus, ...],
+    readable: Mapping[str, int],
+    suggestions: list[str],
 ) -> Mapping[str, object]:
-    """Return what the status strip shows."""
+    """Return what the status strip shows to everybody who opens the page.
+
+    ``readable`` has the sources of which every full member may read something, with their numbers of such documents.
+    Other sources are neither named nor counted.
+    """
+    visible = restrict_sources(sources, readable)
+    hidden = [source for source in sources if source.name not in readable]
+    troubles = [trouble for source in visible for trouble in _list_troubles(source)]
+    if any(_list_troubles(source) for source in hidden):
+        troubles.append(render_message(status_messages.PAGE_HIDDEN_TROUBLE, _LANGUAGE))
     return {
         "engine": {
             "state": engine.state.value,
@@ -108,13 +123,13 @@ def build_page_status(
         },
         "suggestions": suggestions,
         "knowledge": {
-            "documents": sum(source.documents for source in sources),
-            "chunks": sum(source.chunks for source in sources),
+            "documents": sum(source.documents for source in visible),
+            "chunks": sum(source.chunks for source in visible),
             "running": any(source.syncing is not None for source in sources),
-            "progress": _sync_progress(sources),
-            "held": sum(source.pending_deletions for source in sources),
-            "failed": sum(source.failed for source in sources),
-            "troubles": [trouble for source in sources for trouble in _list_troubles(source)],
+            "progress": _sync_progress(visible),
+            "held": sum(source.pending_deletions for source in visible),
+            "failed": sum(source.failed for source in visible),
+            "troubles": troubles,
         },
     }
 

@@ -25,11 +25,18 @@ from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import FederatedSearch, WebSearcher
 from knowledge.search.plan import plan_query
-from knowledge.search.query import match_sources, parse_query
+from knowledge.search.query import match_sources, parse_query, separate_filters
 from knowledge.search.source_rules import make_rules
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources.identities import make_identity_map
-from knowledge.status import LibraryStatus, SourceDocuments, SourceStatus, read_source_documents, read_source_status
+from knowledge.status import (
+    LibraryStatus,
+    SourceDocuments,
+    SourceStatus,
+    count_readable_documents,
+    read_source_documents,
+    read_source_status,
+)
 from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.lock import find_lock_holder, hold_sync_lock
@@ -115,12 +122,16 @@ class Library:
         enabled (``knowledge.search.federated``).
 
         Raises:
-            UnknownSource: a name is not configured, or not among ``sources``.
+            UnknownSource: a name is not configured, not among ``sources``, or a filter names a source of which the
+                viewers may read nothing.
             InvalidFilter: a filter in the question cannot be read.
             StoreError, EmbedderError, DatabaseError: that part failed, and the web has no answer.
 
         """
         allowed = {source.key.name: source.key.id for source in self._select_sources(sources)}
+        if "in" in separate_filters(query)[1]:
+            readable = await self.count_readable(viewers)
+            allowed = {name: id_ for name, id_ in allowed.items() if name in readable}
         plan = plan_query(query, allowed, datetime.now(UTC), viewers=viewers, limit=limit, join=join)
         return await self._federated.search(plan, live)
 
@@ -249,6 +260,22 @@ class Library:
             if name in scope
         ]
         return tuple(one for one in found if one.documents)
+
+    async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
+        """Return how many documents of each source all viewers may read; sources without any are left out.
+
+        Only these sources may be named to the viewers.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        manifest = (await self._documents.follow_active_index()).manifest
+        counts = {
+            name: await count_readable_documents(manifest, self._rules[source.key.id], viewers)
+            for name, source in self._sources.items()
+        }
+        return {name: count for name, count in counts.items() if count}
 
     async def suggest_questions(self, n: int = 3) -> list[str]:
         """Return up to ``n`` questions that the documents answer; the same documents give the same questions.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from knowledge.errors import ErrorCode, NothingRead
@@ -114,10 +114,37 @@ class LibraryStatus:
         }
 
 
-def explain_nothing_read(state: LibraryStatus, *, reading: bool = False) -> NothingRead | None:
+def restrict_sources(sources: Sequence[SourceStatus], readable: Mapping[str, int]) -> tuple[SourceStatus, ...]:
+    """Return the states of the sources of which some viewers may read something (``Library.count_readable``).
+
+    Where they may read only some documents, no other number is left.
+    """
+    return tuple(
+        source
+        if source.documents == readable[source.name]
+        else replace(
+            source,
+            documents=readable[source.name],
+            chunks=0,
+            failed=0,
+            failures=(),
+            pending_deletions=0,
+            first_pending_deletions=(),
+            approval_mark="",
+            syncing=None,
+        )
+        for source in sources
+        if source.name in readable
+    )
+
+
+def explain_nothing_read(
+    state: LibraryStatus, readable: Collection[str], *, reading: bool = False
+) -> NothingRead | None:
     """Return why there is nothing to search, or None if there are documents.
 
-    ``reading`` says that the first sync still runs, so there may be more documents later.
+    ``readable`` are the sources of which the person may read something; others are not counted. ``reading`` says that
+    the first sync still runs, so there may be more documents later.
     """
     documents = sum(one.documents for one in state.sources)
     if documents and not reading:
@@ -127,7 +154,8 @@ def explain_nothing_read(state: LibraryStatus, *, reading: bool = False) -> Noth
         return NothingRead("no_source")
     syncing = [one.syncing for one in configured if one.syncing is not None]
     if syncing or reading or state.elsewhere is not None:
-        return NothingRead("reading", sum(one.done for one in syncing), sum(one.total for one in syncing))
+        counted = [one for one in syncing if one.source in readable]
+        return NothingRead("reading", sum(one.done for one in counted), sum(one.total for one in counted))
     if any(one.error for one in configured):
         return NothingRead("failed")
     return NothingRead("empty" if any(one.synced_at for one in configured) else "never")
@@ -176,6 +204,35 @@ async def read_source_status(
     )
 
 
+async def count_readable_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> int:
+    """Return how many documents of a source all viewers may see.
+
+    Raises:
+        DatabaseError: the manifest's database failed.
+
+    """
+    audiences = await _count_audiences(manifest, rules.key, viewers)
+    if not audiences or not await _must_check_rules(manifest, rules):
+        return sum(audiences.values())
+    readers = await manifest.list_readers(rules.key)
+    return sum(one in audiences and rules.may_see(viewers, document) for document, one in readers)
+
+
+async def _count_audiences(manifest: Lookups, key: SourceKey, viewers: Viewers) -> dict[str, int]:
+    """Return the audiences of a source that include all viewers, with their numbers of documents."""
+    return {
+        audience: count
+        for audience, count in (await manifest.count_audiences(key)).items()
+        if may_read(viewers, decode_readers(audience))
+    }
+
+
+async def _must_check_rules(manifest: Lookups, rules: SourceRules) -> bool:
+    """Return whether the configured readers are not yet those of every document."""
+    counts = await manifest.count_source(rules.key)
+    return counts.configured != rules.readers_key or bool(counts.pending_deletions)
+
+
 async def read_source_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> SourceDocuments:
     """Return the documents of a source that all viewers may see. Titles of light documents come last.
 
@@ -184,24 +241,16 @@ async def read_source_documents(manifest: Lookups, rules: SourceRules, viewers: 
 
     """
     key = rules.key
-    audiences = {
-        audience: count
-        for audience, count in (await manifest.count_audiences(key)).items()
-        if may_read(viewers, decode_readers(audience))
-    }
-    counts = await manifest.count_source(key)
-    listed_at, documents = counts.listed_at, sum(audiences.values())
-    listed = await manifest.list_titles(key, audiences, _LISTED)
-    if counts.configured != rules.readers_key or counts.pending_deletions:
+    listed_at = (await manifest.count_source(key)).listed_at
+    listed = await manifest.list_titles(key, await _count_audiences(manifest, key, viewers), _LISTED)
+    if await _must_check_rules(manifest, rules):
         listed = [one for one in listed if rules.may_see(viewers, one[0])]
-        readers = await manifest.list_readers(key)
-        documents = sum(one in audiences and rules.may_see(viewers, document) for document, one in readers)
     by_weight = sorted(listed, key=lambda one: -rules.weigh(one[0]))
     titles = dict.fromkeys(title or document for document, title in by_weight)
     return SourceDocuments(
         name=key.name,
         kind=key.kind,
-        documents=documents,
+        documents=await count_readable_documents(manifest, rules, viewers),
         synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
         titles=tuple(titles)[:_TITLES],
     )

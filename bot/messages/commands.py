@@ -65,6 +65,7 @@ REFRESH_FAILED = Message(
     ":warning: The refresh ended after {seconds:.1f} s, with failures:",
     ":warning: 更新结束，用时 {seconds:.1f} 秒，但有失败：",
 )
+SYNC_ENDED = Message("done", "完成")
 UNCHANGED = Message("{count} unchanged", "{count} 未变")
 ADDED = Message("{count} added", "{count} 新增")
 UPDATED = Message("{count} updated", "{count} 更新")

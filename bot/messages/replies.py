@@ -48,6 +48,11 @@ AUDIENCE_UNKNOWN = Message(
     "Ask again in a minute; `kvasir doctor` tells an administrator what is missing.",
     "我无法确认哪些人会看到这里的内容，所以只用了对所有人公开的文档。请稍后再问；管理员可用 `kvasir doctor` 检查。",
 )
+NOTHING_OPEN = Message(
+    "This channel searches only some sources. They are not open to everybody who reads here, or not read yet. "
+    "Ask me in a direct message.",
+    "此频道只搜索部分来源，而这些来源并非对这里的所有人开放，或尚未读取。请在私信中问我。",
+)
 VIEWERS_CHANGED = Message(
     "People join this conversation while I answer. Ask again in a minute.",
     "我回答期间不断有人加入此会话。请稍后再问。",

@@ -31,8 +31,13 @@ SYNCING_ELSEWHERE = Message("_Another process is syncing ({process})_", "_另一
 
 # ── A source ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-NO_SOURCES = Message("No source is configured. Add one to kvasir.toml.", "尚未配置任何来源。请在 kvasir.toml 中添加。")
+NO_SOURCES = Message(
+    "No source has documents that you may read. An administrator adds sources to kvasir.toml.",
+    "没有你可以查看的来源。管理员可以在 kvasir.toml 中添加来源。",
+)
 COUNTS = Message("{documents:,} documents, {passages:,} passages", "{documents:,} 篇文档，{passages:,} 段")
+DOCUMENTS = Message("{count:,} documents", "{count:,} 篇文档", "1 document")
+"""The count for people who may not read all documents of a source."""
 NEVER_SYNCED = Message("never synced", "尚未同步")
 SYNCED = Message("synced {age}", "{age}同步")
 STALE = Message("synced {age}, *stale* (target {target})", "{age}同步，*已过期*（目标 {target}）")
@@ -61,6 +66,9 @@ TIME_LEFT = Message(" · about {duration} left", " · 约 {duration}")
 
 # ── The page of the local workspace ──────────────────────────────────────────────────────────────────────────────────
 
+PAGE_HIDDEN_TROUBLE = Message(
+    "A source has a problem. `kvasir status` shows it.", "有来源出现问题，请用 `kvasir status` 查看。"
+)
 PAGE_STALE = Message("{source} is stale: {age} old, {limit} at most.", "{source} 已过期：{age}前同步，上限 {limit}。")
 PAGE_PENDING_DELETIONS = Message(
     "{source}: {count} pending deletions, still in answers. kvasir sync --approve {source}",

@@ -22,6 +22,7 @@ from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ViewerFinder
+from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands.home import HomeTab
 from bot.slack.commands.kb import KbCommand
 from bot.slack.commands.library import KnowledgeLibrary
@@ -31,6 +32,7 @@ from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.commands.search import SearchRunner
 from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
+from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.events import BotUser
 from bot.slack.file_intake import FileIntake
 from bot.slack.installation import TokenMonitor
@@ -56,6 +58,7 @@ from bot.storage.questions import QuestionMessage
 from engine.interfaces import EngineStatus, ThinkingControl
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
+from knowledge.interfaces import Viewers
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,12 @@ class SlackParts:
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._pending = PendingDeletions(dependencies.library, self._messenger)
-        self._refresh = RefreshRunner(dependencies.library, self._pending, api, self._messenger, dependencies.access)
+        self._visible = VisibleSources(dependencies.library, dependencies.access, self._find_person)
+        self._refresh = RefreshRunner(dependencies.library, self._pending, api, self._messenger, self._visible)
+        self._rules = ChannelRules(dependencies.channels, dependencies.library)
+
+    async def _find_person(self, user: str) -> Viewers:
+        return (await self._viewers.find_person_audience(user)).viewers
 
     def build(
         self, settings: TurnSettings, token_monitor: TokenMonitor, tasks: BackgroundTasks
@@ -154,7 +162,7 @@ class SlackParts:
             needs.ledger,
             needs.answerer,
             QuestionBuilder(
-                self._threads, self._viewers, needs.channels, needs.web, self._preferences.choose_depth, needs.find_salt
+                self._threads, self._viewers, self._rules, needs.web, self._preferences.choose_depth, needs.find_salt
             ),
             ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons),
             AnswerRecovery(needs.ledger, self._threads, self._api),
@@ -173,11 +181,11 @@ class SlackParts:
     ) -> SlackListeners:
         needs = self._dependencies
         kb = KbCommand(
-            needs.library,
+            self._visible,
             needs.engine_status,
             self._pending,
             self._refresh,
-            search=SearchRunner(needs.library, self._viewers, needs.channels).run,
+            search=SearchRunner(needs.library, self._viewers, self._rules).run,
             share=ShareRunner(self.directory, self._approved_channels, self._me.team).run,
             messenger=self._messenger,
             access=needs.access,

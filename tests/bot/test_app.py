@@ -14,6 +14,7 @@ from bot.ready_library import ReadyLibrary
 from bot.workspace_page import build_page_status, keep_page_updated
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import DatabaseError, StoreUnavailable
+from knowledge.interfaces import Viewers
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import SyncProgress
@@ -75,6 +76,9 @@ class Wire:
                 if wire.status_fails is not None:
                     raise wire.status_fails
                 return LibraryStatus("local", indexing=False, sources=wire.sources)
+
+            async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
+                return {one.name: one.documents for one in wire.sources}
 
             async def suggest_questions(self, n: int) -> list[str]:
                 wire.suggested += 1
@@ -178,7 +182,7 @@ def test_the_page_shows_pending_failed_stale_and_running() -> None:
         max_age_s=1e5,
     )
     busy = replace(DOCS, syncing=SYNCING)
-    told = build_page_status(STARTING, (ill, busy), [])["knowledge"]
+    told = build_page_status(STARTING, (ill, busy), {"wiki": 3, "docs": 3}, [])["knowledge"]
     assert isinstance(told, dict)
     assert (told["held"], told["failed"], told["running"]) == (30, 1, True)
     assert told["progress"] == pytest.approx(3 / 9)
@@ -187,4 +191,14 @@ def test_the_page_shows_pending_failed_stale_and_running() -> None:
         "wiki: 30 pending deletions, still in answers. kvasir sync --approve wiki",
         "wiki: a.pdf: broken",
     ]
-    assert build_page_status(STARTING, (DOCS,), [])["knowledge"]["troubles"] == []  # type: ignore[index]
+    assert build_page_status(STARTING, (DOCS,), {"docs": 3}, [])["knowledge"]["troubles"] == []  # type: ignore[index]
+
+
+def test_the_page_neither_names_nor_counts_restricted_documents() -> None:
+    ill = QuarantinedDocument("deal.pdf", "broken")
+    board = replace(DOCS, name="board", error="lyon.internal refuses.", pending_deletions=30, failed=7, documents=88)
+    mixed = replace(DOCS, name="mixed", documents=77, chunks=99, pending_deletions=55, failed=66, failures=(ill,))
+    told = build_page_status(STARTING, (board, mixed, DOCS), {"mixed": 4, "docs": 3}, [])["knowledge"]
+    assert isinstance(told, dict)
+    assert (told["documents"], told["chunks"], told["held"], told["failed"]) == (7, 9, 0, 0)
+    assert told["troubles"] == ["A source has a problem. `kvasir status` shows it."]

@@ -6,12 +6,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from bot.answering.notices.source_overview import describe_sources
-from bot.messages.message import LANGUAGES
+from bot.messages.errors import explain_error
+from bot.messages.message import LANGUAGES, render_both
 from bot.ready_library import ReadyLibrary
 from bot.slack.commands import kb_texts, status_texts
+from bot.slack.commands.redaction import redact_report, redact_status
 from bot.workspace_page import build_page_status
 from engine.interfaces import EngineState, EngineStatus
+from knowledge.errors import UnknownSource
+from knowledge.interfaces import ANY_MEMBER
 from knowledge.library import Library
 from knowledge.sync.report import SyncReport
 from tests.library.library_bench import Bench
@@ -24,19 +30,29 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     shelf = ReadyLibrary(library, None)
     shelf.first_sync_done.set()
     state = await shelf.status()
-    found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "in:board Lyon", "type:md Lyon")]
-    parts = [one.text + one.context for result in found for one in result.hits]
+    found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "type:md Lyon")]
+    unknown = [await explain_source(shelf, name) for name in ("board", "noard")]
+    assert unknown[0] == unknown[1].replace("noard", "board"), "as if there were no such source"
+    readable = await library.count_readable(ANY_MEMBER)
+    parts = [*unknown, *(one.text + one.context for result in found for one in result.hits)]
     parts += [repr(one.hits) + kb_texts.format_search_results(replace(one, query=""), "en") for one in found]
     for language in LANGUAGES:
+        visible = redact_status(state, readable, ANY_MEMBER, language)
         parts += [
-            status_texts.format_status(ENGINE, state, language),
-            status_texts.format_sources(state, language),
+            status_texts.format_status(ENGINE, visible, language),
+            status_texts.format_sources(visible, language),
         ]
-        parts += [kb_texts.format_approval_request(one, language) for one in state.sources]
-        parts.append(kb_texts.format_report(report, language))
-    parts.append(repr(build_page_status(ENGINE, state.sources, await library.suggest_questions())))
+        parts += [kb_texts.format_approval_request(one, language) for one in visible.sources]
+        parts.append(kb_texts.format_report(redact_report(report, state, readable, ANY_MEMBER, language), language))
+    parts.append(repr(build_page_status(ENGINE, state.sources, readable, await library.suggest_questions())))
     parts.append(describe_sources(await library.list_documents(), datetime.now(UTC), "en"))
     return "\n".join(parts)
+
+
+async def explain_source(shelf: ReadyLibrary, name: str) -> str:
+    with pytest.raises(UnknownSource) as unknown:
+        await shelf.search(f"in:{name} Lyon", limit=20)
+    return render_both(explain_error(unknown.value))
 
 
 async def test_restricted_documents_stay_hidden(tmp_path: Path) -> None:
@@ -59,3 +75,4 @@ async def test_restricted_documents_stay_hidden(tmp_path: Path) -> None:
         assert held == 19
         for shown in (first, second):
             assert "lyon" not in shown.lower()
+            assert "board" not in shown.replace("“board”", "").replace("“noard”", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from bot.messages.message import render_message
 from bot.ready_library import ReadyLibrary
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import NothingRead, NothingReadReason
-from knowledge.interfaces import SearchResult
+from knowledge.interfaces import SearchResult, Viewers
 from knowledge.status import LibraryStatus, SourceStatus, explain_nothing_read
 from knowledge.sync.report import SyncProgress
 from tests.answering.conftest import ScriptedEngine
@@ -48,7 +49,7 @@ def state(*sources: SourceStatus, elsewhere: str | None = None) -> LibraryStatus
 def test_each_reason_names_its_next_step(
     found: LibraryStatus, why: NothingReadReason, english: str, chinese: str
 ) -> None:
-    error = explain_nothing_read(found)
+    error = explain_nothing_read(found, {"docs"})
     assert error is not None
     assert error.why == why
     assert english in render_message(explain_error(error), "en")
@@ -58,10 +59,16 @@ def test_each_reason_names_its_next_step(
 
 def test_a_library_with_documents_needs_no_notice() -> None:
     read = state(replace(DOCS, documents=3, syncing=SYNCING))
-    assert explain_nothing_read(read) is None
-    error = explain_nothing_read(read, reading=True)
+    assert explain_nothing_read(read, {"docs"}) is None
+    error = explain_nothing_read(read, {"docs"}, reading=True)
     assert error is not None
     assert error.why == "reading"
+
+
+def test_documents_of_hidden_sources_are_not_counted() -> None:
+    error = explain_nothing_read(state(replace(DOCS, syncing=SYNCING)), frozenset())
+    assert error is not None
+    assert (error.why, error.done, error.total) == ("reading", 0, 0)
 
 
 async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(tmp_path: Path) -> None:
@@ -87,6 +94,9 @@ class Reading:
 
     async def status(self) -> LibraryStatus:
         return state(replace(DOCS, syncing=SYNCING))
+
+    async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
+        return {"docs": 3}
 
 
 @pytest.mark.slow

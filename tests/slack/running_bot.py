@@ -19,7 +19,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.storage.ledger import Ledger, open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import PendingDeletionsChanged
-from knowledge.interfaces import Hit, SearchResult, Viewers
+from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult, Viewers
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
 from tests.services import free_ports
@@ -108,6 +108,11 @@ def make_library_status(*sources: SourceStatus) -> LibraryStatus:
     return LibraryStatus("lancedb", indexing=False, sources=sources)
 
 
+async def find_member(_user: str) -> Viewers:
+    """Return a full member as the viewer."""
+    return ANY_MEMBER
+
+
 async def refuse_post(_url: str, _payload: Mapping[str, Any]) -> bool:
     """Refuse an answer to a response URL, as Slack does once the URL has expired."""
     return False
@@ -123,6 +128,8 @@ class FakeLibrary:
     progress: tuple[SyncProgress, ...] = ()
     resume: asyncio.Event | None = None
     state: LibraryStatus = field(default_factory=lambda: make_library_status(make_source_status()))
+    readable: Mapping[str, int] | None = None
+    """How many documents of each source everybody may read; None for all documents of all sources."""
     searched: list[str] = field(default_factory=list)
     viewers: list[Viewers] = field(default_factory=list)
     """For whom was searched."""
@@ -155,6 +162,9 @@ class FakeLibrary:
 
     async def status(self) -> LibraryStatus:
         return self.state
+
+    async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
+        return {one.name: one.documents for one in self.state.sources} if self.readable is None else self.readable
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -33,6 +34,19 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
     if replace(parse_query(text, now), words=both.words) != both:
         raise InvalidFilter(FilterProblem.TOO_MANY)
     return text
+
+
+def restrict_sources(rule: str, readable: Collection[str], now: datetime) -> str | None:
+    """Return the rule without the sources that are not readable; None if it names sources and none of them is.
+
+    Nobody may learn the name of another source, neither by an error nor by its suggestions.
+    """
+    given = parse_query(f"{rule} x", now) if rule else ParsedQuery("")
+    folded = {name.casefold() for name in readable}
+    left = frozenset(name for name in given.sources if name.casefold() in folded)
+    if left == given.sources:
+        return rule
+    return " ".join(_format_filters(replace(given, sources=left))) if left else None
 
 
 def _intersect_names(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:

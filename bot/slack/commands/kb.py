@@ -10,7 +10,6 @@ import structlog
 from bot.config.configuration import Access
 from bot.messages.message import render_message
 from bot.slack.commands import kb_texts, status_texts
-from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import (
     ApproveCommand,
     HelpCommand,
@@ -23,13 +22,12 @@ from bot.slack.commands.parsing import (
     parse_kb,
 )
 from bot.slack.commands.pending_deletions import PendingDeletions
-from bot.slack.commands.redaction import redact_status
 from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from engine.interfaces import EngineStatus
 from knowledge.language import Language
-from knowledge.status import LibraryStatus
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +39,7 @@ class KbCommand:
 
     def __init__(
         self,
-        library: KnowledgeLibrary,
+        visible: VisibleSources,
         engine_status: Callable[[], EngineStatus],
         pending: PendingDeletions,
         refresh: RefreshRunner,
@@ -51,7 +49,7 @@ class KbCommand:
         messenger: EphemeralMessenger,
         access: Access,
     ) -> None:
-        self._library = library
+        self._visible = visible
         self._engine_status = engine_status
         self._pending = pending
         self._refresh = refresh
@@ -82,12 +80,8 @@ class KbCommand:
 
     async def describe_status(self, user: str, language: Language) -> str:
         """Return what ``/kb status`` shows to a person."""
-        status = await self._read_status(user, language)
+        status = await self._visible.read_status(user, language)
         return status_texts.format_status(self._engine_status(), status, language)
-
-    async def _read_status(self, user: str, language: Language) -> LibraryStatus:
-        status = await self._library.status()
-        return status if self._access.is_owner(user) else redact_status(status, language)
 
     def _is_allowed(self, user: str, command: ParsedCommand) -> bool:
         match command:
@@ -115,7 +109,8 @@ class KbCommand:
             case StatusCommand():
                 return await self.describe_status(typed.user, typed.language)
             case SourcesCommand():
-                return status_texts.format_sources(await self._read_status(typed.user, typed.language), typed.language)
+                status = await self._visible.read_status(typed.user, typed.language)
+                return status_texts.format_sources(status, typed.language)
             case HelpCommand():
                 return kb_texts.format_help(command, typed.language)
         raise AssertionError(command)  # ``run`` and ``_answer`` handle the other commands

@@ -125,7 +125,8 @@ def _format_source_report(name: str, report: SourceReport, language: Language) -
     }
     parts = [render_message(message, language, count=count) for message, count in counts.items() if count]
     escaped = render.escape_mrkdwn(name)
-    lines = [f"• *{escaped}*: {', '.join(parts) or '0'}", *format_failures(report.failures, language)]
+    done = ", ".join(parts) or render_message(commands.SYNC_ENDED, language)
+    lines = [f"• *{escaped}*: {done}", *format_failures(report.failures, language)]
     if report.error:
         lines.append(f"   :warning: {format_failure_reason(report.error_code, report.error, language)}")
     if report.pending_deletions:

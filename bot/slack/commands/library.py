@@ -29,3 +29,6 @@ class KnowledgeLibrary(Protocol):
 
     async def status(self) -> LibraryStatus:
         """Return the state of the store and the sources."""
+
+    async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
+        """Return how many documents of each source all viewers may read; sources without any are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
@@ -22,18 +23,21 @@ _UPDATE_EVERY_S = 2.0
 class ProgressMessage:
     """One direct message, updated while a refresh runs."""
 
-    def __init__(self, api: SlackWebApi, user: str) -> None:
+    def __init__(self, api: SlackWebApi, user: str, sources: Collection[str] | None) -> None:
+        """Show the progress of ``sources`` only; None for all of them."""
         self._api = api
         self._user = user
+        self._sources = sources
         self._channel = ""
         self._ts = ""
         self._progress: dict[str, SyncProgress] = {}
         self._changed = asyncio.Event()
 
     def record(self, progress: SyncProgress) -> None:
-        """Store progress; the next update shows it."""
-        self._progress[progress.source] = progress
-        self._changed.set()
+        """Store progress; the next update shows it if the person may see it."""
+        if self._sources is None or progress.source in self._sources:
+            self._progress[progress.source] = progress
+            self._changed.set()
 
     async def keep_updated(self, language: Language) -> None:
         """Update the message with new progress at intervals, until cancelled."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import structlog
 
-from bot.config.configuration import Access
 from bot.messages import commands
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
@@ -16,7 +15,7 @@ from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.pending_deletions import PendingDeletions
 from bot.slack.commands.progress_message import ProgressMessage
-from bot.slack.commands.redaction import redact_report
+from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.interactions import Interaction
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
@@ -40,13 +39,13 @@ class RefreshRunner:
         pending: PendingDeletions,
         api: SlackWebApi,
         messenger: EphemeralMessenger,
-        access: Access,
+        visible: VisibleSources,
     ) -> None:
         self._library = library
         self._pending = pending
         self._api = api
         self._messenger = messenger
-        self._access = access
+        self._visible = visible
 
     async def run(
         self,
@@ -55,9 +54,20 @@ class RefreshRunner:
         *,
         approve: Mapping[str, str] | None = None,
     ) -> None:
-        """Refresh one source, or all, and show the outcome; ``approve`` maps a source to the mark of its deletions."""
+        """Refresh one source, or all, and show the outcome; ``approve`` maps a source to the mark of its deletions.
+
+        Raises:
+            DatabaseError: what the person may see cannot be found out.
+
+        """
         language = interaction.language
-        progress = ProgressMessage(self._api, interaction.user)
+        try:
+            await self._visible.check_name(interaction.user, source)
+        except UnknownSource as error:
+            await self._messenger.answer(interaction, self._explain(error, language))
+            return
+        countable = await self._visible.list_countable(interaction.user)
+        progress = ProgressMessage(self._api, interaction.user, countable)
         start = kb_texts.format_refresh_start(source, language)
         await progress.show(start)
         if not interaction.is_direct_message:
@@ -90,7 +100,9 @@ class RefreshRunner:
                     sources = await self._pending.find(source)
                     await self._pending.show(interaction, sources, source)
             return self._explain(error, language)
-        except (SyncRunning, UnknownSource) as error:
+        except SyncRunning as error:
+            return self._explain(await self._visible.restrict_running_sync(interaction.user, error), language)
+        except UnknownSource as error:
             return self._explain(error, language)
         except Exception as error:  # noqa: BLE001 (the message with the progress names every failure)
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
@@ -99,8 +111,8 @@ class RefreshRunner:
         _log.info(
             "refreshed", user=interaction.user, source=source, approved=bool(approve), deleted=deleted, ok=report.ok
         )
-        is_owner = self._access.is_owner(interaction.user)
-        return kb_texts.format_report(report if is_owner else redact_report(report, language), language)
+        report = await self._visible.restrict_report(interaction.user, report, language)
+        return kb_texts.format_report(report, language)
 
     @staticmethod
     def _explain(error: Exception, language: Language) -> str:

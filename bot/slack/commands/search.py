@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.answering.retrieval.channel_filters import add_filters
+from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import explain_refusal
+from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.interactions import SlashCommand
@@ -18,12 +19,12 @@ _LIMIT = 5
 
 
 class SearchRunner:
-    """Searches without an answer; ``filters`` narrow every search of a channel, by the channel's id."""
+    """Searches without an answer, by the rules of the channel."""
 
-    def __init__(self, library: KnowledgeLibrary, viewers: ViewerFinder, filters: Mapping[str, str]) -> None:
+    def __init__(self, library: KnowledgeLibrary, viewers: ViewerFinder, rules: ChannelRules) -> None:
         self._library = library
         self._viewers = viewers
-        self._filters = filters
+        self._rules = rules
 
     async def run(self, typed: SlashCommand, query: str) -> str:
         """Return the passages, or why there are none.
@@ -35,6 +36,9 @@ class SearchRunner:
         audience = await self._viewers.find_person_audience(typed.user)
         if audience.refusal is not None:
             return render_message(explain_refusal(audience.refusal), typed.language)
-        filtered = add_filters(query, self._filters.get(typed.channel, ""), datetime.now(UTC))
+        rule = await self._rules.find(typed.channel, audience.viewers)
+        if rule is None:
+            return render_message(replies.NOTHING_OPEN, typed.language)
+        filtered = add_filters(query, rule, datetime.now(UTC))
         result = await self._library.search(filtered, limit=_LIMIT, viewers=audience.viewers)
         return kb_texts.format_search_results(replace(result, query=query), typed.language)

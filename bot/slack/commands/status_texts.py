@@ -69,7 +69,11 @@ def _format_source_place(source: SourceStatus, language: Language) -> str:
 
 def format_source(source: SourceStatus, language: Language) -> str:
     """Return the state of one source: one line, then a line for each problem."""
-    counts = render_message(status.COUNTS, language, documents=source.documents, passages=source.chunks)
+    counts = (
+        render_message(status.COUNTS, language, documents=source.documents, passages=source.chunks)
+        if source.chunks or not source.documents
+        else render_message(status.DOCUMENTS, language, count=source.documents)
+    )
     parts = [counts, format_freshness(source, language)]
     if source.next_at is not None:
         due = format_due_time(source.next_at, datetime.now(UTC), language)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -17,6 +17,7 @@ from bot.messages.message import render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import AudienceRefused, explain_refusal
 from bot.slack.audience.viewers import may_see_answer
+from bot.slack.channel_rules import ChannelRules
 from bot.slack.errors import SlackError
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.thread_reader import ThreadReader
@@ -38,20 +39,20 @@ async def omit_salt(_viewers: Viewers) -> str:
 
 
 class QuestionBuilder:
-    """Builds questions; ``filters`` narrow every search of a channel, by the channel's id."""
+    """Builds questions."""
 
     def __init__(
         self,
         threads: ThreadReader,
         viewers: ViewerFinder,
-        filters: Mapping[str, str],
+        rules: ChannelRules,
         web: Policies,
         find_depth: FindDepth,
         find_salt: FindSalt,
     ) -> None:
         self._threads = threads
         self._viewers = viewers
-        self._filters = filters
+        self._rules = rules
         self._web = web
         self._find_depth = find_depth
         self._find_salt = find_salt
@@ -60,8 +61,8 @@ class QuestionBuilder:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
 
         Raises:
-            AudienceRefused: nobody may get an answer there.
-            DatabaseError: the approval of a shared channel cannot be read.
+            AudienceRefused: nobody may get an answer there, or people may read nothing of what the channel searches.
+            DatabaseError: the approval of a shared channel, or what the people may read, cannot be found out.
 
         """
         key = message.key
@@ -73,6 +74,9 @@ class QuestionBuilder:
         audience, history = finding.result(), reading.result()
         if audience.refusal is not None:
             raise AudienceRefused(explain_refusal(audience.refusal))
+        rule = await self._rules.find(key.channel, audience.viewers)
+        if rule is None:
+            raise AudienceRefused(replies.NOTHING_OPEN)
         if not audience.is_complete:
             reply.add_notice(render_message(replies.AUDIENCE_UNKNOWN, reply.language))
         text, wants_web = strip_web_prefix(asked.result())
@@ -93,7 +97,7 @@ class QuestionBuilder:
             cache_salt=await self._find_salt(audience.viewers),
             id=f"{key.channel}-{key.ts}",
             conversation="-".join(message.thread),
-            within=self._filters.get(key.channel, ""),
+            within=rule,
             depth=await self._find_depth(key.team, message.user, key.channel),
             person=message.user,
             policy=self._web.of(key.channel),

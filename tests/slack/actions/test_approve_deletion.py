@@ -12,6 +12,7 @@ from bot.config.configuration import Access
 from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions, build_delete_button
 from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.status import LibraryStatus
@@ -20,6 +21,7 @@ from knowledge.sync.report import SourceReport, SyncReport
 from tests.slack.running_bot import (
     FakeLibrary,
     RunningBot,
+    find_member,
     get_text,
     make_library_status,
     make_source_status,
@@ -160,7 +162,8 @@ async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -
         with_button = {"user": {"id": "U0ADA00001"}, "channel": {"id": "C0GENERAL1"}}
         messenger = EphemeralMessenger(bot.app._api, refuse_post)
         pending = PendingDeletions(library, messenger)
-        refresh = RefreshRunner(library, pending, bot.app._api, messenger, Access())
+        visible = VisibleSources(library, Access(), find_member)
+        refresh = RefreshRunner(library, pending, bot.app._api, messenger, visible)
         approve = ApproveDeletionAction(pending, refresh, Access(), messenger)
         await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, "en")))
     assert library.approved == []

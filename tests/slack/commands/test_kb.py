@@ -13,6 +13,7 @@ from bot.config.configuration import Access
 from bot.slack.commands.kb import KbCommand
 from bot.slack.commands.pending_deletions import PendingDeletions
 from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting.ephemeral import EphemeralMessenger, PostToResponseUrl
 from engine.interfaces import EngineState, EngineStatus
@@ -22,6 +23,7 @@ from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from tests.slack.running_bot import (
     FakeLibrary,
     RunningBot,
+    find_member,
     get_text,
     make_library_status,
     make_source_status,
@@ -127,14 +129,15 @@ async def test_expired_response_url_falls_back_to_ephemeral_message(owned_bot: R
 def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, access: Access | None = None) -> KbCommand:
     access, messenger = access or Access(), EphemeralMessenger(api, post)
     pending = PendingDeletions(library, messenger)
-    refresh = RefreshRunner(library, pending, api, messenger, access)
+    visible = VisibleSources(library, access, find_member)
+    refresh = RefreshRunner(library, pending, api, messenger, visible)
     engine = EngineStatus(EngineState.READY)
 
     async def fail(_typed: SlashCommand, _argument: object) -> str:
         raise AssertionError("neither a search nor an approval")
 
     return KbCommand(
-        library, lambda: engine, pending, refresh, search=fail, share=fail, messenger=messenger, access=access
+        visible, lambda: engine, pending, refresh, search=fail, share=fail, messenger=messenger, access=access
     )
 
 
@@ -182,7 +185,7 @@ async def run_command(library: FakeLibrary, owners: frozenset[str], typed: str, 
 
 
 async def test_channel_filters_apply_to_searches_and_questions(tmp_path: Path) -> None:
-    library = FakeLibrary(hits=(make_hit(1),))
+    library = FakeLibrary(hits=(make_hit(1),), state=make_library_status(make_source_status("handbook")))
     rules = {"channels": {"C0GENERAL1": "in:handbook"}}
     async with (
         open_sandbox(tmp_path) as sandbox,
@@ -201,3 +204,71 @@ async def test_channel_filters_apply_to_searches_and_questions(tmp_path: Path) -
         ts = await bot.ask("@Kvasir how?", "#handbook")
         await bot.wait_for_answer(ts, channel="#handbook")
         assert bot.answerer.questions[-1].within == ""
+
+
+BOARD = make_source_status(
+    "board", root="/srv/lyon", documents=88, chunks=99, error="lyon.internal refuses.", pending_deletions=55
+)
+MIXED = make_source_status("mixed", documents=77, chunks=66, failed=44, syncing=make_progress(33, 44))
+
+
+@pytest.mark.parametrize("typed", ["status", "sources", "状态", "来源", "home", "refresh", "刷新", "refresh board"])
+async def test_sources_that_a_person_may_not_read_are_neither_named_nor_counted(typed: str) -> None:
+    """Of a source that she may read in part, only the documents that she may read are counted."""
+    report = SyncReport(
+        {
+            "board": SourceReport(listed=88, error="lyon.internal refuses."),
+            "mixed": SourceReport(listed=77, unchanged=33, failed=44),
+            "docs": SourceReport(listed=7, unchanged=5, added=2),
+        },
+        1.5,
+    )
+    state = make_library_status(BOARD, MIXED, make_source_status())
+    library = FakeLibrary(state=state, report=report, readable={"mixed": 3, "docs": 7})
+    said = await run_command(library, frozenset(), typed, "U0ADA00001")
+    for secret in ("board", "lyon", "88", "77", "66", "55", "44", "33"):
+        assert secret not in said.replace("“board”", ""), typed
+    assert "docs" in said
+    assert library.refreshed == ([None] if typed in {"refresh", "刷新"} else [])
+    if "refresh" not in typed:
+        assert "lyon.internal" in await run_command(library, frozenset({"U0ADA00001"}), typed, "U0ADA00001")
+
+
+async def test_refresh_of_a_hidden_source_is_answered_like_one_that_does_not_exist() -> None:
+    library = FakeLibrary(state=make_library_status(BOARD, make_source_status()), readable={"docs": 7})
+    answers = [await run_command(library, frozenset(), f"refresh {name}", "U0ADA00001") for name in ("board", "doard")]
+    assert answers[0] == answers[1].replace("doard", "board")
+    library.failure = SyncRunning(["board", "docs"])
+    said = await run_command(library, frozenset(), "refresh", "U0ADA00001")
+    assert "docs" in said
+    assert "board" not in said
+
+
+@pytest.mark.parametrize(("readable", "rule"), [({"docs": 7}, "in:board"), ({"docs": 7}, "in:board,docs type:md")])
+async def test_the_rule_of_a_channel_does_not_name_hidden_sources(
+    tmp_path: Path, readable: dict[str, int], rule: str
+) -> None:
+    library = FakeLibrary(
+        hits=(make_hit(1),), state=make_library_status(BOARD, make_source_status()), readable=readable
+    )
+    rules = {"channels": {"C0GENERAL1": rule}}
+    async with (
+        open_sandbox(tmp_path) as sandbox,
+        run_bot(sandbox, tmp_path, library=library, dependencies=rules) as bot,
+    ):
+        for typed in ("logs", "logs in:board", "logs in:wiki"):
+            await sandbox.command("ada", "#general", f"/kb search {typed}")
+        ts = await bot.ask("@Kvasir how?")
+        if "docs" in rule:
+            await bot.wait_for_answer(ts)
+            assert bot.answerer.questions[-1].within == 'in:"docs" type:markdown type:md type:mdx'
+            await wait_for_ephemeral(bot, "*“logs”*")
+            await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:board")
+            await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:wiki")
+        else:
+            await bot.wait_for_answer(ts, "not open to everybody")
+            await wait_for_ephemeral(bot, "not open to everybody")
+            assert not bot.answerer.questions
+            assert not library.searched
+        shown = " ".join(get_text(m) for m in await sandbox.messages("#general") if m.get("bot_id"))
+        assert "board" not in shown.replace("asks for in:board", "")

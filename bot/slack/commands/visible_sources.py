@@ -1,0 +1,89 @@
+"""What a person may see of the sources: owners everything, others only sources of which they may read something."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+from bot.config.configuration import Access
+from bot.slack.commands.library import KnowledgeLibrary
+from bot.slack.commands.redaction import list_wholly_readable, redact_report, redact_running_sync, redact_status
+from knowledge.errors import SyncRunning, UnknownSource
+from knowledge.interfaces import Viewers
+from knowledge.language import Language
+from knowledge.status import LibraryStatus
+from knowledge.sync.report import SyncReport
+
+
+class VisibleSources:
+    """Shows the sources to one person at a time."""
+
+    def __init__(
+        self, library: KnowledgeLibrary, access: Access, find_viewers: Callable[[str], Awaitable[Viewers]]
+    ) -> None:
+        """``find_viewers`` returns a person as the only viewer, by the Slack id."""
+        self._library = library
+        self._access = access
+        self._find_viewers = find_viewers
+
+    async def read_status(self, user: str, language: Language) -> LibraryStatus:
+        """Return the state of the visible sources.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        state = await self._library.status()
+        if self._access.is_owner(user):
+            return state
+        viewers = await self._find_viewers(user)
+        return redact_status(state, await self._library.count_readable(viewers), viewers, language)
+
+    async def check_name(self, user: str, source: str | None) -> None:
+        """Do nothing if a source is visible.
+
+        Raises:
+            UnknownSource: it is not, or there is none of that name.
+            DatabaseError: the manifest's database failed.
+
+        """
+        if source is None or self._access.is_owner(user):
+            return
+        readable = await self._library.count_readable(await self._find_viewers(user))
+        if source not in readable:
+            raise UnknownSource(source, readable)
+
+    async def list_countable(self, user: str) -> Collection[str] | None:
+        """Return the sources whose progress may be shown; None for all.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        if self._access.is_owner(user):
+            return None
+        readable = await self._library.count_readable(await self._find_viewers(user))
+        return list_wholly_readable(await self._library.status(), readable)
+
+    async def restrict_report(self, user: str, report: SyncReport, language: Language) -> SyncReport:
+        """Return the report on the visible sources.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        if self._access.is_owner(user):
+            return report
+        viewers = await self._find_viewers(user)
+        readable = await self._library.count_readable(viewers)
+        return redact_report(report, await self._library.status(), readable, viewers, language)
+
+    async def restrict_running_sync(self, user: str, error: SyncRunning) -> SyncRunning:
+        """Return the error with the names of visible sources only.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        if self._access.is_owner(user):
+            return error
+        return redact_running_sync(error, await self._library.count_readable(await self._find_viewers(user)))
