@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Document, Source
+from knowledge.interfaces import EVERYONE, Document, Source, Viewers, may_read
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.confluence import source as confluence
 from knowledge.sources.confluence.rights import find_groups, intersect_audiences
@@ -253,8 +253,11 @@ async def test_a_space_without_readers_is_for_nobody(wiki: FakeConfluence) -> No
 async def test_configured_readers_narrow_and_never_widen(wiki: FakeConfluence) -> None:
     wiki.page("p", users=["ada"])
     source = build(wiki, rights="restrictions", readers=frozenset({"U1"}))
-    assert [one.readers for one in (await listing(source)).values()] == [frozenset()]
+    [found] = [one.readers for one in (await listing(source)).values()]
     await source.close()
+    assert not may_read(Viewers.of({"U1"}), found)
+    assert not may_read(Viewers.of({"confluence:user:ada"}), found)
+    assert may_read(Viewers.of({"U1", "confluence:user:ada"}), found)
 
 
 async def test_an_unlisted_ancestor_still_counts(wiki: FakeConfluence) -> None:
