@@ -12,6 +12,7 @@ class EmailIdentitySource:
 
     identity_name = "e-mail"
     answers_in_bulk = True
+    namespace = ""
 
     async def find_principals(self, people: Sequence[Person], /) -> Mapping[str, frozenset[str]]:
         """Return the principals of each person with an e-mail address."""

@@ -23,6 +23,7 @@ class FileIdentitySource:
     """Gives people the principals that a file names. While the file is invalid, nobody gets any."""
 
     answers_in_bulk = True
+    namespace = ""
 
     def __init__(self, path: Path) -> None:
         self.identity_name = path.name

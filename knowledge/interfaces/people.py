@@ -48,6 +48,13 @@ class IdentitySource(Protocol):
     def answers_in_bulk(self) -> bool:
         """Return whether thousands of people cost no more than a few calls."""
 
+    @property
+    def namespace(self) -> str:
+        """Return what systems have in common that give the same name to different groups, "" if names are unique.
+
+        Kvasir asks none of several systems in one namespace.
+        """
+
     async def find_principals(self, people: Sequence[Person], /) -> Mapping[str, frozenset[str]]:
         """Return principals by ``Person.id``. Who is missing holds none of this system.
 

@@ -19,6 +19,8 @@ from knowledge.interfaces.people import IdentitySource, Person
 class Directory:
     """A system with accounts that a test changes."""
 
+    namespace = ""
+
     def __init__(self, name: str = "directory", *, in_bulk: bool = False) -> None:
         self.identity_name, self.answers_in_bulk = name, in_bulk
         self.held: dict[str, frozenset[str]] = {}

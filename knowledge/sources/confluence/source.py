@@ -27,6 +27,7 @@ from knowledge.sources.common import (
     widen_to_everyone,
 )
 from knowledge.sources.confluence.cloud import Cloud
+from knowledge.sources.confluence.identities import CloudIdentities, DataCenterIdentities
 from knowledge.sources.confluence.model import (
     NOBODY,
     Attachment,
@@ -42,6 +43,7 @@ from knowledge.sources.confluence.server import DataCenter
 from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
 from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
+from knowledge.sources.hosted.retry_policy import RetryLimits
 from knowledge.sources.registry import SourceKind
 
 _HTML_VERSION = 1
@@ -50,6 +52,8 @@ _BATCH = 500
 _MAX_CACHED_NAMES = 10_000
 _MAX_NAMES_PER_PAGE = 200
 _RIGHTS = ("own", "restrictions", "ignore")
+_PATIENCE = RetryLimits(call_s=20.0, attempts=3, waits_s=10.0)
+"""For the calls of questions."""
 _DOCUMENT_ID = re.compile(r"([^/]+)/(blog/)?([^/]+)(?:/([A-Za-z0-9]+)(?:\.[^/]*)?)?")
 
 
@@ -67,6 +71,8 @@ class ConfluenceOptions:
     """Keys of spaces; none means all that the account sees, except personal spaces."""
     labels: tuple[str, ...] = ()
     """Only pages with one of these labels; none means all pages."""
+    email_domain: str | None = None
+    """Data Center: the domain of addresses whose first part is the user name, such as ``company.com``."""
     edition: str | None = None
     """``cloud`` or ``data-center``; by default, the address decides."""
     attachments: bool = True
@@ -87,9 +93,18 @@ class ConfluenceSource:
     """
 
     def __init__(
-        self, key: SourceKey, options: ConfluenceOptions, context: SourceContext, api: HttpApi, *, cloud: bool
+        self,
+        key: SourceKey,
+        options: ConfluenceOptions,
+        context: SourceContext,
+        api: HttpApi,
+        identities: CloudIdentities | DataCenterIdentities | None,
+        *,
+        cloud: bool,
     ) -> None:
         self.key = key
+        self.identities = identities
+        """Confluence's accounts and groups, for questions; None if its rights are ignored."""
         self._options = options
         self._readers = context.readers
         self._everyone = frozenset(options.everyone)
@@ -165,7 +180,11 @@ class ConfluenceSource:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        try:
+            await self._api.close()
+        finally:
+            if self.identities is not None:
+                await self.identities.close()
 
     async def _read_page(self, listed: ListedDocument, ref: ContentRef) -> DocumentContent:
         body = await self._edition.fetch_body(ref)
@@ -283,9 +302,18 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     if cloud and url.path in {"", "/"}:
         url = url / "wiki"
     service = HostedService("Confluence", url, "token")
-    api = HttpApi(service, context, FixedHeaders(_auth_headers(options, context.secrets.get("token", ""))))
+    headers = FixedHeaders(_auth_headers(options, context.secrets.get("token", "")))
     key = SourceKey(context.name, "confluence", str(url))
-    return ConfluenceSource(key, options, context, api, cloud=cloud)
+    # A question does not wait for the calls of a sync.
+    calls, name = (
+        HttpApi(service, context, headers, patience=_PATIENCE),
+        f"Confluence {url.authority}{url.path.rstrip('/')}",
+    )
+    identities = (
+        CloudIdentities(name, calls, context.now) if cloud else DataCenterIdentities(name, calls, options.email_domain)
+    )
+    own = identities if options.rights != "ignore" else None
+    return ConfluenceSource(key, options, context, HttpApi(service, context, headers), own, cloud=cloud)
 
 
 KIND = SourceKind(ConfluenceOptions, build)

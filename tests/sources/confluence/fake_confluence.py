@@ -15,6 +15,8 @@ Cloud, under ``/wiki`` (developer.atlassian.com/cloud/confluence/rest/v2 and …
 - ``GET rest/api/content/{id}/restriction/byOperation/read`` (v1): ``restrictions.user.results`` with ``accountId`` and
   ``restrictions.group.results`` with ``id``; those of ancestors are not in it; ``start`` and ``limit``.
 - ``GET rest/api/content/search`` (v1): CQL; the index lags behind (``unindexed``); ``expand`` brings restrictions.
+- ``GET rest/api/search/user?cql=type=user`` (v1): ``results`` with ``user``; an ``email`` may be hidden. ``GET
+  rest/api/user/memberof?accountId=`` and ``rest/api/user/current`` (v1).
 - ``GET rest/api/group/{id}/membersByGroupId`` (v1); ``GET rest/api/content/{id}/child/attachment/{id}/download`` (v1)
   redirects to where the file lies.
 
@@ -24,7 +26,8 @@ Data Center, at the root (developer.atlassian.com/server/confluence/rest and …
   page; a limit may be lowered by the server; ``expand`` with ``ancestors``, ``restrictions.read…``, ``metadata.labels``
   and ``children.attachment.version`` (25 at most, then ``_links.next`` in it).
 - ``GET rest/api/space/{key}/permissions`` is a bare list of ``operation`` and ``subject``; older versions have none.
-- ``GET rest/api/group/{name}/member``, ``rest/api/user?key=``, ``rest/api/content/{id}/child/attachment``.
+- ``GET rest/api/group/{name}/member``, ``rest/api/user?key=`` or ``?username=``, ``rest/api/user/memberof?username=``,
+  ``rest/api/user/current``, ``rest/api/content/{id}/child/attachment``.
 
 401 for wrong credentials; 404 for what is not there and for what the account may not see.
 """
@@ -87,6 +90,9 @@ class FakeConfluence(FakeService):
         self.space_readers: dict[str, list[tuple[str, str]]] = {}
         self.members: dict[str, list[str]] = {}
         self.people: dict[str, str] = {}
+        self.emails: dict[str, str] = {}
+        """The e-mail addresses that accounts show."""
+        self.inactive: set[str] = set()
         self.unindexed: set[str] = set()
         self.most = 250
         self.storage_url: str | None = None
@@ -141,6 +147,9 @@ class FakeConfluence(FakeService):
                 ("rest/api/content/{id}/restriction/byOperation/read", self.v1_restriction),
                 ("rest/api/content/{page}/child/attachment/{id}/download", self.v1_download),
                 ("rest/api/group/{group}/membersByGroupId", self.v1_members),
+                ("rest/api/search/user", self.v1_accounts),
+                ("rest/api/user/memberof", self.member_of),
+                ("rest/api/user/current", self.current_user),
             ):
                 router.add_get(f"/wiki/{path}", handler)
             router.add_post("/wiki/api/v2/users-bulk", self.v2_users)
@@ -153,6 +162,8 @@ class FakeConfluence(FakeService):
             ("content/{id}/child/attachment", self.dc_files),
             ("group/{group}/member", self.dc_members),
             ("user", self.dc_user),
+            ("user/memberof", self.member_of),
+            ("user/current", self.current_user),
         ):
             router.add_get(f"/rest/api/{path}", handler)
         router.add_get("/download/attachments/{page}/{name}", self.dc_download)
@@ -247,8 +258,30 @@ class FakeConfluence(FakeService):
 
     async def v2_users(self, request: web.Request) -> web.Response:
         ids = (await request.json())["accountIds"]
-        found = [{"accountId": one, "displayName": self.people[one]} for one in ids if one in self.people]
+        found = [self._account(one) for one in ids if one in self.people]
         return web.json_response({"results": found})
+
+    def _account(self, account: str) -> Json:
+        status = "inactive" if account in self.inactive else "active"
+        email = self.emails.get(account, "")
+        return {
+            "accountId": account, "displayName": self.people[account], "accountStatus": status, "email": email,
+        }  # fmt: skip
+
+    async def v1_accounts(self, request: web.Request) -> web.Response:
+        assert request.query["cql"] == "type=user"
+        return self.start_page(request, [{"user": self._account(one)} for one in self.people])
+
+    async def member_of(self, request: web.Request) -> web.Response:
+        account = request.query["accountId" if self.cloud else "username"]
+        if account not in self.people:
+            raise web.HTTPNotFound
+        groups = [group for group, members in self.members.items() if account in members]
+        named = [{"type": "group", "name": group, **({"id": group} if self.cloud else {})} for group in groups]
+        return self.start_page(request, named)
+
+    async def current_user(self, _: web.Request) -> web.Response:
+        return web.json_response({"accountId": "kvasir", "username": "kvasir"})
 
     def _v1_read(self, page: FakePage, start: int = 0, limit: int = 100) -> Json:
         def part(found: list[Json]) -> Json:
@@ -389,10 +422,13 @@ class FakeConfluence(FakeService):
         return self.start_page(request, [{"type": "known", "username": one, "userKey": f"k-{one}"} for one in people])
 
     async def dc_user(self, request: web.Request) -> web.Response:
-        name = self.people.get(request.query["key"])
-        if name is None:
+        account = request.query.get("username") or request.query["key"]
+        if account not in self.people:
             raise web.HTTPNotFound
-        return web.json_response({"userKey": request.query["key"], "displayName": name})
+        status = "deactivated" if account in self.inactive else "current"
+        return web.json_response(
+            {"userKey": account, "username": account, "displayName": self.people[account], "status": status}
+        )
 
     async def dc_download(self, request: web.Request) -> web.Response:
         file = self.files[request.query["id"]]

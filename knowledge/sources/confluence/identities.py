@@ -1,0 +1,228 @@
+"""Confluence's accounts and groups of people, for questions.
+
+Groups are read for each account when somebody asks, so a lost group counts at once. Cloud's accounts are found by the
+e-mail addresses that they show, Data Center's by their names. A file of people may name accounts in either edition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from knowledge.errors import IdentityError
+from knowledge.interfaces.people import Person, is_email
+from knowledge.sources.confluence.rights import GROUP, USER
+from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
+from knowledge.sources.hosted.http_call import ApiCall
+from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text, require_objects
+
+INDEX_S: Final = 3_600.0
+"""How long the index of Cloud's e-mail addresses is used. Each hit in it is checked again."""
+_RETRY_S = 60.0
+_LIMIT = 200
+_CONCURRENT = 8
+_NOTHING: frozenset[str] = frozenset()
+
+
+class DataCenterIdentities:
+    """Finds people by user name: that of the file, or with ``email_domain`` the first part of the e-mail address."""
+
+    answers_in_bulk = False
+    namespace = "confluence"
+
+    def __init__(self, name: str, api: HttpApi, email_domain: str | None) -> None:
+        self.identity_name = name
+        self._api = api
+        self._domain = f"@{email_domain.lower()}" if email_domain else None
+
+    async def find_principals(self, people: Sequence[Person], /) -> Mapping[str, frozenset[str]]:
+        """Return the accounts and groups of people.
+
+        Raises:
+            SourceError: Confluence is not available.
+
+        """
+        accounts = {person.id: _list_named(person) | self._list_by_address(person) for person in people}
+        names = sorted(frozenset[str]().union(*accounts.values()))
+        found = await run_concurrently([partial(self._find_principals, name) for name in names], _CONCURRENT)
+        return _join(accounts, dict(zip(names, found, strict=True)))
+
+    async def check_identities(self) -> str:
+        """Return how people are found.
+
+        Raises:
+            SourceError: Confluence is not available, or does not say which groups an account is in.
+
+        """
+        me = await self._api.fetch_json(ApiCall.get("rest/api/user/current"))
+        await _fetch_groups(self._api, "name", username=get_text(me, "username") or "")
+        how = (
+            f"the user name of ada{self._domain} is ada" if self._domain else "user names come from the file of people"
+        )
+        return f"groups can be read; {how}"
+
+    def _list_by_address(self, person: Person) -> frozenset[str]:
+        domain = self._domain
+        if domain is None:
+            return _NOTHING
+        return frozenset(email.removesuffix(domain) for email in person.emails if email.endswith(domain))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def _find_principals(self, name: str) -> frozenset[str]:
+        """Return the account with its groups; nothing if it does not exist or is deactivated."""
+        try:
+            account = await self._api.fetch_json(ApiCall.get("rest/api/user", username=name))
+            if get_text(account, "username") != name or get_text(account, "status") not in {None, "current"}:
+                return _NOTHING
+            return frozenset({USER + name}) | await _fetch_groups(self._api, "name", username=name)
+        except CallRefused:
+            return _NOTHING
+
+
+class CloudIdentities:
+    """Finds people by the e-mail addresses that their accounts show, and by the accounts that the file names."""
+
+    answers_in_bulk = False
+    namespace = ""
+
+    def __init__(self, name: str, api: HttpApi, now: Callable[[], float]) -> None:
+        self.identity_name = name
+        self._api = api
+        self._now = now
+        self._index: Mapping[str, str] | None = None
+        self._index_due_at = float("-inf")
+        self._indexing: asyncio.Task[None] | None = None
+
+    async def find_principals(self, people: Sequence[Person], /) -> Mapping[str, frozenset[str]]:
+        """Return the accounts and groups of people.
+
+        Raises:
+            SourceError: Confluence is not available.
+
+        """
+        index = await self._load_index()
+        accounts = {
+            person.id: _list_named(person) | {index[email] for email in person.emails if email in index}
+            for person in people
+        }
+        ids = sorted(frozenset[str]().union(*accounts.values()))
+        addresses = await self._fetch_active(ids)
+        checked = {
+            person.id: frozenset(
+                one for one in accounts[person.id] & addresses.keys()
+                if one in _list_named(person) or addresses[one] in person.emails
+            )
+            for person in people
+        }  # fmt: skip
+        active = sorted(frozenset[str]().union(*checked.values()))
+        found = await run_concurrently([partial(self._find_principals, one) for one in active], _CONCURRENT)
+        return _join(checked, dict(zip(active, found, strict=True)))
+
+    async def check_identities(self) -> str:
+        """Return how many accounts show their e-mail addresses.
+
+        Raises:
+            SourceError: Confluence is not available.
+            IdentityError: no account shows its address.
+
+        """
+        me = await self._api.fetch_json(ApiCall.get("rest/api/user/current"))
+        await _fetch_groups(self._api, "id", accountId=get_text(me, "accountId") or "")
+        shown = await self._load_index()
+        if not shown:
+            raise IdentityError(
+                f"{self.identity_name} shows no e-mail address to Kvasir's account, so nobody is found by it. Let "
+                "managed accounts show theirs, or name the accounts in the file of people: confluence:user:ID."
+            )
+        return f"groups can be read; {len(shown)} accounts show their e-mail addresses"
+
+    async def close(self) -> None:
+        """Stop indexing, and close the connections."""
+        if self._indexing is not None:
+            self._indexing.cancel()
+            await asyncio.gather(self._indexing, return_exceptions=True)
+            self._index_due_at = float("-inf") if self._index is None else self._index_due_at
+        await self._api.close()
+
+    async def _load_index(self) -> Mapping[str, str]:
+        """Return account ids by e-mail address; an old index is used until the next one is complete."""
+        if self._now() > self._index_due_at and (self._indexing is None or self._indexing.done()):
+            self._index_due_at = self._now() + _RETRY_S
+            self._indexing = asyncio.create_task(self._build_index(), name="index Confluence accounts")
+            self._indexing.add_done_callback(lambda task: task.cancelled() or task.exception())
+        if self._index is None and self._indexing is not None:
+            await asyncio.shield(self._indexing)
+        return self._index or {}
+
+    async def _build_index(self) -> None:
+        started, index, twice = self._now(), dict[str, str](), set[str]()
+        call = ApiCall.get(
+            "rest/api/search/user", cql="type=user", sitePermissionTypeFilter="all", start=0, limit=_LIMIT
+        )
+        async for results in _fetch_results(self._api, call):
+            for one in results:
+                user = get_object(one, "user")
+                email, account = (get_text(user, "email") or "").lower(), get_text(user, "accountId")
+                if account and is_email(email):
+                    twice |= {email} if index.get(email, account) != account else set()
+                    index[email] = account
+        self._index = {email: account for email, account in index.items() if email not in twice}
+        self._index_due_at = started + INDEX_S
+
+    async def _fetch_active(self, ids: Collection[str]) -> Mapping[str, str]:
+        """Return the e-mail addresses of those accounts that are active, "" if they are hidden."""
+        if not ids:
+            return {}
+        answer = await self._api.fetch_json(ApiCall.post("api/v2/users-bulk", {"accountIds": list(ids)}))
+        return {
+            get_text(one, "accountId") or "": (get_text(one, "email") or "").lower()
+            for one in require_objects(answer, "results")
+            if get_text(one, "accountStatus") == "active"
+        }
+
+    async def _find_principals(self, account: str) -> frozenset[str]:
+        try:
+            return frozenset({USER + account}) | await _fetch_groups(self._api, "id", accountId=account)
+        except CallRefused:
+            return _NOTHING
+
+
+def _list_named(person: Person) -> frozenset[str]:
+    """Return the accounts that the file of people names."""
+    return frozenset(one.removeprefix(USER) for one in person.principals if one.startswith(USER))
+
+
+def _join(
+    accounts: Mapping[str, frozenset[str]], principals: Mapping[str, frozenset[str]]
+) -> Mapping[str, frozenset[str]]:
+    """Return the principals of all accounts of each person."""
+    return {
+        person: frozenset[str]().union(*(principals[one] for one in owned))
+        for person, owned in accounts.items()
+        if owned
+    }
+
+
+async def _fetch_groups(api: HttpApi, key: str, **account: str) -> frozenset[str]:
+    """Return the groups of an account; ``key`` is the member of a group by which readers name it."""
+    groups = set[str]()
+    async for results in _fetch_results(api, ApiCall.get("rest/api/user/memberof", start=0, limit=_LIMIT, **account)):
+        groups |= {GROUP + name for one in results if (name := get_text(one, key))}
+    return frozenset(groups)
+
+
+async def _fetch_results(api: HttpApi, first: ApiCall) -> AsyncIterator[Sequence[JsonObject]]:
+    async for page in api.fetch_pages(first, _next_page):
+        yield require_objects(page, "results")
+
+
+def _next_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
+    count = len(require_objects(page, "results"))
+    if not count or not get_text(get_object(page, "_links"), "next"):
+        return None
+    return call.with_params(start=int(call.params_dict()["start"]) + count)
