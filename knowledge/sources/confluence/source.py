@@ -305,10 +305,8 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     headers = FixedHeaders(_auth_headers(options, context.secrets.get("token", "")))
     key = SourceKey(context.name, "confluence", str(url))
     # A question does not wait for the calls of a sync.
-    calls, name = (
-        HttpApi(service, context, headers, patience=_PATIENCE),
-        f"Confluence {url.authority}{url.path.rstrip('/')}",
-    )
+    calls = HttpApi(service, context, headers, patience=_PATIENCE)
+    name = f"Confluence {url.authority}{url.path.rstrip('/')}"
     identities = (
         CloudIdentities(name, calls, context.now) if cloud else DataCenterIdentities(name, calls, options.email_domain)
     )

@@ -13,8 +13,8 @@ from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers, may_read
 from knowledge.interfaces.people import IdentifyingSource, IdentitySource, Person
 from knowledge.sources.confluence import source as confluence
-from knowledge.sources.exclusion import exclude_documents
 from knowledge.sources.identities import make_identity_map
+from knowledge.sources.narrowing import narrow_source
 from tests.sources.confluence.fake_confluence import FakeConfluence
 from tests.sources.hosted.fake_service import Fault
 from tests.sources.hosted.world import World, listing
@@ -118,7 +118,7 @@ async def test_the_doctor_learns_what_is_missing(wiki: FakeConfluence, source: A
 
 
 async def test_an_excluding_source_has_the_same_identities(source: Any) -> None:
-    assert make_identity_map(None, [exclude_documents(source, ["*.pdf"])]).sources[1] is source.identities
+    assert make_identity_map(None, [narrow_source(source, ["*.pdf"], ())]).sources[1] is source.identities
 
 
 async def test_ignored_rights_need_no_groups(wiki: FakeConfluence) -> None:
