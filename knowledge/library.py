@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from knowledge.interfaces import (
     Hit,
     LiveWebRequest,
     Matrix,
+    RightsSource,
     SearchResult,
     Source,
     Viewers,
@@ -43,6 +46,7 @@ from knowledge.sync.lock import find_lock_holder, hold_sync_lock
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
+from knowledge.sync.rights import RightsChecker
 from knowledge.sync.running.repair import Drift, repair
 from knowledge.sync.running.run import SyncRun, open_run
 from knowledge.sync.running.shadow_index import ShadowIndex
@@ -53,12 +57,21 @@ from knowledge.sync.watch import SourceWatcher
 if TYPE_CHECKING:
     from knowledge.sync.schedule import Schedule
 
-__all__ = ["Library", "LibraryStatus", "SourceStatus"]
+__all__ = ["Clock", "Library", "LibraryStatus", "SourceStatus"]
 
 _MAX_HEADINGS = 2000
 """The number of passages from whose headings suggestions are made."""
 _MAX_TRIES = 40
 """The number of questions that are searched at most, to find good suggestions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The time, which tests replace."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now: Callable[[], float] = time.time
+    """Seconds since the epoch."""
 
 
 class Library:
@@ -74,9 +87,11 @@ class Library:
         calibration: SearchCalibration,
         passages: ChunkDocument,
         web: WebSearcher | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock | None = None,
     ) -> None:
+        clock = clock or Clock()
         self._settings = settings
+        self._now = clock.now
         self._sources = {source.key.name: source for source in sources}
         self._indexes = indexes
         self._embedder = embedder
@@ -85,14 +100,17 @@ class Library:
         """Adds to people's principals those of other systems."""
         self._lock = settings.home / "sync.lock"
         self._coordinator = SyncCoordinator(self._open_run)
-        self._unattended = UnattendedSync(self._refresh_queued, self.repair, sleep=sleep)
+        self._unattended = UnattendedSync(self._refresh_queued, self.repair, sleep=clock.sleep)
         self._watch = SourceWatcher(
             {name: source for name, source in self._sources.items() if isinstance(source, WatchableSource)},
             self._unattended.sync,
-            sleep=sleep,
+            sleep=clock.sleep,
         )
         self._rules = make_rules(settings.sources, self._sources)
-        self._documents = DocumentSearch(indexes, embedder, calibration, self._rules)
+        self._rights = RightsChecker(
+            {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
+        )
+        self._documents = DocumentSearch(indexes, embedder, calibration, self._rules, self._rights)
         self._federated = FederatedSearch(self._documents, web, calibration)
 
     @property
@@ -255,7 +273,7 @@ class Library:
         scope = match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
         manifest = (await self._documents.follow_active_index()).manifest
         found = [
-            await read_source_documents(manifest, self._rules[source.key.id], viewers)
+            await read_source_documents(manifest, self._rules[source.key.id], viewers, self._rights)
             for name, source in self._sources.items()
             if name in scope
         ]
@@ -329,6 +347,7 @@ class Library:
 
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""
+        await self._rights.close()
         await self._coordinator.close()
 
     async def _refresh_queued(self, source: str | None) -> SyncReport:
@@ -378,6 +397,7 @@ class Library:
             terms.index_terms,
             shadow=shadow,
             configured={key: rules.readers_key for key, rules in self._rules.items()},
+            now=self._now,
         )
 
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 
 from knowledge.errors import ErrorCode, NothingRead
 from knowledge.interfaces import SourceKey, Viewers, may_read
+from knowledge.search.checked import WITHIN_S
 from knowledge.search.source_rules import SourceRules
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.lookups import Lookups
+from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import (
     IndexGrowth,
     LastRepair,
@@ -20,11 +22,14 @@ from knowledge.sync.manifest.records import (
     make_approval_mark,
 )
 from knowledge.sync.report import SyncProgress
+from knowledge.sync.rights import RightsChecker
 
 MAX_AGE_S = 26 * 3_600.0
 """The maximum age of a source without ``max_age``: a nightly sync, and two hours for it to run."""
 _TITLES = 5
 """Titles of documents that describe a source."""
+_CHECKED = 15
+"""Documents whose source is asked who may read them, before their titles are shown."""
 _LISTED = 100
 """Documents from which those titles are chosen."""
 _FOR_PEOPLE = frozenset({"push", "pages"})
@@ -233,27 +238,42 @@ async def _must_check_rules(manifest: Lookups, rules: SourceRules) -> bool:
     return counts.configured != rules.readers_key or bool(counts.pending_deletions)
 
 
-async def read_source_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> SourceDocuments:
+async def read_source_documents(
+    manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checker: RightsChecker
+) -> SourceDocuments:
     """Return the documents of a source that all viewers may see. Titles of light documents come last.
+
+    The source is asked about the documents that it is described by. Without an answer, it is not described at all.
 
     Raises:
         DatabaseError: the manifest's database failed.
 
     """
-    key = rules.key
-    listed_at = (await manifest.count_source(key)).listed_at
-    listed = await manifest.list_titles(key, await _count_audiences(manifest, key, viewers), _LISTED)
-    if await _must_check_rules(manifest, rules):
-        listed = [one for one in listed if rules.may_see(viewers, one[0])]
-    by_weight = sorted(listed, key=lambda one: -rules.weigh(one[0]))
-    titles = dict.fromkeys(title or document for document, title in by_weight)
+    described = await _list_described(manifest, rules, viewers)
+    asked = await manifest.find_named_rights(rules.key, [document for document, _ in described])
+    answer = await checker.check(manifest, asked, WITHIN_S)
+    if answer.changed:
+        described = await _list_described(manifest, rules, viewers)
+    names = {one.document for one in asked if one.row not in answer.unanswered}
+    titles = dict.fromkeys(title or document for document, title in described if document in names)
+    documents = await count_readable_documents(manifest, rules, viewers) - len(answer.unanswered)
+    listed_at = (await manifest.count_source(rules.key)).listed_at
     return SourceDocuments(
-        name=key.name,
-        kind=key.kind,
-        documents=await count_readable_documents(manifest, rules, viewers),
+        name=rules.key.name,
+        kind=rules.key.kind,
+        documents=documents if titles else 0,
         synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
         titles=tuple(titles)[:_TITLES],
     )
+
+
+async def _list_described(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> Sequence[tuple[str, str]]:
+    """Return some documents of a source that all viewers may see, with their titles, by weight and name."""
+    key = rules.key
+    listed = await manifest.list_titles(key, await _count_audiences(manifest, key, viewers), _LISTED)
+    if await _must_check_rules(manifest, rules):
+        listed = [one for one in listed if rules.may_see(viewers, one[0])]
+    return sorted(listed, key=lambda one: -rules.weigh(one[0]))[:_CHECKED]
 
 
 def find_next_run(lines: Sequence[str], now: datetime) -> datetime | None:

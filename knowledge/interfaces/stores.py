@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -47,6 +47,11 @@ class Scope:
     """Only versions before this moment; documents without a date are left out."""
     audiences: frozenset[str] | None = None
     """``Chunk.audience`` of each class that a store may propose; None for any, and with none nothing is found."""
+
+    refused: frozenset[int] = frozenset()
+    """``CurrentChunk.row`` of documents whose source does not say who may read them."""
+    trusted_since: Mapping[str, float] = field(default_factory=dict)
+    """By the names of sources that do not answer: of their documents, only those whose readers they named since."""
 
     @property
     def is_empty(self) -> bool:

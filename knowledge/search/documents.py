@@ -12,6 +12,7 @@ from knowledge.errors import StoreError
 from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers
 from knowledge.search.audience_classes import AudienceClasses
 from knowledge.search.calibration import SearchCalibration
+from knowledge.search.checked import find_checked, search_checked
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.passages import format_passage
 from knowledge.search.plan import QueryPlan
@@ -19,6 +20,7 @@ from knowledge.search.results import DocumentResults
 from knowledge.search.scope import may_see
 from knowledge.search.source_rules import SourceRules
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
+from knowledge.sync.rights import RightsChecker
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +34,14 @@ class DocumentSearch:
         embedder: Embedder,
         calibration: SearchCalibration,
         rules: Mapping[str, SourceRules],
+        checker: RightsChecker,
     ) -> None:
         """``rules`` are those of each source (``SourceKey.id``)."""
         self._indexes = indexes
         self._embedder = embedder
         self._calibration = calibration
         self._rules = rules
+        self._checker = checker
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
     async def search(self, plan: QueryPlan) -> DocumentResults:
@@ -50,7 +54,7 @@ class DocumentSearch:
         while True:
             index, hybrid = await self._follow_active_search()
             try:
-                seen = await hybrid.find_documents(plan)
+                seen = await search_checked(hybrid.find_documents, plan, self._checker, index.manifest)
             except StoreError:
                 await self._indexes.follow(lost=True)
                 if self._indexes.searched is index:
@@ -128,7 +132,8 @@ class DocumentSearch:
     async def _find_readable(
         self, index: OpenIndex, chunks: Collection[str], viewers: Viewers
     ) -> Mapping[str, CurrentChunk]:
-        listed = await self._find_current(index, chunks)
+        find_current = partial(self._find_current, index, chunks)
+        listed = await find_checked(find_current, self._checker, index.manifest)
         return {id_: one for id_, one in listed.items() if may_see(viewers, one)}
 
     async def _find_current(self, index: OpenIndex, chunks: Collection[str]) -> dict[str, CurrentChunk]:

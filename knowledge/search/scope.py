@@ -10,7 +10,10 @@ from knowledge.interfaces import CurrentChunk, Scope, Viewers, may_read
 def is_in_scope(listed: CurrentChunk | None, scope: Scope) -> bool:
     """Return whether a chunk is in a scope, as the manifest lists it; the store filtered by its source."""
     return (
-        listed is not None and may_see(scope.viewers, listed) and passes_filters(listed.kind, listed.modified_at, scope)
+        listed is not None
+        and may_see(scope.viewers, listed)
+        and is_trusted(listed, scope)
+        and passes_filters(listed.kind, listed.modified_at, scope)
     )
 
 
@@ -20,6 +23,12 @@ def is_refused(listed: CurrentChunk, scope: Scope) -> bool:
     While a sync rewrites the rows of a document with other readers, that is normal.
     """
     return listed.settled and not may_read(scope.viewers, listed.readers)
+
+
+def is_trusted(listed: CurrentChunk, scope: Scope) -> bool:
+    """Return whether the source of a chunk said who may read it, when it was asked for this search."""
+    since = scope.trusted_since.get(listed.source_name)
+    return listed.row not in scope.refused and (since is None or (listed.rights_at or 0.0) > since)
 
 
 def may_see(viewers: Viewers, listed: CurrentChunk) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from knowledge.embedding import IDENTITY
 from knowledge.interfaces import EVERYONE, Matrix, Priority
-from knowledge.library import Library
+from knowledge.library import Clock, Library
 from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
@@ -84,6 +85,7 @@ class Bench:
         self.store = LanceDBStore
         self.web: Any = None
         self.sleep = asyncio.sleep
+        self.now = time.time
         self.weights: tuple[PathWeight, ...] = ()
         self.readers = EVERYONE
         self.rights: tuple[PathRights, ...] = ()
@@ -112,7 +114,7 @@ class Bench:
                 calibration=find_calibration(IDENTITY),
                 passages=self.passages,
                 web=self.web,
-                sleep=self.sleep,
+                clock=Clock(self.sleep, self.now),
             )
 
 

@@ -73,6 +73,13 @@ class Lookups:
             found += [DocumentRights._make(row) for row in these]
         return found
 
+    async def find_named_rights(self, key: SourceKey, documents: Collection[str]) -> list[DocumentRights]:
+        """Return who may read some documents of a source."""
+        these = tables.documents.c.document.in_(list(documents))
+        return [
+            DocumentRights._make(row) for row in await self._rows(_RIGHTS.where(*_was_read(self._index, key), these))
+        ]
+
     async def list_oldest_rights(self, key: SourceKey, *, before: float, limit: int) -> list[DocumentRights]:
         """Return restricted documents of a source whose readers were named before a time, the oldest first."""
         query = (

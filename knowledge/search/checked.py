@@ -1,0 +1,91 @@
+"""Ask sources before anything is shown whose readers they named too long ago."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from knowledge.interfaces import CurrentChunk, Scope
+from knowledge.search.plan import QueryPlan
+from knowledge.search.results import DocumentResults
+from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.rights import RightsAnswer, RightsChecker
+
+WITHIN_S: Final = 2.0
+"""A question waits so long for sources to say who may read."""
+_ROUNDS: Final = 4
+"""Searches for one question: when hits drop out, others take their places, and they are checked, too."""
+
+FindDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
+
+
+async def search_checked(
+    find_documents: FindDocuments,
+    plan: QueryPlan,
+    checker: RightsChecker,
+    manifest: IndexManifest,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> DocumentResults:
+    """Return what the documents have for a question; the sources of all hits named the readers within a minute.
+
+    Raises:
+        StoreError, EmbedderError, DatabaseError: that part failed.
+
+    """
+    deadline, scope = clock() + WITHIN_S, plan.scope
+    for _ in range(_ROUNDS):
+        found = await find_documents(replace(plan, scope=scope))
+        rows = _find_unchecked(checker, (found.current[one.candidate.chunk.id] for one in found.ranked_hits))
+        if not rows:
+            return found
+        answer = await check_rows(checker, manifest, rows, max(0.0, deadline - clock()))
+        if not answer.unanswered | answer.changed:
+            return found
+        scope = _leave_out(scope, answer, checker.fresh_since)
+    refused = answer.unanswered | answer.changed
+    sure = [one for one in found.ranked_hits if found.current[one.candidate.chunk.id].row not in refused]
+    return replace(found, ranked_hits=sure)
+
+
+async def find_checked(
+    find_current: Callable[[], Awaitable[Mapping[str, CurrentChunk]]], checker: RightsChecker, manifest: IndexManifest
+) -> Mapping[str, CurrentChunk]:
+    """Return the current ones of some chunks, without those whose source does not say who may read them.
+
+    Raises:
+        DatabaseError: the manifest's database failed.
+
+    """
+    listed = await find_current()
+    rows = _find_unchecked(checker, listed.values())
+    if not rows:
+        return listed
+    answer = await check_rows(checker, manifest, rows, WITHIN_S)
+    now = await find_current() if answer.changed else listed
+    return {id_: one for id_, one in now.items() if one.row not in answer.unanswered}
+
+
+async def check_rows(
+    checker: RightsChecker, manifest: IndexManifest, rows: Collection[int], within_s: float
+) -> RightsAnswer:
+    """Ask the sources of documents, given by their rows. Those that the manifest no longer lists are unanswered."""
+    documents = await manifest.find_rights(rows)
+    answer = await checker.check(manifest, documents, within_s)
+    gone = frozenset(rows) - {one.row for one in documents}
+    return replace(answer, unanswered=answer.unanswered | gone)
+
+
+def _find_unchecked(checker: RightsChecker, chunks: Iterable[CurrentChunk]) -> frozenset[int]:
+    """Return the rows of the documents whose sources must be asked before these chunks are shown."""
+    return frozenset(
+        one.row for one in chunks if one.rights_at is not None and checker.needs_check(one.readers, one.rights_at)
+    )
+
+
+def _leave_out(scope: Scope, answer: RightsAnswer, since: float) -> Scope:
+    """Return the scope without documents that have no answer, and without doubtful ones of silent sources."""
+    silent = {source.partition("\x1f")[0]: since for source in answer.silent}
+    return replace(scope, refused=scope.refused | answer.unanswered, trusted_since={**scope.trusted_since, **silent})

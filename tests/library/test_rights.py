@@ -1,0 +1,202 @@
+"""A right that is taken away at its source counts within a minute, whatever was shown before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from knowledge.errors import SourceUnavailable
+from knowledge.interfaces import ListedDocument, Viewers
+from tests.library.library_bench import Bench
+from tests.sync.doubles import DictSource
+
+BOARD, MEMBER = Viewers.of({"*", "board"}), Viewers.of({"*"})
+
+
+class RightsDict(DictSource):
+    """A source from a dictionary that says who may read; ``rights`` has the readers of documents that exist."""
+
+    def __init__(self, name: str = "wiki", root: str = "/wiki") -> None:
+        super().__init__(name, root)
+        self.rights: dict[str, frozenset[str]] = {}
+        self.asked: list[frozenset[str]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    def put(self, document: str, text: str, *readers: str) -> None:
+        super().put(document, text)
+        self.rights[document] = frozenset(readers or {"board"})
+
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
+        async for batch in super().list():
+            yield [replace(one, readers=self.rights[one.document]) for one in batch if one.document in self.rights]
+
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        self.asked.append(frozenset(documents))
+        self.check("rights")
+        await self.open.wait()
+        return {one: self.rights[one] for one in documents if one in self.rights}
+
+
+class Now:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.s = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+@pytest.fixture
+def now(bench: Bench) -> Now:
+    bench.now = now = Now()
+    return now
+
+
+@pytest.fixture
+def wiki() -> RightsDict:
+    wiki = RightsDict()
+    for n in range(12):
+        wiki.put(f"{n}.md", f"# Minutes {n}\nThe board minutes number {n}.")
+    return wiki
+
+
+async def find_documents(library: Any, viewers: Viewers = BOARD, limit: int = 4) -> set[str]:
+    return {hit.document for hit in (await library.search("board minutes", viewers=viewers, limit=limit)).hits}
+
+
+async def test_a_fresh_right_is_used_without_asking(bench: Bench, wiki: RightsDict, now: Now) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        now.s += 54
+        assert len(await find_documents(library)) == 4
+        assert wiki.asked == []
+        now.s += 6
+        assert len(await find_documents(library)) == 4
+        [asked] = wiki.asked
+        assert len(asked) == 4
+        for _ in range(3):
+            assert len(await find_documents(library)) == 4
+        assert len(wiki.asked) == 1, "a busy passage has its rights asked once a minute"
+        assert await find_documents(library, MEMBER) == set()
+
+
+async def test_a_revoked_right_counts_within_a_minute(bench: Bench, wiki: RightsDict, now: Now) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        before = await find_documents(library)
+        hits = (await library.search("board minutes", viewers=BOARD, limit=4)).hits
+        chunks = [chunk for hit in hits for chunk in hit.chunks]
+        for document in before:
+            wiki.rights[document] = frozenset({"owner"})
+        now.s += 60
+        after = await find_documents(library)
+        assert len(after) == 4, "the next best take their places"
+        assert not after & before
+        assert await library.filter_current(chunks, BOARD) == frozenset()
+        assert all([await library.read_passage([chunk], BOARD) is None for chunk in chunks])
+        owner = Viewers.of({"*", "board", "owner"})
+        assert await find_documents(library, owner, limit=12) == set(wiki.texts), "the manifest knows wider readers"
+        calls = len(wiki.asked)
+        await library.refresh()
+        assert await find_documents(library, limit=12) == set(wiki.texts) - before
+        assert await find_documents(library, Viewers.of({"*", "owner"}), limit=12) == before
+        assert len(wiki.asked) == calls, "a listing says who may read everything"
+
+
+async def test_passages_and_titles_are_checked_without_a_search(bench: Bench, wiki: RightsDict, now: Now) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        hits = (await library.search("board minutes", viewers=BOARD, limit=3)).hits
+        gone, kept, restricted = (hit.document for hit in hits)
+        del wiki.rights[gone]
+        wiki.rights[restricted] = frozenset({"owner"})
+        now.s += 60
+        assert await library.read_passage(hits[0].chunks, BOARD) is None
+        passage = await library.read_passage(hits[1].chunks, BOARD)
+        assert passage is not None
+        assert passage.document == kept
+        chunks = {hit.document: hit.chunks[0] for hit in hits}
+        assert await library.filter_current(chunks.values(), BOARD) == {chunks[kept]}
+        [listed] = await library.list_documents(BOARD)
+        assert listed.documents == 10
+        shown = {f"Minutes {name.removesuffix('.md')}" for name in (gone, restricted)}
+        assert len(listed.titles) == 5
+        assert not shown & set(listed.titles)
+        assert len((await library.list_documents(Viewers.of({"owner"})))[0].titles) == 1
+
+
+async def test_public_documents_may_have_been_restricted_since(bench: Bench, now: Now) -> None:
+    wiki = RightsDict()
+    wiki.put("open.md", "The board minutes are open.", "*")
+    wiki.put("world.md", "The board minutes are for the world.", "*", "world")
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        wiki.rights = {"open.md": frozenset({"board"}), "world.md": frozenset({"board"})}
+        now.s += 60
+        assert await find_documents(library, MEMBER) == {"world.md"}
+        assert wiki.asked == [{"open.md"}]
+
+
+@pytest.mark.parametrize("failure", ["error", "silence"])
+async def test_no_answer_means_no(bench: Bench, wiki: RightsDict, new_source: Any, now: Now, failure: str) -> None:
+    other = new_source("handbook", "/handbook")
+    other.put("public.md", "The board minutes that everybody may read.")
+    async with bench.library(wiki, other) as library:
+        await library.refresh()
+        hits = (await library.search("board minutes", viewers=BOARD, sources=["wiki"], limit=2)).hits
+        now.s += 60
+        if failure == "error":
+            for _ in range(20):
+                wiki.plan("rights", SourceUnavailable("The wiki is down."))
+        else:
+            wiki.open.clear()
+        async with asyncio.timeout(20):
+            assert await find_documents(library) == {"public.md"}
+            assert await library.read_passage(hits[0].chunks, BOARD) is None
+            assert await library.filter_current(hits[0].chunks, BOARD) == frozenset()
+            assert [one.name for one in await library.list_documents(BOARD)] == ["handbook"]
+        wiki.plans.clear()
+        wiki.open.set()
+        await asyncio.sleep(0.1)
+        assert len(await find_documents(library)) == 4, "it answers again as soon as the source does"
+
+
+async def test_documents_with_a_fresh_right_stay_if_their_source_is_silent(
+    bench: Bench, wiki: RightsDict, now: Now
+) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        now.s += 60
+        fresh = await find_documents(library, limit=2)
+        for _ in range(20):
+            wiki.plan("rights", SourceUnavailable("The wiki is down."))
+        assert await find_documents(library, limit=8) == fresh
+
+
+async def test_many_questions_ask_once_and_cancellation_stops_no_other(
+    bench: Bench, wiki: RightsDict, now: Now
+) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        now.s += 60
+        wiki.open.clear()
+        questions = [asyncio.create_task(find_documents(library)) for _ in range(5)]
+        await asyncio.sleep(0.3)
+        assert len(wiki.asked) == 1
+        questions[0].cancel()
+        await asyncio.wait(questions[:1])
+        wiki.open.set()
+        assert [len(one) for one in await asyncio.gather(*questions[1:])] == [4] * 4
+        assert len(wiki.asked) == 1
+        now.s += 60
+        wiki.open.clear()
+        late = asyncio.create_task(find_documents(library))
+        await asyncio.sleep(0.1)
+        await library.close()
+        assert await late == set(), "closing ends what is being asked"
