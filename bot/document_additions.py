@@ -88,7 +88,7 @@ class DocumentAdditions:
     async def store_document(
         self, name: str, data: bytes, *, by: str, title: str | None = None, media_type: str | None = None
     ) -> StoredDocument:
-        """Store a document on disk. Searches find it after the next sync.
+        """Store a document on disk, for all readers of the source. Searches find it after the next sync.
 
         Raises:
             KnowledgeError: Kvasir does not read this kind, it is too large, or the disk refuses it.
@@ -96,6 +96,34 @@ class DocumentAdditions:
         """
         put = await asyncio.to_thread(self._store.put, name, data, by=by, title=title, media_type=media_type)
         return StoredDocument(parse_document_name(name), put)
+
+    async def store_message_file(
+        self, name: str, data: bytes, *, sender: str, origin: str, title: str | None
+    ) -> StoredDocument:
+        """Store a file of a message (``origin``), for its sender alone. Searches find it after the next sync.
+
+        Raises:
+            KnowledgeError: as for ``store_document``.
+
+        """
+
+        def store() -> StoredDocument:
+            free = self._store.find_free_name(name, sender)
+            put = self._store.put(free, data, by=sender, title=title, readers=[sender], origin=origin)
+            return StoredDocument(free, put)
+
+        return await asyncio.to_thread(store)
+
+    async def change_readers(self, origin: str, *, sender: str, readers: Sequence[str] | None) -> list[str]:
+        """Change who may read the files that a person sent in a message; return their names.
+
+        ``readers`` are principals; None stands for all readers of the source. A sync makes it count everywhere.
+
+        Raises:
+            KnowledgeError: the disk refuses it.
+
+        """
+        return await asyncio.to_thread(self._store.change_readers, origin, sender, readers)
 
     async def sync_documents(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0

@@ -7,6 +7,9 @@ from bot.messages.message import Message
 SHOW_PASSAGE = Message("Show passage [{n}]", "显示原文 [{n}]")
 SEARCH_WEB = Message("Search the web", "搜索网络")
 ADD_PAGE = Message("Add this page [{n}]: {host}", "添加此网页 [{n}]：{host}")
+ONLY_ME = Message("Only me", "仅自己")
+EVERYBODY = Message("Everybody", "所有人")
+A_CHANNEL = Message("The members of …", "某频道的成员…")
 DELETE = Message("Delete {count} documents", "删除 {count} 篇文档", "Delete 1 document")
 
 PASSAGE_GONE = Message(

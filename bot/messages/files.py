@@ -21,6 +21,31 @@ SEARCHABLE = Message(
     "Answers can now use (source *{source}*): {names}. To remove one: `kvasir add --remove NAME`.",
     "现在可以搜到（来源 *{source}*）：{names}。如需移除：`kvasir add --remove 名称`。",
 )
+FOR_SENDER = Message(
+    "Only you can find this so far. Choose below who else may: the members of a channel, or everybody.",
+    "目前只有你能搜到。可以在下方选择还有谁可以：某个频道的成员，或所有人。",
+)
+NOW_FOR_SENDER = Message("Now only you can find {names}.", "现在只有你能搜到 {names}。")
+NOW_FOR_CHANNEL = Message(
+    "Now you and the members of that channel can find {names}.", "现在你和该频道的成员可以搜到 {names}。"
+)
+NOW_FOR_EVERYBODY = Message(
+    "Now everybody can find {names} who may read the source {source}.",
+    "现在所有可以查看来源 {source} 的人都能搜到 {names}。",
+)
+CHANGED_LATER = Message(
+    "It is saved, and counts after the sync that is running.", "已经保存，等正在进行的同步结束后生效。"
+)
+NOT_YOURS = Message(
+    "Only the person who sent these files chooses who may find them. A file that was sent again has its buttons under "
+    "the newer message.",
+    "只有发送这些文件的人可以选择谁能搜到。再次发送过的文件，请用较新消息下方的按钮。",
+)
+OWNERS_OPEN = Message("Only an owner may open a file to everybody.", "只有负责人可以向所有人开放文件。")
+NOT_IN_CHANNEL = Message(
+    "I could not confirm that you are in that channel. Join it, invite me if it is private, and choose it again.",
+    "我无法确认你在该频道中。请先加入；如果是私人频道，请邀请我，然后重新选择。",
+)
 SEARCHABLE_LATER = Message(
     "It is saved. Answers can use it after the sync that is running, or after the next one.",
     "已经保存，等正在进行的或下一次同步结束后即可搜到。",

@@ -294,4 +294,6 @@ def _element_action(element: Json, action: Json) -> Json:
     if element["type"] == "feedback_buttons":
         button = element.get(f"{action.get('value', 'positive')}_button") or {}
         return entry | {"value": button.get("value", action.get("value", "")), "text": button.get("text")}
+    if element["type"] == "conversations_select":
+        return entry | {"selected_conversation": action.get("selected_conversation", "")}
     return entry | {name: element[name] for name in ("text", "value", "style", "url") if name in element}

@@ -73,7 +73,7 @@ class FileIntake:
         attached = await self._fetch_files(message)
         for file in attached[:_MAX_FILES]:
             try:
-                name, result = await self._save_file(file, message.user)
+                name, result = await self._save_file(file, message)
             except (FileRefused, KnowledgeError) as error:
                 yield Text(f"- {render.escape_markdown(render_message(explain_error(error), language))}\n")
                 continue
@@ -83,9 +83,10 @@ class FileIntake:
             yield Notice(render_message(files.TOO_MANY, language, count=_MAX_FILES))
         if results:
             yield Text(f"\n{await self._index_files(results, language)}")
+            yield Notice(render_message(files.FOR_SENDER, language))
         if await self._threads.read_question(message):
             yield Notice(render_message(files.TEXT_IGNORED, language))
-        yield Finished("files", (), {})
+        yield Finished("files" if results else "unknown", (), {})
 
     async def _fetch_files(self, message: QuestionMessage) -> Sequence[Mapping[str, Any]]:
         """Return the message's files as Slack describes them; the ledger does not store them."""
@@ -98,12 +99,18 @@ class FileIntake:
         payload: Mapping[str, Any] = next((m for m in page.get("messages") or () if str(m.get("ts")) == ts), {})
         return [file for file in payload.get("files") or () if isinstance(file, dict)]
 
-    async def _save_file(self, file: Mapping[str, Any], user: str) -> tuple[str, UploadResult]:
+    async def _save_file(self, file: Mapping[str, Any], message: QuestionMessage) -> tuple[str, UploadResult]:
         name = parse_document_name(str(file.get("name") or ""))
         data = await download_file(self._client, file, self._adding.store.max_bytes)
         title = str(file.get("title") or "")
-        saved = await self._adding.store_document(name, data, by=user, title=title if title not in {"", name} else None)
-        _log.info("document added", user=user, document=saved.name, put=saved.result.value, bytes=len(data))
+        saved = await self._adding.store_message_file(
+            name,
+            data,
+            sender=message.user,
+            origin=format_origin(message.key.channel, message.key.ts),
+            title=title if title not in {"", name} else None,
+        )
+        _log.info("document added", user=message.user, document=saved.name, put=saved.result.value, bytes=len(data))
         return saved.name, saved.result
 
     async def _index_files(self, results: Mapping[str, UploadResult], language: Language) -> str:
@@ -122,3 +129,8 @@ class FileIntake:
             source = render.escape_markdown(self._adding.source)
             lines.insert(0, render_message(files.SEARCHABLE, language, names=names, source=source))
         return "\n".join(lines)
+
+
+def format_origin(channel: str, ts: str) -> str:
+    """Return the name of a message, as the record of a file has it."""
+    return f"{channel}:{ts}"

@@ -52,6 +52,9 @@ class ButtonPress(Interaction):
     message_ts: str
     thread_ts: str
     value: str
+    """The button's value; of a menu, the number behind its action id."""
+    conversation: str = ""
+    """The conversation that was chosen in a menu of conversations, "" for a button."""
 
     @classmethod
     def from_payload(cls, body: Mapping[str, Any], action: Mapping[str, Any]) -> ButtonPress:
@@ -59,6 +62,7 @@ class ButtonPress(Interaction):
         user, channel, message = (body.get(name) or {} for name in ("user", "channel", "message"))
         ts = str(message.get("ts") or "")
         label = (action.get("text") or {}).get("text")
+        chosen = str(action.get("selected_conversation") or "")
         return cls(
             user=str(user.get("id") or ""),
             channel=str(channel.get("id") or ""),
@@ -66,5 +70,6 @@ class ButtonPress(Interaction):
             response_url=str(body.get("response_url") or ""),
             message_ts=ts,
             thread_ts=str(message.get("thread_ts") or ts),
-            value=str(action.get("value") or ""),
+            value=str(action.get("value") or "") if not chosen else str(action.get("action_id")).rpartition(":")[2],
+            conversation=chosen,
         )

@@ -16,6 +16,7 @@ from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
 from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.actions.channel_access import ChannelAccess
+from bot.slack.actions.file_readers import FileReadersAction
 from bot.slack.actions.search_web import SearchWebAction, Submit
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.audience.accounts import Company
@@ -146,6 +147,11 @@ class SlackParts:
         return [
             *([] if needs.passage is None else [ShowPassageAction(needs.passage, access, messenger)]),
             *([] if needs.pages is None else [AddPageAction(needs.pages, needs.access, messenger)]),
+            *(
+                []
+                if needs.adding is None
+                else [FileReadersAction(needs.adding, needs.access, self.directory, messenger)]
+            ),
             SearchWebAction(self._threads, submit, self._me.team, access, messenger),
         ]
 

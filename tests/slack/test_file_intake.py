@@ -13,12 +13,17 @@ import pytest
 
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
+from bot.slack.actions.file_readers import FileReadersAction
+from bot.slack.audience.accounts import Company
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import StoreUnavailable, SyncRunning
 from knowledge.settings import SourceSpec
 from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import OnProgress, SourceReport, SyncReport
-from tests.slack.running_bot import RunningBot, get_text, make_source_status, run_bot
+from tests.slack.running_bot import RunningBot, get_text, make_source_status, refuse_post, run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
 ADA = "U0ADA00001"
@@ -167,3 +172,69 @@ async def test_restart_during_upload_adds_file_once(tmp_path: Path) -> None:
         assert ["interrupted" in get_text(m) for m in mine] == [True, False]
         assert "Answers can now use" in get_text(mine[1])
         assert intake.list_documents() == ["a.md"]
+
+
+async def find_choice(intake: IntakeBot, root: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return the message with the choice of readers, and its elements."""
+    message = await intake.sandbox.wait_for_message(
+        lambda m: m["root"] == root and m.get("bot_id") and "Only you can find this so far" in get_text(m),
+        channel="@kvasir",
+    )
+    [block] = [block for block in message["blocks"] if block["type"] == "actions"]
+    return message["ts"], block["elements"]
+
+
+async def test_sender_chooses_who_may_find_a_file(intake: IntakeBot) -> None:
+    ts, (only_me, channel, everybody) = await find_choice(intake, await intake.send("plan.md"))
+
+    def readers() -> tuple[str, ...] | None:
+        return intake.adding.store.list_records()[0].readers
+
+    async def press(element: dict[str, Any], words: str, **more: Any) -> None:
+        await intake.sandbox.press("ada", "@kvasir", ts, element["action_id"], **more)
+        await intake.sandbox.wait_for_message(
+            lambda m: m.get("ephemeral") and words in get_text(m), channel="@kvasir", person="ada"
+        )
+
+    assert readers() == (ADA,)
+    await press(channel, "you and the members of that channel can find plan.md", selected_conversation="C0GENERAL1")
+    assert readers() == ("C0GENERAL1", ADA)
+    await press(everybody, "everybody can find plan.md who may read the source added")
+    assert readers() is None
+    await press(channel, "could not confirm that you are in that channel", selected_conversation="C0ELSEWHERE")
+    assert readers() is None
+    intake.sync.refusals = [StoreUnavailable("The store is down. Start it.")]
+    await press(only_me, "The store is down. Start it.")
+    assert readers() == (ADA,)
+    await press(only_me, "now only you can find plan.md".capitalize())
+
+
+async def test_only_the_sender_of_the_current_file_chooses(tmp_path: Path) -> None:
+    async with run_intake_bot(tmp_path, ADA, "U0BO000002") as intake:
+        origin = await intake.send("plan.md")
+        _ts, (_only_me, _channel, everybody) = await find_choice(intake, origin)
+        [card] = intake.adding.store.list_records()
+        press = {"user": {"id": "U0BO000002"}, "channel": {"id": card.origin.partition(":")[0]}}
+        api = intake.bot.app._api
+        action = FileReadersAction(
+            intake.adding,
+            Access(frozenset({ADA, "U0BO000002"})),
+            SlackDirectory(api, Company("T0SANDBOX1")),
+            EphemeralMessenger(api, refuse_post),
+        )
+        await action.run(ButtonPress.from_payload(press, everybody))
+        assert intake.adding.store.list_records()[0].readers == (ADA,)
+
+        await intake.send("plan.md", person="bo", data=b"another plan")
+        await intake.wait_for_reply("plan (2).md", person="bo")
+        assert [(card.name, card.readers) for card in intake.adding.store.list_records()] == [
+            ("plan (2).md", ("U0BO000002",)),
+            ("plan.md", (ADA,)),
+        ]
+
+
+async def test_refused_files_have_no_choice(intake: IntakeBot) -> None:
+    await intake.send("film.mkv")
+    text = await intake.wait_for_reply("Kvasir does not read film.mkv")
+    assert "Only you" not in text
+    assert "Everybody" not in text

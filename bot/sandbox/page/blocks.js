@@ -45,6 +45,7 @@ function element(item, block, context) {
     if (item.url) return link(item.url, [item.text.text], "button");
     return h("button", { type: "button", class: `button ${item.style ?? ""}`, onclick: () => press() }, item.text.text);
   }
+  if (item.type === "conversations_select") return conversations(item, press, context.store);
   if (item.type === "feedback_buttons") return feedback(item, press);
   if (item.type === "icon_button") {
     const label = item.text?.text ?? "Button";
@@ -52,6 +53,16 @@ function element(item, block, context) {
     return h("button", { type: "button", class: "icon", title: label, "aria-label": label, onclick: () => press() }, shown);
   }
   return unknown(item);
+}
+
+/** Return a menu of the person's channels. */
+function conversations(item, press, store) {
+  const include = item.filter?.include ?? ["public", "private"];
+  const rooms = [...store.channels.values()].filter((room) => !store.isDirect(room) && include.includes(room.is_private ? "private" : "public"));
+  const label = item.placeholder?.text ?? "Choose a conversation";
+  return h("select", { class: "button", "aria-label": label, onchange: (event) => press({ selected_conversation: event.target.value }) },
+    h("option", { value: "", disabled: true, selected: true }, label),
+    rooms.map((room) => h("option", { value: room.id }, `#${room.name}`)));
 }
 
 function feedback(item, press) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,10 +60,20 @@ class PushSource:
         """Read one document.
 
         Raises:
-            SourceError: the document was removed, or its bytes are lost.
+            SourceError: the document was removed, or replaced by one for few people, or its bytes are lost.
 
         """
-        return await asyncio.to_thread(self._read_document, listed.document)
+        return await asyncio.to_thread(self._read_document, listed)
+
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return who may read these documents now.
+
+        Raises:
+            SourceError: a record cannot be read.
+
+        """
+        cards = await asyncio.to_thread(lambda: [self._store.find_record(document) for document in documents])
+        return {card.name: self._find_readers(card) for card in cards if card is not None}
 
     async def close(self) -> None:
         """Do nothing: no file is open."""
@@ -86,21 +96,26 @@ class PushSource:
             )
         return self._store.list_records()
 
-    def _read_document(self, document: str) -> DocumentContent:
-        card = self._store.find_record(document)
+    def _read_document(self, listed: ListedDocument) -> DocumentContent:
+        card = self._store.find_record(listed.document)
         if card is None:
-            raise SourceError(f"{document} was removed. Nothing needs to be done; the next sync leaves it out.")
+            raise SourceError(f"{listed.document} was removed. Nothing needs to be done; the next sync leaves it out.")
+        if card.readers is not None and card.version != listed.version:
+            # The listing has the readers of the earlier content.
+            raise SourceError(f"{listed.document} was replaced. Nothing needs to be done; the next sync reads it.")
         return DocumentContent(self._store.read_data(card), card.media_type, card.version, card.title)
 
     def _make_listed(self, card: UploadRecord) -> ListedDocument:
-        own = EVERYONE if card.readers is None else frozenset(card.readers)
         return ListedDocument(
             document=card.name,
             version=card.version,
             size_bytes=card.size_bytes,
             modified_at=datetime.fromtimestamp(card.added_at, UTC),
-            readers=intersect_readers(self._readers, own),
+            readers=self._find_readers(card),
         )
+
+    def _find_readers(self, card: UploadRecord) -> frozenset[str]:
+        return intersect_readers(self._readers, EVERYONE if card.readers is None else frozenset(card.readers))
 
 
 def build(context: SourceContext, options: PushOptions) -> PushSource:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -40,6 +41,8 @@ class UploadRecord:
     media_type: str | None = None
     readers: tuple[str, ...] | None = None
     """Who may read it, among the readers of the source; None means all of them."""
+    origin: str = ""
+    """The message that brought it, "" for none; its sender chooses the readers."""
 
     @property
     def version(self) -> str:
@@ -75,8 +78,12 @@ class UploadStore:
         title: str | None = None,
         media_type: str | None = None,
         readers: Sequence[str] | None = None,
+        origin: str = "",
     ) -> UploadResult:
         """Add a document, or replace the one with the same name.
+
+        If a message (``origin``) brings the same content again, the document keeps its readers, and ``readers`` are
+        added to them.
 
         Raises:
             SourceError: the name is invalid, the document is too large, or the disk refuses it.
@@ -95,16 +102,51 @@ class UploadStore:
             title=title,
             media_type=media_type,
             readers=None if readers is None else tuple(sorted(readers)),
+            origin=origin,
         )
         with self._lock_folder():
             before = self.find_record(name)
-            if before is not None and _is_same(before, card) and (self._blobs / card.sha256).exists():
+            if before is not None and origin and before.version == card.version:
+                card = replace(card, readers=_join_readers(before.readers, card.readers))
+            is_same = before is not None and _is_same(before, card) and (self._blobs / card.sha256).exists()
+            if before is not None and is_same and before.origin == origin:
                 return UploadResult.UNCHANGED
             _write_file(self._blobs / card.sha256, data)
-            _write_file(self._record_path(name), json.dumps(asdict(card), ensure_ascii=False).encode())
-            if before is not None:
-                self._delete_unused_blob(before.sha256)
-            return UploadResult.REPLACED if before is not None else UploadResult.ADDED
+            self._write_record(card)
+            if before is None:
+                return UploadResult.ADDED
+            self._delete_unused_blob(before.sha256)
+            return UploadResult.UNCHANGED if is_same else UploadResult.REPLACED
+
+    def change_readers(self, origin: str, by: str, readers: Sequence[str] | None) -> list[str]:
+        """Change who may read the documents that a person's message brought; return their names.
+
+        Raises:
+            SourceError: the folder cannot be read or written.
+
+        """
+        with self._lock_folder():
+            cards = [card for card in self.list_records() if (card.origin, card.added_by) == (origin, by)]
+            for card in cards:
+                self._write_record(replace(card, readers=None if readers is None else tuple(sorted(readers))))
+        return [card.name for card in cards]
+
+    def find_free_name(self, name: str, by: str) -> str:
+        """Return a name under which a person replaces no document of somebody else that the person may not read.
+
+        Raises:
+            SourceError: the name is invalid, or a record cannot be read.
+            UnsupportedFormat: Kvasir does not read documents of this kind.
+
+        """
+        name = parse_document_name(name)
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name, not a path
+        for number in itertools.count(2):
+            card = self.find_record(name)
+            if card is None or card.added_by == by or card.readers is None or by in card.readers:
+                break
+            name = parse_document_name(f"{stem} ({number}){suffix}")
+        return name
 
     def remove(self, name: str) -> bool:
         """Remove a document; return False if there is none of that name.
@@ -169,6 +211,9 @@ class UploadStore:
         except OSError:
             return 0
 
+    def _write_record(self, card: UploadRecord) -> None:
+        _write_file(self._record_path(card.name), json.dumps(asdict(card), ensure_ascii=False).encode())
+
     def _record_path(self, name: str) -> Path:
         return self._cards / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
 
@@ -224,6 +269,10 @@ def _is_text(name: str) -> bool:
 
 def _is_same(one: UploadRecord, other: UploadRecord) -> bool:
     return (one.version, one.readers) == (other.version, other.readers)
+
+
+def _join_readers(one: Sequence[str] | None, other: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if one is None or other is None else tuple(sorted({*one, *other}))
 
 
 def _read_record(path: Path) -> UploadRecord | None:

@@ -82,6 +82,42 @@ async def test_readers_of_a_document_are_narrowed_by_those_of_the_source(tray: U
     assert [one for one in ("U1", "U2", "U3") if may_read(Viewers.of({one}), listed.readers)] == ["U2"]
 
 
+async def test_a_message_s_file_keeps_its_readers_and_its_sender_changes_them(
+    tray: UploadStore, tmp_path: Path
+) -> None:
+    tray.put("a.md", b"a", by="U1", readers=["U1"], origin="D1:1.0")
+    assert tray.change_readers("D1:1.0", "U2", None) == []
+    assert tray.change_readers("D1:1.0", "U1", ["U1", "C1"]) == ["a.md"]
+    assert tray.put("a.md", b"a", by="U1", readers=["U1"], origin="D1:2.0") is UploadResult.UNCHANGED
+    listed, _ = await only(tmp_path)
+    assert listed.readers == frozenset({"U1", "C1"})
+    assert tray.change_readers("D1:1.0", "U1", None) == [], "the newer message has it"
+    assert tray.change_readers("D1:2.0", "U1", None) == ["a.md"]
+    assert await source(tmp_path).read_rights(["a.md", "gone.md"]) == {"a.md": EVERYONE}
+    assert tray.put("a.md", b"new", by="U1", readers=["U1"], origin="D1:3.0") is UploadResult.REPLACED
+    assert await source(tmp_path).read_rights(["a.md"]) == {"a.md": frozenset({"U1"})}
+
+
+async def test_new_content_for_few_people_is_not_read_with_the_readers_of_the_old(
+    tray: UploadStore, tmp_path: Path
+) -> None:
+    tray.put("a.md", b"open", by="U1")
+    opened = source(tmp_path)
+    listed = (await listing(opened))["a.md"]
+    tray.put("a.md", b"secret", by="U1", readers=["U1"], origin="D1:1.0")
+    with pytest.raises(SourceError, match="was replaced"):
+        await opened.read(listed)
+
+
+def test_nobody_replaces_a_document_that_he_may_not_read(tray: UploadStore) -> None:
+    tray.put("plan.md", b"one", by="U1", readers=["U1"], origin="D1:1.0")
+    assert tray.find_free_name("plan.md", "U1") == "plan.md"
+    assert tray.find_free_name("plan.md", "U2") == "plan (2).md"
+    tray.put("plan (2).md", b"two", by="U2", readers=["U2"], origin="D2:1.0")
+    assert tray.find_free_name("plan.md", "U2") == "plan (2).md"
+    assert tray.find_free_name("plan.md", "U3") == "plan (3).md"
+
+
 @pytest.mark.parametrize(
     ("given", "name"),
     [("/srv/docs/leave.md", "leave.md"), ("C:\\docs\\leave.md", "leave.md"), ("re\u0301sume\u0301.md", "résumé.md"),

@@ -1,0 +1,92 @@
+"""The buttons under a stored file: its sender chooses who may find it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from bot.config.configuration import Access
+from bot.document_additions import DocumentAdditions
+from bot.messages import buttons, files
+from bot.messages.errors import explain_error
+from bot.messages.message import Message, render_message
+from bot.slack.audience.accounts import ChannelKind
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.file_intake import format_origin
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting.buttons import CompleteAnswer, build_button
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from knowledge.errors import KnowledgeError, SyncRunning
+
+_log = structlog.get_logger("kvasir.intake")
+
+_SYNC_WAIT_S = 600.0
+"""How long a change waits for a sync that is running."""
+_EVERYBODY = "everybody"
+
+
+class FileReadersAction:
+    """Changes who may read the files of a message. The record of a file names its sender and its message."""
+
+    action_id = "kvasir:file-readers"
+
+    def __init__(
+        self, adding: DocumentAdditions, access: Access, directory: SlackDirectory, messenger: EphemeralMessenger
+    ) -> None:
+        self._adding = adding
+        self._access = access
+        self._directory = directory
+        self._messenger = messenger
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the buttons and the menu of channels under stored files."""
+        if answer.finished.route != "files":
+            return []
+        ts, language = answer.question_ts, answer.language
+        placeholder = {"type": "plain_text", "text": render_message(buttons.A_CHANNEL, language)}
+        return [
+            build_button(f"{self.action_id}:1", render_message(buttons.ONLY_ME, language), ts),
+            {
+                "type": "conversations_select",
+                "action_id": f"{self.action_id}:{ts.replace('.', '')}",
+                "placeholder": placeholder,
+                "filter": {"include": ["public", "private"], "exclude_bot_users": True},
+            },
+            build_button(f"{self.action_id}:2", render_message(buttons.EVERYBODY, language), f"{_EVERYBODY} {ts}"),
+        ]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Change the readers as the button says, and tell the person what counts now, or why nothing changes."""
+        try:
+            outcome = await self._change(press)
+        except SyncRunning:
+            outcome = files.CHANGED_LATER
+        except KnowledgeError as error:
+            outcome = explain_error(error)
+        await self._messenger.reply(press, outcome)
+
+    async def _change(self, press: ButtonPress) -> Message:
+        user, channel = press.user, press.conversation
+        is_for_all = press.value.startswith(_EVERYBODY)
+        if is_for_all and not self._access.is_owner(user):
+            return files.OWNERS_OPEN
+        if channel and not await self._is_member(channel, user):
+            return files.NOT_IN_CHANNEL
+        ts = f"{press.value[:-6]}.{press.value[-6:]}" if channel else press.value.rpartition(" ")[2]
+        readers = None if is_for_all else [user, channel] if channel else [user]
+        names = await self._adding.change_readers(format_origin(press.channel, ts), sender=user, readers=readers)
+        if not names:
+            return files.NOT_YOURS
+        _log.info("readers changed", user=user, documents=len(names), channel=channel, everybody=is_for_all)
+        failed = await self._adding.sync_documents(names, patience_s=_SYNC_WAIT_S)
+        if failed:
+            return next(iter(failed.values()))
+        outcome = files.NOW_FOR_EVERYBODY if is_for_all else files.NOW_FOR_CHANNEL if channel else files.NOW_FOR_SENDER
+        return outcome.fill(names=", ".join(names), source=self._adding.source)
+
+    async def _is_member(self, channel: str, user: str) -> bool:
+        found = await self._directory.find_channel(channel)
+        if found is None or found.kind not in {ChannelKind.PUBLIC, ChannelKind.PRIVATE}:
+            return False
+        return user in (await self._directory.list_members(channel) or ())
