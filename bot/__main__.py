@@ -13,6 +13,7 @@ from pathlib import Path
 
 OK, FAILED, WRONG_USE, PENDING_DELETION = 0, 1, 2, 3
 
+_AS_HELP = "as this person would get it in a direct message: a Slack id or an e-mail address"
 _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
 
 
@@ -33,13 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--docs", type=Path, metavar="DIR", help="answer from this folder instead of kvasir.toml")
     run.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     run.add_argument("--no-sandbox", action="store_true", help="never open a workspace on this machine")
-    ask = add("ask", "Answer questions here, without Slack.", json=True)
-    ask.add_argument("question", help="the question, or - for one question a line of standard input")
-    ask.add_argument("--think", choices=("deep", "normal", "off"), help="how long the model thinks first")
-    ask.add_argument("--web", action="store_true", help="search the web too")
-    search = add("search", "Show the passages that a question finds.", json=True)
-    search.add_argument("query", help="the question, or - for one question a line of standard input")
-    search.add_argument("--limit", type=_positive_number, default=8, metavar="N", help="at most this many passages (8)")
+    _add_question_commands(add)
     sync = add("sync", "Sync the documents with their sources.", json=True)
     sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
     sync.add_argument(
@@ -81,6 +76,22 @@ def build_parser() -> argparse.ArgumentParser:
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     return top
+
+
+def _add_question_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    ask = add("ask", "Answer questions here, without Slack.", json=True)
+    ask.add_argument("question", help="the question, or - for one question a line of standard input")
+    ask.add_argument("--think", choices=("deep", "normal", "off"), help="how long the model thinks first")
+    ask.add_argument("--as", dest="person", metavar="USER", help=_AS_HELP)
+    ask.add_argument("--web", action="store_true", help="search the web too")
+    search = add("search", "Show the passages that a question finds.", json=True)
+    search.add_argument("query", help="the question, or - for one question a line of standard input")
+    search.add_argument("--limit", type=_positive_number, default=8, metavar="N", help="at most this many passages (8)")
+    search.add_argument("--as", dest="person", metavar="USER", help=_AS_HELP)
+    access = add("access", "Explain who may read a document.", json=True)
+    access.add_argument("action", choices=("explain",), help="say whether a person may read it, and why")
+    access.add_argument("person", metavar="USER", help="a Slack id or an e-mail address")
+    access.add_argument("document", metavar="DOCUMENT", help="source/document as in status and search, or a title")
 
 
 def _add_answer_commands(add: Callable[..., argparse.ArgumentParser]) -> None:

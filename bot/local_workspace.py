@@ -92,15 +92,35 @@ async def open_local_workspace(
             headers={"Authorization": f"Bearer {credentials['control_token']}"},
             timeout=aiohttp.ClientTimeout(total=_PUBLISH_S),
         ) as control:
-            slack = SlackSettings(
-                bot_token=credentials["bot_token"],
-                app_token=credentials["app_token"],
-                signing_secret=credentials["signing_secret"],
-                api_url=f"{url}/api/",
-            )
-            yield LocalWorkspace(url, slack, control, process)
+            yield LocalWorkspace(url, _make_slack_settings(credentials, url), control, process)
     finally:
         await _stop_process(process)
+
+
+def find_local_slack(state: Path, port: int) -> SlackSettings:
+    """Return how to reach a workspace that another process opened with this state.
+
+    Raises:
+        WorkspaceError: none was ever opened.
+
+    """
+    try:
+        credentials = json.loads((state / "credentials.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WorkspaceError(
+            "Only Slack knows who somebody is, and there are no tokens. Set them in .env, or start `kvasir run` in "
+            "another terminal for the workspace on this machine."
+        ) from None
+    return _make_slack_settings(credentials, f"http://127.0.0.1:{port}")
+
+
+def _make_slack_settings(credentials: Mapping[str, str], url: str) -> SlackSettings:
+    return SlackSettings(
+        bot_token=credentials["bot_token"],
+        app_token=credentials["app_token"],
+        signing_secret=credentials["signing_secret"],
+        api_url=f"{url}/api/",
+    )
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process, port: int, log: Path) -> str:

@@ -24,6 +24,7 @@ from knowledge.interfaces import (
     Viewers,
     WatchableSource,
 )
+from knowledge.search.access import AccessReader
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import FederatedSearch, WebSearcher
@@ -111,6 +112,8 @@ class Library:
             {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
         )
         self._documents = DocumentSearch(indexes, embedder, calibration, self._rules, self._rights)
+        self.access = AccessReader(self._documents, self._sources, self._rules)
+        """Explains who may read a document."""
         self._federated = FederatedSearch(self._documents, web, calibration)
 
     @property

@@ -78,6 +78,11 @@ def holds_reader(principals: frozenset[str], readers: frozenset[str]) -> bool:
     return any(principals.issuperset(split_reader(reader)) for reader in readers if _BOTH in reader)
 
 
+def find_held_readers(principals: frozenset[str], readers: frozenset[str]) -> frozenset[str]:
+    """Return which of the readers a person with these principals is."""
+    return frozenset(reader for reader in readers if holds_reader(principals, frozenset({reader})))
+
+
 def is_single_principal(principal: str) -> bool:
     """Return whether a text can be one principal of a person: it is not empty and joins no others."""
     return bool(principal) and _BOTH not in principal
@@ -93,6 +98,11 @@ def split_reader(reader: str) -> tuple[str, ...]:
 def make_class_key(readers: frozenset[str]) -> str:
     """Return the key of the audience class of documents with exactly these readers: 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(sorted(readers)).encode()).hexdigest()[:16]
+
+
+def format_reader(reader: str) -> str:
+    """Return a reader for people: principals that a person must hold together, joined by a plus sign."""
+    return " + ".join(split_reader(reader))
 
 
 def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from bot.answering.verification.judge import Judges
 from bot.app import create_answerer, create_engine, open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json, print_note, print_piece, print_result
+from bot.cli.people import find_viewers
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from bot.cli.terminal import Terminal
 from bot.messages import live_web
@@ -72,8 +73,17 @@ async def main(arguments: argparse.Namespace) -> int:
         ready_library.first_sync_done.set()  # this command runs no sync
         answerer = create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits)
 
+        viewers = await find_viewers(settings, library.identities, arguments.person)
+
         def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
-            request = Question(question, id="ask", depth=depth, policy=settings.web.everywhere, wants_web=arguments.web)
+            request = Question(
+                question,
+                id="ask",
+                viewers=viewers,
+                depth=depth,
+                policy=settings.web.everywhere,
+                wants_web=arguments.web,
+            )
             return _prepend_notice(answerer.answer(request), why)
 
         if arguments.question == "-":

@@ -7,6 +7,7 @@ import argparse
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json, print_result
+from bot.cli.people import find_viewers
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from knowledge.interfaces import Hit, SearchResult
 
@@ -17,13 +18,18 @@ async def main(arguments: argparse.Namespace) -> int:
     """Search once, or once for each line of standard input."""
     settings = load_command_settings(arguments)
     async with open_configured_library(settings) as library:
+        viewers = await find_viewers(settings, library.identities, arguments.person)
+
+        async def search(query: str) -> SearchResult:
+            return await library.search(query, limit=arguments.limit, viewers=viewers, join=False)
+
         if arguments.query == "-":
 
             async def answer(line: bytes) -> dict[str, object]:
-                return search_json(await library.search(parse_question(line), limit=arguments.limit, join=False))
+                return search_json(await search(parse_question(line)))
 
             return await answer_each_line(answer, lambda line: {"query": decode_line(line), "hits": []})
-        found = await library.search(arguments.query, limit=arguments.limit, join=False)
+        found = await search(arguments.query)
         if arguments.json:
             print_json(search_json(found))
         else:

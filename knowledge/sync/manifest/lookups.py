@@ -19,6 +19,7 @@ from knowledge.sync.manifest.records import (
     DocumentRights,
     KnownDocument,
     LastRepair,
+    NamedDocument,
     Neighbours,
     PendingDeletion,
     QuarantinedDocument,
@@ -36,6 +37,8 @@ _RIGHTS = select(
     tables.documents.c.readers,
     tables.documents.c.rights_at,
 ).join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
+_NAMED = 20
+"""Documents with the same title that are found at once."""
 _AUDIENCES = 100
 """Audiences in one query for titles; a statement takes only so many values."""
 
@@ -249,6 +252,18 @@ class Lookups:
             .where(*_was_read(self._index, key))
         )
         return [(document, readers) for document, readers in await self._rows(query)]
+
+    async def find_named(self, key: SourceKey, *, document: str | None, title: str) -> list[NamedDocument]:
+        """Return the read documents of a source with this name, or this title in any case."""
+        named = func.lower(tables.documents.c.title) == title.lower()
+        query = (
+            select(tables.documents.c.document, tables.documents.c.title, tables.documents.c.readers)
+            .join(tables.sources)
+            .where(*_was_read(self._index, key), named if document is None else tables.documents.c.document == document)
+            .order_by(tables.documents.c.document)
+            .limit(_NAMED)
+        )
+        return [NamedDocument(*row) for row in await self._rows(query)]
 
     async def list_titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
         """Return the first read documents of these audiences, in the order of names, with their titles."""

@@ -79,6 +79,14 @@ class CurrentRow(NamedTuple):
     """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
 
 
+class NamedDocument(NamedTuple):
+    """A document, its title and its readers (``encode_readers``)."""
+
+    document: str
+    title: str
+    readers: str
+
+
 class AudienceRow(NamedTuple):
     """Documents of a source with the same readers."""
 

@@ -1,0 +1,83 @@
+"""Find out for a command what a person may read, as in a direct message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.config.settings import Settings
+from bot.errors import BotError
+from knowledge.identity.identity_map import IdentityMap
+from knowledge.interfaces import ANY_MEMBER, Viewers
+
+
+class PersonNotFound(BotError):
+    """Slack does not say who a person is, so nothing may be shown to him."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPerson:
+    """A person for whom a command runs."""
+
+    id: str
+    viewers: Viewers
+    problems: tuple[str, ...] = ()
+    """Identity sources that failed, so that he may hold more than is known now."""
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """Return the principals that the person holds."""
+        (principals,) = self.viewers.people
+        return principals
+
+
+async def find_viewers(settings: Settings, identities: IdentityMap, user: str | None) -> Viewers:
+    """Return the viewers of a command's answer: a person, or any full member.
+
+    Raises:
+        BotError: the person is unknown, or Slack does not answer.
+
+    """
+    return ANY_MEMBER if user is None else (await find_person(settings, identities, user)).viewers
+
+
+async def find_person(settings: Settings, identities: IdentityMap, user: str) -> CommandPerson:
+    """Return a person by Slack id or e-mail address, with all principals that Slack and other systems give him.
+
+    Raises:
+        PersonNotFound: Slack does not know him, or he gets no answers.
+        BotError: Slack does not answer.
+
+    """
+    # Only these options need Slack's libraries; without them, the commands start faster.
+    from bot.local_workspace import find_local_slack  # noqa: PLC0415
+    from bot.slack.audience.accounts import Company  # noqa: PLC0415
+    from bot.slack.audience.directory import SlackDirectory  # noqa: PLC0415
+    from bot.slack.audience.finder import ViewerFinder  # noqa: PLC0415
+    from bot.slack.errors import SlackRefused  # noqa: PLC0415
+    from bot.slack.events import get_object  # noqa: PLC0415
+    from bot.slack.installation import check_token  # noqa: PLC0415
+    from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415
+    from bot.storage.approved_channels import ApprovedChannels  # noqa: PLC0415
+    from bot.storage.ledger import open_ledger  # noqa: PLC0415
+
+    slack = settings.slack or find_local_slack(settings.home / "sandbox", settings.sandbox_port)
+    async with open_web_api(slack) as api, open_ledger(settings.database_url) as ledger:
+        me = (await check_token(api)).me
+        if "@" in user:
+            try:
+                found = await api.call("users.lookupByEmail", email=user)
+            except SlackRefused:
+                why = f"Slack knows nobody with the address {user}. Use the Slack id."
+                raise PersonNotFound(why) from None
+            user = str(get_object(found, "user").get("id") or "")
+        company = Company(me.team, me.enterprise)
+        finder = ViewerFinder(SlackDirectory(api, company), company, identities, ApprovedChannels(ledger.database))
+        audience = await finder.find_person_audience(user)
+    if user not in next(iter(audience.viewers.people), ()):
+        why = (
+            "the account is deactivated or an app, or it belongs to another company"
+            if audience.is_complete
+            else "Slack does not say who that is (kvasir doctor)"
+        )
+        raise PersonNotFound(f"{user} gets no answers: {why}. Use the id of a full member or a guest.")
+    return CommandPerson(user, audience.viewers, tuple(sorted(identities.failures)))

@@ -1,0 +1,79 @@
+"""Explains who may read a document: the readers of its source now, and those of ``kvasir.toml``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from knowledge.errors import SourceError
+from knowledge.interfaces import RightsSource, Source, Viewers, may_read
+from knowledge.interfaces.audiences import find_held_readers
+from knowledge.search.documents import DocumentSearch
+from knowledge.search.source_rules import SourceRules
+from knowledge.sync.manifest.records import decode_readers
+
+_RIGHTS_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAccess:
+    """Who may read one document."""
+
+    source: str
+    document: str
+    title: str
+    readers: frozenset[str]
+    """As the source says now, if it can be asked, else as of the last sync."""
+    configured: frozenset[str]
+    """As ``kvasir.toml`` says. A person must be one of both."""
+    problem: str = ""
+    """Why the source could not be asked; then nobody may read the document."""
+
+    def may_be_read(self, viewers: Viewers) -> bool:
+        """Return whether all viewers may read it."""
+        return not self.problem and may_read(viewers, self.readers) and may_read(viewers, self.configured)
+
+    def find_reasons(self, principals: frozenset[str]) -> frozenset[str]:
+        """Return by which readers a person with these principals may read it."""
+        return find_held_readers(principals, self.readers)
+
+
+class AccessReader:
+    """Reads who may read documents."""
+
+    def __init__(
+        self, documents: DocumentSearch, sources: Mapping[str, Source], rules: Mapping[str, SourceRules]
+    ) -> None:
+        """Store the sources by name, and the rules by ``SourceKey.id``."""
+        self._documents = documents
+        self._sources = sources
+        self._rules = rules
+
+    async def find_documents(self, name: str) -> Sequence[DocumentAccess]:
+        """Return the documents with this title or this name (``source/document``), by source and name.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        manifest = (await self._documents.follow_active_index()).manifest
+        found: list[DocumentAccess] = []
+        for source in self._sources.values():
+            document = name.removeprefix(f"{source.key.name}/") if name.startswith(f"{source.key.name}/") else None
+            rows = await manifest.find_named(source.key, document=document, title=name)
+            found += [await self._explain(source, row.document, row.title, decode_readers(row.readers)) for row in rows]
+        return found
+
+    async def _explain(self, source: Source, document: str, title: str, listed: frozenset[str]) -> DocumentAccess:
+        configured = self._rules[source.key.id].find_readers(document)
+        readers, problem = listed, ""
+        if isinstance(source, RightsSource):
+            try:
+                async with asyncio.timeout(_RIGHTS_S):
+                    readers = (await source.read_rights([document])).get(document, frozenset())
+            except TimeoutError:
+                problem = f"The source {source.key.name} did not say within {_RIGHTS_S:g} s who may read it."
+            except SourceError as error:
+                problem = str(error)
+        return DocumentAccess(source.key.name, document, title, readers, configured, problem)

@@ -1,0 +1,100 @@
+"""Test the commands that run for a person, against the workspace on this machine and Confluence's fake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Place
+from tests.slack_sandbox import SandboxClient, open_sandbox
+from tests.sources.confluence.fake_confluence import FakeConfluence, FakePage
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+ADA, BO, GUS = "U0ADA00001", "U0BO000002", "U0GUS00005"
+
+
+@pytest.fixture
+async def wiki() -> AsyncIterator[FakeConfluence]:
+    async with FakeConfluence(cloud=False, token="s3cret") as fake:
+        fake.space("ENG")
+        fake.people, fake.members = {"ada": "Ada", "bo": "Bo"}, {"staff": ["ada", "bo"], "board": ["ada"]}
+        yield fake
+
+
+@pytest.fixture
+def minutes(wiki: FakeConfluence) -> FakePage:
+    return wiki.page("Minutes of the board", "<p>The harbour office closes in March.</p>", groups=["board"])
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[SandboxClient]:
+    async with open_sandbox(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def place(tmp_path: Path, wiki: FakeConfluence) -> Place:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "plan.md").write_text("# Plan\n\nThe harbour office gets a new roof.\n")
+    (tmp_path / "people.csv").write_text(f"slack,principals\n{GUS},contractors\n")
+    (tmp_path / "kvasir.toml").write_text(
+        f'[[source]]\nname = "wiki"\nkind = "confluence"\nurl = "{wiki.url}"\nedition = "data-center"\n'
+        'token_env = "WIKI_TOKEN"\nemail_domain = "sandbox.example"\neveryone = ["confluence:group:staff"]\n'
+        '[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\nreaders = ["contractors"]\n'
+        '[identity]\nfile = "people.csv"\n'
+    )
+    return Place(tmp_path)
+
+
+async def test_a_person_finds_what_he_may_read_and_learns_why(
+    place: Place, wiki: FakeConfluence, minutes: FakePage, box: SandboxClient
+) -> None:
+    keys = {"WIKI_TOKEN": "s3cret", **box.env}
+    await place.json("sync", **keys)
+
+    async def search(person: str) -> list[str]:
+        found = await place.json("search", "harbour office", "--as", person, **keys)
+        return [hit["title"] for hit in found["hits"]]
+
+    assert await search(ADA) == ["Minutes of the board"]
+    assert await search("bo@sandbox.example") == []
+    assert await search(GUS) == ["Plan"]
+
+    document = f"wiki/ENG/{minutes.id}"
+    status, out, _ = await place.command("access", "explain", "ada@sandbox.example", document, **keys)
+    assert (status, "yes: U0ADA00001 reads it as confluence:group:board" in out) == (0, True)
+    status, out, _ = await place.command("access", "explain", BO, "minutes of the board", **keys)
+    assert status == 1
+    assert f"no: the readers are confluence:group:board ({document} “Minutes of the board”)" in out
+    assert "U0BO000002 holds *, " in out
+    assert "confluence:group:staff" in out
+    status, out, _ = await place.command("access", "explain", BO, "docs/plan.md", **keys)
+    assert (status, "no: kvasir.toml lets only contractors read it" in out) == (1, True)
+    explained = await place.json("access", "explain", GUS, "docs/plan.md", **keys)
+    assert (explained["user"], explained["documents"][0]["allowed"]) == (GUS, True)
+    assert explained["documents"][0]["as"] == ["contractors"]
+    assert (await place.command("access", "explain", BO, "docs/nothing.md", **keys))[0] == 1
+    status, _, err = await place.command("access", "explain", "U0NOBODY01", "docs/plan.md", **keys)
+    assert (status, "gets no answers" in err) == (1, True)
+
+    wiki.members["board"] = ["bo"]
+    assert await search(ADA) == []
+    assert await search(BO) == ["Minutes of the board"]
+
+
+async def test_a_person_is_answered_from_what_he_may_read(place: Place, minutes: FakePage, box: SandboxClient) -> None:
+    keys = {"WIKI_TOKEN": "s3cret", **box.env}
+    await place.json("sync", **keys)
+    question = "What happens to the harbour office?"
+    asked = await place.json("ask", question, "--as", ADA, **keys)
+    assert [one["document"] for one in asked["sources"]] == [f"ENG/{minutes.id}"]
+    asked = await place.json("ask", question, "--as", BO, **keys)
+    assert asked["sources"] == []
+    (place.folder / "people.csv").write_text("nothing\n")
+    _, out, _ = await place.command("doctor", **keys)
+    assert "FAIL identities" in out
+    asked = await place.json("ask", question, "--as", GUS, **keys)
+    assert asked["sources"] == []
