@@ -6,7 +6,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
-from weakref import WeakValueDictionary
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,7 +25,7 @@ class FreshCache(Generic[K, V]):
         self._now = now
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
         self._failed_until: dict[K, float] = {}
-        self._locks: WeakValueDictionary[K, asyncio.Lock] = WeakValueDictionary()
+        self._running: dict[K, asyncio.Event] = {}
         self._changes = 0
         self._cleared_at = 0
         self._changed_at: dict[K, int] = {}
@@ -40,23 +39,32 @@ class FreshCache(Generic[K, V]):
 
     async def fetch(self, key: K, call: Callable[[], Awaitable[V | None]]) -> V | None:
         """Return a value from the cache or from ``call``; None if it is unknown. Equal keys share one call."""
-        if (value := self.get(key)) is not None:
+        while True:
+            if (value := self.get(key)) is not None or self._failed_until.get(key, 0.0) > self._now():
+                return value
+            if (running := self._running.get(key)) is None:
+                break
+            await running.wait()
+        running = self._running[key] = asyncio.Event()
+        try:
+            value = await self._fetch_current(key, call)
+            if value is None:
+                self._note_failure(key)
             return value
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            for _ in range(_ATTEMPTS):
-                if (value := self.get(key)) is not None or self._failed_until.get(key, 0.0) > self._now():
+        finally:
+            del self._running[key]
+            running.set()
+
+    async def _fetch_current(self, key: K, call: Callable[[], Awaitable[V | None]]) -> V | None:
+        """Return a value that did not change while it was fetched; None if it is unknown or always changes."""
+        for _ in range(_ATTEMPTS):
+            started = self.start_fetch()
+            try:
+                value = await call()
+                if value is None or self.put(key, value, started):
                     return value
-                started = self.start_fetch()
-                try:
-                    value = await call()
-                    if value is None:
-                        self._note_failure(key)
-                        return None
-                    if self.put(key, value, started):
-                        return value
-                finally:
-                    self.end_fetch()
+            finally:
+                self.end_fetch()
         return None
 
     def _note_failure(self, key: K) -> None:
