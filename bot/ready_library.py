@@ -82,3 +82,7 @@ class ReadyLibrary:
     async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
         """Return how many documents of each source all viewers may read; sources without any are left out."""
         return await self.library.count_readable(viewers)
+
+    async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
+        """Return whether a person's own answer to a question would differ from that for other viewers."""
+        return await self.library.has_more(query, person, others)

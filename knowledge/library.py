@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "Library", "LibraryStatus", "SourceStatus"]
 
+_FIRST_HITS = 3
+"""The passages on which an answer mostly depends."""
 _MAX_HEADINGS = 2000
 """The number of passages from whose headings suggestions are made."""
 _MAX_TRIES = 40
@@ -173,6 +175,21 @@ class Library:
 
         """
         return await self._documents.find_rights_key(viewers)
+
+    async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
+        """Return whether a person's own answer to a question would differ from that for other viewers.
+
+        It would if the question is answerable for the person, and one of the first passages is not for the others.
+
+        Raises:
+            UnknownSource, InvalidFilter, StoreError, EmbedderError, DatabaseError: as for ``search``.
+
+        """
+        if await self.find_rights_key(person) == await self.find_rights_key(others):
+            return False
+        found = await self.search(query, viewers=person, join=False)
+        first = {hit.id for hit in found.hits[:_FIRST_HITS]}
+        return found.answerable and bool(first - await self.filter_current(first, others))
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:
         """Return what is current of ``Hit.chunks`` for all viewers; None if nothing is left.

@@ -149,6 +149,8 @@ class Finished:
     """Sentences left out: the passages contradict them, or do not support them and ``unsupported`` is ``drop``."""
     extracted: tuple[Passage, ...] = ()
     """The passages of which extracts are shown, with their displayed numbers."""
+    searched: str = ""
+    """What was searched in the documents, with its filters; "" if nothing was."""
 
 
 AnswerEvent = Step | Sources | InLine | Text | Notice | Finished

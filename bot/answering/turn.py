@@ -38,6 +38,8 @@ class Turn:
     """Whether a small model on the CPU writes the answer."""
     extracted: tuple[Passage, ...] = ()
     """The passages of which extracts are shown, with their displayed numbers."""
+    searched: str = ""
+    """What is searched in the documents, with filters."""
     shown: bool = False
     answerable: bool = True
     """Whether the search found what may answer it."""
@@ -71,7 +73,16 @@ class Turn:
         """Return the last event."""
         self.timings["total"] = now - self.began
         cited = self.numbering.passages
-        return Finished(self.route, cited, dict(self.timings), self.web, self.marked, self.removed, self.extracted)
+        return Finished(
+            self.route,
+            cited,
+            dict(self.timings),
+            self.web,
+            self.marked,
+            self.removed,
+            self.extracted,
+            self.searched,
+        )
 
     def cite_new(self, text: Text) -> Text:
         """Return a text with the passages that no earlier text cites."""

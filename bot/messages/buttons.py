@@ -30,3 +30,12 @@ WEB_ALREADY_SEARCHED = Message(
     "已经为此搜索过网络，回答就在此消息列中，或正在生成。",
 )
 QUESTION_GONE = Message("The question was deleted, so I cannot answer it again.", "原来的问题已不存在，无法重新回答。")
+
+MORE_FOR_YOU = Message("There is more that only you may see here.", "还有更多内容，在这里只有你可以查看。")
+ANSWER_PRIVATELY = Message("Answer in a direct message", "在私信中回答")
+ASKED_ELSEWHERE = Message("You asked in {channel}:", "你在 {channel} 中问：")
+ANSWERED_PRIVATELY = Message("The answer is in our direct messages.", "回答在我们的私信中。")
+NOT_YOUR_QUESTION = Message(
+    "Only the person who asked this question gets this answer. Ask it yourself in a direct message.",
+    "只有提出这个问题的人才能得到这个回答。请自己在私信中提问。",
+)

@@ -14,9 +14,11 @@ from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
+from bot.slack.actions.answer_privately import ANSWER_PRIVATELY, AnswerPrivatelyAction
 from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.file_readers import FileReadersAction
+from bot.slack.actions.more_for_asker import MoreForAsker
 from bot.slack.actions.search_web import SearchWebAction, Submit
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.audience.accounts import Company
@@ -37,7 +39,7 @@ from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.events import BotUser
 from bot.slack.file_intake import FileIntake
 from bot.slack.installation import TokenMonitor
-from bot.slack.listeners import SlackListeners
+from bot.slack.listeners import ActionHandler, SlackListeners
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -49,7 +51,7 @@ from bot.slack.turns.question_builder import FindSalt, QuestionBuilder, omit_sal
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_reader import ThreadReader
-from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
+from bot.slack.turns.turn_runner import Offer, QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
@@ -60,6 +62,7 @@ from engine.interfaces import EngineStatus, ThinkingControl
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers
+from knowledge.language import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,16 @@ class SlackParts:
 
         access = ChannelAccess(self._viewers, self._messenger)
         buttons = self._list_answer_buttons(submit, access)
-        turns = self._build_turns(settings, token_monitor, buttons)
-        listeners = self._build_listeners(turns, buttons, tasks, on_removed=token_monitor.suspect)
+        more = MoreForAsker(self._dependencies.library, self._viewers, self._messenger)
+
+        def offer_more(message: QuestionMessage, searched: str, language: Language) -> None:
+            if not message.key.channel.startswith("D"):
+                tasks.start(more.offer(message, searched, language), "more for the asker")
+
+        turns = self._build_turns(settings, token_monitor, buttons, offer_more)
+        privately = AnswerPrivatelyAction(self._threads, self._api, submit, self._me.team, self._messenger)
+        actions = {ANSWER_PRIVATELY: privately.run} | {button.action_id: button.run for button in buttons}
+        listeners = self._build_listeners(turns, actions, tasks, on_removed=token_monitor.suspect)
         return turns, listeners
 
     def _list_answer_buttons(self, submit: Submit, access: ChannelAccess) -> list[AnswerButton]:
@@ -156,7 +167,7 @@ class SlackParts:
         ]
 
     def _build_turns(
-        self, settings: TurnSettings, token_monitor: TokenMonitor, buttons: Sequence[AnswerButton]
+        self, settings: TurnSettings, token_monitor: TokenMonitor, buttons: Sequence[AnswerButton], offer_more: Offer
     ) -> TurnManager:
         needs = self._dependencies
         intake = (
@@ -174,13 +185,14 @@ class SlackParts:
             AnswerRecovery(needs.ledger, self._threads, self._api),
             settings=settings,
             file_intake=intake,
+            offer_more=offer_more,
         )
         return TurnManager(needs.ledger, runner, settings, on_unauthorized=token_monitor.suspect)
 
     def _build_listeners(
         self,
         turns: TurnManager,
-        buttons: Sequence[AnswerButton],
+        actions: Mapping[str, ActionHandler],
         tasks: BackgroundTasks,
         *,
         on_removed: Callable[[], None],
@@ -202,7 +214,7 @@ class SlackParts:
             self._me,
             turns,
             {KB: kb.run, THINK: think.run},
-            {APPROVE_DELETION: approve.run} | {button.action_id: button.run for button in buttons},
+            {APPROVE_DELETION: approve.run, **actions},
             HomeTab(self._api, kb.describe_status),
             self.directory,
             self._viewers,

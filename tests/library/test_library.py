@@ -312,6 +312,21 @@ async def test_contents_are_shown_only_to_their_readers(bench: Bench, new_source
             await library.list_documents(within="in:nowhere")
 
 
+async def test_a_person_has_more_only_if_restricted_passages_change_the_answer(bench: Bench, new_source: Any) -> None:
+    board, docs = new_source("board", "/board"), new_source("docs", "/docs")
+    board.readers = frozenset({"U1"})
+    board.put("lyon.md", "# Close the Lyon office\nWhen does the Lyon office close? It closes in May.")
+    docs.put("holiday.md", "# Holidays\nHow many days of holiday? Thirty days of holiday a year.")
+    one, both = make_members("U1"), make_members("U1", "U2")
+    async with bench.library(board, docs) as library:
+        await library.refresh()
+        assert await library.has_more("when does the Lyon office close?", one, both)
+        assert await library.has_more("when does the Lyon office close? in:board", one, both)
+        assert not await library.has_more("when does the Lyon office close?", one, one)
+        assert not await library.has_more("when does the Lyon office close?", make_members("U2"), both)
+        assert not await library.has_more("how many days of holiday? in:docs", one, both)
+
+
 async def test_a_light_document_comes_last_and_suggests_nothing(bench: Bench, new_source: Any) -> None:
     docs = new_source("docs", "/docs")
     docs.put("a.md", "# Add a holiday\nHow do I add a holiday? Ask for a day of holiday.")

@@ -130,6 +130,9 @@ class FakeLibrary:
     state: LibraryStatus = field(default_factory=lambda: make_library_status(make_source_status()))
     readable: Mapping[str, int] | None = None
     """How many documents of each source everybody may read; None for all documents of all sources."""
+    more: bool = False
+    """Whether a person's own answer would differ from that of a channel."""
+    compared: list[tuple[str, Viewers, Viewers]] = field(default_factory=list)
     searched: list[str] = field(default_factory=list)
     viewers: list[Viewers] = field(default_factory=list)
     """For whom was searched."""
@@ -165,6 +168,10 @@ class FakeLibrary:
 
     async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
         return {one.name: one.documents for one in self.state.sources} if self.readable is None else self.readable
+
+    async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
+        self.compared.append((query, person, others))
+        return self.more
 
 
 @dataclass

@@ -90,6 +90,7 @@ class Retriever:
                 documents_s=self._limits.search_s,
                 now=datetime.now(UTC),
             )
+            turn.searched = plan.query
             async with self._searching, asyncio.timeout(plan.within_s):
                 result = await self._search(
                     plan.query, limit=self._limits.hits, viewers=turn.asked.viewers, live=plan.live

@@ -21,6 +21,9 @@ from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 from bot.storage.questions import QuestionMessage
 
+QUESTION_EVENT = "kvasir_question"
+"""The metadata's event type on our message that repeats a person's question; its payload has the user and the text."""
+_MAX_METADATA_CHARACTERS = 3_000
 _PAGE_SIZE = 200
 _MAX_PAGES = 10
 _SINGLE_LIMIT = 5
@@ -45,12 +48,20 @@ class ThreadMessage:
     """The name under which another app posted it; ``user`` is empty then, also if it posts in a person's name."""
 
 
+def build_question_metadata(user: str, text: str) -> dict[str, Any]:
+    """Return the metadata of our message that stands for a person's question, so that follow-ups know whose it is."""
+    return {"event_type": QUESTION_EVENT, "event_payload": {"user": user, "text": text[:_MAX_METADATA_CHARACTERS]}}
+
+
 def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
     """Read one message of ``conversations.replies``."""
     is_ours = me.is_author(message)
     is_app = not is_ours and bool(message.get("bot_id") or message.get("subtype") == "bot_message")
     metadata = message.get("metadata") or {}
-    answers = str((metadata.get("event_payload") or {}).get("question", ""))
+    payload = metadata.get("event_payload") or {}
+    if is_ours and metadata.get("event_type") == QUESTION_EVENT:
+        return ThreadMessage(str(message.get("ts", "")), str(payload["user"]), str(payload["text"]), is_ours=False)
+    answers = str(payload.get("question", ""))
     return ThreadMessage(
         ts=str(message.get("ts", "")),
         user="" if is_app else str(message.get("user") or ""),
@@ -186,6 +197,7 @@ class ThreadReader:
             "oldest": ts,
             "latest": ts,
             "inclusive": "true",
+            "include_all_metadata": "true",
         }
         try:
             page = await self._api.call("conversations.replies", limit=_SINGLE_LIMIT, **place)

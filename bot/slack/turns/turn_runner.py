@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
@@ -24,6 +24,10 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.ledger import Ledger
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from knowledge.language import Language
+
+Offer = Callable[[QuestionMessage, str, Language], None]
+"""Looks later whether the person may see more, given the question, what was searched for it and the language."""
 
 
 class QuestionAnswerer(Protocol):
@@ -50,6 +54,7 @@ class TurnRunner:
         *,
         settings: TurnSettings,
         file_intake: FileIntake | None = None,
+        offer_more: Offer,
     ) -> None:
         self._ledger = ledger
         self._answerer = answerer
@@ -58,6 +63,7 @@ class TurnRunner:
         self._recovery = recovery
         self._settings = settings
         self._file_intake = file_intake
+        self._offer_more = offer_more
 
     async def run(
         self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
@@ -159,6 +165,8 @@ class TurnRunner:
             record.begun_s = time.perf_counter() - record.started_at
             finished = await reply.show_answer(self._answer_viewers(question, message, reply))
         record.first_call_s = reply.first_call_s
+        if finished is not None and finished.searched and not question.wants_web:
+            self._offer_more(message, finished.searched, reply.language)
         return self._record_outcome(finished, reply, record)
 
     async def _answer_viewers(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.retrieval.channel_filters import add_filters
+from bot.answering.retrieval.channel_filters import add_filters, restrict_sources
 from knowledge.errors import InvalidFilter
 from knowledge.search.query import parse_query
 
@@ -65,6 +65,20 @@ def test_any_typed_text_keeps_channel_filters(typed: str) -> None:
 SOURCES = st.sets(st.sampled_from(["handbook", "wiki", "hr docs"]), max_size=2)
 KINDS = st.sets(st.sampled_from(["pdf", "md", "docx"]), max_size=2)
 DAYS = st.none() | st.dates(datetime(2020, 1, 1).date(), datetime(2026, 1, 1).date())  # noqa: DTZ001 - days alone
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        ("", ""),
+        ("type:pdf", "type:pdf"),
+        ("in:Docs type:pdf", "in:Docs type:pdf"),
+        ("in:docs,board before:2026-01-01", 'in:"docs" before:2026-01-01T00:00:00Z'),
+        ("in:board", None),
+    ],
+)
+def test_hidden_sources_leave_the_rule(rule: str, left: str | None) -> None:
+    assert restrict_sources(rule, {"docs"}, NOW) == left
 
 
 @st.composite

@@ -1,0 +1,102 @@
+"""The button "Answer in a direct message": the asker gets an answer from everything that the asker may see."""
+
+from __future__ import annotations
+
+import html
+from collections import OrderedDict
+from dataclasses import replace
+
+from bot.answering.retrieval.follow_ups import depends_on_history
+from bot.messages import buttons
+from bot.messages.errors import explain_error
+from bot.messages.message import Message, render_message
+from bot.slack.actions.search_web import Submit
+from bot.slack.errors import SlackError
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting import render
+from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS, EphemeralMessenger
+from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.turns.thread_reader import ThreadReader, build_question_metadata
+from bot.storage.questions import QuestionKey, QuestionMessage
+from knowledge.errors import DatabaseError
+
+ANSWER_PRIVATELY = "kvasir:answer-privately"
+"""The action id; the button's value is the place of the question."""
+
+_MAX_REMEMBERED = 1_000
+
+
+class AnswerPrivatelyAction:
+    """Repeats a question in the asker's direct messages, where a turn of its own answers it."""
+
+    def __init__(
+        self, threads: ThreadReader, api: SlackWebApi, submit: Submit, team: str, messenger: EphemeralMessenger
+    ) -> None:
+        self._threads = threads
+        self._api = api
+        self._submit = submit
+        self._team = team
+        self._messenger = messenger
+        self._pressed: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Questions that are repeated already, so that a second press asks nothing."""
+
+    async def run(self, press: ButtonPress) -> None:
+        """Answer the question of a button in a direct message; if that is impossible, tell the person why."""
+        thread_ts, _, ts = press.value.partition(" ")
+        if (press.channel, ts) in self._pressed:
+            return
+        self._pressed[press.channel, ts] = None
+        if len(self._pressed) > _MAX_REMEMBERED:
+            self._pressed.popitem(last=False)
+        try:
+            problem = await self._repeat_question(press, thread_ts, ts)
+        except (DatabaseError, SlackError) as error:
+            problem = explain_error(error)
+        if problem is None:
+            await self._messenger.replace(press, buttons.ANSWERED_PRIVATELY)
+            return
+        del self._pressed[press.channel, ts]
+        # Slack does not send the ephemeral message with the press, so the thread is that of the button's value.
+        await self._messenger.reply(replace(press, thread_ts=thread_ts), problem)
+
+    async def _repeat_question(self, press: ButtonPress, thread_ts: str, ts: str) -> Message | None:
+        """Post the question into the direct messages and submit it; return what prevents it, None if nothing does.
+
+        Raises:
+            DatabaseError: the ledger cannot store the question.
+            SlackError: Slack does not return the thread, or refuses the message.
+
+        """
+        original = await self._threads.fetch_message(press.channel, thread_ts, ts)
+        if original is None or original.is_ours:
+            return buttons.QUESTION_GONE
+        if original.user != press.user or original.app:
+            return buttons.NOT_YOUR_QUESTION
+        asked = QuestionMessage(QuestionKey(self._team, press.channel, ts), thread_ts, press.user, original.text)
+        text = await self._read_whole_question(asked)
+        as_sent = html.escape(text, quote=False)
+        head = render_message(buttons.ASKED_ELSEWHERE, press.language, channel=f"<#{press.channel}>")
+        quote = "\n".join(f"> {line}" for line in render.escape_mrkdwn(text).splitlines())
+        posted = await self._api.call(
+            "chat.postMessage",
+            channel=press.user,  # Slack opens the direct message
+            text=f"{head}\n{quote}"[:MAX_TEXT_CHARACTERS],
+            metadata=build_question_metadata(press.user, as_sent),
+        )
+        root = str(posted["ts"])
+        key = QuestionKey(self._team, str(posted["channel"]), root)
+        await self._submit(QuestionMessage(key, root, press.user, as_sent, is_direct=True))
+        return None
+
+    async def _read_whole_question(self, asked: QuestionMessage) -> str:
+        """Return the question, behind the asker's previous one if it cannot be understood alone."""
+        text = await self._threads.read_question(asked)
+        if not depends_on_history(text):
+            return text
+        earlier = [one.question for one in await self._threads.read_history(asked) if one.question]
+        return "\n".join([*earlier[-1:], text])
+
+
+def format_question_place(message: QuestionMessage) -> str:
+    """Return the value of the button under the answer to a question."""
+    return f"{message.thread_ts} {message.key.ts}"

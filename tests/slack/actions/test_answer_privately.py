@@ -1,0 +1,148 @@
+"""Tests of "more for you": the channel's answer is for all, and the asker alone is offered another one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.answering.events import AnswerEvent, Finished, Question, Text
+from knowledge.errors import StoreUnavailable
+from knowledge.interfaces import Viewers
+from tests.slack.running_bot import FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack_sandbox import open_sandbox
+
+ADA = "U0ADA00001"
+
+
+async def answer_from_documents(question: Question) -> AsyncGenerator[AnswerEvent]:
+    yield Text(f"You asked: {question.text}. That is all.")
+    yield Finished("engine", (), {}, searched=f"searched {question.text}")
+
+
+def is_offer(message: dict[str, Any]) -> bool:
+    return bool(message.get("ephemeral")) and "only you may see here" in get_text(message)
+
+
+async def wait_for_offer(bot: RunningBot) -> dict[str, Any]:
+    return await bot.sandbox.wait_for_message(is_offer)
+
+
+async def press(bot: RunningBot, offer: dict[str, Any], person: str = "ada") -> None:
+    [block] = [block for block in offer["blocks"] if block["type"] == "actions"]
+    await bot.sandbox.press(person, "#general", offer["ts"], block["elements"][0]["action_id"])
+
+
+async def wait_for_private_answer(bot: RunningBot, contains: str) -> dict[str, Any]:
+    return await bot.sandbox.wait_for_message(
+        lambda m: m.get("bot_id") and contains in get_text(m) and m.get("metadata"), channel="@kvasir", person="ada"
+    )
+
+
+async def test_asker_gets_own_answer_in_direct_message(tmp_path: Path) -> None:
+    library = FakeLibrary(more=True)
+    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+        ts = await bot.ask("@Kvasir what of <Lyon> & co?")
+        await bot.wait_for_answer(ts)
+        offer = await wait_for_offer(bot)
+        assert offer["thread_ts"] == ts
+        [(searched, person, others)] = library.compared
+        assert searched == "searched what of <Lyon> & co?"
+        assert (len(person.people), ADA in next(iter(person.people))) == (1, True)
+        assert others == bot.answerer.questions[-1].viewers
+        assert not [m for m in await bot.sandbox.messages("#general", "bo") if is_offer(m)]
+
+        await press(bot, offer)
+        answer = await wait_for_private_answer(bot, "You asked: what of")
+        private = bot.answerer.questions[-1]
+        assert private.text == "what of <Lyon> & co?"
+        assert private.viewers == person
+        quote = next(m for m in await bot.sandbox.messages("@kvasir") if m["ts"] == answer["root"])
+        assert "You asked in <#C0GENERAL1>:\n> what of &lt;Lyon&gt; &amp; co?" in quote["text"]
+        await bot.sandbox.wait_for_message(
+            lambda m: m.get("ephemeral") and "The answer is in our direct messages" in get_text(m)
+        )
+        assert not [m for m in await bot.sandbox.messages("#general") if is_offer(m)], "the button is gone"
+
+        await bot.sandbox.say("ada", "@kvasir", "and in Paris?", thread_ts=answer["root"])
+        await wait_for_private_answer(bot, "and in Paris?")
+        [exchange] = bot.answerer.questions[-1].history
+        assert exchange.question == "what of <Lyon> & co?"
+        assert "You asked: what of" in exchange.answer
+        assert len(library.compared) == 1, "in a direct message there is nothing more"
+
+
+@pytest.mark.parametrize("failure", [None, StoreUnavailable("The store is down. Start it.")])
+async def test_nothing_is_offered_without_more(tmp_path: Path, failure: Exception | None) -> None:
+    class Library(FakeLibrary):
+        async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
+            found = await super().has_more(query, person, others)
+            if failure:
+                raise failure
+            return found
+
+    library = Library()
+    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+        await bot.wait_for_answer(await bot.ask())
+        await bot.sandbox.wait_until(lambda: bool(library.compared))
+        await bot.wait_until_idle()
+        assert not [m for m in await bot.sandbox.messages("#general") if m.get("ephemeral")]
+
+
+async def test_slow_search_does_not_delay_the_channel(tmp_path: Path) -> None:
+    resume = asyncio.Event()
+
+    class Slow(FakeLibrary):
+        async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
+            await resume.wait()
+            return await super().has_more(query, person, others)
+
+    library = Slow(more=True)
+    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+        await bot.wait_for_answer(await bot.ask())
+        await bot.wait_for_answer(await bot.ask("@Kvasir why?"))
+        resume.set()
+        await wait_for_offer(bot)
+
+
+async def test_other_person_and_deleted_question_are_refused(tmp_path: Path) -> None:
+    library = FakeLibrary(more=True)
+    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+        ts = await bot.ask()
+        await bot.wait_for_answer(ts)
+        offer = await wait_for_offer(bot)
+        await press(bot, offer, "bo")
+        refused = await bot.sandbox.wait_for_message(
+            lambda m: m.get("ephemeral") and "Only the person who asked" in get_text(m), person="bo"
+        )
+        assert "只有提出这个问题的人" in get_text(refused)
+        await bot.sandbox.delete("ada", "#general", ts)
+        await bot.sandbox.wait_delivered()
+        await press(bot, offer)
+        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in get_text(m))
+        assert len(bot.answerer.questions) == 1
+
+
+async def test_private_answer_survives_a_crash(tmp_path: Path) -> None:
+    """The turn is in the ledger, so the next process answers it."""
+    library = FakeLibrary(more=True)
+    stuck = asyncio.Event()
+
+    async def hang_in_private(question: Question) -> AsyncGenerator[AnswerEvent]:
+        if question.id.startswith("D"):
+            stuck.set()
+            await asyncio.Event().wait()
+        async for event in answer_from_documents(question):
+            yield event
+
+    async with open_sandbox(tmp_path) as sandbox:
+        async with run_bot(sandbox, tmp_path, library=library, script=hang_in_private) as bot:
+            await bot.wait_for_answer(await bot.ask())
+            await press(bot, await wait_for_offer(bot))
+            async with asyncio.timeout(5.0):
+                await stuck.wait()
+        async with run_bot(sandbox, tmp_path, library=library, script=answer_from_documents) as bot:
+            await wait_for_private_answer(bot, "You asked: how?")
