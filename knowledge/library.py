@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from knowledge import terms
+from knowledge.access import AccessReader
 from knowledge.errors import PendingDeletionsChanged, UnknownSource
 from knowledge.interfaces import (
     ANY_MEMBER,
@@ -24,7 +25,6 @@ from knowledge.interfaces import (
     Viewers,
     WatchableSource,
 )
-from knowledge.search.access import AccessReader
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import FederatedSearch, WebSearcher
@@ -114,7 +114,7 @@ class Library:
             {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
         )
         self._documents = DocumentSearch(indexes, embedder, calibration, self._rules, self._rights)
-        self.access = AccessReader(self._documents, self._sources, self._rules)
+        self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
         self._federated = FederatedSearch(self._documents, web, calibration)
 

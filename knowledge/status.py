@@ -76,6 +76,11 @@ class SourceStatus:
     watch_trouble: str | None = None
     """Why it cannot be watched although it should be."""
 
+    unreachable: int = 0
+    """The number of documents of which nobody holds a reader; only ``AccessReader.add_unreachable`` counts them."""
+    unreachable_readers: tuple[str, ...] = ()
+    """The first readers of those documents."""
+
     @property
     def late(self) -> bool:
         """Return whether it is older than its maximum age."""

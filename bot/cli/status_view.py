@@ -173,6 +173,13 @@ def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
         )
     if source.pending_deletions:
         yield from _pending_deletion_lines(source)
+    if source.unreachable:
+        readers = f", such as {', '.join(source.unreachable_readers)}" if source.unreachable_readers else ""
+        yield Text(
+            f"{source.unreachable:,} documents can be shown to nobody, because nobody holds their readers{readers} "
+            "(docs/sources.md: how does Kvasir know who somebody is?)",
+            style="yellow",
+        )
     if source.failed:
         yield Text(f"{source.failed:,} documents could not be read", style="red")
         yield from (_failure_line(failure, now) for failure in source.failures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from knowledge.interfaces.people import Person
+from knowledge.interfaces.people import Person, is_email
 
 
 class EmailIdentitySource:
@@ -17,6 +17,10 @@ class EmailIdentitySource:
     async def find_principals(self, people: Sequence[Person], /) -> Mapping[str, frozenset[str]]:
         """Return the principals of each person with an e-mail address."""
         return {person.id: list_email_principals(person) for person in people if person.emails}
+
+    async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
+        """Return all addresses, and Google's names of people and domains."""
+        return frozenset(one for one in principals if is_email(one) or one.startswith(("drive:user:", "drive:domain:")))
 
     async def check_identities(self) -> str:
         """Return that nothing is needed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Final
 import structlog
 
 from knowledge.errors import KnowledgeError
+from knowledge.identity.readers import is_from_chat
 from knowledge.interfaces.audiences import is_single_principal
 from knowledge.interfaces.people import IdentitySource, Person, is_membership
 
@@ -62,6 +64,14 @@ class IdentityMap:
         if missing:
             held |= await self._ask(missing, are_few=are_few)
         return [held[person] for person in people]
+
+    async def find_holdable(self, principals: frozenset[str]) -> frozenset[str]:
+        """Return which of these principals somebody may hold; a source that fails gives none."""
+        found = frozenset(filter(is_from_chat, principals))
+        for source in self.sources:
+            with contextlib.suppress(KnowledgeError):
+                found |= await source.find_holdable(principals)
+        return found
 
     async def _ask(self, people: Sequence[Person], *, are_few: bool) -> Mapping[Person, frozenset[str]]:
         """Return all principals of people who are not in the cache, and cache them."""

@@ -47,6 +47,16 @@ class FileIdentitySource:
             if principals
         }
 
+    async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
+        """Return the principals that the file gives to somebody.
+
+        Raises:
+            IdentityError: the file is missing or invalid.
+
+        """
+        table = await self._load_table()
+        return principals & frozenset[str]().union(*table.by_id.values(), *table.by_email.values())
+
     async def check_identities(self) -> str:
         """Return how many people the file names, and what Kvasir does not use.
 

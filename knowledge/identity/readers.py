@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from knowledge.interfaces.audiences import EVERYONE, GUESTS, WORLD, is_single_principal
-from knowledge.interfaces.people import WORKSPACE, is_email, normalize_principal
+from knowledge.interfaces.people import WORKSPACE, is_email, is_membership, normalize_principal
 
 _SLACK_ID = re.compile(r"[UWCGS][A-Z0-9]+")
 """People, channels and user groups; sandboxes and tests have short ids."""
@@ -35,6 +35,11 @@ def is_name(reader: str) -> bool:
     if reader in {*EVERYONE, GUESTS, WORLD} or is_email(reader):
         return False
     return not _SLACK_ID.fullmatch(reader) and not reader.startswith((WORKSPACE, "confluence:", "drive:"))
+
+
+def is_from_chat(principal: str) -> bool:
+    """Return whether the chat may give a principal to somebody."""
+    return is_membership(principal) or _SLACK_ID.fullmatch(principal) is not None
 
 
 def _find_problem(reader: str) -> str:

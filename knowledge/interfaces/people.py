@@ -65,6 +65,14 @@ class IdentitySource(Protocol):
 
         """
 
+    async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
+        """Return which of these principals somebody may hold by this system, as far as it knows without asking.
+
+        Raises:
+            KnowledgeError: the system is not available.
+
+        """
+
     async def check_identities(self) -> str:
         """Return in words what is available, for the doctor.
 

@@ -55,6 +55,9 @@ class _AmbiguousSystems:
             "Run a Kvasir for each, or name the people of each group in the file of people."
         )
 
+    async def find_holdable(self, _: frozenset[str], /) -> frozenset[str]:
+        return frozenset()
+
     async def check_identities(self) -> str:
         await self.find_principals([])
         return ""

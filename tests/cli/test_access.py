@@ -54,6 +54,7 @@ async def test_a_person_finds_what_he_may_read_and_learns_why(
 ) -> None:
     keys = {"WIKI_TOKEN": "s3cret", **box.env}
     await place.json("sync", **keys)
+    wiki.page("Old roles", users=["?"])
 
     async def search(person: str) -> list[str]:
         found = await place.json("search", "harbour office", "--as", person, **keys)

@@ -69,6 +69,11 @@ def test_a_status_without_problems_says_so() -> None:
     assert "pages" not in text
 
 
+def test_documents_that_nobody_can_be_shown_are_a_problem() -> None:
+    text = shown(make_source_status("wiki", unreachable=12, unreachable_readers=("confluence:role:x",)), width=200)
+    assert "12 documents can be shown to nobody, because nobody holds their readers, such as confluence:role:x" in text
+
+
 def test_index_store_and_other_processes() -> None:
     text = shown(
         make_source_status("new", hours=None), growth=IndexGrowth(42, 100, 180.0, dense=True),

@@ -36,6 +36,9 @@ class Directory:
             raise IdentityError("The directory is down. Start it.")
         return self.held
 
+    async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
+        return principals & frozenset[str]().union(*self.held.values())
+
     async def check_identities(self) -> str:
         return f"{len(self.held)} people"
 
@@ -166,6 +169,15 @@ async def test_nobody_gets_a_principal_that_no_source_gave_within_the_last_minut
             )
             assert person.principals <= principals <= person.principals | given_lately
             assert principals.isdisjoint({"*", "guests", "world", "a\x1fb"})
+
+
+async def test_only_principals_that_a_source_or_the_chat_gives_can_be_held() -> None:
+    directory = Directory()
+    directory.held = {"U1": frozenset({"board"})}
+    possible = frozenset({"*", "guests", "U1", "S012", "ada@company.com", "drive:user:ada@company.com", "board"})
+    impossible = frozenset({"old name", "confluence:group:x", "drive:group:staff@company.com"})
+    identities = IdentityMap([EmailIdentitySource(), directory])
+    assert await identities.find_holdable(possible | impossible) == possible
 
 
 def test_the_sources_satisfy_the_protocol() -> None:

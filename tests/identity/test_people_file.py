@@ -65,6 +65,11 @@ async def test_an_inactive_row_wins_over_the_person_s_other_rows(tmp_path: Path)
     assert await find(write(tmp_path, text), ADA) == frozenset()
 
 
+async def test_the_names_of_the_file_can_be_held(tmp_path: Path) -> None:
+    found = await write(tmp_path, TABLE).find_holdable(frozenset({"board", "project-x", "staff"}))
+    assert found == {"board", "project-x"}
+
+
 async def test_a_change_counts_at_once(tmp_path: Path) -> None:
     source = write(tmp_path, TABLE)
     assert "board" in await find(source, ADA)

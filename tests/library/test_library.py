@@ -365,3 +365,31 @@ async def test_an_approval_deletes_exactly_what_was_shown(bench: Bench, handbook
         del handbook.texts["38.md"]
         report = (await library.refresh("handbook", approve=status.approval_marks("handbook"))).sources["handbook"]
         assert (report.deleted, report.pending_deletions) == (21, 0), "one more is within what a listing may lack"
+
+
+@pytest.mark.parametrize(
+    ("readers", "unreachable"),
+    [({"U1"}, 0), ({"*"}, 0), ({"ada@company.com", "old"}, 0), ({"old"}, 2), ({"U1\x1fold"}, 2), (set(), 2)],
+)
+async def test_documents_that_nobody_can_be_shown_are_counted(
+    bench: Bench, handbook: Any, readers: set[str], unreachable: int
+) -> None:
+    handbook.readers = frozenset(readers)
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        (status,) = (await library.access.add_unreachable(await library.status())).sources
+    assert status.unreachable == unreachable
+    assert status.unreachable_readers == tuple(one.replace("\x1f", " + ") for one in readers if unreachable)
+
+
+async def test_the_access_to_a_document_is_explained(bench: Bench, handbook: Any) -> None:
+    handbook.readers = frozenset({"U1", "board"})
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        assert await library.access.find_documents("handbook/nothing.md") == []
+        (access,) = await library.access.find_documents("handbook/holiday.md")
+        assert (access.source, access.document) == ("handbook", "holiday.md")
+        assert [one.document for one in await library.access.find_documents(access.title.upper())] == ["holiday.md"]
+    assert access.may_be_read(make_members("U1"))
+    assert not access.may_be_read(make_members("U2"))
+    assert access.find_reasons(frozenset({"board", "U2"})) == {"board"}

@@ -22,7 +22,7 @@ async def main(arguments: argparse.Namespace) -> int:
     settings = load_command_settings(arguments)
     engine = await Engine.query_status(settings.engine)
     async with open_configured_library(settings) as library:
-        state = await library.status()
+        state = await library.access.add_unreachable(await library.status())
     if arguments.json:
         print_json(status_json(engine, state, settings.web.everywhere))
     else:
@@ -83,6 +83,7 @@ def _source_json(source: SourceStatus) -> dict[str, object]:
             }
             for failure in source.failures
         ],
+        "unreachable": source.unreachable,
         "held": source.pending_deletions,
         "held_first": [
             {

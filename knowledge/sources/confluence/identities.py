@@ -49,6 +49,10 @@ class DataCenterIdentities:
         found = await run_concurrently([partial(self._find_principals, name) for name in names], _CONCURRENT)
         return _join(accounts, dict(zip(names, found, strict=True)))
 
+    async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
+        """Return Confluence's people and groups, if accounts are found by address."""
+        return _select_own(principals) if self._domain else _NOTHING
+
     async def check_identities(self) -> str:
         """Return how people are found.
 
@@ -123,6 +127,10 @@ class CloudIdentities:
         found = await run_concurrently([partial(self._find_principals, one) for one in active], _CONCURRENT)
         return _join(checked, dict(zip(active, found, strict=True)))
 
+    async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
+        """Return Confluence's people and groups."""
+        return _select_own(principals)
+
     async def check_identities(self) -> str:
         """Return how many accounts show their e-mail addresses.
 
@@ -190,6 +198,10 @@ class CloudIdentities:
             return frozenset({USER + account}) | await _fetch_groups(self._api, "id", accountId=account)
         except CallRefused:
             return _NOTHING
+
+
+def _select_own(principals: frozenset[str]) -> frozenset[str]:
+    return frozenset(one for one in principals if one.startswith((USER, GROUP)))
 
 
 def _list_named(person: Person) -> frozenset[str]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from knowledge.errors import SourceError
+from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import RightsSource, Source, Viewers, may_read
-from knowledge.interfaces.audiences import find_held_readers
+from knowledge.interfaces.audiences import find_held_readers, format_reader, split_reader
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.source_rules import SourceRules
+from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import decode_readers
 
 _RIGHTS_S = 20.0
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,17 @@ class AccessReader:
     """Reads who may read documents."""
 
     def __init__(
-        self, documents: DocumentSearch, sources: Mapping[str, Source], rules: Mapping[str, SourceRules]
+        self,
+        documents: DocumentSearch,
+        sources: Mapping[str, Source],
+        rules: Mapping[str, SourceRules],
+        identities: IdentityMap,
     ) -> None:
         """Store the sources by name, and the rules by ``SourceKey.id``."""
         self._documents = documents
         self._sources = sources
         self._rules = rules
+        self._identities = identities
 
     async def find_documents(self, name: str) -> Sequence[DocumentAccess]:
         """Return the documents with this title or this name (``source/document``), by source and name.
@@ -64,6 +72,27 @@ class AccessReader:
             rows = await manifest.find_named(source.key, document=document, title=name)
             found += [await self._explain(source, row.document, row.title, decode_readers(row.readers)) for row in rows]
         return found
+
+    async def add_unreachable(self, state: LibraryStatus) -> LibraryStatus:
+        """Return the state with the number of documents that nobody can be shown, for each source.
+
+        These have no reader of whom somebody may hold all principals: Slack and the identity sources give none of them.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        manifest = (await self._documents.follow_active_index()).manifest
+        counted = []
+        for status in state.sources:
+            audiences = await manifest.count_audiences(self._sources[status.name].key)
+            decoded = {decode_readers(readers): count for readers, count in audiences.items()}
+            principals = frozenset(part for readers in decoded for reader in readers for part in split_reader(reader))
+            held = await self._identities.find_holdable(principals)
+            lost = {readers: count for readers, count in decoded.items() if not find_held_readers(held, readers)}
+            examples = sorted({format_reader(reader) for readers in lost for reader in readers})[:_EXAMPLES]
+            counted.append(replace(status, unreachable=sum(lost.values()), unreachable_readers=tuple(examples)))
+        return replace(state, sources=tuple(counted))
 
     async def _explain(self, source: Source, document: str, title: str, listed: frozenset[str]) -> DocumentAccess:
         configured = self._rules[source.key.id].find_readers(document)
