@@ -60,19 +60,8 @@ class ChannelReader:
 
     async def list_channels(self, chosen: Collection[str]) -> dict[str, str]:
         """Return the names of the bot's public channels by id: of the chosen ones, or of all if none is chosen."""
-        pages = await fetch_pages(
-            self._call,
-            "users.conversations",
-            types="public_channel",
-            exclude_archived="true",
-            limit=self._rate.page_size,
-        )
-        return {
-            str(channel["id"]): str(channel.get("name") or channel["id"])
-            for page in pages
-            for channel in page.get("channels") or ()
-            if _is_public(channel) and (not chosen or channel["id"] in chosen)
-        }
+        found = await list_public_channels(self._call, self._rate.page_size)
+        return {channel: name for channel, name in found.items() if not chosen or channel in chosen}
 
     async def fetch_page(
         self, channel: str, *, low: str | None = None, high: str | None = None, inclusive: bool = False
@@ -135,6 +124,21 @@ class ChannelReader:
             self._cache[channel, str(message.get("ts"))] = message
         while len(self._cache) > _MAX_CACHED_MESSAGES:
             del self._cache[next(iter(self._cache))]
+
+
+async def list_public_channels(
+    call: Callable[..., Awaitable[Mapping[str, Any]]], page_size: int = PAGE_SIZE
+) -> dict[str, str]:
+    """Return the names of all public channels that the bot is in, by id; ``call`` is ``SlackWebApi.call``."""
+    pages = await fetch_pages(
+        call, "users.conversations", types="public_channel", exclude_archived="true", limit=page_size
+    )
+    return {
+        str(channel["id"]): str(channel.get("name") or channel["id"])
+        for page in pages
+        for channel in page.get("channels") or ()
+        if _is_public(channel)
+    }
 
 
 def _is_public(channel: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
 from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility
-from bot.slack.history.channel_reader import ChannelReader, SyncRate
+from bot.slack.history.channel_reader import ChannelReader, SyncRate, list_public_channels
 from bot.slack.history.channel_state import WorkspaceState
 from bot.slack.history.listing import ChannelUpdater
 from bot.slack.history.transcript import (
@@ -31,7 +31,15 @@ from bot.slack.history.transcript import (
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.channel_event_log import ChannelEventLog
 from knowledge.errors import DatabaseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
+from knowledge.interfaces import (
+    EVERYONE,
+    DocumentContent,
+    ListedDocument,
+    Memory,
+    SourceContext,
+    SourceKey,
+    intersect_readers,
+)
 from knowledge.sources.registry import SourceKind
 
 _BATCH_SIZE = 2_000
@@ -128,6 +136,19 @@ class SlackSource:
         stack, self._stack, self._reader = self._stack, AsyncExitStack(), None
         await stack.aclose()
 
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the readers of threads whose channels are public now and have Kvasir in them.
+
+        Raises:
+            SourceError: Slack fails or refuses.
+
+        """
+        with _map_errors(self.key.name):
+            async with self._connect() as api:  # its own connection, because a sync closes the shared one
+                channels = await list_public_channels(api.call)
+        of_channels = {document: document.partition("/")[0] for document in documents}
+        return {document: self._find_readers(one) for document, one in of_channels.items() if one in channels}
+
     async def changes(self) -> AsyncIterator[None]:
         """Yield some seconds after new events of public channels.
 
@@ -165,8 +186,12 @@ class SlackSource:
                         version=f"{FORMAT_VERSION}|{thread.version}",
                         modified_at=datetime.fromtimestamp(thread.active_at, UTC),
                         url=reader.build_link(channel, ts),
-                        readers=frozenset() if known.is_left else self._readers,
+                        readers=frozenset() if known.is_left else self._find_readers(channel),
                     )
+
+    def _find_readers(self, channel: str) -> frozenset[str]:
+        """Return the readers of a public channel: full members, who may join it, and the guests who are in it."""
+        return intersect_readers(self._readers, EVERYONE | {channel})
 
     async def _read_messages(self, reader: ChannelReader, channel: str, root: str) -> Sequence[Message]:
         known = self._state.channels.get(channel)

@@ -30,6 +30,8 @@ from tests.sources.building import build
 from tests.sources.contract import listing
 
 GENERAL = "C0GENERAL1"
+HANDBOOK = EVERYONE | {"C0HANDBOOK"}
+"""The readers of a channel's threads: full members, and the guests who are in it."""
 FAST = SyncRate(burst=10_000, per_s=10_000, page_size=50)
 
 
@@ -242,14 +244,28 @@ async def test_left_and_archived_channels_lose_their_readers(bench: ChannelBench
         await bench.sandbox.control("POST", "leave", {"member": "kvasir", "channel": "#handbook"})
         once_more = await bench.list_threads()
         assert once_more[make_document_name(there, "C0HANDBOOK")].readers == frozenset()
-        assert once_more[make_document_name(here)].readers == EVERYONE
+        assert once_more[make_document_name(here)].readers == EVERYONE | {GENERAL}
         assert set(await bench.list_threads()) == {make_document_name(here)}
         await bench.sandbox.control("POST", "join", {"member": "kvasir", "channel": "#handbook"})
         assert set(await bench.list_threads()) == {make_document_name(here), make_document_name(there, "C0HANDBOOK")}
-        assert (await bench.list_threads())[make_document_name(there, "C0HANDBOOK")].readers == EVERYONE
+        assert (await bench.list_threads())[make_document_name(there, "C0HANDBOOK")].readers == HANDBOOK
         await bench.sandbox.control("POST", "archive", {"channel": "#handbook", "person": "ada"})
         assert (await bench.list_threads())[make_document_name(there, "C0HANDBOOK")].readers == frozenset()
         assert set(await bench.list_threads()) == {make_document_name(here)}
+
+
+async def test_rights_are_those_of_the_channel_now(bench: ChannelBench) -> None:
+    """A thread is for members and the channel's guests, and for nobody once Kvasir left or the channel is private."""
+    here, there = make_document_name("1.0"), make_document_name("1.0", "C0HANDBOOK")
+    source, guests = bench.make_source(), bench.make_source(readers=frozenset({"*", "guests"}))
+    board = bench.make_source(readers=frozenset({"S1"}))
+    async with bench.connect_bot():
+        assert await source.read_rights([here, there]) == {here: EVERYONE | {GENERAL}, there: HANDBOOK}
+        assert await guests.read_rights([there]) == {there: HANDBOOK}, "not for guests of other channels"
+        assert await board.read_rights([there]) == {there: frozenset({"S1"})}
+        await bench.sandbox.leave("kvasir", "#handbook")
+        await bench.sandbox.channel("#general", kind="group")
+        assert await source.read_rights([here, there]) == {}
 
 
 @pytest.mark.slow
