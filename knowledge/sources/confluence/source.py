@@ -43,7 +43,7 @@ from knowledge.sources.confluence.server import DataCenter
 from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
 from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
-from knowledge.sources.hosted.retry_policy import RetryLimits
+from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
 from knowledge.sources.registry import SourceKind
 
 _HTML_VERSION = 1
@@ -52,8 +52,6 @@ _BATCH = 500
 _MAX_CACHED_NAMES = 10_000
 _MAX_NAMES_PER_PAGE = 200
 _RIGHTS = ("own", "restrictions", "ignore")
-_PATIENCE = RetryLimits(call_s=20.0, attempts=3, waits_s=10.0)
-"""For the calls of questions."""
 _DOCUMENT_ID = re.compile(r"([^/]+)/(blog/)?([^/]+)(?:/([A-Za-z0-9]+)(?:\.[^/]*)?)?")
 
 
@@ -305,7 +303,7 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     headers = FixedHeaders(_auth_headers(options, context.secrets.get("token", "")))
     key = SourceKey(context.name, "confluence", str(url))
     # A question does not wait for the calls of a sync.
-    calls = HttpApi(service, context, headers, patience=_PATIENCE)
+    calls = HttpApi(service, context, headers, patience=QUESTION_PATIENCE)
     name = f"Confluence {url.authority}{url.path.rstrip('/')}"
     identities = (
         CloudIdentities(name, calls, context.now) if cloud else DataCenterIdentities(name, calls, options.email_domain)

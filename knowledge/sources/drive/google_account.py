@@ -30,7 +30,7 @@ class ServiceAccount:
 
     """
 
-    def __init__(self, credentials: str, context: SourceContext, subject: str | None) -> None:
+    def __init__(self, credentials: str, context: SourceContext, subject: str | None, scope: str = SCOPE) -> None:
         info = json.loads(credentials)
         if not isinstance(info, dict) or info.get("type") != "service_account":
             raise ValueError("not the JSON of a service account's key")
@@ -42,6 +42,7 @@ class ServiceAccount:
             raise ValueError("not the JSON of a service account's key") from error
         self._context = context
         self._subject = subject
+        self._scope = scope
         self._api = HttpApi(HostedService("Google", self._url.parent, "key"), context, FixedHeaders({}))
         self._token, self._expires_at = "", 0.0
         self._lock = asyncio.Lock()
@@ -70,14 +71,14 @@ class ServiceAccount:
             raise SourceDenied(
                 f"Google gives no token to the service account of {self._context.name} (HTTP {error.status}). "
                 "Check that its key still exists, that this machine's clock is right and, with a subject, "
-                "that delegation is granted for drive.readonly; nothing was deleted."
+                f"that delegation is granted for {self._scope.rpartition('/')[2]}; nothing was deleted."
             ) from None
         self._token = require_text(answer, "access_token")
         self._expires_at = self._context.now() + (get_int(answer, "expires_in") or _VALID_S)
 
     def _sign_assertion(self) -> str:
         now = int(self._context.now())
-        claims = {"iss": self._email, "scope": SCOPE, "aud": str(self._url), "iat": now, "exp": now + _VALID_S}
+        claims = {"iss": self._email, "scope": self._scope, "aud": str(self._url), "iat": now, "exp": now + _VALID_S}
         if self._subject:
             claims["sub"] = self._subject
         token: bytes = jwt.encode(self._signer, claims)  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
@@ -19,10 +19,13 @@ from knowledge.sources.common import (
 from knowledge.sources.drive.api import DriveApi, is_throttled, parse_error_code
 from knowledge.sources.drive.files import DriveFile, file_version, modified_at
 from knowledge.sources.drive.google_account import ServiceAccount
+from knowledge.sources.drive.identities import SCOPE as GROUPS_SCOPE
+from knowledge.sources.drive.identities import GoogleIdentities
 from knowledge.sources.drive.listing import DriveListing, DriveSnapshot, StaleSnapshot
 from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.json_form import get_object, get_text
+from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
 from knowledge.sources.memory import load_sealed_state, save_sealed_state
 from knowledge.sources.registry import SourceKind
 
@@ -41,6 +44,8 @@ class DriveOptions:
     """The variable with that JSON, in place of the file."""
     subject: str | None = None
     """The person in whose name Kvasir reads, by domain-wide delegation."""
+    groups_as: str | None = None
+    """An administrator in whose name Kvasir reads groups, by delegation of ``admin.directory.group.readonly``."""
     drives: tuple[str, ...] = ()
     """Ids of shared drives."""
     folders: tuple[str, ...] = ()
@@ -59,9 +64,17 @@ class DriveSource:
     """Lists and reads files. A document's id is the file's with its suffix; renaming or moving does not change it."""
 
     def __init__(
-        self, key: SourceKey, options: DriveOptions, context: SourceContext, api: HttpApi, account: ServiceAccount
+        self,
+        key: SourceKey,
+        options: DriveOptions,
+        context: SourceContext,
+        api: HttpApi,
+        account: ServiceAccount,
+        identities: GoogleIdentities | None,
     ) -> None:
         self.key = key
+        self.identities = identities
+        """Google's groups, for questions; None if they are not configured."""
         self._options = options
         self._context = context
         self._memory = context.memory(key)
@@ -124,6 +137,8 @@ class DriveSource:
             await self._api.close()
         finally:
             await self._account.close()
+            if self.identities is not None:
+                await self.identities.close()
 
     def _new_listing(self) -> DriveListing:
         return DriveListing(self._drive, rights=self._options.rights != "ignore", now=self._context.now())
@@ -170,7 +185,8 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
         raise config_error(context.name, "rights must be own or ignore")
     try:
         url = parse_secure_url(options.url)
-        account = ServiceAccount(_read_credentials(context, options), context, options.subject)
+        credentials = _read_credentials(context, options)
+        account = ServiceAccount(credentials, context, options.subject)
     except OSError as error:
         raise SourceMisconfigured(
             f"Source {context.name}: credentials_file cannot be read: {error.strerror}. Correct the path."
@@ -183,9 +199,14 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
         ) from None
     service = HostedService("Google Drive", url, "service account", is_throttled, parse_error_code)
     root = " ".join([str(url), *sorted((*options.drives, *options.folders)), options.subject or ""]).strip()
-    return DriveSource(
-        SourceKey(context.name, "drive", root), options, context, HttpApi(service, context, account), account
-    )
+    identities = None
+    if options.groups_as:
+        administrator = ServiceAccount(credentials, context, options.groups_as, scope=GROUPS_SCOPE)
+        # A question does not wait for the calls of a sync.
+        calls = HttpApi(replace(service, name="Google"), context, administrator, patience=QUESTION_PATIENCE)
+        identities = GoogleIdentities(options.groups_as, calls, administrator)
+    key = SourceKey(context.name, "drive", root)
+    return DriveSource(key, options, context, HttpApi(service, context, account), account, identities)
 
 
 KIND = SourceKind(DriveOptions, build)

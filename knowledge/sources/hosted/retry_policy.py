@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from knowledge.web.crawling.retry_after import parse_retry_after_s
 
@@ -34,6 +35,10 @@ class RetryLimits:
     attempts: int = 6
     waits_s: float = 300.0
     """For all waits between the attempts of a call together; a service that asks for more gets no retry."""
+
+
+QUESTION_PATIENCE: Final = RetryLimits(call_s=20.0, attempts=3, waits_s=10.0)
+"""For the calls of a question, which has a deadline of its own."""
 
 
 class CallPacer:

@@ -11,6 +11,8 @@
   shared drive. What lies in a folder that moves is not told of.
 - ``alt=media`` brings a file's bytes; ``/export?mimeType=`` those of Google's own documents, 10 MB at most (403
   ``exportSizeLimitExceeded``). 403 ``userRateLimitExceeded`` and 429 mean "slower".
+- ``GET /admin/directory/v1/groups?userKey=`` (developers.google.com/workspace/admin/directory): the groups of which an
+  account is a direct member, for a token with the scope ``admin.directory.group.readonly``; 404 for a stranger.
 - ``version`` grows with every change of a file; ``md5Checksum`` only where bytes were uploaded.
 """
 
@@ -62,6 +64,11 @@ class FakeDrive(FakeService):
         self.key_works = True
         self.knows_tokens = True
         self.incomplete = False
+        self.groups: dict[str, list[str]] = {}
+        """The groups of each account."""
+        self.group_tokens: set[str] = set()
+        self.undelegated: set[str] = set()
+        """Scopes without domain-wide delegation."""
         self.may_share = True
         self.most = 1000
         self.now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -140,11 +147,13 @@ class FakeDrive(FakeService):
         router.add_get("/drive/v3/files/{id}/permissions", self.list_permissions)
         router.add_get("/drive/v3/changes/startPageToken", self.start_token)
         router.add_get("/drive/v3/changes", self.list_changes)
+        router.add_get("/admin/directory/v1/groups", self.list_groups)
 
     def refusal(self, request: web.Request) -> web.StreamResponse | None:
         if request.path == "/token":
             return None
-        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
+        tokens = self.group_tokens if request.path.startswith("/admin/") else self.tokens
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in tokens:
             return _error(401, "authError")
         return None
 
@@ -153,13 +162,22 @@ class FakeDrive(FakeService):
         assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
         claims = jwt.decode(str(form["assertion"]), verify=False)  # type: ignore[no-untyped-call]
         assert claims["aud"] == f"{self.url}/token"
-        assert claims["scope"] == "https://www.googleapis.com/auth/drive.readonly"
-        if not self.key_works:
+        scope = claims["scope"].removeprefix("https://www.googleapis.com/auth/")
+        assert scope in {"drive.readonly", "admin.directory.group.readonly"}
+        if not self.key_works or scope in self.undelegated:
             return web.json_response({"error": "invalid_grant"}, status=400)
         self.subjects.append(claims.get("sub"))
         token = f"ya29.{next(self._ids)}"
-        self.tokens.add(token)
+        (self.tokens if scope == "drive.readonly" else self.group_tokens).add(token)
         return web.json_response({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
+
+    async def list_groups(self, request: web.Request) -> web.Response:
+        groups = self.groups.get(request.query["userKey"])
+        if groups is None:
+            return _error(404, "notFound")
+        start = int(request.query.get("pageToken", 0))
+        page: Json = {"groups": [{"id": f"g-{one}", "email": one} for one in groups[start : start + 2]]}
+        return web.json_response({**page, "nextPageToken": str(start + 2)} if start + 2 < len(groups) else page)
 
     def _permissions(self, identifier: str) -> list[Json]:
         file = self.files.get(identifier, {})
