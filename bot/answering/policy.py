@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Literal, get_args
 
-from knowledge.interfaces import LiveWebRequest, WebSearchReport
+from knowledge.interfaces import EVERYONE, WORLD, LiveWebRequest, Viewers, WebSearchReport
 
 Mode = Literal["off", "listed", "on"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -27,6 +27,17 @@ class Policy:
     """Whether a search provider is configured; links are read in any case."""
     off_in_channel: bool = False
     """Whether the installation uses the web, and only the channel turns it off."""
+
+
+def narrow_policy(policy: Policy, viewers: Viewers) -> Policy:
+    """Return what of the web may be used for an answer to these viewers.
+
+    People of another company, and people of whom nothing is known, see nothing of the web. Where the configuration
+    names hosts of the inner network, only full members do.
+    """
+    are_members = bool(viewers.people) and all(principals >= EVERYONE for principals in viewers.people)
+    are_known = all(principals > {WORLD} for principals in viewers.people)
+    return policy if are_members or (are_known and not policy.private) else replace(policy, mode="off")
 
 
 @dataclass(frozen=True, slots=True)

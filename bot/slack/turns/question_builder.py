@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from bot.answering.events import Exchange, Question
-from bot.answering.policy import Policies
+from bot.answering.policy import Policies, narrow_policy
 from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.thinking import Depth
 from bot.messages import replies
@@ -100,7 +100,7 @@ class QuestionBuilder:
             within=rule,
             depth=await self._find_depth(key.team, message.user, key.channel),
             person=message.user,
-            policy=self._web.of(key.channel),
+            policy=narrow_policy(self._web.of(key.channel), audience.viewers),
             people=self._threads.cached_names,
             wants_web=wants_web,
         )

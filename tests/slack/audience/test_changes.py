@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.answering.events import AnswerEvent, Question, Sources, Step, Text
+from bot.answering.policy import Policies, Policy
 from knowledge.interfaces import Viewers
 from tests.slack.actions.test_show_passage import WHOLE, FakePassages, answer_with_extract, list_buttons
 from tests.slack.audience.world import (
@@ -205,6 +206,22 @@ async def test_button_is_for_the_person_who_presses_it(tmp_path: Path) -> None:
         await bot.sandbox.press("noor", SHARED, answer["ts"], button)
         await wait_for_notice(bot, SHARED, "until an owner allows it", "noor")
         assert len(passages.viewers) == 2
+
+
+@pytest.mark.parametrize("private", [frozenset[str](), frozenset({"wiki.corp"})])
+async def test_web_is_for_people_of_the_company(tmp_path: Path, private: frozenset[str]) -> None:
+    """Its inner hosts are for full members alone, and other companies get documents that are open to the world."""
+    web = Policies(Policy("on", private=private, searches=True))
+    async with run_company(tmp_path, {"web": web}) as bot:
+        await bot.sandbox.command("ada", SHARED, "/kb share on")
+        await wait_for_notice(bot, SHARED, "I now answer")
+        modes = {}
+        for person, channel in (("ada", ADAS_DM), ("gus", "D0GUS00005"), ("ada", PUBLIC), ("ada", SHARED)):
+            await ask_for_viewers(bot, person, channel)
+            modes[person, channel] = bot.answerer.questions[-1].policy.mode
+        assert modes["ada", ADAS_DM] == "on"
+        assert modes["gus", "D0GUS00005"] == modes["ada", PUBLIC] == ("off" if private else "on")
+        assert modes["ada", SHARED] == "off"
 
 
 async def test_salt_is_that_of_the_viewers(tmp_path: Path) -> None:
