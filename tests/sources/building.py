@@ -38,10 +38,10 @@ def build(
     readers: frozenset[str] = EVERYONE,
     secrets: dict[str, str] | None = None,
     kept: dict[str, bytes] | None = None,
-    rights: tuple[PathRights, ...] = (),
+    path_rights: tuple[PathRights, ...] = (),
     others: dict[str, registry.SourceKind] | None = None,
     **options: object,
 ) -> Source:
     """Build the source of a ``[[source]]`` table with these keys; ``kept`` is its memory between builds."""
-    spec = SourceSpec(name, kind, options, base_dir, readers=readers, rights=rights, secrets=secrets or {})
+    spec = SourceSpec(name, kind, options, base_dir, readers=readers, rights=path_rights, secrets=secrets or {})
     return registry.build_source(spec, base_dir / "state", memories(kept), others)

@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from knowledge.errors import SourceError
-from knowledge.interfaces import Source
+from knowledge.interfaces import RightsSource, Source
 from knowledge.sources import registry
 from tests.sources.contract import Ability, Workbench, listing, needs, opened, workbenches
 
+READERS = frozenset({"U1", "C2"})
 NAMES = ("a.md", "deep/er/b.md", "c d.txt")
 ODD_NAMES = (
     "-rf.md", "--upload-pack=x.md", "100%25.md", "a#b?c=d&e.md", "a\\b.md", "c:d.md", "emoji 🦔.md", "new\nline.md",
@@ -152,6 +153,41 @@ async def test_removed_documents_are_not_listed_and_cannot_be_read(bench: Workbe
     with pytest.raises(SourceError) as caught:
         await source.read(before[bench.document("a.md")])
     assert bench.document("a.md") in str(caught.value)
+    await source.close()
+
+
+@needs(Ability.REMOVE)
+async def test_the_rights_of_documents_are_those_of_a_listing(bench: Workbench) -> None:
+    """Also where the process has not listed the source, as after a restart."""
+    for name in NAMES:
+        await bench.put(name, name.encode())
+    if not isinstance(source := bench.source(readers=READERS), RightsSource):
+        return
+    listed = {one.document: one.readers for one in (await listing(source)).values()}
+    fresh = bench.source("afresh", readers=READERS)
+    assert isinstance(fresh, RightsSource)
+    gone = bench.document(NAMES[0])
+    unknown = f"{'1' if gone[0] == '0' else '0'}{gone[1:]}"
+    for asked in (source, fresh):
+        assert await asked.read_rights([*listed, unknown]) == listed
+    await bench.remove(NAMES[0])
+    for asked in (source, fresh):
+        assert await asked.read_rights([*listed, unknown]) == {
+            one: readers for one, readers in listed.items() if one != gone
+        }
+    await fresh.close()
+    await source.close()
+
+
+async def test_an_unavailable_source_names_no_readers(bench: Workbench) -> None:
+    await bench.put("a.md", b"one")
+    source = bench.source()
+    if not isinstance(source, RightsSource):
+        return
+    await bench.break_down()
+    (outcome,) = await asyncio.gather(source.read_rights([bench.document("a.md")]), return_exceptions=True)
+    assert isinstance(outcome, BaseException)
+    assert_told(outcome, bench, source)
     await source.close()
 
 

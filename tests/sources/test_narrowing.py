@@ -52,9 +52,9 @@ async def test_documents_have_readers_by_their_path(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"# {name}\nText.")
     rights = (PathRights("hr", frozenset({"S012"})), PathRights("hr/open", EVERYONE))
-    everybody = build("folder", tmp_path, path=".", rights=rights)
+    everybody = build("folder", tmp_path, path=".", path_rights=rights)
     assert await read_readers(everybody) == {"a.md": EVERYONE, "hr/b.md": {"S012"}, "hr/open/c.md": EVERYONE}
-    some = build("folder", tmp_path, path=".", readers=frozenset({"C1", "C2"}), rights=rights)
+    some = build("folder", tmp_path, path=".", readers=frozenset({"C1", "C2"}), path_rights=rights)
     found = await read_readers(some)
     assert (found["a.md"], found["hr/open/c.md"]) == ({"C1", "C2"}, {"C1", "C2"})
     for principals, may in (({"C1"}, False), ({"S012"}, False), ({"C1", "S012"}, True), ({"C2", "S012", "*"}, True)):

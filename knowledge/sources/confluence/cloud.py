@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from knowledge.interfaces import EVERYONE
 from knowledge.sources.confluence.model import (
@@ -105,6 +106,14 @@ class Cloud:
         answers = await run_concurrently([lambda one=one: self._fetch_restriction(one) for one in missing])  # type: ignore[misc]
         return {**restrictions, **dict(zip(missing, answers, strict=True))}
 
+    async def fetch_page(self, ref: ContentRef) -> ConfluencePage:
+        """Return a page or post with its own restriction and its space."""
+        content = await self._api.fetch_json(ApiCall.get(f"api/v2/{ref.kind}s/{quote_part(ref.id)}"))
+        _check_current(content)
+        page = _parse_page(content, ref.kind, self._site)
+        restriction = await self._fetch_restriction(ref.id)
+        return replace(page, restriction=restriction, space=require_text(content, "spaceId"))
+
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return a folder, or a page that the listing left out; nobody may see what the account cannot read."""
         if ref.kind not in _COLLECTIONS:
@@ -143,8 +152,7 @@ class Cloud:
         content = await self._api.fetch_json(
             ApiCall.get(f"api/v2/{ref.kind}s/{quote_part(ref.id)}", **{"body-format": "storage"})
         )
-        if get_text(content, "status") != "current":
-            raise CallRefused("The page is in the trash or in the archive.", 404)
+        _check_current(content)
         return PageBody.from_json(content)
 
     async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
@@ -183,6 +191,11 @@ class Cloud:
                 return NOBODY
             readers |= named
         return frozenset(readers) or EVERYONE
+
+
+def _check_current(content: JsonObject) -> None:
+    if get_text(content, "status") != "current":
+        raise CallRefused("The page is in the trash or in the archive.", 404)
 
 
 def _parse_page(one: JsonObject, kind: str, site: str) -> ConfluencePage:

@@ -48,6 +48,8 @@ class ConfluencePage:
     """The readers whom the page's own view restriction admits; None if the listing does not contain restrictions."""
     attachments: tuple[Attachment, ...] | None = None
     """None if the listing does not contain files."""
+    space: str = ""
+    """The id of its space, if the page was fetched alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,14 @@ class Edition(Protocol):
 
     def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
         """Yield the files attached to these pages."""
+
+    async def fetch_page(self, ref: ContentRef) -> ConfluencePage:
+        """Return a page or post with its own restriction and its space.
+
+        Raises:
+            CallRefused: with status 404 if it is gone, in the trash or in the archive.
+
+        """
 
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return a node that the listing of pages does not contain."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE
@@ -82,6 +83,16 @@ class DataCenter:
         for page in pages.values():
             if page.attachments:
                 yield page.attachments
+
+    async def fetch_page(self, ref: ContentRef) -> ConfluencePage:
+        """Return a page or post with its own restriction and its space."""
+        content = await self._api.fetch_json(
+            ApiCall.get(f"rest/api/content/{quote_part(ref.id)}", expand=f"version,space,{_RIGHTS}")
+        )
+        if get_text(content, "status") != "current" or get_text(content, "type") != ref.kind:
+            raise CallRefused("The page is in the trash.", 404)
+        space = require_text(get_object(content, "space"), "id")
+        return replace(await self._parse_page(content, ref.kind), space=space)
 
     async def fetch_node(self, ref: ContentRef) -> TreeNode:
         """Return a page that the listing left out; nobody may see what the account cannot read."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
 from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
@@ -24,24 +25,21 @@ from knowledge.sources.common import (
     parse_size_limit,
     split_batches,
     too_large_error,
-    widen_to_everyone,
 )
+from knowledge.sources.confluence.audiences import CALLS_AT_ONCE, PageAudiences
 from knowledge.sources.confluence.cloud import Cloud
 from knowledge.sources.confluence.identities import CloudIdentities, DataCenterIdentities
 from knowledge.sources.confluence.model import (
-    NOBODY,
     Attachment,
     ConfluencePage,
     ContentRef,
     Edition,
     PageLookups,
     Space,
-    TreeNode,
 )
-from knowledge.sources.confluence.rights import find_groups, find_missing, intersect_audiences, iterate_constraints
 from knowledge.sources.confluence.server import DataCenter
 from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
-from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
+from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi, run_concurrently
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
 from knowledge.sources.registry import SourceKind
@@ -51,6 +49,7 @@ _HTML_VERSION = 1
 _BATCH = 500
 _MAX_CACHED_NAMES = 10_000
 _MAX_NAMES_PER_PAGE = 200
+_GONE = frozenset({403, 404, 410})
 _RIGHTS = ("own", "restrictions", "ignore")
 _DOCUMENT_ID = re.compile(r"([^/]+)/(blog/)?([^/]+)(?:/([A-Za-z0-9]+)(?:\.[^/]*)?)?")
 
@@ -104,8 +103,6 @@ class ConfluenceSource:
         self.identities = identities
         """Confluence's accounts and groups, for questions; None if its rights are ignored."""
         self._options = options
-        self._readers = context.readers
-        self._everyone = frozenset(options.everyone)
         self._limit = parse_size_limit(context.name, options.max_mb)
         self._api = api
         self._edition: Edition
@@ -121,7 +118,16 @@ class ConfluenceSource:
                 labels=bool(options.labels),
                 attachments=options.attachments,
             )
+        self._audiences = PageAudiences(
+            self._edition,
+            self._lookups,
+            rights=options.rights,
+            readers=context.readers,
+            everyone=frozenset(options.everyone),
+        )
         self._names: dict[str, str] = {}
+        self._spaces: dict[str, Space] = {}
+        """Known spaces by their keys."""
 
     async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the pages of one space after the other, then the files.
@@ -138,7 +144,7 @@ class ConfluenceSource:
                 async for batch in self._edition.list_pages(space, kind):
                     pages.update((page.ref.id, page) for page in batch)
                     yield []  # a heartbeat
-            readers = await self._find_audiences(space, pages)
+            readers = await self._audiences.find(space, pages)
             wanted = await self._select_labelled(space, pages)
             found = {one: self._make_listed(space, pages[one], readers[one]) for one in wanted}
             bearers.update((one, pages[one]) for one in found)
@@ -175,6 +181,34 @@ class ConfluenceSource:
                 )
                 + " It was deleted, archived or restricted after it was listed; the next sync looks again."
             ) from None
+
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the readers of the pages and files that are still there.
+
+        Raises:
+            SourceError: Confluence does not answer, or refuses.
+
+        """
+        places = {one: parts.groups() for one in documents if (parts := _DOCUMENT_ID.fullmatch(one))}
+        refs = {ContentRef(page, "blogpost" if blog else "page") for _, blog, page, _ in places.values()}
+        files = {(page, file) for _, _, page, file in places.values() if file}
+        calls: list[Callable[[], Awaitable[object]]] = [
+            *(partial(self._edition.fetch_page, ref) for ref in refs),
+            *(partial(self._edition.fetch_attachment, page, file) for page, file in files),
+        ]
+        found = await run_concurrently([partial(_find_or_none, call) for call in calls], CALLS_AT_ONCE)
+        pages = [one for one in found if isinstance(one, ConfluencePage)]
+        present = {None, *(one.id for one in found if isinstance(one, Attachment))}
+        readers: dict[tuple[str, str], frozenset[str]] = {}
+        for space in await self._find_spaces({space for space, *_ in places.values()}) if pages else ():
+            own = {page.ref.id: page for page in pages if page.space == space.id}
+            audiences = await self._audiences.find(space, own)
+            readers.update(((space.key, page), audience) for page, audience in audiences.items())
+        return {
+            document: readers[space, page]
+            for document, (space, _, page, file) in places.items()
+            if (space, page) in readers and file in present
+        }
 
     async def close(self) -> None:
         """Close the connections."""
@@ -214,7 +248,14 @@ class ConfluenceSource:
                 "it. Correct spaces in kvasir.toml, or give the account the right to view it; nothing was "
                 "deleted."
             )
+        self._spaces = found
         return list(found.values())
+
+    async def _find_spaces(self, keys: set[str]) -> Sequence[Space]:
+        """Return the spaces with these keys that exist; known ones need no call."""
+        if unknown := keys - self._spaces.keys():
+            self._spaces.update((space.key, space) for space in await self._edition.list_spaces(unknown))
+        return [self._spaces[key] for key in sorted(keys) if key in self._spaces]
 
     async def _select_labelled(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Sequence[str]:
         """Return the ids of the pages with one of the configured labels."""
@@ -225,41 +266,6 @@ class ConfluenceSource:
             return [one for one, page in pages.items() if page.labels and page.labels & labels]
         having = await self._lookups.find_labelled(space, labels)
         return [one for one in pages if one in having]
-
-    async def _find_audiences(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, frozenset[str]]:
-        """Return the readers of each page, by Confluence's rights and the configuration."""
-        if self._options.rights == "ignore" or not pages:
-            return dict.fromkeys(pages, self._readers)
-        space_readers = await self._find_space_readers(space)
-        nodes = await self._build_tree(space, pages)
-        admitted = {one: [space_readers, *iterate_constraints(page.ref, nodes)] for one, page in pages.items()}
-        named = set[str]().union(*(find_groups(each) for each in admitted.values()))
-        members = {group: await self._edition.fetch_members(group) for group in sorted(named)}
-        return {
-            one: intersect_readers(self._readers, intersect_audiences(each, members)) for one, each in admitted.items()
-        }
-
-    async def _find_space_readers(self, space: Space) -> frozenset[str]:
-        if self._options.rights == "restrictions":
-            return EVERYONE
-        return widen_to_everyone(await self._edition.fetch_space_readers(space), self._everyone)
-
-    async def _build_tree(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, TreeNode]:
-        """Return the nodes of a space's tree with their restrictions, including folders and unlisted pages."""
-        unknown_pages = [one for one, page in pages.items() if page.restriction is None]
-        restrictions = (
-            await self._lookups.fetch_restrictions(space, unknown_pages) if self._lookups and unknown_pages else {}
-        )
-        nodes = {
-            one: TreeNode(page.restriction or restrictions.get(one, NOBODY), page.parent) for one, page in pages.items()
-        }
-        while unknown := find_missing(nodes):
-            for ref in unknown:
-                nodes[ref.id] = await self._edition.fetch_node(ref)
-        return {
-            one: replace(node, restriction=widen_to_everyone(node.restriction, self._everyone))
-            for one, node in nodes.items()
-        }
 
     def _make_listed(self, space: Space, page: ConfluencePage, readers: frozenset[str]) -> ListedDocument:
         blog = "blog/" if page.ref.kind == "blogpost" else ""
@@ -313,6 +319,16 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
 
 
 KIND = SourceKind(ConfluenceOptions, build)
+
+
+async def _find_or_none(call: Callable[[], Awaitable[object]]) -> object:
+    """Return the answer to a call, None if what it asks for is gone or may not be seen."""
+    try:
+        return await call()
+    except CallRefused as error:
+        if error.status in _GONE:
+            return None
+        raise
 
 
 def _check_choice(name: str, value: str, known: Collection[str], context: SourceContext) -> None:

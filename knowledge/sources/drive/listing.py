@@ -189,10 +189,11 @@ class DriveListing:
             self.snapshot.shortcuts[require_text(shortcut, "id")] = target
 
     async def _parse_files(self, found: Sequence[JsonObject]) -> Sequence[DriveFile]:
-        audiences = await run_concurrently([lambda one=one: self._fetch_audience(one) for one in found])  # type: ignore[misc]
+        audiences = await run_concurrently([lambda one=one: self.fetch_audience(one) for one in found])  # type: ignore[misc]
         return [parse_file(one, audience) for one, audience in zip(found, audiences, strict=True)]
 
-    async def _fetch_audience(self, file: JsonObject) -> Audience:
+    async def fetch_audience(self, file: JsonObject) -> Audience:
+        """Return the readers of a file."""
         if not self._rights:
             return Audience(("*",))
         # Files of shared drives, and files that the account may not share, come without permissions.

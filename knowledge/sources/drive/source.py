@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from knowledge.errors import SourceError, SourceMisconfigured
@@ -17,12 +18,12 @@ from knowledge.sources.common import (
     widen_to_everyone,
 )
 from knowledge.sources.drive.api import DriveApi, is_throttled, parse_error_code
-from knowledge.sources.drive.files import DriveFile, file_version, modified_at
+from knowledge.sources.drive.files import Audience, DriveFile, file_version, modified_at
 from knowledge.sources.drive.google_account import ServiceAccount
 from knowledge.sources.drive.identities import SCOPE as GROUPS_SCOPE
 from knowledge.sources.drive.identities import GoogleIdentities
 from knowledge.sources.drive.listing import DriveListing, DriveSnapshot, StaleSnapshot
-from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi
+from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi, run_concurrently
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.json_form import get_object, get_text
 from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
@@ -32,6 +33,7 @@ from knowledge.sources.registry import SourceKind
 _STATE_VERSION = 2
 """Increased when the form of the remembered state changes."""
 _BATCH = 1000
+_CALLS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,17 @@ class DriveSource:
         data, media_type = await self._drive.fetch_content(file, listed.document, self._limit)
         return DocumentContent(data, media_type, file_version(file), get_text(file, "name"))
 
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the readers of the files that are still there.
+
+        Raises:
+            SourceError: Google Drive does not answer, or refuses.
+
+        """
+        names = list(documents)
+        found = await run_concurrently([partial(self._find_readers, one) for one in names], _CALLS_AT_ONCE)
+        return {document: readers for document, readers in zip(names, found, strict=True) if readers is not None}
+
     async def close(self) -> None:
         """Close the connections."""
         try:
@@ -139,6 +152,21 @@ class DriveSource:
             await self._account.close()
             if self.identities is not None:
                 await self.identities.close()
+
+    async def _find_readers(self, document: str) -> frozenset[str] | None:
+        """Return the readers of a file; None if it is gone."""
+        try:
+            file = await self._drive.fetch_file(document.partition(".")[0])
+        except CallRefused as error:
+            if error.status in {403, 404}:
+                return None
+            raise
+        if file.get("trashed") is True:
+            return None
+        return self._limit_readers(await self._new_listing().fetch_audience(file))
+
+    def _limit_readers(self, audience: Audience) -> frozenset[str]:
+        return intersect_readers(self._context.readers, widen_to_everyone(frozenset(audience.readers), self._everyone))
 
     def _new_listing(self) -> DriveListing:
         return DriveListing(self._drive, rights=self._options.rights != "ignore", now=self._context.now())
@@ -166,9 +194,7 @@ class DriveSource:
                 size_bytes=file.size_bytes,
                 modified_at=modified_at(file),
                 url=quote_link(file.link),
-                readers=intersect_readers(
-                    self._context.readers, widen_to_everyone(frozenset(file.audience.readers), self._everyone)
-                ),
+                readers=self._limit_readers(file.audience),
             )
             for file in files
         ]

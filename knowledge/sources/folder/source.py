@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import stat
-import unicodedata
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,14 +17,11 @@ from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, SUFFIXES, is_hidden_path, parse_size_limit, too_large_error
 from knowledge.sources.folder.ignore_rules import IGNORE_FILE, IgnoreRules, parse_patterns
+from knowledge.sources.folder.walk import SKIPPED_FOLDERS, FolderWalk, find_path, is_inside
 from knowledge.sources.folder.watch import watch_folder
 from knowledge.sources.registry import SourceKind
 from knowledge.thread_pool import NamedThreadPool
 
-_FoundFile = tuple[str, str, os.stat_result]
-"""``(document, path, status)``: the id, and the path below the root as the system spells it."""
-
-_SKIPPED_FOLDERS = frozenset({"CVS", "_darcs", "node_modules", "__pycache__"})
 _is_plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 _BATCH = 2000
 _MAX_PATTERN_LETTERS = 1_000_000
@@ -114,6 +109,15 @@ class FolderSource:
         """
         return await self._threads.run(partial(self._read_file, listed.document))
 
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the configured readers of the files that are still there.
+
+        Raises:
+            SourceError: the folder is not there, or it is empty, as where something was unmounted.
+
+        """
+        return await self._threads.run(partial(self._find_readers, documents))
+
     async def close(self) -> None:
         """Release the threads; no file is open."""
         self._threads.close()
@@ -135,14 +139,14 @@ class FolderSource:
         parts = os.path.relpath(path, self._root).split("/")
         if parts == [IGNORE_FILE]:
             return True
-        if any(is_hidden_path(part) or part in _SKIPPED_FOLDERS for part in parts):
+        if any(is_hidden_path(part) or part in SKIPPED_FOLDERS for part in parts):
             return False
         name = parts[-1].lower()
         # A deleted folder looks like a file without a suffix.
         return name.endswith(self._suffixes) or not os.path.isfile(path)  # noqa: PTH113 - as the walk does
 
     def _walk_folder(self) -> Iterator[Sequence[ListedDocument]]:
-        walk = _FolderWalk(self._root, self._suffixes, IgnoreRules([*self._ignore, *_read_ignore_file(self._root)]))
+        walk = FolderWalk(self._root, self._suffixes, IgnoreRules([*self._ignore, *_read_ignore_file(self._root)]))
         paths: dict[str, str] = {}
         batch: list[ListedDocument] = []
         for folder in walk.iterate_files():
@@ -171,6 +175,25 @@ class FolderSource:
         path = os.path.splitext(document)[0] if field == "{stem}" else document  # noqa: PTH122 - one of many
         return f"{before}{path if _is_plain(path) else quote(path)}{after}" if field else before
 
+    def _find_readers(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        try:
+            with os.scandir(self._root) as scan:
+                is_empty = next(scan, None) is None
+            if is_empty:
+                raise SourceError(f"The folder {self._root} is empty. Check whether it is mounted.")
+            return {one: self._readers for one in documents if self._is_there(one)}
+        except OSError as error:
+            raise SourceError(f"The folder {self._root} cannot be read: {error.strerror}. Check its rights.") from error
+
+    def _is_there(self, document: str) -> bool:
+        path = self._paths.get(document, document)
+        if not os.path.isfile(f"{self._root}/{path}"):  # noqa: PTH113 - as the walk does
+            found = find_path(self._root, document)
+            if found is None:
+                return False
+            path = found
+        return is_inside(f"{self._root}/{path}", self._root)
+
     def _read_file(self, document: str) -> DocumentContent:
         path = os.path.join(self._root, self._paths.get(document, document))  # noqa: PTH118 - "/" must not start at the root of the disk
         try:
@@ -188,7 +211,7 @@ class FolderSource:
 
     def _read_once(self, path: str, document: str) -> DocumentContent | None:
         """Read the file once; None if it changed meanwhile."""
-        if not _is_inside(path, self._root):
+        if not is_inside(path, self._root):
             raise SourceError(
                 f"{document} is a link to a place outside the folder. Put a copy into the folder instead of the link."
             )
@@ -234,100 +257,6 @@ def build(context: SourceContext, options: FolderOptions) -> FolderSource:
 KIND = SourceKind(FolderOptions, build)
 
 
-class _FolderWalk:
-    """One walk through a folder. Links are followed last, when all real files are known."""
-
-    def __init__(self, root: str, suffixes: tuple[str, ...], ignored: IgnoreRules) -> None:
-        self._root = root
-        self._suffixes = suffixes
-        self._ignored = ignored
-        self._links: list[tuple[str, str]] = []
-        self._folders: set[tuple[int, int]] = set()
-        self._seen: set[tuple[int, int]] = set()
-        self.unreadable: list[tuple[str, OSError]] = []
-        """Folders that could not be read, with their errors."""
-
-    def iterate_files(self) -> Iterator[list[_FoundFile]]:
-        """Yield the files, one folder at a time."""
-        yield from self._walk_folders([("", "")])
-        while self._links:
-            document, path = self._links.pop(0)
-            if _is_inside(os.path.join(self._root, path), self._root):  # noqa: PTH118 - as above
-                yield from self._follow_link(document, path)
-
-    def _walk_folders(self, folders: list[tuple[str, str]]) -> Iterator[list[_FoundFile]]:
-        while folders:
-            document, path = folders.pop()
-            try:
-                status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
-                if (status.st_dev, status.st_ino) in self._folders:
-                    continue
-                self._folders.add((status.st_dev, status.st_ino))
-                with os.scandir(f"{self._root}/{path}") as scan:
-                    entries = _name_entries(scan)
-                yield self._collect_files(
-                    entries, f"{document}/" if document else "", f"{path}/" if path else "", folders
-                )
-            except OSError as error:
-                self.unreadable.append((path, error))
-
-    def _collect_files(
-        self, entries: list[tuple[str, os.DirEntry[str]]], document: str, path: str, folders: list[tuple[str, str]]
-    ) -> list[_FoundFile]:
-        """Return the files of a folder; append its sub-folders to ``folders`` and its links to ``_links``."""
-        files: list[_FoundFile] = []
-        for name, entry in entries:
-            if entry.is_symlink():
-                self._links.append((document + name, path + entry.name))
-            elif entry.is_dir(follow_symlinks=False):
-                if name not in _SKIPPED_FOLDERS and not self._is_ignored(document + name, folder=True):
-                    folders.append((document + name, path + entry.name))
-            elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
-                if self._is_ignored(document + name, folder=False):
-                    continue
-                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                    files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
-        self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
-        return files
-
-    def _follow_link(self, document: str, path: str) -> Iterator[list[_FoundFile]]:
-        try:
-            status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
-        except OSError:
-            return  # A link to nothing is not a document.
-        if self._is_ignored(document, folder=stat.S_ISDIR(status.st_mode)):
-            return
-        if stat.S_ISDIR(status.st_mode):
-            yield from self._walk_folders([(document, path)])
-        elif (status.st_dev, status.st_ino) not in self._seen and self._is_document(document, status):
-            self._seen.add((status.st_dev, status.st_ino))
-            yield [(document, path, status)]
-
-    def _is_ignored(self, document: str, *, folder: bool) -> bool:
-        return bool(self._ignored) and self._ignored.ignores_entry(document, folder=folder)
-
-    def _is_document(self, document: str, status: os.stat_result) -> bool:
-        return stat.S_ISREG(status.st_mode) and document.lower().endswith(self._suffixes)
-
-
-def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[str]]]:
-    """Return the visible entries sorted by name, with the names that their ids use.
-
-    If two names are the same in NFC, each keeps its own spelling.
-    """
-    visible = sorted((e for e in entries if not is_hidden_path(e.name)), key=lambda e: e.name)
-    names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
-    pairs: list[tuple[str, os.DirEntry[str]]] = []
-    for entry in visible:
-        name = entry.name
-        if name not in names:
-            composed = unicodedata.normalize("NFC", name)
-            name = name if composed in names else composed
-            names.add(name)
-        pairs.append((name if name.isascii() else _spell_as_text(name), entry))
-    return pairs
-
-
 def _read_ignore_file(root: str) -> list[str]:
     """Return the patterns in the folder's ignore file.
 
@@ -344,16 +273,6 @@ def _read_ignore_file(root: str) -> list[str]:
         raise SourceError(
             f"{root}/{IGNORE_FILE} cannot be read: {error.strerror}. Give Kvasir the right to read it, or remove it."
         ) from error
-
-
-def _spell_as_text(name: str) -> str:
-    r"""Return a name with bytes that are not UTF-8 written as ``\xNN``, because an id must be text."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _is_inside(path: str, root: str) -> bool:
-    real = os.path.realpath(root)
-    return os.path.realpath(path).startswith(real if real.endswith("/") else f"{real}/")
 
 
 def _file_version(status: os.stat_result) -> str:

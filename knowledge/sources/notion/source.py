@@ -6,16 +6,17 @@ everybody with ``rights = "ignore"``; otherwise Kvasir refuses it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
-from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi
+from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi, run_concurrently
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.json_form import get_object, get_time
 from knowledge.sources.memory import load_sealed_state, save_sealed_state
@@ -121,9 +122,28 @@ class NotionSource:
             raise too_large_error(listed.document, len(data), self._limit)
         return DocumentContent(data, "text/html; charset=utf-8", self._format_version(now), get_page_title(page))
 
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the configured readers of the pages that are still shared with the connection.
+
+        Raises:
+            SourceError: Notion does not answer, or refuses.
+
+        """
+        names = list(documents)
+        found = await run_concurrently([partial(self._is_shared, one) for one in names])
+        return {one: self._context.readers for one, is_shared in zip(names, found, strict=True) if is_shared}
+
     async def close(self) -> None:
         """Close the connections."""
         await self._api.close()
+
+    async def _is_shared(self, page: str) -> bool:
+        try:
+            return not parse_page(await self._notion.fetch_page(page)).in_trash
+        except CallRefused as error:
+            if error.status in {403, 404}:
+                return False
+            raise
 
     async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
         """Return the time of the last full walk and what it found; nothing when a full walk is due."""

@@ -67,13 +67,17 @@ class SqlDatabase:
     ) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
         """Yield the columns with a batch of rows, at least once even without rows.
 
+        ``key`` is the value of ``:kvasir_key``, or the list of values of ``:kvasir_keys``.
+
         Raises:
             SourceError: the database refused the statement, took too long, or cannot be reached.
 
         """
         clause = text(statement)
         if ":kvasir_key" in statement:  # without a type, the parameter gets the type of its column
-            clause = clause.bindparams(bindparam("kvasir_key", key, NullType()))
+            is_list = ":kvasir_keys" in statement
+            name = "kvasir_keys" if is_list else "kvasir_key"
+            clause = clause.bindparams(bindparam(name, key, NullType(), expanding=is_list))
         read = (
             self._read_async(clause) if isinstance(self._open_engine(), AsyncEngine) else self._read_in_thread(clause)
         )

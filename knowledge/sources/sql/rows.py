@@ -65,7 +65,7 @@ class RowForm:
             size_bytes=None if text is None else len(text.encode(errors="replace")),
             modified_at=parse_moment(row[self.updated_at]) if self.updated_at else None,
             url=self._row_url(document, row),
-            readers=self._row_readers(row, configured),
+            readers=self.find_readers(row, configured),
         )
 
     def document_id(self, row: Row) -> str:
@@ -104,7 +104,8 @@ class RowForm:
             self.link, **{name: format_value(value) for name, value in row.items()} | {"key": document}
         )
 
-    def _row_readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
+    def find_readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
+        """Return the readers of a row, among the configured ones."""
         if self.readers_column is None:
             return configured
         return intersect_readers(configured, _parse_readers(row[self.readers_column]))

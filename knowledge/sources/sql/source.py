@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,6 +20,7 @@ from knowledge.sources.sql.statement import (
     check_statement,
     make_columns_statement,
     make_fallback_column,
+    make_keys_statement,
     make_row_statement,
     make_rows_statement,
 )
@@ -132,6 +133,39 @@ class SqlSource:
             data, self._media_type, self._form.make_version(matches[0]), self._form.render_title(matches[0])
         )
 
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the readers of the rows that the query still returns; nobody for a key that is not unique.
+
+        Raises:
+            SourceError: the database cannot be read, or the keys are unknown before the first listing.
+
+        """
+        if not self._keys.is_known:
+            await self._learn_keys()
+        columns = sorted({self._form.key, self._form.readers_column or self._form.key})
+        quoted = [self._database.quote_column(column) for column in columns]
+        statement = make_keys_statement(self._statement, quoted, self._database.quote_column(self._form.key))
+        keys = [self._keys.find_value(one) for one in documents]
+        readers: dict[str, frozenset[str]] = {}
+        async with aclosing(self._database.fetch_batches(statement, keys)) as batches:
+            async for _, rows in batches:
+                for row in rows:
+                    document = self._form.document_id(row)
+                    is_new = document not in readers
+                    readers[document] = self._form.find_readers(row, self._readers) if is_new else frozenset()
+        return readers
+
+    async def _learn_keys(self) -> None:
+        """Learn the type of the keys from the first row, because a listing of this process may be hours away."""
+        key = self._form.key
+        statement = make_rows_statement(self._statement, [self._database.quote_column(key)])
+        async with aclosing(self._database.fetch_batches(statement)) as batches:
+            async for _, rows in batches:
+                if rows and type(rows[0][key]) in {str, *_KEY_CONVERTERS}:
+                    self._keys.record(self._form.document_id(rows[0]), rows[0][key])
+                    return
+        raise SourceError(f"The keys in the column {key} are unknown before the source is listed. Sync it.")
+
     async def close(self) -> None:
         """Close every connection."""
         await self._database.close()
@@ -176,6 +210,11 @@ class _KeyValues:
     def __init__(self) -> None:
         self._convert: Callable[[str], object] | None = None
         self._exceptions: dict[str, object] = {}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a row was seen, so that texts can be converted."""
+        return self._convert is not None
 
     def record(self, document: str, value: object) -> None:
         if self._convert is None:

@@ -70,6 +70,11 @@ def make_row_statement(statement: str, key: str) -> str:
     return f"{make_rows_statement(statement, ('*',))} WHERE {key} = :kvasir_key"
 
 
+def make_keys_statement(statement: str, columns: Sequence[str], key: str) -> str:
+    """Return a statement for columns of the rows whose key column equals one of ``:kvasir_keys``; all are quoted."""
+    return f"{make_rows_statement(statement, columns)} WHERE {key} IN :kvasir_keys"
+
+
 def _escape_colons(statement: str) -> str:
     """Escape the colons of a query, as SQLAlchemy takes the one in ``'a:b'`` for a parameter."""
     return _BIND.sub(r"\\:\1", statement)

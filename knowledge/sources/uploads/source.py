@@ -75,6 +75,15 @@ class PushSource:
         cards = await asyncio.to_thread(lambda: [self._store.find_record(document) for document in documents])
         return {card.name: self._find_readers(card) for card in cards if card is not None}
 
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the readers of the documents that are still there.
+
+        Raises:
+            SourceError: the folder, or a record, cannot be read.
+
+        """
+        return await asyncio.to_thread(self._find_readers, documents)
+
     async def close(self) -> None:
         """Do nothing: no file is open."""
 
@@ -88,13 +97,21 @@ class PushSource:
                 before = now
                 yield None
 
+    def _find_readers(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+        self._check_folder()
+        cards = [self._store.find_record(one) for one in documents]
+        return {card.name: self._make_listed(card).readers for card in cards if card is not None}
+
     def _list_records(self) -> Sequence[UploadRecord]:
+        self._check_folder()
+        return self._store.list_records()
+
+    def _check_folder(self) -> None:
         if self._must_exist and not self._store.folder.is_dir():
             raise SourceError(
                 f"The folder {self._store.folder} of source {self.key.name} is not there. Check that it is "
                 "mounted; until then Kvasir deletes nothing of it."
             )
-        return self._store.list_records()
 
     def _read_document(self, listed: ListedDocument) -> DocumentContent:
         card = self._store.find_record(listed.document)

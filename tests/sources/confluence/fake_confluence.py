@@ -380,6 +380,8 @@ class FakeConfluence(FakeService):
             "version": {"number": page.version, "when": page.when.isoformat()},
             "_links": {"webui": f"/spaces/{page.space}/pages/{page.id}/{quote(page.title, safe='')}"},
         }  # fmt: skip
+        if "space" in expand.split(","):
+            one["space"] = {"id": int(self.spaces[page.space]["id"]), "key": page.space}
         if "ancestors" in expand:
             one["ancestors"] = self._ancestors(page)
         if "restrictions.read" in expand:
