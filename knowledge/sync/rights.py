@@ -1,4 +1,4 @@
-"""Ask sources who may read documents now, and tell the manifest.
+"""Ask sources who may read documents now, and store the answer in the manifest.
 
 A right that is taken away at its source counts within a minute: the manifest's readers are used for less than that, and
 then the source is asked again before anything is shown. No answer means no.
@@ -17,7 +17,7 @@ from knowledge.defects import describe_defect
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WORLD, RightsSource
 from knowledge.sync.manifest.manifest import IndexManifest
-from knowledge.sync.manifest.records import DocumentRights, decode_readers, encode_readers, is_storable
+from knowledge.sync.manifest.records import DocumentRights, decode_readers, is_storable
 from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.signals import cancel_and_wait
 
@@ -110,8 +110,8 @@ class RightsChecker:
         try:
             async with asyncio.timeout(_ASK_S):
                 found = await self._sources[source].read_rights([one.document for one in documents])
-            answer = {one.row: _encode(found.get(one.document, frozenset())) for one in documents}
-            await manifest.record_rights(documents, answer, asked_at)
+            named = {one.row: _drop_unstorable(found.get(one.document, frozenset())) for one in documents}
+            answer = await manifest.record_rights(named, asked_at)
         except (KnowledgeError, TimeoutError) as error:
             return self._log_failure(source, str(error) or f"no answer within {_ASK_S:.0f} s")
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
@@ -135,6 +135,6 @@ def _get_answer(task: asyncio.Task[_Answer]) -> _Answer:
     return task.result() if task.done() and not task.cancelled() else {}
 
 
-def _encode(readers: frozenset[str]) -> str:
-    """Return an audience as the manifest stores it; nobody if the manifest cannot store it."""
-    return encode_readers(readers if all(map(is_storable, readers)) else frozenset())
+def _drop_unstorable(readers: frozenset[str]) -> frozenset[str]:
+    """Return the readers without those that the manifest cannot store."""
+    return frozenset(filter(is_storable, readers))

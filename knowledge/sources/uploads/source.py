@@ -69,20 +69,11 @@ class PushSource:
         """Return who may read these documents now.
 
         Raises:
-            SourceError: a record cannot be read.
-
-        """
-        cards = await asyncio.to_thread(lambda: [self._store.find_record(document) for document in documents])
-        return {card.name: self._find_readers(card) for card in cards if card is not None}
-
-    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Return the readers of the documents that are still there.
-
-        Raises:
             SourceError: the folder, or a record, cannot be read.
 
         """
-        return await asyncio.to_thread(self._find_readers, documents)
+        cards = await asyncio.to_thread(self._find_records, documents)
+        return {card.name: self._find_readers(card) for card in cards if card is not None}
 
     async def close(self) -> None:
         """Do nothing: no file is open."""
@@ -97,10 +88,9 @@ class PushSource:
                 before = now
                 yield None
 
-    def _find_readers(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+    def _find_records(self, documents: Collection[str]) -> Sequence[UploadRecord | None]:
         self._check_folder()
-        cards = [self._store.find_record(one) for one in documents]
-        return {card.name: self._make_listed(card).readers for card in cards if card is not None}
+        return [self._store.find_record(document) for document in documents]
 
     def _list_records(self) -> Sequence[UploadRecord]:
         self._check_folder()

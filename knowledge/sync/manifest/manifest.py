@@ -27,17 +27,18 @@ from sqlalchemy.engine import CursorResult
 from knowledge.database.database import Database, DatabaseOptions, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import ErrorCode, KnowledgeError, SyncRunning
-from knowledge.interfaces import SourceKey
+from knowledge.interfaces import SourceKey, intersect_readers
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.sync.manifest.records import (
-    DocumentRights,
     FailedDocument,
     IndexedDocument,
     IndexIdentity,
     LastRepair,
     UnchangedDocument,
+    decode_readers,
+    encode_readers,
     hash_text,
     mark_unsettled,
 )
@@ -211,33 +212,38 @@ class IndexManifest(Lookups):
             marks = {row: mark_unsettled(url, old, (listed or {}).get(row, old)) for row, url, old in before}
             self._update_documents(
                 connection,
-                [{"row": row, "readers": readers[row], "url": mark, "rights_at": 0.0} for row, mark in marks.items()],
+                [
+                    {"row": row, "readers": readers[row], "url": mark, "listed_readers": "", "rights_at": 0.0}
+                    for row, mark in marks.items()
+                ],
             )
 
     @transaction
-    def record_rights(
-        self, connection: Connection, asked: Sequence[DocumentRights], readers: Mapping[int, str], at: float
-    ) -> None:
-        """Store the readers that a source named at a time, by the documents' rows, unless newer ones are known.
+    def record_rights(self, connection: Connection, named: Mapping[int, frozenset[str]], at: float) -> dict[int, str]:
+        """Store the readers that a source named at a time, by the documents' rows. Return the readers from now on.
 
-        Documents with other readers than before are part of every plan, until their chunks are rewritten.
+        These are among the readers with which the documents were indexed: wider ones may be meant for another version,
+        and follow with the next sync. An answer that is older than a known one changes nothing.
         """
-        documents = tables.documents.c
-        older = (documents.id == bindparam("row")) & (documents.rights_at < at)
-        same = [{"row": one.row, "known": one.readers} for one in asked if readers[one.row] == one.readers]
-        if same:
-            unchanged = older & (documents.readers == bindparam("known"))
-            connection.execute(update(tables.documents).where(unchanged).values(rights_at=at), same)
-        changed = [one.row for one in asked if readers[one.row] != one.readers]
-        for some in slice_items(changed):
-            before = select(documents.id, documents.url, documents.readers).where(documents.id.in_(some))
-            values = [
-                {"row": row, "named": readers[row], "mark": mark_unsettled(url, old)}
-                for row, url, old in connection.execute(before.where(documents.rights_at < at))
-            ]
-            if values:
-                new = {"readers": bindparam("named"), "url": bindparam("mark"), "rights_at": at}
-                connection.execute(update(tables.documents).where(older).values(new), values)
+        documents, readers, values = tables.documents.c, dict[int, str](), list[dict[str, object]]()
+        for some in slice_items(named):
+            known = select(
+                documents.id, documents.url, documents.readers, documents.listed_readers, documents.rights_at
+            ).where(documents.id.in_(some))
+            for row, url, before, listed, rights_at in connection.execute(known):
+                base = listed or before
+                readers[row] = now = before
+                if rights_at < at:
+                    readers[row] = now = encode_readers(intersect_readers(decode_readers(base), named[row]))
+                    mark = url if now == before else mark_unsettled(url, before)
+                    values.append({"row": row, "before": before, "now": now, "base": base, "mark": mark})
+        if values:
+            unchanged = (documents.id == bindparam("row")) & (documents.readers == bindparam("before"))
+            change = update(tables.documents).values(
+                readers=bindparam("now"), listed_readers=bindparam("base"), url=bindparam("mark"), rights_at=at
+            )
+            connection.execute(change.where(unchanged), values)
+        return readers
 
     async def mark_pending_deletions(self, rows: Collection[int], at: float | None) -> None:
         """Mark documents as pending deletion since a time; with None, as listed again."""

@@ -66,6 +66,7 @@ def make_indexed_values(one: IndexedDocument) -> Values:
         "kind": one.chunks[0].kind if one.chunks else "",
         "modified_at": to_seconds(one.listed.modified_at),
         "held_at": None,
+        "listed_readers": "",
         "rights_at": 0.0,
     }
 

@@ -76,6 +76,7 @@ documents = Table(
     Column("modified_at", Double),
     Column("held_at", Double),
     Column("reason_code", Text, nullable=False, server_default=""),
+    Column("listed_readers", Text, nullable=False, server_default=""),
     Column("rights_at", Double, nullable=False, server_default="0"),
     UniqueConstraint("source_id", "document"),
     sqlite_autoincrement=True,

@@ -12,4 +12,5 @@ down_revision = "0003"
 def upgrade() -> None:
     """Add the columns, each with a default: the version before may still write meanwhile."""
     op.add_column("knowledge_sources", sa.Column("configured", sa.Text, server_default="", nullable=False))
+    op.add_column("knowledge_documents", sa.Column("listed_readers", sa.Text, server_default="", nullable=False))
     op.add_column("knowledge_documents", sa.Column("rights_at", sa.Double, server_default="0", nullable=False))
