@@ -177,6 +177,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             _open_library(settings, _build_source_kinds(settings, slack, event_log))
         )
         metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
+        metrics.watch_identities(lambda: library.identities.failures)
         ready_library = ReadyLibrary(library, workspace, metrics.record_refused)
         if any(source.synced_at for source in (await library.status()).sources):
             ready_library.first_sync_done.set()

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -108,9 +108,25 @@ class Metrics:
         """Count passages that the store proposed to people who may not read them."""
         self._refused.inc(passages)
 
+    def watch_identities(self, failures: Callable[[], Mapping[str, int]]) -> None:
+        """Count the failures of identity sources at each scrape; ``failures`` returns them by source."""
+        self.registry.register(_IdentityFailures(failures))
+
     def render(self) -> bytes:
         """Return everything in Prometheus' format."""
         return generate_latest(self.registry)
+
+
+class _IdentityFailures(Collector):
+    def __init__(self, failures: Callable[[], Mapping[str, int]]) -> None:
+        self._failures = failures
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "kvasir_identity_failures",
+            "Failures of identity sources. People held fewer principals meanwhile.",
+            value=sum(self._failures().values()),
+        )
 
 
 class _EngineState(Collector):

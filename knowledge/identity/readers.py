@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from knowledge.interfaces.audiences import EVERYONE, GUESTS, WORLD, is_single_principal
+from knowledge.interfaces.audiences import is_single_principal
 from knowledge.interfaces.people import WORKSPACE, is_email, is_membership, normalize_principal
 
 _SLACK_ID = re.compile(r"[UWCGS][A-Z0-9]+")
@@ -32,9 +32,7 @@ def check_reader(text: str) -> str:
 
 def is_name(reader: str) -> bool:
     """Return whether a reader is a name that only a file of people gives to somebody."""
-    if reader in {*EVERYONE, GUESTS, WORLD} or is_email(reader):
-        return False
-    return not _SLACK_ID.fullmatch(reader) and not reader.startswith((WORKSPACE, "confluence:", "drive:"))
+    return ":" not in reader and not is_email(reader) and not is_from_chat(reader)
 
 
 def is_from_chat(principal: str) -> bool:

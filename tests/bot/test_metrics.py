@@ -117,6 +117,13 @@ async def test_answers_are_counted_by_outcome_with_tokens_and_first_token() -> N
     assert b"secret" not in metrics.render()
 
 
+def test_failures_of_identity_sources_are_counted_without_their_names() -> None:
+    _, metrics = _measured(_Engine())
+    metrics.watch_identities(lambda: {"Confluence wiki.secret.example": 2, "people.csv": 1})
+    assert _numbers(metrics)["kvasir_identity_failures_total", ""] == 3
+    assert b"secret" not in metrics.render()
+
+
 async def test_judgements_are_counted_separately_from_answers() -> None:
     engine = _Engine()
     judging, metrics = _measured(engine)
