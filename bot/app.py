@@ -199,6 +199,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             channels=settings.channels,
             thinking=settings.thinking,
             web=settings.web,
+            list_named=library.list_named_principals,
             find_salt=CacheSalts(library.find_rights_key, slack.bot_token).find_salt,
             identities=library.identities,
             control=lambda: engine.thinking_control,

@@ -167,6 +167,15 @@ class Library:
         """
         return await self._documents.filter_current(chunks, viewers)
 
+    async def list_named_principals(self) -> frozenset[str]:
+        """Return the principals that open documents which not every full member may read.
+
+        Raises:
+            StoreError, DatabaseError: that part failed.
+
+        """
+        return await self._documents.list_named_principals()
+
     async def find_rights_key(self, viewers: Viewers) -> str:
         """Return a key that is equal for viewers who may read the same documents; "" if it is unknown.
 

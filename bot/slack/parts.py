@@ -24,7 +24,7 @@ from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
-from bot.slack.audience.finder import ViewerFinder
+from bot.slack.audience.finder import ListNamed, ViewerFinder
 from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands.home import HomeTab
 from bot.slack.commands.kb import KbCommand
@@ -91,6 +91,8 @@ class SlackDependencies:
     """The use of the live web in each channel."""
     identities: IdentityMap = field(default_factory=lambda: IdentityMap([EmailIdentitySource()]))
     """Adds the principals of other systems to those that Slack gives a person."""
+    list_named: ListNamed | None = None
+    """Returns the principals that restricted documents name as readers; None if that is unknown."""
     find_salt: FindSalt = omit_salt
     """Returns the salt of the engine's prefix cache for an answer's viewers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
@@ -119,7 +121,9 @@ class SlackParts:
         self.directory = SlackDirectory(api, company)
         """The people and channels of Slack, cached."""
         self._approved_channels = ApprovedChannels(dependencies.ledger.database)
-        self._viewers = ViewerFinder(self.directory, company, dependencies.identities, self._approved_channels)
+        self._viewers = ViewerFinder(
+            self.directory, company, dependencies.identities, self._approved_channels, dependencies.list_named
+        )
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._pending = PendingDeletions(dependencies.library, self._messenger)

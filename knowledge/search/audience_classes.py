@@ -11,10 +11,11 @@ import hashlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from knowledge.interfaces import Viewers, may_read
+from knowledge.interfaces import EVERYONE, Viewers, may_read
+from knowledge.interfaces.audiences import split_reader
 from knowledge.sync.manifest.records import AudienceRow, decode_readers
 
 _MAX_AGE_S: Final = 3.0
@@ -40,6 +41,7 @@ class AudienceClasses:
         self.count_writes = count_writes
         self._now = now
         self._rows: frozenset[AudienceRow] = frozenset()
+        self._named: frozenset[str] = frozenset()
         self._valid_until, self._writes = -math.inf, -1
         self._reading = asyncio.Lock()
         self._usable: OrderedDict[tuple[Viewers, frozenset[str]], frozenset[str] | None] = OrderedDict()
@@ -76,6 +78,17 @@ class AudienceClasses:
         usable = await self.find_usable(viewers, sources)
         return "all" if usable is None else hashlib.sha256(" ".join(sorted(usable)).encode()).hexdigest()
 
+    async def list_named_principals(self) -> frozenset[str]:
+        """Return the principals that open documents which not every full member may read.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        async with self._reading:
+            await self._refresh()
+        return self._named
+
     async def _refresh(self) -> None:
         writes, now = self.count_writes(), self._now()
         if writes == self._writes and now < self._valid_until:
@@ -83,5 +96,11 @@ class AudienceClasses:
         rows = await self._list_audiences()
         if rows != self._rows:
             self._rows = rows
+            self._named = _list_named(rows)
             self._usable.clear()
         self._writes, self._valid_until = writes, now + max(_MAX_AGE_S, (self._now() - now) / _READING_SHARE)
+
+
+def _list_named(rows: Iterable[AudienceRow]) -> frozenset[str]:
+    audiences = (readers for row in rows if not (readers := decode_readers(row.readers)) >= EVERYONE)
+    return frozenset(principal for readers in audiences for reader in readers for principal in split_reader(reader))

@@ -114,6 +114,16 @@ class DocumentSearch:
         _, hybrid = await self._follow_active_search()
         return await hybrid.find_rights_key(viewers, frozenset(self._rules))
 
+    async def list_named_principals(self) -> frozenset[str]:
+        """Return the principals that open documents which not every full member may read.
+
+        Raises:
+            StoreError, DatabaseError: that part failed.
+
+        """
+        _, hybrid = await self._follow_active_search()
+        return await hybrid.list_named_principals()
+
     async def _follow_active_search(self) -> tuple[OpenIndex, HybridSearch]:
         index = await self.follow_active_index()
         if self._hybrid is None or self._hybrid[0] is not index:

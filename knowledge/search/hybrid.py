@@ -226,6 +226,15 @@ class HybridSearch:
         """
         return "" if self._classes is None else await self._classes.find_rights_key(viewers, sources)
 
+    async def list_named_principals(self) -> frozenset[str]:
+        """Return the principals that open documents which not every full member may read.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        return frozenset() if self._classes is None else await self._classes.list_named_principals()
+
     async def _narrow_scope(self, scope: Scope) -> Scope:
         """Return the scope with the audience classes that the store may propose."""
         if self._classes is None:

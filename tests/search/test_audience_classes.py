@@ -67,6 +67,15 @@ class ManifestDouble:
         return await self.classes.find_usable(viewers, frozenset(sources or ALL))
 
 
+async def test_named_principals_are_those_of_restricted_documents() -> None:
+    """What every full member may read needs no other principal."""
+    both = intersect_readers(frozenset({"C1"}), frozenset({"S2"}))
+    manifest = ManifestDouble(frozenset({make_row({"*", "C9"}), make_row(both), make_row({"ada@x.com"})}))
+    assert await manifest.classes.list_named_principals() == {"C1", "S2", "ada@x.com"}
+    manifest.rows, manifest.writes = frozenset({make_row(EVERYONE)}), 1
+    assert await manifest.classes.list_named_principals() == frozenset()
+
+
 # ── Which classes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _NAMES = ["*", "U1", "U2", "C1", "S1", "guests", "world", ""]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import structlog
 
 from bot.slack.audience.accounts import Account, ChannelKind, Company
 from bot.slack.audience.directory import SlackDirectory
@@ -20,14 +23,20 @@ from bot.slack.audience.viewers import (
     list_principals,
 )
 from bot.storage.approved_channels import ApprovedChannels
+from knowledge.errors import KnowledgeError
 from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers
 from knowledge.interfaces.people import Person
 
+_log = structlog.get_logger(__name__)
+
 _DEADLINE_S = 12.0
 """For all calls of one audience. After it, the audience counts as unknown."""
 _MAX_PEOPLE_WITH_CHANNELS = 8
-"""Of how many people all channels are read, at one call each. More people hold the channel of the answer alone."""
+"""Of how many people all channels are read, at one call each."""
+_MAX_NAMED_CHANNELS = 40
+"""Of how many channels the members are read for one audience, because documents name the channels as readers."""
+_CHANNEL_ID = re.compile(r"[CG][A-Z0-9]{5,}")
 
 _COMPUTED_S = 4.0
 """How long an audience counts that was computed from the directory and the identity map, unless an event changes it."""
@@ -35,6 +44,10 @@ _MAX_COMPUTED = 64
 
 WORLD_ONLY: Final = Viewers.of(())
 """A viewer of whom nothing is known: sees what is open to the world."""
+
+
+ListNamed = Callable[[], Awaitable[frozenset[str]]]
+"""Returns the principals that open documents which not every full member may read. Raises ``KnowledgeError``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +73,13 @@ class ViewerFinder:
         company: Company,
         identities: IdentityMap,
         approved_channels: ApprovedChannels,
+        list_named: ListNamed | None = None,
     ) -> None:
         self._directory = directory
         self._company = company
         self._identities = identities
         self._approved = approved_channels
+        self._list_named = list_named
         self._computed: FreshCache[tuple[str, str, int], Audience] = FreshCache(
             _COMPUTED_S, _MAX_COMPUTED, time.monotonic
         )
@@ -114,7 +129,8 @@ class ViewerFinder:
     # ── Readers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _find_person_audience(self, user: str) -> Audience:
-        accounts = await self._directory.find_accounts([user])
+        # The groups are needed next, and one wait for Slack is shorter than two.
+        accounts, _ = await asyncio.gather(self._directory.find_accounts([user]), self._directory.list_groups())
         readers = decide_person(accounts[user])
         if not readers.people:
             return make_world_audience(readers)
@@ -154,15 +170,41 @@ class ViewerFinder:
     async def _list_people(self, accounts: Sequence[Account], channel: str) -> list[Person]:
         if not accounts:
             return []
-        are_few = len(accounts) <= _MAX_PEOPLE_WITH_CHANNELS
         here = frozenset({channel} - {""})
-        joining = asyncio.gather(*(self._directory.list_joined_channels(account.id) for account in accounts if are_few))
-        groups, joined = await asyncio.gather(self._directory.list_groups(), joining)
-        channels = [here | one for one in joined] if are_few else [here] * len(accounts)
+        groups, joined = await asyncio.gather(self._directory.list_groups(), self._list_joined_channels(accounts))
         return [
-            Person(account.id, account.email, list_principals(account, groups, each))
-            for account, each in zip(accounts, channels, strict=True)
+            Person(account.id, account.email, list_principals(account, groups, here.union(joined.get(account.id, ()))))
+            for account in accounts
         ]
+
+    async def _list_joined_channels(self, accounts: Sequence[Account]) -> Mapping[str, set[str]]:
+        """Return those channels of each person that matter as readers.
+
+        The members of the channels that documents name are read, because they are the same for every question. All
+        channels of a person are read only for a few people: for guests, and if documents name many channels.
+        """
+        joined: dict[str, set[str]] = {}
+        named = await self._list_named_channels()
+        people = [account.id for account in accounts if named is None or account.status.is_guest]
+        if len(people) <= _MAX_PEOPLE_WITH_CHANNELS:
+            found = await asyncio.gather(*map(self._directory.list_joined_channels, people))
+            joined |= {person: set(channels) for person, channels in zip(people, found, strict=True)}
+        members = await asyncio.gather(*map(self._directory.list_members, named or ()))
+        for channel, of_channel in zip(named or (), members, strict=True):
+            for member in of_channel or ():
+                joined.setdefault(member, set()).add(channel)
+        return joined
+
+    async def _list_named_channels(self) -> list[str] | None:
+        """Return the channels that documents name as readers; None if they are unknown or too many."""
+        if self._list_named is None:
+            return None
+        try:
+            named = [one for one in sorted(await self._list_named()) if _CHANNEL_ID.fullmatch(one)]
+        except KnowledgeError as error:
+            _log.warning("named channels not read", error=str(error))
+            return None
+        return named if len(named) <= _MAX_NAMED_CHANNELS else None
 
 
 def make_world_audience(readers: Readership) -> Audience:

@@ -224,6 +224,30 @@ async def test_web_is_for_people_of_the_company(tmp_path: Path, private: frozens
         assert modes["ada", SHARED] == "off"
 
 
+async def test_readers_of_a_named_channel_are_found_in_a_larger_one(tmp_path: Path) -> None:
+    """One call for each channel that a document names, whoever asks."""
+
+    async def list_named() -> frozenset[str]:
+        return frozenset({PRIVATE, "S0BOARD001", "ada@sandbox.example"})
+
+    async with run_company(tmp_path, {"list_named": list_named}) as bot:
+        crowd = [f"U1{number:08}" for number in range(20)]
+        await bot.sandbox.world(people=[{"id": one} for one in crowd])
+        await bot.sandbox.channel("#private", members=[ADA, GUS, SIB, BOT, *crowd])
+        await bot.sandbox.world(
+            channels=[{"id": "C0CROWD001", "kind": "group", "name": "crowd", "members": [ADA, BO, BOT, *crowd]}]
+        )
+        await bot.sandbox.wait_delivered()
+        viewers = await ask_for_viewers(bot, "ada", "C0CROWD001")
+        assert len(viewers.people) == 22
+        assert {PRIVATE, "C0CROWD001"} <= find_person(viewers, crowd[0])
+        assert PRIVATE not in find_person(viewers, BO)
+        assert not await bot.sandbox.requests("users.conversations")
+        await bot.sandbox.leave(crowd[0], PRIVATE)
+        await bot.sandbox.wait_delivered()
+        assert PRIVATE not in find_person(await ask_for_viewers(bot, "ada", "C0CROWD001"), crowd[0])
+
+
 async def test_salt_is_that_of_the_viewers(tmp_path: Path) -> None:
     async def find_salt(viewers: Viewers) -> str:
         return f"for {len(viewers.people)}"
