@@ -25,6 +25,7 @@ from knowledge.interfaces import (
     Viewers,
     WatchableSource,
 )
+from knowledge.readable import ReadableDocuments, SourceDocuments
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import FederatedSearch, WebSearcher
@@ -35,19 +36,18 @@ from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources.identities import make_identity_map
 from knowledge.status import (
     LibraryStatus,
-    SourceDocuments,
     SourceStatus,
-    count_readable_documents,
-    read_source_documents,
     read_source_status,
 )
 from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.lock import find_lock_holder, hold_sync_lock
 from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
+from knowledge.sync.rights_sweep import RightsSweep
 from knowledge.sync.running.repair import Drift, repair
 from knowledge.sync.running.run import SyncRun, open_run
 from knowledge.sync.running.shadow_index import ShadowIndex
@@ -113,9 +113,17 @@ class Library:
         self._rights = RightsChecker(
             {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
         )
+        self._sweep = RightsSweep(
+            [source.key for source in sources if isinstance(source, RightsSource)],
+            self._rights,
+            self._find_searched,
+            lambda name: name in self._coordinator.progress,
+            sleep=clock.sleep,
+        )
         self._documents = DocumentSearch(indexes, embedder, calibration, self._rules, self._rights)
         self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
+        self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
         self._federated = FederatedSearch(self._documents, web, calibration)
 
     @property
@@ -300,13 +308,7 @@ class Library:
         """
         chosen = parse_query(f"{within} x", datetime.now(UTC)).sources if within else ()
         scope = match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
-        manifest = (await self._documents.follow_active_index()).manifest
-        found = [
-            await read_source_documents(manifest, self._rules[source.key.id], viewers, self._rights)
-            for name, source in self._sources.items()
-            if name in scope
-        ]
-        return tuple(one for one in found if one.documents)
+        return await self._readable.describe(viewers, scope)
 
     async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
         """Return how many documents of each source all viewers may read; sources without any are left out.
@@ -317,12 +319,7 @@ class Library:
             DatabaseError: the manifest's database failed.
 
         """
-        manifest = (await self._documents.follow_active_index()).manifest
-        counts = {
-            name: await count_readable_documents(manifest, self._rules[source.key.id], viewers)
-            for name, source in self._sources.items()
-        }
-        return {name: count for name, count in counts.items() if count}
+        return await self._readable.count(viewers)
 
     async def suggest_questions(self, n: int = 3) -> list[str]:
         """Return up to ``n`` questions that the documents answer; the same documents give the same questions.
@@ -352,7 +349,7 @@ class Library:
     async def run_schedule(self) -> AsyncIterator[Schedule]:
         """Sync by the clock within this block: every night, and by the cron lines of sources.
 
-        The nightly run starts with ``repair``.
+        The nightly run starts with ``repair``. Between syncs, sources are asked who may read their documents.
 
         Raises:
             SourceMisconfigured: a line is no cron line.
@@ -364,7 +361,8 @@ class Library:
         schedule = Schedule(self._unattended.sync_by_clock, nightly=self._settings.nightly, sources=lines)
         schedule.start()
         try:
-            yield schedule
+            async with self._sweep.running():
+                yield schedule
         finally:
             await schedule.stop()
 
@@ -378,6 +376,9 @@ class Library:
         """Stop every sync. Indexed documents stay."""
         await self._rights.close()
         await self._coordinator.close()
+
+    async def _find_searched(self) -> IndexManifest:
+        return (await self._documents.follow_active_index()).manifest
 
     async def _refresh_queued(self, source: str | None) -> SyncReport:
         """Sync after the running sync of the source."""

@@ -7,31 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from knowledge.errors import ErrorCode, NothingRead
-from knowledge.interfaces import SourceKey, Viewers, may_read
-from knowledge.search.checked import WITHIN_S
-from knowledge.search.source_rules import SourceRules
+from knowledge.interfaces import SourceKey
 from knowledge.settings import SourceSpec
 from knowledge.sync.manifest.lookups import Lookups
-from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import (
     IndexGrowth,
     LastRepair,
     PendingDeletion,
     QuarantinedDocument,
-    decode_readers,
     make_approval_mark,
 )
 from knowledge.sync.report import SyncProgress
-from knowledge.sync.rights import RightsChecker
 
 MAX_AGE_S = 26 * 3_600.0
 """The maximum age of a source without ``max_age``: a nightly sync, and two hours for it to run."""
-_TITLES = 5
-"""Titles of documents that describe a source."""
-_CHECKED = 15
-"""Documents whose source is asked who may read them, before their titles are shown."""
-_LISTED = 100
-"""Documents from which those titles are chosen."""
 _FOR_PEOPLE = frozenset({"push", "pages"})
 """Kinds of sources that have only added documents."""
 _TOLD = 5
@@ -85,20 +74,6 @@ class SourceStatus:
     def late(self) -> bool:
         """Return whether it is older than its maximum age."""
         return self.age_s is not None and self.age_s > self.max_age_s
-
-
-@dataclass(frozen=True, slots=True)
-class SourceDocuments:
-    """The documents of a source that some viewers may see."""
-
-    name: str
-    kind: str
-    documents: int
-    """The number of documents that they may see."""
-    synced_at: datetime | None
-    """As ``SourceStatus.synced_at``."""
-    titles: tuple[str, ...]
-    """Titles of some of them, by weight and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,73 +187,6 @@ async def read_source_status(
         watched=watched,
         watch_trouble=watch_trouble,
     )
-
-
-async def count_readable_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> int:
-    """Return how many documents of a source all viewers may see.
-
-    Raises:
-        DatabaseError: the manifest's database failed.
-
-    """
-    audiences = await _count_audiences(manifest, rules.key, viewers)
-    if not audiences or not await _must_check_rules(manifest, rules):
-        return sum(audiences.values())
-    readers = await manifest.list_readers(rules.key)
-    return sum(one in audiences and rules.may_see(viewers, document) for document, one in readers)
-
-
-async def _count_audiences(manifest: Lookups, key: SourceKey, viewers: Viewers) -> dict[str, int]:
-    """Return the audiences of a source that include all viewers, with their numbers of documents."""
-    return {
-        audience: count
-        for audience, count in (await manifest.count_audiences(key)).items()
-        if may_read(viewers, decode_readers(audience))
-    }
-
-
-async def _must_check_rules(manifest: Lookups, rules: SourceRules) -> bool:
-    """Return whether the configured readers are not yet those of every document."""
-    counts = await manifest.count_source(rules.key)
-    return counts.configured != rules.readers_key or bool(counts.pending_deletions)
-
-
-async def read_source_documents(
-    manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checker: RightsChecker
-) -> SourceDocuments:
-    """Return the documents of a source that all viewers may see. Titles of light documents come last.
-
-    The source is asked about the documents that it is described by. Without an answer, it is not described at all.
-
-    Raises:
-        DatabaseError: the manifest's database failed.
-
-    """
-    described = await _list_described(manifest, rules, viewers)
-    asked = await manifest.find_named_rights(rules.key, [document for document, _ in described])
-    answer = await checker.check(manifest, asked, WITHIN_S)
-    if answer.changed:
-        described = await _list_described(manifest, rules, viewers)
-    names = {one.document for one in asked if one.row not in answer.unanswered}
-    titles = dict.fromkeys(title or document for document, title in described if document in names)
-    documents = await count_readable_documents(manifest, rules, viewers) - len(answer.unanswered)
-    listed_at = (await manifest.count_source(rules.key)).listed_at
-    return SourceDocuments(
-        name=rules.key.name,
-        kind=rules.key.kind,
-        documents=documents if titles else 0,
-        synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
-        titles=tuple(titles)[:_TITLES],
-    )
-
-
-async def _list_described(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> Sequence[tuple[str, str]]:
-    """Return some documents of a source that all viewers may see, with their titles, by weight and name."""
-    key = rules.key
-    listed = await manifest.list_titles(key, await _count_audiences(manifest, key, viewers), _LISTED)
-    if await _must_check_rules(manifest, rules):
-        listed = [one for one in listed if rules.may_see(viewers, one[0])]
-    return sorted(listed, key=lambda one: -rules.weigh(one[0]))[:_CHECKED]
 
 
 def find_next_run(lines: Sequence[str], now: datetime) -> datetime | None:

@@ -67,7 +67,8 @@ def wiki() -> RightsDict:
 
 
 async def find_documents(library: Any, viewers: Viewers = BOARD, limit: int = 4) -> set[str]:
-    return {hit.document for hit in (await library.search("board minutes", viewers=viewers, limit=limit)).hits}
+    result = await library.search("board minutes", viewers=viewers, limit=limit)
+    return {hit.document for hit in result.hits}
 
 
 async def test_a_fresh_right_is_used_without_asking(bench: Bench, wiki: RightsDict, now: Now) -> None:
@@ -227,3 +228,63 @@ async def test_many_questions_ask_once_and_cancellation_stops_no_other(
         await asyncio.sleep(0.1)
         await library.close()
         assert await late == set(), "closing ends what is being asked"
+
+
+async def test_a_source_that_confirms_nothing_is_not_named(bench: Bench, wiki: RightsDict, now: Now) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        assert await library.count_readable(BOARD) == {"wiki": 12}
+        assert await library.count_readable(MEMBER) == {}
+        now.s += 60
+        assert await library.count_readable(BOARD) == {"wiki": 12}
+        wiki.rights = {}
+        now.s += 60
+        assert await library.count_readable(BOARD) == {}
+        wiki.plan("rights", SourceUnavailable("The wiki is down."))
+        assert await library.list_documents(BOARD) == ()
+
+
+async def test_a_sweep_keeps_rights_fresh_between_syncs(bench: Bench, wiki: RightsDict, now: Now) -> None:
+    wiki.put("public.md", "The board minutes that everybody may read.", "*")
+    waits: list[float] = []
+    ready, step = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        ready.set()
+        await step.wait()
+        step.clear()
+
+    async def sweep_once() -> None:
+        await ready.wait()
+        ready.clear()
+        step.set()
+        await ready.wait()
+
+    bench.sleep = sleep
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        async with library.run_schedule():
+            await sweep_once()
+            assert wiki.asked == [], "what is fresh is not asked"
+            now.s += 60
+            await sweep_once()
+            await sweep_once()
+            assert [len(one) for one in wiki.asked] == [10, 2]
+            assert frozenset().union(*wiki.asked) == set(wiki.texts) - {"public.md"}
+            assert len(await find_documents(library)) == 4
+            wiki.rights = dict.fromkeys(wiki.rights, frozenset({"owner"}))
+            now.s += 60
+            wiki.plan("rights", SourceUnavailable("The wiki is down."))
+            del waits[:]
+            await sweep_once()
+            assert waits == [60.0], "a source that does not answer is left alone for a while"
+            for _ in range(3):
+                await sweep_once()
+            asked = len(wiki.asked)
+            assert await find_documents(library) <= {"public.md"}
+            assert len(wiki.asked) <= asked + 1, "only the public document is asked for the question"
+        asked = len(wiki.asked)
+        step.set()
+        await asyncio.sleep(0.05)
+        assert len(wiki.asked) == asked, "it ends with the schedule"

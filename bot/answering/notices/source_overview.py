@@ -12,7 +12,7 @@ from bot.messages.durations import format_age
 from bot.messages.message import join_names, join_sentences, render_message
 from knowledge.interfaces import Viewers
 from knowledge.language import Language
-from knowledge.status import SourceDocuments
+from knowledge.readable import SourceDocuments
 
 _SOURCES_NAMED: Final = 20
 _TITLE_CHARS: Final = 80

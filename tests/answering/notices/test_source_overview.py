@@ -16,7 +16,7 @@ from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Notice, Question, Text
 from bot.answering.notices.source_overview import asks_for_sources, describe_sources
 from knowledge.errors import DatabaseError, KnowledgeError
-from knowledge.status import SourceDocuments
+from knowledge.readable import SourceDocuments
 from tests.viewers import make_members
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)

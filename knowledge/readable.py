@@ -1,0 +1,137 @@
+"""Name and count the documents that viewers may see, by source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from knowledge.interfaces import SourceKey, Viewers, may_read
+from knowledge.search.checked import WITHIN_S
+from knowledge.search.source_rules import SourceRules
+from knowledge.sync.manifest.lookups import Lookups
+from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.records import decode_readers
+from knowledge.sync.rights import RightsChecker
+
+_TITLES: Final = 5
+"""Titles of documents that describe a source."""
+_LISTED: Final = 100
+"""Documents from which those titles are chosen."""
+_CHECKED: Final = 15
+"""Documents about which the source is asked before their titles are shown."""
+_COUNTED: Final = 5
+"""Documents about which the source is asked before it is named and its documents are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDocuments:
+    """The documents of a source that some viewers may see."""
+
+    name: str
+    kind: str
+    documents: int
+    """The number of documents that they may see."""
+    synced_at: datetime | None
+    """As ``SourceStatus.synced_at``."""
+    titles: tuple[str, ...]
+    """Titles of some of them, by weight and name."""
+
+
+class ReadableDocuments:
+    """Describes sources to viewers. A source is asked about some of the documents that they may see by the manifest.
+
+    If it confirms none of them, the viewers do not hear of it. The count is the manifest's, without those that it does
+    not confirm.
+    """
+
+    def __init__(
+        self,
+        rules: Collection[SourceRules],
+        checker: RightsChecker,
+        find_manifest: Callable[[], Awaitable[IndexManifest]],
+    ) -> None:
+        """Take the rules of all sources, and a function that returns the manifest of the active index."""
+        self._rules = {one.key.name: one for one in rules}
+        self._checker = checker
+        self._find_manifest = find_manifest
+
+    async def describe(self, viewers: Viewers, names: Collection[str]) -> tuple[SourceDocuments, ...]:
+        """Return the documents of the named sources that all viewers may see; sources without any are left out.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        found = await self._look(viewers, [rules for name, rules in self._rules.items() if name in names], _CHECKED)
+        return tuple(one for one in found if one.documents)
+
+    async def count(self, viewers: Viewers) -> Mapping[str, int]:
+        """Return how many documents of each source all viewers may see; sources without any are left out.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        found = await self._look(viewers, list(self._rules.values()), _COUNTED)
+        return {one.name: one.documents for one in found if one.documents}
+
+    async def _look(self, viewers: Viewers, sources: Sequence[SourceRules], checked: int) -> list[SourceDocuments]:
+        manifest = await self._find_manifest()
+        return await asyncio.gather(*(self._look_into(manifest, rules, viewers, checked) for rules in sources))
+
+    async def _look_into(
+        self, manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checked: int
+    ) -> SourceDocuments:
+        described = await _list_titles(manifest, rules, viewers, checked)
+        asked = await manifest.find_named_rights(rules.key, [document for document, _ in described])
+        answer = await self._checker.check(manifest, asked, WITHIN_S)
+        if answer.changed:
+            described = await _list_titles(manifest, rules, viewers, checked)
+        names = {one.document for one in asked if one.row not in answer.unanswered}
+        titles = dict.fromkeys(title or document for document, title in described if document in names)
+        listed_at = (await manifest.count_source(rules.key)).listed_at
+        documents = await _count_documents(manifest, rules, viewers) if titles else 0
+        return SourceDocuments(
+            name=rules.key.name,
+            kind=rules.key.kind,
+            documents=max(0, documents - len(answer.unanswered)),
+            synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
+            titles=tuple(titles)[:_TITLES],
+        )
+
+
+async def _list_titles(
+    manifest: Lookups, rules: SourceRules, viewers: Viewers, limit: int
+) -> Sequence[tuple[str, str]]:
+    """Return some documents that all viewers may see by the manifest, with their titles, by weight and name."""
+    listed = await manifest.list_titles(rules.key, await _count_audiences(manifest, rules.key, viewers), _LISTED)
+    if await _must_check_rules(manifest, rules):
+        listed = [one for one in listed if rules.may_see(viewers, one[0])]
+    return sorted(listed, key=lambda one: -rules.weigh(one[0]))[:limit]
+
+
+async def _count_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> int:
+    """Return how many documents all viewers may see by the manifest."""
+    audiences = await _count_audiences(manifest, rules.key, viewers)
+    if not audiences or not await _must_check_rules(manifest, rules):
+        return sum(audiences.values())
+    readers = await manifest.list_readers(rules.key)
+    return sum(one in audiences and rules.may_see(viewers, document) for document, one in readers)
+
+
+async def _count_audiences(manifest: Lookups, key: SourceKey, viewers: Viewers) -> dict[str, int]:
+    """Return the audiences of a source that include all viewers, with their numbers of documents."""
+    return {
+        audience: count
+        for audience, count in (await manifest.count_audiences(key)).items()
+        if may_read(viewers, decode_readers(audience))
+    }
+
+
+async def _must_check_rules(manifest: Lookups, rules: SourceRules) -> bool:
+    """Return whether the configured readers are not yet those of every document."""
+    counts = await manifest.count_source(rules.key)
+    return counts.configured != rules.readers_key or bool(counts.pending_deletions)
