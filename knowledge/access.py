@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from knowledge.errors import SourceError
 from knowledge.identity.identity_map import IdentityMap
-from knowledge.interfaces import RightsSource, Source, Viewers, may_read
-from knowledge.interfaces.audiences import find_held_readers, format_reader, split_reader
+from knowledge.interfaces import ExplainingSource, RightsLimit, RightsSource, Source, Viewers, may_read
+from knowledge.interfaces.audiences import find_held_readers, format_reader, holds_reader, split_reader
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.source_rules import SourceRules
+from knowledge.sources.narrowing import find_listing_source
 from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import decode_readers
 
@@ -28,14 +29,23 @@ class DocumentAccess:
     title: str
     readers: frozenset[str]
     """As the source says now, if it can be asked, else as of the last sync."""
+    indexed: frozenset[str]
+    """As of the last sync."""
     configured: frozenset[str]
-    """As ``kvasir.toml`` says. A person must be one of both."""
+    """As ``kvasir.toml`` says. A person must be among all three."""
+    limits: tuple[RightsLimit, ...] = ()
+    """What limits the readers at the source, if it says so."""
     problem: str = ""
     """Why the source could not be asked; then nobody may read the document."""
 
     def may_be_read(self, viewers: Viewers) -> bool:
         """Return whether all viewers may read it."""
-        return not self.problem and may_read(viewers, self.readers) and may_read(viewers, self.configured)
+        limits = (self.readers, self.indexed, self.configured)
+        return not self.problem and all(may_read(viewers, readers) for readers in limits)
+
+    def find_obstacles(self, principals: frozenset[str]) -> Sequence[RightsLimit]:
+        """Return what does not admit a person with these principals, as far as the source says."""
+        return [limit for limit in self.limits if not holds_reader(principals, limit.readers)]
 
     def find_reasons(self, principals: frozenset[str]) -> frozenset[str]:
         """Return by which readers a person with these principals may read it."""
@@ -96,13 +106,17 @@ class AccessReader:
 
     async def _explain(self, source: Source, document: str, title: str, listed: frozenset[str]) -> DocumentAccess:
         configured = self._rules[source.key.id].find_readers(document)
-        readers, problem = listed, ""
+        readers, problem, limits = listed, "", tuple[RightsLimit, ...]()
+        explaining = find_listing_source(source)
         if isinstance(source, RightsSource):
             try:
                 async with asyncio.timeout(_RIGHTS_S):
+                    limits = tuple(
+                        await explaining.explain_rights(document) if isinstance(explaining, ExplainingSource) else ()
+                    )
                     readers = (await source.read_rights([document])).get(document, frozenset())
             except TimeoutError:
                 problem = f"The source {source.key.name} did not say within {_RIGHTS_S:g} s who may read it."
             except SourceError as error:
                 problem = str(error)
-        return DocumentAccess(source.key.name, document, title, readers, configured, problem)
+        return DocumentAccess(source.key.name, document, title, readers, listed, configured, limits, problem)

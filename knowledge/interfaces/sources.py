@@ -113,6 +113,28 @@ class RightsSource(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class RightsLimit:
+    """One thing that limits the readers of a document; a person must be admitted by all of them."""
+
+    what: str
+    """In words, such as ``its page restriction``."""
+    readers: frozenset[str]
+
+
+@runtime_checkable
+class ExplainingSource(Protocol):
+    """A source that can say why somebody may not read a document."""
+
+    async def explain_rights(self, document: str) -> Sequence[RightsLimit]:
+        """Return what limits the readers of a document now; none if it is gone.
+
+        Raises:
+            SourceError: the source does not answer, or refuses.
+
+        """
+
+
 class Memory(Protocol):
     """What a source remembers from one listing to the next. Without it, the next listing is only slower.
 

@@ -69,7 +69,7 @@ async def test_a_person_finds_what_he_may_read_and_learns_why(
     assert (status, "yes: U0ADA00001 reads it as confluence:group:board" in out) == (0, True)
     status, out, _ = await place.command("access", "explain", BO, "minutes of the board", **keys)
     assert status == 1
-    assert f"no: the readers are confluence:group:board ({document} “Minutes of the board”)" in out
+    assert f"no: its page restriction admits confluence:group:board ({document} “Minutes of the board”)" in out
     assert "U0BO000002 holds *, " in out
     assert "confluence:group:staff" in out
     status, out, _ = await place.command("access", "explain", BO, "docs/plan.md", **keys)

@@ -49,9 +49,14 @@ def _explain_document(person: CommandPerson, one: DocumentAccess) -> str:
         return f"no: {one.problem}"
     if not holds_reader(person.principals, one.configured):
         return f"no: kvasir.toml lets only {_list_readers(one.configured)} read it"
+    if not holds_reader(person.principals, one.indexed) and holds_reader(person.principals, one.readers):
+        return f"no: the last sync found the readers {_list_readers(one.indexed)}, so sync {one.source} again"
     reasons = one.find_reasons(person.principals)
     if reasons:
         return f"yes: {person.id} reads it as {_list_readers(reasons)}"
+    obstacles = one.find_obstacles(person.principals)
+    if obstacles:
+        return "no: " + "; ".join(f"{each.what} admits {_list_readers(each.readers) or 'nobody'}" for each in obstacles)
     return f"no: the readers are {_list_readers(one.readers)}" if one.readers else "no: nobody may read it"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from knowledge.interfaces import EVERYONE, intersect_readers
+from knowledge.interfaces import EVERYONE, RightsLimit, intersect_readers
 from knowledge.sources.common import widen_to_everyone
 from knowledge.sources.confluence.model import NOBODY, ConfluencePage, Edition, PageLookups, Space, TreeNode
 from knowledge.sources.confluence.rights import find_groups, find_missing, intersect_audiences, iterate_constraints
@@ -46,6 +46,18 @@ class PageAudiences:
         return {
             one: intersect_readers(self._readers, intersect_audiences(each, members)) for one, each in admitted.items()
         }
+
+    async def explain(self, space: Space, page: ConfluencePage) -> Sequence[RightsLimit]:
+        """Return what limits the readers of a page: its space, its own restriction, and those of all ancestors."""
+        if self._rights == "ignore":
+            return []
+        limits = [RightsLimit(f"the permission to view the space {space.key}", await self._find_space_readers(space))]
+        nodes, ref = await self._build_tree(space, {page.ref.id: page}), page.ref
+        for restriction in iterate_constraints(page.ref, nodes):
+            what = "its page restriction" if ref == page.ref else f"page restriction of {space.key}/{ref.id}, above it,"
+            limits.append(RightsLimit(what, restriction))
+            ref = nodes[ref.id].parent or ref if ref.id in nodes else ref
+        return limits
 
     async def _find_space_readers(self, space: Space) -> frozenset[str]:
         if self._rights == "restrictions":

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from yarl import URL
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, RightsLimit, SourceContext, SourceKey
 from knowledge.sources.common import (
     MAX_MB,
     SUFFIXES,
@@ -209,6 +209,26 @@ class ConfluenceSource:
             for document, (space, _, page, file) in places.items()
             if (space, page) in readers and file in present
         }
+
+    async def explain_rights(self, document: str) -> Sequence[RightsLimit]:
+        """Return the space's permission and all page restrictions; nothing if the page is gone.
+
+        Raises:
+            SourceError: Confluence does not answer, or refuses.
+
+        """
+        parts = _DOCUMENT_ID.fullmatch(document)
+        if parts is None:
+            return []
+        key, blog, id_, _ = parts.groups()
+        page = await _find_or_none(partial(self._edition.fetch_page, ContentRef(id_, "blogpost" if blog else "page")))
+        spaces = await self._find_spaces({key}) if isinstance(page, ConfluencePage) else ()
+        return [
+            limit
+            for space in spaces
+            if isinstance(page, ConfluencePage) and page.space == space.id
+            for limit in await self._audiences.explain(space, page)
+        ]
 
     async def close(self) -> None:
         """Close the connections."""

@@ -260,8 +260,13 @@ class Lookups:
     async def find_named(self, key: SourceKey, *, document: str | None, title: str) -> list[NamedDocument]:
         """Return the read documents of a source with this name, or this title in any case."""
         named = func.lower(tables.documents.c.title) == title.lower()
+        listed = tables.documents.c.listed_readers
         query = (
-            select(tables.documents.c.document, tables.documents.c.title, tables.documents.c.readers)
+            select(
+                tables.documents.c.document,
+                tables.documents.c.title,
+                case((listed != "", listed), else_=tables.documents.c.readers),
+            )
             .join(tables.sources)
             .where(*_was_read(self._index, key), named if document is None else tables.documents.c.document == document)
             .order_by(tables.documents.c.document)

@@ -80,7 +80,7 @@ class CurrentRow(NamedTuple):
 
 
 class NamedDocument(NamedTuple):
-    """A document, its title and its readers (``encode_readers``)."""
+    """A document, its title and its readers as of the last sync (``encode_readers``)."""
 
     document: str
     title: str

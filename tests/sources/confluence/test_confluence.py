@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Document, Source, Viewers, may_read
+from knowledge.interfaces import EVERYONE, Document, ExplainingSource, Source, Viewers, may_read
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.confluence import source as confluence
 from knowledge.sources.confluence.rights import find_groups, intersect_audiences
@@ -258,6 +258,24 @@ async def test_configured_readers_narrow_and_never_widen(wiki: FakeConfluence) -
     assert not may_read(Viewers.of({"U1"}), found)
     assert not may_read(Viewers.of({"confluence:user:ada"}), found)
     assert may_read(Viewers.of({"U1", "confluence:user:ada"}), found)
+
+
+async def test_what_limits_the_readers_of_a_page_is_explained(wiki: FakeConfluence) -> None:
+    wiki.space_readers["ENG"] = [("group", "staff")]
+    top = wiki.page("top", groups=["board"])
+    page = wiki.page("p", parent=wiki.page("middle", parent=top.id).id, users=["ada"])
+    source = build(wiki, everyone=["confluence:group:everybody"])
+    assert isinstance(source, ExplainingSource)
+    limits = {limit.what: limit.readers for limit in await source.explain_rights(f"ENG/{page.id}")}
+    assert limits == {
+        "the permission to view the space ENG": {"confluence:group:staff"},
+        "its page restriction": {"confluence:user:ada"},
+        f"page restriction of ENG/{page.parent}, above it,": EVERYONE,
+        f"page restriction of ENG/{top.id}, above it,": {"confluence:group:board"},
+    }
+    assert await source.explain_rights("ENG/404") == []
+    assert await source.explain_rights("no page") == []
+    await source.close()
 
 
 async def test_an_unlisted_ancestor_still_counts(wiki: FakeConfluence) -> None:
