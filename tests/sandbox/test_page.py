@@ -141,6 +141,24 @@ async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: List
     await expect(page.locator(".strip")).to_contain_text("Bot connected")
 
 
+async def test_a_menu_offers_the_channels_of_the_person(client: AsyncWebClient, look: Open, listener: Listener) -> None:
+    menu = {
+        "type": "conversations_select",
+        "action_id": "for",
+        "placeholder": {"type": "plain_text", "text": "The members of …"},
+        "filter": {"include": ["public", "private"]},
+    }
+    page = await look()
+    await client.chat_postMessage(channel=GENERAL, text="x", blocks=[{"type": "actions", "elements": [menu]}])
+    shown = page.get_by_label("The members of …")
+    await expect(shown.locator("option").first).to_have_text("The members of …")
+    await expect(shown).not_to_contain_text("Kvasir")
+    await shown.select_option("#general")
+    pressed = await listener.wait(lambda request: request.type == "interactive")
+    action = pressed[0].payload["actions"][0]
+    assert (action["type"], action["selected_conversation"]) == ("conversations_select", GENERAL)
+
+
 async def test_another_person_sees_another_workspace(
     box: SandboxClient, client: AsyncWebClient, look: Open, listener: Listener
 ) -> None:

@@ -89,15 +89,15 @@ class PushSource:
                 yield None
 
     def _find_records(self, documents: Collection[str]) -> Sequence[UploadRecord | None]:
-        self._check_folder()
+        self._check_folder(must_exist=True)  # on another machine it may be missing, and the documents are not gone
         return [self._store.find_record(document) for document in documents]
 
     def _list_records(self) -> Sequence[UploadRecord]:
-        self._check_folder()
+        self._check_folder(must_exist=self._must_exist)
         return self._store.list_records()
 
-    def _check_folder(self) -> None:
-        if self._must_exist and not self._store.folder.is_dir():
+    def _check_folder(self, *, must_exist: bool) -> None:
+        if must_exist and not self._store.folder.is_dir():
             raise SourceError(
                 f"The folder {self._store.folder} of source {self.key.name} is not there. Check that it is "
                 "mounted; until then Kvasir deletes nothing of it."

@@ -151,6 +151,8 @@ async def test_a_damaged_record_deletes_nothing(tray: UploadStore, tmp_path: Pat
 
 async def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="mounted"):
+        await source(tmp_path / "elsewhere").read_rights(["a.md"])
+    with pytest.raises(SourceError, match="mounted"):
         await listing(build("push", tmp_path, path="elsewhere"))
     open_upload_store(SourceSpec("bench", "push", {"path": "elsewhere"}, tmp_path), tmp_path).put(
         "a.md", b"a", by="ada"

@@ -1,0 +1,50 @@
+"""A file of a direct message, through the real library: who finds it, and when a changed choice counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.document_additions import DocumentAdditions
+from knowledge.interfaces import EVERYONE, SourceKey
+from knowledge.settings import SourceSpec
+from knowledge.sources.uploads.source import PushSource
+from tests.library.library_bench import Bench
+from tests.sync.doubles import passages
+from tests.viewers import make_members
+
+ORIGIN = "D1:1.0"
+
+
+async def test_a_changed_choice_of_readers_counts_at_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, passages)
+    spec = SourceSpec("added", "push", {"path": "files"}, tmp_path)
+    store = DocumentAdditions(spec, tmp_path, None).store  # type: ignore[arg-type]
+    source = PushSource(SourceKey("added", "push", str(store.folder)), store, readers=EVERYONE, must_exist=False)
+    async with bench.library(source) as library:
+        additions = DocumentAdditions(spec, tmp_path, library)
+
+        async def list_finders() -> list[str]:
+            people = {"sender": ("U1",), "member": ("U2",), "both": ("U1", "U2")}
+            viewers = {name: make_members(*principals) for name, principals in people.items()}
+            viewers["channel"] = make_members("C1")
+            found = []
+            for name, those in viewers.items():
+                if (await library.search("how many days of leave", viewers=those)).hits:
+                    assert await library.count_readable(those) == {"added": 1}
+                    found.append(name)
+                else:
+                    assert await library.count_readable(those) == {}
+            return found
+
+        data = b"# Leave\nHow many days of leave? Thirty days of leave."
+        await additions.store_message_file("leave.md", data, sender="U1", origin=ORIGIN, title=None)
+        assert await additions.sync_documents(["leave.md"]) == {}
+        assert await list_finders() == ["sender"]
+        for readers, finders in (
+            (["U1", "C1"], ["sender", "channel"]),
+            (None, ["sender", "member", "both", "channel"]),
+            (["U1"], ["sender"]),
+        ):
+            assert await additions.change_readers(ORIGIN, sender="U1", readers=readers) == ["leave.md"]
+            assert await additions.sync_documents(["leave.md"]) == {}
+            assert await list_finders() == finders
