@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -67,17 +69,22 @@ async def check_token(api: SlackWebApi) -> Installation:
     async with asyncio.timeout(_CHECK_TIMEOUT_S):
         answer, headers = await api.call_with_headers("auth.test")
     granted = frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip())
+    me = read_bot_user(answer)
+    _check_scopes(granted)
+    for scope, purpose in list_missing_scopes(granted).items():
+        _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {purpose}")
+    return Installation(me, str(answer.get("team", "")), granted)
+
+
+def read_bot_user(answer: Mapping[str, Any]) -> BotUser:
+    """Return the bot's identity from the answer of ``auth.test``."""
     enterprise = str(answer.get("enterprise_id") or "")
-    me = BotUser(
+    return BotUser(
         team=str(answer.get("team_id") or enterprise),  # an installation for a whole organization has no workspace
         user=str(answer.get("user_id", "")),
         bot=str(answer.get("bot_id", "")),
         enterprise=enterprise,
     )
-    _check_scopes(granted)
-    for scope, purpose in list_missing_scopes(granted).items():
-        _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {purpose}")
-    return Installation(me, str(answer.get("team", "")), granted)
 
 
 def _check_scopes(granted: frozenset[str]) -> None:

@@ -106,6 +106,24 @@ def test_mention_by_another_app_is_recognized() -> None:
     assert asked == AppAsked(QuestionKey("T1", "C1", "2.0"), "2.0", "B2", "<@U0KVASIR> hi")
 
 
+def test_message_of_a_sibling_workspace_is_read_like_any_other() -> None:
+    """The shape of an Enterprise Grid in slack-bolt's tests; who the person is, Slack says when it is asked."""
+    grid = {
+        "team_id": "T0SIBLING",
+        "enterprise_id": "E0123456",
+        "is_enterprise_install": True,
+        "authorizations": [
+            {"enterprise_id": "E0123456", "team_id": None, "user_id": "U0KVASIR", "is_bot": True,
+             "is_enterprise_install": True}
+        ],
+    }  # fmt: skip
+    found = parse_message(
+        make_message("<@U0KVASIR> hi", user="W111", user_team="E0123456", source_team="E0123456"), **grid
+    )
+    assert found.is_addressed
+    assert (found.message.key.team, found.message.user) == ("T0SIBLING", "W111")
+
+
 def test_shared_channel_is_recognized() -> None:
     assert parse_message(make_message(), is_ext_shared_channel=True).is_channel_shared
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.messages import replies
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import explain_refusal
 from bot.slack.interactions import ButtonPress
@@ -24,7 +25,10 @@ class ChannelAccess:
 
         """
         audience = await self._viewers.find_press_audience(press.channel, press.user)
-        if audience.refusal is None:
+        if audience.refusal is not None:
+            await self._messenger.reply(press, explain_refusal(audience.refusal))
+        elif not audience.is_complete:
+            await self._messenger.reply(press, replies.AUDIENCE_UNKNOWN)
+        else:
             return audience.viewers
-        await self._messenger.reply(press, explain_refusal(audience.refusal))
         return None

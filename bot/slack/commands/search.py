@@ -14,6 +14,7 @@ from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.interactions import SlashCommand
+from bot.slack.posting import render
 
 _LIMIT = 5
 
@@ -41,4 +42,7 @@ class SearchRunner:
             return render_message(replies.NOTHING_OPEN, typed.language)
         filtered = add_filters(query, rule, datetime.now(UTC))
         result = await self._library.search(filtered, limit=_LIMIT, viewers=audience.viewers)
-        return kb_texts.format_search_results(replace(result, query=query), typed.language)
+        text = kb_texts.format_search_results(replace(result, query=query), typed.language)
+        if audience.is_complete:
+            return text
+        return f"{render.escape_mrkdwn(render_message(replies.AUDIENCE_UNKNOWN, typed.language))}\n{text}"

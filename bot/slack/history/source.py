@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
-from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility
 from bot.slack.history.channel_reader import ChannelReader, SyncRate, list_public_channels
 from bot.slack.history.channel_state import WorkspaceState
@@ -28,6 +27,7 @@ from bot.slack.history.transcript import (
     format_title,
     select_content,
 )
+from bot.slack.installation import read_bot_user
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.channel_event_log import ChannelEventLog
 from knowledge.errors import DatabaseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
@@ -158,7 +158,7 @@ class SlackSource:
         """
         with _map_errors(self.key.name):
             async with self._connect() as api:  # its own connection, because a sync closes the shared one
-                team = str((await api.call("auth.test")).get("team_id") or "")
+                team = read_bot_user(await api.call("auth.test")).team
             number = await self._event_log.find_last_number(team)
             while True:
                 await self._event_log.wait_for_events(team, number, look_s=_POLL_EVERY_S)
@@ -171,9 +171,8 @@ class SlackSource:
             if self._reader is None:
                 api = await self._stack.enter_async_context(self._connect())
                 who = await api.call("auth.test")
-                me = BotUser(*(str(who.get(name) or "") for name in ("team_id", "user_id", "bot_id")))
                 url = str(who.get("url") or "https://slack.com/")
-                self._reader = ChannelReader(api, me, url, self._rate, self._sleep)
+                self._reader = ChannelReader(api, read_bot_user(who), url, self._rate, self._sleep)
             return self._reader
 
     def _list_threads(self, reader: ChannelReader, state: WorkspaceState) -> Iterator[ListedDocument]:

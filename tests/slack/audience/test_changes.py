@@ -25,10 +25,11 @@ from tests.slack.audience.world import (
     SIB,
     WORLD_ONLY,
     ask_for_viewers,
+    build_company,
     find_person,
     run_company,
 )
-from tests.slack.running_bot import PASSAGE, RunningBot, get_text, make_finished, run_bot
+from tests.slack.running_bot import PASSAGE, PausedScript, RunningBot, get_text, make_finished, run_bot
 from tests.slack_sandbox import open_sandbox
 
 ADAS_DM = "D0DIRECT01"
@@ -246,6 +247,29 @@ async def test_readers_of_a_named_channel_are_found_in_a_larger_one(tmp_path: Pa
         await bot.sandbox.leave(crowd[0], PRIVATE)
         await bot.sandbox.wait_delivered()
         assert PRIVATE not in find_person(await ask_for_viewers(bot, "ada", "C0CROWD001"), crowd[0])
+
+
+async def test_audience_after_a_crash_is_that_of_now(tmp_path: Path) -> None:
+    paused = PausedScript("")
+    async with open_sandbox(tmp_path) as sandbox:
+        await build_company(sandbox)
+        async with run_bot(sandbox, tmp_path, script=paused) as bot:
+            ts = await sandbox.say("ada", PRIVATE, "@Kvasir how?")
+            await asyncio.wait_for(paused.paused.wait(), 10)
+            assert len(bot.answerer.questions[-1].viewers.people) == 3
+        await sandbox.join("bo", PRIVATE)
+        async with run_bot(sandbox, tmp_path) as bot:
+            await bot.wait_for_answer(ts, channel=PRIVATE)
+            assert PRIVATE in find_person(bot.answerer.questions[-1].viewers, BO)
+
+
+async def test_failed_lookup_of_a_person_is_told(tmp_path: Path) -> None:
+    """A search shows what is open to the world, and says that it may be incomplete."""
+    async with run_company(tmp_path) as bot:
+        await bot.sandbox.faults({"method": "users.info", "error": "internal_error", "times": -1})
+        await bot.sandbox.command("ada", PUBLIC, "/kb search how")
+        await wait_for_notice(bot, PUBLIC, "I could not find out who reads this")
+        assert bot.library.viewers == [WORLD_ONLY]
 
 
 async def test_salt_is_that_of_the_viewers(tmp_path: Path) -> None:
