@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from knowledge.interfaces.audiences import is_single_principal
-from knowledge.interfaces.people import Person, is_email, is_membership, normalize_principal
+from knowledge.interfaces.people import Person, is_membership, normalize_email, normalize_principal
 
 _COLUMNS: Final[Mapping[str, str]] = {
     "email": "email", "emails": "email", "mail": "email", "username": "email",
@@ -109,7 +109,7 @@ def _read_csv(rows: Iterator[list[str]], fields: Sequence[str]) -> Iterator[_Row
         principals = map(normalize_principal, _SEPARATORS.split(values.get("principals", "")))
         yield _Row(
             where,
-            values.get("email", "").lower(),
+            normalize_email(values.get("email", "")),
             values.get("slack", ""),
             tuple(one for one in principals if one),
             _read_active(values.get("active", ""), where),
@@ -148,7 +148,7 @@ def _read_person(person: object, where: str) -> _Row:
         raise InvalidTable(f"{where}: email and slack should be texts, and active true or false")
     if not isinstance(principals, list) or not all(isinstance(one, str) and one.strip() for one in principals):
         raise InvalidTable(f"{where}: principals should be a list of texts")
-    return _Row(where, email.strip().lower(), slack.strip(), tuple(map(normalize_principal, principals)), active)
+    return _Row(where, normalize_email(email), slack.strip(), tuple(map(normalize_principal, principals)), active)
 
 
 # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,17 +160,16 @@ def _collect(rows: Iterator[_Row]) -> PeopleTable:
     inactive, skipped = set[str](), 0
     for row in rows:
         _check_principals(row)
-        email = row.email if is_email(row.email) else ""
         if row.slack and not _SLACK_ID.fullmatch(row.slack):
             raise InvalidTable(f"{row.where}: slack should be a person's Slack id such as U012AB3CD")
-        if not row.slack and not email:
+        if not row.slack and not row.email:
             skipped += 1
         elif not row.active:
-            inactive |= {row.slack, email} - {""}
+            inactive |= {row.slack, row.email} - {""}
         elif row.slack:
-            by_id[row.slack] = by_id.get(row.slack, frozenset()) | {*row.principals, email} - {""}
+            by_id[row.slack] = by_id.get(row.slack, frozenset()) | {*row.principals, row.email} - {""}
         else:
-            by_email[email] = by_email.get(email, frozenset()) | {*row.principals}
+            by_email[row.email] = by_email.get(row.email, frozenset()) | {*row.principals}
     return PeopleTable(by_id, by_email, frozenset(inactive), skipped)
 
 

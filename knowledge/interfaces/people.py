@@ -92,14 +92,23 @@ class IdentifyingSource(Protocol):
 
 
 def is_email(text: str) -> bool:
-    """Return whether a text is an e-mail address in lower case."""
-    return text == text.lower() and _EMAIL.fullmatch(text) is not None
+    """Return whether a text is an e-mail address in lower case, of ASCII's characters."""
+    return text.isascii() and text == text.lower() and _EMAIL.fullmatch(text) is not None
+
+
+def normalize_email(text: str) -> str:
+    """Return an e-mail address in lower case, "" if the text is none.
+
+    Other letters than ASCII's are no address here: the Kelvin sign, for one, has the lower case "k".
+    """
+    address = text.strip().lower() if text.isascii() else ""
+    return address if is_email(address) else ""
 
 
 def normalize_principal(text: str) -> str:
     """Return a principal as documents and people have it: e-mail addresses and names of Google are in lower case."""
     stripped = text.strip()
-    lower = stripped.lower()
+    lower = stripped.lower() if stripped.isascii() else stripped
     return lower if is_email(lower) or lower.startswith("drive:") else stripped
 
 

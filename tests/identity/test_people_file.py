@@ -70,6 +70,12 @@ async def test_the_names_of_the_file_can_be_held(tmp_path: Path) -> None:
     assert found == {"board", "project-x"}
 
 
+async def test_an_address_that_only_looks_like_another_is_none(tmp_path: Path) -> None:
+    kim = Person("U1", "kim@company.com")
+    text = "email,principals\n\N{KELVIN SIGN}im@company.com,board\n"
+    assert await find(write(tmp_path, text), kim) == frozenset()
+
+
 async def test_a_change_counts_at_once(tmp_path: Path) -> None:
     source = write(tmp_path, TABLE)
     assert "board" in await find(source, ADA)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.slack.events import get_object
+from knowledge.interfaces.people import normalize_email
 
 _SYSTEM_USER = "USLACKBOT"
 
@@ -82,12 +83,12 @@ def parse_account(user: Mapping[str, Any], company: Company) -> Account:
     """Return the account of a user object; what is missing makes its status unknown."""
     id_, profile = str(user.get("id") or ""), get_object(user, "profile")
     status = _read_status(user, company)
-    email = str(profile.get("email") or "").strip().lower()
-    confirmed = user.get("is_email_confirmed") is not False and "@" in email and email.isprintable()
+    confirmed = user.get("is_email_confirmed") is not False
+    is_colleague = status is Status.MEMBER or status.is_guest
     return Account(
         id_,
         status,
-        email if confirmed and (status is Status.MEMBER or status.is_guest) else "",
+        normalize_email(str(profile.get("email") or "")) if confirmed and is_colleague else "",
         _read_workspaces(user, company) if status is Status.MEMBER else frozenset(),
         int(user.get("updated") or 0),
     )

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from knowledge.errors import IdentityError
-from knowledge.interfaces.people import Person, is_email
+from knowledge.interfaces.people import Person, normalize_email
 from knowledge.sources.confluence.rights import GROUP, USER
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
 from knowledge.sources.hosted.http_call import ApiCall
@@ -175,8 +175,8 @@ class CloudIdentities:
         async for results in _fetch_results(self._api, call):
             for one in results:
                 user = get_object(one, "user")
-                email, account = (get_text(user, "email") or "").lower(), get_text(user, "accountId")
-                if account and is_email(email):
+                email, account = normalize_email(get_text(user, "email") or ""), get_text(user, "accountId")
+                if account and email:
                     twice |= {email} if index.get(email, account) != account else set()
                     index[email] = account
         self._index = {email: account for email, account in index.items() if email not in twice}
@@ -188,7 +188,7 @@ class CloudIdentities:
             return {}
         answer = await self._api.fetch_json(ApiCall.post("api/v2/users-bulk", {"accountIds": list(ids)}))
         return {
-            get_text(one, "accountId") or "": (get_text(one, "email") or "").lower()
+            get_text(one, "accountId") or "": normalize_email(get_text(one, "email") or "")
             for one in require_objects(answer, "results")
             if get_text(one, "accountStatus") == "active"
         }

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from knowledge.interfaces.people import Person
+from knowledge.interfaces.people import Person, normalize_email
 from knowledge.sources.drive.google_account import ServiceAccount
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
 from knowledge.sources.hosted.http_call import ApiCall
@@ -79,7 +79,8 @@ class GoogleIdentities:
         async for page in self._api.fetch_pages(
             ApiCall.get("admin/directory/v1/groups", userKey=email, maxResults=200), _next_page
         ):
-            groups |= {_GROUP + name.lower() for one in get_objects(page, "groups") if (name := get_text(one, "email"))}
+            emails = (normalize_email(get_text(one, "email") or "") for one in get_objects(page, "groups"))
+            groups |= {_GROUP + email for email in emails if email}
         return frozenset(groups)
 
 

@@ -59,6 +59,8 @@ def test_email_is_that_of_colleagues_and_confirmed() -> None:
     assert not parse_account(USER | {"is_email_confirmed": False}, HOME).email
     assert not parse_account(USER | {"team_id": "T0OTHER"}, HOME).email
     assert not parse_account(USER | {"profile": {"email": "*"}}, HOME).email
+    # The Kelvin sign's lower case is "k".
+    assert not parse_account(USER | {"profile": {"email": "\N{KELVIN SIGN}im@ghostbusters.example.com"}}, HOME).email
 
 
 def test_workspaces_of_a_sibling_are_those_of_the_organization() -> None:
