@@ -84,7 +84,10 @@ class SlackDirectory:
 
         async def fetch() -> frozenset[str] | None:
             pages = await self._fetch_pages("conversations.members", channel=channel)
-            return None if pages is None else frozenset(str(user) for page in pages for user in page["members"])
+            lists = [page.get("members") for page in pages or ()]
+            if not lists or not all(isinstance(one, list) for one in lists):
+                return None
+            return frozenset(str(user) for one in lists for user in one or ())
 
         return await self._members.fetch(channel, lambda: self._attempt("conversations.members", fetch()))
 

@@ -80,9 +80,7 @@ class ViewerFinder:
         self._identities = identities
         self._approved = approved_channels
         self._list_named = list_named
-        self._computed: FreshCache[tuple[str, str, int], Audience] = FreshCache(
-            _COMPUTED_S, _MAX_COMPUTED, time.monotonic
-        )
+        self._computed: FreshCache[tuple[str, int], Audience] = FreshCache(_COMPUTED_S, _MAX_COMPUTED, time.monotonic)
 
     async def find_channel_audience(self, channel: str, asker: str) -> Audience:
         """Return who will see an answer in a conversation, where a person asks.
@@ -144,17 +142,24 @@ class ViewerFinder:
             return make_world_audience(decide_shared_channel(approved=await self._is_approved(channel)))
         if found.kind is ChannelKind.DIRECT:
             return await self._find_person_audience(asker)
-        members = await self._directory.list_members(channel)
+        members = await self._list_members(channel, asker)
         if members is None:
             return UNKNOWN_AUDIENCE
-        key = channel, "" if asker in members else asker, self._directory.version
 
         async def find() -> Audience | None:
-            accounts = await self._directory.find_accounts(members | {asker})
+            accounts = await self._directory.find_accounts(members)
             readers = decide_members(found, accounts.values(), self._company)
             return Audience(await self._expand(readers, channel)) if readers.is_complete else None
 
-        return await self._computed.fetch(key, find) or UNKNOWN_AUDIENCE
+        return await self._computed.fetch((channel, self._directory.version), find) or UNKNOWN_AUDIENCE
+
+    async def _list_members(self, channel: str, asker: str) -> frozenset[str] | None:
+        """Return the members of a channel; None if they are unknown. A list without the asker must be wrong."""
+        members = await self._directory.list_members(channel)
+        if members is not None and asker not in members:
+            self._directory.forget_members(channel, asker)
+            members = await self._directory.list_members(channel)
+        return members if members is not None and asker in members else None
 
     async def _is_approved(self, channel: str) -> bool:
         return await self._approved.is_approved(self._company.workspace, channel)

@@ -8,12 +8,17 @@ from pathlib import Path
 
 from bot.slack.audience.accounts import Company, Status
 from bot.slack.audience.directory import TTL_S, SlackDirectory
+from bot.slack.audience.finder import ViewerFinder
 from bot.slack.settings import SlackSettings
 from bot.slack.transport.web_client import open_web_api
+from bot.storage.approved_channels import ApprovedChannels
+from bot.storage.ledger import open_ledger
+from knowledge.identity.identity_map import IdentityMap
 from tests.slack.audience.test_fresh_cache import Clock
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
-ADA, BO = "U0ADA00001", "U0BO000002"
+ADA, BO, CHEN, BOT = "U0ADA00001", "U0BO000002", "U0CHEN0003", "U0KVASIR01"
+HOME = Company("T0SANDBOX1")
 
 
 @contextlib.asynccontextmanager
@@ -21,7 +26,7 @@ async def open_directory(state: Path, clock: Clock) -> AsyncIterator[tuple[Sandb
     async with open_sandbox(state) as sandbox:
         settings = SlackSettings(bot_token=sandbox.bot_token, api_url=sandbox.api_url)
         async with open_web_api(settings) as api:
-            yield sandbox, SlackDirectory(api, Company("T0SANDBOX1"), now=clock)
+            yield sandbox, SlackDirectory(api, HOME, now=clock)
 
 
 async def test_everything_without_an_event_is_new_within_a_minute(tmp_path: Path) -> None:
@@ -41,6 +46,19 @@ async def test_everything_without_an_event_is_new_within_a_minute(tmp_path: Path
             )
             clock.now += TTL_S
     assert TTL_S < 60
+
+
+async def test_members_without_the_asker_are_unknown(tmp_path: Path) -> None:
+    """The asker writes there, so a list without the asker is wrong, and others may be missing, too."""
+    database = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    async with open_directory(tmp_path, Clock()) as (sandbox, directory), open_ledger(database) as ledger:
+        finder = ViewerFinder(directory, HOME, IdentityMap([]), ApprovedChannels(ledger.database))
+        assert (await finder.find_channel_audience("C0REORG001", ADA)).is_complete
+        assert not (await finder.find_channel_audience("C0REORG001", CHEN)).is_complete
+        await sandbox.world(channels=[{"id": "C0REORG001", "members": [ADA, CHEN, BOT]}], silent=True)
+        found = await finder.find_channel_audience("C0REORG001", CHEN)
+        assert found.is_complete, "the list is read again"
+        assert len(found.viewers.people) == 2
 
 
 async def test_many_people_are_listed_at_once(tmp_path: Path) -> None:
