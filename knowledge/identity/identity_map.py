@@ -19,7 +19,7 @@ from knowledge.interfaces.people import IdentitySource, Person, is_membership
 
 _log = structlog.get_logger(__name__)
 
-TTL_S: Final = 55.0
+TTL_S: Final = 50.0
 """How long an answer is cached, from the start of the question to the sources. A lost group counts within a minute."""
 MAX_PEOPLE: Final = 50
 """A larger audience asks only the sources that answer in bulk. Its people hold no principals of the others."""

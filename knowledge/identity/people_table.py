@@ -177,6 +177,6 @@ def _check_principals(row: _Row) -> None:
     for principal in row.principals:
         if is_membership(principal) or not is_single_principal(principal) or not principal.isprintable():
             raise InvalidTable(
-                f"{row.where}: {principal!r} cannot be given to a person, because only Slack says who is a member or "
-                "a guest; remove it"
+                f"{row.where}: {principal!r} cannot be given to a person, because only Slack says who is a member, a "
+                "guest, or in a channel or user group; remove it"
             )

@@ -11,6 +11,8 @@ from knowledge.interfaces.audiences import EVERYONE, GUESTS, WORLD
 
 WORKSPACE: Final = "workspace:"
 """The prefix of the principals of a workspace's full members."""
+_CHAT_ID = re.compile(r"(?=.*[0-9])[UWCGSD][A-Z0-9]{7,}")
+"""An id of Slack's; shorter ones may be names."""
 _EMAIL = re.compile(r"[^\s@:,;<>\"\x00-\x1f]{1,64}@[a-z0-9.-]{1,253}", re.ASCII)
 
 
@@ -113,5 +115,7 @@ def normalize_principal(text: str) -> str:
 
 
 def is_membership(principal: str) -> bool:
-    """Return whether only the chat may give a principal, because it says who is a member, a guest or a stranger."""
-    return principal in {*EVERYONE, GUESTS, WORLD} or principal.startswith(WORKSPACE)
+    """Return whether only the chat may give a principal: who is a member or a guest, and ids of its own."""
+    if principal in {*EVERYONE, GUESTS, WORLD} or principal.startswith(WORKSPACE):
+        return True
+    return _CHAT_ID.fullmatch(principal) is not None

@@ -95,6 +95,7 @@ async def test_a_change_counts_at_once(tmp_path: Path) -> None:
         ('email,principals\nada@company.com,"board\n', "not valid CSV"),
         ("email,principals\nada@company.com,*\n", "only Slack says"),
         ("email,principals\nada@company.com,workspace:T1\n", "only Slack says"),
+        ("email,principals\nada@company.com,S0123AB45\n", "only Slack says"),
         ("slack,principals\nada,board\n", "U012AB3CD"),
         ("email,principals,active\nada@company.com,board,perhaps\n", "active should be"),
     ],

@@ -73,13 +73,11 @@ async def main(arguments: argparse.Namespace) -> int:
         ready_library.first_sync_done.set()  # this command runs no sync
         answerer = create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits)
 
-        viewers = await find_viewers(settings, library.identities, arguments.person)
-
-        def events(question: str) -> AsyncGenerator[AnswerEvent, None]:
+        async def start_answer(question: str) -> AsyncGenerator[AnswerEvent, None]:
             request = Question(
                 question,
                 id="ask",
-                viewers=viewers,
+                viewers=await find_viewers(settings, library.identities, arguments.person),
                 depth=depth,
                 policy=settings.web.everywhere,
                 wants_web=arguments.web,
@@ -89,10 +87,10 @@ async def main(arguments: argparse.Namespace) -> int:
         if arguments.question == "-":
 
             async def answer(line: bytes) -> dict[str, object]:
-                return transcript_json(await _collect_answer(events(parse_question(line)), quiet=True))
+                return transcript_json(await _collect_answer(await start_answer(parse_question(line)), quiet=True))
 
             return await answer_each_line(answer, lambda line: {"question": decode_line(line)})
-        transcript = await _collect_answer(events(arguments.question), quiet=arguments.json)
+        transcript = await _collect_answer(await start_answer(arguments.question), quiet=arguments.json)
     if arguments.json:
         print_json(transcript_json(transcript))
     else:

@@ -18,9 +18,9 @@ async def main(arguments: argparse.Namespace) -> int:
     """Search once, or once for each line of standard input."""
     settings = load_command_settings(arguments)
     async with open_configured_library(settings) as library:
-        viewers = await find_viewers(settings, library.identities, arguments.person)
 
         async def search(query: str) -> SearchResult:
+            viewers = await find_viewers(settings, library.identities, arguments.person)
             return await library.search(query, limit=arguments.limit, viewers=viewers, join=False)
 
         if arguments.query == "-":

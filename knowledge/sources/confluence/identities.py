@@ -50,8 +50,8 @@ class DataCenterIdentities:
         return _join(accounts, dict(zip(names, found, strict=True)))
 
     async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
-        """Return Confluence's people and groups, if accounts are found by address."""
-        return _select_own(principals) if self._domain else _NOTHING
+        """Return Confluence's groups, and its people if they are found by address."""
+        return frozenset(one for one in _select_own(principals) if self._domain or one.startswith(GROUP))
 
     async def check_identities(self) -> str:
         """Return how people are found.
@@ -84,8 +84,8 @@ class DataCenterIdentities:
             if get_text(account, "username") != name or get_text(account, "status") not in {None, "current"}:
                 return _NOTHING
             return frozenset({USER + name}) | await _fetch_groups(self._api, "name", username=name)
-        except CallRefused:
-            return _NOTHING
+        except CallRefused as error:
+            return _find_no_account(error)
 
 
 class CloudIdentities:
@@ -164,7 +164,10 @@ class CloudIdentities:
             self._indexing = asyncio.create_task(self._build_index(), name="index Confluence accounts")
             self._indexing.add_done_callback(lambda task: task.cancelled() or task.exception())
         if self._index is None and self._indexing is not None:
-            await asyncio.shield(self._indexing)
+            await asyncio.wait([self._indexing])
+            if self._indexing.cancelled():
+                raise IdentityError(f"{self.identity_name} was closed while its accounts were listed. Ask again.")
+            self._indexing.result()
         return self._index or {}
 
     async def _build_index(self) -> None:
@@ -196,8 +199,15 @@ class CloudIdentities:
     async def _find_principals(self, account: str) -> frozenset[str]:
         try:
             return frozenset({USER + account}) | await _fetch_groups(self._api, "id", accountId=account)
-        except CallRefused:
-            return _NOTHING
+        except CallRefused as error:
+            return _find_no_account(error)
+
+
+def _find_no_account(error: CallRefused) -> frozenset[str]:
+    """Return no principals for an account that does not exist; raise any other refusal."""
+    if error.status == 404:  # noqa: PLR2004 - HTTP's own number
+        return _NOTHING
+    raise error
 
 
 def _select_own(principals: frozenset[str]) -> frozenset[str]:

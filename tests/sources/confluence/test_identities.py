@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,8 @@ async def test_a_deactivated_account_holds_nothing(wiki: FakeConfluence, source:
     assert await find(source, ADA) == frozenset()
 
 
-async def test_a_refused_account_takes_nothing_from_the_others(wiki: FakeConfluence, source: Any) -> None:
-    wiki.faults.append(Fault("memberof?start=0&limit=200&accountId=ada" if wiki.cloud else "username=ada", status=403))
+async def test_a_missing_account_takes_nothing_from_the_others(wiki: FakeConfluence, source: Any) -> None:
+    wiki.faults.append(Fault("memberof?start=0&limit=200&accountId=ada" if wiki.cloud else "username=ada", status=404))
     found = await source.identities.find_principals([ADA, BO])
     assert not found["U1"]
     assert found["U2"] == {"confluence:user:bo", "confluence:group:staff"}
@@ -156,6 +157,19 @@ async def test_an_address_of_two_accounts_names_neither(cloud: FakeConfluence) -
     cloud.emails["bo"] = "ada@company.com"
     source = build(cloud)
     assert not await find(source, ADA)
+    await source.close()
+
+
+async def test_a_sync_that_ends_meanwhile_fails_the_question_and_does_not_cancel_it(cloud: FakeConfluence) -> None:
+    cloud.faults.append(Fault("search/user", hang=True, times=1))
+    source = build(cloud)
+    asking = asyncio.create_task(find(source, ADA))
+    while not cloud.asked("search/user"):  # noqa: ASYNC110 - the fake has no event
+        await asyncio.sleep(0.01)
+    await source.close()
+    with pytest.raises(IdentityError, match="was closed"):
+        await asking
+    assert await find(source, ADA)
     await source.close()
 
 
