@@ -37,6 +37,7 @@ from knowledge.interfaces.sources import (
     SourceContext,
     SourceKey,
     WatchableSource,
+    lists_rights,
 )
 from knowledge.interfaces.stores import Candidate, CurrentChunk, Scope, Store, StoredChunk
 
@@ -78,6 +79,7 @@ __all__ = [
     "WebSearchReport",
     "WebTrouble",
     "intersect_readers",
+    "lists_rights",
     "make_class_key",
     "may_read",
 ]

@@ -113,6 +113,14 @@ class RightsSource(Protocol):
         """
 
 
+def lists_rights(source: Source) -> bool:
+    """Return whether a listing of a ``RightsSource`` counts as its answer, as its attribute ``lists_rights`` says.
+
+    Without the attribute it does not: a listing from memory, or by a late change feed, may name former readers.
+    """
+    return isinstance(source, RightsSource) and bool(getattr(source, "lists_rights", False))
+
+
 @dataclass(frozen=True, slots=True)
 class RightsLimit:
     """One thing that limits the readers of a document; a person must be admitted by all of them."""

@@ -15,6 +15,7 @@ from knowledge.interfaces import (
     SourceKey,
     WatchableSource,
     intersect_readers,
+    lists_rights,
 )
 from knowledge.path_filter import compile_path_filter
 from knowledge.settings import PathRights, SourceSpec
@@ -92,6 +93,10 @@ class _WatchedSource(_NarrowedSource):
 
 
 class _NarrowedRightsSource(_NarrowedSource):
+    @property
+    def lists_rights(self) -> bool:
+        return lists_rights(self.listing)
+
     async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
         assert isinstance(self.listing, RightsSource)  # noqa: S101 - as above
         readers = await self.listing.read_rights([one for one in documents if not self._excludes(one)])

@@ -66,6 +66,8 @@ class SlackOptions:
 class SlackSource:
     """Lists and reads the threads of public channels."""
 
+    lists_rights = True
+
     def __init__(
         self,
         key: SourceKey,

@@ -89,6 +89,8 @@ class ConfluenceSource:
     page does not change it.
     """
 
+    lists_rights = True
+
     def __init__(
         self,
         key: SourceKey,

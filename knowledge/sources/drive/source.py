@@ -65,6 +65,8 @@ class DriveOptions:
 class DriveSource:
     """Lists and reads files. A document's id is the file's with its suffix; renaming or moving does not change it."""
 
+    lists_rights = False
+
     def __init__(
         self,
         key: SourceKey,

@@ -73,6 +73,8 @@ class FolderSource:
     the same on systems that write accents differently. ``ignore`` and ``.kvasirignore`` match against that id.
     """
 
+    lists_rights = True
+
     def __init__(
         self, key: SourceKey, options: FolderOptions, *, max_bytes: int, readers: frozenset[str] = EVERYONE
     ) -> None:

@@ -61,6 +61,8 @@ class NotionOptions:
 class NotionSource:
     """Lists and reads pages. A document's id is the page's without hyphens; renaming or moving does not change it."""
 
+    lists_rights = False
+
     def __init__(
         self, key: SourceKey, options: NotionOptions, context: SourceContext, api: HttpApi, roots: Sequence[Child]
     ) -> None:

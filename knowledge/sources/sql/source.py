@@ -67,6 +67,8 @@ class SqlSource:
     A document's id is its row's key. Its version is ``updated_at``, or a hash of title and text.
     """
 
+    lists_rights = True
+
     def __init__(
         self,
         key: SourceKey,

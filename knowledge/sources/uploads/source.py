@@ -32,6 +32,8 @@ class PushOptions:
 class PushSource:
     """Lists and reads the added documents."""
 
+    lists_rights = True
+
     def __init__(
         self,
         key: SourceKey,

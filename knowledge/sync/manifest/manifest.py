@@ -297,13 +297,13 @@ class IndexManifest(Lookups):
         listed_at: float | None,
         error: KnowledgeError | None,
         configured: str = "",
-        names_rights: bool = False,
+        lists_rights: bool = False,
     ) -> None:
         """Store how a source's sync ended.
 
         ``listed_at`` is when its complete listing began, None if it was not completed. ``configured`` is the
-        configuration of the readers (``SourceSpec.readers_key``). ``names_rights`` tells whether the source is a
-        ``RightsSource``: then its listing counts as its answer for all documents.
+        configuration of the readers (``SourceSpec.readers_key``). ``lists_rights`` tells whether its listing
+        counts as an answer of the source for all documents (``RightsSource.lists_rights``).
         """
         code = ErrorCode.OTHER if error is None else error.code
         values: dict[str, object] = {"error": None if error is None else str(error), "error_code": code.value}
@@ -311,7 +311,7 @@ class IndexManifest(Lookups):
             values |= {"listed_at": listed_at, "configured": configured}
         source = self._source(connection, key)
         connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
-        if listed_at is not None and names_rights:
+        if listed_at is not None and lists_rights:
             documents = tables.documents.c
             # An answer that a check awaited when the listing began may have been stored after the plan was made.
             older = (documents.source_id == source) & ~documents.held & (documents.rights_at < listed_at - _CHECK_S)

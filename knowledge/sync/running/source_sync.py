@@ -18,7 +18,7 @@ from knowledge.errors import (
     SourceError,
     SourceUnavailable,
 )
-from knowledge.interfaces import EVERYONE, ListedDocument, RightsSource, Source
+from knowledge.interfaces import EVERYONE, ListedDocument, Source, lists_rights
 from knowledge.sync.manifest.records import (
     FailedDocument,
     QuarantinedDocument,
@@ -144,7 +144,7 @@ class SourceSync:
             listed_at=listed_at,
             error=None,
             configured=self._tools.configured.get(self._key.id, ""),
-            names_rights=isinstance(self._source, RightsSource),
+            lists_rights=lists_rights(self._source),
         )
 
     async def _read_listing(self) -> tuple[dict[str, ListedDocument], SourceError | None]:
