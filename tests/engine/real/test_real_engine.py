@@ -194,6 +194,21 @@ async def _cached_tokens(session: aiohttp.ClientSession) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("sglang:cached_tokens_total"))
 
 
+async def test_requests_with_different_salts_share_no_prefix(engine: Engine) -> None:
+    """The third request has the first one's salt and finds its prompt in the cache; the second one does not."""
+    asked = [ChatMessage("user", "The board closes the Lyon office. " * 20 + "Which office closes?")]
+    cached = []
+    for number, salt in enumerate(("one", "other", "one", "")):
+        requester = Requester(cache_salt=salt)
+        stream = engine.stream(asked, Sampling(max_tokens=2), request_id=f"salted-{number}", requester=requester)
+        done = [delta async for delta in stream][-1]
+        assert isinstance(done, StreamEnd)
+        cached.append(done.usage.cached_tokens or 0)
+    assert cached[:2] == [0, 0]
+    assert cached[2] > 100
+    assert cached[3] < 20, "at most the beginning of the template, which all prompts have"
+
+
 async def test_closing_stops_the_generation(engine: Engine, home: Path) -> None:
     """Nothing runs any more long before 4,000 tokens could be written."""
     runtime = RuntimeFile(home).read()
