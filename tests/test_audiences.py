@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.interfaces import ANY_MEMBER, EVERYONE, WORLD, Viewers, intersect_readers, may_read
+from knowledge.interfaces import ANY_MEMBER, EVERYONE, WORLD, Viewers, intersect_readers, may_read, narrow_readers
 
 names = st.frozensets(st.sampled_from(["U1", "U2", "C1", "guests", "confluence:group:board", WORLD]))
 with_everyone = names | names.map(lambda readers: readers | EVERYONE)
@@ -57,3 +57,15 @@ def test_a_guest_does_not_read_what_every_member_reads() -> None:
     assert not may_read(Viewers.of({"U9", "guests"}), EVERYONE)
     assert may_read(Viewers.of({"U9", "guests"}), EVERYONE | {"guests"})
     assert not may_read(Viewers.of({"*", "U1"}, {"U9", "guests"}), EVERYONE)
+
+
+def test_narrower_readers_could_read_before_and_can_now() -> None:
+    members = frozenset({"*"})
+    assert intersect_readers(members, frozenset({"board"})) == {"board"}
+    narrow = narrow_readers(members, frozenset({"board"}))
+    assert may_read(Viewers.of({"*", "board"}), narrow)
+    assert not may_read(Viewers.of({"guests", "board"}), narrow), "the text may be older than this right"
+    assert narrow_readers(members, members) == members
+    both = narrow_readers(frozenset({"A", "B"}), frozenset({"C", "D"}))
+    assert narrow_readers(both, frozenset({"C", "D"})) == both, "repetition adds nothing"
+    assert narrow_readers(both, frozenset()) == frozenset()

@@ -13,6 +13,7 @@ from knowledge.interfaces.audiences import (
     intersect_readers,
     make_class_key,
     may_read,
+    narrow_readers,
 )
 from knowledge.interfaces.documents import WEB, Chunk, Document, Section
 from knowledge.interfaces.embedding import Embedder, Matrix, Priority, Vector
@@ -82,4 +83,5 @@ __all__ = [
     "lists_rights",
     "make_class_key",
     "may_read",
+    "narrow_readers",
 ]

@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import combinations
 from operator import and_
 from typing import Final
 
@@ -26,6 +27,8 @@ WORLD: Final = "world"
 """The principal that everybody holds, also people of other companies."""
 _FEW_PEOPLE: Final = 32
 """So many viewers are asked one by one. For more, each principal has a number with a bit for each viewer."""
+_FEW_PARTS: Final = 8
+"""Principals of a joined reader that is compared with all others; more need too many comparisons."""
 _BOTH = "\x1f"
 """Joins principals that a person must hold together. No principal contains it."""
 
@@ -116,8 +119,29 @@ def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[s
         return other
     if other >= EVERYONE:
         return one
-    both = one & other
-    return both | {_join_readers(first, second) for first in one - both for second in other - both}
+    return narrow_readers(one, other)
+
+
+def narrow_readers(before: frozenset[str], now: frozenset[str]) -> frozenset[str]:
+    """Return the readers of a document who could read it before and can read it now.
+
+    Here ``*`` is a principal like any other: a document that only full members could read is not for a guest who is
+    named now, because its text may be older.
+    """
+    both = before & now
+    return _drop_covered(both | {_join_readers(first, second) for first in before - both for second in now - both})
+
+
+def _drop_covered(readers: frozenset[str]) -> frozenset[str]:
+    """Return an audience without joined readers who hold another of its readers anyway."""
+    return frozenset(one for one in readers if _BOTH not in one or readers.isdisjoint(_list_parts(one)))
+
+
+def _list_parts(reader: str) -> Iterator[str]:
+    """Yield the readers of which a joined one holds more than all principals."""
+    principals = split_reader(reader)
+    sizes = range(1, len(principals)) if len(principals) <= _FEW_PARTS else ()
+    return (_BOTH.join(some) for size in sizes for some in combinations(principals, size))
 
 
 def _join_readers(one: str, other: str) -> str:

@@ -13,8 +13,8 @@ from knowledge.search.results import DocumentResults
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.rights import RightsAnswer, RightsChecker
 
-WITHIN_S: Final = 2.0
-"""A question waits so long for sources to say who may read."""
+WITHIN_S: Final = 3.0
+"""A question waits so long for sources to say who may read: Notion allows three calls a second."""
 _ROUNDS: Final = 4
 """Searches for one question: when hits drop out, others take their places, and they are checked, too."""
 

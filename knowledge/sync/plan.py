@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.interfaces import ListedDocument, intersect_readers
+from knowledge.interfaces import ListedDocument, narrow_readers
 from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers
 
 RACY_S = 2.0
@@ -144,7 +144,7 @@ def compute_retry_delay_s(attempts: int) -> float:
 def _has_changed(listed: ListedDocument, row: KnownDocument) -> bool:
     if row.reason is not None:
         # A document keeps its link until it can be read again. Only a smaller audience counts at once.
-        return listed.version != row.version or encode_readers(_intersect_readers(listed, row)) != row.readers
+        return listed.version != row.version or encode_readers(_narrow_readers(listed, row)) != row.readers
     return (
         listed.version != row.version
         or listed.url != row.url
@@ -153,8 +153,8 @@ def _has_changed(listed: ListedDocument, row: KnownDocument) -> bool:
     )
 
 
-def _intersect_readers(listed: ListedDocument, row: KnownDocument) -> frozenset[str]:
-    return intersect_readers(decode_readers(row.readers), listed.readers)
+def _narrow_readers(listed: ListedDocument, row: KnownDocument) -> frozenset[str]:
+    return narrow_readers(decode_readers(row.readers), listed.readers)
 
 
 def _is_retry_due(row: KnownDocument, now: float) -> bool:

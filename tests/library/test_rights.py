@@ -3,55 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from knowledge.errors import SourceUnavailable
-from knowledge.interfaces import ListedDocument, Viewers
+from knowledge.interfaces import Viewers
 from tests.library.library_bench import Bench
-from tests.sync.doubles import DictSource
+from tests.library.rights_source import Now, RightsDict
 
 BOARD, MEMBER = Viewers.of({"*", "board"}), Viewers.of({"*"})
-
-
-class RightsDict(DictSource):
-    """A source from a dictionary that says who may read; ``rights`` has the readers of documents that exist."""
-
-    lists_rights = True
-
-    def __init__(self, name: str = "wiki", root: str = "/wiki") -> None:
-        super().__init__(name, root)
-        self.rights: dict[str, frozenset[str]] = {}
-        self.asked: list[frozenset[str]] = []
-        self.open = asyncio.Event()
-        self.open.set()
-
-    def put(self, document: str, text: str, *readers: str) -> None:
-        super().put(document, text)
-        self.rights[document] = frozenset(readers or {"board"})
-
-    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
-        async for batch in super().list():
-            yield [replace(one, readers=self.rights[one.document]) for one in batch if one.document in self.rights]
-
-    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
-        self.asked.append(frozenset(documents))
-        self.check("rights")
-        await self.open.wait()
-        return {one: self.rights[one] for one in documents if one in self.rights}
-
-
-class Now:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.s = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.s
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from knowledge.interfaces import EVERYONE, RightsSource, Source, Viewers
 from knowledge.library import Library
 from knowledge.sources.uploads.upload_store import UploadStore
 from tests.library.library_bench import Bench
+from tests.library.rights_source import Now
 from tests.sources.building import build
 from tests.sources.confluence.fake_confluence import FakeConfluence
 from tests.sources.contract import Ability, Workbench, opened, workbenches
@@ -25,16 +26,6 @@ BENCHES = [
     if not bench.slow and bench.kind in {"confluence", "drive", "folder", "notion", "push", "sql"}
 ]
 Revoke = Callable[[], object]
-
-
-class Now:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.s = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.s
 
 
 @pytest.fixture

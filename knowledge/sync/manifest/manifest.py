@@ -27,7 +27,7 @@ from sqlalchemy.engine import CursorResult
 from knowledge.database.database import Database, DatabaseOptions, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import ErrorCode, KnowledgeError, SyncRunning
-from knowledge.interfaces import SourceKey, intersect_readers
+from knowledge.interfaces import SourceKey, narrow_readers
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.migrations import MIGRATIONS
@@ -234,7 +234,7 @@ class IndexManifest(Lookups):
                 base = listed or before
                 readers[row] = now = before
                 if rights_at < at:
-                    readers[row] = now = encode_readers(intersect_readers(decode_readers(base), named[row]))
+                    readers[row] = now = encode_readers(narrow_readers(decode_readers(base), named[row]))
                     mark = url if now == before else mark_unsettled(url, before)
                     values.append({"row": row, "before": before, "now": now, "base": base, "mark": mark})
         if values:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from knowledge.dates import count_days
 from knowledge.defects import describe_defect
 from knowledge.errors import ErrorCode, KnowledgeError, ParseError, SourceError
-from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Source, intersect_readers
+from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Source, narrow_readers
 from knowledge.sync.manifest.records import (
     IndexedDocument,
     KnownDocument,
@@ -178,7 +178,7 @@ def _adjust_listing(content: DocumentContent, listed: ListedDocument, known: Kno
     """
     if known is None or content.version == listed.version:
         return listed
-    return replace(listed, readers=intersect_readers(decode_readers(known.readers), listed.readers))
+    return replace(listed, readers=narrow_readers(decode_readers(known.readers), listed.readers))
 
 
 def _has_moved(listed: ListedDocument, known: KnownDocument) -> bool:

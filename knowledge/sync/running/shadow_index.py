@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.interfaces import ListedDocument, SourceKey, Store, intersect_readers
+from knowledge.interfaces import ListedDocument, SourceKey, Store, narrow_readers
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers
 from knowledge.sync.manifest.rows import slice_items
@@ -58,7 +58,7 @@ class ShadowIndex:
         gone = (*todo.approved_deletions, *todo.deletes)
         renamed = [(row, elsewhere[row.sha256]) for row in gone if row.sha256 in elsewhere]
         if renamed:
-            await self.manifest.restrict_readers({row.row: _intersect_readers(row, other) for row, other in renamed})
+            await self.manifest.restrict_readers({row.row: _narrow_readers(row, other) for row, other in renamed})
         for rows in slice_items([row.row for row in gone if row.sha256 not in elsewhere]):
             await discard_rows(self.store, self.manifest, await self.manifest.remove_documents(rows))
 
@@ -84,9 +84,9 @@ def _find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, tuple
     """Yield documents whose audience changes, with the readers of both the old and the new rows, and the new ones."""
     for read in reads:
         if not isinstance(read, AddDocument) and (listed := encode_readers(read.listed.readers)) != read.known.readers:
-            both = intersect_readers(decode_readers(read.known.readers), read.listed.readers)
+            both = narrow_readers(decode_readers(read.known.readers), read.listed.readers)
             yield read.known.row, (encode_readers(both), listed)
 
 
-def _intersect_readers(one: KnownDocument, other: KnownDocument) -> str:
-    return encode_readers(intersect_readers(decode_readers(one.readers), decode_readers(other.readers)))
+def _narrow_readers(one: KnownDocument, other: KnownDocument) -> str:
+    return encode_readers(narrow_readers(decode_readers(one.readers), decode_readers(other.readers)))

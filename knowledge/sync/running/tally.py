@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.errors import ErrorCode, KnowledgeError
-from knowledge.interfaces import EVERYONE, intersect_readers
+from knowledge.interfaces import EVERYONE, narrow_readers
 from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers
 from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress
@@ -74,9 +74,7 @@ class SyncTally:
         known = None if isinstance(read, AddDocument) else read.known
         self.never_read += known is None or not known.answers
         readers = (
-            read.listed.readers
-            if known is None
-            else intersect_readers(decode_readers(known.readers), read.listed.readers)
+            read.listed.readers if known is None else narrow_readers(decode_readers(known.readers), read.listed.readers)
         )
         self.failures.append(
             QuarantinedDocument(read.listed.document, str(error), public=readers >= EVERYONE, code=error.code)
