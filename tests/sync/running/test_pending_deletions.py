@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from knowledge.errors import KnowledgeError, SourceDenied, SourceError, SourceUnavailable, StoreReadOnly
-from knowledge.interfaces import EVERYONE, make_class_key
+from knowledge.interfaces import EVERYONE, make_class_key, narrow_readers
+from knowledge.sync.manifest.records import encode_readers
 from knowledge.sync.running.pipeline import PipelineLimits
 
 
@@ -252,7 +253,7 @@ async def test_changed_bytes_are_only_for_readers_of_both_versions(
     rig.source.read = read_late
     await rig.sync()
     assert await rig.answers() == {"a.md": ["secret"]}
-    assert await _readers(rig) == {'["U1"]'}
+    assert await _readers(rig) == {encode_readers(narrow_readers(EVERYONE, frozenset({"U1"})))}
     rig.source.read, rig.source.readers = read, frozenset({"*"})
     await rig.sync()
     assert await _readers(rig) == {'["*"]'}

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from knowledge.errors import ErrorCode, KnowledgeError, SourceError
-from knowledge.interfaces import EVERYONE, make_class_key
+from knowledge.interfaces import EVERYONE, make_class_key, narrow_readers
+from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.running.pipeline import PipelineLimits
 
 
@@ -294,12 +295,12 @@ async def test_fewer_readers_count_at_once_and_more_after_writing(rig: Any, stor
     rig.store.plan("write", store_down)
     await rig.sync()
     [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
-    assert row.readers == '["U1"]'
+    assert decode_readers(row.readers) == narrow_readers(EVERYONE, frozenset({"U1"}))
     rig.source.readers = frozenset({"U1", "U2"})
     rig.store.plan("write", store_down)
     await rig.sync()
     [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
-    assert row.readers == '["U1"]'
+    assert decode_readers(row.readers) == narrow_readers(EVERYONE, frozenset({"U1"}))
     report = await rig.report()
     [row] = await rig.index.find_current(list(rig.store.rows_by_id), [rig.source.key.id])
     assert (row.readers, report.chunks_written) == ('["U1", "U2"]', 1)
