@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from typing import Any
 
 import pytest
@@ -264,3 +266,41 @@ async def test_a_sweep_keeps_rights_fresh_between_syncs(bench: Bench, wiki: Righ
         step.set()
         await asyncio.sleep(0.05)
         assert len(wiki.asked) == asked, "it ends with the schedule"
+
+
+async def test_what_a_check_learned_outlives_the_process_and_settles_with_the_sync(
+    bench: Bench, wiki: RightsDict, now: Now, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        wiki.rights["0.md"], wiki.rights["1.md"] = frozenset({"owner"}), frozenset()
+        now.s += 60
+        shown = await find_documents(library, limit=12)
+    assert shown == set(wiki.texts) - {"0.md", "1.md"}
+    calls = len(wiki.asked)
+    async with bench.library(wiki) as library:  # another process, which has not synced
+        assert await find_documents(library, limit=12) == shown
+        assert len(wiki.asked) == calls, "the answer is in the manifest"
+        await library.refresh()
+        assert await find_documents(library, limit=12) == shown
+        assert await find_documents(library, Viewers.of({"*", "owner"})) == {"0.md"}
+        assert (await library.repair()).differences == 0
+    assert not [one for one in caplog.messages if "proposed" in one], "its rows are no fault of the store"
+
+
+async def test_an_answer_that_cannot_be_stored_shows_nothing(bench: Bench, wiki: RightsDict, now: Now) -> None:
+    """The readers and the time of the answer are one transaction: a broken one changes neither."""
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        now.s += 60
+        with contextlib.closing(sqlite3.connect(bench.home / "kvasir.db")) as other, other:
+            other.execute(
+                "CREATE TRIGGER broken BEFORE UPDATE OF rights_at ON knowledge_documents "
+                "WHEN NEW.document = '7.md' BEGIN SELECT RAISE(ABORT, 'disk'); END"
+            )
+        wiki.rights["0.md"] = frozenset()
+        assert await find_documents(library, limit=12) == set()
+        with contextlib.closing(sqlite3.connect(bench.home / "kvasir.db")) as other, other:
+            assert other.execute("SELECT DISTINCT readers FROM knowledge_documents").fetchall() == [('["board"]',)]
+            other.execute("DROP TRIGGER broken")
+        assert await find_documents(library, limit=12) == set(wiki.texts) - {"0.md"}
