@@ -19,15 +19,15 @@ async def main(arguments: argparse.Namespace) -> int:
     async with open_configured_library(settings) as library:
         person = await find_person(settings, library.identities, arguments.person)
         documents = await library.access.find_documents(arguments.document)
+    if arguments.json:
+        print_json(access_json(person, documents))
     if not documents:
         print_error(
             f"No document has the name or the title “{arguments.document}”. Write source/document as `kvasir search` "
             "shows it, or the whole title."
         )
         return 1
-    if arguments.json:
-        print_json(access_json(person, documents))
-    else:
+    if not arguments.json:
         for line in explain_access(person, documents):
             print_result(line)
     return 0 if all(one.may_be_read(person.viewers) for one in documents) else 1
@@ -77,6 +77,7 @@ def access_json(person: CommandPerson, documents: Sequence[DocumentAccess]) -> d
                 "title": one.title,
                 "allowed": one.may_be_read(person.viewers),
                 "readers": sorted(map(format_reader, one.readers)),
+                "indexed": sorted(map(format_reader, one.indexed)),
                 "configured": sorted(map(format_reader, one.configured)),
                 "as": sorted(map(format_reader, one.find_reasons(person.principals))),
                 "why": _explain_document(person, one),
