@@ -163,7 +163,7 @@ class SqlSource:
         statement = make_rows_statement(self._statement, [self._database.quote_column(key)])
         async with aclosing(self._database.fetch_batches(statement)) as batches:
             async for _, rows in batches:
-                if rows and type(rows[0][key]) in {str, *_KEY_CONVERTERS}:
+                if rows and isinstance(rows[0][key], (str, *_KEY_CONVERTERS)):
                     self._keys.record(self._form.document_id(rows[0]), rows[0][key])
                     return
         raise SourceError(f"The keys in the column {key} are unknown before the source is listed. Sync it.")
@@ -220,7 +220,8 @@ class _KeyValues:
 
     def record(self, document: str, value: object) -> None:
         if self._convert is None:
-            self._convert = _KEY_CONVERTERS.get(type(value), str)
+            # Drivers have subclasses of their own, such as asyncpg's UUID.
+            self._convert = next((to for kind, to in _KEY_CONVERTERS.items() if isinstance(value, kind)), str)
         if self.find_value(document) != value:
             self._exceptions[document] = value
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
-from knowledge.interfaces import Source
+from knowledge.interfaces import EVERYONE, RightsSource, Source
 from knowledge.interfaces.audiences import holds_reader
 from knowledge.sources.sql.rows import RowForm, format_value
 from knowledge.sources.sql.statement import check_statement
@@ -300,6 +300,15 @@ async def test_types_of_postgresql(postgres: PostgresBench, driver: str, key: st
     assert found.startswith(
         '1.50|true|{"x": [1, "二"]}|2026-01-02|c5f6f2f0-3b0e-4ba5-9f6a-111111111111|["a", "b"]|10.0.0.1'
     )
+    [document] = await texts(source)
+    fresh = build("sql", postgres.folder, secrets={"url": url}, url_env="U", query=TYPES, key=key, text=text)
+    assert isinstance(fresh, RightsSource)
+    if key == "s":  # a type that is not known from a first row alone
+        with pytest.raises(SourceError, match="Sync it"):
+            await fresh.read_rights([document])
+    else:
+        assert await fresh.read_rights([document]) == {document: EVERYONE}
+    await fresh.close()
 
 
 @pytest.mark.slow
