@@ -2,7 +2,7 @@
 # make test   sets everything up, starts every service and passes all tests
 # make check  a developer's inner loop: lint, types, the fast tests
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run services lint test check bench eval eval-answers format requirements
+.PHONY: help setup dev run services lint test check soak bench eval eval-answers format requirements
 
 PYTHON ?= python3
 DOCS ?=
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@sed -n 's/^# //p' Makefile | head -3
 	@echo 'make run DOCS=/path   answers from that folder'
-	@echo 'make setup | bench | eval | eval-answers | format | requirements'
+	@echo 'make setup | soak | bench | eval | eval-answers | format | requirements'
 
 setup:
 	@PYTHON="$(PYTHON)" scripts/setup.sh kvasir
@@ -44,6 +44,12 @@ lint: dev
 check: lint
 	@.venv/bin/python -m bot.prepare embedder
 	@.venv/bin/python -m pytest -q -n 3 --hypothesis-profile check -m 'not slow' tests
+
+# 10,000 questions in random worlds with each store: who may read what. It takes hours; an interrupted run continues.
+SOAK ?= --questions 10000
+soak: services
+	.venv/bin/python scripts/soak.py $(SOAK) --store lancedb
+	.venv/bin/python scripts/soak.py $(SOAK) --store weaviate
 
 # Each figure has a baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from knowledge.interfaces import SourceKey, Viewers, may_read
+from knowledge.interfaces import EVERYONE, SourceKey, Viewers, may_read
 from knowledge.search.checked import WITHIN_S
 from knowledge.search.source_rules import SourceRules
 from knowledge.sync.manifest.lookups import Lookups
@@ -108,7 +108,7 @@ async def _list_titles(
 ) -> Sequence[tuple[str, str]]:
     """Return some documents that all viewers may see by the manifest, with their titles, by weight and name."""
     listed = await manifest.list_titles(rules.key, await _count_audiences(manifest, rules.key, viewers), _LISTED)
-    if await _must_check_rules(manifest, rules):
+    if await _must_check_rules(manifest, rules, viewers):
         listed = [one for one in listed if rules.may_see(viewers, one[0])]
     return sorted(listed, key=lambda one: -rules.weigh(one[0]))[:limit]
 
@@ -116,7 +116,7 @@ async def _list_titles(
 async def _count_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> int:
     """Return how many documents all viewers may see by the manifest."""
     audiences = await _count_audiences(manifest, rules.key, viewers)
-    if not audiences or not await _must_check_rules(manifest, rules):
+    if not audiences or not await _must_check_rules(manifest, rules, viewers):
         return sum(audiences.values())
     readers = await manifest.list_readers(rules.key)
     return sum(one in audiences and rules.may_see(viewers, document) for document, one in readers)
@@ -131,7 +131,9 @@ async def _count_audiences(manifest: Lookups, key: SourceKey, viewers: Viewers) 
     }
 
 
-async def _must_check_rules(manifest: Lookups, rules: SourceRules) -> bool:
-    """Return whether the configured readers are not yet those of every document."""
+async def _must_check_rules(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> bool:
+    """Return whether the manifest's readers do not decide alone: of guests, and after a change of ``kvasir.toml``."""
+    if not may_read(viewers, EVERYONE):
+        return True
     counts = await manifest.count_source(rules.key)
     return counts.configured != rules.readers_key or bool(counts.pending_deletions)

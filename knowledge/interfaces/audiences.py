@@ -114,10 +114,13 @@ def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[s
     A person who holds a principal of each may read, so different principals are joined: a document that ``C1`` and
     ``confluence:group:board`` must both admit is read by those who hold both. An empty set is valid: Kvasir keeps such
     a document and shows it to nobody.
+
+    Full members narrow nobody but the world, so that readers stay short: a guest whom a system admits by name is
+    refused by the configured readers, which a search checks as well.
     """
-    if one >= EVERYONE:
+    if WORLD in one or (one >= EVERYONE and WORLD not in other):
         return other
-    if other >= EVERYONE:
+    if WORLD in other or other >= EVERYONE:
         return one
     return narrow_readers(one, other)
 

@@ -132,7 +132,7 @@ class CurrentChunk:
     modified_at: datetime | None = None
     """As ``Chunk.modified_at``; the manifest's value decides."""
     configured: frozenset[str] | None = None
-    """Readers by ``kvasir.toml``, among whom every viewer must be, too; None if ``readers`` follow it already."""
+    """Readers by ``kvasir.toml``, among whom every viewer must be, too; None for everybody."""
     rights_at: float | None = None
     """When the source named the readers, in seconds since the epoch. None if it cannot say who may read."""
     weight: float = 1.0

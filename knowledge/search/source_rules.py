@@ -43,7 +43,7 @@ class SourceRules:
             place=row.place,
             kind=row.kind,
             modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
-            configured=None if row.configured == self.readers_key else self.find_readers(row.document),
+            configured=self.find_readers(row.document),
             rights_at=row.rights_at if self.names_rights else None,
             weight=self.weigh(row.document),
             settled=row.settled,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Final
 
 from knowledge.interfaces import (
-    EVERYONE,
+    WORLD,
     DocumentContent,
     ListedDocument,
     RightsSource,
@@ -16,10 +17,12 @@ from knowledge.interfaces import (
     WatchableSource,
     intersect_readers,
     lists_rights,
+    narrow_readers,
 )
 from knowledge.path_filter import compile_path_filter
 from knowledge.settings import PathRights, SourceSpec
 
+_ANYBODY: Final = frozenset({WORLD})
 FindReaders = Callable[[str], frozenset[str]]
 """Returns the configured readers of a document."""
 
@@ -30,7 +33,7 @@ def make_configured_readers(spec: SourceSpec) -> FindReaders:
 
     @lru_cache(maxsize=256)
     def narrow(readers: frozenset[str]) -> frozenset[str]:
-        return intersect_readers(spec.readers, readers)
+        return spec.readers if readers is _ANYBODY else narrow_readers(spec.readers, readers)
 
     return lambda document: narrow(find_path_readers(document))
 
@@ -38,7 +41,7 @@ def make_configured_readers(spec: SourceSpec) -> FindReaders:
 def make_path_readers(rights: Sequence[PathRights]) -> FindReaders:
     """Return a function that returns the readers of a document by its path; the last matching pattern decides."""
     rules = [(compile_path_filter([one.path]), one.readers) for one in reversed(rights)]
-    return lambda document: next((readers for takes, readers in rules if takes(document)), EVERYONE)
+    return lambda document: next((readers for takes, readers in rules if takes(document)), _ANYBODY)
 
 
 def narrow_source(source: Source, exclude: Sequence[str], rights: Sequence[PathRights]) -> Source:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import EVERYONE, Matrix, Priority
+from knowledge.interfaces import WORLD, Matrix, Priority
 from knowledge.library import Clock, Library
 from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
@@ -87,7 +87,8 @@ class Bench:
         self.sleep = asyncio.sleep
         self.now = time.time
         self.weights: tuple[PathWeight, ...] = ()
-        self.readers = EVERYONE
+        self.readers = frozenset({WORLD})
+        """By ``kvasir.toml``: it admits everybody whom a source admits."""
         self.rights: tuple[PathRights, ...] = ()
 
     @contextlib.asynccontextmanager

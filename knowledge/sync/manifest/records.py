@@ -75,8 +75,6 @@ class CurrentRow(NamedTuple):
     """When the source named the readers, in seconds since the epoch; 0.0 if unknown."""
     settled: bool
     """Whether the rows in the store have these readers."""
-    configured: str
-    """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
 
 
 class NamedDocument(NamedTuple):
@@ -255,7 +253,7 @@ class SourceCounts:
     """Why the last sync of this source stopped, or None."""
     error_code: ErrorCode = ErrorCode.OTHER
     configured: str = ""
-    """As ``CurrentRow.configured``."""
+    """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
 
 
 class DocumentHeading(NamedTuple):

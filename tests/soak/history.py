@@ -1,0 +1,220 @@
+"""Runs a history in a world, and counts what was found, missed and leaked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.soak.generate import Generator
+from tests.soak.model import Ask, Change, Document, Look, Press, Room, Step
+from tests.soak.oracle import Oracle
+from tests.soak.posted import PostedTexts, find_buttons
+from tests.soak.stage import BOT, Stage, open_stage, refresh
+
+LATE_S = 61.0
+"""After so long each change counts."""
+_ANSWER_S = 30.0
+_SETTLE_S = 0.1
+"""Between the end of an answer and what follows it."""
+_SYNCED = frozenset({"restrict", "grant", "edit", "delete"})
+_EPOCHS = 4
+
+
+@dataclass
+class Outcome:
+    """What came of a history."""
+
+    questions: int = 0
+    probes: int = 0
+    """Pressed buttons, and looks at sources and states."""
+    allowed: int = 0
+    """Questions whose document may be shown."""
+    found: int = 0
+    leaks: list[str] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
+    silences: list[str] = field(default_factory=list)
+    """Acts without any reaction."""
+
+
+class History:
+    """Runs the steps of one history."""
+
+    def __init__(self, stage: Stage) -> None:
+        assert stage.sandbox.hub is not None
+        self._stage = stage
+        self._world = stage.world
+        self._oracle = Oracle(stage.world)
+        self._sandbox = stage.sandbox
+        self._workspace = stage.sandbox.hub.workspace
+        self._posted = PostedTexts(stage)
+        self._roots: dict[str, str] = {}
+        """The last thread of each conversation."""
+        self._outcome = Outcome(leaks=self._posted.leaks)
+
+    async def run(self, steps: Sequence[Step], *, until_leak: bool = False) -> Outcome:
+        """Run the steps and return the outcome; ``until_leak`` ends with the first leak."""
+        changes: list[Change] = []
+        for step in steps:
+            if isinstance(step, Change):
+                changes.append(step)
+                continue
+            if changes:
+                await self._apply(changes)
+                changes = []
+            await self._act(step)
+            if until_leak and self._outcome.leaks:
+                break
+        await self._posted.compare_calls("the last step")
+        return self._outcome
+
+    async def _apply(self, changes: Sequence[Change]) -> None:
+        await self._settle("the last step before changes")
+        await self._posted.compare_calls("the last step before changes")
+        for change in changes:
+            await self._stage.change(change)
+        await self._sandbox.wait_delivered()
+        if any(change.late for change in changes):
+            await asyncio.sleep(LATE_S)
+        elif any(change.verb in _SYNCED for change in changes):
+            await refresh(self._stage)
+
+    async def _act(self, step: Ask | Look | Press) -> None:
+        """Do what a person does, unless the world of a shortened history does not let them."""
+        room, human = self._world.rooms[step.room], self._world.humans[step.person]
+        is_company = human.kind != "foreign"
+        if step.person not in room.members or not human.active:
+            return
+        if isinstance(step, Ask) and self._world.documents[step.document].live:
+            await (self._search if step.way == "search" and is_company else self._ask)(step, room)
+        elif isinstance(step, Look) and is_company:
+            await self._look(step, room)
+        elif isinstance(step, Press) and is_company:
+            await self._press(step, room)
+
+    # ── Questions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(self, ask: Ask, room: Room) -> None:
+        document = self._world.documents[ask.document]
+        self._outcome.questions += 1
+        self._stage.model.works = ask.engine
+        said, root = f"{ask} {document}", self._roots.get(room.id) if ask.follow_up else None
+        mention = "" if room.kind == "im" else f"<@{BOT}> "
+        question = f"{mention}What does the report on {document.keyword} say?"
+        before = self._posted.list_keys()
+        ts = await self._sandbox.say(ask.person, self._stage.get_channel(room), question, root)
+        self._roots[room.id] = root or ts
+        await self._wait(lambda: self._is_answered(room, ts, before), said)
+        self._judge(document, self._posted.read_new(before), said, may_show=self._oracle.may_show(document, room))
+        self._posted.compare_state(said)
+
+    async def _search(self, ask: Ask, room: Room) -> None:
+        document = self._world.documents[ask.document]
+        self._outcome.questions += 1
+        said = f"{ask} {document}"
+        found = await self._run_command(ask.person, room, f"/kb search {document.keyword}", said)
+        self._judge(document, found, said, may_show=self._oracle.may_show_alone(document, ask.person))
+
+    def _judge(self, document: Document, text: str, said: str, *, may_show: bool) -> None:
+        self._outcome.allowed += may_show
+        if may_show and any(secret in text for secret in document.secrets):
+            self._outcome.found += 1
+        elif may_show:
+            self._outcome.misses.append(f"{said}, rules {self._oracle.list_rules(document)}: {text[:700]}")
+
+    def _is_answered(self, room: Room, ts: str, before: set[str]) -> bool:
+        channel = self._stage.get_channel(room)
+        for message in self._workspace.messages.get(channel, {}).values():
+            if (message.metadata or {}).get("event_payload", {}).get("question") == ts:
+                return True
+        is_busy = any(one.status == "processing" for one in self._workspace.sessions.values() if one.channel == channel)
+        return not is_busy and any(one.ephemeral_to and one.key not in before for one in self._posted.list_messages())
+
+    # ── Probes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _press(self, press: Press, room: Room) -> None:
+        channel = self._stage.get_channel(room)
+        buttons = [
+            (message, button)
+            for message in self._posted.list_messages()
+            if message.channel == channel and message.ephemeral_to in {None, press.person}
+            for button in find_buttons(message.blocks)
+            if "search-web" not in button["action_id"]
+        ]
+        if not buttons:
+            return
+        message, button = buttons[press.number % len(buttons)]
+        said = f"{press} {button['action_id']}"
+        action = {"value": button.get("value", "")}
+        await self._wait_for_reaction(
+            lambda: self._sandbox.press(press.person, channel, message.ts, button["action_id"], **action), said
+        )
+
+    async def _look(self, look: Look, room: Room) -> None:
+        said = str(look)
+        match look.what:
+            case "home":
+                self._outcome.probes += 1
+                before = self._posted.find_home(look.person)
+                await self._sandbox.home(look.person)
+                await self._wait(lambda: self._posted.find_home(look.person) != before, said)
+                await self._settle(said)
+            case "suggestion":
+                name = sorted(self._world.places)[len(look.person + look.room) % len(self._world.places)]
+                await self._run_command(look.person, room, f"/kb search in:{name[:-2]} report", said)
+            case _:
+                await self._run_command(look.person, room, f"/kb {look.what}", said)
+
+    async def _run_command(self, person: str, room: Room, command: str, said: str) -> str:
+        channel = self._stage.get_channel(room)
+        return await self._wait_for_reaction(lambda: self._sandbox.command(person, channel, command), said)
+
+    async def _wait_for_reaction(self, act: Callable[[], Any], said: str) -> str:
+        self._outcome.probes += 1
+        before = self._posted.list_keys()
+        await act()
+        await self._wait(lambda: bool(self._posted.list_keys() - before), said)
+        await self._settle(said)
+        return self._posted.read_new(before)
+
+    async def _wait(self, condition: Callable[[], bool], said: str) -> None:
+        ends = time.monotonic() + _ANSWER_S
+        while not condition():
+            if time.monotonic() > ends:
+                self._outcome.silences.append(said)
+                return
+            await asyncio.sleep(0.02)
+
+    async def _settle(self, said: str) -> None:
+        await asyncio.sleep(_SETTLE_S)
+        self._posted.compare_state(said)
+
+
+# ── Worlds ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def make_history(seed: int, questions: int, presses: int = 0, *, late: bool) -> list[Step]:
+    """Return steps in four epochs; with ``late``, the changes of the last one send no event and are not synced."""
+    generator = Generator(seed)
+    generator.make_world()
+    steps: list[Step] = []
+    for number in range(_EPOCHS):
+        steps += generator.make_epoch(
+            questions // _EPOCHS,
+            presses // _EPOCHS,
+            changes=5 if number else 0,
+            late=late and number == _EPOCHS - 1,
+        )
+    return steps
+
+
+async def run_history(
+    seed: int, steps: Sequence[Step], folder: Path, environ: Mapping[str, str], *, until_leak: bool = False
+) -> Outcome:
+    """Run steps in a new world; ``environ`` names the store."""
+    folder.mkdir(parents=True, exist_ok=True)
+    async with open_stage(Generator(seed).make_world(), folder, environ) as stage:
+        return await History(stage).run(steps, until_leak=until_leak)

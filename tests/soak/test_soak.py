@@ -1,0 +1,116 @@
+"""Random worlds: what Kvasir posts in them, compared with an oracle of its own. ``make soak`` asks 10,000 questions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.services import weaviate_server
+from tests.soak.generate import Generator
+from tests.soak.history import History, Outcome, make_history, run_history
+from tests.soak.model import Ask, World
+from tests.soak.oracle import Oracle
+from tests.soak.posted import find_forbidden
+from tests.soak.shrink import shrink
+from tests.soak.stage import open_stage
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.fixture(params=["lancedb", "weaviate"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mapping[str, str]]:
+    """Return the variables that choose a store."""
+    if request.param == "lancedb":
+        yield {}
+        return
+    with weaviate_server(tmp_path) as server:
+        yield {
+            "WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": server.api_key,
+        }  # fmt: skip
+
+
+def check(outcome: Outcome) -> None:
+    """Check that nothing leaked, that nobody met silence, and that what is allowed was found."""
+    assert outcome.leaks == []
+    assert outcome.silences == []
+    assert outcome.found >= 0.99 * outcome.allowed, outcome.misses
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_random_world_shows_nobody_what_they_may_not_see(store: Mapping[str, str], tmp_path: Path) -> None:
+    """The last changes send no event and are not synced, so they count after a minute."""
+    outcome = await run_history(1, make_history(1, 60, presses=60, late=True), tmp_path / "world", store)
+    assert outcome.questions > 40
+    check(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_buttons_show_nobody_what_they_may_not_see(tmp_path: Path) -> None:
+    """Extracts have the buttons that show passages. Other people press them, also after changes."""
+    steps = [
+        Ask(one.person, one.room, one.document, one.follow_up, engine=False) if isinstance(one, Ask) else one
+        for one in make_history(2, 40, presses=160, late=False)
+    ]
+    outcome = await run_history(2, steps, tmp_path, {})
+    assert outcome.probes > 60
+    check(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+async def test_a_source_that_is_open_by_mistake_is_seen(tmp_path: Path) -> None:
+    """The configuration opens a source that the world closes, and the comparison finds every kind of secret of it."""
+    opened, world = Generator(3).make_world(), Generator(3).make_world()
+    name = next(one.name for one in world.places.values() if one.kind == "folder")
+    opened.places[name].readers = [("world", "")]
+    world.places[name].readers = [("person", "U0OWNER001")]
+    documents = [one for one in world.documents.values() if one.place == name]
+    room = next(room for room in world.rooms.values() if room.kind == "im" and "MEMBE" in room.id)
+    steps = [Ask(next(iter(room.members)), room.id, one.number) for one in documents]
+    async with open_stage(opened, tmp_path, {}) as stage:
+        stage.world = world
+        outcome = await History(stage).run(steps)
+    leaked = " ".join(outcome.leaks)
+    assert all(one.text in leaked and one.title in leaked for one in documents)
+
+
+def make_room_world() -> tuple[World, str]:
+    world = Generator(5).make_world()
+    return world, next(one.id for one in world.rooms.values() if one.kind == "public")
+
+
+def test_texts_titles_names_and_counts_are_compared() -> None:
+    world, room = make_room_world()
+    closed = [one for one in world.documents.values() if not Oracle(world).may_show(one, world.rooms[room])]
+    for document in closed:
+        for secret in document.secrets:
+            assert find_forbidden(world, Oracle(world), f"It says {secret}.", world.rooms[room], None)
+    open_ = next(one for one in world.documents.values() if one not in closed)
+    assert find_forbidden(world, Oracle(world), f"{open_.text} {open_.place}", world.rooms[room], None) == []
+    counted = f"{open_.place}: 99 documents"
+    assert find_forbidden(world, Oracle(world), counted, world.rooms[room], None) != []
+
+
+def test_the_oracle_imports_no_code_of_kvasir() -> None:
+    for name in ("model", "oracle", "generate", "changes", "shrink"):
+        tree = ast.parse((FOLDER / f"{name}.py").read_text())
+        imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        imported += [one.name for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names]
+        assert [one for one in imported if one.split(".")[0] in {"bot", "engine", "knowledge"}] == []
+
+
+def test_equal_seeds_make_equal_histories() -> None:
+    assert make_history(7, 40, presses=20, late=True) == make_history(7, 40, presses=20, late=True)
+    assert make_history(7, 40, presses=20, late=True) != make_history(8, 40, presses=20, late=True)
+
+
+async def test_a_failing_history_becomes_short() -> None:
+    async def still_fails(steps: Sequence[int]) -> bool:
+        return {3, 17} <= set(steps)
+
+    assert sorted(await shrink(range(40), still_fails, attempts=100)) == [3, 17]
