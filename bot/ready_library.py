@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -86,3 +86,7 @@ class ReadyLibrary:
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         """Return whether a person's own answer to a question would differ from that for other viewers."""
         return await self.library.has_more(query, person, others)
+
+    async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
+        """Return which of some chunks are current and may be read by all viewers."""
+        return await self.library.filter_current(chunks, viewers)

@@ -69,18 +69,18 @@ NO_OWNERS = Message(
 # ── Files that Slack does not give ───────────────────────────────────────────────────────────────────────────────────
 
 NOT_IN_SLACK = Message(
-    "{name} does not lie in Slack, or is hidden there. Send the file itself.",
+    "{name} is not stored in Slack, or Slack hides it. Send the file itself.",
     "{name} 不在 Slack 中，或在那里被隐藏。请发送文件本身。",
 )
 OTHER_HOST = Message(
-    "{name} lies on another host than Slack's files, so it was not fetched. Send it once more.",
+    "{name} is not on Slack's file server, so I did not download it. Send it again.",
     "{name} 不在 Slack 的文件服务器上，因此没有下载。请再发送一次。",
 )
 NOT_FETCHED = Message(
-    "{name} could not be fetched from Slack. Send it once more.", "无法从 Slack 下载 {name}，请再发送一次。"
+    "I could not download {name} from Slack. Send it again.", "无法从 Slack 下载 {name}，请再发送一次。"
 )
 BAD_STATUS = Message(
-    "Slack answers {status} for {name}. Send it once more.", "Slack 对 {name} 回应 {status}，请再发送一次。"
+    "Slack answers {status} for {name}. Send it again.", "Slack 对 {name} 回应 {status}，请再发送一次。"
 )
 NO_SCOPE = Message(
     "Slack does not give {name} to the app: it lacks the scope files:read. Add it at api.slack.com/apps "
@@ -89,6 +89,6 @@ NO_SCOPE = Message(
     "（`kvasir manifest` 会列出全部权限），然后重新安装应用。",
 )
 TOO_LARGE = Message(
-    "{name} is larger than the {megabytes:.0f} MB that are read. Split it.",
+    "{name} is larger than the limit of {megabytes:.0f} MB. Split it.",
     "{name} 超过 {megabytes:.0f} MB 的上限，请拆分后再发送。",
 )

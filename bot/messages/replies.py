@@ -35,8 +35,8 @@ THREAD_UNREADABLE = Message(
 )
 SHARED_CHANNEL = Message(
     "This channel is shared with another company, so I do not answer here until an owner allows it with "
-    "`/kb share on`. Ask me in a direct message.",
-    "此频道与其他公司共享，在负责人输入 `/kb 共享 开` 之前，我不在这里作答。请在私信中问我。",
+    "`/kb share on`. People of the company that runs me can ask in a direct message.",
+    "此频道与其他公司共享，在负责人输入 `/kb 共享 开` 之前，我不在这里作答。运行我的公司的成员可以在私信中提问。",
 )
 FOREIGN_PERSON = Message(
     "I answer people of the company that runs me. Ask in a channel that both companies share and that it has approved.",
@@ -54,8 +54,8 @@ NOTHING_OPEN = Message(
     "此频道只搜索部分来源，而这些来源并非对这里的所有人开放，或尚未读取。请在私信中问我。",
 )
 VIEWERS_CHANGED = Message(
-    "People join this conversation while I answer. Ask again in a minute.",
-    "我回答期间不断有人加入此会话。请稍后再问。",
+    "The people in this conversation, or their rights, changed while I answered, so I stopped. Ask again in a minute.",
+    "我回答期间，此会话的成员或其权限有变化，所以没有继续。请稍后再问。",
 )
 
 # ── Sources under an answer ──────────────────────────────────────────────────────────────────────────────────────────

@@ -109,7 +109,7 @@ def parse_event(body: Payload, me: BotUser) -> SlackEvent | None:
 def _read_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
     match event.get("subtype"):
         case "message_deleted":
-            return MessageDeleted(_read_key(body, event, _get_text(event, "deleted_ts")))
+            return MessageDeleted(_read_key(me, event, _get_text(event, "deleted_ts")))
         case "message_changed":
             return _read_edit(body, event, me)
         case _:
@@ -117,16 +117,16 @@ def _read_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | No
 
 
 def _read_posted_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
-    return _read_new_message(body, event, me) or _read_app_message(body, event, me)
+    return _read_new_message(body, event, me) or _read_app_message(event, me)
 
 
-def _read_app_message(body: Payload, event: Payload, me: BotUser) -> AppAsked | None:
+def _read_app_message(event: Payload, me: BotUser) -> AppAsked | None:
     app, text, ts = _get_text(event, "bot_id"), _get_text(event, "text"), _get_text(event, "ts")
     if not app or me.is_author(event) or _get_text(event, "subtype") not in {"", "bot_message"}:
         return None
     if event.get("type") != "app_mention" and not has_mention(text, me.user):
         return None
-    return AppAsked(_read_key(body, event, ts), _get_text(event, "thread_ts") or ts, app, text)
+    return AppAsked(_read_key(me, event, ts), _get_text(event, "thread_ts") or ts, app, text)
 
 
 def _read_stop(_body: Payload, event: Payload, _me: BotUser) -> StopPressed:
@@ -145,7 +145,7 @@ def _read_removal(_body: Payload, event: Payload, _me: BotUser) -> AppRemoved | 
 def _read_edit(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
     message, before = get_object(event, "message"), get_object(event, "previous_message")
     if message.get("subtype") == "tombstone":
-        return MessageDeleted(_read_key(body, event, _get_text(message, "ts")))
+        return MessageDeleted(_read_key(me, event, _get_text(message, "ts")))
     if message.get("text") == before.get("text"):
         return None  # Slack unfurled a link, counted a reply or continued a stream
     place = {"channel": event.get("channel"), "channel_type": event.get("channel_type")}
@@ -166,7 +166,7 @@ def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageRece
         return None  # it is for somebody else
     ts, files = _get_text(event, "ts"), event.get("files")
     message = QuestionMessage(
-        key=_read_key(body, event, ts),
+        key=_read_key(me, event, ts),
         thread_ts=_get_text(event, "thread_ts") or ts,
         user=user,
         text=text,
@@ -190,8 +190,9 @@ _READERS: dict[str, Callable[[Payload, Payload, BotUser], SlackEvent | None]] = 
 }
 
 
-def _read_key(body: Payload, event: Payload, ts: str) -> QuestionKey:
-    return QuestionKey(_get_text(body, "team_id") or _get_text(event, "team"), _get_text(event, "channel"), ts)
+def _read_key(me: BotUser, event: Payload, ts: str) -> QuestionKey:
+    """Return the key of a message; its team is the installation, because an event names the channel's host."""
+    return QuestionKey(me.team, _get_text(event, "channel"), ts)
 
 
 def _get_text(payload: Payload, name: str) -> str:

@@ -183,7 +183,13 @@ class SlackParts:
             needs.ledger,
             needs.answerer,
             QuestionBuilder(
-                self._threads, self._viewers, self._rules, needs.web, self._preferences.choose_depth, needs.find_salt
+                self._threads,
+                self._viewers,
+                self._rules,
+                needs.web,
+                self._preferences.choose_depth,
+                needs.find_salt,
+                filter_readable=needs.library.filter_current,
             ),
             ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons),
             AnswerRecovery(needs.ledger, self._threads, self._api),

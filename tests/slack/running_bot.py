@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -130,6 +130,8 @@ class FakeLibrary:
     state: LibraryStatus = field(default_factory=lambda: make_library_status(make_source_status()))
     readable: Mapping[str, int] | None = None
     """How many documents of each source everybody may read; None for all documents of all sources."""
+    current: frozenset[str] = frozenset()
+    """The chunks that everybody may read."""
     more: bool = False
     """Whether a person's own answer would differ from that of a channel."""
     compared: list[tuple[str, Viewers, Viewers]] = field(default_factory=list)
@@ -168,6 +170,9 @@ class FakeLibrary:
 
     async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
         return {one.name: one.documents for one in self.state.sources} if self.readable is None else self.readable
+
+    async def filter_current(self, chunks: Collection[str], _viewers: Viewers) -> frozenset[str]:
+        return self.current.intersection(chunks)
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         self.compared.append((query, person, others))

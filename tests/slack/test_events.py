@@ -25,7 +25,7 @@ ME = BotUser("T1", "U0KVASIR", "B0KVASIR")
 
 
 def make_envelope(event: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"team_id": "T1", "type": "event_callback", "event": event, **more}
+    return {"team_id": "T1", "type": "event_callback", "event": event} | more
 
 
 def make_message(text: str = "hello", **more: Any) -> dict[str, Any]:
@@ -52,6 +52,18 @@ def test_app_mention_is_addressed() -> None:
         QuestionKey("T1", "C1", "2.0"), "1.0", "U1", "<@U0KVASIR> how?", is_direct=False, files=2
     )
     assert found.is_addressed
+
+
+@pytest.mark.parametrize("team", ["T0HOST", None])
+def test_question_belongs_to_the_installation(team: str | None) -> None:
+    """In a channel of another company, an event names that company; for a whole organization it may name nobody."""
+    message = make_message("<@U0KVASIR> how?", team="T0SENDER")
+    found = parse_message(message, team_id=team, authorizations=[{"team_id": team}])
+    assert found.message.key.team == "T1"
+    deleted = events.parse_event(
+        make_envelope(message | {"subtype": "message_deleted", "deleted_ts": "2.0"}, team_id=team), ME
+    )
+    assert deleted == MessageDeleted(found.message.key)
 
 
 def test_message_with_mention_is_addressed() -> None:
@@ -121,7 +133,7 @@ def test_message_of_a_sibling_workspace_is_read_like_any_other() -> None:
         make_message("<@U0KVASIR> hi", user="W111", user_team="E0123456", source_team="E0123456"), **grid
     )
     assert found.is_addressed
-    assert (found.message.key.team, found.message.user) == ("T0SIBLING", "W111")
+    assert (found.message.key.team, found.message.user) == ("T1", "W111")
 
 
 def test_shared_channel_is_recognized() -> None:

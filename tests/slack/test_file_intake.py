@@ -116,7 +116,7 @@ async def test_several_files_report_each_result(intake: IntakeBot) -> None:
     assert "没有回答文字部分" in text
     assert intake.list_documents() == ["a.md", "locked.pdf"]
     await intake.send("big.md", data=b"x" * 20_000)
-    await intake.wait_for_reply("big.md is larger than the 0 MB that are read")
+    await intake.wait_for_reply("big.md is larger than the limit of 0 MB")
     assert intake.list_documents() == ["a.md", "locked.pdf"]
 
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
@@ -104,15 +104,7 @@ class ViewerFinder:
             DatabaseError: the approval of a shared channel cannot be read.
 
         """
-        if not is_direct_message(channel):
-            found = await self._directory.find_channel(channel)
-            if found is not None and found.kind is ChannelKind.SHARED:
-                shared = make_world_audience(decide_shared_channel(approved=await self._is_approved(channel)))
-                if shared.refusal is not None:
-                    return shared
-                audience = await self.find_person_audience(user)
-                return Audience(audience.viewers, audience.is_complete)
-        return await self.find_person_audience(user)
+        return await _within_deadline(self._find_press_audience(channel, user))
 
     async def is_approved(self, channel: str) -> bool:
         """Return whether an owner has approved a channel that an event describes as shared.
@@ -133,6 +125,16 @@ class ViewerFinder:
         if not readers.people:
             return make_world_audience(readers)
         return Audience(await self._expand(readers, ""))
+
+    async def _find_press_audience(self, channel: str, user: str) -> Audience:
+        if not is_direct_message(channel):
+            found = await self._directory.find_channel(channel)
+            if found is not None and found.kind is ChannelKind.SHARED:
+                shared = make_world_audience(decide_shared_channel(approved=await self._is_approved(channel)))
+                if shared.refusal is not None:
+                    return shared
+                return replace(await self._find_person_audience(user), refusal=None)
+        return await self._find_person_audience(user)
 
     async def _find_channel_audience(self, channel: str, asker: str) -> Audience:
         found = await self._directory.find_channel(channel)

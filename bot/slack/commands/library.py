@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from knowledge.interfaces import SearchResult, Viewers
@@ -35,3 +35,6 @@ class KnowledgeLibrary(Protocol):
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         """Return whether a person's own answer to a question would differ from that for other viewers."""
+
+    async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
+        """Return which of some chunks are current and may be read by all viewers."""

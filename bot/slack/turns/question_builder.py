@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from bot.answering.events import Exchange, Question
+from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import Policies, narrow_policy
+from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.web_routing import strip_web_prefix
 from bot.answering.thinking import Depth
 from bot.messages import replies
@@ -49,6 +50,8 @@ class QuestionBuilder:
         web: Policies,
         find_depth: FindDepth,
         find_salt: FindSalt,
+        *,
+        filter_readable: FindReadableChunks,
     ) -> None:
         self._threads = threads
         self._viewers = viewers
@@ -56,6 +59,7 @@ class QuestionBuilder:
         self._web = web
         self._find_depth = find_depth
         self._find_salt = find_salt
+        self._filter_readable = filter_readable
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
@@ -67,10 +71,13 @@ class QuestionBuilder:
         """
         key = message.key
         # The history is asked for at the same time: the calls for both take longer than anything else here.
-        async with asyncio.TaskGroup() as group:
-            finding = group.create_task(self._viewers.find_channel_audience(key.channel, message.user))
-            reading = group.create_task(self._read_history(message, reply))
-            asked = group.create_task(self._threads.read_question(message))
+        try:
+            async with asyncio.TaskGroup() as group:
+                finding = group.create_task(self._viewers.find_channel_audience(key.channel, message.user))
+                reading = group.create_task(self._read_history(message, reply))
+                asked = group.create_task(self._threads.read_question(message))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         audience, history = finding.result(), reading.result()
         if audience.refusal is not None:
             raise AudienceRefused(explain_refusal(audience.refusal))
@@ -105,15 +112,22 @@ class QuestionBuilder:
             wants_web=wants_web,
         )
 
-    async def is_current(self, question: Question, message: QuestionMessage) -> bool:
+    async def is_current(self, question: Question, message: QuestionMessage, passages: Sequence[Passage] = ()) -> bool:
         """Return whether all viewers may still see the answer: somebody may have joined, or have lost a right.
 
+        New viewers may also see it if they may read all ``passages``, and none of these is a page of the web.
+
         Raises:
-            DatabaseError: the approval of a shared channel cannot be read.
+            DatabaseError: the approval of a shared channel, or what the people may read, cannot be found out.
 
         """
         audience = await self._viewers.find_channel_audience(message.key.channel, message.user)
-        return audience.refusal is None and may_see_answer(audience.viewers, question.viewers)
+        if audience.refusal is not None or may_see_answer(audience.viewers, question.viewers):
+            return audience.refusal is None
+        chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
+        if not passages or not all(passage.chunks for passage in passages):
+            return False
+        return chunks <= await self._filter_readable(chunks, audience.viewers)
 
     async def _read_history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:
         try:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
-from bot.answering.events import AnswerEvent, Finished, Notice, Question, Text
+from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Sources, Text
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
@@ -172,18 +172,28 @@ class TurnRunner:
     async def _answer_viewers(
         self, question: Question, message: QuestionMessage, reply: AnswerReply
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the events of an answer; start over if its viewers change before its first word."""
+        """Yield the events of an answer; start over if its viewers change before its first word.
+
+        Raises:
+            AudienceRefused: somebody who may not see the passages joins later, or the viewers change too often.
+
+        """
         for _ in range(_MAX_VIEWER_CHANGES):
             async with aclosing(self._answerer.answer(question)) as events:
                 has_begun = False
+                passages: tuple[Passage, ...] = ()
                 async for event in events:
-                    if not has_begun and isinstance(event, (Text, Notice, Finished)):
-                        if not await self._questions.is_current(question, message):
+                    if isinstance(event, Sources):
+                        passages = event.passages
+                    if isinstance(event, (Text, Notice, Finished)):
+                        if not await self._questions.is_current(question, message, passages if has_begun else ()):
                             break
                         has_begun = True
                     yield event
                 else:
                     return
+            if has_begun:
+                break
             question = await self._questions.build(message, reply)
         raise AudienceRefused(replies.VIEWERS_CHANGED)
 

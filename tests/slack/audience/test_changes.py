@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,37 @@ async def test_guest_who_joins_before_the_first_word_is_a_viewer(tmp_path: Path)
         assert GUS in find_person(second, GUS)
 
 
+@pytest.mark.parametrize("may_read_all", [False, True])
+async def test_guest_who_joins_between_two_words_gets_no_more_than_he_may_read(
+    tmp_path: Path, *, may_read_all: bool
+) -> None:
+    async with run_company(tmp_path) as bot:
+        begun, joined = asyncio.Event(), asyncio.Event()
+
+        async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+            yield Sources((replace(PASSAGE, chunks=("c1", "c2")),))
+            yield Text("The first half. ")
+            begun.set()
+            await joined.wait()
+            yield Text("The second half.", (PASSAGE,))
+            yield make_finished(PASSAGE)
+
+        bot.answerer.script = script
+        bot.library.current = frozenset({"c1", "c2"} if may_read_all else {"c1"})
+        await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
+        await bot.sandbox.wait_delivered()
+        ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
+        await asyncio.wait_for(begun.wait(), 10)
+        await bot.sandbox.join("gus", "C0HANDBOOK")
+        await bot.sandbox.wait_delivered()
+        joined.set()
+        answer = get_text(await bot.wait_for_answer(ts, "The first half.", channel="C0HANDBOOK"))
+        assert ("The second half." in answer) is may_read_all
+        assert ("kvasir.toml" in answer) is may_read_all
+        assert ("or their rights, changed while I answered" in answer) is not may_read_all
+        assert len(bot.answerer.questions) == bot.answerer.closed == 1
+
+
 async def test_search_is_for_the_person_who_types_it(tmp_path: Path) -> None:
     async with run_company(tmp_path) as bot:
         await bot.sandbox.command("gus", PUBLIC, "/kb search how")
@@ -314,3 +346,16 @@ async def test_reconnection_forgets_everything(tmp_path: Path) -> None:
         await bot.sandbox.wait_until(has_reconnected)
         await bot.sandbox.wait_connected()
         assert ADA in find_person(await ask_for_viewers(bot, "ada", PUBLIC), ADA)
+
+
+@pytest.mark.slow
+async def test_button_answers_within_seconds_while_slack_limits_calls(tmp_path: Path) -> None:
+    async with run_company(tmp_path, {"passage": FakePassages(WHOLE)}) as bot:
+        bot.answerer.script = answer_with_extract
+        answer = await bot.wait_for_answer(await bot.sandbox.say("ada", PRIVATE, "@Kvasir how?"), channel=PRIVATE)
+        await bot.sandbox.faults({"method": "conversations.info", "status": 429, "retry_after_s": 300, "times": -1})
+        for archived in (True, False):
+            await bot.sandbox.control("POST", "archive", {"channel": PRIVATE, "person": "ada", "archived": archived})
+        await bot.sandbox.wait_delivered()
+        await bot.sandbox.press("ada", PRIVATE, answer["ts"], list_buttons(answer)[0]["action_id"])
+        await wait_for_notice(bot, PRIVATE, "I could not find out who reads this")

@@ -11,8 +11,10 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.turns.settings import TurnSettings
+from bot.storage.questions import QuestionKey, QuestionMessage
 from engine.errors import EngineInterrupted
 from engine.notes import NoteCode
+from tests.slack.audience.world import ADA, SHARED, TEAM, run_company
 from tests.slack.running_bot import PausedScript, RunningBot, get_markdown, get_text, make_script, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow
@@ -139,6 +141,19 @@ async def test_answer_continues_while_ledger_is_locked(tmp_path: Path) -> None:
         await bot.sandbox.wait_until(lambda: has_no_open_turns(bot))
         assert len(bot.answerer.questions) == 1
         assert len(await bot.list_answers(ts)) == 1
+
+
+@pytest.mark.slow
+async def test_turn_stays_open_while_the_approval_cannot_be_read(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
+            other.execute("ALTER TABLE bot_approved_channels RENAME TO lost")
+        ts = await bot.sandbox.say("ada", SHARED, "How?")
+        await bot.ledger.claim(QuestionMessage(QuestionKey(TEAM, SHARED, ts), ts, ADA, "How?"))
+        await asyncio.sleep(2.0)  # several attempts
+        with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
+            other.execute("ALTER TABLE lost RENAME TO bot_approved_channels")
+        await bot.wait_for_answer(ts, "until an owner allows it", channel=SHARED)
 
 
 async def has_no_open_turns(bot: RunningBot) -> bool:
