@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -11,6 +11,7 @@ from knowledge.interfaces import CurrentChunk, Scope
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
 from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.rights import RightsAnswer, RightsChecker
 
 WITHIN_S: Final = 3.0
@@ -38,10 +39,10 @@ async def search_checked(
     deadline, scope = clock() + WITHIN_S, plan.scope
     for _ in range(_ROUNDS):
         found = await find_documents(replace(plan, scope=scope))
-        rows = _find_unchecked(checker, (found.current[one.candidate.chunk.id] for one in found.ranked_hits))
-        if not rows:
+        seen = _find_unchecked(checker, (found.current[one.candidate.chunk.id] for one in found.ranked_hits))
+        if not seen:
             return found
-        answer = await check_rows(checker, manifest, rows, max(0.0, deadline - clock()))
+        answer = await check_rows(checker, manifest, seen, max(0.0, deadline - clock()))
         if not answer.unanswered | answer.changed:
             return found
         scope = _leave_out(scope, answer, checker.fresh_since)
@@ -60,29 +61,36 @@ async def find_checked(
 
     """
     listed = await find_current()
-    rows = _find_unchecked(checker, listed.values())
-    if not rows:
+    seen = _find_unchecked(checker, listed.values())
+    if not seen:
         return listed
-    answer = await check_rows(checker, manifest, rows, WITHIN_S)
+    answer = await check_rows(checker, manifest, seen, WITHIN_S)
     now = await find_current() if answer.changed else listed
     return {id_: one for id_, one in now.items() if one.row not in answer.unanswered}
 
 
 async def check_rows(
-    checker: RightsChecker, manifest: IndexManifest, rows: Collection[int], within_s: float
+    checker: RightsChecker, manifest: IndexManifest, seen: Mapping[int, frozenset[str]], within_s: float
 ) -> RightsAnswer:
-    """Ask the sources of documents, given by their rows. Those that the manifest no longer lists are unanswered."""
-    documents = await manifest.find_rights(rows)
+    """Ask the sources of documents, given by their rows with the readers that the search saw.
+
+    Those that the manifest no longer lists are unanswered. Those that got other readers since the search are changed,
+    also if another question asked their source meanwhile.
+    """
+    documents = await manifest.find_rights(seen)
     answer = await checker.check(manifest, documents, within_s)
-    gone = frozenset(rows) - {one.row for one in documents}
-    return replace(answer, unanswered=answer.unanswered | gone)
+    gone = seen.keys() - {one.row for one in documents}
+    changed = {one.row for one in documents if decode_readers(one.readers) != seen[one.row]}
+    return replace(answer, unanswered=answer.unanswered | gone, changed=answer.changed | changed)
 
 
-def _find_unchecked(checker: RightsChecker, chunks: Iterable[CurrentChunk]) -> frozenset[int]:
-    """Return the rows of the documents whose sources must be asked before these chunks are shown."""
-    return frozenset(
-        one.row for one in chunks if one.rights_at is not None and checker.needs_check(one.readers, one.rights_at)
-    )
+def _find_unchecked(checker: RightsChecker, chunks: Iterable[CurrentChunk]) -> Mapping[int, frozenset[str]]:
+    """Return the rows of the documents whose sources must be asked before these chunks are shown, with the readers."""
+    return {
+        one.row: one.readers
+        for one in chunks
+        if one.rights_at is not None and checker.needs_check(one.readers, one.rights_at)
+    }
 
 
 def _leave_out(scope: Scope, answer: RightsAnswer, since: float) -> Scope:

@@ -111,7 +111,7 @@ class RightsChecker:
             async with asyncio.timeout(_ASK_S):
                 found = await self._sources[source].read_rights([one.document for one in documents])
             named = {one.row: _drop_unstorable(found.get(one.document, frozenset())) for one in documents}
-            answer = await manifest.record_rights(named, asked_at)
+            answer = await manifest.record_rights(named, asked_at, self._now())
         except (KnowledgeError, TimeoutError) as error:
             return self._log_failure(source, str(error) or f"no answer within {_ASK_S:.0f} s")
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)

@@ -219,11 +219,14 @@ class IndexManifest(Lookups):
             )
 
     @transaction
-    def record_rights(self, connection: Connection, named: Mapping[int, frozenset[str]], at: float) -> dict[int, str]:
+    def record_rights(
+        self, connection: Connection, named: Mapping[int, frozenset[str]], at: float, now_s: float
+    ) -> dict[int, str]:
         """Store the readers that a source named at a time, by the documents' rows. Return the readers from now on.
 
         These are among the readers with which the documents were indexed: wider ones may be meant for another version,
-        and follow with the next sync. An answer that is older than a known one changes nothing.
+        and follow with the next sync. An answer that is older than a known one changes nothing, unless that one is of
+        the future (``now_s``), because the clock was set back.
         """
         documents, readers, values = tables.documents.c, dict[int, str](), list[dict[str, object]]()
         for some in slice_items(named):
@@ -233,7 +236,7 @@ class IndexManifest(Lookups):
             for row, url, before, listed, rights_at in connection.execute(known):
                 base = listed or before
                 readers[row] = now = before
-                if rights_at < at:
+                if not at <= rights_at <= now_s:
                     readers[row] = now = encode_readers(narrow_readers(decode_readers(base), named[row]))
                     mark = url if now == before else mark_unsettled(url, before)
                     values.append({"row": row, "before": before, "now": now, "base": base, "mark": mark})

@@ -1,0 +1,86 @@
+"""Answers about rights that come between the steps of a question, or after the clock was set back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from knowledge.interfaces import CurrentChunk, Viewers
+from knowledge.search.checked import find_checked, search_checked
+from knowledge.search.plan import QueryPlan, plan_query
+from knowledge.search.results import DocumentResults
+from tests.library.library_bench import Bench
+from tests.library.rights_source import Now, RightsDict
+
+BOARD = Viewers.of({"*", "board"})
+OWNER = frozenset({"owner"})
+
+
+@pytest.fixture
+def now(bench: Bench) -> Now:
+    bench.now = now = Now()
+    return now
+
+
+@pytest.fixture
+def wiki() -> RightsDict:
+    wiki = RightsDict()
+    for n in range(4):
+        wiki.put(f"{n}.md", f"# Minutes {n}\nThe board minutes number {n}.")
+    return wiki
+
+
+async def test_a_search_does_not_show_what_another_question_found_revoked_meanwhile(
+    bench: Bench, wiki: RightsDict, now: Now
+) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        now.s += 60
+        documents = library._documents
+        index, hybrid = await documents._follow_active_search()
+
+        async def find_documents(plan: QueryPlan) -> DocumentResults:
+            found = await hybrid.find_documents(plan)
+            if not wiki.asked:
+                wiki.rights = dict.fromkeys(wiki.rights, OWNER)
+                assert (await library.search("board minutes", viewers=BOARD)).hits == ()
+            return found
+
+        plan = plan_query("board minutes", {"wiki": wiki.key.id}, datetime.now(UTC), viewers=BOARD)
+        found = await search_checked(find_documents, plan, documents._checker, index.manifest)
+        assert found.hits() == ()
+
+
+async def test_a_passage_is_not_shown_that_another_question_found_revoked_meanwhile(
+    bench: Bench, wiki: RightsDict, now: Now
+) -> None:
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        chunks = [hit.id for hit in (await library.search("board minutes", viewers=BOARD)).hits]
+        now.s += 60
+        documents = library._documents
+        index = await documents.follow_active_index()
+
+        async def find_current() -> dict[str, CurrentChunk]:
+            listed = await documents._find_current(index, chunks)
+            if not wiki.asked:
+                wiki.rights = dict.fromkeys(wiki.rights, OWNER)
+                assert await library.filter_current(chunks, BOARD) == frozenset()
+            return listed
+
+        listed = await find_checked(find_current, documents._checker, index.manifest)
+        assert len(listed) == 4
+        assert {"board"} not in [one.readers for one in listed.values()]
+
+
+async def test_a_clock_that_was_set_back_hides_no_revocation(bench: Bench, wiki: RightsDict, now: Now) -> None:
+    async with bench.library(wiki) as library:
+        now.s += 3600
+        await library.refresh()
+        now.s += 60
+        assert len((await library.search("board minutes", viewers=BOARD)).hits) == 4
+        now.s -= 3600
+        wiki.rights = dict.fromkeys(wiki.rights, OWNER)
+        assert (await library.search("board minutes", viewers=BOARD)).hits == ()
+        assert await library.list_documents(BOARD) == ()
