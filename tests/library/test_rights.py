@@ -223,7 +223,7 @@ async def test_a_source_that_confirms_nothing_is_not_named(bench: Bench, wiki: R
 
 
 async def test_a_sweep_keeps_rights_fresh_between_syncs(bench: Bench, wiki: RightsDict, now: Now) -> None:
-    wiki.put("public.md", "The board minutes that everybody may read.", "*")
+    wiki.put("public.md", "The board minutes that everybody may read.", "*", "C1")
     waits: list[float] = []
     ready, step = asyncio.Event(), asyncio.Event()
 
