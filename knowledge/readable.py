@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from knowledge.interfaces import EVERYONE, SourceKey, Viewers, may_read
-from knowledge.search.checked import WITHIN_S
+from knowledge.search.access.rights_check import WITHIN_S
 from knowledge.search.source_rules import SourceRules
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.manifest import IndexManifest

@@ -37,7 +37,7 @@ from knowledge.interfaces import (
     Viewers,
     make_class_key,
 )
-from knowledge.search.audience_classes import AudienceClasses
+from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.sync.manifest.manifest import IndexManifest, open_manifest, sqlite_url
 from knowledge.sync.manifest.records import AudienceRow, IndexedDocument, IndexIdentity
 from knowledge.sync.manifest.rows import slice_items

@@ -10,14 +10,14 @@ from itertools import pairwise
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers
-from knowledge.search.audience_classes import AudienceClasses
+from knowledge.search.access.audience_classes import AudienceClasses
+from knowledge.search.access.rights_check import find_checked, search_checked
+from knowledge.search.access.scope import may_see
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.checked import find_checked, search_checked
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.passages import format_passage
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
-from knowledge.search.scope import may_see
 from knowledge.search.source_rules import SourceRules
 from knowledge.sync.manifest.indexes import Indexes, OpenIndex
 from knowledge.sync.rights import RightsChecker

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector, Viewers
-from knowledge.search.audience_classes import AudienceClasses
+from knowledge.search.access.audience_classes import AudienceClasses
+from knowledge.search.access.scope import is_in_scope, is_refused
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.fusion import ScoredCandidate, profile_query
 from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner, find_absorbed_hits
 from knowledge.search.plan import QueryPlan, plan_words
 from knowledge.search.ranking import PreparedQuery, Ranking, pick_ranked, rank_candidates
 from knowledge.search.results import PER_DOCUMENT, ROWS_UNKNOWN, DocumentResults, make_empty_results
-from knowledge.search.scope import is_in_scope, is_refused
 from knowledge.stores.common import run_both
 
 _MAX_LOOKUPS = 8

@@ -16,11 +16,11 @@ from typing import Final
 from knowledge import terms
 from knowledge.bm25 import estimate_weights
 from knowledge.interfaces import WEB, Candidate, Chunk, Hit
+from knowledge.search.access.scope import passes_filters
 from knowledge.search.fusion import ScoredCandidate, estimate_confidence
 from knowledge.search.passages import JoinLimits, format_passage, grow_passage
 from knowledge.search.ranking import pick_ranked, rank_candidates
 from knowledge.search.results import DocumentResults
-from knowledge.search.scope import passes_filters
 from knowledge.web.live.web_passages import LivePage
 
 LINKED_PLACES: Final = (3, 2, 1)

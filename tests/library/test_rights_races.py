@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from knowledge.interfaces import CurrentChunk, Viewers
-from knowledge.search.checked import find_checked, search_checked
+from knowledge.search.access.rights_check import find_checked, search_checked
 from knowledge.search.plan import QueryPlan, plan_query
 from knowledge.search.results import DocumentResults
 from tests.library.library_bench import Bench

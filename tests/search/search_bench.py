@@ -12,7 +12,7 @@ import numpy as np
 from knowledge.embedding import IDENTITY
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector, make_class_key
-from knowledge.search.audience_classes import AudienceClasses
+from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore

@@ -31,7 +31,7 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
 )
-from knowledge.search.audience_classes import AudienceClasses
+from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.settings import Placement

@@ -22,7 +22,7 @@ from knowledge.interfaces import (
     make_class_key,
     may_read,
 )
-from knowledge.search.audience_classes import AudienceClasses
+from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.plan import plan_words
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.records import AudienceRow, encode_readers, mark_unsettled

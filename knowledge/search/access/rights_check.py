@@ -1,4 +1,4 @@
-"""Ask sources before anything is shown whose readers they named too long ago."""
+"""Ask sources again about readers that they named too long ago, before anything is shown."""
 
 from __future__ import annotations
 
