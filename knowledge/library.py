@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from knowledge import terms
 from knowledge.access import AccessReader
 from knowledge.errors import PendingDeletionsChanged, UnknownSource
 from knowledge.interfaces import (
@@ -34,24 +33,19 @@ from knowledge.search.query import match_sources, parse_query, separate_filters
 from knowledge.search.source_rules import make_rules
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources.identities import make_identity_map
-from knowledge.status import (
-    LibraryStatus,
-    SourceStatus,
-    read_source_status,
-)
+from knowledge.status import LibraryStatus, SourceStatus, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
-from knowledge.sync.lock import find_lock_holder, hold_sync_lock
+from knowledge.sync.lock import find_lock_holder
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
-from knowledge.sync.running.repair import Drift, repair
-from knowledge.sync.running.run import SyncRun, open_run
-from knowledge.sync.running.shadow_index import ShadowIndex
-from knowledge.sync.running.tools import ChunkDocument, SyncTools
+from knowledge.sync.running.index_writer import IndexWriter
+from knowledge.sync.running.repair import Drift
+from knowledge.sync.running.tools import ChunkDocument
 from knowledge.sync.unattended import UnattendedSync
 from knowledge.sync.watch import SourceWatcher
 
@@ -94,22 +88,29 @@ class Library:
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
-        self._now = clock.now
         self._sources = {source.key.name: source for source in sources}
         self._indexes = indexes
         self._embedder = embedder
-        self._passages = passages
         self.identities = make_identity_map(settings.identity_file, sources)
         """Adds to people's principals those of other systems."""
         self._lock = settings.home / "sync.lock"
-        self._coordinator = SyncCoordinator(self._open_run)
+        self._rules = make_rules(settings.sources, self._sources)
+        self._writer = IndexWriter(
+            indexes,
+            [source.key for source in sources],
+            self._lock,
+            embedder,
+            passages,
+            configured={key: rules.readers_key for key, rules in self._rules.items()},
+            now=clock.now,
+        )
+        self._coordinator = SyncCoordinator(self._writer.open_run)
         self._unattended = UnattendedSync(self._refresh_queued, self.repair, sleep=clock.sleep)
         self._watch = SourceWatcher(
             {name: source for name, source in self._sources.items() if isinstance(source, WatchableSource)},
             self._unattended.sync,
             sleep=clock.sleep,
         )
-        self._rules = make_rules(settings.sources, self._sources)
         self._rights = RightsChecker(
             {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
         )
@@ -262,7 +263,7 @@ class Library:
             StoreError, DatabaseError: that side failed; nothing is lost.
 
         """
-        return await self._coordinator.run_exclusively(self._repair)
+        return await self._coordinator.run_exclusively(self._writer.repair)
 
     async def status(self) -> LibraryStatus:
         """Return the documents, the age and the last sync of each source.
@@ -328,7 +329,7 @@ class Library:
         under that heading. Documents of less weight give no questions.
         """
         headings = await (await self._documents.follow_active_index()).manifest.list_headings(
-            self._source_keys(), _MAX_HEADINGS
+            [source.key.id for source in self._sources.values()], _MAX_HEADINGS
         )
         usual = [one for one in headings if self._documents.weigh(one.source, one.document) >= 1]
         found: list[str] = []
@@ -391,44 +392,6 @@ class Library:
             if name not in self._sources:
                 raise UnknownSource(name, self._sources)
         return [source for name, source in self._sources.items() if name in names]
-
-    def _source_keys(self) -> list[str]:
-        return [source.key.id for source in self._sources.values()]
-
-    @contextlib.asynccontextmanager
-    async def _open_run(self) -> AsyncIterator[SyncRun]:
-        async with self._hold_write_access():
-            async with open_run(self._make_tools(), self._source_keys()) as run:
-                yield run
-            await self._indexes.switch([source.key for source in self._sources.values()])
-
-    async def _repair(self) -> Drift:
-        async with self._hold_write_access():
-            written = self._indexes.written
-            return await repair(written.store, written.manifest, thorough=True)
-
-    @contextlib.asynccontextmanager
-    async def _hold_write_access(self) -> AsyncIterator[None]:
-        """Hold the lock against other processes, and follow the index to write, within this block."""
-        with hold_sync_lock(self._lock):
-            async with self._indexes.hold_sync_lock():
-                await self._indexes.follow()
-                await self._indexes.check()
-                yield
-
-    def _make_tools(self) -> SyncTools:
-        written, searched = self._indexes.written, self._indexes.searched
-        shadow = None if searched.row.id == written.row.id else ShadowIndex(searched.store, searched.manifest)
-        return SyncTools(
-            self._embedder,
-            written.store,
-            written.manifest,
-            self._passages,
-            terms.index_terms,
-            shadow=shadow,
-            configured={key: rules.readers_key for key, rules in self._rules.items()},
-            now=self._now,
-        )
 
 
 def _make_first_progress(source: str, progress: SyncProgress | None) -> SyncProgress:
