@@ -127,14 +127,18 @@ class SlackDirectory:
         return lambda: self._attempt("users.info", fetch())
 
     async def _list_people(self) -> int:
-        """Store all people; return how many calls that took."""
+        """Store all people, page by page; return how many calls that took."""
         started = self._people.start_fetch()
+
+        async def fetch_page(method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
+            page = await self._api.call(method, **arguments)
+            for user in page.get("members") or ():
+                account = parse_account(user, self._company)
+                self._people.put(account.id, account, started)
+            return page
+
         try:
-            pages = await fetch_pages(self._api.call, "users.list", max_pages=_MAX_PAGES, limit=_PAGE_SIZE)
-            for page in pages:
-                for user in page.get("members") or ():
-                    account = parse_account(user, self._company)
-                    self._people.put(account.id, account, started)
+            pages = await fetch_pages(fetch_page, "users.list", max_pages=_MAX_PAGES, limit=_PAGE_SIZE)
         finally:
             self._people.end_fetch()
         self._list_pages = len(pages)

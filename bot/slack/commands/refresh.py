@@ -73,10 +73,13 @@ class RefreshRunner:
         if not interaction.is_direct_message:
             where = render_message(commands.PROGRESS_ELSEWHERE, language)
             await self._messenger.answer(interaction, f"{start} {where}")
-        async with asyncio.TaskGroup() as group:
-            updates = group.create_task(progress.keep_updated(language), name="kb progress")
-            outcome = await self._refresh(interaction, source, progress.record, approve)
-            updates.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                updates = group.create_task(progress.keep_updated(language), name="kb progress")
+                outcome = await self._refresh(interaction, source, progress.record, approve)
+                updates.cancel()
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         is_shown = await progress.show(outcome)
         if not interaction.is_direct_message or not is_shown:
             await self._messenger.answer(interaction, outcome)

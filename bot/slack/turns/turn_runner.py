@@ -185,10 +185,10 @@ class TurnRunner:
                 async for event in events:
                     if isinstance(event, Sources):
                         passages = event.passages
-                    if isinstance(event, (Text, Notice, Finished)):
+                    if isinstance(event, (Sources, Text, Notice, Finished)):
                         if not await self._questions.is_current(question, message, passages if has_begun else ()):
                             break
-                        has_begun = True
+                        has_begun = has_begun or not isinstance(event, Sources)
                     yield event
                 else:
                     return

@@ -179,6 +179,32 @@ async def test_guest_who_joins_before_the_first_word_is_a_viewer(tmp_path: Path)
         assert GUS in find_person(second, GUS)
 
 
+async def test_guest_who_joins_during_the_search_sees_no_number_of_passages(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        searching, joined = asyncio.Event(), asyncio.Event()
+        readers: list[Viewers] = []
+
+        async def script(question: Question) -> AsyncGenerator[AnswerEvent]:
+            searching.set()
+            await joined.wait()
+            yield Sources((PASSAGE,))
+            readers.append(question.viewers)
+            yield Step("is reading 1 passage…")
+            yield Text(ANSWER, (PASSAGE,))
+            yield make_finished(PASSAGE)
+
+        bot.answerer.script = script
+        await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
+        await bot.sandbox.wait_delivered()
+        ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
+        await asyncio.wait_for(searching.wait(), 10)
+        await bot.sandbox.join("gus", "C0HANDBOOK")
+        await bot.sandbox.wait_delivered()
+        joined.set()
+        await bot.wait_for_answer(ts, channel="C0HANDBOOK")
+        assert readers == [bot.answerer.questions[-1].viewers]
+
+
 @pytest.mark.parametrize("may_read_all", [False, True])
 async def test_guest_who_joins_between_two_words_gets_no_more_than_he_may_read(
     tmp_path: Path, *, may_read_all: bool

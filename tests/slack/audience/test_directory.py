@@ -72,6 +72,17 @@ async def test_many_people_are_listed_at_once(tmp_path: Path) -> None:
         assert len(await sandbox.requests("users.info")) == 1
 
 
+async def test_people_of_a_list_that_breaks_off_are_known(tmp_path: Path) -> None:
+    """Otherwise a list that takes longer than an asker waits would never help anybody."""
+    async with open_directory(tmp_path, Clock()) as (sandbox, directory):
+        users = [f"U1{number:08}" for number in range(1_500)]
+        await sandbox.world(people=[{"id": user} for user in users], silent=True)
+        await sandbox.faults({"method": "users.list", "error": "internal_error", "skip": 1, "times": -1})
+        accounts = await directory.find_accounts(users)
+        known = [user for user in users if accounts[user].status is Status.MEMBER]
+        assert len(known) > 900
+
+
 async def test_late_event_does_not_bring_an_old_status_back(tmp_path: Path) -> None:
     """Slack repeats events; the newer account stays."""
     async with open_directory(tmp_path, Clock()) as (sandbox, directory):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting.ephemeral import EphemeralMessenger, PostToResponseUrl
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.errors import StoreUnavailable, SyncRunning, UnknownSource
-from knowledge.interfaces import Hit
+from knowledge.errors import DatabaseError, StoreUnavailable, SyncRunning, UnknownSource
+from knowledge.interfaces import Hit, Viewers
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from tests.slack.running_bot import (
     FakeLibrary,
@@ -29,6 +30,7 @@ from tests.slack.running_bot import (
     make_source_status,
     refuse_post,
     run_bot,
+    run_bot_in_sandbox,
     wait_for_ephemeral,
 )
 from tests.slack_sandbox import open_sandbox
@@ -51,6 +53,20 @@ async def test_search_shows_passages_to_one_person(owned_bot: RunningBot, librar
     assert "1. <https://kb.example/a|Title &lt;1&gt; › Part> · docs" in text
     assert "2. *Title &lt;2&gt; › Part*" in text
     assert not [m for m in await owned_bot.sandbox.messages("#general", "bo") if "Title" in get_text(m)]
+
+
+async def test_refresh_names_the_reason_if_its_report_cannot_be_restricted(tmp_path: Path) -> None:
+    """Nothing of the report is shown while it is unknown what the person may see."""
+
+    class Library(FakeLibrary):
+        async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
+            if self.refreshed:
+                raise DatabaseError("The database is down. Start it.")
+            return await super().count_readable(viewers)
+
+    async with run_bot_in_sandbox(tmp_path, "socket", library=Library()) as bot:
+        await bot.sandbox.command("ada", "#general", "/kb refresh")
+        assert "docs" not in await wait_for_ephemeral(bot, "The database is down. Start it.")
 
 
 async def test_search_without_results_says_so(owned_bot: RunningBot) -> None:
