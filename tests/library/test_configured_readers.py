@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -70,3 +71,25 @@ async def test_after_a_sync_the_manifest_decides_alone(bench: Bench, handbook: A
     async with bench.library(handbook) as library:
         await library.refresh()
         assert len(await texts(library, "holiday pay", viewers=GUEST)) == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (normalize("NFD", "hr/Gehälter/may.md"), "hr/Gehälter/**"),
+        ("hr/Gehälter/may.md", normalize("NFD", "hr/Gehälter")),
+        ("hr/pay/may.md", "./hr/**"),
+        ("hr/pay/may.md", "/hr/"),
+    ],
+)
+async def test_a_path_matches_however_it_is_written(bench: Bench, new_source: Any, document: str, path: str) -> None:
+    bench.rights = (PathRights(path, frozenset({"S012"})),)
+    source = new_source("handbook", "/handbook")
+    source.put(document, "# Pay\nHoliday pay is paid in May.")
+    assert (await find_synced(bench, source, MEMBER), await find_synced(bench, source, BOARD)) == (0, 1)
+
+
+async def find_synced(bench: Bench, source: Any, viewers: Viewers) -> int:
+    async with bench.library(source) as library:
+        await library.refresh()
+        return len(await texts(library, "holiday pay", viewers=viewers))
