@@ -54,8 +54,8 @@ NOTHING_OPEN = Message(
     "此频道只搜索部分来源，而这些来源并非对这里的所有人开放，或尚未读取。请在私信中问我。",
 )
 VIEWERS_CHANGED = Message(
-    "The people in this conversation, or their rights, changed while I answered, so I stopped. Ask again in a minute.",
-    "我回答期间，此会话的成员或其权限有变化，所以没有继续。请稍后再问。",
+    "The people here, their rights or the documents changed while I answered, so I stopped. Ask again in a minute.",
+    "我回答期间，此会话的成员、其权限或文档有变化，所以没有继续。请稍后再问。",
 )
 
 # ── Sources under an answer ──────────────────────────────────────────────────────────────────────────────────────────

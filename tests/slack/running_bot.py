@@ -130,8 +130,8 @@ class FakeLibrary:
     state: LibraryStatus = field(default_factory=lambda: make_library_status(make_source_status()))
     readable: Mapping[str, int] | None = None
     """How many documents of each source everybody may read; None for all documents of all sources."""
-    current: frozenset[str] = frozenset()
-    """The chunks that everybody may read."""
+    current: frozenset[str] | None = None
+    """The chunks that everybody may read; None for all."""
     more: bool = False
     """Whether a person's own answer would differ from that of a channel."""
     compared: list[tuple[str, Viewers, Viewers]] = field(default_factory=list)
@@ -172,7 +172,7 @@ class FakeLibrary:
         return {one.name: one.documents for one in self.state.sources} if self.readable is None else self.readable
 
     async def filter_current(self, chunks: Collection[str], _viewers: Viewers) -> frozenset[str]:
-        return self.current.intersection(chunks)
+        return frozenset(chunks) if self.current is None else self.current.intersection(chunks)
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         self.compared.append((query, person, others))

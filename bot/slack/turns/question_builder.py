@@ -112,21 +112,27 @@ class QuestionBuilder:
             wants_web=wants_web,
         )
 
-    async def is_current(self, question: Question, message: QuestionMessage, passages: Sequence[Passage] = ()) -> bool:
+    async def is_current(
+        self, question: Question, message: QuestionMessage, passages: Sequence[Passage], *, is_due: bool
+    ) -> bool:
         """Return whether all viewers may still see the answer: somebody may have joined, or have lost a right.
 
-        New viewers may also see it if they may read all ``passages``, and none of these is a page of the web.
+        New viewers may see it if they may read all ``passages``, and none of these is a page of the web. ``is_due``
+        says that the rights to the passages are checked even if the viewers have not changed.
 
         Raises:
             DatabaseError: the approval of a shared channel, or what the people may read, cannot be found out.
 
         """
         audience = await self._viewers.find_channel_audience(message.key.channel, message.user)
-        if audience.refusal is not None or may_see_answer(audience.viewers, question.viewers):
-            return audience.refusal is None
-        chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
-        if not passages or not all(passage.chunks for passage in passages):
+        if audience.refusal is not None:
             return False
+        if may_see_answer(audience.viewers, question.viewers):
+            if not is_due:
+                return True
+        elif not passages or not all(passage.chunks for passage in passages):
+            return False
+        chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
         return chunks <= await self._filter_readable(chunks, audience.viewers)
 
     async def _read_history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:

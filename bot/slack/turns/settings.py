@@ -14,6 +14,8 @@ class TurnSettings:
     turns wait in the order of their arrival."""
     deadline_s: float = 900.0
     """The deadline of one answer, from the start of its turn to its last word; a model may think for minutes."""
+    recheck_s: float = 45.0
+    """How long the rights to the passages of an answer count after its search, while a model thinks and writes."""
     drain_s: float = 20.0
     """How long running answers may continue when the process shuts down."""
     heartbeat_s: float = 5.0

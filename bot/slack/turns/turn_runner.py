@@ -172,28 +172,35 @@ class TurnRunner:
     async def _answer_viewers(
         self, question: Question, message: QuestionMessage, reply: AnswerReply
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the events of an answer; start over if its viewers change before its first word.
+        """Yield the events of an answer; start over if its viewers or their rights change before its first word.
+
+        A model may think for minutes, so the rights to the passages are checked again at intervals.
 
         Raises:
-            AudienceRefused: somebody who may not see the passages joins later, or the viewers change too often.
+            AudienceRefused: somebody may no longer see the passages of an answer that has begun, or the viewers change
+                too often.
 
         """
         for _ in range(_MAX_VIEWER_CHANGES):
             async with aclosing(self._answerer.answer(question)) as events:
                 has_begun = False
                 passages: tuple[Passage, ...] = ()
+                checked_at = time.monotonic()
                 async for event in events:
                     if isinstance(event, Sources):
-                        passages = event.passages
+                        passages, checked_at = event.passages, time.monotonic()
                     if isinstance(event, (Sources, Text, Notice, Finished)):
-                        if not await self._questions.is_current(question, message, passages if has_begun else ()):
+                        is_due = time.monotonic() - checked_at > self._settings.recheck_s
+                        if not await self._questions.is_current(question, message, passages, is_due=is_due):
                             break
+                        checked_at = time.monotonic() if is_due else checked_at
                         has_begun = has_begun or not isinstance(event, Sources)
                     yield event
                 else:
                     return
             if has_begun:
                 break
+            yield Sources(())  # the reply names nothing that the last search found
             question = await self._questions.build(message, reply)
         raise AudienceRefused(replies.VIEWERS_CHANGED)
 
