@@ -69,3 +69,9 @@ def test_narrower_readers_could_read_before_and_can_now() -> None:
     both = narrow_readers(frozenset({"A", "B"}), frozenset({"C", "D"}))
     assert narrow_readers(both, frozenset({"C", "D"})) == both, "repetition adds nothing"
     assert narrow_readers(both, frozenset()) == frozenset()
+
+
+def test_two_long_lists_of_readers_stay_small() -> None:
+    one = frozenset(f"U{n}" for n in range(3000))
+    other = frozenset({"U1", *(f"confluence:user:{n}" for n in range(3000))})
+    assert narrow_readers(one, other) == intersect_readers(one, other) == {"U1"}

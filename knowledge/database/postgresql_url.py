@@ -33,6 +33,8 @@ def translate_parameters(url: URL) -> URL:
 
     """
     given = {name: values if isinstance(values, str) else values[-1] for name, values in url.query.items()}
+    if {"ssl", "sslmode"} <= given.keys():
+        raise ValueError("has both ssl and sslmode. Remove one of them")
     if "ssl" in given:  # asyncpg's own name
         given["sslmode"] = given.pop("ssl")
     for name in given:

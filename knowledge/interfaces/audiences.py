@@ -29,6 +29,8 @@ _FEW_PEOPLE: Final = 32
 """So many viewers are asked one by one. For more, each principal has a number with a bit for each viewer."""
 _FEW_PARTS: Final = 8
 """Principals of a joined reader that is compared with all others; more need too many comparisons."""
+_MOST_JOINED: Final = 10_000
+"""Joined readers of one document. Two lists of more pairs than this would fill the memory."""
 _BOTH = "\x1f"
 """Joins principals that a person must hold together. No principal contains it."""
 
@@ -129,10 +131,13 @@ def narrow_readers(before: frozenset[str], now: frozenset[str]) -> frozenset[str
     """Return the readers of a document who could read it before and can read it now.
 
     Here ``*`` is a principal like any other: a document that only full members could read is not for a guest who is
-    named now, because its text may be older.
+    named now, because its text may be older. Of two very long lists, only readers who are in both remain.
     """
     both = before & now
-    return _drop_covered(both | {_join_readers(first, second) for first in before - both for second in now - both})
+    others, named = before - both, now - both
+    if len(others) * len(named) > _MOST_JOINED:
+        return _drop_covered(both)
+    return _drop_covered(both | {_join_readers(first, second) for first in others for second in named})
 
 
 def _drop_covered(readers: frozenset[str]) -> frozenset[str]:

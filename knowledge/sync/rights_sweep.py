@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
-from knowledge.errors import DatabaseError
+from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import SourceKey
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.rights import RightsChecker
@@ -65,7 +65,7 @@ class RightsSweep:
             manifest = await self._find_manifest()
             oldest = await manifest.list_oldest_rights(key, before=self._checker.fresh_since, limit=_BATCH)
             answer = await self._checker.check(manifest, oldest, _WITHIN_S)
-        except DatabaseError as error:
+        except (StoreError, DatabaseError) as error:
             _log.warning("The rights of %s could not be refreshed: %s", key.name, error)
             return False
         return not answer.silent

@@ -50,6 +50,7 @@ BOTH = pytest.mark.parametrize("ask", [ask_database, ask_source])
         ("hunter2!=x", "has a parameter, which Kvasir does not know"),
         ("sslmode=hunter2", "none of disable, allow, prefer, require, verify-ca, verify-full. Write one"),
         ("ssl=hunter2", "none of disable, allow"),
+        ("ssl=disable&sslmode=verify-full", "has both ssl and sslmode. Remove one of them"),
         ("sslmode=verify-ca&sslrootcert=/hunter2.pem", "names a file in sslrootcert that does not exist. Write"),
     ],
 )  # fmt: skip

@@ -1,15 +1,20 @@
-"""Answers about rights that come between the steps of a question, or after the clock was set back."""
+"""Rights while something else happens: another question, a clock that is set back, a store that is down."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
+from knowledge.errors import StoreUnavailable
 from knowledge.interfaces import CurrentChunk, Viewers
 from knowledge.search.access.rights_check import find_checked, search_checked
 from knowledge.search.plan import QueryPlan, plan_query
 from knowledge.search.results import DocumentResults
+from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.rights import RightsChecker
+from knowledge.sync.rights_sweep import RightsSweep
 from tests.library.library_bench import Bench
 from tests.library.rights_source import Now, RightsDict
 
@@ -84,3 +89,24 @@ async def test_a_clock_that_was_set_back_hides_no_revocation(bench: Bench, wiki:
         wiki.rights = dict.fromkeys(wiki.rights, OWNER)
         assert (await library.search("board minutes", viewers=BOARD)).hits == ()
         assert await library.list_documents(BOARD) == ()
+
+
+async def test_a_sweep_goes_on_after_the_store_was_down() -> None:
+    tries, slept = 0, list[float]()
+    done = asyncio.Event()
+
+    async def find_manifest() -> IndexManifest:
+        nonlocal tries
+        tries += 1
+        raise StoreUnavailable("The store cannot be reached. Start it.")
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 5:
+            done.set()
+            await asyncio.Event().wait()
+
+    sweep = RightsSweep([RightsDict().key], RightsChecker({}), find_manifest, lambda _: False, sleep=sleep)
+    async with sweep.running(), asyncio.timeout(2):
+        await done.wait()
+    assert (tries, slept) == (2, [15.0, 60.0, 15.0, 60.0, 15.0])
