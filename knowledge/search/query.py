@@ -51,7 +51,7 @@ _QUOTED = r'"[^"\n]*"|“[^”\n]{0,500}”|「[^」\n]{0,500}」|『[^』\n]{0,
 """A limit keeps many opening marks without a closing one from being searched to the end of the text, each of them."""
 _SKIPPED = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|(?<!\w)(?:{_QUOTED})|(?<![^\s(])'[^'\n]*'(?!\w)", re.DOTALL)
 _FILTER = re.compile(
-    rf"(?<![^{_BEFORE}])(?P<key>in|type|after|before|来源|类型|之后|之前)[:：]"
+    rf"(?<![^{_BEFORE}])(?P<key>(?a:in|type|after|before)|来源|类型|之后|之前)[:：]"
     rf"(?:(?P<quoted>{_QUOTED}|'[^'\n]*')|(?P<plain>[^\s\"“”「」『』«»'`，。；！？、]+))",
     re.IGNORECASE,
 )

@@ -95,6 +95,8 @@ def test_filters_are_removed_and_the_words_stay(question: str, expected: ParsedQ
         "type:pdf2",
         "type:pdf-tools",
         "it's type:roundrobin, isn't it",
+        "ın:handbook is Turkish",
+        "İN:handbook is Turkish",
     ],
 )
 def test_a_word_that_looks_like_a_filter_stays_a_word(question: str) -> None:

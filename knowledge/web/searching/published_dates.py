@@ -14,7 +14,9 @@ _SPAN_DAYS = {
     "秒": 0.0, "分": 0.0, "分钟": 0.0, "小时": 1 / 24, "天": 1.0, "日": 1.0, "周": 7.0, "星期": 7.0,
     "月": 30.4, "个月": 30.4, "年": 365.25,
 }  # fmt: skip
-_AGO = re.compile(r"(\d{1,4}|an?)\s*(second|sec|minute|min|hour|hr|day|week|month|year)s?\.?\s+ago", re.IGNORECASE)
+_AGO = re.compile(
+    r"(\d{1,4}|an?)\s*(second|sec|minute|min|hour|hr|day|week|month|year)s?\.?\s+ago", re.IGNORECASE | re.ASCII
+)
 _AGO_CHINESE = re.compile(r"(\d{1,4})\s*(秒|分钟|分|小时|天|日|周|星期|个月|月|年)\s*(?:之?前|以前)")
 _CHINESE = re.compile(r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日")
 _WORDED = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%Y/%m/%d", "%m/%d/%Y")

@@ -40,7 +40,22 @@ def test_dates_of_providers_are_parsed(told: str, date: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["", "soon", "2026-13-45", "9999-12-31", "2028-01-01", "9999 years ago", "1", None, 3, ["x"], "x" * 100_000]
+    "told",
+    [
+        "",
+        "1 mın ago",
+        "2 ſeconds ago",
+        "soon",
+        "2026-13-45",
+        "9999-12-31",
+        "2028-01-01",
+        "9999 years ago",
+        "1",
+        None,
+        3,
+        ["x"],
+        "x" * 100_000,
+    ],
 )
 def test_an_implausible_date_is_ignored(told: object) -> None:
     assert parse_published_date(told, NOW) is None
