@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.faults import Faults
 from bot.sandbox.delivery.outbox import Carrier, Outbox
 from bot.sandbox.http.credentials import Credentials
@@ -55,7 +55,7 @@ class Hub:
     def __init__(
         self,
         *,
-        clock: Clock,
+        clock: SandboxClock,
         workspace: Workspace,
         storage: Storage,
         outbox: Outbox,

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from bot.sandbox import limits
-from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.faults import Faults
 from bot.sandbox.delivery.outbox import Carrier, Outbox, RetrySchedule
 from bot.sandbox.delivery.socket_mode import SocketMode
@@ -59,7 +59,7 @@ class SandboxOptions:
     retry_delays_s: Sequence[float] = limits.RETRY_DELAYS_S
     scopes: Sequence[str] = SCOPES
     subscriptions: Sequence[str] = SUBSCRIPTIONS
-    clock: Clock = field(default_factory=Clock)
+    clock: SandboxClock = field(default_factory=SandboxClock)
     files: Mapping[str, Path] = field(default_factory=dict)
     """Folders whose documents the page may open, by the name of their source."""
 

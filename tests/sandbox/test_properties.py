@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.limits import RateLimiter, Tier
 from bot.sandbox.state import text
 from bot.sandbox.state.demo import BOT, PEOPLE, first_channels
@@ -82,7 +82,7 @@ def test_records_come_back_as_they_were() -> None:
 
 async def test_time_can_be_advanced() -> None:
     """A wait ends when the time is advanced past its end, and not before."""
-    clock = Clock(lambda: 100.0)
+    clock = SandboxClock(lambda: 100.0)
     clock.advance(50)
     assert clock.now() == 150
     await clock.sleep_until(150)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 
-class Clock:
+class SandboxClock:
     """Wall-clock seconds that can be moved forward; every wait in the sandbox goes through it."""
 
     def __init__(self, source: Callable[[], float] = time.time) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bot.sandbox import limits
-from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.state.model import Envelope, Json, Record, Transport, name_kind
 
 _REMEMBERED = 1_000
@@ -61,7 +61,7 @@ class Outbox:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: SandboxClock,
         carrier: Carrier,
         store: Callable[[dict[tuple[str, str], Record | None]], None],
         schedule: RetrySchedule,

@@ -16,7 +16,7 @@ from typing import Literal
 from aiohttp import WSMsgType, web
 
 from bot.sandbox import limits
-from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.faults import Faults
 from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.state.model import APP_ID, Envelope, Json
@@ -47,7 +47,7 @@ def _sign_expiry(secret: str, ends: str) -> str:
 class SocketMode:
     """The carrier over the app's websockets, at most ten."""
 
-    def __init__(self, clock: Clock, faults: Faults, secret: Callable[[], str]) -> None:
+    def __init__(self, clock: SandboxClock, faults: Faults, secret: Callable[[], str]) -> None:
         self._clock = clock
         self._faults = faults
         self._secret = secret

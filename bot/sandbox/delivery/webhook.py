@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from bot.sandbox.delivery.clock import Clock
+from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.state.model import Envelope, Json
 
@@ -32,7 +32,7 @@ def sign_request(secret: str, timestamp: str, body: str) -> str:
 class Webhook:
     """The carrier that posts to a URL; the URL must first answer a ``url_verification``."""
 
-    def __init__(self, clock: Clock, url: str, secret: str, token: str) -> None:
+    def __init__(self, clock: SandboxClock, url: str, secret: str, token: str) -> None:
         self._clock = clock
         self._url = url
         self._secret = secret

@@ -45,7 +45,7 @@ _IMAGE_REFERENCE = re.compile(r"!\[([^\[\]\n]*)\]\[image\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
+class FileAudience:
     """The readers of a file, and until when the permissions hold."""
 
     readers: tuple[str, ...]
@@ -66,7 +66,7 @@ class DriveFile:
     size_bytes: int | None
     parents: tuple[str, ...]
     drive: str
-    audience: Audience
+    audience: FileAudience
 
     def to_json(self) -> JsonObject:
         """Return the file as JSON."""
@@ -87,7 +87,7 @@ class DriveFile:
             size_bytes=get_int(value, "size_bytes"),
             parents=tuple(filter_texts(value.get("parents"))),
             drive=get_text(value, "drive") or "",
-            audience=Audience(readers, expires_at if isinstance(expires_at, float) else None),
+            audience=FileAudience(readers, expires_at if isinstance(expires_at, float) else None),
         )
 
 
@@ -102,7 +102,7 @@ def file_suffix(file: JsonObject) -> str:
     return PurePosixPath((get_text(file, "name") or "").replace("/", "_")).suffix.lower()
 
 
-def parse_file(file: JsonObject, audience: Audience) -> DriveFile:
+def parse_file(file: JsonObject, audience: FileAudience) -> DriveFile:
     """Return a file from its resource."""
     identifier = require_text(file, "id")
     ending = file_suffix(file) if (get_text(file, "mimeType") or "") not in EXPORTS else ""
@@ -132,7 +132,7 @@ def file_version(file: JsonObject) -> str:
     return f"{_VERSION_FORM}.{content}.{name}"
 
 
-def parse_audience(permissions: Sequence[JsonObject], now: float) -> Audience:
+def parse_audience(permissions: Sequence[JsonObject], now: float) -> FileAudience:
     """Return the readers whom the permissions admit to a file's content; an unknown permission admits nobody."""
     readers: set[str] = set()
     expirations: list[float] = []
@@ -144,7 +144,7 @@ def parse_audience(permissions: Sequence[JsonObject], now: float) -> Audience:
         if named and ends is not None:
             expirations.append(ends.timestamp())
         readers |= {named} if named else set()
-    return Audience(tuple(sorted(readers)), min(expirations, default=None))
+    return FileAudience(tuple(sorted(readers)), min(expirations, default=None))
 
 
 def _parse_reader(permission: JsonObject) -> str | None:

@@ -15,8 +15,8 @@ from knowledge.sources.drive.api import DriveApi
 from knowledge.sources.drive.files import (
     FOLDER,
     SHORTCUT,
-    Audience,
     DriveFile,
+    FileAudience,
     hash_rights,
     is_document,
     parse_audience,
@@ -192,10 +192,10 @@ class DriveListing:
         audiences = await run_concurrently([lambda one=one: self.fetch_audience(one) for one in found])  # type: ignore[misc]
         return [parse_file(one, audience) for one, audience in zip(found, audiences, strict=True)]
 
-    async def fetch_audience(self, file: JsonObject) -> Audience:
+    async def fetch_audience(self, file: JsonObject) -> FileAudience:
         """Return the readers of a file."""
         if not self._rights:
-            return Audience(("*",))
+            return FileAudience(("*",))
         # Files of shared drives, and files that the account may not share, come without permissions.
         permissions = file.get("permissions")
         known = get_objects(file, "permissions") if isinstance(permissions, list) and permissions else None

@@ -18,7 +18,7 @@ from knowledge.sources.common import (
     widen_to_everyone,
 )
 from knowledge.sources.drive.api import DriveApi, is_throttled, parse_error_code
-from knowledge.sources.drive.files import Audience, DriveFile, file_version, modified_at
+from knowledge.sources.drive.files import DriveFile, FileAudience, file_version, modified_at
 from knowledge.sources.drive.google_account import ServiceAccount
 from knowledge.sources.drive.identities import SCOPE as GROUPS_SCOPE
 from knowledge.sources.drive.identities import GoogleIdentities
@@ -167,7 +167,7 @@ class DriveSource:
             return None
         return self._limit_readers(await self._new_listing().fetch_audience(file))
 
-    def _limit_readers(self, audience: Audience) -> frozenset[str]:
+    def _limit_readers(self, audience: FileAudience) -> frozenset[str]:
         return intersect_readers(self._context.readers, widen_to_everyone(frozenset(audience.readers), self._everyone))
 
     def _new_listing(self) -> DriveListing:
