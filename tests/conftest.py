@@ -5,22 +5,34 @@ from __future__ import annotations
 import gc
 import signal
 
+import structlog
 from hypothesis import settings
 
-# By --hypothesis-profile: `make check` looks at few examples, `make test` at the same 100 each time, and whoever has
-# time at many. What luck finds is found there, and stops no change that has nothing to do with it.
+# By --hypothesis-profile: `make check` tries a few random examples, and `make test` the same 100 each time. A change
+# that has nothing to do with a rare example is not stopped by it.
 settings.register_profile("kvasir", deadline=None, print_blob=True, derandomize=True)
-settings.register_profile("check", settings.get_profile("kvasir"), max_examples=20, derandomize=False)
+settings.register_profile("check", settings.get_profile("kvasir"), max_examples=5, derandomize=False, database=None)
 settings.register_profile("long", settings.get_profile("kvasir"), max_examples=2000, derandomize=False)
 settings.load_profile("kvasir")
 
 
 def pytest_configure() -> None:
-    """Have Ctrl-C mean something to what tests start: a shell's background job ignores it, and so do its children."""
+    """Let processes that tests start react to Ctrl-C, which a shell's background job ignores; log plain tracebacks.
+
+    Rich tracebacks of the errors that tests cause would take longer than the tests.
+    """
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection() -> None:
+    """Collect thousands of tests without a search for garbage."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
     """Leave what thousands of tests and their libraries are made of out of every later garbage collection."""
     gc.freeze()
+    gc.enable()

@@ -40,15 +40,16 @@ def modules(package: str) -> list[Path]:
 
 
 @functools.cache
-def imports(path: Path) -> tuple[str, ...]:
-    return tuple(_imports(path))
+def import_nodes(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(path: Path) -> Iterator[str]:
+    for node in import_nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}: relative imports hide the direction"
             yield node.module or ""
 
@@ -60,8 +61,7 @@ def module_name(path: Path) -> str:
 @functools.cache
 def imported_modules(path: Path) -> frozenset[str]:
     """Return the names that a file imports from, with each imported name as if it were a module."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    froms = [node for node in import_nodes(path) if isinstance(node, ast.ImportFrom)]
     return frozenset(f"{node.module}.{alias.name}" for node in froms for alias in node.names)
 
 

@@ -69,13 +69,14 @@ def find_slow(found: FoundPattern, length: int) -> str | None:
     for text in Attacks(found.pattern).make_texts(limit):
         for how in found.uses or {"search", "match"}:
             try:
-                with processor_limit(0.5):
+                with processor_limit(0.5 if length == LONG else 0.1):
                     use(found.pattern, how, text)
             except TooSlow:
                 return f"{', '.join(sorted(found.places))}: {how} of {text[:60]!r}…{text[-4:]!r} ({len(text)})"
     return None
 
 
+@pytest.mark.slow
 def test_all_expressions_are_found() -> None:
     found = find_patterns()
     places = {place for one in found for place in one.places}
@@ -94,6 +95,7 @@ def test_a_quadratic_expression_would_be_noticed(pattern: str) -> None:
     assert find_slow(FoundPattern(re.compile(pattern), {"here"}), LONG)
 
 
+@pytest.mark.slow
 def test_no_expression_takes_exponential_time() -> None:
     assert [slow for found in find_patterns() if (slow := find_slow(found, SHORT))] == []
 

@@ -169,6 +169,7 @@ def test_case_and_width_do_not_matter_to_words(text: str) -> None:
     assert set(index_terms(" ".join(words)).split()) == set(index_terms(" ".join(words).upper()).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unit", "characters"),
     [

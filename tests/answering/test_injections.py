@@ -140,6 +140,7 @@ GETS_THROUGH = frozenset({
 """Where a sentence stands that a model which obeys can have shown: in the page's own text, and cited as the page's."""
 
 
+@pytest.mark.slow
 async def test_obedient_model_leaks_only_known_cases(ask: Any, room: Any) -> None:
     through = {
         attack["where"] for attack in PLACES if attack["sentence"] in (await answer_attack(attack, ask, room))[1]

@@ -15,6 +15,7 @@ import pytest
 from bot.local_workspace import WorkspaceError, open_local_workspace
 
 
+@pytest.mark.slow
 async def test_a_workspace_that_dies_is_reported_with_the_next_step(tmp_path: Path) -> None:
     async with open_local_workspace(tmp_path / "sandbox", 0) as workspace:
         (child,) = psutil.Process().children()
@@ -33,6 +34,7 @@ async def test_a_second_workspace_with_the_same_state_is_refused(tmp_path: Path)
                 pass
 
 
+@pytest.mark.slow
 async def test_a_used_port_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

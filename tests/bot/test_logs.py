@@ -17,12 +17,12 @@ from bot.logs import _Mask, configure_logging
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    before, structure = (root.handlers[:], root.level), structlog.get_config()
     out = io.StringIO()
     configure_logging(out, secrets=["s3cret-of-ours"])
     yield out
     root.handlers, root.level = before
-    structlog.reset_defaults()
+    structlog.configure(**structure)
 
 
 def test_lines_of_kvasir_and_libraries_are_masked(stream: io.StringIO) -> None:

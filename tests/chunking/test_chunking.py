@@ -274,6 +274,7 @@ def test_a_document_without_text_has_no_chunks() -> None:
     assert cut(Document("T", ())) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["x", "ab ", "中", "好。", "- a\n", "a\n\n", "\n", "| a |\n", "```\n"])
 def test_time_is_linear_in_the_length(unit: str) -> None:
     """Counted, not timed: the tokeniser sees no more than a few times the text."""

@@ -138,6 +138,7 @@ async def test_a_second_loop_may_use_it(embedder: E5Embedder) -> None:
     assert vector.shape == (384,)
 
 
+@pytest.mark.slow
 async def test_an_intact_artefact_needs_no_wheel(embedder: E5Embedder, cache: Path) -> None:
     async def never(*_wheel: str) -> Path:
         raise AssertionError("the wheel was asked for")

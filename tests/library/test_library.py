@@ -249,6 +249,7 @@ async def test_suggestions_find_their_passages(bench: Bench, new_source: Any) ->
         assert len(suggestions) >= 2
 
 
+@pytest.mark.slow
 async def test_status_and_suggestions_follow_another_process_that_switched(bench: Bench, new_source: Any) -> None:
     docs = new_source("docs", "/docs")
     docs.put("a.md", "# Add a source\nWrite a table source into the file to add a source.")
@@ -262,6 +263,7 @@ async def test_status_and_suggestions_follow_another_process_that_switched(bench
         assert await third.suggest_questions() == ["How do I add a source?"]
 
 
+@pytest.mark.slow
 async def test_a_search_during_a_switch_finds_the_same(bench: Bench, handbook: Any) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()

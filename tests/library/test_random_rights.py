@@ -122,6 +122,7 @@ class Installation:
         return len(hits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_nothing_is_shown_that_was_closed_a_minute_ago(bench: Bench, seed: int) -> None:
     world, shown = Installation(seed), 0

@@ -103,6 +103,7 @@ async def test_who_may_still_read_a_document_finds_it_while_it_cannot_be_read(be
         assert await texts(library, "holiday", readers={"U2"}) == ["holiday of the board"]
 
 
+@pytest.mark.slow
 async def test_a_sync_that_changes_readers_hides_nothing_and_raises_no_alarm(
     bench: Bench, new_source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -38,6 +38,7 @@ async def count_found(library: Library, viewers: Viewers) -> int:
     return len({hit.document for hit in (await library.search("lighthouse keeper", viewers=viewers, limit=20)).hits})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BENCHES, ids=lambda kind: kind.__name__)
 async def test_a_deleted_document_and_a_silent_source_are_not_shown(
     bench: Bench, now: Now, kind: type[Workbench], tmp_path: Path
@@ -158,6 +159,7 @@ PLACES: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_revoked_right_is_refused_within_a_minute(bench: Bench, now: Now, place: str, tmp_path: Path) -> None:
     async with PLACES[place](tmp_path) as (source, reader, revocations):

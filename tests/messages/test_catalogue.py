@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import pkgutil
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -130,11 +132,16 @@ NOT_FOR_PEOPLE = (
 """Word lists that recognise what people write, prompts for the model, and names in the sandbox."""
 
 
+@functools.cache
+def list_nodes(path: Path) -> list[ast.AST]:
+    """Return every node of a module's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def strings_in(path: Path) -> Iterator[ast.Constant]:
     """Yield the strings of a module that are no docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    documentation = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    documentation = {node.value for node in list_nodes(path) if isinstance(node, ast.Expr)}
+    for node in list_nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in documentation:
             yield node
 
@@ -152,11 +159,11 @@ def test_no_text_in_chinese_stands_outside_the_catalogue() -> None:
 
 def calls_with_messages(path: Path) -> Iterator[tuple[str, Message, set[str]]]:
     """Yield the place, the text and the fields of each ``render_message(area.NAME, …)`` and ``area.NAME.fill(…)``."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "bot.messages"]
+    nodes = list_nodes(path)
+    imported = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "bot.messages"]
     names = {alias.asname or alias.name: alias.name for node in imported for alias in node.names}
     areas = {name: importlib.import_module(f"bot.messages.{module}") for name, module in names.items()}
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call) or any(keyword.arg is None for keyword in node.keywords):
             continue
         match node:
@@ -175,14 +182,13 @@ def calls_with_messages(path: Path) -> Iterator[tuple[str, Message, set[str]]]:
 
 def notes_in(path: Path) -> Iterator[tuple[str, NoteCode, set[str] | None]]:
     """Yield the place, the code and the fields of each ``NoteCode.NAME`` in the engine; None where it is not filled."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     filled = {}
-    for node in ast.walk(tree):
+    for node in list_nodes(path):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Attribute(ast.Name("NoteCode")) as code, attr="fill")):
                 if all(keyword.arg for keyword in node.keywords):
                     filled[code] = {str(keyword.arg) for keyword in node.keywords}
-    for node in ast.walk(tree):
+    for node in list_nodes(path):
         match node:
             case ast.Attribute(value=ast.Name("NoteCode"), attr=name) if name in NoteCode.__members__:
                 yield f"{path}:{node.lineno}", NoteCode[name], filled.get(node)
@@ -217,7 +223,7 @@ ENGLISH_ERRORS = {
 def test_errors_of_the_engine_have_codes() -> None:
     found = set()
     for path in (ROOT / "engine").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in list_nodes(path):
             match node:
                 case ast.Call(
                     func=ast.Name("EngineRefused" | "InstallError"),
@@ -250,4 +256,5 @@ def test_callers_fill_in_every_field() -> None:
 def test_every_text_is_used() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "bot").rglob("*.py"))
     names = {name.rpartition(".")[2].partition("[")[0] for name in MESSAGES}
-    assert {name for name in names if len(re.findall(rf"\b{name}\b", source)) < 2} == set()
+    uses = Counter(re.findall(r"\w+", source))
+    assert {name for name in names if uses[name] < 2} == set()

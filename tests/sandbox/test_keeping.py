@@ -86,6 +86,7 @@ async def test_a_damaged_state_is_an_error(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.slow
 async def test_five_hundred_mentions_at_once(box: SandboxClient, listener: Listener) -> None:
     """Each arrives once as a mention and once as a message."""
     await asyncio.gather(*(box.say("ada", "#general", f"@Kvasir {n}") for n in range(500)))

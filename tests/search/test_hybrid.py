@@ -202,6 +202,7 @@ async def test_a_failing_manifest_fails_the_search(bench: SearchBench) -> None:
         await HybridSearch(bench.embedder, bench.store, broken, CALIBRATION).search("words", scope=EVERYWHERE)
 
 
+@pytest.mark.slow
 async def test_fifty_searches_run_at_once(bench: SearchBench) -> None:
     await bench.add({f"r{n}": f"office opens at nine {n}" for n in range(60)})
     search = bench.search()

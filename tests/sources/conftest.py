@@ -13,14 +13,15 @@ HERE = Path(__file__).parent
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on every kind of workbench that supports it."""
+    """Run a test on every workbench that supports it; the first one of a kind is among the fast tests."""
     if "make_bench" not in metafunc.fixturenames:
         return
     needed = getattr(metafunc.function, "needs", frozenset())
     benches = [bench for bench in workbenches().values() if not needed & bench.cannot]
+    fast = {bench.kind: bench for bench in reversed(benches) if not bench.slow}.values()
     metafunc.parametrize(
         "make_bench",
-        [pytest.param(b, id=b.__name__, marks=[pytest.mark.slow] if b.slow else []) for b in benches],
+        [pytest.param(b, id=b.__name__, marks=[] if b in fast else [pytest.mark.slow]) for b in benches],
     )
 
 

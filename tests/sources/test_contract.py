@@ -90,6 +90,7 @@ async def test_a_listing_twice_is_equal(bench: Workbench) -> None:
     await source.close()
 
 
+@pytest.mark.slow
 @needs(Ability.MANY)
 async def test_many_documents_are_each_listed_once(bench: Workbench) -> None:
     names = [f"{number % 7}/{number}.md" for number in range(120)]
@@ -327,6 +328,7 @@ async def _edit(bench: Workbench, there: dict[str, bytes], edit: str, name: str,
 # ── Cancelled, closed, used again ────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_s", [0, 0.003, 0.03])
 async def test_a_source_is_usable_after_a_cancelled_listing(bench: Workbench, after_s: float) -> None:
     for name in NAMES:
@@ -342,6 +344,7 @@ async def test_a_source_is_usable_after_a_cancelled_listing(bench: Workbench, af
     assert left_over(tasks) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_s", [0, 0.002, 0.02])
 async def test_a_source_is_usable_after_a_cancelled_read(bench: Workbench, after_s: float) -> None:
     await bench.put("a.md", b"one")

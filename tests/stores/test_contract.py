@@ -136,6 +136,7 @@ async def test_invalid_unicode_is_refused_in_our_words(store: Store) -> None:
         await store.write([row("a", text="half a pair \ud800")])
 
 
+@pytest.mark.slow
 async def test_many_writers_at_once_leave_one_row_an_id(bench: Bench) -> None:
     stores = [await bench.open(), await bench.open()]
     batches = [[row(f"r{(7 * k + n) % 60}", vector=some_unit(n)) for n in range(20)] for k in range(12)]
@@ -266,6 +267,7 @@ async def test_only_the_usable_classes_are_found(store: Store) -> None:
     assert await found(store, "term", classes=[frozenset({"unknown"})]) == {}
 
 
+@pytest.mark.slow
 async def test_thousands_of_classes_in_store_and_filter_are_told_apart(store: Store) -> None:
     mine = [frozenset({f"C{n}", f"U{n % 7}"}) for n in range(6000)]
     await store.write([row(f"r{n}", readers=readers) for n, readers in enumerate(mine[:3000])])

@@ -252,6 +252,7 @@ async def test_a_store_that_fails_for_one_source_leaves_the_rest_of_the_run(
     assert await stage.rig.agree()
 
 
+@pytest.mark.slow
 async def test_sources_share_the_embedder_in_equal_parts(stage: Stage, new_source: Any, wiki: Any) -> None:
     large = new_source("blog", "/blog")
     for n in range(300):

@@ -218,6 +218,7 @@ def test_keys_without_a_prefix_are_known_by_randomness(kind: str) -> None:
     assert len(left) < 20, left[:5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["1", "a", "a.", "a@", "+1", "1 ", "0 1", "ab-", "A1", "f:", "password=", "<@", "－", "1-", "eyJ", "sk-", "10."],

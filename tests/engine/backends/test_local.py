@@ -180,6 +180,7 @@ async def test_memory_profile_falls_persists_and_resets(make: Callable[..., Engi
     assert "--fresh" not in again.status().detail
 
 
+@pytest.mark.slow
 async def test_exhausted_ladder_fails_with_numbers(make: Callable[..., Engine], installed: Path) -> None:
     (installed / "fails").write_text("weights")
     engine = make()
@@ -191,6 +192,7 @@ async def test_exhausted_ladder_fails_with_numbers(make: Callable[..., Engine], 
     assert len(_starts(installed)) == 1
 
 
+@pytest.mark.slow
 async def test_damaged_weights_are_not_retried(make: Callable[..., Engine], installed: Path) -> None:
     (installed / "fails").write_text("truncated-weights")
     engine = make()
@@ -202,6 +204,7 @@ async def test_damaged_weights_are_not_retried(make: Callable[..., Engine], inst
     assert len(_starts(installed)) == 1
 
 
+@pytest.mark.slow
 async def test_manual_kill_does_not_lower_the_memory_profile(make: Callable[..., Engine], installed: Path) -> None:
     (installed / "fails").write_text("scheduler-killed")
     engine = make()
@@ -315,6 +318,7 @@ async def test_full_disk_fails_with_the_reason(full_disk: Path, make: Callable[.
     assert list(full_disk.glob("engine/.runtime-*")) == []
 
 
+@pytest.mark.slow
 async def test_disk_fills_up_while_running(full_disk: Path, make: Callable[..., Engine], installed: Path) -> None:
     """It keeps running and can restart in the space of its own files; without that space it fails with the reason."""
     (full_disk / "filler").unlink()

@@ -113,6 +113,7 @@ def test_any_text(pair: tuple[TokenEncoding, Tokenizer], text: str) -> None:
     assert ours.encode(text) == theirs.encode(text).ids
 
 
+@pytest.mark.slow
 def test_long_text_in_stretches_gives_the_same_tokens(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     """120,000 characters, many stretches, with breaks in English and Chinese."""
     ours, theirs = pair
@@ -122,6 +123,7 @@ def test_long_text_in_stretches_gives_the_same_tokens(pair: tuple[TokenEncoding,
     assert ours.encode(text) == theirs.encode(text).ids
 
 
+@pytest.mark.slow
 def test_extreme_texts(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     """Two million spaces, and half of a surrogate pair."""
     ours, _ = pair

@@ -89,6 +89,7 @@ async def test_engine_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         await until(lambda: board.status.state is EngineState.READY)
 
 
+@pytest.mark.slow
 async def test_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -> None:
     seen: list[EngineStatus] = []
     board = _board(seen)
@@ -179,6 +180,7 @@ async def test_port_in_use_at_the_start(tmp_path: Path) -> None:
             await until(lambda: board.status.state is EngineState.READY)
 
 
+@pytest.mark.slow
 async def test_stuck_server_without_a_port_is_restarted(tmp_path: Path) -> None:
     """SGLang logs the error and keeps running, long before any deadline."""
     (tmp_path / "behaviours").write_text("lingers well")

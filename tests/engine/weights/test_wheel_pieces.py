@@ -149,6 +149,7 @@ asyncio.run(place.provide())
 """
 
 
+@pytest.mark.slow
 async def test_kill_leaves_no_writing_process(tmp_path: Path) -> None:
     """The next attempt can delete the folder safely; the converter gets none of our secrets."""
     environment = {**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret", "PYTHONPATH": str(Path(__file__).parents[3])}
@@ -210,6 +211,7 @@ print(asyncio.run(availability.choose_obtainable_plan(fit.plan_model("qwen2.5-0.
 """
 
 
+@pytest.mark.slow
 async def test_silent_hub_does_not_delay_the_process_end(tmp_path: Path) -> None:
     """Behind a firewall that drops packets, ``huggingface_hub`` waits in a thread that outlives its caller."""
     done = asyncio.Event()

@@ -377,6 +377,7 @@ async def test_salt_is_that_of_the_viewers(tmp_path: Path) -> None:
         assert bot.answerer.questions[-1].cache_salt == "for 3"
 
 
+@pytest.mark.slow
 async def test_channel_of_5000_members(tmp_path: Path) -> None:
     """All people are listed in pages; a second answer asks nothing, and one guest among them counts."""
     async with open_sandbox(tmp_path) as sandbox:

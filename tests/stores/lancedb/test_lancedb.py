@@ -81,6 +81,7 @@ def test_maintenance_is_due_after_enough_changes(state: MaintenanceState, *, opt
     assert (state.needs_compaction(LanceDBLimits()), state.needs_vector_index(LanceDBLimits())) == (optimize, index)
 
 
+@pytest.mark.slow
 async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: Path) -> None:
     store = LanceDBStore(tmp_path, limits=LanceDBLimits(vector_index_rows=500))
     await store.open(INDEX, 32)
@@ -122,6 +123,7 @@ async def test_another_open_store_uses_a_new_vector_index(tmp_path: Path) -> Non
     await other.close()
 
 
+@pytest.mark.slow
 async def test_maintenance_during_writes_loses_nothing(tmp_path: Path) -> None:
     store, other = LanceDBStore(tmp_path), LanceDBStore(tmp_path)
     await store.open(INDEX, DIMENSIONS)
@@ -145,6 +147,7 @@ async def test_maintenance_during_writes_loses_nothing(tmp_path: Path) -> None:
     await other.close()
 
 
+@pytest.mark.slow
 async def test_maintenance_deletes_old_versions(tmp_path: Path) -> None:
     store = LanceDBStore(tmp_path, limits=LanceDBLimits(history_s=0.001))
     await store.open(INDEX, DIMENSIONS)
@@ -175,6 +178,7 @@ def small_disk(directory: Path, size: str) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_reported_and_keeps_acknowledged_rows(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "2m") as remount:
         store = LanceDBStore(tmp_path / "disk" / "store")

@@ -93,6 +93,7 @@ def test_invalid_lists_of_nodes_are_reported(urls: str, grpc_urls: str | None, t
         parse_node_addresses(urls, grpc_urls)
 
 
+@pytest.mark.slow
 async def test_all_nodes_that_are_down_are_named_at_once() -> None:
     ports = free_ports(6)
     urls = ",".join(f"http://127.0.0.1:{port}" for port in ports[:3])

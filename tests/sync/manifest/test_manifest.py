@@ -226,6 +226,7 @@ async def test_a_removed_source_loses_its_memory(rig: Any, new_source: Any) -> N
     assert await rig.manifest.get_source_memory(rig.source.key).load() == b"what was listed"
 
 
+@pytest.mark.slow
 async def test_a_large_index_is_forgotten_in_short_transactions(rig: Any) -> None:
     for n in range(1100):
         rig.source.put(f"{n}.md", f"text {n}")

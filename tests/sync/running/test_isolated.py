@@ -59,6 +59,7 @@ async def test_a_timeout_of_the_source_differs_from_the_syncs_deadline(rig: Any)
     assert "TimeoutError" in report.failures[0].reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["the listing", "the source"])
 @pytest.mark.parametrize("how", ["hangs", "defect"])
 async def test_a_source_that_does_not_close_delays_nobody(

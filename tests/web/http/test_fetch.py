@@ -106,6 +106,7 @@ async def test_a_wrong_certificate_is_refused(stack: AsyncExitStack, tmp_path: P
     assert server.requests == []
 
 
+@pytest.mark.slow
 async def test_slow_names_delay_no_others(stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
     stack.callback(answered.set)

@@ -257,6 +257,7 @@ async def test_an_old_copy_answers_if_the_site_fails(site: Site, reader: Reader)
     assert (page.stale, page.title) == (False, "The day shift")
 
 
+@pytest.mark.slow
 async def test_an_old_copy_answers_for_a_page_that_hangs(stack: AsyncExitStack, tmp_path: Path) -> None:
     async with Site().served() as site:
         reader = Reader(stack, site, tmp_path)
@@ -405,6 +406,7 @@ async def test_a_cached_page_is_returned_unchanged(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "web").rglob("*")} == {0}
 
 
+@pytest.mark.slow
 async def test_the_least_recently_used_pages_are_evicted_first(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, MB)
     for number in range(400):

@@ -168,6 +168,7 @@ async def test_an_unreachable_provider_fails(bench: Bench) -> None:
     await provider.close()
 
 
+@pytest.mark.slow
 async def test_concurrent_searches_and_one_after_a_close_work(bench: Bench) -> None:
     bench.fake.pages = PAGES
     provider = bench.provider()
