@@ -27,6 +27,8 @@ class Policy:
     """Whether a search provider is configured; links are read in any case."""
     off_in_channel: bool = False
     """Whether the installation uses the web, and only the channel turns it off."""
+    off_for_viewers: bool = False
+    """Whether the web may be used there, but somebody who sees the answer may not see anything of it."""
 
 
 def narrow_policy(policy: Policy, viewers: Viewers) -> Policy:
@@ -37,7 +39,9 @@ def narrow_policy(policy: Policy, viewers: Viewers) -> Policy:
     """
     are_members = bool(viewers.people) and all(principals >= EVERYONE for principals in viewers.people)
     are_known = all(principals > {WORLD} for principals in viewers.people)
-    return policy if are_members or (are_known and not policy.private) else replace(policy, mode="off")
+    if policy.mode == "off" or are_members or (are_known and not policy.private):
+        return policy
+    return replace(policy, mode="off", off_for_viewers=True)
 
 
 @dataclass(frozen=True, slots=True)

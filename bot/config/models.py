@@ -121,7 +121,7 @@ class IdentityTable(Table):
     file: PeopleFile | None = toml_field(
         None,
         'a .csv or .toml file such as "people.csv"',
-        "The principals of people in other systems, and names for readers. A change counts within a minute.",
+        "Accounts and groups of people in other systems, and names for readers. A change counts within a minute.",
     )
 
 
@@ -164,7 +164,7 @@ class WebTable(Table):
     private: list[PrivateHost] = toml_field(
         [],
         'a list of hosts such as ["wiki.intra", "10.0.0.7:8080"]',
-        "Hosts that may have private addresses. Kvasir reads them for everybody who asks.",
+        "Hosts that may have private addresses. With them, only full members get answers from the web.",
     )
     search: list[Text] | None = toml_field(
         None,
@@ -201,7 +201,7 @@ class PathRightsTable(Table):
     readers: Annotated[list[Reader], Field(min_length=1)] = toml_field(
         ...,
         'a list as for the source\'s readers, such as ["S012AB3CD"]',
-        "Who may see answers from these documents, among the readers of the source.",
+        "Who may read these documents, among the readers of the source.",
     )
 
 
@@ -217,12 +217,12 @@ class SourceTable(Table):
         None,
         'a list of Slack ids, e-mail addresses and names such as ["C034EF5GH", "ada@company.com", "board"]. '
         "Leave it out for all full members",
-        "Who may see answers from this source.",
+        "Who may read its documents.",
     )
     workspaces: Annotated[list[WorkspaceId], Field(min_length=1)] | None = toml_field(
         None,
-        'a list of ids of workspaces or organisations such as ["T012AB3CD"]',
-        "Whose full members the reader * means. Without it, those of the first workspace.",
+        'a list of ids of workspaces or organizations such as ["T012AB3CD"]',
+        "Whose full members the reader * means. Without it, those of the workspace where Kvasir is installed.",
     )
     rights: list[dict[str, Any]] | str = toml_field(
         [],

@@ -49,10 +49,11 @@ APPROVAL_REQUEST = Message(
 MORE_PENDING = Message("and {count} more", "另外 {count} 篇")
 OWNERS_ONLY = Message("Only an owner may do this. Ask {owners}.", "只有负责人可以这样做，请找 {owners}。")
 NO_OWNERS = Message(
-    "No owner is configured, so deletions can only be approved in the terminal: `kvasir sync --approve SOURCE`. "
-    'An administrator adds owners to kvasir.toml: `[access]` `owners = ["{user}"]` (this is your ID).',
-    "尚未指定负责人，所以只能在终端批准删除：`kvasir sync --approve 来源`。"
-    '管理员可以在 kvasir.toml 中指定负责人：`[access]` `owners = ["{user}"]`（这是您的 ID）。',
+    "No owner is configured, and only an owner may do this. An administrator adds owners to kvasir.toml: `[access]` "
+    '`owners = ["{user}"]` (this is your ID). At the terminal, `kvasir sync --approve SOURCE` approves deletions.',
+    "尚未指定负责人，而只有负责人可以这样做。"
+    '管理员可以在 kvasir.toml 中指定负责人：`[access]` `owners = ["{user}"]`（这是你的 ID）。'
+    "在终端可以用 `kvasir sync --approve 来源` 批准删除。",
 )
 
 # ── /kb refresh ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -81,12 +82,12 @@ APPROVE = Message(
 
 NOT_SHARED = Message(
     "This channel is not shared with another company, or I cannot see it. Invite me and type the command there.",
-    "此频道没有与其他公司共享，或者我看不到它。请先邀请我加入，再在该频道中输入命令。",
+    "此频道没有与其他公司共享，或者我看不到它。请先邀请我加入，再在该频道中输入此命令。",
 )
 SHARING_ON = Message(
-    "I now answer everybody in this channel, the other company too, from documents that are open to the whole world. "
-    "`/kb share off` ends this.",
-    "我现在会回答此频道中的所有人（包括其他公司的成员），但只依据对所有人公开的文档。输入 `/kb 共享 关` 可停止。",
+    "I now answer everybody in this channel, including the other company, but only from documents that are open to the "
+    "whole world. `/kb share off` ends this.",
+    "我现在会回答此频道中的所有人（包括其他公司的成员），但只依据对外公开的文档。输入 `/kb 共享 关` 可停止。",
 )
 SHARING_OFF = Message("I do not answer in this channel any more.", "我不再在此频道中作答。")
 

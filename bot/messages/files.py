@@ -30,16 +30,16 @@ NOW_FOR_CHANNEL = Message(
     "Now you and the members of that channel can find {names}.", "现在你和该频道的成员可以搜到 {names}。"
 )
 NOW_FOR_EVERYBODY = Message(
-    "Now everybody can find {names} who may read the source {source}.",
+    "Now everybody who may read the source {source} can find {names}.",
     "现在所有可以查看来源 {source} 的人都能搜到 {names}。",
 )
 CHANGED_LATER = Message(
-    "It is saved, and counts after the sync that is running.", "已经保存，等正在进行的同步结束后生效。"
+    "I saved your choice. It counts after the sync that is running.", "你的选择已保存，等正在进行的同步结束后生效。"
 )
 NOT_YOURS = Message(
-    "Only the person who sent these files chooses who may find them. A file that was sent again has its buttons under "
+    "Only the person who sent these files chooses who may find them. If you sent a file again, use the buttons under "
     "the newer message.",
-    "只有发送这些文件的人可以选择谁能搜到。再次发送过的文件，请用较新消息下方的按钮。",
+    "只有发送这些文件的人可以选择谁能搜到。如果再次发送过文件，请使用较新消息下方的按钮。",
 )
 OWNERS_OPEN = Message("Only an owner may open a file to everybody.", "只有负责人可以向所有人开放文件。")
 NOT_IN_CHANNEL = Message(

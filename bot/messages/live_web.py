@@ -31,6 +31,11 @@ OFF_IN_CHANNEL = Message(
     "`[[channel]]` table of kvasir.toml.",
     "本频道未开启网络搜索，因此没有读取任何网页。运维人员可以在 kvasir.toml 中该频道的 `[[channel]]` 表里允许。",
 )
+OFF_FOR_VIEWERS = Message(
+    "Somebody who reads this may not see answers from the live web, so I fetched nothing. A full member of the company "
+    "that runs me can ask in a direct message.",
+    "这里有人不可以查看来自网络的回答，因此没有读取任何网页。运行我的公司的正式成员可以在私信中提问。",
+)
 NOT_LISTED = Message(
     "Only listed sites are read here, so this was not: {hosts}.", "这里只读取指定的网站，因此未读取：{hosts}。"
 )

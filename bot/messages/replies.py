@@ -39,23 +39,25 @@ SHARED_CHANNEL = Message(
     "此频道与其他公司共享，在负责人输入 `/kb 共享 开` 之前，我不在这里作答。运行我的公司的成员可以在私信中提问。",
 )
 FOREIGN_PERSON = Message(
-    "I answer people of the company that runs me. Ask in a channel that both companies share and that it has approved.",
-    "我只回答运行我的公司的成员。请在双方共享并已获批准的频道中提问。",
+    "I answer people of the company that runs me. Ask in a channel that both companies share and where its owner typed "
+    "`/kb share on`.",
+    "我只回答运行我的公司的成员。请在双方共享、并且该公司的负责人已输入 `/kb 共享 开` 的频道中提问。",
 )
 APPS_REFUSED = Message("I answer people, not apps. A person has to ask.", "我只回答人，不回答应用。请由人来提问。")
 AUDIENCE_UNKNOWN = Message(
     "I could not find out who reads this, so I used only documents that are open to the whole world. "
     "Ask again in a minute; `kvasir doctor` tells an administrator what is missing.",
-    "我无法确认哪些人会看到这里的内容，所以只用了对所有人公开的文档。请稍后再问；管理员可用 `kvasir doctor` 检查。",
+    "我无法确认哪些人会看到这里的内容，所以只用了对外公开的文档。"
+    "请一分钟后再问；管理员可以用 `kvasir doctor` 查看缺少什么。",
 )
 NOTHING_OPEN = Message(
-    "This channel searches only some sources. They are not open to everybody who reads here, or not read yet. "
+    "This channel searches only some sources. Not everybody here may read them, or I have not read them yet. "
     "Ask me in a direct message.",
-    "此频道只搜索部分来源，而这些来源并非对这里的所有人开放，或尚未读取。请在私信中问我。",
+    "此频道只搜索部分来源，而这些来源并非这里的所有人都可以查看，或者我还没有读取。请在私信中问我。",
 )
 VIEWERS_CHANGED = Message(
     "The people here, their rights or the documents changed while I answered, so I stopped. Ask again in a minute.",
-    "我回答期间，此会话的成员、其权限或文档有变化，所以没有继续。请稍后再问。",
+    "我回答期间，此会话的成员、其权限或文档有变化，所以没有继续。请一分钟后再问。",
 )
 
 # ── Sources under an answer ──────────────────────────────────────────────────────────────────────────────────────────

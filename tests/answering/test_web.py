@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bot.answering.events import Exchange
-from bot.answering.policy import Policy, Why
+from bot.answering.policy import Policy, Why, narrow_policy
 from bot.answering.retrieval.passage_order import PlacedPassage, place_hits
 from bot.messages import live_web
 from knowledge.errors import FilterProblem, InvalidFilter, StoreUnavailable, UnreadableReason
-from knowledge.interfaces import SkippedPage, SkipReason, WebOrigin, WebSearchReport, WebTrouble
+from knowledge.interfaces import GUESTS, SkippedPage, SkipReason, Viewers, WebOrigin, WebSearchReport, WebTrouble
 
 ON = Policy("on", searches=True)
 OFF = Policy("off", searches=True, off_in_channel=True)
@@ -26,6 +26,12 @@ ALLOW_CHINESE = (
     "本频道未开启网络搜索，因此没有读取任何网页。运维人员可以在 kvasir.toml 中该频道的 `[[channel]]` 表里允许。"
 )
 LISTED = Policy("listed", frozenset({"a.example"}))
+FOR_STRANGERS = narrow_policy(ON, Viewers.of(()))
+FOR_GUEST = narrow_policy(Policy("on", private=frozenset({"wiki.intra"})), Viewers.of({GUESTS}))
+NOT_FOR_VIEWERS = (
+    "Somebody who reads this may not see answers from the live web, so I fetched nothing. A full member of the company "
+    "that runs me can ask in a direct message."
+)
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
 PAGE = "The strike at the port ends on Friday after the unions agreed to a raise of 4 percent."
 
@@ -120,6 +126,10 @@ def test_every_web_problem_has_a_text() -> None:
         ("see https://news.example/port", Policy(), TURN_ON),
         ("web: 什么时候结束？", Policy(), TURN_ON_CHINESE),
         ("web: 什么时候结束？", OFF, ALLOW_CHINESE),
+        ("web: when?", FOR_STRANGERS, NOT_FOR_VIEWERS),
+        ("when does it end?", FOR_STRANGERS, NOT_FOR_VIEWERS),
+        ("see https://news.example/port", FOR_GUEST, NOT_FOR_VIEWERS),
+        ("web: when?", narrow_policy(Policy(), Viewers.of(())), TURN_ON),
         ("see https://news.example/port", LISTED, "Only listed sites are read here, so this was not: news.example."),
     ],
 )  # fmt: skip

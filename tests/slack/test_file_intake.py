@@ -199,7 +199,7 @@ async def test_sender_chooses_who_may_find_a_file(intake: IntakeBot) -> None:
     assert readers() == (ADA,)
     await press(channel, "you and the members of that channel can find plan.md", selected_conversation="C0GENERAL1")
     assert readers() == ("C0GENERAL1", ADA)
-    await press(everybody, "everybody can find plan.md who may read the source added")
+    await press(everybody, "everybody who may read the source added can find plan.md")
     assert readers() is None
     await press(channel, "could not confirm that you are in that channel", selected_conversation="C0ELSEWHERE")
     assert readers() is None

@@ -8,7 +8,7 @@ from bot.answering.events import Notice, Text
 from bot.answering.extracts.extract import SOURCES, format_passage_list
 from bot.answering.limits import Limits
 from bot.answering.markdown.link_policy import shorten_host
-from bot.answering.policy import WebUse, Why
+from bot.answering.policy import Policy, WebUse, Why
 from bot.answering.turn import EngineStream, Turn
 from bot.messages import answers, live_web
 from bot.messages.engine import render_notes
@@ -133,11 +133,16 @@ def list_web_notices(turn: Turn) -> Iterator[Notice]:
         trouble = "" if web.look.trouble is None else render_message(live_web.TROUBLES[web.look.trouble], language)
         yield Notice(join_sentences([reason, trouble, _list_skipped_pages(web.look, language)], language))
     elif web.policy.mode == "off" and _expects_web(web, answerable=turn.answerable):
-        off = live_web.OFF_IN_CHANNEL if web.policy.off_in_channel else live_web.OFF
-        yield Notice(render_message(off, language))
+        yield Notice(render_message(_explain_off(web.policy), language))
     if web.closed and web.policy.mode != "off":
         hosts = dict.fromkeys(map(_host, web.closed))
         yield Notice(render_message(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))
+
+
+def _explain_off(policy: Policy) -> Message:
+    if policy.off_for_viewers:
+        return live_web.OFF_FOR_VIEWERS
+    return live_web.OFF_IN_CHANNEL if policy.off_in_channel else live_web.OFF
 
 
 def _expects_web(web: WebUse, *, answerable: bool) -> bool:

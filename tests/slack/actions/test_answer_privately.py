@@ -24,7 +24,7 @@ async def answer_from_documents(question: Question) -> AsyncGenerator[AnswerEven
 
 
 def is_offer(message: dict[str, Any]) -> bool:
-    return bool(message.get("ephemeral")) and "only you may see here" in get_text(message)
+    return bool(message.get("ephemeral")) and "you may see, but not everybody here" in get_text(message)
 
 
 async def wait_for_offer(bot: RunningBot) -> dict[str, Any]:
