@@ -11,6 +11,7 @@ from typing import Final
 from knowledge.interfaces import EVERYONE, SourceKey, Viewers, may_read
 from knowledge.search.access.rights_check import WITHIN_S
 from knowledge.search.source_rules import SourceRules
+from knowledge.sources.narrowing import FindReaders
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import decode_readers
@@ -108,18 +109,19 @@ async def _list_titles(
 ) -> Sequence[tuple[str, str]]:
     """Return some documents that all viewers may see by the manifest, with their titles, by weight and name."""
     listed = await manifest.list_titles(rules.key, await _count_audiences(manifest, rules.key, viewers), _LISTED)
-    if await _must_check_rules(manifest, rules, viewers):
-        listed = [one for one in listed if rules.may_see(viewers, one[0])]
+    if (find_readers := await _find_configured(manifest, rules, viewers)) is not None:
+        listed = [one for one in listed if may_read(viewers, find_readers(one[0]))]
     return sorted(listed, key=lambda one: -rules.weigh(one[0]))[:limit]
 
 
 async def _count_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> int:
     """Return how many documents all viewers may see by the manifest."""
     audiences = await _count_audiences(manifest, rules.key, viewers)
-    if not audiences or not await _must_check_rules(manifest, rules, viewers):
+    find_readers = await _find_configured(manifest, rules, viewers)
+    if not audiences or find_readers is None:
         return sum(audiences.values())
     readers = await manifest.list_readers(rules.key)
-    return sum(one in audiences and rules.may_see(viewers, document) for document, one in readers)
+    return sum(one in audiences and may_read(viewers, find_readers(document)) for document, one in readers)
 
 
 async def _count_audiences(manifest: Lookups, key: SourceKey, viewers: Viewers) -> dict[str, int]:
@@ -131,9 +133,9 @@ async def _count_audiences(manifest: Lookups, key: SourceKey, viewers: Viewers) 
     }
 
 
-async def _must_check_rules(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> bool:
-    """Return whether the manifest's readers do not decide alone: of guests, and after a change of ``kvasir.toml``."""
-    if not may_read(viewers, EVERYONE):
-        return True
+async def _find_configured(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> FindReaders | None:
+    """Return the configured readers of each document, among whom the viewers must be, too; None if they are."""
     counts = await manifest.count_source(rules.key)
-    return counts.configured != rules.readers_key or bool(counts.pending_deletions)
+    if counts.configured != rules.readers_key or counts.pending_deletions:
+        return rules.find_readers
+    return None if may_read(viewers, EVERYONE) else rules.find_limit

@@ -43,6 +43,8 @@ class SourceSpec:
     schedule: str | None = None
     """A cron line of its own; None for the nightly sync only."""
     readers: frozenset[str] = EVERYONE
+    names_readers: bool = False
+    """Whether ``kvasir.toml`` names readers. If not, a source with rights of its own decides alone, also on guests."""
     rights: tuple[PathRights, ...] = ()
     """Readers of some of its documents, who must be readers of the source, too. The last matching pattern decides."""
     max_age_s: float | None = None

@@ -236,6 +236,7 @@ def _read_source(table: Mapping[str, Any], path: Path, variables: Mapping[str, s
         base_dir=path.parent,
         schedule=source.schedule,
         readers=_name_readers(source.readers, source),
+        names_readers=source.readers is not None or source.workspaces is not None,
         rights=tuple(_read_path_rights(one, source, where) for one in source.rights if isinstance(one, dict)),
         max_age_s=parse_time_span(source.max_age) if source.max_age is not None else None,
         secrets=_read_secrets(options, variables, where),

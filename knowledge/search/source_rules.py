@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from knowledge.interfaces import CurrentChunk, RightsSource, Source, SourceKey, Viewers, may_read
+from knowledge.interfaces import CurrentChunk, RightsSource, Source, SourceKey
 from knowledge.path_filter import compile_path_filter
 from knowledge.settings import SourceSpec
-from knowledge.sources.narrowing import FindReaders, make_configured_readers
+from knowledge.sources.narrowing import FindReaders, make_configured_readers, make_reader_limits
 from knowledge.sync.manifest.records import CurrentRow, decode_readers
 
 WeighDocument = Callable[[str], float]
@@ -24,14 +24,13 @@ class SourceRules:
     key: SourceKey
     weigh: WeighDocument
     find_readers: FindReaders
+    """For readers in the manifest that follow another configuration."""
+    find_limit: FindReaders
+    """For readers in the manifest that follow this configuration: whom it refuses although the source admits them."""
     readers_key: str
     """``SourceSpec.readers_key`` now. Readers in the manifest that follow another one need a second look."""
     names_rights: bool
     """Whether the source can say who may read (``RightsSource``)."""
-
-    def may_see(self, viewers: Viewers, document: str) -> bool:
-        """Return whether the configuration lets all viewers see a document."""
-        return may_read(viewers, self.find_readers(document))
 
     def make_current_chunk(self, row: CurrentRow) -> CurrentChunk:
         """Return a chunk as the manifest and the configuration have it."""
@@ -43,7 +42,7 @@ class SourceRules:
             place=row.place,
             kind=row.kind,
             modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
-            configured=self.find_readers(row.document),
+            configured=(self.find_limit if row.configured == self.readers_key else self.find_readers)(row.document),
             rights_at=row.rights_at if self.names_rights else None,
             weight=self.weigh(row.document),
             settled=row.settled,
@@ -57,6 +56,7 @@ def make_rules(specs: Sequence[SourceSpec], sources: Mapping[str, Source]) -> di
             (source := sources[spec.name]).key,
             make_document_weights(spec),
             make_configured_readers(spec),
+            make_reader_limits(spec),
             spec.readers_key,
             names_rights=isinstance(source, RightsSource),
         )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from knowledge.interfaces import (
+    EVERYONE,
     WORLD,
     DocumentContent,
     ListedDocument,
@@ -29,11 +30,24 @@ FindReaders = Callable[[str], frozenset[str]]
 
 def make_configured_readers(spec: SourceSpec) -> FindReaders:
     """Return a function that returns who may read a document at most, as ``kvasir.toml`` says."""
+    return _narrow_by_path(spec.readers, spec)
+
+
+def make_reader_limits(spec: SourceSpec) -> FindReaders:
+    """Return a function that returns whom ``kvasir.toml`` admits where it names readers; elsewhere, everybody."""
+    if spec.names_readers:
+        return make_configured_readers(spec)
+    rights = tuple(one for one in spec.rights if not one.readers >= EVERYONE)
+    return _narrow_by_path(_ANYBODY, replace(spec, rights=rights))
+
+
+def _narrow_by_path(readers: frozenset[str], spec: SourceSpec) -> FindReaders:
+    """Return a function that returns readers, and where a path has its own, those of the source who are both."""
     find_path_readers = make_path_readers(spec.rights)
 
     @lru_cache(maxsize=256)
-    def narrow(readers: frozenset[str]) -> frozenset[str]:
-        return spec.readers if readers is _ANYBODY else narrow_readers(spec.readers, readers)
+    def narrow(path_readers: frozenset[str]) -> frozenset[str]:
+        return readers if path_readers is _ANYBODY else narrow_readers(spec.readers, path_readers)
 
     return lambda document: narrow(find_path_readers(document))
 

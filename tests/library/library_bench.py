@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import WORLD, Matrix, Priority
+from knowledge.interfaces import EVERYONE, Matrix, Priority
 from knowledge.library import Clock, Library
 from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
@@ -87,15 +87,22 @@ class Bench:
         self.sleep = asyncio.sleep
         self.now = time.time
         self.weights: tuple[PathWeight, ...] = ()
-        self.readers = frozenset({WORLD})
-        """By ``kvasir.toml``: it admits everybody whom a source admits."""
+        self.readers = EVERYONE
+        self.names_readers = False
         self.rights: tuple[PathRights, ...] = ()
 
     @contextlib.asynccontextmanager
     async def library(self, *sources: Any) -> AsyncIterator[Library]:
         specs = tuple(
             SourceSpec(
-                source.key.name, "dict", {}, self.home, readers=self.readers, rights=self.rights, weights=self.weights
+                source.key.name,
+                "dict",
+                {},
+                self.home,
+                readers=self.readers,
+                names_readers=self.names_readers,
+                rights=self.rights,
+                weights=self.weights,
             )
             for source in sources
         )

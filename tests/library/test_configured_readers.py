@@ -93,3 +93,21 @@ async def find_synced(bench: Bench, source: Any, viewers: Viewers) -> int:
     async with bench.library(source) as library:
         await library.refresh()
         return len(await texts(library, "holiday pay", viewers=viewers))
+
+
+async def test_named_readers_keep_out_whom_only_the_source_admits(bench: Bench, handbook: Any) -> None:
+    """``readers = ["*"]`` is for full members, although the source admits a guest by name. Without it, he may read."""
+    handbook.readers = frozenset({"C1"})
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    for names_readers, count in ((False, 2), (True, 0)):
+        bench.names_readers = names_readers
+        assert len((await find_all(bench, handbook, GUEST))[0]) == count
+
+
+async def test_a_path_without_readers_keeps_the_guests_of_its_source(bench: Bench, handbook: Any) -> None:
+    handbook.readers = bench.readers = frozenset({"*", "guests"})
+    bench.rights = (PathRights("hr/**", frozenset({"S012"})),)
+    async with bench.library(handbook) as library:
+        await library.refresh()
+    assert (await find_all(bench, handbook, GUEST))[0] == {"Thirty days of holiday a year."}

@@ -45,7 +45,7 @@ class Generator:
             self.add_human(f"U0{number:02}{kind.upper().replace('_', '')[:5]:X<5}", kind, f"p{number}@{domain}")
 
     def add_human(self, id_: str, kind: Kind, email: str) -> Human:
-        has_wiki = kind in {"member", "sibling"} and self._random.random() < 0.8
+        has_wiki = kind != "foreign" and self._random.random() < 0.8
         names = {one for one in ("board", "lawyers") if kind != "foreign" and self._random.random() < 0.3}
         human = Human(id_, kind, email, f"acc{id_.lower()}" if has_wiki else "", names)
         self.world.humans[id_] = human
@@ -65,7 +65,7 @@ class Generator:
         with_wiki = [one for one in people if world.humans[one].wiki]
         world.slack_groups = {f"S0GROUP00{n}": self.pick_some(people, 1, 5) for n in range(3)}
         world.wiki_groups = {f"wikigroup{n}": self.pick_some(with_wiki, 1, 4) for n in range(3)}
-        world.wiki_groups["staff"] = set(with_wiki)
+        world.wiki_groups["staff"] = {one for one in with_wiki if "guest" not in world.humans[one].kind}
         world.drive_groups = {f"drivegroup{n}@{COMPANY_DOMAIN}": self.pick_some(people, 1, 4) for n in range(2)}
 
     def _add_rooms(self) -> None:
@@ -98,7 +98,7 @@ class Generator:
             self._add_folder(self._pick_readers(), 2)
         self._add_folder([("members", ""), ("guests", "")], 3)
         world.documents[len(world.documents)].own = self._pick_readers()
-        wiki = Place(self.make_word("sov"), "wiki", None)
+        wiki = Place(self.make_word("sov"), "wiki", self._pick_wide_readers())
         wiki.parts = {
             "ENG": [("members", "")],
             "HR": [("wiki group", self.pick(self.list_wiki_groups())), ("wiki user", self._pick_wiki_user())],
@@ -110,7 +110,7 @@ class Generator:
                 page.own = self.pick_wiki_readers()
             if n in {2, 6}:
                 page.parent = page.number - 1
-        drive = Place(self.make_word("sov"), "drive", [("members", ""), ("guests", "")])
+        drive = Place(self.make_word("sov"), "drive", self._pick_wide_readers())
         world.places[drive.name] = drive
         for _ in range(6):
             self._add_document(drive.name).own = self.pick_drive_readers()
@@ -140,6 +140,10 @@ class Generator:
             ("guests", ""), ("name", self.pick(["board", "lawyers"])),
         ]  # fmt: skip
         return list(dict.fromkeys(self._random.sample(choices, self._random.randint(1, 3))))
+
+    def _pick_wide_readers(self) -> list[Grant] | None:
+        """Return readers of a source with rights of its own."""
+        return [None, [("members", "")], [("members", ""), ("guests", "")]][self._random.randrange(3)]
 
     def list_wiki_groups(self) -> list[str]:
         return [one for one in sorted(self.world.wiki_groups) if one != "staff"]

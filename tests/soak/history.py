@@ -130,6 +130,8 @@ class History:
         for message in self._workspace.messages.get(channel, {}).values():
             if (message.metadata or {}).get("event_payload", {}).get("question") == ts:
                 return True
+        if room.kind != "shared":
+            return False
         is_busy = any(one.status == "processing" for one in self._workspace.sessions.values() if one.channel == channel)
         return not is_busy and any(one.ephemeral_to and one.key not in before for one in self._posted.list_messages())
 

@@ -6,6 +6,7 @@
 - What one person alone sees (ephemeral messages, Home, dialogs) is judged by that person's rights.
 - A person of another company gets no answer outside such a channel.
 - A document is for those whom every rule admits: the source's readers, the space, each restricted page above it.
+  Without ``readers`` a folder is for full members, and a source with rights of its own decides alone.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ class Oracle:
     def list_rules(self, document: Document) -> list[Sequence[Grant]]:
         """Return the rules of a document; a viewer must be admitted by each."""
         place = self._world.places[document.place]
-        rules: list[Sequence[Grant]] = [[("members", "")] if place.readers is None else place.readers]
+        rules: list[Sequence[Grant]] = [] if place.readers is None else [place.readers]
+        if place.readers is None and place.kind == "folder":
+            rules.append([("members", "")])
         if place.kind == "wiki":
             rules.append(place.parts[document.part])
             above: int | None = document.number

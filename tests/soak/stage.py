@@ -20,8 +20,10 @@ from aiohttp import web
 
 from bot.app import serve
 from bot.cli.terminal import Terminal
-from bot.config.settings import load_settings
+from bot.config.settings import Settings, load_settings
 from bot.sandbox.state.model import PARTNER_TEAM_ID, SIBLING_TEAM_ID, TEAM_ID
+from bot.storage.ledger import open_ledger
+from knowledge.sync.manifest.manifest import open_manifest
 from tests.engine.fakes import DONE, USAGE, FakeSglang, chosen, delta, fake_sglang
 from tests.slack_sandbox import SandboxClient, open_sandbox
 from tests.soak.changes import apply_change
@@ -37,6 +39,7 @@ _KINDS = {"public": "channel", "private": "group", "mpim": "mpim", "shared": "ch
 _FRAME = re.compile(r"<passage (\d+): ([^\n>]*)>\n(.*?)\n</passage>", re.DOTALL)
 _SECRET = re.compile(r"\b(?:tev|tiv|fiv|sov)[a-z]{8}\b")
 _START_S = 120.0
+_MIGRATING = asyncio.Lock()
 
 
 class Parrot:
@@ -331,7 +334,7 @@ async def open_stage(world: World, folder: Path, environ: Mapping[str, str]) -> 
             },
             folder,
         )  # fmt: skip
-        serving = asyncio.create_task(serve(settings, Terminal(output)))
+        serving = asyncio.create_task(_serve_alone(settings, output))
         try:
             await _wait_for_output(serving, output, len(world.places))
             await _approve_rooms(stage)
@@ -339,6 +342,13 @@ async def open_stage(world: World, folder: Path, environ: Mapping[str, str]) -> 
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _serve_alone(settings: Settings, output: io.StringIO) -> None:
+    """Serve, after the databases of other worlds are migrated: migrations have one process for themselves."""
+    async with _MIGRATING, open_ledger(settings.database_url):
+        await (await open_manifest(settings.database_url)).close()
+    await serve(settings, Terminal(output))
 
 
 async def _wait_for_output(serving: asyncio.Task[None], output: io.StringIO, places: int) -> None:

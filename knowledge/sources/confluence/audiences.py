@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from knowledge.interfaces import EVERYONE, RightsLimit, intersect_readers
+from knowledge.interfaces import EVERYONE, RightsLimit, intersect_readers, narrow_readers
 from knowledge.sources.common import widen_to_everyone
 from knowledge.sources.confluence.model import NOBODY, ConfluencePage, Edition, PageLookups, Space, TreeNode
 from knowledge.sources.confluence.rights import find_groups, find_missing, intersect_audiences, iterate_constraints
@@ -43,9 +43,11 @@ class PageAudiences:
         admitted = {one: [space_readers, *iterate_constraints(page.ref, nodes)] for one, page in pages.items()}
         named = set[str]().union(*(find_groups(each) for each in admitted.values()))
         members = {group: await self._edition.fetch_members(group) for group in sorted(named)}
-        return {
-            one: intersect_readers(self._readers, intersect_audiences(each, members)) for one, each in admitted.items()
-        }
+        own = {one: intersect_audiences(each, members) for one, each in admitted.items()}
+        if self._rights == "own" and space_readers >= EVERYONE:
+            # Who sees the space is a full member, so a restriction of a page admits no guest.
+            own = {one: narrow_readers(EVERYONE, readers) for one, readers in own.items()}
+        return {one: intersect_readers(self._readers, readers) for one, readers in own.items()}
 
     async def explain(self, space: Space, page: ConfluencePage) -> Sequence[RightsLimit]:
         """Return what limits the readers of a page: its space, its own restriction, and those of all ancestors."""

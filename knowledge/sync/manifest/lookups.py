@@ -61,9 +61,11 @@ class Lookups:
         rows = await self.database.fetch_rows(tables.CURRENT, values)
         found = []
         for row in rows:
-            read, held, reason, listed, url = row[5:10]
+            read, held, reason, listed, configured, url = row[5:11]
             confirmed_at = _choose_confirmed_at(read, listed, doubted=held or reason is not None)
-            found.append(CurrentRow._make((*row[:5], confirmed_at, *row[10:], not is_unsettled(url))))
+            found.append(
+                CurrentRow._make((*row[:5], confirmed_at, *row[11:], not is_unsettled(url), "" if held else configured))
+            )
         return found
 
     async def find_rights(self, rows: Collection[int]) -> list[DocumentRights]:

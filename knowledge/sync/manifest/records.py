@@ -75,6 +75,8 @@ class CurrentRow(NamedTuple):
     """When the source named the readers, in seconds since the epoch; 0.0 if unknown."""
     settled: bool
     """Whether the rows in the store have these readers."""
+    configured: str
+    """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
 
 
 class NamedDocument(NamedTuple):
@@ -253,7 +255,7 @@ class SourceCounts:
     """Why the last sync of this source stopped, or None."""
     error_code: ErrorCode = ErrorCode.OTHER
     configured: str = ""
-    """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
+    """As ``CurrentRow.configured``."""
 
 
 class DocumentHeading(NamedTuple):

@@ -145,6 +145,7 @@ CURRENT = (
         documents.c.held,
         documents.c.reason,
         sources.c.listed_at,
+        sources.c.configured,
         documents.c.url,
         documents.c.id,
         documents.c.kind,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import SourceError, SourceMisconfigured
-from knowledge.interfaces import EVERYONE, Document, ExplainingSource, Source, Viewers, may_read
+from knowledge.interfaces import EVERYONE, Document, ExplainingSource, Source, Viewers, may_read, narrow_readers
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.confluence import source as confluence
 from knowledge.sources.confluence.rights import find_groups, intersect_audiences
@@ -222,8 +222,10 @@ async def test_restrictions_are_inherited(wiki: FakeConfluence) -> None:
     beside = wiki.page("beside")
     wiki.members = {"board": ["ada", "cy"]}
     found = await readers(wiki, everyone=["confluence:group:staff"])
-    assert found[f"ENG/{middle.id}"] == {"confluence:group:board"}
-    assert found[f"ENG/{leaf.id}"] == {"confluence:user:ada"}
+    assert found[f"ENG/{middle.id}"] == narrow_readers(EVERYONE, frozenset({"confluence:group:board"}))
+    assert found[f"ENG/{leaf.id}"] == narrow_readers(EVERYONE, frozenset({"confluence:user:ada"}))
+    guest = Viewers.of({"guests", "confluence:user:ada"})
+    assert not may_read(guest, found[f"ENG/{leaf.id}"]), "the space is for full members"
     assert found[f"ENG/{beside.id}"] == EVERYONE
 
 
