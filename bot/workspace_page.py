@@ -48,7 +48,7 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
             try:
                 sources = (await library.status()).sources
                 readable = await library.count_readable(ANY_MEMBER)
-                suggestions.update(sources)
+                suggestions.update(sources, readable)
                 trouble = ""
             except KnowledgeError as error:
                 if str(error) != trouble:
@@ -62,29 +62,47 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
         await suggestions.close()
 
 
+_Counts = tuple[int, int, tuple[tuple[str, int], ...]]
+"""Documents, passages, and by source the documents that every full member may read."""
+
+
 class _Suggestions:
     """Suggested first questions. Finding them takes searches, so a task of its own does it."""
 
     def __init__(self, library: Library) -> None:
         self.questions: list[str] = []
         self._library = library
-        self._counts: tuple[int, int] | None = None
+        self._counts: _Counts | None = None
         self._search: asyncio.Task[list[str]] | None = None
-        self._search_counts = (0, 0)
+        self._search_counts: _Counts = (0, 0, ())
+        self._readable: Mapping[str, int] = {}
 
-    def update(self, sources: tuple[SourceStatus, ...]) -> None:
-        """Take the result of a finished search, and start another one if the documents have changed.
+    def update(self, sources: tuple[SourceStatus, ...], readable: Mapping[str, int]) -> None:
+        """Take the result of a finished search, and start another one if the documents or their readers have changed.
+
+        If full members may read fewer documents than before, no older question is shown: it may be of one of them.
 
         Raises:
             KnowledgeError: the search failed.
 
         """
+        counts = (
+            sum(source.documents for source in sources),
+            sum(source.chunks for source in sources),
+            tuple(sorted(readable.items())),
+        )
+        has_lost = any(readable.get(name, 0) < count for name, count in self._readable.items())
+        self._readable = readable
+        if has_lost:
+            self.questions, self._counts = [], None
+            self._search_counts = (0, 0, ())
         if self._search is not None:
             if not self._search.done():
                 return
-            found, self._search = self._search, None
-            self.questions, self._counts = found.result(), self._search_counts
-        counts = (sum(source.documents for source in sources), sum(source.chunks for source in sources))
+            search, self._search = self._search, None
+            found = search.result()
+            if self._search_counts[0]:
+                self.questions, self._counts = found, self._search_counts
         settled = self._counts is None or all(source.syncing is None for source in sources)
         if counts[0] and counts != self._counts and settled:
             self._search_counts = counts

@@ -61,6 +61,7 @@ class Wire:
     publishing_fails: bool = False
     suggesting: asyncio.Event = field(default_factory=asyncio.Event)
     suggested: int = 0
+    restricted: int = 0
     looks: int = 0
     shown: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -78,7 +79,7 @@ class Wire:
                 return LibraryStatus("local", indexing=False, sources=wire.sources)
 
             async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
-                return {one.name: one.documents for one in wire.sources}
+                return {one.name: one.documents - wire.restricted for one in wire.sources}
 
             async def suggest_questions(self, n: int) -> list[str]:
                 wire.suggested += 1
@@ -140,6 +141,21 @@ async def test_the_page_shows_the_engine_while_suggestions_are_searched() -> Non
         wire.suggesting.set()
         await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 1?"])
         assert wire.suggested == 1
+
+
+async def test_the_page_suggests_nothing_of_a_document_that_was_restricted() -> None:
+    wire = Wire()
+    async with wire.page():
+        await wire.until(lambda: bool(wire.shown) and wire.shown[-1]["suggestions"] == ["Question 1?"])
+        wire.suggesting.clear()
+        wire.restricted = 1
+        await wire.until(lambda: wire.shown[-1]["suggestions"] == [] and wire.suggested == 2)
+        looks, wire.restricted = wire.looks, 2  # while the second search runs
+        await wire.until(lambda: wire.looks > looks + 2)
+        wire.suggesting.set()
+        await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 3?"])
+    shown = [status["suggestions"] for status in wire.shown]
+    assert ["Question 2?"] not in shown, "it was found before the second change"
 
 
 async def test_the_page_shows_the_engine_while_the_manifest_is_locked(capfd: pytest.CaptureFixture[str]) -> None:
