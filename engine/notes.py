@@ -100,7 +100,7 @@ class NoteCode(StrEnum):
 
     OOM_WEIGHTS = "the weights did not fit"
     OOM_NO_ROOM = "the weights left no room for the context within the memory fraction"
-    OOM_POOL = "the memory for the context could not be had"
+    OOM_POOL = "the memory for the context could not be allocated"
     OOM_CAPTURE = "memory ran out while graphs were captured"
     OOM_PREFILL = "memory ran out while prompts were read"
     OOM_DECODE = "memory ran out while answers were written"

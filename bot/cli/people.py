@@ -11,7 +11,7 @@ from knowledge.interfaces import ANY_MEMBER, Viewers
 
 
 class PersonNotFound(BotError):
-    """Slack does not say who a person is, so nothing may be shown to him."""
+    """Slack does not say who a person is, so the person may read nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class CommandPerson:
     id: str
     viewers: Viewers
     problems: tuple[str, ...] = ()
-    """Identity sources that failed, so that he may hold more than is known now."""
+    """Identity sources that failed, so the person may hold more principals than these."""
 
     @property
     def principals(self) -> frozenset[str]:
@@ -41,10 +41,10 @@ async def find_viewers(settings: Settings, identities: IdentityMap, user: str | 
 
 
 async def find_person(settings: Settings, identities: IdentityMap, user: str) -> CommandPerson:
-    """Return a person by Slack id or e-mail address, with all principals that Slack and other systems give him.
+    """Return a person by Slack id or e-mail address, with all principals that Slack and other systems give.
 
     Raises:
-        PersonNotFound: Slack does not know him, or he gets no answers.
+        PersonNotFound: Slack does not know the person, or the person gets no answers.
         BotError: Slack does not answer.
 
     """

@@ -76,7 +76,7 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy) -> Tab
         )
     elif state.indexing:
         facts.add_row("index", "a new one is being built; the old one answers until it is complete")
-    facts.add_row("live web", format_live_web(web))
+    facts.add_row("live web", Text(format_live_web(web)))
     if state.elsewhere is not None:
         facts.add_row("sync", f"running in another process ({state.elsewhere})")
     return facts
@@ -176,8 +176,8 @@ def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
     if source.unreachable:
         readers = f", such as {', '.join(source.unreachable_readers)}" if source.unreachable_readers else ""
         yield Text(
-            f"{source.unreachable:,} documents can be shown to nobody, because nobody holds their readers{readers} "
-            "(docs/sources.md: how does Kvasir know who somebody is?)",
+            f"{source.unreachable:,} documents can be shown to nobody: no person is one of their readers{readers} "
+            "(docs/operating.md: why does somebody not see a document?)",
             style="yellow",
         )
     if source.failed:
@@ -189,7 +189,7 @@ def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
 
 def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
     yield Text(
-        f"{source.pending_deletions:,} documents are pending deletion; answers still use them",
+        f"{source.pending_deletions:,} documents are pending deletion: they are missing from the source",
         style="yellow",
     )
     for one in source.first_pending_deletions:

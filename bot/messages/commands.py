@@ -41,9 +41,9 @@ PASSAGES = Message("*“{query}”*: {count} passages", "*“{query}”*：{coun
 NOTHING_PENDING = Message("There are no pending deletions.", "没有待批准的删除。")
 NOTHING_PENDING_IN = Message("There are no pending deletions in “{source}”.", "来源“{source}”没有待批准的删除。")
 APPROVAL_REQUEST = Message(
-    "*{source}*: {count} documents are missing from the last listing and still used in answers:{documents}\n"
+    "*{source}*: {count} documents are missing from the last listing and pending deletion:{documents}\n"
     "After approval, Kvasir lists the source again and deletes the documents that are still missing.",
-    "*{source}*：{count} 篇文档不在最近的列表里，仍在用来回答：{documents}\n"
+    "*{source}*：{count} 篇文档不在最近的列表里，等待批准删除：{documents}\n"
     "批准后会重新列出来源，只删除其中仍然不在的文档。",
 )
 MORE_PENDING = Message("and {count} more", "另外 {count} 篇")

@@ -44,9 +44,9 @@ STALE = Message("synced {age}, *stale* (target {target})", "{age}同步，*已�
 NEXT_SYNC = Message("next {time}", "下次 {time}")
 WATCHED = Message("watched for changes", "实时跟踪")
 PENDING_DELETIONS = Message(
-    "{count} pending deletions: these documents are missing from the source and still used in answers{documents}. "
+    "{count} pending deletions: these documents are missing from the source{documents}. "
     "To delete them, type `/kb approve {source}`",
-    "{count} 篇文档待删除：来源中已没有它们，但仍用于回答{documents}。确认删除请输入 `/kb 批准 {source}`",
+    "{count} 篇文档待删除：来源中已没有这些文档{documents}。确认删除请输入 `/kb 批准 {source}`",
 )
 PENDING_DOCUMENTS = Message(": {names}", "：{names}")
 MORE_DOCUMENTS = Message("{count} more", "另外 {count} 篇")

@@ -1,4 +1,4 @@
-"""A person as the identity map knows him, and the sources that say which principals he holds in other systems."""
+"""A person as the identity map knows one, and the sources of the principals that people hold in other systems."""
 
 from __future__ import annotations
 

@@ -69,9 +69,13 @@ def test_a_status_without_problems_says_so() -> None:
     assert "pages" not in text
 
 
+def test_a_live_web_that_is_off_names_the_table_that_turns_it_on() -> None:
+    assert "a table [web] in kvasir.toml turns it on" in shown(make_source_status(), width=200)
+
+
 def test_documents_that_nobody_can_be_shown_are_a_problem() -> None:
     text = shown(make_source_status("wiki", unreachable=12, unreachable_readers=("confluence:role:x",)), width=200)
-    assert "12 documents can be shown to nobody, because nobody holds their readers, such as confluence:role:x" in text
+    assert "12 documents can be shown to nobody: no person is one of their readers, such as confluence:role:x" in text
 
 
 def test_index_store_and_other_processes() -> None:

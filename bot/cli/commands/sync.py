@@ -97,7 +97,7 @@ def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
             problems.append(
                 f"{name}: {source.pending_deletions} document(s) are pending deletion: "
                 f"{list_pending_deletions(states[name])}. "
-                "They are missing from the source, but answers still use them. Check the source; to delete them: "
+                "They are missing from the source. Check the source; to delete them: "
                 f"kvasir sync --approve {name}"
             )
     return problems

@@ -61,8 +61,10 @@ def test_status_text_describes_all_sources() -> None:
         "never synced",
         "synced 2 d ago, *stale* (target 26 h)",
         ":warning: It is away.",
-        "3 pending deletions: these documents are missing from the source and still used in answers",
-        "answers: one.md, two.md, 1 more. To delete them, type `/kb approve ill`",
+        (
+            "3 pending deletions: these documents are missing from the source: one.md, two.md, 1 more. "
+            "To delete them, type `/kb approve ill`"
+        ),
         "a.pdf: needs a password (next attempt after ",
         "b.pdf: broken\n",
         "synced just now · next ",
