@@ -32,7 +32,8 @@ async def ask(page: Page, question: str) -> Locator:
     """Ask in the open conversation; return the thread of the answer, once it has sources."""
     await send_message(page, question)
     thread = page.locator("#thread")
-    await expect(thread.locator(".message").last).to_contain_text("Sources")
+    await expect(thread.locator(".message").first).to_contain_text(question.removeprefix("@Kvasir "))
+    await expect(thread.locator(".message").filter(has_text="Sources")).to_be_visible()  # an offer may follow it
     return thread
 
 
