@@ -89,11 +89,20 @@ class HomeOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class SharingEnded:
+    """No other company is in a channel any more."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppRemoved:
     """The app was uninstalled, or its tokens were revoked."""
 
 
-SlackEvent = MessageReceived | AppAsked | MessageEdited | MessageDeleted | StopPressed | HomeOpened | AppRemoved
+SlackEvent = (
+    MessageReceived | AppAsked | MessageEdited | MessageDeleted | StopPressed | HomeOpened | SharingEnded | AppRemoved
+)
 
 
 def parse_event(body: Payload, me: BotUser) -> SlackEvent | None:
@@ -136,6 +145,10 @@ def _read_stop(_body: Payload, event: Payload, _me: BotUser) -> StopPressed:
 def _read_home_opened(_body: Payload, event: Payload, _me: BotUser) -> HomeOpened | None:
     user = _get_text(event, "user")
     return HomeOpened(user) if event.get("tab") == "home" and user else None
+
+
+def _read_end_of_sharing(_body: Payload, event: Payload, _me: BotUser) -> SharingEnded | None:
+    return None if event.get("is_ext_shared") is True else SharingEnded(_get_text(event, "channel"))
 
 
 def _read_removal(_body: Payload, event: Payload, _me: BotUser) -> AppRemoved | None:
@@ -185,6 +198,7 @@ _READERS: dict[str, Callable[[Payload, Payload, BotUser], SlackEvent | None]] = 
     "message": _read_message,
     "agent_session_stopped": _read_stop,
     "app_home_opened": _read_home_opened,
+    "channel_unshared": _read_end_of_sharing,
     "app_uninstalled": _read_removal,
     "tokens_revoked": _read_removal,
 }

@@ -32,6 +32,7 @@ from bot.slack.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    SharingEnded,
     StopPressed,
     parse_event,
 )
@@ -128,10 +129,10 @@ class SlackListeners:
                 self.turns.handle_stop(channel, thread_ts)
             case HomeOpened(user):
                 self.tasks.start(self._publish_home(user), "home")
+            case SharingEnded(channel):
+                await self.viewers.withdraw_approval(channel)
             case AppRemoved():
                 self.on_removed()
-            case None:
-                pass
 
     async def _handle_message(self, received: MessageReceived) -> None:
         message = received.message

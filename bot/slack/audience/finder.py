@@ -116,6 +116,15 @@ class ViewerFinder:
         self._directory.expect_shared(channel)
         return await self._is_approved(channel)
 
+    async def withdraw_approval(self, channel: str) -> None:
+        """Withdraw the approval of a channel that is no longer shared: another company needs another approval.
+
+        Raises:
+            DatabaseError: the approval cannot be changed.
+
+        """
+        await self._approved.set_approved(self._company.workspace, channel, "", approved=False)
+
     # ── Readers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _find_person_audience(self, user: str) -> Audience:

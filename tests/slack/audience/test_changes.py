@@ -305,6 +305,17 @@ async def test_button_is_for_the_person_who_presses_it(tmp_path: Path) -> None:
         assert len(passages.viewers) == 2
 
 
+async def test_channel_that_is_shared_again_needs_another_approval(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        await bot.sandbox.command("ada", SHARED, "/kb share on")
+        await wait_for_notice(bot, SHARED, "I now answer")
+        for teams in ([], ["T0PARTNER1"]):
+            await bot.sandbox.channel(SHARED, shared_with=teams)
+            await bot.sandbox.wait_delivered()
+        await bot.sandbox.say("noor", SHARED, "@Kvasir how?")
+        await wait_for_notice(bot, SHARED, "until an owner allows it", "noor")
+
+
 @pytest.mark.parametrize("private", [frozenset[str](), frozenset({"wiki.corp"})])
 async def test_web_is_for_people_of_the_company(tmp_path: Path, private: frozenset[str]) -> None:
     """Its inner hosts are for full members alone, and other companies get documents that are open to the world."""
