@@ -35,9 +35,9 @@ NO_SOURCES = Message(
     "No source has documents that you may read. An administrator adds sources to kvasir.toml.",
     "没有任何来源含有你可以查看的文档。管理员可以在 kvasir.toml 中添加来源。",
 )
-COUNTS = Message("{documents:,} documents, {passages:,} passages", "{documents:,} 篇文档，{passages:,} 段")
+COUNTS = Message("{documents}, {passages}", "{documents}，{passages}")
 DOCUMENTS = Message("{count:,} documents", "{count:,} 篇文档", "1 document")
-"""The count for people who may not read all documents of a source."""
+PASSAGES = Message("{count:,} passages", "{count:,} 段", "1 passage")
 NEVER_SYNCED = Message("never synced", "尚未同步")
 SYNCED = Message("synced {age}", "{age}同步")
 STALE = Message("synced {age}, *stale* (target {target})", "{age}同步，*已过期*（目标 {target}）")

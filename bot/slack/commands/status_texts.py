@@ -69,11 +69,10 @@ def _format_source_place(source: SourceStatus, language: Language) -> str:
 
 def format_source(source: SourceStatus, language: Language) -> str:
     """Return the state of one source: one line, then a line for each problem."""
-    counts = (
-        render_message(status.COUNTS, language, documents=source.documents, passages=source.chunks)
-        if source.chunks or not source.documents
-        else render_message(status.DOCUMENTS, language, count=source.documents)
-    )
+    counts = render_message(status.DOCUMENTS, language, count=source.documents)
+    if source.chunks or not source.documents:  # people who may read only a part of a source see no passages
+        passages = render_message(status.PASSAGES, language, count=source.chunks)
+        counts = render_message(status.COUNTS, language, documents=counts, passages=passages)
     parts = [counts, format_freshness(source, language)]
     if source.next_at is not None:
         due = format_due_time(source.next_at, datetime.now(UTC), language)

@@ -282,8 +282,8 @@ async def test_the_rule_of_a_channel_does_not_name_hidden_sources(
             await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:board")
             await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:wiki")
         else:
-            await bot.wait_for_answer(ts, "not open to everybody")
-            await wait_for_ephemeral(bot, "not open to everybody")
+            await bot.wait_for_answer(ts, "Not everybody here may read them")
+            await wait_for_ephemeral(bot, "Not everybody here may read them")
             assert not bot.answerer.questions
             assert not library.searched
         shown = " ".join(get_text(m) for m in await sandbox.messages("#general") if m.get("bot_id"))
