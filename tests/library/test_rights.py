@@ -149,7 +149,7 @@ async def test_public_documents_may_have_been_restricted_since(bench: Bench, now
         assert wiki.asked == [{"open.md"}]
 
 
-@pytest.mark.parametrize("failure", ["error", "silence"])
+@pytest.mark.parametrize("failure", ["error", pytest.param("silence", marks=pytest.mark.slow)])
 async def test_no_answer_means_no(bench: Bench, wiki: RightsDict, new_source: Any, now: Now, failure: str) -> None:
     other = new_source("handbook", "/handbook")
     other.put("public.md", "The board minutes that everybody may read.")

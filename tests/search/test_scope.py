@@ -54,7 +54,11 @@ _SHELF = [
 days = st.none() | st.integers(0, 24).map(lambda n: OLD + timedelta(days=n))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=min(40, settings.default.max_examples),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     kinds=st.frozensets(st.sampled_from(["md", "pdf", "csv", "docx"])),
     readers=st.frozensets(st.sampled_from(["U1", "U2", "U3"])),

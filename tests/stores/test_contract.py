@@ -353,7 +353,11 @@ def within(chunk: Chunk, scope: Scope) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=min(60, settings.default.max_examples),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(scope=scopes, pool=st.integers(1, 100), terms=st.sampled_from(["", "odd", "even common"]))
 async def test_any_scope_finds_the_same_as_a_full_scan(bench: Bench, scope: Scope, pool: int, terms: str) -> None:
     store = bench.made[0] if bench.made else await bench.open()
@@ -373,7 +377,11 @@ anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=min(25, settings.default.max_examples),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(texts=st.lists(anything, min_size=2, max_size=4, unique=True))
 async def test_any_text_can_be_an_id_a_source_or_a_document(bench: Bench, texts: list[str]) -> None:
     store = bench.made[0] if bench.made else await bench.open()

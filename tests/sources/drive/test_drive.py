@@ -195,7 +195,13 @@ async def test_an_expired_token_and_a_new_day_list_everything(fake: FakeDrive, w
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(
+    max_examples=min(12, settings.default.max_examples),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    database=None,
+)
 @given(st.booleans(), st.lists(st.lists(
     st.tuples(st.sampled_from(["file", "folder", "write", "trash", "delete", "move", "grant", "rename", "member"]),
               st.integers(0, 20), st.integers(0, 20)), max_size=4), min_size=1, max_size=5))  # fmt: skip

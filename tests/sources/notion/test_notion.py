@@ -177,7 +177,13 @@ async def test_an_edit_in_the_same_minute_is_not_missed(fake: FakeNotion, world:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(
+    max_examples=min(25, settings.default.max_examples),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    database=None,
+)
 @given(st.lists(st.lists(
     st.tuples(st.sampled_from(["new", "edit", "trash", "restore", "move", "row", "database"]), st.integers(0, 9),
               st.integers(0, 9), st.booleans()), max_size=4), min_size=1, max_size=5))  # fmt: skip

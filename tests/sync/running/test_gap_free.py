@@ -99,7 +99,12 @@ async def searched_through(open_rig: Any, versions: list[tuple[str, ...]], happe
 
 
 @pytest.mark.slow
-@settings(max_examples=8, phases=(Phase.generate,), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=min(8, settings.default.max_examples),
+    phases=(Phase.generate,),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(versions=VERSIONS, happens=st.sets(st.integers(1, 10), max_size=3))
 def test_a_search_shows_one_whole_version_during_changes(
     rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]
