@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.soak.generate import Generator
-from tests.soak.model import Ask, Change, Document, Look, Press, Room, Step
+from tests.soak.model import Ask, Change, Document, Look, Press, Room, Step, World
 from tests.soak.oracle import Oracle
 from tests.soak.posted import PostedTexts, find_buttons
 from tests.soak.stage import BOT, Stage, open_stage, refresh
@@ -53,6 +54,8 @@ class History:
         self._posted = PostedTexts(stage)
         self._roots: dict[str, str] = {}
         """The last thread of each conversation."""
+        self._before: World | None = None
+        """The world before changes that no sync followed. A wider right at a source counts with the next sync."""
         self._outcome = Outcome(leaks=self._posted.leaks)
 
     async def run(self, steps: Sequence[Step], *, until_leak: bool = False) -> Outcome:
@@ -74,6 +77,8 @@ class History:
     async def _apply(self, changes: Sequence[Change]) -> None:
         await self._settle("the last step before changes")
         await self._posted.compare_calls("the last step before changes")
+        if any(change.late for change in changes):
+            self._before = copy.deepcopy(self._world)
         for change in changes:
             await self._stage.change(change)
         await self._sandbox.wait_delivered()
@@ -108,15 +113,24 @@ class History:
         ts = await self._sandbox.say(ask.person, self._stage.get_channel(room), question, root)
         self._roots[room.id] = root or ts
         await self._wait(lambda: self._is_answered(room, ts, before), said)
-        self._judge(document, self._posted.read_new(before), said, may_show=self._oracle.may_show(document, room))
+        self._judge(document, self._posted.read_new(before), said, may_show=self._must_show(document, room))
         self._posted.compare_state(said)
 
     async def _search(self, ask: Ask, room: Room) -> None:
         document = self._world.documents[ask.document]
         self._outcome.questions += 1
         said = f"{ask} {document}"
-        found = await self._run_command(ask.person, room, f"/kb search {document.keyword}", said)
-        self._judge(document, found, said, may_show=self._oracle.may_show_alone(document, ask.person))
+        command, direct = f"/kb search {document.keyword}", self._world.rooms[f"D0{ask.person[2:]}"]
+        found = await self._run_command(ask.person, room, command, said, contains=document.keyword)
+        self._judge(document, found, said, may_show=self._must_show(document, direct))
+
+    def _must_show(self, document: Document, room: Room) -> bool:
+        """Return whether a document has to be found in a conversation."""
+        before, is_folder = self._before, self._world.places[document.place].kind == "folder"
+        may_show = self._oracle.may_show(document, room)
+        if not may_show or is_folder or before is None:
+            return may_show
+        return Oracle(before).may_show(before.documents[document.number], before.rooms[room.id])
 
     def _judge(self, document: Document, text: str, said: str, *, may_show: bool) -> None:
         self._outcome.allowed += may_show
@@ -130,7 +144,7 @@ class History:
         for message in self._workspace.messages.get(channel, {}).values():
             if (message.metadata or {}).get("event_payload", {}).get("question") == ts:
                 return True
-        if room.kind != "shared":
+        if room.kind != "shared" or room.approved:
             return False
         is_busy = any(one.status == "processing" for one in self._workspace.sessions.values() if one.channel == channel)
         return not is_busy and any(one.ephemeral_to and one.key not in before for one in self._posted.list_messages())
@@ -170,15 +184,15 @@ class History:
             case _:
                 await self._run_command(look.person, room, f"/kb {look.what}", said)
 
-    async def _run_command(self, person: str, room: Room, command: str, said: str) -> str:
+    async def _run_command(self, person: str, room: Room, command: str, said: str, *, contains: str = "") -> str:
         channel = self._stage.get_channel(room)
-        return await self._wait_for_reaction(lambda: self._sandbox.command(person, channel, command), said)
+        return await self._wait_for_reaction(lambda: self._sandbox.command(person, channel, command), said, contains)
 
-    async def _wait_for_reaction(self, act: Callable[[], Any], said: str) -> str:
+    async def _wait_for_reaction(self, act: Callable[[], Any], said: str, contains: str = "") -> str:
         self._outcome.probes += 1
         before = self._posted.list_keys()
         await act()
-        await self._wait(lambda: bool(self._posted.list_keys() - before), said)
+        await self._wait(lambda: bool(new := self._posted.read_new(before)) and contains in new, said)
         await self._settle(said)
         return self._posted.read_new(before)
 
