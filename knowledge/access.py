@@ -14,7 +14,7 @@ from knowledge.search.documents import DocumentSearch
 from knowledge.search.source_rules import SourceRules
 from knowledge.sources.narrowing import find_listing_source
 from knowledge.status import LibraryStatus
-from knowledge.sync.manifest.records import decode_readers
+from knowledge.sync.manifest.records import NamedDocument, decode_readers
 
 _RIGHTS_S = 20.0
 _EXAMPLES = 3
@@ -80,7 +80,10 @@ class AccessReader:
         for source in self._sources.values():
             document = name.removeprefix(f"{source.key.name}/") if name.startswith(f"{source.key.name}/") else None
             rows = await manifest.find_named(source.key, document=document, title=name)
-            found += [await self._explain(source, row.document, row.title, decode_readers(row.readers)) for row in rows]
+            rules = self._rules[source.key.id]
+            is_current = (await manifest.count_source(source.key)).configured == rules.readers_key
+            find_configured = rules.find_limit if is_current else rules.find_readers
+            found += [await self._explain(source, row, find_configured(row.document)) for row in rows]
         return found
 
     async def add_unreachable(self, state: LibraryStatus) -> LibraryStatus:
@@ -104,8 +107,8 @@ class AccessReader:
             counted.append(replace(status, unreachable=sum(lost.values()), unreachable_readers=tuple(examples)))
         return replace(state, sources=tuple(counted))
 
-    async def _explain(self, source: Source, document: str, title: str, listed: frozenset[str]) -> DocumentAccess:
-        configured = self._rules[source.key.id].find_readers(document)
+    async def _explain(self, source: Source, row: NamedDocument, configured: frozenset[str]) -> DocumentAccess:
+        document, listed = row.document, decode_readers(row.readers)
         readers, problem, limits = listed, "", tuple[RightsLimit, ...]()
         explaining = find_listing_source(source)
         if isinstance(source, RightsSource):
@@ -119,4 +122,4 @@ class AccessReader:
                 problem = f"The source {source.key.name} did not say within {_RIGHTS_S:g} s who may read it."
             except SourceError as error:
                 problem = str(error)
-        return DocumentAccess(source.key.name, document, title, readers, listed, configured, limits, problem)
+        return DocumentAccess(source.key.name, document, row.title, readers, listed, configured, limits, problem)

@@ -37,7 +37,8 @@ def make_reader_limits(spec: SourceSpec) -> FindReaders:
     """Return a function that returns whom ``kvasir.toml`` admits where it names readers; elsewhere, everybody."""
     if spec.names_readers:
         return make_configured_readers(spec)
-    rights = tuple(one for one in spec.rights if not one.readers >= EVERYONE)
+    # Such a path stays in its place, because the last pattern that matches decides.
+    rights = tuple(replace(one, readers=_ANYBODY) if one.readers >= EVERYONE else one for one in spec.rights)
     return _narrow_by_path(_ANYBODY, replace(spec, rights=rights))
 
 

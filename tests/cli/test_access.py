@@ -76,7 +76,7 @@ async def test_a_person_learns_why(place: Place, minutes: FakePage, box: Sandbox
 
     document = f"wiki/ENG/{minutes.id}"
     status, out, _ = await place.command("access", "explain", "ada@sandbox.example", document, **keys)
-    assert (status, "yes: U0ADA00001 reads it as confluence:group:board" in out) == (0, True)
+    assert (status, "yes: U0ADA00001 reads it as * + confluence:group:board" in out) == (0, True)
     status, out, _ = await place.command("access", "explain", BO, "minutes of the board", **keys)
     assert status == 1
     assert f"no: its page restriction admits confluence:group:board ({document} “Minutes of the board”)" in out

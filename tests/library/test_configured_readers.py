@@ -111,3 +111,21 @@ async def test_a_path_without_readers_keeps_the_guests_of_its_source(bench: Benc
     async with bench.library(handbook) as library:
         await library.refresh()
     assert (await find_all(bench, handbook, GUEST))[0] == {"Thirty days of holiday a year."}
+
+
+async def test_a_path_for_all_full_members_ends_what_an_earlier_pattern_limits(bench: Bench, handbook: Any) -> None:
+    bench.rights = (PathRights("**", frozenset({"S012"})), PathRights("hr/**", EVERYONE))
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        assert await texts(library, "holiday pay", viewers=MEMBER) == ["Holiday pay is paid in May."]
+
+
+async def test_what_explains_rights_agrees_with_the_search_on_guests(bench: Bench, handbook: Any) -> None:
+    handbook.readers = frozenset({"C1"})
+    for names_readers in (False, True):
+        bench.names_readers = names_readers
+        async with bench.library(handbook) as library:
+            await library.refresh()
+            [access] = await library.access.find_documents("handbook/holiday.md")
+            found = await texts(library, "thirty days of holiday", viewers=GUEST)
+            assert access.may_be_read(GUEST) is ("Thirty days of holiday a year." in found) is not names_readers
