@@ -202,8 +202,8 @@ class Generator:
         return Ask(person, room.id, document.number, follow_up, engine, "search" if is_search else "question")
 
     def _make_press(self) -> Press:
-        room = self.pick([room for _, room in sorted(self.world.rooms.items()) if self._list_company(room)])
-        return Press(self.pick(self._list_company(room)), room.id, self._random.randrange(1000))
+        people = [one for one in self.list_people() if self.world.humans[one].active]
+        return Press(self.pick(people), self._random.randrange(1000))
 
     def _make_look(self) -> Look:
         room = self.pick([room for _, room in sorted(self.world.rooms.items()) if self._list_company(room)])

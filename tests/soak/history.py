@@ -89,16 +89,19 @@ class History:
 
     async def _act(self, step: Ask | Look | Press) -> None:
         """Do what a person does, unless the world of a shortened history does not let them."""
-        room, human = self._world.rooms[step.room], self._world.humans[step.person]
-        is_company = human.kind != "foreign"
-        if step.person not in room.members or not human.active:
+        human = self._world.humans[step.person]
+        if not human.active:
             return
-        if isinstance(step, Ask) and self._world.documents[step.document].live:
-            await (self._search if step.way == "search" and is_company else self._ask)(step, room)
-        elif isinstance(step, Look) and is_company:
+        if isinstance(step, Press):
+            await self._press(step)
+            return
+        room, is_company = self._world.rooms[step.room], human.kind != "foreign"
+        if step.person not in room.members:
+            return
+        if isinstance(step, Look):
             await self._look(step, room)
-        elif isinstance(step, Press) and is_company:
-            await self._press(step, room)
+        elif self._world.documents[step.document].live:
+            await (self._search if step.way == "search" and is_company else self._ask)(step, room)
 
     # ── Questions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -151,22 +154,21 @@ class History:
 
     # ── Probes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _press(self, press: Press, room: Room) -> None:
-        channel = self._stage.get_channel(room)
+    async def _press(self, press: Press) -> None:
         buttons = [
             (message, button)
             for message in self._posted.list_messages()
-            if message.channel == channel and message.ephemeral_to in {None, press.person}
+            if press.person in self._workspace.channels[message.channel].members
+            and message.ephemeral_to in {None, press.person}
             for button in find_buttons(message.blocks)
             if "search-web" not in button["action_id"]
         ]
         if not buttons:
             return
         message, button = buttons[press.number % len(buttons)]
-        said = f"{press} {button['action_id']}"
-        action = {"value": button.get("value", "")}
+        action = {"action_id": button["action_id"], "value": button.get("value", "")}
         await self._wait_for_reaction(
-            lambda: self._sandbox.press(press.person, channel, message.ts, button["action_id"], **action), said
+            lambda: self._sandbox.press(press.person, message.channel, message.ts, **action), f"{press} {action}"
         )
 
     async def _look(self, look: Look, room: Room) -> None:

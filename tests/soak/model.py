@@ -126,10 +126,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Press:
-    """A person presses one of the buttons that stand in a conversation, of whatever age."""
+    """A person presses one of the buttons that stand in their conversations, of whatever age."""
 
     person: str
-    room: str
     number: int
 
 
