@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from bot.messages import commands
 from bot.messages.message import render_message
 from bot.slack.audience.accounts import ChannelKind
@@ -9,6 +11,8 @@ from bot.slack.audience.directory import SlackDirectory
 from bot.slack.commands.parsing import ShareCommand
 from bot.slack.interactions import SlashCommand
 from bot.storage.approved_channels import ApprovedChannels
+
+_log = structlog.get_logger(__name__)
 
 
 class ShareRunner:
@@ -31,4 +35,5 @@ class ShareRunner:
         if allow and (channel is None or channel.kind is not ChannelKind.SHARED):
             return render_message(commands.NOT_SHARED, typed.language)
         await self._approved.set_approved(self._team, typed.channel, typed.user, approved=allow)
+        _log.info("shared channel approved" if allow else "approval withdrawn", user=typed.user, channel=typed.channel)
         return render_message(commands.SHARING_ON if allow else commands.SHARING_OFF, typed.language)
