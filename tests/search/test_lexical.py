@@ -21,6 +21,7 @@ def _text(chance: random.Random) -> str:
     return " ".join(WORDS[int(len(WORDS) * chance.random() ** 3)] for _ in range(chance.randint(20, 60)))
 
 
+@pytest.mark.slow
 async def test_an_estimate_equals_the_stores_score(bench: SearchBench) -> None:
     """The best passage of each question is the unknown one. The others give the weights of the terms."""
     chance = random.Random(5)

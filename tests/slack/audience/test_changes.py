@@ -370,6 +370,7 @@ async def test_audience_after_a_crash_is_that_of_now(tmp_path: Path) -> None:
             assert PRIVATE in find_person(bot.answerer.questions[-1].viewers, BO)
 
 
+@pytest.mark.slow
 async def test_failed_lookup_of_a_person_is_told(tmp_path: Path) -> None:
     """A search shows what is open to the world, and says that it may be incomplete."""
     async with run_company(tmp_path) as bot:

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from bot.slack.audience.accounts import Company, Status
 from bot.slack.audience.directory import TTL_S, SlackDirectory
 from bot.slack.audience.finder import ViewerFinder
@@ -72,6 +74,7 @@ async def test_many_people_are_listed_at_once(tmp_path: Path) -> None:
         assert len(await sandbox.requests("users.info")) == 1
 
 
+@pytest.mark.slow
 async def test_people_of_a_list_that_breaks_off_are_known(tmp_path: Path) -> None:
     """Otherwise a list that takes longer than an asker waits would never help anybody."""
     async with open_directory(tmp_path, Clock()) as (sandbox, directory):

@@ -254,6 +254,7 @@ async def test_left_and_archived_channels_lose_their_readers(bench: ChannelBench
         assert set(await bench.list_threads()) == {make_document_name(here)}
 
 
+@pytest.mark.slow
 async def test_rights_are_those_of_the_channel_now(bench: ChannelBench) -> None:
     """A thread is for members and the channel's guests, and for nobody once Kvasir left or the channel is private."""
     here, there = make_document_name("1.0"), make_document_name("1.0", "C0HANDBOOK")
@@ -397,9 +398,13 @@ async def test_sync_waits_for_rate_limit(bench: ChannelBench) -> None:
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [("invalid_auth", SourceDenied), ("missing_scope", SourceDenied), ("fatal_error", SourceUnavailable),
-     ("invalid_arguments", SourceError)],
-)  # fmt: skip
+    [
+        ("invalid_auth", SourceDenied),
+        ("missing_scope", SourceDenied),
+        pytest.param("fatal_error", SourceUnavailable, marks=pytest.mark.slow),
+        ("invalid_arguments", SourceError),
+    ],
+)
 async def test_slack_error_becomes_source_error(bench: ChannelBench, error: str, kind: type[SourceError]) -> None:
     await bench.sandbox.say("ada", "#general", "hello")
     await bench.list_threads()

@@ -61,6 +61,7 @@ class Repository:
 
 class GitBench(Workbench):
     kind = "git"
+    slow = True  # each test starts Git about ten times
     cannot = frozenset({Ability.MIDWAY})  # a commit is there or it is not
 
     def __init__(self, folder: Path) -> None:
@@ -152,7 +153,6 @@ def _password(request: web.Request) -> str:
 
 
 class GitHttpBench(GitBench):
-    slow = True
     secrets: ClassVar = {"token": "the-token-of-the-test"}
     examples = 4
 
