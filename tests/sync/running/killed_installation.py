@@ -56,7 +56,7 @@ async def shown(library: Library) -> Answers:
     """Return the passages that a search could show now."""
     index = await library._documents.follow_active_index()
     stored = [id_ async for ids in index.store.list_ids() for id_ in ids]
-    rows = await index.manifest.find_current(stored, library._source_keys())
+    rows = await index.manifest.find_current(stored, library._rules)
     texts = {row.chunk.id: row.chunk.text for row in await index.store.read_rows([row.id for row in rows])}
     found: Answers = {}
     for row in sorted(rows, key=lambda row: (row.source, row.document, row.place)):
@@ -113,7 +113,7 @@ class Installation:
         left += [f"{name} does not answer" for name in self.wanted if name not in now]
         index = library._indexes.written
         left += [f"pending {id_}" for id_ in await index.manifest.list_pending_chunks(9)]
-        rows = await index.manifest.find_current(sorted(await index.manifest.list_chunk_ids()), library._source_keys())
+        rows = await index.manifest.find_current(sorted(await index.manifest.list_chunk_ids()), library._rules)
         readers = frozenset(self.world.readers)
         left += [f"{row.document} is for {row.readers}" for row in rows if decode_readers(row.readers) != readers]
         if not library._indexes.is_settled:
