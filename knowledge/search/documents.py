@@ -9,7 +9,7 @@ from functools import partial
 from itertools import pairwise
 
 from knowledge.errors import StoreError
-from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers
+from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers, may_read
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.rights_check import find_checked, search_checked
 from knowledge.search.access.scope import may_see
@@ -47,10 +47,15 @@ class DocumentSearch:
     async def search(self, plan: QueryPlan) -> DocumentResults:
         """Return what the documents have for a question.
 
+        Sources that ``kvasir.toml`` closes to the viewers are not searched, so their passages take no places.
+
         Raises:
             StoreError, EmbedderError, DatabaseError: that part failed.
 
         """
+        viewers = plan.scope.viewers
+        open_sources = (id_ for id_ in plan.scope.sources if may_read(viewers, self._rules[id_].named_readers))
+        plan = replace(plan, scope=replace(plan.scope, sources=frozenset(open_sources)))
         while True:
             index, hybrid = await self._follow_active_search()
             try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from knowledge.interfaces import CurrentChunk, RightsSource, Source, SourceKey
+from knowledge.interfaces import WORLD, CurrentChunk, RightsSource, Source, SourceKey
 from knowledge.path_filter import compile_path_filter
 from knowledge.settings import SourceSpec
 from knowledge.sources.narrowing import FindReaders, make_configured_readers, make_reader_limits
@@ -29,6 +29,8 @@ class SourceRules:
     """For readers in the manifest that follow this configuration: whom it refuses although the source admits them."""
     readers_key: str
     """``SourceSpec.readers_key`` now. Readers in the manifest that follow another one need a second look."""
+    named_readers: frozenset[str]
+    """Whom the configuration admits to the source at most; the world if it names no readers."""
     names_rights: bool
     """Whether the source can say who may read (``RightsSource``)."""
 
@@ -58,6 +60,7 @@ def make_rules(specs: Sequence[SourceSpec], sources: Mapping[str, Source]) -> di
             make_configured_readers(spec),
             make_reader_limits(spec),
             spec.readers_key,
+            named_readers=spec.readers if spec.names_readers else frozenset({WORLD}),
             names_rights=isinstance(source, RightsSource),
         )
         for spec in specs

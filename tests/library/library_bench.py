@@ -89,6 +89,8 @@ class Bench:
         self.weights: tuple[PathWeight, ...] = ()
         self.readers = EVERYONE
         self.names_readers = False
+        self.unnamed: frozenset[str] = frozenset()
+        """Sources without readers of their own in the configuration, although ``names_readers`` is set."""
         self.rights: tuple[PathRights, ...] = ()
 
     @contextlib.asynccontextmanager
@@ -100,7 +102,7 @@ class Bench:
                 {},
                 self.home,
                 readers=self.readers,
-                names_readers=self.names_readers,
+                names_readers=self.names_readers and source.key.name not in self.unnamed,
                 rights=self.rights,
                 weights=self.weights,
             )

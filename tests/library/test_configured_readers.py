@@ -129,3 +129,17 @@ async def test_what_explains_rights_agrees_with_the_search_on_guests(bench: Benc
             [access] = await library.access.find_documents("handbook/holiday.md")
             found = await texts(library, "thirty days of holiday", viewers=GUEST)
             assert access.may_be_read(GUEST) is ("Thirty days of holiday a year." in found) is not names_readers
+
+
+async def test_a_source_that_names_other_readers_displaces_nothing(bench: Bench, new_source: Any) -> None:
+    """Nine hundred better passages that the configuration refuses must not fill the pool of candidates."""
+    board, wiki = new_source("board", "/board"), new_source("wiki", "/wiki")
+    board.readers = wiki.readers = frozenset({"C1"})
+    for n in range(900):
+        board.put(f"{n}.md", f"holiday {n}")
+    wiki.put("guests.md", "a very long text about everything else which names one holiday of guests at its end")
+    async with bench.library(board, wiki) as library:
+        await library.refresh()
+    bench.names_readers, bench.unnamed = True, frozenset({"wiki"})
+    async with bench.library(board, wiki) as library:
+        assert len(await texts(library, "holiday", viewers=GUEST)) == 1
