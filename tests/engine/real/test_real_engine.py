@@ -206,7 +206,7 @@ async def test_requests_with_different_salts_share_no_prefix(engine: Engine) -> 
         cached.append(done.usage.cached_tokens or 0)
     assert cached[:2] == [0, 0]
     assert cached[2] > 100
-    assert cached[3] < 20, "at most the beginning of the template, which all prompts have"
+    assert cached[3] < cached[2] / 4, "at most the beginning of the template, which all prompts have"
 
 
 async def test_closing_stops_the_generation(engine: Engine, home: Path) -> None:
