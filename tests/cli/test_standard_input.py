@@ -6,6 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 LEAVES = """
 import asyncio
 import time
@@ -22,6 +24,7 @@ time.sleep(0.5)  # the reader has its say
 """
 
 
+@pytest.mark.slow
 async def test_a_command_that_ends_early_prints_no_traceback() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", LEAVES,

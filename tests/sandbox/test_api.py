@@ -242,6 +242,7 @@ async def test_exact_tiers(tmp_path: Path) -> None:
         await client.users_list()
 
 
+@pytest.mark.slow
 async def test_faults(box: SandboxClient, client: AsyncWebClient) -> None:
     """Errors, 429, 500 and lost replies can be set."""
     await box.faults({"method": "chat.postMessage", "error": "internal_error", "times": 1, "skip": 1})

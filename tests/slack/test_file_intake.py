@@ -120,6 +120,7 @@ async def test_several_files_report_each_result(intake: IntakeBot) -> None:
     assert intake.list_documents() == ["a.md", "locked.pdf"]
 
 
+@pytest.mark.slow
 async def test_file_is_stored_although_sync_fails(intake: IntakeBot) -> None:
     intake.sync.refusals = [SyncRunning(), StoreUnavailable("The store is down. Start it.")]
     await intake.send("a.md")

@@ -7,6 +7,7 @@ answer, and for none of the 143 that have one; the constants were chosen there (
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
@@ -36,7 +37,7 @@ def find_unmentioned(question: str, hits: Sequence[Hit], this_year: int) -> list
     words = frozenset(_WORD.findall(text))
     # Another language may have its own form of a capitalised word (London, 伦敦), but not of an acronym.
     translated = not is_cjk(question) and is_cjk(hits[0].text)
-    asked = extract_claims(question)
+    asked = extract_claims(unicodedata.normalize("NFKC", question))  # as the passages are
     names = [
         spelling
         for name in asked.names | asked.identifiers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.answering.retrieval.unmentioned_names import find_unmentioned
@@ -62,6 +62,7 @@ def test_chinese_passage_may_translate_names_but_not_acronyms() -> None:
     assert find_unmentioned("How much leave does the office get by SMTP?", passages, YEAR) == ["SMTP"]
 
 
+@example("¹0A0", "")
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_words_of_passages_are_never_reported(question: str, rest: str) -> None:
     assert find_unmentioned(question, [hit(f"{question} {rest}", confidence=0.1)], YEAR) == []

@@ -137,6 +137,7 @@ async def test_lost_event_of_a_shared_channel_is_noticed_in_the_next_message(tmp
         ("users.info", "user_not_found"),
     ],
 )
+@pytest.mark.slow
 async def test_failed_call_leaves_only_the_world_and_a_notice(tmp_path: Path, method: str, error: str) -> None:
     async with run_company(tmp_path) as bot:
         await bot.sandbox.faults({"method": method, "error": error, "times": -1})

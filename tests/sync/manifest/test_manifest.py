@@ -44,6 +44,7 @@ async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
     assert await rig.agree()
 
 
+@pytest.mark.slow
 async def test_a_slow_write_makes_the_next_one_of_this_process_wait_and_not_fail(rig_on: Any, tmp_path: Path) -> None:
     """A disk that is busy with something else takes seconds for a commit; SQLite's own wait is for others."""
     async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.1) as rig:

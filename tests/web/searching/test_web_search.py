@@ -191,6 +191,7 @@ async def test_a_busy_or_refusing_provider_is_paused_at_once(
 # ── Deadline ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 async def test_a_provider_that_hangs_leaves_time_for_the_next(house: House) -> None:
     house.first.hanging = asyncio.Event()
     results = await house.ask(within_s=1.5)
@@ -271,6 +272,7 @@ async def test_a_search_without_callers_ends(house: House) -> None:
     assert (await house.ask("rate limits")).provider == "brave"
 
 
+@pytest.mark.slow
 async def test_each_waits_for_the_same_search_as_long_as_its_own_time_is(house: House) -> None:
     await house.ask(within_s=30)  # the first search reads certificates and connects
     house.first.came.clear()
