@@ -81,9 +81,9 @@ async def test_a_cancelled_transaction_ends_before_its_caller_goes_on(numbers: N
         call = asyncio.create_task(numbers.add(number))
         for _ in range(number + 1):
             await asyncio.sleep(0)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
+        if call.cancel():  # else the thread was faster
+            with pytest.raises(asyncio.CancelledError):
+                await call
         assert await numbers.count() == number + 1
 
 
