@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,17 @@ import aiohttp
 from aiohttp import web
 
 WRITES = {"chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage", "chat.update"}
+
+_USER = {"id": "U1", "team_id": "T1", "is_restricted": False, "profile": {"email": "ada@example.com"}}
+AUDIENCE: Mapping[str, Mapping[str, object]] = {
+    "conversations.info": {"channel": {"id": "C1", "is_channel": True, "is_private": False}},
+    "conversations.members": {"members": ["U1"]},
+    "users.info": {"user": _USER},
+    "users.list": {"members": [_USER]},
+    "usergroups.list": {"usergroups": []},
+    "users.conversations": {"channels": [{"id": "C1"}]},
+}
+"""What Slack says about who reads the channel."""
 
 
 class LoopbackSlack:
@@ -50,6 +61,8 @@ class LoopbackSlack:
         if method == "auth.test":
             bot = {"ok": True, "team_id": "T1", "team": "Bench", "user_id": "UBOT", "bot_id": "BBOT", "user": "kvasir"}
             return web.json_response(bot)
+        if method in AUDIENCE:
+            return web.json_response({"ok": True, **AUDIENCE[method]})
         body = await request.read()
         if method in WRITES:
             self.calls.append((at, method, body.decode(errors="replace")))

@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ from engine.interfaces import (
     StreamEnd,
 )
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, Matrix, SearchResult, Viewers
+from knowledge.interfaces import Hit, LiveWebRequest, Matrix, SearchResult, Viewers
 from scripts.bench_slack import ask_questions, run_slack
 
 WINDOW = 12
@@ -115,11 +115,23 @@ async def embed_as_constant(texts: Sequence[str]) -> Matrix:
     return np.full((len(texts), 384), 384**-0.5, np.float32)
 
 
-class NoLibrary:
-    """The library for ``/kb``, which is not used here."""
+class OpenLibrary:
+    """A library whose documents everybody may read; ``/kb`` is not used here."""
 
-    async def search(self, query: str, *, limit: int) -> SearchResult:
-        return await find_fixed_passage(query, limit=limit, viewers=ANY_MEMBER)
+    async def search(self, query: str, *, limit: int, viewers: Viewers) -> SearchResult:
+        return await find_fixed_passage(query, limit=limit, viewers=viewers)
+
+    async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
+        del viewers
+        return {}
+
+    async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
+        del viewers
+        return frozenset(chunks)
+
+    async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
+        del query, person, others
+        return False
 
     async def refresh(self, source: str | None = None, *, on_progress: object) -> Any:
         raise NotImplementedError
@@ -156,7 +168,7 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
             open_ledger(f"sqlite:///{folder}/ledger.db") as ledger,
             open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
-                SlackDependencies(ledger, answerer, NoLibrary(), lambda: EngineStatus(EngineState.READY)),
+                SlackDependencies(ledger, answerer, OpenLibrary(), lambda: EngineStatus(EngineState.READY)),
             ) as app,
         ):
             await app.connect()
