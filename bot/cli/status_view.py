@@ -177,7 +177,7 @@ def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
         readers = f", such as {', '.join(source.unreachable_readers)}" if source.unreachable_readers else ""
         yield Text(
             f"{source.unreachable:,} documents can be shown to nobody: no person is one of their readers{readers} "
-            "(docs/operating.md: why does somebody not see a document?)",
+            "(docs/operating.md: why does somebody not find a document?)",
             style="yellow",
         )
     if source.failed:
