@@ -81,8 +81,7 @@ class AccessReader:
             document = name.removeprefix(f"{source.key.name}/") if name.startswith(f"{source.key.name}/") else None
             rows = await manifest.find_named(source.key, document=document, title=name)
             rules = self._rules[source.key.id]
-            is_current = (await manifest.count_source(source.key)).configured == rules.readers_key
-            find_configured = rules.find_limit if is_current else rules.find_readers
+            find_configured = rules.choose_readers((await manifest.count_source(source.key)).configured)
             found += [await self._explain(source, row, find_configured(row.document)) for row in rows]
         return found
 

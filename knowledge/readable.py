@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from knowledge.interfaces import EVERYONE, SourceKey, Viewers, may_read
+from knowledge.interfaces import EVERYONE, Viewers, may_read
 from knowledge.search.access.rights_check import WITHIN_S
 from knowledge.search.source_rules import SourceRules
-from knowledge.sources.narrowing import FindReaders
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import decode_readers
@@ -86,15 +85,17 @@ class ReadableDocuments:
     async def _look_into(
         self, manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checked: int
     ) -> SourceDocuments:
-        described = await _list_titles(manifest, rules, viewers, checked)
+        visible = await _read_visible(manifest, rules, viewers)
+        described = await _list_titles(manifest, rules, visible, checked)
         asked = await manifest.find_named_rights(rules.key, [document for document, _ in described])
         answer = await self._checker.check(manifest, asked, WITHIN_S)
         if answer.changed:
-            described = await _list_titles(manifest, rules, viewers, checked)
+            visible = await _read_visible(manifest, rules, viewers)
+            described = await _list_titles(manifest, rules, visible, checked)
         names = {one.document for one in asked if one.row not in answer.unanswered}
         titles = dict.fromkeys(title or document for document, title in described if document in names)
-        listed_at = (await manifest.count_source(rules.key)).listed_at
-        documents = await _count_documents(manifest, rules, viewers) if titles else 0
+        documents = await _count_documents(manifest, rules, visible) if titles else 0
+        listed_at = visible.listed_at
         return SourceDocuments(
             name=rules.key.name,
             kind=rules.key.kind,
@@ -104,38 +105,45 @@ class ReadableDocuments:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Visible:
+    """What viewers may see of a source by the manifest."""
+
+    audiences: Mapping[str, int]
+    """The audiences that include all viewers, with their numbers of documents."""
+    admits: Callable[[str], bool] | None
+    """Whether the configuration admits the viewers to a document; None if it admits them to all."""
+    listed_at: float | None
+
+
+async def _read_visible(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> _Visible:
+    audiences = {
+        audience: count
+        for audience, count in (await manifest.count_audiences(rules.key)).items()
+        if may_read(viewers, decode_readers(audience))
+    }
+    counts = await manifest.count_source(rules.key)
+    # A document whose deletion is pending keeps readers of an earlier listing.
+    find_readers = rules.find_readers if counts.pending_deletions else rules.choose_readers(counts.configured)
+    # The limit concerns only people who are no full members.
+    if find_readers is rules.find_limit and may_read(viewers, EVERYONE):
+        return _Visible(audiences, None, counts.listed_at)
+    return _Visible(audiences, lambda document: may_read(viewers, find_readers(document)), counts.listed_at)
+
+
 async def _list_titles(
-    manifest: Lookups, rules: SourceRules, viewers: Viewers, limit: int
+    manifest: Lookups, rules: SourceRules, visible: _Visible, limit: int
 ) -> Sequence[tuple[str, str]]:
-    """Return some documents that all viewers may see by the manifest, with their titles, by weight and name."""
-    listed = await manifest.list_titles(rules.key, await _count_audiences(manifest, rules.key, viewers), _LISTED)
-    if (find_readers := await _find_configured(manifest, rules, viewers)) is not None:
-        listed = [one for one in listed if may_read(viewers, find_readers(one[0]))]
+    """Return some visible documents with their titles, by weight and name."""
+    listed = await manifest.list_titles(rules.key, visible.audiences, _LISTED)
+    if visible.admits is not None:
+        listed = [one for one in listed if visible.admits(one[0])]
     return sorted(listed, key=lambda one: -rules.weigh(one[0]))[:limit]
 
 
-async def _count_documents(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> int:
-    """Return how many documents all viewers may see by the manifest."""
-    audiences = await _count_audiences(manifest, rules.key, viewers)
-    find_readers = await _find_configured(manifest, rules, viewers)
-    if not audiences or find_readers is None:
-        return sum(audiences.values())
+async def _count_documents(manifest: Lookups, rules: SourceRules, visible: _Visible) -> int:
+    """Return how many documents are visible."""
+    if not visible.audiences or visible.admits is None:
+        return sum(visible.audiences.values())
     readers = await manifest.list_readers(rules.key)
-    return sum(one in audiences and may_read(viewers, find_readers(document)) for document, one in readers)
-
-
-async def _count_audiences(manifest: Lookups, key: SourceKey, viewers: Viewers) -> dict[str, int]:
-    """Return the audiences of a source that include all viewers, with their numbers of documents."""
-    return {
-        audience: count
-        for audience, count in (await manifest.count_audiences(key)).items()
-        if may_read(viewers, decode_readers(audience))
-    }
-
-
-async def _find_configured(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> FindReaders | None:
-    """Return the configured readers of each document, among whom the viewers must be, too; None if they are."""
-    counts = await manifest.count_source(rules.key)
-    if counts.configured != rules.readers_key or counts.pending_deletions:
-        return rules.find_readers
-    return None if may_read(viewers, EVERYONE) else rules.find_limit
+    return sum(one in visible.audiences and visible.admits(document) for document, one in readers)

@@ -34,6 +34,10 @@ class SourceRules:
     names_rights: bool
     """Whether the source can say who may read (``RightsSource``)."""
 
+    def choose_readers(self, configured: str) -> FindReaders:
+        """Return the configured readers that count for readers in the manifest; ``configured`` is their readers key."""
+        return self.find_limit if configured == self.readers_key else self.find_readers
+
     def make_current_chunk(self, row: CurrentRow) -> CurrentChunk:
         """Return a chunk as the manifest and the configuration have it."""
         return CurrentChunk(
@@ -44,7 +48,7 @@ class SourceRules:
             place=row.place,
             kind=row.kind,
             modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
-            configured=(self.find_limit if row.configured == self.readers_key else self.find_readers)(row.document),
+            configured=self.choose_readers(row.configured)(row.document),
             rights_at=row.rights_at if self.names_rights else None,
             weight=self.weigh(row.document),
             settled=row.settled,
