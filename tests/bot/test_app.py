@@ -43,7 +43,7 @@ async def test_a_search_can_be_cancelled_at_any_moment(turns: int) -> None:
     assert search.cancelled()
 
 
-# ── What the page is told ────────────────────────────────────────────────────────────────────────────────────────────
+# ── What the page shows ──────────────────────────────────────────────────────────────────────────────────────────────
 
 DOCS = SourceStatus("docs", "folder", "/docs", 3, 9, 0, (), 0, None, None, None, None)
 STARTING = EngineStatus(EngineState.STARTING)
@@ -164,8 +164,8 @@ async def test_the_page_shows_the_engine_while_the_manifest_is_locked(capfd: pyt
         await wire.until(lambda: wire.looks > 5)
         assert wire.shown[0]["engine"]["state"] == "starting"
         assert wire.shown[0]["knowledge"]["documents"] == 0
-    told = "".join(capfd.readouterr())
-    assert told.count("not shown on the page") == 1, "said once, not at every look"
+    output = "".join(capfd.readouterr())
+    assert output.count("not shown on the page") == 1, "said once, not at every look"
 
 
 async def test_a_failed_update_of_the_page_is_sent_again() -> None:
@@ -198,11 +198,11 @@ def test_the_page_shows_pending_failed_stale_and_running() -> None:
         max_age_s=1e5,
     )
     busy = replace(DOCS, syncing=SYNCING)
-    told = build_page_status(STARTING, (ill, busy), {"wiki": 3, "docs": 3}, [])["knowledge"]
-    assert isinstance(told, dict)
-    assert (told["held"], told["failed"], told["running"]) == (30, 1, True)
-    assert told["progress"] == pytest.approx(3 / 9)
-    assert told["troubles"] == [
+    page_status = build_page_status(STARTING, (ill, busy), {"wiki": 3, "docs": 3}, [])["knowledge"]
+    assert isinstance(page_status, dict)
+    assert (page_status["held"], page_status["failed"], page_status["running"]) == (30, 1, True)
+    assert page_status["progress"] == pytest.approx(3 / 9)
+    assert page_status["troubles"] == [
         "wiki is stale: 2 d old, 27 h at most.",
         "wiki: 30 pending deletions, still in answers. kvasir sync --approve wiki",
         "wiki: a.pdf: broken",
@@ -214,7 +214,7 @@ def test_the_page_neither_names_nor_counts_restricted_documents() -> None:
     ill = QuarantinedDocument("deal.pdf", "broken")
     board = replace(DOCS, name="board", error="lyon.internal refuses.", pending_deletions=30, failed=7, documents=88)
     mixed = replace(DOCS, name="mixed", documents=77, chunks=99, pending_deletions=55, failed=66, failures=(ill,))
-    told = build_page_status(STARTING, (board, mixed, DOCS), {"mixed": 4, "docs": 3}, [])["knowledge"]
-    assert isinstance(told, dict)
-    assert (told["documents"], told["chunks"], told["held"], told["failed"]) == (7, 9, 0, 0)
-    assert told["troubles"] == ["A source has a problem. `kvasir status` shows it."]
+    page_status = build_page_status(STARTING, (board, mixed, DOCS), {"mixed": 4, "docs": 3}, [])["knowledge"]
+    assert isinstance(page_status, dict)
+    assert (page_status["documents"], page_status["chunks"], page_status["held"], page_status["failed"]) == (7, 9, 0, 0)
+    assert page_status["troubles"] == ["A source has a problem. `kvasir status` shows it."]

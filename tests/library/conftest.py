@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.library.library_bench import Bench
+from tests.library.rights_source import Now
 from tests.sync.doubles import DictSource, passages
 
 
@@ -35,3 +36,9 @@ def handbook(new_source: Any) -> Any:
     source.put("holiday.md", "# Holidays\nThirty days of holiday a year.\n\nAsk your manager in time.")
     source.put("expenses.md", "# Expenses\nSend receipts within a month.")
     return source
+
+
+@pytest.fixture
+def now(bench: Bench) -> Now:
+    bench.now = now = Now()
+    return now

@@ -45,3 +45,11 @@ class Now:
 
     def __call__(self) -> float:
         return self.s
+
+
+def make_minutes(count: int) -> RightsDict:
+    """Return a source with so many minutes of the board."""
+    source = RightsDict()
+    for n in range(count):
+        source.put(f"{n}.md", f"# Minutes {n}\nThe board minutes number {n}.")
+    return source

@@ -12,23 +12,14 @@ import pytest
 from knowledge.errors import SourceUnavailable
 from knowledge.interfaces import Viewers
 from tests.library.library_bench import Bench
-from tests.library.rights_source import Now, RightsDict
+from tests.library.rights_source import Now, RightsDict, make_minutes
 
 BOARD, MEMBER = Viewers.of({"*", "board"}), Viewers.of({"*"})
 
 
 @pytest.fixture
-def now(bench: Bench) -> Now:
-    bench.now = now = Now()
-    return now
-
-
-@pytest.fixture
 def wiki() -> RightsDict:
-    wiki = RightsDict()
-    for n in range(12):
-        wiki.put(f"{n}.md", f"# Minutes {n}\nThe board minutes number {n}.")
-    return wiki
+    return make_minutes(12)
 
 
 async def find_documents(library: Any, viewers: Viewers = BOARD, limit: int = 4) -> set[str]:

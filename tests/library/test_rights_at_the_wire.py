@@ -28,12 +28,6 @@ BENCHES = [
 Revoke = Callable[[], object]
 
 
-@pytest.fixture
-def now(bench: Bench) -> Now:
-    bench.now = now = Now()
-    return now
-
-
 async def count_found(library: Library, viewers: Viewers) -> int:
     return len({hit.document for hit in (await library.search("lighthouse keeper", viewers=viewers, limit=20)).hits})
 

@@ -16,24 +16,15 @@ from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
 from tests.library.library_bench import Bench
-from tests.library.rights_source import Now, RightsDict
+from tests.library.rights_source import Now, RightsDict, make_minutes
 
 BOARD = Viewers.of({"*", "board"})
 OWNER = frozenset({"owner"})
 
 
 @pytest.fixture
-def now(bench: Bench) -> Now:
-    bench.now = now = Now()
-    return now
-
-
-@pytest.fixture
 def wiki() -> RightsDict:
-    wiki = RightsDict()
-    for n in range(4):
-        wiki.put(f"{n}.md", f"# Minutes {n}\nThe board minutes number {n}.")
-    return wiki
+    return make_minutes(4)
 
 
 async def test_a_search_does_not_show_what_another_question_found_revoked_meanwhile(

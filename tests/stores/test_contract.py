@@ -268,7 +268,7 @@ async def test_only_the_usable_classes_are_found(store: Store) -> None:
 
 
 @pytest.mark.slow
-async def test_thousands_of_classes_in_store_and_filter_are_told_apart(store: Store) -> None:
+async def test_thousands_of_classes_in_store_and_filter_are_distinguished(store: Store) -> None:
     mine = [frozenset({f"C{n}", f"U{n % 7}"}) for n in range(6000)]
     await store.write([row(f"r{n}", readers=readers) for n, readers in enumerate(mine[:3000])])
     await store.maintain()

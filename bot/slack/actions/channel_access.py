@@ -18,7 +18,7 @@ class ChannelAccess:
         self._messenger = messenger
 
     async def check(self, press: ButtonPress) -> Viewers | None:
-        """Return the person as the only viewer; None if there must be no answer, and the person is told why.
+        """Return the person as the only viewer; None if there must be no answer, and the person learns why.
 
         Raises:
             DatabaseError: the approval of a shared channel cannot be read.

@@ -161,6 +161,18 @@ async def test_missing_user_groups_and_channels_only_take_principals_away(tmp_pa
         assert await count_calls(bot) == before
 
 
+async def ask_and_let_gus_join(bot: RunningBot, begun: asyncio.Event, joined: asyncio.Event) -> str:
+    """Let Ada ask where only she reads, and Gus join once the answer has begun; return the question."""
+    await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
+    await bot.sandbox.wait_delivered()
+    ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
+    await asyncio.wait_for(begun.wait(), 10)
+    await bot.sandbox.join("gus", "C0HANDBOOK")
+    await bot.sandbox.wait_delivered()
+    joined.set()
+    return ts
+
+
 async def test_guest_who_joins_before_the_first_word_is_a_viewer(tmp_path: Path) -> None:
     """The search was for others, so the answer starts over for those who will see it."""
     async with run_company(tmp_path) as bot:
@@ -175,13 +187,7 @@ async def test_guest_who_joins_before_the_first_word_is_a_viewer(tmp_path: Path)
             yield make_finished(PASSAGE)
 
         bot.answerer.script = script
-        await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
-        await bot.sandbox.wait_delivered()
-        ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
-        await asyncio.wait_for(searched.wait(), 10)
-        await bot.sandbox.join("gus", "C0HANDBOOK")
-        await bot.sandbox.wait_delivered()
-        joined.set()
+        ts = await ask_and_let_gus_join(bot, searched, joined)
         await bot.wait_for_answer(ts, channel="C0HANDBOOK")
         first, second = [question.viewers for question in bot.answerer.questions]
         assert not [one for one in first.people if GUS in one]
@@ -203,13 +209,7 @@ async def test_guest_who_joins_during_the_search_sees_no_number_of_passages(tmp_
             yield make_finished(PASSAGE)
 
         bot.answerer.script = script
-        await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
-        await bot.sandbox.wait_delivered()
-        ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
-        await asyncio.wait_for(searching.wait(), 10)
-        await bot.sandbox.join("gus", "C0HANDBOOK")
-        await bot.sandbox.wait_delivered()
-        joined.set()
+        ts = await ask_and_let_gus_join(bot, searching, joined)
         await bot.wait_for_answer(ts, channel="C0HANDBOOK")
         assert readers == [bot.answerer.questions[-1].viewers]
 
@@ -231,13 +231,7 @@ async def test_guest_who_joins_between_two_words_gets_no_more_than_he_may_read(
 
         bot.answerer.script = script
         bot.library.current = frozenset({"c1", "c2"} if may_read_all else {"c1"})
-        await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
-        await bot.sandbox.wait_delivered()
-        ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
-        await asyncio.wait_for(begun.wait(), 10)
-        await bot.sandbox.join("gus", "C0HANDBOOK")
-        await bot.sandbox.wait_delivered()
-        joined.set()
+        ts = await ask_and_let_gus_join(bot, begun, joined)
         answer = get_text(await bot.wait_for_answer(ts, "The first half.", channel="C0HANDBOOK"))
         assert ("The second half." in answer) is may_read_all
         assert ("kvasir.toml" in answer) is may_read_all
@@ -334,7 +328,7 @@ async def test_web_is_for_people_of_the_company(tmp_path: Path, private: frozens
 
 
 async def test_readers_of_a_named_channel_are_found_in_a_larger_one(tmp_path: Path) -> None:
-    """One call for each channel that a document names, whoever asks."""
+    """One call for each channel that a document names, for every person who asks."""
 
     async def list_named() -> frozenset[str]:
         return frozenset({PRIVATE, "S0BOARD001", "ada@sandbox.example"})
@@ -372,7 +366,7 @@ async def test_audience_after_a_crash_is_that_of_now(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_failed_lookup_of_a_person_is_told(tmp_path: Path) -> None:
+async def test_failed_lookup_of_a_person_is_reported(tmp_path: Path) -> None:
     """A search shows what is open to the world, and says that it may be incomplete."""
     async with run_company(tmp_path) as bot:
         await bot.sandbox.faults({"method": "users.info", "error": "internal_error", "times": -1})
