@@ -37,8 +37,8 @@ from knowledge.status import LibraryStatus, SourceStatus, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.lock import find_lock_holder
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
-from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
 from knowledge.sync.rights import RightsChecker

@@ -11,8 +11,8 @@ from typing import Final
 from knowledge.interfaces import EVERYONE, Viewers, may_read
 from knowledge.search.access.rights_check import WITHIN_S
 from knowledge.search.source_rules import SourceRules
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.lookups import Lookups
-from knowledge.sync.manifest.manifest import IndexManifest
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.rights import RightsChecker
 

@@ -38,7 +38,8 @@ from knowledge.interfaces import (
     make_class_key,
 )
 from knowledge.search.access.audience_classes import AudienceClasses
-from knowledge.sync.manifest.manifest import IndexManifest, open_manifest, sqlite_url
+from knowledge.sync.manifest.index_manifest import IndexManifest
+from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
 from knowledge.sync.manifest.records import AudienceRow, IndexedDocument, IndexIdentity
 from knowledge.sync.manifest.rows import slice_items
 from scripts.eval_sets import PUBLISHED

@@ -16,7 +16,7 @@ from typing import Final
 from knowledge.defects import describe_defect
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WORLD, RightsSource
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import DocumentRights, decode_readers, is_storable
 from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.signals import cancel_and_wait

@@ -10,7 +10,7 @@ from typing import Final
 
 from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import SourceKey
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.signals import cancel_and_wait
 

@@ -12,7 +12,7 @@ from knowledge.interfaces import CurrentChunk, Viewers
 from knowledge.search.access.rights_check import find_checked, search_checked
 from knowledge.search.plan import QueryPlan, plan_query
 from knowledge.search.results import DocumentResults
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
 from tests.library.library_bench import Bench

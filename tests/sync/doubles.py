@@ -30,7 +30,8 @@ from knowledge.interfaces import (
     make_class_key,
 )
 from knowledge.sync.coordinator import SyncCoordinator
-from knowledge.sync.manifest.manifest import IndexManifest, Manifest, open_manifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
+from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from knowledge.sync.running.run import open_run

@@ -10,7 +10,7 @@ from typing import Final
 from knowledge.interfaces import CurrentChunk, Scope
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.rights import RightsAnswer, RightsChecker
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from knowledge.errors import DatabaseError, StoreMisconfigured
 from knowledge.interfaces import SourceKey, Store
-from knowledge.sync.manifest.manifest import IndexManifest, IndexRow, Manifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
+from knowledge.sync.manifest.manifest import IndexRow, Manifest
 from knowledge.sync.manifest.records import IndexGrowth, IndexIdentity
 
 _PACE_DOCUMENTS = 500

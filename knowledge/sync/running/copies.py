@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 
 from knowledge.interfaces import Matrix, Store, Vector
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import hash_text
 
 _MAX_VECTORS = 8_192

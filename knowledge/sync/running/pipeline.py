@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from knowledge.errors import EmbedderError, KnowledgeError, StoreError
 from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.running.copies import VectorCopies
 from knowledge.sync.running.flow import PreparedDocument, SourceFlow, WriteBatch, fill_batch
 from knowledge.sync.signals import Signal

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from knowledge.dates import count_days
 from knowledge.interfaces import Store, StoredChunk, make_class_key
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
 from knowledge.sync.manifest.rows import slice_items, to_seconds
 from knowledge.sync.running.pipeline import discard_rows

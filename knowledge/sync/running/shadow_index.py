@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.interfaces import ListedDocument, SourceKey, Store, narrow_readers
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers
 from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan, make_plan

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, SourceKey, Store
-from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.running.pipeline import IndexTerms, PipelineLimits
 from knowledge.sync.running.shadow_index import ShadowIndex
 

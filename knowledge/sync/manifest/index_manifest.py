@@ -1,0 +1,309 @@
+"""One index in the manifest: its sources, documents and chunks, and the changes that a sync makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import CursorResult
+
+from knowledge.database.database import transaction
+from knowledge.errors import ErrorCode, KnowledgeError
+from knowledge.interfaces import SourceKey, narrow_readers
+from knowledge.sync.manifest import tables
+from knowledge.sync.manifest.lookups import Lookups
+from knowledge.sync.manifest.records import (
+    FailedDocument,
+    IndexedDocument,
+    LastRepair,
+    UnchangedDocument,
+    decode_readers,
+    encode_readers,
+    hash_text,
+    mark_unsettled,
+)
+from knowledge.sync.manifest.rows import (
+    make_failed_values,
+    make_indexed_values,
+    make_unread_values,
+    put_documents,
+    slice_items,
+)
+
+_CHECK_S = 30.0
+"""More than a check of rights takes."""
+
+
+class IndexManifest(Lookups):
+    """The sources, documents and chunks of one index, with the changes that a sync makes, in the order of its steps."""
+
+    async def drop_other_sources(self, keys: Collection[str]) -> int:
+        """Delete every source that is not in ``keys``; its chunks become pending. Return how many were deleted.
+
+        Their memories are deleted too, so that nothing of a removed source stays.
+        """
+        await self._forget_memories(keys)
+        stale = select(tables.sources.c.id).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys)
+        )
+        return await self._drop_sources(stale) if await self._rows(stale) else 0
+
+    @transaction
+    def add_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
+        """Store ids that are about to be written."""
+        self._note(connection, ids)
+
+    @transaction
+    def forget_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
+        """Delete pending ids that the store no longer has."""
+        self._unnote(connection, ids)
+
+    @transaction
+    def mark_lost_chunks(self, connection: Connection, ids: Collection[str]) -> None:
+        """Delete chunks that the store lost. The next plan reads their documents again."""
+        left = select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
+        for some in slice_items(ids):
+            these = self._these(tables.chunks, some)
+            theirs = set(connection.execute(select(tables.chunks.c.document_id).where(these)).scalars())
+            connection.execute(delete(tables.chunks).where(these))
+            connection.execute(
+                update(tables.documents)
+                .where(tables.documents.c.id.in_(theirs))
+                .values(version="", sha256="", chunks=left)
+            )
+
+    @transaction
+    def restrict_readers(
+        self, connection: Connection, readers: Mapping[int, str], listed: Mapping[int, str] | None = None
+    ) -> None:
+        """Set documents' readers at once, before their chunks are rewritten; until then every plan contains that.
+
+        ``listed`` has the readers with which a sync will rewrite them, so that they are found all the time.
+        """
+        for some in slice_items(readers):
+            before = connection.execute(
+                select(tables.documents.c.id, tables.documents.c.url, tables.documents.c.readers).where(
+                    tables.documents.c.id.in_(some)
+                )
+            )
+            marks = {row: mark_unsettled(url, old, (listed or {}).get(row, old)) for row, url, old in before}
+            self._update_documents(
+                connection,
+                [
+                    {"row": row, "readers": readers[row], "url": mark, "listed_readers": "", "rights_at": 0.0}
+                    for row, mark in marks.items()
+                ],
+            )
+
+    @transaction
+    def record_rights(
+        self, connection: Connection, named: Mapping[int, frozenset[str]], at: float, now_s: float
+    ) -> dict[int, str]:
+        """Store the readers that a source named at a time, by the documents' rows. Return the readers from now on.
+
+        These are among the readers with which the documents were indexed: wider ones may be meant for another version,
+        and follow with the next sync. An answer that is older than a known one changes nothing, unless that one is of
+        the future (``now_s``), because the clock was set back.
+        """
+        documents, readers, values = tables.documents.c, dict[int, str](), list[dict[str, object]]()
+        for some in slice_items(named):
+            known = select(
+                documents.id, documents.url, documents.readers, documents.listed_readers, documents.rights_at
+            ).where(documents.id.in_(some))
+            for row, url, before, listed, rights_at in connection.execute(known):
+                base = listed or before
+                readers[row] = now = before
+                if not at <= rights_at <= now_s:
+                    readers[row] = now = encode_readers(narrow_readers(decode_readers(base), named[row]))
+                    mark = url if now == before else mark_unsettled(url, before)
+                    values.append({"row": row, "before": before, "now": now, "base": base, "mark": mark})
+        if values:
+            unchanged = (documents.id == bindparam("row")) & (documents.readers == bindparam("before"))
+            change = update(tables.documents).values(
+                readers=bindparam("now"), listed_readers=bindparam("base"), url=bindparam("mark"), rights_at=at
+            )
+            connection.execute(change.where(unchanged), values)
+        return readers
+
+    async def mark_pending_deletions(self, rows: Collection[int], at: float | None) -> None:
+        """Mark documents as pending deletion since a time; with None, as listed again."""
+        await self._update_each([{"row": row, "held": at is not None, "held_at": at} for row in rows])
+
+    async def record_unchanged(self, touched: Iterable[UnchangedDocument]) -> None:
+        """Store that documents were read and have not changed."""
+        await self._update_each(
+            [{"row": t.row, "version": t.version, "read_at": t.read_at, "reason": None, "attempts": 0} for t in touched]
+        )
+
+    @transaction
+    def switch_documents(self, connection: Connection, key: SourceKey, taken: Sequence[IndexedDocument]) -> list[str]:
+        """Make the chunks of documents current, in one transaction. Return the ids that no longer are."""
+        source = self._source(connection, key)
+        rows = put_documents(connection, source, {one.listed.document: make_indexed_values(one) for one in taken})
+        return self._replace(connection, {rows[one.listed.document]: one for one in taken})
+
+    @transaction
+    def record_failures(self, connection: Connection, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
+        """Put documents into quarantine. Their current chunks keep answering."""
+        source = self._source(connection, key)
+        new = {one.listed.document: make_unread_values(one) for one in failed}
+        put_documents(connection, source, {one.listed.document: make_failed_values(one) for one in failed}, new)
+
+    @transaction
+    def remove_documents(self, connection: Connection, rows: Collection[int]) -> list[str]:
+        """Delete documents. Return the ids of their chunks, which are pending now."""
+        old: list[str] = []
+        for some in slice_items(rows):
+            old += self._retire(connection, some)
+            connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
+        return old
+
+    @transaction
+    def record_repair(self, connection: Connection, last_repair: LastRepair) -> None:
+        """Store that store and manifest were compared."""
+        values = {
+            "repaired_at": last_repair.at,
+            "drift": last_repair.differences,
+            "mended": last_repair.repairs,
+        }
+        connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
+
+    @transaction
+    def record_sync_end(
+        self,
+        connection: Connection,
+        key: SourceKey,
+        *,
+        listed_at: float | None,
+        error: KnowledgeError | None,
+        configured: str = "",
+        lists_rights: bool = False,
+    ) -> None:
+        """Store how a source's sync ended.
+
+        ``listed_at`` is when its complete listing began, None if it was not completed. ``configured`` is the
+        configuration of the readers (``SourceSpec.readers_key``). ``lists_rights`` tells whether its listing
+        counts as an answer of the source for all documents (``RightsSource.lists_rights``).
+        """
+        code = ErrorCode.OTHER if error is None else error.code
+        values: dict[str, object] = {"error": None if error is None else str(error), "error_code": code.value}
+        if listed_at is not None:
+            values |= {"listed_at": listed_at, "configured": configured}
+        source = self._source(connection, key)
+        connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
+        if listed_at is not None and lists_rights:
+            documents = tables.documents.c
+            # An answer that a check awaited when the listing began may have been stored after the plan was made.
+            older = (documents.source_id == source) & ~documents.held & (documents.rights_at < listed_at - _CHECK_S)
+            connection.execute(update(tables.documents).where(older).values(rights_at=listed_at))
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _forget_memories(self, keys: Collection[str]) -> None:
+        stale = tables.memories.c.source.not_in(keys)
+        if await self._rows(select(tables.memories.c.source).where(stale).limit(1)):
+            await self.database.write(lambda connection: connection.execute(delete(tables.memories).where(stale)))
+
+    @transaction
+    def _drop_sources(self, connection: Connection, stale: Select[int]) -> int:
+        self._retire_all(connection, stale)
+        gone = connection.execute(delete(tables.sources).where(tables.sources.c.id.in_(stale.scalar_subquery())))
+        return int(gone.rowcount)
+
+    def _source(self, connection: Connection, key: SourceKey) -> int:
+        """Return the id of the source's row, and insert it if it is new."""
+        mine = select(tables.sources.c.id).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
+        )
+        found = connection.execute(mine).scalar()
+        if found is None:
+            made = connection.execute(insert(tables.sources).values(index_id=self._index, key=key.id))
+            found = _get_inserted_id(made)
+        return int(found)
+
+    def _replace(self, connection: Connection, taken: Mapping[int, IndexedDocument]) -> list[str]:
+        """Replace the chunks of documents, given by their rows. Return the ids that are no longer current."""
+        before: set[str] = set()
+        for rows in slice_items(taken):
+            theirs = tables.chunks.c.document_id.in_(rows)
+            before.update(connection.execute(select(tables.chunks.c.id).where(theirs)).scalars())
+            connection.execute(delete(tables.chunks).where(theirs))
+        values = [
+            {
+                "id": chunk.id,
+                "index_id": self._index,
+                "document_id": row,
+                "place": place,
+                "heading": chunk.heading,
+                "text_hash": hash_text(chunk.searchable_text),
+            }
+            for row, document in taken.items()
+            for place, chunk in enumerate(document.chunks)
+        ]
+        if values:
+            connection.execute(insert(tables.chunks), values)
+        now = {chunk.id for document in taken.values() for chunk in document.chunks}
+        self._unnote(connection, now)
+        old = sorted(before - now)
+        self._note(connection, old)
+        return old
+
+    def _retire_all(self, connection: Connection, sources: Select[int]) -> None:
+        """Make the chunks of sources pending. The database does it, because they may be millions."""
+        documents = select(tables.documents.c.id).where(tables.documents.c.source_id.in_(sources))
+        ours = select(tables.chunks.c.id, tables.chunks.c.index_id).where(tables.chunks.c.document_id.in_(documents))
+        connection.execute(
+            delete(tables.pending).where(self._these(tables.pending, ours.with_only_columns(tables.chunks.c.id)))
+        )
+        connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
+
+    def _retire(self, connection: Connection, documents: list[int]) -> list[str]:
+        """Make the chunks of documents pending and no longer current."""
+        theirs = select(tables.chunks.c.id).where(tables.chunks.c.document_id.in_(documents))
+        old = list(connection.execute(theirs).scalars())
+        self._note(connection, old)
+        connection.execute(delete(tables.chunks).where(tables.chunks.c.document_id.in_(documents)))
+        return old
+
+    def _note(self, connection: Connection, ids: Collection[str]) -> None:
+        self._unnote(connection, ids)
+        if ids:
+            connection.execute(insert(tables.pending), [{"id": id_, "index_id": self._index} for id_ in ids])
+
+    def _unnote(self, connection: Connection, ids: Collection[str]) -> None:
+        for some in slice_items(ids):
+            connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
+
+    def _these(self, table: Table, ids: Sequence[str] | Select[str]) -> ColumnElement[bool]:
+        return (table.c.id.in_(ids)) & (table.c.index_id == self._index)
+
+    async def _update_each(self, values: list[dict[str, object]]) -> None:
+        if values:
+            await self.database.write(lambda connection: self._update_documents(connection, values))
+
+    def _update_documents(self, connection: Connection, values: list[dict[str, object]]) -> None:
+        if values:
+            parameters: dict[str, BindParameter[object]] = {
+                name: bindparam(name) for name in values[0] if name != "row"
+            }
+            statement = update(tables.documents).where(tables.documents.c.id == bindparam("row")).values(parameters)
+            connection.execute(statement, values)
+
+
+def _get_inserted_id(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    assert key is not None  # noqa: S101 - an INSERT of one row always has one
+    return int(key[0])
