@@ -6,6 +6,7 @@ EngineError
 ├── EngineOverloaded         the queue is full; retry the request soon
 ├── EngineUnauthorized       the API key is missing or wrong
 ├── EngineRefused            the request is invalid (too long, a wrong field); a retry does not help
+│   ├── ModelMisfit          the model does not fit on this machine
 │   └── PromptTooLong
 ├── EngineInterrupted        the stream broke after its start
 ├── EngineTimeout            the first token, the next token or the whole answer is late
@@ -46,6 +47,14 @@ class EngineRefused(EngineError):
 
     def __init__(self, refusal: EngineNote | str) -> None:
         super().__init__(NoteCode.REFUSED.fill(refusal=refusal) if isinstance(refusal, str) else refusal)
+
+
+class ModelMisfit(EngineRefused):
+    """The model does not fit on this machine. The text explains it in numbers; the note names the next step."""
+
+    def __init__(self, model: str, reasons: str) -> None:
+        super().__init__(NoteCode.MISFIT.fill(model=model))
+        self.args = (reasons,)
 
 
 class PromptTooLong(EngineRefused):

@@ -318,6 +318,7 @@ class NoteCode(StrEnum):
         "There is no model or folder named {name!r}. Set KVASIR_MODEL to one of: {suggestions}, or to a folder with a "
         "model in it."
     )
+    MISFIT = "{model} does not fit on this machine. `kvasir doctor` shows why in numbers, and what fits."
     NEEDS_GPU = (
         "{model} has {weights_gib:.1f} GiB of weights and needs GPUs, but this machine has none. Unset KVASIR_MODEL "
         "for a small model on the CPU, set it to {variant} for a slow R1 on the CPU, or set KVASIR_ENGINE_URL to an "

@@ -269,6 +269,7 @@ _CHINESE: Final[Mapping[NoteCode, str]] = {
     NoteCode.UNKNOWN_MODEL: (
         "没有名为 {name!r} 的模型或文件夹。请把 KVASIR_MODEL 设为以下之一：{suggestions}，或设为含有模型的文件夹。"
     ),
+    NoteCode.MISFIT: "本机的资源不足以运行 {model}。`kvasir doctor` 会用数字说明原因，并指出哪些模型可用。",
     NoteCode.NEEDS_GPU: (
         "{model} 的权重有 {weights_gib:.1f} GiB，需要 GPU，但本机没有。请取消 KVASIR_MODEL 以在 CPU 上使用小模型，或设"
         "为 {variant} 以在 CPU 上使用较慢的 R1，或把 KVASIR_ENGINE_URL 设为 SGLang 服务器。"

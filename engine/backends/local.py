@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from engine.client.client import EngineClient, ServerEndpoint
 from engine.client.wire import ServerLoad
 from engine.control.lifecycle import LifecycleEvent
 from engine.control.runtime_file import RuntimeFile
-from engine.errors import EngineError, EngineRefused
+from engine.errors import EngineError, EngineRefused, ModelMisfit
 from engine.installation.installer import Installer, ReportProgress, choose_environment_kind
 from engine.interfaces import EngineState
 from engine.notes import EngineNote, NoteCode
@@ -31,6 +32,7 @@ from engine.settings import EngineSettings
 from engine.weights.availability import choose_obtainable_plan
 from engine.weights.store import WeightsStore
 
+_log = logging.getLogger("kvasir.engine")
 _INSTALL_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 24.0, 3.0
 """Rough weights of installing, downloading and starting in the progress."""
 
@@ -99,6 +101,9 @@ class LocalEngine:
         """
         try:
             await self._prepare_and_run(install=install, fresh=fresh)
+        except ModelMisfit as misfit:
+            _log.error("%s", misfit)
+            self._give_up(misfit.note)
         except EngineError as error:
             self._give_up(error.note)
         except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.errors import EngineRefused
+from engine.errors import EngineRefused, ModelMisfit
 from engine.notes import EngineNote, NoteCode
 from engine.planning.candidates import estimate_slowness, iterate_plans, list_plan_notes
 from engine.planning.catalogue import SMALL_MODELS, VARIANTS, resolve_model
@@ -59,7 +59,7 @@ def plan_variant(variant: Variant | None, machine: Machine, requirements: PlanRe
     if found.plan is None and requirements is None:
         found = fit_variant(variant, machine, PlanRequirements(people=1))
     if found.plan is None:
-        raise EngineRefused(" ".join(found.reasons))
+        raise ModelMisfit(variant.name, " ".join(found.reasons))
     return found.plan
 
 

@@ -213,11 +213,10 @@ ENGLISH_ERRORS = {
     "engine/control/commands.py",
     "engine/control/control_socket.py",
     "engine/planning/cards.py",
-    "engine/planning/fit.py",
     "engine/process/preflight.py",
     "engine/service.py",
 }
-"""Errors that only the command line shows, why an R1 does not fit in numbers, and a package index's own words."""
+"""Errors that only the command line shows, and a package index's own words."""
 
 
 def test_errors_of_the_engine_have_codes() -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import EngineRefused
-from engine.notes import join_notes
+from engine.errors import EngineRefused, ModelMisfit
+from engine.notes import NoteCode, join_notes
 from engine.planning.catalogue import SMALL_MODELS, VARIANTS, find_fallback, find_served_variant, resolve_model
 from engine.planning.fit import explain_unsupported_machine, plan_model, plan_variant
 from engine.planning.hardware import read_free_disk_bytes
@@ -201,8 +201,9 @@ def test_folder_with_little_context_or_an_odd_width_runs_on_a_card(tmp_path: Pat
     made = plan_variant(odd, machine(79.6, 79.6))
     assert (made.context_tokens, made.layout) == (2048, Layout())
     assert "--context-length 2048" in " ".join(build_manual_commands(made)[0])
-    with pytest.raises(EngineRefused, match="does not fit in int4"):
+    with pytest.raises(ModelMisfit, match=r"does not fit in int4: its weights are .* GiB") as raised:
         plan_variant(odd, machine(2.0))
+    assert raised.value.note == NoteCode.MISFIT.fill(model=odd.name), "Slack names the command that has the numbers"
 
 
 def test_folder_with_mla(tmp_path: Path) -> None:
