@@ -16,7 +16,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.posting import render
 from bot.slack.transport.file_download import FileRefused, download_file
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.transport.web_api import SlackWebApi, make_window
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import KnowledgeError, SyncRunning
@@ -91,7 +91,7 @@ class FileIntake:
     async def _fetch_files(self, message: QuestionMessage) -> Sequence[Mapping[str, Any]]:
         """Return the message's files as Slack describes them; the ledger does not store them."""
         ts = message.key.ts
-        place: dict[str, Any] = {"channel": message.key.channel, "oldest": ts, "latest": ts, "inclusive": "true"}
+        place: dict[str, Any] = {"channel": message.key.channel, **make_window(ts)}
         if message.opens_thread:
             page = await self._api.call("conversations.history", limit=1, **place)
         else:

@@ -283,3 +283,14 @@ async def test_permalinks(box: SandboxClient, client: AsyncWebClient) -> None:
     room = await channel(client, "general")
     link = (await client.chat_getPermalink(channel=room, message_ts=ts))["permalink"]
     assert link == f"{box.base_url}/archives/{room}/p{ts.replace('.', '')}"
+
+
+async def test_window_of_no_length_has_no_messages(box: SandboxClient, client: AsyncWebClient) -> None:
+    """Slack is said to return nothing if ``oldest`` and ``latest`` are equal."""
+    room = await channel(client, "general")
+    ts = await box.say("ada", "#general", "Is the build green?")
+    reply = await box.say("bo", "#general", "Yes.", thread_ts=ts)
+    history = await client.conversations_history(channel=room, oldest=ts, latest=ts, inclusive=True)
+    replies = await client.conversations_replies(channel=room, ts=ts, oldest=reply, latest=reply, inclusive=True)
+    assert history["messages"] == []
+    assert [message["ts"] for message in replies["messages"]] == [ts]

@@ -87,10 +87,12 @@ def join_channel(call: Call) -> Json:
 
 
 def _filter_by_time(call: Call, messages: Iterable[SlackMessage]) -> list[SlackMessage]:
-    """Return the messages between ``oldest`` and ``latest``."""
+    """Return the messages between ``oldest`` and ``latest``; none if these are equal, as Slack is said to do."""
     oldest, latest = call.args.text("oldest", "0"), call.args.text("latest")
     inclusive = call.args.flag("inclusive")
     low, high = _parse_ts(oldest), _parse_ts(latest) if latest and latest != "now" else float("inf")
+    if low == high:
+        return []
     return [m for m in messages if low < float(m.ts) < high or (inclusive and float(m.ts) in {low, high})]
 
 

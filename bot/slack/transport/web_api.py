@@ -34,6 +34,8 @@ _DEFAULT_SPACING_S = 1.2
 """Between two calls of a method that Slack has limited, as its tier allows."""
 _RETRY_DELAYS_S = (0.3, 1.5)
 _DEFAULT_RETRY_AFTER_S = 1.0
+_WINDOW_S = 0.001
+"""Before a message; a thread may have a few others in this time."""
 
 _Json = Mapping[str, Any]
 Sleep = Callable[[float], Awaitable[None]]
@@ -155,6 +157,15 @@ async def fetch_pages(
         cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor or len(pages) == max_pages:
             return pages
+
+
+def make_window(ts: str) -> dict[str, str]:
+    """Return the arguments of ``conversations.history`` and ``.replies`` for one message, which is the newest of them.
+
+    Slack is said to return nothing if ``oldest`` and ``latest`` are equal, so the window is wider. The caller picks the
+    message by its ``ts``.
+    """
+    return {"oldest": f"{float(ts) - _WINDOW_S:.6f}", "latest": ts, "inclusive": "true"}
 
 
 class _RateLimitError(Exception):

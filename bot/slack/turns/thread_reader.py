@@ -7,7 +7,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 from bot.answering.events import Exchange, Quote
@@ -18,14 +17,13 @@ from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.posting.render import JOINER, NOTICE_MARK
 from bot.slack.posting.reply import ANSWER_EVENT
-from bot.slack.transport.web_api import SlackWebApi, fetch_pages
+from bot.slack.transport.web_api import SlackWebApi, make_window
+from bot.slack.turns.long_thread import PAGE_SIZE, read_long_thread
 from bot.storage.questions import QuestionMessage
 
 QUESTION_EVENT = "kvasir_question"
 """The metadata's event type on our message that repeats a person's question; its payload has the user and the text."""
 _MAX_METADATA_CHARACTERS = 3_000
-_PAGE_SIZE = 200
-_MAX_PAGES = 10
 _SINGLE_LIMIT = 5
 """The limit for one message: Slack adds the thread's root."""
 _MAX_EXCHANGES = 20
@@ -106,6 +104,7 @@ def build_history(
         if text:
             history[-1] = _add_message(history[-1], message, text, names, asker)
     history = [exchange for exchange in history if exchange.messages or exchange.answer]
+    history = [_fit_quotes(exchange, characters) for exchange in history]
     costs = [len(exchange.messages) + len(exchange.answer) for exchange in history]
     return tuple(history[find_window_start(costs, characters, exchanges) :])
 
@@ -119,6 +118,17 @@ def _add_message(
         return replace(exchange, question=f"{exchange.question}\n{text}".strip())
     quote = Quote(text, message.app or names.get(message.user, ""), is_app=bool(message.app))
     return replace(exchange, quotes=(*exchange.quotes, quote))
+
+
+def _fit_quotes(exchange: Exchange, characters: int) -> Exchange:
+    """Return an exchange without quotes from its middle if it is too long; the first and the newest quotes stay."""
+    room = characters - len(exchange.messages) - len(exchange.answer)
+    if room >= 0 or not exchange.quotes:
+        return exchange
+    first, *others = exchange.quotes
+    while others and room < 0:
+        room += len(others.pop(0).text) + 1
+    return replace(exchange, quotes=(first, *others) if room >= 0 else ())
 
 
 def _clean_answer(text: str) -> str:
@@ -163,26 +173,26 @@ class ThreadReader:
         )
 
     async def fetch_messages(self, question: QuestionMessage) -> list[ThreadMessage]:
-        """Return the first 2,000 messages of a question's thread, oldest first.
+        """Return the messages of a question's thread, oldest first; of a very long one the first and the newest.
 
         Raises:
             SlackError: Slack does not return the thread.
 
         """
-        pages = await fetch_pages(
-            self._api.call,
-            "conversations.replies",
-            max_pages=_MAX_PAGES,
-            channel=question.key.channel,
-            ts=question.thread_ts,
-            limit=_PAGE_SIZE,
-            include_all_metadata="true",
-        )
-        messages: dict[str, ThreadMessage] = {}
-        for payload in chain.from_iterable(map(_without_tombstones, pages)):  # each page begins with the root
-            message = read_message(payload, self._me)
-            messages.setdefault(message.ts, message)
-        return list(messages.values())
+
+        async def fetch(low: str | None, high: str | None) -> tuple[list[Mapping[str, Any]], bool]:
+            window = {"oldest": low, "latest": high, "inclusive": "true" if low or high else None}
+            page = await self._api.call(
+                "conversations.replies",
+                channel=question.key.channel,
+                ts=question.thread_ts,
+                limit=PAGE_SIZE,
+                include_all_metadata="true",
+                **window,
+            )
+            return list(_without_tombstones(page)), bool(page.get("has_more"))
+
+        return [read_message(one, self._me) for one in await read_long_thread(fetch, float(question.key.ts))]
 
     async def fetch_message(self, channel: str, thread_ts: str, ts: str) -> ThreadMessage | None:
         """Return the current state of one message of a thread, None if it was deleted.
@@ -191,16 +201,9 @@ class ThreadReader:
             SlackError: Slack does not return the thread.
 
         """
-        place: dict[str, Any] = {
-            "channel": channel,
-            "ts": thread_ts,
-            "oldest": ts,
-            "latest": ts,
-            "inclusive": "true",
-            "include_all_metadata": "true",
-        }
+        place: dict[str, Any] = {"channel": channel, "ts": thread_ts, "include_all_metadata": "true"}
         try:
-            page = await self._api.call("conversations.replies", limit=_SINGLE_LIMIT, **place)
+            page = await self._api.call("conversations.replies", limit=_SINGLE_LIMIT, **place, **make_window(ts))
         except SlackGone:
             return None
         payloads = (payload for payload in _without_tombstones(page) if payload.get("ts") == ts)
