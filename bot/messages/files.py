@@ -54,6 +54,18 @@ TEXT_IGNORED = Message(
     "I added the files and did not answer the text. Please ask your question in a separate message.",
     "我收下了文件，没有回答文字部分；请单独发送问题。",
 )
+IMAGE_ALONE = Message(
+    "I cannot see images, because my model reads only text. Write what they show, or copy their text, and ask again.",
+    "我看不到图片，因为我的模型只能读取文字。请写出图片的内容，或复制其中的文字，然后重新提问。",
+)
+FILE_ALONE = Message(
+    "I cannot read attached files here. Write your question as text; an owner can add documents in a direct message.",
+    "我无法在此读取附件。请用文字提问；负责人可以在私信中添加文档。",
+)
+IMAGE_REFUSED = Message(
+    "I cannot see the image {name}, because my model reads only text. Send its text.",
+    "我看不到图片 {name}，因为我的模型只能读取文字。请发送其中的文字。",
+)
 TOO_MANY = Message(
     "I added the first {count} files. Please send the others in another message.",
     "我只收下了前 {count} 个文件，请另发一条消息发送其余文件。",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import structlog
@@ -15,8 +15,7 @@ from bot.messages import files
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.posting import render
-from bot.slack.transport.file_download import FileRefused, download_file
-from bot.slack.transport.web_api import SlackWebApi, make_window
+from bot.slack.transport.file_download import FileRefused, download_file, is_image
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import KnowledgeError, SyncRunning
@@ -37,9 +36,8 @@ class FileIntake:
     """Adds the files of direct messages as documents."""
 
     def __init__(
-        self, api: SlackWebApi, client: AsyncWebClient, adding: DocumentAdditions, access: Access, threads: ThreadReader
+        self, client: AsyncWebClient, adding: DocumentAdditions, access: Access, threads: ThreadReader
     ) -> None:
-        self._api = api
         self._client = client
         self._adding = adding
         self._access = access
@@ -70,7 +68,7 @@ class FileIntake:
 
         """
         results: dict[str, UploadResult] = {}
-        attached = await self._fetch_files(message)
+        attached = await self._threads.fetch_files(message)
         for file in attached[:_MAX_FILES]:
             try:
                 name, result = await self._save_file(file, message)
@@ -88,18 +86,9 @@ class FileIntake:
             yield Notice(render_message(files.TEXT_IGNORED, language))
         yield Finished("files" if results else "unknown", (), {})
 
-    async def _fetch_files(self, message: QuestionMessage) -> Sequence[Mapping[str, Any]]:
-        """Return the message's files as Slack describes them; the ledger does not store them."""
-        ts = message.key.ts
-        place: dict[str, Any] = {"channel": message.key.channel, **make_window(ts)}
-        if message.opens_thread:
-            page = await self._api.call("conversations.history", limit=1, **place)
-        else:
-            page = await self._api.call("conversations.replies", ts=message.thread_ts, **place)
-        payload: Mapping[str, Any] = next((m for m in page.get("messages") or () if str(m.get("ts")) == ts), {})
-        return [file for file in payload.get("files") or () if isinstance(file, dict)]
-
     async def _save_file(self, file: Mapping[str, Any], message: QuestionMessage) -> tuple[str, UploadResult]:
+        if is_image(file):
+            raise FileRefused(files.IMAGE_REFUSED.fill(name=str(file.get("name") or "")))
         name = parse_document_name(str(file.get("name") or ""))
         data = await download_file(self._client, file, self._adding.store.max_bytes)
         title = str(file.get("title") or "")

@@ -47,6 +47,7 @@ from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url
 from bot.slack.turns.crash_recovery import AnswerRecovery
+from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import FindSalt, QuestionBuilder, omit_salt
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.settings import TurnSettings
@@ -174,11 +175,7 @@ class SlackParts:
         self, settings: TurnSettings, token_monitor: TokenMonitor, buttons: Sequence[AnswerButton], offer_more: Offer
     ) -> TurnManager:
         needs = self._dependencies
-        intake = (
-            None
-            if needs.adding is None
-            else FileIntake(self._api, self._client, needs.adding, needs.access, self._threads)
-        )
+        intake = None if needs.adding is None else FileIntake(self._client, needs.adding, needs.access, self._threads)
         runner = TurnRunner(
             needs.ledger,
             needs.answerer,
@@ -193,8 +190,8 @@ class SlackParts:
             ),
             ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons),
             AnswerRecovery(needs.ledger, self._threads, self._api),
+            MessageFiles(self._threads, self._messenger, intake),
             settings=settings,
-            file_intake=intake,
             offer_more=offer_more,
         )
         return TurnManager(needs.ledger, runner, settings, on_unauthorized=token_monitor.suspect)

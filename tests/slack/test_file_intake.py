@@ -58,10 +58,16 @@ class IntakeBot:
     sync: FakeSync
 
     async def send(
-        self, *names: str, text: str = "", person: str = "ada", channel: str = "@kvasir", data: bytes = b"x"
+        self,
+        *names: str,
+        text: str = "",
+        person: str = "ada",
+        channel: str = "@kvasir",
+        data: bytes = b"x",
+        thread_ts: str | None = None,
     ) -> str:
         files = [{"name": name, "base64": base64.b64encode(data).decode()} for name in names]
-        said = {"person": person, "channel": channel, "text": text, "files": files}
+        said = {"person": person, "channel": channel, "text": text, "files": files, "thread_ts": thread_ts}
         return str((await self.sandbox.control("POST", "say", said))["ts"])
 
     async def wait_for_reply(self, contains: str, channel: str = "@kvasir", person: str = "ada") -> str:
@@ -239,3 +245,39 @@ async def test_refused_files_have_no_choice(intake: IntakeBot) -> None:
     text = await intake.wait_for_reply("Kvasir does not read film.mkv")
     assert "Only you" not in text
     assert "Everybody" not in text
+
+
+async def test_image_alone_in_a_channel_is_refused_to_its_sender_only(intake: IntakeBot) -> None:
+    ts = await intake.send("screen.png", text="@Kvasir", channel="#general")
+    text = await intake.wait_for_reply("I cannot see images", "#general")
+    assert "copy their text" in text
+    messages = await intake.sandbox.messages("#general", "bo")
+    await intake.bot.wait_until_idle()
+    assert [m["ts"] for m in messages] == [ts]
+    assert not intake.bot.answerer.questions
+
+
+async def test_image_alone_in_a_thread_is_refused_in_the_thread(intake: IntakeBot) -> None:
+    root = await intake.bot.ask()
+    await intake.bot.wait_for_answer(root)
+    await intake.send("screen.png", "two.jpg", text="", channel="#general", thread_ts=root)
+    shown = await intake.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "I cannot see images" in get_text(m))
+    assert shown["thread_ts"] == root
+    seen_by_bo = await intake.sandbox.messages("#general", "bo")
+    assert len([m for m in seen_by_bo if m.get("bot_id")]) == 1
+
+
+@pytest.mark.parametrize("person", ["ada", "bo"])
+async def test_image_alone_in_a_direct_message_is_refused_in_a_reply(intake: IntakeBot, person: str) -> None:
+    ts = await intake.send("screen.png", person=person)
+    shown = await intake.sandbox.wait_for_message(
+        lambda m: m.get("bot_id") and "I cannot see" in get_text(m), channel="@kvasir", person=person
+    )
+    assert shown["thread_ts"] == ts
+    assert intake.list_documents() == []
+
+
+async def test_file_alone_in_a_channel_is_refused_to_its_sender_only(intake: IntakeBot) -> None:
+    await intake.send("a.md", text="@Kvasir", channel="#general")
+    await intake.wait_for_reply("I cannot read attached files here", "#general")
+    assert not [m for m in await intake.sandbox.messages("#general", "bo") if m.get("bot_id")]

@@ -36,6 +36,11 @@ def may_send_token(url: str, api_url: str) -> bool:
     return file.scheme == "https" and file.port in {None, 443} and file.hostname == f"files.{api.hostname}"
 
 
+def is_image(file: Mapping[str, Any]) -> bool:
+    """Return whether Slack describes a file as an image."""
+    return str(file.get("mimetype") or "").startswith("image/")
+
+
 async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_bytes: int) -> bytes:
     """Return a file's bytes; ``file`` is Slack's object.
 

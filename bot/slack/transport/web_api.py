@@ -159,7 +159,7 @@ async def fetch_pages(
             return pages
 
 
-def make_window(ts: str) -> dict[str, str]:
+def make_window(ts: str) -> dict[str, Any]:
     """Return the arguments of ``conversations.history`` and ``.replies`` for one message, which is the newest of them.
 
     Slack is said to return nothing if ``oldest`` and ``latest`` are equal, so the window is wider. The caller picks the

@@ -181,7 +181,7 @@ class ThreadReader:
         """
 
         async def fetch(low: str | None, high: str | None) -> tuple[list[Mapping[str, Any]], bool]:
-            window = {"oldest": low, "latest": high, "inclusive": "true" if low or high else None}
+            window: dict[str, Any] = {"oldest": low, "latest": high, "inclusive": "true" if low or high else None}
             page = await self._api.call(
                 "conversations.replies",
                 channel=question.key.channel,
@@ -208,6 +208,23 @@ class ThreadReader:
             return None
         payloads = (payload for payload in _without_tombstones(page) if payload.get("ts") == ts)
         return next((read_message(payload, self._me) for payload in payloads), None)
+
+    async def fetch_files(self, question: QuestionMessage) -> list[Mapping[str, Any]]:
+        """Return the files of a question as Slack describes them; the ledger does not store them.
+
+        Raises:
+            SlackError: the message cannot be read.
+
+        """
+        place: dict[str, Any] = {"channel": question.key.channel, **make_window(question.key.ts)}
+        if question.opens_thread:
+            page = await self._api.call("conversations.history", limit=1, **place)
+        else:
+            page = await self._api.call("conversations.replies", ts=question.thread_ts, limit=_SINGLE_LIMIT, **place)
+        payload: Mapping[str, Any] = next(
+            (m for m in page.get("messages") or () if str(m.get("ts")) == question.key.ts), {}
+        )
+        return [file for file in payload.get("files") or () if isinstance(file, dict)]
 
     async def find_names(self, users: Collection[str]) -> Mapping[str, str]:
         """Return neutralised names by user id, without users whose name Slack does not return."""

@@ -14,9 +14,9 @@ from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.audience.refusals import AudienceRefused
 from bot.slack.errors import SlackGone, SlackStopped
-from bot.slack.file_intake import FileIntake
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.crash_recovery import AnswerRecovery
+from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import QuestionBuilder
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.running_turn import CancelReason, RunningTurn
@@ -51,9 +51,9 @@ class TurnRunner:
         questions: QuestionBuilder,
         replies: ReplyFactory,
         recovery: AnswerRecovery,
+        files: MessageFiles,
         *,
         settings: TurnSettings,
-        file_intake: FileIntake | None = None,
         offer_more: Offer,
     ) -> None:
         self._ledger = ledger
@@ -61,8 +61,8 @@ class TurnRunner:
         self._questions = questions
         self._replies = replies
         self._recovery = recovery
+        self._files = files
         self._settings = settings
-        self._file_intake = file_intake
         self._offer_more = offer_more
 
     async def run(
@@ -149,8 +149,8 @@ class TurnRunner:
     async def _show_answer(self, message: QuestionMessage, reply: AnswerReply, record: TurnRecord) -> TurnState:
         async with asyncio.timeout(self._settings.deadline_s):
             reply.start_status()
-            if self._file_intake is not None and self._file_intake.accepts(message):
-                finished = await reply.show_answer(self._file_intake.answer(message, reply.language))
+            if (adding := self._files.add(message, reply.language)) is not None:
+                finished = await reply.show_answer(adding)
                 return self._record_outcome(finished, reply, record)
             try:
                 question = await self._questions.build(message, reply)
@@ -159,7 +159,7 @@ class TurnRunner:
                 record.route = "refused"
                 return TurnState.DONE
             if not question.text:
-                await reply.show_sentence(await self._explain_missing_text(message, reply))
+                await self._files.explain_missing_text(message, reply)
                 record.route = "help"
                 return TurnState.DONE
             record.begun_s = time.perf_counter() - record.started_at
@@ -203,13 +203,6 @@ class TurnRunner:
             yield Sources(())  # the reply names nothing that the last search found
             question = await self._questions.build(message, reply)
         raise AudienceRefused(replies.VIEWERS_CHANGED)
-
-    async def _explain_missing_text(self, message: QuestionMessage, reply: AnswerReply) -> str:
-        """Return the reply to a message without text: why its files are refused, or how to ask."""
-        intake = self._file_intake
-        if intake is not None and intake.has_uploads(message):
-            return await intake.explain_refusal(reply.language)
-        return render_message(replies.EMPTY_QUESTION, reply.language)
 
     def _record_outcome(self, finished: Finished | None, reply: AnswerReply, record: TurnRecord) -> TurnState:
         if reply.failure is not None:

@@ -1,0 +1,72 @@
+"""Handles the files of a message, and a message that has no text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from bot.answering.events import AnswerEvent
+from bot.messages import files, replies
+from bot.messages.message import render_message
+from bot.slack.errors import SlackError
+from bot.slack.file_intake import FileIntake
+from bot.slack.posting import render
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.posting.reply import AnswerReply
+from bot.slack.transport.file_download import is_image
+from bot.slack.turns.thread_reader import ThreadReader
+from bot.storage.questions import QuestionMessage
+from knowledge.language import Language
+
+
+class MessageFiles:
+    """Adds the files of owners as documents, and explains to others what their files lack."""
+
+    def __init__(self, threads: ThreadReader, messenger: EphemeralMessenger, intake: FileIntake | None) -> None:
+        self._threads = threads
+        self._messenger = messenger
+        self._intake = intake
+
+    def add(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None] | None:
+        """Return the answer that adds a message's files as documents; None if they do not become documents."""
+        if self._intake is None or not self._intake.accepts(message):
+            return None
+        return self._intake.answer(message, language)
+
+    async def explain_missing_text(self, message: QuestionMessage, reply: AnswerReply) -> None:
+        """Say how to ask, or what files without text lack: to all in a direct message, else to the asker alone.
+
+        Raises:
+            SlackError: Slack refuses it.
+
+        """
+        if not message.files:
+            await reply.show_sentence(render_message(replies.EMPTY_QUESTION, reply.language))
+            return
+        sentence = await self._explain_files(message, reply)
+        if message.key.channel.startswith("D") or not await self._send(message, sentence):
+            await reply.show_sentence(sentence)
+        else:
+            await reply.clear_status()
+
+    async def _send(self, message: QuestionMessage, sentence: str) -> bool:
+        """Send a sentence to the asker alone; return False if Slack refuses it."""
+        key, thread_ts = message.key, None if message.opens_thread else message.thread_ts
+        try:
+            await self._messenger.send(key.channel, message.user, render.escape_mrkdwn(sentence), thread_ts=thread_ts)
+        except SlackError:
+            return False
+        return True
+
+    async def _explain_files(self, message: QuestionMessage, reply: AnswerReply) -> str:
+        try:
+            attached = await self._threads.fetch_files(message)
+        except SlackError:  # the kind of the files only chooses the words
+            attached = []
+        if not _are_images(attached) and self._intake is not None and self._intake.has_uploads(message):
+            return await self._intake.explain_refusal(reply.language)
+        return render_message(files.IMAGE_ALONE if _are_images(attached) else files.FILE_ALONE, reply.language)
+
+
+def _are_images(attached: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(attached) and all(is_image(file) for file in attached)
