@@ -132,7 +132,7 @@ class SandboxClient:
         await self.control("POST", "person", {"id": person_id, **fields})
 
     async def channel(self, name: str, **fields: Any) -> None:
-        """Change ``members``, ``shared_with`` (teams), ``topic`` or ``kind`` of a channel; a new ``id`` adds one."""
+        """Change ``members``, ``shared_with`` (teams), ``topic``, ``kind``, ``refusal``; ``id`` adds one."""
         await self.control("POST", "channel", {"channel": name, **fields})
 
     async def group(self, group_id: str, **fields: Any) -> None:

@@ -75,6 +75,8 @@ _GONE = {
     "message_not_found", "channel_not_found", "is_archived", "not_in_channel", "thread_not_found", "no_permission",
     "cant_post_in_channel", "user_not_in_channel", "cannot_reply_to_message", "restricted_action",
     "restricted_action_read_only_channel", "restricted_action_thread_only_channel", "restricted_action_thread_locked",
+    "restricted_action_non_threadable_channel", "is_inactive", "access_denied", "ekm_access_denied",
+    "messages_tab_disabled",
 }  # fmt: skip
 
 

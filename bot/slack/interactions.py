@@ -21,6 +21,11 @@ class Interaction:
     """Slack's address for an answer to this interaction, "" if it has none."""
 
     @property
+    def active_thread_ts(self) -> str | None:
+        """Return the thread in which Slack shows an ephemeral message, None for the channel itself."""
+        return None
+
+    @property
     def is_direct_message(self) -> bool:
         """Return whether the interaction happened in a direct message."""
         return self.channel.startswith("D")
@@ -55,6 +60,11 @@ class ButtonPress(Interaction):
     """The button's value; of a menu, the number behind its action id."""
     conversation: str = ""
     """The conversation that was chosen in a menu of conversations, "" for a button."""
+
+    @property
+    def active_thread_ts(self) -> str | None:
+        """Return the thread of the button's message, None if the message is in no thread."""
+        return self.thread_ts if self.thread_ts != self.message_ts else None
 
     @classmethod
     def from_payload(cls, body: Mapping[str, Any], action: Mapping[str, Any]) -> ButtonPress:

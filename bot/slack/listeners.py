@@ -43,7 +43,7 @@ from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import ChannelEventLog
-from bot.storage.questions import QuestionKey
+from bot.storage.questions import QuestionMessage
 from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
 
@@ -140,27 +140,29 @@ class SlackListeners:
             return
         if received.is_channel_shared and not await self.viewers.is_approved(message.key.channel):
             text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))
-            self._notify_once(message.key, message.user, text)
+            self._notify_once(message, text)
             return
         await self.turns.submit(message)
 
     def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
         event = parse_event(body, self.me)
         if isinstance(event, MessageReceived) and event.is_addressed:
-            self._notify_once(
-                event.message.key,
-                event.message.user,
-                render_message(explain_error(error), choose_language(event.message.text)),
-            )
+            self._notify_once(event.message, render_message(explain_error(error), choose_language(event.message.text)))
 
-    def _notify_once(self, key: QuestionKey, user: str, text: str) -> None:
-        """Send one person an ephemeral message about a question, once although Slack may repeat the event."""
+    def _notify_once(self, message: QuestionMessage, text: str) -> None:
+        """Tell the asker why a question gets no answer, where it was asked, once although Slack may repeat the event.
+
+        Slack shows an ephemeral message in a thread only if the thread has replies.
+        """
+        key = message.key
         if (key.channel, key.ts) in self._notification_keys:
             return
         self._notification_keys[key.channel, key.ts] = None
         if len(self._notification_keys) > _MAX_NOTIFIED:
             del self._notification_keys[next(iter(self._notification_keys))]
-        self.tasks.start(self.messenger.notify(key.channel, user, render.escape_mrkdwn(text)), "ephemeral message")
+        thread_ts = None if message.opens_thread else message.thread_ts
+        reaching = self.messenger.reach(key.channel, message.user, render.escape_mrkdwn(text), thread_ts=thread_ts)
+        self.tasks.start(reaching, "ephemeral message")
 
     async def _publish_home(self, user: str) -> None:
         try:

@@ -54,6 +54,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.slack.turns.turn_runner import Offer, QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
+from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.ledger import Ledger
@@ -176,6 +177,7 @@ class SlackParts:
     ) -> TurnManager:
         needs = self._dependencies
         intake = None if needs.adding is None else FileIntake(self._client, needs.adding, needs.access, self._threads)
+        undelivered = UndeliveredAnswers(self._messenger, self._threads)
         runner = TurnRunner(
             needs.ledger,
             needs.answerer,
@@ -188,7 +190,7 @@ class SlackParts:
                 needs.find_salt,
                 filter_readable=needs.library.filter_current,
             ),
-            ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons),
+            ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons, undelivered),
             AnswerRecovery(needs.ledger, self._threads, self._api),
             MessageFiles(self._threads, self._messenger, intake),
             settings=settings,

@@ -66,7 +66,7 @@ class WorldControl:
 
         ``channel`` is its id or name. ``id`` and ``kind`` (``channel``, ``group``, ``mpim``) add one, with a ``name``
         and the team that is its ``host``. ``members`` are ids or handles: people join and leave accordingly.
-        ``shared_with`` are the other teams. ``topic`` is text.
+        ``shared_with`` are the other teams. ``topic`` is text. ``refusal`` is the error for posts of the app, or "".
         """
         workspace = self._workspace
         members = self._find_people(body.get("members", ()))
@@ -81,6 +81,8 @@ class WorldControl:
             self._change_room(room, body, members)
         if "shared_with" in body:
             workspace.share_channel(room.id, [str(team) for team in body["shared_with"]])
+        if "refusal" in body:
+            workspace.set_refusal(room.id, str(body["refusal"]))
         return {"id": room.id}
 
     def _find_room(self, body: Json) -> SlackChannel | None:

@@ -120,6 +120,18 @@ class Call:
             raise RefusedCall("not_in_channel")
         return room
 
+    def check_posting(self, room: SlackChannel) -> SlackChannel:
+        """Return a conversation in which the app may post.
+
+        Raises:
+            RefusedCall: ``is_archived``, or the conversation's own refusal.
+
+        """
+        refusal = "is_archived" if room.archived else room.refusal
+        if refusal:
+            raise RefusedCall(refusal)
+        return room
+
     def build_page(self, items: Sequence[Json], name: str, default: int = 100) -> Json:
         """Return one page of a list, with the cursor of the next one.
 

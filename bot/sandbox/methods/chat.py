@@ -40,12 +40,12 @@ def find_target(call: Call) -> SlackChannel:
     """Return the conversation to post in; a person's id means the direct conversation with them.
 
     Raises:
-        RefusedCall: ``channel_not_found``, ``not_in_channel``.
+        RefusedCall: ``channel_not_found``, ``not_in_channel``, ``is_archived``, or the conversation's own refusal.
 
     """
     recipient = call.args.required_text("channel", "channel_not_found")
     direct = call.workspace.find_direct_channel((BOT_USER, recipient)) if recipient in call.workspace.people else None
-    return direct or call.find_joined_channel()
+    return call.check_posting(direct or call.find_joined_channel())
 
 
 def post_message(call: Call) -> Json:
@@ -70,7 +70,8 @@ def post_ephemeral(call: Call) -> Json:
         raise RefusedCall("user_not_in_channel")
     root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
     message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
-    call.workspace.post_ephemeral(replace(message, thread_ts=root, ephemeral_to=user))
+    if root is None or call.workspace.list_replies(room.id, root):  # Slack shows it only in an active thread
+        call.workspace.post_ephemeral(replace(message, thread_ts=root, ephemeral_to=user))
     return {"message_ts": message.ts}
 
 

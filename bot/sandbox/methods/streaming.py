@@ -62,9 +62,11 @@ def _find_streaming_message(call: Call) -> SlackMessage:
     """Return the streaming message that the call names.
 
     Raises:
-        RefusedCall: ``message_not_found``, ``stopped_by_user``, ``message_not_in_streaming_state``.
+        RefusedCall: ``message_not_found``, ``stopped_by_user``, ``message_not_in_streaming_state``, or that the app may
+            no longer post there.
 
     """
+    call.check_posting(call.find_joined_channel())
     message = find_own_message(call, "message_not_owned_by_app")
     if message.stream == "stopped_by_user":
         raise RefusedCall("stopped_by_user")

@@ -116,6 +116,10 @@ class Conversations(Records):
         """Change a channel's topic."""
         return self._change_channel(channel, topic=topic)
 
+    def set_refusal(self, channel: str, refusal: str) -> SlackChannel:
+        """Set how the app's messages are refused there, "" to allow them."""
+        return self._change_channel(channel, refusal=refusal)
+
     def convert_channel(self, channel: str, kind: ChannelKind) -> SlackChannel:
         """Make a public channel private, or a private one public."""
         return self._change_channel(channel, kind=kind)

@@ -71,6 +71,8 @@ class SlackChannel:
     """The team that created it."""
     shared_with: Sequence[str] = ()
     """The other teams: sibling workspaces, or other companies."""
+    refusal: str = ""
+    """How Slack refuses the app's messages here, such as ``restricted_action_read_only_channel``; "" if it may post."""
 
     @property
     def key(self) -> str:

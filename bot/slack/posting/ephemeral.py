@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from bot.messages.message import Message, render_both
-from bot.slack.errors import SlackError
+from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.interactions import ButtonPress, Interaction
 from bot.slack.posting import render
 from bot.slack.transport.web_api import SlackWebApi
@@ -35,10 +35,12 @@ class EphemeralMessenger:
     async def answer(self, interaction: Interaction, text: str, blocks: Sequence[Block] | None = None) -> None:
         """Answer an interaction in mrkdwn: at its response URL, or in its channel if that fails."""
         text, blocks = text[:MAX_TEXT_CHARACTERS], list(blocks or build_sections(text))[:_MAX_BLOCKS]
-        payload = {"response_type": "ephemeral", "replace_original": False, "text": text, "blocks": blocks}
+        payload: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        thread_ts = interaction.active_thread_ts
+        payload |= {"blocks": blocks} | ({"thread_ts": thread_ts} if thread_ts else {})
         if interaction.response_url and await self._post(interaction.response_url, payload):
             return
-        await self.notify(interaction.channel, interaction.user, text, blocks=blocks)
+        await self.notify(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
 
     async def replace(self, press: ButtonPress, message: Message) -> None:
         """Replace the ephemeral message of a pressed button by a text in both languages, without buttons."""
@@ -62,10 +64,22 @@ class EphemeralMessenger:
         except SlackError as error:
             _log.warning("ephemeral message not sent", channel=channel, error=str(error))
 
+    async def reach(self, channel: str, user: str, text: str, *, thread_ts: str | None = None) -> None:
+        """Send mrkdwn to one person in a channel, or in the direct messages if Slack refuses; a failure is logged."""
+        try:
+            await self.send(channel, user, text, thread_ts=thread_ts)
+        except (SlackGone, SlackRefused):
+            try:
+                await self._api.call("chat.postMessage", channel=user, text=text)
+            except SlackError as error:
+                _log.warning("person not reached", channel=channel, error=str(error))
+        except SlackError as error:
+            _log.warning("person not reached", channel=channel, error=str(error))
+
     async def reply(self, press: ButtonPress, message: Message) -> None:
         """Send a text in both languages to the person who pressed a button, in its thread; a failure is logged."""
         text = render.escape_mrkdwn(render_both(message))
-        await self.notify(press.channel, press.user, text, thread_ts=press.thread_ts)
+        await self.notify(press.channel, press.user, text, thread_ts=press.active_thread_ts)
 
     async def send(
         self,

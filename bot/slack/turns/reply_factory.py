@@ -11,6 +11,7 @@ from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.storage.ledger import Ledger
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import DatabaseError
@@ -29,12 +30,15 @@ class ReplyFactory:
         me: BotUser,
         capabilities: SlackCapabilities,
         buttons: Sequence[AnswerButton],
+        undelivered: UndeliveredAnswers,
     ) -> None:
         self._ledger = ledger
         self._api = api
         self._me = me
         self._capabilities = capabilities
         self._buttons = buttons
+        self.undelivered = undelivered
+        """Explains to the asker why a reply cannot be posted."""
 
     def create(self, message: QuestionMessage) -> AnswerReply:
         """Return the reply to a question, in the language of the question."""

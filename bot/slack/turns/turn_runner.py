@@ -127,11 +127,11 @@ class TurnRunner:
         if turn.attempts > 1 and await self._recovery.clean_up(turn, reply):
             record.outcome = "found"
             return TurnState.DONE
-        if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
-            record.outcome = record.error = "given up"
-            await reply.show_sentence(render_message(replies.TOO_MANY_ATTEMPTS, reply.language))
-            return TurnState.FAILED
         try:
+            if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
+                record.outcome = record.error = "given up"
+                await reply.show_sentence(render_message(replies.TOO_MANY_ATTEMPTS, reply.language))
+                return TurnState.FAILED
             return await self._show_answer(turn.message, reply, record)
         except SlackStopped:
             record.outcome = "stopped"
@@ -140,6 +140,7 @@ class TurnRunner:
         except SlackGone as error:
             record.outcome, record.error = "gone", str(error)
             await reply.clear_status()
+            await self._replies.undelivered.explain(turn.message, error, reply)
             return TurnState.FAILED
         except TimeoutError as error:
             record.outcome, record.error = "late", "deadline"

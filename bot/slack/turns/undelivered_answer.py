@@ -1,0 +1,38 @@
+"""Tells the asker why there is no answer, if Slack does not let the bot post it."""
+
+from __future__ import annotations
+
+from bot.messages.message import render_message
+from bot.messages.undelivered import explain_refused_post
+from bot.slack.errors import SlackError, SlackGone
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.thread_reader import ThreadReader
+from bot.storage.questions import QuestionMessage
+
+_DELETED_CODES = {"message_not_found", "thread_not_found", "cannot_reply_to_message"}
+"""What Slack also says if the question itself was deleted."""
+
+
+class UndeliveredAnswers:
+    """Explains refused posts to askers: in the thread, in the channel, or in their direct messages."""
+
+    def __init__(self, messenger: EphemeralMessenger, threads: ThreadReader) -> None:
+        self._messenger = messenger
+        self._threads = threads
+
+    async def explain(self, message: QuestionMessage, refusal: SlackGone, reply: AnswerReply) -> None:
+        """Tell the asker the reason and the next step, unless the asker has deleted the question."""
+        if refusal.code in _DELETED_CODES and await self._is_deleted(message):
+            return
+        text = render_message(explain_refused_post(refusal.code, message.key.channel), reply.language)
+        is_thread_visible = bool(reply.replies) or not message.opens_thread
+        await self._messenger.reach(
+            message.key.channel, message.user, text, thread_ts=message.thread_ts if is_thread_visible else None
+        )
+
+    async def _is_deleted(self, message: QuestionMessage) -> bool:
+        try:
+            return await self._threads.fetch_message(message.key.channel, message.thread_ts, message.key.ts) is None
+        except SlackError:
+            return False

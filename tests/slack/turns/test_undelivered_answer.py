@@ -1,0 +1,112 @@
+"""Tests of conversations in which Slack does not let the bot post: the asker learns why, once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.config.configuration import Access
+from bot.slack.turns.settings import TurnSettings
+from bot.storage.questions import QuestionKey, TurnState
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot_in_sandbox
+from tests.slack_sandbox import TEAM_ID
+
+DM = "@kvasir"
+
+
+async def wait_for_direct_message(bot: RunningBot, contains: str) -> dict[str, Any]:
+    """Wait for a message to Ada in her direct conversation."""
+    return await bot.sandbox.wait_for_message(lambda m: contains in get_text(m), channel="D0DIRECT01")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("restricted_action", "only some people may post there"),
+        ("restricted_action_read_only_channel", "only some people may post there"),
+        ("restricted_action_thread_only_channel", "only some people may post there"),
+        ("restricted_action_non_threadable_channel", "only some people may post there"),
+        ("restricted_action_thread_locked", "nobody may reply in that thread"),
+        ("ekm_access_denied", "Slack refuses my message (ekm_access_denied)"),
+    ],
+)
+async def test_asker_learns_in_direct_message_that_channel_refuses_posts(
+    socket_bot: RunningBot, code: str, reason: str
+) -> None:
+    """Slack refuses ephemeral messages there, too."""
+    bot = socket_bot
+    await bot.sandbox.channel("#general", refusal=code)
+    await bot.ask()
+    message = await wait_for_direct_message(bot, reason)
+    assert "<#C0GENERAL1>" in get_text(message)
+    await bot.wait_until_idle()
+    await asyncio.sleep(0.5)  # some heartbeats
+    assert len(bot.answerer.questions) == 1
+    assert len([m for m in await bot.sandbox.messages("D0DIRECT01") if m.get("bot_id")]) == 1
+
+
+async def test_asker_learns_it_in_the_channel_if_that_is_possible(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.startStream", "error": "restricted_action", "times": -1})
+    await bot.ask("@Kvasir 怎么添加来源？")
+    message = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+    assert "那里只允许部分成员发言" in get_text(message)
+
+
+async def test_asker_learns_that_bot_was_removed_while_it_answered(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    bot.answerer.script = paused = PausedScript()
+    await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
+    await bot.sandbox.leave("kvasir", "#general")
+    paused.resume.set()
+    await wait_for_direct_message(bot, "I am not a member there. Invite me with")
+    await bot.wait_until_idle()
+    assert len(bot.answerer.questions) == 1
+
+
+async def test_asker_learns_that_channel_was_archived(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    bot.answerer.script = paused = PausedScript("")
+    await bot.ask()
+    await paused.paused.wait()
+    await bot.sandbox.control("POST", "archive", {"channel": "#general", "person": "ada"})
+    paused.resume.set()
+    await wait_for_direct_message(bot, "it is archived")
+
+
+async def test_refusal_goes_to_the_thread_of_the_question(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await bot.sandbox.channel("#general", shared_with=["T0PARTNER1"])
+    ts = await bot.ask("hello")
+    await bot.ask("hi", thread_ts=ts)
+    await bot.ask(thread_ts=ts)
+    message = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+    assert "shared with another company" in get_text(message)
+    assert message["root"] == ts
+    await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and m["root"] == m["ts"])
+
+
+async def test_refused_refusal_goes_to_direct_messages(tmp_path: Path) -> None:
+    dependencies = {"access": Access(frozenset({"U0ADA00001"}))}
+    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+        await bot.sandbox.channel("#general", shared_with=["T0PARTNER1"], refusal="restricted_action")
+        await bot.ask()
+        await wait_for_direct_message(bot, "shared with another company")
+
+
+async def test_given_up_question_ends_where_posts_are_refused(tmp_path: Path) -> None:
+    """Its apology is refused, too; the turn does not stay open."""
+    settings = TurnSettings(attempts=0, drain_s=0.2, heartbeat_s=0.1)
+    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings) as bot:
+        await bot.sandbox.channel("#general", refusal="restricted_action")
+        ts = await bot.ask()
+        await wait_for_direct_message(bot, "only some people may post there")
+        await bot.wait_until_idle()
+        turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+        assert turn is not None
+        assert turn.state is TurnState.FAILED
