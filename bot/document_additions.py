@@ -45,6 +45,7 @@ class StoredDocument:
     """A document that was stored."""
 
     name: str
+    """Its id (``UploadRecord.name``)."""
     result: UploadResult
 
 
@@ -108,9 +109,11 @@ class DocumentAdditions:
         """
 
         def store() -> StoredDocument:
-            free = self._store.find_free_name(name, sender)
-            put = self._store.put(free, data, by=sender, title=title, readers=[sender], origin=origin)
-            return StoredDocument(free, put)
+            document = self._store.find_document_id(name, sender)
+            put = self._store.put(
+                name, data, by=sender, title=title, readers=[sender], origin=origin, document=document
+            )
+            return StoredDocument(document, put)
 
         return await asyncio.to_thread(store)
 

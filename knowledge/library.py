@@ -279,7 +279,7 @@ class Library:
             await read_source_status(
                 searched.manifest,
                 spec,
-                key=self._sources[spec.name].key,
+                source=self._sources[spec.name],
                 now=now,
                 nightly=self._settings.nightly,
                 syncing=_make_first_progress(spec.name, progress[spec.name]) if spec.name in progress else None,

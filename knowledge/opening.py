@@ -101,7 +101,8 @@ def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
     """Return a function that parses a document and splits it for this embedder."""
 
     async def passages(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
-        document, kind = await parser.parse(listed.document, content), parser.kind(listed.document, content)
+        name = content.name or listed.document
+        document, kind = await parser.parse(name, content), parser.kind(name, content)
         title = (content.title or "").strip() or document.title
         cut = functools.partial(
             _cut_document,

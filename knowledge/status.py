@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from knowledge.errors import ErrorCode, NothingRead
-from knowledge.interfaces import SourceKey
+from knowledge.interfaces import Source, has_uniform_readers
 from knowledge.settings import SourceSpec
+from knowledge.sources.narrowing import find_listing_source
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import (
     IndexGrowth,
@@ -65,6 +66,8 @@ class SourceStatus:
     watch_trouble: str | None = None
     """Why it cannot be watched although it should be."""
 
+    has_uniform_readers: bool = False
+    """Whether all documents have the same readers. Otherwise nothing is known of the readers of unread ones."""
     unreachable: int = 0
     """The number of documents of which nobody holds a reader; only ``AccessReader.add_unreachable`` counts them."""
     unreachable_readers: tuple[str, ...] = ()
@@ -102,11 +105,11 @@ class LibraryStatus:
 def restrict_sources(sources: Sequence[SourceStatus], readable: Mapping[str, int]) -> tuple[SourceStatus, ...]:
     """Return the states of the sources of which some viewers may read something (``Library.count_readable``).
 
-    Where they may read only some documents, no other number is left.
+    Where they may read only some documents, or unread ones may have other readers, no other number is left.
     """
     return tuple(
         source
-        if source.documents == readable[source.name]
+        if is_wholly_readable(source, readable)
         else replace(
             source,
             documents=readable[source.name],
@@ -121,6 +124,11 @@ def restrict_sources(sources: Sequence[SourceStatus], readable: Mapping[str, int
         for source in sources
         if source.name in readable
     )
+
+
+def is_wholly_readable(source: SourceStatus, readable: Mapping[str, int]) -> bool:
+    """Return whether every document of a source may be read, also the unread and failed ones."""
+    return readable.get(source.name) == source.documents and source.has_uniform_readers
 
 
 def explain_nothing_read(
@@ -139,7 +147,8 @@ def explain_nothing_read(
         return NothingRead("no_source")
     syncing = [one.syncing for one in configured if one.syncing is not None]
     if syncing or reading or state.elsewhere is not None:
-        counted = [one for one in syncing if one.source in readable]
+        uniform = {one.name for one in configured if one.has_uniform_readers}
+        counted = [one for one in syncing if one.source in readable and one.source in uniform]
         return NothingRead("reading", sum(one.done for one in counted), sum(one.total for one in counted))
     if any(one.error for one in configured):
         return NothingRead("failed")
@@ -150,7 +159,7 @@ async def read_source_status(
     manifest: Lookups,
     spec: SourceSpec,
     *,
-    key: SourceKey,
+    source: Source,
     now: datetime,
     nightly: str | None,
     syncing: SyncProgress | None,
@@ -163,6 +172,7 @@ async def read_source_status(
         DatabaseError: the manifest's database failed.
 
     """
+    key = source.key
     counts = await manifest.count_source(key)
     synced_at = None if counts.listed_at is None else datetime.fromtimestamp(counts.listed_at, UTC)
     return SourceStatus(
@@ -186,6 +196,7 @@ async def read_source_status(
         next_at=find_next_run([line for line in (spec.schedule, nightly) if line is not None], now),
         watched=watched,
         watch_trouble=watch_trouble,
+        has_uniform_readers=not spec.rights and has_uniform_readers(find_listing_source(source)),
     )
 
 

@@ -20,7 +20,7 @@ from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.language import Language
-from knowledge.sources.uploads.upload_store import UploadResult, parse_document_name
+from knowledge.sources.uploads.upload_store import UploadResult, get_plain_name, parse_document_name
 
 _log = structlog.get_logger("kvasir.intake")
 
@@ -71,12 +71,13 @@ class FileIntake:
         attached = await self._threads.fetch_files(message)
         for file in attached[:_MAX_FILES]:
             try:
-                name, result = await self._save_file(file, message)
+                document, result = await self._save_file(file, message)
             except (FileRefused, KnowledgeError) as error:
                 yield Text(f"- {render.escape_markdown(render_message(explain_error(error), language))}\n")
                 continue
-            results[name] = result
-            yield Text(f"- {render_message(files.RESULTS[result], language, name=render.escape_markdown(name))}\n")
+            results[document] = result
+            name = render.escape_markdown(get_plain_name(document))
+            yield Text(f"- {render_message(files.RESULTS[result], language, name=name)}\n")
         if len(attached) > _MAX_FILES:
             yield Notice(render_message(files.TOO_MANY, language, count=_MAX_FILES))
         if results:
@@ -99,7 +100,9 @@ class FileIntake:
             origin=format_origin(message.key.channel, message.key.ts),
             title=title if title not in {"", name} else None,
         )
-        _log.info("document added", user=message.user, document=saved.name, put=saved.result.value, bytes=len(data))
+        _log.info(
+            "document added", user=message.user, source=self._adding.source, put=saved.result.value, bytes=len(data)
+        )
         return saved.name, saved.result
 
     async def _index_files(self, results: Mapping[str, UploadResult], language: Language) -> str:
@@ -114,7 +117,7 @@ class FileIntake:
         lines = [f"- {render.escape_markdown(render_message(reason, language))}" for reason in failed.values()]
         searchable = [name for name in results if name not in failed]
         if searchable:
-            names = ", ".join(render.escape_markdown(name) for name in searchable)
+            names = ", ".join(render.escape_markdown(get_plain_name(name)) for name in searchable)
             source = render.escape_markdown(self._adding.source)
             lines.insert(0, render_message(files.SEARCHABLE, language, names=names, source=source))
         return "\n".join(lines)

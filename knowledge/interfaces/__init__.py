@@ -38,6 +38,7 @@ from knowledge.interfaces.sources import (
     SourceContext,
     SourceKey,
     WatchableSource,
+    has_uniform_readers,
     lists_rights,
 )
 from knowledge.interfaces.stores import Candidate, CurrentChunk, Scope, Store, StoredChunk
@@ -79,6 +80,7 @@ __all__ = [
     "WebOrigin",
     "WebSearchReport",
     "WebTrouble",
+    "has_uniform_readers",
     "intersect_readers",
     "lists_rights",
     "make_class_key",

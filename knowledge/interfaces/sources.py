@@ -54,6 +54,8 @@ class DocumentContent:
     version: str
     title: str | None = None
     """As the source says (a page's title, the first words of a thread); it wins over a title in the text."""
+    name: str = ""
+    """What errors call it, "" for its id."""
 
 
 class Source(Protocol):
@@ -119,6 +121,11 @@ def lists_rights(source: Source) -> bool:
     Without the attribute it does not: a listing from memory, or by a late change feed, may name former readers.
     """
     return isinstance(source, RightsSource) and bool(getattr(source, "lists_rights", False))
+
+
+def has_uniform_readers(source: Source) -> bool:
+    """Return whether all documents have the configured readers of the source, as its attribute of this name says."""
+    return bool(getattr(source, "has_uniform_readers", False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ async def test_a_search_can_be_cancelled_at_any_moment(turns: int) -> None:
 
 # ── What the page shows ──────────────────────────────────────────────────────────────────────────────────────────────
 
-DOCS = SourceStatus("docs", "folder", "/docs", 3, 9, 0, (), 0, None, None, None, None)
+DOCS = SourceStatus("docs", "folder", "/docs", 3, 9, 0, (), 0, None, None, None, None, has_uniform_readers=True)
 STARTING = EngineStatus(EngineState.STARTING)
 SYNCING = SyncProgress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
 
@@ -208,6 +208,14 @@ def test_the_page_shows_pending_failed_stale_and_running() -> None:
         "wiki: a.pdf: broken",
     ]
     assert build_page_status(STARTING, (DOCS,), {"docs": 3}, [])["knowledge"]["troubles"] == []  # type: ignore[index]
+
+
+def test_the_page_counts_no_unread_documents_that_may_be_restricted() -> None:
+    mixed = replace(DOCS, failed=7, pending_deletions=5, syncing=SYNCING, has_uniform_readers=False)
+    page_status = build_page_status(STARTING, (mixed,), {"docs": 3}, [])["knowledge"]
+    assert isinstance(page_status, dict)
+    assert (page_status["documents"], page_status["failed"], page_status["held"]) == (3, 0, 0)
+    assert page_status["progress"] is None
 
 
 def test_the_page_neither_names_nor_counts_restricted_documents() -> None:

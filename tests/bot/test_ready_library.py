@@ -25,7 +25,7 @@ from tests.answering.conftest import ScriptedEngine
 from tests.library.library_bench import Bench
 from tests.sync.doubles import DictSource, passages
 
-DOCS = SourceStatus("docs", "folder", "/docs", 0, 0, 0, (), 0, None, None, None, None)
+DOCS = SourceStatus("docs", "folder", "/docs", 0, 0, 0, (), 0, None, None, None, None, has_uniform_readers=True)
 ADDED = replace(DOCS, name="added", kind="push", synced_at=datetime.now(UTC))
 SYNCING = SyncProgress("docs", listed=9, done=3, failed=0, total=9, seconds=1.0, eta_s=None)
 
@@ -67,6 +67,14 @@ def test_a_library_with_documents_needs_no_notice() -> None:
 
 def test_documents_of_hidden_sources_are_not_counted() -> None:
     error = explain_nothing_read(state(replace(DOCS, syncing=SYNCING)), frozenset())
+    assert error is not None
+    assert (error.why, error.done, error.total) == ("reading", 0, 0)
+
+
+def test_unread_documents_are_not_counted_where_they_may_have_other_readers() -> None:
+    """What is read so far may all be readable, and the unread documents restricted."""
+    mixed = replace(DOCS, documents=3, syncing=SYNCING, has_uniform_readers=False)
+    error = explain_nothing_read(state(mixed), {"docs"}, reading=True)
     assert error is not None
     assert (error.why, error.done, error.total) == ("reading", 0, 0)
 

@@ -38,13 +38,13 @@ async def test_a_changed_choice_of_readers_counts_at_once(tmp_path: Path) -> Non
 
         data = b"# Leave\nHow many days of leave? Thirty days of leave."
         await additions.store_message_file("leave.md", data, sender="U1", origin=ORIGIN, title=None)
-        assert await additions.sync_documents(["leave.md"]) == {}
+        assert await additions.sync_documents(["U1/leave.md"]) == {}
         assert await list_finders() == ["sender"]
         for readers, finders in (
             (["U1", "C1"], ["sender", "channel"]),
             (None, ["sender", "member", "both", "channel"]),
             (["U1"], ["sender"]),
         ):
-            assert await additions.change_readers(ORIGIN, sender="U1", readers=readers) == ["leave.md"]
-            assert await additions.sync_documents(["leave.md"]) == {}
+            assert await additions.change_readers(ORIGIN, sender="U1", readers=readers) == ["U1/leave.md"]
+            assert await additions.sync_documents(["U1/leave.md"]) == {}
             assert await list_finders() == finders

@@ -97,7 +97,7 @@ def make_source_status(name: str = "docs", *, hours: float | None = 3.0, **more:
     fields: dict[str, Any] = {
         "kind": "folder", "root": "/srv/docs", "documents": 7, "chunks": 1_234, "failed": 0, "failures": (),
         "pending_deletions": 0,
-        "synced_at": synced_at, "error": None, "schedule": None, "syncing": None,
+        "synced_at": synced_at, "error": None, "schedule": None, "syncing": None, "has_uniform_readers": True,
         "age_s": None if hours is None else hours * 3_600.0,
     }  # fmt: skip
     return SourceStatus(name=name, **{**fields, **more})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
@@ -77,7 +78,7 @@ class IntakeBot:
         return get_text(message)
 
     def list_documents(self) -> list[str]:
-        return [card.name for card in self.adding.store.list_records()]
+        return [card.plain_name for card in self.adding.store.list_records()]
 
 
 @contextlib.asynccontextmanager
@@ -101,7 +102,7 @@ async def test_owner_adds_and_replaces_file(intake: IntakeBot) -> None:
     assert "I have saved leave.md" in text
     assert intake.sync.refreshed == 1
     (card,) = intake.adding.store.list_records()
-    assert (card.name, card.added_by) == ("leave.md", ADA)
+    assert (card.plain_name, card.added_by) == ("leave.md", ADA)
     assert intake.adding.store.read_data(card) == b"# Leave\n\nThirty days."
     assert not intake.bot.answerer.questions
 
@@ -112,8 +113,20 @@ async def test_owner_adds_and_replaces_file(intake: IntakeBot) -> None:
     assert intake.list_documents() == ["leave.md"]
 
 
+async def test_log_of_added_file_omits_its_name(tmp_path: Path) -> None:
+    with capture_logs() as logged:
+        async with run_intake_bot(tmp_path, ADA) as intake:
+            await intake.send("layoffs.md")
+            await intake.wait_for_reply("Answers can now use")
+    (line,) = [one for one in logged if one["event"] == "document added"]
+    assert (line["user"], line["source"], line["put"]) == (ADA, "added", "added")
+    assert "layoffs" not in str(logged)
+
+
 async def test_several_files_report_each_result(intake: IntakeBot) -> None:
-    intake.sync.failures = (QuarantinedDocument("locked.pdf", "locked.pdf needs a password. Save a copy without one."),)
+    intake.sync.failures = (
+        QuarantinedDocument(f"{ADA}/locked.pdf", "locked.pdf needs a password. Save a copy without one."),
+    )
     await intake.send("a.md", "film.mkv", "locked.pdf", text="请收下这些文件")
     text = await intake.wait_for_reply("现在可以搜到")
     assert "Kvasir does not read film.mkv" in text
@@ -233,10 +246,11 @@ async def test_only_the_sender_of_the_current_file_chooses(tmp_path: Path) -> No
         assert intake.adding.store.list_records()[0].readers == (ADA,)
 
         await intake.send("plan.md", person="bo", data=b"another plan")
-        await intake.wait_for_reply("plan (2).md", person="bo")
-        assert [(card.name, card.readers) for card in intake.adding.store.list_records()] == [
-            ("plan (2).md", ("U0BO000002",)),
+        await intake.wait_for_reply("I have saved plan.md", person="bo")
+        assert "(2)" not in str(await intake.sandbox.messages("@kvasir", "bo")), "no name tells of Ada's file"
+        assert [(card.plain_name, card.readers) for card in intake.adding.store.list_records()] == [
             ("plan.md", (ADA,)),
+            ("plan.md", ("U0BO000002",)),
         ]
 
 

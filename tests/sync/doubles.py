@@ -153,6 +153,8 @@ class Arithmetic(Failing):
 class DictSource(Failing):
     """``Source`` over a dictionary of texts; a text that starts with "broken" cannot be parsed."""
 
+    has_uniform_readers = True
+
     def __init__(self, name: str = "handbook", root: str = "/handbook") -> None:
         super().__init__()
         self.key = SourceKey(name, "dict", root)

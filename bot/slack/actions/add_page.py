@@ -58,8 +58,8 @@ class AddPageAction:
         except KnowledgeError as error:
             await self._messenger.reply(press, explain_error(error))
             return
-        page = press.value.partition("?")[0]  # a query may hold a key
-        _log.info("page added", user=press.user, page=page, new=added is not None)
+        # Neither the address, which may be for few people, nor its query, which may hold a key.
+        _log.info("page added", user=press.user, source=self._adding.source, new=added is not None)
         fields = {"url": press.value, "source": self._adding.source}
         if added is None:
             await self._messenger.reply(press, buttons.PAGE_EXISTS.fill(**fields))

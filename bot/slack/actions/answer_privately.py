@@ -43,21 +43,27 @@ class AnswerPrivatelyAction:
     async def run(self, press: ButtonPress) -> None:
         """Answer the question of a button in a direct message; if that is impossible, tell the person why."""
         thread_ts, _, ts = press.value.partition(" ")
+        # Slack does not send the ephemeral message with the press, so the thread is that of the button's value.
+        in_thread = replace(press, thread_ts=thread_ts)
         if (press.channel, ts) in self._pressed:
+            await self._messenger.reply(in_thread, buttons.ANSWERED_PRIVATELY)
             return
         self._pressed[press.channel, ts] = None
         if len(self._pressed) > _MAX_REMEMBERED:
             self._pressed.popitem(last=False)
+        is_repeated = False
         try:
             problem = await self._repeat_question(press, thread_ts, ts)
+            is_repeated = problem is None
         except (DatabaseError, SlackError) as error:
             problem = explain_error(error)
-        if problem is None:
-            await self._messenger.replace(press, buttons.ANSWERED_PRIVATELY)
-            return
-        del self._pressed[press.channel, ts]
-        # Slack does not send the ephemeral message with the press, so the thread is that of the button's value.
-        await self._messenger.reply(replace(press, thread_ts=thread_ts), problem)
+        finally:
+            if not is_repeated:  # also after an error that the listener explains, so that the next press counts
+                self._pressed.pop((press.channel, ts), None)
+        if problem is not None:
+            await self._messenger.reply(in_thread, problem)
+        elif not await self._messenger.replace(press, buttons.ANSWERED_PRIVATELY):
+            await self._messenger.reply(in_thread, buttons.ANSWERED_PRIVATELY)
 
     async def _repeat_question(self, press: ButtonPress, thread_ts: str, ts: str) -> Message | None:
         """Post the question into the direct messages and submit it; return what prevents it, None if nothing does.

@@ -18,6 +18,7 @@ from bot.slack.interactions import ButtonPress
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError, SyncRunning
+from knowledge.sources.uploads.upload_store import get_plain_name
 
 _log = structlog.get_logger("kvasir.intake")
 
@@ -83,7 +84,7 @@ class FileReadersAction:
         if failed:
             return next(iter(failed.values()))
         outcome = files.NOW_FOR_EVERYBODY if is_for_all else files.NOW_FOR_CHANNEL if channel else files.NOW_FOR_SENDER
-        return outcome.fill(names=", ".join(names), source=self._adding.source)
+        return outcome.fill(names=", ".join(get_plain_name(name) for name in names), source=self._adding.source)
 
     async def _is_member(self, channel: str, user: str) -> bool:
         found = await self._directory.find_channel(channel)

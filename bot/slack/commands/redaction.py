@@ -2,7 +2,7 @@
 
 Of a source of which the person may read nothing, nothing is left: neither its name nor a number. Where the person may
 read only some documents, only these are counted. Reasons of failures name hosts, paths and accounts, so owners alone
-see them.
+see them, and the places and processes of sources.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bot.messages.message import render_message
 from knowledge.errors import ErrorCode, SyncRunning
 from knowledge.interfaces import EVERYONE, Viewers, may_read
 from knowledge.language import Language
-from knowledge.status import LibraryStatus, SourceStatus, restrict_sources
+from knowledge.status import LibraryStatus, SourceStatus, is_wholly_readable, restrict_sources
 from knowledge.sync.report import SourceReport, SyncReport
 
 
@@ -27,6 +27,7 @@ def redact_status(
     def redact(source: SourceStatus) -> SourceStatus:
         neutral = replace(
             source,
+            root="",
             error=source.error and render_message(status.HIDDEN_ERROR, language),
             error_code=ErrorCode.OTHER,
             watch_trouble=source.watch_trouble and render_message(status.HIDDEN_WATCH_TROUBLE, language),
@@ -35,7 +36,7 @@ def redact_status(
         return neutral if may_read(viewers, EVERYONE) else replace(neutral, failures=(), first_pending_deletions=())
 
     sources = tuple(redact(source) for source in restrict_sources(state.sources, readable))
-    return replace(state, sources=sources, last_repair=None)
+    return replace(state, sources=sources, last_repair=None, elsewhere=None)
 
 
 def redact_report(
@@ -57,10 +58,10 @@ def redact_report(
 
 
 def redact_running_sync(error: SyncRunning, readable: Collection[str]) -> SyncRunning:
-    """Return the error with the names of readable sources only."""
-    return SyncRunning([name for name in error.sources if name in readable], error.process)
+    """Return the error with the names of readable sources only, and without the process."""
+    return SyncRunning([name for name in error.sources if name in readable])
 
 
 def list_wholly_readable(state: LibraryStatus, readable: Mapping[str, int]) -> frozenset[str]:
     """Return the sources of which every document may be read, so that their numbers may be shown."""
-    return frozenset(one.name for one in state.sources if readable.get(one.name) == one.documents)
+    return frozenset(one.name for one in state.sources if is_wholly_readable(one, readable))

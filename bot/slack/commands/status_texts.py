@@ -56,15 +56,15 @@ def select_visible_sources(sources: Iterable[SourceStatus]) -> list[SourceStatus
 
 
 def format_sources(state: LibraryStatus, language: Language) -> str:
-    """Return the sources with their kinds and locations."""
+    """Return the sources with their kinds, and with their places as far as they are given."""
     if not state.sources:
         return render_message(status.NO_SOURCES, language)
     return "\n".join(_format_source_place(source, language) for source in state.sources)
 
 
 def _format_source_place(source: SourceStatus, language: Language) -> str:
-    name, kind, root = (render.escape_mrkdwn(text) for text in (source.name, source.kind, source.root))
-    return f"*{name}* · {kind} · {root}\n" + format_source(source, language)
+    place = (f"*{render.escape_mrkdwn(source.name)}*", *map(render.escape_mrkdwn, (source.kind, source.root)))
+    return " · ".join(part for part in place if part) + "\n" + format_source(source, language)
 
 
 def format_source(source: SourceStatus, language: Language) -> str:

@@ -42,12 +42,11 @@ class EphemeralMessenger:
             return
         await self.notify(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
 
-    async def replace(self, press: ButtonPress, message: Message) -> None:
-        """Replace the ephemeral message of a pressed button by a text in both languages, without buttons."""
+    async def replace(self, press: ButtonPress, message: Message) -> bool:
+        """Replace the ephemeral message of a pressed button by a text in both languages; return whether that worked."""
         text = render.escape_mrkdwn(render_both(message))
         payload = {"response_type": "ephemeral", "replace_original": True, "text": text, "blocks": build_sections(text)}
-        if not (press.response_url and await self._post(press.response_url, payload)):
-            _log.info("ephemeral message not replaced", channel=press.channel)
+        return bool(press.response_url) and await self._post(press.response_url, payload)
 
     async def notify(
         self,

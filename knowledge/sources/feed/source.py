@@ -99,6 +99,8 @@ class FeedSource:
     the page behind its link is read instead.
     """
 
+    has_uniform_readers = True
+
     def __init__(
         self, key: SourceKey, context: SourceContext, options: FeedOptions, allowed: AccessRules, keep_s: float
     ) -> None:

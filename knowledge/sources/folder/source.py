@@ -74,6 +74,7 @@ class FolderSource:
     """
 
     lists_rights = True
+    has_uniform_readers = True
 
     def __init__(
         self, key: SourceKey, options: FolderOptions, *, max_bytes: int, readers: frozenset[str] = EVERYONE

@@ -83,6 +83,8 @@ class GitSource:
     and trees are fetched into a folder of the source's own, but only the documents' contents.
     """
 
+    has_uniform_readers = True
+
     def __init__(self, key: SourceKey, context: SourceContext, options: GitOptions, git: Git, max_bytes: int) -> None:
         self.key = key
         self._context = context

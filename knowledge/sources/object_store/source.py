@@ -73,6 +73,8 @@ class ObjectsOptions:
 class ObjectsSource:
     """Lists and reads the objects under a prefix. A version is the store's ETag, or size and time if it has none."""
 
+    has_uniform_readers = True
+
     def __init__(
         self, key: SourceKey, options: ObjectsOptions, store: ObjectStore, *, max_bytes: int, readers: frozenset[str]
     ) -> None:

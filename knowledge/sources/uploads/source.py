@@ -14,7 +14,7 @@ from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, Sour
 from knowledge.settings import SourceSpec
 from knowledge.sources.common import MAX_MB, parse_size_limit
 from knowledge.sources.registry import SourceKind, read_options, source_folder_name
-from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore
+from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore, get_plain_name
 
 _POLL_S = 2.0
 """Between two checks for changes."""
@@ -108,11 +108,12 @@ class PushSource:
     def _read_document(self, listed: ListedDocument) -> DocumentContent:
         card = self._store.find_record(listed.document)
         if card is None:
-            raise SourceError(f"{listed.document} was removed. Nothing needs to be done; the next sync leaves it out.")
+            name = get_plain_name(listed.document)
+            raise SourceError(f"{name} was removed. Nothing needs to be done; the next sync leaves it out.")
         if card.readers is not None and card.version != listed.version:
             # The listing has the readers of the earlier content.
-            raise SourceError(f"{listed.document} was replaced. Nothing needs to be done; the next sync reads it.")
-        return DocumentContent(self._store.read_data(card), card.media_type, card.version, card.title)
+            raise SourceError(f"{card.plain_name} was replaced. Nothing needs to be done; the next sync reads it.")
+        return DocumentContent(self._store.read_data(card), card.media_type, card.version, card.title, card.plain_name)
 
     def _make_listed(self, card: UploadRecord) -> ListedDocument:
         return ListedDocument(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -32,6 +31,7 @@ class UploadRecord:
     """The record of one added document."""
 
     name: str
+    """The document's id: its name, for a file of a message behind a folder of its sender."""
     sha256: str
     size_bytes: int
     added_at: float
@@ -43,6 +43,11 @@ class UploadRecord:
     """Who may read it, among the readers of the source; None means all of them."""
     origin: str = ""
     """The message that brought it, "" for none; its sender chooses the readers."""
+
+    @property
+    def plain_name(self) -> str:
+        """Return the name that people see."""
+        return get_plain_name(self.name)
 
     @property
     def version(self) -> str:
@@ -79,8 +84,9 @@ class UploadStore:
         media_type: str | None = None,
         readers: Sequence[str] | None = None,
         origin: str = "",
+        document: str = "",
     ) -> UploadResult:
-        """Add a document, or replace the one with the same name.
+        """Add a document, or replace the one with the same name; ``document`` is an id by ``find_document_id``.
 
         If a message (``origin``) brings the same content again, the document keeps its readers, and ``readers`` are
         added to them.
@@ -93,6 +99,7 @@ class UploadStore:
         name = parse_document_name(name)
         if len(data) > self.max_bytes:
             raise too_large_error(name, len(data), self.max_bytes)
+        name = document or name
         card = UploadRecord(
             name=name,
             sha256=hashlib.sha256(data).hexdigest(),
@@ -131,8 +138,10 @@ class UploadStore:
                 self._write_record(replace(card, readers=None if readers is None else tuple(sorted(readers))))
         return [card.name for card in cards]
 
-    def find_free_name(self, name: str, by: str) -> str:
-        """Return a name under which a person replaces no document of somebody else that the person may not read.
+    def find_document_id(self, name: str, by: str) -> str:
+        """Return the id of the document that a person's file adds or replaces: of one of that name that he may read.
+
+        Where there is none, it is in a folder of the person. So no hidden document changes it.
 
         Raises:
             SourceError: the name is invalid, or a record cannot be read.
@@ -140,13 +149,13 @@ class UploadStore:
 
         """
         name = parse_document_name(name)
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name, not a path
-        for number in itertools.count(2):
-            card = self.find_record(name)
-            if card is None or card.added_by == by or card.readers is None or by in card.readers:
-                break
-            name = parse_document_name(f"{stem} ({number}){suffix}")
-        return name
+        own = f"{by}/{name}"
+        readable = [
+            card.name
+            for card in self.list_records()
+            if card.plain_name == name and (card.added_by == by or card.readers is None or by in card.readers)
+        ]
+        return own if own in readable else next(iter(readable), own)
 
     def remove(self, name: str) -> bool:
         """Remove a document; return False if there is none of that name.
@@ -190,7 +199,9 @@ class UploadStore:
         try:
             return _read_record(self._record_path(name))
         except (OSError, ValueError, TypeError) as error:
-            raise SourceError(f"The record of {name} cannot be read. Add the document again.") from error
+            raise SourceError(
+                f"The record of {get_plain_name(name)} cannot be read. Add the document again."
+            ) from error
 
     def read_data(self, card: UploadRecord) -> bytes:
         """Return a document's bytes.
@@ -202,7 +213,7 @@ class UploadStore:
         try:
             return (self._blobs / card.sha256).read_bytes()
         except OSError as error:
-            raise SourceError(f"{card.name} cannot be read: {error.strerror}. Add it again.") from error
+            raise SourceError(f"{card.plain_name} cannot be read: {error.strerror}. Add it again.") from error
 
     def get_change_mark(self) -> int:
         """Return a number that changes when a document is added, replaced or removed."""
@@ -257,6 +268,11 @@ def parse_document_name(name: str) -> str:
     if not base_name.lower().endswith(SUFFIXES):
         raise UnsupportedFormat(f"Kvasir does not read {base_name}. It reads: {', '.join(s[1:] for s in SUFFIXES)}.")
     return base_name
+
+
+def get_plain_name(document: str) -> str:
+    """Return the name that people see of a document, by its id."""
+    return document.rpartition("/")[2]
 
 
 def _is_text(name: str) -> bool:

@@ -95,7 +95,7 @@ def test_long_host_shows_its_end() -> None:
         assert "bank" not in button["text"]["text"]
 
 
-async def test_log_of_added_page_omits_query(tmp_path: Path) -> None:
+async def test_log_of_added_page_omits_address(tmp_path: Path) -> None:
     url = f"{URL}?key=4711"
     page = replace(PAGE, url=url)
 
@@ -114,4 +114,5 @@ async def test_log_of_added_page_omits_query(tmp_path: Path) -> None:
             await bot.sandbox.press("ada", "#general", message["ts"], list_buttons(message)[0]["action_id"])
             await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "Answers can now use" in get_text(m))
     (line,) = [one for one in logged if one["event"] == "page added"]
-    assert (line["user"], line["page"], line["new"]) == ("U0ADA00001", URL, True)
+    assert (line["user"], line["source"], line["new"]) == ("U0ADA00001", "pages", True)
+    assert URL not in str(logged)

@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
+from bot.slack.actions.answer_privately import AnswerPrivatelyAction
+from bot.slack.events import BotUser
+from bot.slack.interactions import ButtonPress
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.thread_reader import ThreadReader
+from bot.storage.questions import QuestionMessage
 from knowledge.errors import StoreUnavailable
 from knowledge.interfaces import Viewers
-from tests.slack.running_bot import FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack.running_bot import FakeLibrary, RunningBot, get_text, refuse_post, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import open_sandbox
 
 ADA = "U0ADA00001"
@@ -146,3 +152,29 @@ async def test_private_answer_survives_a_crash(tmp_path: Path) -> None:
                 await stuck.wait()
         async with run_bot(sandbox, tmp_path, library=library, script=answer_from_documents) as bot:
             await wait_for_private_answer(bot, "You asked: how?")
+
+
+async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_path: Path) -> None:
+    library, failures = FakeLibrary(more=True), [TimeoutError()]
+
+    async def submit(_message: QuestionMessage) -> bool:
+        if failures:
+            raise failures.pop()
+        return True
+
+    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+        ts = await bot.ask()
+        await bot.wait_for_answer(ts)
+        api, me = bot.app._api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
+        action = AnswerPrivatelyAction(
+            ThreadReader(api, me), api, submit, me.team, EphemeralMessenger(api, refuse_post)
+        )
+        pressed = ButtonPress.from_payload(
+            {"user": {"id": ADA}, "channel": {"id": "C0GENERAL1"}}, {"value": f"{ts} {ts}"}
+        )
+        with pytest.raises(TimeoutError):  # the listener tells the person of it
+            await action.run(pressed)
+        for count in (1, 2):
+            await action.run(pressed)
+            shown = [m for m in await bot.sandbox.messages("#general") if "in our direct messages" in get_text(m)]
+            assert [m["ephemeral"] for m in shown] == [True] * count

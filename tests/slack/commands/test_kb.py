@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,31 @@ async def test_only_owners_see_error_details() -> None:
         assert "Owners see the reason" in said or "原因只有负责人可以看到" in said, typed
     for typed in (*looks, "refresh", "刷新"):
         assert "db.internal" in await run_command(library, frozenset({"U0BO000002"}), typed, "U0BO000002"), typed
+
+
+async def test_only_owners_see_places_and_processes() -> None:
+    state = replace(make_library_status(make_source_status()), elsewhere="process 4711, since 02:30:00 UTC")
+    library = FakeLibrary(state=state)
+    for owners in (frozenset[str](), frozenset({"U0ADA00001"})):
+        library.failure = None
+        said = [await run_command(library, owners, typed, "U0ADA00001") for typed in ("status", "sources", "home")]
+        library.failure = SyncRunning(process="process 4711, since 02:30:00 UTC")
+        said.append(await run_command(library, owners, "refresh", "U0ADA00001"))
+        assert [("/srv/docs" in text, "4711" in text) for text in said] == (
+            [(False, True), (True, False), (False, True), (False, True)] if owners else [(False, False)] * 4
+        )
+        assert "*docs* · folder" in said[1]
+
+
+async def test_unread_documents_that_may_be_restricted_are_not_counted() -> None:
+    """All that is read so far may be readable, and the rest restricted."""
+    report = SyncReport({"docs": SourceReport(listed=40, unchanged=7, failed=33)}, 1.5)
+    unsure = make_source_status(failed=33, syncing=make_progress(7, 40), has_uniform_readers=False)
+    library = FakeLibrary(state=make_library_status(unsure), report=report, progress=(make_progress(7, 40),))
+    for typed in ("status", "sources", "home", "refresh"):
+        said = await run_command(library, frozenset(), typed, "U0ADA00001")
+        assert "docs" in said
+        assert not [number for number in ("33", "40") if number in said], typed
 
 
 class FakeWebApi:

@@ -109,13 +109,30 @@ async def test_new_content_for_few_people_is_not_read_with_the_readers_of_the_ol
         await opened.read(listed)
 
 
-def test_nobody_replaces_a_document_that_he_may_not_read(tray: UploadStore) -> None:
+def test_nobody_replaces_or_notices_a_document_that_he_may_not_read(tray: UploadStore) -> None:
+    before = tray.find_document_id("plan.md", "U2")
     tray.put("plan.md", b"one", by="U1", readers=["U1"], origin="D1:1.0")
-    assert tray.find_free_name("plan.md", "U1") == "plan.md"
-    assert tray.find_free_name("plan.md", "U2") == "plan (2).md"
-    tray.put("plan (2).md", b"two", by="U2", readers=["U2"], origin="D2:1.0")
-    assert tray.find_free_name("plan.md", "U2") == "plan (2).md"
-    assert tray.find_free_name("plan.md", "U3") == "plan (3).md"
+    assert tray.find_document_id("plan.md", "U1") == "plan.md"
+    assert tray.find_document_id("plan.md", "U2") == before
+    assert tray.put("plan.md", b"two", by="U2", readers=["U2"], document=before) is UploadResult.ADDED
+    assert tray.find_document_id("plan.md", "U2") == before
+    assert tray.find_document_id("plan.md", "U3") not in {"plan.md", before}
+    assert {card.plain_name for card in tray.list_records()} == {"plan.md"}
+
+
+def test_a_file_replaces_the_document_of_its_name_that_its_sender_may_read(tray: UploadStore) -> None:
+    tray.put("plan.md", b"one", by="operator")
+    assert tray.find_document_id("plan.md", "U2") == "plan.md"
+
+
+async def test_an_error_calls_a_file_by_its_plain_name(tray: UploadStore, tmp_path: Path) -> None:
+    document = tray.find_document_id("plan.md", "U2")
+    tray.put("plan.md", b"two", by="U2", readers=["U2"], document=document)
+    listed, content = await only(tmp_path)
+    assert (listed.document, content.name) == (document, "plan.md")
+    tray.remove(document)
+    with pytest.raises(SourceError, match=r"^plan\.md was removed"):
+        await source(tmp_path).read(listed)
 
 
 @pytest.mark.parametrize(
