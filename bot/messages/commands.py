@@ -26,6 +26,11 @@ To ask a question, mention Kvasir in a channel or send it a direct message. In i
 */think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
 在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。""",
 )
+HOME_LEFT_OUT = Message(
+    "_Home has no room for {count} more lines. `/kb status` shows more of them, and `kvasir status` all._",
+    "_主页放不下另外 {count} 行。`/kb 状态` 可查看更多，`kvasir status` 可查看全部。_",
+    "_Home has no room for 1 more line. `/kb status` shows it._",
+)
 UNKNOWN_COMMAND = Message(
     "`/kb {word}` is not a command.{suggestion}\n{help}", "没有 `/kb {word}` 这个命令。{suggestion}\n{help}"
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from bot.messages import commands
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.errors import SlackError
-from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, build_section
+from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, Block, build_section
 from bot.slack.posting.render import split_head
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
+
+_MAX_STATUS_SECTIONS = 25
+"""Slack takes 100 blocks, but also limits the size of a view."""
 
 
 class HomeTab:
@@ -39,7 +42,7 @@ class HomeTab:
         return next((language for language in LANGUAGES if locale.startswith(language)), None)
 
 
-def build_home_view(status: str, languages: Iterable[Language]) -> dict[str, Any]:
+def build_home_view(status: str, languages: Sequence[Language]) -> dict[str, Any]:
     """Return the view; ``status`` is the text of ``/kb status``."""
     return {
         "type": "home",
@@ -47,6 +50,19 @@ def build_home_view(status: str, languages: Iterable[Language]) -> dict[str, Any
             {"type": "header", "text": {"type": "plain_text", "text": "Kvasir"}},
             *(build_section(render_message(commands.HELP, language)) for language in languages),
             {"type": "divider"},
-            build_section(split_head(status, MAX_SECTION_CHARACTERS)[0]),
+            *_build_status(status, languages),
         ],
     }
+
+
+def _build_status(status: str, languages: Sequence[Language]) -> list[Block]:
+    """Return the status as sections; what exceeds Slack's limits is counted, with the way to see it."""
+    sections: list[Block] = []
+    while status and len(sections) < _MAX_STATUS_SECTIONS:
+        head, status = split_head(status, MAX_SECTION_CHARACTERS)
+        sections.append(build_section(head))
+    if not status:
+        return sections
+    count = len(status.splitlines())
+    notice = "\n".join(render_message(commands.HOME_LEFT_OUT, language, count=count) for language in languages)
+    return [*sections, build_section(notice)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.slack.running_bot import RunningBot, get_text
+from tests.slack.running_bot import RunningBot, get_text, make_library_status, make_source_status
 
 
 @pytest.mark.parametrize("text", ["/kb", "/kb help", "/kb 帮助"])
@@ -55,3 +57,17 @@ async def _open_home(bot: RunningBot, person: str) -> str:
 
     await bot.sandbox.wait_until(published)
     return str(await bot.sandbox.home(person))
+
+
+@pytest.mark.parametrize(("sources", "is_cut"), [(60, False), (3_000, True)])
+async def test_home_shows_all_sources_or_says_what_is_left_out(
+    owned_bot: RunningBot, sources: int, is_cut: bool
+) -> None:
+    names = [f"handbook-{n:04}" for n in range(sources)]
+    owned_bot.library.state = make_library_status(*(make_source_status(name) for name in names))
+    view = await _open_home(owned_bot, "ada")
+    shown = sum(name in view for name in names)
+    left_out = re.search(r"no room for (\d+) more lines. `/kb status` shows more", view)
+    assert (left_out is not None) is (sources > 60)
+    assert shown + int(left_out[1] if left_out else 0) == sources
+    assert view.count("block_id") <= 100
