@@ -71,6 +71,15 @@ REFRESH_FAILED = Message(
     ":warning: The refresh ended after {seconds:.1f} s, with failures:",
     ":warning: 更新结束，用时 {seconds:.1f} 秒，但有失败：",
 )
+REFRESH_INTERRUPTED = Message(
+    ":warning: A restart interrupted this refresh. What it has read stays; `/kb refresh{source}` reads the rest now, "
+    "or else the next sync does.",
+    ":warning: 重启中断了这次更新。已读取的内容保留；输入 `/kb 刷新{source}` 可立即读取其余部分，否则由下次同步完成。",
+)
+APPROVAL_INTERRUPTED = Message(
+    ":warning: A restart interrupted this deletion. `/kb approve{source}` shows what is still pending.",
+    ":warning: 重启中断了这次删除。输入 `/kb 批准{source}` 可查看仍待删除的文档。",
+)
 SYNC_ENDED = Message("done", "完成")
 UNCHANGED = Message("{count} unchanged", "{count} 未变")
 ADDED = Message("{count} added", "{count} 新增")

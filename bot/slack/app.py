@@ -126,11 +126,13 @@ async def open_slack_app(
             runner.on_connected = parts.directory.clear
 
         def on_connected() -> None:
+            parts.refreshes.start()
             if dependencies.event_log is not None:
                 recording = record_connection(dependencies.event_log, installation.me.team, lambda: runner.is_connected)
                 tasks.start(recording, "connection record")
 
         app = SlackApp(installation, turns, runner, api, token_monitor, on_connected)
+        stack.push_async_callback(parts.refreshes.close)
         stack.push_async_callback(tasks.close, _DRAIN_S)
         stack.push_async_callback(turns.close)
         stack.push_async_callback(runner.close)

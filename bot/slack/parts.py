@@ -32,6 +32,7 @@ from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import KB, THINK
 from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions
 from bot.slack.commands.refresh import RefreshRunner
+from bot.slack.commands.refresh_keeper import RefreshKeeper
 from bot.slack.commands.search import SearchRunner
 from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
@@ -60,6 +61,7 @@ from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.questions import QuestionMessage
+from bot.storage.refresh_records import RefreshRecords
 from engine.interfaces import EngineStatus, ThinkingControl
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
@@ -130,7 +132,11 @@ class SlackParts:
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._pending = PendingDeletions(dependencies.library, self._messenger)
         self._visible = VisibleSources(dependencies.library, dependencies.access, self._find_person)
-        self._refresh = RefreshRunner(dependencies.library, self._pending, api, self._messenger, self._visible)
+        self.refreshes = RefreshKeeper(RefreshRecords(dependencies.ledger.database, me.team), api)
+        """Ends the messages of interrupted refreshes."""
+        self._refresh = RefreshRunner(
+            dependencies.library, self._pending, api, self._messenger, self._visible, self.refreshes.track
+        )
         self._rules = ChannelRules(dependencies.channels, dependencies.library)
 
     async def _find_person(self, user: str) -> Viewers:

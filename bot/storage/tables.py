@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0002", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0003", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -87,6 +87,18 @@ approved_channels = sa.Table(
     sa.Column("channel", sa.String(32), primary_key=True),
     sa.Column("owner", sa.String(32), nullable=False),
     sa.Column("approved_at", sa.Float, nullable=False),
+)
+refresh_messages = sa.Table(
+    "bot_refresh_messages",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("ts", sa.String(32), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("approves", sa.Boolean, nullable=False),
+    sa.Column("language", sa.String(8), nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
 )
 
 

@@ -16,7 +16,7 @@ from tests.postgres import postgres_server
 
 OLD = Path(__file__).parents[1] / "storage"
 MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004"]
-BOT_REVISIONS = ["0001", "0002"]
+BOT_REVISIONS = ["0001", "0002", "0003"]
 
 pytestmark = pytest.mark.slow
 

@@ -11,6 +11,7 @@ from bot.slack.commands.status_texts import format_progress
 from bot.slack.errors import SlackError
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
 from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.refresh_records import RefreshRecord
 from knowledge.language import Language
 from knowledge.sync.report import SyncProgress
 
@@ -32,6 +33,10 @@ class ProgressMessage:
         self._ts = ""
         self._progress: dict[str, SyncProgress] = {}
         self._changed = asyncio.Event()
+
+    def describe(self, source: str | None, language: Language, *, approves: bool) -> RefreshRecord:
+        """Return where the message is and what it is about, for the process that has to end it after a restart."""
+        return RefreshRecord(self._channel, self._ts, source or "", approves, language)
 
     def record(self, progress: SyncProgress) -> None:
         """Store progress; the next update shows it if the person may see it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -20,11 +20,15 @@ from bot.slack.interactions import Interaction
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.refresh_records import RefreshRecord
 from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
 from knowledge.language import Language
 from knowledge.sync.report import OnProgress
 
 _log = structlog.get_logger(__name__)
+
+TrackRefresh = Callable[[RefreshRecord], contextlib.AbstractAsyncContextManager[None]]
+"""Stores the message of a refresh while it runs."""
 
 _REFRESH_TIMEOUT_S = 6 * 3_600.0
 _STATUS_TIMEOUT_S = 20.0
@@ -40,12 +44,14 @@ class RefreshRunner:
         api: SlackWebApi,
         messenger: EphemeralMessenger,
         visible: VisibleSources,
+        track: TrackRefresh,
     ) -> None:
         self._library = library
         self._pending = pending
         self._api = api
         self._messenger = messenger
         self._visible = visible
+        self._track = track
 
     async def run(
         self,
@@ -73,16 +79,30 @@ class RefreshRunner:
         if not interaction.is_direct_message:
             where = render_message(commands.PROGRESS_ELSEWHERE, language)
             await self._messenger.answer(interaction, f"{start} {where}")
+        async with self._track(progress.describe(source, language, approves=bool(approve))):
+            outcome = await self._refresh_with_progress(interaction, source, progress, approve)
+            is_shown = await progress.show(outcome)
+        if not interaction.is_direct_message or not is_shown:
+            await self._messenger.answer(interaction, outcome)
+
+    async def _refresh_with_progress(
+        self,
+        interaction: Interaction,
+        source: str | None,
+        progress: ProgressMessage,
+        approve: Mapping[str, str] | None,
+    ) -> str:
+        """Return what ``_refresh`` returns, and update the message meanwhile."""
         try:
             async with asyncio.TaskGroup() as group:
-                updates = group.create_task(progress.keep_updated(language), name="kb progress")
+                updates = group.create_task(progress.keep_updated(interaction.language), name="kb progress")
                 outcome = await self._refresh(interaction, source, progress.record, approve)
                 updates.cancel()
         except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        is_shown = await progress.show(outcome)
-        if not interaction.is_direct_message or not is_shown:
-            await self._messenger.answer(interaction, outcome)
+            error = failed.exceptions[0]
+            _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
+            return self._explain(error, interaction.language)
+        return outcome
 
     async def _refresh(
         self,

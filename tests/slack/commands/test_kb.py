@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -147,7 +148,7 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
     access, messenger = access or Access(), EphemeralMessenger(api, post)
     pending = PendingDeletions(library, messenger)
     visible = VisibleSources(library, access, find_member)
-    refresh = RefreshRunner(library, pending, api, messenger, visible)
+    refresh = RefreshRunner(library, pending, api, messenger, visible, lambda _record: contextlib.nullcontext())
     engine = EngineStatus(EngineState.READY)
 
     async def fail(_typed: SlashCommand, _argument: object) -> str:

@@ -1,0 +1,87 @@
+"""Ends the messages of refreshes that a restart has interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+
+import structlog
+
+from bot.messages import commands
+from bot.messages.message import render_message
+from bot.slack.errors import SlackError, SlackUnavailable
+from bot.slack.posting import render
+from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.refresh_records import RefreshRecord, RefreshRecords
+from knowledge.errors import DatabaseError
+
+_log = structlog.get_logger(__name__)
+
+_EVERY_S = 20.0
+"""Between two renewals, which are also the looks for interrupted refreshes of other processes."""
+
+
+class RefreshKeeper:
+    """Stores the messages of running refreshes, and ends those that no process works on any more."""
+
+    def __init__(self, records: RefreshRecords, api: SlackWebApi) -> None:
+        self._records = records
+        self._api = api
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def track(self, record: RefreshRecord) -> AsyncIterator[None]:
+        """Store a message until its refresh has ended; if it is cancelled, the next process ends the message."""
+        await self._try(self._records.save(record))
+        yield
+        await self._try(self._records.remove(record))
+
+    @staticmethod
+    async def _try(change: Awaitable[None]) -> None:
+        """Make a change; a failure is logged, because the refresh itself matters more."""
+        try:
+            await change
+        except DatabaseError as error:
+            _log.warning("refresh not stored", error=str(error))
+
+    def start(self) -> None:
+        """End interrupted messages now and at intervals."""
+        self._task = asyncio.create_task(self._run(), name="refresh keeper")
+
+    async def close(self) -> None:
+        """Stop; another process may end the messages of this one at once."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            with contextlib.suppress(DatabaseError):
+                await self._records.release()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._records.renew()
+                for record in await self._records.list_abandoned():
+                    await self._end(record)
+            except (DatabaseError, SlackUnavailable) as error:
+                _log.warning("interrupted refresh not shown", error=str(error))
+            await asyncio.sleep(_EVERY_S)
+
+    async def _end(self, record: RefreshRecord) -> None:
+        """Replace the progress by what happened and what happens next.
+
+        Raises:
+            SlackUnavailable: Slack does not answer now.
+            DatabaseError: the record is not deleted.
+
+        """
+        message = commands.APPROVAL_INTERRUPTED if record.approves else commands.REFRESH_INTERRUPTED
+        source = f" {render.escape_mrkdwn(record.source)}" if record.source else ""
+        text = render_message(message, record.language, source=source)
+        try:
+            await self._api.call("chat.update", channel=record.channel, ts=record.ts, text=text)
+        except SlackUnavailable:
+            raise
+        except SlackError as error:  # the message is gone
+            _log.info("interrupted refresh not shown", error=str(error))
+        await self._records.remove(record)

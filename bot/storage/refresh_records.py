@@ -1,0 +1,93 @@
+"""Stores the messages with the progress of running refreshes, so that a restart does not leave them unfinished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from bot.storage.processes import is_dead, name_this_process
+from bot.storage.tables import insert_into, refresh_messages
+from knowledge.database.database import Database
+from knowledge.language import Language
+
+LEASE_S: Final = 60.0
+"""How long a refresh counts as running without renewal. A dead process of this machine is noticed earlier."""
+
+_IS_OURS = (refresh_messages.c.team == sa.bindparam("of_team")) & (refresh_messages.c.owner == sa.bindparam("of_owner"))
+_RENEW = sa.update(refresh_messages).where(_IS_OURS)
+_DELETE = sa.delete(refresh_messages).where(
+    (refresh_messages.c.team == sa.bindparam("of_team"))
+    & (refresh_messages.c.channel == sa.bindparam("of_channel"))
+    & (refresh_messages.c.ts == sa.bindparam("of_ts"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRecord:
+    """The message of one refresh, and the words that its end needs."""
+
+    channel: str
+    ts: str
+    source: str
+    """The source that is refreshed, "" for all of them."""
+    approves: bool
+    """Whether the refresh deletes what an owner has approved."""
+    language: Language
+
+
+class RefreshRecords:
+    """The messages of one workspace. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database, team: str, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._team = team
+        self._owner = name_this_process()
+        self._now = now
+
+    async def save(self, record: RefreshRecord) -> None:
+        """Store that this process refreshes and shows it in a message."""
+        row = {
+            "team": self._team,
+            "channel": record.channel,
+            "ts": record.ts,
+            "source": record.source,
+            "approves": record.approves,
+            "language": record.language,
+            "owner": self._owner,
+            "lease_until": self._now() + LEASE_S,
+        }
+
+        def insert(connection: sa.Connection) -> None:
+            connection.execute(insert_into(refresh_messages, connection.dialect.name).on_conflict_do_nothing(), row)
+
+        await self._database.write(insert)
+
+    async def remove(self, record: RefreshRecord) -> None:
+        """Delete a message that has its end."""
+        place = {"of_team": self._team, "of_channel": record.channel, "of_ts": record.ts}
+        await self._database.write(lambda connection: connection.execute(_DELETE, place))
+
+    async def renew(self) -> None:
+        """Store that the refreshes of this process still run."""
+        await self._set_lease(self._now() + LEASE_S)
+
+    async def release(self) -> None:
+        """Store that the refreshes of this process run no longer."""
+        await self._set_lease(0.0)
+
+    async def list_abandoned(self) -> list[RefreshRecord]:
+        """Return the messages of refreshes that ended with their process."""
+        query = sa.select(refresh_messages).where(refresh_messages.c.team == self._team)
+        return [
+            RefreshRecord(row.channel, row.ts, row.source, row.approves, row.language)
+            for row in await self._database.fetch_rows(query)
+            if row.lease_until < self._now() or is_dead(row.owner)
+        ]
+
+    async def _set_lease(self, until: float) -> None:
+        values = {"of_team": self._team, "of_owner": self._owner, "lease_until": until}
+        await self._database.write(lambda connection: connection.execute(_RENEW, values))
