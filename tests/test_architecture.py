@@ -18,7 +18,7 @@ IMPORTED_IN = {
     "slack_bolt": ("bot/slack/", "bot/app.py"),
     "slack_sdk": ("bot/slack/", "bot/app.py"),
     "weaviate": ("knowledge/stores/weaviate/",),
-    "lancedb": ("knowledge/stores/lancedb/store.py",),
+    "lancedb": ("knowledge/stores/lancedb/",),
     "apscheduler": ("knowledge/sync/schedule.py",),
     "trafilatura": ("knowledge/parsing/formats/main_text.py",),
     "protego": ("knowledge/web/crawling/robots.py",),

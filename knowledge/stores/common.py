@@ -18,7 +18,7 @@ from knowledge.interfaces import Candidate, Chunk, StoredChunk
 T = TypeVar("T")
 U = TypeVar("U")
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Increase it if a row's columns change. Every store then gets a new index next to the old one."""
 
 INDEX_PREFIX = "kvasir_"

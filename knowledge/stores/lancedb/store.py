@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lancedb
+from lancedb.expr import Expr
 from lancedb.index import FTS, Bitmap, BTree, HnswSq
 from lancedb.query import MatchQuery
 
@@ -39,7 +40,7 @@ from knowledge.stores.lancedb.rows import (
     PASSAGE_COLUMNS,
     SEARCH_COLUMNS,
     make_batch,
-    make_condition,
+    make_filter,
     make_row_schema,
     quote_literals,
     read_leg_hits,
@@ -63,7 +64,7 @@ _SCALAR_INDEXES = {
         max_token_length=None,
         with_position=False,
     ),
-    "audience": Bitmap(),
+    "class_number": Bitmap(),
     "source": Bitmap(),
     "kind": Bitmap(),
     "modified_at": BTree(),
@@ -247,32 +248,32 @@ class LanceDBStore:
         """Run both legs concurrently with one filter; see ``Store.find_candidates``."""
         if scope.is_empty:
             return ()
-        condition = make_condition(scope)
+        within = make_filter(scope)
         async with self._translate_failures(self._limits.read_s):
             table = self._get_table()
             lexical, dense = await run_both(
-                self._lexical(table, terms, vector, pool, condition), self._dense(table, vector, pool, condition)
+                self._lexical(table, terms, vector, pool, within), self._dense(table, vector, pool, within)
             )
         return merge_legs(lexical, dense)
 
-    async def _lexical(self, table: Any, terms: str, vector: Vector | None, pool: int, condition: str) -> list[LegHit]:  # noqa: ANN401
+    async def _lexical(self, table: Any, terms: str, vector: Vector | None, pool: int, within: Expr) -> list[LegHit]:  # noqa: ANN401
         if not terms.strip():
             return []
         # Use a query object, because a plain string in double quotes would be a phrase.
         match = MatchQuery(terms, "terms")  # type: ignore[call-arg]
-        query = table.query().nearest_to_text(match).where(condition).limit(pool)
+        query = table.query().nearest_to_text(match).where(within).limit(pool)
         hits = await query.select([*SEARCH_COLUMNS, *([] if vector is None else ["vector"]), "_score"]).to_arrow()
         cosines = [0.0] * hits.num_rows
         if hits.num_rows and vector is not None:
             cosines = (read_vectors(hits) @ vector).tolist()
         return read_leg_hits(hits, cosines, hits.column("_score").to_pylist())
 
-    async def _dense(self, table: Any, vector: Vector | None, pool: int, condition: str) -> list[LegHit]:  # noqa: ANN401
+    async def _dense(self, table: Any, vector: Vector | None, pool: int, within: Expr) -> list[LegHit]:  # noqa: ANN401
         if vector is None:
             return []
         # The vector index has rounded vectors, so three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
-        query = query.where(condition).limit(pool)
+        query = query.where(within).limit(pool)
         hits = await query.select([*SEARCH_COLUMNS, "_distance"]).to_arrow()
         return read_leg_hits(hits, (1 - hits.column("_distance").to_numpy()).tolist(), [0.0] * hits.num_rows)
 

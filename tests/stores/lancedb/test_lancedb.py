@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
@@ -47,8 +48,9 @@ async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_pa
     store = LanceDBStore(tmp_path)
     await store.open(INDEX, DIMENSIONS)
     await store.write([row("old", "alpha", unit(1), kind="", readers=frozenset({"C1"}))])
-    await store._table.drop_columns(["kind", "modified_at", "audience"])
-    assert {"kind", "modified_at", "audience"}.isdisjoint((await store._table.schema()).names)
+    await store._table.drop_columns(["kind", "modified_at", "class_number"])
+    await store._table.add_columns(pa.field("audience", pa.string()))
+    assert {"kind", "modified_at", "class_number"}.isdisjoint((await store._table.schema()).names)
     await store.close()
     again = LanceDBStore(tmp_path)
     await asyncio.gather(again.open(INDEX, DIMENSIONS), store.open(INDEX, DIMENSIONS))
