@@ -294,6 +294,7 @@ class Library:
             tuple(states),
             growth=await self._indexes.growth([source.key for source in self._sources.values()]),
             last_repair=await searched.manifest.read_last_repair(),
+            refused=await searched.manifest.read_refused(),
             elsewhere=find_lock_holder(self._lock),
         )
 

@@ -16,6 +16,7 @@ from knowledge.sync.manifest.records import (
     LastRepair,
     PendingDeletion,
     QuarantinedDocument,
+    RefusedPassages,
     make_approval_mark,
 )
 from knowledge.sync.report import SyncProgress
@@ -92,6 +93,8 @@ class LibraryStatus:
     """The progress of the new index; None if there is none."""
     last_repair: LastRepair | None = None
     """When store and manifest were last compared, and how many chunks differed; None if never."""
+    refused: RefusedPassages | None = None
+    """Passages that the store proposed to people who may not read them, since ``last_repair``; None for none."""
     elsewhere: str | None = None
     """Another process that syncs this state directory (``process 12, since 02:30:00 UTC``), if any."""
 

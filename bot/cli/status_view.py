@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bot.answering.policy import Policy
 from bot.cli.output import strip_control_characters
-from bot.cli.terminal_lines import format_engine_state, format_live_web
+from bot.cli.terminal_lines import format_engine_state, format_live_web, format_refused
 from bot.messages.durations import format_age, format_due_time, format_duration
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
@@ -50,7 +50,7 @@ def build_view(
 ) -> RenderableType:
     """Return the whole output."""
     sources = [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
-    parts: list[RenderableType] = [_facts_table(engine, state, web), Text()]
+    parts: list[RenderableType] = [_facts_table(engine, state, web, now), Text()]
     parts += [_source_lines(source, now) for source in sources] if narrow else [_source_table(sources, now)]
     problems = [line for source in sources for line in _problem_block(source, now)]
     if problems:
@@ -63,7 +63,7 @@ def build_view(
 # ── Above the sources ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy) -> Table:
+def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy, now: datetime) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -76,6 +76,8 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy) -> Tab
         )
     elif state.indexing:
         facts.add_row("index", "a new one is being built; the old one answers until it is complete")
+    if state.refused is not None:
+        facts.add_row("rights", Text(format_refused(state.refused, now), style="yellow"))
     facts.add_row("live web", Text(format_live_web(web)))
     if state.elsewhere is not None:
         facts.add_row("sync", f"running in another process ({state.elsewhere})")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bot.answering.policy import Policy
 from bot.cli.terminal import Terminal
 from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE
+from bot.messages.durations import format_age
 from engine.interfaces import EngineStatus
+from knowledge.sync.manifest.records import RefusedPassages
 from knowledge.sync.report import SyncProgress, SyncReport
 
 
@@ -63,3 +67,12 @@ def format_report(report: SyncReport) -> list[str]:
         if source.error:
             lines.append(f"  {source.error}")
     return lines
+
+
+def format_refused(refused: RefusedPassages, now: datetime) -> str:
+    """Return how often the store proposed passages to people who may not read them, and the next step."""
+    age = format_age(max(0.0, now.timestamp() - refused.at))
+    return (
+        f"the store proposed {refused.passages} passages to people who may not read them, last {age}; nobody saw them. "
+        "If it goes on, check that all nodes of the store run, and start kvasir sync (docs/operating.md)"
+    )

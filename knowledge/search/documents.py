@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-from knowledge.errors import StoreError
+from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers, may_read
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.rights_check import find_checked, search_checked
@@ -66,7 +68,7 @@ class DocumentSearch:
                     raise
             else:
                 if await self.follow_active_index() is index:
-                    return self._report_refused(seen)
+                    return await self._report_refused(index, seen)
             # A switch dropped this index during the search. The new one has its documents.
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers) -> Hit | None:
@@ -155,8 +157,11 @@ class DocumentSearch:
         rows = await index.manifest.find_current(chunks, self._rules)
         return {row.id: self._rules[row.source].make_current_chunk(row) for row in rows}
 
-    def _report_refused(self, seen: DocumentResults) -> DocumentResults:
-        """Log passages that the store should not have proposed. An old index may, until a new one has grown."""
+    async def _report_refused(self, index: OpenIndex, seen: DocumentResults) -> DocumentResults:
+        """Log and count passages that the store should not have proposed.
+
+        An old index may propose them, until a new one has grown.
+        """
         if not self._indexes.is_settled:
             return replace(seen, refused={})
         for source, passages in seen.refused.items():
@@ -166,6 +171,9 @@ class DocumentSearch:
                 passages,
                 source,
             )
+        if seen.refused:
+            with contextlib.suppress(DatabaseError):  # the log has it, and the answer goes on
+                await index.manifest.add_refused(sum(seen.refused.values()), time.time())
         return seen
 
     def _open_search(self, index: OpenIndex) -> HybridSearch:

@@ -13,6 +13,7 @@ import pytest
 
 from bot.slack.manifest import SCOPES
 from knowledge.sync.lock import hold_sync_lock
+from tests.database.scripts import run_script
 from tests.e2e.conftest import Place
 from tests.slack_sandbox import open_sandbox
 from tests.sources.website.fake_site import WebSite
@@ -176,6 +177,18 @@ async def test_doctor_reports_problems(place: Place) -> None:
     status, out, _ = await place.command("doctor", WEAVIATE_URL="http://127.0.0.1:9")
     assert status == 1
     assert "FAIL knowledge" in out
+
+
+async def test_passages_that_the_manifest_refused_have_a_line_with_the_next_step(place: Place) -> None:
+    assert (await place.json("status"))["refused"] is None
+    await place.json("sync")
+    url = f"sqlite:///{place.home / 'kvasir.db'}"
+    await run_script(url, "UPDATE knowledge_indexes SET refused = 12, refused_at = 1")
+    assert (await place.json("status"))["refused"] == {"at": "1970-01-01T00:00:01+00:00", "passages": 12}
+    for command in ("status", "doctor"):
+        _, out, _ = await place.command(command)
+        assert "the store proposed 12 passages to people who may not read them" in " ".join(out.split())
+        assert "start kvasir sync" in " ".join(out.split())
 
 
 async def test_doctor_names_missing_scopes_and_what_they_are_for(place: Place, tmp_path: Path) -> None:

@@ -69,9 +69,14 @@ async def test_a_revoked_right_that_the_store_missed_is_counted_and_logged_witho
         assert [hit.source for hit in found.hits] == ["docs"]
         assert refused == [0, 2]
         [line] = [record.getMessage() for record in caplog.records]
+        status = await library.status()
+        assert status.refused is not None
+        assert status.refused.passages == 2
         assert "2 passages of the source board" in line
         assert "Lyon" not in line
         assert "lyon" not in line
+        await library.repair()
+        assert (await library.status()).refused is None, "the store was repaired"
 
 
 async def test_a_new_audience_is_found_right_after_its_sync(bench: Bench, new_source: Any) -> None:

@@ -8,13 +8,14 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import aiohttp
 
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json, print_result
-from bot.cli.terminal_lines import format_live_web
+from bot.cli.terminal_lines import format_live_web, format_refused
 from bot.config.settings import Settings
 from bot.messages.errors import describe_error
 from bot.slack.errors import SlackMissingScope
@@ -169,8 +170,9 @@ async def _check_knowledge(settings: Settings) -> str:
         state = await library.status()
         await library.search("Kvasir", limit=1)  # only a search notices that a store is down
     never_synced = [source.name for source in state.sources if source.synced_at is None]
+    refused = "" if state.refused is None else f"; {format_refused(state.refused, datetime.now(UTC))}"
     opened = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
-    return opened + (f"; never synced: {', '.join(never_synced)} (kvasir sync)" if never_synced else "")
+    return opened + (f"; never synced: {', '.join(never_synced)} (kvasir sync)" if never_synced else "") + refused
 
 
 async def _check_identities(settings: Settings) -> str:

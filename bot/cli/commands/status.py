@@ -40,6 +40,7 @@ def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict
         "growth": growth
         and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
         "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differences, "mended": repair.repairs},
+        "refused": state.refused and {"at": _iso_time(state.refused.at), "passages": state.refused.passages},
         "elsewhere": state.elsewhere,
         "live_web": web.mode,
         "sources": {source.name: _source_json(source) for source in state.sources},

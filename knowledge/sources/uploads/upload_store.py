@@ -139,9 +139,10 @@ class UploadStore:
         return [card.name for card in cards]
 
     def find_document_id(self, name: str, by: str) -> str:
-        """Return the id of the document that a person's file adds or replaces: of one of that name that he may read.
+        """Return the id of the document that a person's file adds or replaces.
 
-        Where there is none, it is in a folder of the person. So no hidden document changes it.
+        The file replaces a document of that name that the person may read. Otherwise its id is in a folder of the
+        person, so no hidden document changes it.
 
         Raises:
             SourceError: the name is invalid, or a record cannot be read.

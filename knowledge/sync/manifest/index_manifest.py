@@ -173,12 +173,20 @@ class IndexManifest(Lookups):
 
     @transaction
     def record_repair(self, connection: Connection, last_repair: LastRepair) -> None:
-        """Store that store and manifest were compared."""
+        """Store that store and manifest were compared, and count refused passages from 0 again."""
         values = {
+            "refused": 0,
+            "refused_at": None,
             "repaired_at": last_repair.at,
             "drift": last_repair.differences,
             "mended": last_repair.repairs,
         }
+        connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
+
+    @transaction
+    def add_refused(self, connection: Connection, passages: int, at: float) -> None:
+        """Count passages that the store proposed to people who may not read them."""
+        values = {"refused": tables.indexes.c.refused + passages, "refused_at": at}
         connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
     @transaction

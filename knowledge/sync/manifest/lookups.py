@@ -23,6 +23,7 @@ from knowledge.sync.manifest.records import (
     Neighbours,
     PendingDeletion,
     QuarantinedDocument,
+    RefusedPassages,
     SourceCounts,
     decode_readers,
     encode_readers,
@@ -344,6 +345,14 @@ class Lookups:
         )
         rows = await self._rows(query)
         return LastRepair._make(rows[0]) if rows else None
+
+    async def read_refused(self) -> RefusedPassages | None:
+        """Return the passages that were refused since the last comparison of store and manifest, None if none was."""
+        query = select(tables.indexes.c.refused_at, tables.indexes.c.refused).where(
+            tables.indexes.c.id == self._index, tables.indexes.c.refused_at.is_not(None)
+        )
+        rows = await self._rows(query)
+        return RefusedPassages._make(rows[0]) if rows else None
 
     async def measure_pace(self, last: int, since: float) -> float | None:
         """Return how many documents a second were indexed among the ``last`` ones; None if none was ``since`` then."""

@@ -21,7 +21,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 MIGRATIONS: Final = Migrations(
     name="manifest",
     versions=Path(__file__).parent / "versions",
-    newest="0004",
+    newest="0005",
     table="knowledge_revision",
     find_unversioned=_find_unversioned,
 )

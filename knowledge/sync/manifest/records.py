@@ -138,6 +138,14 @@ class LastRepair(NamedTuple):
     """Those repaired at once. The documents of the others were read again."""
 
 
+class RefusedPassages(NamedTuple):
+    """Passages that the store proposed to people who may not read them, since the last comparison."""
+
+    at: float
+    """When it last proposed one, in seconds since the epoch."""
+    passages: int
+
+
 class Neighbours(NamedTuple):
     """The current chunks before and after one in its document, in the document's order."""
 

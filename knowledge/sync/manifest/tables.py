@@ -41,6 +41,8 @@ indexes = Table(
     Column("repaired_at", Double),
     Column("drift", Integer),
     Column("mended", Integer),
+    Column("refused", Integer, nullable=False, server_default="0"),
+    Column("refused_at", Double),
 )
 sources = Table(
     "knowledge_sources",
