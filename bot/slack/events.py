@@ -96,12 +96,28 @@ class SharingEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelIdChanged:
+    """A channel has another id now."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppRemoved:
     """The app was uninstalled, or its tokens were revoked."""
 
 
 SlackEvent = (
-    MessageReceived | AppAsked | MessageEdited | MessageDeleted | StopPressed | HomeOpened | SharingEnded | AppRemoved
+    MessageReceived
+    | AppAsked
+    | MessageEdited
+    | MessageDeleted
+    | StopPressed
+    | HomeOpened
+    | SharingEnded
+    | ChannelIdChanged
+    | AppRemoved
 )
 
 
@@ -149,6 +165,11 @@ def _read_home_opened(_body: Payload, event: Payload, _me: BotUser) -> HomeOpene
 
 def _read_end_of_sharing(_body: Payload, event: Payload, _me: BotUser) -> SharingEnded | None:
     return None if event.get("is_ext_shared") is True else SharingEnded(_get_text(event, "channel"))
+
+
+def _read_id_change(_body: Payload, event: Payload, _me: BotUser) -> ChannelIdChanged | None:
+    old, new = _get_text(event, "old_channel_id"), _get_text(event, "new_channel_id")
+    return ChannelIdChanged(old, new) if old and new else None
 
 
 def _read_removal(_body: Payload, event: Payload, _me: BotUser) -> AppRemoved | None:
@@ -199,6 +220,7 @@ _READERS: dict[str, Callable[[Payload, Payload, BotUser], SlackEvent | None]] = 
     "agent_session_stopped": _read_stop,
     "app_home_opened": _read_home_opened,
     "channel_unshared": _read_end_of_sharing,
+    "channel_id_changed": _read_id_change,
     "app_uninstalled": _read_removal,
     "tokens_revoked": _read_removal,
 }

@@ -28,6 +28,7 @@ from bot.slack.events import (
     AppAsked,
     AppRemoved,
     BotUser,
+    ChannelIdChanged,
     HomeOpened,
     MessageDeleted,
     MessageEdited,
@@ -43,6 +44,7 @@ from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import ChannelEventLog
+from bot.storage.channel_moves import ChannelMoves
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
@@ -76,6 +78,7 @@ class SlackListeners:
     messenger: EphemeralMessenger
     tasks: BackgroundTasks
     on_removed: Callable[[], None]
+    channel_moves: ChannelMoves
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
     _notification_keys: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -129,10 +132,17 @@ class SlackListeners:
                 self.turns.handle_stop(channel, thread_ts)
             case HomeOpened(user):
                 self.tasks.start(self._publish_home(user), "home")
-            case SharingEnded(channel):
-                await self.viewers.withdraw_approval(channel)
+            case SharingEnded() | ChannelIdChanged() as change:
+                await self._change_channel(change)
             case AppRemoved():
                 self.on_removed()
+
+    async def _change_channel(self, change: SharingEnded | ChannelIdChanged) -> None:
+        if isinstance(change, SharingEnded):
+            await self.viewers.withdraw_approval(change.channel)
+            return
+        _log.warning("channel has a new id", old=change.old, new=change.new, next_step="replace it in kvasir.toml")
+        await self.channel_moves.move(change.old, change.new)
 
     async def _handle_message(self, received: MessageReceived) -> None:
         message = received.message

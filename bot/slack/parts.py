@@ -58,6 +58,7 @@ from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
+from bot.storage.channel_moves import ChannelMoves
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.questions import QuestionMessage
@@ -237,5 +238,6 @@ class SlackParts:
             self._messenger,
             tasks,
             on_removed,
+            ChannelMoves(needs.ledger.database, self._me.team),
             event_log=needs.event_log,
         )

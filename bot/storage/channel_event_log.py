@@ -46,6 +46,8 @@ class ChannelEventKind(StrEnum):
     """The thread was deleted."""
     CHANNEL = "channel"
     """The channel itself changed: joined, left, renamed, archived."""
+    MOVED = "moved"
+    """The channel has another id now, which is in the place of the thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class WorldControl:
             "leave": self.leave,
             "rename": self.rename,
             "archive": self.archive,
+            "change_id": self.change_id,
         }
 
     async def world(self, body: Json) -> Json:
@@ -142,6 +143,11 @@ class WorldControl:
         person = self._workspace.find_person(body["person"]).id
         room = self._workspace.find_channel(body["channel"]).id
         self._workspace.set_archived(room, person, archived=body.get("archived", True))
+        return {}
+
+    async def change_id(self, body: Json) -> Json:
+        """Give a channel another ``id``."""
+        self._workspace.change_channel_id(self._workspace.find_channel(body["channel"]).id, str(body["id"]))
         return {}
 
     def _find_people(self, names: Iterable[str]) -> list[str]:

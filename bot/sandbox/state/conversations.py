@@ -124,6 +124,32 @@ class Conversations(Records):
         """Make a public channel private, or a private one public."""
         return self._change_channel(channel, kind=kind)
 
+    def change_channel_id(self, old: str, new: str) -> SlackChannel:
+        """Give a conversation another id, under which it keeps its members and messages.
+
+        Raises:
+            RefusedCall: ``channel_not_found``; ``name_taken`` if a conversation has the new id.
+
+        """
+        if new in self.channels:
+            raise RefusedCall("name_taken")
+        before = self.find_channel(old)
+        for message in list(self.messages.pop(old, {}).values()):
+            self.changes.delete_record(message)
+            self.threads.pop((old, message.ts), None)
+            self._streaming.pop((old, message.ts), None)
+            self.changes.save_record(moved := replace(message, channel=new))
+            self._index_message(moved)
+        del self.channels[old]
+        self.changes.delete_record(before)
+        self.changes.updates.append(
+            PageUpdate(f"channel/{old}/gone", {"type": "channel_gone", "id": old}, frozenset(before.members))
+        )
+        room = self.save_channel(replace(before, id=new))
+        event = {"type": "channel_id_changed", "old_channel_id": old, "new_channel_id": new}
+        self._send_event(event | {"event_ts": self.next_ts()}, new)
+        return room
+
     def _change_channel(self, channel: str, **changed: Any) -> SlackChannel:  # noqa: ANN401 - any field of a channel
         return self.save_channel(replace(self.channels[channel], **changed))
 

@@ -25,11 +25,12 @@ def apply_event(directory: SlackDirectory, body: Mapping[str, Any]) -> None:
             directory.change_person(get_object(event, "user"))
         case "message" if event.get("subtype") in _CONVERSIONS:
             directory.forget_channel(channel)
+        case "channel_id_changed":
+            directory.replace_channel(*(str(event.get(name) or "") for name in ("old_channel_id", "new_channel_id")))
         case _ if kind.startswith("subteam_"):
             directory.forget_groups()
         case _ if kind.startswith(("channel_", "group_")):
             directory.forget_channel(channel)
-            directory.forget_channel(str(event.get("old_channel_id") or ""))
 
 
 def _read_channel(event: Mapping[str, Any]) -> str:

@@ -191,6 +191,12 @@ class SlackDirectory:
         self._channels.change(channel)
         self._members.change(channel)
 
+    def replace_channel(self, old: str, new: str) -> None:
+        """Forget a channel that has another id now, and in which channels people are."""
+        self.forget_channel(old)
+        self.forget_channel(new)
+        self._joined.clear()
+
     def expect_shared(self, channel: str) -> None:
         """Forget a channel that is not known as shared with another company, because an event says that it is."""
         self._channels.change(channel, lambda known: known if known.kind is ChannelKind.SHARED else None)

@@ -9,7 +9,7 @@ from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind
 
 _CHANNEL_EVENTS = {
     "channel_archive", "channel_deleted", "channel_left", "channel_rename", "channel_unarchive", "channel_shared",
-    "channel_unshared", "channel_id_changed",
+    "channel_unshared",
 }  # fmt: skip
 _MEMBER_EVENTS = {"member_joined_channel", "member_left_channel"}
 
@@ -65,6 +65,9 @@ def read_channel_event(body: Payload, me: BotUser) -> ChannelEvent | None:
     kind = event.get("type")
     if kind == "message" and event.get("channel_type") == "channel":
         return _read_message(event, me)
+    if kind == "channel_id_changed":
+        old, new, at = (str(event.get(name) or "") for name in ("old_channel_id", "new_channel_id", "event_ts"))
+        return ChannelEvent(old, new, ChannelEventKind.MOVED, at) if old and new else None
     if kind in _CHANNEL_EVENTS or (kind in _MEMBER_EVENTS and event.get("user") == me.user):
         channel = event.get("channel")
         name = channel.get("id") if isinstance(channel, dict) else channel

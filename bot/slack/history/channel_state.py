@@ -61,6 +61,8 @@ class WorkspaceState:
     listed_at: float = 0.0
     """The time of the last full listing, in seconds since the epoch."""
     channels: dict[str, ChannelState] = field(default_factory=dict)
+    new_ids: dict[str, str] = field(default_factory=dict)
+    """The id that a channel has now, by the id that the configuration may still have."""
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON."""
@@ -69,6 +71,7 @@ class WorkspaceState:
             "applied": self.last_event_id,
             "watched": self.complete_until,
             "walked": self.listed_at,
+            "moved": self.new_ids,
             "rooms": {
                 channel: {
                     "name": room.name,
@@ -111,7 +114,8 @@ class WorkspaceState:
             float(saved["watched"]),
             float(saved["walked"]),
         )
-        return cls(_check_text(saved["team"]), last_event_id, complete_until, listed_at, channels)
+        new_ids = {_check_text(old): _check_text(new) for old, new in saved.get("moved", {}).items()}
+        return cls(_check_text(saved["team"]), last_event_id, complete_until, listed_at, channels, new_ids)
 
 
 def _check_text(value: object) -> str:
@@ -170,7 +174,7 @@ def apply_events(
     """Apply events; yield the threads that an event changes although the state does not have them."""
     for one in events:
         room = state.channels.get(one.channel)
-        if room is None or not one.root or float(one.root) < since:
+        if room is None or one.kind is ChannelEventKind.MOVED or not one.root or float(one.root) < since:
             continue
         if one.kind is ChannelEventKind.GONE:
             room.threads.pop(one.root, None)
@@ -182,6 +186,16 @@ def apply_events(
                 _apply_reply(thread, one.event_ts)
         else:
             _apply_first_message(room, one, bots=bots)
+
+
+def apply_moves(state: WorkspaceState, events: Iterable[ChannelEvent]) -> None:
+    """Give the channels whose ids have changed their new ids; their threads stay."""
+    for one in events:
+        if one.kind is ChannelEventKind.MOVED and one.channel != one.root:
+            state.new_ids = {old: one.root if new == one.channel else new for old, new in state.new_ids.items()}
+            state.new_ids[one.channel] = one.root
+            if (room := state.channels.pop(one.channel, None)) is not None:
+                state.channels.setdefault(one.root, room)
 
 
 def _apply_reply(thread: ThreadState, event_ts: str) -> None:

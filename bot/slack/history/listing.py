@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from bot.slack.history.channel_events import judge_thread
 from bot.slack.history.channel_reader import ChannelReader
@@ -12,6 +12,7 @@ from bot.slack.history.channel_state import (
     ThreadState,
     WorkspaceState,
     apply_events,
+    apply_moves,
     apply_page,
     mark_recent_threads_changed,
 )
@@ -59,9 +60,12 @@ class ChannelUpdater:
         # The channels' pages include whatever earlier events reported.
         return WorkspaceState(team=self._team, last_event_id=await self._event_log.find_last_number(self._team))
 
-    async def update(self, state: WorkspaceState, channels: Mapping[str, str]) -> AsyncIterator[None]:
-        """Bring the state up to date with the channels, given as names by id; yield after each page."""
+    async def update(self, state: WorkspaceState, chosen: Collection[str]) -> AsyncIterator[None]:
+        """Bring the state up to date with the chosen channels, or all if none is chosen; yield after each page."""
         now = self._now()
+        numbered = await self._event_log.list_events_after(self._team, state.last_event_id)
+        apply_moves(state, [event for _, event in numbered])
+        channels = await self._reader.list_channels({state.new_ids.get(channel, channel) for channel in chosen})
         periods = await self._event_log.list_periods(self._team)
         covered_until, is_now = find_coverage_end(periods, state.complete_until, now)
         is_full = now - state.listed_at > _FULL_LISTING_EVERY_S

@@ -106,7 +106,7 @@ class SlackSource:
                 reader, self._event_log, self._memory, self._now, since=self._since, bots=self._options.bots
             )
             state = await updater.load_state()
-            async for _ in updater.update(state, await reader.list_channels(self._options.channels)):
+            async for _ in updater.update(state, self._options.channels):
                 yield ()
             self._state = state
             for batch in _split_into_batches(self._list_threads(reader, state)):

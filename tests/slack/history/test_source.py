@@ -255,6 +255,23 @@ async def test_left_and_archived_channels_lose_their_readers(bench: ChannelBench
 
 
 @pytest.mark.slow
+async def test_channel_with_a_new_id_keeps_its_threads(bench: ChannelBench) -> None:
+    """The pages of the channel are not read again, also if the configuration names the old id."""
+    root = await bench.sandbox.say("ada", "#handbook", "We deploy on Tuesdays.")
+    async with bench.connect_bot():
+        assert set(await bench.list_threads(channels=["C0HANDBOOK"])) == {make_document_name(root, "C0HANDBOOK")}
+        calls = await bench.count_calls("conversations.history")
+        for old, new in (("C0HANDBOOK", "C0MIDDLE01"), ("C0MIDDLE01", "C0NEWHOME1")):
+            await bench.sandbox.control("POST", "change_id", {"channel": old, "id": new})
+        later = await bench.sandbox.say("ada", "#handbook", "And on Fridays.")
+        await bench.sandbox.wait_delivered()
+        for _ in range(2):
+            listed = await bench.list_threads(channels=["C0HANDBOOK"])
+            assert set(listed) == {make_document_name(ts, "C0NEWHOME1") for ts in (root, later)}
+            assert {one.readers for one in listed.values()} == {EVERYONE | {"C0NEWHOME1"}}
+        assert await bench.count_calls("conversations.history") == calls
+
+
 async def test_rights_are_those_of_the_channel_now(bench: ChannelBench) -> None:
     """A thread is for members and the channel's guests, and for nobody once Kvasir left or the channel is private."""
     here, there = make_document_name("1.0"), make_document_name("1.0", "C0HANDBOOK")

@@ -1,0 +1,81 @@
+"""Tests of a channel that gets another id: threads, questions and approvals go with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from bot.storage.approved_channels import ApprovedChannels
+from bot.storage.channel_moves import ChannelMoves
+from bot.storage.ledger import open_ledger
+from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.tables import tables
+from tests.slack.audience.test_changes import wait_for_notice
+from tests.slack.audience.world import PRIVATE, SHARED, ask_for_viewers, run_company
+from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
+
+NEW = "C0MOVED001"
+
+
+async def change_id(bot: RunningBot, channel: str, new: str = NEW) -> None:
+    await bot.sandbox.control("POST", "change_id", {"channel": channel, "id": new})
+    await bot.sandbox.wait_delivered()
+
+
+async def test_follow_up_in_a_moved_channel_needs_no_mention(socket_bot: RunningBot) -> None:
+    root = await socket_bot.ask("@Kvasir how do I add a source?")
+    await socket_bot.wait_for_answer(root)
+    await change_id(socket_bot, "#general")
+    await socket_bot.ask("and a website?", thread_ts=root)
+    await socket_bot.wait_for_answer(root, "You asked: and a website?")
+    assert socket_bot.answerer.questions[1].history[0].question == "how do I add a source?"
+
+
+async def test_question_that_is_answered_meanwhile_gets_its_answer(tmp_path: Path) -> None:
+    script = PausedScript()
+    async with run_bot_in_sandbox(tmp_path, "socket", script=script) as bot:
+        ts = await bot.ask()
+        await script.paused.wait()
+        await change_id(bot, "#general")
+        script.resume.set()
+        await bot.wait_for_answer(ts, "The second half.")
+
+
+async def test_audience_of_a_moved_channel_is_read_under_its_new_id(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        before = await ask_for_viewers(bot, "ada", PRIVATE)
+        await change_id(bot, PRIVATE)
+        after = await ask_for_viewers(bot, "ada", NEW)
+    assert {frozenset(one - {PRIVATE}) for one in before.people} == {frozenset(one - {NEW}) for one in after.people}
+    assert all(PRIVATE not in one for one in after.people)
+
+
+async def test_approval_of_a_shared_channel_moves(tmp_path: Path) -> None:
+    async with run_company(tmp_path) as bot:
+        await bot.sandbox.command("ada", SHARED, "/kb share on")
+        await wait_for_notice(bot, SHARED, "I now answer")
+        await change_id(bot, SHARED)
+        await bot.wait_for_answer(await bot.sandbox.say("noor", NEW, "@Kvasir how?"), channel=NEW)
+
+
+async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(tmp_path: Path) -> None:
+    async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
+        approved, moves = ApprovedChannels(ledger.database), ChannelMoves(ledger.database, "T1")
+        for team in ("T1", "T2"):
+            await ledger.claim(QuestionMessage(QuestionKey(team, "C1", "1.0"), "1.0", "U1", "how?"))
+            await approved.set_approved(team, "C1", "U1", approved=True)
+        await ledger.claim(QuestionMessage(QuestionKey("T1", "C2", "1.0"), "1.0", "U2", "what?"))
+        for _ in range(2):  # Slack may send the event again
+            await moves.move("C1", "C2")
+        for table in tables.sorted_tables:
+            if {"team", "channel"} <= set(table.c.keys()):
+                rows = await ledger.database.fetch_rows(sa.select(table.c.team, table.c.channel))
+                assert ("T1", "C1") not in {tuple(row) for row in rows}, table.name
+        kept = await ledger.find(QuestionKey("T1", "C2", "1.0"))
+        other = await ledger.find(QuestionKey("T2", "C1", "1.0"))
+        assert kept is not None
+        assert kept.message.text == "what?"
+        assert other is not None
+        assert await approved.is_approved("T1", "C2")
+        assert await ledger.is_participant("T1", "C2", "1.0")
