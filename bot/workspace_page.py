@@ -45,16 +45,17 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
     trouble = ""
     try:
         while True:
+            questions: list[str] = []
             try:
                 sources = (await library.status()).sources
                 readable = await library.count_readable(ANY_MEMBER)
-                suggestions.update(sources, readable)
+                questions = await suggestions.update(sources, readable)
                 trouble = ""
             except KnowledgeError as error:
                 if str(error) != trouble:
                     trouble = str(error)
                     _log.warning("knowledge not shown on the page", error=trouble)
-            status = build_page_status(engine.status(), sources, readable, suggestions.questions)
+            status = build_page_status(engine.status(), sources, readable, questions)
             if status != published and await page.publish_status(status):
                 published = status
             await asyncio.sleep(every_s)
@@ -70,43 +71,39 @@ class _Suggestions:
     """Suggested first questions. Finding them takes searches, so a task of its own does it."""
 
     def __init__(self, library: Library) -> None:
-        self.questions: list[str] = []
         self._library = library
+        self._found: Mapping[str, str] = {}
+        """The questions with the chunks that answer them."""
         self._counts: _Counts | None = None
-        self._search: asyncio.Task[list[str]] | None = None
+        self._search: asyncio.Task[dict[str, str]] | None = None
         self._search_counts: _Counts = (0, 0, ())
-        self._readable: Mapping[str, int] = {}
 
-    def update(self, sources: tuple[SourceStatus, ...], readable: Mapping[str, int]) -> None:
-        """Take the result of a finished search, and start another one if the documents or their readers have changed.
+    async def update(self, sources: tuple[SourceStatus, ...], readable: Mapping[str, int]) -> list[str]:
+        """Return the questions of the last search whose passages every full member may read now.
 
-        If full members may read fewer documents than before, no older question is shown: it may be of one of them.
+        Another search starts if the documents or their readers have changed.
 
         Raises:
-            KnowledgeError: the search failed.
+            KnowledgeError: the search, or the check of the questions, failed.
 
         """
+        if self._search is not None and self._search.done():
+            search, self._search = self._search, None
+            self._found, self._counts = search.result(), self._search_counts
+        current = await self._library.filter_current(list(self._found.values()), ANY_MEMBER) if self._found else ()
+        if not set(self._found.values()) <= set(current):
+            self._found = {question: chunk for question, chunk in self._found.items() if chunk in current}
+            self._counts = None
         counts = (
             sum(source.documents for source in sources),
             sum(source.chunks for source in sources),
             tuple(sorted(readable.items())),
         )
-        has_lost = any(readable.get(name, 0) < count for name, count in self._readable.items())
-        self._readable = readable
-        if has_lost:
-            self.questions, self._counts = [], None
-            self._search_counts = (0, 0, ())
-        if self._search is not None:
-            if not self._search.done():
-                return
-            search, self._search = self._search, None
-            found = search.result()
-            if self._search_counts[0]:
-                self.questions, self._counts = found, self._search_counts
         settled = self._counts is None or all(source.syncing is None for source in sources)
-        if counts[0] and counts != self._counts and settled:
+        if self._search is None and counts[0] and counts != self._counts and settled:
             self._search_counts = counts
             self._search = asyncio.create_task(self._library.suggest_questions(_SUGGESTIONS), name="suggestions")
+        return list(self._found)
 
     async def close(self) -> None:
         """Cancel the running search."""

@@ -323,8 +323,10 @@ class Library:
         """
         return await self._readable.count(viewers)
 
-    async def suggest_questions(self, n: int = 3) -> list[str]:
-        """Return up to ``n`` questions that the documents answer; the same documents give the same questions.
+    async def suggest_questions(self, n: int = 3) -> dict[str, str]:
+        """Return up to ``n`` questions that the documents answer, with the chunk that answers each.
+
+        The same documents give the same questions.
 
         Headings become questions, and each is searched: it must be answerable, and its best hit must be the passage
         under that heading. Documents of less weight give no questions.
@@ -333,14 +335,14 @@ class Library:
             [source.key.id for source in self._sources.values()], _MAX_HEADINGS
         )
         usual = [one for one in headings if self._documents.weigh(one.source, one.document) >= 1]
-        found: list[str] = []
+        found: dict[str, str] = {}
         for tries, (question, heading) in enumerate(generate_questions(usual)):
             if len(found) == n or tries == _MAX_TRIES:
                 break
             result = await self.search(question, limit=2, join=False)
             first = [(hit.document, hit.heading) for hit in result.hits[:1]]
             if result.answerable and first == [(heading.document, heading.heading)]:
-                found.append(question)
+                found[question] = result.hits[0].id
         return found
 
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,6 +62,8 @@ class Wire:
     suggesting: asyncio.Event = field(default_factory=asyncio.Event)
     suggested: int = 0
     restricted: int = 0
+    swapped: int = 0
+    """How often one document was restricted and another one opened."""
     looks: int = 0
     shown: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -81,12 +83,16 @@ class Wire:
             async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
                 return {one.name: one.documents - wire.restricted for one in wire.sources}
 
-            async def suggest_questions(self, n: int) -> list[str]:
+            async def suggest_questions(self, n: int) -> dict[str, str]:
                 wire.suggested += 1
+                chunk = f"{wire.restricted} {wire.swapped}"
                 await wire.suggesting.wait()
                 if wire.suggesting_fails is not None:
                     raise wire.suggesting_fails
-                return [f"Question {wire.suggested}?"][:n]
+                return {f"Question {wire.suggested}?": chunk} if n else {}
+
+            async def filter_current(self, chunks: Collection[str], _viewers: Viewers) -> frozenset[str]:
+                return frozenset(chunks) & {f"{wire.restricted} {wire.swapped}"}
 
         return Books()
 
@@ -156,6 +162,25 @@ async def test_the_page_suggests_nothing_of_a_document_that_was_restricted() -> 
         await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 3?"])
     shown = [status["suggestions"] for status in wire.shown]
     assert ["Question 2?"] not in shown, "it was found before the second change"
+
+
+async def test_a_suggestion_disappears_with_its_document_although_the_counts_stay() -> None:
+    wire = Wire()
+    async with wire.page():
+        await wire.until(lambda: bool(wire.shown) and wire.shown[-1]["suggestions"] == ["Question 1?"])
+        wire.suggesting.clear()
+        wire.swapped = 1
+        await wire.until(lambda: wire.shown[-1]["suggestions"] == [])
+        wire.suggesting.set()
+        await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 2?"])
+
+
+async def test_no_suggestion_is_shown_while_the_manifest_cannot_be_asked() -> None:
+    wire = Wire()
+    async with wire.page():
+        await wire.until(lambda: bool(wire.shown) and bool(wire.shown[-1]["suggestions"]))
+        wire.status_fails = DatabaseError("The database is locked. Wait.")
+        await wire.until(lambda: wire.shown[-1]["suggestions"] == [])
 
 
 async def test_the_page_shows_the_engine_while_the_manifest_is_locked(capfd: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
         ]
         parts += [kb_texts.format_approval_request(one, language) for one in visible.sources]
         parts.append(kb_texts.format_report(redact_report(report, state, readable, ANY_MEMBER, language), language))
-    parts.append(repr(build_page_status(ENGINE, state.sources, readable, await library.suggest_questions())))
+    parts.append(repr(build_page_status(ENGINE, state.sources, readable, list(await library.suggest_questions()))))
     parts.append(describe_sources(await library.list_documents(), datetime.now(UTC), "en"))
     return "\n".join(parts)
 

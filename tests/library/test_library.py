@@ -236,10 +236,10 @@ async def test_suggestions_find_their_passages(bench: Bench, new_source: Any) ->
     }.items():
         docs.put(f"{title}.md", f"# {title}\n{text}")
     async with bench.library(docs) as library:
-        assert await library.suggest_questions() == []
+        assert await library.suggest_questions() == {}
         await library.refresh()
-        suggestions = await library.suggest_questions()
-        assert suggestions == await library.suggest_questions()
+        suggestions = list(await library.suggest_questions())
+        assert suggestions == list(await library.suggest_questions())
         assert set(suggestions) <= {
             "How do I add a source?",
             "How do I approve holidays?",
@@ -260,7 +260,7 @@ async def test_status_and_suggestions_follow_another_process_that_switched(bench
         await library.refresh()
         status = await other_process.status()
         assert (status.indexing, status.sources[0].documents) == (False, 1)
-        assert await third.suggest_questions() == ["How do I add a source?"]
+        assert list(await third.suggest_questions()) == ["How do I add a source?"]
 
 
 @pytest.mark.slow
@@ -286,7 +286,7 @@ async def test_restricted_documents_make_no_suggestions(bench: Bench, new_source
     docs.put("README.md", "# Add a source\nWhat the documents say: how do I close the door of the Lyon office?")
     async with bench.library(board, docs) as library:
         await library.refresh()
-        assert await library.suggest_questions() == ["How do I add a source?"]
+        assert list(await library.suggest_questions()) == ["How do I add a source?"]
 
 
 async def test_contents_are_shown_only_to_their_readers(bench: Bench, new_source: Any) -> None:
@@ -343,7 +343,7 @@ async def test_a_light_document_comes_last_and_suggests_nothing(bench: Bench, ne
     async with bench.library(docs) as library:
         assert [hit.document for hit in (await library.search(question)).hits] == ["b.md", "a.md"]
         assert (await library.list_documents())[0].titles == ("Add a source", "Add a holiday")
-        assert await library.suggest_questions() == ["How do I add a source?"]
+        assert list(await library.suggest_questions()) == ["How do I add a source?"]
 
 
 async def test_an_approval_deletes_exactly_what_was_shown(bench: Bench, handbook: Any) -> None:
