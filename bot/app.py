@@ -197,6 +197,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             passage=ready_library.read_passage,
             access=settings.access,
             channels=settings.channels,
+            follow_ups=settings.follow_ups,
             thinking=settings.thinking,
             web=settings.web,
             list_named=library.list_named_principals,

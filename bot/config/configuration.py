@@ -64,6 +64,25 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUpRules:
+    """Where and for how long Kvasir answers in a thread without a mention."""
+
+    mention_only: frozenset[str] = frozenset()
+    """Ids of the channels in which every question needs a mention."""
+    days: float = AnswersTable.model_fields["follow_up_days"].default
+    """How long a thread may be without a message until it needs a mention again."""
+
+    @property
+    def memory_s(self) -> float:
+        """Return the same in seconds."""
+        return self.days * 86_400
+
+    async def is_mention_only(self, channel: str) -> bool:
+        """Return whether every question in a channel needs a mention."""
+        return channel in self.mention_only
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """``kvasir.toml``."""
 
@@ -73,6 +92,8 @@ class Configuration:
     access: Access = Access()
     channels: Mapping[str, str] = field(default_factory=dict)
     """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
+    follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
+    """Where and for how long Kvasir answers in a thread without a mention."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
     unsupported: Unsupported = "mark"
@@ -116,6 +137,9 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         nightly=_read_nightly(data.get("sync", {}), path),
         access=access,
         channels={id_: one.search for id_, one in channels.items() if one.search},
+        follow_ups=FollowUpRules(
+            frozenset(id_ for id_, one in channels.items() if one.mention_only), answers.follow_up_days
+        ),
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
         unsupported=answers.unsupported,
         quiet_hour=_read_quiet_hour(data.get("engine", {}), path),
@@ -180,7 +204,7 @@ def _read_channel(value: object, sources: Collection[str], path: Path) -> Channe
     channel = read_table(ChannelTable, value, f"{where}: {id_}" if isinstance(id_, str) else where)
     if channel.search is not None:
         _check_filters(channel.search, sources, f"{where}: search of {channel.id}")
-    elif channel.think is None and channel.web is None:
+    elif channel.think is None and channel.web is None and channel.mention_only is None:
         raise SettingsError(f"{where}: search of {channel.id} should be {describe_accepted(ChannelTable, 'search')}.")
     return channel
 

@@ -133,6 +133,13 @@ class AnswersTable(Table):
     unsupported: Unsupported = toml_field(
         "mark", '"mark", "drop" or "show"', "What happens to a sentence that no passage supports."
     )
+    follow_up_days: float = toml_field(
+        7,
+        "a number of days from 0 to 365",
+        "How long a thread may be without a message until Kvasir needs a mention in it again.",
+        ge=0,
+        le=365,
+    )
 
 
 class ChannelTable(Table):
@@ -146,6 +153,9 @@ class ChannelTable(Table):
     think: Depth | None = toml_field(None, "deep, normal or off", "As in [answers], for this channel.")
     web: Mode | None = toml_field(
         None, '"on", "listed" (only the domains of [web]) or "off"', "What the live web may be used for here."
+    )
+    mention_only: bool | None = toml_field(
+        None, "true or false", "Whether every question here needs a mention, also in a thread with Kvasir."
     )
 
 

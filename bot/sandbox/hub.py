@@ -31,6 +31,7 @@ SCOPES = (
     "im:history",
     "mpim:history",
     "mpim:read",
+    "reactions:read",
     "usergroups:read",
     "users:read",
     "users:read.email",
@@ -83,8 +84,8 @@ class Hub:
         changes = self.workspace.take_changes()
         if changes.records:
             self.storage.queue_records(changes.records)
-        for event, room in changes.events:
-            self._send(event, room)
+        for event, room, delay_s in self.faults.order_events(changes.events):
+            self._send(event, room, delay_s)
         for update in changes.updates:
             self.publish_update(update)
 
@@ -93,13 +94,13 @@ class Hub:
         self.settle()
         await self.storage.wait_until_stored()
 
-    def _send(self, event: Json, room: SlackChannel | None) -> None:
+    def _send(self, event: Json, room: SlackChannel | None, delay_s: float) -> None:
         if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
             event = event | {"user": directory.without_email(event["user"])}
         for _ in range(1 + self.faults.take_duplicates()):
             token = self.credentials.verification_token
             body = wire.event_callback(self.workspace, event, room, now=self.clock.now(), token=token)
-            self.outbox.send_event(body)
+            self.outbox.send_event(body, delay_s)
 
     def publish_update(self, update: PageUpdate) -> None:
         """Send an update to the open pages."""

@@ -15,6 +15,9 @@ Payload = Mapping[str, Any]
 
 PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
 """Subtypes of messages that people write; all others are reports about the channel."""
+MUTE_REACTION = "mute"
+"""Slack's name of 🔇."""
+_TIMESTAMP = re.compile(r"\d+(?:\.\d+)?")
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^<>]*))?>")
 _LINK = re.compile(r"<(https?://[^|<>]+|mailto:[^|<>]+)(?:\|([^<>]*))?>")
 _CHANNEL = re.compile(r"<#([A-Z0-9]+)(?:\|([^<>]*))?>")
@@ -42,7 +45,7 @@ class MessageReceived:
 
     message: QuestionMessage
     is_addressed: bool
-    """Whether it mentions the bot or is a direct message; other messages count only in threads with the bot."""
+    """Whether it mentions the bot or is a direct message; ``bot.slack.addressing`` decides about the others."""
     is_channel_shared: bool
     """Whether the channel is shared with another company."""
 
@@ -82,6 +85,18 @@ class StopPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class MuteReaction:
+    """A person added 🔇 to a message of the bot, or removed it."""
+
+    key: QuestionKey
+    """The place of the message."""
+    user: str
+    is_added: bool
+    at: float
+    """When, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class HomeOpened:
     """A person opened the app's Home tab."""
 
@@ -114,6 +129,7 @@ SlackEvent = (
     | MessageEdited
     | MessageDeleted
     | StopPressed
+    | MuteReaction
     | HomeOpened
     | SharingEnded
     | ChannelIdChanged
@@ -158,6 +174,14 @@ def _read_stop(_body: Payload, event: Payload, _me: BotUser) -> StopPressed:
     return StopPressed(_get_text(event, "channel"), _get_text(event, "thread_ts") or _get_text(event, "event_ts"))
 
 
+def _read_reaction(_body: Payload, event: Payload, me: BotUser) -> MuteReaction | None:
+    item, at = get_object(event, "item"), _get_text(event, "event_ts")
+    if event.get("reaction") != MUTE_REACTION or event.get("item_user") != me.user or not _TIMESTAMP.fullmatch(at):
+        return None
+    key = _read_key(me, item, _get_text(item, "ts"))
+    return MuteReaction(key, _get_text(event, "user"), event.get("type") == "reaction_added", float(at))
+
+
 def _read_home_opened(_body: Payload, event: Payload, _me: BotUser) -> HomeOpened | None:
     user = _get_text(event, "user")
     return HomeOpened(user) if event.get("tab") == "home" and user else None
@@ -194,10 +218,8 @@ def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageRece
     user, text = _get_text(event, "user"), _get_text(event, "text")
     if _get_text(event, "subtype") not in PERSON_SUBTYPES or user in {"", me.user, "USLACKBOT"} or event.get("bot_id"):
         return None
-    direct = _get_text(event, "channel_type") in {"im", "mpim"}
+    direct = event.get("channel_type") == "im"
     mentioned = event.get("type") == "app_mention" or has_mention(text, me.user)
-    if not mentioned and event.get("channel_type") != "im" and has_any_mention(text):
-        return None  # it is for somebody else
     ts, files = _get_text(event, "ts"), event.get("files")
     message = QuestionMessage(
         key=_read_key(me, event, ts),
@@ -218,6 +240,8 @@ _READERS: dict[str, Callable[[Payload, Payload, BotUser], SlackEvent | None]] = 
     "app_mention": _read_posted_message,
     "message": _read_message,
     "agent_session_stopped": _read_stop,
+    "reaction_added": _read_reaction,
+    "reaction_removed": _read_reaction,
     "app_home_opened": _read_home_opened,
     "channel_unshared": _read_end_of_sharing,
     "channel_id_changed": _read_id_change,
@@ -245,11 +269,6 @@ def get_object(payload: Payload, name: str) -> Payload:
 def has_mention(text: str, user: str) -> bool:
     """Return whether a text as Slack sends it mentions this user."""
     return any(match[1] == user for match in _USER.finditer(text))
-
-
-def has_any_mention(text: str) -> bool:
-    """Return whether a text mentions any user."""
-    return _USER.search(text) is not None
 
 
 def find_mentioned_users(text: str) -> frozenset[str]:

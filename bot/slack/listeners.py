@@ -19,6 +19,7 @@ from slack_bolt.response import BoltResponse
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
+from bot.slack.attention import ThreadAttention
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.changes import apply_event
 from bot.slack.audience.directory import SlackDirectory
@@ -33,6 +34,7 @@ from bot.slack.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    MuteReaction,
     SharingEnded,
     StopPressed,
     parse_event,
@@ -67,6 +69,7 @@ class SlackListeners:
 
     me: BotUser
     turns: TurnManager
+    attention: ThreadAttention
     commands: Mapping[str, CommandHandler]
     """The handler of each slash command."""
     actions: Mapping[str, ActionHandler]
@@ -120,16 +123,16 @@ class SlackListeners:
         match parse_event(body, self.me):
             case MessageReceived() as received:
                 await self._handle_message(received)
-            case MessageEdited(received, is_newly_addressed):
-                message = received.message
-                if not await self.turns.handle_edit(message.key, message.text) and is_newly_addressed:
-                    await self._handle_message(received)
+            case MessageEdited() as edited:
+                await self._handle_edit(edited)
             case AppAsked() as asked:
                 self.tasks.start(self.app_refusals.refuse(asked), "refusal of an app")
             case MessageDeleted(key):
                 await self.turns.handle_deletion(key)
             case StopPressed(channel, thread_ts):
                 self.turns.handle_stop(channel, thread_ts)
+            case MuteReaction() as reaction:
+                await self.attention.handle_reaction(reaction)
             case HomeOpened(user):
                 self.tasks.start(self._publish_home(user), "home")
             case SharingEnded() | ChannelIdChanged() as change:
@@ -146,13 +149,18 @@ class SlackListeners:
 
     async def _handle_message(self, received: MessageReceived) -> None:
         message = received.message
-        if not received.is_addressed and not await self.turns.is_participant(message):
+        if not await self.attention.is_meant(received):
             return
         if received.is_channel_shared and not await self.viewers.is_approved(message.key.channel):
             text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))
             self._notify_once(message, text)
             return
         await self.turns.submit(message)
+
+    async def _handle_edit(self, edited: MessageEdited) -> None:
+        message = edited.message.message
+        if not await self.turns.handle_edit(message.key, message.text) and edited.is_newly_addressed:
+            await self._handle_message(edited.message)
 
     def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
         event = parse_event(body, self.me)

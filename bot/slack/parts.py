@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
-from bot.config.configuration import Access
+from bot.config.configuration import Access, FollowUpRules
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
@@ -19,8 +19,10 @@ from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.file_readers import FileReadersAction
 from bot.slack.actions.more_for_asker import MoreForAsker
+from bot.slack.actions.mute_thread import MuteThreadAction
 from bot.slack.actions.search_web import SearchWebAction, Submit
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
+from bot.slack.attention import ThreadAttention
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
@@ -63,6 +65,7 @@ from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.questions import QuestionMessage
 from bot.storage.refresh_records import RefreshRecords
+from bot.storage.threads import ThreadRecords
 from engine.interfaces import EngineStatus, ThinkingControl
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
@@ -90,6 +93,8 @@ class SlackDependencies:
     """Who may manage the knowledge."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """Filters of every search of a channel, by the channel's id."""
+    follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
+    """Where and for how long Kvasir answers in a thread without a mention."""
     thinking: Defaults = field(default_factory=Defaults)
     """How long Kvasir thinks for people without a preference."""
     web: Policies = field(default_factory=Policies)
@@ -131,6 +136,8 @@ class SlackParts:
         )
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
+        records = ThreadRecords(dependencies.ledger.database)
+        self._attention = ThreadAttention(records, dependencies.follow_ups, self._threads, self._messenger, me)
         self._pending = PendingDeletions(dependencies.library, self._messenger)
         self._visible = VisibleSources(dependencies.library, dependencies.access, self._find_person)
         self.refreshes = RefreshKeeper(RefreshRecords(dependencies.ledger.database, me.team), api)
@@ -177,6 +184,7 @@ class SlackParts:
                 else [FileReadersAction(needs.adding, needs.access, self.directory, messenger)]
             ),
             SearchWebAction(self._threads, submit, self._me.team, access, messenger),
+            MuteThreadAction(self._attention, messenger),
         ]
 
     def _build_turns(
@@ -229,6 +237,7 @@ class SlackParts:
         return SlackListeners(
             self._me,
             turns,
+            self._attention,
             {KB: kb.run, THINK: think.run},
             {APPROVE_DELETION: approve.run, **actions},
             HomeTab(self._api, kb.describe_status),

@@ -45,7 +45,6 @@ _IS_OURS = turns.c.owner == sa.bindparam("us")
 _SELECT = sa.select(turns).order_by(turns.c.id)
 _FIND = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
 _FIND_IN_THREAD = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
-_FIND_THREAD = sa.select(threads.c.last_at).where(*_match(*threads.primary_key))
 _FIND_OTHERS = _SELECT.where(_IS_OPEN, ~_IS_OURS)
 _UPDATE = sa.update(turns).returning(*turns.c)
 _UPDATE_OURS = _UPDATE.where(_IS_OPEN, _IS_OURS)
@@ -55,6 +54,9 @@ _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
 _FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
 _TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
 _EDIT = _UPDATE_OPEN.where(turns.c.text != sa.bindparam("of_text")).values(revision=turns.c.revision + 1, attempts=1)
+_ADD_FILES = _UPDATE_OPEN.where(
+    turns.c.files < sa.bindparam("of_files"), turns.c.created_at > sa.bindparam("of_created_at")
+).values(revision=turns.c.revision + 1, attempts=1)
 _REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
 
 
@@ -64,7 +66,7 @@ def _build_inserts(dialect: str) -> tuple[Any, Any]:
     turn = insert_into(turns, dialect).on_conflict_do_nothing().returning(turns.c.id)
     thread = insert_into(threads, dialect)
     return turn, thread.on_conflict_do_update(
-        index_elements=threads.primary_key, set_={"last_at": thread.excluded.last_at}
+        index_elements=threads.primary_key, set_={"last_at": thread.excluded.last_at, "talkers": ""}
     )
 
 
@@ -136,6 +138,12 @@ class Ledger:
         rows = await self._update(_EDIT, key, text=storable, of_text=storable)
         return TurnState(rows[0].state) if rows else None
 
+    async def add_files(self, key: QuestionKey, files: int, *, within_s: float) -> TurnState | None:
+        """Set how many files a young open question has. Return its state, None if nothing changed."""
+        values = {"files": files, "of_files": files, "of_created_at": self._now() - within_s}
+        rows = await self._update(_ADD_FILES, key, **values)
+        return TurnState(rows[0].state) if rows else None
+
     async def supersede(self, key: QuestionKey) -> bool:
         """Close a question that was deleted before its answer was complete. Return False if it is not open."""
         return bool(await self._update(_UPDATE_OPEN, key, state=TurnState.SUPERSEDED, lease_until=0.0))
@@ -167,11 +175,6 @@ class Ledger:
     async def release_leases(self) -> None:
         """End the leases of this process, so that the next process takes its questions over at once."""
         await self._update(_UPDATE_OURS, us=self._owner, lease_until=0.0)
-
-    async def is_participant(self, team: str, channel: str, thread_ts: str) -> bool:
-        """Return whether somebody asked the bot anything in this thread."""
-        place = {"of_team": team, "of_channel": channel, "of_thread_ts": thread_ts}
-        return bool(await self.database.fetch_rows(_FIND_THREAD, place))
 
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of all messages with answers in this thread."""

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0003", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0004", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -50,6 +50,9 @@ threads = sa.Table(
     sa.Column("channel", sa.String(32), primary_key=True),
     sa.Column("thread_ts", sa.String(32), primary_key=True),
     sa.Column("last_at", sa.Float, nullable=False),
+    sa.Column("talkers", sa.String(32), nullable=False, server_default=""),
+    sa.Column("muted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("muted_at", sa.Float, nullable=False, server_default="0"),
 )
 preferences = sa.Table(
     "bot_wishes",

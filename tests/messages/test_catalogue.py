@@ -127,6 +127,7 @@ NOT_FOR_PEOPLE = (
     "bot/answering/sentence_roles.py",
     "bot/answering/verification",
     "bot/sandbox/state",
+    "bot/slack/addressing.py",
     "bot/slack/commands/parsing.py",
 )
 """Word lists that recognise what people write, prompts for the model, and names in the sandbox."""

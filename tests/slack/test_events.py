@@ -17,6 +17,7 @@ from bot.slack.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    MuteReaction,
     StopPressed,
 )
 from bot.storage.questions import QuestionKey, QuestionMessage
@@ -38,6 +39,12 @@ def make_message(text: str = "hello", **more: Any) -> dict[str, Any]:
         "text": text,
         **more,
     }
+
+
+def make_reaction(**more: Any) -> dict[str, Any]:
+    item = {"type": "message", "channel": "C1", "ts": "2.0"}
+    event = {"type": "reaction_added", "user": "U1", "reaction": "mute", "item": item, "item_user": "U0KVASIR"}
+    return {**event, "event_ts": "3.5", **more}
 
 
 def parse_message(event: dict[str, Any], **more: Any) -> MessageReceived:
@@ -70,9 +77,15 @@ def test_message_with_mention_is_addressed() -> None:
     assert parse_message(make_message("hey <@U0KVASIR|kvasir>")).is_addressed
 
 
-@pytest.mark.parametrize("kind", ["im", "mpim"])
-def test_direct_message_is_addressed(kind: str) -> None:
-    assert parse_message(make_message(channel_type=kind)).is_addressed
+def test_direct_message_is_addressed() -> None:
+    assert parse_message(make_message(channel_type="im")).is_addressed
+
+
+def test_group_message_needs_a_mention() -> None:
+    assert not parse_message(make_message(channel_type="mpim")).is_addressed
+    mentioned = parse_message(make_message("<@U0KVASIR> how?", channel_type="mpim"))
+    assert mentioned.is_addressed
+    assert not mentioned.message.is_direct
 
 
 def test_direct_message_may_mention_others() -> None:
@@ -88,7 +101,6 @@ def test_message_without_mention_is_not_addressed() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        make_message("for <@U2>"),
         make_message(user="U0KVASIR"),
         make_message(user="USLACKBOT"),
         make_message(bot_id="B2"),
@@ -98,6 +110,9 @@ def test_message_without_mention_is_not_addressed() -> None:
         make_message(user=None),
         make_message("<@U0KVASIR> hi", type="app_mention", bot_id="B0KVASIR"),
         {"type": "reaction_added", "user": "U1"},
+        make_reaction(reaction="eyes"),
+        make_reaction(item_user="U2"),
+        make_reaction(event_ts="soon"),
         {"type": "app_home_opened", "user": "U1", "tab": "messages"},
         {"type": "tokens_revoked", "tokens": {"oauth": ["U1"]}},
         {"type": 7},
@@ -178,6 +193,14 @@ def test_deletion_and_tombstone_delete_the_message() -> None:
         previous_message={"user": "U1", "ts": "1.0", "text": "how?"},
     )
     assert events.parse_event(make_envelope(tombstone), ME) == gone
+
+
+def test_mute_reaction_names_its_message() -> None:
+    key = QuestionKey("T1", "C1", "2.0")
+    added = events.parse_event(make_envelope(make_reaction()), ME)
+    assert added == MuteReaction(key, "U1", is_added=True, at=3.5)
+    removed = events.parse_event(make_envelope(make_reaction(type="reaction_removed")), ME)
+    assert removed == MuteReaction(key, "U1", is_added=False, at=3.5)
 
 
 def test_other_events_are_parsed() -> None:

@@ -19,6 +19,7 @@ import pytest
 from bot.storage.ledger import Ledger, open_ledger
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
+from bot.storage.threads import ThreadRecords
 from knowledge.errors import DatabaseError, DatabaseFull, DatabaseUnavailable
 from tests.postgres import postgres_server
 
@@ -120,9 +121,25 @@ async def test_threads_survive_restart(url: str) -> None:
     async with open_ledger(url) as ledger:
         await ledger.claim(make_question("2.0", "1.0"))
     async with open_ledger(url) as ledger:
-        assert await ledger.is_participant("T1", "C1", "1.0")
-        assert not await ledger.is_participant("T1", "C1", "2.0")
-        assert not await ledger.is_participant("T2", "C1", "1.0")
+        threads = ThreadRecords(ledger.database)
+        assert await threads.find(("T1", "C1", "1.0"), "U1")
+        assert not await threads.find(("T1", "C1", "2.0"), "U1")
+        assert not await threads.find(("T2", "C1", "1.0"), "U1")
+
+
+async def test_files_of_a_later_event_belong_to_the_young_open_question(url: str) -> None:
+    now = [1_000.0]
+    async with open_ledger(url, now=lambda: now[0]) as ledger:
+        question = make_question()
+        await ledger.claim(question, begun=True)
+        assert await ledger.add_files(question.key, 2, within_s=30) is TurnState.ANSWERING
+        assert await ledger.add_files(question.key, 2, within_s=30) is None, "the same event again"
+        assert not await ledger.finish(question.key, 0, TurnState.DONE), "the answer without files does not count"
+        turn = await ledger.find(question.key)
+        assert turn is not None
+        assert (turn.message.files, turn.revision) == (2, 1)
+        now[0] += 31
+        assert await ledger.add_files(question.key, 3, within_s=30) is None
 
 
 async def test_turns_of_dead_process_are_taken_over_in_order(url: str) -> None:
@@ -173,7 +190,7 @@ async def test_purge_removes_old_finished_turns(url: str) -> None:
         assert await ledger.purge(turns_older_than_s=200, threads_older_than_s=200) == 0
         assert await ledger.purge(turns_older_than_s=50, threads_older_than_s=50) == 1
         assert await ledger.find(make_question("2.0").key) is not None
-        assert not await ledger.is_participant("T1", "C1", "1.0")
+        assert not await ThreadRecords(ledger.database).find(("T1", "C1", "1.0"), "U1")
 
 
 async def test_attempts_are_counted_and_refunded(ledger: Ledger) -> None:
@@ -225,8 +242,9 @@ async def test_calls_of_one_process_keep_their_order(tmp_path: Path) -> None:
         slow = asyncio.create_task(ledger.database.write(lambda _: time.sleep(0.2)))
         await asyncio.sleep(0.05)
         question = make_question("1.0")
-        claimed, is_known = await asyncio.gather(ledger.claim(question), ledger.is_participant("T1", "C1", "1.0"))
-        assert (claimed, is_known) == (True, True)
+        threads = ThreadRecords(ledger.database)
+        claimed, record = await asyncio.gather(ledger.claim(question), threads.find(question.thread, "U1"))
+        assert (claimed, record is not None) == (True, True)
         await slow
 
 

@@ -15,6 +15,7 @@ from bot.storage.ledger import open_ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
 from bot.storage.tables import MIGRATIONS
+from bot.storage.threads import ThreadRecords
 from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.manifest import open_manifest
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
@@ -45,7 +46,9 @@ async def test_its_rows_are_there(old: str) -> None:
     async with open_ledger(old) as ledger:
         state = TurnState.ANSWERING
         assert await ledger.find(KEY) == LedgerTurn(QUESTION, state, 1, ("100.2", "100.3"), 2, 1000.0)
-        assert await ledger.is_participant("T1", "C1", "100.1")
+        thread = await ThreadRecords(ledger.database).find(QUESTION.thread, "U1")
+        assert thread is not None
+        assert (thread.is_muted, thread.has_asked, thread.talkers) == (False, True, "")
         assert await ThinkingPreferences(ledger.database, Defaults()).find_depth("T1", "U1") == "deep"
         events = ChannelEventLog(ledger.database)
         assert await events.list_events_after("T1", 0) == [

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bot.sandbox.state.model import Json
+from bot.sandbox.state.model import Json, SlackChannel
+
+Event = tuple[Json, SlackChannel | None]
+"""An event for the app, with its conversation if it has one."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,9 @@ class Faults:
         self.acks_to_drop = 0
         self.duplicates = 0
         """How many extra times the next event is delivered, each with its own event id."""
+        self.late_message_s: float | None = None
+        """How long the ``message`` event of the next mention with files comes after its ``app_mention``, which then has
+        no files; None for Slack's usual order."""
 
     def add_fault(self, body: Json) -> None:
         """Add a fault from the control API's body.
@@ -62,6 +69,7 @@ class Faults:
         """Remove all faults."""
         self.calls.clear()
         self.acks_to_drop = self.duplicates = 0
+        self.late_message_s = None
 
     def find_fault(self, method: str) -> Fault | None:
         """Return the fault of a call, if any."""
@@ -78,3 +86,20 @@ class Faults:
         """Return how many extra times the next event is delivered, and reset it."""
         duplicates, self.duplicates = self.duplicates, 0
         return duplicates
+
+    def order_events(self, events: Sequence[Event]) -> list[tuple[Json, SlackChannel | None, float]]:
+        """Return events in the order of their delivery, each with its delay in seconds."""
+        delay_s = self.late_message_s
+        mention = next((event for event, _ in events if event["type"] == "app_mention" and event.get("files")), None)
+        if delay_s is None or mention is None:
+            return [(*one, 0.0) for one in events]
+        self.late_message_s = None
+        ordered: list[tuple[Json, SlackChannel | None, float]] = []
+        for event, room in events:
+            if event is mention:
+                bare = {name: value for name, value in event.items() if name not in {"files", "subtype"}}
+                ordered.insert(0, (bare, room, 0.0))
+            else:
+                is_late = event["type"] == "message" and event.get("ts") == mention["ts"]
+                ordered.append((event, room, delay_s if is_late else 0.0))
+        return ordered

@@ -74,9 +74,10 @@ class Outbox:
         self.pending: dict[str, Envelope] = {}
         self.given_up: deque[Envelope] = deque(maxlen=_REMEMBERED)
 
-    def send_event(self, payload: Json) -> Envelope:
-        """Send an event until it is acknowledged or its last retry failed."""
+    def send_event(self, payload: Json, delay_s: float = 0.0) -> Envelope:
+        """Send an event after a delay, until it is acknowledged or its last retry failed."""
         envelope = self._create_envelope("events_api", payload)
+        envelope = replace(envelope, due=envelope.created + delay_s)
         self._store_envelope(envelope)
         self._start_task(self._deliver_event(envelope))
         return envelope

@@ -213,7 +213,8 @@ class ControlApi:
         """Cause faults. Every key is optional, and ``clear`` is applied first.
 
         ``calls``: list of ``Fault`` bodies; ``drop_acks``: how many; ``duplicate_events``: how many more times the next
-        event comes; ``scopes``: what the app is granted; ``revoke``: list of ``bot``, ``app``; ``disconnect``: a reason
+        event comes; ``late_message_s``: how long after its mention without files the message of the next mention with
+        files comes; ``scopes``: what the app is granted; ``revoke``: list of ``bot``, ``app``; ``disconnect``: a reason
         (``warning`` keeps the connection); ``pace``: ``exact``, ``generous``, ``off``;
         ``subscriptions``: the events that the app gets.
         """
@@ -224,6 +225,7 @@ class ControlApi:
             faults.add_fault(call)
         faults.acks_to_drop = int(body.get("drop_acks", faults.acks_to_drop))
         faults.duplicates = int(body.get("duplicate_events", faults.duplicates))
+        faults.late_message_s = body.get("late_message_s", faults.late_message_s)
         self._hub.limiter.pace = body.get("pace", self._hub.limiter.pace)
         self._hub.workspace.subscriptions = body.get("subscriptions", self._hub.workspace.subscriptions)
         self._hub.change_grants(scopes=body.get("scopes"), revoked=body.get("revoke"))

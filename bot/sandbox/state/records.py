@@ -40,6 +40,8 @@ SUBSCRIPTIONS = (
     "message.groups",
     "message.im",
     "message.mpim",
+    "reaction_added",
+    "reaction_removed",
     "subteam_created",
     "subteam_members_changed",
     "subteam_updated",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from bot.sandbox.state.model import Json, SlackChannel, SlackPerson
+from bot.sandbox.state.model import Json, SlackChannel, SlackPerson, UserGroup
 
 _SLACK_TOKENS = re.compile(
-    r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone)|https?://[^\s<>]+)>"
+    r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone|subteam\^S[A-Z0-9]+)|https?://[^\s<>]+)>"
 )
 """Text in Slack's own form, which is not escaped again."""
 _TYPED = re.compile(
@@ -31,12 +31,15 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def encode_typed_text(typed: str, people: Iterable[SlackPerson], channels: Iterable[SlackChannel]) -> str:
-    """Return typed text as Slack stores it: ``@ada`` as ``<@U…>``, links as ``<https://…>``.
+def encode_typed_text(
+    typed: str, people: Iterable[SlackPerson], channels: Iterable[SlackChannel], groups: Iterable[UserGroup] = ()
+) -> str:
+    """Return typed text as Slack stores it: ``@ada`` as ``<@U…>``, ``@team`` as ``<!subteam^S…>``, links as ``<https://…>``.
 
     Tokens in Slack's form stay, the rest is escaped.
     """
-    names = {p.name.lower(): p.id for p in people}
+    names = {g.handle.lower(): f"!subteam^{g.id}" for g in groups if not g.disabled}
+    names |= {p.name.lower(): f"@{p.id}" for p in people}
     rooms = {c.name: c.id for c in channels if c.name}
     parts: list[str] = []
     at = 0
@@ -65,7 +68,7 @@ def _encode_token(found: re.Match[str], names: dict[str, str], rooms: dict[str, 
         tail = person[len(plain) :]
         if plain in {"here", "channel", "everyone"}:
             return f"<!{plain}>{tail}"
-        return f"<@{names[plain.lower()]}>{tail}" if plain.lower() in names else escape(found.group())
+        return f"<{names[plain.lower()]}>{tail}" if plain.lower() in names else escape(found.group())
     return f"<#{rooms[channel]}|{channel}>" if channel in rooms else escape(found.group())
 
 
@@ -98,6 +101,8 @@ def _build_element(token: re.Match[str]) -> Json:
         return {"type": "user", "user_id": body}
     if mark == "#":
         return {"type": "channel", "channel_id": body}
+    if mark == "!" and body.startswith("subteam^"):
+        return {"type": "usergroup", "usergroup_id": body.removeprefix("subteam^")}
     if mark == "!":
         return {"type": "broadcast", "range": body}
     return {"type": "link", "url": unescape(body)}

@@ -17,6 +17,8 @@ class CompleteAnswer(NamedTuple):
     finished: Finished
     question_ts: str
     language: Language
+    channel: str = ""
+    thread_ts: str = ""
 
 
 class AnswerButton(Protocol):

@@ -206,7 +206,8 @@ class AnswerReply:
         return [*tail, {"type": "actions", "elements": elements}] if elements else tail
 
     def _build_buttons(self, finished: Finished) -> list[Block]:
-        answer = CompleteAnswer(finished, self._target.question_ts, self.language)
+        target = self._target
+        answer = CompleteAnswer(finished, target.question_ts, self.language, target.channel, target.thread_ts)
         return [block for button in self._buttons for block in button.build_blocks(answer)]
 
     def _build_metadata(self) -> dict[str, Any]:

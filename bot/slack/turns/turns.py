@@ -28,6 +28,9 @@ from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
 
+_FILES_WAIT_S = 30.0
+"""How old a question may be when its files arrive in a second event; an older one keeps its answer."""
+
 ThreadId = tuple[str, str, str]
 
 
@@ -68,6 +71,7 @@ class TurnManager:
         # A turn that can start now is stored as begun, which saves one call of the ledger before its answer.
         begun = self._can_start(message)
         if not await self._ledger.claim(message, begun=begun):
+            await self._add_files(message)
             return False
         self._submitted_at[message.key] = submitted_at
         if begun and self._can_start(message):
@@ -75,17 +79,16 @@ class TurnManager:
         self.enqueue(message)
         return True
 
+    async def _add_files(self, message: QuestionMessage) -> None:
+        """Answer a question with its files: a mention may arrive without them, before the message that has them."""
+        if not message.files:
+            return
+        state = await self._ledger.add_files(message.key, message.files, within_s=_FILES_WAIT_S)
+        if state is TurnState.ANSWERING and message.key in self._running:
+            self._running[message.key].cancel(CancelReason.EDITED)
+
     def _can_start(self, message: QuestionMessage) -> bool:
         return not self._is_closing and self._queue.is_free(message.thread)
-
-    async def is_participant(self, message: QuestionMessage) -> bool:
-        """Return whether this message's thread has an earlier question to the bot.
-
-        Raises:
-            DatabaseError: the ledger cannot be read.
-
-        """
-        return not message.opens_thread and await self._ledger.is_participant(*message.thread)
 
     async def handle_edit(self, key: QuestionKey, text: str) -> bool:
         """Answer the new text of an unanswered question; return False if the ledger has no such question.

@@ -26,7 +26,7 @@ async def answer_with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
 
 def find_button(message: dict[str, Any]) -> dict[str, Any] | None:
     found = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
-    return found[0] if found else None
+    return next((one for one in found if one["action_id"].startswith("kvasir:look")), None)
 
 
 async def press_button(bot: RunningBot, message: dict[str, Any], channel: str = "#general") -> None:

@@ -1,0 +1,79 @@
+"""Tests of the threads that Kvasir takes part in: who talks there, and which are muted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.threads import ThreadRecord, ThreadRecords
+from tests.postgres import postgres_server
+
+THREAD = ("T1", "C1", "1.0")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+    async with open_ledger(url, now=lambda: 50.0) as opened:
+        if not is_sqlite:
+            truncate = "TRUNCATE bot_turns, bot_threads"
+            await opened.database.write(lambda connection: connection.exec_driver_sql(truncate))
+        yield opened
+
+
+@pytest.fixture
+def records(ledger: Ledger) -> ThreadRecords:
+    return ThreadRecords(ledger.database, lambda: 70.0)
+
+
+async def claim(ledger: Ledger, ts: str = "2.0", user: str = "U1") -> QuestionMessage:
+    message = QuestionMessage(QuestionKey("T1", "C1", ts), "1.0", user, "how?")
+    await ledger.claim(message)
+    return message
+
+
+async def test_thread_says_whether_a_person_has_asked_in_it(ledger: Ledger, records: ThreadRecords) -> None:
+    assert await records.find(THREAD, "U1") is None
+    await claim(ledger)
+    assert await records.find(THREAD, "U1") == ThreadRecord(50.0, "", is_muted=False, has_asked=True)
+    assert await records.find(THREAD, "U2") == ThreadRecord(50.0, "", is_muted=False, has_asked=False)
+
+
+async def test_question_ends_the_talk_and_keeps_a_thread_muted(ledger: Ledger, records: ThreadRecords) -> None:
+    await claim(ledger)
+    await records.set_talkers(THREAD, "U2")
+    assert await records.set_muted(THREAD, muted=True, at=10.0)
+    assert await records.find(THREAD, "U1") == ThreadRecord(70.0, "U2", is_muted=True, has_asked=True)
+    await claim(ledger, "3.0")
+    assert await records.find(THREAD, "U1") == ThreadRecord(50.0, "", is_muted=True, has_asked=True)
+
+
+async def test_only_the_newest_decision_counts(records: ThreadRecords) -> None:
+    """Slack may deliver an older one again; the thread may be one in which Kvasir was never asked."""
+    assert await records.set_muted(THREAD, muted=True, at=10.0)
+    assert not await records.set_muted(THREAD, muted=True, at=10.0)
+    assert await records.set_muted(THREAD, muted=False, at=20.0)
+    assert not await records.set_muted(THREAD, muted=True, at=10.0)
+    thread = await records.find(THREAD, "U1")
+    assert thread is not None
+    assert not thread.is_muted
+
+
+async def test_thread_of_an_answer_is_found_by_any_of_its_messages(ledger: Ledger, records: ThreadRecords) -> None:
+    question = await claim(ledger)
+    await ledger.note_replies(question.key, ["2.5", "2.6"])
+    assert await records.find_thread_of_answer("T1", "C1", "2.6") == THREAD
+    assert await records.find_thread_of_answer("T1", "C1", "2") is None
+    assert await records.find_thread_of_answer("T1", "C1", "%") is None
+    assert await records.find_thread_of_answer("T1", "C2", "2.6") is None
