@@ -25,7 +25,7 @@ from bot.slack.transport.web_client import copy_without_token, make_web_client, 
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import record_connection
-from bot.storage.preferences import ThinkingPreferences
+from bot.storage.shared_changes import SharedChanges
 
 _log = structlog.get_logger(__name__)
 
@@ -116,8 +116,8 @@ async def open_slack_app(
         client = make_web_client(settings.api_url, settings.bot_token, session)
         api = SlackWebApi(client)
         installation = await check_token(api)
-        preferences = ThinkingPreferences(dependencies.ledger.database, dependencies.thinking)
-        parts = SlackParts(dependencies, client, api, installation.me, preferences, capabilities or SlackCapabilities())
+        changes = SharedChanges(dependencies.ledger.database)
+        parts = SlackParts(dependencies, client, api, installation.me, changes, capabilities or SlackCapabilities())
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
         turns, listeners = parts.build(turn_settings or TurnSettings(), token_monitor, tasks)
         bolt = build_bolt_app(settings, client, installation, listeners)
@@ -133,6 +133,8 @@ async def open_slack_app(
 
         app = SlackApp(installation, turns, runner, api, token_monitor, on_connected)
         stack.push_async_callback(parts.refreshes.close)
+        changes.start()
+        stack.push_async_callback(changes.close)
         stack.push_async_callback(tasks.close, _DRAIN_S)
         stack.push_async_callback(turns.close)
         stack.push_async_callback(runner.close)

@@ -130,7 +130,7 @@ class SlackListeners:
             case MessageDeleted(key):
                 await self.turns.handle_deletion(key)
             case StopPressed(channel, thread_ts):
-                self.turns.handle_stop(channel, thread_ts)
+                await self.turns.handle_stop(channel, thread_ts)
             case MuteReaction() as reaction:
                 await self.attention.handle_reaction(reaction)
             case HomeOpened(user):

@@ -65,6 +65,7 @@ from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.questions import QuestionMessage
 from bot.storage.refresh_records import RefreshRecords
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.threads import ThreadRecords
 from engine.interfaces import EngineStatus, ThinkingControl
 from knowledge.identity.email_addresses import EmailIdentitySource
@@ -118,19 +119,21 @@ class SlackParts:
         client: AsyncWebClient,
         api: SlackWebApi,
         me: BotUser,
-        preferences: ThinkingPreferences,
+        shared_changes: SharedChanges,
         capabilities: SlackCapabilities,
     ) -> None:
         self._dependencies = dependencies
         self._client = client
         self._api = api
         self._me = me
-        self._preferences = preferences
+        database = dependencies.ledger.database
+        self._changes = shared_changes
+        self._preferences = ThinkingPreferences(database, dependencies.thinking, shared_changes)
         self._capabilities = capabilities
         company = Company(me.team, me.enterprise)
         self.directory = SlackDirectory(api, company)
         """The people and channels of Slack, cached."""
-        self._approved_channels = ApprovedChannels(dependencies.ledger.database)
+        self._approved_channels = ApprovedChannels(database)
         self._viewers = ViewerFinder(
             self.directory, company, dependencies.identities, self._approved_channels, dependencies.list_named
         )
@@ -211,7 +214,7 @@ class SlackParts:
             settings=settings,
             offer_more=offer_more,
         )
-        return TurnManager(needs.ledger, runner, settings, on_unauthorized=token_monitor.suspect)
+        return TurnManager(needs.ledger, runner, settings, self._changes, on_unauthorized=token_monitor.suspect)
 
     def _build_listeners(
         self,

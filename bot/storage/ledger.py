@@ -8,7 +8,8 @@ The states of a turn, and the method for each change::
 
 A row belongs to the process that claimed it, as long as that process renews its lease. Another process takes it over if
 the owner is dead: a process of this machine that has ended, or any process whose lease has expired. It does so with one
-conditional UPDATE, so two processes never answer the same question.
+conditional UPDATE, so two processes never answer the same question. ``bot_threads.answering`` names the question of a
+thread that is answered, so two processes never answer in the same thread at once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,6 +52,7 @@ _UPDATE_OURS = _UPDATE.where(_IS_OPEN, _IS_OURS)
 _UPDATE_ONE = _UPDATE.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
 _UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
 _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
+_WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
 _FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
 _TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
 _EDIT = _UPDATE_OPEN.where(turns.c.text != sa.bindparam("of_text")).values(revision=turns.c.revision + 1, attempts=1)
@@ -58,6 +60,22 @@ _ADD_FILES = _UPDATE_OPEN.where(
     turns.c.files < sa.bindparam("of_files"), turns.c.created_at > sa.bindparam("of_created_at")
 ).values(revision=turns.c.revision + 1, attempts=1)
 _REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
+_OF_QUESTION = sa.select(turns.c.thread_ts).where(*_match(turns.c.team, turns.c.channel, turns.c.ts)).scalar_subquery()
+_IS_THREAD = (*_match(threads.c.team, threads.c.channel), threads.c.thread_ts == _OF_QUESTION)
+_LOCK_THREAD = sa.select(threads).where(*_IS_THREAD).with_for_update()
+_ENTER_THREAD = sa.update(threads).where(*_IS_THREAD).values(answering=sa.bindparam("of_ts"))
+_LEAVE_THREAD = sa.update(threads).where(*_IS_THREAD, threads.c.answering == sa.bindparam("of_ts")).values(answering="")
+_FIND_FIRST = (
+    sa.select(turns.c.state, turns.c.owner)
+    .where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts), ~_IS_OURS)
+    .where(turns.c.lease_until > sa.bindparam("now"), turns.c.state.in_(sa.bindparam("wait_for", expanding=True)))
+    .where(
+        ((turns.c.state == TurnState.ANSWERING) & (turns.c.ts == sa.bindparam("answering")))
+        | ((turns.c.state == TurnState.RECEIVED) & (turns.c.ts < sa.bindparam("of_ts")))
+    )
+    .order_by(turns.c.state)
+)
+"""Questions of a thread that another process answers now, or that came earlier and wait there."""
 
 
 @functools.cache
@@ -67,7 +85,16 @@ def _build_inserts(dialect: str) -> tuple[Any, Any]:
     thread = insert_into(threads, dialect)
     return turn, thread.on_conflict_do_update(
         index_elements=threads.primary_key, set_={"last_at": thread.excluded.last_at, "talkers": ""}
-    )
+    ).returning(threads.c.answering)
+
+
+class ThreadBusy(Exception):
+    """Another process answers in the thread, or an earlier question of the thread waits there."""
+
+    def __init__(self, state: TurnState) -> None:
+        super().__init__(f"another process has a question of this thread: {state}")
+        self.state = state
+        """The state of the question that goes first."""
 
 
 class Ledger:
@@ -82,10 +109,14 @@ class Ledger:
         self._now = now
 
     @transaction
-    def claim(self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False) -> bool:
-        """Store a question, as ``begun`` if its turn is now. Return False if any process has stored it already."""
+    def claim(self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False) -> TurnState | None:
+        """Store a question and return its state; None if any process has stored it already.
+
+        ``begun`` says that its turn is now. If another question of its thread was stored before, it waits nevertheless.
+        """
         now = self._now()
         key = message.key
+        state = TurnState.ANSWERING if begun else TurnState.RECEIVED
         row = {
             "team": key.team,
             "channel": key.channel,
@@ -95,7 +126,7 @@ class Ledger:
             "direct": message.is_direct,
             "files": message.files,
             "text": _make_storable(message.text),
-            "state": TurnState.ANSWERING if begun else TurnState.RECEIVED,
+            "state": state,
             "revision": 0,
             "replies": "[]",
             "attempts": int(begun),
@@ -105,23 +136,42 @@ class Ledger:
             "created_at": now,
             "updated_at": now,
         }
+        answering = key.ts if begun else ""
         thread = {"team": key.team, "channel": key.channel, "thread_ts": message.thread_ts, "last_at": now}
         insert_turn, insert_thread = _build_inserts(connection.dialect.name)
         if connection.execute(insert_turn, row).first() is None:
-            return False
-        connection.execute(insert_thread, thread)
-        return True
+            return None
+        if connection.execute(insert_thread, {**thread, "answering": answering}).scalar() == key.ts or not begun:
+            return state
+        connection.execute(_WAIT, {**_name_parameters(key), "updated_at": now})
+        return TurnState.RECEIVED
 
-    async def begin(self, key: QuestionKey) -> LedgerTurn | None:
-        """Move a question of this process to ``answering`` and return its turn; None if it is no longer open."""
-        rows = await self._update(
-            _BEGIN,
-            key,
-            us=self._owner,
-            state=TurnState.ANSWERING,
-            lease_until=self._now() + self._lease_s,
-        )
-        return _read_turn(rows[0]) if rows else None
+    @transaction
+    def begin(
+        self, connection: sa.Connection, key: QuestionKey, *, wait_for: Collection[TurnState] = UNFINISHED
+    ) -> LedgerTurn | None:
+        """Move a question of this process to ``answering`` and return its turn; None if it is no longer open.
+
+        ``wait_for`` says which questions of other processes in its thread go first.
+
+        Raises:
+            ThreadBusy: there is one of them.
+
+        """
+        now = self._now()
+        names = {**_name_parameters(key), "us": self._owner, "now": now}
+        thread = connection.execute(_LOCK_THREAD, names).first()
+        if thread is not None:
+            place = {"of_thread_ts": thread.thread_ts, "answering": thread.answering, "wait_for": list(wait_for)}
+            for first in connection.execute(_FIND_FIRST, {**names, **place}):
+                if not is_dead(first.owner):
+                    raise ThreadBusy(TurnState(first.state))
+        values = {"state": TurnState.ANSWERING, "lease_until": now + self._lease_s, "updated_at": now}
+        rows = connection.execute(_BEGIN, {**names, **values}).all()
+        if not rows:
+            return None
+        connection.execute(_ENTER_THREAD, names)
+        return _read_turn(rows[0])
 
     async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
         """Store which messages have the answer so far."""
@@ -148,9 +198,15 @@ class Ledger:
         """Close a question that was deleted before its answer was complete. Return False if it is not open."""
         return bool(await self._update(_UPDATE_OPEN, key, state=TurnState.SUPERSEDED, lease_until=0.0))
 
-    async def refund_attempt(self, key: QuestionKey) -> None:
-        """Do not count the last attempt, because something outside interrupted it."""
-        await self._update(_REFUND, key)
+    @transaction
+    def refund_attempt(self, connection: sa.Connection, key: QuestionKey) -> None:
+        """Do not count the last attempt, because something outside interrupted it, and let its thread go on."""
+        connection.execute(_REFUND, {**_name_parameters(key), "updated_at": self._now()})
+        connection.execute(_LEAVE_THREAD, _name_parameters(key))
+
+    async def leave_thread(self, key: QuestionKey) -> None:
+        """Let the thread of a question go on although the question is open."""
+        await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, _name_parameters(key)))
 
     async def find(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""

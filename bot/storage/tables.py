@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0004", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0005", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -53,6 +53,7 @@ threads = sa.Table(
     sa.Column("talkers", sa.String(32), nullable=False, server_default=""),
     sa.Column("muted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("muted_at", sa.Float, nullable=False, server_default="0"),
+    sa.Column("answering", sa.String(32), nullable=False, server_default=""),
 )
 preferences = sa.Table(
     "bot_wishes",
@@ -102,6 +103,22 @@ refresh_messages = sa.Table(
     sa.Column("language", sa.String(8), nullable=False),
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
+)
+changes = sa.Table(
+    "bot_changes",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sqlite_autoincrement=True,
+)
+question_counts = sa.Table(
+    "bot_question_counts",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("subject", sa.String(32), primary_key=True),
+    sa.Column("minute", sa.Integer, nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from enum import StrEnum
 
 from bot.slack.posting.reply import AnswerReply
@@ -25,8 +26,10 @@ class CancelReason(StrEnum):
 class RunningTurn:
     """A turn whose task runs."""
 
-    def __init__(self, task: asyncio.Task[None]) -> None:
+    def __init__(self, task: asyncio.Task[None], has_earlier: Callable[[], bool]) -> None:
         self.task = task
+        self.has_earlier = has_earlier
+        """Returns whether an earlier question of its thread waits in this process."""
         self.cancel_reason: CancelReason | None = None
         self.reply: AnswerReply | None = None
         self.revision = -1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Thread = TypeVar("Thread", bound=Hashable)
@@ -11,10 +12,14 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class ThreadQueue(Generic[Thread, Item]):
-    """Waiting items by thread; at most ``width`` threads run at once, and no thread runs two items."""
+    """Waiting items by thread; at most ``width`` threads run at once, and no thread runs two items.
 
-    def __init__(self, width: int) -> None:
+    ``rank`` orders the waiting items of a thread; without it they keep the order in which they came.
+    """
+
+    def __init__(self, width: int, rank: Callable[[Item], str] = lambda _: "") -> None:
         self._width = width
+        self._rank = rank
         self._waiting: dict[Thread, deque[Item]] = {}
         self._ready: OrderedDict[Thread, None] = OrderedDict()
         """Threads whose first waiting item may run, in the order in which they run."""
@@ -31,11 +36,11 @@ class ThreadQueue(Generic[Thread, Item]):
         return not is_crowded and len(self._running) < self._width
 
     def add(self, thread: Thread, item: Item) -> None:
-        """Put an item at the end of its thread; an item that waits or runs already is ignored."""
+        """Put an item into its thread; an item that waits or runs already is ignored."""
         if item in self._items:
             return
         self._items.add(item)
-        self._waiting.setdefault(thread, deque()).append(item)
+        bisect.insort(self._waiting.setdefault(thread, deque()), item, key=self._rank)
         if thread not in self._running:
             self._ready[thread] = None
 
@@ -50,6 +55,10 @@ class ThreadQueue(Generic[Thread, Item]):
             del self._waiting[thread]
         self._running[thread] = item
         return thread, item
+
+    def has_earlier(self, thread: Thread, item: Item) -> bool:
+        """Return whether an earlier item than this one waits in its thread."""
+        return thread in self._waiting and self._rank(self._waiting[thread][0]) < self._rank(item)
 
     def finish(self, thread: Thread) -> None:
         """Remove the item that runs in a thread."""

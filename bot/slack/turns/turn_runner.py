@@ -21,6 +21,7 @@ from bot.slack.turns.question_builder import QuestionBuilder
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.thread_order import begin_in_order
 from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.ledger import Ledger
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
@@ -70,7 +71,8 @@ class TurnRunner:
     ) -> QuestionMessage | None:
         """Answer one question; ``begun`` is its turn if the ledger has begun it already.
 
-        Returns the question if it was edited during its turn and needs another one.
+        Returns the question if it needs another turn: it was edited during this one, or an earlier question of its
+        thread has arrived.
 
         Raises:
             SlackError: Slack fails; the turn stays open.
@@ -78,7 +80,10 @@ class TurnRunner:
 
         """
         try:
-            turn = begun or await self._ledger.begin(key)
+            turn = begun or await begin_in_order(self._ledger, key, running.has_earlier, self._settings.deadline_s)
+            if turn is not None and turn.state is TurnState.RECEIVED:
+                record.outcome = "overtaken"
+                return turn.message
             if turn is None:
                 record.outcome = "superseded"
                 return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping
 
@@ -24,6 +25,7 @@ from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.turns.turn_runner import TurnRunner
 from bot.storage.ledger import Ledger
 from bot.storage.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.shared_changes import ChangeKind, SharedChanges
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
@@ -42,15 +44,18 @@ class TurnManager:
         ledger: Ledger,
         runner: TurnRunner,
         settings: TurnSettings,
+        shared_changes: SharedChanges,
         *,
         on_unauthorized: Callable[[SlackError], None] | None = None,
     ) -> None:
+        shared_changes.subscribe(ChangeKind.STOP, self._apply_stop)
+        self._changes = shared_changes
         self._ledger = ledger
         self._runner = runner
         self._settings = settings
         self._on_unauthorized = on_unauthorized
         self._leases = LeaseKeeper(ledger, self, settings)
-        self._queue: ThreadQueue[ThreadId, QuestionKey] = ThreadQueue(settings.concurrent)
+        self._queue: ThreadQueue[ThreadId, QuestionKey] = ThreadQueue(settings.concurrent, lambda key: key.ts)
         self._running: dict[QuestionKey, RunningTurn] = {}
         self._retry_delays = RetryDelays(settings.heartbeat_s)
         self._submitted_at: dict[QuestionKey, float] = {}
@@ -69,12 +74,13 @@ class TurnManager:
         """
         submitted_at = time.perf_counter()
         # A turn that can start now is stored as begun, which saves one call of the ledger before its answer.
-        begun = self._can_start(message)
-        if not await self._ledger.claim(message, begun=begun):
+        can_start = message.opens_thread and self._can_start(message)
+        state = await self._ledger.claim(message, begun=can_start)
+        if state is None:
             await self._add_files(message)
             return False
         self._submitted_at[message.key] = submitted_at
-        if begun and self._can_start(message):
+        if state is TurnState.ANSWERING and self._can_start(message):
             self._begun[message.key] = LedgerTurn(message, TurnState.ANSWERING, 0, (), 1, time.time())
         self.enqueue(message)
         return True
@@ -121,13 +127,27 @@ class TurnManager:
             self._running[key].cancel(CancelReason.DELETED)
         return was_open
 
-    def handle_stop(self, channel: str, thread_ts: str) -> bool:
+    async def handle_stop(self, channel: str, thread_ts: str) -> None:
+        """Stop the answer in a thread, in whichever process it runs.
+
+        Raises:
+            DatabaseError: no answer runs here, and other processes cannot be informed.
+
+        """
+        if not self._stop(channel, thread_ts):
+            await self._changes.publish(ChangeKind.STOP, channel, thread_ts)
+
+    def _stop(self, channel: str, thread_ts: str) -> bool:
         """Stop the answer in a thread; return False if none runs here."""
         for key, running in self._running.items():
             if key.channel == channel and running.reply is not None and running.reply.thread_ts == thread_ts:
                 running.cancel(CancelReason.STOPPED)
                 return True
         return False
+
+    def _apply_stop(self, subject: str) -> None:
+        channel, _, thread_ts = subject.partition(" ")
+        self._stop(channel, thread_ts)
 
     # ── Start and end of the process ─────────────────────────────────────────────────────────────────────────────────
 
@@ -164,7 +184,7 @@ class TurnManager:
         return key not in self._queue and self._retry_delays.is_due(key)
 
     def enqueue(self, message: QuestionMessage) -> None:
-        """Put a question at the end of its thread's queue."""
+        """Put a question into its thread's queue."""
         self._queue.add(message.thread, message.key)
         self._start_next()
 
@@ -172,15 +192,18 @@ class TurnManager:
         while not self._is_closing and (next_ := self._queue.take()) is not None:
             thread, key = next_
             task = asyncio.create_task(self._run(key, thread), name=f"turn {key.channel} {key.ts}")
-            self._running[key] = RunningTurn(task)
+            self._running[key] = RunningTurn(task, functools.partial(self._queue.has_earlier, thread, key))
 
     async def _run(self, key: QuestionKey, thread: ThreadId) -> None:
         record = TurnRecord()
         record.wait_s = record.started_at - self._submitted_at.pop(key, record.started_at)
         next_message: QuestionMessage | None = None
         try:
-            next_message = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
+            with self._changes.watch_closely():
+                next_message = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
             self._retry_delays.forget(key)
+            if next_message is not None:
+                await self._ledger.leave_thread(key)
         except (SlackError, DatabaseError) as error:
             record.outcome, record.error = "open", str(error)
             await self._handle_interruption(key, error)

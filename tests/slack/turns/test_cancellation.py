@@ -54,7 +54,7 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
             elif how == "edited":
                 await turns.handle_edit(key, f"<@U0KVASIR01> edited {number}")
             else:
-                turns.handle_stop("C0GENERAL1", ts)
+                await turns.handle_stop("C0GENERAL1", ts)
             await bot.wait_until_idle()
         assert bot.answerer.closed == len(bot.answerer.questions)
         assert not await list_open_streams(bot)

@@ -36,6 +36,18 @@ def test_queue_runs_each_thread_in_order(items: list[int], width: int, random: o
     assert not any((thread, number) in queue for number, thread in enumerate(items))
 
 
+def test_earlier_items_of_a_thread_run_first() -> None:
+    queue: ThreadQueue[str, str] = ThreadQueue(1, lambda item: item)
+    for item in ("a3", "a1", "a2", "a1"):
+        queue.add("a", item)
+    assert queue.take() == ("a", "a1")
+    assert not queue.has_earlier("a", "a1")
+    queue.add("a", "a0")
+    assert queue.has_earlier("a", "a1")
+    queue.finish("a")
+    assert queue.take() == ("a", "a0")
+
+
 def test_threads_run_in_order_of_arrival() -> None:
     queue: ThreadQueue[str, str] = ThreadQueue(2)
     for item in ("a1", "a2", "b1", "c1"):

@@ -1,0 +1,143 @@
+"""Tests of two processes of the bot over one database: each event arrives at one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from bot.answering.events import AnswerEvent, Question, Text
+from bot.storage.ledger import open_ledger
+from engine.interfaces import ChatMessage, Sampling
+from engine.service import Engine
+from tests.engine.fakes import delta, fake_sglang, ready_engine
+from tests.postgres import postgres_server
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_finished, run_bot
+from tests.slack_sandbox import SandboxClient, open_sandbox
+
+STOP_S = 0.5
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return an empty database's URL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    url: str = request.getfixturevalue("server")
+    async with open_ledger(url) as ledger:
+        await ledger.database.write(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
+    return url
+
+
+@pytest.fixture
+async def replicas(tmp_path: Path, database: str) -> AsyncIterator[tuple[RunningBot, RunningBot]]:
+    """Run two bots in one workspace, with one database."""
+    async with (
+        open_sandbox(tmp_path) as sandbox,
+        run_bot(sandbox, tmp_path, database=database) as one,
+        run_bot(sandbox, tmp_path, database=database) as other,
+    ):
+        await sandbox.wait_until(lambda: has_two_connections(sandbox))
+        yield one, other
+
+
+async def has_two_connections(sandbox: SandboxClient) -> bool:
+    return bool((await sandbox.state())["connections"] == 2)
+
+
+class EngineScript:
+    """An answer that an engine streams."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, question: Question) -> AsyncGenerator[AnswerEvent]:
+        messages = [ChatMessage("user", question.text)]
+        stream = self._engine.stream(messages, Sampling(), request_id=question.id)
+        async with aclosing(stream) as deltas:  # type: ignore[type-var]
+            async for one in deltas:
+                yield Text(getattr(one, "text", ""))
+        yield make_finished()
+
+
+async def test_stop_reaches_the_engine_from_any_replica(
+    replicas: tuple[RunningBot, RunningBot], tmp_path: Path
+) -> None:
+    """The event arrives at the replica that does not answer, or at any of them."""
+    sandbox = replicas[0].sandbox
+    delays = []
+    async with fake_sglang() as fake, ready_engine(fake.url, tmp_path / "engine") as engine:
+        for bot in replicas:
+            bot.answerer.script = EngineScript(engine)
+        for number in range(6):
+            fake.disconnected.clear()
+            fake.stream(delta(content="The first half. "), asyncio.Event())
+            ts = await sandbox.say("ada", "#general", f"@Kvasir question {number}")
+            await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "The first half." in get_text(m))
+            pressed_at = time.perf_counter()
+            if number % 2:
+                await sandbox.stop("ada", "#general", ts)
+            else:
+                (idle,) = [bot for bot in replicas if not bot.app._turns.running]
+                await idle.app._turns.handle_stop("C0GENERAL1", ts)
+            await asyncio.wait_for(fake.disconnected.wait(), 5)
+            delays.append(time.perf_counter() - pressed_at)
+            await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Stopped." in get_text(m))
+    for bot in replicas:
+        await bot.wait_until_idle()
+    assert max(delays) <= STOP_S
+    assert {session["status"] for session in (await sandbox.state())["sessions"]} <= {"active"}
+
+
+async def test_thread_is_answered_in_order_by_two_replicas(replicas: tuple[RunningBot, RunningBot]) -> None:
+    one, other = replicas
+    spoken: list[str] = []
+
+    async def speak(question: Question) -> AsyncGenerator[AnswerEvent]:
+        spoken.append(f"begin {question.text}")
+        yield Text(f"About {question.text}. ")
+        await asyncio.sleep(0.05)
+        spoken.append(f"end {question.text}")
+        yield make_finished()
+
+    paused = PausedScript("Well. ")
+    one.answerer.script = other.answerer.script = paused
+    root = await one.ask("@Kvasir root")
+    await paused.paused.wait()
+    one.answerer.script = other.answerer.script = speak
+    asked = [await one.ask(f"q{n}", thread_ts=root) for n in range(5)]
+    await one.sandbox.wait_delivered()
+    assert not spoken
+    paused.resume.set()
+    for n in range(len(asked)):
+        await one.sandbox.wait_for_message(lambda m, n=n: f"About q{n}." in get_text(m) and m.get("metadata"))
+    assert spoken == [f"{when} q{n}" for n in range(5) for when in ("begin", "end")]
+    assert one.answerer.questions
+    assert other.answerer.questions
+
+
+async def test_choice_of_a_person_counts_at_every_replica(replicas: tuple[RunningBot, RunningBot]) -> None:
+    """Both replicas have remembered the earlier choice."""
+    one, _ = replicas
+    for number in range(4):
+        await one.wait_for_answer(await one.ask(f"@Kvasir {number}"))
+    assert {question.depth for bot in replicas for question in bot.answerer.questions} == {"normal"}
+    await one.sandbox.command("ada", "#general", "/think deep")
+    await one.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+    await asyncio.sleep(1.3)  # an idle replica reads the changes every second
+    before = [len(bot.answerer.questions) for bot in replicas]
+    for number in range(4):
+        await one.wait_for_answer(await one.ask(f"@Kvasir {number} again"))
+    later = [bot.answerer.questions[count:] for bot, count in zip(replicas, before, strict=True)]
+    assert all(later)
+    assert {question.depth for questions in later for question in questions} == {"deep"}
