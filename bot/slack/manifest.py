@@ -37,7 +37,6 @@ REQUIRED_SCOPES = ("app_mentions:read", "chat:write")
 
 EVENTS = (
     "agent_session_stopped",
-    "app_context_changed",
     "app_home_opened",
     "app_mention",
     "app_uninstalled",
@@ -49,6 +48,11 @@ EVENTS = (
     "channel_shared",
     "channel_unarchive",
     "channel_unshared",
+    "group_archive",
+    "group_deleted",
+    "group_left",
+    "group_rename",
+    "group_unarchive",
     "member_joined_channel",
     "member_left_channel",
     "message.channels",

@@ -69,9 +69,9 @@ class Conversations(Records):
         _check_open_membership(room)
         self._send_event(self._member_event("member_left_channel", member, room), channel)
         room = self._change_channel(channel, members=[one for one in room.members if one != member])
-        if member == BOT_USER and "channel_left" in self.subscriptions:
-            left = {"type": "channel_left", "channel": channel, "event_ts": self.next_ts()}
-            self.changes.events.append((left, room))
+        left = _name_event("channel_left", room)
+        if member == BOT_USER and left in self.subscriptions:
+            self.changes.events.append(({"type": left, "channel": channel, "event_ts": self.next_ts()}, room))
         return room
 
     def _member_event(self, kind: str, member: str, room: SlackChannel) -> Json:
@@ -102,13 +102,15 @@ class Conversations(Records):
         """Rename a channel."""
         room = self._change_channel(channel, name=name)
         about = {"id": room.id, "name": room.name, "created": room.created}
-        self._send_event({"type": "channel_rename", "channel": about, "event_ts": self.next_ts()}, channel)
+        self._send_event(
+            {"type": _name_event("channel_rename", room), "channel": about, "event_ts": self.next_ts()}, channel
+        )
         return room
 
     def set_archived(self, channel: str, person: str, *, archived: bool) -> SlackChannel:
         """Archive a channel, or unarchive it."""
         room = self._change_channel(channel, archived=archived)
-        kind = "channel_archive" if archived else "channel_unarchive"
+        kind = _name_event("channel_archive" if archived else "channel_unarchive", room)
         self._send_event({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
         return room
 
@@ -178,6 +180,11 @@ class Conversations(Records):
         name = _MESSAGE_SUBSCRIPTION[room.kind] if event["type"] == "message" else event["type"]
         if BOT_USER in room.members and name in self.subscriptions:
             self.changes.events.append((event, room))
+
+
+def _name_event(name: str, room: SlackChannel) -> str:
+    """Return the name of an event about a channel, which is another one for private channels."""
+    return name.replace("channel_", "group_") if room.kind == "group" else name
 
 
 def _check_open_membership(room: SlackChannel) -> None:

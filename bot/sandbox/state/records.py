@@ -22,7 +22,6 @@ from bot.sandbox.state.refusals import RefusedCall
 
 SUBSCRIPTIONS = (
     "agent_session_stopped",
-    "app_context_changed",
     "app_home_opened",
     "app_mention",
     "app_uninstalled",
@@ -34,6 +33,11 @@ SUBSCRIPTIONS = (
     "channel_shared",
     "channel_unarchive",
     "channel_unshared",
+    "group_archive",
+    "group_deleted",
+    "group_left",
+    "group_rename",
+    "group_unarchive",
     "member_joined_channel",
     "member_left_channel",
     "message.channels",

@@ -31,7 +31,7 @@ class ShareRunner:
 
         """
         allow = command.allow
-        channel = await self._directory.find_channel(typed.channel)
+        channel = None if typed.is_direct_message else await self._directory.find_channel(typed.channel)
         if allow and (channel is None or channel.kind is not ChannelKind.SHARED):
             return render_message(commands.NOT_SHARED, typed.language)
         await self._approved.set_approved(self._team, typed.channel, typed.user, approved=allow)
