@@ -21,6 +21,10 @@ TOO_MANY_ATTEMPTS = Message(
     "I was interrupted several times and could not answer this question. Please ask again; the log has the reason.",
     "我多次被中断，没能回答这个问题。请再问一次；原因见日志。",
 )
+ANSWER_REFUSED = Message(
+    "I have an answer, but Slack refused to show it ({code}). Please ask again; the log has the details.",
+    "我已写好回答，但 Slack 拒绝显示（{code}）。请再问一次；详情见日志。",
+)
 STOPPED = Message("Stopped.", "已停止。")
 QUESTION_DELETED = Message("The question was deleted, so I stopped here.", "问题已被删除，回答到此为止。")
 

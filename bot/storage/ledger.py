@@ -55,10 +55,15 @@ _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
 _WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
 _FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
 _TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
-_EDIT = _UPDATE_OPEN.where(turns.c.text != sa.bindparam("of_text")).values(revision=turns.c.revision + 1, attempts=1)
 _ADD_FILES = _UPDATE_OPEN.where(
     turns.c.files < sa.bindparam("of_files"), turns.c.created_at > sa.bindparam("of_created_at")
-).values(revision=turns.c.revision + 1, attempts=1)
+).values(revision=turns.c.revision + 1, attempts=1, generations=0)
+_EDIT = _UPDATE_OPEN.where(turns.c.text != sa.bindparam("of_text")).values(
+    revision=turns.c.revision + 1, attempts=1, generations=0
+)
+_GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
+    generations=turns.c.generations + 1
+)
 _REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
 _OF_QUESTION = sa.select(turns.c.thread_ts).where(*_match(turns.c.team, turns.c.channel, turns.c.ts)).scalar_subquery()
 _IS_THREAD = (*_match(threads.c.team, threads.c.channel), threads.c.thread_ts == _OF_QUESTION)
@@ -208,6 +213,10 @@ class Ledger:
         """Let the thread of a question go on although the question is open."""
         await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, _name_parameters(key)))
 
+    async def reserve_generation(self, key: QuestionKey, most: int) -> bool:
+        """Count another generation of an answer. Return False if there were ``most``, or the turn is not open here."""
+        return bool(await self._update(_GENERATE, key, us=self._owner, most=most))
+
     async def find(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""
         rows = await self.database.fetch_rows(_FIND, _name_parameters(key))
@@ -303,7 +312,9 @@ def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
         _read_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files
     )
     replies = tuple(json.loads(row.replies))
-    return LedgerTurn(message, TurnState(row.state), row.revision, replies, row.attempts, row.created_at)
+    return LedgerTurn(
+        message, TurnState(row.state), row.revision, replies, row.attempts, row.created_at, row.generations
+    )
 
 
 def _make_storable(text: str) -> str:

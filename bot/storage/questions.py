@@ -67,3 +67,5 @@ class LedgerTurn:
     """How often an answer was begun."""
     received_at: float
     """Seconds since the epoch."""
+    generations: int = 0
+    """How often an answer was generated, over all attempts and processes."""

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0005", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0006", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -34,6 +34,7 @@ turns = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("replies", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("generations", sa.Integer, nullable=False, server_default="0"),
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
     sa.Column("error", sa.String(200), nullable=False),

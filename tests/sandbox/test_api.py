@@ -242,6 +242,16 @@ async def test_exact_tiers(tmp_path: Path) -> None:
         await client.users_list()
 
 
+async def test_fault_that_concerns_one_person_or_team(box: SandboxClient) -> None:
+    """A call concerns those whom it names, and the person who began its thread."""
+    roots = {person: await box.say(person, "#general", "how?") for person in ("ada", "bo")}
+    for concerned, errors in (("U0ADA00001", {"ada": "fatal_error", "bo": None}), ("T0OTHER", dict.fromkeys(roots))):
+        await box.faults({"method": "chat.*", "error": "fatal_error", "times": -1, "concerns": concerned}, clear=True)
+        for person, root in roots.items():
+            answer = await box.api("chat.postMessage", channel="C0GENERAL1", text="so", thread_ts=root)
+            assert answer.get("error") == errors[person]
+
+
 @pytest.mark.slow
 async def test_faults(box: SandboxClient, client: AsyncWebClient) -> None:
     """Errors, 429, 500 and lost replies can be set."""

@@ -134,6 +134,24 @@ async def test_claim_of_a_known_thread_waits(url: str) -> None:
         assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0)
 
 
+async def test_generations_are_counted_until_the_question_is_edited(url: str) -> None:
+    question = make_question()
+    async with open_ledger(url, owner=DEAD) as killed:
+        await killed.claim(question, begun=True)
+        assert await killed.reserve_generation(question.key, 2)
+    async with open_ledger(url) as ledger:
+        assert not await ledger.reserve_generation(question.key, 2), "it belongs to another process"
+        [turn] = await ledger.list_unfinished()
+        assert turn.generations == 1
+        await ledger.refund_attempt(question.key)
+        assert await ledger.reserve_generation(question.key, 2)
+        assert not await ledger.reserve_generation(question.key, 2)
+        await ledger.edit(question.key, "new?")
+        assert await ledger.reserve_generation(question.key, 2)
+        await ledger.finish(question.key, 1, TurnState.DONE)
+        assert not await ledger.reserve_generation(question.key, 2)
+
+
 async def test_edit_applies_until_answer_is_complete(ledger: Ledger) -> None:
     question = make_question()
     await ledger.claim(question)

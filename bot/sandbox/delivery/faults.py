@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -31,10 +31,14 @@ class Fault:
     """Delay of the answer."""
     lose_reply: bool = False
     """Run the call, then close the connection without an answer."""
+    concerns: str = ""
+    """The id of a person, team or channel: only calls that concern it fail. "": all calls."""
 
-    def count_call(self, method: str) -> bool:
-        """Count a call; return whether it fails."""
+    def count_call(self, method: str, concerned: Collection[str]) -> bool:
+        """Count a call that concerns some people, teams and channels; return whether it fails."""
         if self.times == 0 or not fnmatchcase(method, self.method):
+            return False
+        if self.concerns and self.concerns not in concerned:
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -71,9 +75,9 @@ class Faults:
         self.acks_to_drop = self.duplicates = 0
         self.late_message_s = None
 
-    def find_fault(self, method: str) -> Fault | None:
-        """Return the fault of a call, if any."""
-        return next((fault for fault in self.calls if fault.count_call(method)), None)
+    def find_fault(self, method: str, concerned: Collection[str]) -> Fault | None:
+        """Return the fault of a call that concerns some people, teams and channels; None for none."""
+        return next((fault for fault in self.calls if fault.count_call(method, concerned)), None)
 
     def take_ack(self) -> bool:
         """Return whether to drop an acknowledgement, and count it."""

@@ -23,6 +23,10 @@ from bot.sandbox.state.refusals import RefusedCall
 
 _REMEMBERED = 20_000
 _SERVER_ERROR = 500
+_CONCERNED = (
+    "user", "initiator_user_id", "recipient_user_id", "team_id", "recipient_team_id", "channel", "channel_id",
+)  # fmt: skip
+"""The arguments that name whom and what a call concerns."""
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -68,9 +72,10 @@ class Api:
         name = request.match_info["method"]
         at, started = self._hub.clock.now(), time.perf_counter()
         values: Json = {}
-        fault = self._hub.faults.find_fault(name)
+        fault: Fault | None = None
         try:
             values = await _read_arguments(request)
+            fault = self._hub.faults.find_fault(name, self._find_concerned(values))
             if fault:
                 await _apply_fault(fault)
             body, headers = self._run_method(name, _read_token(request, values), Arguments(values))
@@ -89,6 +94,14 @@ class Api:
         if fault and fault.status >= _SERVER_ERROR:
             return web.Response(status=fault.status, text="upstream error", content_type="text/html")
         return web.json_response(body, status=429 if error == "ratelimited" else 200, headers=headers)
+
+    def _find_concerned(self, values: Json) -> set[str]:
+        """Return the people, teams and channels that a call names, and who began the thread that it names."""
+        concerned = {str(values.get(name, "")) for name in _CONCERNED}
+        channel = str(values.get("channel") or values.get("channel_id") or "")
+        named = self._hub.workspace.find_message(channel, str(values.get("thread_ts") or values.get("ts") or ""))
+        root = self._hub.workspace.find_message(channel, named.root) if named is not None else None
+        return concerned | ({root.user} if root is not None else set())
 
     def _run_method(self, name: str, token: str, args: Arguments) -> tuple[Json, dict[str, str]]:
         method = METHODS.get(name)

@@ -15,6 +15,9 @@ STREAM_CHARACTERS = 11_500
 """Characters of a streamed message; Slack's limit is 12,000, and it counts rare characters differently."""
 POST_CHARACTERS = 3_500
 """Characters of a posted message; the limit of ``chat.update`` is 4,000."""
+_MAX_NOTIFICATION = 3_000
+_MAX_TEXT = 40_000
+"""Characters of a posted message without blocks."""
 MAX_STREAM_AGE_S = 240.0
 """The age at which a stream is closed; Slack ends it about 300 s after its start."""
 
@@ -173,10 +176,18 @@ class PostedMessage:
     """A message that is posted with its first text and updated with more."""
 
     def __init__(
-        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, ts: str | None = None
+        self,
+        target: ReplyTarget,
+        api: SlackWebApi,
+        capabilities: SlackCapabilities,
+        *,
+        ts: str | None = None,
+        is_plain: bool = False,
     ) -> None:
+        """Take ``is_plain`` for a message without blocks."""
         self.text = ""
         self.limit = POST_CHARACTERS
+        self._is_plain = is_plain
         self._target = target
         self._api = api
         self._capabilities = capabilities
@@ -215,10 +226,11 @@ class PostedMessage:
         await self._write(self.text + text, ending)
 
     async def _write(self, whole: str, ending: AnswerEnding) -> None:
+        blocks = [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *ending.blocks]
         content: dict[str, Any] = {
             "channel": self._target.channel,
-            "text": make_fallback_text(whole) or "…",
-            "blocks": [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *ending.blocks],
+            "text": make_fallback_text(whole, _MAX_TEXT if self._is_plain else _MAX_NOTIFICATION) or "…",
+            "blocks": None if self._is_plain else blocks,
             "metadata": ending.metadata,
         }
         if self._ts is None:

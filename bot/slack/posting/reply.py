@@ -13,7 +13,7 @@ from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage,
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError
+from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
 from bot.slack.posting import render
 from bot.slack.posting.buttons import AnswerButton, CompleteAnswer
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
@@ -47,7 +47,7 @@ class AnswerReply:
         self.language = language
         """The language of the question."""
         self._renderer = render.MarkdownRenderer({})
-        self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed)
+        self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed, self._explain_refusal)
         self._status = StatusLine(target, api, capabilities, language)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
@@ -84,10 +84,11 @@ class AnswerReply:
         else:
             self._writer.write(f"_{render.NOTICE_MARK} {render.escape_markdown(' '.join(text.split()))}_\n\n")
 
-    async def show_answer(self, events: AsyncIterator[AnswerEvent]) -> Finished | None:
+    async def show_answer(self, events: AsyncIterator[AnswerEvent], *, reads_on: bool = False) -> Finished | None:
         """Show an answer and return its last event, None if the answer failed (see ``failure``).
 
-        A failed answer ends with a sentence that explains the failure.
+        A failed answer ends with a sentence that explains the failure. With ``reads_on``, the events are read to their
+        end before an error of Slack is raised, because they will not be generated again.
 
         Raises:
             SlackError: Slack refuses or fails; text that is in Slack stays.
@@ -95,10 +96,13 @@ class AnswerReply:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._writer.run(), name="slack writer")
+                writing = group.create_task(self._write(reads_on=reads_on), name="slack writer")
                 await self._consume(events)
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
+        if (interruption := writing.result()) is not None:
+            raise interruption
+        self.failure = self.failure or self._writer.refusal
         await self.clear_status()
         return self._finished
 
@@ -143,6 +147,16 @@ class AnswerReply:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._status.stop(is_session_over=is_session_over, is_answered=bool(self._writer.replies))
+
+    async def _write(self, *, reads_on: bool) -> SlackError | None:
+        """Send the text; with ``reads_on``, return an error that another attempt may get over."""
+        try:
+            await self._writer.run()
+        except (SlackUnavailable, SlackRefused) as error:
+            if not reads_on:
+                raise
+            return error
+        return None
 
     async def _consume(self, events: AsyncIterator[AnswerEvent]) -> None:
         try:
@@ -192,6 +206,9 @@ class AnswerReply:
         shown = render.escape_markdown(sentence)
         self._writer.write(f"\n\n_{shown}_" if self._writer.has_written else shown)
         self._writer.end(self._ending)
+
+    def _explain_refusal(self, refusal: SlackRefused) -> str:
+        return render_message(replies.ANSWER_REFUSED, self.language, code=refusal.code)
 
     def _ending(self) -> AnswerEnding:
         self._ends_session = self._status.has_session

@@ -2,7 +2,8 @@
 
 The next call sends all text that arrives during a call. A message that is full or old is closed, and the text continues
 in another one; code fences are closed and reopened. Text leaves the buffer only when Slack has accepted it, so no text
-is lost. If it is unknown whether Slack has accepted a call, an update repeats its text.
+is lost. If it is unknown whether Slack has accepted a call, an update repeats its text. If Slack refuses a call, the
+text is sent again in a simpler form.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from enum import Enum, auto
 from typing import Any
+
+import structlog
 
 from bot.slack.errors import SlackError, SlackRefused, SlackStopped, SlackUnavailable
 from bot.slack.posting import render
@@ -20,6 +25,7 @@ from bot.slack.posting.message_sink import (
     STREAM_ENDED_CODES,
     AnswerEnding,
     AnswerMessage,
+    Block,
     PostedMessage,
     ReplyTarget,
     SlackCapabilities,
@@ -28,6 +34,8 @@ from bot.slack.posting.message_sink import (
 )
 from bot.slack.transport.web_api import SlackWebApi
 
+_log = structlog.get_logger(__name__)
+
 CLEANUP_TIMEOUT_S = 5.0
 """How long cleaning up after a cancelled reply may take."""
 _MIN_ROOM = 100
@@ -35,6 +43,15 @@ _MIN_ROOM = 100
 
 SaveReplies = Callable[[Sequence[str]], Awaitable[None]]
 """Stores the timestamps of an answer's messages."""
+
+
+class _Form(Enum):
+    """How an answer is sent; each refusal of Slack leads to the next form."""
+
+    COMPLETE = auto()
+    WITHOUT_BLOCKS = auto()
+    PLAIN = auto()
+    """The rest is posted as plain text, once it is complete."""
 
 
 class AnswerWriter:
@@ -47,12 +64,16 @@ class AnswerWriter:
         capabilities: SlackCapabilities,
         save_replies: SaveReplies,
         render_markdown: Callable[[str], str],
+        explain_refusal: Callable[[SlackRefused], str],
     ) -> None:
         self._target = target
         self._api = api
         self._capabilities = capabilities
         self._save_replies = save_replies
         self._render_markdown = render_markdown
+        self._explain_refusal = explain_refusal
+        self._form = _Form.COMPLETE
+        self._has_blocks_in_flight = False
         self._unrendered: list[str] = []
         """Markdown of the model, which is rendered together when the next call is due."""
         self._pending = ""
@@ -70,6 +91,8 @@ class AnswerWriter:
         self.streams = True
         """Whether new messages may be streamed; a single sentence is not."""
         self.closed = False
+        self.refusal: SlackRefused | None = None
+        """The refusal because of which the answer ends with a sentence in place of its text."""
         self.ended_by_stream = False
         """Whether the last message was a stream, whose end also ends the session."""
         self.replies: list[str] = []
@@ -133,8 +156,11 @@ class AnswerWriter:
 
         """
         while not self.closed:
-            await self._wait_until_due()
-            await self._send_next()
+            if self._form is _Form.PLAIN:
+                await self._post_plain_text()
+            else:
+                await self._wait_until_due()
+                await self._send_next()
 
     async def abort(self) -> None:
         """Stop the current stream within a few seconds, also if Slack fails."""
@@ -160,6 +186,7 @@ class AnswerWriter:
         """Make the next call."""
         if self._is_unconfirmed:
             await self._resolve_unconfirmed()
+        self._has_blocks_in_flight = False
         self._render()
         message = self._message
         room = (
@@ -170,7 +197,7 @@ class AnswerWriter:
             return
         piece, rest = render.split_head(self._pending, room)
         if self._ending is not None and not rest and (message is not None or not self._can_stream_now()):
-            call = self._finish(message, piece, self._ending())
+            call = self._finish(message, piece, self._build_ending(self._ending))
         elif message is None:
             call = self._open(self._opening + piece)
         elif rest:
@@ -198,10 +225,11 @@ class AnswerWriter:
             await call
         except SlackRefused as error:
             self._is_unconfirmed = False
-            if message is None or error.code not in STREAM_ENDED_CODES:
-                raise
-            # Slack has ended the stream: its text stays, and a new message continues it.
-            self._reset_message(render.find_open_fence(message.text))
+            if message is not None and error.code in STREAM_ENDED_CODES:
+                # Slack has ended the stream: its text stays, and a new message continues it.
+                self._reset_message(render.find_open_fence(message.text))
+            else:
+                await self._simplify(error)
             return False
         except SlackUnavailable as error:
             self._is_unconfirmed = error.maybe_done
@@ -220,6 +248,53 @@ class AnswerWriter:
             raise
         self._is_unconfirmed = False
         return True
+
+    def _build_ending(self, ending: Callable[[], AnswerEnding]) -> AnswerEnding:
+        built = ending()
+        if self._form is _Form.WITHOUT_BLOCKS:
+            return replace(built, blocks=())
+        self._has_blocks_in_flight = bool(built.blocks)
+        return built
+
+    async def _simplify(self, error: SlackRefused) -> None:
+        """Go on without blocks under the answer, or else in plain text."""
+        _log.warning("answer refused", channel=self._target.channel, code=error.code, form=self._form.name)
+        if self._has_blocks_in_flight:
+            self._form = _Form.WITHOUT_BLOCKS
+            return
+        self._form = _Form.PLAIN
+        message = self._message
+        if message is not None:
+            if isinstance(message, StreamedMessage):
+                with contextlib.suppress(SlackError):
+                    await message.end("", AnswerEnding())
+            self._reset_message(render.find_open_fence(message.text))
+
+    async def _post_plain_text(self) -> None:
+        """Post the rest as plain text once it is complete; if Slack refuses that, say so in one sentence.
+
+        Raises:
+            SlackError: Slack refuses the sentence, or fails.
+
+        """
+        await self._ended.wait()
+        self._render()
+        metadata = self._ending().metadata if self._ending is not None else None
+        self._pending, self._opening = self._opening + self._pending, ""
+        try:
+            while self._pending.strip():
+                piece, rest = render.split_head(self._pending, POST_CHARACTERS)
+                self._characters_in_flight = len(piece)
+                await self._post_plain(piece, None if rest.strip() else metadata)
+        except SlackRefused as error:
+            self.refusal = error
+            self._characters_in_flight = len(self._pending)
+            await self._post_plain(self._explain_refusal(error), None)
+        self.closed = True
+
+    async def _post_plain(self, text: str, metadata: Block | None) -> None:
+        post = PostedMessage(self._target, self._api, self._capabilities, is_plain=True)
+        await self._record_opening(_end_message(post, text, AnswerEnding(metadata=metadata)))
 
     async def _resolve_unconfirmed(self) -> None:
         """Stop the stream after an unconfirmed call and continue by updates, which can be repeated."""
@@ -241,13 +316,9 @@ class AnswerWriter:
             await message.end(piece, ending)
             self.ended_by_stream = isinstance(message, StreamedMessage)
         elif (self._opening + piece).strip() or ending.blocks:
-            await self._record_opening(self._post(self._opening + piece, ending))
+            post = PostedMessage(self._target, self._api, self._capabilities)
+            await self._record_opening(_end_message(post, self._opening + piece, ending))
         self.closed = True
-
-    async def _post(self, text: str, ending: AnswerEnding) -> AnswerMessage:
-        post = PostedMessage(self._target, self._api, self._capabilities)
-        await post.end(text, ending)
-        return post
 
     async def _continue_in_new_message(self, message: AnswerMessage, piece: str) -> None:
         whole = message.text + piece
@@ -282,6 +353,11 @@ class AnswerWriter:
     def _note_first_call(self, piece: str) -> None:
         if piece and self.first_call_s is None:
             self.first_call_s = time.perf_counter() - self._first_text_at
+
+
+async def _end_message(message: AnswerMessage, text: str, ending: AnswerEnding) -> AnswerMessage:
+    await message.end(text, ending)
+    return message
 
 
 async def _wait_for_event(event: asyncio.Event, within_s: float) -> bool:

@@ -22,6 +22,10 @@ class TurnSettings:
     """The interval of lease renewals and of the search for abandoned turns."""
     attempts: int = 3
     """Attempts at a question that crashes the process, before it gets an apology."""
+    generations: int = 2
+    """Generations of an answer to one question, over all attempts and processes."""
+    refused_s: float = 120.0
+    """How long to try again if Slack refuses an answer in every form; then the asker learns it in another way."""
     give_up_s: float = 3_600.0
     """How long a question may wait until Slack or the ledger works again."""
     keep_turns_s: float = 30 * 86_400

@@ -13,9 +13,10 @@ from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.audience.refusals import AudienceRefused
-from bot.slack.errors import SlackGone, SlackStopped
+from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.crash_recovery import AnswerRecovery
+from bot.slack.turns.generated_answers import GeneratedAnswer, GeneratedAnswers
 from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import QuestionBuilder
 from bot.slack.turns.reply_factory import ReplyFactory
@@ -36,10 +37,6 @@ class QuestionAnswerer(Protocol):
 
     def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Answer a question; closing the generator cancels the answer."""
-
-
-_MAX_VIEWER_CHANGES = 3
-"""How often an answer starts over because its viewers change before its first word."""
 
 
 class TurnRunner:
@@ -65,6 +62,7 @@ class TurnRunner:
         self._files = files
         self._settings = settings
         self._offer_more = offer_more
+        self._generated = GeneratedAnswers()
 
     async def run(
         self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
@@ -132,17 +130,17 @@ class TurnRunner:
         if turn.attempts > 1 and await self._recovery.clean_up(turn, reply):
             record.outcome = "found"
             return TurnState.DONE
+        age_s = time.time() - turn.received_at
         try:
-            if turn.attempts > self._settings.attempts or time.time() - turn.received_at > self._settings.give_up_s:
-                record.outcome = record.error = "given up"
-                await reply.show_sentence(render_message(replies.TOO_MANY_ATTEMPTS, reply.language))
-                return TurnState.FAILED
-            return await self._show_answer(turn.message, reply, record)
+            gives_up = age_s > self._settings.give_up_s or turn.attempts > self._settings.attempts
+            return await (self._give_up(reply, record) if gives_up else self._show_answer(turn, reply, record))
         except SlackStopped:
             record.outcome = "stopped"
             await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
             return TurnState.DONE
-        except SlackGone as error:
+        except (SlackGone, SlackRefused) as error:
+            if isinstance(error, SlackRefused) and age_s < self._settings.refused_s:
+                raise
             record.outcome, record.error = "gone", str(error)
             await reply.clear_status()
             await self._replies.undelivered.explain(turn.message, error, reply)
@@ -152,7 +150,8 @@ class TurnRunner:
             await reply.conclude(render_message(explain_error(error), reply.language))
             return TurnState.FAILED
 
-    async def _show_answer(self, message: QuestionMessage, reply: AnswerReply, record: TurnRecord) -> TurnState:
+    async def _show_answer(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
+        message = turn.message
         async with asyncio.timeout(self._settings.deadline_s):
             reply.start_status()
             if (adding := self._files.add(message, reply.language)) is not None:
@@ -168,15 +167,34 @@ class TurnRunner:
                 await self._files.explain_missing_text(message, reply)
                 record.route = "help"
                 return TurnState.DONE
+            answer = self._generated.take(turn)
+            if answer is None:
+                if not await self._may_generate(message):
+                    return await self._give_up(reply, record)
+                answer = GeneratedAnswer(question, turn.revision)
             record.begun_s = time.perf_counter() - record.started_at
-            finished = await reply.show_answer(self._answer_viewers(question, message, reply))
+            is_last = turn.generations + 1 >= self._settings.generations
+            try:
+                finished = await reply.show_answer(self._answer_viewers(answer, message, reply), reads_on=is_last)
+            except SlackError:
+                self._generated.keep(message.key, answer)
+                raise
         record.first_call_s = reply.first_call_s
         if finished is not None and finished.searched and not question.wants_web:
             self._offer_more(message, finished.searched, reply.language)
         return self._record_outcome(finished, reply, record)
 
+    async def _may_generate(self, message: QuestionMessage) -> bool:
+        """Count a generation of an answer; return False if there may be no other."""
+        return await self._ledger.reserve_generation(message.key, self._settings.generations)
+
+    async def _give_up(self, reply: AnswerReply, record: TurnRecord) -> TurnState:
+        record.outcome = record.error = "given up"
+        await reply.show_sentence(render_message(replies.TOO_MANY_ATTEMPTS, reply.language))
+        return TurnState.FAILED
+
     async def _answer_viewers(
-        self, question: Question, message: QuestionMessage, reply: AnswerReply
+        self, answer: GeneratedAnswer, message: QuestionMessage, reply: AnswerReply
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer; start over if its viewers or their rights change before its first word.
 
@@ -187,27 +205,32 @@ class TurnRunner:
                 too often.
 
         """
-        for _ in range(_MAX_VIEWER_CHANGES):
-            async with aclosing(self._answerer.answer(question)) as events:
+        while True:
+            source = answer.replay() if answer.events else self._answerer.answer(answer.question)
+            found_at = float("-inf") if answer.events else None
+            seen: list[AnswerEvent] = []
+            async with aclosing(source) as events:
                 has_begun = False
                 passages: tuple[Passage, ...] = ()
                 checked_at = time.monotonic()
                 async for event in events:
                     if isinstance(event, Sources):
-                        passages, checked_at = event.passages, time.monotonic()
+                        passages, checked_at = event.passages, found_at or time.monotonic()
                     if isinstance(event, (Sources, Text, Notice, Finished)):
                         is_due = time.monotonic() - checked_at > self._settings.recheck_s
-                        if not await self._questions.is_current(question, message, passages, is_due=is_due):
+                        if not await self._questions.is_current(answer.question, message, passages, is_due=is_due):
                             break
                         checked_at = time.monotonic() if is_due else checked_at
                         has_begun = has_begun or not isinstance(event, Sources)
+                    seen.append(event)
                     yield event
                 else:
+                    answer.events = tuple(seen)
                     return
-            if has_begun:
+            if has_begun or not await self._may_generate(message):
                 break
             yield Sources(())  # the reply names nothing that the last search found
-            question = await self._questions.build(message, reply)
+            answer.question, answer.events = await self._questions.build(message, reply), ()
         raise AudienceRefused(replies.VIEWERS_CHANGED)
 
     def _record_outcome(self, finished: Finished | None, reply: AnswerReply, record: TurnRecord) -> TurnState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.messages.message import render_message
 from bot.messages.undelivered import explain_refused_post
-from bot.slack.errors import SlackError, SlackGone
+from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.thread_reader import ThreadReader
@@ -21,7 +21,7 @@ class UndeliveredAnswers:
         self._messenger = messenger
         self._threads = threads
 
-    async def explain(self, message: QuestionMessage, refusal: SlackGone, reply: AnswerReply) -> None:
+    async def explain(self, message: QuestionMessage, refusal: SlackGone | SlackRefused, reply: AnswerReply) -> None:
         """Tell the asker the reason and the next step, unless the asker has deleted the question."""
         if refusal.code in _DELETED_CODES and await self._is_deleted(message):
             return

@@ -1,0 +1,180 @@
+"""Tests of answers whose calls Slack refuses: the person reads them nevertheless, and at most two are generated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.answering.events import AnswerEvent, Question, Sources, Text
+from bot.slack.turns.settings import TurnSettings
+from tests.slack.running_bot import (
+    PASSAGE,
+    PausedScript,
+    RunningBot,
+    get_markdown,
+    get_text,
+    make_finished,
+    run_bot,
+    run_bot_in_sandbox,
+)
+from tests.slack_sandbox import open_sandbox
+
+pytestmark = pytest.mark.slow
+
+CODES = ["invalid_blocks", "msg_too_long", "invalid_arguments"]
+SETTINGS = TurnSettings(drain_s=0.2, heartbeat_s=0.05)
+
+
+async def read_answer(bot: RunningBot, root: str, text: str = "That is all.") -> str:
+    """Wait for text in a thread and for the end of its turn, and return all that the bot says there."""
+    await bot.sandbox.wait_for_message(lambda m: m["root"] == root and m.get("bot_id") and text in get_text(m))
+    await bot.wait_until_idle()
+    await asyncio.sleep(0.3)  # a few heartbeats: it is not tried again
+    await bot.wait_until_idle()
+    return "".join(get_markdown(message) for message in await bot.list_answers(root))
+
+
+async def list_open_streams(bot: RunningBot) -> list[str]:
+    return [m["ts"] for m in await bot.sandbox.messages() if m.get("streaming") or m.get("stream") == "streaming"]
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_refused_end_of_stream_is_repeated_without_blocks(socket_bot: RunningBot, code: str) -> None:
+    await socket_bot.sandbox.faults({"method": "chat.stopStream", "error": code})
+    root = await socket_bot.ask()
+    text = await read_answer(socket_bot, root)
+    assert text.count("You asked: how?") == text.count("That is all.") == 1
+    [message] = await socket_bot.list_answers(root)
+    assert PASSAGE.title not in get_text(message)
+    assert len(socket_bot.answerer.questions) == 1
+    assert not await list_open_streams(socket_bot)
+
+
+@pytest.mark.parametrize("times", [1, -1])
+@pytest.mark.parametrize("code", CODES)
+async def test_rest_of_refused_stream_is_posted_as_plain_text(socket_bot: RunningBot, code: str, times: int) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.stopStream", "error": code, "times": times})
+    bot.answerer.script = held = PausedScript()
+    root = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    held.resume.set()
+    assert await read_answer(bot, root, "The second half.") == "The first half. The second half."
+    assert not (await bot.list_answers(root))[-1].get("blocks")
+    assert len(bot.answerer.questions) == 1
+    assert times < 0 or not await list_open_streams(bot)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_refused_update_is_repeated(socket_bot: RunningBot, times: int) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method"})
+    bot.answerer.script = held = PausedScript()
+    root = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    await bot.sandbox.faults({"method": "chat.update", "error": "msg_too_long", "times": times})
+    held.resume.set()
+    assert await read_answer(bot, root, "The second half.") == "The first half. The second half."
+    assert len(bot.answerer.questions) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_refused_post_is_repeated(socket_bot: RunningBot, times: int) -> None:
+    """The whole answer is one message."""
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30})
+    await bot.wait_for_answer(await bot.ask("@Kvasir first?"))
+    await bot.sandbox.faults({"method": "chat.postMessage", "error": "invalid_blocks", "times": times})
+    text = await read_answer(bot, await bot.ask())
+    assert text.count("That is all.") == 1
+    assert len(bot.answerer.questions) == 2
+
+
+async def test_refused_text_becomes_a_sentence(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults(
+        {"method": "chat.st*Stream", "error": "unknown_method", "times": -1},
+        {"method": "chat.postMessage", "error": "msg_too_long", "times": 2},
+    )
+    text = await read_answer(bot, await bot.ask(), "Slack refused to show it (msg_too_long)")
+    assert "That is all." not in text
+    assert len(bot.answerer.questions) == 1
+
+
+@pytest.mark.parametrize("fault", [{"error": "invalid_arguments"}, {"status": 503}])
+async def test_generated_answer_appears_once_slack_accepts_it(tmp_path: Path, fault: dict[str, str]) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", settings=SETTINGS) as bot:
+        await bot.sandbox.faults({"method": "chat.*", "times": -1, **fault})
+        root = await bot.ask()
+        await asyncio.sleep(1.0)  # several attempts
+        await bot.sandbox.faults(clear=True)
+        text = await read_answer(bot, root)
+        assert text.count("You asked: how?") == text.count("That is all.") == 1
+        assert len(bot.answerer.questions) <= 2
+
+
+async def test_kept_answer_is_not_shown_to_new_viewers(tmp_path: Path) -> None:
+    """What they may not read is answered again, without it."""
+    async with run_bot_in_sandbox(tmp_path, "socket", settings=SETTINGS) as bot:
+        passage = replace(PASSAGE, chunks=("c1",))
+
+        async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+            if bot.library.current is None:
+                yield Sources((passage,))
+                yield Text("The secret. [1]", (passage,))
+            yield Text("That is all.")
+            yield make_finished(*(() if bot.library.current is not None else (passage,)))
+
+        bot.answerer.script = script
+        await bot.sandbox.faults({"method": "chat.*", "times": -1, "error": "invalid_arguments"})
+        root = await bot.ask()
+        await asyncio.sleep(0.5)
+        bot.library.current = frozenset()
+        await bot.sandbox.faults(clear=True)
+        text = await read_answer(bot, root)
+        assert "secret" not in text
+        assert len(bot.answerer.questions) == 2
+
+
+async def test_answers_are_counted_over_restarts(tmp_path: Path) -> None:
+    asked = 0
+    async with open_sandbox(tmp_path) as sandbox:
+        await sandbox.faults({"method": "chat.*", "error": "invalid_arguments", "times": -1})
+        root = await sandbox.say("ada", "#general", "@Kvasir how?")
+        for _ in range(3):
+            async with run_bot(sandbox, tmp_path, settings=SETTINGS) as bot:
+                await asyncio.sleep(0.6)
+                asked += len(bot.answerer.questions)
+        await sandbox.faults(clear=True)
+        async with run_bot(sandbox, tmp_path, settings=SETTINGS) as bot:
+            await read_answer(bot, root, "could not answer this question")
+            assert asked + len(bot.answerer.questions) == 2
+
+
+async def test_asker_learns_that_slack_refuses_everything(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, refused_s=0.3)
+    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings) as bot:
+        await bot.sandbox.faults({"method": "chat.[!p]*", "error": "invalid_arguments", "times": -1})
+        await bot.sandbox.faults({"method": "chat.postMessage", "error": "invalid_arguments", "times": -1})
+        root = await bot.ask()
+        notice = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+        assert "Slack refuses my message (invalid_arguments)" in get_text(notice)
+        await bot.wait_until_idle()
+        assert not await bot.ledger.renew_leases(), "the turn has ended"
+        assert not await bot.list_answers(root)
+        assert len(bot.answerer.questions) == 1
+
+
+async def test_edited_question_is_answered_after_its_answer_was_refused(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", settings=SETTINGS) as bot:
+        await bot.sandbox.faults({"method": "chat.*", "error": "invalid_arguments", "times": -1})
+        root = await bot.ask()
+        await bot.sandbox.wait_until(lambda: bot.answerer.closed == 1, what="the first answer")
+        await bot.sandbox.edit("ada", "#general", root, "@Kvasir why?")
+        await bot.sandbox.wait_delivered()
+        await bot.sandbox.faults(clear=True)
+        await bot.wait_for_answer(root, "You asked: why?")
