@@ -11,6 +11,7 @@ from bot.storage.channel_moves import ChannelMoves
 from bot.storage.ledger import open_ledger
 from bot.storage.questions import QuestionKey, QuestionMessage
 from bot.storage.tables import tables
+from bot.storage.threads import ThreadRecords
 from tests.slack.audience.test_changes import wait_for_notice
 from tests.slack.audience.world import PRIVATE, SHARED, ask_for_viewers, run_company
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
@@ -78,4 +79,4 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
         assert kept.message.text == "what?"
         assert other is not None
         assert await approved.is_approved("T1", "C2")
-        assert await ledger.is_participant("T1", "C2", "1.0")
+        assert await ThreadRecords(ledger.database).find(("T1", "C2", "1.0"), "U2")

@@ -81,6 +81,7 @@ async def test_reaction_mutes_a_thread_on_every_replica_and_removing_it_ends_tha
         await other.wait_until_idle()
         assert len(bot.answerer.questions) + len(other.answerer.questions) == 1
         await react(bot.sandbox, answer["ts"], remove=True)
+        await bot.sandbox.wait_delivered()
         await bot.ask("and now?", thread_ts=root)
         await bot.wait_for_answer(root, "and now?")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from bot.sandbox.state.model import Json, SlackChannel, SlackPerson, UserGroup
 
 _SLACK_TOKENS = re.compile(
-    r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone|subteam\^S[A-Z0-9]+)|https?://[^\s<>]+)>"
+    r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone|subteam\^S[A-Z0-9]+(?:\|[^<>]*)?)|https?://[^\s<>]+)>"
 )
 """Text in Slack's own form, which is not escaped again."""
 _TYPED = re.compile(
@@ -38,7 +38,7 @@ def encode_typed_text(
 
     Tokens in Slack's form stay, the rest is escaped.
     """
-    names = {g.handle.lower(): f"!subteam^{g.id}" for g in groups if not g.disabled}
+    names = {g.handle.lower(): f"!subteam^{g.id}|@{g.handle}" for g in groups if not g.disabled}
     names |= {p.name.lower(): f"@{p.id}" for p in people}
     rooms = {c.name: c.id for c in channels if c.name}
     parts: list[str] = []
@@ -102,7 +102,7 @@ def _build_element(token: re.Match[str]) -> Json:
     if mark == "#":
         return {"type": "channel", "channel_id": body}
     if mark == "!" and body.startswith("subteam^"):
-        return {"type": "usergroup", "usergroup_id": body.removeprefix("subteam^")}
+        return {"type": "usergroup", "usergroup_id": body.removeprefix("subteam^"), "text": token["label"] or body}
     if mark == "!":
         return {"type": "broadcast", "range": body}
     return {"type": "link", "url": unescape(body)}
