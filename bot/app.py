@@ -198,6 +198,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             access=settings.access,
             channels=settings.channels,
             follow_ups=settings.follow_ups,
+            question_limits=settings.question_limits,
             thinking=settings.thinking,
             web=settings.web,
             list_named=library.list_named_principals,

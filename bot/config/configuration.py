@@ -20,6 +20,7 @@ from bot.config.models import (
     EngineTable,
     IdentityTable,
     PathRightsTable,
+    SlackTable,
     SourceTable,
     SyncTable,
     WeightTable,
@@ -44,7 +45,7 @@ ADDED_SOURCE = "added"
 PAGES_SOURCE = "pages"
 """The source of the pages that owners add, where no source of kind ``pages`` is configured."""
 
-_TABLES = ("source", "sync", "access", "identity", "channel", "answers", "engine", "web")
+_TABLES = ("source", "sync", "access", "identity", "channel", "answers", "engine", "slack", "web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,14 @@ class FollowUpRules:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionLimits:
+    """How many questions may be asked in a minute; 0 for no limit."""
+
+    person: int = SlackTable.model_fields["questions_per_minute"].default
+    channel: int = SlackTable.model_fields["channel_questions_per_minute"].default
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """``kvasir.toml``."""
 
@@ -94,6 +103,7 @@ class Configuration:
     """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
     """Where and for how long Kvasir answers in a thread without a mention."""
+    question_limits: QuestionLimits = field(default_factory=QuestionLimits)
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
     unsupported: Unsupported = "mark"
@@ -130,6 +140,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
     channels = _read_channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}
     answers = read_table(AnswersTable, data.get("answers", {}), f"[answers] in {path}")
+    slack = read_table(SlackTable, data.get("slack", {}), f"[slack] in {path}")
     if live is not None and not live.domains and "listed" in web.values():
         raise SettingsError(f'{path} has a channel with web = "listed", but [web] names no domains. Name some there.')
     return Configuration(
@@ -140,6 +151,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         follow_ups=FollowUpRules(
             frozenset(id_ for id_, one in channels.items() if one.mention_only), answers.follow_up_days
         ),
+        question_limits=QuestionLimits(slack.questions_per_minute, slack.channel_questions_per_minute),
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
         unsupported=answers.unsupported,
         quiet_hour=_read_quiet_hour(data.get("engine", {}), path),

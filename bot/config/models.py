@@ -142,6 +142,18 @@ class AnswersTable(Table):
     )
 
 
+class SlackTable(Table):
+    """``[slack]``."""
+
+    heading = "[slack]"
+    questions_per_minute: int = toml_field(
+        30, "a number from 0; 0 for no limit", "How many questions each person may ask in a minute.", ge=0
+    )
+    channel_questions_per_minute: int = toml_field(
+        300, "a number from 0; 0 for no limit", "How many questions each channel may ask in a minute.", ge=0
+    )
+
+
 class ChannelTable(Table):
     """``[[channel]]``."""
 
@@ -260,6 +272,7 @@ TABLES: tuple[type[Table], ...] = (
     AccessTable,
     IdentityTable,
     AnswersTable,
+    SlackTable,
     ChannelTable,
     EngineTable,
     WebTable,

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bot.answering.limits import Limits, Unsupported
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
-from bot.config.configuration import Access, Configuration, FollowUpRules, read_configuration
+from bot.config.configuration import Access, Configuration, FollowUpRules, QuestionLimits, read_configuration
 from bot.config.environment import Environment, read_environment, refuse_unknown_variables
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
@@ -58,6 +58,7 @@ class Settings:
     """What narrows every search of a channel, by the channel's id."""
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
     """Where and for how long Kvasir answers in a thread without a mention."""
+    question_limits: QuestionLimits = field(default_factory=QuestionLimits)
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
     unsupported: Unsupported = "mark"
@@ -163,6 +164,7 @@ def load_settings(
         access=configured.access,
         channels=configured.channels,
         follow_ups=configured.follow_ups,
+        question_limits=configured.question_limits,
         thinking=configured.thinking,
         unsupported=configured.unsupported,
         web=configured.web,

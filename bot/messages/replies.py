@@ -47,6 +47,20 @@ FOREIGN_PERSON = Message(
     "`/kb share on`.",
     "我只回答运行我的公司的成员。请在双方共享、并且该公司的负责人已输入 `/kb 共享 开` 的频道中提问。",
 )
+PERSON_LIMIT = Message(
+    "You have asked {count} questions within a minute, which is as many as I can take from one person. Please ask this "
+    "one again in {wait}.",
+    "您在一分钟内已提出 {count} 个问题，达到了每人的上限。请在 {wait}后再问一次。",
+    "You have asked one question within a minute, which is as many as I can take from one person. Please ask this one "
+    "again in {wait}.",
+)
+CHANNEL_LIMIT = Message(
+    "People have asked {count} questions in this channel within a minute, which is as many as I can take here. "
+    "Please ask this one again in {wait}, or now in a direct message.",
+    "此频道在一分钟内已有 {count} 个问题，达到了上限。请在 {wait}后再问一次，或现在就在私信中提问。",
+    "Somebody has asked a question in this channel within a minute, which is as many as I can take here. "
+    "Please ask this one again in {wait}, or now in a direct message.",
+)
 APPS_REFUSED = Message("I answer people, not apps. A person has to ask.", "我只回答人，不回答应用。请由人来提问。")
 AUDIENCE_UNKNOWN = Message(
     "I could not find out who reads this, so I used only documents that are open to the whole world. "

@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
-from bot.config.configuration import Access, FollowUpRules
+from bot.config.configuration import Access, FollowUpRules, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
@@ -52,6 +52,7 @@ from bot.slack.transport.web_client import post_to_response_url
 from bot.slack.turns.crash_recovery import AnswerRecovery
 from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import FindSalt, QuestionBuilder, omit_salt
+from bot.slack.turns.question_limiter import QuestionLimiter
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_reader import ThreadReader
@@ -63,6 +64,7 @@ from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.channel_moves import ChannelMoves
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
+from bot.storage.question_counts import QuestionCounts
 from bot.storage.questions import QuestionMessage
 from bot.storage.refresh_records import RefreshRecords
 from bot.storage.shared_changes import SharedChanges
@@ -94,6 +96,7 @@ class SlackDependencies:
     """Who may manage the knowledge."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """Filters of every search of a channel, by the channel's id."""
+    question_limits: QuestionLimits = field(default_factory=lambda: QuestionLimits(0, 0))
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
     """Where and for how long Kvasir answers in a thread without a mention."""
     thinking: Defaults = field(default_factory=Defaults)
@@ -169,7 +172,17 @@ class SlackParts:
             if not message.key.channel.startswith("D"):
                 tasks.start(more.offer(message, searched, language), "more for the asker")
 
-        turns = self._build_turns(settings, token_monitor, buttons, offer_more)
+        counts = QuestionCounts(self._dependencies.ledger.database)
+        limiter = QuestionLimiter(counts, self._dependencies.question_limits, self._messenger, tasks)
+        runner = self._build_runner(settings, buttons, offer_more)
+        turns = TurnManager(
+            self._dependencies.ledger,
+            runner,
+            settings,
+            self._changes,
+            admit=limiter.admit,
+            on_unauthorized=token_monitor.suspect,
+        )
         privately = AnswerPrivatelyAction(self._threads, self._api, submit, self._me.team, self._messenger)
         actions = {ANSWER_PRIVATELY: privately.run} | {button.action_id: button.run for button in buttons}
         listeners = self._build_listeners(turns, actions, tasks, on_removed=token_monitor.suspect)
@@ -190,13 +203,11 @@ class SlackParts:
             MuteThreadAction(self._attention, messenger),
         ]
 
-    def _build_turns(
-        self, settings: TurnSettings, token_monitor: TokenMonitor, buttons: Sequence[AnswerButton], offer_more: Offer
-    ) -> TurnManager:
+    def _build_runner(self, settings: TurnSettings, buttons: Sequence[AnswerButton], offer_more: Offer) -> TurnRunner:
         needs = self._dependencies
         intake = None if needs.adding is None else FileIntake(self._client, needs.adding, needs.access, self._threads)
         undelivered = UndeliveredAnswers(self._messenger, self._threads)
-        runner = TurnRunner(
+        return TurnRunner(
             needs.ledger,
             needs.answerer,
             QuestionBuilder(
@@ -214,7 +225,6 @@ class SlackParts:
             settings=settings,
             offer_more=offer_more,
         )
-        return TurnManager(needs.ledger, runner, settings, self._changes, on_unauthorized=token_monitor.suspect)
 
     def _build_listeners(
         self,

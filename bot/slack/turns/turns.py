@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -46,6 +46,7 @@ class TurnManager:
         settings: TurnSettings,
         shared_changes: SharedChanges,
         *,
+        admit: Callable[[QuestionMessage], Awaitable[bool]],
         on_unauthorized: Callable[[SlackError], None] | None = None,
     ) -> None:
         shared_changes.subscribe(ChangeKind.STOP, self._apply_stop)
@@ -53,6 +54,7 @@ class TurnManager:
         self._ledger = ledger
         self._runner = runner
         self._settings = settings
+        self._admit = admit
         self._on_unauthorized = on_unauthorized
         self._leases = LeaseKeeper(ledger, self, settings)
         self._queue: ThreadQueue[ThreadId, QuestionKey] = ThreadQueue(settings.concurrent, lambda key: key.ts)
@@ -66,7 +68,7 @@ class TurnManager:
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def submit(self, message: QuestionMessage) -> bool:
-        """Store and queue a question; return False if this or another process has it already.
+        """Store a question, and queue it unless it is refused; return False if any process has it already.
 
         Raises:
             DatabaseError: the ledger cannot store it, so Slack has to send it again.
@@ -79,6 +81,9 @@ class TurnManager:
         if state is None:
             await self._add_files(message)
             return False
+        if not await self._admit(message):
+            await self._ledger.finish(message.key, 0, TurnState.FAILED, "limited")
+            return True
         self._submitted_at[message.key] = submitted_at
         if state is TurnState.ANSWERING and self._can_start(message):
             self._begun[message.key] = LedgerTurn(message, TurnState.ANSWERING, 0, (), 1, time.time())

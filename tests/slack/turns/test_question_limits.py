@@ -1,0 +1,107 @@
+"""Tests of the limits on questions in a minute."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.config.configuration import QuestionLimits
+from bot.storage.ledger import open_ledger
+from bot.storage.question_counts import LimitReached, QuestionCounts
+from bot.storage.questions import QuestionKey, TurnState
+from tests.slack.running_bot import RunningBot, get_text, run_bot, wait_for_ephemeral
+from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxClient]:
+    async with open_sandbox(tmp_path) as opened:
+        yield opened
+
+
+def wait_for_next_minute() -> None:
+    """Wait if the minute is nearly over, because counts begin again with each minute."""
+    if (left_s := 60 - time.time() % 60) < 12:
+        time.sleep(left_s)
+
+
+async def ask_three_times(bot: RunningBot, texts: tuple[str, str, str], channel: str = "#general") -> list[str]:
+    wait_for_next_minute()
+    asked = []
+    for text in texts:
+        asked.append(await bot.ask(text, channel=channel))
+        await bot.wait_until_idle()
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("third", "refusal"),
+    [
+        ("@Kvasir three?", r"asked 2 questions within a minute.*ask this one again in \d+ s\."),
+        ("@Kvasir 第三个问题？", r"一分钟内已提出 2 个问题.*请在 \d+ 秒后再问"),
+    ],
+)
+async def test_person_over_the_limit_sees_when_to_ask_again(
+    sandbox: SandboxClient, tmp_path: Path, third: str, refusal: str
+) -> None:
+    """Only the person sees it; other people get answers."""
+    async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(2, 0)}) as bot:
+        asked = await ask_three_times(bot, ("@Kvasir one?", "@Kvasir two?", third))
+        assert re.search(refusal, await wait_for_ephemeral(bot, "2"))
+        assert [len(await bot.list_answers(ts)) for ts in asked] == [1, 1, 0]
+        turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", asked[2]))
+        assert turn is not None
+        assert turn.state is TurnState.FAILED
+        await bot.wait_for_answer(await sandbox.say("bo", "#general", "@Kvasir and I?"))
+        ephemerals = [m for m in await sandbox.messages("#general") if m.get("ephemeral")]
+        assert [get_text(m).count("2") > 0 for m in ephemerals] == [True]
+
+
+async def test_channel_over_the_limit_points_to_direct_messages(sandbox: SandboxClient, tmp_path: Path) -> None:
+    async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(0, 2)}) as bot:
+        await ask_three_times(bot, ("@Kvasir one?", "@Kvasir two?", "@Kvasir three?"))
+        assert "in this channel" in await wait_for_ephemeral(bot, "direct message")
+        assert len(bot.answerer.questions) == 2
+        await bot.wait_for_answer(await bot.ask("three?", channel="@kvasir"), channel="@kvasir")
+
+
+async def test_two_replicas_count_together(sandbox: SandboxClient, tmp_path: Path) -> None:
+    """A question counts once although its two events arrive at both."""
+    options = {
+        "database": f"sqlite:///{tmp_path / 'shared.db'}",
+        "dependencies": {"question_limits": QuestionLimits(3)},
+    }
+    async with run_bot(sandbox, tmp_path, **options) as one, run_bot(sandbox, tmp_path, **options) as other:
+        wait_for_next_minute()
+        for number in range(5):
+            await one.ask(f"@Kvasir {number}?")
+            await one.wait_until_idle()
+            await other.wait_until_idle()
+        assert len(one.answerer.questions) + len(other.answerer.questions) == 3
+
+
+async def test_counts_begin_again_with_each_minute_and_old_ones_are_deleted(tmp_path: Path) -> None:
+    now = 600.0
+    async with open_ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
+        counts = QuestionCounts(ledger.database, lambda: now)
+        await counts.count("T1", {"U1": 1, "C1": 2})
+        now = 645.5
+        with pytest.raises(LimitReached) as reached:
+            await counts.count("T1", {"U1": 1, "C1": 2})
+        assert (reached.value.subject, reached.value.wait_s) == ("U1", 14.5)
+        await counts.count("T1", {"U2": 1, "C1": 2})  # the refused question is not counted for the channel
+        with pytest.raises(LimitReached) as reached:
+            await counts.count("T1", {"U3": 1, "C1": 2})
+        assert reached.value.subject == "C1"
+        now = 660.0
+        await counts.count("T1", {"U1": 1, "C1": 2})
+        now = 3_600.0
+        await counts.count("T1", {"U9": 1})
+        rows = await ledger.database.read(
+            lambda connection: connection.exec_driver_sql("SELECT subject FROM bot_question_counts").all()
+        )
+        assert [row[0] for row in rows] == ["U9"]
