@@ -70,7 +70,7 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
                 why = f"Slack knows nobody with the address {user}. Use the Slack id."
                 raise PersonNotFound(why) from None
             user = str(get_object(found, "user").get("id") or "")
-        company = Company(me.team, me.enterprise)
+        company = Company(me.team, me.enterprise, me.workspaces)
         finder = ViewerFinder(SlackDirectory(api, company), company, identities, ApprovedChannels(ledger.database))
         audience = await finder.find_person_audience(user)
     if user not in next(iter(audience.viewers.people), ()):

@@ -33,6 +33,8 @@ class BotUser:
     bot: str
     enterprise: str = ""
     """The Enterprise Grid organization of the workspace, "" without one."""
+    workspaces: tuple[str, ...] = ()
+    """The workspaces of an installation for a whole organization; none if the token belongs to one workspace."""
 
     def is_author(self, message: Payload) -> bool:
         """Return whether the bot wrote a message."""

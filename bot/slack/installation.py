@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from bot.slack.errors import SlackError, SlackMissingScope
+from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
 from bot.slack.events import BotUser
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 
 _log = structlog.get_logger(__name__)
 
@@ -69,22 +69,38 @@ async def check_token(api: SlackWebApi) -> Installation:
     async with asyncio.timeout(_CHECK_TIMEOUT_S):
         answer, headers = await api.call_with_headers("auth.test")
     granted = frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip())
-    me = read_bot_user(answer)
+    me = await read_bot_user(api, answer)
     _check_scopes(granted)
     for scope, purpose in list_missing_scopes(granted).items():
         _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {purpose}")
     return Installation(me, str(answer.get("team", "")), granted)
 
 
-def read_bot_user(answer: Mapping[str, Any]) -> BotUser:
-    """Return the bot's identity from the answer of ``auth.test``."""
+async def read_bot_user(api: SlackWebApi, answer: Mapping[str, Any]) -> BotUser:
+    """Return the bot's identity from the answer of ``auth.test``.
+
+    Raises:
+        SlackError: Slack gives no answer.
+
+    """
     enterprise = str(answer.get("enterprise_id") or "")
     return BotUser(
         team=str(answer.get("team_id") or enterprise),  # an installation for a whole organization has no workspace
         user=str(answer.get("user_id", "")),
         bot=str(answer.get("bot_id", "")),
         enterprise=enterprise,
+        workspaces=await _list_workspaces(api) if answer.get("is_enterprise_install") else (),
     )
+
+
+async def _list_workspaces(api: SlackWebApi) -> tuple[str, ...]:
+    """Return the workspaces that an org-wide token may access; none if Slack refuses to list them."""
+    try:
+        pages = await fetch_pages(api.call, "auth.teams.list")
+    except (SlackMissingScope, SlackRefused) as error:
+        _log.warning("workspaces not listed", error=str(error), without_it="people and groups are read one by one")
+        return ()
+    return tuple(str(team["id"]) for page in pages for team in page.get("teams") or () if team.get("id"))
 
 
 def _check_scopes(granted: frozenset[str]) -> None:

@@ -133,7 +133,7 @@ class SlackParts:
         self._changes = shared_changes
         self._preferences = ThinkingPreferences(database, dependencies.thinking, shared_changes)
         self._capabilities = capabilities
-        company = Company(me.team, me.enterprise)
+        company = Company(me.team, me.enterprise, me.workspaces)
         self.directory = SlackDirectory(api, company)
         """The people and channels of Slack, cached."""
         self._approved_channels = ApprovedChannels(database)
@@ -219,7 +219,15 @@ class SlackParts:
                 needs.find_salt,
                 filter_readable=needs.library.filter_current,
             ),
-            ReplyFactory(needs.ledger, self._api, self._me, self._capabilities, buttons, undelivered),
+            ReplyFactory(
+                needs.ledger,
+                self._api,
+                self._me,
+                self._capabilities,
+                buttons,
+                undelivered,
+                find_workspace=self.directory.find_workspace,
+            ),
             AnswerRecovery(needs.ledger, self._threads, self._api),
             MessageFiles(self._threads, self._messenger, intake),
             settings=settings,

@@ -261,6 +261,42 @@ async def test_an_enterprise_grid(box: SandboxClient, client: AsyncWebClient, li
     assert (test["enterprise_id"], test["team_id"], test["is_enterprise_install"]) == ("E0SANDBOX1", None, True)
 
 
+async def test_an_org_wide_token_names_the_workspace_of_each_list(box: SandboxClient, client: AsyncWebClient) -> None:
+    await box.world(
+        organization={"org_wide_install": True},
+        people=[{"id": "W0SIBLING1", "name": "sib", "team": SIBLING_TEAM_ID}],
+        groups=[{"id": "S0FINANCE", "users": [BO]}],
+    )
+    await box.channel("#general", shared_with=[SIBLING_TEAM_ID])
+    listing = (client.users_list, client.usergroups_list, client.users_conversations, client.conversations_list)
+    for method in listing:
+        with pytest.raises(SlackApiError) as refused:
+            await method()
+        assert (refused.value.response["error"], refused.value.response["arg"]) == ("missing_argument", "team_id")
+        with pytest.raises(SlackApiError, match="team_access_not_granted"):
+            await method(team_id="T0ELSEWHERE")
+    teams = [team["id"] for team in (await client.auth_teams_list())["teams"]]
+    assert teams == ["T0SANDBOX1", SIBLING_TEAM_ID]
+    people = [{one["id"] for one in (await client.users_list(team_id=team))["members"]} for team in teams]
+    assert (BO in people[0], BO in people[1], people[1]) == (True, False, {"W0SIBLING1"})
+    groups = [(await client.usergroups_list(team_id=team))["usergroups"] for team in teams]
+    assert [len(some) for some in groups] == [1, 0]
+    rooms = [(await client.conversations_list(team_id=team))["channels"] for team in teams]
+    assert [room["id"] for room in rooms[1]] == [GENERAL]
+    assert len(rooms[0]) > 1
+
+
+async def test_the_recipient_of_a_stream_is_of_the_named_workspace(box: SandboxClient, client: AsyncWebClient) -> None:
+    await box.world(organization={}, people=[{"id": "W0SIBLING1", "name": "sib", "team": SIBLING_TEAM_ID}])
+    await box.channel("#general", shared_with=[SIBLING_TEAM_ID])
+    await box.join("sib", "#general")
+    ts = await box.say("sib", "#general", "@Kvasir hello")
+    stream = {"channel": GENERAL, "thread_ts": ts, "markdown_text": "Hello", "recipient_user_id": "W0SIBLING1"}
+    with pytest.raises(SlackApiError, match="team_not_found"):
+        await client.chat_startStream(**stream, recipient_team_id="T0SANDBOX1")
+    assert (await client.chat_startStream(**stream, recipient_team_id=SIBLING_TEAM_ID))["ok"]
+
+
 async def test_the_world_outlives_a_restart(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as box:
         await box.world(organization={}, groups=[{"id": "S0FINANCE", "users": ["ada"]}])

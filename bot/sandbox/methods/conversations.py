@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from bot.sandbox import limits
 from bot.sandbox.limits import TIER_2, TIER_3, TIER_4
 from bot.sandbox.methods.call import Call, Method, format_cursor, parse_cursor
+from bot.sandbox.methods.organization import read_workspace
 from bot.sandbox.state import directory, wire
 from bot.sandbox.state.model import BOT_USER, Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
@@ -30,6 +31,8 @@ def _require_scope(call: Call, room: SlackChannel, verb: str) -> None:
 
 
 def _list_page(call: Call, rooms: Iterable[SlackChannel]) -> Json:
+    team = read_workspace(call)
+    rooms = [room for room in rooms if team is None or team in {room.host, *room.shared_with}]
     kinds = call.args.text("types", "public_channel").split(",")
     exclude_archived = call.args.flag("exclude_archived")
     matching = [room for room in rooms if _TYPES[room.kind] in kinds and not (exclude_archived and room.archived)]

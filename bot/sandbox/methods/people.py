@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.sandbox.limits import SPECIAL, TIER_1, TIER_2, TIER_3, TIER_4, Tier
 from bot.sandbox.methods.call import Call, Method
+from bot.sandbox.methods.organization import is_listed, read_workspace
 from bot.sandbox.state import directory
 from bot.sandbox.state.demo import BOT
 from bot.sandbox.state.model import APP_ID, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, Json, SlackPerson
@@ -55,19 +56,23 @@ def find_user_by_email(call: Call) -> Json:
 
 def list_users(call: Call) -> Json:
     """List all people, the deactivated ones too."""
-    people = [_describe_person(call, person) for person in call.workspace.people.values()]
+    team = read_workspace(call)
+    listed = [person for person in call.workspace.people.values() if is_listed(call, person, team)]
+    people = [_describe_person(call, person) for person in listed]
     return call.build_page(people, "members") | {"cache_ts": int(call.workspace.now())}
 
 
 def list_groups(call: Call) -> Json:
-    """List the user groups."""
-    shown = [g for g in call.workspace.groups.values() if call.args.flag("include_disabled") or not g.disabled]
+    """List the user groups; all of them belong to the first workspace."""
+    groups = call.workspace.groups.values() if read_workspace(call) in {None, TEAM_ID} else ()
+    shown = [group for group in groups if call.args.flag("include_disabled") or not group.disabled]
     with_users = call.args.flag("include_users")
     return {"usergroups": [directory.group_object(group, with_users=with_users) for group in shown]}
 
 
 def list_group_users(call: Call) -> Json:
     """List the members of a user group."""
+    read_workspace(call)
     group = call.workspace.find_group(call.args.required_text("usergroup", "no_such_subteam"))
     if group.disabled and not call.args.flag("include_disabled"):
         raise RefusedCall("no_such_subteam")

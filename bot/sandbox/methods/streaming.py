@@ -11,7 +11,7 @@ from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.methods.chat import find_own_message, find_target
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import TEAM_ID, Json, SlackChannel, SlackMessage
+from bot.sandbox.state.model import Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import add_chunks, join_text, read_chunks
 from bot.sandbox.state.workspace import build_app_message
@@ -29,9 +29,10 @@ def _check_recipient(call: Call, room: SlackChannel) -> None:
         return
     user = call.args.required_text("recipient_user_id", "missing_recipient_user_id")
     team = call.args.required_text("recipient_team_id", "missing_recipient_team_id")
-    if team != TEAM_ID:
+    person = call.workspace.find_person(user)
+    if team != person.team:
         raise RefusedCall("team_not_found")
-    if call.workspace.find_person(user).id not in room.members:
+    if person.id not in room.members:
         raise RefusedCall("user_not_in_channel")
 
 

@@ -42,6 +42,8 @@ class Company:
 
     workspace: str
     organization: str = ""
+    listed_workspaces: tuple[str, ...] = ()
+    """The workspaces that calls for lists have to name, as an installation for a whole organization needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Account:
     """The ids of the company's workspaces that the person belongs to, and of its organization."""
     updated: int = 0
     """When the account changed, in seconds since the epoch."""
+    team: str = ""
+    """The id of the person's own workspace, "" if it is unknown."""
 
 
 class ChannelKind(StrEnum):
@@ -91,6 +95,7 @@ def parse_account(user: Mapping[str, Any], company: Company) -> Account:
         normalize_email(str(profile.get("email") or "")) if confirmed and is_colleague else "",
         _read_workspaces(user, company) if status is Status.MEMBER else frozenset(),
         int(user.get("updated") or 0),
+        _find_own_workspace(user),
     )
 
 
@@ -119,6 +124,12 @@ def _is_colleague(user: Mapping[str, Any], company: Company) -> bool:
     if company.organization and company.organization in {organization, user.get("team_id")}:
         return True
     return user.get("team_id") == company.workspace and not user.get("is_stranger")
+
+
+def _find_own_workspace(user: Mapping[str, Any]) -> str:
+    """Return a user's workspace; on Enterprise Grid, ``team_id`` may be the organization."""
+    team, teams = str(user.get("team_id") or ""), get_object(user, "enterprise_user").get("teams")
+    return str(teams[0]) if team.startswith("E") and isinstance(teams, list) and teams else team
 
 
 def _read_workspaces(user: Mapping[str, Any], company: Company) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -95,8 +95,12 @@ class SlackDirectory:
         """Return the user groups of each user; none if they are unknown."""
 
         async def fetch() -> Mapping[str, frozenset[str]]:
-            answer = await self._api.call("usergroups.list", wait=False, include_users="true")
-            return _invert({str(group["id"]): group.get("users") or () for group in answer.get("usergroups") or ()})
+            answers = [
+                await self._api.call("usergroups.list", wait=False, include_users="true", team_id=team)
+                for team in self._teams
+            ]
+            groups = [group for answer in answers for group in answer.get("usergroups") or ()]
+            return _invert({str(group["id"]): group.get("users") or () for group in groups})
 
         groups = await self._groups.fetch("", lambda: self._attempt("usergroups.list", fetch(), default={}))
         return groups or {}
@@ -105,15 +109,28 @@ class SlackDirectory:
         """Return the channels of a person that the app may see; none if they are unknown."""
 
         async def fetch() -> frozenset[str]:
-            pages = await self._fetch_pages(
-                "users.conversations", user=user, types="public_channel,private_channel", wait=False
+            types = "public_channel,private_channel"
+            lists = [
+                await self._fetch_pages("users.conversations", user=user, types=types, wait=False, team_id=team)
+                for team in self._teams
+            ]
+            return frozenset(
+                str(channel["id"]) for pages in lists for page in pages or () for channel in page.get("channels") or ()
             )
-            return frozenset(str(channel["id"]) for page in pages or () for channel in page.get("channels") or ())
 
         empty: frozenset[str] = frozenset()
         call = self._attempt
         joined = await self._joined.fetch(user, lambda: call("users.conversations", fetch(), default=empty))
         return joined or empty
+
+    async def find_workspace(self, user: str) -> str:
+        """Return the workspace of a person; that of the installation if it is unknown."""
+        return (await self.find_accounts([user]))[user].team or self._company.workspace
+
+    @property
+    def _teams(self) -> Sequence[str | None]:
+        """Return what calls for lists name as the workspace."""
+        return self._company.listed_workspaces or (None,)
 
     def _list_missing(self, users: Collection[str]) -> list[str]:
         return [user for user in users if self._people.get(user) is None]
@@ -138,11 +155,14 @@ class SlackDirectory:
             return page
 
         try:
-            pages = await fetch_pages(fetch_page, "users.list", max_pages=_MAX_PAGES, limit=_PAGE_SIZE)
+            pages = [
+                await fetch_pages(fetch_page, "users.list", max_pages=_MAX_PAGES, limit=_PAGE_SIZE, team_id=team)
+                for team in self._teams
+            ]
         finally:
             self._people.end_fetch()
-        self._list_pages = len(pages)
-        return len(pages)
+        self._list_pages = sum(map(len, pages))
+        return self._list_pages
 
     async def _fetch_pages(self, method: str, **arguments: Any) -> list[Mapping[str, Any]] | None:  # noqa: ANN401
         """Return all pages of a method, None if there are more than a few."""

@@ -60,7 +60,7 @@ class ChannelReader:
 
     async def list_channels(self, chosen: Collection[str]) -> dict[str, str]:
         """Return the names of the bot's public channels by id: of the chosen ones, or of all if none is chosen."""
-        found = await list_public_channels(self._call, self._rate.page_size)
+        found = await list_public_channels(self._call, self.me, self._rate.page_size)
         return {channel: name for channel, name in found.items() if not chosen or channel in chosen}
 
     async def fetch_page(
@@ -127,14 +127,15 @@ class ChannelReader:
 
 
 async def list_public_channels(
-    call: Callable[..., Awaitable[Mapping[str, Any]]], page_size: int = PAGE_SIZE
+    call: Callable[..., Awaitable[Mapping[str, Any]]], me: BotUser, page_size: int = PAGE_SIZE
 ) -> dict[str, str]:
     """Return the names of all public channels that the bot is in, by id; ``call`` is ``SlackWebApi.call``."""
-    pages = await fetch_pages(
-        call, "users.conversations", types="public_channel", exclude_archived="true", limit=page_size
-    )
+    arguments: dict[str, Any] = {"types": "public_channel", "exclude_archived": "true", "limit": page_size}
+    teams = me.workspaces or (None,)
+    lists = [await fetch_pages(call, "users.conversations", team_id=team, **arguments) for team in teams]
     return {
         str(channel["id"]): str(channel.get("name") or channel["id"])
+        for pages in lists
         for page in pages
         for channel in page.get("channels") or ()
         if _is_public(channel)

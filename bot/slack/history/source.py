@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
+from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility
 from bot.slack.history.channel_reader import ChannelReader, SyncRate, list_public_channels
 from bot.slack.history.channel_state import WorkspaceState
@@ -91,6 +92,7 @@ class SlackSource:
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._reader: ChannelReader | None = None
+        self._me: BotUser | None = None
         self._state = WorkspaceState()
 
     async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
@@ -147,7 +149,7 @@ class SlackSource:
         """
         with _map_errors(self.key.name):
             async with self._connect() as api:  # its own connection, because a sync closes the shared one
-                channels = await list_public_channels(api.call)
+                channels = await list_public_channels(api.call, await self._identify(api))
         of_channels = {document: document.partition("/")[0] for document in documents}
         return {document: self._find_readers(one) for document, one in of_channels.items() if one in channels}
 
@@ -160,7 +162,7 @@ class SlackSource:
         """
         with _map_errors(self.key.name):
             async with self._connect() as api:  # its own connection, because a sync closes the shared one
-                team = read_bot_user(await api.call("auth.test")).team
+                team = (await self._identify(api)).team
             number = await self._event_log.find_last_number(team)
             while True:
                 await self._event_log.wait_for_events(team, number, look_s=_POLL_EVERY_S)
@@ -174,8 +176,15 @@ class SlackSource:
                 api = await self._stack.enter_async_context(self._connect())
                 who = await api.call("auth.test")
                 url = str(who.get("url") or "https://slack.com/")
-                self._reader = ChannelReader(api, read_bot_user(who), url, self._rate, self._sleep)
+                self._me = await read_bot_user(api, who)
+                self._reader = ChannelReader(api, self._me, url, self._rate, self._sleep)
             return self._reader
+
+    async def _identify(self, api: SlackWebApi) -> BotUser:
+        """Return the bot's identity, which Slack is asked for once."""
+        if self._me is None:
+            self._me = await read_bot_user(api, await api.call("auth.test"))
+        return self._me
 
     def _list_threads(self, reader: ChannelReader, state: WorkspaceState) -> Iterator[ListedDocument]:
         for channel, known in sorted(state.channels.items()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,7 +27,6 @@ UNSUPPORTED_CODES = {
     "feature_not_enabled",
     "not_allowed",
     "method_deprecated",
-    "team_not_found",
 }
 STREAM_ENDED_CODES = {
     "message_not_in_streaming_state",
@@ -43,11 +42,12 @@ Block = Mapping[str, Any]
 class ReplyTarget:
     """The thread and the person of an answer."""
 
-    team: str
     channel: str
     thread_ts: str
     question_ts: str
     user: str
+    find_workspace: Callable[[str], Awaitable[str]]
+    """Returns the workspace of a person, by the Slack id."""
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class StreamedMessage:
             channel=target.channel,
             thread_ts=target.thread_ts,
             recipient_user_id=target.user,
-            recipient_team_id=target.team,
+            recipient_team_id=await target.find_workspace(target.user),
             markdown_text=text,
         )
         self._ts = str(started.get("ts", ""))

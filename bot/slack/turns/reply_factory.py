@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -31,12 +31,16 @@ class ReplyFactory:
         capabilities: SlackCapabilities,
         buttons: Sequence[AnswerButton],
         undelivered: UndeliveredAnswers,
+        *,
+        find_workspace: Callable[[str], Awaitable[str]],
     ) -> None:
+        """``find_workspace`` returns the workspace of a person, by the Slack id."""
         self._ledger = ledger
         self._api = api
         self._me = me
         self._capabilities = capabilities
         self._buttons = buttons
+        self._find_workspace = find_workspace
         self.undelivered = undelivered
         """Explains to the asker why a reply cannot be posted."""
 
@@ -51,7 +55,7 @@ class ReplyFactory:
                 _log.warning("reply not noted", channel=key.channel, ts=key.ts, error=str(error))
 
         return AnswerReply(
-            ReplyTarget(key.team, key.channel, message.thread_ts, key.ts, message.user),
+            ReplyTarget(key.channel, message.thread_ts, key.ts, message.user, self._find_workspace),
             self._api,
             self._capabilities,
             self._buttons,

@@ -24,11 +24,13 @@ HOME = Company("T0SANDBOX1")
 
 
 @contextlib.asynccontextmanager
-async def open_directory(state: Path, clock: Clock) -> AsyncIterator[tuple[SandboxClient, SlackDirectory]]:
+async def open_directory(
+    state: Path, clock: Clock, company: Company = HOME
+) -> AsyncIterator[tuple[SandboxClient, SlackDirectory]]:
     async with open_sandbox(state) as sandbox:
         settings = SlackSettings(bot_token=sandbox.bot_token, api_url=sandbox.api_url)
         async with open_web_api(settings) as api:
-            yield sandbox, SlackDirectory(api, HOME, now=clock)
+            yield sandbox, SlackDirectory(api, company, now=clock)
 
 
 async def test_everything_without_an_event_is_new_within_a_minute(tmp_path: Path) -> None:
@@ -97,3 +99,18 @@ async def test_late_event_does_not_bring_an_old_status_back(tmp_path: Path) -> N
         new = dict((await sandbox.api("users.info", user=ADA))["user"])
         directory.change_person({**new, "updated": new["updated"] + 1, "deleted": True})
         assert (await directory.find_accounts([ADA]))[ADA].status is Status.DEACTIVATED
+
+
+async def test_people_of_all_workspaces_are_listed_for_an_organization(tmp_path: Path) -> None:
+    teams = ("T0SANDBOX1", "T0SANDBOX2")
+    async with open_directory(tmp_path, Clock(), Company("E0SANDBOX1", "E0SANDBOX1", teams)) as (sandbox, directory):
+        users = {f"U1{number:08}": teams[number % 2] for number in range(100)}
+        await sandbox.world(
+            organization={"org_wide_install": True},
+            people=[{"id": user, "team": team} for user, team in users.items()],
+            silent=True,
+        )
+        accounts = await directory.find_accounts(users)
+        assert {user: account.team for user, account in accounts.items()} == users
+        assert {account.status for account in accounts.values()} == {Status.MEMBER}
+        assert await sandbox.requests("users.info") == []

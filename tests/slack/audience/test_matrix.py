@@ -17,6 +17,7 @@ from tests.slack.audience.world import (
     SIB,
     SIBLING_TEAM,
     SIBS_DM,
+    TEAM,
     WORLD_ONLY,
     ask_for_viewers,
     find_person,
@@ -95,6 +96,24 @@ async def test_installation_for_a_whole_organization(tmp_path: Path) -> None:
         await bot.sandbox.command("ada", SHARED, "/kb share on")
         await wait_for_reason(bot, "ada", "I now answer everybody in this channel")
         assert await ask_for_viewers(bot, "noor", SHARED) == WORLD_ONLY
+
+
+async def test_installation_for_a_whole_organization_reads_lists_of_all_workspaces(tmp_path: Path) -> None:
+    """And each answer is streamed to a person of that person's own workspace."""
+    async with run_company(tmp_path, org_wide_install=True) as bot:
+        await bot.sandbox.group("S0BOARD001", handle="board", users=[ADA])
+        [principals] = (await ask_for_viewers(bot, "ada", DIRECT["ada"])).people
+        assert {"S0BOARD001", PUBLIC, PRIVATE} <= principals
+        for person in ("ada", "sib"):
+            await ask_for_viewers(bot, person, PUBLIC)
+        started = [call["args"] for call in await bot.sandbox.requests("chat.startStream")]
+        recipients = [(args["recipient_user_id"], args["recipient_team_id"]) for args in started]
+        assert recipients[-2:] == [(ADA, TEAM), (SIB, SIBLING_TEAM)]
+        posted = await bot.sandbox.requests("chat.postMessage")
+        assert posted == [], "no answer fell back to messages that are not streamed"
+        for method in ("usergroups.list", "users.conversations"):
+            called = [call["args"]["team_id"] for call in await bot.sandbox.requests(method)]
+            assert set(called) == {TEAM, SIBLING_TEAM}
 
 
 async def test_owner_approves_a_shared_channel(tmp_path: Path) -> None:

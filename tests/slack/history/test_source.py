@@ -286,6 +286,21 @@ async def test_rights_are_those_of_the_channel_now(bench: ChannelBench) -> None:
         assert await source.read_rights([here, there]) == {}
 
 
+async def test_channels_of_all_workspaces_of_an_organization_are_read(bench: ChannelBench) -> None:
+    sibling = "C0SIBLING1"
+    members = ["U0ADA00001", "U0KVASIR01"]
+    await bench.sandbox.world(
+        organization={"org_wide_install": True},
+        channels=[{"id": sibling, "kind": "channel", "name": "sibling", "host": "T0SANDBOX2", "members": members}],
+    )
+    documents = {
+        make_document_name(await bench.sandbox.say("ada", name, "for everybody"), channel)
+        for name, channel in (("#general", GENERAL), ("#sibling", sibling))
+    }
+    assert set(await bench.list_threads()) == documents
+    assert set(await bench.make_source().read_rights(sorted(documents))) == documents
+
+
 @pytest.mark.slow
 async def test_changes_reports_new_messages(bench: ChannelBench) -> None:
     bench.waits = False
