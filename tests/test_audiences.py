@@ -59,6 +59,14 @@ def test_a_guest_does_not_read_what_every_member_reads() -> None:
     assert not may_read(Viewers.of({"*", "U1"}, {"U9", "guests"}), EVERYONE)
 
 
+def test_a_guest_whom_the_configuration_admits_does_not_read_what_a_source_opens_to_members() -> None:
+    readers = intersect_readers(frozenset({"guests", "U1"}), EVERYONE | {"C1"})
+    assert not may_read(Viewers.of({"U9", "guests"}), readers)
+    assert may_read(Viewers.of({"U9", "guests", "C1"}), readers), "the source admits this guest by name"
+    assert may_read(Viewers.of({"U1", "*"}), readers)
+    assert not may_read(Viewers.of({"U2", "*"}), readers), "the configuration does not admit every member"
+
+
 def test_narrower_readers_could_read_before_and_can_now() -> None:
     members = frozenset({"*"})
     assert intersect_readers(members, frozenset({"board"})) == {"board"}

@@ -110,21 +110,22 @@ def format_reader(reader: str) -> str:
     return " + ".join(split_reader(reader))
 
 
-def intersect_readers(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-    """Return the readers who are in both audiences.
+def intersect_readers(configured: frozenset[str], named: frozenset[str]) -> frozenset[str]:
+    """Return the readers whom both the configuration and a source admit.
 
     A person who holds a principal of each may read, so different principals are joined: a document that ``C1`` and
     ``confluence:group:board`` must both admit is read by those who hold both. An empty set is valid: Kvasir keeps such
     a document and shows it to nobody.
 
-    Full members narrow nobody but the world, so that readers stay short: a guest whom a system admits by name is
-    refused by the configured readers, which a search checks as well.
+    Configured full members narrow nobody but the world, so that readers stay short: a search checks the configured
+    readers as well. Nothing else checks what a source names. So a guest whom the configuration admits does not read
+    what the source opens to full members.
     """
-    if WORLD in one or (one >= EVERYONE and WORLD not in other):
-        return other
-    if WORLD in other or other >= EVERYONE:
-        return one
-    return narrow_readers(one, other)
+    if WORLD in configured or (configured >= EVERYONE and WORLD not in named):
+        return named
+    if WORLD in named:
+        return configured
+    return narrow_readers(configured, named)
 
 
 def narrow_readers(before: frozenset[str], now: frozenset[str]) -> frozenset[str]:

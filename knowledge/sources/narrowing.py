@@ -100,7 +100,7 @@ class _NarrowedSource:
         await self.listing.close()
 
     def _narrow(self, listed: ListedDocument) -> ListedDocument:
-        readers = intersect_readers(listed.readers, self._find_readers(listed.document))
+        readers = intersect_readers(self._find_readers(listed.document), listed.readers)
         return listed if readers == listed.readers else replace(listed, readers=readers)
 
 
@@ -118,7 +118,7 @@ class _NarrowedRightsSource(_NarrowedSource):
     async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
         assert isinstance(self.listing, RightsSource)  # noqa: S101 - as above
         readers = await self.listing.read_rights([one for one in documents if not self._excludes(one)])
-        return {one: intersect_readers(found, self._find_readers(one)) for one, found in readers.items()}
+        return {one: intersect_readers(self._find_readers(one), found) for one, found in readers.items()}
 
 
 class _WatchedRightsSource(_WatchedSource, _NarrowedRightsSource):

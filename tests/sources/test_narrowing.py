@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowledge.interfaces import EVERYONE, Source, Viewers, WatchableSource, may_read
+from knowledge.interfaces import EVERYONE, Source, Viewers, WatchableSource, may_read, narrow_readers
 from knowledge.settings import PathRights
 from tests.sources.building import build
 
@@ -53,7 +53,8 @@ async def test_documents_have_readers_by_their_path(tmp_path: Path) -> None:
         (tmp_path / name).write_text(f"# {name}\nText.")
     rights = (PathRights("hr", frozenset({"S012"})), PathRights("hr/open", EVERYONE))
     everybody = build("folder", tmp_path, path=".", path_rights=rights)
-    assert await read_readers(everybody) == {"a.md": EVERYONE, "hr/b.md": {"S012"}, "hr/open/c.md": EVERYONE}
+    both = narrow_readers(EVERYONE, frozenset({"S012"}))
+    assert await read_readers(everybody) == {"a.md": EVERYONE, "hr/b.md": both, "hr/open/c.md": EVERYONE}
     some = build("folder", tmp_path, path=".", readers=frozenset({"C1", "C2"}), path_rights=rights)
     found = await read_readers(some)
     assert (found["a.md"], found["hr/open/c.md"]) == ({"C1", "C2"}, {"C1", "C2"})

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from knowledge.dates import parse_iso_date, to_utc
 from knowledge.errors import SourceError
-from knowledge.interfaces import ListedDocument, intersect_readers
+from knowledge.interfaces import EVERYONE, ListedDocument, intersect_readers
 from knowledge.interfaces.audiences import is_single_principal
 from knowledge.interfaces.people import normalize_principal
 from knowledge.sources.common import fill_link_template
@@ -105,10 +105,11 @@ class RowForm:
         )
 
     def find_readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
-        """Return the readers of a row, among the configured ones."""
+        """Return the readers of a row, among the configured ones; ``*`` stands for all of these."""
         if self.readers_column is None:
             return configured
-        return intersect_readers(configured, _parse_readers(row[self.readers_column]))
+        named = _parse_readers(row[self.readers_column])
+        return intersect_readers(configured, named - EVERYONE | configured if named >= EVERYONE else named)
 
 
 def format_value(value: object) -> str:  # noqa: PLR0911 - one line for each type

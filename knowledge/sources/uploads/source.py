@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from knowledge.errors import SourceError
-from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
 from knowledge.settings import SourceSpec
 from knowledge.sources.common import MAX_MB, parse_size_limit
 from knowledge.sources.registry import SourceKind, read_options, source_folder_name
@@ -125,7 +125,7 @@ class PushSource:
         )
 
     def _find_readers(self, card: UploadRecord) -> frozenset[str]:
-        return intersect_readers(self._readers, EVERYONE if card.readers is None else frozenset(card.readers))
+        return self._readers if card.readers is None else intersect_readers(self._readers, frozenset(card.readers))
 
 
 def build(context: SourceContext, options: PushOptions) -> PushSource:
