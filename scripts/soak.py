@@ -1,7 +1,8 @@
 """Ask thousands of questions in random worlds, and compare all that Kvasir posts with an oracle of its own.
 
 Each world has its seed, 100 questions, and as many presses of buttons. The results go to a file, a line for each
-world, so an interrupted run continues. A leak is shown with its seed and a short history.
+world, so an interrupted run of the same commit continues. Equal seeds make equal worlds. A failure is shown with its
+seed and the command that repeats it, a leak also with a short history.
 
     scripts/soak.py --questions 10000 --store weaviate --jobs 3
 """
@@ -24,6 +25,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bot import logs
+from bot.errors import BotError
+from knowledge.errors import KnowledgeError
 from tests.services import weaviate_server
 from tests.soak.history import Outcome, make_history, run_history
 from tests.soak.model import Step
@@ -68,7 +71,7 @@ class Soak:
 
     async def run(self) -> list[dict[str, Any]]:
         """Run the worlds that have no result yet; return all results."""
-        done = self.load_results()
+        done = {} if self.arguments.again else self.load_results()
         first = self.arguments.seed
         seeds = range(first, first + -(-self.arguments.questions // WORLD))
         await asyncio.gather(*(self._run_world(seed) for seed in seeds if seed not in done))
@@ -86,13 +89,18 @@ class Soak:
             with self.arguments.results.open("a") as file:
                 file.write(json.dumps(row | asdict(outcome)) + "\n")
             print(f"seed {seed}: {format_outcome(outcome)}, {seconds:.0f} s", flush=True)
-            if outcome.leaks:
+            if outcome.leaks or outcome.silences or outcome.misses:
+                print(f"  repeat it: {format_command(self.arguments, seed)}", flush=True)
+            if outcome.leaks and self.arguments.shorten:
                 await self._show_short(seed, steps)
 
     async def _run_steps(self, seed: int, steps: Sequence[Step], *, until_leak: bool = False) -> Outcome:
         with tempfile.TemporaryDirectory() as folder:
             namespace = {"WEAVIATE_NAMESPACE": f"s{seed}n{time.time_ns()}"} if self.store else {}
-            return await run_history(seed, steps, Path(folder), {**self.store, **namespace}, until_leak=until_leak)
+            try:
+                return await run_history(seed, steps, Path(folder), {**self.store, **namespace}, until_leak=until_leak)
+            except (AssertionError, TimeoutError, BotError, KnowledgeError) as error:
+                return Outcome(silences=[f"the world ended: {error!r:.2000}"])
 
     async def _show_short(self, seed: int, steps: Sequence[Step]) -> None:
         async def still_leaks(fewer: Sequence[Step]) -> bool:
@@ -100,6 +108,12 @@ class Soak:
 
         for step in await shrink(steps, still_leaks):
             print(f"  {step}", flush=True)
+
+
+def format_command(arguments: argparse.Namespace, seed: int) -> str:
+    """Return the command that runs one world again."""
+    quick = " --quick" if arguments.quick else ""
+    return f"scripts/soak.py --again --shorten --questions {WORLD} --seed {seed} --store {arguments.store}{quick}"
 
 
 def format_outcome(outcome: Outcome) -> str:
@@ -129,6 +143,8 @@ def main() -> int:
     parser.add_argument("--store", choices=["lancedb", "weaviate"], default="lancedb")
     parser.add_argument("--jobs", type=int, default=3, help="worlds at the same time; they mostly wait for a minute")
     parser.add_argument("--quick", action="store_true", help="without the changes that count after a minute")
+    parser.add_argument("--again", action="store_true", help="run worlds again that have a result")
+    parser.add_argument("--shorten", action="store_true", help="find a short history that still leaks")
     parser.add_argument("--results", type=Path, default=Path("soak-results.jsonl"))
     arguments = parser.parse_args()
     started = time.perf_counter()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.soak.changes import SYNCED
 from tests.soak.generate import Generator
-from tests.soak.model import Ask, Change, Document, Look, Press, Room, Step, World
+from tests.soak.hosts import find_blocks
+from tests.soak.model import Ask, Change, Document, Feature, Look, Press, Room, Step, World
 from tests.soak.oracle import Oracle
-from tests.soak.posted import PostedTexts, find_buttons
+from tests.soak.posted import PostedTexts
 from tests.soak.stage import BOT, Stage, open_stage, refresh
 
 LATE_S = 61.0
@@ -21,8 +23,10 @@ LATE_S = 61.0
 _ANSWER_S = 30.0
 _SETTLE_S = 0.1
 """Between the end of an answer and what follows it."""
-_SYNCED = frozenset({"restrict", "grant", "edit", "delete"})
+_CHANGING = ("kvasir:search-web", "kvasir:file-readers")
+"""Buttons that nobody presses at random: they search the web, or change the world."""
 _EPOCHS = 4
+_CHANGES = 6
 
 
 @dataclass
@@ -56,6 +60,8 @@ class History:
         """The last thread of each conversation."""
         self._before: World | None = None
         """The world before changes that no sync followed. A wider right at a source counts with the next sync."""
+        self._before_restart: World | None = None
+        """The world before other readers in ``kvasir.toml``. Wider ones count with the next sync."""
         self._outcome = Outcome(leaks=self._posted.leaks)
 
     async def run(self, steps: Sequence[Step], *, until_leak: bool = False) -> Outcome:
@@ -79,13 +85,18 @@ class History:
         await self._posted.compare_calls("the last step before changes")
         if any(change.late for change in changes):
             self._before = copy.deepcopy(self._world)
+        if any(change.verb == "readers" for change in changes):
+            self._before_restart = copy.deepcopy(self._world)
         for change in changes:
             await self._stage.change(change)
         await self._sandbox.wait_delivered()
+        if any(change.verb == "readers" for change in changes):
+            await self._stage.restart()
         if any(change.late for change in changes):
             await asyncio.sleep(LATE_S)
-        elif any(change.verb in _SYNCED for change in changes):
+        elif any(change.verb in SYNCED for change in changes):
             await refresh(self._stage)
+            self._before_restart = None
 
     async def _act(self, step: Ask | Look | Press) -> None:
         """Do what a person does, unless the world of a shortened history does not let them."""
@@ -129,11 +140,15 @@ class History:
 
     def _must_show(self, document: Document, room: Room) -> bool:
         """Return whether a document has to be found in a conversation."""
-        before, is_folder = self._before, self._world.places[document.place].kind == "folder"
-        may_show = self._oracle.may_show(document, room)
-        if not may_show or is_folder or before is None:
-            return may_show
-        return Oracle(before).may_show(before.documents[document.number], before.rooms[room.id])
+        place = self._world.places[document.place]
+        if not self._oracle.may_show(document, room):
+            return False
+        if self._before_restart is not None:
+            before = self._before_restart
+            is_opened = place.readers is None and before.places[place.name].readers is not None
+            if is_opened or not _may_show_before(before, document, room):
+                return False
+        return self._before is None or place.kind == "folder" or _may_show_before(self._before, document, room)
 
     def _judge(self, document: Document, text: str, said: str, *, may_show: bool) -> None:
         self._outcome.allowed += may_show
@@ -160,8 +175,8 @@ class History:
             for message in self._posted.list_messages()
             if press.person in self._workspace.channels[message.channel].members
             and message.ephemeral_to in {None, press.person}
-            for button in find_buttons(message.blocks)
-            if "search-web" not in button["action_id"]
+            for button in find_blocks(message.blocks, "button")
+            if not button["action_id"].startswith(_CHANGING)
         ]
         if not buttons:
             return
@@ -211,28 +226,40 @@ class History:
         self._posted.compare_state(said)
 
 
+def _may_show_before(world: World, document: Document, room: Room) -> bool:
+    return Oracle(world).may_show(world.documents[document.number], world.rooms[room.id])
+
+
 # ── Worlds ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_history(seed: int, questions: int, presses: int = 0, *, late: bool) -> list[Step]:
-    """Return steps in four epochs; with ``late``, the changes of the last one send no event and are not synced."""
-    generator = Generator(seed)
-    generator.make_world()
-    steps: list[Step] = []
-    for number in range(_EPOCHS):
-        steps += generator.make_epoch(
-            questions // _EPOCHS,
-            presses // _EPOCHS,
-            changes=5 if number else 0,
-            late=late and number == _EPOCHS - 1,
-        )
+def make_history(
+    seed: int, questions: int, presses: int = 0, *, late: bool, features: Collection[Feature] | None = None
+) -> list[Step]:
+    """Return steps in epochs; with ``late``, the changes of the last one send no event and are not synced."""
+    generator = Generator(seed, features)
+    restarts = "restarts" in generator.make_world().features
+    epochs = _EPOCHS + restarts
+    asks, presses = questions // epochs, presses // epochs
+    steps = generator.make_first_epoch(asks, presses)
+    for number in range(1, _EPOCHS):
+        is_last = number == _EPOCHS - 1
+        if restarts and is_last:
+            steps += generator.make_restart_epoch(asks, presses)
+        steps += generator.make_epoch(asks, presses, changes=_CHANGES, late=late and is_last)
     return steps
 
 
 async def run_history(
-    seed: int, steps: Sequence[Step], folder: Path, environ: Mapping[str, str], *, until_leak: bool = False
+    seed: int,
+    steps: Sequence[Step],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    until_leak: bool = False,
+    features: Collection[Feature] | None = None,
 ) -> Outcome:
     """Run steps in a new world; ``environ`` names the store."""
     folder.mkdir(parents=True, exist_ok=True)
-    async with open_stage(Generator(seed).make_world(), folder, environ) as stage:
+    async with open_stage(Generator(seed, features).make_world(), folder, environ) as stage:
         return await History(stage).run(steps, until_leak=until_leak)

@@ -10,8 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["member", "guest", "single_channel_guest", "sibling", "foreign"]
+PlaceKind = Literal["folder", "wiki", "drive", "sql", "notion", "slack", "files"]
+Feature = Literal["files", "slack", "sql", "workspaces", "restarts", "notion", "data-center"]
+"""What only some worlds have: files of direct messages, Slack's channels as a source, …"""
 Grant = tuple[str, str]
-"""Whom a rule admits: what it names (``members``, ``person``, ``channel``, ``wiki group``, …) and which one."""
+"""Whom a rule admits: what it names (``members``, ``person``, ``channel``, ``wiki group``, …) and which one.
+
+``readers`` admits all readers of the source.
+"""
 
 
 @dataclass
@@ -44,11 +50,13 @@ class Place:
     """A source: its kind, its secret name, and whom ``kvasir.toml`` admits."""
 
     name: str
-    kind: Literal["folder", "wiki", "drive"]
+    kind: PlaceKind
     readers: Sequence[Grant] | None
-    """None: all full members."""
+    """None: all full members, or whom a source with rights of its own names."""
     parts: dict[str, list[Grant]] = field(default_factory=dict)
     """For a wiki, its spaces and who sees each."""
+    workspaces: Sequence[str] = ()
+    """Whose members ``*`` means; the organization's if there are none."""
 
 
 @dataclass
@@ -64,10 +72,11 @@ class Document:
     rest: str
     """A word of the part that an extract does not quote."""
     part: str = ""
+    """The space of a page, the channel of a thread, or the sender of a file."""
     parent: int | None = None
     """The wiki page above it, whose restriction counts, too."""
     own: list[Grant] = field(default_factory=list)
-    """Restrictions of the page, permissions of the file, or ``[[source.rights]]``."""
+    """Restrictions of the page, permissions of the file, readers of the row, or ``[[source.rights]]``."""
     live: bool = True
     old: list[str] = field(default_factory=list)
     """Secrets of earlier versions."""
@@ -83,6 +92,9 @@ class World:
     """Everything that decides who may read what."""
 
     seed: int
+    features: frozenset[Feature] = frozenset()
+    owners: set[str] = field(default_factory=set)
+    """Owners see the names of all sources."""
     humans: dict[str, Human] = field(default_factory=dict)
     rooms: dict[str, Room] = field(default_factory=dict)
     slack_groups: dict[str, set[str]] = field(default_factory=dict)

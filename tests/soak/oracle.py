@@ -7,6 +7,9 @@
 - A person of another company gets no answer outside such a channel.
 - A document is for those whom every rule admits: the source's readers, the space, each restricted page above it.
   Without ``readers`` a folder is for full members, and a source with rights of its own decides alone.
+- A thread of a public channel is for full members and the channel's guests; of another channel, for nobody.
+- A file of a direct message is for its sender, until the sender chooses. Nobody reads what is deleted.
+- Where a source names its workspaces, ``*`` means their members.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.soak.model import Document, Grant, Human, Room, World
+from tests.soak.model import Document, Grant, Human, Place, Room, World
 
 COMPANY_DOMAIN = "company.example"
+HOME_WORKSPACE, SIBLING_WORKSPACE, ORGANIZATION = "T0SANDBOX1", "T0SANDBOX2", "E0SANDBOX1"
+_NO_RIGHTS = frozenset({"folder", "notion"})
+"""Kinds of sources that do not say who may read a document."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Oracle:
         self._world = world
         self._tests: Mapping[str, Callable[[Human, str], bool]] = {
             "members": lambda one, _: not is_guest(one),
+            "workspace": lambda one, which: not is_guest(one) and which in {ORGANIZATION, get_workspace(one)},
             "guests": lambda one, _: is_guest(one),
             "person": lambda one, which: which == one.id,
             "email": lambda one, which: which == one.email,
@@ -87,10 +94,15 @@ class Oracle:
     def list_rules(self, document: Document) -> list[Sequence[Grant]]:
         """Return the rules of a document; a viewer must be admitted by each."""
         place = self._world.places[document.place]
-        rules: list[Sequence[Grant]] = [] if place.readers is None else [place.readers]
-        if place.readers is None and place.kind == "folder":
-            rules.append([("members", "")])
-        if place.kind == "wiki":
+        if not document.live:
+            return [[]]
+        is_named = place.readers is not None or bool(place.workspaces)
+        readers = _name_workspaces(place, [("members", "")] if place.readers is None else place.readers)
+        rules: list[Sequence[Grant]] = [readers] if is_named or place.kind in _NO_RIGHTS else []
+        if place.kind == "slack":
+            is_public = self._world.rooms[document.part].kind == "public"
+            rules.append([("members", ""), ("channel", document.part)] if is_public else [])
+        elif place.kind == "wiki":
             rules.append(place.parts[document.part])
             above: int | None = document.number
             while above is not None:
@@ -98,8 +110,8 @@ class Oracle:
                 if page.own:
                     rules.append(page.own)
                 above = page.parent
-        elif place.kind == "drive" or document.own:
-            rules.append(document.own)
+        elif place.kind not in _NO_RIGHTS or document.own:
+            rules.append([grant for one in document.own for grant in (readers if one[0] == "readers" else [one])])
         return rules
 
     def _is_open_to_world(self, document: Document) -> bool:
@@ -110,10 +122,22 @@ class Oracle:
         if what == "world":
             return True
         if isinstance(viewer, AnyMember):
-            return what == "members" or (what == "channel" and which == viewer.channel)
+            is_colleague = what == "workspace" and which in {HOME_WORKSPACE, ORGANIZATION}
+            return what == "members" or is_colleague or (what == "channel" and which == viewer.channel)
         if viewer.kind == "foreign" or not viewer.active:
             return False
         return self._tests[what](viewer, which)
+
+
+def _name_workspaces(place: Place, readers: Sequence[Grant]) -> list[Grant]:
+    """Return readers in which the members of the named workspaces stand for all full members."""
+    workspaces: list[Grant] = [("workspace", one) for one in place.workspaces]
+    return [grant for one in readers for grant in (workspaces if workspaces and one[0] == "members" else [one])]
+
+
+def get_workspace(human: Human) -> str:
+    """Return the workspace of a full member."""
+    return SIBLING_WORKSPACE if human.kind == "sibling" else HOME_WORKSPACE
 
 
 def is_guest(viewer: Viewer) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from bot.sandbox.state.model import SlackMessage
 from tests.soak.generate import OWNER
@@ -77,29 +76,24 @@ class PostedTexts:
     def _compare(self, key: str, text: str, channel: str, person: str | None, said: str) -> None:
         earlier = self._seen.get(key, "")
         if earlier == text or OWNER in {person, channel} or channel == self._stage.get_direct(OWNER):
-            return  # owners see the names of every source
+            return  # that owner only looks after Kvasir
         self._seen[key] = text
         room = self._stage.find_room(channel)
-        for forbidden in find_forbidden(self._stage.world, self._oracle, text, room, person):
+        for forbidden in self._drop_names_for_owners(room, person, text):
             if forbidden.split()[0] not in earlier:
                 where = f"{forbidden} in {channel or 'a view'} for {person or 'all'}"
                 self.leaks.append(f"{where} after {said}: {text[:500]}")
 
+    def _drop_names_for_owners(self, room: Room | None, person: str | None, text: str) -> list[str]:
+        """Return what is forbidden in a text; owners see the names of every source in what they alone see."""
+        world = self._stage.world
+        forbidden = find_forbidden(world, self._oracle, text, room, person)
+        seeing = {person} if person else room.members if room and room.kind == "im" else {""}
+        return [one for one in forbidden if not (seeing <= world.owners and one.startswith("sov"))]
+
 
 def _dump(message: SlackMessage) -> str:
     return f"{message.text}\n{json.dumps(list(message.blocks))}\n{json.dumps(message.metadata)}"
-
-
-def find_buttons(blocks: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the buttons of blocks."""
-    if isinstance(blocks, dict):
-        if blocks.get("type") == "button" and "action_id" in blocks:
-            yield blocks
-        for value in blocks.values():
-            yield from find_buttons(value)
-    elif isinstance(blocks, (list, tuple)):
-        for one in blocks:
-            yield from find_buttons(one)
 
 
 def find_forbidden(world: World, oracle: Oracle, text: str, room: Room | None, person: str | None) -> list[str]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tests.services import weaviate_server
-from tests.soak.generate import Generator
+from tests.soak.generate import FEATURES, Generator
 from tests.soak.history import History, Outcome, make_history, run_history
-from tests.soak.model import Ask, World
+from tests.soak.model import Ask, Feature, World
 from tests.soak.oracle import Oracle
 from tests.soak.posted import find_forbidden
 from tests.soak.shrink import shrink
 from tests.soak.stage import open_stage
 
 FOLDER = Path(__file__).parent
+CHANNELS: tuple[Feature, ...] = ("slack",)
+WAYS: tuple[Literal["question", "search"], ...] = ("question", "search")
 
 
 @pytest.fixture(params=["lancedb", "weaviate"])
@@ -43,7 +46,8 @@ def check(outcome: Outcome) -> None:
 @pytest.mark.timeout(400)
 async def test_a_random_world_shows_nobody_what_they_may_not_see(store: Mapping[str, str], tmp_path: Path) -> None:
     """The last changes send no event and are not synced, so they count after a minute."""
-    outcome = await run_history(1, make_history(1, 60, presses=60, late=True), tmp_path / "world", store)
+    steps = make_history(1, 60, presses=60, late=True, features=FEATURES)
+    outcome = await run_history(1, steps, tmp_path / "world", store, features=FEATURES)
     assert outcome.questions > 40
     check(outcome)
 
@@ -65,7 +69,7 @@ async def test_buttons_show_nobody_what_they_may_not_see(tmp_path: Path) -> None
 @pytest.mark.timeout(200)
 async def test_a_source_that_is_open_by_mistake_is_seen(tmp_path: Path) -> None:
     """The configuration opens a source that the world closes, and the comparison finds every kind of secret of it."""
-    opened, world = Generator(3).make_world(), Generator(3).make_world()
+    opened, world = Generator(3, ()).make_world(), Generator(3, ()).make_world()
     name = next(one.name for one in world.places.values() if one.kind == "folder")
     opened.places[name].readers = [("world", "")]
     world.places[name].readers = [("person", "U0OWNER001")]
@@ -77,6 +81,21 @@ async def test_a_source_that_is_open_by_mistake_is_seen(tmp_path: Path) -> None:
         outcome = await History(stage).run(steps)
     leaked = " ".join(outcome.leaks)
     assert all(one.text in leaked and one.title in leaked for one in documents)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+async def test_a_guest_whom_readers_name_sees_nothing_that_the_source_opens_to_members(tmp_path: Path) -> None:
+    """Confluence opens a space to its employees, and Slack a channel to full members. Both sources admit guests."""
+    world = Generator(11, CHANNELS).make_world()
+    for place in world.places.values():
+        if place.kind in {"wiki", "slack"}:
+            place.readers = [("guests", "")]
+    room = next(room for room in world.rooms.values() if room.kind == "im" and "GUEST" in room.id)
+    documents = [one for one in world.documents.values() if world.places[one.place].kind in {"wiki", "slack"}]
+    steps = [Ask(next(iter(room.members)), room.id, one.number, way=way) for one in documents for way in WAYS]
+    async with open_stage(world, tmp_path, {}) as stage:
+        check(await History(stage).run(steps))
 
 
 def make_room_world() -> tuple[World, str]:
@@ -97,7 +116,7 @@ def test_texts_titles_names_and_counts_are_compared() -> None:
 
 
 def test_the_oracle_imports_no_code_of_kvasir() -> None:
-    for name in ("model", "oracle", "generate", "changes", "shrink"):
+    for name in ("model", "oracle", "places", "generate", "changes", "shrink"):
         tree = ast.parse((FOLDER / f"{name}.py").read_text())
         imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         imported += [one.name for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names]
