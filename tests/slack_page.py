@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import AsyncIterator
+from importlib import resources
+from pathlib import Path
 
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 # A browser on a busy machine takes longer than the five seconds that Playwright gives it.
 expect.set_options(timeout=40_000)
 
+AXE = Path(str(resources.files("axe_playwright_python"))) / "axe.min.js"
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
@@ -59,3 +62,15 @@ async def send_message(page: Page, text: str, *, thread: bool = False) -> None:
     field = page.locator("#thread-composer-input" if thread else "#composer-input")
     await field.fill(text)
     await field.press("Enter")
+
+
+async def list_accessibility_findings(page: Page) -> list[str]:
+    """Return what axe-core finds on the page that keeps people out: serious and critical findings."""
+    await page.evaluate(AXE.read_text(encoding="utf-8"))  # the page's policy forbids a script element
+    found = await page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in found["violations"]
+        if violation["impact"] in {"serious", "critical"}
+        for node in violation["nodes"]
+    ]

@@ -109,6 +109,20 @@ class SandboxClient:
         """Submit a modal."""
         await self.control("POST", "submit", {"person": person, "view_id": view_id, "values": values})
 
+    async def wait_for_modal(self, person_id: str, *, timeout_s: float = 15.0) -> Json:
+        """Wait until a person has a modal open, and return its view."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                state = await self.control("GET", "state")
+                if found := [view for view in state["modals"] if view["user"] == person_id]:
+                    view: Json = found[-1]
+                    return view
+                await asyncio.sleep(0.02)
+
+    async def shortcut(self, person: str, callback_id: str, **message: str) -> None:
+        """Run a global shortcut, or that of a message (``channel``, ``ts``)."""
+        await self.control("POST", "shortcut", {"person": person, "callback_id": callback_id, **message})
+
     async def stop(self, person: str, channel: str, thread_ts: str) -> None:
         """Press Stop under a thread."""
         await self.control("POST", "stop", {"person": person, "channel": channel, "thread_ts": thread_ts})

@@ -5,19 +5,35 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from bot.sandbox import limits
 from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.hub import Hub
 from bot.sandbox.state import wire
 from bot.sandbox.state.blocks import check_blocks
+from bot.sandbox.state.elements import build_action
 from bot.sandbox.state.model import BOT_USER, Json, SlackMessage, SlackPerson, View
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import join_text
+from bot.sandbox.state.views import build_view, check_view, new_view_id
 from bot.sandbox.state.workspace import INVITE_ACTION, build_app_message
 
-APP_COMMANDS = ("/kb", "/think")
+APP_COMMANDS = ("/ask", "/kb", "/think")
 """The slash commands of the installed app."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppShortcut:
+    """A shortcut of the installed app."""
+
+    callback_id: str
+    name: str
+    kind: Literal["global", "message"]
+    """A global one is in the menu of the message box, the other one in the menu of each message."""
+
+
+APP_SHORTCUTS = (AppShortcut("ask_anything", "Ask Kvasir", "global"),)
 
 
 @dataclass(slots=True)
@@ -96,6 +112,47 @@ class Interactions:
         )
         self._hub.workspace.post_notice(url.person, url.channel, words, thread_ts=url.thread_ts)
 
+    # ── Shortcuts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run_shortcut(self, person: str, callback_id: str) -> None:
+        """Run a global shortcut.
+
+        Raises:
+            RefusedCall: ``user_not_found``, ``shortcut_not_found``.
+
+        """
+        author = self._hub.workspace.find_person(person)
+        payload = self._build_shortcut("shortcut", author, callback_id, "global")
+        self._send(payload, "The shortcut", self._create_home_url(author))
+
+    def run_message_shortcut(self, person: str, callback_id: str, channel: str, ts: str) -> None:
+        """Run a shortcut of a message.
+
+        Raises:
+            RefusedCall: ``user_not_found``, ``shortcut_not_found``, ``message_not_found``.
+
+        """
+        workspace = self._hub.workspace
+        author, room = workspace.find_person(person), workspace.find_channel(channel)
+        message = workspace.find_message(room.id, ts)
+        if message is None or author.id not in room.members:
+            raise RefusedCall("message_not_found")
+        url = ResponseUrl(author.id, room.id, message.thread_ts, None, 0.0)
+        payload = self._build_shortcut("message_action", author, callback_id, "message") | {
+            "channel": {"id": room.id, "name": room.name or "directmessage"},
+            "message_ts": message.ts,
+            "message": wire.message_object(workspace, message),
+            "response_url": f"{self._base_url}/actions/{self._new_url(url)}",
+        }
+        self._send(payload, "The shortcut", url)
+
+    def _build_shortcut(self, kind: str, author: SlackPerson, callback_id: str, wanted: str) -> Json:
+        known = any(one.callback_id == callback_id and one.kind == wanted for one in APP_SHORTCUTS)
+        if not known or author.team not in self._hub.workspace.own_teams():  # other companies do not have the app
+            raise RefusedCall("shortcut_not_found")
+        action_ts = self._hub.workspace.next_ts()
+        return self._build_payload(kind, author) | {"callback_id": callback_id, "action_ts": action_ts}
+
     # ── Buttons ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def press_button(self, person: str, channel: str, ts: str, action: Json) -> None:
@@ -114,7 +171,7 @@ class Interactions:
             workspace.add_member(BOT_USER, room.id, author.id)
             workspace.hide_ephemeral(message)
         else:
-            self._send_press(author, message, _build_action(message.blocks, action, workspace.next_ts()))
+            self._send_press(author, message, build_action(message.blocks, action, workspace.next_ts()))
         self._hub.settle()
 
     def _send_press(self, author: SlackPerson, message: SlackMessage, action: Json) -> None:
@@ -147,8 +204,8 @@ class Interactions:
         author, view = self._hub.workspace.find_person(person), self._find_view(view_id)
         payload = self._build_payload("block_actions", author) | {
             "container": {"type": "view", "view_id": view.id},
-            "view": view.body,
-            "actions": [_build_action(view.body["blocks"], action, self._hub.workspace.next_ts())],
+            "view": view.body | {"state": {"values": action.get("values") or {}}},
+            "actions": [build_action(view.body["blocks"], action, self._hub.workspace.next_ts())],
         }
         self._send(payload, "The button", self._create_home_url(author))
 
@@ -179,10 +236,22 @@ class Interactions:
         match answer.get("response_action"):
             case "errors":
                 self._hub.workspace.set_view(replace(view, body=view.body | {"errors": answer.get("errors", {})}))
-            case "update" if isinstance(answer.get("view"), dict):
-                self._hub.workspace.set_view(replace(view, body=view.body | answer["view"]))
+            case "update" | "push" as action if isinstance(answer.get("view"), dict):
+                content = check_view(answer["view"], "modal")
+                place = view.id if action == "update" else new_view_id()
+                under = (
+                    self._hub.workspace.views.get(view.body["previous_view_id"] or "") if action == "update" else view
+                )
+                self._hub.workspace.set_view(build_view(place, view.user, content, under=under))
+            case "clear":
+                self._close_stack(view.user)
             case _:
                 self._hub.workspace.close_view(view)
+
+    def _close_stack(self, person: str) -> None:
+        stack = [view for view in self._hub.workspace.views.values() if view.user == person and view.kind == "modal"]
+        for view in stack:
+            self._hub.workspace.close_view(view)
 
     def close_view(self, person: str, view_id: str) -> None:
         """Close a modal; send the app an event if the view has ``notify_on_close``."""
@@ -270,30 +339,3 @@ class Interactions:
             self._hub.workspace.hide_ephemeral(message)
         else:
             self._hub.workspace.delete_message(message.user, message.channel, message.ts)
-
-
-def _build_action(blocks: object, action: Json, ts: str) -> Json:
-    """Return the ``actions`` entry of a press, with the element's values, as Slack sends it.
-
-    Raises:
-        RefusedCall: ``action_not_found`` if the blocks have no such element.
-
-    """
-    for block in blocks if isinstance(blocks, list | tuple) else ():
-        parts = [*block.get("elements", ()), block.get("accessory")]
-        elements = [element for element in parts if isinstance(element, dict)]
-        for element in elements:
-            same_id = element.get("action_id") == action["action_id"]
-            if same_id and action.get("block_id") in {None, block.get("block_id")}:
-                return _element_action(element, action) | {"block_id": block.get("block_id"), "action_ts": ts}
-    raise RefusedCall("action_not_found")
-
-
-def _element_action(element: Json, action: Json) -> Json:
-    entry: Json = {"type": element["type"], "action_id": element["action_id"]}
-    if element["type"] == "feedback_buttons":
-        button = element.get(f"{action.get('value', 'positive')}_button") or {}
-        return entry | {"value": button.get("value", action.get("value", "")), "text": button.get("text")}
-    if element["type"] == "conversations_select":
-        return entry | {"selected_conversation": action.get("selected_conversation", "")}
-    return entry | {name: element[name] for name in ("text", "value", "style", "url") if name in element}

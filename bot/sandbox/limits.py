@@ -14,6 +14,10 @@ from typing import Literal
 
 BLOCKS_PER_MESSAGE = 50
 BLOCKS_PER_VIEW = 100
+VIEWS_PER_STACK = 3
+VIEW_TITLE = 24
+"""Of a view's title, and of its buttons."""
+PRIVATE_METADATA = 3_000
 SECTION_TEXT = 3_000
 SECTION_FIELDS = 10
 FIELD_TEXT = 2_000
@@ -39,6 +43,8 @@ STREAM_TEXT = 40_000
 """Of a whole streamed message."""
 STREAM_TTL_S = 300.0
 SESSION_TITLE = 200
+UPLOAD_BYTES = 25_000_000
+"""Of one file that a person attaches on the page. Slack allows 1 GB."""
 
 SOCKETS_PER_APP = 10
 ACK_DEADLINE_S = 3.0

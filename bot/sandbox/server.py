@@ -100,9 +100,12 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         hub.workspace.restore_records(records)
         await hub.settle_and_store()
 
-        browser = Browser(hub, Interactions(hub, base_url), base_url)
+        uploads = Uploads(hub, options.state / "uploads", base_url)
+        browser = Browser(hub, Interactions(hub, base_url), uploads, base_url)
         runner = web.AppRunner(
-            _create_application(options, hub, sockets, browser, base_url), access_log=None, shutdown_timeout=1.0
+            _create_application(options, hub, sockets, browser, uploads, base_url),
+            access_log=None,
+            shutdown_timeout=1.0,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -145,11 +148,10 @@ def _create_hub(
 
 
 def _create_application(
-    options: SandboxOptions, hub: Hub, sockets: SocketMode, browser: Browser, base_url: str
+    options: SandboxOptions, hub: Hub, sockets: SocketMode, browser: Browser, uploads: Uploads, base_url: str
 ) -> web.Application:
     """Return the application with all endpoints behind the guard."""
     api = Api(hub, browser.interactions, base_url, lambda: sockets.create_url(base_url))
-    uploads = Uploads(hub, options.state / "uploads", base_url)
     control = ControlApi(hub, browser.interactions, api, sockets, uploads)
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
     app.add_routes([*api.routes(), *control.routes(), *browser.routes(), *DocumentPages(options.files).routes()])

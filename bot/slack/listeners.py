@@ -7,9 +7,11 @@ otherwise Slack retries it and finally disables the subscription.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -40,7 +42,8 @@ from bot.slack.events import (
     parse_event,
 )
 from bot.slack.history.channel_events import read_channel_event
-from bot.slack.interactions import ButtonPress, Interaction, SlashCommand
+from bot.slack.interactions import ButtonPress, Interaction, ModalSubmission, ShortcutUse, SlashCommand
+from bot.slack.modals.modal import Modal
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.tasks import BackgroundTasks
@@ -55,17 +58,19 @@ _log = structlog.get_logger(__name__)
 
 _ANY = re.compile(".*", re.DOTALL)
 _MAX_NOTIFIED = 1_000
+_LANGUAGE_TIMEOUT_S = 1.0
 
 Acknowledge = Callable[..., Awaitable[BoltResponse]]
 NextMiddleware = Callable[[], Awaitable[BoltResponse]]
 ActionHandler = Callable[[ButtonPress], Awaitable[None]]
 CommandHandler = Callable[[SlashCommand], Awaitable[None]]
+ShortcutHandler = Callable[[ShortcutUse], Awaitable[None]]
 Act = TypeVar("Act", bound=Interaction)
 
 
 @dataclass(slots=True)
 class SlackListeners:
-    """Handles events, slash commands and buttons."""
+    """Handles events, slash commands, buttons, shortcuts and modals."""
 
     me: BotUser
     turns: TurnManager
@@ -74,6 +79,10 @@ class SlackListeners:
     """The handler of each slash command."""
     actions: Mapping[str, ActionHandler]
     """The handler of each button by its action id, without the number that distinguishes buttons of one message."""
+    shortcuts: Mapping[str, ShortcutHandler]
+    """The handler of each shortcut by its callback id."""
+    modals: Mapping[str, Modal]
+    """What handles the submission of a modal, by its callback id."""
     home: HomeTab
     directory: SlackDirectory
     viewers: ViewerFinder
@@ -91,7 +100,9 @@ class SlackListeners:
         app.event(_ANY, middleware=[self._handle_event])(_ignore)
         app.command(_ANY)(self._handle_command)
         app.action(_ANY)(self._handle_action)
-        for listener in (app.shortcut, app.view, app.view_closed, app.options):
+        app.shortcut(_ANY)(self._handle_shortcut)
+        app.view(_ANY)(self._handle_submission)
+        for listener in (app.view_closed, app.options):
             listener(_ANY)(_acknowledge)
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,18 +213,46 @@ class SlackListeners:
         if (handler := self.actions.get(name)) is not None:
             self._start(handler, ButtonPress.from_payload(body, action), name)
 
+    async def _handle_shortcut(self, ack: Acknowledge, shortcut: Mapping[str, Any]) -> None:
+        await ack()
+        name = str(shortcut.get("callback_id"))
+        if (handler := self.shortcuts.get(name)) is not None:
+            self._start(handler, ShortcutUse.from_payload(shortcut), name)
+
+    async def _handle_submission(self, ack: Acknowledge, body: Mapping[str, Any]) -> None:
+        name = str((body.get("view") or {}).get("callback_id"))
+        if (modal := self.modals.get(name)) is None:
+            await ack()
+            return
+        submission = ModalSubmission.from_payload(body)
+        if errors := modal.find_errors(submission):
+            await ack(response_action="errors", errors=dict(errors))
+            return
+        await ack()
+        self._start(modal.run, submission, name)
+
     def _start(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
         """Run a handler in the background; if it fails, tell the person why."""
 
         async def run() -> None:
             try:
-                await handler(act)
+                await handler(await self._choose_language(act))
             except Exception as error:  # noqa: BLE001 (the task's owner: the person hears of every failure)
                 _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
                 text = render_message(explain_error(error), act.language)
                 await self.messenger.answer(act, render.escape_mrkdwn(text))
 
         self.tasks.start(run(), name)
+
+    async def _choose_language(self, act: Act) -> Act:
+        """Return an act in the language of the person's Slack, unless the person typed in one."""
+        if isinstance(act, SlashCommand) and act.text.strip():
+            return act
+        language = None
+        with contextlib.suppress(TimeoutError):  # a permission to open a modal lasts three seconds
+            async with asyncio.timeout(_LANGUAGE_TIMEOUT_S):
+                language = await self.directory.find_language(act.user)
+        return replace(act, language=language or act.language)
 
 
 async def _ignore() -> None:

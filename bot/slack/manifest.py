@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.messages import commands
+from bot.messages import asking, commands
 from bot.messages.message import LANGUAGES, render_message
+from bot.slack.commands.ask import ASK
 from bot.slack.commands.parsing import KB, THINK
+from bot.slack.modals.ask import ASK_SHORTCUT
 from knowledge.language import Language
 
 _LANGUAGE: Language = "en"
@@ -74,6 +76,12 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
     """Return the manifest for Socket Mode, or for HTTP with the public ``…/slack/events`` as ``events_url``."""
     slash_commands: list[dict[str, Any]] = [
         {
+            "command": ASK,
+            "description": render_message(asking.ASK_DESCRIPTION, _LANGUAGE),
+            "usage_hint": "question",
+            "should_escape": False,
+        },
+        {
             "command": KB,
             "description": render_message(commands.KB_DESCRIPTION, _LANGUAGE),
             "usage_hint": "refresh [source] | approve [source] | status | sources | search … | share on|off | help",
@@ -115,6 +123,14 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
                 "messages_tab_read_only_enabled": False,
             },
             "bot_user": {"display_name": "Kvasir", "always_online": True},
+            "shortcuts": [
+                {
+                    "name": "Ask Kvasir",
+                    "type": "global",
+                    "callback_id": ASK_SHORTCUT,
+                    "description": render_message(asking.SHORTCUT_DESCRIPTION, _LANGUAGE),
+                },
+            ],
             "slash_commands": slash_commands,
         },
         "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},

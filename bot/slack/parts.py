@@ -20,7 +20,7 @@ from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.file_readers import FileReadersAction
 from bot.slack.actions.more_for_asker import MoreForAsker
 from bot.slack.actions.mute_thread import MuteThreadAction
-from bot.slack.actions.search_web import SearchWebAction, Submit
+from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.attention import ThreadAttention
 from bot.slack.audience.accounts import Company
@@ -28,6 +28,7 @@ from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ListNamed, ViewerFinder
 from bot.slack.channel_rules import ChannelRules
+from bot.slack.commands.ask import ASK, AskCommand
 from bot.slack.commands.home import HomeTab
 from bot.slack.commands.kb import KbCommand
 from bot.slack.commands.library import KnowledgeLibrary
@@ -43,9 +44,11 @@ from bot.slack.events import BotUser
 from bot.slack.file_intake import FileIntake
 from bot.slack.installation import TokenMonitor
 from bot.slack.listeners import ActionHandler, SlackListeners
+from bot.slack.modals.ask import ASK_SHORTCUT, AskModal
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.private_questions import PrivateQuestions, Submit
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url
@@ -183,9 +186,10 @@ class SlackParts:
             admit=limiter.admit,
             on_unauthorized=token_monitor.suspect,
         )
-        privately = AnswerPrivatelyAction(self._threads, self._api, submit, self._me.team, self._messenger)
+        questions = PrivateQuestions(self._api, submit, self._me.team)
+        privately = AnswerPrivatelyAction(self._threads, questions, self._me.team, self._messenger)
         actions = {ANSWER_PRIVATELY: privately.run} | {button.action_id: button.run for button in buttons}
-        listeners = self._build_listeners(turns, actions, tasks, on_removed=token_monitor.suspect)
+        listeners = self._build_listeners(turns, actions, questions, tasks, on_removed=token_monitor.suspect)
         return turns, listeners
 
     def _list_answer_buttons(self, submit: Submit, access: ChannelAccess) -> list[AnswerButton]:
@@ -238,6 +242,7 @@ class SlackParts:
         self,
         turns: TurnManager,
         actions: Mapping[str, ActionHandler],
+        questions: PrivateQuestions,
         tasks: BackgroundTasks,
         *,
         on_removed: Callable[[], None],
@@ -254,14 +259,17 @@ class SlackParts:
             access=needs.access,
         )
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
+        ask = AskModal(self._api, questions)
         think = ThinkCommand(self._preferences, needs.control, self._me.team, self._messenger)
         return SlackListeners(
             self._me,
             turns,
             self._attention,
-            {KB: kb.run, THINK: think.run},
+            {ASK: AskCommand(questions, self._messenger).run, KB: kb.run, THINK: think.run},
             {APPROVE_DELETION: approve.run, **actions},
-            HomeTab(self._api, kb.describe_status),
+            {ASK_SHORTCUT: ask.open},
+            {ask.callback_id: ask},
+            HomeTab(self._api, self.directory.find_language, kb.describe_status),
             self.directory,
             self._viewers,
             AppRefusals(self._api),

@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.sandbox.hub import SCOPES
-from bot.sandbox.interactions import APP_COMMANDS
+from bot.sandbox.interactions import APP_COMMANDS, APP_SHORTCUTS
 from bot.sandbox.state import text
 from bot.sandbox.state.demo import BOT, PEOPLE, first_channels
 from bot.sandbox.state.records import SUBSCRIPTIONS
@@ -105,7 +105,8 @@ async def test_a_modal_is_opened_and_submitted(box: SandboxClient, client: Async
     request = (await listener.wait(lambda request: request.type == "slash_commands"))[0]
     field = {"type": "input", "block_id": "q", "label": {"type": "plain_text", "text": "Question"}}
     field["element"] = {"type": "plain_text_input", "action_id": "text"}
-    view = {"type": "modal", "callback_id": "ask", "title": {"type": "plain_text", "text": "Ask"}, "blocks": [field]}
+    title = {"type": "plain_text", "text": "Ask"}
+    view = {"type": "modal", "callback_id": "ask", "title": title, "submit": title, "blocks": [field]}
     opened = await client.views_open(trigger_id=request.payload["trigger_id"], view=view)
     values = {"q": {"text": {"type": "plain_text_input", "value": "为什么？"}}}
     errors = {"response_action": "errors", "errors": {"q": "Too short"}}
@@ -143,6 +144,8 @@ def test_the_app_is_installed_from_its_manifest() -> None:
     assert sorted(SCOPES) == asked["oauth_config"]["scopes"]["bot"]
     assert sorted(SUBSCRIPTIONS) == asked["settings"]["event_subscriptions"]["bot_events"]
     assert list(APP_COMMANDS) == [command["command"] for command in asked["features"]["slash_commands"]]
+    shortcuts = [(one["callback_id"], one["name"], one["type"]) for one in asked["features"]["shortcuts"]]
+    assert [(one.callback_id, one.name, one.kind) for one in APP_SHORTCUTS] == shortcuts
 
 
 async def test_opening_the_home_is_an_event(box: SandboxClient, listener: Listener) -> None:

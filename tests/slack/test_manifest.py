@@ -48,6 +48,7 @@ METHODS: Mapping[str, frozenset[str]] = {
     "users.conversations": CHANNELS,
     "users.info": frozenset({"users:read", "users:read.email"}),
     "users.list": frozenset({"users:read", "users:read.email"}),
+    "views.open": NONE,
     "views.publish": NONE,
 }
 BESIDE_METHODS = frozenset({"commands", "files:read"})

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hmac
 import json
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
+from bot.sandbox import limits
+from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import Hub
-from bot.sandbox.interactions import APP_COMMANDS, Interactions
+from bot.sandbox.interactions import APP_COMMANDS, APP_SHORTCUTS, Interactions
 from bot.sandbox.state import directory
 from bot.sandbox.state.accounts import person_frame
 from bot.sandbox.state.changes import PageUpdate
@@ -101,9 +105,10 @@ class BrowserPage:
 class Browser:
     """The page and its websocket."""
 
-    def __init__(self, hub: Hub, interactions: Interactions, base_url: str) -> None:
+    def __init__(self, hub: Hub, interactions: Interactions, uploads: Uploads, base_url: str) -> None:
         self._hub = hub
         self.interactions = interactions
+        self._uploads = uploads
         self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies are shared between ports
         self._session = secrets.token_urlsafe(32)
         self._files = _read_page_files()
@@ -117,6 +122,7 @@ class Browser:
             "command": self._command,
             "press": self._press,
             "submit": self._submit,
+            "shortcut": self._shortcut,
             "close": self._close_view,
             "home": self._home,
             "stop": self._stop,
@@ -164,7 +170,7 @@ class Browser:
         """Serve one open page."""
         if not self._has_session(request) or "Origin" not in request.headers:
             raise web.HTTPForbidden(text="Open the page first.")
-        socket = web.WebSocketResponse(heartbeat=20.0)
+        socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=2 * limits.UPLOAD_BYTES)
         await socket.prepare(request)
         page = BrowserPage(socket)
         self._pages.add(page)
@@ -211,6 +217,7 @@ class Browser:
             "me": person,
             "bot": BOT_USER,
             "commands": list(APP_COMMANDS),
+            "shortcuts": [asdict(shortcut) for shortcut in APP_SHORTCUTS],
             "people": [person_frame(workspace, person) for person in workspace.people.values()],
             "channels": [self._channel(room, person) for room in rooms],
             "messages": [frame for room in rooms for frame in self._list_messages(room.id, person, None)],
@@ -247,12 +254,12 @@ class Browser:
         return room.id
 
     def _say(self, page: BrowserPage, body: Json) -> Json:
-        message = self._hub.workspace.say(
-            page.person,
-            self._find_visible_channel(page, body),
-            body["text"],
-            body.get("thread_ts"),
-        )
+        room = self._find_visible_channel(page, body)
+        contents = [(str(file["name"]), base64.b64decode(file["base64"])) for file in body.get("files") or ()]
+        if any(len(data) > limits.UPLOAD_BYTES for _, data in contents):
+            raise RefusedCall("file_too_large")
+        files = [self._uploads.store_file(name, data, page.person) for name, data in contents]
+        message = self._hub.workspace.say(page.person, room, body["text"], body.get("thread_ts"), files)
         return {"ts": message.ts}
 
     def _edit(self, page: BrowserPage, body: Json) -> Json:
@@ -281,6 +288,14 @@ class Browser:
 
     def _submit(self, page: BrowserPage, body: Json) -> Json:
         self.interactions.submit_view(page.person, body["view_id"], body["values"])
+        return {}
+
+    def _shortcut(self, page: BrowserPage, body: Json) -> Json:
+        if "ts" in body:
+            room = self._find_visible_channel(page, body)
+            self.interactions.run_message_shortcut(page.person, body["callback_id"], room, body["ts"])
+        else:
+            self.interactions.run_shortcut(page.person, body["callback_id"])
         return {}
 
     def _close_view(self, page: BrowserPage, body: Json) -> Json:

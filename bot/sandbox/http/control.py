@@ -43,6 +43,7 @@ class ControlApi:
             "command": self.command,
             "press": self.press,
             "submit": self.submit,
+            "shortcut": self.shortcut,
             "stop": self.stop,
             "home": self.home,
             **self._world.actions(),
@@ -152,6 +153,15 @@ class ControlApi:
         self._interactions.submit_view(body["person"], body["view_id"], body["values"])
         return {}
 
+    async def shortcut(self, body: Json) -> Json:
+        """Run the shortcut ``callback_id`` as ``person``: of the message ``channel``, ``ts`` if that is given."""
+        if "ts" in body:
+            room = self._find_channel(body)
+            self._interactions.run_message_shortcut(body["person"], body["callback_id"], room, body["ts"])
+        else:
+            self._interactions.run_shortcut(body["person"], body["callback_id"])
+        return {}
+
     async def stop(self, body: Json) -> Json:
         """Press Stop under a thread as ``person``."""
         person = self._hub.workspace.find_person(body["person"]).id
@@ -185,14 +195,17 @@ class ControlApi:
         return {"requests": [asdict(call) for call in self._api.calls if method in {None, call.method}]}
 
     async def state(self, _body: Json) -> Json:
-        """Return connections, sessions and pending envelopes."""
-        sessions = [asdict(session) for session in self._hub.workspace.sessions.values()]
+        """Return connections, sessions, open modals and pending envelopes."""
+        workspace = self._hub.workspace
+        sessions = [asdict(session) for session in workspace.sessions.values()]
+        modals = [view.body | {"user": view.user} for view in workspace.views.values() if view.kind == "modal"]
         return {
             "connected": self._hub.carrier.is_connected(),
             "connections": self._sockets.connections,
             "pending": [asdict(envelope) for envelope in self._hub.outbox.pending.values()],
             "given_up": [asdict(envelope) for envelope in self._hub.outbox.given_up],
             "sessions": sessions,
+            "modals": modals,
             "now": self._hub.clock.now(),
         }
 

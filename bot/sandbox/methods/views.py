@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import Any
-
 from bot.sandbox import limits
 from bot.sandbox.limits import TIER_4
 from bot.sandbox.methods.call import Call, Method
-from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.model import APP_ID, BOT_ID, TEAM_ID, Json, View
-from bot.sandbox.state.refusals import RefusedCall, build_refusal
-from bot.sandbox.state.workspace import new_view_id
+from bot.sandbox.state.model import Json, View
+from bot.sandbox.state.refusals import RefusedCall
+from bot.sandbox.state.views import build_view, check_view, new_view_id
 
 
 def _read_view(call: Call, kind: str) -> Json:
@@ -21,31 +17,7 @@ def _read_view(call: Call, kind: str) -> Json:
         RefusedCall: ``invalid_arguments``, ``invalid_blocks``.
 
     """
-    view: Any = call.args.structure("view", "invalid_arguments")
-    if not isinstance(view, dict) or view.get("type") != kind:
-        raise build_refusal("invalid_arguments", [f"must be a view of type {kind} [json-pointer:/view/type]"])
-    if kind == "modal" and not isinstance(view.get("title"), dict):
-        raise build_refusal("invalid_arguments", ["missing required field: title [json-pointer:/view]"])
-    return {**view, "blocks": check_blocks(view.get("blocks"), most=limits.BLOCKS_PER_VIEW)}
-
-
-def _build_view(view_id: str, user: str, content: Json) -> View:
-    mark = f"{secrets.randbelow(10**10)}.{secrets.token_hex(4)}"
-    body = content | {
-        "id": view_id,
-        "team_id": TEAM_ID,
-        "app_id": APP_ID,
-        "app_installed_team_id": TEAM_ID,
-        "bot_id": BOT_ID,
-        "hash": mark,
-        "root_view_id": view_id,
-        "previous_view_id": None,
-        "state": {"values": {}},
-        "private_metadata": content.get("private_metadata", ""),
-        "callback_id": content.get("callback_id", ""),
-        "external_id": content.get("external_id", ""),
-    }
-    return View(view_id, user, "home" if content["type"] == "home" else "modal", body, mark)
+    return check_view(call.args.structure("view", "invalid_arguments"), kind)
 
 
 def publish_home(call: Call) -> Json:
@@ -54,7 +26,7 @@ def publish_home(call: Call) -> Json:
     content = _read_view(call, "home")
     before = call.workspace.find_home(user)
     _check_hash(call, before)
-    view = _build_view(before.id if before else new_view_id(), user, content)
+    view = build_view(before.id if before else new_view_id(), user, content)
     call.workspace.set_view(view)
     return {"view": view.body}
 
@@ -72,7 +44,24 @@ def open_modal(call: Call) -> Json:
     user = call.take_trigger(trigger)
     if user is None:
         raise RefusedCall("expired_trigger_id")
-    view = _build_view(new_view_id(), user, content)
+    view = build_view(new_view_id(), user, content)
+    call.workspace.set_view(view)
+    return {"view": view.body}
+
+
+def push_modal(call: Call) -> Json:
+    """Lay a modal on the one that the trigger's person has open."""
+    trigger = call.args.required_text("trigger_id", "invalid_trigger_id")
+    content = _read_view(call, "modal")
+    user = call.take_trigger(trigger)
+    if user is None:
+        raise RefusedCall("expired_trigger_id")
+    stack = [view for view in call.workspace.views.values() if view.user == user and view.kind == "modal"]
+    if not stack:
+        raise RefusedCall("view_not_found")
+    if len(stack) >= limits.VIEWS_PER_STACK:
+        raise RefusedCall("push_limit_reached")
+    view = build_view(new_view_id(), user, content, under=stack[-1])
     call.workspace.set_view(view)
     return {"view": view.body}
 
@@ -85,13 +74,18 @@ def update_view(call: Call) -> Json:
     if before is None:
         raise RefusedCall("not_found")
     _check_hash(call, before)
-    view = _build_view(before.id, before.user, _read_view(call, before.kind))
+    view = build_view(before.id, before.user, _read_view(call, before.kind), under=_find_below(call, before))
     call.workspace.set_view(view)
     return {"view": view.body}
+
+
+def _find_below(call: Call, view: View) -> View | None:
+    return call.workspace.views.get(view.body["previous_view_id"] or "")
 
 
 METHODS = (
     Method("views.publish", publish_home, TIER_4),
     Method("views.open", open_modal, TIER_4),
+    Method("views.push", push_modal, TIER_4),
     Method("views.update", update_view, TIER_4),
 )

@@ -117,12 +117,12 @@ class Page {
 
   // ── Actions of people ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async send(channel, text, thread) {
-    if (text.startsWith("/")) {
+  async send(channel, text, thread, files = []) {
+    if (text.startsWith("/") && !files.length) {
       await this.#link.ask("command", { channel, text: text.trim() });
       return;
     }
-    const { ts } = await this.#link.ask("say", { channel, text, thread_ts: thread });
+    const { ts } = await this.#link.ask("say", { channel, text, thread_ts: thread, files });
     const room = this.store.channels.get(channel);
     if (!thread && (this.store.isWithBot(room) || (/@kvasir/i.test(text) && room.members.includes(this.store.bot)))) {
       if (this.channel === channel) this.openThread(channel, ts);
@@ -149,6 +149,11 @@ class Page {
     return this.#link.ask("press", { view_id: view.id, ...action });
   }
 
+  runShortcut(shortcut, message = null) {
+    const place = message ? { channel: message.channel, ts: message.ts } : {};
+    return this.#link.ask("shortcut", { callback_id: shortcut.callback_id, ...place }).catch(() => {});
+  }
+
   submit(view, values) {
     return this.#link.ask("submit", { view_id: view.id, values });
   }
@@ -169,6 +174,7 @@ class Page {
   }
 
   #key(event) {
+    if (document.querySelector("dialog[open]")) return; // it handles its own keys
     if (event.key === "Escape" && this.thread) this.closeThread();
     else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       const order = [...document.querySelectorAll("[data-channel]")].map((button) => button.dataset.channel);

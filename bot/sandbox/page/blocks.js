@@ -1,6 +1,7 @@
 // Block Kit as nodes. `context` has the store and `press(action)`, which is called with the action of a pressed element.
 
 import { h, icon } from "./dom.js";
+import { makeInput } from "./inputs.js";
 import { emoji, link } from "./inline.js";
 import { markdown, mrkdwn } from "./prose.js";
 
@@ -43,26 +44,29 @@ function element(item, block, context) {
   const press = (more = {}) => context.press({ action_id: item.action_id, block_id: block.block_id, ...more });
   if (item.type === "button") {
     if (item.url) return link(item.url, [item.text.text], "button");
-    return h("button", { type: "button", class: `button ${item.style ?? ""}`, onclick: () => press() }, item.text.text);
+    const pressed = () => (!item.confirm || confirm(`${item.confirm.title.text}\n\n${item.confirm.text.text}`)) && press();
+    return h("button", { type: "button", class: `button ${item.style ?? ""}`, "aria-label": item.accessibility_label, onclick: pressed }, item.text.text);
   }
-  if (item.type === "conversations_select") return conversations(item, press, context.store);
   if (item.type === "feedback_buttons") return feedback(item, press);
   if (item.type === "icon_button") {
     const label = item.text?.text ?? "Button";
     const shown = item.icon === "trash" ? icon("bin") : label;
     return h("button", { type: "button", class: "icon", title: label, "aria-label": label, onclick: () => press() }, shown);
   }
-  return unknown(item);
+  return chooser(item, press, context.store) ?? unknown(item);
 }
 
-/** Return a menu of the person's channels. */
-function conversations(item, press, store) {
-  const include = item.filter?.include ?? ["public", "private"];
-  const rooms = [...store.channels.values()].filter((room) => !store.isDirect(room) && include.includes(room.is_private ? "private" : "public"));
-  const label = item.placeholder?.text ?? "Choose a conversation";
-  return h("select", { class: "button", "aria-label": label, onchange: (event) => press({ selected_conversation: event.target.value }) },
-    h("option", { value: "", disabled: true, selected: true }, label),
-    rooms.map((room) => h("option", { value: room.id }, `#${room.name}`)));
+/** Return an element that sends each choice at once. */
+function chooser(item, press, store) {
+  const made = makeInput(item, store);
+  if (!made) return null;
+  made.node.classList.add("chooser");
+  made.node.setAttribute("aria-label", item.accessibility_label ?? item.placeholder?.text ?? "Choose");
+  made.node.addEventListener("change", () => {
+    press(made.read());
+    if (item.type === "overflow") made.node.selectedIndex = 0;
+  });
+  return made.node;
 }
 
 function feedback(item, press) {
@@ -147,20 +151,34 @@ function richLeaf(item, context) {
   }
 }
 
-const INPUTS = {
-  plain_text_input: (item) => h(item.multiline ? "textarea" : "input", { value: item.initial_value ?? "", placeholder: item.placeholder?.text ?? "" }),
-  static_select: (item) => h("select", {}, (item.options ?? []).map((option) => h("option", { value: option.value }, option.text.text))),
-};
+const READERS = new WeakMap();
 
-function input(block) {
-  const make = INPUTS[block.element.type];
-  if (!make) return unknown(block.element);
-  const field = make(block.element);
-  field.name = block.block_id;
-  field.required = !block.optional;
-  field.dataset.action = block.element.action_id;
-  field.dataset.kind = block.element.type;
-  return h("label", { class: "field" }, h("strong", {}, block.label.text), field, block.hint ? h("span", { class: "block-context" }, block.hint.text) : null);
+function input(block, context) {
+  const made = makeInput(block.element, context.store);
+  if (!made) return unknown(block.element);
+  const { node, read } = made;
+  const { element } = block;
+  if ("required" in node) node.required = !block.optional;
+  node.dataset.action = element.action_id;
+  node.dataset.block = block.block_id;
+  READERS.set(node, read);
+  if (block.dispatch_action) node.addEventListener("change", () => context.press({ action_id: element.action_id, block_id: block.block_id, ...read() }));
+  const problem = context.errors?.[block.block_id];
+  if (problem) node.setAttribute("aria-invalid", "true");
+  const tag = node.getAttribute("role") === "group" ? "div" : "label";
+  if (tag === "div") node.setAttribute("aria-label", block.label.text);
+  return h(tag, { class: "field" }, h("strong", {}, block.label.text, block.optional ? h("span", { class: "optional" }, " (optional)") : null), node,
+    block.hint ? h("span", { class: "block-context" }, block.hint.text) : null,
+    problem ? h("span", { class: "error", role: "alert" }, problem) : null);
+}
+
+/** Return the state of all fields under an element, by block and action, as Slack sends it. */
+export function readValues(root) {
+  const found = {};
+  for (const node of root.querySelectorAll("[data-action]")) {
+    found[node.dataset.block] = { ...found[node.dataset.block], [node.dataset.action]: READERS.get(node)() };
+  }
+  return found;
 }
 
 const RENDERERS = {
@@ -178,7 +196,7 @@ const RENDERERS = {
   markdown: (block, context) => markdown(block.text, context.store),
   image: (block) => h("p", { class: "block-context" }, `[image: ${block.alt_text}]`),
   alert: (block, context) => h("div", { class: "card" }, text(block.text, context) ?? ""),
-  container: (block, context) => h("details", { class: "card", open: true },
+  container: (block, context) => h("details", { class: "card", open: !block.is_collapsed },
     h("summary", { class: "card-title" }, block.title?.text ?? ""), blocks(block.child_blocks ?? block.blocks ?? [], context)),
 };
 

@@ -1,8 +1,10 @@
 // The message box: Enter sends; "@" suggests people and "/" suggests commands.
 
-import { avatar, fill, h, icon } from "./dom.js";
+import { avatar, fill, h, icon, iconButton } from "./dom.js";
+import { openMenu } from "./menu.js";
 
 const COMMANDS = [
+  ["/ask ", "Ask Kvasir; only you see the answer"],
   ["/kb help", "Show what Kvasir can do"],
   ["/kb status", "Show the state of the engine and the sources"],
   ["/kb sources", "Show where the documents come from"],
@@ -23,6 +25,8 @@ export class Composer {
   #chosen = 0;
   #place = null;
   #start = 0;
+  #files = [];
+  #attached = h("div", { class: "attached", hidden: true });
 
   constructor(element, page, id) {
     this.#page = page;
@@ -32,7 +36,12 @@ export class Composer {
     });
     this.#list = h("ul", { class: "choices", id: `${id}-choices`, role: "listbox", "aria-label": "Suggestions", hidden: true });
     this.#send = h("button", { class: "send", type: "submit", title: "Send (Enter)", "aria-label": "Send", disabled: true }, icon("send"));
-    const form = h("form", {}, this.#input, this.#send);
+    const picker = h("input", { type: "file", multiple: true, hidden: true, onchange: () => this.#attach(picker) });
+    const tools = [
+      iconButton("clip", "Attach files", () => picker.click()),
+      iconButton("bolt", "Shortcuts", (event) => this.#offerShortcuts(event.currentTarget)),
+    ];
+    const form = h("form", {}, tools, picker, this.#input, this.#send);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -40,7 +49,7 @@ export class Composer {
     this.#input.addEventListener("input", () => this.#changed());
     this.#input.addEventListener("keydown", (event) => this.#key(event));
     this.#input.addEventListener("blur", () => setTimeout(() => this.#offer([]), 120));
-    element.append(this.#list, form);
+    element.append(this.#list, this.#attached, form);
   }
 
   /** Switch to another conversation; each one keeps its own draft. */
@@ -62,21 +71,43 @@ export class Composer {
 
   async #submit() {
     const text = this.#input.value;
-    if (!text.trim()) return;
+    const files = this.#files;
+    if (!text.trim() && !files.length) return;
     this.#input.value = "";
-    this.#changed();
+    this.#setFiles([]);
     try {
-      await this.#page.send(this.#place.channel, text, this.#place.thread);
+      await this.#page.send(this.#place.channel, text, this.#place.thread, files);
     } catch {
       if (!this.#input.value) this.#input.value = text;
-      this.#changed();
+      this.#setFiles(files);
     }
+  }
+
+  async #attach(picker) {
+    const read = async (file) => ({ name: file.name, base64: await base64(file) });
+    const added = await Promise.all([...picker.files].map(read));
+    picker.value = "";
+    this.#setFiles([...this.#files, ...added]);
+    this.focus();
+  }
+
+  #setFiles(files) {
+    this.#files = files;
+    this.#attached.hidden = files.length === 0;
+    fill(this.#attached, files.map((file) => h("span", { class: "file" }, file.name,
+      iconButton("close", `Remove ${file.name}`, () => this.#setFiles(files.filter((other) => other !== file))))));
+    this.#changed();
+  }
+
+  #offerShortcuts(button) {
+    const shortcuts = this.#page.store.shortcuts.filter((shortcut) => shortcut.kind === "global");
+    openMenu(button, shortcuts.map((shortcut) => [shortcut.name, () => this.#page.runShortcut(shortcut)]));
   }
 
   #changed() {
     this.#input.style.height = "auto";
     this.#input.style.height = `${Math.min(this.#input.scrollHeight, 180)}px`;
-    this.#send.disabled = !this.#input.value.trim();
+    this.#send.disabled = !this.#input.value.trim() && !this.#files.length;
     const before = this.#input.value.slice(0, this.#input.selectionStart);
     const mention = /(?:^|[^\w@])@([\w.-]*)$/.exec(before);
     const command = /^\/[^\n]*$/.exec(before);
@@ -150,4 +181,13 @@ export class Composer {
   #exact() {
     return COMMANDS.some(([text]) => text.trim() === this.#input.value.trim());
   }
+}
+
+function base64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
 }

@@ -3,6 +3,7 @@
 import { avatar, fill, h, iconButton } from "./dom.js";
 import { blocks, plainText } from "./blocks.js";
 import { REACTIONS, emoji, unescape } from "./inline.js";
+import { openMenu } from "./menu.js";
 import { mrkdwn } from "./prose.js";
 import { clock, day, moment, roleOf } from "./store.js";
 
@@ -128,7 +129,7 @@ export class MessageList {
     const streaming = message.stream === "streaming";
     const ending = ENDINGS[message.stream];
     if (streaming) endOf(said).append(h("span", { class: "caret", role: "img", "aria-label": "still writing" }));
-    return h("div", { class: streaming ? "body streaming" : "body" }, said,
+    return h("div", { class: streaming ? "body streaming" : "body" }, said, filesOf(message),
       message.edited && !message.bot_id ? h("span", { class: "edited" }, " (edited)") : null,
       ending ? h("div", {}, h("span", { class: "ended" }, ending)) : null);
   }
@@ -170,10 +171,19 @@ export class MessageList {
     const react = iconButton("smile", "Add a reaction", (event) => this.#pick(event.currentTarget, message));
     const tools = h("div", { class: "tools", role: "toolbar", "aria-label": "Message actions" }, react,
       this.#inThread ? null : iconButton("reply", "Reply in thread", () => this.#page.openThread(message.channel, message.root, true)),
+      this.#shortcuts.length ? iconButton("more", "More actions", (event) => this.#offerShortcuts(event.currentTarget, message)) : null,
       mine ? iconButton("edit", "Edit message", () => this.edit(message)) : null,
       mine ? iconButton("bin", "Delete message", () => this.#delete(message)) : null);
     tools.querySelectorAll("button").forEach((button) => (button.tabIndex = -1));
     return tools;
+  }
+
+  get #shortcuts() {
+    return this.#page.store.shortcuts.filter((shortcut) => shortcut.kind === "message");
+  }
+
+  #offerShortcuts(button, message) {
+    openMenu(button, this.#shortcuts.map((shortcut) => [shortcut.name, () => this.#page.runShortcut(shortcut, message)]));
   }
 
   #pick(button, message) {
@@ -220,6 +230,15 @@ export class MessageList {
       h("button", { type: "button", class: "button primary", onclick: save }, "Save"),
       h("button", { type: "button", class: "button", onclick: close }, "Cancel")));
   }
+}
+
+function filesOf(message) {
+  if (!message.files?.length) return null;
+  return h("div", { class: "attached" }, message.files.map((file) => h("span", { class: "file" }, file.name, h("span", { class: "hint" }, ` ${sizeOf(file.size)}`))));
+}
+
+function sizeOf(bytes) {
+  return bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function reach(message, tabIndex) {

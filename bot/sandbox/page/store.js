@@ -5,6 +5,7 @@ export class Store {
     this.me = null;
     this.bot = null;
     this.commands = [];
+    this.shortcuts = [];
     this.people = new Map();
     this.channels = new Map();
     this.messages = new Map();
@@ -22,6 +23,7 @@ export class Store {
     this.me = snapshot.me;
     this.bot = snapshot.bot;
     this.commands = snapshot.commands;
+    this.shortcuts = snapshot.shortcuts;
     this.people = new Map(snapshot.people.map((person) => [person.id, person]));
     this.channels = new Map(snapshot.channels.map((channel) => [channel.id, channel]));
     this.sessions = new Map(snapshot.sessions.map((session) => [`${session.channel}/${session.thread_ts}`, session]));

@@ -6,7 +6,6 @@ them.
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -351,11 +350,6 @@ INVITE_ACTION = "sandbox:invite"
 def build_app_message(channel: str, ts: str, words: str, blocks: Sequence[Json] = ()) -> SlackMessage:
     """Return a message of the app."""
     return SlackMessage(channel=channel, ts=ts, user=BOT_USER, text=words, blocks=blocks, bot_id=BOT_ID, app_id=APP_ID)
-
-
-def new_view_id() -> str:
-    """Return a new view id."""
-    return f"V{secrets.token_hex(5).upper()}"
 
 
 def message_frame(workspace: Workspace, message: SlackMessage) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import OrderedDict
 from dataclasses import replace
 
@@ -10,13 +9,11 @@ from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.messages import buttons
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
-from bot.slack.actions.search_web import Submit
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
-from bot.slack.posting import render
-from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS, EphemeralMessenger
-from bot.slack.transport.web_api import SlackWebApi
-from bot.slack.turns.thread_reader import ThreadReader, build_question_metadata
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.private_questions import PrivateQuestions
+from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionKey, QuestionMessage
 from knowledge.errors import DatabaseError
 
@@ -30,11 +27,10 @@ class AnswerPrivatelyAction:
     """Repeats a question in the asker's direct messages, where a turn of its own answers it."""
 
     def __init__(
-        self, threads: ThreadReader, api: SlackWebApi, submit: Submit, team: str, messenger: EphemeralMessenger
+        self, threads: ThreadReader, private: PrivateQuestions, team: str, messenger: EphemeralMessenger
     ) -> None:
         self._threads = threads
-        self._api = api
-        self._submit = submit
+        self._private = private
         self._team = team
         self._messenger = messenger
         self._pressed: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -80,18 +76,8 @@ class AnswerPrivatelyAction:
             return buttons.NOT_YOUR_QUESTION
         asked = QuestionMessage(QuestionKey(self._team, press.channel, ts), thread_ts, press.user, original.text)
         text = await self._read_whole_question(asked)
-        as_sent = html.escape(text, quote=False)
         head = render_message(buttons.ASKED_ELSEWHERE, press.language, channel=f"<#{press.channel}>")
-        quote = "\n".join(f"> {line}" for line in render.escape_mrkdwn(text).splitlines())
-        posted = await self._api.call(
-            "chat.postMessage",
-            channel=press.user,  # Slack opens the direct message
-            text=f"{head}\n{quote}"[:MAX_TEXT_CHARACTERS],
-            metadata=build_question_metadata(press.user, as_sent),
-        )
-        root = str(posted["ts"])
-        key = QuestionKey(self._team, str(posted["channel"]), root)
-        await self._submit(QuestionMessage(key, root, press.user, as_sent, is_direct=True))
+        await self._private.ask(press.user, text, head)
         return None
 
     async def _read_whole_question(self, asked: QuestionMessage) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bot.answering.retrieval.web_routing import strip_links
@@ -14,12 +13,10 @@ from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.private_questions import Submit
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionKey, QuestionMessage
 from knowledge.errors import DatabaseError
-
-Submit = Callable[[QuestionMessage], Awaitable[bool]]
-"""Queues a question; returns False if it was submitted before. Raises ``DatabaseError``."""
 
 
 class SearchWebAction:

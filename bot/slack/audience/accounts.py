@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from bot.messages.message import LANGUAGES
 from bot.slack.events import get_object
 from knowledge.interfaces.people import normalize_email
+from knowledge.language import Language
 
 _SYSTEM_USER = "USLACKBOT"
 
@@ -60,6 +62,8 @@ class Account:
     """When the account changed, in seconds since the epoch."""
     team: str = ""
     """The id of the person's own workspace, "" if it is unknown."""
+    language: Language | None = None
+    """The language of the person's Slack; None if it is unknown, or one that Kvasir does not speak."""
 
 
 class ChannelKind(StrEnum):
@@ -96,6 +100,7 @@ def parse_account(user: Mapping[str, Any], company: Company) -> Account:
         _read_workspaces(user, company) if status is Status.MEMBER else frozenset(),
         int(user.get("updated") or 0),
         _find_own_workspace(user),
+        next((language for language in LANGUAGES if str(user.get("locale") or "").startswith(language)), None),
     )
 
 

@@ -19,6 +19,7 @@ from bot.slack.audience.fresh_cache import FreshCache
 from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
 from bot.slack.events import get_object
 from bot.slack.transport.web_api import SlackWebApi, fetch_pages
+from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 
@@ -69,6 +70,10 @@ class SlackDirectory:
         found = {user: account for user in users if (account := self._people.get(user)) is not None}
         found |= {user: account for user, account in zip(missing, fetched, strict=True) if account is not None}
         return {user: found.get(user, Account(user)) for user in users}
+
+    async def find_language(self, user: str) -> Language | None:
+        """Return the language of a person's Slack; None if it is unknown, or one that Kvasir does not speak."""
+        return (await self.find_accounts([user]))[user].language
 
     async def find_channel(self, channel: str) -> Channel | None:
         """Return a conversation, None if it is unknown."""
@@ -138,7 +143,7 @@ class SlackDirectory:
     def _fetch_person(self, user: str) -> Callable[[], Awaitable[Account | None]]:
         async def fetch() -> Account | None:
             async with self._slots:
-                answer = await self._api.call("users.info", user=user)
+                answer = await self._api.call("users.info", user=user, include_locale="true")
             return parse_account(get_object(answer, "user"), self._company)
 
         return lambda: self._attempt("users.info", fetch())
@@ -156,7 +161,14 @@ class SlackDirectory:
 
         try:
             pages = [
-                await fetch_pages(fetch_page, "users.list", max_pages=_MAX_PAGES, limit=_PAGE_SIZE, team_id=team)
+                await fetch_pages(
+                    fetch_page,
+                    "users.list",
+                    max_pages=_MAX_PAGES,
+                    limit=_PAGE_SIZE,
+                    team_id=team,
+                    include_locale="true",
+                )
                 for team in self._teams
             ]
         finally:
@@ -186,10 +198,11 @@ class SlackDirectory:
         def choose(before: Account) -> Account | None:
             if account.updated < before.updated:
                 return before
+            newer = replace(account, language=account.language or before.language)  # an event may lack the locale
             # Most events are about a person's name or status line, which change no rights.
-            is_same = account == replace(before, updated=account.updated)
+            is_same = newer == replace(before, updated=newer.updated, language=newer.language)
             self.version += not is_same
-            return account if is_same or account.updated > before.updated else None
+            return newer if is_same or newer.updated > before.updated else None
 
         self._people.change(account.id, choose)
 

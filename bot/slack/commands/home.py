@@ -7,7 +7,6 @@ from typing import Any
 
 from bot.messages import commands
 from bot.messages.message import LANGUAGES, render_message
-from bot.slack.errors import SlackError
 from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, Block, build_section
 from bot.slack.posting.render import split_head
 from bot.slack.transport.web_api import SlackWebApi
@@ -20,9 +19,15 @@ _MAX_STATUS_SECTIONS = 25
 class HomeTab:
     """Publishes Home in the language of a person's Slack, or in both languages."""
 
-    def __init__(self, api: SlackWebApi, describe_status: Callable[[str, Language], Awaitable[str]]) -> None:
+    def __init__(
+        self,
+        api: SlackWebApi,
+        find_language: Callable[[str], Awaitable[Language | None]],
+        describe_status: Callable[[str, Language], Awaitable[str]],
+    ) -> None:
         """``describe_status`` returns the text of ``/kb status`` for a person."""
         self._api = api
+        self._find_language = find_language
         self._describe_status = describe_status
 
     async def publish(self, user: str) -> None:
@@ -31,15 +36,6 @@ class HomeTab:
         status = await self._describe_status(user, language or "en")
         view = build_home_view(status, (language,) if language else LANGUAGES)
         await self._api.call("views.publish", user_id=user, view=view)
-
-    async def _find_language(self, user: str) -> Language | None:
-        """Return the language of a person's Slack; None if it is another one, or Slack does not return it."""
-        try:
-            answer = await self._api.call("users.info", wait=False, user=user, include_locale=True)
-        except SlackError:
-            return None
-        locale = str((answer.get("user") or {}).get("locale") or "")
-        return next((language for language in LANGUAGES if locale.startswith(language)), None)
 
 
 def build_home_view(status: str, languages: Sequence[Language]) -> dict[str, Any]:

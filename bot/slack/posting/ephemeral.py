@@ -40,7 +40,10 @@ class EphemeralMessenger:
         payload |= {"blocks": blocks} | ({"thread_ts": thread_ts} if thread_ts else {})
         if interaction.response_url and await self._post(interaction.response_url, payload):
             return
-        await self.notify(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
+        if interaction.channel:
+            await self.notify(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
+        else:  # of a modal or the Home tab
+            await self._message_directly(interaction.user, text, blocks)
 
     async def replace(self, press: ButtonPress, message: Message) -> bool:
         """Replace the ephemeral message of a pressed button by a text in both languages; return whether that worked."""
@@ -68,12 +71,15 @@ class EphemeralMessenger:
         try:
             await self.send(channel, user, text, thread_ts=thread_ts)
         except (SlackGone, SlackRefused):
-            try:
-                await self._api.call("chat.postMessage", channel=user, text=text)
-            except SlackError as error:
-                _log.warning("person not reached", channel=channel, error=str(error))
+            await self._message_directly(user, text)
         except SlackError as error:
             _log.warning("person not reached", channel=channel, error=str(error))
+
+    async def _message_directly(self, user: str, text: str, blocks: Sequence[Block] | None = None) -> None:
+        try:
+            await self._api.call("chat.postMessage", channel=user, text=text, blocks=blocks)
+        except SlackError as error:
+            _log.warning("person not reached", error=str(error))
 
     async def reply(self, press: ButtonPress, message: Message) -> None:
         """Send a text in both languages to the person who pressed a button, in its thread; a failure is logged."""

@@ -14,6 +14,7 @@ from bot.slack.actions.answer_privately import AnswerPrivatelyAction
 from bot.slack.events import BotUser
 from bot.slack.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.private_questions import PrivateQuestions
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
 from knowledge.errors import StoreUnavailable
@@ -166,9 +167,8 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
         ts = await bot.ask()
         await bot.wait_for_answer(ts)
         api, me = bot.app._api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
-        action = AnswerPrivatelyAction(
-            ThreadReader(api, me), api, submit, me.team, EphemeralMessenger(api, refuse_post)
-        )
+        private = PrivateQuestions(api, submit, me.team)
+        action = AnswerPrivatelyAction(ThreadReader(api, me), private, me.team, EphemeralMessenger(api, refuse_post))
         pressed = ButtonPress.from_payload(
             {"user": {"id": ADA}, "channel": {"id": "C0GENERAL1"}}, {"value": f"{ts} {ts}"}
         )

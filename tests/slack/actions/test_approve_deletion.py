@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,9 @@ async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -
         messenger = EphemeralMessenger(bot.app._api, refuse_post)
         pending = PendingDeletions(library, messenger)
         visible = VisibleSources(library, Access(), find_member)
-        refresh = RefreshRunner(library, pending, bot.app._api, messenger, visible)
+        refresh = RefreshRunner(
+            library, pending, bot.app._api, messenger, visible, lambda _record: contextlib.nullcontext()
+        )
         approve = ApproveDeletionAction(pending, refresh, Access(), messenger)
         await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, "en")))
     assert library.approved == []

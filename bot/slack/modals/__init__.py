@@ -1,0 +1,1 @@
+"""Modals: what each shows, and what its submission does."""

@@ -1,0 +1,59 @@
+"""What every modal provides, and the blocks of which modals are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from bot.slack.interactions import ModalSubmission
+
+Block = dict[str, Any]
+MAX_TITLE_CHARACTERS = 24
+"""Slack's limit of a modal's title and of its buttons."""
+
+
+class Modal(Protocol):
+    """One kind of modal."""
+
+    callback_id: str
+
+    def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
+        """Return what is wrong with a submission, by the id of the block; Slack shows it there. It must be fast."""
+
+    async def run(self, submission: ModalSubmission) -> None:
+        """Do what the person submitted."""
+
+
+def build_modal(
+    callback_id: str, title: str, blocks: Sequence[Block], *, submit: str, close: str, metadata: str = ""
+) -> dict[str, Any]:
+    """Return the view of a modal."""
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "title": build_plain_text(title[:MAX_TITLE_CHARACTERS]),
+        "submit": build_plain_text(submit),
+        "close": build_plain_text(close),
+        "private_metadata": metadata,
+        "blocks": list(blocks),
+    }
+
+
+def build_text_field(
+    block_id: str, label: str, *, hint: str = "", initial: str = "", multiline: bool = False, most: int = 3_000
+) -> Block:
+    """Return a field for text."""
+    element = {
+        "type": "plain_text_input",
+        "action_id": block_id,
+        "multiline": multiline,
+        "max_length": most,
+        **({"initial_value": initial} if initial else {}),
+    }
+    block = {"type": "input", "block_id": block_id, "label": build_plain_text(label), "element": element}
+    return block | ({"hint": build_plain_text(hint)} if hint else {})
+
+
+def build_plain_text(text: str) -> Block:
+    """Return a text object without markup."""
+    return {"type": "plain_text", "text": text}

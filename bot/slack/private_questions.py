@@ -1,0 +1,53 @@
+"""Asks a person's question in the direct messages, where a turn of its own answers it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from bot.slack.posting import render
+from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
+from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.turns.thread_reader import build_question_metadata
+from bot.storage.questions import QuestionKey, QuestionMessage
+
+Submit = Callable[[QuestionMessage], Awaitable[bool]]
+"""Queues a question; returns False if it was submitted before. Raises ``DatabaseError``."""
+
+
+class PrivateQuestion(NamedTuple):
+    """Where a question is asked."""
+
+    channel: str
+    ts: str
+
+
+class PrivateQuestions:
+    """Posts questions into direct messages and submits them."""
+
+    def __init__(self, api: SlackWebApi, submit: Submit, team: str) -> None:
+        self._api = api
+        self._submit = submit
+        self._team = team
+
+    async def ask(self, user: str, text: str, head: str) -> PrivateQuestion:
+        """Ask a person's question; ``head`` is the mrkdwn above it.
+
+        Raises:
+            DatabaseError: the ledger cannot store the question.
+            SlackError: Slack refuses the message.
+
+        """
+        as_sent = html.escape(text, quote=False)
+        quote = "\n".join(f"> {line}" for line in render.escape_mrkdwn(text).splitlines())
+        posted = await self._api.call(
+            "chat.postMessage",
+            channel=user,  # Slack opens the direct message
+            text=f"{head}\n{quote}"[:MAX_TEXT_CHARACTERS],
+            metadata=build_question_metadata(user, as_sent),
+        )
+        place = PrivateQuestion(str(posted["channel"]), str(posted["ts"]))
+        key = QuestionKey(self._team, place.channel, place.ts)
+        await self._submit(QuestionMessage(key, place.ts, user, as_sent, is_direct=True))
+        return place

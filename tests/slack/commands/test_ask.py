@@ -1,0 +1,56 @@
+"""Tests of questions asked by ``/ask`` and by the shortcut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox, wait_for_ephemeral
+
+ADA, CHEN = "U0ADA00001", "U0CHEN0003"
+
+
+async def wait_for_private_answer(bot: RunningBot, contains: str, person: str = "ada") -> dict[str, Any]:
+    return await bot.sandbox.wait_for_message(
+        lambda m: m.get("bot_id") and contains in get_text(m) and m.get("metadata"), channel="@kvasir", person=person
+    )
+
+
+async def test_command_is_answered_in_the_direct_messages(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        await bot.sandbox.command("ada", "#general", "/ask how <long> & why?")
+        shown = await wait_for_ephemeral(bot, "our direct messages")
+        answer = await wait_for_private_answer(bot, "That is all.")
+        assert f"<#{answer['channel']}>" in shown
+        assert [message for message in await bot.sandbox.messages("#general") if not message.get("ephemeral")] == []
+        [question] = bot.answerer.questions
+        assert question.text == "how <long> & why?"
+        assert ADA in next(iter(question.viewers.people))
+
+
+@pytest.mark.parametrize("typed", ["/ask", "/ask  ?!"])
+async def test_command_without_a_question_explains_itself(tmp_path: Path, typed: str) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        await bot.sandbox.command("ada", "#general", typed)
+        assert "/ask How many days" in await wait_for_ephemeral(bot, "Type your question")
+        assert bot.answerer.questions == []
+
+
+async def test_shortcut_opens_a_modal_in_the_persons_language(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        await bot.sandbox.shortcut("chen", "ask_anything")
+        view = await bot.sandbox.wait_for_modal(CHEN)
+        [field] = view["blocks"]
+        assert field["label"]["text"] == "您的问题"
+
+        def values(text: str) -> dict[str, Any]:
+            return {field["block_id"]: {field["element"]["action_id"]: {"type": "plain_text_input", "value": text}}}
+
+        await bot.sandbox.submit("chen", view["id"], values("  ?"))
+        while "errors" not in (view := await bot.sandbox.wait_for_modal(CHEN)):
+            pass
+        assert "请写下问题" in view["errors"][field["block_id"]]
+        await bot.sandbox.submit("chen", view["id"], values("为什么？"))
+        await wait_for_private_answer(bot, "You asked: 为什么？", "chen")
