@@ -14,7 +14,8 @@ HELP = Message(
 */kb share* `on` | `off` — owners: whether to answer in this channel, if another company shares it
 */kb help* — this list
 */think* `deep` | `normal` | `off` | `default` — how long Kvasir thinks before it answers you
-To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed.""",
+To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed.
+To make Kvasir leave a thread alone, write `mute` in it or add 🔇 to an answer. `unmute` ends this.""",
     """\
 */kb 刷新* `[来源]`：立即更新文档
 */kb 批准* `[来源]`：查看来源中已没有、等待批准删除的文档，并批准删除
@@ -24,7 +25,8 @@ To ask a question, mention Kvasir in a channel or send it a direct message. In i
 */kb 共享* `开` | `关`：负责人决定是否在与其他公司共享的此频道中回答
 */kb 帮助*：显示本列表
 */think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
-在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。""",
+在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。
+如需 Kvasir 不再参与某个消息列，请在其中输入“静音”，或给回答添加 🔇；输入“取消静音”可恢复。""",
 )
 HOME_LEFT_OUT = Message(
     "_Home has no room for {count} more lines. `/kb status` shows more of them, and `kvasir status` all._",

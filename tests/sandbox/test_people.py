@@ -35,6 +35,16 @@ async def test_edit_and_delete(box: SandboxClient, listener: Listener) -> None:
     assert all(event["channel"] == GENERAL for event in (changed, deleted))
 
 
+async def test_mention_of_a_user_group_has_its_id(box: SandboxClient, listener: Listener) -> None:
+    await box.group("S0ONCALL01", handle="oncall", name="On call", users=["bo"])
+    await box.say("ada", "#general", "@oncall please look")
+    await listener.wait(lambda request: request.payload["event"]["type"] == "message")
+    [said] = listener.events("message")
+    assert said["text"] == "<!subteam^S0ONCALL01|@oncall> please look"
+    [section] = said["blocks"][0]["elements"]
+    assert section["elements"][0] == {"type": "usergroup", "usergroup_id": "S0ONCALL01", "text": "@oncall"}
+
+
 async def test_a_deleted_root_leaves_its_thread(box: SandboxClient, client: AsyncWebClient) -> None:
     """A tombstone replaces it as long as there are replies."""
     ts = await box.say("ada", "#general", "root")
