@@ -16,6 +16,11 @@ PASSAGE_GONE = Message(
     "This passage no longer exists: its document was changed or deleted. Ask again to see the current text.",
     "这段原文已不存在：文档已更改或删除。请再问一次，查看现在的内容。",
 )
+ROWS_CUT = Message(
+    "{count} more rows of this table are in its document.",
+    "此表格还有 {count} 行在原文档中。",
+    "1 more row of this table is in its document.",
+)
 PASSAGE_CUT = Message("The passage continues in its document.", "原文在文档中还有后续内容。")
 
 PAGE_SAVED = Message("I have saved {url} and am reading it …", "已收下 {url}，正在读取…")

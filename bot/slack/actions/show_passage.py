@@ -11,7 +11,7 @@ from bot.messages.message import render_both, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
-from bot.slack.posting import render
+from bot.slack.posting import cutting, render
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError
@@ -80,11 +80,25 @@ def _format_value(chunks: Sequence[str]) -> str:
 def _format_passage(hit: Hit) -> tuple[str, list[dict[str, object]]]:
     """Return a notification's text and the blocks of a passage."""
     rendered = render.MarkdownRenderer({}).feed(f"{hit.text.strip()}\n")
-    head, *rest = render.split_message(rendered, _MAX_MARKDOWN_CHARACTERS)
-    fence = render.find_open_fence(head)
-    head += render.make_closing_fence(fence, head) if fence else ""
+    head, *rest = cutting.split_message(rendered, _MAX_MARKDOWN_CHARACTERS)
+    fence = cutting.find_open_fence(head)
+    head += cutting.make_closing_fence(fence, head) if fence else ""
     path = render.format_linked_path(hit.title or hit.document, hit.heading, hit.url)
     blocks: list[dict[str, object]] = [render.build_context_block(path), {"type": "markdown", "text": head}]
     if rest:
-        blocks.append(render.build_context_block(render_both(buttons.PASSAGE_CUT)))
+        blocks.append(render.build_context_block(_describe_rest(head, rest)))
     return render.make_fallback_text(head), blocks
+
+
+def _describe_rest(head: str, rest: Sequence[str]) -> str:
+    """Return that a passage continues, and how many rows of the table at its cut are left out."""
+    table = cutting.find_table_head(head)
+    counts = [cutting.count_rows(piece) - table.count("\n") for piece in rest] if table else []
+    rows = 0
+    for piece, count in zip(rest, counts, strict=False):
+        if not piece.startswith(table):
+            break
+        rows += count
+    if not rows:
+        return render_both(buttons.PASSAGE_CUT)
+    return render_both(buttons.ROWS_CUT, count=rows)

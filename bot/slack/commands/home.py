@@ -7,8 +7,8 @@ from typing import Any
 
 from bot.messages import commands
 from bot.messages.message import LANGUAGES, render_message
+from bot.slack.posting.cutting import split_head
 from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, Block, build_section
-from bot.slack.posting.render import split_head
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 

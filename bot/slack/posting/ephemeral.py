@@ -10,7 +10,7 @@ import structlog
 from bot.messages.message import Message, render_both
 from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.interactions import ButtonPress, Interaction
-from bot.slack.posting import render
+from bot.slack.posting import cutting, render
 from bot.slack.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ def build_sections(text: str) -> list[Block]:
     """Return mrkdwn as section blocks, cut where a section is full."""
     pieces: list[str] = []
     while text:
-        head, text = render.split_head(text, MAX_SECTION_CHARACTERS)
+        head, text = cutting.split_head(text, MAX_SECTION_CHARACTERS)
         pieces.append(head)
     return [build_section(piece) for piece in pieces or ["…"]]
 

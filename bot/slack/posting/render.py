@@ -17,12 +17,12 @@ from bot.answering.markdown.citations import link_displayed, unlink_displayed
 from bot.messages import replies
 from bot.messages.durations import format_age
 from bot.messages.message import Message, render_message
+from bot.slack.posting.cutting import find_fence_after
 from knowledge.language import Language
 
 JOINER = "\u2060"
 """WORD JOINER: invisible, and splits a word for Slack."""
 
-_FENCE = re.compile(r" {0,3}(`{3,32}(?!`)|~{3,32}(?!~))([^\n]*)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\n))*?(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?=\()")
@@ -142,82 +142,6 @@ def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
     text = re.sub(r"^#{1,6} +", "", text, flags=re.MULTILINE)
     shown = escape_mrkdwn(text)
     return shown if len(shown) <= limit else shown[: limit - 1].rsplit("&", 1)[0] + "…"
-
-
-FENCE_RESERVE = 34
-"""Characters for closing a fence: the end of a line and the longest fence."""
-_MAX_INFO_CHARACTERS = 32
-"""Characters of a fence's info string in a reopened fence."""
-
-
-# ── Cutting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def find_fence_after(line: str, fence: str | None) -> str | None:
-    """Return the code fence that is open after ``line``, given the open fence before it; None for none."""
-    found = _FENCE.match(line)
-    if found is None:
-        return fence
-    ticks, rest = found[1], found[2]
-    if fence is None:
-        return None if ticks[0] == "`" and "`" in rest else ticks + rest.strip()[:_MAX_INFO_CHARACTERS]
-    return None if ticks[0] == fence[0] and len(ticks) >= _fence_length(fence) and not rest.strip() else fence
-
-
-def find_open_fence(text: str) -> str | None:
-    """Return the opening line of the code fence that is still open at the end of the text, or None."""
-    fence: str | None = None
-    for line in text.split("\n"):
-        fence = find_fence_after(line, fence)
-    return fence
-
-
-def make_closing_fence(fence: str, text: str) -> str:
-    """Return the text that closes the open fence of a text."""
-    return ("" if text.endswith("\n") else "\n") + fence[0] * _fence_length(fence)
-
-
-def _fence_length(fence: str) -> int:
-    return len(fence) - len(fence.lstrip(fence[0]))
-
-
-_BOUNDARIES = (
-    re.compile(r"\n\n"),
-    re.compile(r"\n"),
-    re.compile(r"[。！？；](?=.)|[.!?;](?=\s)", re.DOTALL),
-    re.compile(r"[\s，、]"),
-)
-
-
-def split_head(text: str, limit: int) -> tuple[str, str]:
-    """Return a head of at most ``limit`` characters and the rest of the text.
-
-    The head ends with the last paragraph in its second half, or else with a line, a sentence or a word, or else at the
-    limit.
-    """
-    if limit <= 0:
-        return "", text
-    if len(text) <= limit:
-        return text, ""
-    for boundary in _BOUNDARIES:
-        ends = [found.end() for found in boundary.finditer(text, limit // 2, limit + 1) if found.end() <= limit]
-        if ends:
-            return text[: ends[-1]], text[ends[-1] :]
-    at = limit - 1 if limit > 1 and text[limit - 1] == "<" else limit
-    return text[:at], text[at:]
-
-
-def split_message(text: str, limit: int) -> list[str]:
-    """Return the text in pieces of at most ``limit`` characters (200 or more); a cut closes and reopens a fence."""
-    pieces: list[str] = []
-    opening = ""
-    while text or not pieces:
-        head, text = split_head(text, limit - len(opening) - FENCE_RESERVE)
-        piece = opening + head
-        fence = find_open_fence(piece)
-        opening = f"{fence}\n" if fence else ""
-        pieces.append(piece + make_closing_fence(fence, piece) if fence and text else piece)
-    return pieces
 
 
 # ── Under the answer ─────────────────────────────────────────────────────────────────────────────────────────────────

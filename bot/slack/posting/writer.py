@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bot.slack.errors import SlackError, SlackRefused, SlackStopped, SlackUnavailable
-from bot.slack.posting import render
+from bot.slack.posting import cutting
 from bot.slack.posting.message_sink import (
     POST_CHARACTERS,
     STREAM_ENDED_CODES,
@@ -78,7 +78,7 @@ class AnswerWriter:
         """Markdown of the model, which is rendered together when the next call is due."""
         self._pending = ""
         self._opening = ""
-        """The start of the next message: a reopened fence."""
+        """The start of the next message: a reopened fence, or the head of a table that continues."""
         self._message: AnswerMessage | None = None
         self._ending: Callable[[], AnswerEnding] | None = None
         self._characters_in_flight = 0
@@ -138,9 +138,9 @@ class AnswerWriter:
         """Close the code fence that is open at the end of the text."""
         self._render()
         text = (self._message.text if self._message is not None else self._opening) + self._pending
-        fence = render.find_open_fence(text)
+        fence = cutting.find_open_fence(text)
         if fence is not None:
-            self.write(render.make_closing_fence(fence, text) + "\n")
+            self.write(cutting.make_closing_fence(fence, text) + "\n")
 
     def end(self, ending: Callable[[], AnswerEnding]) -> None:
         """End the text; the last call calls ``ending`` for the blocks under it."""
@@ -189,13 +189,15 @@ class AnswerWriter:
         self._has_blocks_in_flight = False
         self._render()
         message = self._message
+        self._opening = cutting.keep_opening(self._opening, self._pending)
         room = (
             message.limit - len(message.text) if message else POST_CHARACTERS - len(self._opening)
-        ) - render.FENCE_RESERVE
+        ) - cutting.FENCE_RESERVE
         if message is not None and (message.remaining_s <= 0 or (self._pending and room < _MIN_ROOM)):
             await self._send(self._continue_in_new_message(message, ""))
             return
-        piece, rest = render.split_head(self._pending, room)
+        before = message.text if message is not None else self._opening
+        piece, rest = cutting.split_at_row(before, self._pending, room, may_be_empty=message is not None)
         if self._ending is not None and not rest and (message is not None or not self._can_stream_now()):
             call = self._finish(message, piece, self._build_ending(self._ending))
         elif message is None:
@@ -227,7 +229,7 @@ class AnswerWriter:
             self._is_unconfirmed = False
             if message is not None and error.code in STREAM_ENDED_CODES:
                 # Slack has ended the stream: its text stays, and a new message continues it.
-                self._reset_message(render.find_open_fence(message.text))
+                self._reset_message(message.text)
             else:
                 await self._simplify(error)
             return False
@@ -268,7 +270,7 @@ class AnswerWriter:
             if isinstance(message, StreamedMessage):
                 with contextlib.suppress(SlackError):
                     await message.end("", AnswerEnding())
-            self._reset_message(render.find_open_fence(message.text))
+            self._reset_message(message.text)
 
     async def _post_plain_text(self) -> None:
         """Post the rest as plain text once it is complete; if Slack refuses that, say so in one sentence.
@@ -280,10 +282,11 @@ class AnswerWriter:
         await self._ended.wait()
         self._render()
         metadata = self._ending().metadata if self._ending is not None else None
-        self._pending, self._opening = self._opening + self._pending, ""
+        opening, self._opening = cutting.keep_opening(self._opening, self._pending), ""
+        self._pending = opening + self._pending
         try:
             while self._pending.strip():
-                piece, rest = render.split_head(self._pending, POST_CHARACTERS)
+                piece, rest = cutting.split_head(self._pending, POST_CHARACTERS)
                 self._characters_in_flight = len(piece)
                 await self._post_plain(piece, None if rest.strip() else metadata)
         except SlackRefused as error:
@@ -322,13 +325,14 @@ class AnswerWriter:
 
     async def _continue_in_new_message(self, message: AnswerMessage, piece: str) -> None:
         whole = message.text + piece
-        fence = render.find_open_fence(whole)
-        await message.end(piece + (render.make_closing_fence(fence, whole) if fence else ""), AnswerEnding())
-        self._reset_message(fence)
+        fence = cutting.find_open_fence(whole)
+        await message.end(piece + (cutting.make_closing_fence(fence, whole) if fence else ""), AnswerEnding())
+        self._reset_message(whole)
 
-    def _reset_message(self, fence: str | None) -> None:
+    def _reset_message(self, text: str) -> None:
+        """Continue after the text of a message in another one."""
         self._message = None
-        self._opening = f"{fence}\n" if fence else ""
+        self._opening = cutting.make_opening(text)
 
     async def _record_opening(self, opening: Coroutine[Any, Any, AnswerMessage]) -> None:
         """Open a message and record it, also if the task is cancelled: Slack may have created the message."""

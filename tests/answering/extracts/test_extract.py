@@ -15,7 +15,7 @@ from bot.answering.extracts.answer_types import classify_question, find_decisive
 from bot.answering.extracts.extract import SOURCE_CHARS, SOURCES, choose_extracts
 from bot.answering.markdown.citations import Numbering
 from bot.answering.markdown.sentences import join_wrapped_lines, sentences, split_pieces
-from bot.slack.posting.render import find_open_fence
+from bot.slack.posting.cutting import find_open_fence
 from knowledge.chunking.chunker import chunk_document
 from knowledge.parsing.formats.markdown import parse_markdown
 

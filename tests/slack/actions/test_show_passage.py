@@ -87,6 +87,18 @@ async def test_long_passage_says_that_it_continues(tmp_path: Path) -> None:
         assert "continues in its document" in get_text(seen)
 
 
+async def test_long_table_says_how_many_rows_are_left_out(tmp_path: Path) -> None:
+    rows = [f"| hotel {n} | 120 |\n" for n in range(1_500)]
+    long = replace(WHOLE, text=f"| kind | limit |\n| --- | --- |\n{''.join(rows)}")
+    async with run_bot_in_sandbox(
+        tmp_path, "socket", script=answer_with_extract, dependencies={"passage": FakePassages(long)}
+    ) as bot:
+        seen = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "hotel 0 | 120")
+    shown = sum(row in get_text(seen) for row in rows)
+    assert 0 < shown < len(rows)
+    assert f"{len(rows) - shown} more rows of this table are in its document." in get_text(seen)
+
+
 async def test_deleted_passage_is_reported_after_restart(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         async with run_bot(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Passage
-from bot.slack.posting import render
+from bot.slack.posting import cutting, render
 from knowledge.interfaces import WebOrigin
 
 PING = re.compile(r"<[!@]|@(?:channel|here|everyone)\b|<!subteam", re.IGNORECASE)
@@ -80,7 +80,7 @@ def test_ping_stays_readable(token: str) -> None:
 
 @given(PROSE, st.integers(1, 80))
 def test_split_head_keeps_all_text(text: str, limit: int) -> None:
-    head, rest = render.split_head(text, limit)
+    head, rest = cutting.split_head(text, limit)
     assert head + rest == text
     assert len(head) <= limit
     assert head or not text or (limit == 1)
@@ -89,9 +89,9 @@ def test_split_head_keeps_all_text(text: str, limit: int) -> None:
 @given(PROSE, st.integers(200, 400))
 def test_split_message_respects_limit_and_balances_fences(text: str, limit: int) -> None:
     """Only the last piece may have an open fence, and without the added fences the pieces are the text."""
-    pieces = render.split_message(text, limit)
+    pieces = cutting.split_message(text, limit)
     assert all(len(piece) <= limit for piece in pieces)
-    assert all(render.find_open_fence(piece) is None for piece in pieces[:-1])
+    assert all(cutting.find_open_fence(piece) is None for piece in pieces[:-1])
     assert undo_split(pieces) == text
 
 
@@ -99,12 +99,12 @@ def undo_split(pieces: list[str]) -> str:
     """Remove the fences that a split adds."""
     text = pieces[0]
     for before, piece in itertools.pairwise(pieces):
-        for end in (len(text), *range(len(text) - 1, len(text) - render.FENCE_RESERVE - 1, -1)):
-            fence = render.find_open_fence(before[: len(before) - (len(text) - end)])
+        for end in (len(text), *range(len(text) - 1, len(text) - cutting.FENCE_RESERVE - 1, -1)):
+            fence = cutting.find_open_fence(before[: len(before) - (len(text) - end)])
             if (
                 fence is not None
                 and before[: len(before) - (len(text) - end)]
-                + render.make_closing_fence(fence, before[: len(before) - (len(text) - end)])
+                + cutting.make_closing_fence(fence, before[: len(before) - (len(text) - end)])
                 == before
                 and piece.startswith(f"{fence}\n")
             ):
@@ -117,7 +117,7 @@ def undo_split(pieces: list[str]) -> str:
 
 def test_split_closes_and_reopens_fence() -> None:
     code = "```python\n" + "x = 1\n" * 100 + "```\nafter"
-    pieces = render.split_message(code, 300)
+    pieces = cutting.split_message(code, 300)
     assert len(pieces) > 1
     assert pieces[0].endswith("\n```")
     assert all(piece.startswith("```python\n") for piece in pieces[1:-1])
@@ -125,9 +125,9 @@ def test_split_closes_and_reopens_fence() -> None:
 
 
 def test_split_head_prefers_paragraphs_then_sentences() -> None:
-    assert render.split_head("a" * 8 + "\n\n" + "b b" * 30, 14)[0] == "a" * 8 + "\n\n"
-    assert render.split_head("第一句很长很长。第二句也很长很长很长。", 12)[0] == "第一句很长很长。"
-    assert render.split_head("The first one. And the second", 20)[0] == "The first one."
+    assert cutting.split_head("a" * 8 + "\n\n" + "b b" * 30, 14)[0] == "a" * 8 + "\n\n"
+    assert cutting.split_head("第一句很长很长。第二句也很长很长很长。", 12)[0] == "第一句很长很长。"
+    assert cutting.split_head("The first one. And the second", 20)[0] == "The first one."
 
 
 def test_citations_outside_code_become_links() -> None:
