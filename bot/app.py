@@ -184,11 +184,13 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
         measured_engine, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         judges = Judges(measured_engine, calibrations.of)
+        answerer = create_answerer(
+            library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
+        )
         deps = SlackDependencies(
             ledger=ledger,
-            answerer=create_answerer(
-                library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
-            ),
+            answerer=answerer,
+            forget=answerer.forget,
             library=ready_library,
             engine_status=engine.status,
             event_log=event_log if _uses_slack_source(settings) else None,

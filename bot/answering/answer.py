@@ -67,6 +67,10 @@ class Answerer:
         self._now = now
         self._retriever = Retriever(search, engine, still=still, limits=self._limits, now=now)
 
+    def forget(self, conversation: str) -> None:
+        """Forget which passages a conversation has seen, and its questions; "" for all conversations."""
+        self._retriever.forget(conversation)
+
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer: Sources, Text and Notice as they come, Finished last.
 
@@ -159,7 +163,7 @@ class Answerer:
             yield await self._extract(turn)
             return
         if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
-            self._retriever.forget(turn.asked.conversation)
+            self.forget(turn.asked.conversation)
         shown = [passage for passage in turn.passages if passage.n in prompt.shown]
         verifier = self._new_verifier(self._new_judge(prompt, turn.requester) if self._new_judge else None)
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))

@@ -26,7 +26,11 @@ ANSWER_REFUSED = Message(
     "我已写好回答，但 Slack 拒绝显示（{code}）。请再问一次；详情见日志。",
 )
 STOPPED = Message("Stopped.", "已停止。")
-QUESTION_DELETED = Message("The question was deleted, so I stopped here.", "问题已被删除，回答到此为止。")
+
+# ── Questions that are edited after their answer ─────────────────────────────────────────────────────────────────────
+
+REVISED = Message("Revised, because the question was edited.", "问题已修改，回答已更新。")
+REVISES = Message("This replaces [my earlier answer]({url}).", "此回答取代[先前的回答]({url})。")
 
 # ── What was not read, and where Kvasir does not answer ──────────────────────────────────────────────────────────────
 

@@ -97,6 +97,7 @@ class Hub:
     def _send(self, event: Json, room: SlackChannel | None, delay_s: float) -> None:
         if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
             event = event | {"user": directory.without_email(event["user"])}
+        delay_s += self.faults.take_event_delay()
         for _ in range(1 + self.faults.take_duplicates()):
             token = self.credentials.verification_token
             body = wire.event_callback(self.workspace, event, room, now=self.clock.now(), token=token)

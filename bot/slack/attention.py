@@ -59,6 +59,15 @@ class ThreadAttention:
             await self._leave_alone(message, record, decision)
         return decision.handling is Handling.ANSWER
 
+    async def may_be_meant(self, received: MessageReceived) -> bool:
+        """Return whether a message may be a question to Kvasir, whatever it says.
+
+        Raises:
+            DatabaseError: the thread cannot be read.
+
+        """
+        return received.is_addressed or await self._find_record(received.message) is not None
+
     async def _find_record(self, message: QuestionMessage) -> ThreadRecord | None:
         return None if message.opens_thread else await self._records.find(message.thread, message.user)
 

@@ -18,6 +18,8 @@ PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
 MUTE_REACTION = "mute"
 """Slack's name of 🔇."""
 _TIMESTAMP = re.compile(r"\d+(?:\.\d+)?")
+REDELIVERY_S = 600.0
+"""How long Slack may still deliver an event; it retries at once, after one minute and after five minutes."""
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|([^<>]*))?>")
 _LINK = re.compile(r"<(https?://[^|<>]+|mailto:[^|<>]+)(?:\|([^<>]*))?>")
 _CHANNEL = re.compile(r"<#([A-Z0-9]+)(?:\|([^<>]*))?>")
@@ -67,8 +69,15 @@ class MessageEdited:
     """A person edited a message."""
 
     message: MessageReceived
+    edited_ts: str
+    """When, to order the edits of a message."""
     is_newly_addressed: bool
     """Whether this edit added the mention of the bot."""
+
+    @property
+    def is_early(self) -> bool:
+        """Return whether the edit may arrive before its message, because Slack may still be sending that."""
+        return float(self.edited_ts or 0) - float(self.message.message.key.ts or 0) < REDELIVERY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ class MessageDeleted:
     """A message was deleted."""
 
     key: QuestionKey
+    message: MessageReceived | None = None
+    """The message, if a person wrote it and it may be for the bot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +163,7 @@ def parse_event(body: Payload, me: BotUser) -> SlackEvent | None:
 def _read_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
     match event.get("subtype"):
         case "message_deleted":
-            return MessageDeleted(_read_key(me, event, _get_text(event, "deleted_ts")))
+            return _read_deletion(body, event, me, _get_text(event, "deleted_ts"))
         case "message_changed":
             return _read_edit(body, event, me)
         case _:
@@ -205,15 +216,26 @@ def _read_removal(_body: Payload, event: Payload, _me: BotUser) -> AppRemoved | 
 def _read_edit(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
     message, before = get_object(event, "message"), get_object(event, "previous_message")
     if message.get("subtype") == "tombstone":
-        return MessageDeleted(_read_key(me, event, _get_text(message, "ts")))
+        return _read_deletion(body, event, me, _get_text(message, "ts"))
     if message.get("text") == before.get("text"):
         return None  # Slack unfurled a link, counted a reply or continued a stream
-    place = {"channel": event.get("channel"), "channel_type": event.get("channel_type")}
-    received = _read_new_message(body, {**message, **place}, me)
-    if received is None:
+    received = _read_new_message(body, {**message, **_read_place(event)}, me)
+    edited = get_object(message, "edited")
+    if received is None or edited.get("user", received.message.user) != received.message.user:
         return None
+    edited_ts = _get_text(edited, "ts") or _get_text(event, "ts")
     was_addressed = has_mention(_get_text(before, "text"), me.user)
-    return MessageEdited(received, is_newly_addressed=received.is_addressed and not was_addressed)
+    return MessageEdited(received, edited_ts, is_newly_addressed=received.is_addressed and not was_addressed)
+
+
+def _read_deletion(body: Payload, event: Payload, me: BotUser, ts: str) -> MessageDeleted:
+    before = {**get_object(event, "previous_message"), **_read_place(event), "ts": ts}
+    return MessageDeleted(_read_key(me, event, ts), _read_new_message(body, before, me))
+
+
+def _read_place(event: Payload) -> Payload:
+    """Return the fields that say where a message is, which Slack leaves out of a message within an event."""
+    return {"channel": event.get("channel"), "channel_type": event.get("channel_type")}
 
 
 def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageReceived | None:

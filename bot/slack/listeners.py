@@ -138,8 +138,9 @@ class SlackListeners:
                 await self._handle_edit(edited)
             case AppAsked() as asked:
                 self.tasks.start(self.app_refusals.refuse(asked), "refusal of an app")
-            case MessageDeleted(key):
-                await self.turns.handle_deletion(key)
+            case MessageDeleted(key, received):
+                may_be_asked = received is not None and await self.attention.may_be_meant(received)
+                await self.turns.handle_deletion(key, received.message if received and may_be_asked else None)
             case StopPressed(channel, thread_ts):
                 await self.turns.handle_stop(channel, thread_ts)
             case MuteReaction() as reaction:
@@ -158,6 +159,15 @@ class SlackListeners:
         _log.warning("channel has a new id", old=change.old, new=change.new, next_step="replace it in kvasir.toml")
         await self.channel_moves.move(change.old, change.new)
 
+    async def _handle_edit(self, edited: MessageEdited) -> None:
+        """Revise the answer to an edited question, or answer a message that the ledger does not know."""
+        received = edited.message
+        if await self.turns.handle_edit(received.message, edited.edited_ts):
+            return
+        if edited.is_newly_addressed or (received.is_addressed and edited.is_early):
+            await self._handle_message(received)
+            await self.turns.handle_edit(received.message, edited.edited_ts)  # so that late, earlier edits are ignored
+
     async def _handle_message(self, received: MessageReceived) -> None:
         message = received.message
         if not await self.attention.is_meant(received):
@@ -167,11 +177,6 @@ class SlackListeners:
             self._notify_once(message, text)
             return
         await self.turns.submit(message)
-
-    async def _handle_edit(self, edited: MessageEdited) -> None:
-        message = edited.message.message
-        if not await self.turns.handle_edit(message.key, message.text) and edited.is_newly_addressed:
-            await self._handle_message(edited.message)
 
     def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
         event = parse_event(body, self.me)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ from bot.slack.turns.thread_reader import ThreadReader
 from bot.slack.turns.turn_runner import Offer, QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
+from bot.slack.turns.withdrawals import Withdrawals
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.channel_moves import ChannelMoves
@@ -110,6 +112,8 @@ class SlackDependencies:
     """Adds the principals of other systems to those that Slack gives a person."""
     list_named: ListNamed | None = None
     """Returns the principals that restricted documents name as readers; None if that is unknown."""
+    forget: Callable[[str], None] = lambda _: None
+    """Forgets what a conversation has seen, because a question of it was deleted or edited."""
     find_salt: FindSalt = omit_salt
     """Returns the salt of the engine's prefix cache for an answer's viewers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
@@ -165,7 +169,8 @@ class SlackParts:
         """Return the turns of questions, and the listeners for everything that Slack sends."""
 
         async def submit(message: QuestionMessage) -> bool:
-            return await turns.submit(message)
+            # A button asks again once its question was edited.
+            return await turns.submit(message) or await turns.handle_edit(message, f"{time.time():.6f}")
 
         access = ChannelAccess(self._viewers, self._messenger)
         buttons = self._list_answer_buttons(submit, access)
@@ -181,10 +186,12 @@ class SlackParts:
         turns = TurnManager(
             self._dependencies.ledger,
             runner,
+            Withdrawals(self._dependencies.ledger, self._api),
             settings,
             self._changes,
             admit=limiter.admit,
             on_unauthorized=token_monitor.suspect,
+            forget=self._dependencies.forget,
         )
         questions = PrivateQuestions(self._api, submit, self._me.team)
         privately = AnswerPrivatelyAction(self._threads, questions, self._me.team, self._messenger)

@@ -2,9 +2,12 @@
 
 The states of a turn, and the method for each change::
 
-    received ──begin──▶ answering ──finish──▶ done | failed
-        │                   │
-        └────supersede──────┴──────────────▶ superseded          (the question was deleted)
+    received ──begin──▶ answering ──finish──▶ done | failed ──edit──▶ received
+        │                   │                     │
+        └──────withdraw─────┴──────withdraw───────┴──▶ superseded      (the question was deleted)
+
+A superseded row has no text. It has the timestamps of its answer until their messages are deleted, and it keeps late
+events from asking the question again.
 
 A row belongs to the process that claimed it, as long as that process renews its lease. Another process takes it over if
 the owner is dead: a process of this machine that has ended, or any process whose lease has expired. It does so with one
@@ -20,6 +23,7 @@ import functools
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,11 +50,14 @@ _IS_OURS = turns.c.owner == sa.bindparam("us")
 _SELECT = sa.select(turns).order_by(turns.c.id)
 _FIND = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
 _FIND_IN_THREAD = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
+_FIND_WITHDRAWN = _SELECT.where(turns.c.state == TurnState.SUPERSEDED, turns.c.replies != "[]")
 _FIND_OTHERS = _SELECT.where(_IS_OPEN, ~_IS_OURS)
 _UPDATE = sa.update(turns).returning(*turns.c)
 _UPDATE_OURS = _UPDATE.where(_IS_OPEN, _IS_OURS)
 _UPDATE_ONE = _UPDATE.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
 _UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
+_LOCK = _FIND.with_for_update()
+_WITHDRAW = _UPDATE_ONE.where(turns.c.state != TurnState.SUPERSEDED)
 _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
 _WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
 _FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
@@ -58,9 +65,6 @@ _TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
 _ADD_FILES = _UPDATE_OPEN.where(
     turns.c.files < sa.bindparam("of_files"), turns.c.created_at > sa.bindparam("of_created_at")
 ).values(revision=turns.c.revision + 1, attempts=1, generations=0)
-_EDIT = _UPDATE_OPEN.where(turns.c.text != sa.bindparam("of_text")).values(
-    revision=turns.c.revision + 1, attempts=1, generations=0
-)
 _GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
     generations=turns.c.generations + 1
 )
@@ -119,28 +123,9 @@ class Ledger:
 
         ``begun`` says that its turn is now. If another question of its thread was stored before, it waits nevertheless.
         """
-        now = self._now()
-        key = message.key
+        key, now = message.key, self._now()
         state = TurnState.ANSWERING if begun else TurnState.RECEIVED
-        row = {
-            "team": key.team,
-            "channel": key.channel,
-            "ts": key.ts,
-            "thread_ts": message.thread_ts,
-            "user": message.user,
-            "direct": message.is_direct,
-            "files": message.files,
-            "text": _make_storable(message.text),
-            "state": state,
-            "revision": 0,
-            "replies": "[]",
-            "attempts": int(begun),
-            "owner": self._owner,
-            "lease_until": now + self._lease_s,
-            "error": "",
-            "created_at": now,
-            "updated_at": now,
-        }
+        row = self._make_row(message, state)
         answering = key.ts if begun else ""
         thread = {"team": key.team, "channel": key.channel, "thread_ts": message.thread_ts, "last_at": now}
         insert_turn, insert_thread = _build_inserts(connection.dialect.name)
@@ -150,6 +135,28 @@ class Ledger:
             return state
         connection.execute(_WAIT, {**_name_parameters(key), "updated_at": now})
         return TurnState.RECEIVED
+
+    def _make_row(self, message: QuestionMessage, state: TurnState) -> dict[str, object]:
+        now = self._now()
+        return {
+            "team": message.key.team,
+            "channel": message.key.channel,
+            "ts": message.key.ts,
+            "thread_ts": message.thread_ts,
+            "user": message.user,
+            "direct": message.is_direct,
+            "files": message.files,
+            "text": _make_storable(message.text),
+            "state": state,
+            "revision": 0,
+            "replies": "[]",
+            "attempts": int(state is TurnState.ANSWERING),
+            "owner": self._owner,
+            "lease_until": now + self._lease_s,
+            "error": "",
+            "created_at": now,
+            "updated_at": now,
+        }
 
     @transaction
     def begin(
@@ -187,21 +194,58 @@ class Ledger:
         values = {"state": state, "error": error[:200], "lease_until": 0.0}
         return bool(await self._update(_FINISH, key, us=self._owner, of_revision=revision, **values))
 
-    async def edit(self, key: QuestionKey, text: str) -> TurnState | None:
-        """Change the text of an open question. Return its state, None if nothing changed."""
-        storable = _make_storable(text)
-        rows = await self._update(_EDIT, key, text=storable, of_text=storable)
-        return TurnState(rows[0].state) if rows else None
-
     async def add_files(self, key: QuestionKey, files: int, *, within_s: float) -> TurnState | None:
         """Set how many files a young open question has. Return its state, None if nothing changed."""
         values = {"files": files, "of_files": files, "of_created_at": self._now() - within_s}
         rows = await self._update(_ADD_FILES, key, **values)
         return TurnState(rows[0].state) if rows else None
 
-    async def supersede(self, key: QuestionKey) -> bool:
-        """Close a question that was deleted before its answer was complete. Return False if it is not open."""
-        return bool(await self._update(_UPDATE_OPEN, key, state=TurnState.SUPERSEDED, lease_until=0.0))
+    @transaction
+    def edit(self, connection: sa.Connection, message: QuestionMessage, edited_ts: str) -> LedgerTurn | None:
+        """Store the asker's new text of a question; open the question again if its turn has ended.
+
+        Return its turn, None if nothing changed: the text is the same, a later edit is known, somebody else made the
+        edit, the question was deleted, or there is no such question. ``edited_ts`` orders the edits.
+        """
+        row = connection.execute(_LOCK, _name_parameters(message.key)).first()
+        is_current = row is not None and row.state != TurnState.SUPERSEDED and row.edited_ts < edited_ts
+        if row is None or not is_current or row.user != message.user:
+            return None
+        now, text = self._now(), _make_storable(message.text)
+        values: dict[str, object] = {"edited_ts": edited_ts, "updated_at": now}
+        is_changed = text.split() != row.text.split()
+        if is_changed:
+            values |= {"text": text, "revision": row.revision + 1, "attempts": 1, "generations": 0}
+            if row.state not in UNFINISHED:
+                values |= {"state": TurnState.RECEIVED, "attempts": 0, "revises": row.replies != "[]", "error": ""}
+                values |= {"owner": self._owner, "lease_until": now + self._lease_s, "created_at": now}
+        changed = connection.execute(_UPDATE_ONE, values | _name_parameters(message.key)).one()
+        return _read_turn(changed) if is_changed else None
+
+    @transaction
+    def withdraw(
+        self, connection: sa.Connection, key: QuestionKey, unknown: QuestionMessage | None
+    ) -> LedgerTurn | None:
+        """Close the turn of a deleted question and erase its text; return it, None if there is none or it was deleted.
+
+        ``unknown`` is stored as deleted if the question has no turn, because its message may arrive later.
+        """
+        closing = {"state": TurnState.SUPERSEDED, "text": "", "owner": self._owner, "updated_at": self._now()}
+        closing |= {"lease_until": self._now() + self._lease_s}
+        row = connection.execute(_WITHDRAW, closing | _name_parameters(key)).first()
+        if row is None and unknown is not None:
+            deleted = self._make_row(replace(unknown, text="", user=""), TurnState.SUPERSEDED)
+            connection.execute(_build_inserts(connection.dialect.name)[0], deleted)
+        return _read_turn(row) if row is not None else None
+
+    async def list_withdrawn(self) -> list[LedgerTurn]:
+        """Return the turns of deleted questions whose answers this process has to delete."""
+        rows = await self.database.fetch_rows(_FIND_WITHDRAWN, {})
+        return [
+            _read_turn(row)
+            for row in rows
+            if row.owner == self._owner or row.lease_until < self._now() or is_dead(row.owner)
+        ]
 
     @transaction
     def refund_attempt(self, connection: sa.Connection, key: QuestionKey) -> None:
@@ -312,9 +356,8 @@ def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
         _read_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files
     )
     replies = tuple(json.loads(row.replies))
-    return LedgerTurn(
-        message, TurnState(row.state), row.revision, replies, row.attempts, row.created_at, row.generations
-    )
+    state, revises = TurnState(row.state), bool(row.revises)
+    return LedgerTurn(message, state, row.revision, replies, row.attempts, row.created_at, row.generations, revises)
 
 
 def _make_storable(text: str) -> str:

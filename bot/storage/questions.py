@@ -48,6 +48,11 @@ class QuestionMessage:
         return (self.key.team, self.key.channel, self.thread_ts)
 
     @property
+    def conversation(self) -> str:
+        """Return the name of that conversation."""
+        return "-".join(self.thread)
+
+    @property
     def opens_thread(self) -> bool:
         """Return whether it is the first message of its thread."""
         return self.thread_ts == self.key.ts
@@ -66,6 +71,8 @@ class LedgerTurn:
     attempts: int
     """How often an answer was begun."""
     received_at: float
-    """Seconds since the epoch."""
+    """When the question or its last edit after an answer came, in seconds since the epoch."""
     generations: int = 0
     """How often an answer was generated, over all attempts and processes."""
+    revises: bool = False
+    """Whether ``replies`` answer an earlier text of the question, so that the next answer replaces them."""

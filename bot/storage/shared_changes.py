@@ -47,6 +47,8 @@ class ChangeKind(StrEnum):
 
     STOP = "stop"
     """Somebody pressed Stop; the subject is the channel and the thread."""
+    QUESTION = "question"
+    """A question was edited or deleted; the subject is its team, channel, thread and ``ts``, its revision and which."""
     PREFERENCE = "preference"
     """A person changed a preference; the subject is the team and the person."""
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0006", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0007", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -40,6 +40,8 @@ turns = sa.Table(
     sa.Column("error", sa.String(200), nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("edited_ts", sa.String(32), nullable=False, server_default=""),
+    sa.Column("revises", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("team", "channel", "ts", name="bot_turns_message"),
     sa.Index("bot_turns_state", "state", "owner"),
     sa.Index("bot_turns_thread", "team", "channel", "thread_ts"),

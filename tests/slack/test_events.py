@@ -168,6 +168,22 @@ def test_edit_has_new_text() -> None:
     assert found.message.message.text == "<@U0KVASIR> new"
 
 
+def make_edit(**edited: str) -> dict[str, Any]:
+    message = {"type": "message", "user": "U1", "ts": "1.0", "text": "<@U0KVASIR> new", "edited": edited}
+    before = {"user": "U1", "ts": "1.0", "text": "<@U0KVASIR> old"}
+    return make_envelope(make_message(subtype="message_changed", message=message, previous_message=before))
+
+
+def test_edit_has_its_time() -> None:
+    found = events.parse_event(make_edit(user="U1", ts="1.5"), ME)
+    assert isinstance(found, MessageEdited)
+    assert (found.edited_ts, found.is_newly_addressed) == ("1.5", False)
+
+
+def test_edit_by_another_person_is_ignored() -> None:
+    assert events.parse_event(make_edit(user="U2", ts="1.5"), ME) is None
+
+
 def test_unfurled_link_is_not_an_edit() -> None:
     changed = make_message(
         subtype="message_changed", message=make_message("same"), previous_message=make_message("same")
@@ -192,7 +208,8 @@ def test_deletion_and_tombstone_delete_the_message() -> None:
         message={"subtype": "tombstone", "ts": "1.0", "text": "This message was deleted."},
         previous_message={"user": "U1", "ts": "1.0", "text": "how?"},
     )
-    assert events.parse_event(make_envelope(tombstone), ME) == gone
+    message = parse_message(make_message("how?", ts="1.0"))
+    assert events.parse_event(make_envelope(tombstone), ME) == MessageDeleted(gone.key, message)
 
 
 def test_mute_reaction_names_its_message() -> None:

@@ -86,7 +86,9 @@ async def test_turn_passes_through_its_states(ledger: Ledger) -> None:
 
 async def test_claim_may_begin_the_turn(ledger: Ledger) -> None:
     await ledger.claim(make_question(), begun=True)
-    assert await ledger.edit(make_question().key, "new?") is TurnState.ANSWERING
+    edited = await ledger.edit(make_question(text="new?"), "101.0")
+    assert edited is not None
+    assert edited.state is TurnState.ANSWERING
     turn = await ledger.begin(make_question().key)
     assert turn is not None
     assert turn.attempts == 2
@@ -146,36 +148,100 @@ async def test_generations_are_counted_until_the_question_is_edited(url: str) ->
         await ledger.refund_attempt(question.key)
         assert await ledger.reserve_generation(question.key, 2)
         assert not await ledger.reserve_generation(question.key, 2)
-        await ledger.edit(question.key, "new?")
+        await ledger.edit(make_question(text="new?"), "101.0")
         assert await ledger.reserve_generation(question.key, 2)
         await ledger.finish(question.key, 1, TurnState.DONE)
         assert not await ledger.reserve_generation(question.key, 2)
 
 
-async def test_edit_applies_until_answer_is_complete(ledger: Ledger) -> None:
+async def edit(ledger: Ledger, text: str, edited_ts: str) -> TurnState | None:
+    """Edit the question and return its state, None if nothing changed."""
+    turn = await ledger.edit(make_question(text=text), edited_ts)
+    return turn.state if turn is not None else None
+
+
+async def test_edit_of_open_question_raises_its_revision(ledger: Ledger) -> None:
     question = make_question()
     await ledger.claim(question)
-    assert await ledger.edit(question.key, "new?") is TurnState.RECEIVED
-    assert await ledger.edit(question.key, "new?") is None
+    assert await edit(ledger, "new?", "101.0") is TurnState.RECEIVED
+    assert await edit(ledger, "new?", "102.0") is None
     turn = await ledger.begin(question.key)
     assert turn is not None
-    assert (turn.message.text, turn.revision) == ("new?", 1)
-    assert await ledger.edit(question.key, "newer?") is TurnState.ANSWERING
+    assert (turn.message.text, turn.revision, turn.revises) == ("new?", 1, False)
+    assert await edit(ledger, "newer?", "103.0") is TurnState.ANSWERING
     assert not await ledger.finish(question.key, 1, TurnState.DONE)
     assert await ledger.finish(question.key, 2, TurnState.DONE)
-    assert await ledger.edit(question.key, "too late") is None
-    assert await ledger.edit(QuestionKey("T", "C", "1"), "unknown") is None
+    assert await ledger.edit(QuestionMessage(QuestionKey("T", "C", "1"), "1", "U1", "unknown"), "104.0") is None
 
 
-async def test_deleted_question_is_superseded(ledger: Ledger) -> None:
+@pytest.mark.parametrize("end", [TurnState.DONE, TurnState.FAILED])
+async def test_edit_of_closed_question_opens_it_again(ledger: Ledger, end: TurnState) -> None:
+    question = make_question()
+    await ledger.claim(question, begun=True)
+    await ledger.note_replies(question.key, ["100.2"])
+    await ledger.finish(question.key, 0, end)
+    assert await edit(ledger, question.text, "101.0") is None
+    assert await edit(ledger, "new?", "102.0") is TurnState.RECEIVED
+    turn = await ledger.begin(question.key)
+    assert turn is not None
+    assert (turn.message.text, turn.revision, turn.replies, turn.revises, turn.attempts) == (
+        "new?", 1, ("100.2",), True, 1
+    )  # fmt: skip
+    assert await ledger.finish(question.key, 1, TurnState.DONE)
+
+
+async def test_late_edits_and_edits_by_others_change_nothing(ledger: Ledger) -> None:
+    await ledger.claim(make_question(text="first"))
+    assert await edit(ledger, "third", "103.0") is TurnState.RECEIVED
+    assert await edit(ledger, "second", "102.0") is None
+    assert await edit(ledger, "third", "104.0") is None
+    assert await edit(ledger, "late", "103.5") is None
+    other = QuestionMessage(make_question().key, "100.1", "U2", "mine now")
+    assert await ledger.edit(other, "105.0") is None
+    turn = await ledger.find(make_question().key)
+    assert turn is not None
+    assert (turn.message.text, turn.message.user, turn.revision) == ("third", "U1", 1)
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_deleted_question_is_erased_for_good(ledger: Ledger, *, is_done: bool) -> None:
     question = make_question()
     await ledger.claim(question)
     await ledger.begin(question.key)
-    assert await ledger.supersede(question.key)
-    assert not await ledger.supersede(question.key)
+    await ledger.note_replies(question.key, ["100.2"])
+    if is_done:
+        await ledger.finish(question.key, 0, TurnState.DONE)
+    turn = await ledger.withdraw(question.key, None)
+    assert turn is not None
+    assert (turn.message.text, turn.state, turn.replies) == ("", TurnState.SUPERSEDED, ("100.2",))
+    assert await ledger.withdraw(question.key, question) is None
     assert not await ledger.finish(question.key, 0, TurnState.DONE)
     assert question.key not in await ledger.renew_leases()
+    assert await edit(ledger, "again?", "109.0") is None
     assert not await ledger.claim(question)
+    assert [one.message.key for one in await ledger.list_withdrawn()] == [question.key]
+    await ledger.note_replies(question.key, ())
+    assert await ledger.list_withdrawn() == []
+
+
+async def test_question_that_arrives_after_its_deletion_is_not_stored(ledger: Ledger) -> None:
+    question = make_question()
+    assert await ledger.withdraw(question.key, question) is None
+    assert not await ledger.claim(question)
+    turn = await ledger.find(question.key)
+    assert turn is not None
+    assert turn.message.text == ""
+    assert await ledger.withdraw(make_question("7.0").key, None) is None
+    assert await ledger.find(make_question("7.0").key) is None
+
+
+async def test_withdrawal_of_dead_process_is_taken_over(url: str) -> None:
+    async with open_ledger(url) as living, open_ledger(url, owner=DEAD) as dead, open_ledger(url) as other:
+        for ts, ledger in (("1.0", living), ("2.0", dead)):
+            await ledger.claim(make_question(ts))
+            await ledger.note_replies(make_question(ts).key, ["9.0"])
+            await ledger.withdraw(make_question(ts).key, None)
+        assert [turn.message.key.ts for turn in await other.list_withdrawn()] == ["2.0"]
 
 
 async def test_threads_survive_restart(url: str) -> None:

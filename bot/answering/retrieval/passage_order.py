@@ -67,8 +67,11 @@ class ConversationPassages:
             self._shown.popitem(last=False)
 
     def forget(self, conversation: str) -> None:
-        """Forget a conversation."""
-        self._shown.pop(conversation, None)
+        """Forget a conversation; "" for all."""
+        if conversation:
+            self._shown.pop(conversation, None)
+        else:
+            self._shown.clear()
 
 
 def place_hits(

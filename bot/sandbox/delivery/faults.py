@@ -59,6 +59,8 @@ class Faults:
         self.late_message_s: float | None = None
         """How long the ``message`` event of the next mention with files comes after its ``app_mention``, which then has
         no files; None for Slack's usual order."""
+        self.event_delays_s: list[float] = []
+        """How long the next events are delayed, one after the other, so that later ones overtake them."""
 
     def add_fault(self, body: Json) -> None:
         """Add a fault from the control API's body.
@@ -72,6 +74,7 @@ class Faults:
     def clear_faults(self) -> None:
         """Remove all faults."""
         self.calls.clear()
+        self.event_delays_s.clear()
         self.acks_to_drop = self.duplicates = 0
         self.late_message_s = None
 
@@ -107,3 +110,7 @@ class Faults:
                 is_late = event["type"] == "message" and event.get("ts") == mention["ts"]
                 ordered.append((event, room, delay_s if is_late else 0.0))
         return ordered
+
+    def take_event_delay(self) -> float:
+        """Return how long the next event is delayed, in seconds, and count it."""
+        return self.event_delays_s.pop(0) if self.event_delays_s else 0.0

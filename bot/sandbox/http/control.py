@@ -226,10 +226,10 @@ class ControlApi:
         """Cause faults. Every key is optional, and ``clear`` is applied first.
 
         ``calls``: list of ``Fault`` bodies; ``drop_acks``: how many; ``duplicate_events``: how many more times the next
-        event comes; ``late_message_s``: how long after its mention without files the message of the next mention with
-        files comes; ``scopes``: what the app is granted; ``revoke``: list of ``bot``, ``app``; ``disconnect``: a reason
-        (``warning`` keeps the connection); ``pace``: ``exact``, ``generous``, ``off``;
-        ``subscriptions``: the events that the app gets.
+        event comes; ``event_delays_s``: how long each of the next events waits; ``late_message_s``: how long after its
+        mention without files the message of the next mention with files comes; ``scopes``: what the app is granted;
+        ``revoke``: list of ``bot``, ``app``; ``disconnect``: a reason (``warning`` keeps the connection); ``pace``:
+        ``exact``, ``generous``, ``off``; ``subscriptions``: the events that the app gets.
         """
         faults = self._hub.faults
         if body.get("clear"):
@@ -237,6 +237,7 @@ class ControlApi:
         for call in body.get("calls", ()):
             faults.add_fault(call)
         faults.acks_to_drop = int(body.get("drop_acks", faults.acks_to_drop))
+        faults.event_delays_s += [float(delay_s) for delay_s in body.get("event_delays_s", ())]
         faults.duplicates = int(body.get("duplicate_events", faults.duplicates))
         faults.late_message_s = body.get("late_message_s", faults.late_message_s)
         self._hub.limiter.pace = body.get("pace", self._hub.limiter.pace)

@@ -56,8 +56,9 @@ class AnswerPrivatelyAction:
         finally:
             if not is_repeated:  # also after an error that the listener explains, so that the next press counts
                 self._pressed.pop((press.channel, ts), None)
-        if problem is not None:
-            await self._messenger.reply(in_thread, problem)
+        if problem is not None:  # a thread whose only question was deleted shows nothing
+            shown_ts = press.message_ts if problem is buttons.QUESTION_GONE else thread_ts
+            await self._messenger.reply(replace(press, thread_ts=shown_ts), problem)
         elif not await self._messenger.replace(press, buttons.ANSWERED_PRIVATELY):
             await self._messenger.reply(in_thread, buttons.ANSWERED_PRIVATELY)
 

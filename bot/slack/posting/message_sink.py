@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from bot.slack.errors import SlackLimited, SlackMissingScope, SlackRefused
 from bot.slack.posting.render import make_fallback_text
 from bot.slack.transport.web_api import SlackWebApi, TokenBucket
+from knowledge.language import Language
 
 STREAM_CHARACTERS = 11_500
 """Characters of a streamed message; Slack's limit is 12,000, and it counts rare characters differently."""
@@ -48,6 +49,12 @@ class ReplyTarget:
     user: str
     find_workspace: Callable[[str], Awaitable[str]]
     """Returns the workspace of a person, by the Slack id."""
+    language: Language
+    """The language of the question."""
+    revision: int
+    """How often the question was edited."""
+    earlier: tuple[str, ...]
+    """The timestamps of the answer to an earlier text of the question, which this answer replaces."""
 
 
 @dataclass(slots=True)
@@ -230,7 +237,7 @@ class PostedMessage:
         content: dict[str, Any] = {
             "channel": self._target.channel,
             "text": make_fallback_text(whole, _MAX_TEXT if self._is_plain else _MAX_NOTIFICATION) or "…",
-            "blocks": None if self._is_plain else blocks,
+            "blocks": [] if self._is_plain else blocks,  # an update without this key keeps the blocks
             "metadata": ending.metadata,
         }
         if self._ts is None:

@@ -39,16 +39,13 @@ class AnswerReply:
         buttons: Sequence[AnswerButton],
         *,
         save_replies: SaveReplies,
-        language: Language,
     ) -> None:
         self._target = target
         self._api = api
         self._buttons = buttons
-        self.language = language
-        """The language of the question."""
         self._renderer = render.MarkdownRenderer({})
         self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed, self._explain_refusal)
-        self._status = StatusLine(target, api, capabilities, language)
+        self._status = StatusLine(target, api, capabilities, target.language)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
@@ -57,11 +54,23 @@ class AnswerReply:
         self._ends_session = False
         self.failure: Exception | None = None
         """The error that ended the answer and that its last sentence explains."""
+        if target.earlier:
+            self.add_notice(render_message(replies.REVISED, target.language))
+
+    @property
+    def language(self) -> Language:
+        """Return the language of the question."""
+        return self._target.language
 
     @property
     def replies(self) -> list[str]:
         """Return the timestamps of the answer's messages, in order."""
         return self._writer.replies
+
+    @property
+    def messages(self) -> list[str]:
+        """Return the timestamps of all messages: the answer's, and those of an earlier answer that are left."""
+        return self._writer.messages
 
     @property
     def thread_ts(self) -> str:
@@ -146,7 +155,12 @@ class AnswerReply:
         is_session_over = self._writer.closed and (not self._status.has_session or has_stream_ended_session)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
-                await self._status.stop(is_session_over=is_session_over, is_answered=bool(self._writer.replies))
+                await self._status.stop(is_session_over=is_session_over, is_answered=self._has_posted)
+
+    @property
+    def _has_posted(self) -> bool:
+        """Return whether the answer has a new message, which clears the status."""
+        return not set(self._target.earlier).issuperset(self._writer.replies)
 
     async def _write(self, *, reads_on: bool) -> SlackError | None:
         """Send the text; with ``reads_on``, return an error that another attempt may get over."""
@@ -228,4 +242,5 @@ class AnswerReply:
         return [block for button in self._buttons for block in button.build_blocks(answer)]
 
     def _build_metadata(self) -> dict[str, Any]:
-        return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._target.question_ts}}
+        revision = {"revision": self._target.revision} if self._target.revision else {}
+        return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._target.question_ts} | revision}

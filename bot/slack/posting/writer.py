@@ -20,6 +20,7 @@ import structlog
 
 from bot.slack.errors import SlackError, SlackRefused, SlackStopped, SlackUnavailable
 from bot.slack.posting import cutting
+from bot.slack.posting.earlier_answer import EarlierAnswer
 from bot.slack.posting.message_sink import (
     POST_CHARACTERS,
     STREAM_ENDED_CODES,
@@ -74,6 +75,7 @@ class AnswerWriter:
         self._explain_refusal = explain_refusal
         self._form = _Form.COMPLETE
         self._has_blocks_in_flight = False
+        self._earlier = EarlierAnswer(target, api, capabilities)
         self._unrendered: list[str] = []
         """Markdown of the model, which is rendered together when the next call is due."""
         self._pending = ""
@@ -100,6 +102,11 @@ class AnswerWriter:
         self.first_call_s: float | None = None
         """The time from the first text to its call, in seconds."""
         self._first_text_at = 0.0
+
+    @property
+    def messages(self) -> list[str]:
+        """Return the timestamps of all messages: the answer's, and those of an earlier answer that are left."""
+        return [*self.replies, *self._earlier.messages]
 
     @property
     def has_written(self) -> bool:
@@ -296,8 +303,7 @@ class AnswerWriter:
         self.closed = True
 
     async def _post_plain(self, text: str, metadata: Block | None) -> None:
-        post = PostedMessage(self._target, self._api, self._capabilities, is_plain=True)
-        await self._record_opening(_end_message(post, text, AnswerEnding(metadata=metadata)))
+        await self._record_opening(self._post(text, AnswerEnding(metadata=metadata), is_plain=True))
 
     async def _resolve_unconfirmed(self) -> None:
         """Stop the stream after an unconfirmed call and continue by updates, which can be repeated."""
@@ -312,16 +318,27 @@ class AnswerWriter:
         self._message = PostedMessage.continue_from(message, self._target, self._api, self._capabilities)
 
     async def _open(self, text: str) -> None:
-        await self._record_opening(open_message(self._target, self._api, self._capabilities, text))
+        await self._record_opening(self._open_message(text))
+
+    async def _open_message(self, text: str) -> AnswerMessage:
+        if (replaced := await self._earlier.replace(text, AnswerEnding())) is not None:
+            return replaced
+        return await open_message(self._target, self._api, self._capabilities, self._earlier.take_link() + text)
 
     async def _finish(self, message: AnswerMessage | None, piece: str, ending: AnswerEnding) -> None:
         if message is not None:
             await message.end(piece, ending)
             self.ended_by_stream = isinstance(message, StreamedMessage)
         elif (self._opening + piece).strip() or ending.blocks:
-            post = PostedMessage(self._target, self._api, self._capabilities)
-            await self._record_opening(_end_message(post, self._opening + piece, ending))
+            await self._record_opening(self._post(self._opening + piece, ending))
         self.closed = True
+
+    async def _post(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> AnswerMessage:
+        if (replaced := await self._earlier.replace(text, ending, is_plain=is_plain)) is not None:
+            return replaced
+        post = PostedMessage(self._target, self._api, self._capabilities, is_plain=is_plain)
+        await post.end(self._earlier.take_link() + text, ending)
+        return post
 
     async def _continue_in_new_message(self, message: AnswerMessage, piece: str) -> None:
         whole = message.text + piece
@@ -344,7 +361,7 @@ class AnswerWriter:
                 async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                     self._register_message(await task)
             raise
-        await self._save_replies(self.replies)
+        await self._save_replies(self.messages)
 
     def _register_message(self, message: AnswerMessage) -> None:
         self._message = message
@@ -357,11 +374,6 @@ class AnswerWriter:
     def _note_first_call(self, piece: str) -> None:
         if piece and self.first_call_s is None:
             self.first_call_s = time.perf_counter() - self._first_text_at
-
-
-async def _end_message(message: AnswerMessage, text: str, ending: AnswerEnding) -> AnswerMessage:
-    await message.end(text, ending)
-    return message
 
 
 async def _wait_for_event(event: asyncio.Event, within_s: float) -> bool:

@@ -20,8 +20,9 @@ CALL_TIMEOUT_S = 15.0
 """For one HTTP request to Slack with its connection, without waits for rate limits."""
 
 _GET_METHODS = {
-    "auth.teams.list", "auth.test", "conversations.history", "conversations.info", "conversations.members",
-    "conversations.replies", "usergroups.list", "users.conversations", "users.info", "users.list",
+    "auth.teams.list", "auth.test", "chat.getPermalink", "conversations.history", "conversations.info",
+    "conversations.members", "conversations.replies", "usergroups.list", "users.conversations", "users.info",
+    "users.list",
 }  # fmt: skip
 """Methods that take their arguments from the query string only."""
 _IDEMPOTENT_METHODS = _GET_METHODS | {

@@ -38,17 +38,24 @@ class AnswerRecovery:
         except SlackGone:
             return False
         key = turn.message.key
-        if any(message.is_ours and message.answers == key.ts for message in messages):
+        if any(one.is_ours and (one.answers, one.revision) == (key.ts, turn.revision) for one in messages):
             return True
         recorded = await self._ledger.list_replies(*turn.message.thread)
         parts = [message for message in messages if _belongs_to_answer(message, key, turn.replies, recorded)]
+        kept = turn.replies if turn.revises else ()  # the next answer takes their place
         for number, part in enumerate(parts):
-            await self._remove(key.channel, part, reply, apologize=number == 0)
+            if part.ts in kept:
+                await self._stop_stream(key.channel, part)
+            else:
+                await self._remove(key.channel, part, reply, apologize=number == 0 and not kept)
         return False
 
-    async def _remove(self, channel: str, part: ThreadMessage, reply: AnswerReply, *, apologize: bool) -> None:
+    async def _stop_stream(self, channel: str, part: ThreadMessage) -> None:
         with contextlib.suppress(SlackRefused, SlackStopped):
             await self._api.call("chat.stopStream", channel=channel, ts=part.ts)
+
+    async def _remove(self, channel: str, part: ThreadMessage, reply: AnswerReply, *, apologize: bool) -> None:
+        await self._stop_stream(channel, part)
         with contextlib.suppress(SlackRefused, SlackGone):
             if not apologize:
                 await self._api.call("chat.delete", channel=channel, ts=part.ts)

@@ -45,3 +45,7 @@ class GeneratedAnswers:
         """Return and remove the answer to a question as it is now; None if there is none."""
         answer = self._answers.pop(turn.message.key, None)
         return answer if answer is not None and answer.revision == turn.revision else None
+
+    def forget(self, key: QuestionKey) -> None:
+        """Remove the answer to a question."""
+        self._answers.pop(key, None)

@@ -1,4 +1,4 @@
-"""Keeps the leases of open turns, and takes over turns that another process has abandoned."""
+"""Keeps the leases of open turns, and takes over turns and withdrawals that another process has abandoned."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ class OpenTurns(Protocol):
 
     def enqueue(self, message: QuestionMessage) -> None:
         """Put a turn into the queue."""
+
+    def withdraw(self, key: QuestionKey) -> None:
+        """Delete the answer of a deleted question."""
 
 
 class LeaseKeeper:
@@ -95,6 +98,8 @@ class LeaseKeeper:
     async def _adopt(self) -> None:
         for turn in await self._ledger.list_unfinished():
             self._turns.enqueue(turn.message)
+        for turn in await self._ledger.list_withdrawn():
+            self._turns.withdraw(turn.message.key)
 
     async def _purge(self) -> None:
         self._purged_at = time.monotonic()

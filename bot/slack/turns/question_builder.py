@@ -103,7 +103,7 @@ class QuestionBuilder:
             viewers=audience.viewers,
             cache_salt=await self._find_salt(audience.viewers),
             id=f"{key.channel}-{key.ts}",
-            conversation="-".join(message.thread),
+            conversation=message.conversation,
             within=rule,
             depth=await self._find_depth(key.team, message.user, key.channel),
             person=message.user,

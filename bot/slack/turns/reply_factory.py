@@ -13,7 +13,7 @@ from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.storage.ledger import Ledger
-from bot.storage.questions import QuestionMessage
+from bot.storage.questions import LedgerTurn
 from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
 
@@ -44,9 +44,9 @@ class ReplyFactory:
         self.undelivered = undelivered
         """Explains to the asker why a reply cannot be posted."""
 
-    def create(self, message: QuestionMessage) -> AnswerReply:
+    def create(self, turn: LedgerTurn) -> AnswerReply:
         """Return the reply to a question, in the language of the question."""
-        key = message.key
+        message, key = turn.message, turn.message.key
 
         async def save_replies(replies: Sequence[str]) -> None:
             try:
@@ -54,11 +54,14 @@ class ReplyFactory:
             except DatabaseError as error:  # after a crash, recovery finds the messages in the thread itself
                 _log.warning("reply not noted", channel=key.channel, ts=key.ts, error=str(error))
 
-        return AnswerReply(
-            ReplyTarget(key.channel, message.thread_ts, key.ts, message.user, self._find_workspace),
-            self._api,
-            self._capabilities,
-            self._buttons,
-            save_replies=save_replies,
+        target = ReplyTarget(
+            key.channel,
+            message.thread_ts,
+            key.ts,
+            message.user,
+            self._find_workspace,
             language=choose_language(make_readable(message.text, {}, me=self._me.user)),
+            revision=turn.revision,
+            earlier=turn.replies if turn.revises else (),
         )
+        return AnswerReply(target, self._api, self._capabilities, self._buttons, save_replies=save_replies)

@@ -42,6 +42,8 @@ class ThreadMessage:
     is_ours: bool
     answers: str = ""
     """The ``ts`` of the question if this message completes its answer, from its metadata."""
+    revision: int = 0
+    """How often the question had been edited before that answer."""
     app: str = ""
     """The name under which another app posted it; ``user`` is empty then, also if it posts in a person's name."""
 
@@ -66,6 +68,7 @@ def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
         text=_get_markdown(message) if is_ours else str(message.get("text") or ""),
         is_ours=is_ours,
         answers=answers if metadata.get("event_type") == ANSWER_EVENT else "",
+        revision=int(payload.get("revision", 0)),
         app=_get_app_name(message) if is_app else "",
     )
 

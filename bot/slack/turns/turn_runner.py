@@ -64,6 +64,10 @@ class TurnRunner:
         self._offer_more = offer_more
         self._generated = GeneratedAnswers()
 
+    def forget(self, key: QuestionKey) -> None:
+        """Forget the answer to a question that was edited or deleted."""
+        self._generated.forget(key)
+
     async def run(
         self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
     ) -> QuestionMessage | None:
@@ -86,7 +90,7 @@ class TurnRunner:
                 record.outcome = "superseded"
                 return None
             running.revision, record.attempts = turn.revision, turn.attempts
-            running.reply = self._replies.create(turn.message)
+            running.reply = self._replies.create(turn)
             state = await self._answer(turn, running.reply, record)
         except asyncio.CancelledError:
             if running.cancel_reason is None:
@@ -94,8 +98,7 @@ class TurnRunner:
             return await self._end_cancelled(key, running, record)
         if await self._ledger.finish(key, turn.revision, state, record.error):
             return None
-        record.outcome = "edited"
-        return await self._retract(key, running.reply)
+        return await self._retract(key, running.reply, record)
 
     async def _end_cancelled(
         self, key: QuestionKey, running: RunningTurn, record: TurnRecord
@@ -105,25 +108,40 @@ class TurnRunner:
         reply = running.reply
         match running.cancel_reason:
             case CancelReason.EDITED:
-                return await self._retract(key, reply)
+                return await self._retract(key, reply, record)
             case CancelReason.STOPPED if reply is not None:
                 await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
                 await self._ledger.finish(key, running.revision, TurnState.DONE, "stopped")
-            case CancelReason.DELETED if reply is not None and reply.replies:
-                await reply.conclude(render_message(replies.QUESTION_DELETED, reply.language), at_once=True)
+            case CancelReason.DELETED if reply is not None:
+                await self._leave_to_withdrawal(key, reply)
             case _ if reply is not None:
                 await reply.abort()
         return None
 
-    async def _retract(self, key: QuestionKey, reply: AnswerReply | None) -> QuestionMessage | None:
-        """Delete the answer of an edited question and return its new text; return None if it was deleted instead."""
+    async def _retract(self, key: QuestionKey, reply: AnswerReply | None, record: TurnRecord) -> QuestionMessage | None:
+        """Return the new text of an edited question, None if it was deleted instead.
+
+        Its partial answer is deleted; messages of an answer that was complete stay, and the next answer replaces them.
+        """
+        record.outcome = CancelReason.EDITED
         turn = await self._ledger.find(key)
+        if turn is not None and turn.state is TurnState.SUPERSEDED and reply is not None:
+            record.outcome = CancelReason.DELETED
+            await self._leave_to_withdrawal(key, reply)
         if turn is None or turn.state not in UNFINISHED:
             return None
-        if reply is not None:
+        if reply is not None and turn.revises:
+            await reply.abort()
+            await self._ledger.note_replies(key, reply.messages)
+        elif reply is not None:
             await reply.delete_messages()
             await self._ledger.note_replies(key, ())
         return turn.message
+
+    async def _leave_to_withdrawal(self, key: QuestionKey, reply: AnswerReply) -> None:
+        """End the reply to a deleted question, and store its messages, which ``Withdrawals`` deletes."""
+        await reply.abort()
+        await self._ledger.note_replies(key, reply.messages)
 
     async def _answer(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
         """Show an answer, or the reason why there is none."""

@@ -23,6 +23,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_queue import ThreadQueue
 from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.turns.turn_runner import TurnRunner
+from bot.slack.turns.withdrawals import Withdrawals
 from bot.storage.ledger import Ledger
 from bot.storage.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
 from bot.storage.shared_changes import ChangeKind, SharedChanges
@@ -43,19 +44,24 @@ class TurnManager:
         self,
         ledger: Ledger,
         runner: TurnRunner,
+        withdrawals: Withdrawals,
         settings: TurnSettings,
         shared_changes: SharedChanges,
         *,
         admit: Callable[[QuestionMessage], Awaitable[bool]],
         on_unauthorized: Callable[[SlackError], None] | None = None,
+        forget: Callable[[str], None] = lambda _: None,
     ) -> None:
         shared_changes.subscribe(ChangeKind.STOP, self._apply_stop)
+        shared_changes.subscribe(ChangeKind.QUESTION, self._apply_question_change)
         self._changes = shared_changes
         self._ledger = ledger
         self._runner = runner
         self._settings = settings
         self._admit = admit
         self._on_unauthorized = on_unauthorized
+        self._withdrawals = withdrawals
+        self._forget = forget
         self._leases = LeaseKeeper(ledger, self, settings)
         self._queue: ThreadQueue[ThreadId, QuestionKey] = ThreadQueue(settings.concurrent, lambda key: key.ts)
         self._running: dict[QuestionKey, RunningTurn] = {}
@@ -101,36 +107,66 @@ class TurnManager:
     def _can_start(self, message: QuestionMessage) -> bool:
         return not self._is_closing and self._queue.is_free(message.thread)
 
-    async def handle_edit(self, key: QuestionKey, text: str) -> bool:
-        """Answer the new text of an unanswered question; return False if the ledger has no such question.
+    async def handle_edit(self, message: QuestionMessage, edited_ts: str) -> bool:
+        """Answer the asker's new text of a question; return False if this edit changes no question of the ledger.
+
+        An answer that is being written starts over, and a complete one is revised.
 
         Raises:
             DatabaseError: the ledger cannot store the edit.
 
         """
-        state = await self._ledger.edit(key, text)
-        if state is TurnState.ANSWERING and key in self._running:
-            self._running[key].cancel(CancelReason.EDITED)
-        return state is not None
+        turn = await self._ledger.edit(message, edited_ts)
+        if turn is None:
+            return False
+        if turn.attempts == 0 and await self._admit(turn.message):  # its turn had ended
+            self.enqueue(turn.message)
+        elif turn.attempts == 0:
+            await self._ledger.finish(message.key, turn.revision, TurnState.FAILED, "limited")
+        await self._announce(turn, CancelReason.EDITED)
+        return True
 
-    async def handle_deletion(self, key: QuestionKey) -> bool:
-        """Stop answering a deleted question and return whether a turn was open; complete answers stay.
+    async def handle_deletion(self, key: QuestionKey, unknown: QuestionMessage | None = None) -> bool:
+        """Erase a deleted question and withdraw its answer; return False if there is none, or it was deleted before.
+
+        ``unknown`` is the deleted message if it may be a question: should it arrive later, it gets no answer.
 
         Raises:
             DatabaseError: the ledger cannot store the deletion.
 
         """
-        was_open = await self._supersede(key)
-        turn = await self._ledger.find(key)
-        for ts in turn.replies if turn is not None else ():  # a button's question has the ``ts`` of its answer
-            was_open = await self._supersede(QuestionKey(key.team, key.channel, ts)) or was_open
-        return was_open
+        turn = await self._ledger.withdraw(key, unknown)
+        if turn is None:
+            return False
+        await self._announce(turn, CancelReason.DELETED)
+        self.withdraw(key)
+        return True
 
-    async def _supersede(self, key: QuestionKey) -> bool:
-        was_open = await self._ledger.supersede(key)
-        if was_open and key in self._running:
-            self._running[key].cancel(CancelReason.DELETED)
-        return was_open
+    async def _announce(self, turn: LedgerTurn, reason: CancelReason) -> None:
+        """Cancel a turn whose question has changed, and let all processes forget its conversation."""
+        subject = (*turn.message.thread, turn.message.key.ts, str(turn.revision), reason)
+        await asyncio.sleep(0)  # a task that has not begun would never end its turn
+        self._apply_question_change(" ".join(subject))
+        with contextlib.suppress(DatabaseError):  # the renewal of the leases notices it, too
+            await self._changes.publish(ChangeKind.QUESTION, *subject)
+
+    def _apply_question_change(self, subject: str) -> None:
+        if not subject:
+            self._forget("")
+            return
+        team, channel, thread_ts, ts, revision, reason = subject.split(" ")
+        key = QuestionKey(team, channel, ts)
+        self._forget(f"{team}-{channel}-{thread_ts}")
+        self._runner.forget(key)
+        running = self._running.get(key)
+        # A turn that has begun after the edit answers the new text already.
+        if running is not None and (reason == CancelReason.DELETED or -1 < running.revision < int(revision)):
+            running.cancel(CancelReason(reason))
+
+    def withdraw(self, key: QuestionKey) -> None:
+        """Delete the answer of a deleted question, unless its turn still runs, whose end comes first."""
+        if key not in self._running:
+            self._withdrawals.start(key, self.handle_deletion)
 
     async def handle_stop(self, channel: str, thread_ts: str) -> None:
         """Stop the answer in a thread, in whichever process it runs.
@@ -176,6 +212,7 @@ class TurnManager:
             for running in list(self._running.values()):
                 running.cancel(CancelReason.ENDING)
             await asyncio.gather(self._leases.close(), *tasks, return_exceptions=True)
+            await self._withdrawals.close()
 
     # ── The queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -221,6 +258,8 @@ class TurnManager:
             record.log(key)
             if next_message is not None:
                 self.enqueue(next_message)
+            elif record.outcome == CancelReason.DELETED:
+                self.withdraw(key)
             self._start_next()
 
     async def _handle_interruption(self, key: QuestionKey, error: SlackError | DatabaseError) -> None:

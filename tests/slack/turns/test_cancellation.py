@@ -11,7 +11,7 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.questions import QuestionKey
+from bot.storage.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import RunningBot, get_markdown, make_finished, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 
@@ -52,7 +52,8 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
             if how == "deleted":
                 await turns.handle_deletion(key)
             elif how == "edited":
-                await turns.handle_edit(key, f"<@U0KVASIR01> edited {number}")
+                edited = QuestionMessage(key, ts, "U0ADA00001", f"<@U0KVASIR01> edited {number}")
+                await turns.handle_edit(edited, f"{ts}9")
             else:
                 await turns.handle_stop("C0GENERAL1", ts)
             await bot.wait_until_idle()

@@ -1,0 +1,76 @@
+"""Replaces the answer to an earlier text of a question."""
+
+from __future__ import annotations
+
+import contextlib
+
+from bot.messages import replies
+from bot.messages.message import render_message
+from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
+from bot.slack.posting.message_sink import AnswerEnding, PostedMessage, ReplyTarget, SlackCapabilities
+from bot.slack.posting.render import NOTICE_MARK
+from bot.slack.transport.web_api import SlackWebApi
+
+_UNCHANGEABLE_CODES = {"cant_update_message", "edit_window_closed", "streaming_state_conflict"}
+
+
+class EarlierAnswer:
+    """The messages of the earlier answer: the revised one takes the place of the first, and the others are deleted."""
+
+    def __init__(self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities) -> None:
+        self.messages = list(target.earlier)
+        """The timestamps of what is not replaced yet."""
+        self._link = ""
+        self._target = target
+        self._api = api
+        self._capabilities = capabilities
+
+    async def replace(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> PostedMessage | None:
+        """Show text in place of the earlier answer; return None if there is none, or Slack does not let it be changed.
+
+        Raises:
+            SlackError: Slack fails, or the bot may no longer post there.
+
+        """
+        while len(self.messages) > 1:
+            await self._delete(self.messages[-1])
+            self.messages.pop()
+        if not self.messages:
+            return None
+        [ts] = self.messages
+        post = PostedMessage(self._target, self._api, self._capabilities, ts=ts, is_plain=is_plain)
+        try:
+            await post.end(text, ending)
+        except SlackGone as error:
+            if error.code != "message_not_found":
+                raise
+        except SlackRefused as error:
+            if error.code not in _UNCHANGEABLE_CODES:
+                raise
+            if not await self._delete(ts):
+                await self._make_link(ts)
+        else:
+            self.messages.clear()
+            return post
+        self.messages.clear()
+        return None
+
+    def take_link(self) -> str:
+        """Return once, as Markdown, where an earlier answer is that Slack neither changes nor deletes; else ""."""
+        link, self._link = self._link, ""
+        return link
+
+    async def _delete(self, ts: str) -> bool:
+        try:
+            await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
+        except SlackGone as error:
+            return error.code == "message_not_found"
+        except (SlackRefused, SlackStopped):
+            return False
+        return True
+
+    async def _make_link(self, ts: str) -> None:
+        with contextlib.suppress(SlackError):
+            answer = await self._api.call("chat.getPermalink", channel=self._target.channel, message_ts=ts)
+            sentence = render_message(replies.REVISES, self._target.language, url=answer["permalink"])
+            self._link = f"_{NOTICE_MARK} {sentence}_\n\n"
