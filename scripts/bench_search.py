@@ -232,10 +232,11 @@ async def measure_store(
     return result
 
 
-def add_folder_options(parser: argparse.ArgumentParser) -> None:
-    """Add options to fill the store in a run of its own, which may take minutes."""
+def add_part_options(parser: argparse.ArgumentParser) -> None:
+    """Add options to fill the store in a run of its own, which may take minutes, and to measure less."""
     parser.add_argument("--folder", type=Path, help="keep the filled store here; one of so many rows is used as it is")
     parser.add_argument("--fill-only", action="store_true", help="fill the store in --folder and measure nothing")
+    parser.add_argument("--audiences-only", action="store_true", help="measure only what the filter of audiences costs")
 
 
 @contextlib.contextmanager
@@ -256,8 +257,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--audiences-only", action="store_true", help="measure only what the filter of audiences costs")
-    add_folder_options(parser)
+    add_part_options(parser)
     options = parser.parse_args()
     with open_data_folder(options.folder) as folder:
         result = asyncio.run(

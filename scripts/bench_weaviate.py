@@ -36,7 +36,7 @@ from scripts.bench_passages import (
     open_manifest_index,
 )
 from scripts.bench_search import (
-    add_folder_options,
+    add_part_options,
     fill_store,
     open_data_folder,
     quantiles,
@@ -50,10 +50,9 @@ TARGET_ONE_MS, TARGET_EIGHT_MS = 20.0, 60.0
 FIGURE = "search_filtered_by_readers"
 
 
-async def measure_weaviate(
-    rows: int, count: int, seed: int, server: WeaviateServer, folder: Path, *, fill_only: bool = False
-) -> dict[str, Any]:
-    """Fill a collection if it is empty, and measure it."""
+async def measure_weaviate(options: argparse.Namespace, server: WeaviateServer, folder: Path) -> dict[str, Any]:
+    """Fill a collection if it is empty, and measure it, or only what the filter of audiences costs."""
+    rows, count, seed = options.rows, options.queries, options.seed
     texts, origin = make_texts(rows, random.Random(seed))
     vectors = make_clustered_vectors(rows, np.random.default_rng(seed))
     questions = make_questions(texts, vectors, count, seed + 1)
@@ -61,7 +60,7 @@ async def measure_weaviate(
     await store.open("kvasir_bench", DIMENSIONS)
     filled = {} if await store.count() == rows else await fill_store(store, texts, vectors)
     result: dict[str, Any] = {"weaviate": WEAVIATE_VERSION, "rows": rows, "texts": origin, "fill": filled or "kept"}
-    if not fill_only:
+    if not options.fill_only:
         async with open_manifest_index(folder, rows // PER_DOCUMENT) as index:
             calibration, classes = find_calibration(FixedEmbedder.identity), make_classes(index)
             search = HybridSearch(FixedEmbedder(questions), store, current, calibration, classes=classes)
@@ -69,13 +68,12 @@ async def measure_weaviate(
             result |= {
                 "cores": len(os.sched_getaffinity(0)),
                 "load_before": round(os.getloadavg()[0], 2),
-                **{
-                    figure: quantiles(await time_questions(search, questions, figure))
-                    for figure in make_scopes(questions[0])
-                },
                 "audiences": await time_audiences(search, questions),
-                "eight_clients": await time_clients(search, questions),
             }
+            if not options.audiences_only:
+                for figure in make_scopes(questions[0]):
+                    result[figure] = quantiles(await time_questions(search, questions, figure))
+                result["eight_clients"] = await time_clients(search, questions)
     await store.close()
     return result
 
@@ -87,13 +85,11 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=800)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    add_folder_options(parser)
+    add_part_options(parser)
     options = parser.parse_args()
     with open_data_folder(options.folder) as folder, weaviate_server(folder) as server:
-        result = asyncio.run(
-            measure_weaviate(options.rows, options.queries, options.seed, server, folder, fill_only=options.fill_only)
-        )
-    if options.fill_only:
+        result = asyncio.run(measure_weaviate(options, server, folder))
+    if options.fill_only or options.audiences_only:
         print(json.dumps(result))
         return
     one = max(figures["p95_ms"] for name, figures in result.items() if name.startswith("search"))
