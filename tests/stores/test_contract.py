@@ -285,6 +285,22 @@ async def test_the_filter_comes_before_the_pool(store: Store) -> None:
     assert set(await found(store, "term", pool=800, classes=[frozenset({"C99"})])) == {"mine"}
 
 
+async def test_a_filter_of_hundreds_of_classes_comes_before_the_pool(store: Store) -> None:
+    """Whether half of the best rows may be seen, or none of them."""
+    mine = [frozenset({f"C{n}"}) for n in range(1000)]
+    await store.write(
+        [
+            row(f"r{n:03}", "term " * (200 - n), unit(1, n / 1000), readers=frozenset({"U1"}) if n % 2 else mine[n])
+            for n in range(200)
+        ]
+    )
+    assert set(await found(store, "term", pool=20, classes=mine)) == {f"r{n:03}" for n in range(0, 40, 2)}
+    assert set(await found(store, "term", pool=3, classes=mine[190:])) == {"r190", "r192", "r194"}
+    assert len(await found(store, "term", pool=800, classes=mine)) == 100
+    assert await found(store, "term", pool=3, classes=mine[500:]) == {}
+    assert all(one.chunk.audience == "" for one in (await found(store, "term", classes=mine)).values())
+
+
 async def test_only_the_requested_kinds_are_found(store: Store) -> None:
     kinds = ["md", "pdf", "", "PDF", "p", "m'd", "md ", "tar.gz", "页面"]
     await store.write([row(f"of {kind}", kind=kind) for kind in kinds])

@@ -99,6 +99,14 @@ def read_chunk(found: wire.SearchResult) -> Chunk:
     )
 
 
+def take_audience(found: wire.SearchResult) -> str:
+    """Return the key of a search result's audience class, and remove it, because candidates have none."""
+    fields = found.properties.non_ref_props.fields
+    audience: str = fields["audience"].text_value[1:-1]
+    del fields["audience"]
+    return audience
+
+
 def read_vector(found: wire.SearchResult) -> Vector:
     """Return the full vector that is stored with a row."""
     return np.frombuffer(found.metadata.vectors[0].vector_bytes, dtype="<f4")

@@ -36,7 +36,6 @@ from knowledge.stores.weaviate.search import (
     SearchCall,
     SearchTarget,
     fetch_by_ids,
-    make_filter,
     search_dense,
     search_lexical,
 )
@@ -196,13 +195,12 @@ class WeaviateStore:
         """Run both legs concurrently with one filter; see ``Store.find_candidates``."""
         if scope.is_empty:
             return ()
-        within = make_filter(scope)
 
         async def legs(search: SearchCall, place: SearchTarget) -> Sequence[Candidate]:
             return merge_legs(
                 *await run_both(
-                    search_lexical(search, place, terms, vector, pool, within),
-                    search_dense(search, place, vector, pool, within),
+                    search_lexical(search, place, terms, vector, pool, scope),
+                    search_dense(search, place, vector, pool, scope),
                 )
             )
 
