@@ -35,13 +35,14 @@ _ASKS_EN = re.compile(
     r"(?:(?:and|but|so|or|also|ok|okay|then|now|please|hi|hey|hello|well|thanks)\b[\s,.!]*)*"
     r"(?:(?:for|in|on|at|by|with|to|since|until|from)\s+)?"
     r"(?:what|how|when|where|who|whom|whose|why|which|is|are|was|were|am|do|does|did|can|could|should|would|will|may"
-    r"|must|has|have|any|tell|show|explain|list|give|find|search|look up|summari[sz]e|translate|compare|describe|name"
-    r"|define|write|draft|repeat|shorten)\b",
+    r"|must|has|have|(?:is|are|was|were|do|does|did|ca|could|should|would|wo|has|have)n['’]?t|(?:what|how|where|who)s"
+    r"|any|anyone|anybody|i wonder|i was wondering|tell|show|explain|list|give|find|search|look up"
+    r"|summari[sz]e|translate|compare|describe|name|define|write|draft|repeat|shorten)\b",
     re.IGNORECASE,
 )
 _ASKS_ZH = re.compile(
     r"什么|怎么|怎样|如何|为何|多少|多久|哪|谁|几|吗|呢|是否|能否|可否|有没有|是不是|能不能|可不可以|要不要|请|告诉|列出|总结|解释"
-    r"|介绍|说明|翻译|比较|查一?下|帮"
+    r"|介绍|说明|翻译|比较|查一?下|帮|我想(?:知道|问|了解)"
 )
 _SAYS_YOU = re.compile(r"\b(?:you|your|yours|yourself)\b|[你您]", re.IGNORECASE)
 _COMMANDS = {"mute": "mute", "静音": "mute", "unmute": "unmute", "取消静音": "unmute"}
@@ -117,10 +118,10 @@ def _decide_follow_up(message: QuestionMessage, me: str, thread: ThreadFacts) ->
         return _leave(Reason.MUTED)
     if _calls_others(message.text, me, thread.names):
         return _leave(Reason.FOR_OTHERS)
-    words = make_readable(_SEQUENCE.sub(" ", message.text), {})
     is_file_alone = bool(message.files) and not message.text
-    if is_small_talk(words) and not is_file_alone:
+    if is_small_talk(make_readable(message.text, {})) and not is_file_alone:
         return _leave(Reason.SMALL_TALK)
+    words = make_readable(_SEQUENCE.sub(" ", message.text), {})
     if not _NAMES_KVASIR.search(words) and _is_for_people(words, message.user, thread):
         return _leave(Reason.PEOPLE_TALK)
     return Decision(Handling.ANSWER, Reason.FOLLOW_UP)

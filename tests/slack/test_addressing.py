@@ -112,7 +112,8 @@ def test_file_without_text_is_for_the_bot_if_its_sender_has_asked() -> None:
 @pytest.mark.parametrize(
     "text",
     ["and in Berlin?", "what is the limit", "so, how long", "please list the forms", "for which office", "列出所有表格",
-     "请解释一下", "柏林的呢", "Kvasir go on"],
+     "请解释一下", "柏林的呢", "Kvasir go on", "whats the limit", "Isn’t it 30 days", "anyone here who knows",
+     "我想知道上限"],
 )  # fmt: skip
 def test_question_of_anybody_is_answered(text: str) -> None:
     assert decide(text, ThreadFacts()) is Handling.ANSWER
