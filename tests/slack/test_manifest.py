@@ -32,9 +32,11 @@ METHODS: Mapping[str, frozenset[str]] = {
     "agents.sessions.setStatus": WRITE,
     "apps.connections.open": NONE,  # the app's own token has its scope
     "assistant.threads.setStatus": frozenset({"assistant:write"}),
+    "auth.teams.list": NONE,
     "auth.test": NONE,
     "chat.appendStream": WRITE,
     "chat.delete": WRITE,
+    "chat.getPermalink": NONE,
     "chat.postEphemeral": WRITE,
     "chat.postMessage": WRITE,
     "chat.startStream": WRITE,
