@@ -35,11 +35,20 @@ class RunningTurn:
         self.revision = -1
         """The question's revision that is answered; -1 before the ledger has begun the turn."""
 
+        self._has_started = False
+
+    def start(self) -> None:
+        """Say that the task runs, so that it handles its cancellation; an earlier one takes effect now."""
+        self._has_started = True
+        if self.cancel_reason is not None:
+            self.task.cancel()
+
     def cancel(self, reason: CancelReason) -> None:
         """Cancel the task; only the first reason counts."""
         if self.cancel_reason is None:
             self.cancel_reason = reason
-            self.task.cancel()
+            if self._has_started:
+                self.task.cancel()
 
 
 class RetryDelays:

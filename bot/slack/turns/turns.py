@@ -240,6 +240,7 @@ class TurnManager:
         record = TurnRecord()
         record.wait_s = record.started_at - self._submitted_at.pop(key, record.started_at)
         next_message: QuestionMessage | None = None
+        self._running[key].start()
         try:
             with self._changes.watch_closely():
                 next_message = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
