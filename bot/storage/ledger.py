@@ -62,9 +62,6 @@ _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
 _WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
 _FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
 _TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
-_ADD_FILES = _UPDATE_OPEN.where(
-    turns.c.files < sa.bindparam("of_files"), turns.c.created_at > sa.bindparam("of_created_at")
-).values(revision=turns.c.revision + 1, attempts=1, generations=0)
 _GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
     generations=turns.c.generations + 1
 )
@@ -194,11 +191,20 @@ class Ledger:
         values = {"state": state, "error": error[:200], "lease_until": 0.0}
         return bool(await self._update(_FINISH, key, us=self._owner, of_revision=revision, **values))
 
-    async def add_files(self, key: QuestionKey, files: int, *, within_s: float) -> TurnState | None:
-        """Set how many files a young open question has. Return its state, None if nothing changed."""
-        values = {"files": files, "of_files": files, "of_created_at": self._now() - within_s}
-        rows = await self._update(_ADD_FILES, key, **values)
-        return TurnState(rows[0].state) if rows else None
+    @transaction
+    def add_files(
+        self, connection: sa.Connection, key: QuestionKey, files: int, *, within_s: float
+    ) -> LedgerTurn | None:
+        """Store how many files a young question has; open the question again if its turn has ended.
+
+        Return its turn, None if nothing changed: the files are known, or the person has stopped the answer.
+        """
+        row = connection.execute(_LOCK, _name_parameters(key)).first()
+        if row is None or row.state == TurnState.SUPERSEDED or row.error == "stopped":
+            return None
+        if row.files >= files or row.created_at <= self._now() - within_s:
+            return None
+        return self._revise(connection, row, {"files": files})
 
     @transaction
     def edit(self, connection: sa.Connection, message: QuestionMessage, edited_ts: str) -> LedgerTurn | None:
@@ -211,16 +217,21 @@ class Ledger:
         is_current = row is not None and row.state != TurnState.SUPERSEDED and row.edited_ts < edited_ts
         if row is None or not is_current or row.user != message.user:
             return None
-        now, text = self._now(), _make_storable(message.text)
-        values: dict[str, object] = {"edited_ts": edited_ts, "updated_at": now}
-        is_changed = text.split() != row.text.split()
-        if is_changed:
-            values |= {"text": text, "revision": row.revision + 1, "attempts": 1, "generations": 0}
-            if row.state not in UNFINISHED:
-                values |= {"state": TurnState.RECEIVED, "attempts": 0, "revises": row.replies != "[]", "error": ""}
-                values |= {"owner": self._owner, "lease_until": now + self._lease_s, "created_at": now}
-        changed = connection.execute(_UPDATE_ONE, values | _name_parameters(message.key)).one()
-        return _read_turn(changed) if is_changed else None
+        text = _make_storable(message.text)
+        if text.split() != row.text.split():
+            return self._revise(connection, row, {"text": text, "edited_ts": edited_ts})
+        values = {"edited_ts": edited_ts, "updated_at": self._now()}
+        connection.execute(_UPDATE_ONE, values | _name_parameters(message.key))
+        return None
+
+    def _revise(self, connection: sa.Connection, row: sa.Row[Any], values: Mapping[str, object]) -> LedgerTurn:
+        """Change a question, and open it again if its turn has ended; return its turn."""
+        now = self._now()
+        changes = {**values, "updated_at": now, "revision": row.revision + 1, "attempts": 1, "generations": 0}
+        if row.state not in UNFINISHED:
+            changes |= {"state": TurnState.RECEIVED, "attempts": 0, "revises": row.replies != "[]", "error": ""}
+            changes |= {"owner": self._owner, "lease_until": now + self._lease_s, "created_at": now}
+        return _read_turn(connection.execute(_UPDATE_ONE, changes | _name_parameters(_read_key(row))).one())
 
     @transaction
     def withdraw(

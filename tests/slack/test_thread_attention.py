@@ -162,3 +162,13 @@ async def test_files_that_follow_a_mention_belong_to_its_question(socket_bot: Ru
     await socket_bot.wait_until_idle()
     [answer] = await socket_bot.list_answers(ts)
     assert "attached files" in get_text(answer)
+
+
+async def test_files_that_follow_a_complete_answer_revise_it(socket_bot: RunningBot) -> None:
+    ts = await ask_with_file(socket_bot, 0.5)
+    await socket_bot.sandbox.wait_until(lambda: socket_bot.answerer.questions, what="first answer")
+    await socket_bot.wait_until_idle()
+    answer = await socket_bot.wait_for_answer(ts, "attached files")
+    await socket_bot.wait_until_idle()
+    assert [one["ts"] for one in await socket_bot.list_answers(ts)] == [answer["ts"]]
+    assert len(socket_bot.answerer.questions) == 2

@@ -254,17 +254,28 @@ async def test_threads_survive_restart(url: str) -> None:
         assert not await threads.find(("T2", "C1", "1.0"), "U1")
 
 
-async def test_files_of_a_later_event_belong_to_the_young_open_question(url: str) -> None:
+async def test_files_of_a_later_event_belong_to_the_young_question(url: str) -> None:
+    async with open_ledger(url) as ledger:
+        question = make_question()
+        await ledger.claim(question, begun=True)
+        turn = await ledger.add_files(question.key, 2, within_s=30)
+        assert turn is not None
+        assert (turn.message.files, turn.revision, turn.state) == (2, 1, TurnState.ANSWERING)
+        assert await ledger.add_files(question.key, 2, within_s=30) is None, "the same event again"
+        assert not await ledger.finish(question.key, 0, TurnState.DONE), "the answer without files does not count"
+        assert await ledger.finish(question.key, 1, TurnState.DONE)
+        turn = await ledger.add_files(question.key, 3, within_s=30)
+        assert turn is not None
+        assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0), "a complete answer is revised"
+        await ledger.finish(question.key, 2, TurnState.DONE, "stopped")
+        assert await ledger.add_files(question.key, 4, within_s=30) is None, "the person wants no answer"
+
+
+async def test_files_that_come_later_change_no_answer(url: str) -> None:
     now = [1_000.0]
     async with open_ledger(url, now=lambda: now[0]) as ledger:
         question = make_question()
-        await ledger.claim(question, begun=True)
-        assert await ledger.add_files(question.key, 2, within_s=30) is TurnState.ANSWERING
-        assert await ledger.add_files(question.key, 2, within_s=30) is None, "the same event again"
-        assert not await ledger.finish(question.key, 0, TurnState.DONE), "the answer without files does not count"
-        turn = await ledger.find(question.key)
-        assert turn is not None
-        assert (turn.message.files, turn.revision) == (2, 1)
+        await ledger.claim(question)
         now[0] += 31
         assert await ledger.add_files(question.key, 3, within_s=30) is None
 

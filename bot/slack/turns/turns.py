@@ -32,7 +32,7 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger("kvasir.turns")
 
 _FILES_WAIT_S = 30.0
-"""How old a question may be when its files arrive in a second event; an older one keeps its answer."""
+"""How old a question may be when its files arrive in a second event. An older question keeps its answer."""
 
 ThreadId = tuple[str, str, str]
 
@@ -100,9 +100,9 @@ class TurnManager:
         """Answer a question with its files: a mention may arrive without them, before the message that has them."""
         if not message.files:
             return
-        state = await self._ledger.add_files(message.key, message.files, within_s=_FILES_WAIT_S)
-        if state is TurnState.ANSWERING and message.key in self._running:
-            self._running[message.key].cancel(CancelReason.EDITED)
+        turn = await self._ledger.add_files(message.key, message.files, within_s=_FILES_WAIT_S)
+        if turn is not None:
+            await self._answer_again(turn)
 
     def _can_start(self, message: QuestionMessage) -> bool:
         return not self._is_closing and self._queue.is_free(message.thread)
@@ -119,12 +119,16 @@ class TurnManager:
         turn = await self._ledger.edit(message, edited_ts)
         if turn is None:
             return False
+        await self._answer_again(turn)
+        return True
+
+    async def _answer_again(self, turn: LedgerTurn) -> None:
+        """Answer a question that has changed, instead of the answer that is being written or is complete."""
         if turn.attempts == 0 and await self._admit(turn.message):  # its turn had ended
             self.enqueue(turn.message)
         elif turn.attempts == 0:
-            await self._ledger.finish(message.key, turn.revision, TurnState.FAILED, "limited")
+            await self._ledger.finish(turn.message.key, turn.revision, TurnState.FAILED, "limited")
         await self._announce(turn, CancelReason.EDITED)
-        return True
 
     async def handle_deletion(self, key: QuestionKey, unknown: QuestionMessage | None = None) -> bool:
         """Erase a deleted question and withdraw its answer; return False if there is none, or it was deleted before.
