@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bot.slack.errors import SlackLimited, SlackMissingScope, SlackRefused
+from bot.slack.posting.refused_methods import RefusedMethods
 from bot.slack.posting.render import make_fallback_text
 from bot.slack.transport.web_api import SlackWebApi, TokenBucket
 from knowledge.language import Language
@@ -22,13 +23,6 @@ _MAX_TEXT = 40_000
 MAX_STREAM_AGE_S = 240.0
 """The age at which a stream is closed; Slack ends it about 300 s after its start."""
 
-UNSUPPORTED_CODES = {
-    "unknown_method",
-    "missing_scope",
-    "feature_not_enabled",
-    "not_allowed",
-    "method_deprecated",
-}
 STREAM_ENDED_CODES = {
     "message_not_in_streaming_state",
     "message_not_streaming",
@@ -61,11 +55,7 @@ class ReplyTarget:
 class SlackCapabilities:
     """What this Slack supports, as calls have shown, and the calls that all replies together may make."""
 
-    streams: bool = True
-    has_sessions: bool = True
-    """``agents.sessions.setStatus``."""
-    has_statuses: bool = True
-    """``assistant.threads.setStatus``."""
+    refused: RefusedMethods = field(default_factory=RefusedMethods)
     max_stream_age_s: float = MAX_STREAM_AGE_S
     status_every_s: float = 2.0
     """The shortest time between two changes of a status."""
@@ -75,12 +65,9 @@ class SlackCapabilities:
     update_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(burst=20, per_s=50 / 60))
     """Tier 3: 50 a minute."""
 
-    def disable_status(self, method: str) -> None:
-        """Stop using a method that shows a status, because this Slack does not have it."""
-        if method == "agents.sessions.setStatus":
-            self.has_sessions = False
-        else:
-            self.has_statuses = False
+    def can_stream(self, target: ReplyTarget) -> bool:
+        """Return whether an answer may be streamed to its person."""
+        return self.refused.allows("chat.startStream", target.user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +211,12 @@ class PostedMessage:
         """Reserve one update and return how long to wait before it, in seconds."""
         return self._capabilities.update_bucket.take() if self._ts else 0.0
 
+    async def show_line(self, line: str) -> PostedMessage:
+        """Show a line that the first text will replace, and return the message."""
+        await self._write(line, AnswerEnding())
+        self.text = ""
+        return self
+
     async def add(self, text: str) -> None:
         """Show the text so far and more text."""
         await self._write(self.text + text, AnswerEnding())
@@ -254,16 +247,14 @@ async def open_message(
     target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str
 ) -> AnswerMessage:
     """Open a message with its first text: a stream, or a post if Slack does not support or now limits streams."""
-    if capabilities.streams:
+    if capabilities.can_stream(target):
         stream = StreamedMessage(target, api, capabilities)
         try:
             await stream.add(text)
         except SlackLimited:
             pass
-        except SlackMissingScope:
-            capabilities.streams = False
-        except SlackRefused as error:
-            capabilities.streams = error.code not in UNSUPPORTED_CODES
+        except (SlackRefused, SlackMissingScope) as error:
+            capabilities.refused.note("chat.startStream", target.user, error)
         else:
             return stream
     post = PostedMessage(target, api, capabilities)

@@ -45,12 +45,14 @@ class AnswerReply:
         self._buttons = buttons
         self._renderer = render.MarkdownRenderer({})
         self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed, self._explain_refusal)
-        self._status = StatusLine(target, api, capabilities, target.language)
+        self._status = StatusLine(target, api, capabilities, target.language, self._show_waiting_line)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
         self._has_text = False
         self._has_queue_notice = False
+        self._queue_text: str | None = None
+        """The newest position in the queue, "" once the queue is over; None without a queue."""
         self._ends_session = False
         self.failure: Exception | None = None
         """The error that ended the answer and that its last sentence explains."""
@@ -91,7 +93,7 @@ class AnswerReply:
         if self._has_text:
             self._notices.append(render.format_notice(text))
         else:
-            self._writer.write(f"_{render.NOTICE_MARK} {render.escape_markdown(' '.join(text.split()))}_\n\n")
+            self._writer.write(f"{_format_notice_line(text)}\n\n")
 
     async def show_answer(self, events: AsyncIterator[AnswerEvent], *, reads_on: bool = False) -> Finished | None:
         """Show an answer and return its last event, None if the answer failed (see ``failure``).
@@ -206,14 +208,20 @@ class AnswerReply:
                 self._finished = event
 
     def _show_queue_position(self, text: str) -> None:
-        """Show the position in the queue in the status, or once as a notice if no status is visible."""
-        if (
-            not self._status.set_words(render_message(replies.BUSY, self.language, text=text) if text else "")
-            and text
-            and not self._has_queue_notice
-        ):
+        """Show the position in the queue: in the status, in a message, or once as a notice above the answer."""
+        self._queue_text = text
+        is_visible = self._status.set_words(render_message(replies.BUSY, self.language, text=text) if text else "")
+        if self._status.is_limited or self._writer.shows_waiting_line:
+            self._show_waiting_line()
+        elif not is_visible and text and not self._has_queue_notice:
             self._has_queue_notice = True
             self.add_notice(text)
+
+    def _show_waiting_line(self) -> None:
+        """Show the position in the queue in the answer's message, which is updated, until the answer replaces it."""
+        if self._queue_text is not None:
+            line = self._queue_text or render_message(replies.QUEUE_OVER, self.language)
+            self._writer.show_waiting_line(_format_notice_line(line))
 
     def _finish_with(self, sentence: str) -> None:
         self._writer.close_code_fence()
@@ -244,3 +252,7 @@ class AnswerReply:
     def _build_metadata(self) -> dict[str, Any]:
         revision = {"revision": self._target.revision} if self._target.revision else {}
         return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._target.question_ts} | revision}
+
+
+def _format_notice_line(text: str) -> str:
+    return f"_{render.NOTICE_MARK} {render.escape_markdown(' '.join(text.split()))}_"

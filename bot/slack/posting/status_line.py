@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.messages import answers
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
-from bot.slack.posting.message_sink import UNSUPPORTED_CODES, ReplyTarget, SlackCapabilities
+from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
+from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 
+SESSION_METHOD = "agents.sessions.setStatus"
+WORDS_METHOD = "assistant.threads.setStatus"
 _STATUS_STOP_TIMEOUT_S = 3.0
 """How long the end of an answer waits for a status call in flight."""
 
@@ -22,10 +24,17 @@ class StatusLine:
     """Shows that the bot works: by a session, and by a status in words, if this Slack has them."""
 
     def __init__(
-        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, language: Language
+        self,
+        target: ReplyTarget,
+        api: SlackWebApi,
+        capabilities: SlackCapabilities,
+        language: Language,
+        on_limited: Callable[[], None],
     ) -> None:
+        """Take ``on_limited``, which is called if a rate limit lets Slack show nothing."""
         self._thread = {"channel_id": target.channel, "thread_ts": target.thread_ts}
         self._user = target.user
+        self._on_limited = on_limited
         self._api = api
         self._capabilities = capabilities
         self._words, self._default_text = (
@@ -38,6 +47,8 @@ class StatusLine:
         """Whether a session is processing, which the bot must end."""
         self._has_status = False
         """Whether Slack shows a status, which it clears with the next message."""
+        self.is_limited = False
+        """Whether Slack shows nothing because of a rate limit."""
 
     def start(self, every_s: float = 60.0) -> None:
         """Show the status in a task of its own, and show it again before Slack clears it."""
@@ -47,9 +58,14 @@ class StatusLine:
         while True:
             self._is_call_in_flight = True
             self._changed.clear()
-            has_status = await self._show()
+            self.is_limited = await self._show() and not (self.has_session or self._has_status)
             self._is_call_in_flight = False
-            if not has_status:
+            if self.is_limited:
+                self._on_limited()
+                limits = (self._api.get_limited_s(method) for method in (SESSION_METHOD, WORDS_METHOD))
+                await asyncio.sleep(max(self._capabilities.status_every_s, *limits))
+                continue
+            if not self._has_status:
                 return
             await asyncio.sleep(self._capabilities.status_every_s)
             with contextlib.suppress(TimeoutError):
@@ -61,27 +77,44 @@ class StatusLine:
 
         Only the last words before a call are shown. Not every Slack shows them next to a session.
         """
-        if not self._capabilities.has_statuses:
+        if not self._allows(WORDS_METHOD):
             return False
         self._words = words or self._default_text
         self._changed.set()
         return not self.has_session
 
+    def _allows(self, method: str) -> bool:
+        return self._capabilities.refused.allows(method, self._user)
+
     async def _show(self) -> bool:
-        if self._capabilities.has_sessions and not self.has_session:
+        """Show the session and the words; return whether a rate limit was in the way."""
+        was_limited = False
+        if self._allows(SESSION_METHOD) and not self.has_session:
             session = {"status": "processing", "initiator_user_id": self._user}
-            self.has_session = await self._set("agents.sessions.setStatus", session)
-        if self._capabilities.has_statuses:
-            is_set = await self._set("assistant.threads.setStatus", {"status": self._words})
-            self._has_status = is_set or self._has_status
-        return self._has_status
+            try:
+                self.has_session = await self._set(SESSION_METHOD, session)
+            except SlackLimited:
+                was_limited = True
+        if self._allows(WORDS_METHOD):
+            try:
+                self._has_status = await self._set(WORDS_METHOD, {"status": self._words}) or self._has_status
+            except SlackLimited:
+                was_limited = True
+        return was_limited
 
     async def _set(self, method: str, arguments: Mapping[str, Any]) -> bool:
+        """Call a method and return whether Slack has done it.
+
+        Raises:
+            SlackLimited: Slack limits the method.
+
+        """
         try:
             await self._api.call(method, wait=False, **self._thread, **arguments)
+        except SlackLimited:
+            raise
         except (SlackRefused, SlackMissingScope) as error:
-            if isinstance(error, SlackMissingScope) or error.code in UNSUPPORTED_CODES:
-                self._capabilities.disable_status(method)
+            self._capabilities.refused.note(method, self._user, error)
             return False
         except SlackError:
             return False
@@ -102,6 +135,10 @@ class StatusLine:
         await asyncio.wait([task], timeout=_STATUS_STOP_TIMEOUT_S)
         task.cancel()
         if self.has_session and (is_late or not is_session_over):
-            await self._set("agents.sessions.setStatus", {"status": "active"})
+            await self._clear(SESSION_METHOD, "active")
         if self._has_status and (is_late or not is_answered):
-            await self._set("assistant.threads.setStatus", {"status": ""})
+            await self._clear(WORDS_METHOD, "")
+
+    async def _clear(self, method: str, status: str) -> None:
+        with contextlib.suppress(SlackLimited):
+            await self._set(method, {"status": status})

@@ -81,6 +81,7 @@ class AnswerWriter:
         self._pending = ""
         self._opening = ""
         """The start of the next message: a reopened fence, or the head of a table that continues."""
+        self._waiting_line = self._shown_line = ""
         self._message: AnswerMessage | None = None
         self._ending: Callable[[], AnswerEnding] | None = None
         self._characters_in_flight = 0
@@ -112,7 +113,18 @@ class AnswerWriter:
     def has_written(self) -> bool:
         """Return whether the answer has messages or pending text."""
         self._render()
-        return bool(self._pending.strip()) or bool(self.replies)
+        return bool(self._pending.strip()) or (bool(self.replies) and not self.shows_waiting_line)
+
+    @property
+    def shows_waiting_line(self) -> bool:
+        """Return whether the only message has no text of the answer."""
+        return self._message is not None and not self._message.text
+
+    def show_waiting_line(self, line: str) -> None:
+        """Show a line in the answer's message until its first text replaces the line."""
+        if not self.has_written:
+            self._waiting_line = line
+            self._wake.set()
 
     def write(self, text: str) -> None:
         """Append rendered Markdown."""
@@ -181,7 +193,7 @@ class AnswerWriter:
         """Wait until there is text and the rate limit allows a call, or until the message is too old."""
         message = self._message
         left_s = message.remaining_s if message is not None else float("inf")
-        while not (self._pending or self._unrendered or self._ended.is_set()):
+        while not (self._has_text or self._ended.is_set() or self._waiting_line != self._shown_line):
             self._wake.clear()
             if not await _wait_for_event(self._wake, left_s):
                 return
@@ -193,6 +205,9 @@ class AnswerWriter:
         """Make the next call."""
         if self._is_unconfirmed:
             await self._resolve_unconfirmed()
+        if not (self._has_text or self._ended.is_set()) and self._waiting_line != self._shown_line:
+            await self._post_waiting_line(self._waiting_line)
+            return
         self._has_blocks_in_flight = False
         self._render()
         message = self._message
@@ -218,8 +233,25 @@ class AnswerWriter:
         if await self._send(call):
             self._remove_sent()
 
+    @property
+    def _has_text(self) -> bool:
+        return bool(self._pending or self._unrendered)
+
+    async def _post_waiting_line(self, line: str) -> None:
+        self._shown_line = line
+        with contextlib.suppress(SlackRefused):
+            if isinstance(self._message, PostedMessage):
+                await self._message.show_line(line)
+            elif self._message is None:
+                post = PostedMessage(self._target, self._api, self._capabilities)
+                await self._record_opening(post.show_line(line))
+
     def _can_stream_now(self) -> bool:
-        return self.streams and self._capabilities.streams and not self._api.get_limited_s("chat.startStream")
+        return (
+            self.streams
+            and self._capabilities.can_stream(self._target)
+            and not self._api.get_limited_s("chat.startStream")
+        )
 
     def _remove_sent(self) -> None:
         """Remove the text that Slack has accepted from the buffer."""

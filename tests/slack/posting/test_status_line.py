@@ -10,6 +10,7 @@ import pytest
 
 from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.posting.refused_methods import RefusedMethods
 from tests.slack.running_bot import RunningBot, Script, get_text, make_finished, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow
@@ -21,6 +22,27 @@ async def test_answer_needs_no_status(socket_bot: RunningBot) -> None:
     await socket_bot.wait_for_answer(await socket_bot.ask())
     assert len(await socket_bot.sandbox.requests("agents.sessions.setStatus")) == 1
     assert len(await socket_bot.sandbox.requests("assistant.threads.setStatus")) == 1
+
+
+@pytest.mark.parametrize("method", ["chat.startStream", "agents.sessions.setStatus", "assistant.threads.setStatus"])
+async def test_refusal_for_one_person_concerns_nobody_else(tmp_path: Path, method: str) -> None:
+    """It is tried again after some time; only a missing method is not used for anybody."""
+    now = [1000.0]
+    capabilities = SlackCapabilities(refused=RefusedMethods(lambda: now[0]))
+    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
+
+        async def count_calls(person: str) -> int:
+            before = len(await bot.sandbox.requests(method))
+            await bot.wait_for_answer(await bot.sandbox.say(person, "#general", "@Kvasir how?"))
+            await bot.wait_until_idle()
+            return min(1, len(await bot.sandbox.requests(method)) - before)
+
+        await bot.sandbox.faults({"method": method, "error": "team_not_found", "times": -1, "concerns": "U0ADA00001"})
+        assert [await count_calls(person) for person in ("ada", "ada", "bo", "bo")] == [1, 0, 1, 1]
+        now[0] += 601
+        assert await count_calls("ada") == 1
+        await bot.sandbox.faults({"method": method, "error": "unknown_method"}, clear=True)
+        assert [await count_calls(person) for person in ("bo", "bo", "chen")] == [1, 0, 0]
 
 
 async def test_status_replaces_missing_sessions(socket_bot: RunningBot) -> None:
@@ -103,6 +125,31 @@ async def test_status_is_cleared_after_edit(socket_bot: RunningBot) -> None:
     await socket_bot.wait_for_answer(ts, "That is all.")
     await socket_bot.wait_until_idle()
     assert "" in await words()
+
+
+async def test_queue_position_is_a_message_while_statuses_are_limited(socket_bot: RunningBot) -> None:
+    """The message is updated, and becomes the answer."""
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "a*.setStatus", "status": 429, "retry_after_s": 30, "times": -1})
+
+    async def shows(text: str) -> bool:
+        return any(text in get_text(m) for m in await bot.sandbox.messages() if m.get("bot_id"))
+
+    async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        for place in (3, 2):
+            yield InLine(f"You are number {place} in line.")
+            await bot.sandbox.wait_until(lambda place=place: shows(f"number {place} in line"), what="waiting line")
+        yield InLine("")
+        await bot.sandbox.wait_until(lambda: shows("working on your question"), what="end of the queue")
+        yield Text("That is all.")
+        yield make_finished()
+
+    bot.answerer.script = script
+    root = await bot.ask()
+    await bot.wait_for_answer(root)
+    [message] = await bot.list_answers(root)
+    assert "number" not in get_text(message)
+    assert "working" not in get_text(message)
 
 
 async def test_queue_position_without_status_is_a_notice(socket_bot: RunningBot) -> None:
