@@ -23,8 +23,10 @@ from bot.slack.transport.socket_mode import SocketModeClient
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import copy_without_token, make_web_client, open_http_session
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.status_cleaner import StatusCleaner
 from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import record_connection
+from bot.storage.open_statuses import OpenStatuses
 from bot.storage.shared_changes import SharedChanges
 
 _log = structlog.get_logger(__name__)
@@ -119,13 +121,16 @@ async def open_slack_app(
         changes = SharedChanges(dependencies.ledger.database)
         parts = SlackParts(dependencies, client, api, installation.me, changes, capabilities or SlackCapabilities())
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
-        turns, listeners = parts.build(turn_settings or TurnSettings(), token_monitor, tasks)
+        turn_settings = turn_settings or TurnSettings()
+        turns, listeners = parts.build(turn_settings, token_monitor, tasks)
+        cleaner = StatusCleaner(OpenStatuses(dependencies.ledger.database), api, turn_settings.heartbeat_s)
         bolt = build_bolt_app(settings, client, installation, listeners)
         runner = _make_runner(settings, bolt, client, token_monitor)
         if isinstance(runner, SocketModeClient):
             runner.on_connected = parts.directory.clear
 
         def on_connected() -> None:
+            cleaner.start()
             parts.refreshes.start()
             if dependencies.event_log is not None:
                 recording = record_connection(dependencies.event_log, installation.me.team, lambda: runner.is_connected)
@@ -136,6 +141,7 @@ async def open_slack_app(
         changes.start()
         stack.push_async_callback(changes.close)
         stack.push_async_callback(tasks.close, _DRAIN_S)
+        stack.push_async_callback(cleaner.close)
         stack.push_async_callback(turns.close)
         stack.push_async_callback(runner.close)
         yield app

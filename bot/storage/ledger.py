@@ -37,6 +37,8 @@ from knowledge.errors import DatabaseError
 
 LEASE_S = 30.0
 """How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
+_DELETED_CLEAR_S = 15.0
+"""When to clear the status of a deleted question, if the process that answered it has died meanwhile."""
 
 
 def _match(*columns: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
@@ -186,9 +188,21 @@ class Ledger:
         """Store which messages have the answer so far."""
         await self._update(_UPDATE_ONE, key, replies=json.dumps(list(replies)))
 
-    async def finish(self, key: QuestionKey, revision: int, state: TurnState, error: str = "") -> bool:
-        """Close a turn of this process. Return False, and change nothing, if the question was edited or deleted."""
-        values = {"state": state, "error": error[:200], "lease_until": 0.0}
+    async def finish(
+        self,
+        key: QuestionKey,
+        revision: int,
+        state: TurnState,
+        error: str = "",
+        *,
+        clear_status_in_s: float | None = None,
+    ) -> bool:
+        """Close a turn of this process. Return False, and change nothing, if the question was edited or deleted.
+
+        ``clear_status_in_s`` says when to clear the status in Slack, None if Slack shows none.
+        """
+        clear_status_at = 0.0 if clear_status_in_s is None else self._now() + clear_status_in_s
+        values = {"state": state, "error": error[:200], "lease_until": 0.0, "clear_status_at": clear_status_at}
         return bool(await self._update(_FINISH, key, us=self._owner, of_revision=revision, **values))
 
     @transaction
@@ -242,7 +256,7 @@ class Ledger:
         ``unknown`` is stored as deleted if the question has no turn, because its message may arrive later.
         """
         closing = {"state": TurnState.SUPERSEDED, "text": "", "owner": self._owner, "updated_at": self._now()}
-        closing |= {"lease_until": self._now() + self._lease_s}
+        closing |= {"lease_until": self._now() + self._lease_s, "clear_status_at": self._now() + _DELETED_CLEAR_S}
         row = connection.execute(_WITHDRAW, closing | _name_parameters(key)).first()
         if row is None and unknown is not None:
             deleted = self._make_row(replace(unknown, text="", user=""), TurnState.SUPERSEDED)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0007", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0008", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -35,6 +35,7 @@ turns = sa.Table(
     sa.Column("replies", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("generations", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("clear_status_at", sa.Float, nullable=False, server_default="0"),
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
     sa.Column("error", sa.String(200), nullable=False),
@@ -44,6 +45,7 @@ turns = sa.Table(
     sa.Column("revises", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("team", "channel", "ts", name="bot_turns_message"),
     sa.Index("bot_turns_state", "state", "owner"),
+    sa.Index("bot_turns_clear_status", "clear_status_at"),
     sa.Index("bot_turns_thread", "team", "channel", "thread_ts"),
 )
 threads = sa.Table(

@@ -151,6 +151,15 @@ class AnswerReply:
                     with contextlib.suppress(SlackError):
                         await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
 
+    @property
+    def clear_status_in_s(self) -> float | None:
+        """Return when to clear the status again, None if that is not necessary."""
+        return self._status.clear_in_s
+
+    def leave_status(self) -> None:
+        """Change the status no more, because the turn was interrupted."""
+        self._status.leave()
+
     async def clear_status(self) -> None:
         """End the session and clear the status."""
         has_stream_ended_session = self._ends_session and self._writer.ended_by_stream

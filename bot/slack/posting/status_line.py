@@ -9,13 +9,16 @@ from typing import Any
 
 from bot.messages import answers
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
+from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused, SlackUnavailable
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 
 SESSION_METHOD = "agents.sessions.setStatus"
 WORDS_METHOD = "assistant.threads.setStatus"
+_CLEARED = {SESSION_METHOD: "active", WORDS_METHOD: ""}
+_RETRY_S = 30.0
+"""When to clear a status again if Slack does not answer."""
 _STATUS_STOP_TIMEOUT_S = 3.0
 """How long the end of an answer waits for a status call in flight."""
 
@@ -49,6 +52,8 @@ class StatusLine:
         """Whether Slack shows a status, which it clears with the next message."""
         self.is_limited = False
         """Whether Slack shows nothing because of a rate limit."""
+        self.clear_in_s: float | None = None
+        """When somebody must clear the status again, because it could not be cleared; None if it needs no clearing."""
 
     def start(self, every_s: float = 60.0) -> None:
         """Show the status in a task of its own, and show it again before Slack clears it."""
@@ -134,11 +139,26 @@ class StatusLine:
             task.cancel()
         await asyncio.wait([task], timeout=_STATUS_STOP_TIMEOUT_S)
         task.cancel()
-        if self.has_session and (is_late or not is_session_over):
-            await self._clear(SESSION_METHOD, "active")
-        if self._has_status and (is_late or not is_answered):
-            await self._clear(WORDS_METHOD, "")
+        self.clear_in_s = _RETRY_S  # if the next calls are cancelled
+        methods = [SESSION_METHOD] if self.has_session and (is_late or not is_session_over) else []
+        methods += [WORDS_METHOD] if self._has_status and (is_late or not is_answered) else []
+        delays = [await clear_status(self._api, method, **self._thread) for method in methods]
+        self.clear_in_s = max((delay for delay in delays if delay is not None), default=None)
 
-    async def _clear(self, method: str, status: str) -> None:
-        with contextlib.suppress(SlackLimited):
-            await self._set(method, {"status": status})
+    def leave(self) -> None:
+        """Change the status no more, because the turn was interrupted and another attempt follows."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def clear_status(api: SlackWebApi, method: str, channel_id: str, thread_ts: str) -> float | None:
+    """Clear what a method shows in a thread; return in how many seconds to try again, None for never."""
+    try:
+        await api.call(method, wait=False, channel_id=channel_id, thread_ts=thread_ts, status=_CLEARED[method])
+    except SlackLimited:
+        return api.get_limited_s(method)
+    except SlackUnavailable:
+        return _RETRY_S
+    except SlackError:
+        return None  # Slack has no such status here
+    return None

@@ -96,7 +96,13 @@ class TurnRunner:
             if running.cancel_reason is None:
                 raise
             return await self._end_cancelled(key, running, record)
-        if await self._ledger.finish(key, turn.revision, state, record.error):
+        finally:
+            if running.reply is not None:
+                running.reply.leave_status()
+        clear_in_s = running.reply.clear_status_in_s
+        if clear_in_s is None and turn.attempts > 1:
+            clear_in_s = 0.0  # an earlier attempt may have left a status
+        if await self._ledger.finish(key, turn.revision, state, record.error, clear_status_in_s=clear_in_s):
             return None
         return await self._retract(key, running.reply, record)
 
@@ -111,7 +117,10 @@ class TurnRunner:
                 return await self._retract(key, reply, record)
             case CancelReason.STOPPED if reply is not None:
                 await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
-                await self._ledger.finish(key, running.revision, TurnState.DONE, "stopped")
+                clear_in_s = reply.clear_status_in_s
+                await self._ledger.finish(
+                    key, running.revision, TurnState.DONE, "stopped", clear_status_in_s=clear_in_s
+                )
             case CancelReason.DELETED if reply is not None:
                 await self._leave_to_withdrawal(key, reply)
             case _ if reply is not None:
