@@ -174,10 +174,9 @@ class NotionHost:
         self.fake = fake
         self._pages: dict[int, str] = {}
 
-    def configure(self, place: Place) -> Iterable[str]:
+    def configure(self, _: Place) -> Iterable[str]:
         yield from (f'url = "{self.fake.url}"', 'token_env = "NOTION_TOKEN"', "requests_per_s = 1000.0")
-        if place.readers is None:
-            yield 'rights = "ignore"'
+        yield 'rights = "ignore"'
 
     async def add(self, document: Document) -> None:
         self._pages[document.number] = self.fake.page(f"{document.title} report")
