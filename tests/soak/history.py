@@ -23,6 +23,7 @@ LATE_S = 61.0
 _ANSWER_S = 30.0
 _SETTLE_S = 0.1
 """Between the end of an answer and what follows it."""
+_QUIET_S = 1.5
 _CHANGING = ("kvasir:search-web", "kvasir:file-readers")
 """Buttons that nobody presses at random: they search the web, or change the world."""
 _EPOCHS = 4
@@ -81,6 +82,7 @@ class History:
         return self._outcome
 
     async def _apply(self, changes: Sequence[Change]) -> None:
+        await self._wait_until_quiet()
         await self._settle("the last step before changes")
         await self._posted.compare_calls("the last step before changes")
         if any(change.late for change in changes):
@@ -220,6 +222,16 @@ class History:
                 self._outcome.silences.append(said)
                 return
             await asyncio.sleep(0.02)
+
+    async def _wait_until_quiet(self) -> None:
+        """Wait until nothing is posted any more: a button may have begun an answer that the world still allows."""
+        before, quiet_since, ends = None, time.monotonic(), time.monotonic() + _ANSWER_S
+        while time.monotonic() < min(ends, quiet_since + _QUIET_S):
+            await asyncio.sleep(0.05)
+            is_busy = any(one.status == "processing" for one in self._workspace.sessions.values())
+            state = [(one.key, len(one.text)) for one in self._posted.list_messages()]
+            if is_busy or state != before:
+                before, quiet_since = state, time.monotonic()
 
     async def _settle(self, said: str) -> None:
         await asyncio.sleep(_SETTLE_S)
