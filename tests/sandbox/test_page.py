@@ -210,6 +210,17 @@ async def test_reactions_threads_and_the_stop_button(
     assert len((await box.messages())[0]["reactions"][0]["users"]) == 2
 
 
+async def test_person_may_choose_a_reaction(box: SandboxClient, look: Open, listener: Listener) -> None:
+    page = await look()
+    await send_message(page, "quiet, please")
+    await page.locator("#log .message").hover()
+    await page.get_by_role("button", name="Add a reaction").click()
+    await page.get_by_role("button", name="mute").click()
+    await expect(page.locator("#log .reaction")).to_contain_text("🔇")
+    await listener.wait(lambda request: request.payload.get("event", {}).get("reaction") == "mute")
+    assert (await box.messages())[0]["reactions"] == [{"name": "mute", "users": [ADA], "count": 1}]
+
+
 async def test_an_app_that_is_not_in_the_channel_is_invited(look: Open, listener: Listener) -> None:
     """Only the person who mentioned it sees the hint; one click invites."""
     page = await look()

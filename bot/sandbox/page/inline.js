@@ -7,13 +7,14 @@ const EMOJI = {
   x: "❌", warning: "⚠️", hourglass_flowing_sand: "⏳", hourglass: "⌛", tada: "🎉", heart: "❤️", pray: "🙏", bulb: "💡",
   books: "📚", book: "📖", mag: "🔍", rocket: "🚀", wave: "👋", thinking_face: "🤔", raised_hands: "🙌", smile: "😄",
   page_facing_up: "📄", link: "🔗", gear: "⚙️", arrows_counterclockwise: "🔄", no_entry: "⛔", memo: "📝", joy: "😂",
+  mute: "🔇",
 };
 
 export function emoji(name) {
   return EMOJI[name] ?? `:${name}:`;
 }
 
-export const REACTIONS = ["+1", "heart", "tada", "eyes", "white_check_mark", "thinking_face"];
+export const REACTIONS = ["+1", "heart", "tada", "eyes", "white_check_mark", "thinking_face", "mute"];
 
 export function unescape(text) {
   return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");

@@ -264,5 +264,6 @@ export function typed(text, store) {
     .replace(/<@([A-Z0-9]+)(?:\|[^>]*)?>/g, (whole, id) => (store.person(id) ? `@${store.person(id).name}` : whole))
     .replace(/<#[A-Z0-9]+\|([^>]*)>/g, "#$1")
     .replace(/<!(here|channel|everyone)>/g, "@$1")
+    .replace(/<!subteam\^[A-Z0-9]+\|([^>]*)>/g, "$1")
     .replace(/<(https?:[^|>]+)(?:\|[^>]*)?>/g, "$1"));
 }
