@@ -53,6 +53,7 @@ from bot.slack.private_questions import PrivateQuestions, Submit
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url
+from bot.slack.turns.answer_follow_up import AnswerFollowUp, Offer
 from bot.slack.turns.crash_recovery import AnswerRecovery
 from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import FindSalt, QuestionBuilder, omit_salt
@@ -60,10 +61,11 @@ from bot.slack.turns.question_limiter import QuestionLimiter
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_reader import ThreadReader
-from bot.slack.turns.turn_runner import Offer, QuestionAnswerer, TurnRunner
+from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.turns.withdrawals import Withdrawals
+from bot.storage.answers import Answers
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.channel_moves import ChannelMoves
@@ -144,6 +146,7 @@ class SlackParts:
         self.directory = SlackDirectory(api, company)
         """The people and channels of Slack, cached."""
         self._approved_channels = ApprovedChannels(database)
+        self._answers = Answers(database)
         self._viewers = ViewerFinder(
             self.directory, company, dependencies.identities, self._approved_channels, dependencies.list_named
         )
@@ -242,7 +245,7 @@ class SlackParts:
             AnswerRecovery(needs.ledger, self._threads, self._api),
             MessageFiles(self._threads, self._messenger, intake),
             settings=settings,
-            offer_more=offer_more,
+            follow_up=AnswerFollowUp(self._answers, needs.engine_status, offer_more),
         )
 
     def _build_listeners(

@@ -30,7 +30,7 @@ import sqlalchemy as sa
 
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
-from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
+from bot.storage.tables import MIGRATIONS, answers, insert_into, threads, turns
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
@@ -60,6 +60,7 @@ _UPDATE_ONE = _UPDATE.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
 _UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
 _LOCK = _FIND.with_for_update()
 _WITHDRAW = _UPDATE_ONE.where(turns.c.state != TurnState.SUPERSEDED)
+_ERASE_ANSWER = sa.delete(answers).where(*_match(answers.c.team, answers.c.channel, answers.c.ts))
 _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
 _WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
 _FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
@@ -251,13 +252,14 @@ class Ledger:
     def withdraw(
         self, connection: sa.Connection, key: QuestionKey, unknown: QuestionMessage | None
     ) -> LedgerTurn | None:
-        """Close the turn of a deleted question and erase its text; return it, None if there is none or it was deleted.
+        """Close the turn of a deleted question and erase its text and answer; return it, None if none is to close.
 
         ``unknown`` is stored as deleted if the question has no turn, because its message may arrive later.
         """
         closing = {"state": TurnState.SUPERSEDED, "text": "", "owner": self._owner, "updated_at": self._now()}
         closing |= {"lease_until": self._now() + self._lease_s, "clear_status_at": self._now() + _DELETED_CLEAR_S}
         row = connection.execute(_WITHDRAW, closing | _name_parameters(key)).first()
+        connection.execute(_ERASE_ANSWER, _name_parameters(key))
         if row is None and unknown is not None:
             deleted = self._make_row(replace(unknown, text="", user=""), TurnState.SUPERSEDED)
             connection.execute(_build_inserts(connection.dialect.name)[0], deleted)
@@ -318,11 +320,12 @@ class Ledger:
 
     @transaction
     def purge(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
-        """Delete closed turns and silent threads after their retention. Return the number of deleted turns."""
+        """Delete closed turns, answers and silent threads after their retention. Return the number of deleted turns."""
         now = self._now()
         old = ~_IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
         silent = threads.c.last_at < now - threads_older_than_s
         connection.execute(sa.delete(threads).where(silent))
+        connection.execute(sa.delete(answers).where(answers.c.created_at < now - turns_older_than_s))
         return connection.execute(sa.delete(turns).where(old)).rowcount
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0008", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0009", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -124,6 +124,27 @@ question_counts = sa.Table(
     sa.Column("subject", sa.String(32), primary_key=True),
     sa.Column("minute", sa.Integer, nullable=False),
     sa.Column("count", sa.Integer, nullable=False),
+)
+answers = sa.Table(
+    "bot_answers",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("ts", sa.String(32), primary_key=True),
+    sa.Column("thread_ts", sa.String(32), nullable=False),
+    sa.Column("user", sa.String(32), nullable=False),
+    sa.Column("language", sa.String(8), nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("passages", sa.Text, nullable=False),
+    sa.Column("route", sa.String(16), nullable=False),
+    sa.Column("model", sa.String(200), nullable=False),
+    sa.Column("marked", sa.Integer, nullable=False),
+    sa.Column("removed", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Index("bot_answers_person", "team", "user", "created_at"),
+    sa.Index("bot_answers_age", "created_at"),
 )
 
 

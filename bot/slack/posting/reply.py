@@ -49,7 +49,7 @@ class AnswerReply:
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
-        self._has_text = False
+        self._texts: list[str] = []
         self._has_queue_notice = False
         self._queue_text: str | None = None
         """The newest position in the queue, "" once the queue is over; None without a queue."""
@@ -84,13 +84,18 @@ class AnswerReply:
         """Return the time from the first text to its Slack call, in seconds."""
         return self._writer.first_call_s
 
+    @property
+    def markdown(self) -> str:
+        """Return the answer's text as Markdown with displayed citation numbers, without notices."""
+        return "".join(self._texts).strip()
+
     def start_status(self) -> None:
         """Show that the bot works on the question."""
         self._status.start()
 
     def add_notice(self, text: str) -> None:
         """Show one line above the answer, or under it if the answer already has text."""
-        if self._has_text:
+        if self._texts:
             self._notices.append(render.format_notice(text))
         else:
             self._writer.write(f"{_format_notice_line(text)}\n\n")
@@ -202,7 +207,7 @@ class AnswerReply:
     def _handle_event(self, event: AnswerEvent) -> None:
         match event:
             case Text(markdown, cites):
-                self._has_text = True
+                self._texts.append(markdown)
                 self._renderer.links |= {passage.n: passage.url for passage in cites}
                 self._writer.write_markdown(markdown)
             case Sources(passages):

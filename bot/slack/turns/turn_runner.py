@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from bot.messages.message import render_message
 from bot.slack.audience.refusals import AudienceRefused
 from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.answer_follow_up import AnswerFollowUp
 from bot.slack.turns.crash_recovery import AnswerRecovery
 from bot.slack.turns.generated_answers import GeneratedAnswer, GeneratedAnswers
 from bot.slack.turns.message_files import MessageFiles
@@ -26,10 +27,6 @@ from bot.slack.turns.thread_order import begin_in_order
 from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.ledger import Ledger
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
-from knowledge.language import Language
-
-Offer = Callable[[QuestionMessage, str, Language], None]
-"""Looks later whether the person may see more, given the question, what was searched for it and the language."""
 
 
 class QuestionAnswerer(Protocol):
@@ -52,7 +49,7 @@ class TurnRunner:
         files: MessageFiles,
         *,
         settings: TurnSettings,
-        offer_more: Offer,
+        follow_up: AnswerFollowUp,
     ) -> None:
         self._ledger = ledger
         self._answerer = answerer
@@ -61,7 +58,7 @@ class TurnRunner:
         self._recovery = recovery
         self._files = files
         self._settings = settings
-        self._offer_more = offer_more
+        self._follow_up = follow_up
         self._generated = GeneratedAnswers()
 
     def forget(self, key: QuestionKey) -> None:
@@ -207,8 +204,8 @@ class TurnRunner:
                 self._generated.keep(message.key, answer)
                 raise
         record.first_call_s = reply.first_call_s
-        if finished is not None and finished.searched and not question.wants_web:
-            self._offer_more(message, finished.searched, reply.language)
+        if finished is not None and reply.failure is None:
+            await self._follow_up.handle(message, question, finished, reply)
         return self._record_outcome(finished, reply, record)
 
     async def _may_generate(self, message: QuestionMessage) -> bool:

@@ -1,0 +1,66 @@
+"""What follows an answer: it is stored as it was shown, and the asker may be offered more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from bot.answering.events import Finished, Passage, Question
+from bot.slack.posting.reply import AnswerReply
+from bot.storage.answers import Answers, StoredAnswer, StoredPassage
+from bot.storage.questions import QuestionMessage
+from engine.interfaces import EngineStatus
+from knowledge.errors import DatabaseError
+from knowledge.language import Language
+
+_log = structlog.get_logger("kvasir.turns")
+
+
+Offer = Callable[[QuestionMessage, str, Language], None]
+"""Looks later whether the person may see more, given the question, what was searched for it and the language."""
+
+
+class AnswerFollowUp:
+    """Handles complete answers. An answer that cannot be stored stays in Slack all the same."""
+
+    def __init__(self, answers: Answers, engine_status: Callable[[], EngineStatus], offer_more: Offer) -> None:
+        self._answers = answers
+        self._engine_status = engine_status
+        self._offer_more = offer_more
+
+    async def handle(
+        self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
+    ) -> None:
+        """Store an answer, and look whether the asker may see more."""
+        await self._store(message, question, finished, reply)
+        if finished.searched and not question.wants_web:
+            self._offer_more(message, finished.searched, reply.language)
+
+    async def _store(
+        self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
+    ) -> None:
+        stored = StoredAnswer(
+            message.key,
+            message.thread_ts,
+            message.user,
+            reply.language,
+            question.text,
+            reply.markdown,
+            tuple(map(_store_passage, finished.cited)),
+            finished.route,
+            self._engine_status().model or "",
+            finished.marked,
+            finished.removed,
+            finished.timings.get("total", 0.0),
+        )
+        try:
+            await self._answers.save(stored)
+        except DatabaseError as error:
+            _log.warning("answer not stored", channel=message.key.channel, error=str(error))
+
+
+def _store_passage(passage: Passage) -> StoredPassage:
+    return StoredPassage(
+        passage.n, passage.source, passage.document, passage.title, passage.heading, passage.url, passage.chunks
+    )

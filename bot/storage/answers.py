@@ -1,0 +1,127 @@
+"""Stores the answers to questions as they were shown, until their question is erased or grows old."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.storage.questions import QuestionKey, TurnState
+from bot.storage.tables import answers, insert_into, turns
+from knowledge.database.database import Database, transaction
+
+_MAX_CHARACTERS = 40_000
+"""Of a stored question or answer."""
+
+_IS_KEY = (
+    (answers.c.team == sa.bindparam("of_team"))
+    & (answers.c.channel == sa.bindparam("of_channel"))
+    & (answers.c.ts == sa.bindparam("of_ts"))
+)
+_FIND = sa.select(answers).where(_IS_KEY)
+_DELETE = sa.delete(answers).where(_IS_KEY)
+_FIND_DELETED = sa.select(turns.c.id).where(
+    (turns.c.team == sa.bindparam("of_team"))
+    & (turns.c.channel == sa.bindparam("of_channel"))
+    & (turns.c.ts == sa.bindparam("of_ts"))
+    & (turns.c.state == TurnState.SUPERSEDED)
+)
+_LIST_RECENT = (
+    sa.select(answers)
+    .where((answers.c.team == sa.bindparam("of_team")) & (answers.c.user == sa.bindparam("of_user")))
+    .order_by(answers.c.created_at.desc())
+    .limit(sa.bindparam("at_most"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage that an answer cites."""
+
+    n: int
+    """Its number in the answer."""
+    source: str
+    document: str
+    title: str
+    heading: str
+    url: str | None
+    chunks: tuple[str, ...] = ()
+    """The ids by which the library returns its text; empty for a page of the web."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A question and its answer."""
+
+    key: QuestionKey
+    thread_ts: str
+    user: str
+    language: str
+    question: str = field(repr=False)
+    answer: str = field(repr=False)
+    """Markdown with displayed citation numbers."""
+    passages: tuple[StoredPassage, ...] = field(repr=False)
+    route: str
+    model: str
+    """The model that was served, "" if none was."""
+    marked: int = 0
+    """Sentences that were shown with a warning."""
+    removed: int = 0
+    """Sentences that were left out."""
+    seconds: float = 0.0
+    """How long the answer took."""
+    created_at: float = field(default_factory=time.time)
+
+
+class Answers:
+    """The stored answers. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @transaction
+    def save(self, connection: sa.Connection, answer: StoredAnswer) -> None:
+        """Store an answer in place of an earlier one to the same question, unless the question was deleted."""
+        if connection.execute(_FIND_DELETED, _name_parameters(answer.key)).first() is not None:
+            return
+        connection.execute(_DELETE, _name_parameters(answer.key))
+        row = asdict(answer) | asdict(answer.key)
+        del row["key"]
+        row |= {
+            "question": answer.question[:_MAX_CHARACTERS],
+            "answer": answer.answer[:_MAX_CHARACTERS],
+            "passages": json.dumps([asdict(passage) for passage in answer.passages], ensure_ascii=False),
+        }
+        connection.execute(insert_into(answers, connection.dialect.name).on_conflict_do_nothing(), row)
+
+    async def find(self, key: QuestionKey) -> StoredAnswer | None:
+        """Return the answer to a question, None if there is none."""
+        rows = await self.database.fetch_rows(_FIND, _name_parameters(key))
+        return next(map(_read_answer, rows), None)
+
+    async def list_recent(self, team: str, user: str, limit: int) -> Sequence[StoredAnswer]:
+        """Return the newest answers to a person's questions, the newest first."""
+        parameters = {"of_team": team, "of_user": user, "at_most": limit}
+        return [_read_answer(row) for row in await self.database.fetch_rows(_LIST_RECENT, parameters)]
+
+    @transaction
+    def erase(self, connection: sa.Connection, key: QuestionKey) -> None:
+        """Delete the answer to a question."""
+        connection.execute(_DELETE, _name_parameters(key))
+
+
+def _name_parameters(key: QuestionKey) -> dict[str, object]:
+    return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
+
+
+def _read_answer(row: Any) -> StoredAnswer:  # noqa: ANN401 - a row
+    fields = row._asdict()
+    key = QuestionKey(*(fields.pop(name) for name in ("team", "channel", "ts")))
+    passages = tuple(
+        StoredPassage(**one | {"chunks": tuple(one["chunks"])}) for one in json.loads(fields.pop("passages"))
+    )
+    return StoredAnswer(key, passages=passages, **fields)

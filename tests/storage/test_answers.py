@@ -1,0 +1,91 @@
+"""Tests of the stored answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.storage.answers import Answers, StoredAnswer, StoredPassage
+from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.questions import QuestionKey, QuestionMessage
+from tests.postgres import postgres_server
+from tests.slack.running_bot import get_text, run_bot_in_sandbox
+
+KEY = QuestionKey("T1", "C1", "1.0")
+PASSAGE = StoredPassage(1, "docs", "a.md", "A", "H", "https://kb.example/a", ("c1", "c2"))
+
+
+def make_answer(ts: str = "1.0", user: str = "U1", text: str = "Yes [1].") -> StoredAnswer:
+    key = QuestionKey("T1", "C1", ts)
+    return StoredAnswer(key, ts, user, "en", "Why?", text, (PASSAGE,), "engine", "R1", marked=1, seconds=0.5)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+    async with open_ledger(url) as opened:
+        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_answers"))
+        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_turns"))
+        yield opened
+
+
+async def test_an_answer_is_found_replaced_and_erased(ledger: Ledger) -> None:
+    answers = Answers(ledger.database)
+    assert await answers.find(KEY) is None
+    await answers.save(first := make_answer())
+    assert await answers.find(KEY) == first
+    await answers.save(second := make_answer(text="No."))
+    assert await answers.find(KEY) == second
+    await answers.erase(KEY)
+    assert await answers.find(KEY) is None
+
+
+async def test_recent_answers_are_those_of_the_person(ledger: Ledger) -> None:
+    answers = Answers(ledger.database)
+    for n in range(4):
+        await answers.save(make_answer(f"{n}.0", "U1" if n else "U2"))
+    assert [one.key.ts for one in await answers.list_recent("T1", "U1", 2)] == ["3.0", "2.0"]
+    assert await answers.list_recent("T2", "U1", 2) == []
+
+
+async def test_old_answers_are_purged_with_their_turns(ledger: Ledger) -> None:
+    answers = Answers(ledger.database)
+    await answers.save(make_answer())
+    await ledger.purge(turns_older_than_s=60, threads_older_than_s=60)
+    assert await answers.find(KEY) is not None
+    await ledger.purge(turns_older_than_s=-60, threads_older_than_s=60)
+    assert await answers.find(KEY) is None
+
+
+async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
+    answers = Answers(ledger.database)
+    message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
+    await ledger.claim(message)
+    await answers.save(make_answer())
+    await ledger.withdraw(KEY, None)
+    assert await answers.find(KEY) is None
+    await answers.save(make_answer())
+    assert await answers.find(KEY) is None, "an answer that ended at the same time"
+
+
+@pytest.mark.parametrize("text", ["How <much> & why?"])
+async def test_a_turn_stores_its_answer(tmp_path: Path, text: str) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        ts = await bot.ask(f"@Kvasir {text}")
+        shown = await bot.wait_for_answer(ts)
+        await bot.wait_until_idle()
+        stored = await Answers(bot.ledger.database).find(QuestionKey("T0SANDBOX1", shown["channel"], ts))
+        assert stored is not None
+        assert (stored.question, stored.user) == (text, "U0ADA00001")
+        assert stored.answer == f"You asked: {text} [1]. That is all."
+        assert [passage.document for passage in stored.passages] == ["sources.md"]
+        assert "That is all." in get_text(shown)
