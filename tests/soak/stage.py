@@ -10,7 +10,8 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,7 @@ class Kvasir:
         async with asyncio.timeout(_START_S):
             while True:
                 text = output.getvalue()
-                if "answers at" in text and "ready" in text and all(f"{name}: " in text for name in names):
+                if "answers at" in text and "ready" in text and all(map(_make_reported(text), names)):
                     return
                 if self._serving.done():
                     self._serving.result()
@@ -248,6 +249,11 @@ class Kvasir:
         if self._serving is not None:
             self._serving.cancel()
             await asyncio.gather(self._serving, return_exceptions=True)
+
+
+def _make_reported(text: str) -> Callable[[str], bool]:
+    """Return a function that returns whether a text has the report on a source's sync."""
+    return lambda name: re.search(rf"{name}: [^\n]* in [\d.]+ s", text) is not None
 
 
 @contextlib.asynccontextmanager
