@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from bot.slack.posting.reply import AnswerReply
-from bot.storage.questions import QuestionKey
+from bot.storage.questions import QuestionKey, QuestionMessage
 
 _MAX_DELAY_S = 60.0
 """The longest delay between two attempts at an interrupted turn."""
@@ -35,6 +35,8 @@ class RunningTurn:
         self.revision = -1
         """The question's revision that is answered; -1 before the ledger has begun the turn."""
 
+        self.next_message: QuestionMessage | None = None
+        """The question as it was edited after its answer was complete, before the turn had ended."""
         self._has_started = False
 
     def start(self) -> None:

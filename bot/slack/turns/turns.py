@@ -149,7 +149,6 @@ class TurnManager:
     async def _announce(self, turn: LedgerTurn, reason: CancelReason) -> None:
         """Cancel a turn whose question has changed, and let all processes forget its conversation."""
         subject = (*turn.message.thread, turn.message.key.ts, str(turn.revision), reason)
-        await asyncio.sleep(0)  # a task that has not begun would never end its turn
         self._apply_question_change(" ".join(subject))
         with contextlib.suppress(DatabaseError):  # the renewal of the leases notices it, too
             await self._changes.publish(ChangeKind.QUESTION, *subject)
@@ -230,7 +229,9 @@ class TurnManager:
         return key not in self._queue and self._retry_delays.is_due(key)
 
     def enqueue(self, message: QuestionMessage) -> None:
-        """Put a question into its thread's queue."""
+        """Put a question into its thread's queue; one whose turn runs follows after that."""
+        if message.key in self._running:
+            self._running[message.key].next_message = message
         self._queue.add(message.thread, message.key)
         self._start_next()
 
@@ -258,7 +259,7 @@ class TurnManager:
             record.outcome, record.error = "open", type(error).__name__
             _log.exception("turn broke", channel=key.channel, ts=key.ts)
         finally:
-            del self._running[key]
+            next_message = self._running.pop(key).next_message or next_message
             self._queue.finish(thread)
             record.log(key)
             if next_message is not None:

@@ -129,7 +129,8 @@ async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, ho
             if how == "deleted":
                 acting.append(asyncio.ensure_future(turns.handle_deletion(key)))
             elif how == "edited":
-                acting.append(asyncio.ensure_future(turns.handle_edit(key, "<@U0KVASIR01> edited")))
+                edited = QuestionMessage(key, key.ts, "U0ADA00001", "<@U0KVASIR01> edited")
+                acting.append(asyncio.ensure_future(turns.handle_edit(edited, f"{key.ts}9")))
             else:
                 running.cancel(CancelReason(how))
 
