@@ -12,12 +12,13 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.storage.ledger import open_ledger
+from bot.storage.questions import QuestionKey, QuestionMessage
 from engine.interfaces import ChatMessage, Sampling
 from engine.service import Engine
 from tests.engine.fakes import delta, fake_sglang, ready_engine
 from tests.postgres import postgres_server
-from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_finished, run_bot
-from tests.slack_sandbox import SandboxClient, open_sandbox
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_finished, make_script, run_bot
+from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
 STOP_S = 0.5
 
@@ -97,6 +98,60 @@ async def test_stop_reaches_the_engine_from_any_replica(
         await bot.wait_until_idle()
     assert max(delays) <= STOP_S
     assert {session["status"] for session in (await sandbox.state())["sessions"]} <= {"active"}
+
+
+@pytest.mark.parametrize("how", ["deleted", "edited"])
+async def test_change_of_a_question_reaches_the_engine_from_the_other_replica(
+    replicas: tuple[RunningBot, RunningBot], tmp_path: Path, how: str
+) -> None:
+    sandbox = replicas[0].sandbox
+    async with fake_sglang() as fake, ready_engine(fake.url, tmp_path / "engine") as engine:
+        for bot in replicas:
+            bot.answerer.script = EngineScript(engine)
+        fake.stream(delta(content="The first half. "), asyncio.Event())
+        ts = await sandbox.say("ada", "#general", "@Kvasir why?")
+        await sandbox.wait_for_message(lambda m: m["root"] == ts and "The first half." in get_text(m))
+        (idle,) = [bot for bot in replicas if not bot.app._turns.running]
+        for bot in replicas:
+            bot.answerer.script = make_script("All of the new answer.")
+        changed_at = time.perf_counter()
+        if how == "deleted":
+            await idle.app._turns.handle_deletion(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+        else:
+            message = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
+            await idle.app._turns.handle_edit(message, f"{float(ts) + 1:.6f}")
+        await asyncio.wait_for(fake.disconnected.wait(), 5)
+        assert time.perf_counter() - changed_at <= STOP_S
+        if how == "edited":
+            await idle.wait_for_answer(ts, "All of the new answer.")
+    for bot in replicas:
+        await bot.wait_until_idle()
+    expected = 0 if how == "deleted" else 1
+    await sandbox.wait_until(lambda: has_answers(idle, ts, expected), what="one answer, or none")
+
+
+async def has_answers(bot: RunningBot, ts: str, expected: int) -> bool:
+    return len(await bot.list_answers(ts)) == expected
+
+
+async def test_edit_that_arrives_at_both_replicas_revises_the_answer_once(
+    replicas: tuple[RunningBot, RunningBot],
+) -> None:
+    """Slack sends one edit under several event ids, and the replicas share the deliveries."""
+    one, other = replicas
+    ts = await one.ask("@Kvasir how?")
+    before = await one.wait_for_answer(ts, "You asked: how?")
+    for bot in replicas:
+        await bot.wait_until_idle()
+    await one.sandbox.faults(duplicate_events=11)
+    await one.sandbox.edit("ada", "#general", ts, "@Kvasir why?")
+    after = await one.wait_for_answer(ts, "You asked: why?")
+    await asyncio.sleep(0.5)
+    for bot in replicas:
+        await bot.wait_until_idle()
+    assert after["ts"] == before["ts"]
+    assert len(await one.list_answers(ts)) == 1
+    assert sorted(question.text for bot in (one, other) for question in bot.answerer.questions) == ["how?", "why?"]
 
 
 async def test_thread_is_answered_in_order_by_two_replicas(replicas: tuple[RunningBot, RunningBot]) -> None:
