@@ -24,6 +24,7 @@ from bot.storage.channel_event_log import (
 from bot.storage.ledger import open_ledger
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, ListedDocument, Source, SourceContext
+from knowledge.interfaces.audiences import holds_reader
 from tests.slack.running_bot import run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 from tests.sources.building import build
@@ -280,7 +281,10 @@ async def test_rights_are_those_of_the_channel_now(bench: ChannelBench) -> None:
     async with bench.connect_bot():
         assert await source.read_rights([here, there]) == {here: EVERYONE | {GENERAL}, there: HANDBOOK}
         assert await guests.read_rights([there]) == {there: HANDBOOK}, "not for guests of other channels"
-        assert await board.read_rights([there]) == {there: frozenset({"S1"})}
+        [readers] = (await board.read_rights([there])).values()
+        for principals, may_read in (({"S1", *EVERYONE}, True), ({"S1", "C0HANDBOOK"}, True), ({"S1"}, False)):
+            assert holds_reader(frozenset(principals), readers) is may_read
+        assert not holds_reader(HANDBOOK, readers)
         await bench.sandbox.leave("kvasir", "#handbook")
         await bench.sandbox.channel("#general", kind="group")
         assert await source.read_rights([here, there]) == {}
