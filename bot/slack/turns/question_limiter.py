@@ -54,4 +54,4 @@ class QuestionLimiter:
         sentence = replies.PERSON_LIMIT if reached.subject == message.user else replies.CHANNEL_LIMIT
         thread_ts = None if message.opens_thread else message.thread_ts
         text = render_message(sentence, language, count=limit, wait=wait)
-        await self._messenger.notify(message.key.channel, message.user, text, thread_ts=thread_ts)
+        await self._messenger.reach(message.key.channel, message.user, text, thread_ts=thread_ts)

@@ -106,3 +106,27 @@ async def test_counts_begin_again_with_each_minute_and_old_ones_are_deleted(tmp_
             lambda connection: connection.exec_driver_sql("SELECT subject FROM bot_question_counts").all()
         )
         assert [row[0] for row in rows] == ["U9"]
+
+
+async def test_revision_counts_as_a_question(sandbox: SandboxClient, tmp_path: Path) -> None:
+    """The earlier answer stays."""
+    async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(1, 0)}) as bot:
+        await wait_for_next_minute()
+        ts = await bot.ask("@Kvasir one?")
+        await bot.wait_for_answer(ts)
+        await bot.wait_until_idle()
+        await sandbox.edit("ada", "#general", ts, "@Kvasir two?")
+        await wait_for_ephemeral(bot, "within a minute")
+        await asyncio.sleep(0.3)
+        await bot.wait_until_idle()
+        (answer,) = await bot.list_answers(ts)
+        assert "You asked: one?" in get_text(answer)
+
+
+async def test_refusal_goes_to_direct_messages_where_posts_are_refused(sandbox: SandboxClient, tmp_path: Path) -> None:
+    async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(1, 0)}) as bot:
+        await wait_for_next_minute()
+        await bot.wait_for_answer(await bot.ask("@Kvasir one?"))
+        await sandbox.channel("#general", refusal="restricted_action")
+        await bot.ask("@Kvasir two?")
+        await sandbox.wait_for_message(lambda m: "within a minute" in get_text(m), channel="D0DIRECT01")
