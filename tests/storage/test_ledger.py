@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bot.storage.ledger import Ledger, ThreadBusy, open_ledger
+from bot.storage.open_statuses import OpenStatuses
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
 from bot.storage.threads import ThreadRecords
@@ -134,6 +135,25 @@ async def test_claim_of_a_known_thread_waits(url: str) -> None:
         turn = await other.find(make_question("1.0").key)
         assert turn is not None
         assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0)
+
+
+async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_turn(url: str) -> None:
+    async with open_ledger(url) as ledger:
+        statuses = OpenStatuses(ledger.database)
+        first, later = make_question("100.1"), make_question("100.2", thread_ts="100.1")
+        await ledger.claim(first, begun=True)
+        await ledger.claim(later)
+        await ledger.finish(first.key, 0, TurnState.DONE, clear_status_in_s=0.0)
+        assert not await statuses.take_due()
+        assert await ledger.begin(later.key, wait_for=()) is not None
+        await ledger.finish(later.key, 0, TurnState.DONE)
+        taken = [*await statuses.take_due(), *await statuses.take_due()]
+        assert [(one.channel, one.thread_ts) for one in taken] == [("C1", "100.1")]
+        await statuses.settle(taken[0], 0.0)
+        [again] = await statuses.take_due()
+        await statuses.settle(again, None)
+        late = OpenStatuses(ledger.database, now=lambda: time.time() + 3_600)
+        assert not await late.take_due()
 
 
 async def test_generations_are_counted_until_the_question_is_edited(url: str) -> None:
