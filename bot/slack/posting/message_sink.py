@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from bot.slack.errors import SlackLimited, SlackMissingScope, SlackRefused
@@ -31,6 +32,15 @@ STREAM_ENDED_CODES = {
 }
 
 Block = Mapping[str, Any]
+
+
+class AnswerForm(Enum):
+    """How an answer is sent; each refusal of Slack leads to the next form."""
+
+    COMPLETE = auto()
+    WITHOUT_BLOCKS = auto()
+    PLAIN = auto()
+    """The rest is posted as plain text, once it is complete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from enum import Enum, auto
 from typing import Any
 
 import structlog
@@ -25,6 +24,7 @@ from bot.slack.posting.message_sink import (
     POST_CHARACTERS,
     STREAM_ENDED_CODES,
     AnswerEnding,
+    AnswerForm,
     AnswerMessage,
     Block,
     PostedMessage,
@@ -33,6 +33,7 @@ from bot.slack.posting.message_sink import (
     StreamedMessage,
     open_message,
 )
+from bot.slack.posting.waiting import WaitingLine, wait_for_event
 from bot.slack.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)
@@ -44,15 +45,6 @@ _MIN_ROOM = 100
 
 SaveReplies = Callable[[Sequence[str]], Awaitable[None]]
 """Stores the timestamps of an answer's messages."""
-
-
-class _Form(Enum):
-    """How an answer is sent; each refusal of Slack leads to the next form."""
-
-    COMPLETE = auto()
-    WITHOUT_BLOCKS = auto()
-    PLAIN = auto()
-    """The rest is posted as plain text, once it is complete."""
 
 
 class AnswerWriter:
@@ -73,7 +65,7 @@ class AnswerWriter:
         self._save_replies = save_replies
         self._render_markdown = render_markdown
         self._explain_refusal = explain_refusal
-        self._form = _Form.COMPLETE
+        self._form = AnswerForm.COMPLETE
         self._has_blocks_in_flight = False
         self._earlier = EarlierAnswer(target, api, capabilities)
         self._unrendered: list[str] = []
@@ -81,7 +73,7 @@ class AnswerWriter:
         self._pending = ""
         self._opening = ""
         """The start of the next message: a reopened fence, or the head of a table that continues."""
-        self._waiting_line = self._shown_line = ""
+        self._waiting_line = WaitingLine()
         self._message: AnswerMessage | None = None
         self._ending: Callable[[], AnswerEnding] | None = None
         self._characters_in_flight = 0
@@ -123,7 +115,7 @@ class AnswerWriter:
     def show_waiting_line(self, line: str) -> None:
         """Show a line in the answer's message until its first text replaces the line."""
         if not self.has_written:
-            self._waiting_line = line
+            self._waiting_line.text = line
             self._wake.set()
 
     def write(self, text: str) -> None:
@@ -175,7 +167,7 @@ class AnswerWriter:
 
         """
         while not self.closed:
-            if self._form is _Form.PLAIN:
+            if self._form is AnswerForm.PLAIN:
                 await self._post_plain_text()
             else:
                 await self._wait_until_due()
@@ -193,20 +185,20 @@ class AnswerWriter:
         """Wait until there is text and the rate limit allows a call, or until the message is too old."""
         message = self._message
         left_s = message.remaining_s if message is not None else float("inf")
-        while not (self._has_text or self._ended.is_set() or self._waiting_line != self._shown_line):
+        while not (self._has_text or self._ended.is_set() or self._waiting_line.is_due):
             self._wake.clear()
-            if not await _wait_for_event(self._wake, left_s):
+            if not await wait_for_event(self._wake, left_s):
                 return
         pause_s = message.reserve_call() if message is not None and not self._ended.is_set() else 0.0
         if pause_s > 0:
-            await _wait_for_event(self._ended, min(pause_s, left_s))
+            await wait_for_event(self._ended, min(pause_s, left_s))
 
     async def _send_next(self) -> None:
         """Make the next call."""
         if self._is_unconfirmed:
             await self._resolve_unconfirmed()
-        if not (self._has_text or self._ended.is_set()) and self._waiting_line != self._shown_line:
-            await self._post_waiting_line(self._waiting_line)
+        if not (self._has_text or self._ended.is_set()) and self._waiting_line.is_due:
+            await self._post_waiting_line(self._waiting_line.take())
             return
         self._has_blocks_in_flight = False
         self._render()
@@ -238,7 +230,6 @@ class AnswerWriter:
         return bool(self._pending or self._unrendered)
 
     async def _post_waiting_line(self, line: str) -> None:
-        self._shown_line = line
         with contextlib.suppress(SlackRefused):
             if isinstance(self._message, PostedMessage):
                 await self._message.show_line(line)
@@ -292,7 +283,7 @@ class AnswerWriter:
 
     def _build_ending(self, ending: Callable[[], AnswerEnding]) -> AnswerEnding:
         built = ending()
-        if self._form is _Form.WITHOUT_BLOCKS:
+        if self._form is AnswerForm.WITHOUT_BLOCKS:
             return replace(built, blocks=())
         self._has_blocks_in_flight = bool(built.blocks)
         return built
@@ -301,9 +292,9 @@ class AnswerWriter:
         """Go on without blocks under the answer, or else in plain text."""
         _log.warning("answer refused", channel=self._target.channel, code=error.code, form=self._form.name)
         if self._has_blocks_in_flight:
-            self._form = _Form.WITHOUT_BLOCKS
+            self._form = AnswerForm.WITHOUT_BLOCKS
             return
-        self._form = _Form.PLAIN
+        self._form = AnswerForm.PLAIN
         message = self._message
         if message is not None:
             if isinstance(message, StreamedMessage):
@@ -406,14 +397,3 @@ class AnswerWriter:
     def _note_first_call(self, piece: str) -> None:
         if piece and self.first_call_s is None:
             self.first_call_s = time.perf_counter() - self._first_text_at
-
-
-async def _wait_for_event(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for an event for at most ``within_s``; return whether it is set.
-
-    ``asyncio.wait_for`` of Python 3.11 loses a cancellation that arrives together with the event.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(None if within_s == float("inf") else max(within_s, 0.0)):
-            await event.wait()
-    return event.is_set()
