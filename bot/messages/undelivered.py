@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from bot.messages.message import Message
 
-UNDELIVERED = Message(
-    "I have no way to answer your question {place}: {reason}", "我无法在{place}回答你的问题：{reason}"
-)
+UNDELIVERED = Message("I cannot answer your question {place}: {reason}", "我无法在{place}回答您的问题：{reason}")
 CHANNEL = Message("in <#{channel}>", " <#{channel}> 中")
 HERE = Message("here", "这里")
 
