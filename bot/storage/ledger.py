@@ -74,17 +74,17 @@ _IS_THREAD = (*_match(threads.c.team, threads.c.channel), threads.c.thread_ts ==
 _LOCK_THREAD = sa.select(threads).where(*_IS_THREAD).with_for_update()
 _ENTER_THREAD = sa.update(threads).where(*_IS_THREAD).values(answering=sa.bindparam("of_ts"))
 _LEAVE_THREAD = sa.update(threads).where(*_IS_THREAD, threads.c.answering == sa.bindparam("of_ts")).values(answering="")
+_IS_EARLIER = turns.c.ts < sa.bindparam("of_ts")
+_IS_ANSWERED = (turns.c.state == TurnState.ANSWERING) & (turns.c.ts == sa.bindparam("answering"))
 _FIND_FIRST = (
-    sa.select(turns.c.state, turns.c.owner)
-    .where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts), ~_IS_OURS)
-    .where(turns.c.lease_until > sa.bindparam("now"), turns.c.state.in_(sa.bindparam("wait_for", expanding=True)))
-    .where(
-        ((turns.c.state == TurnState.ANSWERING) & (turns.c.ts == sa.bindparam("answering")))
-        | ((turns.c.state == TurnState.RECEIVED) & (turns.c.ts < sa.bindparam("of_ts")))
-    )
+    sa.select(turns.c.state)
+    .where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
+    .where(turns.c.state.in_(sa.bindparam("wait_for", expanding=True)))
+    .where((_IS_ANSWERED & (~_IS_OURS | _IS_EARLIER)) | ((turns.c.state == TurnState.RECEIVED) & _IS_EARLIER))
     .order_by(turns.c.state)
 )
-"""Questions of a thread that another process answers now, or that came earlier and wait there."""
+"""Questions of a thread that are answered now, or that came earlier and wait. If their process has died, another takes
+them over."""
 
 
 @functools.cache
@@ -98,10 +98,10 @@ def _build_inserts(dialect: str) -> tuple[Any, Any]:
 
 
 class ThreadBusy(Exception):
-    """Another process answers in the thread, or an earlier question of the thread waits there."""
+    """Another question of the thread is answered, or an earlier one waits."""
 
     def __init__(self, state: TurnState) -> None:
-        super().__init__(f"another process has a question of this thread: {state}")
+        super().__init__(f"another question of this thread goes first: {state}")
         self.state = state
         """The state of the question that goes first."""
 
@@ -164,20 +164,20 @@ class Ledger:
     ) -> LedgerTurn | None:
         """Move a question of this process to ``answering`` and return its turn; None if it is no longer open.
 
-        ``wait_for`` says which questions of other processes in its thread go first.
+        ``wait_for`` says which questions of its thread go first: the one that is answered, and earlier ones that wait.
 
         Raises:
             ThreadBusy: there is one of them.
 
         """
         now = self._now()
-        names = {**_name_parameters(key), "us": self._owner, "now": now}
+        names = {**_name_parameters(key), "us": self._owner}
         thread = connection.execute(_LOCK_THREAD, names).first()
         if thread is not None:
             place = {"of_thread_ts": thread.thread_ts, "answering": thread.answering, "wait_for": list(wait_for)}
-            for first in connection.execute(_FIND_FIRST, {**names, **place}):
-                if not is_dead(first.owner):
-                    raise ThreadBusy(TurnState(first.state))
+            first = connection.execute(_FIND_FIRST, {**names, **place}).first()
+            if first is not None:
+                raise ThreadBusy(TurnState(first.state))
         values = {"state": TurnState.ANSWERING, "lease_until": now + self._lease_s, "updated_at": now}
         rows = connection.execute(_BEGIN, {**names, **values}).all()
         if not rows:

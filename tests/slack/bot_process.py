@@ -6,9 +6,11 @@ Each answer has twenty parts ("Part 0. ", "Part 1. " …) with ``PAUSE_S`` betwe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
@@ -18,6 +20,9 @@ from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, make_finished
+from tests.slack_sandbox import SandboxClient
+
+ROOT = Path(__file__).parents[2]
 
 
 class SlowAnswerer:
@@ -39,6 +44,24 @@ async def main(state: Path) -> None:
         dependencies = SlackDependencies(ledger, SlowAnswerer(), FakeLibrary(), lambda: EngineStatus(EngineState.READY))
         async with open_slack_app(settings, dependencies, turn_settings=QUICK_TURNS) as app:
             await app.run()
+
+
+@contextlib.asynccontextmanager
+async def run_bot_process(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the bot in a process of its own, and kill it with SIGKILL at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        __file__,
+        str(state),
+        env={**os.environ, **sandbox.env, "PYTHONPATH": str(ROOT), "PAUSE_S": "0.05", **env},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from bot.storage.ledger import Ledger, ThreadBusy
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, TurnState
 
 _POLL_S: Final = 0.2
-_EARLIER_S: Final = 3.0
-"""How long an earlier question goes first while nothing is answered in the thread: its process may be overloaded."""
+_EARLIER_S: Final = 10.0
+"""How long an earlier question goes first while nothing is answered in the thread. Its process may be overloaded; if it
+has died, another takes the question over at its next heartbeat."""
 
 
 async def begin_in_order(

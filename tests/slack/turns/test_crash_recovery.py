@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 from bot.storage.ledger import open_ledger
 from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
 from tests.postgres import postgres_server
+from tests.slack.bot_process import run_bot_process
 from tests.slack.running_bot import (
     QUICK_TURNS,
     PausedScript,
@@ -197,24 +195,6 @@ async def has_state(bot: RunningBot, key: QuestionKey, state: TurnState) -> bool
 
 
 # ── Real processes, really killed ────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextlib.asynccontextmanager
-async def run_bot_process(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the bot in a process of its own, and kill it with SIGKILL at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "tests" / "slack" / "bot_process.py"),
-        str(state),
-        env={**os.environ, **sandbox.env, "PYTHONPATH": str(ROOT), "PAUSE_S": "0.05", **env},
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.wait()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
@@ -17,6 +18,7 @@ from engine.interfaces import ChatMessage, Sampling
 from engine.service import Engine
 from tests.engine.fakes import delta, fake_sglang, ready_engine
 from tests.postgres import postgres_server
+from tests.slack.bot_process import run_bot_process
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_finished, make_script, run_bot
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
@@ -50,6 +52,30 @@ async def replicas(tmp_path: Path, database: str) -> AsyncIterator[tuple[Running
     ):
         await sandbox.wait_until(lambda: has_two_connections(sandbox))
         yield one, other
+
+
+@pytest.mark.slow
+async def test_stop_and_the_end_of_a_real_process(tmp_path: Path, database: str) -> None:
+    """Stop reaches another process. If that is killed, the thread goes on here, in order."""
+    async with (
+        open_sandbox(tmp_path) as sandbox,
+        run_bot_process(sandbox, tmp_path, DATABASE_URL=database, PAUSE_S="0.2") as process,
+    ):
+        await sandbox.wait_connected(60)
+        stopped, root = [await sandbox.say("ada", "#general", f"@Kvasir {word}?") for word in ("stop", "root")]
+        for ts in (stopped, root):
+            await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 1." in get_text(m))
+        async with run_bot(sandbox, tmp_path, database=database) as bot:
+            pressed_at = time.perf_counter()
+            await bot.app._turns.handle_stop("C0GENERAL1", stopped)
+            await sandbox.wait_for_message(lambda m: m["root"] == stopped and "Stopped." in get_text(m))
+            assert time.perf_counter() - pressed_at < 2 * STOP_S
+            ts = await sandbox.say("ada", "#general", "more?", root)
+            key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
+            await bot.app._turns.submit(QuestionMessage(key, root, "U0ADA00001", "<@U0KVASIR01> more?"))
+            process.send_signal(signal.SIGKILL)
+            await bot.sandbox.wait_for_message(lambda m: "You asked: more?" in get_text(m))
+            assert [question.text for question in bot.answerer.questions] == ["root?", "more?"]
 
 
 async def has_two_connections(sandbox: SandboxClient) -> bool:
