@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from bot.config.configuration import QuestionLimits
 from bot.storage.ledger import open_ledger
 from bot.storage.question_counts import LimitReached, QuestionCounts
 from bot.storage.questions import QuestionKey, TurnState
+from tests.postgres import postgres_server
 from tests.slack.running_bot import RunningBot, get_text, run_bot, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
@@ -85,9 +86,18 @@ async def test_two_replicas_count_together(sandbox: SandboxClient, tmp_path: Pat
         assert len(one.answerer.questions) + len(other.answerer.questions) == 3
 
 
-async def test_counts_begin_again_with_each_minute_and_old_ones_are_deleted(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    with postgres_server() as url:
+        yield url
+
+
+async def test_counts_begin_again_with_each_minute_and_old_ones_are_deleted(database: str) -> None:
     now = 600.0
-    async with open_ledger(f"sqlite:///{tmp_path / 'l.db'}") as ledger:
+    async with open_ledger(database) as ledger:
         counts = QuestionCounts(ledger.database, lambda: now)
         await counts.count("T1", {"U1": 1, "C1": 2})
         now = 645.5
