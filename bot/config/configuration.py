@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,18 @@ class Access:
 
     owners: frozenset[str] = frozenset()
     """Slack ids; none: everybody may refresh, and what else owners do is done at the terminal alone."""
+    source_owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Slack ids of those who own a single source, by its name."""
+    admins: frozenset[str] = frozenset()
+    """Slack ids of those who count as administrators of the workspace."""
 
-    def may_refresh(self, user: str) -> bool:
-        """Tell whether somebody may refresh sources, which reads again and takes nothing away."""
-        return not self.owners or user in self.owners
+    def may_refresh(self, user: str, source: str | None = None) -> bool:
+        """Return whether a person may refresh all sources, or one, which reads again and takes nothing away."""
+        return not self.owners or self.is_owner(user, source)
 
-    def is_owner(self, user: str) -> bool:
-        """Tell whether somebody may approve deletions, add files, and read why a source is in trouble."""
-        return user in self.owners
+    def is_owner(self, user: str, source: str | None = None) -> bool:
+        """Return whether a person may manage all sources, or one: approve deletions, and read why it fails."""
+        return user in self.owners or (source is not None and user in self.source_owners.get(source, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +137,18 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
     refuse_unknown_keys(data, _TABLES, str(path))
     sources = _read_sources(data.get("source", []), path, variables)
-    access = _read_access(data.get("access", {}), path)
+    slack = read_table(SlackTable, data.get("slack", {}), f"[slack] in {path}")
+    access = replace(
+        _read_access(data.get("access", {}), path),
+        source_owners={table["name"]: frozenset(table["owners"]) for table in data["source"] if table.get("owners")},
+        admins=frozenset(slack.admins),
+    )
     identity_file = _read_identity_file(data.get("identity", {}), sources, path)
     live = read_live_settings(data.get("web"), variables, f"[web] in {path}")
     sources = _add_pages_source(sources, access, live, path)
     channels = _read_channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}
     answers = read_table(AnswersTable, data.get("answers", {}), f"[answers] in {path}")
-    slack = read_table(SlackTable, data.get("slack", {}), f"[slack] in {path}")
     if live is not None and not live.domains and "listed" in web.values():
         raise SettingsError(f'{path} has a channel with web = "listed", but [web] names no domains. Name some there.')
     return Configuration(

@@ -146,6 +146,11 @@ class SlackTable(Table):
     """``[slack]``."""
 
     heading = "[slack]"
+    admins: list[UserId] = toml_field(
+        [],
+        'a list of Slack user ids such as ["U012AB3CD"]',
+        "Who sees the state of the engine and the replicas in Home, besides the workspace's own administrators.",
+    )
     questions_per_minute: int = toml_field(
         30, "a number from 0; 0 for no limit", "How many questions each person may ask in a minute.", ge=0
     )
@@ -253,6 +258,11 @@ class SourceTable(Table):
     )
     max_age: TimeSpan | None = toml_field(
         None, 'a span such as "30m", "26h" or "7d"', "How old its last complete reading may be before a warning (26h)."
+    )
+    owners: Annotated[list[UserId], Field(min_length=1)] | None = toml_field(
+        None,
+        'a list of Slack user ids such as ["U012AB3CD"]',
+        "Who manages this source alone, besides the owners in [access].",
     )
     weight: Weight = toml_field(
         1.0,

@@ -308,6 +308,16 @@ def test_owners_and_channels(place: Path) -> None:
     assert settings.channels == {"C034EF5GH": "in:handbook type:pdf"}
 
 
+def test_source_has_owners_of_its_own(place: Path) -> None:
+    own = TOML.replace('name = "handbook"', 'name = "handbook"\nowners = ["U0HANDBOOK"]')
+    (place / "kvasir.toml").write_text(own + '[access]\nowners = ["U012AB3CD"]\n[slack]\nadmins = ["U0ADMIN"]\n')
+    access = load_settings({}, place).access
+    assert [access.is_owner("U0HANDBOOK", source) for source in ("handbook", "inbox", None)] == [True, False, False]
+    assert [access.may_refresh("U0HANDBOOK", source) for source in ("handbook", "inbox", None)] == [True, False, False]
+    assert access.is_owner("U012AB3CD", "handbook")
+    assert access.admins == {"U0ADMIN"}
+
+
 CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
 
 

@@ -43,7 +43,7 @@ class ApproveDeletionAction:
 
         """
         source, mark = parse_request(press.value)
-        if not self._access.is_owner(press.user):
+        if not self._access.is_owner(press.user, source):
             refusal = kb_texts.explain_refusal(self._access, press.user)
             await self._messenger.answer(press, render_message(refusal, press.language))
             return

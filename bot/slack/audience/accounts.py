@@ -64,6 +64,8 @@ class Account:
     """The id of the person's own workspace, "" if it is unknown."""
     language: Language | None = None
     """The language of the person's Slack; None if it is unknown, or one that Kvasir does not speak."""
+    is_admin: bool = False
+    """Whether this is a full member who administers or owns the workspace, or the organization."""
 
 
 class ChannelKind(StrEnum):
@@ -101,6 +103,7 @@ def parse_account(user: Mapping[str, Any], company: Company) -> Account:
         int(user.get("updated") or 0),
         _find_own_workspace(user),
         next((language for language in LANGUAGES if str(user.get("locale") or "").startswith(language)), None),
+        status is Status.MEMBER and _is_admin(user, company),
     )
 
 
@@ -121,6 +124,13 @@ def _read_role(user: Mapping[str, Any]) -> Status:
     if not isinstance(restricted, bool):
         return Status.UNKNOWN
     return Status.GUEST if restricted else Status.MEMBER
+
+
+def _is_admin(user: Mapping[str, Any], company: Company) -> bool:
+    """Return whether a colleague administers the workspace or the organization, not only a sibling workspace."""
+    of_workspace = user if user.get("team_id") == company.workspace else {}
+    of_organization = get_object(user, "enterprise_user")
+    return any(one.get(flag) is True for one in (of_workspace, of_organization) for flag in ("is_admin", "is_owner"))
 
 
 def _is_colleague(user: Mapping[str, Any], company: Company) -> bool:

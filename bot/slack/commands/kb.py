@@ -85,10 +85,12 @@ class KbCommand:
 
     def _is_allowed(self, user: str, command: ParsedCommand) -> bool:
         match command:
-            case ApproveCommand() | ShareCommand():
+            case ApproveCommand(source):
+                return self._access.is_owner(user, source)
+            case ShareCommand():
                 return self._access.is_owner(user)
-            case RefreshCommand():
-                return self._access.may_refresh(user)
+            case RefreshCommand(source):
+                return self._access.may_refresh(user, source)
         return True
 
     async def _answer(self, typed: SlashCommand, command: ParsedCommand) -> None:

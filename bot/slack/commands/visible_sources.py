@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 
 from bot.config.configuration import Access
 from bot.slack.commands.library import KnowledgeLibrary
@@ -36,7 +37,10 @@ class VisibleSources:
         if self._access.is_owner(user):
             return state
         viewers = await self._find_viewers(user)
-        return redact_status(state, await self._library.count_readable(viewers), viewers, language)
+        redacted = redact_status(state, await self._library.count_readable(viewers), viewers, language)
+        shown = {one.name: one for one in redacted.sources}
+        shown |= {one.name: one for one in state.sources if self._access.is_owner(user, one.name)}
+        return replace(redacted, sources=tuple(shown[one.name] for one in state.sources if one.name in shown))
 
     async def check_name(self, user: str, source: str | None) -> None:
         """Do nothing if a source is visible.
@@ -46,7 +50,7 @@ class VisibleSources:
             DatabaseError: the manifest's database failed.
 
         """
-        if source is None or self._access.is_owner(user):
+        if source is None or self._access.is_owner(user, source):
             return
         readable = await self._library.count_readable(await self._find_viewers(user))
         if source not in readable:
@@ -62,7 +66,8 @@ class VisibleSources:
         if self._access.is_owner(user):
             return None
         readable = await self._library.count_readable(await self._find_viewers(user))
-        return list_wholly_readable(await self._library.status(), readable)
+        state = await self._library.status()
+        return list_wholly_readable(state, readable).union(self._list_owned(user, state))
 
     async def restrict_report(self, user: str, report: SyncReport, language: Language) -> SyncReport:
         """Return the report on the visible sources.
@@ -74,8 +79,10 @@ class VisibleSources:
         if self._access.is_owner(user):
             return report
         viewers = await self._find_viewers(user)
-        readable = await self._library.count_readable(viewers)
-        return redact_report(report, await self._library.status(), readable, viewers, language)
+        readable, state = await self._library.count_readable(viewers), await self._library.status()
+        owned = {name: report.sources[name] for name in self._list_owned(user, state) if name in report.sources}
+        redacted = redact_report(report, state, readable, viewers, language)
+        return replace(redacted, sources={**redacted.sources, **owned})
 
     async def restrict_running_sync(self, user: str, error: SyncRunning) -> SyncRunning:
         """Return the error with the names of visible sources only.
@@ -86,4 +93,8 @@ class VisibleSources:
         """
         if self._access.is_owner(user):
             return error
-        return redact_running_sync(error, await self._library.count_readable(await self._find_viewers(user)))
+        readable = await self._library.count_readable(await self._find_viewers(user))
+        return redact_running_sync(error, {*readable, *self._list_owned(user, await self._library.status())})
+
+    def _list_owned(self, user: str, state: LibraryStatus) -> list[str]:
+        return [one.name for one in state.sources if self._access.is_owner(user, one.name)]

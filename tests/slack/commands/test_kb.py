@@ -209,7 +209,9 @@ class FakeWebApi:
         return {"ok": True, "channel": {"id": "D0ADA00001"}, "ts": "1.0"}
 
 
-async def run_command(library: FakeLibrary, owners: frozenset[str], typed: str, user: str) -> str:
+async def run_command(
+    library: FakeLibrary, owners: frozenset[str], typed: str, user: str, *, board_owner: str = "nobody"
+) -> str:
     """Run a command in a channel and return its last answer."""
     answers = []
 
@@ -218,7 +220,7 @@ async def run_command(library: FakeLibrary, owners: frozenset[str], typed: str, 
         return True
 
     calls: Any = FakeWebApi()
-    command = build_command(library, calls, keep, Access(owners))
+    command = build_command(library, calls, keep, Access(owners, {"board": frozenset({board_owner})}))
     if typed == "home":
         return await command.describe_status(user, "en")
     url = "http://127.0.0.1:9/answer"
@@ -315,3 +317,22 @@ async def test_the_rule_of_a_channel_does_not_name_hidden_sources(
             assert not library.searched
         shown = " ".join(get_text(m) for m in await sandbox.messages("#general") if m.get("bot_id"))
         assert "board" not in shown.replace("asks for in:board", "")
+
+
+@pytest.mark.parametrize("typed", ["status", "sources", "refresh board"])
+async def test_owner_of_one_source_sees_and_refreshes_it_alone(typed: str) -> None:
+    """She may read none of its documents, and of the other sources she sees what everybody sees."""
+    report = SyncReport({"board": SourceReport(listed=88, unchanged=81, failed=7)}, 1.5)
+    state = make_library_status(BOARD, MIXED, make_source_status("docs", error="db.internal refuses."))
+    library = FakeLibrary(state=state, report=report, readable={"docs": 7})
+    said = await run_command(library, frozenset({"U0CHEN0003"}), typed, "U0ADA00001", board_owner="U0ADA00001")
+    assert "board" in said
+    assert "mixed" not in said
+    assert "db.internal" not in said
+    if typed.startswith("refresh"):
+        assert library.refreshed == ["board"]
+        assert "81 unchanged" in said
+        await run_command(library, frozenset({"U0CHEN0003"}), "refresh docs", "U0ADA00001", board_owner="U0ADA00001")
+        assert library.refreshed == ["board"]
+    else:
+        assert "lyon.internal refuses" in said
