@@ -207,6 +207,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             find_salt=CacheSalts(library.find_rights_key, slack.bot_token).find_salt,
             identities=library.identities,
             control=lambda: engine.thinking_control,
+            record_vote=metrics.record_vote,
         )
         app = await stack.enter_async_context(open_slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.run_schedule())

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: the engine's state, the time and tokens of answers, refused passages. No texts, no names."""
+"""Metrics for Prometheus: the engine's state, answers, votes on them, refused passages. No texts, no names."""
 
 from __future__ import annotations
 
@@ -86,6 +86,9 @@ class Metrics:
             "Passages that the store proposed to people who may not read them. None was shown.",
             registry=self.registry,
         )
+        self._votes = Counter(
+            "kvasir_feedback", "Votes on answers, changed ones too.", ["vote"], registry=self.registry
+        )
         self.registry.register(_EngineState(status, stats, queue))
 
     def record_first_token(self, seconds: float) -> None:
@@ -107,6 +110,10 @@ class Metrics:
     def record_refused(self, passages: int) -> None:
         """Count passages that the store proposed to people who may not read them."""
         self._refused.inc(passages)
+
+    def record_vote(self, vote: str) -> None:
+        """Count a vote on an answer: good or bad."""
+        self._votes.labels(vote).inc()
 
     def watch_identities(self, failures: Callable[[], Mapping[str, int]]) -> None:
         """Count the failures of identity sources at each scrape; ``failures`` returns them by source."""

@@ -28,6 +28,14 @@ Json = dict[str, Any]
 BOT_USER = "U0KVASIR01"
 BOT_ID = "B0KVASIR01"
 TEAM_ID = "T0SANDBOX1"
+FEEDBACK_BUTTONS = {
+    "type": "feedback_buttons",
+    "action_id": "feedback",
+    **{
+        f"{half}_button": {"text": {"type": "plain_text", "text": half}, "value": f"it-was-{half}"}
+        for half in ("positive", "negative")
+    },
+}
 _POLL_S = 0.02
 
 

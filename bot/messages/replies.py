@@ -30,9 +30,10 @@ ANSWER_REFUSED = Message(
 )
 STOPPED = Message("Stopped.", "已停止。")
 
-# ── Questions that are edited after their answer ─────────────────────────────────────────────────────────────────────
+# ── Answers that are replaced later ───────────────────────────────────────────────────────────────────────────────────
 
 REVISED = Message("Revised, because the question was edited.", "问题已修改，回答已更新。")
+REGENERATED = Message("Answered again, as you wished.", "已按您的要求重新回答。")
 REVISES = Message("This replaces [my earlier answer]({url}).", "此回答取代[先前的回答]({url})。")
 
 # ── What was not read, and where Kvasir does not answer ──────────────────────────────────────────────────────────────

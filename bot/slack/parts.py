@@ -17,10 +17,12 @@ from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
 from bot.slack.actions.answer_privately import ANSWER_PRIVATELY, AnswerPrivatelyAction
 from bot.slack.actions.approve_deletion import ApproveDeletionAction
+from bot.slack.actions.change_answer import AnswerAgainAction, ChangeAnswer, DeleteAnswerAction
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.file_readers import FileReadersAction
 from bot.slack.actions.more_for_asker import MoreForAsker
 from bot.slack.actions.mute_thread import MuteThreadAction
+from bot.slack.actions.rate_answer import RateAnswerAction
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.attention import ThreadAttention
@@ -46,6 +48,7 @@ from bot.slack.file_intake import FileIntake
 from bot.slack.installation import TokenMonitor
 from bot.slack.listeners import ActionHandler, SlackListeners
 from bot.slack.modals.ask import ASK_SHORTCUT, AskModal
+from bot.slack.modals.feedback import FeedbackModal
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -69,10 +72,11 @@ from bot.storage.answers import Answers
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.channel_moves import ChannelMoves
+from bot.storage.feedback import Feedback
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import ThinkingPreferences
 from bot.storage.question_counts import QuestionCounts
-from bot.storage.questions import QuestionMessage
+from bot.storage.questions import QuestionKey, QuestionMessage
 from bot.storage.refresh_records import RefreshRecords
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.threads import ThreadRecords
@@ -120,6 +124,8 @@ class SlackDependencies:
     """Returns the salt of the engine's prefix cache for an answer's viewers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
     """Returns the engine's control over thinking; None before the engine exists."""
+    record_vote: Callable[[str], None] = lambda _: None
+    """Counts a vote on an answer, "good" or "bad"."""
 
 
 class SlackParts:
@@ -152,6 +158,8 @@ class SlackParts:
         )
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
+        self._feedback = Feedback(database)
+        self._feedback_modal = FeedbackModal(api, self._feedback, me.team, self._messenger)
         records = ThreadRecords(dependencies.ledger.database)
         self._attention = ThreadAttention(records, dependencies.follow_ups, self._threads, self._messenger, me)
         self._pending = PendingDeletions(dependencies.library, self._messenger)
@@ -175,8 +183,14 @@ class SlackParts:
             # A button asks again once its question was edited.
             return await turns.submit(message) or await turns.handle_edit(message, f"{time.time():.6f}")
 
+        async def regenerate(key: QuestionKey) -> bool:
+            return await turns.regenerate(key)
+
+        async def delete(key: QuestionKey) -> bool:
+            return await turns.handle_deletion(key)
+
         access = ChannelAccess(self._viewers, self._messenger)
-        buttons = self._list_answer_buttons(submit, access)
+        buttons = [*self._list_answer_buttons(submit, access), *self._list_feedback_buttons(regenerate, delete)]
         more = MoreForAsker(self._dependencies.library, self._viewers, self._messenger)
 
         def offer_more(message: QuestionMessage, searched: str, language: Language) -> None:
@@ -215,6 +229,15 @@ class SlackParts:
             ),
             SearchWebAction(self._threads, submit, self._me.team, access, messenger),
             MuteThreadAction(self._attention, messenger),
+        ]
+
+    def _list_feedback_buttons(self, regenerate: ChangeAnswer, delete: ChangeAnswer) -> list[AnswerButton]:
+        """Return the buttons that rate an answer, replace it and delete it."""
+        needs, messenger, team = self._dependencies, self._messenger, self._me.team
+        return [
+            AnswerAgainAction(needs.ledger, regenerate, team, messenger),
+            RateAnswerAction(self._feedback, self._feedback_modal, self._viewers, team, messenger, needs.record_vote),
+            DeleteAnswerAction(needs.ledger, delete, needs.access, team, messenger),
         ]
 
     def _build_runner(self, settings: TurnSettings, buttons: Sequence[AnswerButton], offer_more: Offer) -> TurnRunner:
@@ -278,7 +301,7 @@ class SlackParts:
             {ASK: AskCommand(questions, self._messenger).run, KB: kb.run, THINK: think.run},
             {APPROVE_DELETION: approve.run, **actions},
             {ASK_SHORTCUT: ask.open},
-            {ask.callback_id: ask},
+            {ask.callback_id: ask, FeedbackModal.callback_id: self._feedback_modal},
             HomeTab(self._api, self.directory.find_language, kb.describe_status),
             self.directory,
             self._viewers,

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.storage.questions import QuestionKey, TurnState
-from bot.storage.tables import answers, insert_into, turns
+from bot.storage.tables import answers, feedback, insert_into, turns
 from knowledge.database.database import Database, transaction
 
 _MAX_CHARACTERS = 40_000
@@ -24,6 +24,16 @@ _IS_KEY = (
 )
 _FIND = sa.select(answers).where(_IS_KEY)
 _DELETE = sa.delete(answers).where(_IS_KEY)
+_DELETE_VOTES = sa.delete(feedback).where(
+    (feedback.c.team == sa.bindparam("of_team"))
+    & (feedback.c.channel == sa.bindparam("of_channel"))
+    & (feedback.c.ts == sa.bindparam("of_ts"))
+)
+_IS_OF_FEEDBACK = (
+    (answers.c.team == feedback.c.team) & (answers.c.channel == feedback.c.channel) & (answers.c.ts == feedback.c.ts)
+)
+_DELETE_OLD = sa.delete(answers).where(answers.c.created_at < sa.bindparam("before"))
+_DELETE_LONELY_VOTES = sa.delete(feedback).where(~sa.exists().where(_IS_OF_FEEDBACK))
 _FIND_DELETED = sa.select(turns.c.id).where(
     (turns.c.team == sa.bindparam("of_team"))
     & (turns.c.channel == sa.bindparam("of_channel"))
@@ -51,6 +61,8 @@ class StoredPassage:
     url: str | None
     chunks: tuple[str, ...] = ()
     """The ids by which the library returns its text; empty for a page of the web."""
+    as_of: str = ""
+    """When this version was last seen in its source, as an ISO date with the time; "" if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +113,43 @@ class Answers:
     async def find(self, key: QuestionKey) -> StoredAnswer | None:
         """Return the answer to a question, None if there is none."""
         rows = await self.database.fetch_rows(_FIND, _name_parameters(key))
-        return next(map(_read_answer, rows), None)
+        return next((read_answer(row._asdict()) for row in rows), None)
 
     async def list_recent(self, team: str, user: str, limit: int) -> Sequence[StoredAnswer]:
         """Return the newest answers to a person's questions, the newest first."""
         parameters = {"of_team": team, "of_user": user, "at_most": limit}
-        return [_read_answer(row) for row in await self.database.fetch_rows(_LIST_RECENT, parameters)]
+        return [read_answer(row._asdict()) for row in await self.database.fetch_rows(_LIST_RECENT, parameters)]
 
     @transaction
     def erase(self, connection: sa.Connection, key: QuestionKey) -> None:
-        """Delete the answer to a question."""
-        connection.execute(_DELETE, _name_parameters(key))
+        """Delete the answer to a question, with the votes on it."""
+        erase_answer(connection, key)
+
+
+def find_answer(connection: sa.Connection, key: QuestionKey) -> StoredAnswer | None:
+    """Return the answer to a question within a transaction, None if there is none."""
+    row = connection.execute(_FIND, _name_parameters(key)).first()
+    return None if row is None else read_answer(row._asdict())
+
+
+def erase_answer(connection: sa.Connection, key: QuestionKey) -> None:
+    """Delete the answer to a question within a transaction, with the votes on it."""
+    for statement in (_DELETE, _DELETE_VOTES):
+        connection.execute(statement, _name_parameters(key))
+
+
+def purge_answers(connection: sa.Connection, before: float) -> None:
+    """Delete the answers that are older than ``before``, with the votes on them."""
+    connection.execute(_DELETE_OLD, {"before": before})
+    connection.execute(_DELETE_LONELY_VOTES)
 
 
 def _name_parameters(key: QuestionKey) -> dict[str, object]:
     return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
 
 
-def _read_answer(row: Any) -> StoredAnswer:  # noqa: ANN401 - a row
-    fields = row._asdict()
+def read_answer(fields: dict[str, Any]) -> StoredAnswer:
+    """Return the answer of a row, which is given by the names of its columns."""
     key = QuestionKey(*(fields.pop(name) for name in ("team", "channel", "ts")))
     passages = tuple(
         StoredPassage(**one | {"chunks": tuple(one["chunks"])}) for one in json.loads(fields.pop("passages"))

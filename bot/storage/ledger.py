@@ -2,7 +2,7 @@
 
 The states of a turn, and the method for each change::
 
-    received ──begin──▶ answering ──finish──▶ done | failed ──edit──▶ received
+    received ──begin──▶ answering ──finish──▶ done | failed ──edit, reopen──▶ received
         │                   │                     │
         └──────withdraw─────┴──────withdraw───────┴──▶ superseded      (the question was deleted)
 
@@ -28,9 +28,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
-from bot.storage.tables import MIGRATIONS, answers, insert_into, threads, turns
+from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
@@ -60,7 +61,6 @@ _UPDATE_ONE = _UPDATE.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
 _UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
 _LOCK = _FIND.with_for_update()
 _WITHDRAW = _UPDATE_ONE.where(turns.c.state != TurnState.SUPERSEDED)
-_ERASE_ANSWER = sa.delete(answers).where(*_match(answers.c.team, answers.c.channel, answers.c.ts))
 _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
 _WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
 _FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
@@ -239,10 +239,25 @@ class Ledger:
         connection.execute(_UPDATE_ONE, values | _name_parameters(message.key))
         return None
 
+    @transaction
+    def reopen(self, connection: sa.Connection, key: QuestionKey) -> LedgerTurn | None:
+        """Open a question again whose turn has ended; return its turn, None if it is open, deleted or unknown."""
+        row = connection.execute(_LOCK, _name_parameters(key)).first()
+        if row is None or row.state in {*UNFINISHED, TurnState.SUPERSEDED}:
+            return None
+        return self._revise(connection, row, {"regenerates": True})
+
     def _revise(self, connection: sa.Connection, row: sa.Row[Any], values: Mapping[str, object]) -> LedgerTurn:
         """Change a question, and open it again if its turn has ended; return its turn."""
         now = self._now()
-        changes = {**values, "updated_at": now, "revision": row.revision + 1, "attempts": 1, "generations": 0}
+        changes = {
+            "regenerates": False,
+            **values,
+            "updated_at": now,
+            "revision": row.revision + 1,
+            "attempts": 1,
+            "generations": 0,
+        }
         if row.state not in UNFINISHED:
             changes |= {"state": TurnState.RECEIVED, "attempts": 0, "revises": row.replies != "[]", "error": ""}
             changes |= {"owner": self._owner, "lease_until": now + self._lease_s, "created_at": now}
@@ -259,7 +274,7 @@ class Ledger:
         closing = {"state": TurnState.SUPERSEDED, "text": "", "owner": self._owner, "updated_at": self._now()}
         closing |= {"lease_until": self._now() + self._lease_s, "clear_status_at": self._now() + _DELETED_CLEAR_S}
         row = connection.execute(_WITHDRAW, closing | _name_parameters(key)).first()
-        connection.execute(_ERASE_ANSWER, _name_parameters(key))
+        erase_answer(connection, key)
         if row is None and unknown is not None:
             deleted = self._make_row(replace(unknown, text="", user=""), TurnState.SUPERSEDED)
             connection.execute(_build_inserts(connection.dialect.name)[0], deleted)
@@ -323,9 +338,8 @@ class Ledger:
         """Delete closed turns, answers and silent threads after their retention. Return the number of deleted turns."""
         now = self._now()
         old = ~_IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
-        silent = threads.c.last_at < now - threads_older_than_s
-        connection.execute(sa.delete(threads).where(silent))
-        connection.execute(sa.delete(answers).where(answers.c.created_at < now - turns_older_than_s))
+        connection.execute(sa.delete(threads).where(threads.c.last_at < now - threads_older_than_s))
+        purge_answers(connection, now - turns_older_than_s)
         return connection.execute(sa.delete(turns).where(old)).rowcount
 
     async def close(self) -> None:
@@ -384,8 +398,8 @@ def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
         _read_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files
     )
     replies = tuple(json.loads(row.replies))
-    state, revises = TurnState(row.state), bool(row.revises)
-    return LedgerTurn(message, state, row.revision, replies, row.attempts, row.created_at, row.generations, revises)
+    state, flags = TurnState(row.state), (bool(row.revises), bool(row.regenerates))
+    return LedgerTurn(message, state, row.revision, replies, row.attempts, row.created_at, row.generations, *flags)
 
 
 def _make_storable(text: str) -> str:

@@ -76,3 +76,5 @@ class LedgerTurn:
     """How often an answer was generated, over all attempts and processes."""
     revises: bool = False
     """Whether ``replies`` answer an earlier text of the question, so that the next answer replaces them."""
+    regenerates: bool = False
+    """Whether the next answer replaces them because the asker wants another one, not because of an edit."""

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0009", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0010", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -43,6 +43,7 @@ turns = sa.Table(
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("edited_ts", sa.String(32), nullable=False, server_default=""),
     sa.Column("revises", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("regenerates", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("team", "channel", "ts", name="bot_turns_message"),
     sa.Index("bot_turns_state", "state", "owner"),
     sa.Index("bot_turns_clear_status", "clear_status_at"),
@@ -145,6 +146,20 @@ answers = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Index("bot_answers_person", "team", "user", "created_at"),
     sa.Index("bot_answers_age", "created_at"),
+)
+feedback = sa.Table(
+    "bot_feedback",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("ts", sa.String(32), primary_key=True),
+    sa.Column("user", sa.String(32), primary_key=True),
+    sa.Column("vote", sa.String(8), nullable=False),
+    sa.Column("reasons", sa.String(100), nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("answered_at", sa.Float, nullable=False),
+    sa.Column("voted_at", sa.Float, nullable=False),
+    sa.Index("bot_feedback_person", "team", "user", "voted_at"),
 )
 
 

@@ -113,6 +113,7 @@ def _buttons(count: int) -> list[dict[str, Any]]:
     return [{"type": "button", "action_id": f"a{n}", "text": label} for n in range(count)]
 
 
+_ICON = {"type": "icon_button", "icon": "trash", "text": {"type": "plain_text", "text": "Delete"}}
 BAD_BLOCKS = {
     "section of 3,001": [_section(3_001)],
     "empty section": [_section(0)],
@@ -126,6 +127,9 @@ BAD_BLOCKS = {
     "same action twice": [{"type": "actions", "elements": [_buttons(1)[0]] * 2}],
     "6 context actions": [{"type": "context_actions", "elements": [{"type": "icon_button"}] * 6}],
     "button in context actions": [{"type": "context_actions", "elements": _buttons(1)}],
+    "vote without buttons": [{"type": "context_actions", "elements": [{"type": "feedback_buttons"}]}],
+    "another icon than a trash can": [{"type": "context_actions", "elements": [_ICON | {"icon": "refresh"}]}],
+    "icon for 11 people": [{"type": "context_actions", "elements": [_ICON | {"visible_to_user_ids": ["U1"] * 11}]}],
     "11 context elements": [{"type": "context", "elements": [{"type": "mrkdwn", "text": "x"}] * 11}],
     "markdown of 12,001": [{"type": "markdown", "text": "x" * 12_001}],
     "unknown type": [{"type": "poem"}],

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.services import free_ports
 from tests.slack_page import launch_chromium, open_page, send_message
-from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
+from tests.slack_sandbox import FEEDBACK_BUTTONS, TEAM_ID, SandboxClient, open_sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -309,7 +309,7 @@ async def test_every_block_is_drawn(client: AsyncWebClient, look: Open) -> None:
         },
         task,
         {"type": "plan", "title": "Plan", "tasks": [task | {"task_id": "2", "status": "error"}]},
-        {"type": "context_actions", "elements": [{"type": "feedback_buttons", "action_id": "f"}]},
+        {"type": "context_actions", "elements": [FEEDBACK_BUTTONS]},
     ]
     page = await look()
     await client.chat_postMessage(channel=GENERAL, text="x", blocks=blocks)

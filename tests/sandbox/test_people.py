@@ -14,7 +14,7 @@ from bot.sandbox.state import text
 from bot.sandbox.state.demo import BOT, PEOPLE, first_channels
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from bot.slack.manifest import build_manifest
-from tests.slack_sandbox import BOT_USER, SandboxClient
+from tests.slack_sandbox import BOT_USER, FEEDBACK_BUTTONS, SandboxClient
 
 ADA = "U0ADA00001"
 GENERAL = "C0GENERAL1"
@@ -95,12 +95,7 @@ async def test_a_button_and_its_response_url(box: SandboxClient, client: AsyncWe
 
 async def test_feedback_buttons(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """The value is that of the pressed button."""
-    halves = {
-        f"{half}_button": {"text": {"type": "plain_text", "text": half}, "value": f"it-was-{half}"}
-        for half in ("positive", "negative")
-    }
-    element = {"type": "feedback_buttons", "action_id": "feedback", **halves}
-    blocks = [{"type": "context_actions", "elements": [element]}]
+    blocks = [{"type": "context_actions", "elements": [FEEDBACK_BUTTONS]}]
     posted = await client.chat_postMessage(channel=GENERAL, text="?", blocks=blocks)
     await box.press("ada", "#general", posted["ts"], "feedback", value="negative")
     request = (await listener.wait(lambda request: request.type == "interactive"))[0]

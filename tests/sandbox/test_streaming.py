@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.models.messages.chunk import BlocksChunk, MarkdownTextChunk, PlanUpdateChunk, TaskUpdateChunk
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
+from tests.slack_sandbox import FEEDBACK_BUTTONS, TEAM_ID, SandboxClient, open_sandbox
 
 ADA = "U0ADA00001"
 GENERAL = "C0GENERAL1"
@@ -43,7 +43,7 @@ async def test_the_sdk_streams_into_a_thread(box: SandboxClient, client: AsyncWe
         await stream.append(markdown_text=part)
     growing = await box.wait_for_message(lambda m: m["ts"] == stream.ts)
     assert growing["stream"] == "streaming"
-    feedback = {"type": "context_actions", "elements": [{"type": "feedback_buttons", "action_id": "feedback"}]}
+    feedback = {"type": "context_actions", "elements": [FEEDBACK_BUTTONS]}
     await stream.stop(blocks=[feedback])
     ended = await box.wait_for_message(lambda m: m["ts"] == stream.ts)
     assert (ended["stream"], ended["text"]) == ("done", "**Hello world**, 你好")

@@ -41,19 +41,23 @@ function contextActions(block, context) {
 }
 
 function element(item, block, context) {
+  if (item.visible_to_user_ids && !item.visible_to_user_ids.includes(context.store.me)) return null;
   const press = (more = {}) => context.press({ action_id: item.action_id, block_id: block.block_id, ...more });
   if (item.type === "button") {
     if (item.url) return link(item.url, [item.text.text], "button");
-    const pressed = () => (!item.confirm || confirm(`${item.confirm.title.text}\n\n${item.confirm.text.text}`)) && press();
-    return h("button", { type: "button", class: `button ${item.style ?? ""}`, "aria-label": item.accessibility_label, onclick: pressed }, item.text.text);
+    return h("button", { type: "button", class: `button ${item.style ?? ""}`, "aria-label": item.accessibility_label, onclick: () => confirmed(item) && press() }, item.text.text);
   }
-  if (item.type === "feedback_buttons") return feedback(item, press);
+  if (item.type === "feedback_buttons") return feedback(item, press, `${context.store.me} ${block.block_id}`);
   if (item.type === "icon_button") {
     const label = item.text?.text ?? "Button";
     const shown = item.icon === "trash" ? icon("bin") : label;
-    return h("button", { type: "button", class: "icon", title: label, "aria-label": label, onclick: () => press() }, shown);
+    return h("button", { type: "button", class: "icon", title: label, "aria-label": label, onclick: () => confirmed(item) && press() }, shown);
   }
   return chooser(item, press, context.store) ?? unknown(item);
+}
+
+function confirmed(item) {
+  return !item.confirm || confirm(`${item.confirm.title.text}\n\n${item.confirm.text.text}`);
 }
 
 /** Return an element that sends each choice at once. */
@@ -69,11 +73,15 @@ function chooser(item, press, store) {
   return made.node;
 }
 
-function feedback(item, press) {
+/** The vote that each person has pressed, by person and block, so that it stays when its message is drawn again. */
+const VOTES = new Map();
+
+function feedback(item, press, place) {
   const half = (value, name) => {
     const label = item[`${value}_button`]?.text?.text ?? (value === "positive" ? "Good answer" : "Bad answer");
-    const button = h("button", { type: "button", class: "icon", title: label, "aria-label": label, "aria-pressed": "false" }, icon(name));
+    const button = h("button", { type: "button", class: "icon", title: label, "aria-label": label, "aria-pressed": String(VOTES.get(place) === value) }, icon(name));
     button.addEventListener("click", () => {
+      VOTES.set(place, value);
       button.parentElement.querySelectorAll("button").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
       press({ value });
     });

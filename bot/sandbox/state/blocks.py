@@ -156,6 +156,29 @@ def _check_element(element: Json, at: str) -> Complaints:
         yield from _check_length(element, "url", limits.BUTTON_URL, at, least=0)
         if element.get("style") not in {None, "primary", "danger"}:
             yield f"invalid style [json-pointer:{at}/style]"
+    elif element.get("type") == "feedback_buttons":
+        yield from _check_feedback_buttons(element, at)
+    elif element.get("type") == "icon_button":
+        yield from _check_icon_button(element, at)
+
+
+def _check_feedback_buttons(element: Json, at: str) -> Complaints:
+    for name in ("positive_button", "negative_button"):
+        button = element.get(name)
+        if not isinstance(button, dict):
+            yield f"missing required field: {name} [json-pointer:{at}]"
+            continue
+        yield from _check_text(button, "text", limits.BUTTON_TEXT, f"{at}/{name}", "plain_text")
+        yield from _check_length(button, "value", limits.BUTTON_VALUE, f"{at}/{name}")
+
+
+def _check_icon_button(element: Json, at: str) -> Complaints:
+    yield from _check_text(element, "text", limits.BUTTON_TEXT, at, "plain_text")
+    yield from _check_length(element, "value", limits.BUTTON_VALUE, at, least=0)
+    if element.get("icon") != "trash":  # Slack has no other icon
+        yield f"invalid icon [json-pointer:{at}/icon]"
+    if len(element.get("visible_to_user_ids") or ()) > limits.ICON_VISIBLE_TO:
+        yield f"no more than {limits.ICON_VISIBLE_TO} items allowed [json-pointer:{at}/visible_to_user_ids]"
 
 
 def _check_table(block: Json, at: str) -> Complaints:

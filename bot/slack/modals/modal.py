@@ -40,7 +40,14 @@ def build_modal(
 
 
 def build_text_field(
-    block_id: str, label: str, *, hint: str = "", initial: str = "", multiline: bool = False, most: int = 3_000
+    block_id: str,
+    label: str,
+    *,
+    hint: str = "",
+    initial: str = "",
+    multiline: bool = False,
+    most: int = 3_000,
+    optional: bool = False,
 ) -> Block:
     """Return a field for text."""
     element = {
@@ -51,7 +58,20 @@ def build_text_field(
         **({"initial_value": initial} if initial else {}),
     }
     block = {"type": "input", "block_id": block_id, "label": build_plain_text(label), "element": element}
-    return block | ({"hint": build_plain_text(hint)} if hint else {})
+    return block | ({"hint": build_plain_text(hint)} if hint else {}) | ({"optional": True} if optional else {})
+
+
+def build_checkboxes(block_id: str, label: str, options: Mapping[str, str]) -> Block:
+    """Return a field of checkboxes that may stay empty; ``options`` has the label of each value."""
+    boxes = [{"text": build_plain_text(text), "value": value} for value, text in options.items()]
+    element = {"type": "checkboxes", "action_id": block_id, "options": boxes}
+    return {
+        "type": "input",
+        "block_id": block_id,
+        "label": build_plain_text(label),
+        "element": element,
+        "optional": True,
+    }
 
 
 def build_plain_text(text: str) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bot.answering.events import Finished
@@ -9,6 +10,9 @@ from bot.slack.interactions import ButtonPress
 from knowledge.language import Language
 
 MAX_VALUE_CHARACTERS = 2_000
+_RATED_ROUTES = frozenset({"engine", "passages", "verified"})
+_CONTEXT_TYPES = frozenset({"feedback_buttons", "icon_button"})
+"""Slack shows these elements in a block of their own kind."""
 
 
 class CompleteAnswer(NamedTuple):
@@ -19,6 +23,13 @@ class CompleteAnswer(NamedTuple):
     language: Language
     channel: str = ""
     thread_ts: str = ""
+    asker: str = ""
+    """The Slack id of the person who asked."""
+
+    @property
+    def is_rated(self) -> bool:
+        """Return whether people may vote on it: it says something about the documents."""
+        return self.finished.route in _RATED_ROUTES
 
 
 class AnswerButton(Protocol):
@@ -42,3 +53,11 @@ def build_button(action_id: str, label: str, value: str) -> dict[str, Any]:
         "text": {"type": "plain_text", "text": label},
         "value": value,
     }
+
+
+def arrange_buttons(elements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blocks of the buttons under an answer: ordinary buttons first, then votes and icons."""
+    context = [element for element in elements if element["type"] in _CONTEXT_TYPES]
+    actions = [element for element in elements if element["type"] not in _CONTEXT_TYPES]
+    blocks = {"actions": actions, "context_actions": context}
+    return [{"type": kind, "elements": of_kind} for kind, of_kind in blocks.items() if of_kind]

@@ -59,6 +59,8 @@ class ReplyTarget:
     """How often the question was edited."""
     earlier: tuple[str, ...]
     """The timestamps of the answer to an earlier text of the question, which this answer replaces."""
+    regenerates: bool
+    """Whether this answer replaces them because the asker wants another one."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
 from bot.slack.posting import render
-from bot.slack.posting.buttons import AnswerButton, CompleteAnswer
+from bot.slack.posting.buttons import AnswerButton, CompleteAnswer, arrange_buttons
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
 from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
@@ -57,7 +57,8 @@ class AnswerReply:
         self.failure: Exception | None = None
         """The error that ended the answer and that its last sentence explains."""
         if target.earlier:
-            self.add_notice(render_message(replies.REVISED, target.language))
+            notice = replies.REGENERATED if target.regenerates else replies.REVISED
+            self.add_notice(render_message(notice, target.language))
 
     @property
     def language(self) -> Language:
@@ -256,11 +257,13 @@ class AnswerReply:
         footer = render.format_source_list(done.cited if done is not None else (), looked_at, self.language)
         tail: list[Block] = [render.build_context_block(text) for text in (footer, "\n".join(self._notices)) if text]
         elements = self._build_buttons(done) if done is not None and self.failure is None else []
-        return [*tail, {"type": "actions", "elements": elements}] if elements else tail
+        return [*tail, *arrange_buttons(elements)]
 
     def _build_buttons(self, finished: Finished) -> list[Block]:
         target = self._target
-        answer = CompleteAnswer(finished, target.question_ts, self.language, target.channel, target.thread_ts)
+        answer = CompleteAnswer(
+            finished, target.question_ts, self.language, target.channel, target.thread_ts, target.user
+        )
         return [block for button in self._buttons for block in button.build_blocks(answer)]
 
     def _build_metadata(self) -> dict[str, Any]:

@@ -62,5 +62,12 @@ class AnswerFollowUp:
 
 def _store_passage(passage: Passage) -> StoredPassage:
     return StoredPassage(
-        passage.n, passage.source, passage.document, passage.title, passage.heading, passage.url, passage.chunks
+        passage.n,
+        passage.source,
+        passage.document,
+        passage.title,
+        passage.heading,
+        passage.url,
+        passage.chunks,
+        passage.as_of.isoformat() if passage.as_of is not None else "",
     )

@@ -63,5 +63,6 @@ class ReplyFactory:
             language=choose_language(make_readable(message.text, {}, me=self._me.user)),
             revision=turn.revision,
             earlier=turn.replies if turn.revises else (),
+            regenerates=turn.regenerates,
         )
         return AnswerReply(target, self._api, self._capabilities, self._buttons, save_replies=save_replies)

@@ -122,6 +122,19 @@ class TurnManager:
         await self._answer_again(turn)
         return True
 
+    async def regenerate(self, key: QuestionKey) -> bool:
+        """Answer a question again, in place of its answer; return False if it has none yet, or was deleted.
+
+        Raises:
+            DatabaseError: the ledger cannot store it.
+
+        """
+        turn = await self._ledger.reopen(key)
+        if turn is None:
+            return False
+        await self._answer_again(turn)
+        return True
+
     async def _answer_again(self, turn: LedgerTurn) -> None:
         """Answer a question that has changed, instead of the answer that is being written or is complete."""
         if turn.attempts == 0 and await self._admit(turn.message):  # its turn had ended

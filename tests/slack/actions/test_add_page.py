@@ -34,7 +34,8 @@ async def answer_with_pages(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 
 def list_buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
-    return [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+    shown = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+    return [one for one in shown if one["action_id"] != "kvasir:answer-again"]
 
 
 def make_page_library() -> FakeLibrary:

@@ -1,0 +1,53 @@
+"""Votes on answers: the buttons, the modal for reasons; another answer, and the deletion of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.messages.message import Message
+
+GOOD_ANSWER = Message("Good answer", "回答有帮助")
+BAD_ANSWER = Message("Bad answer", "回答不好")
+ANSWER_AGAIN = Message("Answer again", "重新回答")
+DELETE_ANSWER = Message("Delete this answer", "删除此回答")
+CONFIRM_DELETION = Message("Delete this answer?", "删除此回答？")
+DELETE_EXPLANATION = Message(
+    "It disappears for everybody, and I forget the question. You can ask again.",
+    "所有人都不会再看到它，我也会忘记这个问题。您可以再问一次。",
+)
+DELETE = Message("Delete", "删除")
+KEEP = Message("Keep", "保留")
+
+THANKS = Message("Thank you for your vote. You can change it at any time.", "谢谢您的评价。您可以随时更改。")
+ANSWER_GONE = Message(
+    "I no longer have this answer, so I cannot do that: it was deleted or is too old. Please ask again.",
+    "此回答已删除或保存期已过，所以无法执行此操作。请再问一次。",
+)
+STILL_ANSWERING = Message(
+    "I am still answering this question. Please wait until the answer is complete.",
+    "我还在回答这个问题。请等回答完成后再试。",
+)
+NOT_YOUR_ANSWER = Message(
+    "Only the person who asked can do that. You can ask the question yourself.",
+    "只有提问的人才能执行此操作。您可以自己提问。",
+)
+
+# ── The modal ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TITLE = Message("Why is it bad?", "哪里不好？")
+REASONS = Message("What is wrong with this answer?", "这个回答有什么问题？")
+REASON_NAMES: Mapping[str, Message] = {
+    "wrong": Message("It is wrong", "内容有误"),
+    "outdated": Message("It is outdated", "内容过时"),
+    "sources": Message("Sources are missing", "缺少来源"),
+    "exposed": Message("It should not have been shown here", "不应在此显示"),
+    "other": Message("Something else", "其他"),
+}
+"""By the word that is stored."""
+COMMENT = Message("In your words", "具体说明")
+COMMENT_HINT = Message(
+    "The owners of Kvasir's documents may read this, with the question and the answer.",
+    "Kvasir 文档的负责人可能会看到这些内容，以及问题和回答。",
+)
+SEND = Message("Send", "发送")
+SKIP = Message("Skip", "跳过")

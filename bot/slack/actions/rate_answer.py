@@ -1,0 +1,102 @@
+"""The buttons 👍 and 👎 under an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from bot.messages import feedback
+from bot.messages.errors import explain_error
+from bot.messages.message import Message, render_message
+from bot.slack.audience.finder import ViewerFinder
+from bot.slack.audience.refusals import explain_refusal
+from bot.slack.errors import SlackError
+from bot.slack.interactions import ButtonPress
+from bot.slack.modals.feedback import FeedbackModal
+from bot.slack.modals.modal import build_plain_text
+from bot.slack.posting.buttons import CompleteAnswer
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.storage.feedback import Feedback, Vote
+from bot.storage.questions import QuestionKey
+from knowledge.errors import DatabaseError
+
+_log = structlog.get_logger(__name__)
+
+
+class RateAnswerAction:
+    """Stores votes. Everybody who sees the answer may vote, once each; a bad vote opens the modal for reasons."""
+
+    action_id = "kvasir:rate"
+
+    def __init__(
+        self,
+        votes: Feedback,
+        modal: FeedbackModal,
+        viewers: ViewerFinder,
+        team: str,
+        messenger: EphemeralMessenger,
+        record_vote: Callable[[str], None],
+    ) -> None:
+        """``record_vote`` counts a vote, "good" or "bad"."""
+        self._votes = votes
+        self._modal = modal
+        self._viewers = viewers
+        self._team = team
+        self._messenger = messenger
+        self._record_vote = record_vote
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the two buttons; the value of each is the vote and the question's ``ts``."""
+        if not answer.is_rated:
+            return []
+
+        def build(vote: Vote, label: Message) -> dict[str, Any]:
+            text = build_plain_text(render_message(label, answer.language))
+            return {"text": text, "accessibility_label": text["text"], "value": f"{vote} {answer.question_ts}"}
+
+        return [
+            {
+                "type": "feedback_buttons",
+                "action_id": self.action_id,
+                "positive_button": build(Vote.GOOD, feedback.GOOD_ANSWER),
+                "negative_button": build(Vote.BAD, feedback.BAD_ANSWER),
+            }
+        ]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Store a vote and thank the person, or ask why the answer is bad."""
+        word, _, question_ts = press.value.partition(" ")
+        vote = Vote(word)
+        try:
+            reply = await self._store(press, vote, question_ts)
+        except DatabaseError as error:
+            reply = explain_error(error)
+        if reply is feedback.THANKS and vote is Vote.BAD and await self._ask_why(press, question_ts):
+            return
+        await self._messenger.reply(press, reply)
+
+    async def _store(self, press: ButtonPress, vote: Vote, question_ts: str) -> Message:
+        """Store a vote; return what the person is told.
+
+        Raises:
+            DatabaseError: the vote, or the approval of a shared channel, is out of reach.
+
+        """
+        audience = await self._viewers.find_press_audience(press.channel, press.user)
+        if audience.refusal is not None:
+            return explain_refusal(audience.refusal)
+        if not await self._votes.vote(QuestionKey(self._team, press.channel, question_ts), press.user, vote):
+            return feedback.ANSWER_GONE
+        self._record_vote(vote)
+        return feedback.THANKS
+
+    async def _ask_why(self, press: ButtonPress, question_ts: str) -> bool:
+        """Open the modal; return False if Slack refuses it, because the vote counts without reasons."""
+        try:
+            await self._modal.open(press, question_ts)
+        except SlackError as error:
+            _log.warning("modal not opened", error=str(error))
+            return False
+        return True

@@ -1,0 +1,142 @@
+"""Stores what people think of answers: one vote of each person for each answer, with reasons."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.storage.answers import StoredAnswer, find_answer, read_answer
+from bot.storage.questions import QuestionKey
+from bot.storage.tables import answers, feedback, insert_into
+from knowledge.database.database import Database, transaction
+
+MAX_COMMENT_CHARACTERS = 2_000
+
+
+class Vote(StrEnum):
+    """What a person thinks of an answer."""
+
+    GOOD = "good"
+    BAD = "bad"
+
+
+class Reason(StrEnum):
+    """Why an answer is bad."""
+
+    WRONG = "wrong"
+    OUTDATED = "outdated"
+    SOURCES = "sources"
+    """It cites no sources, or not the right ones."""
+    EXPOSED = "exposed"
+    """It should not have been shown to the people in the conversation."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVote:
+    """A person's vote on an answer."""
+
+    voter: str
+    vote: Vote
+    reasons: tuple[Reason, ...]
+    comment: str = field(repr=False)
+    voted_at: float
+    is_current: bool
+    """Whether the vote is about the answer that is stored, not about an earlier answer to the same question."""
+    answer: StoredAnswer
+
+
+_IS_SAME_QUESTION = (
+    (feedback.c.team == answers.c.team) & (feedback.c.channel == answers.c.channel) & (feedback.c.ts == answers.c.ts)
+)
+_SELECT = (
+    sa.select(
+        answers,
+        feedback.c.user.label("voter"),
+        *(feedback.c[name] for name in ("vote", "reasons", "comment", "answered_at", "voted_at")),
+    )
+    .join(feedback, _IS_SAME_QUESTION)
+    .order_by(feedback.c.voted_at.desc())
+)
+_IS_TEAM = feedback.c.team == sa.bindparam("of_team")
+_LIST_OF_PERSON = _SELECT.where(_IS_TEAM, feedback.c.user == sa.bindparam("of_user")).limit(sa.bindparam("at_most"))
+_LIST_BAD = _SELECT.where(_IS_TEAM, feedback.c.vote == Vote.BAD).limit(sa.bindparam("at_most"))
+_LIST_CURRENT = _SELECT.where(feedback.c.answered_at == answers.c.created_at)
+_COUNT = sa.select(feedback.c.vote, sa.func.count()).where(_IS_TEAM).group_by(feedback.c.vote)
+_EXPLAIN = (
+    sa.update(feedback)
+    .where(_IS_TEAM)
+    .where(*(feedback.c[name] == sa.bindparam(f"of_{name}") for name in ("channel", "ts", "user")))
+    .where(feedback.c.vote == Vote.BAD)
+    .returning(feedback.c.voted_at)
+)
+
+
+class Feedback:
+    """The votes. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @transaction
+    def vote(self, connection: sa.Connection, key: QuestionKey, user: str, vote: Vote) -> bool:
+        """Store a person's vote in place of an earlier one; return False if the answer is not stored any more."""
+        answer = find_answer(connection, key)
+        if answer is None:
+            return False
+        place = {"team": key.team, "channel": key.channel, "ts": key.ts, "user": user}
+        row = {"vote": vote, "reasons": "", "comment": "", "answered_at": answer.created_at, "voted_at": time.time()}
+        connection.execute(_build_vote(connection.dialect.name), place | row)
+        return True
+
+    async def explain(self, key: QuestionKey, user: str, reasons: Sequence[Reason], comment: str) -> bool:
+        """Store why a person thinks that an answer is bad; return False if there is no such vote any more."""
+        place = {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts, "of_user": user}
+        row = {"reasons": " ".join(reasons), "comment": comment.replace("\x00", "")[:MAX_COMMENT_CHARACTERS]}
+        return bool(await self.database.write(lambda connection: connection.execute(_EXPLAIN, place | row).all()))
+
+    async def list_of_person(self, team: str, user: str, limit: int) -> Sequence[StoredVote]:
+        """Return a person's newest votes, the newest first."""
+        parameters = {"of_team": team, "of_user": user, "at_most": limit}
+        return [_read_vote(row) for row in await self.database.fetch_rows(_LIST_OF_PERSON, parameters)]
+
+    async def list_bad(self, team: str, limit: int) -> Sequence[StoredVote]:
+        """Return the newest bad votes, the newest first."""
+        parameters = {"of_team": team, "at_most": limit}
+        return [_read_vote(row) for row in await self.database.fetch_rows(_LIST_BAD, parameters)]
+
+    async def list_current(self) -> Sequence[StoredVote]:
+        """Return all votes about the answers that are stored, of all workspaces."""
+        return [_read_vote(row) for row in await self.database.fetch_rows(_LIST_CURRENT, {})]
+
+    async def count(self, team: str) -> Mapping[Vote, int]:
+        """Return the numbers of good and of bad votes."""
+        rows = await self.database.fetch_rows(_COUNT, {"of_team": team})
+        return dict.fromkeys(Vote, 0) | {Vote(vote): number for vote, number in rows}
+
+
+@functools.cache
+def _build_vote(dialect: str) -> Any:  # noqa: ANN401 - of either dialect
+    """Return the statement that stores a vote, or changes it; the reasons of the same bad vote stay."""
+    insert = insert_into(feedback, dialect)
+    new = insert.excluded
+    is_same = (feedback.c.vote == new.vote) & (feedback.c.answered_at == new.answered_at)
+    kept = {name: sa.case((is_same, feedback.c[name]), else_=new[name]) for name in ("reasons", "comment")}
+    changed = {name: new[name] for name in ("vote", "answered_at", "voted_at")}
+    return insert.on_conflict_do_update(index_elements=feedback.primary_key, set_=kept | changed)
+
+
+def _read_vote(row: sa.Row[Any]) -> StoredVote:
+    fields = row._asdict()
+    voter, vote, reasons, comment, answered_at, voted_at = (
+        fields.pop(name) for name in ("voter", "vote", "reasons", "comment", "answered_at", "voted_at")
+    )
+    answer = read_answer(fields)
+    is_current = answered_at == answer.created_at
+    return StoredVote(voter, Vote(vote), tuple(map(Reason, reasons.split())), comment, voted_at, is_current, answer)

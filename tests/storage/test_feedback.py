@@ -1,0 +1,110 @@
+"""Tests of the stored votes, over both databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.storage.answers import Answers
+from bot.storage.feedback import Feedback, Reason, Vote
+from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.questions import QuestionMessage, TurnState
+from tests.postgres import postgres_server
+from tests.storage.test_answers import KEY, make_answer
+
+ANSWER = make_answer()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+    async with open_ledger(url) as opened:
+        for table in ("bot_answers", "bot_turns", "bot_feedback"):
+            await opened.database.write(lambda connection, t=table: connection.exec_driver_sql(f"DELETE FROM {t}"))
+        await Answers(opened.database).save(ANSWER)
+        yield opened
+
+
+async def test_each_person_has_one_vote(ledger: Ledger) -> None:
+    votes = Feedback(ledger.database)
+    assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 0}
+    for user, vote in (("U1", Vote.GOOD), ("U2", Vote.BAD), ("U1", Vote.BAD), ("U2", Vote.BAD)):
+        assert await votes.vote(KEY, user, vote)
+    assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 2}
+    [newest, _] = await votes.list_bad("T1", 9)
+    assert (newest.voter, newest.answer, newest.is_current) == ("U2", ANSWER, True)
+    assert [one.voter for one in await votes.list_of_person("T1", "U1", 9)] == ["U1"]
+    assert await votes.count("T2") == {Vote.GOOD: 0, Vote.BAD: 0}
+
+
+async def test_reasons_belong_to_a_bad_vote(ledger: Ledger) -> None:
+    votes = Feedback(ledger.database)
+    assert not await votes.explain(KEY, "U1", [Reason.WRONG], "")
+    await votes.vote(KEY, "U1", Vote.BAD)
+    assert await votes.explain(KEY, "U1", [Reason.WRONG, Reason.SOURCES], "No\x00 link")
+    await votes.vote(KEY, "U1", Vote.BAD)
+    [stored] = await votes.list_bad("T1", 9)
+    assert (stored.reasons, stored.comment) == ((Reason.WRONG, Reason.SOURCES), "No link")
+    await votes.vote(KEY, "U1", Vote.GOOD)
+    assert not await votes.explain(KEY, "U1", [Reason.WRONG], "")
+    [stored] = await votes.list_of_person("T1", "U1", 9)
+    assert stored.reasons == ()
+
+
+async def test_a_vote_belongs_to_the_answer_that_the_person_saw(ledger: Ledger) -> None:
+    votes = Feedback(ledger.database)
+    await votes.vote(KEY, "U1", Vote.BAD)
+    await Answers(ledger.database).save(replace(ANSWER, answer="No.", created_at=ANSWER.created_at + 1))
+    [stored] = await votes.list_bad("T1", 9)
+    assert not stored.is_current
+    assert await votes.list_current() == []
+    await votes.vote(KEY, "U1", Vote.GOOD)
+    [stored] = await votes.list_current()
+    assert stored.answer.answer == "No."
+
+
+async def test_votes_end_with_their_answer(ledger: Ledger) -> None:
+    votes, answers = Feedback(ledger.database), Answers(ledger.database)
+    message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
+    await ledger.claim(message)
+    for end in ("withdrawn", "purged", "erased"):
+        await answers.save(ANSWER)
+        assert await votes.vote(KEY, "U1", Vote.BAD)
+        if end == "erased":
+            await answers.erase(KEY)
+        elif end == "purged":
+            await ledger.purge(turns_older_than_s=60, threads_older_than_s=60)
+            assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 1}
+            await ledger.purge(turns_older_than_s=-60, threads_older_than_s=60)
+        else:
+            await ledger.withdraw(KEY, None)
+            await ledger.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_turns"))
+        assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 0}
+        assert not await votes.vote(KEY, "U1", Vote.BAD)
+
+
+async def test_only_an_ended_turn_is_opened_again(ledger: Ledger) -> None:
+    await ledger.claim(QuestionMessage(KEY, KEY.ts, "U1", "Why?"), begun=True)
+    assert await ledger.reopen(KEY) is None
+    await ledger.note_replies(KEY, ["1.1"])
+    await ledger.finish(KEY, 0, TurnState.DONE)
+    turn = await ledger.reopen(KEY)
+    assert turn is not None
+    assert (turn.state, turn.revision, turn.revises, turn.regenerates) == (TurnState.RECEIVED, 1, True, True)
+    await ledger.begin(KEY)
+    await ledger.finish(KEY, 1, TurnState.DONE)
+    edited = await ledger.edit(QuestionMessage(KEY, KEY.ts, "U1", "How?"), "2.0")
+    assert edited is not None
+    assert not edited.regenerates
+    await ledger.withdraw(KEY, None)
+    assert await ledger.reopen(KEY) is None
