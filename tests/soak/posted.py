@@ -98,6 +98,7 @@ def _dump(message: SlackMessage) -> str:
 
 def find_forbidden(world: World, oracle: Oracle, text: str, room: Room | None, person: str | None) -> list[str]:
     """Return the secrets of a text that somebody who sees it may not see, and too high counts of documents."""
+    text = text.replace("\\n", "\n")  # as JSON writes the end of a line
     found = set(_SECRET.findall(text.lower()))
     forbidden = [
         f"{secret} with rules {oracle.list_rules(document)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -113,6 +114,8 @@ def test_texts_titles_names_and_counts_are_compared() -> None:
     assert find_forbidden(world, Oracle(world), f"{open_.text} {open_.place}", world.rooms[room], None) == []
     counted = f"{open_.place}: 99 documents"
     assert find_forbidden(world, Oracle(world), counted, world.rooms[room], None) != []
+    other = json.dumps(f"*{open_.place}*: listed\n• *another*: 99 documents")
+    assert find_forbidden(world, Oracle(world), other, world.rooms[room], None) == []
 
 
 def test_the_oracle_imports_no_code_of_kvasir() -> None:
