@@ -14,7 +14,7 @@ from bot.messages.message import Message, render_message
 class BotError(Exception):
     """An error whose text is for a person: what happened and the next step. It never holds the value of a secret.
 
-    ``message`` has the text in both languages if a person reads it in Slack.
+    ``message`` has the text in every language if a person reads it in Slack.
     """
 
     def __init__(self, text: str | Message) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 
@@ -17,7 +17,7 @@ from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.storage.questions import QuestionMessage
 from bot.storage.threads import Thread, ThreadRecord, ThreadRecords
-from knowledge.language import choose_language
+from knowledge.language import Language, choose_language
 
 _log = structlog.get_logger(__name__)
 
@@ -35,12 +35,15 @@ class ThreadAttention:
         threads: ThreadReader,
         messenger: EphemeralMessenger,
         me: BotUser,
+        find_language: Callable[[str], Awaitable[Language | None]],
     ) -> None:
+        """``find_language`` returns the language of a person's Slack, None if it is unknown."""
         self._records = records
         self._rules = rules
         self._threads = threads
         self._messenger = messenger
         self._me = me
+        self._find_language = find_language
 
     async def is_meant(self, received: MessageReceived) -> bool:
         """Return whether a message is a question to Kvasir; mute or unmute its thread if it says so.
@@ -133,5 +136,6 @@ class ThreadAttention:
     async def _set_muted(self, thread: Thread, user: str, text: str, *, muted: bool, at: float) -> None:
         if await self._records.set_muted(thread, muted=muted, at=at):
             message = texts.MUTED if muted else texts.UNMUTED
-            answer = render_message(message, choose_language(text)) if text else render_both(message)
+            language = choose_language(text) if text else await self._find_language(user)
+            answer = render_message(message, language) if language else render_both(message)
             await self._messenger.notify(thread[1], user, answer, thread_ts=thread[2])

@@ -161,7 +161,9 @@ class SlackParts:
         self._feedback = Feedback(database)
         self._feedback_modal = FeedbackModal(api, self._feedback, me.team, self._messenger)
         records = ThreadRecords(dependencies.ledger.database)
-        self._attention = ThreadAttention(records, dependencies.follow_ups, self._threads, self._messenger, me)
+        self._attention = ThreadAttention(
+            records, dependencies.follow_ups, self._threads, self._messenger, me, self.directory.find_language
+        )
         self._pending = PendingDeletions(dependencies.library, self._messenger)
         self._visible = VisibleSources(dependencies.library, dependencies.access, self._find_person)
         self.refreshes = RefreshKeeper(RefreshRecords(dependencies.ledger.database, me.team), api)

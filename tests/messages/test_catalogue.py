@@ -12,17 +12,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 import bot.messages
-from bot.messages import answers, engine, errors, status
-from bot.messages.message import Message, render_both, render_message
+from bot.messages import answers, asking, engine, errors, status
+from bot.messages.message import Catalogue, Message, render_both, render_message
+from bot.messages.translations import TRANSLATIONS
 from engine.errors import EngineTimeout
 from engine.interfaces import EngineState
 from engine.notes import NoteCode
 from knowledge.errors import ErrorCode, FilterProblem, UnreadableReason
-from knowledge.language import IDEOGRAPH, detect_language
+from knowledge.language import IDEOGRAPH, Language, detect_language
 
 
 def messages_in(name: str, value: object) -> Iterator[tuple[str, Message]]:
@@ -83,6 +85,24 @@ def test_a_field_may_be_a_text_itself_and_hold_braces() -> None:
         "The documents could not be searched. “{x}” is no word."
     )
     assert render_message(answers.SEARCH_FAILED.fill(reason=reason), "zh") == "无法检索文档。“{x}”不是词。"
+
+
+def test_a_third_language_needs_only_its_translations_and_falls_back_to_english() -> None:
+    toy = cast("Language", "toy")
+    texts = {"Cancel": "lecnaC", answers.SEARCH_FAILED.en: "{reason} !", answers.REMOVED.en_one: "1 enog."}
+    catalogue = Catalogue({toy: texts})
+    assert catalogue.render(asking.CANCEL, toy, {}) == "lecnaC"
+    assert catalogue.render(asking.CANCEL, "zh", {}) == "取消"
+    assert catalogue.render(answers.SEARCH_FAILED.fill(reason=asking.CANCEL), toy, {}) == "lecnaC !"
+    assert catalogue.render(answers.REMOVED, toy, {"count": 1}) == "1 enog."
+    assert catalogue.render(answers.REMOVED, toy, {"count": 2}) == render_message(answers.REMOVED, "en", count=2)
+
+
+def test_translations_are_of_existing_texts_and_have_their_fields() -> None:
+    english = {text for message in MESSAGES.values() for text in (message.en, message.en_one) if text}
+    for texts in TRANSLATIONS.values():
+        assert set(texts) <= english
+        assert {text for text, translation in texts.items() if fields_of(text) != fields_of(translation)} == set()
 
 
 @pytest.mark.parametrize(

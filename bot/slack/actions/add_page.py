@@ -11,7 +11,7 @@ from bot.answering.markdown.link_policy import shorten_host
 from bot.config.configuration import Access
 from bot.messages import buttons, files
 from bot.messages.errors import explain_error
-from bot.messages.message import Message, render_both, render_message
+from bot.messages.message import Message, render_message
 from bot.page_additions import PageAdditions
 from bot.slack.commands import kb_texts
 from bot.slack.interactions import ButtonPress
@@ -50,8 +50,8 @@ class AddPageAction:
         """Add the page of a button, and tell the person when search finds it, or why it does not."""
         owners = self._access.owners
         if not self._access.is_owner(press.user):
-            both = render_both(kb_texts.explain_owners_only(owners))
-            await self._messenger.notify(press.channel, press.user, both, thread_ts=press.thread_ts)
+            refusal = render_message(kb_texts.explain_owners_only(owners), press.language)
+            await self._messenger.notify(press.channel, press.user, refusal, thread_ts=press.thread_ts)
             return
         try:
             added = await self._adding.add_page(press.value, by=press.user)

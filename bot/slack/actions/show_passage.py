@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.messages import buttons
 from bot.messages.errors import explain_error
-from bot.messages.message import render_both, render_message
+from bot.messages.message import render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress
@@ -16,6 +16,7 @@ from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, buil
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, Viewers
+from knowledge.language import Language
 
 FindPassage = Callable[[Sequence[str], Viewers], Awaitable[Hit | None]]
 """Returns the current passage that some chunks form, if all viewers may read it; None if nothing is left of it."""
@@ -63,11 +64,10 @@ class ShowPassageAction:
     async def _show(self, press: ButtonPress, viewers: Viewers) -> None:
         hit = await self._find_passage(press.value.split(","), viewers)
         if hit is None:
-            await self._messenger.send(
-                press.channel, press.user, render_both(buttons.PASSAGE_GONE), thread_ts=press.thread_ts
-            )
+            gone = render_message(buttons.PASSAGE_GONE, press.language)
+            await self._messenger.send(press.channel, press.user, gone, thread_ts=press.thread_ts)
             return
-        text, blocks = _format_passage(hit)
+        text, blocks = _format_passage(hit, press.language)
         await self._messenger.send(press.channel, press.user, text, thread_ts=press.thread_ts, blocks=blocks)
 
 
@@ -77,7 +77,7 @@ def _format_value(chunks: Sequence[str]) -> str:
     return value if len(value) <= MAX_VALUE_CHARACTERS else value[:MAX_VALUE_CHARACTERS].rpartition(",")[0]
 
 
-def _format_passage(hit: Hit) -> tuple[str, list[dict[str, object]]]:
+def _format_passage(hit: Hit, language: Language) -> tuple[str, list[dict[str, object]]]:
     """Return a notification's text and the blocks of a passage."""
     rendered = render.MarkdownRenderer({}).feed(f"{hit.text.strip()}\n")
     head, *rest = cutting.split_message(rendered, _MAX_MARKDOWN_CHARACTERS)
@@ -86,11 +86,11 @@ def _format_passage(hit: Hit) -> tuple[str, list[dict[str, object]]]:
     path = render.format_linked_path(hit.title or hit.document, hit.heading, hit.url)
     blocks: list[dict[str, object]] = [render.build_context_block(path), {"type": "markdown", "text": head}]
     if rest:
-        blocks.append(render.build_context_block(_describe_rest(head, rest)))
+        blocks.append(render.build_context_block(_describe_rest(head, rest, language)))
     return render.make_fallback_text(head), blocks
 
 
-def _describe_rest(head: str, rest: Sequence[str]) -> str:
+def _describe_rest(head: str, rest: Sequence[str], language: Language) -> str:
     """Return that a passage continues, and how many rows of the table at its cut are left out."""
     table = cutting.find_table_head(head)
     counts = [cutting.count_rows(piece) - table.count("\n") for piece in rest] if table else []
@@ -100,5 +100,5 @@ def _describe_rest(head: str, rest: Sequence[str]) -> str:
             break
         rows += count
     if not rows:
-        return render_both(buttons.PASSAGE_CUT)
-    return render_both(buttons.ROWS_CUT, count=rows)
+        return render_message(buttons.PASSAGE_CUT, language)
+    return render_message(buttons.ROWS_CUT, language, count=rows)

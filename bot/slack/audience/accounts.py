@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bot.messages.message import LANGUAGES
+from bot.messages.message import choose_locale_language
 from bot.slack.events import get_object
 from knowledge.interfaces.people import normalize_email
 from knowledge.language import Language
@@ -102,7 +102,7 @@ def parse_account(user: Mapping[str, Any], company: Company) -> Account:
         _read_workspaces(user, company) if status is Status.MEMBER else frozenset(),
         int(user.get("updated") or 0),
         _find_own_workspace(user),
-        next((language for language in LANGUAGES if str(user.get("locale") or "").startswith(language)), None),
+        choose_locale_language(str(user.get("locale") or "")),
         status is Status.MEMBER and _is_admin(user, company),
     )
 

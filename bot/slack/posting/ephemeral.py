@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from bot.messages.message import Message, render_both
+from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.interactions import ButtonPress, Interaction
 from bot.slack.posting import cutting, render
@@ -46,8 +46,8 @@ class EphemeralMessenger:
             await self._message_directly(interaction.user, text, blocks)
 
     async def replace(self, press: ButtonPress, message: Message) -> bool:
-        """Replace the ephemeral message of a pressed button by a text in both languages; return whether that worked."""
-        text = render.escape_mrkdwn(render_both(message))
+        """Replace the ephemeral message of a pressed button by a text; return whether that worked."""
+        text = render.escape_mrkdwn(render_message(message, press.language))
         payload = {"response_type": "ephemeral", "replace_original": True, "text": text, "blocks": build_sections(text)}
         return bool(press.response_url) and await self._post(press.response_url, payload)
 
@@ -82,8 +82,8 @@ class EphemeralMessenger:
             _log.warning("person not reached", error=str(error))
 
     async def reply(self, press: ButtonPress, message: Message) -> None:
-        """Send a text in both languages to the person who pressed a button, in its thread; a failure is logged."""
-        text = render.escape_mrkdwn(render_both(message))
+        """Send a text to the person who pressed a button, in its thread; a failure is logged."""
+        text = render.escape_mrkdwn(render_message(message, press.language))
         await self.notify(press.channel, press.user, text, thread_ts=press.active_thread_ts)
 
     async def send(

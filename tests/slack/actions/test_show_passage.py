@@ -50,10 +50,10 @@ def list_buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in shown if one["action_id"] != "kvasir:answer-again"]
 
 
-async def press_button(bot: RunningBot, message: dict[str, Any], says: str) -> dict[str, Any]:
-    """Press the button as bo, and return the message that only bo sees."""
-    await bot.sandbox.press("bo", "#general", message["ts"], list_buttons(message)[0]["action_id"])
-    return await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and says in get_text(m), person="bo")
+async def press_button(bot: RunningBot, message: dict[str, Any], says: str, person: str = "bo") -> dict[str, Any]:
+    """Press the button as a person, and return the message that only this person sees."""
+    await bot.sandbox.press(person, "#general", message["ts"], list_buttons(message)[0]["action_id"])
+    return await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and says in get_text(m), person=person)
 
 
 async def test_button_shows_whole_passage_to_one_person(tmp_path: Path) -> None:
@@ -111,8 +111,9 @@ async def test_deleted_passage_is_reported_after_restart(tmp_path: Path) -> None
         other.mkdir()
         gone = FakePassages(None)
         async with run_bot(sandbox, other, script=answer_with_extract, dependencies={"passage": gone}) as bot:
-            seen = await press_button(bot, answer, "no longer exists")
-            assert "已不存在" in get_text(seen)
+            english, chinese = "no longer exists", "已不存在"
+            assert chinese not in get_text(await press_button(bot, answer, english)), "bo's Slack is in English"
+            assert english not in get_text(await press_button(bot, answer, chinese, "chen"))
             gone.found = StoreError("The store is down. Start it.")
             await press_button(bot, answer, "The store is down.")
 
