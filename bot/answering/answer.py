@@ -153,7 +153,12 @@ class Answerer:
         """Yield the model's verified answer, and an extract where it is missing or cut."""
         turn.small_model = self._engine.status().small_model
         try:
-            budget = plan_budget(self._engine.context_tokens, small_model=turn.small_model, depth=turn.asked.depth)
+            budget = plan_budget(
+                self._engine.context_tokens,
+                small_model=turn.small_model,
+                depth=turn.asked.depth,
+                length=turn.asked.length,
+            )
             prompt = build_prompt(
                 turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
             )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from bot.answering.policy import Policy, WebUse
-from bot.answering.thinking import Depth
+from bot.answering.thinking import Depth, Length
 from knowledge.interfaces import ANY_MEMBER, Viewers, WebOrigin
 
 
@@ -55,6 +55,8 @@ class Question:
     """Filters that narrow the search whatever the question says (``in:handbook type:pdf``)."""
     depth: Depth = "normal"
     """How long the model may think."""
+    length: Length = "normal"
+    """How long the person wants the answer to be."""
     person: str = ""
     """Who asks, "" if unknown: people get equal shares of the engine."""
     policy: Policy = field(default_factory=Policy)

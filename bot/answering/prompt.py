@@ -17,7 +17,7 @@ from bot.answering.markdown.citations import strip_displayed
 from bot.answering.markdown.sentences import join_wrapped_lines
 from bot.answering.quoting import format_quotes, neutralise_control_tokens
 from bot.answering.retrieval.passage_order import MOST
-from bot.answering.thinking import Depth, allot_tokens
+from bot.answering.thinking import Depth, Length, allot_tokens
 from engine.interfaces import ChatMessage
 from knowledge.language import Language, choose_language
 
@@ -60,6 +60,18 @@ BRIEF_INSTRUCTIONS: dict[Language, str] = {
 """Of small models. On 14 answerable and 8 unanswerable questions of XQuAD in English, Qwen2.5-Coder-0.5B gave 11 right
 answers, 2 right refusals and no wrong one. Without the way out it never refused; as the last rule of a list it refused
 what the passages answer. It hardly ever writes the numbers: the verifier cites all the same."""
+_LENGTH_LINES: dict[Length, dict[Language, str]] = {
+    "short": {
+        "en": "Answer in one or two sentences.",
+        "zh": "请用一两句话回答。",
+    },
+    "normal": {"en": "", "zh": ""},
+    "long": {
+        "en": "Answer in detail: with all steps, conditions and exceptions of the passages.",
+        "zh": "请详细回答，写出段落中的全部步骤、条件和例外。",
+    },
+}
+"""What follows the question. It is not repeated with earlier turns, so the cached part of a prompt stays the same."""
 _ELLIPSIS = " …"
 _WORTH_MORE = 3
 _QUESTION: dict[Language, str] = {"en": "Question: ", "zh": "问题："}
@@ -88,6 +100,8 @@ class Budget:
     history_tokens: int
     brief: bool
     """Whether the instructions are the short ones that a very small model can follow."""
+    length: Length = "normal"
+    """What the prompt asks for; a small model always answers shortly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +114,7 @@ class Prompt:
     tokens: int
     """At most the budget's ``prompt_tokens``."""
     asked: str
-    """The question as the last message ends with it."""
+    """The question as the last message ends with it, with what follows it."""
     language: Language
     """Of the question and the instructions."""
 
@@ -110,7 +124,9 @@ class Prompt:
         return (*earlier, ChatMessage(last.role, last.content.removesuffix(self.asked) + text))
 
 
-def plan_budget(context_tokens: int, *, small_model: bool, depth: Depth = "normal") -> Budget:
+def plan_budget(
+    context_tokens: int, *, small_model: bool, depth: Depth = "normal", length: Length = "normal"
+) -> Budget:
     """Share out a context. A small model on two cores reads a token in 1.5 to 3 ms and writes about 11 a second.
 
     Raises:
@@ -123,12 +139,12 @@ def plan_budget(context_tokens: int, *, small_model: bool, depth: Depth = "norma
     if small_model:
         answer = min(224, context_tokens // 4)  # steps with a block of code take about 200
         return Budget(min(900, context_tokens - answer), answer, 0, 3, 220, 120, brief=True)
-    share = allot_tokens(depth, context_tokens // 3)
+    share = allot_tokens(depth, length, context_tokens // 3)
     answer = share.thinking + share.answer
     prompt = min(12_000, context_tokens - answer)
     small = prompt < 3000  # noqa: PLR2004 - about four passages of a page
     passages, passage_tokens = (4, prompt // 4) if small else (MOST, prompt // 6)
-    return Budget(prompt, answer, share.thinking, passages, passage_tokens, prompt // 4, brief=False)
+    return Budget(prompt, answer, share.thinking, passages, passage_tokens, prompt // 4, brief=False, length=length)
 
 
 def build_prompt(
@@ -160,6 +176,7 @@ def build_prompt(
     asked = _QUESTION[language] + shorten_to_tokens(
         neutralise_control_tokens(question), budget.prompt_tokens // 4, count_tokens
     )
+    asked = f"{asked}\n\n{_LENGTH_LINES[budget.length][language]}".rstrip()
     turns = _fit_history(history, budget.history_tokens, count_tokens)
     if budget.brief:
         passages = _drop_translations(passages, language)

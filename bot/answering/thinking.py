@@ -1,4 +1,4 @@
-"""How long a model may think: as people choose it (deep, normal, off) and in tokens for the engine. Pure."""
+"""How long a model may think, and its answer may be: as people choose it, and in tokens for the engine. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from knowledge.language import Language
 
 Depth = Literal["deep", "normal", "off"]
 DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
+Length = Literal["short", "normal", "long"]
+"""How long a person wants answers to be."""
+LENGTHS: Final[tuple[Length, ...]] = get_args(Length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ SHARES: Final[Mapping[Depth, Share]] = {
     "off": Share(0, 1_536),
 }
 """R1 thinks for 300 to 3,000 tokens over passages; an answer with its sources takes up to 600."""
+_ANSWER_FACTORS: Final[Mapping[Length, float]] = {"short": 0.5, "normal": 1.0, "long": 2.0}
+"""What a person's choice makes of the answer's tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,11 @@ class Defaults:
         return self.channels.get(channel, self.everywhere)
 
 
-def allot_tokens(depth: Depth, room_tokens: int) -> Share:
-    """Return what a depth takes of ``room_tokens``; where that is little, half of it is kept for the answer."""
+def allot_tokens(depth: Depth, length: Length, room_tokens: int) -> Share:
+    """Return what an answer takes of ``room_tokens``; where that is little, half of it is kept for the answer."""
     wished = SHARES[depth]
-    answer = min(wished.answer, room_tokens // 2 if wished.thinking else room_tokens)
+    answer_tokens = int(wished.answer * _ANSWER_FACTORS[length])
+    answer = min(answer_tokens, room_tokens // 2 if wished.thinking else room_tokens)
     return Share(min(wished.thinking, room_tokens - answer), answer)
 
 

@@ -74,7 +74,7 @@ from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.channel_moves import ChannelMoves
 from bot.storage.feedback import Feedback
 from bot.storage.ledger import Ledger
-from bot.storage.preferences import ThinkingPreferences
+from bot.storage.preferences import PersonalPreferences
 from bot.storage.question_counts import QuestionCounts
 from bot.storage.questions import QuestionKey, QuestionMessage
 from bot.storage.refresh_records import RefreshRecords
@@ -146,7 +146,7 @@ class SlackParts:
         self._me = me
         database = dependencies.ledger.database
         self._changes = shared_changes
-        self._preferences = ThinkingPreferences(database, dependencies.thinking, shared_changes)
+        self._preferences = PersonalPreferences(database, dependencies.thinking, shared_changes)
         self._capabilities = capabilities
         company = Company(me.team, me.enterprise, me.workspaces)
         self.directory = SlackDirectory(api, company)
@@ -257,6 +257,7 @@ class SlackParts:
                 self._preferences.choose_depth,
                 needs.find_salt,
                 filter_readable=needs.library.filter_current,
+                find_length=self._preferences.find_length,
             ),
             ReplyFactory(
                 needs.ledger,

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.storage.preferences import refuses_storage
 from bot.storage.questions import QuestionKey, TurnState
 from bot.storage.tables import answers, feedback, insert_into, turns
 from knowledge.database.database import Database, transaction
@@ -97,10 +98,15 @@ class Answers:
 
     @transaction
     def save(self, connection: sa.Connection, answer: StoredAnswer) -> None:
-        """Store an answer in place of an earlier one to the same question, unless the question was deleted."""
+        """Store an answer in place of an earlier one to the same question.
+
+        Nothing is stored if the question was deleted, or if the person chose that answers are not kept.
+        """
         if connection.execute(_FIND_DELETED, _name_parameters(answer.key)).first() is not None:
             return
         connection.execute(_DELETE, _name_parameters(answer.key))
+        if refuses_storage(connection, answer.key.team, answer.user):
+            return
         row = asdict(answer) | asdict(answer.key)
         del row["key"]
         row |= {

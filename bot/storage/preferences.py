@@ -1,28 +1,51 @@
-"""Stores how deep Kvasir thinks for each person."""
+"""Stores what people chose for themselves: language, thinking, length, and whether their answers are kept."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 import structlog
 
-from bot.answering.thinking import DEPTHS, Defaults, Depth
+from bot.answering.thinking import DEPTHS, LENGTHS, Defaults, Depth, Length
+from bot.messages.message import LANGUAGES
 from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
 from bot.storage.tables import insert_into, preferences
 from knowledge.database.database import Database, transaction
 from knowledge.errors import DatabaseError
+from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 
 # Built once, because building a statement takes longer than running it.
 _IS_PERSON = (preferences.c.team == sa.bindparam("of_team")) & (preferences.c.user == sa.bindparam("of_user"))
-_FIND = sa.select(preferences.c.think).where(_IS_PERSON)
+_FIND = sa.select(preferences).where(_IS_PERSON)
 _DELETE = sa.delete(preferences).where(_IS_PERSON)
 
+_Value = TypeVar("_Value", bound=str)
 
-class ThinkingPreferences:
-    """What people chose. ``find_depth`` and ``set_depth`` raise ``DatabaseError`` or a subclass."""
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a person chose."""
+
+    depth: Depth | None = None
+    """How long to think; None for the channel's default."""
+    language: Language | None = None
+    """The language of what Kvasir shows to the person alone; None for that of the person's Slack."""
+    length: Length = "normal"
+    keeps_answers: bool = True
+    """Whether answers to the person are stored."""
+
+
+NO_PREFERENCES: Final = Preferences()
+
+
+class PersonalPreferences:
+    """What people chose. ``find`` and ``change`` raise ``DatabaseError`` or a subclass."""
 
     def __init__(
         self, database: Database, defaults: Defaults | None = None, shared: SharedChanges | None = None
@@ -30,34 +53,72 @@ class ThinkingPreferences:
         """Take the database, and the depth for people who chose none."""
         self.database = database
         self.defaults = defaults or Defaults()
-        self._chosen: SharedCache[Depth | None] = SharedCache(shared or SharedChanges(database), ChangeKind.PREFERENCE)
+        self._chosen: SharedCache[Preferences] = SharedCache(shared or SharedChanges(database), ChangeKind.PREFERENCE)
 
-    async def find_depth(self, team: str, user: str) -> Depth | None:
-        """Return the depth that a person chose, None if they chose none. Other processes may know it seconds later."""
-        return await self._chosen.fetch(lambda: self._load_depth(team, user), team, user)
+    async def find(self, team: str, user: str) -> Preferences:
+        """Return what a person chose. Other processes may know it seconds later."""
+        return await self._chosen.fetch(lambda: self._load(team, user), team, user)
 
-    async def _load_depth(self, team: str, user: str) -> Depth | None:
-        rows = await self.database.fetch_rows(_FIND, {"of_team": team, "of_user": user})
-        return next((depth for depth in DEPTHS for row in rows if depth == row.think), None)
+    async def read(self, team: str, user: str) -> Preferences:
+        """Return what a person chose, nothing if the database fails: an answer without it is better than none."""
+        try:
+            return await self.find(team, user)
+        except DatabaseError as error:
+            _log.warning("preference not read", error=str(error))
+            return NO_PREFERENCES
 
-    async def set_depth(self, team: str, user: str, depth: Depth | None) -> None:
-        """Store the depth that a person chooses; None deletes it."""
-        await self._store_depth(team, user, depth)
+    async def change(self, team: str, user: str, change: Callable[[Preferences], Preferences]) -> None:
+        """Change what a person chose."""
+        await self._change(team, user, change)
         self._chosen.forget(f"{team} {user}")
 
+    async def choose_depth(self, team: str, user: str, channel: str) -> Depth:
+        """Return how long to think for a person in a channel: their own choice, or the channel's."""
+        return (await self.read(team, user)).depth or self.defaults.of(channel)
+
+    async def find_length(self, team: str, user: str) -> Length:
+        """Return how long a person wants answers to be."""
+        return (await self.read(team, user)).length
+
+    async def _load(self, team: str, user: str) -> Preferences:
+        rows = await self.database.fetch_rows(_FIND, {"of_team": team, "of_user": user})
+        return next(map(_read_preferences, rows), NO_PREFERENCES)
+
     @transaction
-    def _store_depth(self, connection: sa.Connection, team: str, user: str, depth: Depth | None) -> None:
-        row = {"team": team, "user": user, "think": depth, "updated_at": time.time()}
-        connection.execute(_DELETE, {"of_team": team, "of_user": user})
-        if depth is not None:
-            connection.execute(insert_into(preferences, connection.dialect.name).on_conflict_do_nothing(), row)
+    def _change(
+        self, connection: sa.Connection, team: str, user: str, change: Callable[[Preferences], Preferences]
+    ) -> None:
+        place = {"of_team": team, "of_user": user}
+        row = connection.execute(_FIND.with_for_update(), place).first()
+        chosen = change(NO_PREFERENCES if row is None else _read_preferences(row))
+        connection.execute(_DELETE, place)
+        if chosen != NO_PREFERENCES:
+            values = {
+                "team": team,
+                "user": user,
+                "think": chosen.depth or "",
+                "language": chosen.language or "",
+                "length": chosen.length,
+                "keeps_answers": chosen.keeps_answers,
+                "updated_at": time.time(),
+            }
+            connection.execute(insert_into(preferences, connection.dialect.name).on_conflict_do_nothing(), values)
         add_change(connection, ChangeKind.PREFERENCE, team, user)
 
-    async def choose_depth(self, team: str, user: str, channel: str) -> Depth:
-        """Return how deep to think for a person in a channel: their own choice, or the channel's."""
-        try:
-            chosen = await self.find_depth(team, user)
-        except DatabaseError as error:  # an answer at the default depth is better than none
-            _log.warning("preference not read", error=str(error))
-            chosen = None
-        return chosen or self.defaults.of(channel)
+
+def refuses_storage(connection: sa.Connection, team: str, user: str) -> bool:
+    """Return whether a person chose that answers are not kept, within a transaction."""
+    row = connection.execute(_FIND, {"of_team": team, "of_user": user}).first()
+    return row is not None and not row.keeps_answers
+
+
+def _read_preferences(row: sa.Row[Any]) -> Preferences:
+    """Return the preferences of a row; a value of a later version counts as none."""
+    length = _find_value(LENGTHS, row.length) or "normal"
+    return Preferences(
+        _find_value(DEPTHS, row.think), _find_value(LANGUAGES, row.language), length, bool(row.keeps_answers)
+    )
+
+
+def _find_value(values: tuple[_Value, ...], stored: str) -> _Value | None:
+    return next((value for value in values if value == stored), None)

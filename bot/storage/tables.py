@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0010", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0011", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -68,6 +68,9 @@ preferences = sa.Table(
     sa.Column("user", sa.String(32), primary_key=True),
     sa.Column("think", sa.String(16), nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("language", sa.String(8), nullable=False, server_default=""),
+    sa.Column("length", sa.String(16), nullable=False, server_default=""),
+    sa.Column("keeps_answers", sa.Boolean, nullable=False, server_default=sa.true()),
 )
 channel_events = sa.Table(
     "bot_news",

@@ -19,6 +19,7 @@ from bot.answering.prompt import (
     shorten_to_tokens,
 )
 from bot.answering.quoting import neutralise_control_tokens
+from bot.answering.thinking import LENGTHS, Length
 
 CONTROL = [
     "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜tool▁calls▁begin｜>", "<think>", "</think>",
@@ -47,8 +48,9 @@ def build_default_prompt(
     *,
     context: int = 8192,
     small_model: bool = False,
+    length: Length = "normal",
 ) -> Prompt:
-    budget = plan_budget(context, small_model=small_model)
+    budget = plan_budget(context, small_model=small_model, length=length)
     return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=count_words)
 
 
@@ -68,6 +70,24 @@ def test_prompt_order_serves_prefix_cache() -> None:
     assert before == messages[0], "a follow-up begins with the whole prompt before it"
     gone = build_default_prompt("Second question?", [], [new, *shown]).messages[0].content
     assert gone.index("<passage 2") < gone.index("<passage 3"), "a turn that is not sent leaves its passages"
+
+
+@pytest.mark.parametrize("question", ["How many days?", "有多少天？"])
+def test_length_changes_only_the_end_of_the_prompt(question: str) -> None:
+    """People who chose another length share the cached part of a prompt, the question included; so does a judge."""
+    passages, history = [make_passage(1, "Wine."), make_passage(2, "Bread.")], [Exchange("First?", "First answer.")]
+    short, normal, long = (
+        build_default_prompt(question, history, passages, length=length) for length in ("short", "normal", "long")
+    )
+    for prompt in (short, long):
+        assert prompt.messages[:-1] == normal.messages[:-1]
+        assert prompt.messages[-1].content.startswith(f"{normal.messages[-1].content}\n\n")
+        assert prompt.asking("Is it so?") == normal.asking("Is it so?")
+        assert prompt.tokens > normal.tokens
+    assert short.messages[-1].content.endswith(("in one or two sentences.", "一两句话回答。"))
+    assert build_default_prompt(question, small_model=True, length="long") == build_default_prompt(
+        question, small_model=True
+    )
 
 
 def test_conversation_keeps_its_beginning() -> None:
@@ -171,6 +191,7 @@ short_texts = st.text(max_size=400) | st.text(alphabet="ab c.\n中文", max_size
     st.lists(short_texts, max_size=6),
     st.integers(512, 6000),
     st.booleans(),
+    st.sampled_from(LENGTHS),
     st.sampled_from([count_words, count_bytes]),
 )
 def test_prompt_stays_within_budget(
@@ -179,9 +200,10 @@ def test_prompt_stays_within_budget(
     found: list[str],
     context: int,
     small_model: bool,  # noqa: FBT001
+    length: Length,
     count: object,
 ) -> None:
-    budget = plan_budget(context, small_model=small_model)
+    budget = plan_budget(context, small_model=small_model, length=length)
     passages = [make_passage(n, text) for n, text in enumerate(found, 1)]
     counter = count_bytes if count is count_bytes else count_words
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -14,7 +15,7 @@ from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
-from bot.storage.preferences import ThinkingPreferences
+from bot.storage.preferences import PersonalPreferences
 from engine.interfaces import ThinkingControl
 
 _log = structlog.get_logger(__name__)
@@ -26,7 +27,7 @@ class ThinkCommand:
 
     def __init__(
         self,
-        preferences: ThinkingPreferences,
+        preferences: PersonalPreferences,
         control: Callable[[], ThinkingControl | None],
         team: str,
         messenger: EphemeralMessenger,
@@ -53,9 +54,10 @@ class ThinkCommand:
         if isinstance(depth, UnknownDepth):
             return render_message(commands.UNKNOWN_DEPTH, language, word=depth.word)
         if depth is not None:
-            await self._preferences.set_depth(self._team, typed.user, None if depth == DEFAULT_DEPTH else depth)
+            chosen_depth = None if depth == DEFAULT_DEPTH else depth
+            await self._preferences.change(self._team, typed.user, lambda before: replace(before, depth=chosen_depth))
             _log.info("thinking set", user=typed.user, depth=depth)
-        preferred = await self._preferences.find_depth(self._team, typed.user)
+        preferred = (await self._preferences.find(self._team, typed.user)).depth
         default = self._preferences.defaults.of(typed.channel)
         chosen = preferred or default
         description = commands.DEPTHS[chosen]

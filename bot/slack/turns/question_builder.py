@@ -12,7 +12,7 @@ from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import Policies, narrow_policy
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.web_routing import strip_web_prefix
-from bot.answering.thinking import Depth
+from bot.answering.thinking import Depth, Length
 from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.audience.finder import ViewerFinder
@@ -30,6 +30,8 @@ _log = structlog.get_logger("kvasir.turns")
 
 FindDepth = Callable[[str, str, str], Awaitable[Depth]]
 """Returns how long to think before an answer, given team, user and channel."""
+FindLength = Callable[[str, str], Awaitable[Length]]
+"""Returns how long a person wants answers to be, given team and user."""
 FindSalt = Callable[[Viewers], Awaitable[str]]
 """Returns the salt of the engine's prefix cache for these viewers."""
 
@@ -52,6 +54,7 @@ class QuestionBuilder:
         find_salt: FindSalt,
         *,
         filter_readable: FindReadableChunks,
+        find_length: FindLength,
     ) -> None:
         self._threads = threads
         self._viewers = viewers
@@ -60,6 +63,7 @@ class QuestionBuilder:
         self._find_depth = find_depth
         self._find_salt = find_salt
         self._filter_readable = filter_readable
+        self._find_length = find_length
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
@@ -106,6 +110,7 @@ class QuestionBuilder:
             conversation=message.conversation,
             within=rule,
             depth=await self._find_depth(key.team, message.user, key.channel),
+            length=await self._find_length(key.team, message.user),
             person=message.user,
             policy=narrow_policy(self._web.of(key.channel), audience.viewers),
             people=self._threads.cached_names,
