@@ -99,6 +99,10 @@ def _add_answer_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     verify.add_argument("lines", choices=("-",), help="one JSON object a line of standard input: see docs/operating.md")
     verify.add_argument("--judge", choices=("off", "engine"), default="off", help="who decides on borderline sentences")
 
+    feedback = add("feedback", "Export how people rated the answers.", json=True)
+    feedback.add_argument("action", choices=("export",), help="write one JSON object a line for each vote")
+    feedback.add_argument("file", type=Path, metavar="FILE", help="the file, which is replaced: votes.jsonl")
+
 
 def _add_web_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     fetch = add("fetch", "Show what Kvasir reads from pages of the web, or why it refuses them.", json=True)

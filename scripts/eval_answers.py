@@ -8,6 +8,11 @@ Each answer is written at once, so that an interrupted run continues. The key of
 and the code that makes it: for Kvasir's side the trees of bot/answering and knowledge/search, or ``--tag``.
 
     KVASIR_EVAL_DIR=… scripts/eval_answers.py [--sets xquad-en,gateway] [--answerable 200] [--report]
+
+``--feedback votes.jsonl`` asks the questions that people rated instead, over the library of ``--config`` as it is now
+(``scripts/answer_feedback.py`` says what counts as a good answer):
+
+    kvasir feedback export votes.jsonl && scripts/eval_answers.py --feedback votes.jsonl --config kvasir.toml
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from bot.answering.verification.judge import Judges
 from bot.app import create_answerer, create_engine, open_configured_library
 from bot.config.settings import Settings, load_settings
 from engine.interfaces import EngineState
+from scripts.answer_feedback import make_feedback_set, read_votes, summarise_votes
 from scripts.answer_scores import Item, Record, differences, score, summarise
 from scripts.answer_sets import NAMES, ROOT, AnswerSet, load_set
 from scripts.answer_sides import (
@@ -90,8 +96,10 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S607
 
 
-def settings_of(one: AnswerSet, scratch: Path) -> Settings:
-    """Write the configuration of a set's library and return its settings; the state is below ``scratch``."""
+def settings_of(one: AnswerSet, scratch: Path, config: Path | None = None) -> Settings:
+    """Return the settings of a set's library: those of ``config`` for rated answers, else new ones in ``scratch``."""
+    if one.name == "feedback":
+        return load_settings(os.environ, Path.cwd(), config=config)
     home = scratch / f"home-{one.name}"
     home.mkdir(parents=True, exist_ok=True)
     if one.name == "newcomer":  # as `make run` configures it
@@ -103,15 +111,16 @@ def settings_of(one: AnswerSet, scratch: Path) -> Settings:
 
 async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answers) -> dict[str, dict[str, Record]]:
     """Answer a set's questions on both sides; return the records by side and item."""
-    settings = settings_of(one, arguments.scratch)
+    settings = settings_of(one, arguments.scratch, arguments.config)
     done: dict[str, dict[str, Record]] = {side: {} for side in arguments.sides}
     async with AsyncExitStack() as stack:
         engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
         library = await stack.enter_async_context(open_configured_library(settings))
-        print(f"{one.name}: reading its documents …", file=sys.stderr, flush=True)
-        await library.refresh()
+        if one.corpora:
+            print(f"{one.name}: reading its documents …", file=sys.stderr, flush=True)
+            await library.refresh()
         status = await engine.wait_until_ready(_ENGINE_S)
         if status.state is not EngineState.READY:
             sys.exit(f"The engine is not ready: {status.state} {status.detail}")
@@ -199,14 +208,20 @@ def write_failures(path: Path, items: Sequence[Item], done: Mapping[str, Mapping
 
 async def main(arguments: argparse.Namespace) -> None:
     """Answer, score, print."""
-    eval_dir = folder_or_exit() if arguments.sets != ["newcomer"] else Path()
+    if arguments.feedback is not None:
+        votes = read_votes(arguments.feedback)
+        sets = [make_feedback_set(votes)]
+        print(json.dumps(summarise_votes(votes), ensure_ascii=False, indent=2), file=sys.stderr)
+    else:
+        eval_dir = folder_or_exit() if arguments.sets != ["newcomer"] else Path()
+        counts = (arguments.answerable, arguments.unanswerable)
+        sets = [load_set(name, eval_dir, arguments.scratch, *counts) for name in arguments.sets]
+    if arguments.limit:
+        sets = [replace(one, items=one.items[:: max(1, len(one.items) // arguments.limit)]) for one in sets]
     answers = Answers(arguments.results / "answers.jsonl")
     items: list[Item] = []
     done: dict[str, dict[str, Record]] = {side: {} for side in arguments.sides}
-    for name in arguments.sets:
-        one = load_set(name, eval_dir, arguments.scratch, arguments.answerable, arguments.unanswerable)
-        if arguments.limit:
-            one = AnswerSet(one.name, one.corpora, one.items[:: max(1, len(one.items) // arguments.limit)])
+    for one in sets:
         for side, records in (await run_set(one, arguments, answers)).items():
             done[side] |= records
         items += one.items
@@ -220,6 +235,8 @@ if __name__ == "__main__":
     scratch = Path(tempfile.gettempdir()) / "kvasir-eval-answers"
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sets", type=lambda given: given.split(","), default=list(NAMES), help=", ".join(NAMES))
+    options.add_argument("--feedback", type=Path, help="an export of votes, whose questions are asked instead")
+    options.add_argument("--config", type=Path, help="of the library for --feedback (./kvasir.toml)")
     options.add_argument("--answerable", type=int, default=200, help="questions of each set and language, at most")
     options.add_argument("--unanswerable", type=int, default=60)
     options.add_argument("--limit", type=int, help="about so many of each set, evenly spread")

@@ -12,6 +12,7 @@ HELP = Message(
 */kb sources* — the sources of Kvasir's answers
 */kb search* `words` — the best passages, without an answer
 */kb share* `on` | `off` — owners: whether to answer in this channel, if another company shares it
+*/kb feedback* — your votes on answers; owners: how people rate the answers from their sources
 */kb help* — this list
 */think* `deep` | `normal` | `off` | `default` — how long Kvasir thinks before it answers you
 To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed.
@@ -23,6 +24,7 @@ To make Kvasir leave a thread alone, write `mute` in it or add 🔇 to an answer
 */kb 来源*：Kvasir 依据哪些文档回答
 */kb 搜索* `关键词`：只看最相关的段落
 */kb 共享* `开` | `关`：负责人决定是否在与其他公司共享的此频道中回答
+*/kb 评价*：您对回答的评价；负责人可查看大家对其来源的回答的评价
 */kb 帮助*：显示本列表
 */think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
 在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。

@@ -1,4 +1,4 @@
-"""Votes on answers: the buttons, the modal for reasons; another answer, and the deletion of one."""
+"""Votes on answers: the buttons, the modal for reasons, and ``/kb feedback``; another answer, and deletion."""
 
 from __future__ import annotations
 
@@ -51,3 +51,19 @@ COMMENT_HINT = Message(
 )
 SEND = Message("Send", "发送")
 SKIP = Message("Skip", "跳过")
+
+# ── /kb feedback ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+COUNTS = Message("*Votes on answers*: {good} good, {bad} bad", "*对回答的评价*：{good} 个好评，{bad} 个差评")
+NEWEST_BAD = Message("*Newest bad answers*", "*最近的差评*")
+YOUR_VOTES = Message("*Your newest votes*", "*您最近的评价*")
+NO_VOTES = Message(
+    "You have not voted on an answer yet. Press 👍 or 👎 under one.", "您还没有评价过回答。请按回答下方的 👍 或 👎。"
+)
+CITED_SOURCES = Message("cites {sources}", "引用 {sources}")
+ANSWERED_SINCE = Message("answered again since", "之后已重新回答")
+HIDDEN_ANSWERS = Message(
+    "{count} more are in conversations that you are not in.",
+    "另有 {count} 个，所在的会话您不在其中。",
+    "1 more is in a conversation that you are not in.",
+)

@@ -32,8 +32,9 @@ from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ListNamed, ViewerFinder
 from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands.ask import ASK, AskCommand
+from bot.slack.commands.feedback import FeedbackRunner
 from bot.slack.commands.home import HomeTab
-from bot.slack.commands.kb import KbCommand
+from bot.slack.commands.kb import KbCommand, KbRunners
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import KB, THINK
 from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions
@@ -289,8 +290,11 @@ class SlackParts:
             needs.engine_status,
             self._pending,
             self._refresh,
-            search=SearchRunner(needs.library, self._viewers, self._rules).run,
-            share=ShareRunner(self.directory, self._approved_channels, self._me.team).run,
+            runners=KbRunners(
+                SearchRunner(needs.library, self._viewers, self._rules).run,
+                ShareRunner(self.directory, self._approved_channels, self._me.team).run,
+                FeedbackRunner(self._feedback, self.directory, self._api, needs.access, self._me.team).run,
+            ),
             messenger=self._messenger,
             access=needs.access,
         )

@@ -157,7 +157,9 @@ def _name_parameters(key: QuestionKey) -> dict[str, object]:
 def read_answer(fields: dict[str, Any]) -> StoredAnswer:
     """Return the answer of a row, which is given by the names of its columns."""
     key = QuestionKey(*(fields.pop(name) for name in ("team", "channel", "ts")))
-    passages = tuple(
-        StoredPassage(**one | {"chunks": tuple(one["chunks"])}) for one in json.loads(fields.pop("passages"))
-    )
-    return StoredAnswer(key, passages=passages, **fields)
+    return StoredAnswer(key, passages=read_passages(fields.pop("passages")), **fields)
+
+
+def read_passages(stored: str) -> tuple[StoredPassage, ...]:
+    """Return the passages of a row."""
+    return tuple(StoredPassage(**one | {"chunks": tuple(one["chunks"])}) for one in json.loads(stored))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from bot.storage.answers import StoredAnswer, find_answer, read_answer
+from bot.storage.answers import StoredAnswer, StoredPassage, find_answer, read_answer, read_passages
 from bot.storage.questions import QuestionKey
 from bot.storage.tables import answers, feedback, insert_into
 from knowledge.database.database import Database, transaction
@@ -51,6 +51,14 @@ class StoredVote:
     """Whether the vote is about the answer that is stored, not about an earlier answer to the same question."""
     answer: StoredAnswer
 
+    def list_sources(self, owned: Collection[str] | None = None) -> Sequence[str]:
+        """Return the sources that the answer cites; only those of ``owned`` unless it is None."""
+        return list_sources(self.answer.passages, owned)
+
+    def cites(self, owned: Collection[str] | None) -> bool:
+        """Return whether the answer cites a source of ``owned``; None counts as every answer."""
+        return owned is None or bool(self.list_sources(owned))
+
 
 _IS_SAME_QUESTION = (
     (feedback.c.team == answers.c.team) & (feedback.c.channel == answers.c.channel) & (feedback.c.ts == answers.c.ts)
@@ -68,7 +76,7 @@ _IS_TEAM = feedback.c.team == sa.bindparam("of_team")
 _LIST_OF_PERSON = _SELECT.where(_IS_TEAM, feedback.c.user == sa.bindparam("of_user")).limit(sa.bindparam("at_most"))
 _LIST_BAD = _SELECT.where(_IS_TEAM, feedback.c.vote == Vote.BAD).limit(sa.bindparam("at_most"))
 _LIST_CURRENT = _SELECT.where(feedback.c.answered_at == answers.c.created_at)
-_COUNT = sa.select(feedback.c.vote, sa.func.count()).where(_IS_TEAM).group_by(feedback.c.vote)
+_COUNT = sa.select(feedback.c.vote, answers.c.passages).join(feedback, _IS_SAME_QUESTION).where(_IS_TEAM)
 _EXPLAIN = (
     sa.update(feedback)
     .where(_IS_TEAM)
@@ -115,10 +123,13 @@ class Feedback:
         """Return all votes about the answers that are stored, of all workspaces."""
         return [_read_vote(row) for row in await self.database.fetch_rows(_LIST_CURRENT, {})]
 
-    async def count(self, team: str) -> Mapping[Vote, int]:
-        """Return the numbers of good and of bad votes."""
+    async def count(self, team: str, owned: Collection[str] | None = None) -> Mapping[Vote, int]:
+        """Return the numbers of good and of bad votes on the answers that cite a source of ``owned``; None for all."""
         rows = await self.database.fetch_rows(_COUNT, {"of_team": team})
-        return dict.fromkeys(Vote, 0) | {Vote(vote): number for vote, number in rows}
+        counts = dict.fromkeys(Vote, 0)
+        for vote, passages in rows:
+            counts[Vote(vote)] += owned is None or bool(list_sources(read_passages(passages), owned))
+        return counts
 
 
 @functools.cache
@@ -130,6 +141,12 @@ def _build_vote(dialect: str) -> Any:  # noqa: ANN401 - of either dialect
     kept = {name: sa.case((is_same, feedback.c[name]), else_=new[name]) for name in ("reasons", "comment")}
     changed = {name: new[name] for name in ("vote", "answered_at", "voted_at")}
     return insert.on_conflict_do_update(index_elements=feedback.primary_key, set_=kept | changed)
+
+
+def list_sources(passages: Sequence[StoredPassage], owned: Collection[str] | None) -> Sequence[str]:
+    """Return the sources of passages, each once; only those of ``owned`` unless it is None."""
+    sources = dict.fromkeys(passage.source for passage in passages if passage.source)
+    return [source for source in sources if owned is None or source in owned]
 
 
 def _read_vote(row: sa.Row[Any]) -> StoredVote:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -12,6 +13,7 @@ from bot.messages.message import render_message
 from bot.slack.commands import kb_texts, status_texts
 from bot.slack.commands.parsing import (
     ApproveCommand,
+    FeedbackCommand,
     HelpCommand,
     ParsedCommand,
     RefreshCommand,
@@ -34,6 +36,14 @@ _log = structlog.get_logger(__name__)
 _COMMAND_TIMEOUT_S = 20.0
 
 
+class KbRunners(NamedTuple):
+    """What returns the answers of commands that this module does not format itself."""
+
+    search: Callable[[SlashCommand, str], Awaitable[str]]
+    share: Callable[[SlashCommand, ShareCommand], Awaitable[str]]
+    feedback: Callable[[SlashCommand], Awaitable[str]]
+
+
 class KbCommand:
     """Runs ``/kb`` commands. Each answer is visible to the person who typed the command only."""
 
@@ -44,8 +54,7 @@ class KbCommand:
         pending: PendingDeletions,
         refresh: RefreshRunner,
         *,
-        search: Callable[[SlashCommand, str], Awaitable[str]],
-        share: Callable[[SlashCommand, ShareCommand], Awaitable[str]],
+        runners: KbRunners,
         messenger: EphemeralMessenger,
         access: Access,
     ) -> None:
@@ -54,8 +63,7 @@ class KbCommand:
         self._pending = pending
         self._refresh = refresh
         self._messenger = messenger
-        self._search = search
-        self._share = share
+        self._runners = runners
         self._access = access
 
     async def run(self, typed: SlashCommand) -> None:
@@ -105,9 +113,11 @@ class KbCommand:
     async def _build_answer(self, typed: SlashCommand, command: ParsedCommand) -> str:
         match command:
             case ShareCommand():
-                return await self._share(typed, command)
+                return await self._runners.share(typed, command)
+            case FeedbackCommand():
+                return await self._runners.feedback(typed)
             case SearchCommand(query):
-                return await self._search(typed, query)
+                return await self._runners.search(typed, query)
             case StatusCommand():
                 return await self.describe_status(typed.user, typed.language)
             case SourcesCommand():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -18,6 +19,7 @@ _KB_WORDS = {
     "sources": "sources", "source": "sources", "来源": "sources",
     "search": "search", "find": "search", "搜索": "search", "查找": "search",
     "share": "share", "共享": "share",
+    "feedback": "feedback", "votes": "feedback", "评价": "feedback", "反馈": "feedback",
     "help": "help", "帮助": "help",
 }  # fmt: skip
 
@@ -83,6 +85,11 @@ class ShareCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackCommand:
+    """List the votes on answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class HelpCommand:
     """List the commands; ``unknown`` is a word that is no command, ``nearest`` the command that it resembles."""
 
@@ -91,8 +98,22 @@ class HelpCommand:
 
 
 ParsedCommand = (
-    RefreshCommand | ApproveCommand | StatusCommand | SourcesCommand | SearchCommand | ShareCommand | HelpCommand
+    RefreshCommand
+    | ApproveCommand
+    | StatusCommand
+    | SourcesCommand
+    | SearchCommand
+    | ShareCommand
+    | FeedbackCommand
+    | HelpCommand
 )
+_PLAIN_COMMANDS: Final[Mapping[str, ParsedCommand]] = {
+    "status": StatusCommand(),
+    "sources": SourcesCommand(),
+    "feedback": FeedbackCommand(),
+    "help": HelpCommand(),
+}
+"""The commands that take no words."""
 
 
 def parse_kb(text: str) -> ParsedCommand:
@@ -110,10 +131,8 @@ def parse_kb(text: str) -> ParsedCommand:
         case "share":
             allow = _SWITCH_WORDS.get(rest.lower())
             return HelpCommand(unknown=text.strip(), nearest="share on | off") if allow is None else ShareCommand(allow)
-        case "status":
-            return StatusCommand()
         case _:
-            return SourcesCommand() if name == "sources" else HelpCommand()
+            return _PLAIN_COMMANDS[name]
 
 
 def parse_think(text: str) -> Depth | Literal["default"] | UnknownDepth | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bot.config.configuration import Access
-from bot.slack.commands.kb import KbCommand
+from bot.slack.commands.kb import KbCommand, KbRunners
 from bot.slack.commands.pending_deletions import PendingDeletions
 from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.commands.visible_sources import VisibleSources
@@ -155,7 +155,13 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
         raise AssertionError("neither a search nor an approval")
 
     return KbCommand(
-        visible, lambda: engine, pending, refresh, search=fail, share=fail, messenger=messenger, access=access
+        visible,
+        lambda: engine,
+        pending,
+        refresh,
+        runners=KbRunners(fail, fail, fail),
+        messenger=messenger,
+        access=access,
     )
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack.commands.parsing import (
+    FeedbackCommand,
     HelpCommand,
     RefreshCommand,
     SearchCommand,
@@ -28,6 +29,8 @@ from bot.slack.commands.parsing import (
         ("status", StatusCommand()),
         ("状态", StatusCommand()),
         ("sources", SourcesCommand()),
+        ("feedback", FeedbackCommand()),
+        ("评价", FeedbackCommand()),
         ("search how do logs rotate", SearchCommand("how do logs rotate")),
         ("search", HelpCommand("search", "search …")),
         ("refrsh docs", HelpCommand("refrsh", "refresh")),

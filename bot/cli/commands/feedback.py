@@ -1,0 +1,56 @@
+"""``kvasir feedback export``: write the votes on stored answers into a file that ``make eval-answers`` reads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from bot.cli.command_settings import load_command_settings
+from bot.cli.output import print_json, print_result
+from bot.storage.feedback import Feedback, StoredVote
+from bot.storage.ledger import open_ledger
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Write one line for each vote; only the account that runs the command can read the file."""
+    settings = load_command_settings(arguments)
+    async with open_ledger(settings.database_url) as ledger:
+        votes = await Feedback(ledger.database).list_current()
+    descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(describe_vote(one), ensure_ascii=False)}\n" for one in votes)
+    if arguments.json:
+        print_json({"file": str(arguments.file), "votes": len(votes)})
+    else:
+        print_result(f"{len(votes)} votes in {arguments.file}")
+    return 0
+
+
+def describe_vote(vote: StoredVote) -> Mapping[str, object]:
+    """Return a line of the export (docs/operating.md names every key); it does not say who asked or voted."""
+    answer = vote.answer
+    return {
+        "id": f"{answer.key.team}/{answer.key.channel}/{answer.key.ts}",
+        "follows_up": answer.thread_ts != answer.key.ts,
+        "language": answer.language,
+        "question": answer.question,
+        "answer": answer.answer,
+        "passages": [asdict(passage) for passage in answer.passages],
+        "route": answer.route,
+        "model": answer.model,
+        "verdicts": {"marked": answer.marked, "removed": answer.removed},
+        "seconds": answer.seconds,
+        "answered_at": _format_time(answer.created_at),
+        "vote": vote.vote,
+        "reasons": list(vote.reasons),
+        "comment": vote.comment,
+        "voted_at": _format_time(vote.voted_at),
+    }
+
+
+def _format_time(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
