@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Step, Text
+from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Stage, Step, Text
 from bot.answering.extracts.extract import CONSIDERED, choose_extracts
 from bot.answering.limits import Limits
 from bot.answering.notices.answer_notices import (
@@ -34,11 +34,19 @@ from bot.answering.verification.interfaces import NewJudge, NewVerifier
 from bot.answering.verified_stream import VerifiedStream
 from bot.messages import answers
 from bot.messages.errors import explain_error
-from bot.messages.message import render_message
+from bot.messages.message import Message, render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
 from knowledge.language import choose_language
+
+_STEPS: Mapping[Stage, Message] = {
+    "search": answers.SEARCHING,
+    "search_web": answers.SEARCHING_WEB,
+    "read": answers.READING,
+    "think": answers.THINKING,
+    "write": answers.WRITING,
+}
 
 
 class Answerer:
@@ -104,9 +112,7 @@ class Answerer:
         if self._contents is not None and asks_for_sources(turn.question):
             yield await self._describe_sources(turn, self._contents)
             return
-        yield Step(
-            render_message(answers.SEARCHING_WEB if turn.web.when == "always" else answers.SEARCHING, turn.language)
-        )
+        yield _make_step(turn, "search_web" if turn.web.when == "always" else "search")
         if (failed := await self._retriever.find(turn)) is not None:
             yield failed
             return
@@ -116,7 +122,7 @@ class Answerer:
         if not turn.answerable or not turn.passages or turn.unmentioned_names:
             yield build_unknown_answer(turn)
             return
-        yield Step(render_message(answers.READING, turn.language, count=len(turn.passages)))
+        yield _make_step(turn, "read")
         if why := explain_unavailable_engine(self._engine.status(), turn.language):
             yield Notice(why)
             yield await self._extract(turn)
@@ -220,8 +226,8 @@ class Answerer:
                     stream.restart()
                     continue
                 turn.timings.setdefault("first_token", self._now() - turn.began)
-                if (step := stream.add_delta(delta, self._limits.answer_chars)) is not None:
-                    yield Step(render_message(step, turn.language))
+                if (stage := stream.add_delta(delta, self._limits.answer_chars)) is not None:
+                    yield _make_step(turn, stage)
                 if isinstance(delta, ContentDelta) and stream.verified.feed(delta.text):
                     for text in await self._release(stream):
                         yield Text(text)
@@ -249,6 +255,7 @@ class Answerer:
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the rest of the answer once the engine's stream has ended or failed."""
         verified = stream.verified
+        turn.reasoning = stream.reasoning
         if isinstance(failure, EngineError | TimeoutError) and turn.shown:
             with suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(self._limits.quote_s):
@@ -268,6 +275,10 @@ class Answerer:
                 return
             turn.route = turn.route if verified.supported else "passages"
         yield await self._extract(turn)
+
+
+def _make_step(turn: Turn, stage: Stage) -> Step:
+    return Step(render_message(_STEPS[stage], turn.language, count=len(turn.passages)), stage)
 
 
 async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:

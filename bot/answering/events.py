@@ -106,11 +106,16 @@ class InLine:
     text: str
 
 
+Stage = Literal["search", "search_web", "read", "think", "write"]
+"""What is done for an answer; ``search_web`` searches the documents, too, and ``read`` waits for the engine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """The current step, for a status: "is searching the documents…"; the next one replaces it."""
 
     text: str
+    stage: Stage = "search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,8 @@ class Finished:
     """The passages of which extracts are shown, with their displayed numbers."""
     searched: str = ""
     """What was searched in the documents, with its filters; "" if nothing was."""
+    reasoning: str = field(default="", repr=False)
+    """What the model thought before its answer, unchecked; "" if it did not think."""
 
 
 AnswerEvent = Step | Sources | InLine | Text | Notice | Finished

@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bot.answering.events import Finished, Passage, Question, Route, Text
+from bot.answering.events import Finished, Passage, Question, Route, Stage, Text
 from bot.answering.markdown.citations import Numbering
 from bot.answering.policy import WebUse
 from bot.answering.retrieval.web_routing import decide_web_use
 from bot.answering.verified_stream import VerifiedStream
-from bot.messages import answers
-from bot.messages.message import Message
 from engine.interfaces import ContentDelta, ReasoningDelta, Requester, StreamEnd
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language
@@ -40,6 +38,7 @@ class Turn:
     """The passages of which extracts are shown, with their displayed numbers."""
     searched: str = ""
     """What is searched in the documents, with filters."""
+    reasoning: str = field(default="", repr=False)
     shown: bool = False
     answerable: bool = True
     """Whether the search found what may answer it."""
@@ -82,6 +81,7 @@ class Turn:
             self.removed,
             self.extracted,
             self.searched,
+            self.reasoning,
         )
 
     def cite_new(self, text: Text) -> Text:
@@ -128,7 +128,12 @@ class EngineStream:
         """Return the thinking of an R1 that answered in it without closing it; "" if the answer was cut."""
         return "" if self.content or self.cut else self.thinking_text
 
-    def add_delta(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Message | None:
+    @property
+    def reasoning(self) -> str:
+        """Return the thinking that is no answer."""
+        return "" if self.unclosed_thought else self.thinking_text.strip()
+
+    def add_delta(self, delta: ContentDelta | ReasoningDelta | StreamEnd, most_chars: int) -> Stage | None:
         """Note a delta; return what the model begins to do with it, to think or to write; None where it goes on.
 
         Of its thought, ``most_chars`` are kept.
@@ -138,9 +143,9 @@ class EngineStream:
             self.done = delta
         elif isinstance(delta, ContentDelta) and not self.content:
             self.content = bool(delta.text.strip())
-            return answers.WRITING
+            return "write"
         elif isinstance(delta, ReasoningDelta):
             begins = not self.thinking_text
             self.thinking_text = (self.thinking_text + delta.text)[:most_chars]
-            return answers.THINKING if begins else None
+            return "think" if begins else None
         return None

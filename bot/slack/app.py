@@ -16,6 +16,7 @@ from bot.slack.installation import Installation, TokenMonitor, check_token
 from bot.slack.listeners import SlackListeners
 from bot.slack.parts import SlackDependencies, SlackParts
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.posting.rate_limits import choose_rate_limits
 from bot.slack.settings import SlackSettings
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.http_server import HttpServer
@@ -119,7 +120,14 @@ async def open_slack_app(
         api = SlackWebApi(client)
         installation = await check_token(api)
         changes = SharedChanges(dependencies.ledger.database)
-        parts = SlackParts(dependencies, client, api, installation.me, changes, capabilities or SlackCapabilities())
+        parts = SlackParts(
+            dependencies,
+            client,
+            api,
+            installation.me,
+            changes,
+            capabilities or SlackCapabilities(limits=choose_rate_limits(settings.api_url)),
+        )
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
         turn_settings = turn_settings or TurnSettings()
         turns, listeners = parts.build(turn_settings, token_monitor, tasks)

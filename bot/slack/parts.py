@@ -25,6 +25,7 @@ from bot.slack.actions.mute_thread import MuteThreadAction
 from bot.slack.actions.rate_answer import RateAnswerAction
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
+from bot.slack.actions.show_reasoning import ShowReasoningAction
 from bot.slack.attention import ThreadAttention
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
@@ -54,6 +55,7 @@ from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.private_questions import PrivateQuestions, Submit
+from bot.slack.reasoning_memory import ReasoningMemory
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url
@@ -154,6 +156,7 @@ class SlackParts:
         """The people and channels of Slack, cached."""
         self._approved_channels = ApprovedChannels(database)
         self._answers = Answers(database)
+        self._reasonings = ReasoningMemory()
         self._viewers = ViewerFinder(
             self.directory, company, dependencies.identities, self._approved_channels, dependencies.list_named
         )
@@ -231,6 +234,9 @@ class SlackParts:
                 else [FileReadersAction(needs.adding, needs.access, self.directory, messenger)]
             ),
             SearchWebAction(self._threads, submit, self._me.team, access, messenger),
+            ShowReasoningAction(
+                self._reasonings, needs.library.filter_current, access, messenger, self._api, self._me.team
+            ),
             MuteThreadAction(self._attention, messenger),
         ]
 
@@ -272,7 +278,7 @@ class SlackParts:
             AnswerRecovery(needs.ledger, self._threads, self._api),
             MessageFiles(self._threads, self._messenger, intake),
             settings=settings,
-            follow_up=AnswerFollowUp(self._answers, needs.engine_status, offer_more),
+            follow_up=AnswerFollowUp(self._answers, self._reasonings, needs.engine_status, offer_more),
         )
 
     def _build_listeners(

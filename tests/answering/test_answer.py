@@ -45,7 +45,8 @@ async def test_answer_has_sources_steps_text_and_end(ask: Any, room: Any) -> Non
         "is writing and checking the answer…",
     ]
     assert kinds[-1] is Finished
-    assert heard.events.index(Step("is thinking…")) < kinds.index(Text)
+    assert heard.events[-1].reasoning == "Let me see."
+    assert heard.events.index(Step("is thinking…", "think")) < kinds.index(Text)
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
     assert (heard.route, heard.cited, heard.notices) == ("engine", [1], [])
     assert [p.title for p in heard.sources[0].passages] == ["Leave", "Expenses"]

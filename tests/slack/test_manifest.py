@@ -52,6 +52,7 @@ METHODS: Mapping[str, frozenset[str]] = {
     "users.list": frozenset({"users:read", "users:read.email"}),
     "views.open": NONE,
     "views.publish": NONE,
+    "views.update": NONE,
 }
 BESIDE_METHODS = frozenset({"commands", "files:read"})
 """The scopes of slash commands, and of the addresses of files."""

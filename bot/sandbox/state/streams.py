@@ -50,7 +50,15 @@ def _is_short(chunk: Json, name: str, *, required: bool = True) -> bool:
 
 def _task_fits(chunk: Json) -> bool:
     texts = _is_short(chunk, "title") and all(_is_short(chunk, name, required=False) for name in ("details", "output"))
-    return texts and isinstance(chunk.get("id"), str) and chunk.get("status") in _STATUSES
+    sources = chunk.get("sources") or []
+    has_sources = isinstance(sources, list) and all(map(_is_source, sources))
+    return texts and has_sources and isinstance(chunk.get("id"), str) and chunk.get("status") in _STATUSES
+
+
+def _is_source(source: Any) -> bool:  # noqa: ANN401
+    """Return whether a source of a task is a link with a text."""
+    is_link = isinstance(source, dict) and source.get("type") == "url"
+    return is_link and all(isinstance(source.get(name), str) and source[name] for name in ("url", "text"))
 
 
 def add_chunks(blocks: Sequence[Json], chunks: Sequence[Json], *, plan: bool) -> list[Json]:

@@ -25,18 +25,18 @@ class Modal(Protocol):
 
 
 def build_modal(
-    callback_id: str, title: str, blocks: Sequence[Block], *, submit: str, close: str, metadata: str = ""
+    callback_id: str, title: str, blocks: Sequence[Block], *, close: str, submit: str = "", metadata: str = ""
 ) -> dict[str, Any]:
-    """Return the view of a modal."""
-    return {
+    """Return the view of a modal; one without fields needs no ``submit``."""
+    view = {
         "type": "modal",
         "callback_id": callback_id,
         "title": build_plain_text(title[:MAX_TITLE_CHARACTERS]),
-        "submit": build_plain_text(submit),
         "close": build_plain_text(close),
         "private_metadata": metadata,
         "blocks": list(blocks),
     }
+    return view | ({"submit": build_plain_text(submit)} if submit else {})
 
 
 def build_text_field(

@@ -7,7 +7,14 @@ import contextlib
 from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
-from bot.slack.posting.message_sink import AnswerEnding, PostedMessage, ReplyTarget, SlackCapabilities
+from bot.slack.posting.message_sink import (
+    AnswerEnding,
+    AnswerMessage,
+    PostedMessage,
+    ReplyTarget,
+    SlackCapabilities,
+    open_message,
+)
 from bot.slack.posting.render import NOTICE_MARK
 from bot.slack.transport.web_api import SlackWebApi
 
@@ -25,7 +32,21 @@ class EarlierAnswer:
         self._api = api
         self._capabilities = capabilities
 
-    async def replace(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> PostedMessage | None:
+    async def open_message(self, text: str) -> AnswerMessage:
+        """Show the first text in place of the earlier answer, or else in a new message."""
+        if (replaced := await self._replace(text, AnswerEnding())) is not None:
+            return replaced
+        return await open_message(self._target, self._api, self._capabilities, self._take_link() + text)
+
+    async def post(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> AnswerMessage:
+        """Show a whole text in place of the earlier answer, or else in a new message."""
+        if (replaced := await self._replace(text, ending, is_plain=is_plain)) is not None:
+            return replaced
+        post = PostedMessage(self._target, self._api, self._capabilities, is_plain=is_plain)
+        await post.end(self._take_link() + text, ending)
+        return post
+
+    async def _replace(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> PostedMessage | None:
         """Show text in place of the earlier answer; return None if there is none, or Slack does not let it be changed.
 
         Raises:
@@ -55,7 +76,7 @@ class EarlierAnswer:
         self.messages.clear()
         return None
 
-    def take_link(self) -> str:
+    def _take_link(self) -> str:
         """Return once, as Markdown, where an earlier answer is that Slack neither changes nor deletes; else ""."""
         link, self._link = self._link, ""
         return link

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from bot.slack.errors import SlackLimited, SlackMissingScope, SlackRefused
+from bot.messages import slack_errors
+from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
+from bot.slack.posting.plan import AnswerPlan
+from bot.slack.posting.rate_limits import MessagePace, RateLimits
 from bot.slack.posting.refused_methods import RefusedMethods
 from bot.slack.posting.render import make_fallback_text
-from bot.slack.transport.web_api import SlackWebApi, TokenBucket
+from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 
 STREAM_CHARACTERS = 11_500
@@ -72,14 +76,13 @@ class SlackCapabilities:
     status_every_s: float = 2.0
     """The shortest time between two changes of a status."""
     now: Callable[[], float] = time.monotonic
-    append_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(burst=30, per_s=100 / 60))
-    """Tier 4: 100 a minute."""
-    update_bucket: TokenBucket = field(default_factory=lambda: TokenBucket(burst=20, per_s=50 / 60))
-    """Tier 3: 50 a minute."""
+    plan_after_s: float = 1.0
+    """How long an answer without text waits before its plan is shown."""
+    limits: RateLimits = field(default_factory=RateLimits)
 
     def can_stream(self, target: ReplyTarget) -> bool:
-        """Return whether an answer may be streamed to its person."""
-        return self.refused.allows("chat.startStream", target.user)
+        """Return whether an answer may be streamed to its person now."""
+        return self.refused.allows("chat.startStream", target.user) and self.limits.streams.allows_begin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class AnswerMessage(Protocol):
 
     text: str
     limit: int
+    pace: MessagePace
 
     @property
     def ts(self) -> str | None:
@@ -105,8 +109,15 @@ class AnswerMessage(Protocol):
     def remaining_s(self) -> float:
         """Return how long text can still be added, in seconds."""
 
+    @property
+    def has_news(self) -> bool:
+        """Return whether the plan above the text has changed."""
+
     def reserve_call(self) -> float:
-        """Reserve one call of the rate limit and return how long to wait before it, in seconds."""
+        """Reserve a call that is not the last at the rate limit; return how long to wait before it, in seconds."""
+
+    def drop_plan(self) -> bool:
+        """Show the plan no more, because Slack has refused a call; return False if the call had none."""
 
     async def add(self, text: str) -> None:
         """Append Markdown; open the message if it does not exist yet."""
@@ -120,13 +131,22 @@ class StreamedMessage:
 
     limit = STREAM_CHARACTERS
 
-    def __init__(self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities) -> None:
+    def __init__(
+        self,
+        target: ReplyTarget,
+        api: SlackWebApi,
+        capabilities: SlackCapabilities,
+        plan: AnswerPlan | None = None,
+    ) -> None:
+        """Take ``plan`` for a message that shows the progress above its text."""
         self.text = ""
+        self.plan = plan
         self._target = target
         self._api = api
         self._capabilities = capabilities
         self._ts: str | None = None
         self._opened_at = capabilities.now()
+        self.pace = MessagePace(capabilities.now)
 
     @property
     def ts(self) -> str | None:
@@ -138,44 +158,78 @@ class StreamedMessage:
         """Return how long until the stream must be closed, in seconds."""
         return self._capabilities.max_stream_age_s - (self._capabilities.now() - self._opened_at)
 
+    @property
+    def has_news(self) -> bool:
+        """Return whether the plan above the text has changed."""
+        return self.plan is not None and bool(self.plan.list_changes())
+
     def reserve_call(self) -> float:
         """Reserve one append and return how long to wait before it, in seconds."""
-        return self._capabilities.append_bucket.take() if self._ts else 0.0
+        return self._capabilities.limits.appends.reserve()
+
+    def drop_plan(self) -> bool:
+        """Show the plan no more; return False if the last call had no chunks of it."""
+        had_news, self.plan = self.has_news, None
+        return had_news
 
     async def add(self, text: str) -> None:
         """Append to the stream, or start it; a rate limit of the start raises ``SlackLimited``."""
         if self._ts is None:
             await self._start(text)
         else:
-            await self._api.call("chat.appendStream", channel=self._target.channel, ts=self._ts, markdown_text=text)
-        self.text += text
+            await self._call("chat.appendStream", text, channel=self._target.channel, ts=self._ts)
+        self.pace.note_call(is_text=bool(text))
 
     async def _start(self, text: str) -> None:
         target = self._target
+        if not self._capabilities.limits.streams.begin(self):
+            raise SlackLimited(slack_errors.LIMITED.fill(seconds=0))
         self._opened_at = self._capabilities.now()
-        started = await self._api.call(
-            "chat.startStream",
-            wait=False,
-            channel=target.channel,
-            thread_ts=target.thread_ts,
-            recipient_user_id=target.user,
-            recipient_team_id=await target.find_workspace(target.user),
-            markdown_text=text,
-        )
+        try:
+            started = await self._call(
+                "chat.startStream",
+                text,
+                wait=False,
+                channel=target.channel,
+                thread_ts=target.thread_ts,
+                recipient_user_id=target.user,
+                recipient_team_id=await target.find_workspace(target.user),
+                task_display_mode=None if self.plan is None else "plan",
+            )
+        except SlackError:
+            self._capabilities.limits.streams.end(self)
+            raise
         self._ts = str(started.get("ts", ""))
+
+    async def _call(self, method: str, text: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """Send text, and the changes of the plan before it."""
+        chunks = [] if self.plan is None else self.plan.list_changes()
+        if chunks:
+            content: dict[str, Any] = {
+                "chunks": [*chunks, *([{"type": "markdown_text", "text": text}] if text else [])]
+            }
+        else:
+            content = {"markdown_text": text or None}
+        answer = await self._api.call(method, **content, **arguments)
+        if self.plan is not None:
+            self.plan.note_shown(chunks)
+        self.text += text
+        return answer
 
     async def end(self, text: str, ending: AnswerEnding) -> None:
         """Stop the stream with its last text and the blocks under it."""
-        await self._api.call(
-            "chat.stopStream",
-            channel=self._target.channel,
-            ts=self._ts,
-            markdown_text=text or None,
-            blocks=list(ending.blocks) or None,
-            metadata=ending.metadata,
-            session_status="active" if ending.ends_session else None,
-        )
-        self.text += text
+        try:
+            await self._call(
+                "chat.stopStream",
+                text,
+                channel=self._target.channel,
+                ts=self._ts,
+                blocks=list(ending.blocks) or None,
+                metadata=ending.metadata,
+                session_status="active" if ending.ends_session else None,
+            )
+        finally:
+            self._capabilities.limits.streams.end(self)
 
 
 class PostedMessage:
@@ -198,6 +252,7 @@ class PostedMessage:
         self._api = api
         self._capabilities = capabilities
         self._ts = ts
+        self.pace = MessagePace(capabilities.now)
 
     @classmethod
     def continue_from(
@@ -219,9 +274,18 @@ class PostedMessage:
         """Return infinity, because a posted message can always be updated."""
         return float("inf")
 
+    @property
+    def has_news(self) -> bool:
+        """Return False: a posted message shows no plan."""
+        return False
+
     def reserve_call(self) -> float:
-        """Reserve one update and return how long to wait before it, in seconds."""
-        return self._capabilities.update_bucket.take() if self._ts else 0.0
+        """Return 0.0: each call waits by itself, because the last one is an update, too."""
+        return 0.0
+
+    def drop_plan(self) -> bool:
+        """Return False: a posted message shows no plan."""
+        return False
 
     async def show_line(self, line: str) -> PostedMessage:
         """Show a line that the first text will replace, and return the message."""
@@ -232,6 +296,7 @@ class PostedMessage:
     async def add(self, text: str) -> None:
         """Show the text so far and more text."""
         await self._write(self.text + text, AnswerEnding())
+        self.pace.note_call(is_text=bool(text))
 
     async def end(self, text: str, ending: AnswerEnding) -> None:
         """Show the text so far, the last text, and the blocks under it."""
@@ -245,7 +310,10 @@ class PostedMessage:
             "blocks": [] if self._is_plain else blocks,  # an update without this key keeps the blocks
             "metadata": ending.metadata,
         }
-        if self._ts is None:
+        limits = self._capabilities.limits
+        is_new = self._ts is None
+        await asyncio.sleep(limits.reserve_post(self._target.channel) if is_new else limits.updates.reserve())
+        if is_new:
             posted = await self._api.call(
                 "chat.postMessage", thread_ts=self._target.thread_ts, unfurl_links=False, unfurl_media=False, **content
             )
@@ -255,20 +323,29 @@ class PostedMessage:
         self.text = whole
 
 
-async def open_message(
-    target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str
-) -> AnswerMessage:
-    """Open a message with its first text: a stream, or a post if Slack does not support or now limits streams."""
+async def open_stream(
+    target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str, plan: AnswerPlan | None = None
+) -> StreamedMessage | None:
+    """Open a stream with its first text or its plan; return None if Slack does not support or now limits streams."""
+    stream = StreamedMessage(target, api, capabilities, plan)
     if capabilities.can_stream(target):
-        stream = StreamedMessage(target, api, capabilities)
         try:
             await stream.add(text)
         except SlackLimited:
-            pass
+            return None
         except (SlackRefused, SlackMissingScope) as error:
             capabilities.refused.note("chat.startStream", target.user, error)
         else:
             return stream
+    return None
+
+
+async def open_message(
+    target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str
+) -> AnswerMessage:
+    """Open a message with its first text: a stream, or else a post."""
+    if (stream := await open_stream(target, api, capabilities, text)) is not None:
+        return stream
     post = PostedMessage(target, api, capabilities)
     await post.add(text)
     return post

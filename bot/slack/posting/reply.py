@@ -17,6 +17,7 @@ from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
 from bot.slack.posting import render
 from bot.slack.posting.buttons import AnswerButton, CompleteAnswer, arrange_buttons
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
+from bot.slack.posting.plan import AnswerPlan
 from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
 from bot.slack.transport.web_api import SlackWebApi
@@ -45,6 +46,8 @@ class AnswerReply:
         self._buttons = buttons
         self._renderer = render.MarkdownRenderer({})
         self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed, self._explain_refusal)
+        self._plan = AnswerPlan(target.language, capabilities.now)
+        self._plan_after_s = capabilities.plan_after_s
         self._status = StatusLine(target, api, capabilities, target.language, self._show_waiting_line)
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
@@ -86,13 +89,19 @@ class AnswerReply:
         return self._writer.first_call_s
 
     @property
+    def passages(self) -> tuple[Passage, ...]:
+        """Return the passages from which the answer was made."""
+        return self._passages
+
+    @property
     def markdown(self) -> str:
         """Return the answer's text as Markdown with displayed citation numbers, without notices."""
         return "".join(self._texts).strip()
 
     def start_status(self) -> None:
-        """Show that the bot works on the question."""
+        """Show that the bot works on the question: by a status at once, and later by a plan."""
         self._status.start()
+        self._show_plan(self._plan_after_s)
 
     def add_notice(self, text: str) -> None:
         """Show one line above the answer, or under it if the answer already has text."""
@@ -196,6 +205,8 @@ class AnswerReply:
         except Exception as error:  # noqa: BLE001 (the answer names every failure, and the log has the details)
             _log.warning("answer failed", error=type(error).__name__, exc_info=error)
             self.failure = error
+            if not self._texts:
+                self._writer.refresh_plan(restarts=True)  # it may name what somebody may no longer see
             self._finish_with(render_message(explain_error(error), self.language))
         else:
             if not self._writer.has_written:
@@ -205,13 +216,23 @@ class AnswerReply:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
+    def _show_plan(self, after_s: float) -> bool:
+        """Show the plan; return False if it cannot be shown. A revised answer takes the place of a message."""
+        return not self._target.earlier and self._writer.show_plan(self._plan, after_s)
+
     def _handle_event(self, event: AnswerEvent) -> None:
+        self._plan.handle_event(event)
+        self._writer.refresh_plan()
+        if self._writer.shows_plan:
+            self._status.replace_by_message()
         match event:
             case Text(markdown, cites):
                 self._texts.append(markdown)
                 self._renderer.links |= {passage.n: passage.url for passage in cites}
                 self._writer.write_markdown(markdown)
             case Sources(passages):
+                if self._passages and not passages:
+                    self._writer.refresh_plan(restarts=True)
                 self._passages = passages
             case Notice(text):
                 self.add_notice(text)
@@ -225,10 +246,12 @@ class AnswerReply:
     def _show_queue_position(self, text: str) -> None:
         """Show the position in the queue: in the status, in a message, or once as a notice above the answer."""
         self._queue_text = text
+        if self._writer.shows_plan:
+            return
         is_visible = self._status.set_words(render_message(replies.BUSY, self.language, text=text) if text else "")
         if self._status.is_limited or self._writer.shows_waiting_line:
             self._show_waiting_line()
-        elif not is_visible and text and not self._has_queue_notice:
+        elif not is_visible and text and not self._show_plan(0.0) and not self._has_queue_notice:
             self._has_queue_notice = True
             self.add_notice(text)
 
@@ -239,6 +262,7 @@ class AnswerReply:
             self._writer.show_waiting_line(_format_notice_line(line))
 
     def _finish_with(self, sentence: str) -> None:
+        self._plan.finish(failed=True)
         self._writer.close_code_fence()
         shown = render.escape_markdown(sentence)
         self._writer.write(f"\n\n_{shown}_" if self._writer.has_written else shown)

@@ -40,12 +40,14 @@ class StatusLine:
         self._on_limited = on_limited
         self._api = api
         self._capabilities = capabilities
+        self._limits = capabilities.limits
         self._words, self._default_text = (
             render_message(one, language) for one in (answers.SEARCHING, answers.THINKING)
         )
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_call_in_flight = False
+        self._is_replaced = False
         self.has_session = False
         """Whether a session is processing, which the bot must end."""
         self._has_status = False
@@ -76,6 +78,8 @@ class StatusLine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await self._changed.wait()
+            if self._is_replaced:
+                return
 
     def set_words(self, words: str) -> bool:
         """Show other words with the next call, "" for the default; return False if Slack may not show them.
@@ -88,19 +92,28 @@ class StatusLine:
         self._changed.set()
         return not self.has_session
 
+    def replace_by_message(self) -> None:
+        """Show words no more, because a message shows the progress; the session goes on."""
+        self._is_replaced = True
+        self._changed.set()
+
     def _allows(self, method: str) -> bool:
         return self._capabilities.refused.allows(method, self._user)
 
     async def _show(self) -> bool:
         """Show the session and the words; return whether a rate limit was in the way."""
         was_limited = False
-        if self._allows(SESSION_METHOD) and not self.has_session:
+        if self._allows(SESSION_METHOD) and not self.has_session and not self._limits.sessions.begin(self):
+            was_limited = True
+        elif self._allows(SESSION_METHOD) and not self.has_session:
             session = {"status": "processing", "initiator_user_id": self._user}
             try:
                 self.has_session = await self._set(SESSION_METHOD, session)
             except SlackLimited:
                 was_limited = True
-        if self._allows(WORDS_METHOD):
+        if self._allows(WORDS_METHOD) and not self._limits.words.try_reserve():
+            was_limited = True
+        elif self._allows(WORDS_METHOD):
             try:
                 self._has_status = await self._set(WORDS_METHOD, {"status": self._words}) or self._has_status
             except SlackLimited:
@@ -142,11 +155,13 @@ class StatusLine:
         self.clear_in_s = _RETRY_S  # if the next calls are cancelled
         methods = [SESSION_METHOD] if self.has_session and (is_late or not is_session_over) else []
         methods += [WORDS_METHOD] if self._has_status and (is_late or not is_answered) else []
+        self._limits.sessions.end(self)
         delays = [await clear_status(self._api, method, **self._thread) for method in methods]
         self.clear_in_s = max((delay for delay in delays if delay is not None), default=None)
 
     def leave(self) -> None:
         """Change the status no more, because the turn was interrupted and another attempt follows."""
+        self._limits.sessions.end(self)
         if self._task is not None:
             self._task.cancel()
 

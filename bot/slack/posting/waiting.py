@@ -1,9 +1,13 @@
-"""What a writer does until an answer has text: it waits, and may show a line meanwhile."""
+"""When a writer makes its next call, and the line that it may show until an answer has text."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+
+from bot.slack.posting.message_sink import AnswerMessage
+from bot.slack.posting.plan_message import PlanMessage
+from bot.slack.posting.text_buffer import TextBuffer
 
 
 class WaitingLine:
@@ -22,6 +26,56 @@ class WaitingLine:
         """Return the line, which then counts as shown."""
         self._shown = self.text
         return self.text
+
+
+class CallSchedule:
+    """Waits until there is something to send, and paces the calls."""
+
+    def __init__(self, buffer: TextBuffer, plan: PlanMessage, line: WaitingLine) -> None:
+        self._buffer = buffer
+        self._plan = plan
+        self._line = line
+        self._wake = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the text is complete."""
+        return self._ended.is_set()
+
+    def wake(self) -> None:
+        """Say that there may be something to send."""
+        self._wake.set()
+
+    def end(self) -> None:
+        """Say that the text is complete, so that the rest is sent at once."""
+        self._ended.set()
+        self._wake.set()
+
+    async def wait_for_end(self) -> None:
+        """Wait until the text is complete."""
+        await self._ended.wait()
+
+    async def wait(self, message: AnswerMessage | None) -> None:
+        """Wait until there is something to send and the rate limit allows a call, or until the message is too old."""
+        while (pause_s := self._get_pause_s(message)) > 0:
+            left_s = float("inf") if message is None else message.remaining_s
+            if left_s <= 0:
+                return
+            self._wake.clear()
+            await wait_for_event(self._wake, min(pause_s, left_s))
+        if message is not None and not self._ended.is_set() and (limited_s := message.reserve_call()) > 0:
+            await wait_for_event(self._ended, min(limited_s, message.remaining_s))
+
+    def _get_pause_s(self, message: AnswerMessage | None) -> float:
+        """Return how long to wait for something to send, in seconds."""
+        if self._ended.is_set() or self._line.is_due or self._plan.is_restart_due(message):
+            return 0.0
+        if self._buffer.has_text:
+            return 0.0 if message is None else message.pace.get_wait_s(is_text=True)
+        if message is not None and message.has_news:
+            return message.pace.get_wait_s(is_text=False)
+        return self._plan.get_wait_s(message)
 
 
 async def wait_for_event(event: asyncio.Event, within_s: float) -> bool:

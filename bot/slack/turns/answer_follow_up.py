@@ -8,8 +8,9 @@ import structlog
 
 from bot.answering.events import Finished, Passage, Question
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.reasoning_memory import ReasoningMemory
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
-from bot.storage.questions import QuestionMessage
+from bot.storage.questions import QuestionKey, QuestionMessage
 from engine.interfaces import EngineStatus
 from knowledge.errors import DatabaseError
 from knowledge.language import Language
@@ -24,18 +25,30 @@ Offer = Callable[[QuestionMessage, str, Language], None]
 class AnswerFollowUp:
     """Handles complete answers. An answer that cannot be stored stays in Slack all the same."""
 
-    def __init__(self, answers: Answers, engine_status: Callable[[], EngineStatus], offer_more: Offer) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        reasonings: ReasoningMemory,
+        engine_status: Callable[[], EngineStatus],
+        offer_more: Offer,
+    ) -> None:
         self._answers = answers
+        self._reasonings = reasonings
         self._engine_status = engine_status
         self._offer_more = offer_more
 
     async def handle(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
     ) -> None:
-        """Store an answer, and look whether the asker may see more."""
+        """Store an answer, keep its reasoning, and look whether the asker may see more."""
+        self._reasonings.keep(message.key, message.user, finished.reasoning, reply.passages)
         await self._store(message, question, finished, reply)
         if finished.searched and not question.wants_web:
             self._offer_more(message, finished.searched, reply.language)
+
+    def forget(self, key: QuestionKey | None) -> None:
+        """Erase the reasoning behind the answer to a question, or behind all answers."""
+        self._reasonings.forget(key)
 
     async def _store(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply

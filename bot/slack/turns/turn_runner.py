@@ -61,9 +61,11 @@ class TurnRunner:
         self._follow_up = follow_up
         self._generated = GeneratedAnswers()
 
-    def forget(self, key: QuestionKey) -> None:
-        """Forget the answer to a question that was edited or deleted."""
-        self._generated.forget(key)
+    def forget(self, key: QuestionKey | None) -> None:
+        """Forget the answer to a question that was edited or deleted, or all answers if it is unknown which."""
+        self._follow_up.forget(key)
+        if key is not None:
+            self._generated.forget(key)
 
     async def run(
         self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
@@ -129,6 +131,7 @@ class TurnRunner:
 
         Its partial answer is deleted; messages of an answer that was complete stay, and the next answer replaces them.
         """
+        self.forget(key)
         record.outcome = CancelReason.EDITED
         turn = await self._ledger.find(key)
         if turn is not None and turn.state is TurnState.SUPERSEDED and reply is not None:

@@ -169,6 +169,7 @@ class TurnManager:
     def _apply_question_change(self, subject: str) -> None:
         if not subject:
             self._forget("")
+            self._runner.forget(None)
             return
         team, channel, thread_ts, ts, revision, reason = subject.split(" ")
         key = QuestionKey(team, channel, ts)

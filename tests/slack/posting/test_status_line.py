@@ -152,7 +152,9 @@ async def test_queue_position_is_a_message_while_statuses_are_limited(socket_bot
     assert "working" not in get_text(message)
 
 
-async def test_queue_position_without_status_is_a_notice(socket_bot: RunningBot) -> None:
+async def test_queue_position_without_status_and_plan_is_a_notice(socket_bot: RunningBot) -> None:
+    await socket_bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method", "times": -1})
+    await socket_bot.wait_for_answer(await socket_bot.ask())  # this answer shows that Slack has no streams
     socket_bot.answerer.script = make_queue_script("You are number 2 in line.", "You are number 1 in line.")
     message = await socket_bot.wait_for_answer(await socket_bot.ask())
     assert message["text"].count("in line") == 1

@@ -1,0 +1,157 @@
+"""Keeps the calls of all answers together within Slack's rate limits, so that Slack refuses none of them.
+
+Slack counts calls in a sliding window. Each window here is a little longer and allows a little less, because calls are
+delayed on their way, and because commands and buttons make calls of their own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+_MINUTE_S = 62.0
+STREAM_LIFETIME_S = 300.0
+"""Slack ends a stream about so long after its start."""
+_SESSION_LIFETIME_S = 1_000.0
+"""Longer than the deadline of an answer."""
+_LOCAL_SCALE = 20
+"""The workspace on this machine allows so many times Slack's calls."""
+_MAX_CHANNELS = 2_000
+
+_FIRST_GAP_S, _GAP_GROWTH, _MAX_GAP_S = 1.0, 1.5, 15.0
+"""An answer of 600 tokens at 10 tokens a second takes 9 calls for its text; a faster one takes fewer."""
+_PLAN_GAP_S = 2.5
+
+Now = Callable[[], float]
+
+
+class CallWindow:
+    """Allows ``calls`` in any ``per_s`` seconds."""
+
+    def __init__(self, calls: int, per_s: float = _MINUTE_S, now: Now = time.monotonic) -> None:
+        self._per_s = per_s
+        self._now = now
+        self._calls: deque[float] = deque(maxlen=calls)
+
+    def reserve(self) -> float:
+        """Reserve the next call and return how long to wait before it, in seconds."""
+        now = self._now()
+        is_full = len(self._calls) == self._calls.maxlen
+        at = max(now, self._calls[0] + self._per_s) if is_full else now
+        self._calls.append(at)
+        return at - now
+
+    def try_reserve(self) -> bool:
+        """Reserve a call that may be made now; return False if there is none."""
+        is_full = len(self._calls) == self._calls.maxlen
+        if is_full and self._calls[0] + self._per_s > self._now():
+            return False
+        self._calls.append(self._now())
+        return True
+
+
+class PairWindow:
+    """Allows ``calls`` beginnings and as many ends in any ``per_s`` seconds; an end never waits.
+
+    At most ``calls`` are open or ended less than ``per_s`` ago. So the ends in a window are never more than ``calls``:
+    when the last of them began, the others were open or had just ended.
+    """
+
+    def __init__(self, calls: int, lifetime_s: float, per_s: float = _MINUTE_S, now: Now = time.monotonic) -> None:
+        """``lifetime_s`` is the time after which Slack ends what nobody ended."""
+        self._calls = calls
+        self._lifetime_s = lifetime_s
+        self._per_s = per_s
+        self._now = now
+        self._open: dict[object, float] = {}
+        """When each began, the oldest first."""
+        self._begun: deque[float] = deque()
+        self._ended: deque[float] = deque()
+
+    def allows_begin(self) -> bool:
+        """Return whether something may begin now."""
+        now = self._now()
+        while self._open and next(iter(self._open.values())) <= now - self._lifetime_s:
+            self._open.pop(next(iter(self._open)))
+        since = now - self._per_s
+        for times in (self._begun, self._ended):
+            while times and times[0] <= since:
+                times.popleft()
+        return len(self._begun) < self._calls and len(self._open) + len(self._ended) < self._calls
+
+    def begin(self, token: object) -> bool:
+        """Begin something; return False if that is not allowed now."""
+        if not self.allows_begin():
+            return False
+        self._begun.append(self._now())
+        self._open[token] = self._begun[-1]
+        return True
+
+    def end(self, token: object) -> None:
+        """End what began, once."""
+        if self._open.pop(token, None) is not None:
+            self._ended.append(self._now())
+
+
+class MessagePace:
+    """Spaces the calls of a message: its text begins at once, and the gaps grow as it gets longer."""
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self._called_at = self._text_at = float("-inf")
+        self._gap_s = 0.0
+
+    def note_call(self, *, is_text: bool) -> None:
+        """Note a call; ``is_text`` says whether it had text."""
+        self._called_at = self._now()
+        if is_text:
+            self._text_at = self._called_at
+            self._gap_s = min(max(_FIRST_GAP_S, self._gap_s * _GAP_GROWTH), _MAX_GAP_S)
+
+    def get_wait_s(self, *, is_text: bool) -> float:
+        """Return how long until the next call with text, or for the plan alone, in seconds."""
+        due_at = self._text_at + self._gap_s if is_text else self._called_at + _PLAN_GAP_S
+        return max(0.0, due_at - self._now())
+
+
+class RateLimits:
+    """The windows of Slack's tiers for the methods of answers."""
+
+    def __init__(self, scale: int = 1, now: Now = time.monotonic) -> None:
+        """``scale`` is 1 for Slack itself."""
+        self._scale = scale
+        self._now = now
+        self.appends = CallWindow(95 * scale, now=now)
+        """``chat.appendStream``, tier 4."""
+        self.updates = CallWindow(45 * scale, now=now)
+        """``chat.update``, tier 3."""
+        self.streams = PairWindow(19 * scale, STREAM_LIFETIME_S, now=now)
+        """``chat.startStream`` and ``chat.stopStream``, tier 2."""
+        self.sessions = PairWindow(24 * scale, _SESSION_LIFETIME_S, now=now)
+        """``agents.sessions.setStatus``, tier 3: once for the beginning and once for the end of an answer."""
+        self.words = CallWindow(48 * scale, now=now)
+        """``assistant.threads.setStatus``, tier 3."""
+        self._posts: OrderedDict[str, CallWindow] = OrderedDict()
+
+    def reserve_post(self, channel: str) -> float:
+        """Reserve a ``chat.postMessage``: one a second in each channel, with short bursts."""
+        window = self._posts.pop(channel, None) or CallWindow(4 * self._scale, 5.2, self._now)
+        self._posts[channel] = window
+        if len(self._posts) > _MAX_CHANNELS:
+            self._posts.popitem(last=False)
+        return window.reserve()
+
+
+def choose_rate_limits(api_url: str | None) -> RateLimits:
+    """Return Slack's limits, or those of a workspace on this machine."""
+    return RateLimits(_LOCAL_SCALE if _is_loopback(urlsplit(api_url or "").hostname or "") else 1)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
