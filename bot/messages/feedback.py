@@ -20,8 +20,8 @@ KEEP = Message("Keep", "保留")
 
 THANKS = Message("Thank you for your vote. You can change it at any time.", "谢谢您的评价。您可以随时更改。")
 ANSWER_GONE = Message(
-    "I no longer have this answer, so I cannot do that: it was deleted or is too old. Please ask again.",
-    "此回答已删除或保存期已过，所以无法执行此操作。请再问一次。",
+    "I do not store this answer: it was deleted, is too old, or the asker wants none stored. Please ask again.",
+    "我没有保存此回答：它已被删除、保存期已过，或提问者选择不保存回答。请再问一次。",
 )
 STILL_ANSWERING = Message(
     "I am still answering this question. Please wait until the answer is complete.",

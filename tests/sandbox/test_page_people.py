@@ -9,8 +9,8 @@ from playwright.async_api import Browser, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.state.demo import GUEST
-from tests.slack_page import launch_chromium, open_page, send_message
-from tests.slack_sandbox import SandboxClient
+from tests.slack_page import launch_chromium, list_accessibility_findings, open_page, send_message
+from tests.slack_sandbox import FEEDBACK_BUTTONS, SandboxClient
 
 pytestmark = pytest.mark.slow
 
@@ -87,4 +87,33 @@ async def test_group_messages_and_changed_people(box: SandboxClient, browser: Br
     await expect(page.locator("#you-are option", has_text="Bo Okafor")).to_have_text("Bo Okafor (guest)")
     await box.person("U0BO000002", deleted=True)
     await expect(page.locator("#you-are option", has_text="Bo Okafor")).to_have_count(0)
+    assert not wrong
+
+
+async def test_a_vote_stays_and_an_icon_is_for_those_it_names(
+    box: SandboxClient, client: AsyncWebClient, browser: Browser
+) -> None:
+    """A message that is drawn again shows the vote of each person; an icon with a dialog waits for its answer."""
+    label = {"type": "plain_text", "text": "Delete"}
+    dialog = {"title": label, "text": label, "confirm": label, "deny": label}
+    named = {"visible_to_user_ids": [ADA], "confirm": dialog}
+    delete = {"type": "icon_button", "icon": "trash", "action_id": "delete", "text": label, **named}
+    blocks = [{"type": "context_actions", "elements": [FEEDBACK_BUTTONS, delete]}]
+    posted = await client.chat_postMessage(channel=PROJECT, text="An answer", blocks=blocks)
+    wrong: list[str] = []
+    ada, guest = await open_as(browser, box, ADA, wrong), await open_as(browser, box, GUEST.id, wrong)
+    await ada.locator(".room", has_text="project").click()
+    for page, count in ((ada, 1), (guest, 0)):
+        await expect(page.locator(".message").get_by_role("button", name="negative")).to_be_visible()
+        await expect(
+            page.locator(".message .block-context-actions").get_by_role("button", name="Delete")
+        ).to_have_count(count)
+    bad = ada.locator(".message").get_by_role("button", name="negative")
+    await bad.click()
+    await client.chat_update(channel=PROJECT, ts=str(posted["ts"]), text="Another", blocks=posted["message"]["blocks"])
+    await expect(bad).to_have_attribute("aria-pressed", "true")
+    await expect(guest.locator(".message").get_by_role("button", name="negative")).to_have_attribute(
+        "aria-pressed", "false"
+    )
+    assert await list_accessibility_findings(ada) == []
     assert not wrong

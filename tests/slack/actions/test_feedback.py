@@ -121,9 +121,9 @@ async def test_feedback_on_an_erased_answer_is_refused(socket_bot: RunningBot) -
     await Answers(bot.ledger.database).erase(QuestionKey(TEAM_ID, answer["channel"], answer["root"]))
     assert await list_votes(bot) == {}
     await bot.sandbox.submit("ada", modal["id"], {})
-    await wait_for_reply(bot, "I no longer have this answer")
+    await wait_for_reply(bot, "I do not store this answer")
     await vote(bot, answer, "positive", "bo")
-    await wait_for_reply(bot, "I no longer have this answer", "bo")
+    await wait_for_reply(bot, "I do not store this answer", "bo")
     assert await list_votes(bot) == {}
 
 
