@@ -73,6 +73,7 @@ eval: dev
 	.venv/bin/python scripts/eval_documents.py
 	.venv/bin/python scripts/eval_live.py
 	.venv/bin/python scripts/eval_followups.py
+	.venv/bin/python scripts/eval_verified.py
 	.venv/bin/python scripts/eval_extraction.py
 
 # Compare Kvasir with a plain recipe on the same model. It takes hours on a CPU; an interrupted run continues.

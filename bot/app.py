@@ -19,6 +19,7 @@ from bot.answering.retrieval.retriever import Search
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.verified_answers.phrasings import PhrasingWriter
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.config.configuration import ADDED_SOURCE
@@ -158,6 +159,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
     from bot.slack.app import open_slack_app  # noqa: PLC0415
     from bot.slack.parts import SlackDependencies  # noqa: PLC0415
+    from bot.slack.verified_parts import VerifiedTools  # noqa: PLC0415
     from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.ledger import open_ledger  # noqa: PLC0415
 
@@ -206,6 +208,11 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             list_named=library.list_named_principals,
             find_salt=CacheSalts(library.find_rights_key, slack.bot_token).find_salt,
             identities=library.identities,
+            verified=VerifiedTools(
+                library.embed_symmetric,
+                library.embedder_identity,
+                write_phrasings=PhrasingWriter(measured_engine).write,
+            ),
             control=lambda: engine.thinking_control,
             record_vote=metrics.record_vote,
         )

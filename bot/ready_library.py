@@ -90,3 +90,7 @@ class ReadyLibrary:
     async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
         """Return which of some chunks are current and may be read by all viewers."""
         return await self.library.filter_current(chunks, viewers)
+
+    async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
+        """Return which of some chunks are current, whoever may read them."""
+        return await self.library.list_current(chunks)

@@ -176,6 +176,15 @@ class Library:
         """
         return await self._documents.filter_current(chunks, viewers)
 
+    async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
+        """Return the chunks that are current now, whoever may read them; nobody may be told of them without a check.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        return await self._documents.list_current(chunks)
+
     async def list_named_principals(self) -> frozenset[str]:
         """Return the principals that open documents which not every full member may read.
 

@@ -61,6 +61,8 @@ class Question:
     """Who asks, "" if unknown: people get equal shares of the engine."""
     policy: Policy = field(default_factory=Policy)
     """What of the live web may be used."""
+    wants_documents: bool = False
+    """Whether an answer from the documents was asked for, although there is a verified one."""
     people: frozenset[str] = field(default=frozenset(), repr=False)
     """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
     wants_web: bool = False
@@ -134,9 +136,19 @@ class Notice:
     text: str
 
 
-Route = Literal["engine", "passages", "sources", "unknown", "files", "courtesy"]
-"""Who made the answer: the model, extracts of passages alone, Kvasir about its sources, or nobody; ``courtesy`` answers
-thanks and greetings."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The verified answer to a similar question; only people who may read all of its passages hear of it."""
+
+    answer: str
+    """Its id."""
+    question: str = field(repr=False)
+    passages: tuple[Passage, ...] = field(default=(), repr=False)
+
+
+Route = Literal["engine", "passages", "sources", "unknown", "files", "courtesy", "verified"]
+"""Who made the answer: the model, extracts of passages alone, Kvasir about its sources, an owner, or nobody;
+``courtesy`` answers thanks and greetings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +174,4 @@ class Finished:
     """What the model thought before its answer, unchecked; "" if it did not think."""
 
 
-AnswerEvent = Step | Sources | InLine | Text | Notice | Finished
+AnswerEvent = Step | Sources | InLine | Text | Notice | Offer | Finished

@@ -67,6 +67,15 @@ class Access:
         """Return whether a person may manage all sources, or one: approve deletions, and read why it fails."""
         return user in self.owners or (source is not None and user in self.source_owners.get(source, ()))
 
+    @property
+    def all_owners(self) -> frozenset[str]:
+        """Return everybody who owns all sources or one."""
+        return self.owners.union(*self.source_owners.values())
+
+    def owns_anything(self, user: str) -> bool:
+        """Return whether a person owns all sources or one."""
+        return user in self.all_owners
+
 
 @dataclass(frozen=True, slots=True)
 class FollowUpRules:

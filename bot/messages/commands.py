@@ -11,6 +11,7 @@ HELP = Message(
 */kb status* — the state of the engine and the sources
 */kb sources* — the sources of Kvasir's answers
 */kb search* `words` — the best passages, without an answer
+*/kb verified* `[words]` — owners: the verified answers, to edit, renew or delete them
 */kb share* `on` | `off` — owners: whether to answer in this channel, if another company shares it
 */kb feedback* — your votes on answers; owners: how people rate the answers from their sources
 */kb help* — this list
@@ -23,6 +24,7 @@ To make Kvasir leave a thread alone, write `mute` in it or add 🔇 to an answer
 */kb 状态*：引擎与各来源的状况
 */kb 来源*：Kvasir 依据哪些文档回答
 */kb 搜索* `关键词`：只看最相关的段落
+*/kb 已核实* `[关键词]`：负责人查看、编辑、延长或删除已核实的回答
 */kb 共享* `开` | `关`：负责人决定是否在与其他公司共享的此频道中回答
 */kb 评价*：您对回答的评价；负责人可查看大家对其来源的回答的评价
 */kb 帮助*：显示本列表

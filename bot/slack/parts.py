@@ -71,6 +71,7 @@ from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.turns.withdrawals import Withdrawals
+from bot.slack.verified_parts import VerifiedParts, VerifiedTools
 from bot.storage.answers import Answers
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
@@ -125,6 +126,8 @@ class SlackDependencies:
     """Forgets what a conversation has seen, because a question of it was deleted or edited."""
     find_salt: FindSalt = omit_salt
     """Returns the salt of the engine's prefix cache for an answer's viewers."""
+    verified: VerifiedTools = field(default_factory=VerifiedTools)
+    """Compares questions, to find verified answers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
     """Returns the engine's control over thinking; None before the engine exists."""
     record_vote: Callable[[str], None] = lambda _: None
@@ -176,6 +179,18 @@ class SlackParts:
             dependencies.library, self._pending, api, self._messenger, self._visible, self.refreshes.track
         )
         self._rules = ChannelRules(dependencies.channels, dependencies.library)
+        self._verified = VerifiedParts(
+            dependencies.verified,
+            dependencies.library,
+            dependencies.access,
+            self._answers,
+            shared_changes,
+            api,
+            self._messenger,
+            self._threads,
+            self._find_person,
+            me.team,
+        )
 
     async def _find_person(self, user: str) -> Viewers:
         return (await self._viewers.find_person_audience(user)).viewers
@@ -237,6 +252,7 @@ class SlackParts:
             ShowReasoningAction(
                 self._reasonings, needs.library.filter_current, access, messenger, self._api, self._me.team
             ),
+            *self._verified.list_buttons(submit, access),
             MuteThreadAction(self._attention, messenger),
         ]
 
@@ -255,7 +271,7 @@ class SlackParts:
         undelivered = UndeliveredAnswers(self._messenger, self._threads)
         return TurnRunner(
             needs.ledger,
-            needs.answerer,
+            self._verified.add_to(needs.answerer),
             QuestionBuilder(
                 self._threads,
                 self._viewers,
@@ -300,6 +316,7 @@ class SlackParts:
                 SearchRunner(needs.library, self._viewers, self._rules).run,
                 ShareRunner(self.directory, self._approved_channels, self._me.team).run,
                 FeedbackRunner(self._feedback, self.directory, self._api, needs.access, self._me.team).run,
+                self._verified.command.show,
             ),
             messenger=self._messenger,
             access=needs.access,
@@ -312,9 +329,9 @@ class SlackParts:
             turns,
             self._attention,
             {ASK: AskCommand(questions, self._messenger).run, KB: kb.run, THINK: think.run},
-            {APPROVE_DELETION: approve.run, **actions},
+            {APPROVE_DELETION: approve.run, **self._verified.command.actions, **actions},
             {ASK_SHORTCUT: ask.open},
-            {ask.callback_id: ask, FeedbackModal.callback_id: self._feedback_modal},
+            {modal.callback_id: modal for modal in (ask, self._feedback_modal, self._verified.modal)},
             HomeTab(self._api, self.directory.find_language, kb.describe_status),
             self.directory,
             self._viewers,

@@ -51,6 +51,8 @@ class ChangeKind(StrEnum):
     """A question was edited or deleted; the subject is its team, channel, thread and ``ts``, its revision and which."""
     PREFERENCE = "preference"
     """A person changed a preference; the subject is the team and the person."""
+    VERIFIED = "verified"
+    """A verified answer was added, changed or deleted; all of them are read again."""
 
 
 def add_change(connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0011", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0012", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -128,6 +128,22 @@ question_counts = sa.Table(
     sa.Column("subject", sa.String(32), primary_key=True),
     sa.Column("minute", sa.Integer, nullable=False),
     sa.Column("count", sa.Integer, nullable=False),
+)
+verified_answers = sa.Table(
+    "bot_verified_answers",
+    tables,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("phrasings", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("language", sa.String(8), nullable=False),
+    sa.Column("passages", sa.Text, nullable=False),
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("owner_name", sa.String(200), nullable=False),
+    sa.Column("verified_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("needs_review", sa.Boolean, nullable=False),
 )
 answers = sa.Table(
     "bot_answers",

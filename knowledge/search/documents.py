@@ -111,6 +111,15 @@ class DocumentSearch:
         """
         return frozenset(await self._find_readable(await self.follow_active_index(), chunks, viewers))
 
+    async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
+        """Return the chunks that are current now, whoever may see them.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        return frozenset(await self._find_current(await self.follow_active_index(), chunks))
+
     async def find_rights_key(self, viewers: Viewers) -> str:
         """Return a key that is equal for viewers who may read the same documents; "" if it is unknown.
 

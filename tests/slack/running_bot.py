@@ -132,6 +132,8 @@ class FakeLibrary:
     """How many documents of each source everybody may read; None for all documents of all sources."""
     current: frozenset[str] | None = None
     """The chunks that everybody may read; None for all."""
+    vanished: frozenset[str] = frozenset()
+    """The chunks that are not current any more."""
     more: bool = False
     """Whether a person's own answer would differ from that of a channel."""
     compared: list[tuple[str, Viewers, Viewers]] = field(default_factory=list)
@@ -172,7 +174,11 @@ class FakeLibrary:
         return {one.name: one.documents for one in self.state.sources} if self.readable is None else self.readable
 
     async def filter_current(self, chunks: Collection[str], _viewers: Viewers) -> frozenset[str]:
-        return frozenset(chunks) if self.current is None else self.current.intersection(chunks)
+        readable = frozenset(chunks) if self.current is None else self.current.intersection(chunks)
+        return readable - self.vanished
+
+    async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
+        return frozenset(chunks) - self.vanished
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         self.compared.append((query, person, others))

@@ -20,11 +20,10 @@ from knowledge.interfaces import LiveWebRequest
 from knowledge.search.query import separate_filters
 from knowledge.web.http.domains import extract_host, is_within_domains
 
-_WISH = re.compile(
-    # What may be left of "@Kvasir, …" stands before it; an input method writes letters in full width.
-    r"[\s,.:;，。：；、\u200b-\u200f\u2060\ufeff–—-]*[*_]?(?:web|ｗｅｂ|网页|網頁)\s*[:：][*_]?\s*",
-    re.IGNORECASE,
-)
+# What may be left of "@Kvasir, …" stands before it; an input method writes letters in full width.
+_BEFORE_WISH = r"[\s,.:;，。：；、\u200b-\u200f\u2060\ufeff–—-]*[*_]?"
+_WISH = re.compile(rf"{_BEFORE_WISH}(?:web|ｗｅｂ|网页|網頁)\s*[:：][*_]?\s*", re.IGNORECASE)
+_DOCUMENTS_WISH = re.compile(rf"{_BEFORE_WISH}(?:docs|ｄｏｃｓ|文档|文檔)\s*[:：][*_]?\s*", re.IGNORECASE)
 
 
 def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wish: bool = False) -> WebUse:
@@ -63,6 +62,12 @@ def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wi
 def strip_web_prefix(text: str) -> tuple[str, bool]:
     """Return the question without ``web:``, and whether it stood there."""
     found = _WISH.match(text)
+    return (text[found.end() :], True) if found else (text, False)
+
+
+def strip_documents_prefix(text: str) -> tuple[str, bool]:
+    """Return the question without ``docs:``, and whether it stood there."""
+    found = _DOCUMENTS_WISH.match(text)
     return (text[found.end() :], True) if found else (text, False)
 
 

@@ -37,7 +37,7 @@ class AnswerAgainAction:
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button; Slack shows no icon but a trash can, so it has a label."""
-        if not answer.is_rated:
+        if not answer.is_rated or answer.finished.route == "verified":
             return []
         label = render_message(feedback.ANSWER_AGAIN, answer.language)
         return [build_button(self.action_id, label, answer.question_ts)]

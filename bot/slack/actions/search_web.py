@@ -23,6 +23,9 @@ class SearchWebAction:
     """Asks questions again. It reads the question from the thread, so a button never expires."""
 
     action_id = "kvasir:look"
+    prefix = "web: "
+    """What the question is asked again with."""
+    already_asked = buttons.WEB_ALREADY_SEARCHED
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class SearchWebAction:
         text = await self._read_question(press)
         if text is None:
             return buttons.QUESTION_GONE
-        return None if await self._submit(self._build_message(press, f"web: {text}")) else buttons.WEB_ALREADY_SEARCHED
+        return None if await self._submit(self._build_message(press, f"{self.prefix}{text}")) else self.already_asked
 
     def _build_message(self, press: ButtonPress, text: str) -> QuestionMessage:
         # The answer's own message identifies the new turn, so pressing the button twice asks once.

@@ -15,6 +15,7 @@ from bot.slack.commands.parsing import (
     ApproveCommand,
     FeedbackCommand,
     HelpCommand,
+    ListVerifiedCommand,
     ParsedCommand,
     RefreshCommand,
     SearchCommand,
@@ -42,6 +43,8 @@ class KbRunners(NamedTuple):
     search: Callable[[SlashCommand, str], Awaitable[str]]
     share: Callable[[SlashCommand, ShareCommand], Awaitable[str]]
     feedback: Callable[[SlashCommand], Awaitable[str]]
+    verified: Callable[[SlashCommand, str], Awaitable[None]]
+    """Shows its answer itself, because that has buttons."""
 
 
 class KbCommand:
@@ -95,6 +98,8 @@ class KbCommand:
         match command:
             case ApproveCommand(source):
                 return self._access.is_owner(user, source)
+            case ListVerifiedCommand():
+                return self._access.owns_anything(user)
             case ShareCommand():
                 return self._access.is_owner(user)
             case RefreshCommand(source):
@@ -106,6 +111,9 @@ class KbCommand:
             if isinstance(command, ApproveCommand):
                 sources = await self._pending.find(command.source)
                 await self._pending.show(typed, sources, command.source)
+                return
+            if isinstance(command, ListVerifiedCommand):
+                await self._runners.verified(typed, command.words)
                 return
             text = await self._build_answer(typed, command)
         await self._messenger.answer(typed, text)

@@ -38,3 +38,6 @@ class KnowledgeLibrary(Protocol):
 
     async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
         """Return which of some chunks are current and may be read by all viewers."""
+
+    async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
+        """Return which of some chunks are current, whoever may read them."""

@@ -20,6 +20,7 @@ _KB_WORDS = {
     "search": "search", "find": "search", "搜索": "search", "查找": "search",
     "share": "share", "共享": "share",
     "feedback": "feedback", "votes": "feedback", "评价": "feedback", "反馈": "feedback",
+    "verified": "verified", "verify": "verified", "已核实": "verified", "核实": "verified",
     "help": "help", "帮助": "help",
 }  # fmt: skip
 
@@ -90,6 +91,13 @@ class FeedbackCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class ListVerifiedCommand:
+    """List the verified answers that contain some words, "" for all."""
+
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class HelpCommand:
     """List the commands; ``unknown`` is a word that is no command, ``nearest`` the command that it resembles."""
 
@@ -105,6 +113,7 @@ ParsedCommand = (
     | SearchCommand
     | ShareCommand
     | FeedbackCommand
+    | ListVerifiedCommand
     | HelpCommand
 )
 _PLAIN_COMMANDS: Final[Mapping[str, ParsedCommand]] = {
@@ -131,6 +140,8 @@ def parse_kb(text: str) -> ParsedCommand:
         case "share":
             allow = _SWITCH_WORDS.get(rest.lower())
             return HelpCommand(unknown=text.strip(), nearest="share on | off") if allow is None else ShareCommand(allow)
+        case "verified":
+            return ListVerifiedCommand(_strip_quotes(rest))
         case _:
             return _PLAIN_COMMANDS[name]
 

@@ -10,6 +10,8 @@ from bot.slack.interactions import ModalSubmission
 Block = dict[str, Any]
 MAX_TITLE_CHARACTERS = 24
 """Slack's limit of a modal's title and of its buttons."""
+MAX_FIELD_CHARACTERS = 3_000
+"""Slack's limit of a text in a field."""
 
 
 class Modal(Protocol):
@@ -46,7 +48,7 @@ def build_text_field(
     hint: str = "",
     initial: str = "",
     multiline: bool = False,
-    most: int = 3_000,
+    most: int = MAX_FIELD_CHARACTERS,
     optional: bool = False,
 ) -> Block:
     """Return a field for text."""
@@ -72,6 +74,12 @@ def build_checkboxes(block_id: str, label: str, options: Mapping[str, str]) -> B
         "element": element,
         "optional": True,
     }
+
+
+def build_date_field(block_id: str, label: str, initial: str) -> Block:
+    """Return a field for a day, such as ``2027-01-31``."""
+    element = {"type": "datepicker", "action_id": block_id, "initial_date": initial}
+    return {"type": "input", "block_id": block_id, "label": build_plain_text(label), "element": element}
 
 
 def build_plain_text(text: str) -> Block:

@@ -25,6 +25,8 @@ class CompleteAnswer(NamedTuple):
     thread_ts: str = ""
     asker: str = ""
     """The Slack id of the person who asked."""
+    offered: str = ""
+    """The id of the verified answer to a similar question, "" if there is none."""
 
     @property
     def is_rated(self) -> bool:

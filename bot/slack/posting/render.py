@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from bot.answering.events import Passage
 from bot.answering.markdown.citations import link_displayed, unlink_displayed
@@ -149,6 +150,8 @@ def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
 CONTEXT_LIMIT = 3_000
 """Characters of one text object."""
 NOTICE_MARK = "ℹ️"
+VERIFIED_MARK = "✓"
+"""What the notice of a verified answer begins with instead."""
 _TITLE_LIMIT = 120
 _MAX_SOURCES = 10
 _DAY_S = 86_400.0
@@ -213,7 +216,7 @@ def format_linked_path(title: str, heading: str, url: str | None, *, before: str
     return f"<{target}|{label}>" if _is_web_url(target) and len(target) < CONTEXT_LIMIT // 4 else label
 
 
-def build_context_block(text: str) -> dict[str, object]:
+def build_context_block(text: str) -> dict[str, Any]:
     """Return a context block of one mrkdwn text, cut to Slack's limit."""
     cut = text if len(text) <= CONTEXT_LIMIT else text[: CONTEXT_LIMIT - 1] + "…"
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut}]}

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Passage, Sources, Step, Text
-from bot.messages import replies
+from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Offer, Passage, Sources, Step, Text
+from bot.messages import replies, verified
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
@@ -27,6 +27,9 @@ _log = structlog.get_logger(__name__)
 
 ANSWER_EVENT = "kvasir_answer"
 """The metadata's event type on the last message of an answer; its payload has the question's ``ts``."""
+
+_MAX_QUESTION = 200
+"""Characters of a question that a notice names."""
 
 
 class AnswerReply:
@@ -56,6 +59,7 @@ class AnswerReply:
         self._has_queue_notice = False
         self._queue_text: str | None = None
         """The newest position in the queue, "" once the queue is over; None without a queue."""
+        self._offered = ""
         self._ends_session = False
         self.failure: Exception | None = None
         """The error that ended the answer and that its last sentence explains."""
@@ -236,6 +240,9 @@ class AnswerReply:
                 self._passages = passages
             case Notice(text):
                 self.add_notice(text)
+            case Offer(answer, question):
+                self._offered = answer
+                self.add_notice(render_message(verified.SIMILAR, self.language, question=question[:_MAX_QUESTION]))
             case InLine(text):
                 self._show_queue_position(text)
             case Step(text):
@@ -286,7 +293,7 @@ class AnswerReply:
     def _build_buttons(self, finished: Finished) -> list[Block]:
         target = self._target
         answer = CompleteAnswer(
-            finished, target.question_ts, self.language, target.channel, target.thread_ts, target.user
+            finished, target.question_ts, self.language, target.channel, target.thread_ts, target.user, self._offered
         )
         return [block for button in self._buttons for block in button.build_blocks(answer)]
 
@@ -296,4 +303,5 @@ class AnswerReply:
 
 
 def _format_notice_line(text: str) -> str:
-    return f"_{render.NOTICE_MARK} {render.escape_markdown(' '.join(text.split()))}_"
+    shown = render.escape_markdown(" ".join(text.split()))
+    return f"_{shown}_" if shown.startswith(render.VERIFIED_MARK) else f"_{render.NOTICE_MARK} {shown}_"

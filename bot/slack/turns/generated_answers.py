@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from bot.answering.events import AnswerEvent, Finished, Notice, Question, Sources, Text
+from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Question, Sources, Text
 from bot.storage.questions import LedgerTurn, QuestionKey
 
 _MAX_ANSWERS = 500
@@ -24,7 +24,7 @@ class GeneratedAnswer:
     async def replay(self) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what a person reads of the complete answer."""
         for event in self.events:
-            if isinstance(event, (Sources, Text, Notice, Finished)):
+            if isinstance(event, (Sources, Text, Notice, Offer, Finished)):
                 yield event
 
 

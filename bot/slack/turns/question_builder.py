@@ -11,7 +11,7 @@ import structlog
 from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import Policies, narrow_policy
 from bot.answering.retrieval.passage_order import FindReadableChunks
-from bot.answering.retrieval.web_routing import strip_web_prefix
+from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
 from bot.answering.thinking import Depth, Length
 from bot.messages import replies
 from bot.messages.message import render_message
@@ -91,6 +91,7 @@ class QuestionBuilder:
         if not audience.is_complete:
             reply.add_notice(render_message(replies.AUDIENCE_UNKNOWN, reply.language))
         text, wants_web = strip_web_prefix(asked.result())
+        text, wants_documents = strip_documents_prefix(text)
         if not text and history and not history[-1].answer:
             # A mention without text asks what the unanswered messages before it ask: in the asker's own words, or in
             # fixed ones about what others wrote, whose words stay quoted.
@@ -115,6 +116,7 @@ class QuestionBuilder:
             policy=narrow_policy(self._web.of(key.channel), audience.viewers),
             people=self._threads.cached_names,
             wants_web=wants_web,
+            wants_documents=wants_documents,
         )
 
     async def is_current(

@@ -15,7 +15,7 @@ from bot.answering.markdown.citations import strip_displayed
 from bot.answering.quoting import neutralise_name
 from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
-from bot.slack.posting.render import JOINER, NOTICE_MARK
+from bot.slack.posting.render import JOINER, NOTICE_MARK, VERIFIED_MARK
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.transport.web_api import SlackWebApi, make_window
 from bot.slack.turns.long_thread import PAGE_SIZE, read_long_thread
@@ -29,7 +29,7 @@ _SINGLE_LIMIT = 5
 _MAX_EXCHANGES = 20
 _MAX_CHARACTERS = 24_000
 _MAX_CACHED_NAMES = 2_000
-_NOTICE_LINE = re.compile(rf"^_?{NOTICE_MARK}.*$", re.MULTILINE)
+_NOTICE_LINE = re.compile(rf"^(?:_?{NOTICE_MARK}.*|_{VERIFIED_MARK}.*_)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
-from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Sources, Text
+from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Question, Sources, Text
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
@@ -243,6 +243,10 @@ class TurnRunner:
                 async for event in events:
                     if isinstance(event, Sources):
                         passages, checked_at = event.passages, found_at or time.monotonic()
+                    if isinstance(event, Offer) and not await self._questions.is_current(
+                        answer.question, message, event.passages, is_due=True
+                    ):
+                        continue
                     if isinstance(event, (Sources, Text, Notice, Finished)):
                         is_due = time.monotonic() - checked_at > self._settings.recheck_s
                         if not await self._questions.is_current(answer.question, message, passages, is_due=is_due):

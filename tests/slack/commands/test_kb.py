@@ -159,7 +159,7 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
         lambda: engine,
         pending,
         refresh,
-        runners=KbRunners(fail, fail, fail),
+        runners=KbRunners(fail, fail, fail, fail),
         messenger=messenger,
         access=access,
     )

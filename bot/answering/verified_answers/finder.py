@@ -1,0 +1,244 @@
+"""Find the verified answer to a question, for its viewers: the same question, or a similar one that is only offered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import structlog
+
+from bot.answering.events import Passage, Question
+from bot.answering.retrieval.follow_ups import depends_on_history
+from bot.answering.verification.embedding_cache import Embed, EmbeddingCache, Vector
+from bot.answering.verified_answers.same_question import has_same_facts, is_same_question
+from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from knowledge.errors import DatabaseError, KnowledgeError
+from knowledge.interfaces import Viewers
+from knowledge.language import choose_language
+from knowledge.search.query import parse_query, separate_filters
+
+_log = structlog.get_logger("kvasir.verified")
+
+_LONGEST: Final = 300
+"""Characters of a question for which a similar one is looked for."""
+_BATCH: Final = 64
+_CACHED_TEXTS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class OfferThresholds:
+    """The least cosine of questions of which one is offered for the other."""
+
+    same_language: float
+    across_languages: float
+
+
+OFFER_THRESHOLDS: Final = {"multilingual-e5-small:1571fc982750:int8:6.1": OfferThresholds(0.90, 0.83)}
+"""By ``Embedder.identity``. Chosen on ``scripts/eval_data/verified_tuning.jsonl``: 2 % of the questions about something
+else are offered one of 23 verified answers."""
+
+
+class CurrentChunks(Protocol):
+    """What the finder needs of the library; ``bot.ready_library`` has the real one."""
+
+    async def filter_current(self, chunks: Collection[str], viewers: Viewers, /) -> frozenset[str]:
+        """Return which of some chunks are current and may be read by all viewers."""
+
+    async def list_current(self, chunks: Collection[str], /) -> frozenset[str]:
+        """Return which of some chunks are current, whoever may read them."""
+
+
+class StoredVerifiedAnswers(Protocol):
+    """What the finder needs of the stored answers; ``bot.storage.verified_answers`` has the real ones."""
+
+    async def list_all(self) -> Sequence[VerifiedAnswer]:
+        """Return all verified answers, the newest first."""
+
+    async def mark_for_review(self, id_: str, /) -> None:
+        """Store that an owner has to look at an answer before it is shown again."""
+
+
+JudgeSame = Callable[[str, str], Awaitable[bool]]
+"""Returns whether two questions surely ask the same; False if it is not sure, or not in time."""
+
+
+class VerifiedAnswerFinder:
+    """Finds verified answers. One that not all viewers may read does not exist for them."""
+
+    def __init__(
+        self,
+        stored: StoredVerifiedAnswers,
+        library: CurrentChunks,
+        *,
+        embed: Embed | None = None,
+        thresholds: OfferThresholds | None = None,
+        judge: JudgeSame | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Without ``embed`` nothing similar is found; without ``judge`` only equal words make the same question."""
+        self._stored = stored
+        self._library = library
+        self._vectors = (
+            EmbeddingCache(embed, texts=_CACHED_TEXTS) if embed is not None and thresholds is not None else None
+        )
+        self._thresholds = thresholds or OfferThresholds(1.0, 1.0)
+        self._judge = judge
+        self._now = now
+
+    async def find_same(self, question: Question) -> VerifiedAnswer | None:
+        """Return the verified answer to the same question, None if there is none for sure.
+
+        Raises:
+            DatabaseError: the answers, or what the viewers may read, cannot be found out.
+
+        """
+        if not may_have_verified_answer(question):
+            return None
+        active = [one for one in await self._stored.list_all() if one.is_active(self._now())]
+        for one in active:
+            if any(is_same_question(text, question.text) for text in one.texts) and await self.may_show(one, question):
+                return one
+        if self._judge is None:
+            return None
+        similar = await self._rank_similar(question, active)
+        for one in similar[:1]:
+            if await self._judge(one.question, question.text) and await self.may_show(one, question):
+                return one
+        return None
+
+    async def find_similar(self, question: Question) -> Sequence[VerifiedAnswer]:
+        """Return the active answers to similar questions, the most similar first; who may read them is not checked.
+
+        Raises:
+            DatabaseError: the answers cannot be read.
+
+        """
+        if not may_have_verified_answer(question):
+            return ()
+        active = [one for one in await self._stored.list_all() if one.is_active(self._now())]
+        return await self._rank_similar(question, active)
+
+    async def may_show(self, answer: VerifiedAnswer, question: Question) -> bool:
+        """Return whether all viewers of a question may see an answer now, where it was asked.
+
+        Raises:
+            DatabaseError: what they may read cannot be found out.
+
+        """
+        return are_within(answer.passages, question.within) and await self.may_read(answer, question.viewers)
+
+    async def may_read(self, answer: VerifiedAnswer, viewers: Viewers) -> bool:
+        """Return whether an answer is active and all viewers may read what it cites now.
+
+        An answer that cites something that has changed or vanished is put into review.
+
+        Raises:
+            DatabaseError: what they may read cannot be found out.
+
+        """
+        if not answer.is_active(self._now()):
+            return False
+        if await self.is_readable(answer, viewers):
+            return True
+        await self.review(answer)
+        return False
+
+    async def is_readable(self, answer: VerifiedAnswer, viewers: Viewers) -> bool:
+        """Return whether all that an answer cites is current and all viewers may read it.
+
+        Raises:
+            DatabaseError: what they may read cannot be found out.
+
+        """
+        chunks = answer.chunks
+        return bool(chunks) and chunks <= await self._library.filter_current(chunks, viewers)
+
+    async def may_read_rest(self, answer: VerifiedAnswer, viewers: Viewers) -> bool:
+        """Return whether all viewers may read what is still current of all that an answer cites.
+
+        Raises:
+            DatabaseError: what they may read cannot be found out.
+
+        """
+        current = await self._library.list_current(answer.chunks)
+        return current <= await self._library.filter_current(answer.chunks, viewers)
+
+    async def review(self, answer: VerifiedAnswer) -> bool:
+        """Put an answer into review if something that it cites is not current; return whether it needs review.
+
+        Raises:
+            DatabaseError: the manifest or the answers cannot be read.
+
+        """
+        if answer.needs_review:
+            return True
+        if answer.chunks <= await self._library.list_current(answer.chunks):
+            return False
+        _log.info("verified answer needs review", id=answer.id)
+        await self._stored.mark_for_review(answer.id)
+        return True
+
+    async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[VerifiedAnswer]:
+        """Return the answers to near questions with the same facts, the nearest first."""
+        asked = question.text.strip()
+        if self._vectors is None or not active or len(asked) > _LONGEST:
+            return []
+        try:
+            vectors = dict(await self._vectors([asked]))
+            texts = [text for one in active for text in one.texts]
+            for start in range(0, len(texts), _BATCH):  # a search for somebody else comes in between
+                vectors |= await self._vectors(texts[start : start + _BATCH])
+        except KnowledgeError as error:
+            _log.warning("questions not compared", error=str(error))
+            return []
+        near: list[tuple[float, VerifiedAnswer]] = []
+        for one in active:
+            above = {text: self._compare(asked, text, vectors) for text in one.texts}
+            if any(above[text] >= 0 and has_same_facts(text, asked) for text in one.texts):
+                near.append((max(above.values()), one))
+        return [one for _, one in sorted(near, key=lambda scored: -scored[0])]
+
+    def _compare(self, asked: str, text: str, vectors: Mapping[str, Vector]) -> float:
+        """Return by how much the cosine of two questions exceeds what an offer needs."""
+        return float(vectors[asked] @ vectors[text]) - self._choose_threshold(asked, text)
+
+    def _choose_threshold(self, one: str, other: str) -> float:
+        is_same_language = choose_language(one) == choose_language(other)
+        return self._thresholds.same_language if is_same_language else self._thresholds.across_languages
+
+
+def may_have_verified_answer(question: Question) -> bool:
+    """Return whether a question stands alone and asks for what is known, neither for the web nor for documents."""
+    text = question.text
+    if question.wants_web or question.wants_documents or separate_filters(text)[1]:
+        return False
+    return not (question.history and depends_on_history(text))
+
+
+def are_within(passages: Sequence[Passage], within: str) -> bool:
+    """Return whether all passages come from the sources of a channel; a filter of another kind admits none."""
+    if not within:
+        return True
+    with suppress(KnowledgeError):
+        query = parse_query(f"{within} x", datetime.now(UTC))
+        names = {name.casefold() for name in query.sources}
+        only_sources = not (query.kinds or query.after or query.before)
+        return only_sources and all(passage.source.casefold() in names for passage in passages)
+    return False
+
+
+async def find_first_readable(
+    finder: VerifiedAnswerFinder, answers: Sequence[VerifiedAnswer], question: Question, most: int = 3
+) -> VerifiedAnswer | None:
+    """Return the first of some answers that all viewers of a question may see; None if there is none."""
+    try:
+        for one in answers[:most]:
+            if await finder.may_show(one, question):
+                return one
+    except DatabaseError as error:
+        _log.warning("nothing offered", error=str(error))
+    return None

@@ -1,0 +1,89 @@
+"""Answer with the verified answer where there is one, and from the documents otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final, Protocol
+
+import structlog
+
+from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Question, Sources, Text
+from bot.answering.verified_answers.finder import VerifiedAnswerFinder, find_first_readable
+from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.messages import verified
+from bot.messages.message import render_message
+from knowledge.errors import DatabaseError
+from knowledge.language import choose_language
+
+_log = structlog.get_logger("kvasir.verified")
+
+_LOOKUP_S: Final = 1.0
+"""How long a question waits for its verified answer before it is answered from the documents."""
+_OFFER_S: Final = 2.0
+"""How long a complete answer waits for the offer of a similar one."""
+_OFFERED_ROUTES: Final = ("engine", "passages", "unknown")
+
+
+class Answering(Protocol):
+    """Answers from the documents; ``bot.answering.answer`` has the real one."""
+
+    def answer(self, question: Question, /) -> AsyncGenerator[AnswerEvent, None]:
+        """Answer a question; closing the generator cancels the answer."""
+
+
+class VerifiedAnswerer:
+    """Puts verified answers before those that are generated."""
+
+    def __init__(self, answerer: Answering, finder: VerifiedAnswerFinder) -> None:
+        self._answerer = answerer
+        self._finder = finder
+
+    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the events of the verified answer, or of another one with the offer of a similar verified one."""
+        if (found := await self._find_same(question)) is not None:
+            for event in list_events(found, question):
+                yield event
+            return
+        similar = asyncio.create_task(self._finder.find_similar(question), name="similar verified answers")
+        try:
+            async with aclosing(self._answerer.answer(question)) as events:
+                async for event in events:
+                    if isinstance(event, Finished) and event.route in _OFFERED_ROUTES:
+                        offered = await find_first_readable(self._finder, await _wait(similar), question)
+                        if offered is not None:
+                            yield Offer(offered.id, offered.question, offered.passages)
+                    yield event
+        finally:
+            similar.cancel()
+            await asyncio.gather(similar, return_exceptions=True)
+
+    async def _find_same(self, question: Question) -> VerifiedAnswer | None:
+        try:
+            async with asyncio.timeout(_LOOKUP_S):
+                return await self._finder.find_same(question)
+        except (DatabaseError, TimeoutError) as error:
+            _log.warning("no verified answer looked up", error=str(error) or type(error).__name__)
+            return None
+
+
+async def _wait(similar: asyncio.Task[Sequence[VerifiedAnswer]]) -> Sequence[VerifiedAnswer]:
+    try:
+        async with asyncio.timeout(_OFFER_S):
+            return await asyncio.shield(similar)
+    except (DatabaseError, TimeoutError) as error:
+        _log.info("nothing offered", error=type(error).__name__)
+        return ()
+
+
+def list_events(found: VerifiedAnswer, question: Question) -> list[AnswerEvent]:
+    """Return the events of a verified answer."""
+    language = choose_language(question.text)
+    notice = render_message(verified.VERIFIED_BY, language, name=found.owner_name, date=found.verified_on)
+    return [
+        Sources(found.passages),
+        Notice(notice),
+        Text(found.answer, found.passages),
+        Finished("verified", found.passages, {"total": 0.0}),
+    ]

@@ -1,0 +1,141 @@
+"""The buttons for verified answers: "Verify…", "Show verified answer" and "Answer from the documents instead"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.answering.verified_answers.finder import VerifiedAnswerFinder
+from bot.messages import verified
+from bot.messages.errors import explain_error
+from bot.messages.message import render_both, render_message
+from bot.slack.actions.channel_access import ChannelAccess
+from bot.slack.actions.search_web import SearchWebAction
+from bot.slack.commands import kb_texts
+from bot.slack.errors import SlackError
+from bot.slack.interactions import ButtonPress
+from bot.slack.modals.verify import VerifyModal
+from bot.slack.posting import cutting, render
+from bot.slack.posting.buttons import CompleteAnswer, build_button
+from bot.slack.posting.ephemeral import Block, EphemeralMessenger
+from bot.slack.verified_management import VerifiedManagement
+from bot.storage.answers import Answers
+from bot.storage.questions import QuestionKey
+from bot.storage.verified_answers import VerifiedAnswers
+from knowledge.errors import DatabaseError
+
+_MAX_MARKDOWN_CHARACTERS = 11_000
+"""Slack's limit is 12,000."""
+
+
+class VerifyAnswerAction:
+    """Opens the modal in which an owner verifies an answer."""
+
+    action_id = "kvasir:verify"
+
+    def __init__(
+        self,
+        answers: Answers,
+        team: str,
+        modal: VerifyModal,
+        management: VerifiedManagement,
+        messenger: EphemeralMessenger,
+    ) -> None:
+        self._answers = answers
+        self._team = team
+        self._modal = modal
+        self._management = management
+        self._messenger = messenger
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return a button under an answer that cites documents alone, where the knowledge has owners."""
+        done = answer.finished
+        cites_documents = done.cited and all(one.chunks for one in done.cited)
+        if done.route not in {"engine", "passages"} or not cites_documents or not self._management.owners:
+            return []
+        return [build_button(self.action_id, render_message(verified.VERIFY, answer.language), answer.question_ts)]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Open the modal for the answer of a button, or tell the person why it cannot be verified.
+
+        Raises:
+            DatabaseError: the answer cannot be read.
+            SlackError: Slack refuses the modal.
+
+        """
+        if press.user not in self._management.owners:
+            refusal = kb_texts.explain_owners_only(self._management.owners)
+            await self._messenger.notify(
+                press.channel, press.user, render_both(refusal), thread_ts=press.active_thread_ts
+            )
+            return
+        answer = await self._answers.find(QuestionKey(self._team, press.channel, press.value))
+        if answer is None:
+            await self._messenger.reply(press, verified.ANSWER_NOT_STORED)
+        elif not answer.passages or not all(one.chunks for one in answer.passages):
+            await self._messenger.reply(press, verified.NO_SOURCES)
+        else:
+            await self._modal.open_for_answer(press, answer)
+
+
+class ShowVerifiedAction:
+    """Shows the verified answer to a similar question to the person who presses."""
+
+    action_id = "kvasir:show-verified"
+
+    def __init__(
+        self,
+        stored: VerifiedAnswers,
+        finder: VerifiedAnswerFinder,
+        channel_access: ChannelAccess,
+        messenger: EphemeralMessenger,
+    ) -> None:
+        self._stored = stored
+        self._finder = finder
+        self._channel_access = channel_access
+        self._messenger = messenger
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the button under an answer with an offer."""
+        if not answer.offered:
+            return []
+        return [build_button(self.action_id, render_message(verified.SHOW, answer.language), answer.offered)]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Show the answer of a button, or say that there is none for the person."""
+        try:
+            viewers = await self._channel_access.check(press)
+            if viewers is None:
+                return
+            found = await self._stored.find(press.value)
+            if found is None or not await self._finder.may_read(found, viewers):
+                await self._messenger.reply(press, verified.GONE)
+                return
+        except (DatabaseError, SlackError) as error:
+            await self._messenger.reply(press, explain_error(error))
+            return
+        head = render_message(verified.SHOWN, press.language, question=found.question)
+        mark = render_message(verified.VERIFIED_BY, press.language, name=found.owner_name, date=found.verified_on)
+        markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(f"{found.answer}\n")
+        shown = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)[0]
+        blocks: list[Block] = [
+            render.build_context_block(render.escape_mrkdwn(f"{head} {mark}")),
+            {"type": "markdown", "text": shown},
+            render.build_context_block(render.format_source_list(found.passages, (), press.language)),
+        ]
+        text = render.make_fallback_text(shown)
+        await self._messenger.notify(press.channel, press.user, text, thread_ts=press.active_thread_ts, blocks=blocks)
+
+
+class AnswerFromDocumentsAction(SearchWebAction):
+    """Answers a question from the documents that has a verified answer."""
+
+    action_id = "kvasir:from-documents"
+    prefix = "docs: "
+    already_asked = verified.ALREADY_FROM_DOCUMENTS
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the button under a verified answer; its value is the question's ``ts``."""
+        if answer.finished.route != "verified":
+            return []
+        label = render_message(verified.FROM_DOCUMENTS, answer.language)
+        return [build_button(self.action_id, label, answer.question_ts)]

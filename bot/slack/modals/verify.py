@@ -1,0 +1,235 @@
+"""The modal with which an owner verifies an answer, or edits a verified one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from bot.answering.events import Passage
+from bot.answering.verified_answers.same_question import depends_on_day
+from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.messages import verified
+from bot.messages.message import Message, render_both, render_message
+from bot.slack.errors import SlackError
+from bot.slack.interactions import ButtonPress, ModalSubmission
+from bot.slack.modals.modal import MAX_FIELD_CHARACTERS, Block, build_date_field, build_modal, build_text_field
+from bot.slack.posting import render
+from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
+from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.verified_management import VALID_S, VerifiedManagement
+from bot.storage.answers import Answers, StoredAnswer
+from bot.storage.questions import QuestionKey
+from knowledge.language import Language
+
+_QUESTION, _PHRASINGS, _SUGGESTED, _ANSWER, _EXPIRES = "question", "phrasings", "suggested", "answer", "expires"
+_MAX_QUESTION: Final = 300
+_MAX_PHRASINGS: Final = 30
+_MAX_DAYS: Final = 730
+
+WritePhrasings = Callable[[str], Awaitable[Sequence[str]]]
+"""Returns other ways to ask a question; none if nothing can write them in time."""
+
+
+class VerifyModal:
+    """Opens the modal, adds suggestions to it once they are written, and stores what is submitted."""
+
+    callback_id = "kvasir:verify"
+
+    def __init__(
+        self,
+        api: SlackWebApi,
+        answers: Answers,
+        management: VerifiedManagement,
+        messenger: EphemeralMessenger,
+        *,
+        write_phrasings: WritePhrasings | None = None,
+    ) -> None:
+        self._api = api
+        self._answers = answers
+        self._management = management
+        self._messenger = messenger
+        self._write_phrasings = write_phrasings
+
+    async def open_for_answer(self, press: ButtonPress, answer: StoredAnswer) -> None:
+        """Open the modal for an answer that was shown.
+
+        Raises:
+            SlackError: Slack refuses it.
+
+        """
+        key = answer.key
+        place = {"key": [key.team, key.channel, key.ts], "thread": press.active_thread_ts, "channel": press.channel}
+        await self._open(press, make_draft(answer), place, verified.TITLE)
+
+    async def open_for_edit(self, press: ButtonPress, answer: VerifiedAnswer) -> None:
+        """Open the modal for a verified answer.
+
+        Raises:
+            SlackError: Slack refuses it.
+
+        """
+        await self._open(press, answer, {"id": answer.id, "channel": press.channel}, verified.EDIT_TITLE)
+
+    async def _open(self, press: ButtonPress, draft: VerifiedAnswer, place: dict[str, Any], title: Message) -> None:
+        def build(suggestions: Sequence[Block]) -> dict[str, Any]:
+            blocks = _build_fields(draft, suggestions, press.language)
+            return build_modal(
+                self.callback_id,
+                render_message(title, press.language),
+                blocks,
+                submit=render_message(verified.SUBMIT, press.language),
+                close=render_message(verified.CANCEL, press.language),
+                metadata=json.dumps(place),
+            )
+
+        if self._write_phrasings is None:
+            await self._api.call("views.open", trigger_id=press.trigger_id, view=build(()))
+            return
+        waiting: Block = render.build_context_block(render_message(verified.WRITING_PHRASINGS, press.language))
+        opened = await self._api.call("views.open", trigger_id=press.trigger_id, view=build((waiting,)))
+        suggestions = await self._write_phrasings(draft.question)
+        label = render_message(verified.SUGGESTED, press.language)
+        field = build_text_field(_SUGGESTED, label, initial="\n".join(suggestions), multiline=True, optional=True)
+        try:
+            view = build((field,) if suggestions else ())
+            await self._api.call("views.update", view_id=opened["view"]["id"], view=view)
+        except SlackError:
+            return  # the modal was closed or submitted meanwhile
+
+    def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
+        """Return what is missing, too much, or means something else on another day."""
+        errors: dict[str, Message] = {}
+        question = submission.get_text(_QUESTION)
+        if not any(map(str.isalnum, question)):
+            errors[_QUESTION] = verified.QUESTION_MISSING
+        elif depends_on_day(question):
+            errors[_QUESTION] = verified.DEPENDS_ON_DAY.fill(text=question)
+        for block in (_PHRASINGS, _SUGGESTED):
+            lines = _read_lines(submission, block)
+            if (dated := next(filter(depends_on_day, lines), None)) is not None:
+                errors[block] = verified.DEPENDS_ON_DAY.fill(text=dated)
+            elif len(lines) > _MAX_PHRASINGS:
+                errors[block] = verified.TOO_MANY_PHRASINGS.fill(count=_MAX_PHRASINGS)
+        if _ANSWER in submission.values and not submission.get_text(_ANSWER):
+            errors[_ANSWER] = verified.ANSWER_MISSING
+        if _read_day(submission, self._management.now()) is None:
+            errors[_EXPIRES] = verified.DATE_REFUSED
+        return {block: render_both(message) for block, message in errors.items()}
+
+    async def run(self, submission: ModalSubmission) -> None:
+        """Store the verified answer, and tell the owner until when it is valid, or why it is not stored.
+
+        Raises:
+            DatabaseError: it cannot be stored, or what the owner may read cannot be found out.
+
+        """
+        place = json.loads(submission.metadata)
+        draft, team = await self._find_draft(submission.user, place)
+        expires_at = _read_day(submission, self._management.now())
+        if draft is None or expires_at is None:
+            await self._tell(submission, place, verified.ANSWER_NOT_STORED)
+            return
+        changed = replace(
+            draft,
+            question=submission.get_text(_QUESTION),
+            phrasings=tuple(
+                dict.fromkeys((*_read_lines(submission, _PHRASINGS), *_read_lines(submission, _SUGGESTED)))
+            ),
+            answer=submission.get_text(_ANSWER) or draft.answer,
+            expires_at=expires_at,
+        )
+        saved = None
+        if self._management.owns(submission.user, changed.passages):
+            saved = await self._management.verify(submission.user, team, changed)
+        done = verified.SOURCES_CHANGED if saved is None else verified.SAVED.fill(date=saved.expires_on)
+        await self._tell(submission, place, done)
+
+    async def _find_draft(self, user: str, place: Mapping[str, Any]) -> tuple[VerifiedAnswer | None, str]:
+        """Return what the modal was opened for as it is now, and its team; None if it was deleted meanwhile."""
+        if "id" in place:
+            answer = await self._management.find(user, place["id"])
+            return answer, "" if answer is None else answer.team
+        key = QuestionKey(*place["key"])
+        stored = await self._answers.find(key)
+        return (None if stored is None else make_draft(stored)), key.team
+
+    async def _tell(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
+        text = render.escape_mrkdwn(render_message(message, submission.language))
+        await self._messenger.notify(place["channel"], submission.user, text, thread_ts=place.get("thread"))
+
+
+def make_draft(answer: StoredAnswer) -> VerifiedAnswer:
+    """Return a verified answer with the words and sources of an answer that was shown."""
+    now = time.time()
+    passages = (
+        Passage(one.n, one.source, one.document, one.title, one.heading, one.url, "", chunks=one.chunks)
+        for one in answer.passages
+    )
+    return VerifiedAnswer(
+        id="",
+        team=answer.key.team,
+        question=" ".join(answer.question.split()),
+        answer=answer.answer,
+        language="zh" if answer.language == "zh" else "en",
+        passages=tuple(passages),
+        owner="",
+        owner_name="",
+        verified_at=now,
+        expires_at=now + VALID_S,
+    )
+
+
+def _build_fields(draft: VerifiedAnswer, suggestions: Sequence[Block], language: Language) -> list[Block]:
+    def say(message: Message) -> str:
+        return render_message(message, language)
+
+    names = ", ".join(dict.fromkeys(render.escape_mrkdwn(one.title or one.document) for one in draft.passages))
+    day = max(date.fromisoformat(draft.expires_on), datetime.now(UTC).date() + timedelta(days=1))
+    answer: Block
+    if len(draft.answer) <= MAX_FIELD_CHARACTERS:
+        hint = say(verified.ANSWER_HINT)
+        answer = build_text_field(_ANSWER, say(verified.ANSWER), hint=hint, initial=draft.answer, multiline=True)
+    else:
+        answer = render.build_context_block(say(verified.ANSWER_TOO_LONG))
+    return [
+        dict(build_section(render_message(verified.WHO_GETS_IT, language, sources=names)[:MAX_FIELD_CHARACTERS])),
+        build_text_field(
+            _QUESTION,
+            say(verified.QUESTION),
+            hint=say(verified.QUESTION_HINT),
+            initial=draft.question[:_MAX_QUESTION],
+            most=_MAX_QUESTION,
+        ),
+        build_text_field(
+            _PHRASINGS,
+            say(verified.PHRASINGS),
+            hint=say(verified.PHRASINGS_HINT),
+            initial="\n".join(draft.phrasings)[:MAX_FIELD_CHARACTERS],
+            multiline=True,
+            optional=True,
+        ),
+        *suggestions,
+        answer,
+        build_date_field(_EXPIRES, say(verified.EXPIRES), day.isoformat()),
+    ]
+
+
+def _read_lines(submission: ModalSubmission, block: str) -> list[str]:
+    """Return the lines of a field, each as one question."""
+    lines = (" ".join(line.split())[:_MAX_QUESTION] for line in submission.get_text(block).splitlines())
+    return [line for line in lines if any(map(str.isalnum, line))]
+
+
+def _read_day(submission: ModalSubmission, now: float) -> float | None:
+    """Return the end of the chosen day, in seconds since the epoch; None if it is no day that may be chosen."""
+    try:
+        chosen = datetime.fromisoformat(submission.get_text(_EXPIRES)).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    ends_at = (chosen + timedelta(days=1, seconds=-1)).timestamp()
+    today = datetime.fromtimestamp(now, UTC).date()
+    return ends_at if today < chosen.date() <= today + timedelta(days=_MAX_DAYS) else None

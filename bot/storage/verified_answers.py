@@ -1,0 +1,82 @@
+"""Stores verified answers. Every process remembers them until one changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.answering.events import Passage
+from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
+from bot.storage.tables import verified_answers
+from knowledge.database.database import Database, transaction
+
+_LIST = sa.select(verified_answers).order_by(verified_answers.c.verified_at.desc(), verified_answers.c.id)
+_IS_ANSWER = verified_answers.c.id == sa.bindparam("of_id")
+_DELETE = sa.delete(verified_answers).where(_IS_ANSWER)
+_MARK = sa.update(verified_answers).where(_IS_ANSWER).values(needs_review=True)
+_ALL = "all"
+"""The subject of every change, because all answers are read at once."""
+_PASSAGE_FIELDS = ("n", "source", "document", "title", "heading", "url", "chunks")
+
+
+class VerifiedAnswers:
+    """The verified answers. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database, shared_changes: SharedChanges) -> None:
+        self.database = database
+        self._all: SharedCache[Sequence[VerifiedAnswer]] = SharedCache(shared_changes, ChangeKind.VERIFIED)
+
+    async def list_all(self) -> Sequence[VerifiedAnswer]:
+        """Return all verified answers, the newest first."""
+        return await self._all.fetch(self._load, _ALL)
+
+    async def find(self, id_: str) -> VerifiedAnswer | None:
+        """Return a verified answer, None if it was deleted."""
+        return next((one for one in await self.list_all() if one.id == id_), None)
+
+    async def save(self, answer: VerifiedAnswer, replaces: Sequence[str] = ()) -> None:
+        """Store an answer in place of its earlier version, and of those that it replaces."""
+        await self._save(answer, replaces)
+        self._all.forget(_ALL)
+
+    async def delete(self, id_: str) -> None:
+        """Delete an answer."""
+        await self._change(_DELETE, id_)
+        self._all.forget(_ALL)
+
+    async def mark_for_review(self, id_: str) -> None:
+        """Store that an owner has to look at an answer before it is shown again."""
+        await self._change(_MARK, id_)
+        self._all.forget(_ALL)
+
+    async def _load(self) -> Sequence[VerifiedAnswer]:
+        return [_read_answer(row) for row in await self.database.fetch_rows(_LIST)]
+
+    @transaction
+    def _save(self, connection: sa.Connection, answer: VerifiedAnswer, replaces: Sequence[str]) -> None:
+        for id_ in (answer.id, *replaces):
+            connection.execute(_DELETE, {"of_id": id_})
+        passages = [{name: getattr(passage, name) for name in _PASSAGE_FIELDS} for passage in answer.passages]
+        row = asdict(answer) | {
+            "phrasings": json.dumps(answer.phrasings, ensure_ascii=False),
+            "passages": json.dumps(passages, ensure_ascii=False),
+        }
+        connection.execute(sa.insert(verified_answers), row)
+        add_change(connection, ChangeKind.VERIFIED, _ALL)
+
+    @transaction
+    def _change(self, connection: sa.Connection, statement: sa.Delete | sa.Update, id_: str) -> None:
+        connection.execute(statement, {"of_id": id_})
+        add_change(connection, ChangeKind.VERIFIED, _ALL)
+
+
+def _read_answer(row: Any) -> VerifiedAnswer:  # noqa: ANN401 - a row
+    fields = row._asdict()
+    phrasings, passages = (json.loads(fields.pop(name)) for name in ("phrasings", "passages"))
+    cited = tuple(Passage(**one | {"chunks": tuple(one["chunks"]), "text": ""}) for one in passages)
+    return VerifiedAnswer(phrasings=tuple(phrasings), passages=cited, **fields)

@@ -1,0 +1,89 @@
+"""Tests of what makes two questions the same for certain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.answering.verified_answers.same_question import depends_on_day, has_same_facts, is_same_question
+
+SETS = Path(__file__).parents[3] / "scripts/eval_data"
+
+
+def read_rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (SETS / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the notice period?", "hi, could you tell me what the notice period is? thanks!"),
+        ("What is the notice period?", "WHAT'S THE NOTICE PERIOD"),
+        ("Who approves expenses above 5000 euros?", "please: who approves expenses above €5,000"),
+        ("How much leave is there per year?", "how much leave is there a year"),
+        ("Does the insurance cover dental treatment?", "Do you know whether the insurance covers dental treatment?"),
+        ("How long must a patient rest?", "Can anyone tell me how long a patient must rest?"),
+        ("How do I reset my VPN password?", "how to reset my VPN password"),
+        ("May I take my laptop abroad?", "Am I allowed to take my laptop abroad?"),
+        ("如何重置 VPN 密码？", "请问怎么重置VPN密码呢"),
+        ("存款超过10万欧元的利率是多少？", "你好，我想知道存款超过100000欧元的利率是多少，谢谢"),
+    ],
+)
+def test_politeness_and_writing_do_not_matter(one: str, other: str) -> None:
+    assert is_same_question(one, other)
+    assert is_same_question(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Does team A report to team B?", "Does team B report to team A?"),
+        ("Which users can see admins?", "Which admins can see users?"),
+        ("What can admins see?", "Tell me what admins see"),
+        ("Is overtime paid?", "Isn't overtime paid?"),
+        ("Who is Adams?", "Who is Adam?"),
+        ("How long does he work?", "Tell me how long he worked"),
+        ("How do I add a few users?", "How do I add few users?"),
+        ("Can I export C++ code?", "Can I export C code?"),
+        ("Is 5 > 3?", "Is 5 < 3?"),
+        ("All employees get what?", "Employees get what?"),
+        ("What is the limit in 10 days?", "What is the limit in 10 hours?"),
+        ("What was the revenue last year?", "What was the revenue last year?"),
+        ("去年的收入是多少？", "去年的收入是多少？"),
+        ("加班有工资吗？", "加班没有工资吗？"),
+        ("请假怎么办？", "放假怎么办？"),
+        ("?", "?"),
+        ("x" * 600, "x" * 600),
+    ],
+)
+def test_other_facts_and_other_words_make_another_question(one: str, other: str) -> None:
+    assert not is_same_question(one, other)
+    assert not is_same_question(other, one)
+
+
+@pytest.mark.parametrize("name", ["verified_tuning.jsonl", "verified_heldout.jsonl"])
+def test_no_near_miss_is_the_same_question(name: str) -> None:
+    wrong = [
+        (text, near["text"])
+        for row in read_rows(name)
+        for near in row["near_misses"]
+        for text in (row["question"], *row["paraphrases"], *row["variants"])
+        if is_same_question(text, near["text"])
+    ]
+    assert wrong == []
+
+
+def test_facts_are_compared_across_languages() -> None:
+    assert has_same_facts("Who approves expenses above 5000 euros?", "超过5000欧元的费用由谁批准？")
+    assert not has_same_facts("Who approves expenses above 5000 euros?", "超过500欧元的费用由谁批准？")
+    assert not has_same_facts("What does error E1042 mean?", "错误 E1043 是什么意思？")
+    assert not has_same_facts("How do I reset my SAP password?", "如何重置 VPN 密码？")
+
+
+def test_relative_times_are_found() -> None:
+    assert depends_on_day("What is for lunch today?")
+    assert depends_on_day("上周有多少订单？")
+    assert not depends_on_day("What is for lunch on Fridays?")

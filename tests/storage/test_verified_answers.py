@@ -1,0 +1,69 @@
+"""Tests of the stored verified answers, with two processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.answering.events import Passage
+from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.shared_changes import SharedChanges
+from bot.storage.verified_answers import VerifiedAnswers
+from tests.postgres import postgres_server
+
+PASSAGE = Passage(1, "docs", "a.md", "A", "H", "https://kb.example/a", "", chunks=("c1", "c2"))
+ANSWER = VerifiedAnswer(
+    id="a1", team="T1", question="Why?", phrasings=("What for?", "为什么？"), answer="So [1].", language="en",
+    passages=(PASSAGE,), owner="U1", owner_name="Ada", verified_at=1.0, expires_at=2.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+    async with open_ledger(url) as opened:
+        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_verified_answers"))
+        yield opened
+
+
+async def test_answers_are_stored_replaced_marked_and_deleted(ledger: Ledger) -> None:
+    stored = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
+    await stored.save(ANSWER)
+    assert await stored.list_all() == [ANSWER]
+    await stored.save(later := replace(ANSWER, answer="Other.", verified_at=3.0))
+    await stored.save(other := replace(ANSWER, id="a2", verified_at=4.0))
+    assert await stored.list_all() == [other, later], "the newest first"
+    await stored.mark_for_review("a1")
+    assert await stored.find("a1") == replace(later, needs_review=True)
+    await stored.save(third := replace(ANSWER, id="a3"), ["a1", "a2"])
+    assert await stored.list_all() == [third]
+    await stored.delete("a3")
+    assert await stored.list_all() == []
+
+
+async def test_other_processes_see_changes(ledger: Ledger) -> None:
+    changes = [SharedChanges(ledger.database) for _ in range(2)]
+    mine, theirs = (VerifiedAnswers(ledger.database, one) for one in changes)
+    for one in changes:
+        await one.read()
+    assert await theirs.list_all() == []
+    await mine.save(ANSWER)
+    await changes[1].read()
+    assert await theirs.list_all() == [ANSWER]
+
+
+def test_answers_are_active_until_they_expire_or_need_review() -> None:
+    assert ANSWER.is_active(1.9)
+    assert not ANSWER.is_active(2.0)
+    assert not replace(ANSWER, needs_review=True).is_active(1.0)
