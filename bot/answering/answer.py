@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Stage, Step, Text
 from bot.answering.extracts.extract import CONSIDERED, choose_extracts
 from bot.answering.limits import Limits
+from bot.answering.manner import describe_manner
 from bot.answering.notices.answer_notices import (
     build_unknown_answer,
     describe_queue_position,
@@ -86,7 +87,8 @@ class Answerer:
         that is left. Closing the iterator, or cancelling the task that waits for it, closes the engine's stream.
         """
         text = question.text.strip()
-        turn = Turn(text[: self._limits.question_chars], question, choose_language(text), self._now())
+        language = question.language or choose_language(text)
+        turn = Turn(text[: self._limits.question_chars], question, language, self._now())
         async with aclosing(self._list_events(turn)) as events:
             async for event in events:
                 if isinstance(event, Text):
@@ -166,7 +168,12 @@ class Answerer:
                 length=turn.asked.length,
             )
             prompt = build_prompt(
-                turn.question, turn.asked.history, turn.passages, budget=budget, count_tokens=self._engine.count_tokens
+                turn.question,
+                turn.asked.history,
+                turn.passages,
+                budget=budget,
+                count_tokens=self._engine.count_tokens,
+                manner=describe_manner(turn.asked.language, turn.asked.tone, choose_language(turn.question)),
             )
         except ContextTooSmall:
             reason = answers.CONTEXT_TOO_SMALL.fill(tokens=self._engine.context_tokens)

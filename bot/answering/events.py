@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from bot.answering.manner import Tone
 from bot.answering.policy import Policy, WebUse
 from bot.answering.thinking import Depth, Length
 from knowledge.interfaces import ANY_MEMBER, Viewers, WebOrigin
+from knowledge.language import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ class Question:
     """Whether an answer from the documents was asked for, although there is a verified one."""
     people: frozenset[str] = field(default=frozenset(), repr=False)
     """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
+    language: Language | None = None
+    """The language of the answer; None for that of the question."""
+    tone: Tone = "plain"
     wants_web: bool = False
     """Whether the web was asked for, by a switch or a button; the text may say so too (``web: …``)."""
 

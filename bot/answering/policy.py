@@ -30,6 +30,11 @@ class Policy:
     off_for_viewers: bool = False
     """Whether the web may be used there, but somebody who sees the answer may not see anything of it."""
 
+    def limit(self, mode: Mode) -> Policy:
+        """Return the policy of a channel with this mode, which narrows and never widens."""
+        narrower = min(self.mode, mode, key=MODES.index)
+        return replace(self, mode=narrower, off_in_channel=self.off_in_channel or narrower == "off" != self.mode)
+
 
 def narrow_policy(policy: Policy, viewers: Viewers) -> Policy:
     """Return what of the web may be used for an answer to these viewers.
@@ -54,9 +59,7 @@ class Policies:
 
     def of(self, channel: str) -> Policy:
         """Return the policy of a channel."""
-        general = self.everywhere.mode
-        mode = min(general, self.channels.get(channel, general), key=MODES.index)
-        return replace(self.everywhere, mode=mode, off_in_channel=mode == "off" != general)
+        return self.everywhere.limit(self.channels.get(channel, self.everywhere.mode))
 
 
 class Why(StrEnum):

@@ -154,6 +154,7 @@ def build_prompt(
     *,
     budget: Budget,
     count_tokens: CountTokens,
+    manner: str = "",
 ) -> Prompt:
     """Return the messages for a question; they never take more than ``budget.prompt_tokens``.
 
@@ -166,6 +167,7 @@ def build_prompt(
         passages: best first; their numbers are what the answer cites.
         budget: from ``plan_budget``.
         count_tokens: of the served model's own vocabulary.
+        manner: the last line, about the language and the tone of the answer; "" for none.
 
     Raises:
         ContextTooSmall: nothing of use fits.
@@ -176,7 +178,8 @@ def build_prompt(
     asked = _QUESTION[language] + shorten_to_tokens(
         neutralise_control_tokens(question), budget.prompt_tokens // 4, count_tokens
     )
-    asked = f"{asked}\n\n{_LENGTH_LINES[budget.length][language]}".rstrip()
+    lines = " ".join(filter(None, (_LENGTH_LINES[budget.length][language], manner)))
+    asked = f"{asked}\n\n{lines}".rstrip()
     turns = _fit_history(history, budget.history_tokens, count_tokens)
     if budget.brief:
         passages = _drop_translations(passages, language)

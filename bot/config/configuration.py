@@ -79,10 +79,8 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpRules:
-    """Where and for how long Kvasir answers in a thread without a mention."""
+    """For how long Kvasir answers in a thread without a mention."""
 
-    mention_only: frozenset[str] = frozenset()
-    """Ids of the channels in which every question needs a mention."""
     days: float = AnswersTable.model_fields["follow_up_days"].default
     """How long a thread may be without a message until it needs a mention again."""
 
@@ -90,10 +88,6 @@ class FollowUpRules:
     def memory_s(self) -> float:
         """Return the same in seconds."""
         return self.days * 86_400
-
-    async def is_mention_only(self, channel: str) -> bool:
-        """Return whether every question in a channel needs a mention."""
-        return channel in self.mention_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +106,10 @@ class Configuration:
     nightly: str | None
     """A cron line for the run over every source; None for never."""
     access: Access = Access()
-    channels: Mapping[str, str] = field(default_factory=dict)
-    """What narrows every search of a channel, by the channel's id: ``in:handbook type:pdf``."""
+    channels: Mapping[str, ChannelTable] = field(default_factory=dict)
+    """What is fixed for channels, by the channel's id."""
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
-    """Where and for how long Kvasir answers in a thread without a mention."""
+    """For how long Kvasir answers in a thread without a mention."""
     question_limits: QuestionLimits = field(default_factory=QuestionLimits)
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
@@ -164,10 +158,8 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         sources=sources,
         nightly=_read_nightly(data.get("sync", {}), path),
         access=access,
-        channels={id_: one.search for id_, one in channels.items() if one.search},
-        follow_ups=FollowUpRules(
-            frozenset(id_ for id_, one in channels.items() if one.mention_only), answers.follow_up_days
-        ),
+        channels=channels,
+        follow_ups=FollowUpRules(answers.follow_up_days),
         question_limits=QuestionLimits(slack.questions_per_minute, slack.channel_questions_per_minute),
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
         unsupported=answers.unsupported,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bot.answering.limits import Unsupported
+from bot.answering.manner import Tone
 from bot.answering.policy import Mode
 from bot.answering.thinking import Depth
 from bot.errors import SettingsError
@@ -160,7 +161,7 @@ class SlackTable(Table):
 
 
 class ChannelTable(Table):
-    """``[[channel]]``."""
+    """``[[channel]]``: what is fixed for a channel; people choose the rest by ``/kb channel``."""
 
     heading = "[[channel]]"
     id: ChannelId = toml_field(..., 'a channel\'s Slack id such as "C034EF5GH" (its details show it)', "The channel.")
@@ -173,6 +174,17 @@ class ChannelTable(Table):
     )
     mention_only: bool | None = toml_field(
         None, "true or false", "Whether every question here needs a mention, also in a thread with Kvasir."
+    )
+    language: Literal["asker", "en", "zh"] | None = toml_field(
+        None, '"asker", "en" or "zh"', "The language of answers here; `asker` means that of each question."
+    )
+    tone: Tone | None = toml_field(None, '"plain", "friendly" or "formal"', "The tone of answers here.")
+    unasked_per_hour: int | None = toml_field(
+        None,
+        "a number from 0 to 20",
+        "How many questions Kvasir may answer here in an hour without a mention.",
+        ge=0,
+        le=20,
     )
 
 

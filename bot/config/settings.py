@@ -18,6 +18,7 @@ from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.configuration import Access, Configuration, FollowUpRules, QuestionLimits, read_configuration
 from bot.config.environment import Environment, read_environment, refuse_unknown_variables
+from bot.config.models import ChannelTable
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
 from bot.slack.settings import SlackSettings
@@ -54,10 +55,10 @@ class Settings:
     engine: EngineSettings
     knowledge: KnowledgeSettings
     access: Access = field(default_factory=Access)
-    channels: Mapping[str, str] = field(default_factory=dict)
-    """What narrows every search of a channel, by the channel's id."""
+    channels: Mapping[str, ChannelTable] = field(default_factory=dict)
+    """What is fixed for channels, by the channel's id."""
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
-    """Where and for how long Kvasir answers in a thread without a mention."""
+    """For how long Kvasir answers in a thread without a mention."""
     question_limits: QuestionLimits = field(default_factory=QuestionLimits)
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""

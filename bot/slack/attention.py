@@ -11,6 +11,7 @@ from bot.config.configuration import FollowUpRules
 from bot.messages import threads as texts
 from bot.messages.message import render_both, render_message
 from bot.slack.addressing import Decision, Handling, ThreadFacts, add_talker, decide_handling, find_vocative
+from bot.slack.channel_rules import ChannelRules
 from bot.slack.errors import SlackError
 from bot.slack.events import BotUser, MessageReceived, MuteReaction
 from bot.slack.posting.ephemeral import EphemeralMessenger
@@ -35,7 +36,9 @@ class ThreadAttention:
         threads: ThreadReader,
         messenger: EphemeralMessenger,
         me: BotUser,
+        *,
         find_language: Callable[[str], Awaitable[Language | None]],
+        channel_rules: ChannelRules,
     ) -> None:
         """``find_language`` returns the language of a person's Slack, None if it is unknown."""
         self._records = records
@@ -44,6 +47,7 @@ class ThreadAttention:
         self._messenger = messenger
         self._me = me
         self._find_language = find_language
+        self._channel_rules = channel_rules
 
     async def is_meant(self, received: MessageReceived) -> bool:
         """Return whether a message is a question to Kvasir; mute or unmute its thread if it says so.
@@ -78,7 +82,7 @@ class ThreadAttention:
         return ThreadFacts(
             is_muted=record.is_muted,
             is_silent=self._records.now() - record.last_at > self._rules.memory_s,
-            is_mention_only=await self._rules.is_mention_only(message.key.channel),
+            is_mention_only=(await self._channel_rules.resolve(message.key.channel)).is_mention_only,
             has_asked=record.has_asked,
             talkers=record.talkers,
             names=await self._find_names(message) if find_vocative(message.text) else (),

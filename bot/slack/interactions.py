@@ -36,16 +36,20 @@ class SlashCommand(Interaction):
     """A slash command with the text after its name."""
 
     text: str
+    trigger_id: str = ""
+    """Slack's permission to open a modal within three seconds."""
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> SlashCommand:
         """Read Slack's payload."""
-        fields = {name: str(payload.get(name) or "") for name in ("text", "user_id", "channel_id", "response_url")}
+        names = ("text", "user_id", "channel_id", "response_url", "trigger_id")
+        fields = {name: str(payload.get(name) or "") for name in names}
         return cls(
             user=fields["user_id"],
             channel=fields["channel_id"],
             response_url=fields["response_url"],
             text=fields["text"],
+            trigger_id=fields["trigger_id"],
             language=choose_language(fields["text"]),
         )
 

@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.configuration import Access, FollowUpRules, QuestionLimits
+from bot.config.models import ChannelTable
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
@@ -31,6 +32,7 @@ from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ListNamed, ViewerFinder
+from bot.slack.channel_changes import ChannelChanges, SettingsAccess
 from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands.ask import ASK, AskCommand
 from bot.slack.commands.feedback import FeedbackRunner
@@ -50,12 +52,14 @@ from bot.slack.file_intake import FileIntake
 from bot.slack.installation import TokenMonitor
 from bot.slack.listeners import ActionHandler, SlackListeners
 from bot.slack.modals.ask import ASK_SHORTCUT, AskModal
+from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsModal
 from bot.slack.modals.feedback import FeedbackModal
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.private_questions import PrivateQuestions, Submit
 from bot.slack.reasoning_memory import ReasoningMemory
+from bot.slack.roles import RoleFinder
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url
@@ -76,6 +80,7 @@ from bot.storage.answers import Answers
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
 from bot.storage.channel_moves import ChannelMoves
+from bot.storage.channel_settings import ChannelSettingsStore
 from bot.storage.feedback import Feedback
 from bot.storage.ledger import Ledger
 from bot.storage.preferences import PersonalPreferences
@@ -109,11 +114,11 @@ class SlackDependencies:
     """Finds whole passages by their chunks."""
     access: Access = field(default_factory=Access)
     """Who may manage the knowledge."""
-    channels: Mapping[str, str] = field(default_factory=dict)
-    """Filters of every search of a channel, by the channel's id."""
+    channels: Mapping[str, ChannelTable] = field(default_factory=dict)
+    """What ``kvasir.toml`` fixes for channels, by the channel's id."""
     question_limits: QuestionLimits = field(default_factory=lambda: QuestionLimits(0, 0))
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
-    """Where and for how long Kvasir answers in a thread without a mention."""
+    """For how long Kvasir answers in a thread without a mention."""
     thinking: Defaults = field(default_factory=Defaults)
     """How long Kvasir thinks for people without a preference."""
     web: Policies = field(default_factory=Policies)
@@ -152,7 +157,7 @@ class SlackParts:
         self._me = me
         database = dependencies.ledger.database
         self._changes = shared_changes
-        self._preferences = PersonalPreferences(database, dependencies.thinking, shared_changes)
+        self._preferences = PersonalPreferences(database, shared_changes)
         self._capabilities = capabilities
         company = Company(me.team, me.enterprise, me.workspaces)
         self.directory = SlackDirectory(api, company)
@@ -168,17 +173,33 @@ class SlackParts:
         self._feedback = Feedback(database)
         self._feedback_modal = FeedbackModal(api, self._feedback, me.team, self._messenger)
         records = ThreadRecords(dependencies.ledger.database)
+        self._channel_settings = ChannelSettingsStore(database, me.team, shared_changes)
+        self._rules = ChannelRules(
+            dependencies.channels, dependencies.web, dependencies.thinking, self._channel_settings, dependencies.library
+        )
         self._attention = ThreadAttention(
-            records, dependencies.follow_ups, self._threads, self._messenger, me, self.directory.find_language
+            records,
+            dependencies.follow_ups,
+            self._threads,
+            self._messenger,
+            me,
+            find_language=self.directory.find_language,
+            channel_rules=self._rules,
         )
         self._pending = PendingDeletions(dependencies.library, self._messenger)
         self._visible = VisibleSources(dependencies.library, dependencies.access, self._find_person)
+        self._settings_changes = ChannelChanges(
+            api, self._channel_settings, self._rules, self.directory, self._messenger
+        )
+        settings_access = SettingsAccess(self.directory, RoleFinder(dependencies.access, self.directory))
+        self._settings_modal = ChannelSettingsModal(
+            api, self._rules, self._settings_changes, settings_access, self._visible, self._messenger
+        )
         self.refreshes = RefreshKeeper(RefreshRecords(dependencies.ledger.database, me.team), api)
         """Ends the messages of interrupted refreshes."""
         self._refresh = RefreshRunner(
             dependencies.library, self._pending, api, self._messenger, self._visible, self.refreshes.track
         )
-        self._rules = ChannelRules(dependencies.channels, dependencies.library)
         self._verified = VerifiedParts(
             dependencies.verified,
             dependencies.library,
@@ -276,7 +297,6 @@ class SlackParts:
                 self._threads,
                 self._viewers,
                 self._rules,
-                needs.web,
                 self._preferences.choose_depth,
                 needs.find_salt,
                 filter_readable=needs.library.filter_current,
@@ -290,6 +310,7 @@ class SlackParts:
                 buttons,
                 undelivered,
                 find_workspace=self.directory.find_workspace,
+                find_rule=self._rules.resolve,
             ),
             AnswerRecovery(needs.ledger, self._threads, self._api),
             MessageFiles(self._threads, self._messenger, intake),
@@ -317,21 +338,30 @@ class SlackParts:
                 ShareRunner(self.directory, self._approved_channels, self._me.team).run,
                 FeedbackRunner(self._feedback, self.directory, self._api, needs.access, self._me.team).run,
                 self._verified.command.show,
+                self._settings_modal.open,
             ),
             messenger=self._messenger,
             access=needs.access,
         )
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
         ask = AskModal(self._api, questions)
-        think = ThinkCommand(self._preferences, needs.control, self._me.team, self._messenger)
+        think = ThinkCommand(self._preferences, self._rules, needs.control, self._me.team, self._messenger)
         return SlackListeners(
             self._me,
             turns,
             self._attention,
             {ASK: AskCommand(questions, self._messenger).run, KB: kb.run, THINK: think.run},
-            {APPROVE_DELETION: approve.run, **self._verified.command.actions, **actions},
+            {
+                APPROVE_DELETION: approve.run,
+                CHANNEL_SETTINGS: self._settings_modal.open,
+                **self._verified.command.actions,
+                **actions,
+            },
             {ASK_SHORTCUT: ask.open},
-            {modal.callback_id: modal for modal in (ask, self._feedback_modal, self._verified.modal)},
+            {
+                modal.callback_id: modal
+                for modal in (ask, self._feedback_modal, self._verified.modal, self._settings_modal)
+            },
             HomeTab(self._api, self.directory.find_language, kb.describe_status),
             self.directory,
             self._viewers,

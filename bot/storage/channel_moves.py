@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from bot.storage.shared_changes import ChangeKind, add_change
 from bot.storage.tables import tables
 from knowledge.database.database import Database, transaction
 
@@ -30,6 +31,7 @@ class ChannelMoves:
                 exists = sa.exists().where(other.c.team == self._team, other.c.channel == new, *same)
                 connection.execute(sa.delete(table).where(is_old & exists))
             connection.execute(sa.update(table).where(is_old).values(channel=new))
+        add_change(connection, ChangeKind.CHANNEL, "")
 
 
 def _find_key(table: sa.Table) -> set[str]:

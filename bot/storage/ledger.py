@@ -131,6 +131,8 @@ class Ledger:
         insert_turn, insert_thread = _build_inserts(connection.dialect.name)
         if connection.execute(insert_turn, row).first() is None:
             return None
+        if message.is_unasked:  # Kvasir takes part in its thread once it answers
+            return state
         if connection.execute(insert_thread, {**thread, "answering": answering}).scalar() == key.ts or not begun:
             return state
         connection.execute(_WAIT, {**_name_parameters(key), "updated_at": now})
@@ -146,6 +148,7 @@ class Ledger:
             "user": message.user,
             "direct": message.is_direct,
             "files": message.files,
+            "unasked": message.is_unasked,
             "text": _make_storable(message.text),
             "state": state,
             "revision": 0,
@@ -395,7 +398,7 @@ def _read_key(row: sa.Row[Any]) -> QuestionKey:
 
 def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
     message = QuestionMessage(
-        _read_key(row), row.thread_ts, row.user, row.text, is_direct=bool(row.direct), files=row.files
+        _read_key(row), row.thread_ts, row.user, row.text, bool(row.direct), row.files, bool(row.unasked)
     )
     replies = tuple(json.loads(row.replies))
     state, flags = TurnState(row.state), (bool(row.revises), bool(row.regenerates))

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 import structlog
 
-from bot.answering.thinking import DEPTHS, LENGTHS, Defaults, Depth, Length
+from bot.answering.thinking import DEPTHS, LENGTHS, Depth, Length
 from bot.messages.message import LANGUAGES
 from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
 from bot.storage.tables import insert_into, preferences
@@ -47,12 +47,8 @@ NO_PREFERENCES: Final = Preferences()
 class PersonalPreferences:
     """What people chose. ``find`` and ``change`` raise ``DatabaseError`` or a subclass."""
 
-    def __init__(
-        self, database: Database, defaults: Defaults | None = None, shared: SharedChanges | None = None
-    ) -> None:
-        """Take the database, and the depth for people who chose none."""
+    def __init__(self, database: Database, shared: SharedChanges | None = None) -> None:
         self.database = database
-        self.defaults = defaults or Defaults()
         self._chosen: SharedCache[Preferences] = SharedCache(shared or SharedChanges(database), ChangeKind.PREFERENCE)
 
     async def find(self, team: str, user: str) -> Preferences:
@@ -72,9 +68,9 @@ class PersonalPreferences:
         await self._change(team, user, change)
         self._chosen.forget(f"{team} {user}")
 
-    async def choose_depth(self, team: str, user: str, channel: str) -> Depth:
-        """Return how long to think for a person in a channel: their own choice, or the channel's."""
-        return (await self.read(team, user)).depth or self.defaults.of(channel)
+    async def choose_depth(self, team: str, user: str, default: Depth) -> Depth:
+        """Return how long to think for a person: their own choice, or a default."""
+        return (await self.read(team, user)).depth or default
 
     async def find_length(self, team: str, user: str) -> Length:
         """Return how long a person wants answers to be."""

@@ -41,6 +41,8 @@ class QuestionMessage:
     """Whether it is a direct message."""
     files: int = 0
     """How many files are attached."""
+    is_unasked: bool = False
+    """Whether it is answered, if at all, although it neither mentions Kvasir nor follows a question in its thread."""
 
     @property
     def thread(self) -> tuple[str, str, str]:

@@ -53,6 +53,8 @@ class ChangeKind(StrEnum):
     """A person changed a preference; the subject is the team and the person."""
     VERIFIED = "verified"
     """A verified answer was added, changed or deleted; all of them are read again."""
+    CHANNEL = "channel"
+    """The settings of a channel changed; the subject is the team and the channel, "" for all."""
 
 
 def add_change(connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0012", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0013", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -44,6 +44,7 @@ turns = sa.Table(
     sa.Column("edited_ts", sa.String(32), nullable=False, server_default=""),
     sa.Column("revises", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("regenerates", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("unasked", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("team", "channel", "ts", name="bot_turns_message"),
     sa.Index("bot_turns_state", "state", "owner"),
     sa.Index("bot_turns_clear_status", "clear_status_at"),
@@ -100,6 +101,22 @@ approved_channels = sa.Table(
     sa.Column("channel", sa.String(32), primary_key=True),
     sa.Column("owner", sa.String(32), nullable=False),
     sa.Column("approved_at", sa.Float, nullable=False),
+)
+channel_settings = sa.Table(
+    "bot_channel_settings",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("sources", sa.Text, nullable=False),
+    sa.Column("web", sa.String(8), nullable=False),
+    sa.Column("language", sa.String(8), nullable=False),
+    sa.Column("think", sa.String(16), nullable=False),
+    sa.Column("tone", sa.String(16), nullable=False),
+    sa.Column("mention_only", sa.Boolean, nullable=False),
+    sa.Column("unasked_per_hour", sa.Integer, nullable=False),
+    sa.Column("unasked_at", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("changed_by", sa.String(32), nullable=False),
+    sa.Column("changed_at", sa.Float, nullable=False),
 )
 refresh_messages = sa.Table(
     "bot_refresh_messages",

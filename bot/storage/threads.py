@@ -27,6 +27,7 @@ _HAS_ASKED = sa.exists().where(
     turns.c.channel == threads.c.channel,
     turns.c.thread_ts == threads.c.thread_ts,
     turns.c.user == sa.bindparam("of_user"),
+    turns.c.unasked.is_(False),
 )
 _FIND = sa.select(threads, _HAS_ASKED.label("has_asked")).where(_IS_THREAD)
 _SET_TALKERS = sa.update(threads).where(_IS_THREAD)

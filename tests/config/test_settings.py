@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.config.environment import Environment
+from bot.config.models import ChannelTable
 from bot.config.settings import RUN_CONFIG, load_settings
 from bot.errors import SettingsError
 from knowledge.interfaces import EVERYONE
@@ -305,7 +306,7 @@ def test_owners_and_channels(place: Path) -> None:
     settings = load_settings({}, place)
     assert (settings.access.may_refresh("U012AB3CD"), settings.access.may_refresh("U1")) == (True, False)
     assert (settings.access.is_owner("U012AB3CD"), settings.access.is_owner("U1")) == (True, False)
-    assert settings.channels == {"C034EF5GH": "in:handbook type:pdf"}
+    assert settings.channels == {"C034EF5GH": ChannelTable(id="C034EF5GH", search="in:handbook type:pdf")}
 
 
 def test_source_has_owners_of_its_own(place: Path) -> None:
@@ -328,7 +329,18 @@ def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
     settings = load_settings({}, place)
     assert (settings.thinking.of("C034EF5GH"), settings.thinking.of("C1")) == ("deep", "off")
     assert settings.limits.unsupported == "mark"
-    assert settings.channels == {}
+    assert settings.channels["C034EF5GH"].search is None
+
+
+def test_a_channel_may_fix_every_setting(place: Path) -> None:
+    fixed = 'language = "zh"\ntone = "formal"\nmention_only = false\nunasked_per_hour = 2\n'
+    (place / "kvasir.toml").write_text(TOML + CHANNEL + fixed)
+    table = load_settings({}, place).channels["C034EF5GH"]
+    assert (table.language, table.tone, table.mention_only, table.unasked_per_hour) == ("zh", "formal", False, 2)
+    for wrong in ("tone = 'rude'", "language = 'de'", "unasked_per_hour = 21"):
+        (place / "kvasir.toml").write_text(TOML + CHANNEL + wrong)
+        with pytest.raises(SettingsError, match=wrong.partition(" ")[0]):
+            load_settings({}, place)
 
 
 def test_unsupported_sentences_are_treated_as_configured(place: Path) -> None:

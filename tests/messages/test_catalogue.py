@@ -139,6 +139,7 @@ ROOT = Path(__file__).parent.parent.parent
 NOT_FOR_PEOPLE = (
     "bot/answering/extracts/answer_types.py",
     "bot/answering/markdown",
+    "bot/answering/manner.py",
     "bot/answering/notices/small_talk.py",
     "bot/answering/notices/source_overview.py",
     "bot/answering/prompt.py",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.config.configuration import FollowUpRules
+from bot.config.models import ChannelTable
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack.thread_script import CHANNELS, CHINESE, ENGLISH, RESTART, Step
 from tests.slack_sandbox import SandboxClient, open_sandbox
@@ -123,8 +124,8 @@ async def test_mute_outside_a_thread_says_where_it_counts(socket_bot: RunningBot
 
 
 async def test_channel_may_ask_for_a_mention_in_every_message(tmp_path: Path) -> None:
-    rules = FollowUpRules(frozenset({"C0GENERAL1"}))
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"follow_ups": rules}) as bot:
+    channels = {"C0GENERAL1": ChannelTable(id="C0GENERAL1", mention_only=True)}
+    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"channels": channels}) as bot:
         root = await start_thread(bot)
         assert not await is_answered(bot, "and then?", root)
         assert await is_answered(bot, "@Kvasir and then?", root)

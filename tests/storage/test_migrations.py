@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.answering.thinking import Defaults
 from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind, ChannelEventLog, ConnectionPeriod
 from bot.storage.ledger import open_ledger
 from bot.storage.preferences import PersonalPreferences, Preferences
@@ -49,7 +48,7 @@ async def test_its_rows_are_there(old: str) -> None:
         thread = await ThreadRecords(ledger.database).find(QUESTION.thread, "U1")
         assert thread is not None
         assert (thread.is_muted, thread.has_asked, thread.talkers) == (False, True, "")
-        assert await PersonalPreferences(ledger.database, Defaults()).find("T1", "U1") == Preferences("deep")
+        assert await PersonalPreferences(ledger.database).find("T1", "U1") == Preferences("deep")
         events = ChannelEventLog(ledger.database)
         assert await events.list_events_after("T1", 0) == [
             (1, ChannelEvent("C1", "100.1", ChannelEventKind.SAID, "100.1"))
@@ -70,7 +69,7 @@ async def test_tables_that_were_never_needed_are_made(old: str) -> None:
     dropped = ("TABLE bot_wishes", "TABLE bot_news", "TABLE bot_watches", "INDEX bot_turns_state")
     await run_script(old, ";\n".join(f"DROP {what}" for what in dropped))
     async with open_ledger(old) as ledger:
-        preferences, events = PersonalPreferences(ledger.database, Defaults()), ChannelEventLog(ledger.database)
+        preferences, events = PersonalPreferences(ledger.database), ChannelEventLog(ledger.database)
         await preferences.change("T1", "U1", lambda _: Preferences("off"))
         assert await preferences.find("T1", "U1") == Preferences("off")
         assert await events.find_last_number("T1") == 0

@@ -5,32 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bot.answering.thinking import Defaults, Depth
+from bot.answering.thinking import Depth
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.ledger import open_ledger
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
 from bot.storage.questions import QuestionKey
 
 
-async def test_depth_falls_back_to_channel_and_defaults(tmp_path: Path) -> None:
-    """The person's preference comes first, then the channel's, then the general default, also if the ledger fails."""
+async def test_depth_falls_back_to_a_default(tmp_path: Path) -> None:
+    """The person's preference comes first, then the default, also if the ledger fails."""
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
-        wishes = PersonalPreferences(ledger.database, Defaults("off", {"C1": "normal"}))
+        wishes = PersonalPreferences(ledger.database)
 
         async def choose(depth: Depth | None) -> None:
             await wishes.change("T1", "U1", lambda before: replace(before, depth=depth))
 
         for depth in ("deep", "off", "deep"):
             await choose(depth)  # type: ignore[arg-type]
-        assert await wishes.choose_depth("T1", "U1", "C1") == "deep"
-        assert [await wishes.choose_depth(*where) for where in (("T2", "U1", "C1"), ("T1", "U2", "C2"))] == [
+        assert await wishes.choose_depth("T1", "U1", "normal") == "deep"
+        assert [await wishes.choose_depth(*who) for who in (("T2", "U1", "normal"), ("T1", "U2", "off"))] == [
             "normal",
             "off",
         ]
         await choose(None)
         assert await wishes.find("T1", "U1") == NO_PREFERENCES
         await ledger.database.write(lambda connection: connection.exec_driver_sql("drop table bot_wishes"))
-        assert await wishes.choose_depth("T1", "U1", "C1") == "normal"
+        assert await wishes.choose_depth("T1", "U1", "normal") == "normal"
         assert await wishes.read("T1", "U1") == NO_PREFERENCES
 
 

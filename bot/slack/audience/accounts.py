@@ -87,6 +87,8 @@ class Channel:
     kind: ChannelKind
     workspace: str = ""
     """The one workspace whose members may join a public channel; "" if it is open to several."""
+    creator: str = ""
+    """The id of the person who made it, "" if that is unknown."""
 
 
 def parse_account(user: Mapping[str, Any], company: Company) -> Account:
@@ -155,13 +157,17 @@ def _read_workspaces(user: Mapping[str, Any], company: Company) -> frozenset[str
 
 def parse_channel(channel: Mapping[str, Any]) -> Channel:
     """Return the conversation of a channel object; one that is not clearly public is private."""
-    id_ = str(channel.get("id") or "")
-    if channel.get("is_ext_shared") or (channel.get("is_shared") and not channel.get("is_org_shared")):
-        return Channel(id_, ChannelKind.SHARED)
-    if channel.get("is_im"):
-        return Channel(id_, ChannelKind.DIRECT)
-    is_group = channel.get("is_group") or channel.get("is_mpim")
-    if is_group or not channel.get("is_channel") or channel.get("is_private") is not False:
-        return Channel(id_, ChannelKind.PRIVATE)
+    id_, kind = str(channel.get("id") or ""), _read_channel_kind(channel)
     is_wide = channel.get("is_org_shared") or channel.get("is_global_shared") or channel.get("is_org_default")
-    return Channel(id_, ChannelKind.PUBLIC, "" if is_wide else str(channel.get("context_team_id") or ""))
+    workspace = "" if is_wide or kind is not ChannelKind.PUBLIC else str(channel.get("context_team_id") or "")
+    return Channel(id_, kind, workspace, str(channel.get("creator") or ""))
+
+
+def _read_channel_kind(channel: Mapping[str, Any]) -> ChannelKind:
+    if channel.get("is_ext_shared") or (channel.get("is_shared") and not channel.get("is_org_shared")):
+        return ChannelKind.SHARED
+    if channel.get("is_im"):
+        return ChannelKind.DIRECT
+    is_group = channel.get("is_group") or channel.get("is_mpim")
+    is_private = is_group or not channel.get("is_channel") or channel.get("is_private") is not False
+    return ChannelKind.PRIVATE if is_private else ChannelKind.PUBLIC

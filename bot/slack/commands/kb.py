@@ -13,6 +13,7 @@ from bot.messages.message import render_message
 from bot.slack.commands import kb_texts, status_texts
 from bot.slack.commands.parsing import (
     ApproveCommand,
+    ChannelCommand,
     FeedbackCommand,
     HelpCommand,
     ListVerifiedCommand,
@@ -28,7 +29,8 @@ from bot.slack.commands.pending_deletions import PendingDeletions
 from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.interactions import SlashCommand
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.modals.channel_settings import build_settings_button
+from bot.slack.posting.ephemeral import EphemeralMessenger, build_sections
 from engine.interfaces import EngineStatus
 from knowledge.language import Language
 
@@ -38,13 +40,14 @@ _COMMAND_TIMEOUT_S = 20.0
 
 
 class KbRunners(NamedTuple):
-    """What returns the answers of commands that this module does not format itself."""
+    """What does the work of commands that this module does not answer itself."""
 
     search: Callable[[SlashCommand, str], Awaitable[str]]
     share: Callable[[SlashCommand, ShareCommand], Awaitable[str]]
     feedback: Callable[[SlashCommand], Awaitable[str]]
     verified: Callable[[SlashCommand, str], Awaitable[None]]
     """Shows its answer itself, because that has buttons."""
+    open_settings: Callable[[SlashCommand], Awaitable[None]]
 
 
 class KbCommand:
@@ -86,6 +89,8 @@ class KbCommand:
             await self._messenger.answer(typed, render_message(refusal, typed.language))
         elif isinstance(command, RefreshCommand):
             await self._refresh.run(typed, command.source)
+        elif isinstance(command, ChannelCommand):
+            await self._runners.open_settings(typed)
         else:
             await self._answer(typed, command)
 
@@ -116,7 +121,10 @@ class KbCommand:
                 await self._runners.verified(typed, command.words)
                 return
             text = await self._build_answer(typed, command)
-        await self._messenger.answer(typed, text)
+        blocks = (
+            build_settings_button(typed.language) if command == HelpCommand() and not typed.is_direct_message else []
+        )
+        await self._messenger.answer(typed, text, [*build_sections(text), *blocks])
 
     async def _build_answer(self, typed: SlashCommand, command: ParsedCommand) -> str:
         match command:

@@ -21,6 +21,7 @@ _KB_WORDS = {
     "share": "share", "共享": "share",
     "feedback": "feedback", "votes": "feedback", "评价": "feedback", "反馈": "feedback",
     "verified": "verified", "verify": "verified", "已核实": "verified", "核实": "verified",
+    "channel": "channel", "settings": "channel", "频道": "channel", "设置": "channel",
     "help": "help", "帮助": "help",
 }  # fmt: skip
 
@@ -98,6 +99,11 @@ class ListVerifiedCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelCommand:
+    """Open the settings of the channel."""
+
+
+@dataclass(frozen=True, slots=True)
 class HelpCommand:
     """List the commands; ``unknown`` is a word that is no command, ``nearest`` the command that it resembles."""
 
@@ -114,12 +120,14 @@ ParsedCommand = (
     | ShareCommand
     | FeedbackCommand
     | ListVerifiedCommand
+    | ChannelCommand
     | HelpCommand
 )
 _PLAIN_COMMANDS: Final[Mapping[str, ParsedCommand]] = {
     "status": StatusCommand(),
     "sources": SourcesCommand(),
     "feedback": FeedbackCommand(),
+    "channel": ChannelCommand(),
     "help": HelpCommand(),
 }
 """The commands that take no words."""

@@ -11,6 +11,7 @@ import structlog
 from bot.answering.thinking import describe_thinking_limit
 from bot.messages import commands
 from bot.messages.message import join_sentences, render_message
+from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting import render
@@ -28,11 +29,13 @@ class ThinkCommand:
     def __init__(
         self,
         preferences: PersonalPreferences,
+        rules: ChannelRules,
         control: Callable[[], ThinkingControl | None],
         team: str,
         messenger: EphemeralMessenger,
     ) -> None:
         self._preferences = preferences
+        self._rules = rules
         self._control = control
         self._team = team
         self._messenger = messenger
@@ -58,7 +61,7 @@ class ThinkCommand:
             await self._preferences.change(self._team, typed.user, lambda before: replace(before, depth=chosen_depth))
             _log.info("thinking set", user=typed.user, depth=depth)
         preferred = (await self._preferences.find(self._team, typed.user)).depth
-        default = self._preferences.defaults.of(typed.channel)
+        default = (await self._rules.resolve(typed.channel)).depth
         chosen = preferred or default
         description = commands.DEPTHS[chosen]
         message = commands.DEFAULT_DEPTH if preferred is None else commands.PREFERRED_DEPTH

@@ -42,6 +42,15 @@ class VisibleSources:
         shown |= {one.name: one for one in state.sources if self._access.is_owner(user, one.name)}
         return replace(redacted, sources=tuple(shown[one.name] for one in state.sources if one.name in shown))
 
+    async def list_readable(self, user: str) -> Collection[str]:
+        """Return the sources of which a person may read something, also for an owner.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        return await self._library.count_readable(await self._find_viewers(user))
+
     async def check_name(self, user: str, source: str | None) -> None:
         """Do nothing if a source is visible.
 

@@ -63,17 +63,31 @@ def build_text_field(
     return block | ({"hint": build_plain_text(hint)} if hint else {}) | ({"optional": True} if optional else {})
 
 
-def build_checkboxes(block_id: str, label: str, options: Mapping[str, str]) -> Block:
+def build_checkboxes(block_id: str, label: str, options: Mapping[str, str], *, chosen: Sequence[str] = ()) -> Block:
     """Return a field of checkboxes that may stay empty; ``options`` has the label of each value."""
-    boxes = [{"text": build_plain_text(text), "value": value} for value, text in options.items()]
-    element = {"type": "checkboxes", "action_id": block_id, "options": boxes}
-    return {
-        "type": "input",
-        "block_id": block_id,
-        "label": build_plain_text(label),
-        "element": element,
-        "optional": True,
-    }
+    return _build_choice("checkboxes", block_id, label, options, chosen) | {"optional": True}
+
+
+def build_menu(
+    block_id: str, label: str, options: Mapping[str, str], *, chosen: str | Sequence[str], hint: str = ""
+) -> Block:
+    """Return a menu with one chosen value, or one in which several values or none may be chosen."""
+    if isinstance(chosen, str):
+        block = _build_choice("static_select", block_id, label, options, [chosen])
+    else:
+        block = _build_choice("multi_static_select", block_id, label, options, chosen) | {"optional": True}
+    return block | ({"hint": build_plain_text(hint)} if hint else {})
+
+
+def _build_choice(kind: str, block_id: str, label: str, options: Mapping[str, str], chosen: Sequence[str]) -> Block:
+    offered = [{"text": build_plain_text(text), "value": value} for value, text in options.items()]
+    initial: Any = [option for option in offered if option["value"] in chosen]
+    element: Block = {"type": kind, "action_id": block_id, "options": offered}
+    if initial and kind == "static_select":
+        element["initial_option"] = initial[0]
+    elif initial:
+        element["initial_options"] = initial
+    return {"type": "input", "block_id": block_id, "label": build_plain_text(label), "element": element}
 
 
 def build_date_field(block_id: str, label: str, initial: str) -> Block:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from bot.answering.events import Exchange, Passage, Question
-from bot.answering.policy import Policies, narrow_policy
+from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
 from bot.answering.thinking import Depth, Length
@@ -28,8 +28,8 @@ from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
 
-FindDepth = Callable[[str, str, str], Awaitable[Depth]]
-"""Returns how long to think before an answer, given team, user and channel."""
+FindDepth = Callable[[str, str, Depth], Awaitable[Depth]]
+"""Returns how long to think before an answer, given team, user and the channel's default."""
 FindLength = Callable[[str, str], Awaitable[Length]]
 """Returns how long a person wants answers to be, given team and user."""
 FindSalt = Callable[[Viewers], Awaitable[str]]
@@ -49,7 +49,6 @@ class QuestionBuilder:
         threads: ThreadReader,
         viewers: ViewerFinder,
         rules: ChannelRules,
-        web: Policies,
         find_depth: FindDepth,
         find_salt: FindSalt,
         *,
@@ -59,7 +58,6 @@ class QuestionBuilder:
         self._threads = threads
         self._viewers = viewers
         self._rules = rules
-        self._web = web
         self._find_depth = find_depth
         self._find_salt = find_salt
         self._filter_readable = filter_readable
@@ -85,8 +83,8 @@ class QuestionBuilder:
         audience, history = finding.result(), reading.result()
         if audience.refusal is not None:
             raise AudienceRefused(explain_refusal(audience.refusal))
-        rule = await self._rules.find(key.channel, audience.viewers)
-        if rule is None:
+        rule, within = await self._rules.resolve(key.channel), await self._rules.find(key.channel, audience.viewers)
+        if within is None:
             raise AudienceRefused(replies.NOTHING_OPEN)
         if not audience.is_complete:
             reply.add_notice(render_message(replies.AUDIENCE_UNKNOWN, reply.language))
@@ -109,12 +107,14 @@ class QuestionBuilder:
             cache_salt=await self._find_salt(audience.viewers),
             id=f"{key.channel}-{key.ts}",
             conversation=message.conversation,
-            within=rule,
-            depth=await self._find_depth(key.team, message.user, key.channel),
+            within=within,
+            depth=await self._find_depth(key.team, message.user, rule.depth),
             length=await self._find_length(key.team, message.user),
             person=message.user,
-            policy=narrow_policy(self._web.of(key.channel), audience.viewers),
+            policy=narrow_policy(rule.web, audience.viewers),
             people=self._threads.cached_names,
+            language=rule.language,
+            tone=rule.tone,
             wants_web=wants_web,
             wants_documents=wants_documents,
         )

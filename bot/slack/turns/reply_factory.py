@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from bot.slack.channel_rules import ChannelRule
 from bot.slack.events import BotUser, make_readable
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
@@ -33,20 +34,28 @@ class ReplyFactory:
         undelivered: UndeliveredAnswers,
         *,
         find_workspace: Callable[[str], Awaitable[str]],
+        find_rule: Callable[[str], Awaitable[ChannelRule]],
     ) -> None:
-        """``find_workspace`` returns the workspace of a person, by the Slack id."""
+        """``find_workspace`` returns the workspace of a person, and ``find_rule`` the rule of a channel, by the id."""
         self._ledger = ledger
         self._api = api
         self._me = me
         self._capabilities = capabilities
         self._buttons = buttons
         self._find_workspace = find_workspace
+        self._find_rule = find_rule
         self.undelivered = undelivered
         """Explains to the asker why a reply cannot be posted."""
 
-    def create(self, turn: LedgerTurn) -> AnswerReply:
-        """Return the reply to a question, in the language of the question."""
+    async def create(self, turn: LedgerTurn) -> AnswerReply:
+        """Return the reply to a question, in the language of the channel or of the question.
+
+        Raises:
+            DatabaseError: the settings of the channel cannot be read.
+
+        """
         message, key = turn.message, turn.message.key
+        rule = await self._find_rule(key.channel)
 
         async def save_replies(replies: Sequence[str]) -> None:
             try:
@@ -60,7 +69,7 @@ class ReplyFactory:
             key.ts,
             message.user,
             self._find_workspace,
-            language=choose_language(make_readable(message.text, {}, me=self._me.user)),
+            language=rule.language or choose_language(make_readable(message.text, {}, me=self._me.user)),
             revision=turn.revision,
             earlier=turn.replies if turn.revises else (),
             regenerates=turn.regenerates,

@@ -89,7 +89,7 @@ class TurnRunner:
                 record.outcome = "superseded"
                 return None
             running.revision, record.attempts = turn.revision, turn.attempts
-            running.reply = self._replies.create(turn)
+            running.reply = await self._replies.create(turn)
             state = await self._answer(turn, running.reply, record)
         except asyncio.CancelledError:
             if running.cancel_reason is None:

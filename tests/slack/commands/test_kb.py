@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bot.config.configuration import Access
+from bot.config.models import ChannelTable
 from bot.slack.commands.kb import KbCommand, KbRunners
 from bot.slack.commands.pending_deletions import PendingDeletions
 from bot.slack.commands.refresh import RefreshRunner
@@ -159,7 +160,7 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
         lambda: engine,
         pending,
         refresh,
-        runners=KbRunners(fail, fail, fail, fail),
+        runners=KbRunners(fail, fail, fail, fail, fail),
         messenger=messenger,
         access=access,
     )
@@ -237,7 +238,7 @@ async def run_command(
 
 async def test_channel_filters_apply_to_searches_and_questions(tmp_path: Path) -> None:
     library = FakeLibrary(hits=(make_hit(1),), state=make_library_status(make_source_status("handbook")))
-    rules = {"channels": {"C0GENERAL1": "in:handbook"}}
+    rules = {"channels": {"C0GENERAL1": ChannelTable(id="C0GENERAL1", search="in:handbook")}}
     async with (
         open_sandbox(tmp_path) as sandbox,
         run_bot(sandbox, tmp_path, library=library, dependencies=rules) as bot,
@@ -302,7 +303,7 @@ async def test_the_rule_of_a_channel_does_not_name_hidden_sources(
     library = FakeLibrary(
         hits=(make_hit(1),), state=make_library_status(BOARD, make_source_status()), readable=readable
     )
-    rules = {"channels": {"C0GENERAL1": rule}}
+    rules = {"channels": {"C0GENERAL1": ChannelTable(id="C0GENERAL1", search=rule)}}
     async with (
         open_sandbox(tmp_path) as sandbox,
         run_bot(sandbox, tmp_path, library=library, dependencies=rules) as bot,
