@@ -39,6 +39,8 @@ from bot.answering.verification.verifier import feature_verifiers
 from bot.config.settings import load_settings
 from bot.slack.app import open_slack_app
 from bot.slack.parts import SlackDependencies
+from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.settings import SlackSettings
 from bot.storage.ledger import open_ledger
@@ -60,6 +62,7 @@ from scripts.bench_slack import ask_questions, run_slack
 WINDOW = 12
 CHUNKS = 300
 BURST = 36
+UNLIMITED = 1_000_000
 PASSAGE = (
     "Every member of staff has thirty days of leave a year. Leave is asked for in the portal two weeks before. "
     "The head of the department answers within five days. Leave that was not taken until March is lost. "
@@ -169,6 +172,8 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
             open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
                 SlackDependencies(ledger, answerer, OpenLibrary(), lambda: EngineStatus(EngineState.READY)),
+                # The Slack here has no rate limits, so that the work of a turn counts and not the wait for a limit.
+                capabilities=SlackCapabilities(limits=RateLimits(scale=UNLIMITED)),
             ) as app,
         ):
             await app.connect()

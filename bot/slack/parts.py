@@ -74,6 +74,7 @@ from bot.slack.turns.thread_reader import ThreadReader
 from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
+from bot.slack.turns.waiting_turns import TurnTimes, WaitingTurns
 from bot.slack.turns.withdrawals import Withdrawals
 from bot.slack.verified_parts import VerifiedParts, VerifiedTools
 from bot.storage.answers import Answers
@@ -248,9 +249,11 @@ class SlackParts:
             Withdrawals(self._dependencies.ledger, self._api),
             settings,
             self._changes,
+            WaitingTurns(
+                self._api, self._capabilities, TurnTimes(settings.concurrent), every_s=settings.show_places_every_s
+            ),
             admit=limiter.admit,
             on_unauthorized=token_monitor.suspect,
-            forget=self._dependencies.forget,
         )
         questions = PrivateQuestions(self._api, submit, self._me.team)
         privately = AnswerPrivatelyAction(self._threads, questions, self._me.team, self._messenger)
@@ -315,7 +318,7 @@ class SlackParts:
             AnswerRecovery(needs.ledger, self._threads, self._api),
             MessageFiles(self._threads, self._messenger, intake),
             settings=settings,
-            follow_up=AnswerFollowUp(self._answers, self._reasonings, needs.engine_status, offer_more),
+            follow_up=AnswerFollowUp(self._answers, self._reasonings, needs.engine_status, offer_more, needs.forget),
         )
 
     def _build_listeners(

@@ -31,9 +31,11 @@ class AnswerFollowUp:
         reasonings: ReasoningMemory,
         engine_status: Callable[[], EngineStatus],
         offer_more: Offer,
+        forget_conversation: Callable[[str], None],
     ) -> None:
         self._answers = answers
         self._reasonings = reasonings
+        self._forget_conversation = forget_conversation
         self._engine_status = engine_status
         self._offer_more = offer_more
 
@@ -46,9 +48,10 @@ class AnswerFollowUp:
         if finished.searched and not question.wants_web:
             self._offer_more(message, finished.searched, reply.language)
 
-    def forget(self, key: QuestionKey | None) -> None:
-        """Erase the reasoning behind the answer to a question, or behind all answers."""
+    def forget(self, key: QuestionKey | None, conversation: str) -> None:
+        """Erase the reasoning behind an answer, and what its conversation has seen; None and "" stand for all."""
         self._reasonings.forget(key)
+        self._forget_conversation(conversation)
 
     async def _store(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply

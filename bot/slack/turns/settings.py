@@ -12,6 +12,8 @@ class TurnSettings:
     concurrent: int = 300
     """Turns that run at once, including those in the engine's queue, which is fair to people and shows positions. Other
     turns wait in the order of their arrival."""
+    show_places_every_s: float = 10.0
+    """How often waiting turns show their places in the line."""
     deadline_s: float = 900.0
     """The deadline of one answer, from the start of its turn to its last word; a model may think for minutes."""
     recheck_s: float = 45.0

@@ -44,6 +44,10 @@ class ThreadQueue(Generic[Thread, Item]):
         if thread not in self._running:
             self._ready[thread] = None
 
+    def list_ready(self) -> list[Item]:
+        """Return the items that wait for a free place, in the order in which they run."""
+        return [self._waiting[thread][0] for thread in self._ready]
+
     def take(self) -> tuple[Thread, Item] | None:
         """Start the next item and return it with its thread; return None if no item may run now."""
         if len(self._running) >= self._width or not self._ready:

@@ -61,9 +61,9 @@ class TurnRunner:
         self._follow_up = follow_up
         self._generated = GeneratedAnswers()
 
-    def forget(self, key: QuestionKey | None) -> None:
+    def forget(self, key: QuestionKey | None, conversation: str) -> None:
         """Forget the answer to a question that was edited or deleted, or all answers if it is unknown which."""
-        self._follow_up.forget(key)
+        self._follow_up.forget(key, conversation)
         if key is not None:
             self._generated.forget(key)
 
@@ -131,9 +131,10 @@ class TurnRunner:
 
         Its partial answer is deleted; messages of an answer that was complete stay, and the next answer replaces them.
         """
-        self.forget(key)
         record.outcome = CancelReason.EDITED
         turn = await self._ledger.find(key)
+        if turn is not None:
+            self.forget(key, turn.message.conversation)
         if turn is not None and turn.state is TurnState.SUPERSEDED and reply is not None:
             record.outcome = CancelReason.DELETED
             await self._leave_to_withdrawal(key, reply)

@@ -23,6 +23,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_queue import ThreadQueue
 from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.turns.turn_runner import TurnRunner
+from bot.slack.turns.waiting_turns import WaitingTurns
 from bot.slack.turns.withdrawals import Withdrawals
 from bot.storage.ledger import Ledger
 from bot.storage.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
@@ -47,10 +48,10 @@ class TurnManager:
         withdrawals: Withdrawals,
         settings: TurnSettings,
         shared_changes: SharedChanges,
+        waiting: WaitingTurns,
         *,
         admit: Callable[[QuestionMessage], Awaitable[bool]],
         on_unauthorized: Callable[[SlackError], None] | None = None,
-        forget: Callable[[str], None] = lambda _: None,
     ) -> None:
         shared_changes.subscribe(ChangeKind.STOP, self._apply_stop)
         shared_changes.subscribe(ChangeKind.QUESTION, self._apply_question_change)
@@ -58,10 +59,10 @@ class TurnManager:
         self._ledger = ledger
         self._runner = runner
         self._settings = settings
+        self._waiting = waiting
         self._admit = admit
         self._on_unauthorized = on_unauthorized
         self._withdrawals = withdrawals
-        self._forget = forget
         self._leases = LeaseKeeper(ledger, self, settings)
         self._queue: ThreadQueue[ThreadId, QuestionKey] = ThreadQueue(settings.concurrent, lambda key: key.ts)
         self._running: dict[QuestionKey, RunningTurn] = {}
@@ -168,13 +169,11 @@ class TurnManager:
 
     def _apply_question_change(self, subject: str) -> None:
         if not subject:
-            self._forget("")
-            self._runner.forget(None)
+            self._runner.forget(None, "")
             return
         team, channel, thread_ts, ts, revision, reason = subject.split(" ")
         key = QuestionKey(team, channel, ts)
-        self._forget(f"{team}-{channel}-{thread_ts}")
-        self._runner.forget(key)
+        self._runner.forget(key, f"{team}-{channel}-{thread_ts}")
         running = self._running.get(key)
         # A turn that has begun after the edit answers the new text already.
         if running is not None and (reason == CancelReason.DELETED or -1 < running.revision < int(revision)):
@@ -228,7 +227,7 @@ class TurnManager:
         finally:
             for running in list(self._running.values()):
                 running.cancel(CancelReason.ENDING)
-            await asyncio.gather(self._leases.close(), *tasks, return_exceptions=True)
+            await asyncio.gather(self._leases.close(), self._waiting.close(), *tasks, return_exceptions=True)
             await self._withdrawals.close()
 
     # ── The queue ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,10 +247,14 @@ class TurnManager:
             self._running[message.key].next_message = message
         self._queue.add(message.thread, message.key)
         self._start_next()
+        if message.key in self._queue.list_ready():
+            self._waiting.add(message, self._queue.list_ready)
 
     def _start_next(self) -> None:
         while not self._is_closing and (next_ := self._queue.take()) is not None:
             thread, key = next_
+            self._waiting.remove(key)
+            self._waiting.times.note_start(key)
             task = asyncio.create_task(self._run(key, thread), name=f"turn {key.channel} {key.ts}")
             self._running[key] = RunningTurn(task, functools.partial(self._queue.has_earlier, thread, key))
 
@@ -275,6 +278,7 @@ class TurnManager:
         finally:
             next_message = self._running.pop(key).next_message or next_message
             self._queue.finish(thread)
+            self._waiting.times.note_end(key)
             record.log(key)
             if next_message is not None:
                 self.enqueue(next_message)
