@@ -215,6 +215,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             ),
             control=lambda: engine.thinking_control,
             record_vote=metrics.record_vote,
+            count_requests=engine.count_requests,
         )
         app = await stack.enter_async_context(open_slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.run_schedule())

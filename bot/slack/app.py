@@ -139,6 +139,7 @@ async def open_slack_app(
 
         def on_connected() -> None:
             cleaner.start()
+            parts.heartbeat.start()
             parts.refreshes.start()
             if dependencies.event_log is not None:
                 recording = record_connection(dependencies.event_log, installation.me.team, lambda: runner.is_connected)
@@ -146,6 +147,7 @@ async def open_slack_app(
 
         app = SlackApp(installation, turns, runner, api, token_monitor, on_connected)
         stack.push_async_callback(parts.refreshes.close)
+        stack.push_async_callback(parts.heartbeat.close)
         changes.start()
         stack.push_async_callback(changes.close)
         stack.push_async_callback(tasks.close, _DRAIN_S)

@@ -40,7 +40,7 @@ class ThreadAttention:
         find_language: Callable[[str], Awaitable[Language | None]],
         channel_rules: ChannelRules,
     ) -> None:
-        """``find_language`` returns the language of a person's Slack, None if it is unknown."""
+        """``find_language`` returns the language of a person, None if it is unknown."""
         self._records = records
         self._rules = rules
         self._threads = threads

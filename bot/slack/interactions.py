@@ -16,7 +16,7 @@ class Interaction:
     user: str
     channel: str
     language: Language
-    """The language of the person's Slack; if that is unknown, of the command's text or of the button's label."""
+    """The person's language; if that is unknown, the language of the command's text or of the button's label."""
     response_url: str = field(default="", repr=False)
     """Slack's address for an answer to this interaction, "" if it has none."""
 

@@ -7,11 +7,9 @@ otherwise Slack retries it and finally disables the subscription.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -26,7 +24,6 @@ from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.changes import apply_event
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ViewerFinder
-from bot.slack.commands.home import HomeTab
 from bot.slack.events import (
     AppAsked,
     AppRemoved,
@@ -42,10 +39,12 @@ from bot.slack.events import (
     parse_event,
 )
 from bot.slack.history.channel_events import read_channel_event
+from bot.slack.home.tab import HomeTab
 from bot.slack.interactions import ButtonPress, Interaction, ModalSubmission, ShortcutUse, SlashCommand
 from bot.slack.modals.modal import Modal
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.reader_languages import ReaderLanguages
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.turns.turns import TurnManager
 from bot.storage.channel_event_log import ChannelEventLog
@@ -58,7 +57,6 @@ _log = structlog.get_logger(__name__)
 
 _ANY = re.compile(".*", re.DOTALL)
 _MAX_NOTIFIED = 1_000
-_LANGUAGE_TIMEOUT_S = 1.0
 
 Acknowledge = Callable[..., Awaitable[BoltResponse]]
 NextMiddleware = Callable[[], Awaitable[BoltResponse]]
@@ -85,6 +83,7 @@ class SlackListeners:
     """What handles the submission of a modal, by its callback id."""
     home: HomeTab
     directory: SlackDirectory
+    languages: ReaderLanguages
     viewers: ViewerFinder
     app_refusals: AppRefusals
     messenger: EphemeralMessenger
@@ -200,7 +199,7 @@ class SlackListeners:
 
     async def _publish_home(self, user: str) -> None:
         try:
-            await self.home.publish(user)
+            await self.home.open(user)
         except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
             _log.warning("home not published", error=type(error).__name__, exc_info=error)
 
@@ -240,24 +239,15 @@ class SlackListeners:
         """Run a handler in the background; if it fails, tell the person why."""
 
         async def run() -> None:
+            chosen = await self.languages.apply(act)
             try:
-                await handler(await self._choose_language(act))
+                await handler(chosen)
             except Exception as error:  # noqa: BLE001 (the task's owner: the person hears of every failure)
                 _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
-                text = render_message(explain_error(error), act.language)
-                await self.messenger.answer(act, render.escape_mrkdwn(text))
+                text = render_message(explain_error(error), chosen.language)
+                await self.messenger.answer(chosen, render.escape_mrkdwn(text))
 
         self.tasks.start(run(), name)
-
-    async def _choose_language(self, act: Act) -> Act:
-        """Return an act in the language of the person's Slack, unless the person typed in one."""
-        if isinstance(act, SlashCommand) and act.text.strip():
-            return act
-        language = None
-        with contextlib.suppress(TimeoutError):  # a permission to open a modal lasts three seconds
-            async with asyncio.timeout(_LANGUAGE_TIMEOUT_S):
-                language = await self.directory.find_language(act.user)
-        return replace(act, language=language or act.language)
 
 
 async def _ignore() -> None:

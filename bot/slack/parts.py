@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -24,6 +25,7 @@ from bot.slack.actions.file_readers import FileReadersAction
 from bot.slack.actions.more_for_asker import MoreForAsker
 from bot.slack.actions.mute_thread import MuteThreadAction
 from bot.slack.actions.rate_answer import RateAnswerAction
+from bot.slack.actions.refresh_source import REFRESH_SOURCE, RefreshSourceAction
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.actions.show_reasoning import ShowReasoningAction
@@ -36,7 +38,6 @@ from bot.slack.channel_changes import ChannelChanges, SettingsAccess
 from bot.slack.channel_rules import ChannelRules
 from bot.slack.commands.ask import ASK, AskCommand
 from bot.slack.commands.feedback import FeedbackRunner
-from bot.slack.commands.home import HomeTab
 from bot.slack.commands.kb import KbCommand, KbRunners
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import KB, THINK
@@ -49,17 +50,28 @@ from bot.slack.commands.think import ThinkCommand
 from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.events import BotUser
 from bot.slack.file_intake import FileIntake
+from bot.slack.home.heartbeat import ReplicaHeartbeat
+from bot.slack.home.knowledge import KnowledgePart
+from bot.slack.home.operations import OperationsPart
+from bot.slack.home.owner import OwnerPart
+from bot.slack.home.part import HomePart
+from bot.slack.home.personal import RecentQuestionsPart, SettingsPart
+from bot.slack.home.tab import HomeTab
 from bot.slack.installation import TokenMonitor
 from bot.slack.listeners import ActionHandler, SlackListeners
 from bot.slack.modals.ask import ASK_SHORTCUT, AskModal
 from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsModal
 from bot.slack.modals.feedback import FeedbackModal
+from bot.slack.modals.modal import Modal
+from bot.slack.modals.settings import OPEN_SETTINGS, SettingsModal
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.private_questions import PrivateQuestions, Submit
+from bot.slack.reader_languages import ReaderLanguages
 from bot.slack.reasoning_memory import ReasoningMemory
 from bot.slack.roles import RoleFinder
+from bot.slack.stored_questions import StoredQuestions
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url
@@ -84,13 +96,16 @@ from bot.storage.channel_moves import ChannelMoves
 from bot.storage.channel_settings import ChannelSettingsStore
 from bot.storage.feedback import Feedback
 from bot.storage.ledger import Ledger
+from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import PersonalPreferences
 from bot.storage.question_counts import QuestionCounts
 from bot.storage.questions import QuestionKey, QuestionMessage
 from bot.storage.refresh_records import RefreshRecords
+from bot.storage.replicas import Replicas
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.threads import ThreadRecords
 from engine.interfaces import EngineStatus, ThinkingControl
+from engine.routing.request_queue import QueueCounts
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers
@@ -136,6 +151,8 @@ class SlackDependencies:
     """Compares questions, to find verified answers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
     """Returns the engine's control over thinking; None before the engine exists."""
+    count_requests: Callable[[], QueueCounts] = QueueCounts
+    """Returns how many requests of this process wait for the engine, and how many it answers."""
     record_vote: Callable[[str], None] = lambda _: None
     """Counts a vote on an answer, "good" or "bad"."""
 
@@ -163,12 +180,17 @@ class SlackParts:
         company = Company(me.team, me.enterprise, me.workspaces)
         self.directory = SlackDirectory(api, company)
         """The people and channels of Slack, cached."""
+        self._languages = ReaderLanguages(self._preferences, self.directory, me.team)
         self._approved_channels = ApprovedChannels(database)
         self._answers = Answers(database)
         self._reasonings = ReasoningMemory()
         self._viewers = ViewerFinder(
             self.directory, company, dependencies.identities, self._approved_channels, dependencies.list_named
         )
+        self._questions = StoredQuestions(self.directory, api)
+        self._replicas = Replicas(database, me.team, version("kvasir"))
+        self.heartbeat = ReplicaHeartbeat(self._replicas)
+        """Lets administrators see this process."""
         self._threads = ThreadReader(api, me)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._feedback = Feedback(database)
@@ -184,7 +206,7 @@ class SlackParts:
             self._threads,
             self._messenger,
             me,
-            find_language=self.directory.find_language,
+            find_language=self._languages.find,
             channel_rules=self._rules,
         )
         self._pending = PendingDeletions(dependencies.library, self._messenger)
@@ -192,7 +214,8 @@ class SlackParts:
         self._settings_changes = ChannelChanges(
             api, self._channel_settings, self._rules, self.directory, self._messenger
         )
-        settings_access = SettingsAccess(self.directory, RoleFinder(dependencies.access, self.directory))
+        self._roles = RoleFinder(dependencies.access, self.directory)
+        settings_access = SettingsAccess(self.directory, self._roles)
         self._settings_modal = ChannelSettingsModal(
             api, self._rules, self._settings_changes, settings_access, self._visible, self._messenger
         )
@@ -339,7 +362,7 @@ class SlackParts:
             runners=KbRunners(
                 SearchRunner(needs.library, self._viewers, self._rules).run,
                 ShareRunner(self.directory, self._approved_channels, self._me.team).run,
-                FeedbackRunner(self._feedback, self.directory, self._api, needs.access, self._me.team).run,
+                FeedbackRunner(self._feedback, self._questions, needs.access, self._me.team).run,
                 self._verified.command.show,
                 self._settings_modal.open,
             ),
@@ -348,6 +371,16 @@ class SlackParts:
         )
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
         ask = AskModal(self._api, questions)
+        home = self._build_home()
+        chosen = SettingsModal(
+            self._api,
+            self._preferences,
+            PersonalData(needs.ledger.database),
+            needs.control,
+            self._me.team,
+            publish_home=home.publish,
+        )
+        modals: list[Modal] = [ask, self._feedback_modal, self._verified.modal, self._settings_modal, chosen]
         think = ThinkCommand(self._preferences, self._rules, needs.control, self._me.team, self._messenger)
         return SlackListeners(
             self._me,
@@ -356,17 +389,17 @@ class SlackParts:
             {ASK: AskCommand(questions, self._messenger).run, KB: kb.run, THINK: think.run},
             {
                 APPROVE_DELETION: approve.run,
+                REFRESH_SOURCE: RefreshSourceAction(self._refresh, needs.access, self._messenger).run,
+                OPEN_SETTINGS: chosen.open,
                 CHANNEL_SETTINGS: self._settings_modal.open,
                 **self._verified.command.actions,
                 **actions,
             },
             {ASK_SHORTCUT: ask.open},
-            {
-                modal.callback_id: modal
-                for modal in (ask, self._feedback_modal, self._verified.modal, self._settings_modal)
-            },
-            HomeTab(self._api, self.directory.find_language, kb.describe_status),
+            {modal.callback_id: modal for modal in modals},
+            home,
             self.directory,
+            self._languages,
             self._viewers,
             AppRefusals(self._api),
             self._messenger,
@@ -375,3 +408,14 @@ class SlackParts:
             ChannelMoves(needs.ledger.database, self._me.team),
             event_log=needs.event_log,
         )
+
+    def _build_home(self) -> HomeTab:
+        needs, team = self._dependencies, self._me.team
+        parts: list[HomePart] = [
+            RecentQuestionsPart(self._answers, self._questions, self._preferences, team),
+            SettingsPart(self._preferences, team),
+            OwnerPart(needs.library, self._answers, self._feedback, self._questions, needs.access, team),
+            KnowledgePart(self._visible),
+            OperationsPart(needs.library, self._replicas, needs.count_requests),
+        ]
+        return HomeTab(self._api, self._languages.find, self._roles.find, needs.engine_status, parts)

@@ -48,6 +48,13 @@ _LIST_RECENT = (
     .limit(sa.bindparam("at_most"))
 )
 
+_LIST_UNANSWERED = (
+    sa.select(answers)
+    .where((answers.c.team == sa.bindparam("of_team")) & (answers.c.route == "unknown"))
+    .order_by(answers.c.created_at.desc())
+    .limit(sa.bindparam("at_most"))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPassage:
@@ -125,6 +132,11 @@ class Answers:
         """Return the newest answers to a person's questions, the newest first."""
         parameters = {"of_team": team, "of_user": user, "at_most": limit}
         return [read_answer(row._asdict()) for row in await self.database.fetch_rows(_LIST_RECENT, parameters)]
+
+    async def list_unanswered(self, team: str, limit: int) -> Sequence[StoredAnswer]:
+        """Return the newest questions to which the documents had no answer, the newest first."""
+        parameters = {"of_team": team, "at_most": limit}
+        return [read_answer(row._asdict()) for row in await self.database.fetch_rows(_LIST_UNANSWERED, parameters)]
 
     @transaction
     def erase(self, connection: sa.Connection, key: QuestionKey) -> None:

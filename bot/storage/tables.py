@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0013", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0014", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -117,6 +117,15 @@ channel_settings = sa.Table(
     sa.Column("unasked_at", sa.Text, nullable=False, server_default="{}"),
     sa.Column("changed_by", sa.String(32), nullable=False),
     sa.Column("changed_at", sa.Float, nullable=False),
+)
+replicas = sa.Table(
+    "bot_replicas",
+    tables,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("version", sa.String(32), nullable=False),
+    sa.Column("started_at", sa.Float, nullable=False),
+    sa.Column("seen_at", sa.Float, nullable=False),
 )
 refresh_messages = sa.Table(
     "bot_refresh_messages",

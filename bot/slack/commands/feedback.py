@@ -8,29 +8,24 @@ from datetime import UTC, datetime
 from bot.config.configuration import Access
 from bot.messages import feedback
 from bot.messages.message import join_names, render_message
-from bot.slack.audience.directory import SlackDirectory
-from bot.slack.errors import SlackError
 from bot.slack.interactions import SlashCommand
 from bot.slack.posting import render
-from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.answers import StoredAnswer
+from bot.slack.stored_questions import StoredQuestions
 from bot.storage.feedback import Feedback, StoredVote, Vote
 from knowledge.language import Language
 
 _MAX_SHOWN = 8
 _MAX_READ = 200
 """How many bad votes are read to find those that an owner may see."""
-_MAX_QUESTION_CHARACTERS = 120
 _MAX_COMMENT_CHARACTERS = 300
 
 
 class FeedbackRunner:
     """Lists votes. A question and a comment are shown only to people of the conversation with the answer."""
 
-    def __init__(self, votes: Feedback, directory: SlackDirectory, api: SlackWebApi, access: Access, team: str) -> None:
+    def __init__(self, votes: Feedback, questions: StoredQuestions, access: Access, team: str) -> None:
         self._votes = votes
-        self._directory = directory
-        self._api = api
+        self._questions = questions
         self._access = access
         self._team = team
 
@@ -67,13 +62,7 @@ class FeedbackRunner:
         return "\n".join(lines)
 
     async def _filter_visible(self, votes: Sequence[StoredVote], user: str) -> list[StoredVote]:
-        """Return the votes on answers in conversations that a person is in; what Slack does not say counts as no."""
-        return [one for one in votes if await self._is_in_conversation(one.answer, user)]
-
-    async def _is_in_conversation(self, answer: StoredAnswer, user: str) -> bool:
-        if answer.key.channel.startswith("D"):
-            return answer.user == user
-        return user in (await self._directory.list_members(answer.key.channel) or ())
+        return await self._questions.filter_visible(votes, user, lambda vote: vote.answer)
 
     async def _format_vote(self, vote: StoredVote, language: Language, owned: Collection[str] | None = None) -> str:
         mark = "👍" if vote.vote is Vote.GOOD else "👎"
@@ -84,18 +73,7 @@ class FeedbackRunner:
             names = join_names(map(render.escape_mrkdwn, sources), language)
             details.append(render_message(feedback.CITED_SOURCES, language, sources=names))
         details.append("" if vote.is_current else render_message(feedback.ANSWERED_SINCE, language))
-        lines = [" · ".join(filter(None, [f"{mark} {await self._link(vote.answer)}", *details]))]
+        lines = [" · ".join(filter(None, [f"{mark} {await self._questions.format_link(vote.answer)}", *details]))]
         if comment := " ".join(vote.comment.split())[:_MAX_COMMENT_CHARACTERS]:
             lines.append(f"> {render.escape_mrkdwn(comment)}")
         return "\n".join(lines)
-
-    async def _link(self, answer: StoredAnswer) -> str:
-        """Return a question as the link to it, without the link if Slack does not give it."""
-        question = " ".join(answer.question.split())
-        is_long = len(question) > _MAX_QUESTION_CHARACTERS
-        name = render.escape_mrkdwn(question[: _MAX_QUESTION_CHARACTERS - 1] + "…" if is_long else question)
-        try:
-            found = await self._api.call("chat.getPermalink", channel=answer.key.channel, message_ts=answer.key.ts)
-        except SlackError:
-            return name
-        return f"<{render.encode_link_target(str(found['permalink']))}|{name.replace('|', '¦')}>"

@@ -24,17 +24,23 @@ _MAX_NAMED = 3
 
 def format_status(engine: EngineStatus, state: LibraryStatus, language: Language) -> str:
     """Return the state of the engine, the store and the sources."""
+    lines = [format_engine(engine, language), *format_store(state, language)]
+    lines += [format_source(source, language) for source in select_visible_sources(state.sources)]
+    return "\n".join(lines)
+
+
+def format_engine(engine: EngineStatus, language: Language) -> str:
+    """Return the state of the engine."""
     percent = f" {engine.progress:.0%}" if engine.progress is not None else ""
     model = f" · {render.escape_mrkdwn(engine.model)}" if engine.model else ""
     notes = render.escape_mrkdwn(render_notes(engine.notes, language))
     detail = f" · {notes}" if notes else ""
     shown = render_message(status.ENGINE, language, state=status.ENGINE_STATES[engine.state])
-    lines = [f"{shown}{percent}{model}{detail}", *_format_store(state, language)]
-    lines += [format_source(source, language) for source in select_visible_sources(state.sources)]
-    return "\n".join(lines)
+    return f"{shown}{percent}{model}{detail}"
 
 
-def _format_store(state: LibraryStatus, language: Language) -> Iterator[str]:
+def format_store(state: LibraryStatus, language: Language) -> Iterator[str]:
+    """Return the state of the store, and of an index or a sync that is in progress elsewhere."""
     parts = [render_message(status.STORE, language, store=state.store)]
     if state.last_repair is not None:
         age, count = format_age(_seconds_since(state.last_repair.at), language), state.last_repair.differences

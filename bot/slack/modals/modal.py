@@ -63,9 +63,12 @@ def build_text_field(
     return block | ({"hint": build_plain_text(hint)} if hint else {}) | ({"optional": True} if optional else {})
 
 
-def build_checkboxes(block_id: str, label: str, options: Mapping[str, str], *, chosen: Sequence[str] = ()) -> Block:
+def build_checkboxes(
+    block_id: str, label: str, options: Mapping[str, str], *, chosen: Sequence[str] = (), hint: str = ""
+) -> Block:
     """Return a field of checkboxes that may stay empty; ``options`` has the label of each value."""
-    return _build_choice("checkboxes", block_id, label, options, chosen) | {"optional": True}
+    block = _build_choice("checkboxes", block_id, label, options, chosen) | {"optional": True}
+    return block | ({"hint": build_plain_text(hint)} if hint else {})
 
 
 def build_menu(

@@ -1,0 +1,69 @@
+"""What people choose for themselves: the modal, and its summary in Home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.messages.message import Message
+
+TITLE = Message("Your settings", "您的设置")
+SAVE = Message("Save", "保存")
+CANCEL = Message("Cancel", "取消")
+
+LANGUAGE = Message("Language", "语言")
+LANGUAGE_HINT = Message(
+    "Of what only you see: Home, forms and notices. An answer has the language of its question.",
+    "用于只有您能看到的内容：主页、表单和提示。回答使用提问的语言。",
+)
+SLACK_LANGUAGE = Message("as in Slack", "与 Slack 相同")
+LANGUAGE_NAMES: Final[Mapping[str, str]] = {"en": "English", "zh": "中文"}
+"""Each in its own language, so that people find it."""
+
+
+def name_language(language: str) -> str:
+    """Return the name of a language in this language, its code if it has no name here."""
+    return LANGUAGE_NAMES.get(language, language)
+
+
+THINKING = Message("Thinking", "思考")
+DEFAULT_THINKING = Message("as the channel", "与频道相同")
+DEPTHS: Final[Mapping[str, Message]] = {
+    "deep": Message("Deep: for difficult questions, takes minutes", "深入：适合难题，需要几分钟"),
+    "normal": Message("Normal", "一般"),
+    "off": Message("Off: the fastest answers", "关闭：回答最快"),
+}
+
+LENGTH = Message("Length of answers", "回答长度")
+LENGTH_HINT = Message(
+    "A small model without a GPU always answers shortly.", "没有 GPU 时使用的小模型总是简短作答，不受此设置影响。"
+)
+LENGTHS: Final[Mapping[str, Message]] = {
+    "short": Message("Short: one or two sentences", "简短：一两句话"),
+    "normal": Message("Normal", "一般"),
+    "long": Message("Long: with all steps, conditions and exceptions", "详细：包括全部步骤、条件和例外"),
+}
+
+DEPTH_NAMES: Final[Mapping[str, Message]] = {
+    "deep": Message("deep", "深入"),
+    "normal": Message("normal", "一般"),
+    "off": Message("off", "关闭"),
+}
+LENGTH_NAMES: Final[Mapping[str, Message]] = {
+    "short": Message("short", "简短"),
+    "normal": Message("normal", "一般"),
+    "long": Message("long", "详细"),
+}
+"""As the summary in Home has them."""
+
+PRIVACY = Message("Privacy", "隐私")
+PRIVACY_HINT = Message(
+    "What is not kept is missing from your recent questions, and nobody can rate it.",
+    "未保留的回答不会出现在您最近的提问中，也无法评价。",
+)
+NO_ANSWERS_KEPT = Message("Do not keep my questions and answers", "不保留我的提问和回答")
+ERASE = Message(
+    "Delete now what is kept of me: {count} answers and my ratings",
+    "立即删除所保留的内容：{count} 个回答和我的评价",
+    "Delete now what is kept of me: 1 answer and my ratings",
+)

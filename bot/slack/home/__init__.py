@@ -1,0 +1,1 @@
+"""The app's Home: what each person sees there."""

@@ -1,0 +1,56 @@
+"""Stored questions, as other texts of Kvasir refer to them: to whom each may be shown, and its link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.errors import SlackError
+from bot.slack.posting import render
+from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.answers import StoredAnswer
+from bot.storage.questions import QuestionKey
+
+_MAX_CHARACTERS: Final = 120
+_MAX_LINKS: Final = 2_000
+_Item = TypeVar("_Item")
+
+
+class StoredQuestions:
+    """Filters and links questions. It raises no ``SlackError``: what Slack does not say counts as no."""
+
+    def __init__(self, directory: SlackDirectory, api: SlackWebApi) -> None:
+        self._directory = directory
+        self._api = api
+        self._links: dict[QuestionKey, str] = {}
+
+    async def filter_visible(
+        self, items: Sequence[_Item], user: str, get_answer: Callable[[_Item], StoredAnswer]
+    ) -> list[_Item]:
+        """Return the items whose question stands in a conversation that a person is in."""
+        return [item for item in items if await self._is_in_conversation(get_answer(item), user)]
+
+    async def _is_in_conversation(self, answer: StoredAnswer, user: str) -> bool:
+        if answer.key.channel.startswith("D"):
+            return answer.user == user
+        return user in (await self._directory.list_members(answer.key.channel) or ())
+
+    async def format_link(self, answer: StoredAnswer) -> str:
+        """Return a question as the link to it, in mrkdwn; without the link if Slack does not give it."""
+        question = " ".join(answer.question.split())
+        is_long = len(question) > _MAX_CHARACTERS
+        name = render.escape_mrkdwn(question[: _MAX_CHARACTERS - 1] + "…" if is_long else question)
+        link = await self._find_link(answer.key)
+        return f"<{link}|{name.replace('|', '¦')}>" if link else name
+
+    async def _find_link(self, key: QuestionKey) -> str:
+        if (known := self._links.get(key)) is not None:
+            return known
+        try:
+            found = await self._api.call("chat.getPermalink", channel=key.channel, message_ts=key.ts)
+        except SlackError:
+            return ""
+        if len(self._links) >= _MAX_LINKS:
+            self._links.clear()
+        return self._links.setdefault(key, render.encode_link_target(str(found["permalink"])))

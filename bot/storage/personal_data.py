@@ -1,0 +1,44 @@
+"""Counts and erases what is kept of one person: questions with their answers, and votes.
+
+The row of a question stays without its text, so that its answer is still deleted in Slack if the question is.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from bot.storage.questions import UNFINISHED
+from bot.storage.tables import answers, feedback, turns
+from knowledge.database.database import Database, transaction
+
+_IS_ASKER = (answers.c.team == sa.bindparam("of_team")) & (answers.c.user == sa.bindparam("of_user"))
+_IS_ANSWER_OF_VOTE = (
+    (answers.c.team == feedback.c.team) & (answers.c.channel == feedback.c.channel) & (answers.c.ts == feedback.c.ts)
+)
+_IS_VOTER = (feedback.c.team == sa.bindparam("of_team")) & (feedback.c.user == sa.bindparam("of_user"))
+_COUNT = sa.select(sa.func.count()).select_from(answers).where(_IS_ASKER)
+_ERASE = (
+    sa.delete(feedback).where(_IS_VOTER | sa.exists().where(_IS_ANSWER_OF_VOTE, _IS_ASKER)),
+    sa.delete(answers).where(_IS_ASKER),
+    sa.update(turns)
+    .where(turns.c.team == sa.bindparam("of_team"), turns.c.user == sa.bindparam("of_user"))
+    .where(turns.c.state.not_in(UNFINISHED))
+    .values(text=""),
+)
+
+
+class PersonalData:
+    """What is kept of people. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def count_answers(self, team: str, user: str) -> int:
+        """Return how many answers to a person's questions are stored."""
+        return int((await self.database.fetch_rows(_COUNT, {"of_team": team, "of_user": user}))[0][0])
+
+    @transaction
+    def erase(self, connection: sa.Connection, team: str, user: str) -> None:
+        """Delete a person's answered questions, their answers with all votes on them, and the person's votes."""
+        for statement in _ERASE:
+            connection.execute(statement, {"of_team": team, "of_user": user})

@@ -1,0 +1,77 @@
+"""Stores which processes of the bot run, and when each was last alive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from bot.storage.processes import name_this_process
+from bot.storage.tables import insert_into, replicas
+from knowledge.database.database import Database, transaction
+
+_KEEP_S = 86_400.0
+"""How long a process that died without a word is listed."""
+
+_IS_TEAM = replicas.c.team == sa.bindparam("of_team")
+_IS_OURS = replicas.c.name == sa.bindparam("us")
+_LIST = sa.select(replicas).where(_IS_TEAM).order_by(replicas.c.started_at, replicas.c.name)
+_RENEW = sa.update(replicas).where(_IS_OURS)
+_DELETE = sa.delete(replicas).where(_IS_OURS)
+_DELETE_OLD = sa.delete(replicas).where(replicas.c.seen_at < sa.bindparam("before"))
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A process of the bot."""
+
+    name: str
+    """As ``processes.name_this_process`` returns it."""
+    team: str
+    version: str
+    started_at: float
+    """Seconds since the epoch, like ``seen_at``."""
+    seen_at: float
+
+    @property
+    def host(self) -> str:
+        """Return the machine's name."""
+        return self.name.split("|")[0]
+
+    @property
+    def pid(self) -> str:
+        """Return the number of the process."""
+        return self.name.split("|")[1]
+
+
+class Replicas:
+    """The processes of one workspace. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(
+        self, database: Database, team: str, version: str, *, name: str = "", now: Callable[[], float] = time.time
+    ) -> None:
+        """``name`` is that of another process, for tests."""
+        self.database = database
+        self._now = now
+        self._ours = Replica(name or name_this_process(), team, version, now(), now())
+
+    @transaction
+    def beat(self, connection: sa.Connection) -> None:
+        """Store that this process is alive, and forget those that died long ago."""
+        now, ours = self._now(), self._ours
+        connection.execute(_DELETE_OLD, {"before": now - _KEEP_S})
+        if not connection.execute(_RENEW.values(seen_at=now), {"us": ours.name}).rowcount:
+            row = asdict(ours) | {"seen_at": now}
+            connection.execute(insert_into(replicas, connection.dialect.name).on_conflict_do_nothing(), row)
+
+    async def list_all(self) -> Sequence[Replica]:
+        """Return the processes of the workspace, the oldest first."""
+        rows = await self.database.fetch_rows(_LIST, {"of_team": self._ours.team})
+        return [Replica(**row._asdict()) for row in rows]
+
+    @transaction
+    def leave(self, connection: sa.Connection) -> None:
+        """Forget this process, because it ends."""
+        connection.execute(_DELETE, {"us": self._ours.name})
