@@ -34,6 +34,8 @@ ICON_VISIBLE_TO = 10
 ID_LENGTH = 255
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
+TABLE_CHARACTERS = 10_000
+"""Of all cells of a table together."""
 TASK_TEXT = 256
 """Of a streamed task's title, details and output."""
 

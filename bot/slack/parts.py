@@ -58,6 +58,7 @@ from bot.slack.home.part import HomePart
 from bot.slack.home.personal import RecentQuestionsPart, SettingsPart
 from bot.slack.home.tab import HomeTab
 from bot.slack.installation import TokenMonitor
+from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.listeners import ActionHandler, SlackListeners
 from bot.slack.modals.ask import ASK_SHORTCUT, AskModal
 from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsModal
@@ -341,7 +342,14 @@ class SlackParts:
             AnswerRecovery(needs.ledger, self._threads, self._api),
             MessageFiles(self._threads, self._messenger, intake),
             settings=settings,
-            follow_up=AnswerFollowUp(self._answers, self._reasonings, needs.engine_status, offer_more, needs.forget),
+            follow_up=AnswerFollowUp(
+                self._answers,
+                self._reasonings,
+                needs.engine_status,
+                offer_more,
+                needs.forget,
+                AnswerLayout(self._api, self._capabilities.limits),
+            ),
         )
 
     def _build_listeners(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
+from bot.slack.posting.render import make_fallback_text
 from tests.slack_page import launch_chromium, open_page
 from tests.slack_sandbox import open_sandbox
 
@@ -38,6 +39,7 @@ MARKDOWN = {
     "2 * 3 * 4 ** 5": "2 * 3 * 4 ** 5",
     "`a*b*` ``c`d``": "{code a*b*} {code c`d}",
     r"\*not em\* \[1\]": "*not em* [1]",
+    "_see [[1]](https://x.y/a_b)_": "{em see {a=https://x.y/a_b 1}}",
     "[a *b*](https://x.y/z)": "{a=https://x.y/z a {em b}}",
     "[w](https://x.y/a_(b))": "{a=https://x.y/a_(b) w}",
     "[1](https://x.y) [[2]](https://x.y)": "{a=https://x.y 1} {a=https://x.y 2}",
@@ -113,3 +115,28 @@ async def test_markdown_and_mrkdwn(page: Page) -> None:
 async def test_no_text_can_stall_or_break_the_page(page: Page) -> None:
     """Long runs of every mark, and random mixtures, are read without an error and within the test's time."""
     assert await page.evaluate(FUZZ) == []
+
+
+PREVIEW = """async (message) => {
+  const { plainText } = await import('/page/blocks.js');
+  return plainText(message, { me: 'U1', person: () => undefined, channels: new Map() });
+}"""
+_PASSAGE = "http://127.0.0.1:1/files/a_b.md#x_y"
+PREVIEWS = {
+    rf"Take [\[11\]]({_PASSAGE}).": "Take [11].",
+    rf"_ℹ️ [\[11\]]({_PASSAGE})_ **[\[2\]]({_PASSAGE})**": "ℹ️ [11] [2]",
+    rf"> - a [\[11\]]({_PASSAGE})": "a [11]",
+    f"| a | b |\n|---|---|\n| 1 | [\\[11\\]]({_PASSAGE}) |": "a b 1 [11]",
+}
+_LINK = {"type": "link", "url": _PASSAGE, "text": "[11]"}
+_CELL = {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [_LINK]}]}
+TABLE = {"type": "table", "rows": [[{"type": "raw_text", "text": "Limit"}], [_CELL]]}
+
+
+async def test_preview_of_a_thread_is_text(page: Page) -> None:
+    """No Markdown source, also where Slack would show the message's text in place of its blocks."""
+    for markdown, expected in PREVIEWS.items():
+        block = {"type": "markdown", "text": markdown}
+        assert await page.evaluate(PREVIEW, {"text": markdown, "blocks": [block]}) == expected
+        assert "](" not in await page.evaluate(PREVIEW, {"text": make_fallback_text(markdown)})
+    assert await page.evaluate(PREVIEW, {"text": "", "blocks": [TABLE]}) == "Limit [11]"

@@ -186,6 +186,28 @@ def _check_table(block: Json, at: str) -> Complaints:
     for n, row in enumerate(block.get("rows") or ()):
         if not isinstance(row, list) or len(row) > limits.TABLE_COLUMNS:
             yield f"no more than {limits.TABLE_COLUMNS} items allowed [json-pointer:{at}/rows/{n}]"
+            continue
+        for column, cell in enumerate(row):
+            yield from _check_cell(cell, f"{at}/rows/{n}/{column}")
+    if sum(map(_count_characters, block.get("rows") or ())) > limits.TABLE_CHARACTERS:
+        yield f"must be less than {limits.TABLE_CHARACTERS + 1} characters [json-pointer:{at}/rows]"
+
+
+def _count_characters(part: Any) -> int:  # noqa: ANN401 - a part of a table
+    """Count the characters that people see in a row or a cell."""
+    if isinstance(part, list):
+        return sum(map(_count_characters, part))
+    return len(str(part.get("text", ""))) + sum(map(_count_characters, part.get("elements") or ()))
+
+
+def _check_cell(cell: Json, at: str) -> Complaints:
+    if cell.get("type") == "raw_text":
+        yield from _check_length(cell, "text", limits.TABLE_CHARACTERS, at)
+    elif cell.get("type") == "rich_text":
+        yield from _check_count(cell, "elements", limits.TABLE_CHARACTERS, at)
+        yield from _check_rich_text(cell, at)
+    else:
+        yield f"unsupported type: {cell.get('type')} [json-pointer:{at}/type]"
 
 
 def _check_rich_text(block: Json, at: str) -> Complaints:

@@ -65,6 +65,8 @@ class ReplyTarget:
     """The timestamps of the answer to an earlier text of the question, which this answer replaces."""
     regenerates: bool
     """Whether this answer replaces them because the asker wants another one."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """The Markdown of each complete message of this answer, by its timestamp."""
 
 
 @dataclass(slots=True)
@@ -230,6 +232,7 @@ class StreamedMessage:
             )
         finally:
             self._capabilities.limits.streams.end(self)
+        self._target.texts[str(self._ts)] = self.text
 
 
 class PostedMessage:
@@ -301,6 +304,8 @@ class PostedMessage:
     async def end(self, text: str, ending: AnswerEnding) -> None:
         """Show the text so far, the last text, and the blocks under it."""
         await self._write(self.text + text, ending)
+        if not self._is_plain:
+            self._target.texts[str(self._ts)] = self.text
 
     async def _write(self, whole: str, ending: AnswerEnding) -> None:
         blocks = [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *ending.blocks]

@@ -135,12 +135,21 @@ def escape_markdown(text: str) -> str:
     return break_pings(_escape_html(text))
 
 
+_MARKUP_LINE = re.compile(r"^ {0,3}(?:`{3,}[^`\n]*|~{3,}.*|\|?[ \t]*:?-+[-:| \t]*)(?:\n|\Z)", re.MULTILINE)
+"""A code fence, a line across, or the line under the head of a table."""
+_LINE_START = re.compile(r"^(?:#{1,6}|>) +", re.MULTILINE)
+_ROW = re.compile(r"^\|.*\|[ \t]*$", re.MULTILINE)
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!~|-])")
+
+
 def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
     """Return the text of a notification for rendered Markdown, as mrkdwn of at most ``limit`` characters."""
     text = unlink_displayed(markdown)
     text = re.sub(r"\[([^\]\n]+)\]\([^)\n]*\)", r"\1", text)
-    text = text.replace("&lt;", "<").replace("**", "*")
-    text = re.sub(r"^#{1,6} +", "", text, flags=re.MULTILINE)
+    text = _MARKUP_LINE.sub("", text)
+    text = _LINE_START.sub("", text)
+    text = _ROW.sub(lambda row: row[0].strip(" |").replace("\\|", "|").replace(" | ", " · "), text)
+    text = _ESCAPED.sub(r"\1", text).replace("&lt;", "<").replace("**", "*")
     shown = escape_mrkdwn(text)
     return shown if len(shown) <= limit else shown[: limit - 1].rsplit("&", 1)[0] + "…"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -101,6 +102,12 @@ class AnswerReply:
     def markdown(self) -> str:
         """Return the answer's text as Markdown with displayed citation numbers, without notices."""
         return "".join(self._texts).strip()
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Return the Markdown of each message by its timestamp; none if a message is incomplete or plain text."""
+        texts = self._target.texts
+        return dict(sorted(texts.items())) if texts.keys() == set(self.replies) else {}
 
     def start_status(self) -> None:
         """Show that the bot works on the question: by a status at once, and later by a plan."""
@@ -278,9 +285,13 @@ class AnswerReply:
     def _explain_refusal(self, refusal: SlackRefused) -> str:
         return render_message(replies.ANSWER_REFUSED, self.language, code=refusal.code)
 
+    def build_ending(self) -> AnswerEnding:
+        """Return the end of a complete answer."""
+        return AnswerEnding(tuple(self._build_blocks()), self._build_metadata())
+
     def _ending(self) -> AnswerEnding:
         self._ends_session = self._status.has_session
-        return AnswerEnding(tuple(self._build_blocks()), self._build_metadata(), ends_session=self._ends_session)
+        return replace(self.build_ending(), ends_session=self._ends_session)
 
     def _build_blocks(self) -> list[Block]:
         done = self._finished

@@ -1,4 +1,4 @@
-"""What follows an answer: it is stored as it was shown, and the asker may be offered more."""
+"""What follows an answer: it is stored, gets its final form, and the asker may be offered more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from bot.answering.events import Finished, Passage, Question
+from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.reasoning_memory import ReasoningMemory
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
@@ -32,19 +33,22 @@ class AnswerFollowUp:
         engine_status: Callable[[], EngineStatus],
         offer_more: Offer,
         forget_conversation: Callable[[str], None],
+        layout: AnswerLayout,
     ) -> None:
         self._answers = answers
         self._reasonings = reasonings
         self._forget_conversation = forget_conversation
         self._engine_status = engine_status
         self._offer_more = offer_more
+        self._layout = layout
 
     async def handle(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
     ) -> None:
-        """Store an answer, keep its reasoning, and look whether the asker may see more."""
+        """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more."""
         self._reasonings.keep(message.key, message.user, finished.reasoning, reply.passages)
         await self._store(message, question, finished, reply)
+        await self._layout.improve(message, reply)
         if finished.searched and not question.wants_web:
             self._offer_more(message, finished.searched, reply.language)
 

@@ -15,6 +15,7 @@ from bot.answering.markdown.citations import strip_displayed
 from bot.answering.quoting import neutralise_name
 from bot.slack.errors import SlackError, SlackGone
 from bot.slack.events import BotUser, find_mentioned_users, make_readable
+from bot.slack.layout.tables import read_table_block
 from bot.slack.posting.render import JOINER, NOTICE_MARK, VERIFIED_MARK
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.transport.web_api import SlackWebApi, make_window
@@ -80,8 +81,12 @@ def _get_app_name(message: Mapping[str, Any]) -> str:
 
 def _get_markdown(message: Mapping[str, Any]) -> str:
     blocks = message.get("blocks") or ()
-    texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "markdown"]
-    return "\n".join(texts) or str(message.get("text") or "")
+    texts = [
+        read_table_block(block) if block["type"] == "table" else str(block.get("text", ""))
+        for block in blocks
+        if block.get("type") in {"markdown", "table"}
+    ]
+    return "\n\n".join(texts) or str(message.get("text") or "")
 
 
 def build_history(

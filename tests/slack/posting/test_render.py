@@ -213,4 +213,6 @@ def test_footer_fits_its_block() -> None:
 def test_notification_text_is_plain_and_short() -> None:
     markdown = "## Head\n**Bold** [\\[1\\]](https://kb) [docs](https://x) & more"
     assert render.make_fallback_text(markdown) == "Head\n*Bold* [1] docs &amp; more"
+    table = "| a | b |\n|:--|---|\n| 1 | x [\\[2\\]](https://kb) |\n\n> Quote\n\n```python\nrun\n```\n---\nn \\[1\\]"
+    assert render.make_fallback_text(table) == "a · b\n1 · x [2]\n\nQuote\n\nrun\nn [1]"
     assert len(render.make_fallback_text("&" * 4_000)) <= 3_000
