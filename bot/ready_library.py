@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, SearchResult, Viewers
+from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, Material, SearchResult, Viewers
 from knowledge.library import Library
 from knowledge.status import LibraryStatus, explain_nothing_read
 from knowledge.sync.report import OnProgress, SyncReport
@@ -37,7 +37,13 @@ class ReadyLibrary:
         self._count_refused = count_refused
 
     async def search(
-        self, query: str, *, limit: int, viewers: Viewers = ANY_MEMBER, live: LiveWebRequest | None = None
+        self,
+        query: str,
+        *,
+        limit: int,
+        viewers: Viewers = ANY_MEMBER,
+        live: LiveWebRequest | None = None,
+        materials: Sequence[Material] = (),
     ) -> SearchResult:
         """Return the best passages. Those of local folders link to the local workspace's page if it runs.
 
@@ -49,7 +55,7 @@ class ReadyLibrary:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SYNC_S):
                 await self.first_sync_done.wait()
-        found = await self.library.search(query, limit=limit, viewers=viewers, live=live)
+        found = await self.library.search(query, limit=limit, viewers=viewers, live=live, materials=materials)
         if self._count_refused is not None:
             self._count_refused(found.refused)
         if not found.hits or not (found.answerable or self.first_sync_done.is_set()):

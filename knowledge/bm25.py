@@ -23,6 +23,8 @@ DEFAULT_WEIGHT_SHARE: Final = 0.4
 
 With it, pages are as often trusted while the store is down as documents are (``scripts/eval_live.py``).
 """
+_OPENING_TEXTS: Final = 3
+"""Texts at the beginning that are always among the likeliest, because they say what a document is about."""
 _PRIOR_STRENGTH: Final = 0.3
 """How many candidates the default weight counts as, so that a few unusual ones do not decide."""
 
@@ -82,6 +84,16 @@ def compute_weights(question: Sequence[str], texts: Sequence[str]) -> TermWeight
         {term: math.log1p((len(counts) - matching + 0.5) / (matching + 0.5)) for term, matching in matches.items()},
         max(1.0, average),
     )
+
+
+def choose_likeliest(index: Sequence[str], query_terms: Sequence[str], limit: int) -> list[int]:
+    """Return the places of a document's opening texts and of those whose terms match the question best."""
+    if len(index) <= limit:
+        return list(range(len(index)))
+    weights = compute_weights(query_terms, index)
+    scores = [weights.score(one) for one in index]
+    best = sorted(range(len(index)), key=lambda place: (place >= _OPENING_TEXTS, -scores[place], place))
+    return sorted(best[:limit])
 
 
 def _saturate(count: int, length: int, average: float) -> float:

@@ -9,6 +9,7 @@ KnowledgeError
 ├── ParseError               a document cannot be read as its format
 │   ├── DocumentTooLarge
 │   ├── DocumentEncrypted
+│   ├── DocumentScanned      … because it has only images of text
 │   └── UnsupportedFormat
 ├── FetchError               something on the web cannot be fetched; its ``reason`` is for the log only
 │   ├── FetchRefused         … because the guard refuses it
@@ -136,6 +137,10 @@ class DocumentEncrypted(ParseError):
     """A document needs a password."""
 
     code = ErrorCode.ENCRYPTED
+
+
+class DocumentScanned(ParseError):
+    """A document has only images of text."""
 
 
 class UnsupportedFormat(ParseError):

@@ -17,6 +17,7 @@ from knowledge.interfaces import (
     Embedder,
     Hit,
     LiveWebRequest,
+    Material,
     Matrix,
     RightsSource,
     SearchResult,
@@ -24,6 +25,7 @@ from knowledge.interfaces import (
     Viewers,
     WatchableSource,
 )
+from knowledge.materials import MaterialReader
 from knowledge.readable import ReadableDocuments, SourceDocuments
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
@@ -31,6 +33,7 @@ from knowledge.search.federated import FederatedSearch, WebSearcher
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query, separate_filters
 from knowledge.search.source_rules import make_rules
+from knowledge.search.with_materials import MaterialSearch
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceStatus, read_source_status
@@ -125,7 +128,10 @@ class Library:
         self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
-        self._federated = FederatedSearch(self._documents, web, calibration)
+        federated = FederatedSearch(self._documents, web, calibration)
+        self._search = MaterialSearch(federated, embedder, calibration)
+        self.materials = MaterialReader(embedder.count_tokens)
+        """Reads files and messages that come with a question."""
 
     @property
     def embedder_identity(self) -> str:
@@ -145,13 +151,14 @@ class Library:
         sources: Collection[str] | None = None,
         join: bool = True,
         live: LiveWebRequest | None = None,
+        materials: Sequence[Material] = (),
     ) -> SearchResult:
         """Return the best current passages for a question, best first.
 
         Filters in the question narrow the search (``knowledge.search.query``). ``viewers`` are all who will see the
         answer: a passage is returned only if each of them may read it. ``sources`` are names, None for all. ``join``
         adds the neighbours of a hit to ``Hit.context``. ``live`` is what may be asked of the live web, if it is
-        enabled (``knowledge.search.federated``).
+        enabled (``knowledge.search.federated``). ``materials`` come with the question (``with_materials``).
 
         Raises:
             UnknownSource: a name is not configured, not among ``sources``, or a filter names a source of which the
@@ -165,7 +172,7 @@ class Library:
             readable = await self.count_readable(viewers)
             allowed = {name: id_ for name, id_ in allowed.items() if name in readable}
         plan = plan_query(query, allowed, datetime.now(UTC), viewers=viewers, limit=limit, join=join)
-        return await self._federated.search(plan, live)
+        return await self._search.search(plan, live, materials)
 
     async def filter_current(self, chunks: Collection[str], viewers: Viewers = ANY_MEMBER) -> frozenset[str]:
         """Return the chunks (``Hit.chunks``) that are current now and that all ``viewers`` may read.
@@ -389,6 +396,7 @@ class Library:
         """Stop every sync. Indexed documents stay."""
         await self._rights.close()
         await self._coordinator.close()
+        await self.materials.close()
 
     async def _find_searched(self) -> IndexManifest:
         return (await self._documents.follow_active_index()).manifest

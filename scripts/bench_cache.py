@@ -193,7 +193,9 @@ async def same_passages(library_search: Search, engine: RecordingEngine | Counti
     """Ask different questions over the same eight passages, each time in another order."""
     found: SearchResult | None = None
 
-    async def search(query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None) -> SearchResult:
+    async def search(
+        query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None, **_: object
+    ) -> SearchResult:
         del live
         nonlocal found
         if found is None:

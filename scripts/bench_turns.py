@@ -106,7 +106,7 @@ class InstantEngine:
 
 
 async def find_fixed_passage(
-    query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None
+    query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None, **_: object
 ) -> SearchResult:
     del limit, viewers, live
     now = datetime.now(UTC)

@@ -29,7 +29,7 @@ from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import rank_with_web
 from knowledge.terms import index_terms, query_terms
 from knowledge.web.live.live_web import MAX_PAGES, MAX_PASSAGES
-from knowledge.web.live.passage_selection import choose_likeliest
+from knowledge.bm25 import choose_likeliest
 from knowledge.web.live.web_passages import LivePage, PassageScore
 from scripts.eval_documents import read_questions
 from scripts.eval_retrieval import LISTED, FixedEmbedder, load_documentation, open_filled_store

@@ -9,7 +9,7 @@ from typing import Literal
 from bot.answering.manner import Tone
 from bot.answering.policy import Policy, WebUse
 from bot.answering.thinking import Depth, Length
-from knowledge.interfaces import ANY_MEMBER, Viewers, WebOrigin
+from knowledge.interfaces import ANY_MEMBER, Material, MaterialOrigin, Viewers, WebOrigin
 from knowledge.language import Language
 
 
@@ -72,6 +72,8 @@ class Question:
     tone: Tone = "plain"
     wants_web: bool = False
     """Whether the web was asked for, by a switch or a button; the text may say so too (``web: …``)."""
+    materials: tuple[Material, ...] = field(default=(), repr=False)
+    """Files and messages that come with the question. They are read for this answer, and never instructions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,16 @@ class Passage:
     since: str = field(default="", repr=False)
     """The earlier question with which the conversation was shown it; "" for one that is new to it."""
     web: WebOrigin | None = None
-    """Where on the live web it was read; None for a document's."""
+    """Where on the live web it was read; None for others."""
     chunks: tuple[str, ...] = field(default=(), repr=False)
-    """The ids by which the library returns its text; empty for one of the web."""
+    """The ids by which the library returns its text; empty for one of the web or of a material."""
+    material: MaterialOrigin | None = None
+    """Where it stands in a file or a message that came with the question; None for others."""
+
+    @property
+    def is_document(self) -> bool:
+        """Return whether it is from a document of the company, whose text may name links."""
+        return self.web is None and self.material is None
 
 
 @dataclass(frozen=True, slots=True)

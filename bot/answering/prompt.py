@@ -19,6 +19,7 @@ from bot.answering.quoting import format_quotes, neutralise_control_tokens
 from bot.answering.retrieval.passage_order import MOST
 from bot.answering.thinking import Depth, Length, allot_tokens
 from engine.interfaces import ChatMessage
+from knowledge.interfaces import MESSAGE_KIND
 from knowledge.language import Language, choose_language
 
 CountTokens = Callable[[str], int]
@@ -74,6 +75,10 @@ _LENGTH_LINES: dict[Length, dict[Language, str]] = {
 """What follows the question. It is not repeated with earlier turns, so the cached part of a prompt stays the same."""
 _ELLIPSIS = " …"
 _WORTH_MORE = 3
+_MOST_PASSAGES = MOST + 40
+"""Passages of a conversation, and short messages that come with the question."""
+_MATERIAL, _FILE = {MESSAGE_KIND: "message"}, "attached file"
+"""What a passage of a question's material is called."""
 _QUESTION: dict[Language, str] = {"en": "Question: ", "zh": "问题："}
 
 _BRACKETS = str.maketrans("<>", "‹›")
@@ -143,7 +148,7 @@ def plan_budget(
     answer = share.thinking + share.answer
     prompt = min(12_000, context_tokens - answer)
     small = prompt < 3000  # noqa: PLR2004 - about four passages of a page
-    passages, passage_tokens = (4, prompt // 4) if small else (MOST, prompt // 6)
+    passages, passage_tokens = (4, prompt // 4) if small else (_MOST_PASSAGES, prompt // 6)
     return Budget(prompt, answer, share.thinking, passages, passage_tokens, prompt // 4, brief=False, length=length)
 
 
@@ -244,6 +249,8 @@ def _format_block(passage: Passage, text: str) -> str:
     if passage.web is not None:
         seen = passage.web.published or passage.web.fetched_at
         path = f"web, {passage.web.host}, {seen:%Y-%m-%d}: {path}"
+    elif passage.material is not None:
+        path = f"{_MATERIAL.get(passage.material.kind, _FILE)}, {path}"
     path = " ".join(path.translate(_BRACKETS).split())
     return f"<passage {passage.n}: {path}>\n{text}\n</passage>"
 

@@ -17,6 +17,7 @@ from knowledge.interfaces.audiences import (
 )
 from knowledge.interfaces.documents import WEB, Chunk, Document, Section
 from knowledge.interfaces.embedding import Embedder, Matrix, Priority, Vector
+from knowledge.interfaces.materials import MATERIAL, MESSAGE_KIND, Material, MaterialOrigin
 from knowledge.interfaces.results import (
     Hit,
     LiveWebRequest,
@@ -47,6 +48,8 @@ __all__ = [
     "ANY_MEMBER",
     "EVERYONE",
     "GUESTS",
+    "MATERIAL",
+    "MESSAGE_KIND",
     "WEB",
     "WORLD",
     "Candidate",
@@ -59,6 +62,8 @@ __all__ = [
     "Hit",
     "ListedDocument",
     "LiveWebRequest",
+    "Material",
+    "MaterialOrigin",
     "Matrix",
     "Memory",
     "Priority",

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from knowledge.errors import KnowledgeError, UnreadableReason
+from knowledge.interfaces.materials import MaterialOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,11 @@ class WebSearchReport:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage for a query: of a document, confirmed by the manifest, or of a page of the web."""
+    """A passage for a query: of a document, confirmed by the manifest, of a page of the web, or of a material."""
 
     id: str
     source: str
-    """The source's name; "" for a page of the web."""
+    """The source's name; "" for a page of the web and for a material."""
     document: str
     """Its id within the source; the final URL of a page of the web."""
     title: str
@@ -112,7 +113,9 @@ class Hit:
     chunks: tuple[str, ...] = ()
     """The ids of the chunks in ``context``, in the document's order."""
     web: WebOrigin | None = None
-    """For a page of the live web; None for a document."""
+    """For a page of the live web; None for others."""
+    material: MaterialOrigin | None = None
+    """For a file or a message that came with the question; None for others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
+from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.file_types import Format
 
@@ -22,7 +22,8 @@ HEADER: Final = struct.Struct(">II")
 
 _UNTAKEN = re.compile("[\0\ud800-\udfff]")
 _ERRORS: Final = {
-    error.__name__: error for error in (ParseError, DocumentTooLarge, DocumentEncrypted, UnsupportedFormat)
+    error.__name__: error
+    for error in (ParseError, DocumentTooLarge, DocumentEncrypted, DocumentScanned, UnsupportedFormat)
 }
 
 

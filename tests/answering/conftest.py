@@ -160,7 +160,7 @@ class ScriptedSearch:
         self.web = web
 
     async def __call__(
-        self, query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None
+        self, query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None, **_: object
     ) -> SearchResult:
         self.queries.append((query, viewers))
         self.lives.append(live)

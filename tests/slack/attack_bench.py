@@ -142,7 +142,7 @@ class AttackBench:
         return await self.bot.sandbox.say(person, CHANNEL, text)
 
     async def search(
-        self, query: str, *, limit: int, viewers: Collection[str], live: LiveWebRequest | None = None
+        self, query: str, *, limit: int, viewers: Collection[str], live: LiveWebRequest | None = None, **_: object
     ) -> SearchResult:
         """Find the attack's passages, and note what the web is asked."""
         del viewers

@@ -170,7 +170,7 @@ def _count_parts(parts: Sequence[Part]) -> int:
 
 
 def _format_block(passage: Passage, text: str) -> str:
-    text = strip_foreign_links(text, collect_allowed_hosts([passage])) if passage.web else text
+    text = strip_foreign_links(text, collect_allowed_hosts([passage])) if not passage.is_document else text
     lines = "\n".join(f"> {line}".rstrip() for line in text.splitlines())
     return (
         f"**{format_passage_path(passage)}** [{passage.n}]\n{lines}"

@@ -1,7 +1,8 @@
 """Decide which web addresses an answer may show, and remove invisible characters. Pure.
 
 A sentence shows addresses only at hosts that the passages that it cites or the person who asks have named. A company
-document allows the hosts that it names; a stranger wrote a page of the web, which allows its own host alone.
+document allows the hosts that it names. A stranger may have written a page of the web, a file or a message, which
+allows the host of its own address alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _PLAIN_HOST = re.compile(r"[^\s@\\%/?#<>\"'`|^\[\]{}\x00-\x20\u200b-\u200f\u2028
 
 def collect_allowed_hosts(passages: Sequence[Passage], said: Iterable[str] = ()) -> frozenset[str]:
     """Return the only hosts that a text may link to; ``said`` is what the asker wrote."""
-    texts = [*said, *(passage.text for passage in passages if passage.web is None)]
+    texts = [*said, *(passage.text for passage in passages if passage.is_document)]
     urls = [passage.url for passage in passages if passage.url]
     urls += [match["url"] for text in texts for pattern in (_BARE, _INLINE) for match in pattern.finditer(text)]
     return frozenset(filter(None, map(parse_host, urls)))

@@ -4,6 +4,8 @@ A passage's place is its number. A passage that a conversation has seen keeps it
 viewers may read it. New passages of a follow-up come behind, if their scores are close to the best. They are in the
 order of their documents, not of their ranks, so that another question over the same passages has the same beginning. A
 question that is no follow-up and finds none of the documents seen before is a new subject: its prompt starts over.
+Passages of a question's materials come behind those of earlier answers, in reading order; like pages of the web they
+are of one answer, and no conversation remembers them.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ class ConversationPassages:
         """Remember the passages of a conversation; beyond a limit, forget the least recently used one."""
         if not conversation:
             return
-        self._shown[conversation] = tuple(replace(one, since=one.since or question) for one in shown)
+        kept = [one for one in shown if one.hit.material is None]
+        self._shown[conversation] = tuple(replace(one, since=one.since or question) for one in kept)
         self._shown.move_to_end(conversation)
         if len(self._shown) > _CONVERSATIONS:
             self._shown.popitem(last=False)
@@ -92,7 +95,8 @@ def place_hits(
         is_follow_up: whether the question cannot be understood without those before it.
 
     """
-    best = hits[:most]
+    materials = [PlacedPassage(hit) for hit in sorted(filter(_is_material, hits), key=_get_place)]
+    best = [hit for hit in hits if hit.material is None][:most]
     seen_at = {hit.id: hit.synced_at for hit in hits}
     kept = [
         replace(one, hit=replace(one.hit, synced_at=seen_at.get(one.hit.id, one.hit.synced_at)))
@@ -109,8 +113,16 @@ def place_hits(
         any(again) or is_follow_up or _documents(best) & _documents(one.hit for one in kept)
     )
     if not goes_on or len(kept) + len(new) > MOST:
-        return [PlacedPassage(hit) for hit in _sort_hits(best)]
-    return [*kept, *(PlacedPassage(_strip_shown_context(hit, held)) for hit in _sort_hits(new))]
+        return [*materials, *(PlacedPassage(hit) for hit in _sort_hits(best))]
+    return [*kept, *materials, *(PlacedPassage(_strip_shown_context(hit, held)) for hit in _sort_hits(new))]
+
+
+def _is_material(hit: Hit) -> bool:
+    return hit.material is not None
+
+
+def _get_place(hit: Hit) -> int:
+    return hit.material.place if hit.material is not None else 0
 
 
 def _documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -30,10 +30,12 @@ from bot.answering.retrieval.unmentioned_names import find_unmentioned
 from bot.answering.turn import Turn
 from bot.messages import answers
 from bot.messages.errors import explain_error
+from bot.messages.materials import PAGES
 from bot.messages.message import render_message
 from engine.interfaces import ChatEngine
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
-from knowledge.interfaces import LiveWebRequest, SearchResult, Viewers
+from knowledge.interfaces import LiveWebRequest, Material, SearchResult, Viewers
+from knowledge.language import Language
 from knowledge.search.query import separate_filters
 
 _NAME_CHARS: Final = 200
@@ -43,9 +45,17 @@ class Search(Protocol):
     """Searches the documents and the web; ``Library.search`` implements it."""
 
     async def __call__(
-        self, query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None
+        self,
+        query: str,
+        *,
+        limit: int,
+        viewers: Viewers,
+        live: LiveWebRequest | None = None,
+        materials: Sequence[Material] = (),
     ) -> SearchResult:
         """Find passages that every one of ``viewers`` may see, best first, and as ``live`` says on the web.
+
+        The passages of ``materials`` come first.
 
         Raises:
             KnowledgeError: they cannot be searched.
@@ -93,7 +103,11 @@ class Retriever:
             turn.searched = plan.query
             async with self._searching, asyncio.timeout(plan.within_s):
                 result = await self._search(
-                    plan.query, limit=self._limits.hits, viewers=turn.asked.viewers, live=plan.live
+                    plan.query,
+                    limit=self._limits.hits,
+                    viewers=turn.asked.viewers,
+                    live=plan.live,
+                    materials=turn.asked.materials,
                 )
                 shown = await self._place_result(turn, result, starts_over=plan.starts_over)
         except (InvalidFilter, UnknownSource, NothingRead) as error:
@@ -110,7 +124,7 @@ class Retriever:
             turn.unmentioned_names = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)
         rank = {hit.id: place for place, hit in enumerate(result.hits)}
         numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
-        turn.passages = tuple(_make_passage(n, one, wide=wide) for n, one in numbered)
+        turn.passages = tuple(_make_passage(n, one, turn.language, wide=wide) for n, one in numbered)
         return None
 
     def forget(self, conversation: str) -> None:
@@ -120,9 +134,10 @@ class Retriever:
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""
         status, asked = self._engine.status(), turn.asked
-        hits = result.hits[: self._limits.hits]
+        hits = result.hits
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
-            return [PlacedPassage(hit) for hit in hits if hit.web or hit.score >= CLOSE * hits[0].score]
+            near = hits[: self._limits.hits]
+            return [PlacedPassage(hit) for hit in near if hit.web or hit.score >= CLOSE * near[0].score]
         earlier = () if starts_over or not asked.history else self._places.of(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.viewers) if chunks and self._still else frozenset()
@@ -132,15 +147,20 @@ class Retriever:
         return shown
 
 
-def _make_passage(n: int, placed: PlacedPassage, *, wide: bool) -> Passage:
+def _make_passage(n: int, placed: PlacedPassage, language: Language, *, wide: bool) -> Passage:
     hit = placed.hit
+    is_document = hit.web is None and hit.material is None
     text = (hit.context if wide else "") or hit.text
-    if hit.web is not None:  # a stranger wrote all of it
+    if not is_document:  # a stranger may have written all of it
         text = strip_invisible_characters(text)
-    chunks = () if hit.web else ((wide and hit.chunks) or (hit.id,))
-    as_of = hit.web.fetched_at if hit.web else hit.synced_at
-    passage = Passage(n, hit.source, hit.document, "", "", hit.url, text, as_of, placed.since, hit.web, chunks)
+    chunks = () if not is_document else ((wide and hit.chunks) or (hit.id,))
+    as_of = hit.web.fetched_at if hit.web else None if hit.material else hit.synced_at
+    passage = Passage(
+        n, hit.source, hit.document, "", "", hit.url, text, as_of, placed.since, hit.web, chunks, hit.material
+    )
     title = _clean_name(hit.title, passage)
+    if hit.material is not None and hit.material.page and (page := PAGES.get(hit.material.kind)):
+        title = render_message(page, language, title=title, page=hit.material.page)
     if hit.web is None:  # a citation shows something else than an address, also if a file's name is one
         title = title or _clean_name(hit.document, passage) or hit.source
     return replace(passage, title=title, heading=_clean_name(hit.heading, passage))
@@ -150,6 +170,6 @@ def _clean_name(part: str, passage: Passage) -> str:
     """Return a title or heading, which a citation shows, as one short line; a document's text allows links in it."""
     name = " ".join(strip_invisible_characters(part).split())
     bare = strip_foreign_links(name, ())
-    if bare != name and passage.web is None:
+    if bare != name and passage.is_document:
         bare = strip_foreign_links(name, collect_allowed_hosts([passage]))
     return bare[:_NAME_CHARS].strip()

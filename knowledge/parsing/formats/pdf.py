@@ -16,7 +16,7 @@ from pypdfium2.raw import (
     FPDFText_GetMatrix,
 )
 
-from knowledge.errors import DocumentEncrypted, ParseError
+from knowledge.errors import DocumentEncrypted, DocumentScanned, ParseError
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.formats.pdf_headings import PdfHeading, SizedLine, find_headings_by_size
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
@@ -62,7 +62,8 @@ def parse_pdf(data: bytes, document: str) -> Document:
 
     Raises:
         DocumentEncrypted: it needs a password.
-        ParseError: it is broken, or has only images of text.
+        DocumentScanned: it has only images of text.
+        ParseError: it is broken.
 
     """
     with _open_pdf(data, document) as pdf:
@@ -70,7 +71,7 @@ def parse_pdf(data: bytes, document: str) -> Document:
         sized = [_read_lines(pdf, index, document, with_heights=not marks) for index in range(len(pdf))]
         pages = _trim_pages([[line for line, _ in page] for page in sized])
         if not any(pages):
-            raise ParseError(
+            raise DocumentScanned(
                 f"{document} has only scanned images of text. Run text recognition (OCR) on it, then sync again."
             )
         metadata_title = _read_metadata_title(pdf)

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from knowledge import terms
-from knowledge.bm25 import compute_weights
+from knowledge.bm25 import choose_likeliest
 from knowledge.chunking import chunker
 from knowledge.chunking.blocks import CountTokens
 from knowledge.interfaces import EVERYONE, WEB, Chunk, Document
@@ -17,8 +17,6 @@ from knowledge.web.reading.page_reader import WebPage
 
 _KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})
 """Extensions of files; any other address counts as an HTML page."""
-_OPENING_PASSAGES: Final = 3
-"""Passages at a page's beginning that are always chosen, because they say what the page is about."""
 _MAX_CHARACTERS: Final = 200_000
 """Of a page's text; the rest is ignored."""
 
@@ -41,16 +39,6 @@ def select_passages(
     ]
     index = [terms.index_terms(chunk.searchable_text) for chunk in chunks]
     return chunks, {place: index[place] for place in choose_likeliest(index, query_terms, limit)}
-
-
-def choose_likeliest(index: Sequence[str], query_terms: Sequence[str], limit: int) -> list[int]:
-    """Return the places of the opening passages and of those whose words match the question best."""
-    if len(index) <= limit:
-        return list(range(len(index)))
-    weights = compute_weights(query_terms, index)
-    scores = [weights.score(passage_terms) for passage_terms in index]
-    best = sorted(range(len(index)), key=lambda place: (place >= _OPENING_PASSAGES, -scores[place], place))
-    return sorted(best[:limit])
 
 
 def _truncate_document(document: Document) -> Document:

@@ -103,7 +103,9 @@ async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
     ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
 
-    async def search(query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None) -> SearchResult:
+    async def search(
+        query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None, **_: object
+    ) -> SearchResult:
         assert (limit, viewers, live) == (8, ANY_MEMBER, None)
         found = ranks.pop(0)
         return SearchResult(query, tuple(map(make_hit, found)), 0.0, answerable="q" not in found)

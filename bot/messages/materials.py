@@ -1,0 +1,55 @@
+"""What Kvasir says about files and messages that come with a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bot.messages.message import Message
+
+PAGES: Final[Mapping[str, Message]] = {
+    "pdf": Message("{title}, page {page}", "{title}，第 {page} 页"),
+    "pptx": Message("{title}, slide {page}", "{title}，第 {page} 张幻灯片"),
+    "xlsx": Message("{title}, sheet {page}", "{title}，第 {page} 个工作表"),
+}
+"""How a citation names a place in a file, by the file's format."""
+
+# ── Files that are not read ──────────────────────────────────────────────────────────────────────────────────────────
+
+IMAGE = Message(
+    "I cannot see the image {name}, because my model reads only text. Copy its text into your question.",
+    "我看不到图片 {name}，因为我的模型只能读取文字。请把其中的文字复制到问题中。",
+)
+SCANNED = Message(
+    "{name} has only images of text, which I cannot read. Run text recognition (OCR) on it and send it again.",
+    "{name} 只含文字的图片，我无法读取。请先进行文字识别（OCR），然后重新发送。",
+)
+ENCRYPTED = Message(
+    "{name} needs a password, so I could not read it. Send a copy without one.",
+    "{name} 需要密码，我无法读取。请发送没有密码的副本。",
+)
+TOO_LARGE = Message(
+    "{name} is too large for me to read. Send the part that matters.", "{name} 太大，我无法读取。请只发送重要的部分。"
+)
+UNSUPPORTED = Message(
+    "I do not read this kind of file: {name}. Send it as PDF, DOCX, XLSX, PPTX or text.",
+    "我不读取这种文件：{name}。请以 PDF、DOCX、XLSX、PPTX 或文本格式发送。",
+)
+BROKEN = Message(
+    "I could not read {name}: it is damaged or took too long. Open it, save it again and send that.",
+    "无法读取 {name}：文件已损坏，或读取时间过长。请打开并重新保存后再发送。",
+)
+EMPTY = Message("{name} has no text that I can read.", "{name} 中没有我可以读取的文字。")
+CUT = Message(
+    "{name} is long, so I read only its beginning ({pages} pages at most).",
+    "{name} 很长，我只读取了开头部分（最多 {pages} 页）。",
+)
+TOO_MANY = Message(
+    "I read the newest {count} files of this thread and left the others out.",
+    "我读取了此消息列中最新的 {count} 个文件，其余的没有读取。",
+)
+TOO_SLOW = Message(
+    "Reading the files took over {seconds} seconds, so some are missing from this answer: {names}.",
+    "读取文件超过 {seconds} 秒，因此这个回答没有用到：{names}。",
+)
+FORGOTTEN = Message("I read {names} for this answer and did not store it.", "我为这个回答读取了 {names}，没有保存。")

@@ -1,0 +1,95 @@
+"""Read files and messages that come with a question into passages. Nothing is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from knowledge import terms
+from knowledge.chunking import chunker
+from knowledge.interfaces import EVERYONE, MATERIAL, MESSAGE_KIND, Chunk, Document, DocumentContent, Material, Section
+
+if TYPE_CHECKING:
+    from knowledge.parsing import Parser
+
+MAX_PAGES: Final = 200
+"""Pages, slides or sheets of a file; the rest is not read."""
+_MAX_CHARACTERS: Final = 400_000
+"""Of a file's text; the rest is not read."""
+_DEADLINE_S: Final = 20.0
+"""For parsing one file, because a person waits."""
+
+
+class MaterialReader:
+    """Reads materials, with a parser of its own, so that no sync delays an answer."""
+
+    def __init__(self, count_tokens: Callable[[str], int]) -> None:
+        self._count_tokens = count_tokens
+        self._parser: Parser | None = None
+
+    async def read_file(self, id_: str, name: str, data: bytes, media_type: str | None = None) -> Material:
+        """Return a file in passages; its title is the file's name.
+
+        Raises:
+            ParseError: as ``Parser.parse``.
+
+        """
+        from knowledge.parsing import Parser  # noqa: PLC0415 - only a question with a file pays for the import
+
+        self._parser = self._parser or Parser(deadline_s=_DEADLINE_S)
+        content = DocumentContent(data, media_type, "")
+        document, kind = await self._parser.parse(name, content), self._parser.kind(name, content)
+        return await asyncio.to_thread(self._split, id_, name, kind, document.sections)
+
+    def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
+        """Return a message in passages."""
+        material = self._split(id_, title, MESSAGE_KIND, [Section((), text)])
+        return replace(material, url=url)
+
+    def _split(self, id_: str, title: str, kind: str, sections: Sequence[Section]) -> Material:
+        read = _limit_sections(sections)
+        passages = list(self._iterate_passages(id_, title, kind, read))
+        return Material(
+            id_,
+            title,
+            None,
+            kind,
+            tuple(chunk for _, chunk in passages),
+            tuple(terms.index_terms(chunk.searchable_text) for _, chunk in passages),
+            tuple(page for page, _ in passages),
+            is_cut=sum(len(one.text) for one in read) < sum(len(one.text) for one in sections),
+        )
+
+    def _iterate_passages(
+        self, id_: str, title: str, kind: str, sections: Sequence[Section]
+    ) -> Iterator[tuple[int | None, Chunk]]:
+        """Yield passages with their pages; no passage goes over a page's end."""
+        for page, here in groupby(sections, key=lambda section: section.page):
+            for chunk in chunker.chunk_document(
+                Document(title, tuple(here)),
+                source=MATERIAL,
+                document_id=f"{id_}#{page}" if page else id_,
+                url=None,
+                readers=EVERYONE,
+                count_tokens=self._count_tokens,
+            ):
+                yield page, replace(chunk, document=id_, kind=kind)
+
+    async def close(self) -> None:
+        """End the parser's process."""
+        if self._parser is not None:
+            await self._parser.close()
+
+
+def _limit_sections(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections of the first pages, without the text beyond the limit."""
+    left, kept = _MAX_CHARACTERS, []
+    for section in sections:
+        if left <= 0 or (section.page or 0) > MAX_PAGES:
+            break
+        kept.append(section if len(section.text) <= left else replace(section, text=section.text[:left]))
+        left -= len(section.text)
+    return kept
