@@ -206,6 +206,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             thinking=settings.thinking,
             web=settings.web,
             list_named=library.list_named_principals,
+            materials=library.materials,
             find_salt=CacheSalts(library.find_rights_key, slack.bot_token).find_salt,
             identities=library.identities,
             verified=VerifiedTools(

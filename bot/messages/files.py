@@ -1,4 +1,4 @@
-"""What Kvasir says about files that a person adds as documents."""
+"""What Kvasir says about files that a person sends, and about storing them as documents."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ from bot.messages.message import Message
 from knowledge.sources.uploads.upload_store import UploadResult
 
 RESULTS: Final[Mapping[UploadResult, Message]] = {
-    UploadResult.ADDED: Message("I have saved {name} and am reading it …", "已收下 {name}，正在读取…"),
-    UploadResult.REPLACED: Message(
-        "{name} replaces the document of the same name. I am reading it …", "{name} 已替换原有的同名文档，正在读取…"
-    ),
+    UploadResult.REPLACED: Message("{name} replaces the document of the same name.", "{name} 已替换原有的同名文档。"),
     UploadResult.UNCHANGED: Message(
         "{name} is already a document, with the same content.", "{name} 已经存在，内容没有变化。"
     ),
 }
-SEARCHABLE = Message(
-    "Answers can now use (source *{source}*): {names}. To remove one: `kvasir add --remove NAME`.",
-    "现在可以搜到（来源 *{source}*）：{names}。如需移除：`kvasir add --remove 名称`。",
-)
-FOR_SENDER = Message(
-    "Only you can find this so far. Choose below who else may: the members of a channel, or everybody.",
-    "目前只有你能搜到。可以在下方选择还有谁可以：某个频道的成员，或所有人。",
+"""What is said about a file that was stored before."""
+OFFER = Message(
+    "What would you like to know about {names}? Ask in this thread: I read it for the answer and do not store it. "
+    "To keep it as a document, choose below who may find it.",
+    "你想了解 {names} 的什么内容？请在此消息列中提问：我会为回答读取它，但不会保存。"
+    "如需保存为文档，请在下方选择谁可以搜到它。",
 )
 NOW_FOR_SENDER = Message("Now only you can find {names}.", "现在只有你能搜到 {names}。")
 NOW_FOR_CHANNEL = Message(
@@ -41,6 +37,7 @@ NOT_YOURS = Message(
     "the newer message.",
     "只有发送这些文件的人可以选择谁能搜到。如果再次发送过文件，请使用较新消息下方的按钮。",
 )
+OWNERS_ADD = Message("Only an owner may add documents.", "只有负责人可以添加文档。")
 OWNERS_OPEN = Message("Only an owner may open a file to everybody.", "只有负责人可以向所有人开放文件。")
 NOT_IN_CHANNEL = Message(
     "I could not confirm that you are in that channel. Join it, invite me if it is private, and choose it again.",
@@ -50,32 +47,22 @@ SEARCHABLE_LATER = Message(
     "It is saved. Answers can use it after the sync that is running, or after the next one.",
     "已经保存，等正在进行的或下一次同步结束后即可搜到。",
 )
-TEXT_IGNORED = Message(
-    "I added the files and did not answer the text. Please ask your question in a separate message.",
-    "我收下了文件，没有回答文字部分；请单独发送问题。",
-)
 IMAGE_ALONE = Message(
     "I cannot see images, because my model reads only text. Write what they show, or copy their text, and ask again.",
     "我看不到图片，因为我的模型只能读取文字。请写出图片的内容，或复制其中的文字，然后重新提问。",
 )
 FILE_ALONE = Message(
-    "I cannot read attached files here. Write your question as text; an owner can add documents in a direct message.",
-    "我无法在此读取附件。请用文字提问；负责人可以在私信中添加文档。",
+    "What would you like to know about it? Write your question with the file, or in this thread after it. I read the "
+    "file for the answer and do not store it.",
+    "你想了解它的什么内容？请把问题和文件一起发送，或在其后的消息列中提问。我会为回答读取文件，但不会保存。",
 )
 IMAGE_REFUSED = Message(
     "I cannot see the image {name}, because my model reads only text. Send its text.",
     "我看不到图片 {name}，因为我的模型只能读取文字。请发送其中的文字。",
 )
 TOO_MANY = Message(
-    "I added the first {count} files. Please send the others in another message.",
-    "我只收下了前 {count} 个文件，请另发一条消息发送其余文件。",
-)
-NOT_AN_OWNER = Message(
-    "Only an owner may add documents. Send the file to {owners}.", "只有负责人可以添加文档。请把文件发给 {owners}。"
-)
-NO_OWNERS = Message(
-    "Only owners may add files, and no owner is set. An administrator adds one in kvasir.toml: [access] owners.",
-    "我只为负责人保存文件，而目前没有指定负责人。管理员可以在 kvasir.toml 的 [access] owners 中指定。",
+    "I can store the first {count} files. Please send the others in another message.",
+    "我只能保存前 {count} 个文件，请另发一条消息发送其余文件。",
 )
 
 # ── Files that Slack does not give ───────────────────────────────────────────────────────────────────────────────────

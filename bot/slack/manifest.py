@@ -21,7 +21,7 @@ SCOPES = {
     "channels:read": "tell a channel that is shared with another company, and list those that are a source",
     "chat:write": "answer",
     "commands": "take /kb and /think",
-    "files:read": "take the files that an owner adds in a direct message",
+    "files:read": "read the files of a question and of its thread",
     "groups:history": "read a thread of a private channel that it was invited to",
     "groups:read": "tell a private channel that is shared with another company",
     "im:history": "read direct messages to it",

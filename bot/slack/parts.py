@@ -60,6 +60,8 @@ from bot.slack.home.tab import HomeTab
 from bot.slack.installation import TokenMonitor
 from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.listeners import ActionHandler, SlackListeners
+from bot.slack.materials.file_reader import FileReader, MaterialMaker
+from bot.slack.materials.thread_files import ThreadFiles
 from bot.slack.modals.ask import ASK_SHORTCUT, AskModal
 from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsModal
 from bot.slack.modals.feedback import FeedbackModal
@@ -146,6 +148,8 @@ class SlackDependencies:
     """Returns the principals that restricted documents name as readers; None if that is unknown."""
     forget: Callable[[str], None] = lambda _: None
     """Forgets what a conversation has seen, because a question of it was deleted or edited."""
+    materials: MaterialMaker | None = None
+    """Reads the files of questions; None where none is read."""
     find_salt: FindSalt = omit_salt
     """Returns the salt of the engine's prefix cache for an answer's viewers."""
     verified: VerifiedTools = field(default_factory=VerifiedTools)
@@ -193,6 +197,8 @@ class SlackParts:
         self.heartbeat = ReplicaHeartbeat(self._replicas)
         """Lets administrators see this process."""
         self._threads = ThreadReader(api, me)
+        adding = dependencies.adding
+        self._intake = None if adding is None else FileIntake(client, adding, dependencies.access, self._threads)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._feedback = Feedback(database)
         self._feedback_modal = FeedbackModal(api, self._feedback, me.team, self._messenger)
@@ -293,8 +299,8 @@ class SlackParts:
             *([] if needs.pages is None else [AddPageAction(needs.pages, needs.access, messenger)]),
             *(
                 []
-                if needs.adding is None
-                else [FileReadersAction(needs.adding, needs.access, self.directory, messenger)]
+                if needs.adding is None or self._intake is None
+                else [FileReadersAction(needs.adding, self._intake, needs.access, self.directory, messenger)]
             ),
             SearchWebAction(self._threads, submit, self._me.team, access, messenger),
             ShowReasoningAction(
@@ -315,7 +321,6 @@ class SlackParts:
 
     def _build_runner(self, settings: TurnSettings, buttons: Sequence[AnswerButton], offer_more: Offer) -> TurnRunner:
         needs = self._dependencies
-        intake = None if needs.adding is None else FileIntake(self._client, needs.adding, needs.access, self._threads)
         undelivered = UndeliveredAnswers(self._messenger, self._threads)
         return TurnRunner(
             needs.ledger,
@@ -328,6 +333,7 @@ class SlackParts:
                 needs.find_salt,
                 filter_readable=needs.library.filter_current,
                 find_length=self._preferences.find_length,
+                files=self._make_thread_files(),
             ),
             ReplyFactory(
                 needs.ledger,
@@ -340,7 +346,7 @@ class SlackParts:
                 find_rule=self._rules.resolve,
             ),
             AnswerRecovery(needs.ledger, self._threads, self._api),
-            MessageFiles(self._threads, self._messenger, intake),
+            MessageFiles(self._threads, self._messenger, self._intake),
             settings=settings,
             follow_up=AnswerFollowUp(
                 self._answers,
@@ -351,6 +357,10 @@ class SlackParts:
                 AnswerLayout(self._api, self._capabilities.limits),
             ),
         )
+
+    def _make_thread_files(self) -> ThreadFiles | None:
+        maker = self._dependencies.materials
+        return None if maker is None else ThreadFiles(self._api, self._threads, FileReader(self._client, maker))
 
     def _build_listeners(
         self,

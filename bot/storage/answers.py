@@ -68,9 +68,11 @@ class StoredPassage:
     heading: str
     url: str | None
     chunks: tuple[str, ...] = ()
-    """The ids by which the library returns its text; empty for a page of the web."""
+    """The ids by which the library returns its text; empty for a page of the web or a material."""
     as_of: str = ""
     """When this version was last seen in its source, as an ISO date with the time; "" if unknown."""
+    is_material: bool = False
+    """Whether it is of a file or a message that came with the question, which nobody else may see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""The buttons under a stored file: its sender chooses who may find it."""
+"""The buttons under a file: its sender chooses who may find it, which stores it as a document."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -13,7 +14,8 @@ from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from bot.slack.audience.accounts import ChannelKind
 from bot.slack.audience.directory import SlackDirectory
-from bot.slack.file_intake import format_origin
+from bot.slack.errors import SlackError
+from bot.slack.file_intake import FileIntake, format_origin
 from bot.slack.interactions import ButtonPress
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
@@ -28,20 +30,29 @@ _EVERYBODY = "everybody"
 
 
 class FileReadersAction:
-    """Changes who may read the files of a message. The record of a file names its sender and its message."""
+    """Stores the files of a message for some readers, or changes the readers of stored ones.
+
+    The record of a file names its sender and its message.
+    """
 
     action_id = "kvasir:file-readers"
 
     def __init__(
-        self, adding: DocumentAdditions, access: Access, directory: SlackDirectory, messenger: EphemeralMessenger
+        self,
+        adding: DocumentAdditions,
+        intake: FileIntake,
+        access: Access,
+        directory: SlackDirectory,
+        messenger: EphemeralMessenger,
     ) -> None:
         self._adding = adding
+        self._intake = intake
         self._access = access
         self._directory = directory
         self._messenger = messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
-        """Return the buttons and the menu of channels under stored files."""
+        """Return the buttons and the menu of channels under files that may be stored."""
         if answer.finished.route != "files":
             return []
         ts, language = answer.question_ts, answer.language
@@ -58,12 +69,12 @@ class FileReadersAction:
         ]
 
     async def run(self, press: ButtonPress) -> None:
-        """Change the readers as the button says, and tell the person what counts now, or why nothing changes."""
+        """Store the files, or change their readers; tell the person what counts now, or why nothing changes."""
         try:
             outcome = await self._change(press)
         except SyncRunning:
             outcome = files.CHANGED_LATER
-        except KnowledgeError as error:
+        except (KnowledgeError, SlackError) as error:
             outcome = explain_error(error)
         await self._messenger.reply(press, outcome)
 
@@ -76,18 +87,31 @@ class FileReadersAction:
             return files.NOT_IN_CHANNEL
         ts = f"{press.value[:-6]}.{press.value[-6:]}" if channel else press.value.rpartition(" ")[2]
         readers = None if is_for_all else [user, channel] if channel else [user]
-        names = await self._adding.change_readers(format_origin(press.channel, ts), sender=user, readers=readers)
+        origin = format_origin(press.channel, ts)
+        names, remarks = await self._adding.change_readers(origin, sender=user, readers=readers), []
         if not names:
-            return files.NOT_YOURS
+            remarks = list(await self._intake.store(press.channel, press.thread_ts, ts, user))
+            names = await self._adding.change_readers(origin, sender=user, readers=readers)
+        if not names:
+            return _join_messages(remarks or [files.NOT_YOURS])
         _log.info("readers changed", user=user, documents=len(names), channel=channel, everybody=is_for_all)
         failed = await self._adding.sync_documents(names, patience_s=_SYNC_WAIT_S)
         if failed:
-            return next(iter(failed.values()))
+            return _join_messages([*remarks, *failed.values()])
         outcome = files.NOW_FOR_EVERYBODY if is_for_all else files.NOW_FOR_CHANNEL if channel else files.NOW_FOR_SENDER
-        return outcome.fill(names=", ".join(get_plain_name(name) for name in names), source=self._adding.source)
+        plain_names = ", ".join(get_plain_name(name) for name in names)
+        return _join_messages([*remarks, outcome.fill(names=plain_names, source=self._adding.source)])
 
     async def _is_member(self, channel: str, user: str) -> bool:
         found = await self._directory.find_channel(channel)
         if found is None or found.kind not in {ChannelKind.PUBLIC, ChannelKind.PRIVATE}:
             return False
         return user in (await self._directory.list_members(channel) or ())
+
+
+def _join_messages(messages: Sequence[Message]) -> Message:
+    """Return several sentences as one text."""
+    first, *others = messages
+    for other in others:
+        first = Message("{first} {other}", "{first}{other}").fill(first=first, other=other)
+    return first

@@ -90,4 +90,5 @@ def _store_passage(passage: Passage) -> StoredPassage:
         passage.url,
         passage.chunks,
         passage.as_of.isoformat() if passage.as_of is not None else "",
+        is_material=passage.material is not None,
     )

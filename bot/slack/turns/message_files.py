@@ -20,15 +20,15 @@ from knowledge.language import Language
 
 
 class MessageFiles:
-    """Adds the files of owners as documents, and explains to others what their files lack."""
+    """Offers owners to store their files, and explains how to ask about a file."""
 
     def __init__(self, threads: ThreadReader, messenger: EphemeralMessenger, intake: FileIntake | None) -> None:
         self._threads = threads
         self._messenger = messenger
         self._intake = intake
 
-    def add(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None] | None:
-        """Return the answer that adds a message's files as documents; None if they do not become documents."""
+    def offer(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None] | None:
+        """Return the answer that offers to store a message's files; None if it asks something or may not store them."""
         if self._intake is None or not self._intake.accepts(message):
             return None
         return self._intake.answer(message, language)
@@ -63,8 +63,6 @@ class MessageFiles:
             attached = await self._threads.fetch_files(message)
         except SlackError:  # the kind of the files only chooses the words
             attached = []
-        if not _are_images(attached) and self._intake is not None and self._intake.has_uploads(message):
-            return await self._intake.explain_refusal(reply.language)
         return render_message(files.IMAGE_ALONE if _are_images(attached) else files.FILE_ALONE, reply.language)
 
 

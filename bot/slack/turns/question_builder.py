@@ -8,22 +8,24 @@ from dataclasses import replace
 
 import structlog
 
-from bot.answering.events import Exchange, Passage, Question
+from bot.answering.events import Passage, Question
 from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
 from bot.answering.thinking import Depth, Length
 from bot.messages import replies
-from bot.messages.message import render_message
+from bot.messages.errors import explain_error
+from bot.messages.message import Message, render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import AudienceRefused, explain_refusal
 from bot.slack.audience.viewers import may_see_answer
 from bot.slack.channel_rules import ChannelRules
 from bot.slack.errors import SlackError
+from bot.slack.materials.thread_files import ThreadFiles, mix_salt
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.turns.thread_reader import ThreadReader
+from bot.slack.turns.thread_reader import Thread, ThreadReader
 from bot.storage.questions import QuestionMessage
-from knowledge.interfaces import Viewers
+from knowledge.interfaces import Material, Viewers
 from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
@@ -54,7 +56,9 @@ class QuestionBuilder:
         *,
         filter_readable: FindReadableChunks,
         find_length: FindLength,
+        files: ThreadFiles | None,
     ) -> None:
+        """``files`` is None where no files are read."""
         self._threads = threads
         self._viewers = viewers
         self._rules = rules
@@ -62,6 +66,7 @@ class QuestionBuilder:
         self._find_salt = find_salt
         self._filter_readable = filter_readable
         self._find_length = find_length
+        self._files = files
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
@@ -76,11 +81,11 @@ class QuestionBuilder:
         try:
             async with asyncio.TaskGroup() as group:
                 finding = group.create_task(self._viewers.find_channel_audience(key.channel, message.user))
-                reading = group.create_task(self._read_history(message, reply))
+                reading = group.create_task(self._read_thread(message, reply))
                 asked = group.create_task(self._threads.read_question(message))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
-        audience, history = finding.result(), reading.result()
+        audience, thread = finding.result(), reading.result()
         if audience.refusal is not None:
             raise AudienceRefused(explain_refusal(audience.refusal))
         rule, within = await self._rules.resolve(key.channel), await self._rules.find(key.channel, audience.viewers)
@@ -90,6 +95,7 @@ class QuestionBuilder:
             reply.add_notice(render_message(replies.AUDIENCE_UNKNOWN, reply.language))
         text, wants_web = strip_web_prefix(asked.result())
         text, wants_documents = strip_documents_prefix(text)
+        history = thread.history
         if not text and history and not history[-1].answer:
             # A mention without text asks what the unanswered messages before it ask: in the asker's own words, or in
             # fixed ones about what others wrote, whose words stay quoted.
@@ -98,13 +104,12 @@ class QuestionBuilder:
                 text, history = last.question, (*earlier, *([replace(last, question="")] if last.quotes else []))
             else:
                 text = render_message(replies.QUESTION_ABOVE, choose_language(last.messages))
-        if message.files and text:
-            reply.add_notice(render_message(replies.FILES_IGNORED, reply.language))
+        materials = await self._read_files(message, text, thread, reply) if text else ()
         return Question(
             text=text,
             history=history,
             viewers=audience.viewers,
-            cache_salt=await self._find_salt(audience.viewers),
+            cache_salt=mix_salt(await self._find_salt(audience.viewers), materials),
             id=f"{key.channel}-{key.ts}",
             conversation=message.conversation,
             within=within,
@@ -117,6 +122,7 @@ class QuestionBuilder:
             tone=rule.tone,
             wants_web=wants_web,
             wants_documents=wants_documents,
+            materials=materials,
         )
 
     async def is_current(
@@ -142,10 +148,29 @@ class QuestionBuilder:
         chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
         return chunks <= await self._filter_readable(chunks, audience.viewers)
 
-    async def _read_history(self, message: QuestionMessage, reply: AnswerReply) -> tuple[Exchange, ...]:
+    async def _read_files(
+        self, message: QuestionMessage, text: str, thread: Thread, reply: AnswerReply
+    ) -> tuple[Material, ...]:
+        """Return the files of the question and of its thread; the reply says which could not be read."""
+        notices: Sequence[Message] = ()
+        materials: tuple[Material, ...] = ()
+        if self._files is None:
+            notices = [replies.FILES_IGNORED] if message.files else []
+        else:
+            try:
+                read = await self._files.read(message, text, thread.messages)
+                materials, notices = read.materials, read.notices
+            except SlackError as error:
+                notices = [explain_error(error)]
+                _log.warning("files not read", channel=message.key.channel, error=str(error))
+        for notice in notices:
+            reply.add_notice(render_message(notice, reply.language))
+        return materials
+
+    async def _read_thread(self, message: QuestionMessage, reply: AnswerReply) -> Thread:
         try:
-            return await self._threads.read_history(message)
+            return await self._threads.read_thread(message)
         except SlackError as error:  # if the thread itself is gone, the answer's first call fails
             reply.add_notice(render_message(replies.THREAD_UNREADABLE, reply.language))
             _log.warning("thread not read", channel=message.key.channel, error=str(error))
-            return ()
+            return Thread()

@@ -47,6 +47,17 @@ class ThreadMessage:
     """How often the question had been edited before that answer."""
     app: str = ""
     """The name under which another app posted it; ``user`` is empty then, also if it posts in a person's name."""
+    files: tuple[Mapping[str, Any], ...] = ()
+    """Its files as Slack describes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What stands in a thread before a question."""
+
+    messages: tuple[ThreadMessage, ...] = ()
+    """Oldest first."""
+    history: tuple[Exchange, ...] = ()
 
 
 def build_question_metadata(user: str, text: str) -> dict[str, Any]:
@@ -71,7 +82,12 @@ def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
         answers=answers if metadata.get("event_type") == ANSWER_EVENT else "",
         revision=int(payload.get("revision", 0)),
         app=_get_app_name(message) if is_app else "",
+        files=_get_files(message),
     )
+
+
+def _get_files(message: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(file for file in message.get("files") or () if isinstance(file, dict))
 
 
 def _get_app_name(message: Mapping[str, Any]) -> str:
@@ -163,8 +179,17 @@ class ThreadReader:
             SlackError: Slack does not return the thread.
 
         """
+        return (await self.read_thread(question)).history
+
+    async def read_thread(self, question: QuestionMessage) -> Thread:
+        """Return the messages of the thread before a question.
+
+        Raises:
+            SlackError: Slack does not return the thread.
+
+        """
         if question.opens_thread:
-            return ()
+            return Thread()
         messages = await self.fetch_messages(question)
         # A question that a button asks again has the ``ts`` of its answer; its history ends at the original question.
         original = next((one.answers for one in messages if one.is_ours and one.ts == question.key.ts), "")
@@ -172,7 +197,8 @@ class ThreadReader:
         people = {message.user for message in messages if not message.is_ours} - {"", question.user}
         for message in messages:
             people |= find_mentioned_users(message.text)
-        return build_history(messages, await self.find_names(people), self._me, question.user)
+        history = build_history(messages, await self.find_names(people), self._me, question.user)
+        return Thread(tuple(messages), history)
 
     async def read_question(self, question: QuestionMessage) -> str:
         """Return a question's text with names in place of user ids."""
@@ -232,7 +258,7 @@ class ThreadReader:
         payload: Mapping[str, Any] = next(
             (m for m in page.get("messages") or () if str(m.get("ts")) == question.key.ts), {}
         )
-        return [file for file in payload.get("files") or () if isinstance(file, dict)]
+        return list(_get_files(payload))
 
     async def find_names(self, users: Collection[str]) -> Mapping[str, str]:
         """Return neutralised names by user id, without users whose name Slack does not return."""

@@ -182,8 +182,8 @@ class TurnRunner:
         message = turn.message
         async with asyncio.timeout(self._settings.deadline_s):
             reply.start_status()
-            if (adding := self._files.add(message, reply.language)) is not None:
-                finished = await reply.show_answer(adding)
+            if (offer := self._files.offer(message, reply.language)) is not None:
+                finished = await reply.show_answer(offer)
                 return self._record_outcome(finished, reply, record)
             try:
                 question = await self._questions.build(message, reply)

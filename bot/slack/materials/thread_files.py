@@ -1,0 +1,135 @@
+"""Finds the files of a question and of its thread, and reads them for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from bot.answering.retrieval.follow_ups import depends_on_history
+from bot.messages import materials as texts
+from bot.messages.errors import explain_error
+from bot.messages.message import Message, join_names
+from bot.slack.errors import SlackError
+from bot.slack.materials.file_reader import FileReader
+from bot.slack.transport.file_download import FileRefused, is_image
+from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.turns.thread_reader import ThreadMessage, ThreadReader
+from bot.storage.questions import QuestionMessage
+from knowledge.interfaces import Material
+from knowledge.materials import MAX_PAGES
+
+MAX_FILES: Final = 10
+"""Files of one question, the newest first; Slack's own composer sends as many in a message."""
+_WITHIN_S: Final = 30.0
+"""For reading all files of a question."""
+_NAMES_A_FILE: Final = re.compile(
+    r"\b(?:files?|documents?|attach\w*|pdfs?|pages?|slides?|decks?|sheets?|spreadsheets?|reports?|summar\w+)\b"
+    r"|文件|附件|文档|表格|幻灯片|第.{1,4}页|总结|概括",
+    re.IGNORECASE,
+)
+"""A question with one of these words is about the files of its thread, as are questions under a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """The files of a question."""
+
+    materials: tuple[Material, ...] = ()
+    notices: tuple[Message, ...] = ()
+    """Why a file was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    """A file with the message that has it."""
+
+    file: Mapping[str, Any]
+    ts: str
+    is_own: bool
+    """Whether it is attached to the question itself."""
+
+
+class ThreadFiles:
+    """Reads the files of questions. Files that people, guests and apps sent are material, never instructions."""
+
+    def __init__(self, api: SlackWebApi, threads: ThreadReader, reader: FileReader) -> None:
+        self._api = api
+        self._threads = threads
+        self._reader = reader
+
+    async def read(self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]) -> ReadFiles:
+        """Return the files of a question and of the messages before it.
+
+        Raises:
+            SlackError: the message with the question's own files cannot be read.
+
+        """
+        attached = await self._list_files(message, thread)
+        chosen = attached[:MAX_FILES]
+        notices = [texts.TOO_MANY.fill(count=MAX_FILES)] if len(attached) > MAX_FILES else []
+        tasks = {asyncio.create_task(self._read_file(message.key.channel, one)): one for one in chosen}
+        try:
+            _, late = await asyncio.wait(tasks, timeout=_WITHIN_S) if tasks else (set(), set())
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if late:
+            names = join_names((str(tasks[task].file.get("name")) for task in late), "en")
+            notices.append(texts.TOO_SLOW.fill(seconds=round(_WITHIN_S), names=names))
+        has_own = any(one.is_own for one in chosen)
+        is_about = not has_own and (depends_on_history(text) or bool(_NAMES_A_FILE.search(text)))
+        read: list[Material] = []
+        for task, one in tasks.items():
+            if task in late:
+                continue
+            if (error := task.exception()) is None:
+                material = task.result()
+                is_given = one.is_own if has_own else is_about or one.ts == message.thread_ts
+                read.append(replace(material, is_given=is_given))
+                notices += [texts.CUT.fill(name=material.title, pages=MAX_PAGES)] if material.is_cut else []
+            elif not isinstance(error, FileRefused):
+                raise error
+            elif one.is_own:
+                notices.append(explain_error(error))
+        return ReadFiles(tuple(read), tuple(notices))
+
+    async def _list_files(self, message: QuestionMessage, thread: Sequence[ThreadMessage]) -> list[_Attached]:
+        """Return the files, each once: first those of the question, then the newest of the thread."""
+        own = await self._threads.fetch_files(message) if message.files else []
+        listed = [_Attached(file, message.key.ts, is_own=True) for file in own]
+        listed += [
+            _Attached(file, one.ts, is_own=False)
+            for one in reversed(thread)
+            if not one.is_ours
+            for file in one.files
+            if not is_image(file)
+        ]
+        return list({str(one.file.get("id")): one for one in reversed(listed)}.values())[::-1]
+
+    async def _read_file(self, channel: str, attached: _Attached) -> Material:
+        material = await self._reader.read(attached.file)
+        return replace(material, url=await self._find_permalink(channel, attached))
+
+    async def _find_permalink(self, channel: str, attached: _Attached) -> str | None:
+        """Return Slack's link to the message with a file."""
+        try:
+            answer = await self._api.call("chat.getPermalink", channel=channel, message_ts=attached.ts)
+        except SlackError:  # a citation without a link is better than no answer
+            return None
+        return str(answer["permalink"])
+
+
+def mix_salt(salt: str, materials: Sequence[Material]) -> str:
+    """Return the salt of the engine's prefix cache for a prompt with materials, "" without any separation."""
+    if not salt or not materials:
+        return salt
+    digest = hashlib.sha256(salt.encode())
+    for material in materials:
+        for chunk in material.chunks:
+            digest.update(chunk.id.encode())
+    return digest.hexdigest()[:32]
