@@ -52,4 +52,3 @@ TOO_SLOW = Message(
     "Reading the files took over {seconds} seconds, so some are missing from this answer: {names}.",
     "读取文件超过 {seconds} 秒，因此这个回答没有用到：{names}。",
 )
-FORGOTTEN = Message("I read {names} for this answer and did not store it.", "我为这个回答读取了 {names}，没有保存。")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bot.answering.retrieval.follow_ups import depends_on_history
+from bot.answering.retrieval.material_questions import asks_about_material
 from bot.messages import materials as texts
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, join_names
@@ -26,12 +25,6 @@ MAX_FILES: Final = 10
 """Files of one question, the newest first; Slack's own composer sends as many in a message."""
 _WITHIN_S: Final = 30.0
 """For reading all files of a question."""
-_NAMES_A_FILE: Final = re.compile(
-    r"\b(?:files?|documents?|attach\w*|pdfs?|pages?|slides?|decks?|sheets?|spreadsheets?|reports?|summar\w+)\b"
-    r"|文件|附件|文档|表格|幻灯片|第.{1,4}页|总结|概括",
-    re.IGNORECASE,
-)
-"""A question with one of these words is about the files of its thread, as are questions under a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ class ThreadFiles:
             names = join_names((str(tasks[task].file.get("name")) for task in late), "en")
             notices.append(texts.TOO_SLOW.fill(seconds=round(_WITHIN_S), names=names))
         has_own = any(one.is_own for one in chosen)
-        is_about = not has_own and (depends_on_history(text) or bool(_NAMES_A_FILE.search(text)))
+        is_about = not has_own and asks_about_material(text)
         read: list[Material] = []
         for task, one in tasks.items():
             if task in late:

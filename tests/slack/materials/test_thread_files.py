@@ -202,7 +202,7 @@ async def test_prefix_cache_of_a_question_with_files_is_its_own(tmp_path: Path) 
 async def test_large_file_is_refused_by_its_size() -> None:
     reader = FileReader(AsyncWebClient(base_url="https://slack.com/api/"), CountingReader())
     url = "https://files.slack.com/files-pri/T1-F1/download/big.txt"
-    with pytest.raises(FileRefused, match="big.txt is larger than the limit of 20 MB"):
+    with pytest.raises(FileRefused, match=r"big\.txt is larger than the limit of 20 MB"):
         await reader.read({"id": "F1", "name": "big.txt", "size": 20_000_001, "url_private_download": url})
 
 
