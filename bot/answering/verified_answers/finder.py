@@ -212,9 +212,11 @@ class VerifiedAnswerFinder:
 
 
 def may_have_verified_answer(question: Question) -> bool:
-    """Return whether a question stands alone and asks for what is known, neither for the web nor for documents."""
+    """Return whether a question stands alone and asks for what is known: not for the web, documents or a file."""
     text = question.text
     if question.wants_web or question.wants_documents or separate_filters(text)[1]:
+        return False
+    if any(material.is_given for material in question.materials):
         return False
     return not (question.history and depends_on_history(text))
 
