@@ -27,8 +27,8 @@ class Interaction:
 
     @property
     def is_direct_message(self) -> bool:
-        """Return whether the interaction happened in a direct message."""
-        return self.channel.startswith("D")
+        """Return whether it happened in a direct message, or where answers go there: in Home or a modal."""
+        return self.channel.startswith("D") or not self.channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -388,6 +388,7 @@ class SlackParts:
             access=needs.access,
         )
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
+        refresh = RefreshSourceAction(self._refresh, needs.access, self._messenger)
         ask = AskModal(self._api, questions)
         home = self._build_home()
         chosen = SettingsModal(
@@ -406,8 +407,8 @@ class SlackParts:
             self._attention,
             {ASK: AskCommand(questions, self._messenger).run, KB: kb.run, THINK: think.run},
             {
-                APPROVE_DELETION: approve.run,
-                REFRESH_SOURCE: RefreshSourceAction(self._refresh, needs.access, self._messenger).run,
+                APPROVE_DELETION: home.publish_after(approve.run),
+                REFRESH_SOURCE: home.publish_after(refresh.run),
                 OPEN_SETTINGS: chosen.open,
                 CHANNEL_SETTINGS: self._settings_modal.open,
                 **self._verified.command.actions,

@@ -13,6 +13,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.status_texts import format_engine
 from bot.slack.home.part import HomePart, HomeViewer, build_header, join_blocks
+from bot.slack.interactions import ButtonPress
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import Block, build_section
 from bot.slack.roles import Role
@@ -26,6 +27,8 @@ _log = structlog.get_logger(__name__)
 MIN_S: Final = 2.0
 """Home is published at most this often to a person who only opens it."""
 _MAX_PEOPLE: Final = 10_000
+
+ActionHandler = Callable[[ButtonPress], Awaitable[None]]
 
 
 class HomeTab:
@@ -59,6 +62,16 @@ class HomeTab:
         """
         if time.monotonic() - self._started.get(user, float("-inf")) >= self._min_s:
             await self.publish(user)
+
+    def publish_after(self, handler: ActionHandler) -> ActionHandler:
+        """Return a handler of a button that publishes Home again if the button is there."""
+
+        async def run(press: ButtonPress) -> None:
+            await handler(press)
+            if press.view_id:
+                await self.publish(press.user)
+
+        return run
 
     async def publish(self, user: str) -> None:
         """Publish Home to a person now.

@@ -12,38 +12,11 @@ from bot.slack.modals.settings import OPEN_SETTINGS, build_settings_view
 from bot.storage.answers import Answers
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
 from bot.storage.questions import QuestionKey
+from tests.slack.home.home_views import press_in_home, read_home
 from tests.slack.running_bot import RunningBot, run_bot, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, Json, open_sandbox
 
 ADA, CHEN = "U0ADA00001", "U0CHEN0003"
-
-
-async def read_home(bot: RunningBot, person: str, contains: str = "Kvasir") -> Json:
-    """Open Home until it contains a text, and return the view."""
-
-    async def is_published() -> bool:
-        return contains in str(await bot.sandbox.home(person))
-
-    await bot.sandbox.wait_until(is_published, what=contains)
-    view = await bot.sandbox.home(person)
-    assert view is not None
-    assert len(view["blocks"]) <= 100
-    return view
-
-
-def find_button(view: Json, action_id: str) -> Json:
-    """Return the button of a view that is next to a text."""
-    return next(
-        block["accessory"] for block in view["blocks"] if block.get("accessory", {}).get("action_id") == action_id
-    )
-
-
-async def press_in_home(bot: RunningBot, person: str, action_id: str) -> None:
-    """Press a button of Home, as the page does."""
-    view = await read_home(bot, person, action_id)
-    await bot.sandbox.control(
-        "POST", "press", {"person": person, "view_id": view["id"], **find_button(view, action_id)}
-    )
 
 
 async def choose(bot: RunningBot, person: str, user: str, **chosen: str) -> None:

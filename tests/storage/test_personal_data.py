@@ -1,0 +1,83 @@
+"""What is kept of one person, and the replicas: the statements that only one kind of database might refuse."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.storage.answers import Answers, StoredAnswer
+from bot.storage.feedback import Feedback, Vote
+from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.personal_data import PersonalData
+from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
+from bot.storage.questions import QuestionKey
+from bot.storage.replicas import Replicas
+from tests.database.scripts import EMPTY_POSTGRESQL, run_script
+from tests.postgres import postgres_server
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
+        await run_script(url, EMPTY_POSTGRESQL)
+    async with open_ledger(url) as opened:
+        yield opened
+
+
+def make_answer(ts: str, user: str) -> StoredAnswer:
+    return StoredAnswer(QuestionKey("T1", "C1", ts), ts, user, "en", "Why?", "So.", (), "engine", "r1")
+
+
+async def test_erasing_a_person_leaves_the_others(ledger: Ledger) -> None:
+    """Her answers go with all votes on them, and her votes on other answers."""
+    answers, votes, data = Answers(ledger.database), Feedback(ledger.database), PersonalData(ledger.database)
+    hers, his = make_answer("1.0", "U1"), make_answer("2.0", "U2")
+    elsewhere = replace(make_answer("3.0", "U1"), key=QuestionKey("T2", "C1", "3.0"))
+    for answer in (hers, his, elsewhere):
+        await answers.save(answer)
+    for key, voter in ((hers.key, "U2"), (his.key, "U1"), (his.key, "U3")):
+        await votes.vote(key, voter, Vote.BAD)
+    assert await data.count_answers("T1", "U1") == 1
+    await data.erase("T1", "U1")
+    assert await data.count_answers("T1", "U1") == 0
+    assert [(one.voter, one.answer.key) for one in await votes.list_bad("T1", 10)] == [("U3", his.key)]
+    assert await answers.find(elsewhere.key) is not None
+
+
+async def test_settings_of_a_person_are_changed(ledger: Ledger) -> None:
+    wishes = PersonalPreferences(ledger.database)
+    for chosen in (Preferences("deep", "zh", "long", keeps_answers=False), NO_PREFERENCES, Preferences(length="short")):
+        await wishes.change("T1", "U1", lambda _, chosen=chosen: chosen)  # type: ignore[misc]
+        assert await wishes.find("T1", "U1") == chosen
+
+
+async def test_replicas_are_listed_until_they_leave_or_are_gone_for_a_day(ledger: Ledger) -> None:
+    now = [1_000.0]
+    first, second, other = (
+        Replicas(ledger.database, team, "1.2", name=f"{name}|7|1.0|x", now=lambda: now[0])
+        for team, name in (("T1", "a"), ("T1", "b"), ("T2", "c"))
+    )
+    for replica in (first, second, other):
+        await replica.beat()
+    now[0] += 60
+    await first.beat()
+    assert [(one.host, one.pid, one.started_at, one.seen_at) for one in await first.list_all()] == [
+        ("a", "7", 1_000.0, 1_060.0),
+        ("b", "7", 1_000.0, 1_000.0),
+    ]
+    await second.leave()
+    assert [one.host for one in await second.list_all()] == ["a"]
+    now[0] += 90_000
+    await other.beat()
+    assert await first.list_all() == []
