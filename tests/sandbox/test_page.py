@@ -253,6 +253,34 @@ async def test_a_modal_is_filled_in(client: AsyncWebClient, look: Open, listener
     await expect(page.locator("dialog")).to_have_count(0)
 
 
+async def test_what_is_entered_in_a_modal_stays_when_the_app_updates_it(
+    client: AsyncWebClient, look: Open, listener: Listener
+) -> None:
+    page = await look()
+    await send_message(page, "/kb help")
+    trigger = (await listener.wait(lambda request: request.type == "slash_commands"))[0].payload["trigger_id"]
+    title = {"type": "plain_text", "text": "Ask"}
+
+    def build(*names: str) -> dict[str, Any]:
+        element = {"type": "plain_text_input", "initial_value": "old"}
+        fields = [
+            {"type": "input", "block_id": name, "label": title, "element": element | {"action_id": name}}
+            for name in names
+        ]
+        return {"type": "modal", "callback_id": "ask", "title": title, "submit": title, "blocks": fields}
+
+    opened = await client.views_open(trigger_id=trigger, view=build("first", "second"))
+    await page.locator("dialog input").nth(1).fill("entered")
+    await client.views_update(view_id=opened["view"]["id"], view=build("first", "third", "second"))
+    await expect(page.locator("dialog input")).to_have_count(3)
+    assert [await field.input_value() for field in await page.locator("dialog input").all()] == [
+        "old",
+        "old",
+        "entered",
+    ]
+    await expect(page.locator("dialog input").nth(2)).to_be_focused()
+
+
 async def test_on_a_narrow_screen(box: SandboxClient, look: Open) -> None:
     """The conversations are behind a button, a thread covers the channel, nothing needs sideways scrolling."""
     ts = await box.say("bo", "#general", "root")

@@ -16,7 +16,7 @@ const label = (item) => item.placeholder?.text ?? "";
 
 function text(item) {
   const node = h(item.multiline ? "textarea" : "input", {
-    value: item.initial_value ?? "", placeholder: label(item), maxLength: item.max_length ?? undefined,
+    value: item.initial_value ?? "", placeholder: label(item), maxLength: item.max_length ?? undefined, rows: item.multiline ? 4 : undefined,
     type: item.multiline ? undefined : item.type === "number_input" ? "number" : "text",
     step: item.is_decimal_allowed ? "any" : undefined, min: item.min_value, max: item.max_value,
   });

@@ -12,9 +12,28 @@ export function home(page) {
   return blocks(view.blocks, { store: page.store, press: (action) => page.pressInView(view, action) });
 }
 
+/** Copy what a person entered from one form into the same fields of another, as Slack does when an app updates a view. */
+function keepEntered(before, form) {
+  for (const old of before.querySelectorAll("[data-action]")) {
+    const { block, action } = old.dataset;
+    const node = form.querySelector(`[data-block="${CSS.escape(block)}"][data-action="${CSS.escape(action)}"]`);
+    if (!node) continue;
+    const chosen = [...(old.selectedOptions ?? old.querySelectorAll(":checked"))].map((one) => one.value);
+    if (node.options) [...node.options].forEach((option) => (option.selected = chosen.includes(option.value)));
+    else if ("value" in node) node.value = old.value;
+    else node.querySelectorAll("input").forEach((box) => (box.checked = chosen.includes(box.value)));
+  }
+}
+
+/** Return the selector of the field that a person is in, if it is one of a form's. */
+function focusedField(form) {
+  const { block, action } = (form.contains(document.activeElement) && document.activeElement.dataset) || {};
+  return action ? `[data-block="${CSS.escape(block)}"][data-action="${CSS.escape(action)}"]` : null;
+}
+
 /** Open a modal, or redraw the one that is open. */
 export function modal(view, page) {
-  document.getElementById(view.id)?.remove();
+  const before = document.getElementById(view.id);
   const form = h("form", { method: "dialog" });
   const press = (action) => page.pressInView(view, { ...action, values: readValues(form) });
   const shown = blocks(view.blocks, { store: page.store, press, errors: view.errors });
@@ -30,6 +49,10 @@ export function modal(view, page) {
   });
   const dialog = h("dialog", { id: view.id, class: "modal", "aria-label": view.title.text }, form);
   dialog.addEventListener("cancel", () => page.closeView(view));
+  const focused = before && focusedField(before);
+  if (before) keepEntered(before, form);
+  before?.remove();
   document.body.append(dialog);
   dialog.showModal();
+  if (focused) form.querySelector(focused)?.focus();
 }
