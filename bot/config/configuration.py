@@ -115,6 +115,8 @@ class Configuration:
     """How deep is thought for people who did not say."""
     unsupported: Unsupported = "mark"
     """What becomes of a sentence that no passage supports."""
+    digest: str | None = SlackTable.model_fields["digest"].default
+    """A cron line for the digest to owners; None for never."""
     quiet_hour: str | None = EngineTable.model_fields["quiet_hour"].default
     """A cron line for what the engine tries when nobody is waiting; None for never."""
     identity_file: Path | None = None
@@ -163,6 +165,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         question_limits=QuestionLimits(slack.questions_per_minute, slack.channel_questions_per_minute),
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
         unsupported=answers.unsupported,
+        digest=slack.digest or None,
         quiet_hour=_read_quiet_hour(data.get("engine", {}), path),
         identity_file=identity_file,
         live=live,

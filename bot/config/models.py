@@ -158,6 +158,11 @@ class SlackTable(Table):
     channel_questions_per_minute: int = toml_field(
         300, "a number from 0; 0 for no limit", "How many questions each channel may ask in a minute.", ge=0
     )
+    digest: CronLine = toml_field(
+        "0 9 * * 1",
+        'a cron line such as "0 9 * * 1", or "" for never',
+        "When owners get a direct message about unanswered questions, bad votes, stale sources and verified answers.",
+    )
 
 
 class ChannelTable(Table):

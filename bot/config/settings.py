@@ -69,6 +69,8 @@ class Settings:
     metrics_port: int | None = None
     """None: metrics are not served."""
     metrics_host: str = "127.0.0.1"
+    digest: str | None = None
+    """A cron line for the digest to owners; None for never."""
     quiet_hour: str | None = None
     """A cron line for what the engine tries when nobody is waiting; None for never."""
 
@@ -171,6 +173,7 @@ def load_settings(
         web=configured.web,
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
+        digest=configured.digest,
         quiet_hour=configured.quiet_hour,
     )
 

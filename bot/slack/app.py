@@ -34,6 +34,8 @@ _log = structlog.get_logger(__name__)
 
 _DRAIN_S = 2.0
 """How long background tasks may continue when the app closes."""
+_ALERT_HEARTBEATS = 6
+"""After how many heartbeats the sources are looked at again, to tell their owners of a failure."""
 
 
 class SlackApp:
@@ -132,6 +134,7 @@ async def open_slack_app(
         turn_settings = turn_settings or TurnSettings()
         turns, listeners = parts.build(turn_settings, token_monitor, tasks)
         cleaner = StatusCleaner(OpenStatuses(dependencies.ledger.database), api, turn_settings.heartbeat_s)
+        alerts = parts.build_alerts(turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
         bolt = build_bolt_app(settings, client, installation, listeners)
         runner = _make_runner(settings, bolt, client, token_monitor)
         if isinstance(runner, SocketModeClient):
@@ -141,6 +144,7 @@ async def open_slack_app(
             cleaner.start()
             parts.heartbeat.start()
             parts.refreshes.start()
+            alerts.start()
             if dependencies.event_log is not None:
                 recording = record_connection(dependencies.event_log, installation.me.team, lambda: runner.is_connected)
                 tasks.start(recording, "connection record")
@@ -148,6 +152,7 @@ async def open_slack_app(
         app = SlackApp(installation, turns, runner, api, token_monitor, on_connected)
         stack.push_async_callback(parts.refreshes.close)
         stack.push_async_callback(parts.heartbeat.close)
+        stack.push_async_callback(alerts.close)
         changes.start()
         stack.push_async_callback(changes.close)
         stack.push_async_callback(tasks.close, _DRAIN_S)

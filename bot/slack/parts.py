@@ -67,6 +67,7 @@ from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsM
 from bot.slack.modals.feedback import FeedbackModal
 from bot.slack.modals.modal import Modal
 from bot.slack.modals.settings import OPEN_SETTINGS, SettingsModal
+from bot.slack.owner_messages import OwnerMessages
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -74,6 +75,7 @@ from bot.slack.private_questions import PrivateQuestions, Submit
 from bot.slack.reader_languages import ReaderLanguages
 from bot.slack.reasoning_memory import ReasoningMemory
 from bot.slack.roles import RoleFinder
+from bot.slack.source_alerts import SourceAlerts
 from bot.slack.stored_questions import StoredQuestions
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
@@ -99,6 +101,7 @@ from bot.storage.channel_moves import ChannelMoves
 from bot.storage.channel_settings import ChannelSettingsStore
 from bot.storage.feedback import Feedback
 from bot.storage.ledger import Ledger
+from bot.storage.owner_notices import OwnerNotices
 from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import PersonalPreferences
 from bot.storage.question_counts import QuestionCounts
@@ -228,6 +231,8 @@ class SlackParts:
         )
         self.refreshes = RefreshKeeper(RefreshRecords(dependencies.ledger.database, me.team), api)
         """Ends the messages of interrupted refreshes."""
+        self._owner_notices = OwnerNotices(database)
+        self._owner_messages = OwnerMessages(api, self.directory)
         self._refresh = RefreshRunner(
             dependencies.library, self._pending, api, self._messenger, self._visible, self.refreshes.track
         )
@@ -242,6 +247,13 @@ class SlackParts:
             self._threads,
             self._find_person,
             me.team,
+        )
+
+    def build_alerts(self, every_s: float) -> SourceAlerts:
+        """Return what tells owners of failing sources, and looks at them every ``every_s``."""
+        needs = self._dependencies
+        return SourceAlerts(
+            needs.library, self._owner_notices, self._owner_messages, needs.access, self._me.team, every_s=every_s
         )
 
     async def _find_person(self, user: str) -> Viewers:

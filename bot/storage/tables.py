@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0014", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0015", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -154,6 +154,14 @@ question_counts = sa.Table(
     sa.Column("subject", sa.String(32), primary_key=True),
     sa.Column("minute", sa.Integer, nullable=False),
     sa.Column("count", sa.Integer, nullable=False),
+)
+owner_notices = sa.Table(
+    "bot_owner_notices",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("subject", sa.String(300), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("told_at", sa.Float, nullable=False),
 )
 verified_answers = sa.Table(
     "bot_verified_answers",

@@ -16,22 +16,7 @@ from tests.postgres import postgres_server
 
 OLD = Path(__file__).parents[1] / "storage"
 MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004", "0005"]
-BOT_REVISIONS = [
-    "0001",
-    "0002",
-    "0003",
-    "0004",
-    "0005",
-    "0006",
-    "0007",
-    "0008",
-    "0009",
-    "0010",
-    "0011",
-    "0012",
-    "0013",
-    "0014",
-]
+BOT_REVISIONS = [f"{number:04}" for number in range(1, 16)]
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,41 @@
+"""Sends direct messages to the owners of the knowledge, each in the language of the owner's Slack."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.errors import SlackError
+from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS, build_sections
+from bot.slack.transport.web_api import SlackWebApi
+from knowledge.language import Language
+
+_log = structlog.get_logger("kvasir.owners")
+
+BuildText = Callable[[str, Language], Awaitable[str]]
+"""Returns the mrkdwn for a person in a language; "" for no message."""
+
+
+class OwnerMessages:
+    """Sends messages; one that Slack refuses is logged."""
+
+    def __init__(self, api: SlackWebApi, directory: SlackDirectory) -> None:
+        self._api = api
+        self._directory = directory
+
+    async def send(self, owners: Iterable[str], build: BuildText) -> bool:
+        """Send each owner a message; return whether at least one was sent, or nobody needed one."""
+        sent = failed = 0
+        for owner in sorted(owners):
+            text = (await build(owner, await self._directory.find_language(owner) or "en"))[:MAX_TEXT_CHARACTERS]
+            if not text:
+                continue
+            try:
+                await self._api.call("chat.postMessage", channel=owner, text=text, blocks=build_sections(text))
+                sent += 1
+            except SlackError as error:
+                _log.warning("owner not reached", owner=owner, error=str(error))
+                failed += 1
+        return sent > 0 or not failed

@@ -1,0 +1,43 @@
+"""Stores what owners have been told, so that several processes tell them once."""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+
+from bot.storage.tables import insert_into, owner_notices
+from knowledge.database.database import Database, transaction
+
+_IS_TEAM = owner_notices.c.team == sa.bindparam("of_team")
+_DELETE = sa.delete(owner_notices).where(_IS_TEAM, owner_notices.c.subject == sa.bindparam("of_subject"))
+_DELETE_OLD = sa.delete(owner_notices).where(
+    _IS_TEAM,
+    owner_notices.c.kind == sa.bindparam("of_kind"),
+    owner_notices.c.told_at < sa.bindparam("before"),
+)
+_KEPT_S = 60 * 86_400.0
+
+
+class OwnerNotices:
+    """The notices. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @transaction
+    def add(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
+        """Store that owners are told of something; return False if a process has told them already."""
+        row = {"team": team, "subject": f"{kind} {subject}", "kind": kind, "told_at": time.time()}
+        insert = insert_into(owner_notices, connection.dialect.name).on_conflict_do_nothing()
+        return connection.execute(insert, row).rowcount > 0
+
+    @transaction
+    def remove(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
+        """Store that something is over; return False if owners were not told of it, or know that it is over."""
+        return connection.execute(_DELETE, {"of_team": team, "of_subject": f"{kind} {subject}"}).rowcount > 0
+
+    @transaction
+    def purge(self, connection: sa.Connection, team: str, kind: str) -> None:
+        """Delete what owners were told long ago."""
+        connection.execute(_DELETE_OLD, {"of_team": team, "of_kind": kind, "before": time.time() - _KEPT_S})
