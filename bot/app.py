@@ -222,6 +222,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         schedule = await stack.enter_async_context(library.run_schedule())
         if settings.quiet_hour is not None:
             schedule.add_task("engine", settings.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations))
+        if settings.digest is not None:
+            schedule.add_task("digest", settings.digest, app.digest.send)
         await stack.enter_async_context(library.watch_sources())
         await app.connect()
         where = workspace.url if workspace is not None else app.address

@@ -31,7 +31,6 @@ STALE_SOURCES = Message(
 )
 STALE_SOURCE = Message("{source}: read {age}", "{source}：{age}读取")
 FAILING_SOURCE = Message("{source}: {reason}", "{source}：{reason}")
-NEVER_READ = Message("never", "从未")
 VERIFIED_DUE = Message(
     "*{count} verified answers need you*: `/kb verified`",
     "*{count} 个已核实的回答需要处理*：`/kb 已核实`",

@@ -11,6 +11,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.digest import Digest
 from bot.slack.errors import SlackUnavailable
 from bot.slack.installation import Installation, TokenMonitor, check_token
 from bot.slack.listeners import SlackListeners
@@ -48,7 +49,9 @@ class SlackApp:
         runner: SocketModeClient | HttpServer,
         api: SlackWebApi,
         token_monitor: TokenMonitor,
-        on_connected: Callable[[], None] = lambda: None,
+        *,
+        on_connected: Callable[[], None],
+        digest: Digest,
     ) -> None:
         self.installation = installation
         self._turns = turns
@@ -56,6 +59,8 @@ class SlackApp:
         self._api = api
         self._token_monitor = token_monitor
         self._on_connected = on_connected
+        self.digest = digest
+        """Sends owners what needs their attention."""
 
     @property
     def address(self) -> str:
@@ -149,7 +154,9 @@ async def open_slack_app(
                 recording = record_connection(dependencies.event_log, installation.me.team, lambda: runner.is_connected)
                 tasks.start(recording, "connection record")
 
-        app = SlackApp(installation, turns, runner, api, token_monitor, on_connected)
+        app = SlackApp(
+            installation, turns, runner, api, token_monitor, on_connected=on_connected, digest=parts.build_digest()
+        )
         stack.push_async_callback(parts.refreshes.close)
         stack.push_async_callback(parts.heartbeat.close)
         stack.push_async_callback(alerts.close)

@@ -48,6 +48,7 @@ from bot.slack.commands.search import SearchRunner
 from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
 from bot.slack.commands.visible_sources import VisibleSources
+from bot.slack.digest import Digest
 from bot.slack.events import BotUser
 from bot.slack.file_intake import FileIntake
 from bot.slack.home.heartbeat import ReplicaHeartbeat
@@ -254,6 +255,21 @@ class SlackParts:
         needs = self._dependencies
         return SourceAlerts(
             needs.library, self._owner_notices, self._owner_messages, needs.access, self._me.team, every_s=every_s
+        )
+
+    def build_digest(self) -> Digest:
+        """Return the digest to owners."""
+        needs = self._dependencies
+        return Digest(
+            self._answers,
+            self._feedback,
+            self._questions,
+            self._verified.management,
+            needs.library,
+            needs.access,
+            self._owner_notices,
+            self._owner_messages,
+            self._me.team,
         )
 
     async def _find_person(self, user: str) -> Viewers:

@@ -55,7 +55,7 @@ class VerifiedParts:
     command: VerifiedCommand = field(init=False)
     _stored: VerifiedAnswers = field(init=False)
     _finder: VerifiedAnswerFinder = field(init=False)
-    _management: VerifiedManagement = field(init=False)
+    management: VerifiedManagement = field(init=False)
 
     def __post_init__(self) -> None:
         """Build the parts."""
@@ -67,11 +67,11 @@ class VerifiedParts:
             thresholds=OFFER_THRESHOLDS.get(self.tools.embedder),
             judge=self.tools.judge,
         )
-        self._management = VerifiedManagement(self._stored, self._finder, self.access, self.find_person, self.threads)
+        self.management = VerifiedManagement(self._stored, self._finder, self.access, self.find_person, self.threads)
         self.modal = VerifyModal(
-            self.api, self.answers, self._management, self.messenger, write_phrasings=self.tools.write_phrasings
+            self.api, self.answers, self.management, self.messenger, write_phrasings=self.tools.write_phrasings
         )
-        self.command = VerifiedCommand(self._management, self.modal, self.messenger)
+        self.command = VerifiedCommand(self.management, self.modal, self.messenger)
 
     def add_to(self, answerer: Answering) -> VerifiedAnswerer:
         """Return an answerer that shows verified answers before those of another one."""
@@ -82,5 +82,5 @@ class VerifiedParts:
         return [
             ShowVerifiedAction(self._stored, self._finder, access, self.messenger),
             AnswerFromDocumentsAction(self.threads, submit, self.team, access, self.messenger),
-            VerifyAnswerAction(self.answers, self.team, self.modal, self._management, self.messenger),
+            VerifyAnswerAction(self.answers, self.team, self.modal, self.management, self.messenger),
         ]
