@@ -56,14 +56,20 @@ class AnswerRecovery:
 
     async def _remove(self, channel: str, part: ThreadMessage, reply: AnswerReply, *, apologize: bool) -> None:
         await self._stop_stream(channel, part)
+        if apologize and await self._apologize(channel, part, reply):
+            return
         with contextlib.suppress(SlackRefused, SlackGone):
-            if not apologize:
-                await self._api.call("chat.delete", channel=channel, ts=part.ts)
-                return
-            sentence = render_message(replies.INTERRUPTED, reply.language)
-            block = {"type": "markdown", "text": sentence}
-            await self._api.call("chat.update", channel=channel, ts=part.ts, text=sentence, blocks=[block])
-            reply.replies.append(part.ts)
+            await self._api.call("chat.delete", channel=channel, ts=part.ts)
+
+    async def _apologize(self, channel: str, part: ThreadMessage, reply: AnswerReply) -> bool:
+        """Replace a partial answer by an apology; return False if Slack refuses it with a block and as plain text."""
+        sentence = render_message(replies.INTERRUPTED, reply.language)
+        for blocks in ([{"type": "markdown", "text": sentence}], []):
+            with contextlib.suppress(SlackRefused, SlackGone):
+                await self._api.call("chat.update", channel=channel, ts=part.ts, text=sentence, blocks=blocks)
+                reply.replies.append(part.ts)
+                return True
+        return False
 
 
 def _belongs_to_answer(

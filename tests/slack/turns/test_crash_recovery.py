@@ -106,6 +106,22 @@ async def test_several_partial_messages_leave_one_apology(sandbox: SandboxClient
         assert [APOLOGY in get_text(m) for m in await bot.list_answers(ts)] == [True, False]
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+async def test_partial_answer_does_not_stay_if_slack_refuses_the_apology(
+    sandbox: SandboxClient, tmp_path: Path, refused: int
+) -> None:
+    """The apology is sent again as plain text; if Slack refuses that, too, the partial answer is deleted."""
+    ts = await ask_dead_bot(sandbox, tmp_path)
+    await post_partial_answer(sandbox, ts, how="stream")
+    await sandbox.faults({"method": "chat.update", "error": "invalid_blocks", "times": refused})
+    async with run_bot(sandbox, tmp_path) as bot:
+        await bot.wait_for_answer(ts)
+        await bot.wait_until_idle()
+        texts = [get_text(message) for message in await bot.list_answers(ts)]
+        assert [APOLOGY in text for text in texts] == [True, False][refused - 1 :]
+        assert not any("Half of" in text for text in texts)
+
+
 async def test_complete_answer_is_not_repeated_after_restart(sandbox: SandboxClient, tmp_path: Path) -> None:
     """The process was killed after Slack's last response and before the end of the turn in the ledger."""
     ts = await ask_dead_bot(sandbox, tmp_path)
