@@ -26,10 +26,12 @@ _GET_METHODS = {
 }  # fmt: skip
 """Methods that take their arguments from the query string only."""
 _IDEMPOTENT_METHODS = _GET_METHODS | {
-    "chat.update", "chat.delete", "chat.stopStream", "agents.sessions.setStatus", "assistant.threads.setStatus",
+    "chat.update", "chat.delete", "agents.sessions.setStatus", "assistant.threads.setStatus",
     "views.publish", "apps.connections.open", "conversations.open",
 }  # fmt: skip
 """Methods that may be called twice; other calls are repeated only if they did not reach Slack."""
+_LAST_CONTENT = ("markdown_text", "chunks", "blocks", "metadata")
+"""What ``chat.stopStream`` adds to a message. Slack refuses a second call, so whether the first worked is unknown."""
 _SPACING_S = {"chat.postMessage": 1.0, "chat.startStream": 3.0, "chat.stopStream": 3.0, "chat.appendStream": 0.6}
 _DEFAULT_SPACING_S = 1.2
 """Between two calls of a method that Slack has limited, as its tier allows."""
@@ -104,7 +106,7 @@ class SlackWebApi:
             except _RateLimitError as limited:
                 self._closed_until[gate] = self._now() + limited.seconds
             except SlackUnavailable as error:
-                if tries >= len(_RETRY_DELAYS_S) or (error.maybe_done and method not in _IDEMPOTENT_METHODS):
+                if tries >= len(_RETRY_DELAYS_S) or (error.maybe_done and not _may_repeat(method, arguments)):
                     raise
                 await self._sleep(_RETRY_DELAYS_S[tries])
                 tries += 1
@@ -144,6 +146,13 @@ class SlackWebApi:
             raise SlackUnavailable(slack_errors.UNREACHABLE, maybe_done=True) from error
         headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
         return response.data if isinstance(response.data, dict) else {}, headers
+
+
+def _may_repeat(method: str, arguments: _Json) -> bool:
+    """Return whether a call may reach Slack twice."""
+    if method == "chat.stopStream":
+        return not any(arguments.get(name) for name in _LAST_CONTENT)
+    return method in _IDEMPOTENT_METHODS
 
 
 async def fetch_pages(

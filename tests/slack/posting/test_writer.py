@@ -161,5 +161,6 @@ async def test_lost_response_loses_and_doubles_no_text(socket_bot: RunningBot, m
     bot.answerer.script = script
     ts = await bot.ask()
     await bot.wait_for_answer(ts, "Three.")
+    await bot.wait_until_idle()
     texts = " ".join(m["text"] for m in await bot.list_answers(ts))
     assert texts.split() == ["One.", "Two.", "Three."]
