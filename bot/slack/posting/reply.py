@@ -192,12 +192,13 @@ class AnswerReply:
         is_session_over = self._writer.closed and (not self._status.has_session or has_stream_ended_session)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
-                await self._status.stop(is_session_over=is_session_over, is_answered=self._has_posted)
+                await self._status.stop(is_session_over=is_session_over, answered_at=self._answered_at)
 
     @property
-    def _has_posted(self) -> bool:
-        """Return whether the answer has a new message, which clears the status."""
-        return not set(self._target.earlier).issuperset(self._writer.replies)
+    def _answered_at(self) -> float | None:
+        """Return when the answer's last new message was sent, which cleared the status; None without one."""
+        is_earlier = set(self._target.earlier).issuperset(self._writer.replies)
+        return None if is_earlier else self._writer.opened_at
 
     async def _write(self, *, reads_on: bool) -> SlackError | None:
         """Send the text; with ``reads_on``, return an error that another attempt may get over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,6 +53,8 @@ class StatusLine:
         """Whether a session is processing, which the bot must end."""
         self._has_status = False
         """Whether Slack shows a status, which it clears with the next message."""
+        self._shown_at = 0.0
+        """When Slack last answered that it shows the status, on the monotonic clock."""
         self.is_limited = False
         """Whether Slack shows nothing because of a rate limit."""
         self.clear_in_s: float | None = None
@@ -116,6 +119,7 @@ class StatusLine:
         elif self._allows(WORDS_METHOD):
             try:
                 self._has_status = await self._set(WORDS_METHOD, {"status": self._words}) or self._has_status
+                self._shown_at = time.monotonic()
             except SlackLimited:
                 was_limited = True
         return was_limited
@@ -138,11 +142,13 @@ class StatusLine:
             return False
         return True
 
-    async def stop(self, *, is_session_over: bool, is_answered: bool) -> None:
+    async def stop(self, *, is_session_over: bool, answered_at: float | None) -> None:
         """End the session and clear the status.
 
-        ``is_session_over``: the answer's last call has already ended the session. ``is_answered``: a message has
-        already cleared the status. A status call in flight is awaited, so that its status does not appear afterwards.
+        ``is_session_over``: the answer's last call has already ended the session. ``answered_at``: when the answer's
+        last new message was sent, which cleared an earlier status. A status call in flight is awaited, so that its
+        status does not appear afterwards.
+
         """
         task, is_late = self._task, self._is_call_in_flight
         self._task = None
@@ -154,7 +160,8 @@ class StatusLine:
         task.cancel()
         self.clear_in_s = _RETRY_S  # if the next calls are cancelled
         methods = [SESSION_METHOD] if self.has_session and (is_late or not is_session_over) else []
-        methods += [WORDS_METHOD] if self._has_status and (is_late or not is_answered) else []
+        is_cleared = answered_at is not None and answered_at > self._shown_at
+        methods += [WORDS_METHOD] if self._has_status and (is_late or not is_cleared) else []
         self._limits.sessions.end(self)
         delays = [await clear_status(self._api, method, **self._thread) for method in methods]
         self.clear_in_s = max((delay for delay in delays if delay is not None), default=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
@@ -85,7 +86,8 @@ class AnswerWriter:
         self.ended_by_stream = False
         """Whether the last message was a stream, whose end also ends the session."""
         self.replies: list[str] = []
-        """The timestamps of the answer's messages, in order."""
+        self.opened_at = 0.0
+        """The timestamps of the answer's messages, in order, and when the last was sent, on the monotonic clock."""
 
     @property
     def messages(self) -> list[str]:
@@ -237,11 +239,8 @@ class AnswerWriter:
                 await self._record_opening(post.show_line(line))
 
     def _can_stream_now(self) -> bool:
-        return (
-            self.streams
-            and self._capabilities.can_stream(self._target)
-            and not self._api.get_limited_s("chat.startStream")
-        )
+        is_limited = self._api.get_limited_s("chat.startStream") > 0
+        return self.streams and self._capabilities.can_stream(self._target) and not is_limited
 
     async def _send(self, call: Coroutine[Any, Any, None]) -> bool:
         """Make a call; return False if its text must be sent in another way."""
@@ -379,6 +378,7 @@ class AnswerWriter:
 
     async def _record_opening(self, opening: Coroutine[Any, Any, AnswerMessage | None]) -> None:
         """Open a message and record it, also if the task is cancelled: Slack may have created the message."""
+        self.opened_at = time.monotonic()
         task = asyncio.ensure_future(opening)
         try:
             self._register_message(await asyncio.shield(task))

@@ -11,7 +11,7 @@ import pytest
 from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.refused_methods import RefusedMethods
-from tests.slack.running_bot import RunningBot, Script, get_text, make_finished, run_bot_in_sandbox
+from tests.slack.running_bot import PausedScript, RunningBot, Script, get_text, make_finished, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +50,25 @@ async def test_status_replaces_missing_sessions(socket_bot: RunningBot) -> None:
     await socket_bot.wait_for_answer(await socket_bot.ask())
     [status, *_] = await socket_bot.sandbox.requests("assistant.threads.setStatus")
     assert status["args"]["status"] == "is searching the documents…"
+
+
+async def test_status_that_appears_after_the_first_text_is_cleared(socket_bot: RunningBot) -> None:
+    """Slack clears a status only with a new message, and this one comes later than the message."""
+    sandbox = socket_bot.sandbox
+    await sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
+    await sandbox.faults({"method": "assistant.threads.setStatus", "hang_s": 0.5})
+    socket_bot.answerer.script = paused = PausedScript()
+    ts = await socket_bot.ask()
+    await sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    await sandbox.wait_until(lambda: has_status(socket_bot, "processing"))
+    paused.resume.set()
+    await socket_bot.wait_for_answer(ts, "The second half.")
+    await socket_bot.wait_until_idle()
+    assert await has_status(socket_bot, "active")
+
+
+async def has_status(bot: RunningBot, status: str) -> bool:
+    return {session["status"] for session in (await bot.sandbox.state())["sessions"]} == {status}
 
 
 def make_queue_script(*said: str) -> Script:
