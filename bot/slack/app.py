@@ -181,7 +181,7 @@ def build_bolt_app(
         )
 
     bolt = AsyncApp(
-        name="kvasir",
+        name="slack_bolt.kvasir",  # Bolt gives the logger of this name the level of the next one
         logger=logging.getLogger("slack_bolt"),
         client=copy_without_token(client),
         authorize=authorize,

@@ -1,10 +1,11 @@
-"""Test that logs never contain a secret."""
+"""Tests of what is logged: a line for each turn, and never a secret."""
 
 from __future__ import annotations
 
 import io
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.logs import _Mask, configure_logging
+from tests.slack.running_bot import run_bot_in_sandbox
 
 
 @pytest.fixture
@@ -59,3 +61,11 @@ def test_an_exception_s_text_is_masked_too(stream: io.StringIO) -> None:
 @given(st.text(st.characters(exclude_characters="*"), min_size=6), st.text(), st.text())
 def test_a_known_secret_is_never_logged(secret: str, before: str, after: str) -> None:
     assert secret not in _Mask([secret]).mask_text(f"{before}{secret}{after}")
+
+
+async def test_each_turn_has_a_line(stream: io.StringIO, tmp_path: Path) -> None:
+    """Bolt copies the level of its logger to the logger that is named like the app."""
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        await bot.wait_for_answer(await bot.ask())
+        await bot.wait_until_idle()
+    assert stream.getvalue().count("event=turn ") == 1
