@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select
@@ -20,6 +21,8 @@ ENVIRONMENT: Final = Path(__file__).parent / "environment"
 """The folder that Alembic runs migrations from."""
 _PATIENT: Final = DatabaseOptions(lock_wait_s=60.0, answer_s=600.0)
 """For a migration: another process may be at it, and large tables take their time."""
+_ALEMBIC: Final = Lock()
+"""Alembic keeps what a migration works on in globals, so a process runs one migration at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,10 @@ def _upgrade(connection: Connection, migrations: Migrations) -> list[Revision]:
         config = _make_config(migrations)
         config.attributes.update(connection=connection, version_table=migrations.table)
         if revision is not None and not inspect(connection).has_table(migrations.table):
-            command.stamp(config, revision)
-        command.upgrade(config, migrations.newest)
+            with _ALEMBIC:
+                command.stamp(config, revision)
+        with _ALEMBIC:
+            command.upgrade(config, migrations.newest)
     return steps
 
 

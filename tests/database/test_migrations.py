@@ -74,6 +74,13 @@ async def test_what_is_due_is_applied_once(url: str, migrations: Migrations, dec
     assert declared.tables
 
 
+async def test_several_databases_of_one_process_migrate_at_once(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(8)]
+    both = (MANIFEST, bot_tables.MIGRATIONS)
+    steps = await asyncio.gather(*(apply_revisions(url, both[number % 2]) for number, url in enumerate(urls)))
+    assert all(steps)
+
+
 @EVERY
 async def test_tables_of_a_newer_kvasir_are_refused(url: str, migrations: Migrations, declared: MetaData) -> None:
     await apply_revisions(url, migrations)
