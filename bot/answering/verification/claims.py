@@ -142,7 +142,7 @@ class Claims:
         return name in self.text and _compile_name(name).search(self.text) is not None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def extract_claims(text: str) -> Claims:
     """Return a text's claims; cached, since passages are compared with many sentences."""
     return Claims(text)
