@@ -1,10 +1,11 @@
 """Measure turns: how fast a question in Slack reaches the engine, its answer reaches Slack, and how many fit a second.
 
-Slack is ``scripts/bench_slack.py``. The engine answers at once with 300 chunks. A minimal Bolt bot runs for comparison,
-written as Slack's own samples are: one call for each chunk of the engine. Both get the same questions, twelve at a
-time, and the ratio is computed within one run.
+Slack is ``scripts/bench_slack.py``. The engine answers at once with 300 chunks. Two minimal Bolt bots run for
+comparison, written as Slack's own samples are. One calls Slack for each chunk of the engine, the other uses
+``chat_stream`` with its buffer of 256 characters. Neither searches or verifies. All get the same questions, twelve at a
+time and in turns, and the ratios are computed within one run.
 
-    scripts/bench_turns.py [--turns N] [--baseline-turns N] [--memory-turns N] [--real-turns N] [--json]
+    scripts/bench_turns.py [--only paths rates burst] [--rounds N] [--turns N] [--baseline-turns N] [--json]
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -36,6 +38,7 @@ from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
+from bot.app import open_configured_library
 from bot.config.settings import load_settings
 from bot.slack.app import open_slack_app
 from bot.slack.parts import SlackDependencies
@@ -57,10 +60,12 @@ from engine.interfaces import (
 )
 from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Hit, LiveWebRequest, Matrix, SearchResult, Viewers
+from knowledge.library import Library
 from scripts.bench_slack import ask_questions, run_slack
 
 WINDOW = 12
 CHUNKS = 300
+MEASURES = ("paths", "rates", "burst")
 BURST = 36
 UNLIMITED = 1_000_000
 PASSAGE = (
@@ -181,23 +186,26 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def run_minimal_bot(url: str) -> AsyncIterator[None]:
-    """Run a bot as in Slack's samples, with one call for each chunk."""
+async def run_bolt_bot(url: str, *, buffer_size: int | None = None) -> AsyncIterator[None]:
+    """Run a bot as in Slack's samples: one call for each chunk, or ``chat_stream`` with a buffer."""
     engine = InstantEngine()
     client = AsyncWebClient(token="xoxb-bench", base_url=f"{url}/api/")
     app = AsyncApp(client=client, token="xoxb-bench", signing_secret="")
 
     @app.event("app_mention")
     async def mention(event: dict[str, Any], client: AsyncWebClient) -> None:
-        started = await client.chat_startStream(
-            channel=event["channel"], thread_ts=event["ts"], recipient_user_id="U1", recipient_team_id="T1"
-        )
-        where = {"channel": event["channel"], "ts": started["ts"]}
+        place = {"channel": event["channel"], "thread_ts": event["ts"]}
+        person = {"recipient_user_id": "U1", "recipient_team_id": "T1"}
         messages = [ChatMessage("user", f"{PASSAGE}\n{event['text']}")]
-        async for delta in engine.stream(messages, Sampling(), request_id=""):
-            if isinstance(delta, ContentDelta):
-                await client.chat_appendStream(markdown_text=delta.text, **where)
-        await client.chat_stopStream(**where)
+        deltas = engine.stream(messages, Sampling(), request_id="")
+        if buffer_size is None:
+            await send_chunks(client, place | person, deltas)
+        else:
+            streamer = await client.chat_stream(buffer_size=buffer_size, **place, **person)
+            async for delta in deltas:
+                if isinstance(delta, ContentDelta):
+                    await streamer.append(markdown_text=delta.text)
+            await streamer.stop()
 
     handler = AsyncSocketModeHandler(app, "xapp-bench", web_client=client)
     handler.client.web_client = client
@@ -206,6 +214,16 @@ async def run_minimal_bot(url: str) -> AsyncIterator[None]:
         yield
     finally:
         await handler.close_async()
+
+
+async def send_chunks(client: AsyncWebClient, target: dict[str, str], deltas: AsyncIterator[Delta]) -> None:
+    """Stream an answer with one call for each chunk."""
+    started = await client.chat_startStream(**target)
+    where = {"channel": target["channel"], "ts": started["ts"]}
+    async for delta in deltas:
+        if isinstance(delta, ContentDelta):
+            await client.chat_appendStream(markdown_text=delta.text, **where)
+    await client.chat_stopStream(**where)
 
 
 # ── Measuring ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,88 +259,99 @@ async def measure_paths(url: str) -> dict[str, Any]:
     return {"envelope_to_engine": compute_percentiles(inward), "sentence_to_slack": compute_percentiles(firsts)}
 
 
-async def measure_rates(turns: int, baseline_turns: int) -> dict[str, Any]:
-    """Return turns a second of both bots, on the same kind of Slack."""
-    async with run_slack() as url:
-        answerer = create_answerer()
-        async with run_kvasir(url, answerer):
-            await ask(url, WINDOW)
-            ours = await ask(url, turns)
-    async with run_slack() as url, run_minimal_bot(url):
-        await ask(url, 2, ending="")
-        theirs = await ask(url, baseline_turns, ending="")
-    ours_rate, their_rate = turns / ours["seconds"], baseline_turns / theirs["seconds"]
-    return {
-        "kvasir_turns_per_s": round(ours_rate, 2),
-        "minimal_turns_per_s": round(their_rate, 2),
-        "ratio": round(ours_rate / their_rate, 1),
-        "kvasir_calls_per_turn": round(ours["calls"] / turns, 1),
-        "minimal_calls_per_turn": round(theirs["calls"] / baseline_turns, 1),
-    }
+@dataclass(frozen=True)
+class Contestant:
+    """A bot of the comparison."""
+
+    run: Callable[[str], contextlib.AbstractAsyncContextManager[None]]
+    turns: int
+    ending: str = ANSWER_EVENT
 
 
-async def measure_memory(turns: int) -> dict[str, Any]:
-    """Return the resident memory of this process over many turns."""
-    process = psutil.Process()
-    resident_mb: list[float] = []
-    async with (
-        run_slack() as url,
-        run_kvasir(url, create_answerer()),
-    ):
-        await ask(url, min(500, turns))
-        for _ in range(10):
-            resident_mb.append(process.memory_info().rss / 1e6)
-            await ask(url, turns // 10)
-        resident_mb.append(process.memory_info().rss / 1e6)
-    return {
-        "turns": turns,
-        "rss_mb": [round(value) for value in resident_mb],
-        "growth_mb": round(resident_mb[-1] - resident_mb[0], 1),
-    }
-
-
-async def measure_with_knowledge(turns: int) -> dict[str, Any]:
-    """Return turns a second with real retrieval and verification: in the first burst, then steadily."""
-    from bot.app import open_configured_library  # noqa: PLC0415
-
+@contextlib.asynccontextmanager
+async def open_knowledge() -> AsyncIterator[Library]:
+    """Open a library with this repository's documentation, and a document that supports the answer."""
     root = Path(__file__).parent.parent
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "kvasir.toml"
-        config.write_text(f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{root / "docs"}"\n', encoding="utf-8")
+        (policies := Path(folder) / "policies").mkdir()
+        (policies / "leave.md").write_text(f"# Leave\n\n## How many days of leave are there?\n\n{PASSAGE}\n")
+        sources = {"docs": root / "docs", "policies": policies}
+        config = "".join(f'[[source]]\nname = "{n}"\nkind = "folder"\npath = "{p}"\n' for n, p in sources.items())
+        (Path(folder) / "kvasir.toml").write_text(config, encoding="utf-8")
         environ = {**os.environ, "KVASIR_HOME": f"{folder}/home"}
-        async with open_configured_library(load_settings(environ, Path(folder))) as library, run_slack() as url:
+        async with open_configured_library(load_settings(environ, Path(folder))) as library:
             await library.refresh()
-            async with run_kvasir(
-                url, Answerer(library.search, InstantEngine(), feature_verifiers(library.embed_symmetric, IDENTITY))
-            ):
-                await ask(url, 2)
-                burst = await ask(url, BURST)
-                cpu_s = time.process_time()
-                steady = await ask(url, turns)
-                cpu_s = time.process_time() - cpu_s
+            yield library
+
+
+def create_real_answerer(library: Library) -> Answerer:
+    return Answerer(library.search, InstantEngine(), feature_verifiers(library.embed_symmetric, IDENTITY))
+
+
+async def measure_rates(rounds: int, turns: int, baseline_turns: int) -> dict[str, Any]:
+    """Return turns a second of the bots, which answer in turns, and the medians of the ratios of each round."""
+    async with open_knowledge() as library:
+        contestants = {
+            "one_call_a_chunk": Contestant(run_bolt_bot, baseline_turns, ""),
+            "chat_stream_256": Contestant(partial(run_bolt_bot, buffer_size=256), turns, ""),
+            "kvasir": Contestant(lambda url: run_kvasir(url, create_real_answerer(library)), turns),
+            "kvasir_fixed_passage": Contestant(lambda url: run_kvasir(url, create_answerer()), turns),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in contestants}
+        calls: dict[str, float] = {}
+        for _ in range(rounds):
+            for name, one in contestants.items():
+                async with run_slack() as url, one.run(url):
+                    await ask(url, WINDOW, ending=one.ending)
+                    times = await ask(url, one.turns, ending=one.ending)
+                rates[name].append(one.turns / times["seconds"])
+                calls[name] = round(times["calls"] / one.turns, 1)
+    ratios = {
+        f"{ours}_to_{theirs}": round(
+            statistics.median(a / b for a, b in zip(rates[ours], rates[theirs], strict=True)), 2
+        )
+        for ours in ("kvasir", "kvasir_fixed_passage")
+        for theirs in ("one_call_a_chunk", "chat_stream_256")
+    }
+    shown = {name: [round(rate, 1) for rate in found] for name, found in rates.items()}
+    return {"turns_per_s": shown, "calls_per_turn": calls, "ratios": ratios, "chunks": CHUNKS}
+
+
+async def measure_burst(turns: int) -> dict[str, Any]:
+    """Return turns a second with real retrieval and verification: in the first burst, then steadily."""
+    async with open_knowledge() as library, run_slack() as url, run_kvasir(url, create_real_answerer(library)):
+        await ask(url, 2)
+        burst = await ask(url, BURST)
+        cpu_s = time.process_time()
+        steady = await ask(url, turns)
+        cpu_s = time.process_time() - cpu_s
     return {
         "burst_turns_per_s": round(BURST / burst["seconds"], 2),
         "steady_turns_per_s": round(turns / steady["seconds"], 2),
         "steady_cpu_ms_per_turn": round(cpu_s / turns * 1e3, 1),
-        "chunks": CHUNKS,
     }
 
 
-async def main(arguments: argparse.Namespace) -> dict[str, Any]:
+async def measure_all_paths() -> dict[str, Any]:
     async with run_slack() as url:
-        times: dict[str, Any] = {"paths": await measure_paths(url)}
-    times["rates"] = await measure_rates(arguments.turns, arguments.baseline_turns)
-    times["real"] = await measure_with_knowledge(arguments.real_turns)
-    times["memory"] = await measure_memory(arguments.memory_turns)
-    return times
+        return await measure_paths(url)
+
+
+async def main(arguments: argparse.Namespace) -> dict[str, Any]:
+    measures = {
+        "paths": measure_all_paths,
+        "rates": partial(measure_rates, arguments.rounds, arguments.turns, arguments.baseline_turns),
+        "burst": partial(measure_burst, arguments.turns),
+    }
+    return {name: await measure() for name, measure in measures.items() if name in arguments.only}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=600)
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=MEASURES)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--baseline-turns", type=int, default=36)
-    parser.add_argument("--real-turns", type=int, default=200)
-    parser.add_argument("--memory-turns", type=int, default=10_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     logs.configure_logging(sys.stderr)
