@@ -45,17 +45,21 @@ check: lint
 	@.venv/bin/python -m bot.prepare embedder
 	@.venv/bin/python -m pytest -q -n 3 --hypothesis-profile check -m 'not slow' tests
 
-# 10,000 questions in random worlds with each store: who may read what. It takes hours; an interrupted run continues.
+# 10,000 questions with each database: exactly one answer. The same with each store: who may read what.
+# It takes hours; an interrupted run continues.
 SOAK ?= --questions 10000
 soak: services
-	.venv/bin/python scripts/soak.py $(SOAK) --store lancedb
-	.venv/bin/python scripts/soak.py $(SOAK) --store weaviate
+	.venv/bin/python scripts/soak.py $(SOAK) --kind turns --database sqlite --jobs 8
+	.venv/bin/python scripts/soak.py $(SOAK) --kind turns --database postgres --jobs 8
+	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store lancedb
+	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store weaviate
 
 # Each figure has a baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev
 	@.venv/bin/python -m bot.prepare embedder
 	.venv/bin/python scripts/bench_startup.py
 	.venv/bin/python scripts/bench_turns.py
+	.venv/bin/python scripts/bench_memory.py
 	.venv/bin/python scripts/bench_search.py
 	.venv/bin/python scripts/bench_web.py
 	.venv/bin/python scripts/bench_page_cache.py

@@ -17,6 +17,8 @@ from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.app import open_slack_app
 from bot.slack.parts import SlackDependencies
 from bot.slack.settings import SlackSettings
+from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.turn_runner import QuestionAnswerer
 from bot.storage.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, make_finished
@@ -33,7 +35,8 @@ class SlowAnswerer:
         yield make_finished()
 
 
-async def main(state: Path) -> None:
+async def serve_bot(state: Path, answerer: QuestionAnswerer, turn_settings: TurnSettings = QUICK_TURNS) -> None:
+    """Serve until SIGTERM."""
     settings = SlackSettings(
         bot_token=os.environ["SLACK_BOT_TOKEN"],
         app_token=os.environ["SLACK_APP_TOKEN"],
@@ -41,8 +44,8 @@ async def main(state: Path) -> None:
     )
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url) as ledger:
-        dependencies = SlackDependencies(ledger, SlowAnswerer(), FakeLibrary(), lambda: EngineStatus(EngineState.READY))
-        async with open_slack_app(settings, dependencies, turn_settings=QUICK_TURNS) as app:
+        dependencies = SlackDependencies(ledger, answerer, FakeLibrary(), lambda: EngineStatus(EngineState.READY))
+        async with open_slack_app(settings, dependencies, turn_settings=turn_settings) as app:
             await app.run()
 
 
@@ -65,4 +68,4 @@ async def run_bot_process(sandbox: SandboxClient, state: Path, **env: str) -> As
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(serve_bot(Path(sys.argv[1]), SlowAnswerer()))

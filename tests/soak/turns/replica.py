@@ -1,0 +1,87 @@
+"""A replica of the bot in a process of its own, whose engine counts its answers: ``replica.py STATE``.
+
+Each generation of an answer appends the question's number to the file ``generations`` in the state folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+from bot import logs
+from bot.answering.events import AnswerEvent, Question, Sources, Text
+from tests.slack.bot_process import serve_bot
+from tests.slack.running_bot import PASSAGE, QUICK_TURNS, make_finished
+from tests.slack_sandbox import SandboxClient
+from tests.soak.turns.plan import choose_pause_s, list_parts
+
+ROOT = Path(__file__).parents[3]
+COUNTS = "generations"
+_NUMBER = re.compile(r"q(\d+)")
+TURNS = replace(QUICK_TURNS, drain_s=1.0, refused_s=3.0)
+
+
+class CountingAnswerer:
+    """Answers with the sentences of the plan."""
+
+    def __init__(self, counts: Path) -> None:
+        self._counts = counts
+
+    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent]:
+        found = _NUMBER.search(question.text)
+        assert found is not None, question.text
+        number = int(found[1])
+        with self._counts.open("a") as file:
+            file.write(f"{number}\n")
+        yield Sources((PASSAGE,))
+        for part in list_parts(number):
+            await asyncio.sleep(choose_pause_s(number))
+            yield Text(part)
+        yield make_finished(PASSAGE)
+
+
+class Replica:
+    """Starts and ends the process."""
+
+    def __init__(self, sandbox: SandboxClient, state: Path, database: str, number: int) -> None:
+        self._env = {**os.environ, **sandbox.env, "PYTHONPATH": str(ROOT), "DATABASE_URL": database}
+        self._state = state
+        self._log = state / f"replica-{number}.log"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start the process; it connects later."""
+        with self._log.open("ab") as log:
+            argv = [sys.executable, __file__, str(self._state)]
+            self._process = await asyncio.create_subprocess_exec(*argv, env=self._env, stdout=log, stderr=log)
+
+    async def end(self, number: signal.Signals = signal.SIGKILL) -> int | None:
+        """Send a signal and wait for the end; return the exit status of a process that ended by itself before."""
+        process = self._process
+        if process is None:
+            return None
+        if process.returncode is not None:
+            return process.returncode
+        process.send_signal(number)
+        await process.wait()
+        return None
+
+
+async def main(state: Path) -> None:
+    logs.configure_logging()
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await serve_bot(state, CountingAnswerer(state / COUNTS), TURNS)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(main(Path(sys.argv[1])))
