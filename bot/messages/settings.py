@@ -16,7 +16,7 @@ LANGUAGE_HINT = Message(
     "Of what only you see: Home, forms and notices. An answer has the language of its question.",
     "用于只有您能看到的内容：主页、表单和提示。回答使用提问的语言。",
 )
-SLACK_LANGUAGE = Message("as in Slack", "与 Slack 相同")
+SLACK_LANGUAGE = Message("As in Slack", "与 Slack 相同")
 LANGUAGE_NAMES: Final[Mapping[str, str]] = {"en": "English", "zh": "中文"}
 """Each in its own language, so that people find it."""
 
@@ -27,7 +27,7 @@ def name_language(language: str) -> str:
 
 
 THINKING = Message("Thinking", "思考")
-DEFAULT_THINKING = Message("as the channel", "与频道相同")
+DEFAULT_THINKING = Message("As set for the channel", "与频道的设置相同")
 DEPTHS: Final[Mapping[str, Message]] = {
     "deep": Message("Deep: for difficult questions, takes minutes", "深入：适合难题，需要几分钟"),
     "normal": Message("Normal", "一般"),
@@ -44,6 +44,8 @@ LENGTHS: Final[Mapping[str, Message]] = {
     "long": Message("Long: with all steps, conditions and exceptions", "详细：包括全部步骤、条件和例外"),
 }
 
+AS_IN_SLACK = Message("as in Slack", "与 Slack 相同")
+AS_IN_CHANNEL = Message("as set for the channel", "与频道的设置相同")
 DEPTH_NAMES: Final[Mapping[str, Message]] = {
     "deep": Message("deep", "深入"),
     "normal": Message("normal", "一般"),

@@ -7,7 +7,7 @@ const EMOJI = {
   x: "❌", warning: "⚠️", hourglass_flowing_sand: "⏳", hourglass: "⌛", tada: "🎉", heart: "❤️", pray: "🙏", bulb: "💡",
   books: "📚", book: "📖", mag: "🔍", rocket: "🚀", wave: "👋", thinking_face: "🤔", raised_hands: "🙌", smile: "😄",
   page_facing_up: "📄", link: "🔗", gear: "⚙️", arrows_counterclockwise: "🔄", no_entry: "⛔", memo: "📝", joy: "😂",
-  mute: "🔇",
+  mute: "🔇", pause_button: "⏸️",
 };
 
 export function emoji(name) {

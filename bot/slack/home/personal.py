@@ -61,8 +61,8 @@ class SettingsPart:
         summary = render_message(
             home.SETTINGS,
             viewer.language,
-            reads=settings.name_language(chosen.language) if chosen.language else settings.SLACK_LANGUAGE,
-            thinking=settings.DEPTH_NAMES[chosen.depth] if chosen.depth else settings.DEFAULT_THINKING,
+            reads=settings.name_language(chosen.language) if chosen.language else settings.AS_IN_SLACK,
+            thinking=settings.DEPTH_NAMES[chosen.depth] if chosen.depth else settings.AS_IN_CHANNEL,
             length=settings.LENGTH_NAMES[chosen.length],
             privacy=home.ANSWERS_KEPT if chosen.keeps_answers else home.ANSWERS_NOT_KEPT,
         )

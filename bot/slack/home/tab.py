@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -24,7 +25,7 @@ from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 
-MIN_S: Final = 2.0
+MIN_S: Final = 1.0
 """Home is published at most this often to a person who only opens it."""
 _MAX_PEOPLE: Final = 10_000
 
@@ -52,16 +53,23 @@ class HomeTab:
         self._min_s = min_s
         self._started: dict[str, float] = {}
         """When the last publication to each person began."""
+        self._waiting: set[str] = set()
 
     async def open(self, user: str) -> None:
-        """Publish Home to a person who opens it, unless that happened a moment ago.
+        """Publish Home to a person who opens it; a little later if that happened a moment ago.
 
         Raises:
             SlackError: Slack refuses the view.
 
         """
-        if time.monotonic() - self._started.get(user, float("-inf")) >= self._min_s:
-            await self.publish(user)
+        if user in self._waiting:
+            return
+        self._waiting.add(user)
+        try:
+            await asyncio.sleep(self._started.get(user, float("-inf")) + self._min_s - time.monotonic())
+        finally:
+            self._waiting.discard(user)
+        await self.publish(user)
 
     def publish_after(self, handler: ActionHandler) -> ActionHandler:
         """Return a handler of a button that publishes Home again if the button is there."""

@@ -7,16 +7,18 @@ from tests.slack_sandbox import Json
 
 
 async def read_home(bot: RunningBot, person: str, contains: str = "Kvasir") -> Json:
-    """Open Home until it contains a text, and return the view."""
+    """Open Home, wait until it contains a text, and return the view."""
+    sandbox, views = bot.sandbox, list[Json]()
+    opened = await sandbox.home(person)
 
     async def is_published() -> bool:
-        return contains in str(await bot.sandbox.home(person))
+        view = await sandbox.home(person) if opened is None else sandbox.view(opened["id"])
+        views.append(view or {})
+        return contains in str(view)
 
-    await bot.sandbox.wait_until(is_published, what=contains)
-    view = await bot.sandbox.home(person)
-    assert view is not None
-    assert len(view["blocks"]) <= 100
-    return view
+    await sandbox.wait_until(is_published, what=contains)
+    assert len(views[-1]["blocks"]) <= 100
+    return views[-1]
 
 
 async def press_in_home(bot: RunningBot, person: str, action_id: str) -> None:

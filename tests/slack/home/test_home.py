@@ -69,3 +69,27 @@ async def test_home_shows_all_sources_or_says_what_is_left_out(owned_bot: Runnin
     assert (left_out is not None) is (sources > 60)
     assert shown + int(left_out[1] if left_out else 0) == sources
     assert view.count("block_id") <= 100
+
+
+async def test_home_that_is_opened_again_at_once_is_published_a_little_later(socket_bot: RunningBot) -> None:
+    """Several openings within a second are one publication, and it shows the newest state."""
+    sandbox = socket_bot.sandbox
+    await sandbox.home("ada")
+
+    async def list_published() -> list[str]:
+        return [str(call) for call in await sandbox.requests("views.publish")]
+
+    async def is_published() -> bool:
+        return bool(await list_published())
+
+    await sandbox.wait_until(is_published)
+    socket_bot.library.state = make_library_status(make_source_status("newest"))
+    for _ in range(5):
+        await sandbox.home("ada")
+        await sandbox.wait_delivered()
+
+    async def is_new() -> bool:
+        return "newest" in (await list_published())[-1]
+
+    await sandbox.wait_until(is_new)
+    assert len(await list_published()) == 2
