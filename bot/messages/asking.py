@@ -11,7 +11,8 @@ ASK_USAGE = Message(
     "请在命令后面写问题：`/ask 我们有多少天年假？`",
 )
 YOU_ASKED = Message("You asked:", "您的问题：")
-ANSWERING_PRIVATELY = Message("I answer you in our direct messages: {channel}", "我会在我们的私信中回答：{channel}")
+ANSWERING_PRIVATELY = Message("I answer you in {place}.", "我会在{place}中回答您。")
+DIRECT_MESSAGES = Message("our direct messages", "我们的私信")
 
 TITLE = Message("Ask Kvasir", "向 Kvasir 提问")
 QUESTION = Message("Your question", "您的问题")

@@ -16,6 +16,7 @@ HELP = Message(
 */kb feedback* — your votes on answers; owners: how people rate the answers from their sources
 */kb channel* — how Kvasir answers in this channel: sources, live web, language, thinking, tone, mentions
 */kb help* — this list
+*/ask* `question` — ask; only you see the answer
 */think* `deep` | `normal` | `off` | `default` — how long Kvasir thinks before it answers you
 To ask a question, mention Kvasir in a channel or send it a direct message. In its threads, no mention is needed.
 To make Kvasir leave a thread alone, write `mute` in it or add 🔇 to an answer. `unmute` ends this.""",
@@ -30,6 +31,7 @@ To make Kvasir leave a thread alone, write `mute` in it or add 🔇 to an answer
 */kb 评价*：您对回答的评价；负责人可查看大家对其来源的回答的评价
 */kb 频道*：Kvasir 在此频道中如何作答（来源、实时网络、语言、思考、语气、提及）
 */kb 帮助*：显示本列表
+*/ask* `问题`：提问，只有您能看到回答
 */think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
 在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。
 如需 Kvasir 不再参与某个消息列，请在其中输入“静音”，或给回答添加 🔇；输入“取消静音”可恢复。""",

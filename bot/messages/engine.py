@@ -1,4 +1,4 @@
-"""What the engine says about itself, as Slack and the page show it. The English texts are those of ``engine.notes``."""
+"""What the engine says about itself in Slack and on the page. Most English texts are those of ``engine.notes``."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ _CHINESE: Final[Mapping[NoteCode, str]] = {
     NoteCode.ALL_PLACES_USED: "引擎的所有位置都在使用中，请稍后再问。",
     NoteCode.NO_REPLY: "引擎在 {seconds:g} 秒内没有答复，可能正忙。",
     NoteCode.NONE_AVAILABLE: "目前没有可用的引擎。请查看 `kvasir status`。",
-    NoteCode.NO_SERVER: "引擎地址 {url} 上没有服务器应答，可能正在重新启动。请查看 `kvasir status`。",
+    NoteCode.NO_SERVER: "引擎没有应答，可能正在重新启动。请运维人员查看 `kvasir status`。",
     NoteCode.NOT_A_URL: "{url!r} 不是 URL。请把 KVASIR_ENGINE_URL 设为类似 http://gpu-1:30000 的地址。",
     NoteCode.LOADING_MODEL: "引擎仍在加载模型，请稍后再问；`kvasir status` 会显示进度。",
     NoteCode.SERVER_FAILED: "引擎出错（HTTP {status}）。请再问一次；原因见引擎日志。",
@@ -285,7 +285,13 @@ _CHINESE: Final[Mapping[NoteCode, str]] = {
     NoteCode.INSTALLATION_FAILED: "引擎或模型无法安装。（{problem}）",
     NoteCode.REFUSED: "引擎不接受这项设置或请求。（{refusal}）",
 }
-NOTES: Final[Mapping[NoteCode, Message]] = {code: Message(code.value, text) for code, text in _CHINESE.items()}
+_ENGLISH: Final[Mapping[NoteCode, str]] = {
+    NoteCode.NO_SERVER: "The engine does not answer. It may be restarting. An operator finds more in `kvasir status`.",
+}
+"""Texts for everybody where that of the engine is for operators: it names an address."""
+NOTES: Final[Mapping[NoteCode, Message]] = {
+    code: Message(_ENGLISH.get(code, code.value), text) for code, text in _CHINESE.items()
+}
 
 
 def word_note(note: EngineNote) -> Message:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from bot.slack.errors import SlackError
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
 from bot.slack.transport.web_api import SlackWebApi
@@ -51,3 +52,11 @@ class PrivateQuestions:
         key = QuestionKey(self._team, place.channel, place.ts)
         await self._submit(QuestionMessage(key, place.ts, user, as_sent, is_direct=True))
         return place
+
+    async def find_link(self, question: PrivateQuestion) -> str:
+        """Return the address of a question, "" if Slack does not give it."""
+        try:
+            found = await self._api.call("chat.getPermalink", channel=question.channel, message_ts=question.ts)
+        except SlackError:
+            return ""
+        return render.encode_link_target(str(found["permalink"]))

@@ -341,7 +341,8 @@ class Page {
     redraw(at("thread-header"), title, () => fill(at("thread-header"), h("h1", {}, "Thread"), h("span", { class: "topic" }, title),
       h("span", { class: "grow" }), iconButton("close", "Close thread", () => this.closeThread())));
     const replies = this.store.replies(room.id, root.ts);
-    const line = replies.length ? h("div", { class: "thread-line" }, replies.length === 1 ? "1 reply" : `${replies.length} replies`) : null;
+    const count = this.store.publicReplies(room.id, root.ts).length;
+    const line = count ? h("div", { class: "thread-line" }, count === 1 ? "1 reply" : `${count} replies`) : null;
     this.#side.show(`${room.id}/${root.ts}`, [root, ...replies], { line, bottom: session ? this.working(session) : null });
     const inside = room.members.includes(this.store.bot);
     this.#threadComposer.at(room.id, root.ts, inside ? "Reply, or ask a follow-up" : "Reply");

@@ -84,7 +84,7 @@ export class MessageList {
   #row(message, isFollowing) {
     const { store } = this.#page;
     const session = this.#inThread ? null : store.session(message.channel, message.ts);
-    const last = store.replies(message.channel, message.ts).at(-1);
+    const last = store.publicReplies(message.channel, message.ts).at(-1);
     const mark = JSON.stringify([message, isFollowing, session, this.#editing === message.ts, this.#inThread ? null : last]);
     const known = this.#shown.get(message.ts);
     if (known?.mark === mark) return known.element;
@@ -149,7 +149,7 @@ export class MessageList {
 
   #replies(message) {
     const { store } = this.#page;
-    const replies = store.replies(message.channel, message.ts);
+    const replies = store.publicReplies(message.channel, message.ts);
     const session = store.session(message.channel, message.ts);
     const parts = [];
     if (replies.length) {

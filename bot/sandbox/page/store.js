@@ -85,6 +85,11 @@ export class Store {
     return this.#threads(channel).get(root)?.replies ?? [];
   }
 
+  /** Return the replies that everybody in the conversation sees. */
+  publicReplies(channel, root) {
+    return this.replies(channel, root).filter((message) => !message.ephemeral);
+  }
+
   session(channel, root) {
     const session = this.sessions.get(`${channel}/${root}`);
     return session?.status === "processing" ? session : null;

@@ -33,7 +33,6 @@ class AskCommand:
         head = render_message(asking.YOU_ASKED, typed.language)
         place = await self._questions.ask(typed.user, text, head)
         if not typed.is_direct_message:
-            channel = f"<#{place.channel}>"
-            await self._messenger.answer(
-                typed, render_message(asking.ANSWERING_PRIVATELY, typed.language, channel=channel)
-            )
+            name, link = render_message(asking.DIRECT_MESSAGES, typed.language), await self._questions.find_link(place)
+            shown = f"<{link}|{name}>" if link else name
+            await self._messenger.answer(typed, render_message(asking.ANSWERING_PRIVATELY, typed.language, place=shown))

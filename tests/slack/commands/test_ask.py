@@ -23,7 +23,7 @@ async def test_command_is_answered_in_the_direct_messages(tmp_path: Path) -> Non
         await bot.sandbox.command("ada", "#general", "/ask how <long> & why?")
         shown = await wait_for_ephemeral(bot, "our direct messages")
         answer = await wait_for_private_answer(bot, "That is all.")
-        assert f"<#{answer['channel']}>" in shown
+        assert f"/archives/{answer['channel']}/p{answer['thread_ts'].replace('.', '')}|our direct messages>" in shown
         assert [message for message in await bot.sandbox.messages("#general") if not message.get("ephemeral")] == []
         [question] = bot.answerer.questions
         assert question.text == "how <long> & why?"
