@@ -20,6 +20,7 @@ from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_answers.phrasings import PhrasingWriter
+from bot.answering.verified_answers.question_judge import MeasuredThresholds, QuestionJudge
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.config.configuration import ADDED_SOURCE
@@ -186,6 +187,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
         measured_engine, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         judges = Judges(measured_engine, calibrations.of)
+        question_thresholds = MeasuredThresholds(settings.home)
         answerer = create_answerer(
             library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
         )
@@ -212,6 +214,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             verified=VerifiedTools(
                 library.embed_symmetric,
                 library.embedder_identity,
+                QuestionJudge(measured_engine, question_thresholds.find),
                 write_phrasings=PhrasingWriter(measured_engine).write,
             ),
             control=lambda: engine.thinking_control,
@@ -221,7 +224,11 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         app = await stack.enter_async_context(open_slack_app(slack, deps))
         schedule = await stack.enter_async_context(library.run_schedule())
         if settings.quiet_hour is not None:
-            schedule.add_task("engine", settings.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations))
+            schedule.add_task(
+                "engine",
+                settings.quiet_hour,
+                functools.partial(run_off_peak_work, engine, calibrations, question_thresholds),
+            )
         if settings.digest is not None:
             schedule.add_task("digest", settings.digest, app.digest.send)
         await stack.enter_async_context(library.watch_sources())

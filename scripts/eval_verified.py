@@ -8,23 +8,20 @@ asked while the other ones are stored as phrasings, as an owner would. Usage: ``
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from bot.answering.events import Passage, Question
 from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, VerifiedAnswerFinder
+from bot.answering.verified_answers.question_judge import PAIR_SETS, read_question_pairs
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
 from scripts.eval_sets import open_cached_embedder
 
-DATA = Path(__file__).parent / "eval_data"
-SETS = ("verified_tuning", "verified_heldout")
 PASSAGE = Passage(1, "docs", "a.md", "A", "", None, "", chunks=("c",))
 
 
@@ -60,8 +57,8 @@ def make_answer(id_: str, question: str, phrasings: Sequence[str]) -> VerifiedAn
 
 async def measure(name: str, finder: VerifiedAnswerFinder, stored: GivenAnswers) -> None:
     """Print what the questions of a set get."""
-    rows = [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-    full = [make_answer(str(n), row["question"], row["paraphrases"]) for n, row in enumerate(rows)]
+    rows = read_question_pairs(name)
+    full = [make_answer(str(n), row.question, row.paraphrases) for n, row in enumerate(rows)]
     counts: Counter[str] = Counter()
     totals: Counter[str] = Counter()
     slowest = 0.0
@@ -80,12 +77,12 @@ async def measure(name: str, finder: VerifiedAnswerFinder, stored: GivenAnswers)
         counts[f"{kind}: {got}{'' if found is None or is_right else ' another'}"] += 1
 
     for n, row in enumerate(rows):
-        for text in row["variants"]:
+        for text in row.variants:
             await ask("variant", n, text, full)
-        for near in row["near_misses"]:
-            await ask(f"near miss ({near['kind']})", n, near["text"], full)
-        for text in row["paraphrases"]:
-            others = [one for one in row["paraphrases"] if one != text]
+        for kind, text in row.near_misses:
+            await ask(f"near miss ({kind})", n, text, full)
+        for text in row.paraphrases:
+            others = [one for one in row.paraphrases if one != text]
             known = [*full[:n], replace(full[n], phrasings=tuple(others)), *full[n + 1 :]]
             await ask("paraphrase", n, text, known)
             await ask("paraphrase, nothing near", n, text, [*full[:n], *full[n + 1 :]])
@@ -106,4 +103,4 @@ async def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:] or SETS))
+    asyncio.run(main(sys.argv[1:] or PAIR_SETS))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bot.answering.verification.embedding_cache import Embed
-from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, JudgeSame, VerifiedAnswerFinder
+from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, SameJudge, VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import Answering, VerifiedAnswerer
 from bot.config.configuration import Access
 from bot.slack.actions.channel_access import ChannelAccess
@@ -33,7 +33,7 @@ class VerifiedTools:
     embed: Embed | None = None
     embedder: str = ""
     """``Embedder.identity``."""
-    judge: JudgeSame | None = None
+    judge: SameJudge | None = None
     write_phrasings: WritePhrasings | None = None
 
 

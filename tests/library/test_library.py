@@ -79,9 +79,11 @@ async def test_only_current_chunks_of_all_readers_are_kept(bench: Bench, handboo
         assert await library.filter_current(chunks | {"never"}, make_members("U1", "U2")) == chunks
         assert await library.filter_current(chunks, make_members("U1", "U3")) == frozenset()
         assert await library.filter_current(chunks) == frozenset()
+        assert await library.list_current(chunks | {"never"}) == chunks, "whoever may read them"
         handbook.put("holiday.md", "Thirty-one days of holiday a year.")
         await library.refresh()
         assert await library.filter_current(chunks, make_members("U1")) < chunks
+        assert await library.list_current(chunks) < chunks
 
 
 async def test_a_current_passage_is_returned_to_its_readers(bench: Bench, handbook: Any) -> None:

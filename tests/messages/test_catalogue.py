@@ -147,7 +147,7 @@ NOT_FOR_PEOPLE = (
     "bot/answering/retrieval",
     "bot/answering/sentence_roles.py",
     "bot/answering/verification",
-    "bot/answering/verified_answers/same_question.py",
+    "bot/answering/verified_answers",
     "bot/sandbox/state",
     "bot/slack/addressing.py",
     "bot/slack/commands/parsing.py",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -38,7 +38,7 @@ class OfferThresholds:
 
 
 OFFER_THRESHOLDS: Final = {"multilingual-e5-small:1571fc982750:int8:6.1": OfferThresholds(0.90, 0.83)}
-"""By ``Embedder.identity``. Chosen on ``scripts/eval_data/verified_tuning.jsonl``: 2 % of the questions about something
+"""By ``Embedder.identity``. Chosen on ``pairs/office.jsonl``: 2 % of the questions about something
 else are offered one of 23 verified answers."""
 
 
@@ -62,8 +62,25 @@ class StoredVerifiedAnswers(Protocol):
         """Store that an owner has to look at an answer before it is shown again."""
 
 
-JudgeSame = Callable[[str, str], Awaitable[bool]]
-"""Returns whether two questions surely ask the same; False if it is not sure, or not in time."""
+class SameJudge(Protocol):
+    """Judges whether two questions ask the same; ``question_judge`` has the real one."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether it can judge now."""
+
+    async def is_same(self, one: str, other: str, /) -> bool:
+        """Return whether two questions surely ask the same; False if that is not sure, or not in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarAnswer:
+    """A verified answer, and which of its questions is the nearest."""
+
+    answer: VerifiedAnswer
+    nearest: str = field(repr=False)
+    excess: float
+    """By how much its cosine exceeds what an offer needs."""
 
 
 class VerifiedAnswerFinder:
@@ -76,7 +93,7 @@ class VerifiedAnswerFinder:
         *,
         embed: Embed | None = None,
         thresholds: OfferThresholds | None = None,
-        judge: JudgeSame | None = None,
+        judge: SameJudge | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """Without ``embed`` nothing similar is found; without ``judge`` only equal words make the same question."""
@@ -102,12 +119,11 @@ class VerifiedAnswerFinder:
         for one in active:
             if any(is_same_question(text, question.text) for text in one.texts) and await self.may_show(one, question):
                 return one
-        if self._judge is None:
+        if self._judge is None or not self._judge.is_ready:
             return None
-        similar = await self._rank_similar(question, active)
-        for one in similar[:1]:
-            if await self._judge(one.question, question.text) and await self.may_show(one, question):
-                return one
+        for near in (await self._rank_similar(question, active))[:1]:
+            if await self._judge.is_same(near.nearest, question.text) and await self.may_show(near.answer, question):
+                return near.answer
         return None
 
     async def find_similar(self, question: Question) -> Sequence[VerifiedAnswer]:
@@ -120,7 +136,7 @@ class VerifiedAnswerFinder:
         if not may_have_verified_answer(question):
             return ()
         active = [one for one in await self._stored.list_all() if one.is_active(self._now())]
-        return await self._rank_similar(question, active)
+        return [near.answer for near in await self._rank_similar(question, active)]
 
     async def may_show(self, answer: VerifiedAnswer, question: Question) -> bool:
         """Return whether all viewers of a question may see an answer now, where it was asked.
@@ -182,7 +198,7 @@ class VerifiedAnswerFinder:
         await self._stored.mark_for_review(answer.id)
         return True
 
-    async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[VerifiedAnswer]:
+    async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[SimilarAnswer]:
         """Return the answers to near questions with the same facts, the nearest first."""
         asked = question.text.strip()
         if self._vectors is None or not active or len(asked) > _LONGEST:
@@ -195,12 +211,14 @@ class VerifiedAnswerFinder:
         except KnowledgeError as error:
             _log.warning("questions not compared", error=str(error))
             return []
-        near: list[tuple[float, VerifiedAnswer]] = []
-        for one in active:
-            above = {text: self._compare(asked, text, vectors) for text in one.texts}
-            if any(above[text] >= 0 and has_same_facts(text, asked) for text in one.texts):
-                near.append((max(above.values()), one))
-        return [one for _, one in sorted(near, key=lambda scored: -scored[0])]
+        found = [
+            SimilarAnswer(one, text, excess)
+            for one in active
+            for text in one.texts
+            if (excess := self._compare(asked, text, vectors)) >= 0 and has_same_facts(text, asked)
+        ]
+        ranked = sorted(found, key=lambda near: -near.excess)
+        return list({near.answer.id: near for near in reversed(ranked)}.values())[::-1]
 
     def _compare(self, asked: str, text: str, vectors: Mapping[str, Vector]) -> float:
         """Return by how much the cosine of two questions exceeds what an offer needs."""

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 
+from bot.answering.verified_answers.question_judge import PAIR_SETS, read_question_pairs
 from bot.answering.verified_answers.same_question import depends_on_day, has_same_facts, is_same_question
-
-SETS = Path(__file__).parents[3] / "scripts/eval_data"
-
-
-def read_rows(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (SETS / name).read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -64,14 +55,14 @@ def test_other_facts_and_other_words_make_another_question(one: str, other: str)
     assert not is_same_question(other, one)
 
 
-@pytest.mark.parametrize("name", ["verified_tuning.jsonl", "verified_heldout.jsonl"])
+@pytest.mark.parametrize("name", PAIR_SETS)
 def test_no_near_miss_is_the_same_question(name: str) -> None:
     wrong = [
-        (text, near["text"])
-        for row in read_rows(name)
-        for near in row["near_misses"]
-        for text in (row["question"], *row["paraphrases"], *row["variants"])
-        if is_same_question(text, near["text"])
+        (text, near)
+        for row in read_question_pairs(name)
+        for _, near in row.near_misses
+        for text in (row.question, *row.paraphrases, *row.variants)
+        if is_same_question(text, near)
     ]
     assert wrong == []
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bot.answering.events import AnswerEvent, Question, Sources, Text
+from bot.answering.events import AnswerEvent, Offer, Question, Sources, Text
 from bot.answering.verified_answers.finder import OFFER_THRESHOLDS
 from bot.config.configuration import Access
 from bot.slack.verified_parts import VerifiedTools
@@ -65,7 +65,7 @@ async def verified_bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[Ru
 
 def list_buttons(message: dict[str, Any]) -> dict[str, str]:
     """Return the action ids of a message's buttons by their labels."""
-    elements = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+    elements = [one for block in message.get("blocks") or () if block["type"] == "actions" for one in block["elements"]]
     return {one["text"]["text"]: one["action_id"] for one in elements}
 
 
@@ -162,6 +162,25 @@ async def test_answer_does_not_exist_for_people_who_may_not_read_its_sources(
     await bot.sandbox.command("ada", "#general", "/kb verified")
     listed = await wait_for_ephemeral(bot, "cite")
     assert QUESTION not in listed, "Ada may not read the sources any more"
+
+
+async def test_offer_is_left_out_if_a_viewer_may_not_read_it_when_it_is_shown(
+    tmp_path: Path, library: FakeLibrary
+) -> None:
+    """The viewers of an answer may change while it is generated."""
+    secret = replace(CITED, chunks=("secret",))
+
+    async def offer(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Sources((CITED,))
+        yield Text("That is all.", (CITED,))
+        yield Offer("a1", "Who gets a bonus?", (secret,))
+        yield make_finished(CITED)
+
+    library.current = frozenset(CITED.chunks)
+    async with run_bot_in_sandbox(tmp_path, "socket", script=offer, library=library) as bot:
+        answer = await bot.wait_for_answer(await bot.ask())
+        assert "bonus" not in get_text(answer)
+        assert "Show verified answer" not in list_buttons(answer)
 
 
 async def test_changed_source_puts_the_answer_into_review(verified_bot: RunningBot, library: FakeLibrary) -> None:
