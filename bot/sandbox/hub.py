@@ -21,11 +21,13 @@ from bot.sandbox.state.workspace import Workspace
 SCOPES = (
     "app_mentions:read",
     "assistant:write",
+    "canvases:write",
     "channels:history",
     "channels:read",
     "chat:write",
     "commands",
     "files:read",
+    "files:write",
     "groups:history",
     "groups:read",
     "im:history",

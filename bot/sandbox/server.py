@@ -20,6 +20,7 @@ from bot.sandbox.delivery.outbox import Carrier, Outbox, RetrySchedule
 from bot.sandbox.delivery.socket_mode import SocketMode
 from bot.sandbox.delivery.webhook import Webhook
 from bot.sandbox.http.api import Api
+from bot.sandbox.http.app_files import AppFiles
 from bot.sandbox.http.browser import Browser, build_guard
 from bot.sandbox.http.control import ControlApi
 from bot.sandbox.http.credentials import Credentials, load_credentials
@@ -155,7 +156,7 @@ def _create_application(
     control = ControlApi(hub, browser.interactions, api, sockets, uploads)
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
     app.add_routes([*api.routes(), *control.routes(), *browser.routes(), *DocumentPages(options.files).routes()])
-    app.add_routes(uploads.routes())
+    app.add_routes([*uploads.routes(), *AppFiles(hub).routes()])
     app.add_routes([web.get("/link/", sockets.handle)])
     return app
 

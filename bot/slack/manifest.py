@@ -17,11 +17,13 @@ _LANGUAGE: Language = "en"
 SCOPES = {
     "app_mentions:read": "see where it is mentioned",
     "assistant:write": "show that it is at work, with a Stop button",
+    "canvases:write": "show long answers as canvases",
     "channels:history": "read a thread of a public channel, to answer in it or as a source",
     "channels:read": "tell a channel that is shared with another company, and list those that are a source",
     "chat:write": "answer",
     "commands": "take /kb and /think",
     "files:read": "read the files of a question and of its thread",
+    "files:write": "show long code as files, and long answers where canvases are not allowed",
     "groups:history": "read a thread of a private channel that it was invited to",
     "groups:read": "tell a private channel that is shared with another company",
     "im:history": "read direct messages to it",

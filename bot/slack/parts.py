@@ -60,6 +60,7 @@ from bot.slack.home.personal import RecentQuestionsPart, SettingsPart
 from bot.slack.home.tab import HomeTab
 from bot.slack.installation import TokenMonitor
 from bot.slack.layout.answer_layout import AnswerLayout
+from bot.slack.layout.document_publisher import DocumentPublisher
 from bot.slack.listeners import ActionHandler, SlackListeners
 from bot.slack.materials.file_reader import FileReader, MaterialMaker
 from bot.slack.materials.thread_files import ThreadFiles
@@ -80,7 +81,7 @@ from bot.slack.source_alerts import SourceAlerts
 from bot.slack.stored_questions import StoredQuestions
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.web_api import SlackWebApi
-from bot.slack.transport.web_client import post_to_response_url
+from bot.slack.transport.web_client import post_to_response_url, upload_bytes
 from bot.slack.turns.answer_follow_up import AnswerFollowUp, Offer
 from bot.slack.turns.crash_recovery import AnswerRecovery
 from bot.slack.turns.message_files import MessageFiles
@@ -95,6 +96,7 @@ from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.turns.waiting_turns import TurnTimes, WaitingTurns
 from bot.slack.turns.withdrawals import Withdrawals
 from bot.slack.verified_parts import VerifiedParts, VerifiedTools
+from bot.storage.answer_documents import AnswerDocuments
 from bot.storage.answers import Answers
 from bot.storage.approved_channels import ApprovedChannels
 from bot.storage.channel_event_log import ChannelEventLog
@@ -192,6 +194,8 @@ class SlackParts:
         self._languages = ReaderLanguages(self._preferences, self.directory, me.team)
         self._approved_channels = ApprovedChannels(database)
         self._answers = Answers(database)
+        upload = functools.partial(upload_bytes, client)
+        self._documents = DocumentPublisher(api, upload, AnswerDocuments(database))
         self._reasonings = ReasoningMemory()
         self._viewers = ViewerFinder(
             self.directory, company, dependencies.identities, self._approved_channels, dependencies.list_named
@@ -304,7 +308,7 @@ class SlackParts:
         turns = TurnManager(
             self._dependencies.ledger,
             runner,
-            Withdrawals(self._dependencies.ledger, self._api),
+            Withdrawals(self._dependencies.ledger, self._api, self._documents),
             settings,
             self._changes,
             WaitingTurns(
@@ -382,7 +386,7 @@ class SlackParts:
                 needs.engine_status,
                 offer_more,
                 needs.forget,
-                AnswerLayout(self._api, self._capabilities.limits),
+                AnswerLayout(self._api, self._capabilities.limits, self._documents),
             ),
         )
 

@@ -28,6 +28,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
@@ -343,6 +344,7 @@ class Ledger:
         old = ~_IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
         connection.execute(sa.delete(threads).where(threads.c.last_at < now - threads_older_than_s))
         purge_answers(connection, now - turns_older_than_s)
+        purge_documents(connection, now - turns_older_than_s)
         return connection.execute(sa.delete(turns).where(old)).rowcount
 
     async def close(self) -> None:

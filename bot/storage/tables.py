@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0015", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0016", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -213,6 +213,18 @@ feedback = sa.Table(
     sa.Column("answered_at", sa.Float, nullable=False),
     sa.Column("voted_at", sa.Float, nullable=False),
     sa.Index("bot_feedback_person", "team", "user", "voted_at"),
+)
+
+answer_documents = sa.Table(
+    "bot_answer_documents",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("ts", sa.String(32), primary_key=True),
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Index("bot_answer_documents_age", "created_at"),
 )
 
 

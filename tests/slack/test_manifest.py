@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.sandbox.methods import agents, chat, conversations, people, streaming, views
+from bot.sandbox.methods import agents, chat, conversations, files, people, streaming, views
 from bot.slack.manifest import EVENTS, SCOPES, build_manifest, render_manifest_yaml
 from tests.slack.running_bot import RunningBot, wait_for_ephemeral
 
@@ -28,12 +28,17 @@ CHANNELS = frozenset({"channels:read", "groups:read"})
 ROOMS = CHANNELS | {"mpim:read"}
 HISTORY = frozenset({"channels:history", "groups:history", "im:history", "mpim:history"})
 WRITE = frozenset({"chat:write"})
+CANVASES = frozenset({"canvases:write"})
+FILES = frozenset({"files:write"})
 METHODS: Mapping[str, frozenset[str]] = {
     "agents.sessions.setStatus": WRITE,
     "apps.connections.open": NONE,  # the app's own token has its scope
     "assistant.threads.setStatus": frozenset({"assistant:write"}),
     "auth.teams.list": NONE,
     "auth.test": NONE,
+    "canvases.access.set": CANVASES,
+    "canvases.create": CANVASES,
+    "canvases.delete": CANVASES,
     "chat.appendStream": WRITE,
     "chat.delete": WRITE,
     "chat.getPermalink": NONE,
@@ -46,6 +51,10 @@ METHODS: Mapping[str, frozenset[str]] = {
     "conversations.info": ROOMS,
     "conversations.members": ROOMS,
     "conversations.replies": HISTORY,
+    "files.completeUploadExternal": FILES,
+    "files.delete": FILES,
+    "files.getUploadURLExternal": FILES,
+    "files.info": frozenset({"files:read"}),
     "usergroups.list": frozenset({"usergroups:read"}),
     "users.conversations": CHANNELS,
     "users.info": frozenset({"users:read", "users:read.email"}),
@@ -155,7 +164,7 @@ def test_manifest_subscribes_to_all_handled_events_and_to_no_others() -> None:
 
 def test_sandbox_asks_for_the_same_scopes() -> None:
     """Any of a method's scopes is enough for the sandbox, which then checks the one of the conversation's kind."""
-    modules = (agents, chat, conversations, people, streaming, views)
+    modules = (agents, chat, conversations, files, people, streaming, views)
     asked = {method.name: set(method.scopes) for module in modules for method in module.METHODS}
     for method, scopes in METHODS.items():
         assert not scopes or asked[method] & scopes, method

@@ -16,7 +16,7 @@ from aiohttp import web
 from bot.sandbox.delivery.faults import Fault
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
-from bot.sandbox.methods import agents, chat, conversations, organization, people, streaming, views
+from bot.sandbox.methods import agents, chat, conversations, files, organization, people, streaming, views
 from bot.sandbox.methods.call import Arguments, Call, Method
 from bot.sandbox.state.model import Json
 from bot.sandbox.state.refusals import RefusedCall
@@ -30,7 +30,7 @@ _CONCERNED = (
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for module in (agents, chat, conversations, organization, people, streaming, views)
+    for module in (agents, chat, conversations, files, organization, people, streaming, views)
     for method in module.METHODS
 }
 """All methods of the sandbox; others are ``unknown_method``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from aiohttp import web
 
@@ -206,6 +206,7 @@ class ControlApi:
             "given_up": [asdict(envelope) for envelope in self._hub.outbox.given_up],
             "sessions": sessions,
             "modals": modals,
+            "files": [asdict(replace(file, text="")) for file in workspace.files.values()],
             "now": self._hub.clock.now(),
         }
 

@@ -2,7 +2,7 @@
 
 import { avatar, fill, h, iconButton } from "./dom.js";
 import { blocks, plainText } from "./blocks.js";
-import { REACTIONS, emoji, unescape } from "./inline.js";
+import { REACTIONS, emoji, link, unescape } from "./inline.js";
 import { openMenu } from "./menu.js";
 import { mrkdwn } from "./prose.js";
 import { clock, day, moment, roleOf } from "./store.js";
@@ -234,7 +234,7 @@ export class MessageList {
 
 function filesOf(message) {
   if (!message.files?.length) return null;
-  return h("div", { class: "attached" }, message.files.map((file) => h("span", { class: "file" }, file.name, h("span", { class: "hint" }, ` ${sizeOf(file.size)}`))));
+  return h("div", { class: "attached" }, message.files.map((file) => h("span", { class: "file" }, file.permalink ? link(file.permalink, [file.name]) : file.name, h("span", { class: "hint" }, ` ${sizeOf(file.size)}`))));
 }
 
 function sizeOf(bytes) {

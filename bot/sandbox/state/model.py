@@ -156,6 +156,29 @@ class SlackMessage:
         return self.thread_ts or self.ts
 
 
+@dataclass(frozen=True, slots=True)
+class AppFile:
+    """A file that the app uploads, or a canvas that it writes."""
+
+    id: str
+    name: str
+    title: str = ""
+    is_canvas: bool = False
+    text: str = field(default="", repr=False)
+    """Empty until it is uploaded."""
+    length: int = 0
+    """The announced size in bytes."""
+    channels: Sequence[str] = ()
+    """The conversations whose members may read it."""
+    users: Sequence[str] = ()
+    """The other people who may."""
+
+    @property
+    def key(self) -> str:
+        """Return the key of the record."""
+        return self.id
+
+
 SessionStatus = Literal["active", "processing", "suspended", "closed"]
 
 
@@ -219,7 +242,7 @@ class Envelope:
         return self.id
 
 
-Record = SlackPerson | SlackChannel | UserGroup | Organization | SlackMessage | Session | View | Envelope
+Record = SlackPerson | SlackChannel | UserGroup | Organization | SlackMessage | Session | View | Envelope | AppFile
 
 KINDS: dict[str, type[Record]] = {
     "person": SlackPerson,
@@ -230,6 +253,7 @@ KINDS: dict[str, type[Record]] = {
     "session": Session,
     "view": View,
     "envelope": Envelope,
+    "file": AppFile,
 }
 _KIND_NAMES = {record: name for name, record in KINDS.items()}
 

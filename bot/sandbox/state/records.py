@@ -9,6 +9,7 @@ from bot.sandbox.state.changes import Changes
 from bot.sandbox.state.demo import BOT, PEOPLE, SYSTEM, first_channels
 from bot.sandbox.state.model import (
     TEAM_ID,
+    AppFile,
     Organization,
     Record,
     Session,
@@ -80,6 +81,8 @@ class Records:
         self.ephemerals: dict[tuple[str, str], SlackMessage] = {}
         self.sessions: dict[str, Session] = {}
         self.views: dict[str, View] = {}
+        self.files: dict[str, AppFile] = {}
+        """The files and canvases of the app."""
         self.changes = Changes()
         self._last_micros = 0
         self._streaming: dict[tuple[str, str], None] = {}
@@ -89,6 +92,8 @@ class Records:
     def restore_records(self, records: Iterable[Record]) -> None:
         """Load stored records; the first people and channels that are not among them are added."""
         messages: list[SlackMessage] = []
+        records = list(records)
+        self.files = {record.id: record for record in records if isinstance(record, AppFile)}
         for record in records:
             match record:
                 case SlackPerson():

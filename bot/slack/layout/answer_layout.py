@@ -3,49 +3,117 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
-from bot.slack.errors import SlackError
+from bot.answering.events import Finished
+from bot.messages import long_answers
+from bot.messages.message import Message, render_message
+from bot.slack.errors import SlackError, SlackGone, SlackMissingScope, SlackRefused
+from bot.slack.layout import long_parts
+from bot.slack.layout.document_publisher import DocumentPublisher
 from bot.slack.layout.tables import Block, build_text_blocks
 from bot.slack.posting.message_sink import AnswerEnding
 from bot.slack.posting.rate_limits import RateLimits
-from bot.slack.posting.render import make_fallback_text
+from bot.slack.posting.render import MarkdownRenderer, make_fallback_text
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi, make_window
 from bot.storage.questions import QuestionMessage
+from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)
 
 _TIMEOUT_S = 30.0
 _PROGRESS_BLOCKS = {"plan", "task_card"}
 _SINGLE_LIMIT = 10
+_REFUSALS = (SlackGone, SlackMissingScope, SlackRefused)
+"""Slack has surely not done what was asked."""
 
 
 class AnswerLayout:
-    """Shows the tables of answers as table blocks."""
+    """Shows tables as table blocks, long code as files, and long answers as canvases."""
 
-    def __init__(self, api: SlackWebApi, limits: RateLimits) -> None:
+    def __init__(self, api: SlackWebApi, limits: RateLimits, documents: DocumentPublisher) -> None:
         self._api = api
         self._limits = limits
+        self.documents = documents
+        """The canvases and files of answers."""
 
-    async def improve(self, message: QuestionMessage, reply: AnswerReply) -> None:
+    async def improve(self, message: QuestionMessage, question: str, finished: Finished, reply: AnswerReply) -> None:
         """Improve the messages of a complete answer; a failure is logged, and the answer stays as it is."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._improve(message, reply)
-        except (SlackError, TimeoutError) as error:
+                is_long = len(reply.markdown) > long_parts.LONG_ANSWER and reply.texts
+                if not (is_long and await self._move_to_document(message, question, finished, reply)):
+                    await self._improve_messages(message, reply)
+        except (SlackError, DatabaseError, TimeoutError) as error:
             _log.info("answer not improved", channel=message.key.channel, error=str(error))
 
-    async def _improve(self, message: QuestionMessage, reply: AnswerReply) -> None:
+    async def _improve_messages(self, message: QuestionMessage, reply: AnswerReply) -> None:
         texts = reply.texts
-        for ts, text in texts.items():
+        for ts, before in texts.items():
+            known = await self.documents.list_documents(message.key) if long_parts.find_long_code(before) else []
+            text = await self._move_code(message, before, reply)
             blocks = build_text_blocks(text)
-            if any(block["type"] == "table" for block in blocks):
-                is_last = ts == max(texts)
+            if text == before and all(block["type"] == "markdown" for block in blocks):
+                continue
+            is_last = ts == max(texts)
+            try:
                 await self._update(message, ts, text, blocks, reply.build_ending() if is_last else AnswerEnding())
+            except _REFUSALS:
+                await self._delete_new_documents(message, known)
+                raise
+
+    async def _move_code(self, message: QuestionMessage, text: str, reply: AnswerReply) -> str:
+        """Return a text with links to files in the place of its long code; code whose file is refused stays."""
+        for code in reversed(long_parts.find_long_code(text)):  # the last first, so that line numbers stay right
+            url = await self.documents.publish_file(message, code.name, code.text)
+            if url is not None:
+                text = long_parts.shorten_code(text, code, url, reply.language)
+        return text
+
+    async def _move_to_document(
+        self, message: QuestionMessage, question: str, finished: Finished, reply: AnswerReply
+    ) -> bool:
+        """Show a summary in place of a long answer, with a link to all of it; return False if Slack refuses that."""
+        known = await self.documents.list_documents(message.key)
+        rendered = MarkdownRenderer({passage.n: passage.url for passage in finished.cited}).feed(reply.markdown)
+        document = long_parts.build_document(rendered, finished.cited, reply.language)
+        title = long_parts.build_title(question, reply.language)
+        published = await self._publish(message, title, document)
+        if published is None:
+            return False
+        sentence, url = published
+        link = long_parts.make_link(title, url)
+        summary = long_parts.build_summary(
+            rendered, render_message(sentence, reply.language, link=link), reply.language
+        )
+        first, *others = reply.texts
+        try:
+            await self._update(message, first, summary, build_text_blocks(summary), reply.build_ending())
+        except _REFUSALS:
+            await self._delete_new_documents(message, known)
+            raise
+        for ts in others:
+            with contextlib.suppress(SlackGone, SlackRefused):
+                await self._api.call("chat.delete", channel=message.key.channel, ts=ts)
+        return True
+
+    async def _publish(self, message: QuestionMessage, title: str, document: str) -> tuple[Message, str] | None:
+        """Return how to say where a document is, and its address; None if Slack takes neither a canvas nor a file."""
+        if (url := await self.documents.publish_canvas(message, title, document)) is not None:
+            return long_answers.WHOLE_IN_CANVAS, url
+        if (url := await self.documents.publish_file(message, "answer.md", document)) is not None:
+            return long_answers.WHOLE_IN_FILE, url
+        return None
+
+    async def _delete_new_documents(self, message: QuestionMessage, known: Sequence[object]) -> None:
+        """Delete documents to which no message links."""
+        documents = await self.documents.list_documents(message.key)
+        await self.documents.delete(message.key, [one for one in documents if one not in known])
 
     async def _update(
         self, message: QuestionMessage, ts: str, text: str, blocks: Sequence[Block], ending: AnswerEnding

@@ -21,10 +21,15 @@ CALL_TIMEOUT_S = 15.0
 
 _GET_METHODS = {
     "auth.teams.list", "auth.test", "chat.getPermalink", "conversations.history", "conversations.info",
-    "conversations.members", "conversations.replies", "usergroups.list", "users.conversations", "users.info",
-    "users.list",
+    "conversations.members", "conversations.replies", "files.info", "usergroups.list", "users.conversations",
+    "users.info", "users.list",
 }  # fmt: skip
 """Methods that take their arguments from the query string only."""
+_QUERY_METHODS = {
+    "canvases.access.set", "canvases.delete", "files.completeUploadExternal", "files.delete",
+    "files.getUploadURLExternal",
+}  # fmt: skip
+"""Other methods that take their arguments from the query string."""
 _IDEMPOTENT_METHODS = _GET_METHODS | {
     "chat.update", "chat.delete", "agents.sessions.setStatus", "assistant.threads.setStatus",
     "views.publish", "apps.connections.open", "conversations.open",
@@ -136,6 +141,8 @@ class SlackWebApi:
         try:
             if method in _GET_METHODS:
                 response = await self._client.api_call(method, http_verb="GET", params=present)
+            elif method in _QUERY_METHODS:
+                response = await self._client.api_call(method, params=present)
             else:
                 response = await self._client.api_call(method, json=present)
         except SlackApiError as error:

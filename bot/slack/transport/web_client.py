@@ -74,6 +74,18 @@ async def post_to_response_url(client: AsyncWebClient, url: str, payload: Mappin
         return False
 
 
+async def upload_bytes(client: AsyncWebClient, url: str, data: bytes) -> bool:
+    """Send the content of a file to the address that Slack gave for it; return False if that fails."""
+    if client.session is None:
+        return False
+    try:
+        async with client.session.post(url, data=data, proxy=client.proxy) as answer:
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        _log.info("file not uploaded", error=type(error).__name__)
+        return False
+
+
 def copy_without_token(client: AsyncWebClient) -> AsyncWebClient:
     """Return the same client without its token: Bolt takes the token that ``authorize`` returns."""
     return AsyncWebClient(base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[])

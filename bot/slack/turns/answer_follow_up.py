@@ -41,6 +41,8 @@ class AnswerFollowUp:
         self._engine_status = engine_status
         self._offer_more = offer_more
         self._layout = layout
+        self.documents = layout.documents
+        """The canvases and files of answers."""
 
     async def handle(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
@@ -48,7 +50,7 @@ class AnswerFollowUp:
         """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more."""
         self._reasonings.keep(message.key, message.user, finished.reasoning, reply.passages)
         await self._store(message, question, finished, reply)
-        await self._layout.improve(message, reply)
+        await self._layout.improve(message, question.text, finished, reply)
         if finished.searched and not question.wants_web:
             self._offer_more(message, finished.searched, reply.language)
 

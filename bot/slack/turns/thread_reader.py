@@ -226,7 +226,8 @@ class ThreadReader:
             )
             return list(_without_tombstones(page)), bool(page.get("has_more"))
 
-        return [read_message(one, self._me) for one in await read_long_thread(fetch, float(question.key.ts))]
+        messages = [read_message(one, self._me) for one in await read_long_thread(fetch, float(question.key.ts))]
+        return [one for one in messages if not (one.is_ours and one.files)]  # our files repeat parts of our answers
 
     async def fetch_message(self, channel: str, thread_ts: str, ts: str) -> ThreadMessage | None:
         """Return the current state of one message of a thread, None if it was deleted.

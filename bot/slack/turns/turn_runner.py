@@ -90,6 +90,7 @@ class TurnRunner:
                 return None
             running.revision, record.attempts = turn.revision, turn.attempts
             running.reply = await self._replies.create(turn)
+            earlier = await self._follow_up.documents.list_documents(key) if turn.revises or turn.attempts > 1 else []
             state = await self._answer(turn, running.reply, record)
         except asyncio.CancelledError:
             if running.cancel_reason is None:
@@ -98,6 +99,8 @@ class TurnRunner:
         finally:
             if running.reply is not None:
                 running.reply.leave_status()
+        if record.outcome != "found":  # the documents belong to an earlier answer
+            await self._follow_up.documents.delete(key, earlier)
         clear_in_s = running.reply.clear_status_in_s
         if clear_in_s is None and turn.attempts > 1:
             clear_in_s = 0.0  # an earlier attempt may have left a status

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
+from bot.slack.layout.document_publisher import DocumentPublisher
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.ledger import Ledger
 from bot.storage.questions import QuestionKey, TurnState
@@ -23,9 +24,10 @@ Delete = Callable[[QuestionKey], Awaitable[object]]
 class Withdrawals:
     """Deletes answers in tasks of its own. What fails stays in the ledger for the next attempt."""
 
-    def __init__(self, ledger: Ledger, api: SlackWebApi) -> None:
+    def __init__(self, ledger: Ledger, api: SlackWebApi, documents: DocumentPublisher) -> None:
         self._ledger = ledger
         self._api = api
+        self._documents = documents
         self._tasks: dict[QuestionKey, asyncio.Task[None]] = {}
 
     def start(self, key: QuestionKey, delete: Delete) -> None:
@@ -50,7 +52,8 @@ class Withdrawals:
             for ts in turn.replies:
                 await delete(QuestionKey(key.team, key.channel, ts))  # a button's question has the ``ts`` of its answer
                 await self._delete_message(key.channel, ts)
-            await self._ledger.note_replies(key, ())
+            if await self._documents.delete(key, await self._documents.list_documents(key)):
+                await self._ledger.note_replies(key, ())
         except (SlackError, DatabaseError) as error:
             _log.warning("answer not withdrawn yet", channel=key.channel, ts=key.ts, error=str(error))
 
