@@ -466,7 +466,7 @@ class SlackParts:
             RecentQuestionsPart(self._answers, self._questions, self._preferences, team),
             SettingsPart(self._preferences, team),
             OwnerPart(needs.library, self._answers, self._feedback, self._questions, needs.access, team),
-            KnowledgePart(self._visible),
+            KnowledgePart(self._visible, needs.access),
             OperationsPart(needs.library, self._replicas, needs.count_requests),
         ]
         return HomeTab(self._api, self._languages.find, self._roles.find, needs.engine_status, parts)

@@ -11,6 +11,7 @@ import pytest
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Question, Text
+from bot.answering.thinking import LENGTHS
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import ANONYMOUS, ChatMessage, Delta, EngineState, EngineStatus, Requester, Sampling
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
@@ -63,6 +64,20 @@ async def test_thinking_and_answer_arrive_over_http(wire: tuple[FakeSglang, Answ
     assert (text.markdown, [one.n for one in text.cites]) == (f"{GOOD} [1]", [1])
     assert fake.bodies[0]["messages"][-1]["role"] == "user"
     assert fake.bodies[0]["rid"].startswith("t1-")
+
+
+async def test_chosen_length_reaches_the_engine(wire: tuple[FakeSglang, Answerer]) -> None:
+    """The prompts differ at their end alone, so that the engine's prefix cache serves all of them."""
+    fake, answerer = wire
+    for length in LENGTHS:
+        fake.stream(delta(content=f"{GOOD} [1]"), delta(finish="stop"), USAGE, DONE)
+        _ = [event async for event in answerer.answer(Question("How many days?", depth="off", length=length))]
+    tokens = [body["max_tokens"] for body in fake.bodies]
+    assert tokens == [768, 1_536, 2_730], "a third of the context at most"
+    short, normal, long = (body["messages"][0]["content"] for body in fake.bodies)
+    assert normal.endswith("How many days?")
+    assert short == f"{normal}\n\nAnswer in one or two sentences."
+    assert long.startswith(f"{normal}\n\nAnswer in detail")
 
 
 async def test_broken_connection_keeps_shown_text(wire: tuple[FakeSglang, Answerer]) -> None:

@@ -79,6 +79,7 @@ async def test_owner_decides_in_home_what_only_owners_decide(tmp_path: Path) -> 
         view = str(await read_home(bot, "ada", "For owners"))
         assert "3 documents are missing from the last listing" in view
         assert "*board* failed: db.internal refuses the account." in view
+        assert view.count("db.internal") == 1, "the list of sources does not repeat it"
         await press_in_home(bot, "ada", REFRESH_SOURCE)
         await bot.sandbox.wait_until(lambda: bot.library.refreshed == ["board"], what="refresh")
         await bot.sandbox.wait_for_message(lambda m: "Refreshed in" in str(m), channel="@kvasir", person="ada")
@@ -185,20 +186,20 @@ async def test_largest_home_keeps_slacks_limits(tmp_path: Path) -> None:
     """With more of everything than there is room for, the rest is counted."""
     async with run_bot_with_sources(tmp_path) as bot:
         sources = [
-            make_source_status(f"handbook-{n:03}", error="why " * 200, pending_deletions=2, approval_mark="two")
-            for n in range(400)
+            make_source_status(f"handbook-{n:04}", error="why " * 200, pending_deletions=2, approval_mark="two")
+            for n in range(2_000)
         ]
         bot.library.state = make_library_status(*sources)
         for n in range(30):
             await store_answer(bot, "C0GENERAL1", f"{n} " + "why " * 60, user=ADA)
-            key = await store_answer(bot, "C0GENERAL1", f"{n} " + "how " * 60, user=BO, source="handbook-001")
+            key = await store_answer(bot, "C0GENERAL1", f"{n} " + "how " * 60, user=BO, source="handbook-0001")
             await Feedback(bot.ledger.database).vote(key, CHEN, Vote.BAD)
         for n in range(40):
             await Replicas(bot.ledger.database, TEAM_ID, "1", name=f"server-{n}|1|1.0|{'x' * 9}").beat()
         view = await read_home(bot, "ada", "For administrators")
         assert len(view["blocks"]) <= 100
         shown = str(view)
-        assert "390 more sources need attention" in shown
+        assert "1990 more sources need attention" in shown
         assert "and 25 older ones" in shown
         assert "no room for" in shown
         assert "and 21 more replicas" in shown
