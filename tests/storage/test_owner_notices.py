@@ -1,0 +1,50 @@
+"""Tests of what owners have been told, with two processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.owner_notices import OwnerNotices
+from tests.postgres import postgres_server
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def ledgers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Ledger, Ledger]]:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+    async with open_ledger(url) as one, open_ledger(url) as other:
+        yield one, other
+
+
+async def test_only_one_process_tells_of_something(ledgers: tuple[Ledger, Ledger]) -> None:
+    both = [OwnerNotices(ledger.database) for ledger in ledgers]
+    for _ in range(3):
+        assert sorted(await asyncio.gather(*(one.add("T1", "source", "docs") for one in both))) == [False, True]
+        assert await both[0].add("T2", "source", "docs"), "another workspace"
+        assert await both[0].remove("T2", "source", "docs")
+        assert sorted(await asyncio.gather(*(one.remove("T1", "source", "docs") for one in both))) == [False, True]
+
+
+async def test_old_notices_of_one_kind_are_purged(ledgers: tuple[Ledger, Ledger]) -> None:
+    notices = OwnerNotices(ledgers[0].database)
+    for kind in ("digest", "source"):
+        await notices.add("T1", kind, "old")
+    await ledgers[0].database.write(
+        lambda connection: connection.exec_driver_sql("UPDATE bot_owner_notices SET told_at = 1.0")
+    )
+    await notices.add("T1", "digest", "new")
+    await notices.purge("T1", "digest")
+    assert await notices.add("T1", "digest", "old")
+    assert not await notices.add("T1", "digest", "new")
+    assert not await notices.add("T1", "source", "old"), "it still fails"
