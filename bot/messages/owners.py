@@ -36,6 +36,3 @@ VERIFIED_DUE = Message(
     "*{count} 个已核实的回答需要处理*：`/kb 已核实`",
     "*1 verified answer needs you*: `/kb verified`",
 )
-IS_EXPIRED = Message("expired on {date}", "已于 {date} 过期")
-EXPIRES_SOON = Message("expires on {date}", "将于 {date} 过期")
-SOURCE_CHANGED = Message("a source has changed", "来源已更改")

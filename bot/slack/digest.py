@@ -16,6 +16,7 @@ from bot.messages.durations import format_age
 from bot.messages.message import Message, render_message
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.status_texts import format_failure_reason
+from bot.slack.commands.verified import format_state
 from bot.slack.owner_messages import OwnerMessages
 from bot.slack.posting import render
 from bot.slack.stored_questions import StoredQuestions
@@ -31,8 +32,6 @@ _log = structlog.get_logger("kvasir.owners")
 
 _KIND = "digest"
 _WEEK_S: Final = 7 * 86_400.0
-_SOON_S: Final = 14 * 86_400.0
-"""How long before its end a verified answer is named."""
 _MAX_READ: Final = 500
 _MAX_SHOWN: Final = 5
 
@@ -124,16 +123,10 @@ class Digest:
         return "\n".join(lines)
 
     async def _describe_verified(self, owner: str, language: Language) -> str:
-        due: list[str] = []
-        for one in (await self.verified.list_for(owner)).answers:
-            if one.needs_review:
-                state = render_message(owners.SOURCE_CHANGED, language)
-            elif one.expires_at <= self.now() + _SOON_S:
-                message = owners.EXPIRES_SOON if one.is_active(self.now()) else owners.IS_EXPIRED
-                state = render_message(message, language, date=one.expires_on)
-            else:
-                continue
-            due.append(f"• {render.escape_mrkdwn(one.question)} · {state}")
+        due = [
+            f"• {render.escape_mrkdwn(one.question)} · {format_state(one, self.now(), language)}"
+            for one in await self.verified.list_due(owner)
+        ]
         if not due:
             return ""
         more = len(due) - _MAX_SHOWN

@@ -465,7 +465,15 @@ class SlackParts:
         parts: list[HomePart] = [
             RecentQuestionsPart(self._answers, self._questions, self._preferences, team),
             SettingsPart(self._preferences, team),
-            OwnerPart(needs.library, self._answers, self._feedback, self._questions, needs.access, team),
+            OwnerPart(
+                needs.library,
+                self._answers,
+                self._feedback,
+                self._questions,
+                needs.access,
+                team,
+                self._verified.management,
+            ),
             KnowledgePart(self._visible, needs.access),
             OperationsPart(needs.library, self._replicas, needs.count_requests),
         ]

@@ -23,6 +23,8 @@ _log = structlog.get_logger("kvasir.verified")
 
 VALID_S: Final = 180 * 86_400.0
 """How long an answer is valid unless its owner chooses another day."""
+_SOON_S: Final = 14 * 86_400.0
+"""How long before its end an answer is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ class VerifiedManagement:
             may_see = await self._finder.may_read_rest(one, viewers) and (one.owner == user or not checked.needs_review)
             (readable if may_see else unreadable).append(checked)
         return ManagedAnswers(readable, unreadable)
+
+    async def list_due(self, user: str) -> Sequence[VerifiedAnswer]:
+        """Return those of the person's answers that expire soon, have expired or need review."""
+        due_at = self.now() + _SOON_S
+        return [one for one in (await self.list_for(user)).answers if not one.is_active(due_at)]
 
     async def verify(self, user: str, team: str, draft: VerifiedAnswer) -> VerifiedAnswer | None:
         """Store an answer in a person's name; None if the person may not read all that it cites now.

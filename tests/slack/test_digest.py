@@ -88,7 +88,7 @@ async def test_owner_hears_of_the_week(bot: RunningBot, library: FakeLibrary) ->
     assert "• Was this right?" in digest
     assert "*2 sources fail or are older" in digest
     assert "other: It is down" in digest
-    assert "Who verified &lt;this&gt;? · expires on" in digest
+    assert "Who verified &lt;this&gt;? · valid until" in digest
     assert await read_digest(bot, "ada") == digest, "once a day"
 
 

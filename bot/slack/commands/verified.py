@@ -100,15 +100,11 @@ class VerifiedCommand:
 
 def build_entry(answer: VerifiedAnswer, now: float, language: Language) -> list[Block]:
     """Return an answer of the list, with its buttons."""
-    if answer.needs_review:
-        state = verified.NEEDS_REVIEW
-    else:
-        state = verified.ACTIVE if answer.is_active(now) else verified.EXPIRED
     text = render_message(
         verified.ENTRY,
         language,
         question=render.escape_mrkdwn(answer.question),
-        state=render_message(state, language, date=answer.expires_on),
+        state=format_state(answer, now, language),
         name=render.escape_mrkdwn(answer.owner_name),
         date=answer.verified_on,
         phrasings=len(answer.phrasings),
@@ -117,6 +113,14 @@ def build_entry(answer: VerifiedAnswer, now: float, language: Language) -> list[
     elements = [build_button(action, render_message(label, language), answer.id) for action, label in labels.items()]
     elements[-1] |= {"style": "danger", "confirm": _build_confirmation(language)}
     return [build_section(text), {"type": "actions", "elements": elements}]
+
+
+def format_state(answer: VerifiedAnswer, now: float, language: Language) -> str:
+    """Return until when an answer is valid, or why it is not shown."""
+    if answer.needs_review:
+        return render_message(verified.NEEDS_REVIEW, language)
+    state = verified.ACTIVE if answer.is_active(now) else verified.EXPIRED
+    return render_message(state, language, date=answer.expires_on)
 
 
 def _build_confirmation(language: Language) -> dict[str, Any]:

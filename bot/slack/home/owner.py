@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from bot.config.configuration import Access
-from bot.messages import feedback, home
+from bot.messages import feedback, home, owners
 from bot.messages.durations import format_age
 from bot.messages.message import Message, join_names, render_message
 from bot.slack.actions.refresh_source import build_refresh_button
@@ -16,11 +16,13 @@ from bot.slack.commands.kb_texts import format_approval_request
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.pending_deletions import build_delete_button
 from bot.slack.commands.status_texts import format_failure_reason
+from bot.slack.commands.verified import build_entry
 from bot.slack.home.part import HomeViewer, build_header, build_lines, build_section_with_button
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import Block, build_section
 from bot.slack.roles import Role
 from bot.slack.stored_questions import StoredQuestions
+from bot.slack.verified_management import VerifiedManagement
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.feedback import Feedback, StoredVote
 from knowledge.language import Language
@@ -29,6 +31,7 @@ from knowledge.status import SourceStatus
 _MAX_SOURCES: Final = 10
 """Of each kind: with pending deletions, and failing."""
 _MAX_QUESTIONS: Final = 5
+_MAX_VERIFIED: Final = 5
 _MAX_READ: Final = 100
 _Item = TypeVar("_Item")
 
@@ -43,6 +46,7 @@ class OwnerPart:
     questions: StoredQuestions
     access: Access
     team: str
+    verified: VerifiedManagement
 
     async def build(self, viewer: HomeViewer) -> list[Block]:
         """Return nothing for people who own no source."""
@@ -56,6 +60,7 @@ class OwnerPart:
             *_list_sources([one for one in owned if one.error or one.watch_trouble], _build_failing, viewer.language),
             *await self._list_unanswered(viewer, names),
             *await self._list_badly_rated(viewer, names),
+            *await self._list_verified(viewer),
         ]
         nothing = build_section(render_message(home.NOTHING_TO_DO, viewer.language))
         return [build_header(home.FOR_OWNERS, viewer.language), *(blocks or [nothing])]
@@ -76,6 +81,15 @@ class OwnerPart:
 
         bad = [one for one in await self.votes.list_bad(self.team, _MAX_READ) if one.is_current and one.cites(owned)]
         return await self._list_questions(home.BAD_ANSWERS, bad, viewer, lambda vote: vote.answer, describe)
+
+    async def _list_verified(self, viewer: HomeViewer) -> list[Block]:
+        """Return the verified answers that need the owner, with their buttons."""
+        due = await self.verified.list_due(viewer.user)
+        if not due:
+            return []
+        entries = [build_entry(one, self.verified.now(), viewer.language) for one in due[:_MAX_VERIFIED]]
+        head = build_section(render_message(owners.VERIFIED_DUE, viewer.language, count=len(due)))
+        return [head, *(block for entry in entries for block in entry)]
 
     async def _list_questions(
         self,

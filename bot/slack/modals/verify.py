@@ -159,7 +159,10 @@ class VerifyModal:
 
     async def _tell(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
         text = render.escape_mrkdwn(render_message(message, submission.language))
-        await self._messenger.notify(place["channel"], submission.user, text, thread_ts=place.get("thread"))
+        if place["channel"]:
+            await self._messenger.notify(place["channel"], submission.user, text, thread_ts=place.get("thread"))
+        else:  # the button was on Home
+            await self._messenger.answer(submission, text)
 
 
 def make_draft(answer: StoredAnswer) -> VerifiedAnswer:

@@ -200,6 +200,29 @@ async def test_changed_source_puts_the_answer_into_review(verified_bot: RunningB
     await bot.wait_for_answer(root, "30 days")
 
 
+async def test_home_shows_owners_what_needs_them(verified_bot: RunningBot, library: FakeLibrary) -> None:
+    bot = verified_bot
+    await verify(bot)
+    library.vanished = frozenset({"c2"})
+    shown: dict[str, str] = {}
+    for person in ("ada", "bo"):
+
+        async def is_published(person: str = person) -> bool:
+            shown[person] = str(await bot.sandbox.home(person) or "")
+            return bool(shown[person])
+
+        await bot.sandbox.wait_until(is_published)
+    assert "1 verified answer needs you" in shown["ada"]
+    assert QUESTION in shown["ada"]
+    assert "kvasir:verified-delete" in shown["ada"]
+    assert QUESTION not in shown["bo"]
+    view = await bot.sandbox.home("ada")
+    assert view is not None
+    body = {"person": "ada", "view_id": view["id"], "action_id": "kvasir:verified-delete"}
+    await bot.sandbox.control("POST", "press", body)
+    await bot.sandbox.wait_for_message(lambda m: "Deleted: " in get_text(m), channel="@kvasir")
+
+
 async def test_owner_edits_and_deletes_an_answer(verified_bot: RunningBot, library: FakeLibrary) -> None:
     bot = verified_bot
     await verify(bot, answer="**30 days** [1].")
