@@ -60,6 +60,7 @@ class MaterialReader:
             tuple(chunk for _, chunk in passages),
             tuple(terms.index_terms(chunk.searchable_text) for _, chunk in passages),
             tuple(page for page, _ in passages),
+            is_central=kind != MESSAGE_KIND,
             is_cut=sum(len(one.text) for one in read) < sum(len(one.text) for one in sections),
         )
 

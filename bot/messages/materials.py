@@ -52,3 +52,14 @@ TOO_SLOW = Message(
     "Reading the files took over {seconds} seconds, so some are missing from this answer: {names}.",
     "读取文件超过 {seconds} 秒，因此这个回答没有用到：{names}。",
 )
+
+# ── Messages that are not read ───────────────────────────────────────────────────────────────────────────────────────
+
+MESSAGE_HIDDEN = Message(
+    "I could not confirm that you and I can both read that message. Join its channel, invite me there, and ask again.",
+    "我无法确认你和我都能读取那条消息。请加入其所在的频道，邀请我，然后重新提问。",
+)
+MESSAGE_GONE = Message(
+    "That message was deleted, so I cannot answer questions about it. Ask without it.",
+    "那条消息已被删除，我无法就它作答。请不要引用它，重新提问。",
+)

@@ -33,7 +33,10 @@ class AppShortcut:
     """A global one is in the menu of the message box, the other one in the menu of each message."""
 
 
-APP_SHORTCUTS = (AppShortcut("ask_anything", "Ask Kvasir", "global"),)
+APP_SHORTCUTS = (
+    AppShortcut("ask_anything", "Ask Kvasir", "global"),
+    AppShortcut("ask_about_message", "Ask Kvasir about this", "message"),
+)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.ask import ASK
 from bot.slack.commands.parsing import KB, THINK
 from bot.slack.modals.ask import ASK_SHORTCUT
+from bot.slack.modals.ask_about import ASK_ABOUT_SHORTCUT
 from knowledge.language import Language
 
 _LANGUAGE: Language = "en"
@@ -131,6 +132,12 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
                     "type": "global",
                     "callback_id": ASK_SHORTCUT,
                     "description": render_message(asking.SHORTCUT_DESCRIPTION, _LANGUAGE),
+                },
+                {
+                    "name": "Ask Kvasir about this",
+                    "type": "message",
+                    "callback_id": ASK_ABOUT_SHORTCUT,
+                    "description": render_message(asking.ABOUT_DESCRIPTION, _LANGUAGE),
                 },
             ],
             "slash_commands": slash_commands,

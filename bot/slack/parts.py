@@ -63,8 +63,11 @@ from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.layout.document_publisher import DocumentPublisher
 from bot.slack.listeners import ActionHandler, SlackListeners
 from bot.slack.materials.file_reader import FileReader, MaterialMaker
+from bot.slack.materials.question_materials import QuestionMaterials
+from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import ThreadFiles
-from bot.slack.modals.ask import ASK_SHORTCUT, AskModal
+from bot.slack.modals.ask import AskModal
+from bot.slack.modals.ask_about import AskAboutModal
 from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsModal
 from bot.slack.modals.feedback import FeedbackModal
 from bot.slack.modals.modal import Modal
@@ -206,6 +209,11 @@ class SlackParts:
         """Lets administrators see this process."""
         self._threads = ThreadReader(api, me)
         adding = dependencies.adding
+        maker, self._quoted, self._materials = dependencies.materials, None, None
+        if maker is not None:
+            self._quoted = QuotedMessages(api, self._threads, self.directory, maker, me.team)
+            files = ThreadFiles(api, self._threads, FileReader(client, maker))
+            self._materials = QuestionMaterials(files, self._quoted)
         self._intake = None if adding is None else FileIntake(client, adding, dependencies.access, self._threads)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._feedback = Feedback(database)
@@ -365,7 +373,7 @@ class SlackParts:
                 needs.find_salt,
                 filter_readable=needs.library.filter_current,
                 find_length=self._preferences.find_length,
-                files=self._make_thread_files(),
+                materials=self._materials,
             ),
             ReplyFactory(
                 needs.ledger,
@@ -389,10 +397,6 @@ class SlackParts:
                 AnswerLayout(self._api, self._capabilities.limits, self._documents),
             ),
         )
-
-    def _make_thread_files(self) -> ThreadFiles | None:
-        maker = self._dependencies.materials
-        return None if maker is None else ThreadFiles(self._api, self._threads, FileReader(self._client, maker))
 
     def _build_listeners(
         self,
@@ -421,7 +425,9 @@ class SlackParts:
         )
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
         refresh = RefreshSourceAction(self._refresh, needs.access, self._messenger)
-        ask = AskModal(self._api, questions)
+        asking: list[AskModal | AskAboutModal] = [AskModal(self._api, questions)]
+        if self._quoted is not None:
+            asking.append(AskAboutModal(self._api, questions, self._quoted))
         home = self._build_home()
         chosen = SettingsModal(
             self._api,
@@ -431,7 +437,7 @@ class SlackParts:
             self._me.team,
             publish_home=home.publish,
         )
-        modals: list[Modal] = [ask, self._feedback_modal, self._verified.modal, self._settings_modal, chosen]
+        modals: list[Modal] = [*asking, self._feedback_modal, self._verified.modal, self._settings_modal, chosen]
         think = ThinkCommand(self._preferences, self._rules, needs.control, self._me.team, self._messenger)
         return SlackListeners(
             self._me,
@@ -446,7 +452,7 @@ class SlackParts:
                 **self._verified.command.actions,
                 **actions,
             },
-            {ASK_SHORTCUT: ask.open},
+            {modal.shortcut: modal.open for modal in asking},
             {modal.callback_id: modal for modal in modals},
             home,
             self.directory,

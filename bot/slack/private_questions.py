@@ -11,7 +11,7 @@ from bot.slack.posting import render
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.thread_reader import build_question_metadata
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.questions import QuestionKey, QuestionMessage, Subject
 
 Submit = Callable[[QuestionMessage], Awaitable[bool]]
 """Queues a question; returns False if it was submitted before. Raises ``DatabaseError``."""
@@ -32,8 +32,8 @@ class PrivateQuestions:
         self._submit = submit
         self._team = team
 
-    async def ask(self, user: str, text: str, head: str) -> PrivateQuestion:
-        """Ask a person's question; ``head`` is the mrkdwn above it.
+    async def ask(self, user: str, text: str, head: str, subject: Subject | None = None) -> PrivateQuestion:
+        """Ask a person's question; ``head`` is the mrkdwn above it, ``subject`` the message that it is about.
 
         Raises:
             DatabaseError: the ledger cannot store the question.
@@ -46,11 +46,11 @@ class PrivateQuestions:
             "chat.postMessage",
             channel=user,  # Slack opens the direct message
             text=f"{head}\n{quote}"[:MAX_TEXT_CHARACTERS],
-            metadata=build_question_metadata(user, as_sent),
+            metadata=build_question_metadata(user, as_sent, subject),
         )
         place = PrivateQuestion(str(posted["channel"]), str(posted["ts"]))
         key = QuestionKey(self._team, place.channel, place.ts)
-        await self._submit(QuestionMessage(key, place.ts, user, as_sent, is_direct=True))
+        await self._submit(QuestionMessage(key, place.ts, user, as_sent, is_direct=True, subject=subject))
         return place
 
     async def find_link(self, question: PrivateQuestion) -> str:

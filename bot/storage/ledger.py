@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.processes import is_dead, name_this_process
-from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, Subject, TurnState
 from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
@@ -149,6 +149,7 @@ class Ledger:
             "user": message.user,
             "direct": message.is_direct,
             "files": message.files,
+            "subject": message.subject.encode() if message.subject else "",
             "unasked": message.is_unasked,
             "text": _make_storable(message.text),
             "state": state,
@@ -400,7 +401,14 @@ def _read_key(row: sa.Row[Any]) -> QuestionKey:
 
 def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
     message = QuestionMessage(
-        _read_key(row), row.thread_ts, row.user, row.text, bool(row.direct), row.files, bool(row.unasked)
+        _read_key(row),
+        row.thread_ts,
+        row.user,
+        row.text,
+        bool(row.direct),
+        row.files,
+        bool(row.unasked),
+        Subject.decode(row.subject),
     )
     replies = tuple(json.loads(row.replies))
     state, flags = TurnState(row.state), (bool(row.revises), bool(row.regenerates))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class TurnState(StrEnum):
@@ -28,6 +29,25 @@ class QuestionKey:
     ts: str
 
 
+class Subject(NamedTuple):
+    """The message that a question is about, somewhere else in Slack."""
+
+    channel: str
+    thread_ts: str
+    """The root of its thread; its own ``ts`` if it has none."""
+    ts: str
+
+    def encode(self) -> str:
+        """Return it as one text."""
+        return " ".join(self)
+
+    @classmethod
+    def decode(cls, text: str) -> Subject | None:
+        """Return the subject of a text, None for an empty one."""
+        parts = text.split()
+        return cls(*parts) if len(parts) == len(cls._fields) else None
+
+
 @dataclass(frozen=True, slots=True)
 class QuestionMessage:
     """A question from Slack."""
@@ -43,6 +63,8 @@ class QuestionMessage:
     """How many files are attached."""
     is_unasked: bool = False
     """Whether it is answered, if at all, although it neither mentions Kvasir nor follows a question in its thread."""
+    subject: Subject | None = None
+    """The message that it is about; None for most questions."""
 
     @property
     def thread(self) -> tuple[str, str, str]:

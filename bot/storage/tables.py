@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0016", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0017", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -45,6 +45,7 @@ turns = sa.Table(
     sa.Column("revises", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("regenerates", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("unasked", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("subject", sa.String(100), nullable=False, server_default=""),
     sa.UniqueConstraint("team", "channel", "ts", name="bot_turns_message"),
     sa.Index("bot_turns_state", "state", "owner"),
     sa.Index("bot_turns_clear_status", "clear_status_at"),

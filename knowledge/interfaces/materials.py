@@ -28,6 +28,8 @@ class Material:
     """The page, slide or sheet of each passage, from 1; None if the format has none."""
     is_cut: bool = False
     """Whether the end was too long and is missing."""
+    is_central: bool = False
+    """Whether its beginning is always shown if it is given, because it says what the answer is about."""
     is_given: bool = False
     """Whether it comes with the question itself, so that the answer is about it."""
 

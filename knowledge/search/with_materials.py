@@ -42,8 +42,6 @@ GIVEN_BYTES: Final = 24_000
 """Text of the passages that are shown: about 6,000 tokens, half of the longest prompt."""
 OTHER_BYTES: Final = 8_000
 """The same if no material came with the question itself."""
-_OPENINGS: Final = 4
-"""Materials, from the first one on, whose first passage is always shown, because it says what they are about."""
 
 
 class MaterialEmbedder(Protocol):
@@ -156,9 +154,9 @@ class MaterialSearch:
 
 def _list_entries(materials: Sequence[Material]) -> list[_Entry]:
     entries: list[_Entry] = []
-    for number, material in enumerate(materials):
+    for material in materials:
         for place, (chunk, page, words) in enumerate(zip(material.chunks, material.pages, material.terms, strict=True)):
-            is_opening = place == 0 and number < _OPENINGS
+            is_opening = place == 0 and material.is_central
             entries.append(_Entry(material, chunk, page, words, len(entries), is_opening))
     return entries
 

@@ -16,7 +16,7 @@ from tests.postgres import postgres_server
 
 OLD = Path(__file__).parents[1] / "storage"
 MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004", "0005"]
-BOT_REVISIONS = [f"{number:04}" for number in range(1, 16)]
+BOT_REVISIONS = [f"{number:04}" for number in range(1, 18)]
 
 pytestmark = pytest.mark.slow
 

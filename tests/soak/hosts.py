@@ -227,7 +227,7 @@ class ChannelHost:
 
 
 class FileHost:
-    """Files that owners send to Kvasir in direct messages. Their senders choose readers by the buttons."""
+    """Files that owners send to Kvasir in direct messages. The buttons store them for readers, at first the sender."""
 
     def __init__(self, sandbox: SandboxClient, find_direct: Callable[[str], str]) -> None:
         self._sandbox = sandbox
@@ -249,18 +249,22 @@ class FileHost:
             person=sender,
         )
         self._replies[document.number] = reply["ts"]
+        await self._choose(document, {})
 
     async def edit(self, document: Document) -> None:
         await self.add(document)
 
     async def change_readers(self, document: Document) -> None:
+        await self._choose(document, dict(document.own))
+
+    async def _choose(self, document: Document, chosen: Mapping[str, str]) -> None:
+        """Press the button for some readers, which stores the file the first time."""
         sender, channel = document.part, self._find_direct(document.part)
         before = {one["ts"] for one in await self._sandbox.messages(channel, sender)}
         reply = self._replies[document.number]
         messages = await self._sandbox.messages(channel, sender)
         blocks = next(one for one in messages if one["ts"] == reply)["blocks"]
         only_sender, room, everybody = next(iter(find_blocks(blocks, "actions")))["elements"]
-        chosen: Mapping[str, str] = dict(document.own)
         button = everybody if "readers" in chosen else room if "channel" in chosen else only_sender
         more = {"selected_conversation": chosen["channel"]} if "channel" in chosen else {}
         await self._sandbox.press(sender, channel, reply, button["action_id"], **more)

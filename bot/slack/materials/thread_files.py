@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -28,8 +27,8 @@ _WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class ReadFiles:
-    """The files of a question."""
+class ReadMaterials:
+    """What comes with a question."""
 
     materials: tuple[Material, ...] = ()
     notices: tuple[Message, ...] = ()
@@ -54,8 +53,10 @@ class ThreadFiles:
         self._threads = threads
         self._reader = reader
 
-    async def read(self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]) -> ReadFiles:
-        """Return the files of a question and of the messages before it.
+    async def read(
+        self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage], *, channel: str = ""
+    ) -> ReadMaterials:
+        """Return the files of a question and of the messages before it, which may be in another channel.
 
         Raises:
             SlackError: the message with the question's own files cannot be read.
@@ -64,7 +65,7 @@ class ThreadFiles:
         attached = await self._list_files(message, thread)
         chosen = attached[:MAX_FILES]
         notices = [texts.TOO_MANY.fill(count=MAX_FILES)] if len(attached) > MAX_FILES else []
-        tasks = {asyncio.create_task(self._read_file(message.key.channel, one)): one for one in chosen}
+        tasks = {asyncio.create_task(self._read_file(channel or message.key.channel, one)): one for one in chosen}
         try:
             _, late = await asyncio.wait(tasks, timeout=_WITHIN_S) if tasks else (set(), set())
         finally:
@@ -89,7 +90,7 @@ class ThreadFiles:
                 raise error
             elif one.is_own:
                 notices.append(explain_error(error))
-        return ReadFiles(tuple(read), tuple(notices))
+        return ReadMaterials(tuple(read), tuple(notices))
 
     async def _list_files(self, message: QuestionMessage, thread: Sequence[ThreadMessage]) -> list[_Attached]:
         """Return the files, each once: first those of the question, then the newest of the thread."""
@@ -106,23 +107,13 @@ class ThreadFiles:
 
     async def _read_file(self, channel: str, attached: _Attached) -> Material:
         material = await self._reader.read(attached.file)
-        return replace(material, url=await self._find_permalink(channel, attached))
-
-    async def _find_permalink(self, channel: str, attached: _Attached) -> str | None:
-        """Return Slack's link to the message with a file."""
-        try:
-            answer = await self._api.call("chat.getPermalink", channel=channel, message_ts=attached.ts)
-        except SlackError:  # a citation without a link is better than no answer
-            return None
-        return str(answer["permalink"])
+        return replace(material, url=await find_permalink(self._api, channel, attached.ts))
 
 
-def mix_salt(salt: str, materials: Sequence[Material]) -> str:
-    """Return the salt of the engine's prefix cache for a prompt with materials, "" without any separation."""
-    if not salt or not materials:
-        return salt
-    digest = hashlib.sha256(salt.encode())
-    for material in materials:
-        for chunk in material.chunks:
-            digest.update(chunk.id.encode())
-    return digest.hexdigest()[:32]
+async def find_permalink(api: SlackWebApi, channel: str, ts: str) -> str | None:
+    """Return Slack's link to a message, None if Slack does not say."""
+    try:
+        answer = await api.call("chat.getPermalink", channel=channel, message_ts=ts)
+    except SlackError:  # a citation without a link is better than no answer
+        return None
+    return str(answer["permalink"])

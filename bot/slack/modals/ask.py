@@ -22,6 +22,7 @@ class AskModal:
     """Opens the modal, and asks what is submitted."""
 
     callback_id = "kvasir:ask"
+    shortcut = ASK_SHORTCUT
 
     def __init__(self, api: SlackWebApi, questions: PrivateQuestions) -> None:
         self._api = api

@@ -14,18 +14,17 @@ from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
 from bot.answering.thinking import Depth, Length
 from bot.messages import replies
-from bot.messages.errors import explain_error
-from bot.messages.message import Message, render_message
+from bot.messages.message import render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import AudienceRefused, explain_refusal
 from bot.slack.audience.viewers import may_see_answer
 from bot.slack.channel_rules import ChannelRules
 from bot.slack.errors import SlackError
-from bot.slack.materials.thread_files import ThreadFiles, mix_salt
+from bot.slack.materials.question_materials import QuestionMaterials, mix_salt, read_materials
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.thread_reader import Thread, ThreadReader
 from bot.storage.questions import QuestionMessage
-from knowledge.interfaces import Material, Viewers
+from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
@@ -56,9 +55,9 @@ class QuestionBuilder:
         *,
         filter_readable: FindReadableChunks,
         find_length: FindLength,
-        files: ThreadFiles | None,
+        materials: QuestionMaterials | None,
     ) -> None:
-        """``files`` is None where no files are read."""
+        """``materials`` is None where no files are read."""
         self._threads = threads
         self._viewers = viewers
         self._rules = rules
@@ -66,7 +65,7 @@ class QuestionBuilder:
         self._find_salt = find_salt
         self._filter_readable = filter_readable
         self._find_length = find_length
-        self._files = files
+        self._materials = materials
 
     async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
@@ -104,12 +103,14 @@ class QuestionBuilder:
                 text, history = last.question, (*earlier, *([replace(last, question="")] if last.quotes else []))
             else:
                 text = render_message(replies.QUESTION_ABOVE, choose_language(last.messages))
-        materials = await self._read_files(message, text, thread, reply) if text else ()
+        read = await read_materials(self._materials, message, text, thread.messages)
+        for notice in read.notices:
+            reply.add_notice(render_message(notice, reply.language))
         return Question(
             text=text,
             history=history,
             viewers=audience.viewers,
-            cache_salt=mix_salt(await self._find_salt(audience.viewers), materials),
+            cache_salt=mix_salt(await self._find_salt(audience.viewers), read.materials),
             id=f"{key.channel}-{key.ts}",
             conversation=message.conversation,
             within=within,
@@ -122,7 +123,7 @@ class QuestionBuilder:
             tone=rule.tone,
             wants_web=wants_web,
             wants_documents=wants_documents,
-            materials=materials,
+            materials=read.materials,
         )
 
     async def is_current(
@@ -147,25 +148,6 @@ class QuestionBuilder:
             return False
         chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
         return chunks <= await self._filter_readable(chunks, audience.viewers)
-
-    async def _read_files(
-        self, message: QuestionMessage, text: str, thread: Thread, reply: AnswerReply
-    ) -> tuple[Material, ...]:
-        """Return the files of the question and of its thread; the reply says which could not be read."""
-        notices: Sequence[Message] = ()
-        materials: tuple[Material, ...] = ()
-        if self._files is None:
-            notices = [replies.FILES_IGNORED] if message.files else []
-        else:
-            try:
-                read = await self._files.read(message, text, thread.messages)
-                materials, notices = read.materials, read.notices
-            except SlackError as error:
-                notices = [explain_error(error)]
-                _log.warning("files not read", channel=message.key.channel, error=str(error))
-        for notice in notices:
-            reply.add_notice(render_message(notice, reply.language))
-        return materials
 
     async def _read_thread(self, message: QuestionMessage, reply: AnswerReply) -> Thread:
         try:

@@ -20,7 +20,7 @@ from bot.slack.posting.render import JOINER, NOTICE_MARK, VERIFIED_MARK
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.transport.web_api import SlackWebApi, make_window
 from bot.slack.turns.long_thread import PAGE_SIZE, read_long_thread
-from bot.storage.questions import QuestionMessage
+from bot.storage.questions import QuestionMessage, Subject
 
 QUESTION_EVENT = "kvasir_question"
 """The metadata's event type on our message that repeats a person's question; its payload has the user and the text."""
@@ -49,6 +49,8 @@ class ThreadMessage:
     """The name under which another app posted it; ``user`` is empty then, also if it posts in a person's name."""
     files: tuple[Mapping[str, Any], ...] = ()
     """Its files as Slack describes them."""
+    subject: Subject | None = None
+    """What it is about, if it is a question about another message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,13 @@ class Thread:
     history: tuple[Exchange, ...] = ()
 
 
-def build_question_metadata(user: str, text: str) -> dict[str, Any]:
+def build_question_metadata(user: str, text: str, subject: Subject | None = None) -> dict[str, Any]:
     """Return the metadata of our message that stands for a person's question, so that follow-ups know whose it is."""
-    return {"event_type": QUESTION_EVENT, "event_payload": {"user": user, "text": text[:_MAX_METADATA_CHARACTERS]}}
+    payload = {"user": user, "text": text[:_MAX_METADATA_CHARACTERS]}
+    return {
+        "event_type": QUESTION_EVENT,
+        "event_payload": payload if subject is None else {**payload, "subject": subject.encode()},
+    }
 
 
 def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
@@ -72,7 +78,13 @@ def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
     metadata = message.get("metadata") or {}
     payload = metadata.get("event_payload") or {}
     if is_ours and metadata.get("event_type") == QUESTION_EVENT:
-        return ThreadMessage(str(message.get("ts", "")), str(payload["user"]), str(payload["text"]), is_ours=False)
+        return ThreadMessage(
+            str(message.get("ts", "")),
+            str(payload["user"]),
+            str(payload["text"]),
+            is_ours=False,
+            subject=Subject.decode(str(payload.get("subject", ""))),
+        )
     answers = str(payload.get("question", ""))
     return ThreadMessage(
         ts=str(message.get("ts", "")),

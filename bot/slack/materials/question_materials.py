@@ -1,0 +1,75 @@
+"""Reads what comes with a question: its files, those of its thread, and the messages that it is about."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import structlog
+
+from bot.messages import replies
+from bot.messages.errors import explain_error
+from bot.slack.errors import SlackError
+from bot.slack.materials.quoted_messages import QuotedMessages
+from bot.slack.materials.thread_files import ReadMaterials, ThreadFiles
+from bot.slack.turns.thread_reader import ThreadMessage
+from bot.storage.questions import QuestionMessage
+from knowledge.interfaces import Material
+
+_log = structlog.get_logger("kvasir.materials")
+
+
+class QuestionMaterials:
+    """Reads materials for answers."""
+
+    def __init__(self, files: ThreadFiles, quoted: QuotedMessages) -> None:
+        self._files = files
+        self._quoted = quoted
+
+    async def read(self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]) -> ReadMaterials:
+        """Return the materials of a question; ``thread`` has the messages before it.
+
+        Raises:
+            AudienceRefused: the asker cannot see the message that the question is about.
+
+        """
+        subject = message.subject or next((one.subject for one in thread if one.subject), None)
+        try:
+            read = await self._files.read(message, text, thread)
+            if subject is None:
+                return read
+            quoted = await self._quoted.fetch(message.user, subject)
+            about = QuestionMessage(message.key, subject.ts, message.user, text)
+            attached = await self._files.read(about, text, quoted, channel=subject.channel)
+            messages = await self._quoted.read(subject, quoted)
+        except SlackError as error:
+            _log.warning("materials not read", channel=message.key.channel, error=str(error))
+            return ReadMaterials((), (explain_error(error),))
+        return ReadMaterials((*read.materials, *messages, *attached.materials), (*read.notices, *attached.notices))
+
+
+async def read_materials(
+    reader: QuestionMaterials | None, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]
+) -> ReadMaterials:
+    """Return the materials of a question that has words; without a reader, say that files are ignored.
+
+    Raises:
+        AudienceRefused: as ``QuestionMaterials.read``.
+
+    """
+    if not text:
+        return ReadMaterials()
+    if reader is None:
+        return ReadMaterials((), (replies.FILES_IGNORED,) if message.files else ())
+    return await reader.read(message, text, thread)
+
+
+def mix_salt(salt: str, materials: Sequence[Material]) -> str:
+    """Return the salt of the engine's prefix cache for a prompt with materials, "" without any separation."""
+    if not salt or not materials:
+        return salt
+    digest = hashlib.sha256(salt.encode())
+    for material in materials:
+        for chunk in material.chunks:
+            digest.update(chunk.id.encode())
+    return digest.hexdigest()[:32]
