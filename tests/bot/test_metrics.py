@@ -124,6 +124,14 @@ def test_failures_of_identity_sources_are_counted_without_their_names() -> None:
     assert b"secret" not in metrics.render()
 
 
+def test_votes_are_counted() -> None:
+    _, metrics = _measured(_Engine())
+    for vote in ("good", "bad", "bad"):
+        metrics.record_vote(vote)
+    numbers = _numbers(metrics)
+    assert [numbers["kvasir_feedback_total", vote] for vote in ("good", "bad")] == [1, 2]
+
+
 async def test_judgements_are_counted_separately_from_answers() -> None:
     engine = _Engine()
     judging, metrics = _measured(engine)

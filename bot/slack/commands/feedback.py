@@ -45,7 +45,8 @@ class FeedbackRunner:
 
     async def _describe_own(self, user: str, language: Language) -> str:
         votes = await self._votes.list_of_person(self._team, user, _MAX_SHOWN)
-        lines = [await self._format_vote(one, language) for one in await self._filter_visible(votes, user)]
+        # The person may read nothing of a source any more that an answer cited, so no source is named.
+        lines = [await self._format_vote(one, language, ()) for one in await self._filter_visible(votes, user)]
         return "\n".join([render_message(feedback.YOUR_VOTES if lines else feedback.NO_VOTES, language), *lines])
 
     async def _describe_sources(self, user: str, owned: Collection[str] | None, language: Language) -> str:
@@ -64,7 +65,7 @@ class FeedbackRunner:
     async def _filter_visible(self, votes: Sequence[StoredVote], user: str) -> list[StoredVote]:
         return await self._questions.filter_visible(votes, user, lambda vote: vote.answer)
 
-    async def _format_vote(self, vote: StoredVote, language: Language, owned: Collection[str] | None = None) -> str:
+    async def _format_vote(self, vote: StoredVote, language: Language, owned: Collection[str] | None) -> str:
         mark = "👍" if vote.vote is Vote.GOOD else "👎"
         reasons = [render_message(feedback.REASON_NAMES[reason], language) for reason in vote.reasons]
         day = datetime.fromtimestamp(vote.voted_at, UTC)

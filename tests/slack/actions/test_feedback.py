@@ -104,6 +104,12 @@ async def test_a_bad_vote_has_reasons_if_the_person_gives_some(socket_bot: Runni
     assert (votes[ADA].reasons, votes[ADA].comment) == ((), "")
 
 
+async def test_the_form_is_in_the_language_of_the_person(socket_bot: RunningBot) -> None:
+    answer = await ask_and_wait(socket_bot)
+    await vote(socket_bot, answer, "negative", "chen")
+    assert (await socket_bot.sandbox.wait_for_modal("U0CHEN0003"))["title"]["text"] == "哪里不好？"
+
+
 async def test_a_vote_counts_without_the_modal(socket_bot: RunningBot) -> None:
     bot = socket_bot
     answer = await ask_and_wait(bot)

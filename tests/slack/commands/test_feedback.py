@@ -69,6 +69,7 @@ async def test_everybody_else_sees_their_own_votes(tmp_path: Path) -> None:
         text = await run_command(bot, "ada")
         assert "*Your newest votes*\n👍 <" in text
         assert "first?" in text
+        assert "docs" not in text, "the person may not read that source any more"
         await bot.sandbox.leave("ada", "#general")
         await bot.sandbox.wait_delivered()
         await bot.sandbox.command("ada", "@kvasir", "/kb feedback")
