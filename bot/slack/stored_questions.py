@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, TypeVar
 
 from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.finder import is_direct_message
 from bot.slack.errors import SlackError
 from bot.slack.posting import render
 from bot.slack.transport.web_api import SlackWebApi
@@ -29,12 +31,22 @@ class StoredQuestions:
         self, items: Sequence[_Item], user: str, get_answer: Callable[[_Item], StoredAnswer]
     ) -> list[_Item]:
         """Return the items whose question stands in a conversation that a person is in."""
-        return [item for item in items if await self._is_in_conversation(get_answer(item), user)]
+        channels = {get_answer(item).key.channel for item in items}
+        visible = await self._filter_channels({one for one in channels if not is_direct_message(one)}, user)
 
-    async def _is_in_conversation(self, answer: StoredAnswer, user: str) -> bool:
-        if answer.key.channel.startswith("D"):
-            return answer.user == user
-        return user in (await self._directory.list_members(answer.key.channel) or ())
+        def is_visible(answer: StoredAnswer) -> bool:
+            channel = answer.key.channel
+            return answer.user == user if is_direct_message(channel) else channel in visible
+
+        return [item for item in items if is_visible(get_answer(item))]
+
+    async def _filter_channels(self, channels: Collection[str], user: str) -> set[str]:
+        """Return the channels that a person is in; the list of a person's channels lacks group messages."""
+        joined = await self._directory.list_joined_channels(user) if channels else frozenset()
+        others = [channel for channel in channels if channel not in joined]
+        members = await asyncio.gather(*map(self._directory.list_members, others))
+        found = {channel for channel, listed in zip(others, members, strict=True) if user in (listed or ())}
+        return found.union(joined.intersection(channels))
 
     async def format_link(self, answer: StoredAnswer) -> str:
         """Return a question as the link to it, in mrkdwn; without the link if Slack does not give it."""
