@@ -87,3 +87,16 @@ SAVED_UNANNOUNCED = Message(
     "Your changes count now, but I could not post this in the channel: invite me with `/invite @Kvasir`.",
     "更改已生效，但我无法在频道中通知大家：请用 `/invite @Kvasir` 邀请我。",
 )
+
+# ── Answers without a mention ────────────────────────────────────────────────────────────────────────────────────────
+
+UNASKED = Message(
+    "Nobody asked me: I answer because the documents seem to have the answer.",
+    "没有人向我提问：文档中似乎有答案，所以我来回答。",
+)
+STOP_UNASKED = Message("Don't answer here unasked", "未被提问时不要在此回答")
+UNASKED_OFF = Message("I do not answer here without a mention any more.", "我在此处已不再主动回答。")
+UNASKED_FIXED = Message(
+    "The configuration of Kvasir sets this, so I cannot change it. An administrator changes it in `kvasir.toml`.",
+    "这由 Kvasir 的配置决定，我无法更改。管理员可以在 `kvasir.toml` 中修改。",
+)

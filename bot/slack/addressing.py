@@ -113,6 +113,19 @@ def decide_handling(received: MessageReceived, me: str, thread: ThreadFacts | No
     return command or _decide_follow_up(message, me, thread)
 
 
+def asks_everybody(message: QuestionMessage) -> bool:
+    """Return whether the first message of a thread asks a question, and it is not for certain people.
+
+    It mentions nobody, calls no name, and says no "you", which means whoever is spoken to.
+    """
+    if message.is_direct or message.files or not message.opens_thread or is_small_talk(make_readable(message.text, {})):
+        return False
+    if _calls_others(message.text, "", ()) or find_vocative(message.text):
+        return False
+    words = make_readable(_SEQUENCE.sub(" ", message.text), {})
+    return _asks(words) and not _SAYS_YOU.search(words)
+
+
 def _decide_follow_up(message: QuestionMessage, me: str, thread: ThreadFacts) -> Decision:
     if thread.is_muted:
         return _leave(Reason.MUTED)

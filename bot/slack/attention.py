@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 
 import structlog
 
 from bot.config.configuration import FollowUpRules
 from bot.messages import threads as texts
 from bot.messages.message import render_both, render_message
-from bot.slack.addressing import Decision, Handling, ThreadFacts, add_talker, decide_handling, find_vocative
+from bot.slack.addressing import (
+    Decision,
+    Handling,
+    Reason,
+    ThreadFacts,
+    add_talker,
+    asks_everybody,
+    decide_handling,
+    find_vocative,
+)
 from bot.slack.channel_rules import ChannelRules
 from bot.slack.errors import SlackError
 from bot.slack.events import BotUser, MessageReceived, MuteReaction
@@ -49,11 +59,13 @@ class ThreadAttention:
         self._find_language = find_language
         self._channel_rules = channel_rules
 
-    async def is_meant(self, received: MessageReceived) -> bool:
-        """Return whether a message is a question to Kvasir; mute or unmute its thread if it says so.
+    async def find_question(self, received: MessageReceived) -> QuestionMessage | None:
+        """Return the question to Kvasir that a message is, or that Kvasir may answer unasked; None if it is neither.
+
+        Mute or unmute its thread if it says so.
 
         Raises:
-            DatabaseError: the thread cannot be read or changed.
+            DatabaseError: the thread or the channel's settings cannot be read or changed.
 
         """
         message = received.message
@@ -64,16 +76,28 @@ class ThreadAttention:
             await self._follow_command(message, muted=decision.handling is Handling.MUTE)
         elif decision.handling is Handling.LEAVE and record is not None:
             await self._leave_alone(message, record, decision)
-        return decision.handling is Handling.ANSWER
+        if decision.handling is Handling.ANSWER:
+            return message
+        is_open = (
+            decision.reason is Reason.NO_THREAD and asks_everybody(message) and await self._answers_unasked(received)
+        )
+        return replace(message, is_unasked=True) if is_open else None
+
+    async def _answers_unasked(self, received: MessageReceived) -> bool:
+        """Return whether Kvasir answers questions to everybody where a message was written."""
+        rule = await self._channel_rules.resolve(received.message.key.channel)
+        return rule.unasked_per_hour > 0 and not received.is_channel_shared
 
     async def may_be_meant(self, received: MessageReceived) -> bool:
         """Return whether a message may be a question to Kvasir, whatever it says.
 
         Raises:
-            DatabaseError: the thread cannot be read.
+            DatabaseError: the thread or the channel's settings cannot be read.
 
         """
-        return received.is_addressed or await self._find_record(received.message) is not None
+        if received.is_addressed or await self._find_record(received.message) is not None:
+            return True
+        return received.message.opens_thread and await self._answers_unasked(received)
 
     async def _find_record(self, message: QuestionMessage) -> ThreadRecord | None:
         return None if message.opens_thread else await self._records.find(message.thread, message.user)

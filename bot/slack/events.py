@@ -135,6 +135,8 @@ class ChannelIdChanged:
 class AppRemoved:
     """The app was uninstalled, or its tokens were revoked."""
 
+    is_uninstalled: bool
+
 
 SlackEvent = (
     MessageReceived
@@ -210,7 +212,8 @@ def _read_id_change(_body: Payload, event: Payload, _me: BotUser) -> ChannelIdCh
 
 
 def _read_removal(_body: Payload, event: Payload, _me: BotUser) -> AppRemoved | None:
-    return AppRemoved() if event.get("type") == "app_uninstalled" or get_object(event, "tokens").get("bot") else None
+    is_uninstalled = event.get("type") == "app_uninstalled"
+    return AppRemoved(is_uninstalled) if is_uninstalled or get_object(event, "tokens").get("bot") else None
 
 
 def _read_edit(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:

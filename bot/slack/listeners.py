@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -88,7 +88,7 @@ class SlackListeners:
     app_refusals: AppRefusals
     messenger: EphemeralMessenger
     tasks: BackgroundTasks
-    on_removed: Callable[[], None]
+    on_removed: Callable[[AppRemoved], None]
     channel_moves: ChannelMoves
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
@@ -148,8 +148,8 @@ class SlackListeners:
                 self.tasks.start(self._publish_home(user), "home")
             case SharingEnded() | ChannelIdChanged() as change:
                 await self._change_channel(change)
-            case AppRemoved():
-                self.on_removed()
+            case AppRemoved() as removed:
+                self.on_removed(removed)
 
     async def _change_channel(self, change: SharingEnded | ChannelIdChanged) -> None:
         if isinstance(change, SharingEnded):
@@ -161,15 +161,16 @@ class SlackListeners:
     async def _handle_edit(self, edited: MessageEdited) -> None:
         """Revise the answer to an edited question, or answer a message that the ledger does not know."""
         received = edited.message
-        if await self.turns.handle_edit(received.message, edited.edited_ts):
+        message = replace(received.message, is_unasked=not received.is_addressed)
+        if await self.turns.handle_edit(message, edited.edited_ts):
             return
         if edited.is_newly_addressed or (received.is_addressed and edited.is_early):
             await self._handle_message(received)
             await self.turns.handle_edit(received.message, edited.edited_ts)  # so that late, earlier edits are ignored
 
     async def _handle_message(self, received: MessageReceived) -> None:
-        message = received.message
-        if not await self.attention.is_meant(received):
+        message = await self.attention.find_question(received)
+        if message is None:
             return
         if received.is_channel_shared and not await self.viewers.is_approved(message.key.channel):
             text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))

@@ -29,6 +29,7 @@ from bot.slack.actions.refresh_source import REFRESH_SOURCE, RefreshSourceAction
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.actions.show_reasoning import ShowReasoningAction
+from bot.slack.actions.stop_unasked import StopUnaskedAction
 from bot.slack.attention import ThreadAttention
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
@@ -49,7 +50,7 @@ from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
 from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.digest import Digest
-from bot.slack.events import BotUser
+from bot.slack.events import AppRemoved, BotUser
 from bot.slack.file_intake import FileIntake
 from bot.slack.home.heartbeat import ReplicaHeartbeat
 from bot.slack.home.knowledge import KnowledgePart
@@ -95,6 +96,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.thread_reader import ThreadReader
 from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
+from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.turns.waiting_turns import TurnTimes, WaitingTurns
 from bot.slack.turns.withdrawals import Withdrawals
@@ -328,7 +330,13 @@ class SlackParts:
         questions = PrivateQuestions(self._api, submit, self._me.team)
         privately = AnswerPrivatelyAction(self._threads, questions, self._me.team, self._messenger)
         actions = {ANSWER_PRIVATELY: privately.run} | {button.action_id: button.run for button in buttons}
-        listeners = self._build_listeners(turns, actions, questions, tasks, on_removed=token_monitor.suspect)
+
+        def handle_removal(removed: AppRemoved) -> None:
+            if removed.is_uninstalled:
+                tasks.start(self._channel_settings.erase_all(), "end of the installation")
+            token_monitor.suspect()
+
+        listeners = self._build_listeners(turns, actions, questions, tasks, on_removed=handle_removal)
         return turns, listeners
 
     def _list_answer_buttons(self, submit: Submit, access: ChannelAccess) -> list[AnswerButton]:
@@ -348,6 +356,7 @@ class SlackParts:
             ),
             *self._verified.list_buttons(submit, access),
             MuteThreadAction(self._attention, messenger),
+            StopUnaskedAction(self._rules, self._settings_changes, access, messenger),
         ]
 
     def _list_feedback_buttons(self, regenerate: ChangeAnswer, delete: ChangeAnswer) -> list[AnswerButton]:
@@ -361,6 +370,7 @@ class SlackParts:
 
     def _build_runner(self, settings: TurnSettings, buttons: Sequence[AnswerButton], offer_more: Offer) -> TurnRunner:
         needs = self._dependencies
+        unasked = UnaskedAnswers(self._rules, self._channel_settings, needs.library, needs.forget)
         undelivered = UndeliveredAnswers(self._messenger, self._threads)
         return TurnRunner(
             needs.ledger,
@@ -395,6 +405,7 @@ class SlackParts:
                 offer_more,
                 needs.forget,
                 AnswerLayout(self._api, self._capabilities.limits, self._documents),
+                unasked=unasked,
             ),
         )
 
@@ -405,7 +416,7 @@ class SlackParts:
         questions: PrivateQuestions,
         tasks: BackgroundTasks,
         *,
-        on_removed: Callable[[], None],
+        on_removed: Callable[[AppRemoved], None],
     ) -> SlackListeners:
         needs = self._dependencies
         kb = KbCommand(

@@ -74,13 +74,16 @@ class ChannelSettingsStore:
 
     @transaction
     def _store(self, connection: sa.Connection, channel: str, settings: ChannelSettings, user: str) -> None:
-        row = asdict(settings) | {"sources": json.dumps(settings.sources, ensure_ascii=False)}
-        row |= {"team": self._team, "channel": channel, "changed_by": user, "changed_at": self._now()}
+        row = self._make_row(channel, settings, user)
         insert = insert_into(channel_settings, connection.dialect.name).values(row)
         keys = channel_settings.primary_key.columns.keys()
         changes = {name: value for name, value in row.items() if name not in keys}
         connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes))
         add_change(connection, ChangeKind.CHANNEL, self._team, channel)
+
+    def _make_row(self, channel: str, settings: ChannelSettings, user: str) -> dict[str, object]:
+        row = asdict(settings) | {"sources": json.dumps(settings.sources, ensure_ascii=False)}
+        return row | {"team": self._team, "channel": channel, "changed_by": user, "changed_at": self._now()}
 
     @transaction
     def erase_all(self, connection: sa.Connection) -> None:
@@ -102,9 +105,10 @@ class ChannelSettingsStore:
         All processes count together, and a question counts once however often its answer is begun.
         """
         names = self._name(message.key.channel)
-        row = connection.execute(_LOCK, names).first()
-        recent = self._list_recent(row.unasked_at if row is not None else "{}")
-        if row is None or (len(recent) >= most and message.key.ts not in recent):
+        default = self._make_row(message.key.channel, ChannelSettings(), "")
+        connection.execute(insert_into(channel_settings, connection.dialect.name).on_conflict_do_nothing(), default)
+        recent = self._list_recent(connection.execute(_LOCK, names).scalar_one())
+        if len(recent) >= most and message.key.ts not in recent:
             return False
         counted = json.dumps({message.key.ts: self._now(), **recent})
         connection.execute(_SET_UNASKED, {**names, "unasked_at": counted})

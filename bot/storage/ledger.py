@@ -127,17 +127,21 @@ class Ledger:
         key, now = message.key, self._now()
         state = TurnState.ANSWERING if begun else TurnState.RECEIVED
         row = self._make_row(message, state)
-        answering = key.ts if begun else ""
-        thread = {"team": key.team, "channel": key.channel, "thread_ts": message.thread_ts, "last_at": now}
-        insert_turn, insert_thread = _build_inserts(connection.dialect.name)
-        if connection.execute(insert_turn, row).first() is None:
+        if connection.execute(_build_inserts(connection.dialect.name)[0], row).first() is None:
             return None
         if message.is_unasked:  # Kvasir takes part in its thread once it answers
             return state
-        if connection.execute(insert_thread, {**thread, "answering": answering}).scalar() == key.ts or not begun:
+        if self._enter_thread(connection, message, answering=key.ts if begun else "") == key.ts or not begun:
             return state
         connection.execute(_WAIT, {**_name_parameters(key), "updated_at": now})
         return TurnState.RECEIVED
+
+    def _enter_thread(self, connection: sa.Connection, message: QuestionMessage, *, answering: str = "") -> str | None:
+        """Take part in the thread of a question; return which of its questions is answered."""
+        team, channel, thread_ts = message.thread
+        row = {"team": team, "channel": channel, "thread_ts": thread_ts, "last_at": self._now(), "answering": answering}
+        found: str | None = connection.execute(_build_inserts(connection.dialect.name)[1], row).scalar()
+        return found
 
     def _make_row(self, message: QuestionMessage, state: TurnState) -> dict[str, object]:
         now = self._now()
@@ -239,7 +243,10 @@ class Ledger:
             return None
         text = _make_storable(message.text)
         if text.split() != row.text.split():
-            return self._revise(connection, row, {"text": text, "edited_ts": edited_ts})
+            changes = {"text": text, "edited_ts": edited_ts, "unasked": row.unasked and message.is_unasked}
+            if row.unasked and not message.is_unasked:  # the asker mentions Kvasir now
+                self._enter_thread(connection, message)
+            return self._revise(connection, row, changes)
         values = {"edited_ts": edited_ts, "updated_at": self._now()}
         connection.execute(_UPDATE_ONE, values | _name_parameters(message.key))
         return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bot.config.models import ChannelTable
 from bot.sandbox.state.model import BOT_USER
 from bot.storage.channel_settings import ChannelSettings, ChannelSettingsStore
 from bot.storage.shared_changes import SLOW_S, SharedChanges
+from tests.services import free_ports
 from tests.slack.running_bot import (
     FakeLibrary,
     RunningBot,
@@ -25,7 +27,8 @@ from tests.slack.running_bot import (
     run_bot,
     run_bot_in_sandbox,
 )
-from tests.slack_sandbox import TEAM_ID
+from tests.slack.transport.test_http_server import post_event, sign_body, skip_wait
+from tests.slack_sandbox import TEAM_ID, open_sandbox
 
 ADA, BO, CHEN = "U0ADA00001", "U0BO000002", "U0CHEN0003"
 GENERAL = "C0GENERAL1"
@@ -61,6 +64,22 @@ async def open_settings(bot: RunningBot, person: str = "ada", user: str = ADA) -
 
     await bot.sandbox.wait_until(is_open, what="modal")
     return (await list_modals())[-1]
+
+
+@contextlib.asynccontextmanager
+async def post_to_bot(tmp_path: Path) -> AsyncIterator[tuple[RunningBot, Callable[[dict[str, Any]], Awaitable[None]]]]:
+    """Run a bot that listens; yield it with a function that sends it an event, signed as Slack does."""
+    port = free_ports(1)[0]
+    async with open_sandbox(tmp_path) as sandbox:
+        sandbox.wait_connected = skip_wait  # type: ignore[method-assign]
+        async with run_bot(sandbox, tmp_path, port=port) as bot:
+
+            async def post(event: dict[str, Any]) -> None:
+                body = json.dumps({"type": "event_callback", "team_id": TEAM_ID, "event": event}).encode()
+                headers = sign_body(sandbox.signing_secret, body)
+                assert await post_event(bot, f"http://127.0.0.1:{port}", body, headers) == 200
+
+            yield bot, post
 
 
 def list_fields(view: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -269,3 +288,17 @@ async def test_settings_move_with_the_id_of_a_channel(tmp_path: Path) -> None:
         await bot.sandbox.wait_delivered()
         await bot.wait_for_answer(await bot.ask(channel="C0MOVED001"), channel="C0MOVED001")
         assert bot.answerer.questions[-1].tone == "friendly"
+
+
+async def test_uninstalling_erases_the_settings_and_revoked_tokens_do_not(tmp_path: Path) -> None:
+    async with post_to_bot(tmp_path) as (bot, post):
+        store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
+        await store.save(GENERAL, ChannelSettings(tone="formal"), ADA)
+        await post({"type": "tokens_revoked", "tokens": {"bot": [BOT_USER]}})
+        assert (await store.find(GENERAL)).tone == "formal"
+        await post({"type": "app_uninstalled"})
+
+        async def is_erased() -> bool:
+            return await store.find(GENERAL) == ChannelSettings()
+
+        await bot.sandbox.wait_until(is_erased, what="erased settings")

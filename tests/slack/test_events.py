@@ -226,11 +226,10 @@ def test_other_events_are_parsed() -> None:
     assert events.parse_event(
         make_envelope({"type": "app_home_opened", "user": "U1", "tab": "home"}), ME
     ) == HomeOpened("U1")
-    assert events.parse_event(make_envelope({"type": "app_uninstalled"}), ME) == AppRemoved()
-    assert (
-        events.parse_event(make_envelope({"type": "tokens_revoked", "tokens": {"bot": ["U0KVASIR"]}}), ME)
-        == AppRemoved()
-    )
+    assert events.parse_event(make_envelope({"type": "app_uninstalled"}), ME) == AppRemoved(is_uninstalled=True)
+    assert events.parse_event(
+        make_envelope({"type": "tokens_revoked", "tokens": {"bot": ["U0KVASIR"]}}), ME
+    ) == AppRemoved(is_uninstalled=False)
     assert events.parse_event({"type": "event_callback"}, ME) is None
 
 

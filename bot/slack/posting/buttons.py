@@ -27,6 +27,7 @@ class CompleteAnswer(NamedTuple):
     """The Slack id of the person who asked."""
     offered: str = ""
     """The id of the verified answer to a similar question, "" if there is none."""
+    is_unasked: bool = False
 
     @property
     def is_rated(self) -> bool:

@@ -65,6 +65,8 @@ class ReplyTarget:
     """The timestamps of the answer to an earlier text of the question, which this answer replaces."""
     regenerates: bool
     """Whether this answer replaces them because the asker wants another one."""
+    is_unasked: bool
+    """Whether nobody asked Kvasir."""
     texts: dict[str, str] = field(default_factory=dict)
     """The Markdown of each complete message of this answer, by its timestamp."""
 

@@ -305,7 +305,14 @@ class AnswerReply:
     def _build_buttons(self, finished: Finished) -> list[Block]:
         target = self._target
         answer = CompleteAnswer(
-            finished, target.question_ts, self.language, target.channel, target.thread_ts, target.user, self._offered
+            finished,
+            target.question_ts,
+            self.language,
+            target.channel,
+            target.thread_ts,
+            target.user,
+            self._offered,
+            target.is_unasked,
         )
         return [block for button in self._buttons for block in button.build_blocks(answer)]
 

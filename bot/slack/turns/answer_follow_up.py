@@ -10,6 +10,7 @@ from bot.answering.events import Finished, Passage, Question
 from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.reasoning_memory import ReasoningMemory
+from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
 from bot.storage.questions import QuestionKey, QuestionMessage
 from engine.interfaces import EngineStatus
@@ -34,6 +35,8 @@ class AnswerFollowUp:
         offer_more: Offer,
         forget_conversation: Callable[[str], None],
         layout: AnswerLayout,
+        *,
+        unasked: UnaskedAnswers,
     ) -> None:
         self._answers = answers
         self._reasonings = reasonings
@@ -43,6 +46,8 @@ class AnswerFollowUp:
         self._layout = layout
         self.documents = layout.documents
         """The canvases and files of answers."""
+        self.unasked = unasked
+        """Decides about answers that nobody asked for."""
 
     async def handle(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
@@ -51,7 +56,7 @@ class AnswerFollowUp:
         self._reasonings.keep(message.key, message.user, finished.reasoning, reply.passages)
         await self._store(message, question, finished, reply)
         await self._layout.improve(message, question.text, finished, reply)
-        if finished.searched and not question.wants_web:
+        if finished.searched and not question.wants_web and not message.is_unasked:
             self._offer_more(message, finished.searched, reply.language)
 
     def forget(self, key: QuestionKey | None, conversation: str) -> None:

@@ -33,6 +33,8 @@ class QuestionLimiter:
 
     async def admit(self, message: QuestionMessage) -> bool:
         """Count a question; return False if it is refused. The refusal is shown to the person alone."""
+        if message.is_unasked:
+            return True
         channel = message.key.channel
         limits = {message.user: self._limits.person, channel: self._limits.channel if channel[:1] != "D" else 0}
         limits = {subject: limit for subject, limit in limits.items() if limit}

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from bot.messages import channel_settings as texts
+from bot.messages.message import render_message
 from bot.slack.channel_rules import ChannelRule
 from bot.slack.events import BotUser, make_readable
 from bot.slack.posting.buttons import AnswerButton
@@ -73,5 +75,9 @@ class ReplyFactory:
             revision=turn.revision,
             earlier=turn.replies if turn.revises else (),
             regenerates=turn.regenerates,
+            is_unasked=message.is_unasked,
         )
-        return AnswerReply(target, self._api, self._capabilities, self._buttons, save_replies=save_replies)
+        reply = AnswerReply(target, self._api, self._capabilities, self._buttons, save_replies=save_replies)
+        if message.is_unasked:
+            reply.add_notice(render_message(texts.UNASKED, target.language))
+        return reply

@@ -28,6 +28,9 @@ from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.ledger import Ledger
 from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
 
+_WITHHELD = "withheld"
+"""The outcome of a question that nobody asked Kvasir, and that gets no answer."""
+
 
 class QuestionAnswerer(Protocol):
     """Answers questions; ``bot.answering`` has the real one."""
@@ -59,6 +62,7 @@ class TurnRunner:
         self._files = files
         self._settings = settings
         self._follow_up = follow_up
+        self._unasked = follow_up.unasked
         self._generated = GeneratedAnswers()
 
     def forget(self, key: QuestionKey | None, conversation: str) -> None:
@@ -105,6 +109,8 @@ class TurnRunner:
         if clear_in_s is None and turn.attempts > 1:
             clear_in_s = 0.0  # an earlier attempt may have left a status
         if await self._ledger.finish(key, turn.revision, state, record.error, clear_status_in_s=clear_in_s):
+            if record.outcome == _WITHHELD:
+                await self._unasked.forget(turn.message)
             return None
         return await self._retract(key, running.reply, record)
 
@@ -164,6 +170,9 @@ class TurnRunner:
         age_s = time.time() - turn.received_at
         try:
             gives_up = age_s > self._settings.give_up_s or turn.attempts > self._settings.attempts
+            if turn.message.is_unasked and not turn.replies and (gives_up or not await self._prepare_unasked(turn)):
+                record.outcome = _WITHHELD
+                return TurnState.DONE
             return await (self._give_up(reply, record) if gives_up else self._show_answer(turn, reply, record))
         except SlackStopped:
             record.outcome = "stopped"
@@ -184,14 +193,16 @@ class TurnRunner:
     async def _show_answer(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
         message = turn.message
         async with asyncio.timeout(self._settings.deadline_s):
-            reply.start_status()
+            if not message.is_unasked:
+                reply.start_status()
             if (offer := self._files.offer(message, reply.language)) is not None:
                 finished = await reply.show_answer(offer)
                 return self._record_outcome(finished, reply, record)
             try:
                 question = await self._questions.build(message, reply)
             except AudienceRefused as refused:
-                await reply.show_sentence(render_message(explain_error(refused), reply.language))
+                if not message.is_unasked:
+                    await reply.show_sentence(render_message(explain_error(refused), reply.language))
                 record.route = "refused"
                 return TurnState.DONE
             if not question.text:
@@ -214,6 +225,26 @@ class TurnRunner:
         if finished is not None and reply.failure is None:
             await self._follow_up.handle(message, question, finished, reply)
         return self._record_outcome(finished, reply, record)
+
+    async def _prepare_unasked(self, turn: LedgerTurn) -> bool:
+        """Generate the answer to a question that nobody asked Kvasir; return whether to post it.
+
+        Nobody waits for it, so nothing is shown until the whole answer is known to be good.
+        """
+        message, unseen = turn.message, await self._replies.create(turn)
+        try:
+            async with asyncio.timeout(self._settings.deadline_s):
+                question = await self._questions.build(message, unseen)
+                if not await self._unasked.may_begin(message, question) or not await self._may_generate(message):
+                    return False
+                answer = GeneratedAnswer(question, turn.revision)
+                async with aclosing(self._answer_viewers(answer, message, unseen)) as events:
+                    async for _ in events:
+                        pass
+        except (AudienceRefused, TimeoutError):
+            return False
+        self._generated.keep(message.key, answer)
+        return await self._unasked.may_post(message, answer.events)
 
     async def _may_generate(self, message: QuestionMessage) -> bool:
         """Count a generation of an answer; return False if there may be no other."""

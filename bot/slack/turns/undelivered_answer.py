@@ -22,8 +22,8 @@ class UndeliveredAnswers:
         self._threads = threads
 
     async def explain(self, message: QuestionMessage, refusal: SlackGone | SlackRefused, reply: AnswerReply) -> None:
-        """Tell the asker the reason and the next step, unless the asker has deleted the question."""
-        if refusal.code in _DELETED_CODES and await self._is_deleted(message):
+        """Tell the asker the reason and the next step, unless nobody asked or the question is deleted."""
+        if message.is_unasked or (refusal.code in _DELETED_CODES and await self._is_deleted(message)):
             return
         text = render_message(explain_refused_post(refusal.code, message.key.channel), reply.language)
         is_thread_visible = bool(reply.replies) or not message.opens_thread

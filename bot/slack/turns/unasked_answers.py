@@ -1,0 +1,83 @@
+"""Decides whether Kvasir answers a question that people ask each other, without a mention of Kvasir."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from bot.answering.events import AnswerEvent, Finished, Question
+from bot.answering.retrieval.channel_filters import add_filters
+from bot.slack.addressing import asks_everybody
+from bot.slack.channel_rules import ChannelRules
+from bot.slack.commands.library import KnowledgeLibrary
+from bot.storage.channel_settings import ChannelSettingsStore
+from bot.storage.questions import QuestionMessage
+from knowledge.errors import KnowledgeError
+
+_log = structlog.get_logger("kvasir.turns")
+
+LEAST_CONFIDENCE: Final = 0.8
+_ROUTES = frozenset({"engine", "verified"})
+"""Answers that are posted: no extracts, and nothing about missing documents."""
+
+
+class UnaskedAnswers:
+    """Checks the channel's settings, the search and the answer."""
+
+    def __init__(
+        self,
+        rules: ChannelRules,
+        store: ChannelSettingsStore,
+        library: KnowledgeLibrary,
+        forget_conversation: Callable[[str], None],
+    ) -> None:
+        self._rules = rules
+        self._store = store
+        self._library = library
+        self._forget_conversation = forget_conversation
+
+    async def may_begin(self, message: QuestionMessage, question: Question) -> bool:
+        """Return whether the documents are sure to have the answer, and the hour is not full.
+
+        Raises:
+            DatabaseError: the settings of the channel cannot be read.
+
+        """
+        most = (await self._rules.resolve(message.key.channel)).unasked_per_hour
+        if not asks_everybody(message) or await self._store.count_unasked(message.key.channel) >= most:
+            return False
+        try:
+            query = add_filters(question.text, question.within, datetime.now(UTC))
+            found = await self._library.search(query, limit=2, viewers=question.viewers)
+        except KnowledgeError as error:
+            _log.info("unasked question not searched", channel=message.key.channel, error=type(error).__name__)
+            return False
+        return found.answerable and max((hit.confidence for hit in found.hits), default=0.0) >= LEAST_CONFIDENCE
+
+    async def may_post(self, message: QuestionMessage, events: Sequence[AnswerEvent]) -> bool:
+        """Return whether a complete answer is good enough, and count it if so.
+
+        Raises:
+            DatabaseError: it cannot be counted.
+
+        """
+        finished = events[-1] if events else None
+        if not isinstance(finished, Finished) or finished.route not in _ROUTES or not finished.cited:
+            return False
+        if finished.marked or finished.removed:
+            return False
+        most = (await self._rules.resolve(message.key.channel)).unasked_per_hour
+        return await self._store.reserve_unasked(message, most)
+
+    async def forget(self, message: QuestionMessage) -> None:
+        """Delete a question that gets no answer: nobody asked Kvasir, so nothing of it is kept.
+
+        Raises:
+            DatabaseError: it cannot be deleted.
+
+        """
+        self._forget_conversation(message.conversation)
+        await self._store.forget_unasked(message)
