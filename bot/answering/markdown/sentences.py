@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from bot.answering.markdown.citations import MARKER_BEGUN, MARKERS
@@ -153,8 +154,12 @@ def sentences(text: str) -> list[str]:
     return [piece.text for piece in split_pieces(text) if piece.text]
 
 
+@lru_cache(maxsize=512)
 def join_wrapped_lines(text: str) -> str:
-    """Join lines that were only broken to fit a width: a prose line that goes on in the next."""
+    """Join lines that were only broken to fit a width: a prose line that goes on in the next.
+
+    Cached, since many questions find the same passages.
+    """
     out: list[str] = []
     kind: Kind = "blank"
     before = Piece("blank", "", "", "\n")

@@ -32,6 +32,8 @@ _MAX_PEOPLE = 60_000
 _MAX_CHANNELS = 2_000
 _MAX_SINGLE_PEOPLE = 200
 """People that are fetched one by one for one audience."""
+_ATTEMPTS = 3
+"""How often accounts are found that an event or a new connection removes from the cache meanwhile."""
 _CONCURRENT = 8
 _UNKNOWN_PAGES = 20
 """The assumed cost of a list of all people before the first one, in calls."""
@@ -63,12 +65,17 @@ class SlackDirectory:
 
         All people are listed at once if that takes fewer calls.
         """
-        if len(self._list_missing(users)) > self._list_pages:
-            await self._people_lists.fetch("", lambda: self._attempt("users.list", self._list_people()))
-        missing = self._list_missing(users)[:_MAX_SINGLE_PEOPLE]
-        fetched = await asyncio.gather(*(self._people.fetch(user, self._fetch_person(user)) for user in missing))
-        found = {user: account for user in users if (account := self._people.get(user)) is not None}
-        found |= {user: account for user, account in zip(missing, fetched, strict=True) if account is not None}
+        found: dict[str, Account] = {}
+        for _ in range(_ATTEMPTS):
+            if len(self._list_missing(users)) > self._list_pages:
+                await self._people_lists.fetch("", lambda: self._attempt("users.list", self._list_people()))
+            missing = self._list_missing(users)
+            single = missing[:_MAX_SINGLE_PEOPLE]
+            fetched = await asyncio.gather(*(self._people.fetch(user, self._fetch_person(user)) for user in single))
+            found = {user: account for user in users if (account := self._people.get(user)) is not None}
+            found |= {user: account for user, account in zip(single, fetched, strict=True) if account is not None}
+            if found.keys() >= set(users) - set(missing):
+                break
         return {user: found.get(user, Account(user)) for user in users}
 
     async def find_language(self, user: str) -> Language | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,6 +64,17 @@ async def test_members_without_the_asker_are_unknown(tmp_path: Path) -> None:
         found = await finder.find_channel_audience("C0REORG001", CHEN)
         assert found.is_complete, "the list is read again"
         assert len(found.viewers.people) == 2
+
+
+async def test_people_stay_known_if_the_connection_is_new_meanwhile(tmp_path: Path) -> None:
+    """A new connection clears the cache while somebody else is fetched."""
+    async with open_directory(tmp_path, Clock()) as (sandbox, directory):
+        await directory.find_accounts([ADA])
+        await sandbox.faults({"method": "users.info", "hang_s": 0.3})
+        finding = asyncio.create_task(directory.find_accounts([ADA, BO]))
+        await asyncio.sleep(0.1)
+        directory.clear()
+        assert {account.status for account in (await finding).values()} == {Status.MEMBER}
 
 
 async def test_many_people_are_listed_at_once(tmp_path: Path) -> None:
