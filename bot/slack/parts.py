@@ -308,9 +308,12 @@ class SlackParts:
         buttons = [*self._list_answer_buttons(submit, access), *self._list_feedback_buttons(regenerate, delete)]
         more = MoreForAsker(self._dependencies.library, self._viewers, self._messenger)
 
+        async def offer(message: QuestionMessage, searched: str, language: Language) -> None:
+            await more.offer(message, searched, await self._languages.find(message.user) or language)
+
         def offer_more(message: QuestionMessage, searched: str, language: Language) -> None:
             if not message.key.channel.startswith("D"):
-                tasks.start(more.offer(message, searched, language), "more for the asker")
+                tasks.start(offer(message, searched, language), "more for the asker")
 
         counts = QuestionCounts(self._dependencies.ledger.database)
         limiter = QuestionLimiter(counts, self._dependencies.question_limits, self._messenger, tasks)

@@ -30,7 +30,7 @@ _RANGE_MOST = 20
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(?:.*?[^`])\1(?!`)", re.DOTALL)
 _LAST_CELL = re.compile(r"\s*\|\s*$")
 
-_DISPLAYED = re.compile(r"(?<![\\!])\[(\d{1,3})\](?![(:])")
+_DISPLAYED = re.compile(r"(?<![\\!])\[(\d{1,3})\](?!\()")
 _CODE_OR_DISPLAYED = re.compile(rf"{_CODE.pattern}|{_DISPLAYED.pattern}", re.DOTALL)
 _LINKED = re.compile(r"\[\\?\[(\d+)\\?\]\]\([^)\s]*\)|<https?://[^|>]+\|\[(\d+)\]>")
 _SHOWN = re.compile(rf"{_CODE.pattern}|\s?(?:{_LINKED.pattern}|\[\d{{1,3}}\](?!\()|{WARNING})", re.DOTALL)

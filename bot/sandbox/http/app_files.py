@@ -41,6 +41,7 @@ class AppFiles:
         if file is None:
             return web.Response(status=404, text="There is no such file.")
         if file.is_canvas or file.name.endswith(".md"):
-            page = render_markdown(file.title, file.text)
+            heading = f"# {file.title}\n\n" if file.is_canvas else ""
+            page = render_markdown(file.title, heading + file.text)
             return web.Response(text=page, content_type="text/html", charset="utf-8")
         return web.Response(text=file.text, content_type="text/plain", charset="utf-8")

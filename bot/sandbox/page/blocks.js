@@ -92,7 +92,8 @@ function feedback(item, press, place) {
 
 function table(block, context) {
   const [head, ...rows] = block.rows;
-  const cell = (tag) => (item) => h(tag, {}, item.type === "rich_text" ? richText(item, context) : item.text ?? "");
+  const align = block.column_settings?.map((column) => column?.align ?? "") ?? [];
+  const cell = (tag) => (item, n) => h(tag, { class: align[n] ?? "" }, item.type === "rich_text" ? richText(item, context) : item.text ?? "");
   return h("div", { class: "scroll" }, h("table", {},
     h("thead", {}, h("tr", {}, (head ?? []).map(cell("th")))),
     h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell("td")))))));
@@ -134,6 +135,8 @@ function richElement(item, context) {
   }
 }
 
+const CITATION = /^\[\d{1,3}\]$/;
+
 function richLeaf(item, context) {
   const styled = (node) => {
     const tags = { bold: "strong", italic: "em", strike: "s", code: "code" };
@@ -143,7 +146,7 @@ function richLeaf(item, context) {
     case "text":
       return styled(h("span", {}, item.text.split("\n").flatMap((line, n) => (n ? [h("br"), line] : [line]))));
     case "link":
-      return styled(link(item.url, item.text ? [item.text] : []));
+      return styled(CITATION.test(item.text) ? link(item.url, [item.text.slice(1, -1)], "cite") : link(item.url, item.text ? [item.text] : []));
     case "user": {
       const you = item.user_id === context.store.me ? " you" : "";
       return h("span", { class: `mention${you}` }, `@${context.store.person(item.user_id)?.real_name ?? item.user_id}`);

@@ -53,23 +53,25 @@ class AnswerLayout:
             _log.info("answer not improved", channel=message.key.channel, error=str(error))
 
     async def _improve_messages(self, message: QuestionMessage, reply: AnswerReply) -> None:
-        texts = reply.texts
-        for ts, before in texts.items():
-            known = await self.documents.list_documents(message.key) if long_parts.find_long_code(before) else []
-            text = await self._move_code(message, before, reply)
+        for ts, before in reply.texts.items():
+            is_first, is_last = ts == min(reply.texts), ts == max(reply.texts)
+            codes = long_parts.find_long_code(before, is_first=is_first, is_last=is_last)
+            known = await self.documents.list_documents(message.key) if codes else []
+            text = await self._move_code(message, before, codes, reply)
             blocks = build_text_blocks(text)
             if text == before and all(block["type"] == "markdown" for block in blocks):
                 continue
-            is_last = ts == max(texts)
             try:
                 await self._update(message, ts, text, blocks, reply.build_ending() if is_last else AnswerEnding())
             except _REFUSALS:
                 await self._delete_new_documents(message, known)
                 raise
 
-    async def _move_code(self, message: QuestionMessage, text: str, reply: AnswerReply) -> str:
-        """Return a text with links to files in the place of its long code; code whose file is refused stays."""
-        for code in reversed(long_parts.find_long_code(text)):  # the last first, so that line numbers stay right
+    async def _move_code(
+        self, message: QuestionMessage, text: str, codes: Sequence[long_parts.LongCode], reply: AnswerReply
+    ) -> str:
+        """Return a text with links to files in the place of long code; code whose file is refused stays."""
+        for code in reversed(codes):  # the last first, so that line numbers stay right
             url = await self.documents.publish_file(message, code.name, code.text)
             if url is not None:
                 text = long_parts.shorten_code(text, code, url, reply.language)

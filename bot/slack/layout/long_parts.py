@@ -25,7 +25,7 @@ _SHOWN_CODE = 1_000
 _MAX_SUMMARY = 1_200
 _MAX_HEADINGS = 12
 _MAX_TITLE = 120
-_DEEP_HEADING = re.compile(r"^#{4,6}(?= )", re.MULTILINE)
+_DEEP_HEADING = re.compile(r"#{4,6}(?= )")
 _UNSAFE_LABEL = re.compile(r"([\\\[\]*_`~])")
 _EXTENSIONS = {
     "bash": "sh", "javascript": "js", "markdown": "md", "python": "py", "ruby": "rb", "rust": "rs", "shell": "sh",
@@ -46,13 +46,19 @@ class LongCode(NamedTuple):
     lines: int
 
 
-def find_long_code(markdown: str) -> list[LongCode]:
-    """Return the long code blocks of a text that are in no list or quote."""
+def find_long_code(markdown: str, *, is_first: bool = True, is_last: bool = True) -> list[LongCode]:
+    """Return the long code blocks of a message that are in no list or quote.
+
+    A block at the start or the end of one of several messages may be a part of a longer one, which stays.
+    """
     found: list[LongCode] = []
+    end = len(markdown.rstrip().split("\n"))
     for token in PARSER.parse(markdown):
         count = token.content.count("\n")
         is_long = len(token.content) > LONG_CODE or count > LONG_CODE_LINES
-        if token.type == "fence" and token.level == 0 and token.map and is_long:
+        if token.type != "fence" or token.level != 0 or token.map is None or not is_long:
+            continue
+        if (is_first or token.map[0] > 0) and (is_last or token.map[1] < end):
             name = f"code-{len(found) + 1}.{_choose_extension(token.info)}"
             found.append(LongCode(token.content.replace(JOINER, ""), name, token.map[0], token.map[1], count))
     return found
@@ -95,8 +101,17 @@ def build_document(markdown: str, cited: Iterable[Passage], language: Language) 
     """Return a long answer as Markdown of its own, with its sources at the end."""
     lines = [_format_source(passage) for passage in cited]
     heading = f"## {render_message(long_answers.SOURCES, language)}"
-    whole = _DEEP_HEADING.sub("###", markdown.strip())  # a canvas has three levels
+    whole = _flatten_headings(markdown.strip())
     return "\n\n".join([whole, heading, "\n".join(lines)]) + "\n" if lines else f"{whole}\n"
+
+
+def _flatten_headings(markdown: str) -> str:
+    """Return a text whose headings have three levels, as a canvas has."""
+    lines = markdown.split("\n")
+    for token in PARSER.parse(markdown):
+        if token.type == "heading_open" and token.map:
+            lines[token.map[0]] = _DEEP_HEADING.sub("###", lines[token.map[0]])
+    return "\n".join(lines)
 
 
 def _format_source(passage: Passage) -> str:

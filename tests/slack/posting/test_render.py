@@ -210,6 +210,11 @@ def test_footer_fits_its_block() -> None:
     assert len(render.format_source_list(passages, [], "zh")) <= render.CONTEXT_LIMIT
 
 
+def test_a_citation_before_a_colon_is_a_link() -> None:
+    renderer = render.MarkdownRenderer({1: "https://kb"})
+    assert renderer.feed("The limits [1]:\n") == "The limits [\\[1\\]](https://kb):\n"
+
+
 def test_notification_text_is_plain_and_short() -> None:
     markdown = "## Head\n**Bold** [\\[1\\]](https://kb) [docs](https://x) & more"
     assert render.make_fallback_text(markdown) == "Head\n*Bold* [1] docs &amp; more"
