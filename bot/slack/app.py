@@ -124,7 +124,8 @@ async def open_slack_app(
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_http_session())
         client = make_web_client(settings.api_url, settings.bot_token, session)
-        api = SlackWebApi(client)
+        capabilities = capabilities or SlackCapabilities(limits=choose_rate_limits(settings.api_url))
+        api = SlackWebApi(client, reserve=capabilities.limits.reads)
         installation = await check_token(api)
         changes = SharedChanges(dependencies.ledger.database)
         parts = SlackParts(
@@ -133,7 +134,7 @@ async def open_slack_app(
             api,
             installation.me,
             changes,
-            capabilities or SlackCapabilities(limits=choose_rate_limits(settings.api_url)),
+            capabilities,
         )
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
         turn_settings = turn_settings or TurnSettings()

@@ -112,9 +112,12 @@ function task(block, context) {
     h("span", {}, block.title), more, sources);
 }
 
+/** A plan is open while it runs, and folds up once all of its tasks are complete, as in Slack. */
 function plan(block, context) {
-  return h("div", { class: "card" }, block.title ? h("div", { class: "card-title" }, block.title) : null,
-    (block.tasks ?? []).map((item) => task(item, context)));
+  const tasks = block.tasks ?? [];
+  const isOver = tasks.length > 0 && tasks.every((item) => item.status === "complete");
+  return h("details", { class: "card plan", open: !isOver },
+    h("summary", { class: "card-title" }, block.title || "Tasks"), tasks.map((item) => task(item, context)));
 }
 
 function richText(block, context) {
@@ -214,7 +217,7 @@ const RENDERERS = {
 /** Return the visible text of a message as one line without markup, for previews and screen readers. */
 export function plainText(message, store) {
   const shown = message.blocks?.length ? blocks(message.blocks, { store, press() {} }) : mrkdwn(message.text ?? "", store);
-  shown.querySelectorAll("button, .button").forEach((node) => node.remove());
+  shown.querySelectorAll("button, .button, .plan").forEach((node) => node.remove());
   shown.querySelectorAll(".cite").forEach((node) => (node.textContent = `[${node.textContent}]`));
   shown.querySelectorAll("br, div, h1, h2, h3, h4, li, p, pre, td, th").forEach((node) => node.after(" "));
   return shown.textContent.replace(/\s+/g, " ").trim().slice(0, 600);

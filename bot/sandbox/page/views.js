@@ -38,7 +38,8 @@ export function modal(view, page) {
   const press = (action) => page.pressInView(view, { ...action, values: readValues(form) });
   const shown = blocks(view.blocks, { store: page.store, press, errors: view.errors });
   const elsewhere = Object.entries(view.errors ?? {}).filter(([id]) => !view.blocks.some((block) => block.block_id === id && block.type === "input"));
-  form.append(h("h2", {}, view.title.text), shown,
+  const heading = h("h2", { tabIndex: -1 }, view.title.text);
+  form.append(heading, shown,
     ...elsewhere.map(([, error]) => h("p", { class: "field" }, h("span", { class: "error", role: "alert" }, error))),
     h("footer", {},
       h("button", { type: "button", class: "button", onclick: () => page.closeView(view) }, view.close?.text ?? "Close"),
@@ -54,5 +55,7 @@ export function modal(view, page) {
   before?.remove();
   document.body.append(dialog);
   dialog.showModal();
+  // Without a field, the browser would focus the button at the end and scroll a long text there.
   if (focused) form.querySelector(focused)?.focus();
+  else if (!form.querySelector("input, select, textarea")) heading.focus();
 }

@@ -28,6 +28,11 @@ _MAX_TEXT = 40_000
 MAX_STREAM_AGE_S = 240.0
 """The age at which a stream is closed; Slack ends it about 300 s after its start."""
 
+ROOM_WAIT_S = 1.0
+"""How long a call waits before it looks again whether the rate limit has room."""
+_LAST_UPDATES = 0.5
+"""The part of the updates that only complete answers may use."""
+
 STREAM_ENDED_CODES = {
     "message_not_in_streaming_state",
     "message_not_streaming",
@@ -88,6 +93,11 @@ class SlackCapabilities:
         """Return whether an answer may be streamed to its person now."""
         return self.refused.allows("chat.startStream", target.user) and self.limits.streams.allows_begin()
 
+    @property
+    def can_update_often(self) -> bool:
+        """Return whether messages may be updated before their answers are complete."""
+        return self.limits.updates.has_room(_LAST_UPDATES)
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerEnding:
@@ -103,7 +113,6 @@ class AnswerMessage(Protocol):
 
     text: str
     limit: int
-    pace: MessagePace
 
     @property
     def ts(self) -> str | None:
@@ -117,8 +126,8 @@ class AnswerMessage(Protocol):
     def has_news(self) -> bool:
         """Return whether the plan above the text has changed."""
 
-    def reserve_call(self) -> float:
-        """Reserve a call that is not the last at the rate limit; return how long to wait before it, in seconds."""
+    def get_pause_s(self, *, is_text: bool) -> float:
+        """Return how long to wait before a call that is not the last, in seconds; ``is_text`` if it has text."""
 
     def drop_plan(self) -> bool:
         """Show the plan no more, because Slack has refused a call; return False if the call had none."""
@@ -150,7 +159,7 @@ class StreamedMessage:
         self._capabilities = capabilities
         self._ts: str | None = None
         self._opened_at = capabilities.now()
-        self.pace = MessagePace(capabilities.now)
+        self._pace = MessagePace(capabilities.now)
 
     @property
     def ts(self) -> str | None:
@@ -167,9 +176,10 @@ class StreamedMessage:
         """Return whether the plan above the text has changed."""
         return self.plan is not None and bool(self.plan.list_changes())
 
-    def reserve_call(self) -> float:
-        """Reserve one append and return how long to wait before it, in seconds."""
-        return self._capabilities.limits.appends.reserve()
+    def get_pause_s(self, *, is_text: bool) -> float:
+        """Return how long to wait before the next append, in seconds."""
+        has_room = self._capabilities.limits.appends.has_room()
+        return self._pace.get_wait_s(is_text=is_text) if has_room else ROOM_WAIT_S
 
     def drop_plan(self) -> bool:
         """Show the plan no more; return False if the last call had no chunks of it."""
@@ -181,8 +191,9 @@ class StreamedMessage:
         if self._ts is None:
             await self._start(text)
         else:
+            await asyncio.sleep(self._capabilities.limits.appends.reserve())
             await self._call("chat.appendStream", text, channel=self._target.channel, ts=self._ts)
-        self.pace.note_call(is_text=bool(text))
+        self._pace.note_call(is_text=bool(text))
 
     async def _start(self, text: str) -> None:
         target = self._target
@@ -257,7 +268,7 @@ class PostedMessage:
         self._api = api
         self._capabilities = capabilities
         self._ts = ts
-        self.pace = MessagePace(capabilities.now)
+        self._pace = MessagePace(capabilities.now)
 
     @classmethod
     def continue_from(
@@ -284,9 +295,10 @@ class PostedMessage:
         """Return False: a posted message shows no plan."""
         return False
 
-    def reserve_call(self) -> float:
-        """Return 0.0: each call waits by itself, because the last one is an update, too."""
-        return 0.0
+    def get_pause_s(self, *, is_text: bool) -> float:
+        """Return how long to wait before the next update, in seconds: the last ones of all answers need room."""
+        has_room = self._capabilities.can_update_often
+        return self._pace.get_wait_s(is_text=is_text) if has_room else ROOM_WAIT_S
 
     def drop_plan(self) -> bool:
         """Return False: a posted message shows no plan."""
@@ -301,7 +313,7 @@ class PostedMessage:
     async def add(self, text: str) -> None:
         """Show the text so far and more text."""
         await self._write(self.text + text, AnswerEnding())
-        self.pace.note_call(is_text=bool(text))
+        self._pace.note_call(is_text=bool(text))
 
     async def end(self, text: str, ending: AnswerEnding) -> None:
         """Show the text so far, the last text, and the blocks under it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 _MINUTE_S = 62.0
@@ -21,17 +21,28 @@ _LOCAL_SCALE = 20
 """The workspace on this machine allows so many times Slack's calls."""
 _MAX_CHANNELS = 2_000
 
-_FIRST_GAP_S, _GAP_GROWTH, _MAX_GAP_S = 1.0, 1.5, 15.0
-"""An answer of 600 tokens at 10 tokens a second takes 9 calls for its text; a faster one takes fewer."""
+_FIRST_GAP_S, _GAP_GROWTH, _MAX_GAP_S = 1.0, 1.6, 15.0
+"""An answer of 600 tokens at 15 tokens a second takes 8 calls for its text; a faster one takes fewer."""
 _PLAN_GAP_S = 2.5
 
+_READS = {
+    "conversations.info": 48,
+    "conversations.members": 96,
+    "conversations.replies": 48,
+    "users.info": 96,
+}
+"""Tier 3 or 4."""
+
 Now = Callable[[], float]
+Reserve = Callable[[], float]
+"""Reserves a call and returns how long to wait before it, in seconds."""
 
 
 class CallWindow:
     """Allows ``calls`` in any ``per_s`` seconds."""
 
     def __init__(self, calls: int, per_s: float = _MINUTE_S, now: Now = time.monotonic) -> None:
+        self._limit = calls
         self._per_s = per_s
         self._now = now
         self._calls: deque[float] = deque(maxlen=calls)
@@ -46,11 +57,15 @@ class CallWindow:
 
     def try_reserve(self) -> bool:
         """Reserve a call that may be made now; return False if there is none."""
-        is_full = len(self._calls) == self._calls.maxlen
-        if is_full and self._calls[0] + self._per_s > self._now():
+        if not self.has_room():
             return False
         self._calls.append(self._now())
         return True
+
+    def has_room(self, share: float = 0.0) -> bool:
+        """Return whether a call may be made now, and more than a ``share`` of all calls is left."""
+        index = len(self._calls) - int(self._limit * (1.0 - share))
+        return index < 0 or self._calls[index] + self._per_s <= self._now()
 
 
 class PairWindow:
@@ -132,8 +147,12 @@ class RateLimits:
         """``chat.startStream`` and ``chat.stopStream``, tier 2."""
         self.sessions = PairWindow(24 * scale, _SESSION_LIFETIME_S, now=now)
         """``agents.sessions.setStatus``, tier 3: once for the beginning and once for the end of an answer."""
-        self.words = CallWindow(48 * scale, now=now)
+        self.words = CallWindow(44 * scale, now=now)
         """``assistant.threads.setStatus``, tier 3."""
+        self.reads: Mapping[str, Reserve] = {
+            method: CallWindow(calls * scale, now=now).reserve for method, calls in _READS.items()
+        }
+        """Reserve calls that find out who sees an answer, and read threads."""
         self._posts: OrderedDict[str, CallWindow] = OrderedDict()
 
     def reserve_post(self, channel: str) -> float:

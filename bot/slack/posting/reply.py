@@ -52,7 +52,9 @@ class AnswerReply:
         self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed, self._explain_refusal)
         self._plan = AnswerPlan(target.language, capabilities.now)
         self._plan_after_s = capabilities.plan_after_s
-        self._status = StatusLine(target, api, capabilities, target.language, self._show_waiting_line)
+        self._status = StatusLine(
+            target, api, capabilities, target.language, self._show_waiting_line, lambda: self._writer.shows_plan
+        )
         self._passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
@@ -235,8 +237,6 @@ class AnswerReply:
     def _handle_event(self, event: AnswerEvent) -> None:
         self._plan.handle_event(event)
         self._writer.refresh_plan()
-        if self._writer.shows_plan:
-            self._status.replace_by_message()
         match event:
             case Text(markdown, cites):
                 self._texts.append(markdown)

@@ -34,11 +34,16 @@ class StatusLine:
         capabilities: SlackCapabilities,
         language: Language,
         on_limited: Callable[[], None],
+        is_replaced: Callable[[], bool],
     ) -> None:
-        """Take ``on_limited``, which is called if a rate limit lets Slack show nothing."""
+        """``on_limited`` is called if a rate limit lets Slack show nothing.
+
+        ``is_replaced`` returns whether a message shows the progress, so that no words are needed.
+        """
         self._thread = {"channel_id": target.channel, "thread_ts": target.thread_ts}
         self._user = target.user
         self._on_limited = on_limited
+        self._is_replaced = is_replaced
         self._api = api
         self._capabilities = capabilities
         self._limits = capabilities.limits
@@ -48,7 +53,6 @@ class StatusLine:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_call_in_flight = False
-        self._is_replaced = False
         self.has_session = False
         """Whether a session is processing, which the bot must end."""
         self._has_status = False
@@ -81,8 +85,8 @@ class StatusLine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await self._changed.wait()
-            if self._is_replaced:
-                return
+            if self._is_replaced():
+                return  # the session goes on
 
     def set_words(self, words: str) -> bool:
         """Show other words with the next call, "" for the default; return False if Slack may not show them.
@@ -94,11 +98,6 @@ class StatusLine:
         self._words = words or self._default_text
         self._changed.set()
         return not self.has_session
-
-    def replace_by_message(self) -> None:
-        """Show words no more, because a message shows the progress; the session goes on."""
-        self._is_replaced = True
-        self._changed.set()
 
     def _allows(self, method: str) -> bool:
         return self._capabilities.refused.allows(method, self._user)

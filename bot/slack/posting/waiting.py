@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from bot.slack.posting.message_sink import AnswerMessage
 from bot.slack.posting.plan_message import PlanMessage
@@ -31,10 +32,18 @@ class WaitingLine:
 class CallSchedule:
     """Waits until there is something to send, and paces the calls."""
 
-    def __init__(self, buffer: TextBuffer, plan: PlanMessage, line: WaitingLine) -> None:
+    def __init__(
+        self,
+        buffer: TextBuffer,
+        plan: PlanMessage,
+        line: WaitingLine,
+        get_opening_pause_s: Callable[[], float],
+    ) -> None:
+        """``get_opening_pause_s`` returns how long the first text of a message waits, in seconds."""
         self._buffer = buffer
         self._plan = plan
         self._line = line
+        self._get_opening_pause_s = get_opening_pause_s
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -64,17 +73,15 @@ class CallSchedule:
                 return
             self._wake.clear()
             await wait_for_event(self._wake, min(pause_s, left_s))
-        if message is not None and not self._ended.is_set() and (limited_s := message.reserve_call()) > 0:
-            await wait_for_event(self._ended, min(limited_s, message.remaining_s))
 
     def _get_pause_s(self, message: AnswerMessage | None) -> float:
         """Return how long to wait for something to send, in seconds."""
         if self._ended.is_set() or self._line.is_due or self._plan.is_restart_due(message):
             return 0.0
         if self._buffer.has_text:
-            return 0.0 if message is None else message.pace.get_wait_s(is_text=True)
+            return self._get_opening_pause_s() if message is None else message.get_pause_s(is_text=True)
         if message is not None and message.has_news:
-            return message.pace.get_wait_s(is_text=False)
+            return message.get_pause_s(is_text=False)
         return self._plan.get_wait_s(message)
 
 

@@ -22,6 +22,7 @@ from bot.slack.posting import cutting
 from bot.slack.posting.earlier_answer import EarlierAnswer
 from bot.slack.posting.message_sink import (
     POST_CHARACTERS,
+    ROOM_WAIT_S,
     STREAM_ENDED_CODES,
     AnswerEnding,
     AnswerForm,
@@ -77,7 +78,7 @@ class AnswerWriter:
         self._is_unconfirmed = False
         """Whether it is unknown if Slack has accepted the last call."""
         self._is_discarded = False
-        self._schedule = CallSchedule(self._buffer, self._plan, self._waiting_line)
+        self._schedule = CallSchedule(self._buffer, self._plan, self._waiting_line, self._get_opening_pause_s)
         self.streams = True
         """Whether new messages may be streamed; a single sentence is not."""
         self.closed = False
@@ -238,6 +239,10 @@ class AnswerWriter:
                 post = PostedMessage(self._target, self._api, self._capabilities)
                 await self._record_opening(post.show_line(line))
 
+    def _get_opening_pause_s(self) -> float:
+        """Return how long the first text waits: a post is complete if there is no room to update it."""
+        return 0.0 if self._can_stream_now() or self._capabilities.can_update_often else ROOM_WAIT_S
+
     def _can_stream_now(self) -> bool:
         is_limited = self._api.get_limited_s("chat.startStream") > 0
         return self.streams and self._capabilities.can_stream(self._target) and not is_limited
@@ -251,7 +256,6 @@ class AnswerWriter:
         except SlackRefused as error:
             self._is_unconfirmed = False
             if message is not None and error.code in STREAM_ENDED_CODES:
-                # Slack has ended the stream: its text stays, and a new message continues it.
                 await self._leave_message(message)
             else:
                 await self._simplify(error)
@@ -356,7 +360,7 @@ class AnswerWriter:
         self._reset_message(whole)
 
     async def _leave_message(self, message: AnswerMessage) -> None:
-        """Continue in another message, because Slack has ended this one."""
+        """Continue in another message, because Slack has ended this one, whose text stays."""
         if self._plan.is_alone(message):
             await self._delete_plan_message()
         else:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -81,8 +82,11 @@ class SlackWebApi:
         sleep: Sleep = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
         on_call: Callable[[str], None] | None = None,
+        reserve: Mapping[str, Callable[[], float]] = MappingProxyType({}),
     ) -> None:
+        """``reserve`` has functions that reserve a call of a method and return how long to wait before it."""
         self._client = client
+        self._reserve = reserve
         self._sleep = sleep
         self._now = now
         self._on_call = on_call
@@ -106,6 +110,8 @@ class SlackWebApi:
         tries = 0
         while True:
             await self._wait_for_gate(gate, wait=wait)
+            if (reserve := self._reserve.get(method)) is not None and (wait_s := reserve()) > 0:
+                await self._sleep(wait_s)
             try:
                 return await self._send(method, arguments)
             except _RateLimitError as limited:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -65,14 +66,14 @@ async def test_plan_shows_tasks_with_seconds_and_sources(bot: RunningBot) -> Non
     search = plan["tasks"][0]
     assert plan["title"] == "Working on it…"
     assert search["title"] == "Search the documents"
-    assert search["output"] == "2 passages · 1 s"
+    assert re.fullmatch(r"2 passages · \d+ s", search["output"])
     assert search["sources"] == [{"type": "url", "url": "https://kb.example/sources", "text": "Adding a source"}]
     resume.set()
     message = await bot.wait_for_answer(root)
     plan = get_plan(message)
-    assert plan["title"] == "Answered in 1 s"
+    assert re.fullmatch(r"Answered in \d+ s", plan["title"])
     assert [task["status"] for task in plan["tasks"]] == ["complete"] * 3
-    assert plan["tasks"][2]["output"] == "1 source · 1 s"
+    assert plan["tasks"][2]["output"].startswith("1 source · ")
     assert len(await bot.list_answers(root)) == 1
     (started,) = await bot.sandbox.requests("chat.startStream")
     assert started["args"]["task_display_mode"] == "plan"

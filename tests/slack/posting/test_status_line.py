@@ -98,8 +98,14 @@ async def test_queue_position_appears_in_status(tmp_path: Path) -> None:
         assert places == sorted(places, reverse=True)
 
 
-async def test_status_shows_current_step(socket_bot: RunningBot) -> None:
-    """The words appear next to the session, which lasts until the answer."""
+async def test_status_shows_current_step(tmp_path: Path) -> None:
+    """The words appear next to the session, which lasts until the answer; no plan replaces them."""
+    capabilities = SlackCapabilities(plan_after_s=600.0)
+    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
+        await check_steps(bot)
+
+
+async def check_steps(socket_bot: RunningBot) -> None:
     seen: list[tuple[str, str]] = []
 
     async def shows(text: str) -> bool:
