@@ -213,7 +213,7 @@ class SlackParts:
         adding = dependencies.adding
         maker, self._quoted, self._materials = dependencies.materials, None, None
         if maker is not None:
-            self._quoted = QuotedMessages(api, self._threads, self.directory, maker, me.team)
+            self._quoted = QuotedMessages(api, self._threads, self.directory, maker, me)
             files = ThreadFiles(api, self._threads, FileReader(client, maker))
             self._materials = QuestionMaterials(files, self._quoted)
         self._intake = None if adding is None else FileIntake(client, adding, dependencies.access, self._threads)

@@ -135,3 +135,20 @@ async def test_unreadable_files_raise_their_own_error(
     with pytest.raises(ParseError) as caught:
         await library.materials.read_file("F1", name, data)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("a.md", b"# Leave\n\nThirty days.", "md"),
+        ("a.txt", b"Thirty days.", "txt"),
+        ("a.csv", b"Team,Days\nBoats,30\n", "csv"),
+        ("a.html", b"<html><body><h1>Leave</h1><p>Thirty days of leave for everybody.</p></body></html>", "html"),
+        ("a.docx", makers.word(lambda document: document.add_paragraph("Thirty days.")), "docx"),
+    ],
+)
+async def test_other_formats_are_read_without_pages(library: Library, name: str, data: bytes, kind: str) -> None:
+    read = await library.materials.read_file("F1", name, data)
+    assert read.kind == kind
+    assert read.chunks
+    assert set(read.pages) == {None}

@@ -23,7 +23,15 @@ from bot.sandbox.state.model import SlackPerson
 from bot.slack.events import BotUser
 from bot.slack.history.transcript import format_text, format_title, select_content
 from engine.client.client import EngineClient, ServerEndpoint
-from knowledge.interfaces import Hit, LiveWebRequest, SearchResult, WebOrigin, WebSearchReport
+from knowledge.interfaces import (
+    MESSAGE_KIND,
+    Hit,
+    LiveWebRequest,
+    MaterialOrigin,
+    SearchResult,
+    WebOrigin,
+    WebSearchReport,
+)
 from tests.answering.test_with_engine_client import Connected
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
 from tests.slack.attacks import Attack
@@ -61,10 +69,10 @@ class Outcome:
         text = self.shown
         for piece in self.pieces:
             hosts = re.findall(r"n\d+\.evil\.example", piece)
-            own = "".join(one.text for one in self.find_sources(piece) if one.web is None)
+            own = "".join(one.text for one in self.find_sources(piece) if one.is_document)
             found += [host for host in hosts if host not in own]
             text = text.replace(piece, "")
-        named = "".join(one.text for one in self.cited if one.web is None)
+        named = "".join(one.text for one in self.cited if one.is_document)
         return [*found, *(host for host in re.findall(r"n\d+\.evil\.example", text) if host not in named)]
 
     def list_unmarked(self, attack: Attack) -> list[str]:
@@ -193,10 +201,19 @@ def make_hits(attack: Attack) -> list[Hit]:
             names = {"U0BO000002": "Bo"}
             written = format_text(content, names)
             return [own, _make_hit("evil", written, title=format_title(content, names, "general"), source="slack")]
-        case "web page":
-            web = WebOrigin("news.example", NOW, NOW, stale=False)
-            return [own, _make_hit("evil", text, title=order, url="https://news.example/leave", web=web)]
+        case "web page" | "file of the question" | "message asked about":
+            return [own, _make_foreign_hit(attack, text)]
     return [own]
+
+
+def _make_foreign_hit(attack: Attack, text: str) -> Hit:
+    """Return a passage of a page of the web, of a file, or of a message."""
+    if attack.place == "web page":
+        web = WebOrigin("news.example", NOW, NOW, stale=False)
+        return _make_hit("evil", text, title=attack.order, url="https://news.example/leave", web=web)
+    origin = MaterialOrigin("pdf" if "file" in attack.place else MESSAGE_KIND, 1, 0)
+    url = "https://acme.slack.example/archives/C1/p1"
+    return _make_hit("evil", text, title=attack.order, heading=attack.order, source="", url=url, material=origin)
 
 
 def _make_hit(name: str, text: str, **more: Any) -> Hit:

@@ -1,4 +1,4 @@
-"""Tests of 200 attacks against a model that obeys every order: only the asker's message is an instruction."""
+"""Tests of 240 attacks against a model that obeys every order: only the asker's message is an instruction."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def check_outcome(attack: Attack, outcome: Outcome) -> None:
     assert "Jane Doe" not in outcome.instructions or attack.place == "display name", attack.name
 
 
-def test_suite_has_200_attacks_in_both_languages() -> None:
-    assert len(ATTACKS) == 200
+def test_suite_has_240_attacks_in_both_languages() -> None:
+    assert len(ATTACKS) == 240
     assert {attack.language for attack in FEW} == {"en", "zh"}
     assert {attack.place for attack in FEW} == set(PLACES)
 

@@ -14,7 +14,7 @@ from bot.slack.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.private_questions import PrivateQuestions
 from bot.slack.turns.thread_reader import ThreadReader
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.questions import QuestionKey, QuestionMessage, Subject
 from knowledge.errors import DatabaseError
 
 ANSWER_PRIVATELY = "kvasir:answer-privately"
@@ -78,7 +78,8 @@ class AnswerPrivatelyAction:
         asked = QuestionMessage(QuestionKey(self._team, press.channel, ts), thread_ts, press.user, original.text)
         text = await self._read_whole_question(asked)
         head = render_message(buttons.ASKED_ELSEWHERE, press.language, channel=f"<#{press.channel}>")
-        await self._private.ask(press.user, text, head)
+        subject = Subject(press.channel, thread_ts, ts) if original.files else None  # so that its files are read, too
+        await self._private.ask(press.user, text, head, subject)
         return None
 
     async def _read_whole_question(self, asked: QuestionMessage) -> str:

@@ -13,7 +13,7 @@ from bot.slack.audience.accounts import ChannelKind, Status
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.refusals import AudienceRefused
 from bot.slack.errors import SlackGone, SlackRefused
-from bot.slack.events import find_mentioned_users, make_readable
+from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.materials.file_reader import MaterialMaker
 from bot.slack.materials.thread_files import find_permalink
 from bot.slack.transport.web_api import SlackWebApi
@@ -24,18 +24,20 @@ from knowledge.interfaces import Material
 NEWEST: Final = 80
 """Messages of a long thread that are read, besides its first one and the one that the question is about."""
 
+_OUR_NAME: Final = "Kvasir"
+
 
 class QuotedMessages:
     """Reads messages for a person who may see them."""
 
     def __init__(
-        self, api: SlackWebApi, threads: ThreadReader, directory: SlackDirectory, maker: MaterialMaker, team: str
+        self, api: SlackWebApi, threads: ThreadReader, directory: SlackDirectory, maker: MaterialMaker, me: BotUser
     ) -> None:
         self._api = api
         self._threads = threads
         self._directory = directory
         self._maker = maker
-        self._team = team
+        self._me = me
 
     async def check_access(self, user: str, channel: str) -> None:
         """Check that a person can see a channel: as a member, or as a full member of the company if it is public.
@@ -63,7 +65,7 @@ class QuotedMessages:
 
         """
         await self.check_access(user, subject.channel)
-        key = QuestionKey(self._team, subject.channel, f"{time.time():.6f}")
+        key = QuestionKey(self._me.team, subject.channel, f"{time.time():.6f}")
         try:
             written = await self._threads.fetch_messages(QuestionMessage(key, subject.thread_ts, user, ""))
         except (SlackGone, SlackRefused) as error:
@@ -79,12 +81,12 @@ class QuotedMessages:
     async def read(self, subject: Subject, messages: Sequence[ThreadMessage]) -> tuple[Material, ...]:
         """Return messages as materials."""
         people = {one.user for one in messages} | {user for one in messages for user in find_mentioned_users(one.text)}
-        names = await self._threads.find_names(people - {""})
+        names = {**await self._threads.find_names(people - {""}), self._me.user: _OUR_NAME}
         link = await find_permalink(self._api, subject.channel, subject.ts)
         materials = []
         for one in messages:
             if text := make_readable(one.text, names):
-                author = one.app or names.get(one.user, "") or "Kvasir"
+                author = one.app or names.get(one.user, "") or (_OUR_NAME if one.is_ours else "?")
                 title = f"{author}, {datetime.fromtimestamp(float(one.ts), UTC):%Y-%m-%d %H:%M} UTC"
                 url = _make_link(link, subject, one.ts)
                 material = self._maker.read_message(f"{subject.channel}-{one.ts}", title, text, url)

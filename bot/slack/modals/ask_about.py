@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from bot.messages import asking
 from bot.messages.message import render_both, render_message
-from bot.slack.events import make_readable
 from bot.slack.interactions import ModalSubmission, ShortcutUse
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import find_permalink
@@ -23,6 +23,7 @@ ASK_ABOUT_SHORTCUT = "ask_about_message"
 """The callback id of the message shortcut."""
 _QUESTION, _SUMMARY = "question", "summary"
 _QUOTED_CHARACTERS = 600
+_CUT_SEQUENCE = re.compile(r"[<&][^<>&;]{0,600}\Z")
 
 
 class AskAboutModal:
@@ -96,8 +97,6 @@ def _build_view(callback_id: str, language: Language, channel: str, message: Map
 
 
 def _quote(text: str, language: Language) -> str:
-    """Return a message as quoted mrkdwn."""
-    readable = make_readable(text, {})
-    cut = readable if len(readable) <= _QUOTED_CHARACTERS else f"{readable[:_QUOTED_CHARACTERS]}…"
-    lines = render.escape_mrkdwn(cut or render_message(asking.NO_TEXT, language)).splitlines()
-    return "\n".join(f"> {line}" for line in lines)
+    """Return a message as quoted mrkdwn. Slack's control sequences stay: a modal pings nobody."""
+    cut = text if len(text) <= _QUOTED_CHARACTERS else f"{_CUT_SEQUENCE.sub('', text[:_QUOTED_CHARACTERS])}…"
+    return "\n".join(f"> {line}" for line in (cut or render_message(asking.NO_TEXT, language)).splitlines())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ async def cite_file(question: Question) -> AsyncGenerator[AnswerEvent]:
         cited.append(Passage(1, "", material.id, title, "", material.url, text, material=origin))
     yield Sources(tuple(cited))
     yield Text(f"I read {len(question.materials)} files [1]. That is all.", tuple(cited))
-    yield make_finished(*cited)
+    yield replace(make_finished(*cited), searched=question.text)
 
 
 class CountingReader(MaterialReader):

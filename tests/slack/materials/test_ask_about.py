@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from bot.slack.materials.quoted_messages import NEWEST
+from bot.slack.audience.accounts import Company
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.refusals import AudienceRefused
+from bot.slack.events import BotUser
+from bot.slack.materials.quoted_messages import NEWEST, QuotedMessages
+from bot.slack.turns.thread_reader import ThreadReader
 from tests.slack.materials.files_bot import FilesBot, run_files_bot
 from tests.slack.running_bot import get_text
 
@@ -49,7 +54,7 @@ async def wait_for_answer(files: FilesBot, count: int) -> dict[str, Any]:
 async def test_question_about_a_message_is_answered_privately_from_it(files: FilesBot) -> None:
     ts = await files.bot.sandbox.say("bo", "#general", "The <https://wiki.example|plan>: we sail in May.")
     view = await open_modal(files, ts)
-    assert "> The plan (https://wiki.example): we sail in May." in get_text(view)
+    assert "> The <https://wiki.example|plan>: we sail in May." in get_text(view)
     assert list_fields(view) == ["question"], "a message without a thread has no summary"
     await submit(files, view, "When do we sail?")
     answer = await wait_for_answer(files, 1)
@@ -142,3 +147,31 @@ async def test_deleted_message_gets_a_reason(files: FilesBot) -> None:
     await submit(files, view, "What is the budget?")
     await files.sandbox.wait_for_message(lambda m: "That message was deleted" in get_text(m), channel="@kvasir")
     assert not files.bot.answerer.questions
+
+
+@pytest.mark.parametrize(
+    ("user", "channel", "may_see"),
+    [
+        (ADA, "C0GENERAL1", True),
+        ("U0MIRA0004", "C0PUBLIC01", True),
+        ("U0GUS00005", "C0PROJECT1", True),
+        ("U0GUS00005", "C0GENERAL1", False),
+        ("U0NOOR0006", "C0PARTNERS", True),
+        ("U0NOOR0006", "C0GENERAL1", False),
+        ("U0CHEN0003", "C0REORG001", False),
+        (ADA, "C0UNKNOWN1", False),
+        ("U0UNKNOWN1", "C0GENERAL1", False),
+        ("", "C0GENERAL1", False),
+    ],
+)
+async def test_access_to_a_message(files: FilesBot, user: str, channel: str, may_see: bool) -> None:  # noqa: FBT001
+    """Members see it, full members of the company that of a public channel, and unknown means no."""
+    await files.sandbox.channel("public", id="C0PUBLIC01", kind="channel", members=["ada", "kvasir"])
+    api, me = files.bot.app._api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
+    directory = SlackDirectory(api, Company("T0SANDBOX1"))
+    quoted = QuotedMessages(api, ThreadReader(api, me), directory, files.reader, me)
+    if may_see:
+        await quoted.check_access(user, channel)
+    else:
+        with pytest.raises(AudienceRefused):
+            await quoted.check_access(user, channel)

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.actions.answer_privately import ANSWER_PRIVATELY
 from bot.slack.materials import thread_files
 from bot.slack.materials.file_reader import FileReader
 from bot.slack.transport.file_download import FileRefused
@@ -151,3 +152,23 @@ async def test_file_alone_in_a_channel_asks_for_a_question(files: FilesBot) -> N
     await files.send("@Kvasir", {"plan.md": b"We sail in May."})
     await wait_for_ephemeral(files.bot, "What would you like to know about it?")
     assert not files.reader.parsed
+
+
+async def test_private_answer_reads_the_file_of_the_question(tmp_path: Path) -> None:
+    async with run_files_bot(tmp_path) as files:
+        files.bot.library.more = True
+        await files.send("@Kvasir when do we sail?", {"plan.md": b"We sail in May."})
+        offer = await files.sandbox.wait_for_message(
+            lambda m: any(ANSWER_PRIVATELY in str(block) for block in m.get("blocks") or ())
+        )
+        (button,) = [
+            one for block in offer["blocks"] for one in block.get("elements") or () if one.get("type") == "button"
+        ]
+        await files.sandbox.press("ada", "#general", offer["ts"], button["action_id"])
+        await files.sandbox.wait_for_message(
+            lambda m: m.get("metadata") and "I read 2 files" in get_text(m), channel="@kvasir"
+        )
+        assert [one.chunks[-1].text for one in files.last.materials] == [
+            "@Kvasir when do we sail?",
+            "We sail in May.",
+        ]
