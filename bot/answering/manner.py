@@ -11,8 +11,8 @@ Tone = Literal["plain", "friendly", "formal"]
 TONES: Final[tuple[Tone, ...]] = get_args(Tone)
 
 _LANGUAGES: Final[Mapping[Language, str]] = {
-    "en": "Write the answer in English.",
-    "zh": "请用中文作答。",
+    "en": "Write the answer in English, whatever the language of the question is.",
+    "zh": "无论提问用哪种语言，都请用中文作答。",
 }
 _TONES: Final[Mapping[tuple[Tone, Language], str]] = {
     ("friendly", "en"): "Write in a friendly and personal tone.",

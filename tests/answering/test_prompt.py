@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Passage, Quote
 from bot.answering.history_window import find_window_start
+from bot.answering.manner import describe_manner
 from bot.answering.prompt import (
     INSTRUCTIONS,
     Budget,
@@ -49,9 +50,10 @@ def build_default_prompt(
     context: int = 8192,
     small_model: bool = False,
     length: Length = "normal",
+    manner: str = "",
 ) -> Prompt:
     budget = plan_budget(context, small_model=small_model, length=length)
-    return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=count_words)
+    return build_prompt(question, history or [], passages or [], budget=budget, count_tokens=count_words, manner=manner)
 
 
 def test_prompt_order_serves_prefix_cache() -> None:
@@ -88,6 +90,24 @@ def test_length_changes_only_the_end_of_the_prompt(question: str) -> None:
     assert build_default_prompt(question, small_model=True, length="long") == build_default_prompt(
         question, small_model=True
     )
+
+
+def test_manner_is_the_last_line_of_the_prompt() -> None:
+    """The channel's language and tone follow the question, so that all channels share what comes before it."""
+    passages, history = [make_passage(1, "Wine.")], [Exchange("First?", "First answer.")]
+    plain = build_default_prompt("How many days?", history, passages)
+    manner = describe_manner("zh", "formal", "en")
+    formal = build_default_prompt("How many days?", history, passages, manner=manner)
+    assert formal.messages[:-1] == plain.messages[:-1]
+    assert formal.messages[-1].content == f"{plain.messages[-1].content}\n\n{manner}"
+    assert formal.asking("Is it so?") == plain.asking("Is it so?")
+
+
+def test_manner_says_only_what_differs_from_the_question() -> None:
+    assert describe_manner(None, "plain", "en") == describe_manner("zh", "plain", "zh") == ""
+    assert describe_manner("en", "plain", "zh").startswith("Write the answer in English")
+    assert describe_manner(None, "friendly", "zh") == "语气请亲切友好。"
+    assert describe_manner("en", "formal", "en") == "Write in a formal tone."
 
 
 def test_conversation_keeps_its_beginning() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bot.answering.policy import MODES, Policy
 from bot.messages import channel_settings as texts
-from bot.messages.message import Message, join_names, render_message
+from bot.messages.message import Message, join_clauses, render_message
 from bot.slack.channel_rules import ChannelRule, Setting
 from bot.slack.modals.modal import (
     MAX_TITLE_CHARACTERS,
@@ -154,4 +154,4 @@ def describe_changes(before: ChannelRule, after: ChannelRule, language: Language
         for setting, value in new.items()
         if value != old[setting] or (setting is Setting.SOURCES and before.filters != after.filters)
     ]
-    return join_names(changed, language)
+    return join_clauses(changed, language)
