@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select
 
@@ -21,8 +22,8 @@ ENVIRONMENT: Final = Path(__file__).parent / "environment"
 """The folder that Alembic runs migrations from."""
 _PATIENT: Final = DatabaseOptions(lock_wait_s=60.0, answer_s=600.0)
 """For a migration: another process may be at it, and large tables take their time."""
-_ALEMBIC: Final = Lock()
-"""Alembic keeps what a migration works on in globals, so a process runs one migration at a time."""
+_LOCKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
+"""Alembic keeps what a migration works on in globals, so an event loop runs one migration at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,12 @@ async def apply_revisions(url: str, migrations: Migrations) -> list[Revision]:
         DatabaseError: the database fails, or a newer Kvasir made its tables.
 
     """
-    database = Database(url, _PATIENT)
-    try:
-        return await database.write(partial(_upgrade, migrations=migrations))
-    finally:
-        await database.close()
+    async with _LOCKS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        database = Database(url, _PATIENT)
+        try:
+            return await database.write(partial(_upgrade, migrations=migrations))
+        finally:
+            await database.close()
 
 
 async def list_due_revisions(url: str, migrations: Migrations) -> list[Revision]:
@@ -128,10 +130,8 @@ def _upgrade(connection: Connection, migrations: Migrations) -> list[Revision]:
         config = _make_config(migrations)
         config.attributes.update(connection=connection, version_table=migrations.table)
         if revision is not None and not inspect(connection).has_table(migrations.table):
-            with _ALEMBIC:
-                command.stamp(config, revision)
-        with _ALEMBIC:
-            command.upgrade(config, migrations.newest)
+            command.stamp(config, revision)
+        command.upgrade(config, migrations.newest)
     return steps
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from knowledge.database.migrations import (
 from knowledge.errors import DatabaseError
 from knowledge.sync.manifest import tables as manifest_tables
 from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST
+from tests.postgres import postgres_server
 
 EVERY = pytest.mark.parametrize(
     ("migrations", "declared"),
@@ -74,10 +76,15 @@ async def test_what_is_due_is_applied_once(url: str, migrations: Migrations, dec
     assert declared.tables
 
 
-async def test_several_databases_of_one_process_migrate_at_once(tmp_path: Path) -> None:
-    urls = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(8)]
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def test_several_databases_of_one_process_migrate_at_once(tmp_path: Path, kind: str) -> None:
     both = (MANIFEST, bot_tables.MIGRATIONS)
-    steps = await asyncio.gather(*(apply_revisions(url, both[number % 2]) for number, url in enumerate(urls)))
+    with contextlib.ExitStack() as servers:
+        urls = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(4)]
+        if kind == "postgres":
+            urls = [servers.enter_context(postgres_server()) for _ in both]
+        async with asyncio.timeout(60):
+            steps = await asyncio.gather(*(apply_revisions(url, migrations) for url in urls for migrations in both))
     assert all(steps)
 
 
