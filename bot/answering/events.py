@@ -32,6 +32,8 @@ class Exchange:
     answer: str = field(repr=False)
     quotes: tuple[Quote, ...] = field(default=(), repr=False)
     """What others wrote before the answer."""
+    chunks: frozenset[str] | None = field(default=frozenset(), repr=False, compare=False)
+    """The chunks of the passages that the answer was written from; None if they are unknown."""
 
     @property
     def messages(self) -> str:

@@ -27,7 +27,10 @@ from knowledge.language import Language
 _log = structlog.get_logger(__name__)
 
 ANSWER_EVENT = "kvasir_answer"
-"""The metadata's event type on the last message of an answer; its payload has the question's ``ts``."""
+"""The metadata's event type on the last message of an answer; its payload has the question's ``ts``, and the chunks of
+the passages from which it was written."""
+_MAX_CHUNKS_CHARACTERS = 4_000
+"""Slack's limit of a payload is 8 KB."""
 
 _MAX_QUESTION = 200
 """Characters of a question that a notice names."""
@@ -318,7 +321,11 @@ class AnswerReply:
 
     def _build_metadata(self) -> dict[str, Any]:
         revision = {"revision": self._target.revision} if self._target.revision else {}
-        return {"event_type": ANSWER_EVENT, "event_payload": {"question": self._target.question_ts} | revision}
+        cited = self._finished.cited if self._finished is not None else ()
+        chunks = ",".join(dict.fromkeys(chunk for passage in (*self._passages, *cited) for chunk in passage.chunks))
+        known = {"chunks": chunks} if len(chunks) <= _MAX_CHUNKS_CHARACTERS else {}
+        payload = {"question": self._target.question_ts} | known | revision
+        return {"event_type": ANSWER_EVENT, "event_payload": payload}
 
 
 def _format_notice_line(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import structlog
 
-from bot.answering.events import Passage, Question
+from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
@@ -94,7 +94,7 @@ class QuestionBuilder:
             reply.add_notice(render_message(replies.AUDIENCE_UNKNOWN, reply.language))
         text, wants_web = strip_web_prefix(asked.result())
         text, wants_documents = strip_documents_prefix(text)
-        history = thread.history
+        history = await self._hide_unreadable_answers(thread.history, audience.viewers)
         if not text and history and not history[-1].answer:
             # A mention without text asks what the unanswered messages before it ask: in the asker's own words, or in
             # fixed ones about what others wrote, whose words stay quoted.
@@ -124,6 +124,20 @@ class QuestionBuilder:
             wants_web=wants_web,
             wants_documents=wants_documents,
             materials=read.materials,
+        )
+
+    async def _hide_unreadable_answers(self, history: Sequence[Exchange], viewers: Viewers) -> tuple[Exchange, ...]:
+        """Return a history without answers from passages that are unknown, or that the viewers may no longer read.
+
+        Raises:
+            DatabaseError: what the viewers may read cannot be found out.
+
+        """
+        chunks = frozenset(chunk for one in history for chunk in one.chunks or ())
+        readable = await self._filter_readable(chunks, viewers) if chunks else frozenset()
+        return tuple(
+            one if one.chunks is not None and one.chunks <= readable else replace(one, answer="", chunks=frozenset())
+            for one in history
         )
 
     async def is_current(

@@ -43,6 +43,8 @@ class ThreadMessage:
     is_ours: bool
     answers: str = ""
     """The ``ts`` of the question if this message completes its answer, from its metadata."""
+    chunks: frozenset[str] | None = None
+    """The chunks of the passages from which the answer was written, from the same metadata; None if it has none."""
     revision: int = 0
     """How often the question had been edited before that answer."""
     app: str = ""
@@ -92,6 +94,7 @@ def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
         text=_get_markdown(message) if is_ours else str(message.get("text") or ""),
         is_ours=is_ours,
         answers=answers if metadata.get("event_type") == ANSWER_EVENT else "",
+        chunks=_read_chunks(payload) if is_ours else None,
         revision=int(payload.get("revision", 0)),
         app=_get_app_name(message) if is_app else "",
         files=_get_files(message),
@@ -100,6 +103,11 @@ def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
 
 def _get_files(message: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(file for file in message.get("files") or () if isinstance(file, dict))
+
+
+def _read_chunks(payload: Mapping[str, Any]) -> frozenset[str] | None:
+    chunks = payload.get("chunks")
+    return frozenset(filter(None, chunks.split(","))) if isinstance(chunks, str) else None
 
 
 def _get_app_name(message: Mapping[str, Any]) -> str:
@@ -149,11 +157,20 @@ def _add_message(
     exchange: Exchange, message: ThreadMessage, text: str, names: Mapping[str, str], asker: str
 ) -> Exchange:
     if message.is_ours:
-        return replace(exchange, answer=f"{exchange.answer}\n\n{text}".strip())
+        return replace(
+            exchange,
+            answer=f"{exchange.answer}\n\n{text}".strip(),
+            chunks=message.chunks if not exchange.answer else _join_chunks(exchange.chunks, message.chunks),
+        )
     if message.user == asker and not message.app:
         return replace(exchange, question=f"{exchange.question}\n{text}".strip())
     quote = Quote(text, message.app or names.get(message.user, ""), is_app=bool(message.app))
     return replace(exchange, quotes=(*exchange.quotes, quote))
+
+
+def _join_chunks(before: frozenset[str] | None, added: frozenset[str] | None) -> frozenset[str] | None:
+    """Return the chunks of an answer of several messages, of which the last one has the metadata."""
+    return added if before is None else before if added is None else before | added
 
 
 def _fit_quotes(exchange: Exchange, characters: int) -> Exchange:
