@@ -16,7 +16,7 @@ from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache, Vector
 from bot.answering.verified_answers.same_question import has_same_facts, is_same_question
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
-from knowledge.errors import DatabaseError, KnowledgeError
+from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
 from knowledge.search.query import parse_query, separate_filters
@@ -259,6 +259,6 @@ async def find_first_readable(
         for one in answers[:most]:
             if await finder.may_show(one, question):
                 return one
-    except DatabaseError as error:
+    except KnowledgeError as error:
         _log.warning("nothing offered", error=str(error))
     return None

@@ -14,7 +14,7 @@ from bot.answering.verified_answers.finder import VerifiedAnswerFinder, find_fir
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.messages import verified
 from bot.messages.message import render_message
-from knowledge.errors import DatabaseError
+from knowledge.errors import KnowledgeError
 from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.verified")
@@ -63,7 +63,7 @@ class VerifiedAnswerer:
         try:
             async with asyncio.timeout(_LOOKUP_S):
                 return await self._finder.find_same(question)
-        except (DatabaseError, TimeoutError) as error:
+        except (KnowledgeError, TimeoutError) as error:
             _log.warning("no verified answer looked up", error=str(error) or type(error).__name__)
             return None
 
@@ -72,7 +72,7 @@ async def _wait(similar: asyncio.Task[Sequence[VerifiedAnswer]]) -> Sequence[Ver
     try:
         async with asyncio.timeout(_OFFER_S):
             return await asyncio.shield(similar)
-    except (DatabaseError, TimeoutError) as error:
+    except (KnowledgeError, TimeoutError) as error:
         _log.info("nothing offered", error=type(error).__name__)
         return ()
 
