@@ -263,6 +263,8 @@ class PostedMessage:
         """Take ``is_plain`` for a message without blocks."""
         self.text = ""
         self.limit = POST_CHARACTERS
+        self.continues_stream = False
+        """Whether it was a stream, which may have more text in Slack than is known."""
         self._is_plain = is_plain
         self._target = target
         self._api = api
@@ -278,6 +280,7 @@ class PostedMessage:
         posted = cls(target, api, capabilities, ts=message.ts)
         posted.text = message.text
         posted.limit = message.limit
+        posted.continues_stream = True
         return posted
 
     @property

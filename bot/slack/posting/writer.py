@@ -192,7 +192,7 @@ class AnswerWriter:
         if self._is_unconfirmed:
             await self._resolve_unconfirmed()
         if self._plan.is_restart_due(self._message):
-            await self._delete_plan_message()
+            await self._delete_message()
         if not (self._buffer.has_text or self._schedule.has_ended) and await self._show_waiting():
             return
         self._has_blocks_in_flight = False
@@ -266,15 +266,12 @@ class AnswerWriter:
                 raise
             await self._resolve_unconfirmed()
             return False
-        except SlackStopped:
+        except SlackError as error:
             self._is_unconfirmed = False
-            if not self._is_discarded or message is None:
+            if not isinstance(error, SlackStopped) or not self._is_discarded or message is None:
                 raise
             self._switch_to_updates(message)
             return False
-        except SlackError:
-            self._is_unconfirmed = False
-            raise
         self._is_unconfirmed = False
         return True
 
@@ -296,7 +293,10 @@ class AnswerWriter:
             self._form = AnswerForm.WITHOUT_BLOCKS
             return
         self._form = AnswerForm.PLAIN
-        if message is not None:
+        if isinstance(message, PostedMessage) and message.continues_stream:
+            self._buffer.pending = message.text + self._buffer.pending
+            await self._delete_message()  # it may have more text than is known
+        elif message is not None:
             if isinstance(message, StreamedMessage):
                 with contextlib.suppress(SlackError):
                     await message.end("", AnswerEnding())
@@ -352,7 +352,7 @@ class AnswerWriter:
     async def _continue_in_new_message(self, message: AnswerMessage, piece: str) -> None:
         whole = message.text + piece
         if self.shows_plan and not whole:
-            await self._delete_plan_message()
+            await self._delete_message()
             return
         self._plan.finish(continues=True)
         fence = cutting.find_open_fence(whole)
@@ -362,11 +362,11 @@ class AnswerWriter:
     async def _leave_message(self, message: AnswerMessage) -> None:
         """Continue in another message, because Slack has ended this one, whose text stays."""
         if self._plan.is_alone(message):
-            await self._delete_plan_message()
+            await self._delete_message()
         else:
             self._reset_message(message.text)
 
-    async def _delete_plan_message(self) -> None:
+    async def _delete_message(self) -> None:
         message = self._message
         if message is not None and message.ts in self.replies:
             await self._plan.delete(message)

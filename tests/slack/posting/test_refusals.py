@@ -82,6 +82,21 @@ async def test_refused_update_is_repeated(socket_bot: RunningBot, times: int) ->
     assert len(bot.answerer.questions) == 1
 
 
+async def test_text_is_not_doubled_if_slack_has_it_and_refuses_updates(socket_bot: RunningBot) -> None:
+    """The response to the stream's end is lost, so what Slack has is unknown, and no update can replace it."""
+    bot = socket_bot
+    bot.answerer.script = held = PausedScript()
+    root = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    await bot.sandbox.faults(
+        {"method": "chat.stopStream", "lose_reply": True},
+        {"method": "chat.update", "error": "invalid_blocks", "times": 2},
+    )
+    held.resume.set()
+    assert await read_answer(bot, root, "The second half.") == "The first half. The second half."
+    assert len(bot.answerer.questions) == 1
+
+
 @pytest.mark.parametrize("times", [1, 2])
 async def test_refused_post_is_repeated(socket_bot: RunningBot, times: int) -> None:
     """The whole answer is one message."""
