@@ -29,7 +29,8 @@ _CONTRACTIONS: Final = (
 )
 _GREETING: Final = re.compile(
     r"(?:(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day))(?: (?:there|all|everyone|everybody|team|kvasir))?"
-    r"|kvasir|ok|okay|please|pls|plz|sorry|excuse me|(?:(?:just )?a )?quick question|i have a question)\b"
+    r"|kvasir(?=\s*[,:，：])|ok|okay|please|pls|plz|sorry|excuse me"
+    r"|(?:(?:just )?a )?quick question|i have a question)\b"
     r"|(?:你好|您好|大家好|请问一下|请问|麻烦问一下|想问一下|问一下|谢谢|麻烦)"
 )
 _FRAME: Final = re.compile(
@@ -44,7 +45,7 @@ _FRAME: Final = re.compile(
 """What turns a question into an indirect one: "can you tell me what the limit is"."""
 _WHETHER: Final = re.compile(r"(?:whether|if)\b")
 _CLOSING: Final = re.compile(
-    r"\b(?:(?:many )?(?:thanks|thank you|thx|cheers)(?: (?:very|so) much| a lot| in advance)?|please|pls|plz|kvasir)$"
+    r"\b(?:(?:many )?(?:thanks|thank you|thx|cheers)(?: (?:very|so) much| a lot| in advance)?|please|pls|plz)$"
     r"|(?:谢谢了?|多谢|感谢|呢|啊|呀|哦)$"
 )
 _FILLER: Final = frozenset(("the", "a", "an", "please", "pls", "plz", "actually", "btw"))

@@ -13,6 +13,7 @@ from bot.answering.verified_answers.same_question import depends_on_day, has_sam
     [
         ("What is the notice period?", "hi, could you tell me what the notice period is? thanks!"),
         ("What is the notice period?", "WHAT'S THE NOTICE PERIOD"),
+        ("What is the notice period?", "Kvasir, what is the notice period"),
         ("Who approves expenses above 5000 euros?", "please: who approves expenses above €5,000"),
         ("How much leave is there per year?", "how much leave is there a year"),
         ("Does the insurance cover dental treatment?", "Do you know whether the insurance covers dental treatment?"),
@@ -31,6 +32,7 @@ def test_politeness_and_writing_do_not_matter(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        ("How do I update Kvasir?", "How do I update?"),
         ("Does team A report to team B?", "Does team B report to team A?"),
         ("Which users can see admins?", "Which admins can see users?"),
         ("What can admins see?", "Tell me what admins see"),
