@@ -52,9 +52,10 @@ class ReadyLibrary:
             KnowledgeError: the search failed.
 
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_SYNC_S):
-                await self.first_sync_done.wait()
+        if not any(material.is_given for material in materials):  # a file answers before the documents are read
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_SYNC_S):
+                    await self.first_sync_done.wait()
         found = await self.library.search(query, limit=limit, viewers=viewers, live=live, materials=materials)
         if self._count_refused is not None:
             self._count_refused(found.refused)

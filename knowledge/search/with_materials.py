@@ -167,7 +167,7 @@ def _fit(hits: Iterable[Hit], room_bytes: int) -> list[Hit]:
     for hit in hits:
         size = len(hit.text.encode(errors="replace"))
         if chosen and size > room_bytes:
-            continue
+            break  # shorter passages that would still fit answer less
         chosen.append(hit)
         room_bytes -= size
     return chosen
