@@ -184,9 +184,11 @@ class History:
             return
         message, button = buttons[press.number % len(buttons)]
         action = {"action_id": button["action_id"], "value": button.get("value", "")}
-        await self._wait_for_reaction(
-            lambda: self._sandbox.press(press.person, message.channel, message.ts, **action), f"{press} {action}"
-        )
+        self._outcome.probes += 1
+        said, before = f"{press} {action}", self._posted.read_state(press.person)
+        await self._sandbox.press(press.person, message.channel, message.ts, **action)
+        await self._wait(lambda: self._posted.read_state(press.person) != before, said)
+        await self._settle(said)
 
     async def _look(self, look: Look, room: Room) -> None:
         said = str(look)

@@ -13,7 +13,9 @@ from tests.soak.oracle import Oracle
 from tests.soak.stage import Stage
 
 _SECRET = re.compile(r"(?:tev|tiv|fiv|sov)[a-z]{8}")
-_ALONE = frozenset({"chat.postEphemeral", "views.publish", "views.open"})
+_ALONE = frozenset({"chat.postEphemeral", "views.publish"})
+_DIALOGS = frozenset({"views.open", "views.push", "views.update"})
+"""Their calls name no person, so the dialogs themselves are compared."""
 
 
 class PostedTexts:
@@ -45,6 +47,11 @@ class PostedTexts:
         """Return the texts of the messages that were not there before."""
         return "\n".join(_dump(one) for one in self.list_messages() if one.key not in before)
 
+    def read_state(self, person: str) -> dict[str, str]:
+        """Return what a person sees: every message with its text, and the dialogs."""
+        shown = {one.key: _dump(one) for one in self.list_messages() if one.ephemeral_to in {None, person}}
+        return shown | {view.id: view.hash for view in self._workspace.views.values() if view.user == person}
+
     def find_home(self, person: str) -> str | None:
         """Return the hash of what is published on a person's Home; each publication has its own."""
         view = self._workspace.find_home(person)
@@ -69,7 +76,7 @@ class PostedTexts:
             args = call["args"]
             person = args.get("user") or args.get("user_id") if call["method"] in _ALONE else None
             channel = str(args.get("channel") or args.get("channel_id") or "")
-            if call["method"] != "views.open" and call["error"] is None:
+            if call["method"] not in _DIALOGS and call["error"] is None:
                 self._compare(f"c{number}", json.dumps(args), channel, person, said)
         self._calls = len(calls)
 
