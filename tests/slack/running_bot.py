@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.slack.app import SlackApp, open_slack_app
+from bot.slack.layout.tables import read_table_block
 from bot.slack.parts import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
@@ -240,8 +241,12 @@ def get_text(message: Mapping[str, Any]) -> str:
 
 
 def get_markdown(message: Mapping[str, Any]) -> str:
-    """Return a message's Markdown."""
-    blocks = [block["text"] for block in message.get("blocks") or () if block["type"] == "markdown"]
+    """Return a message's Markdown, with its table."""
+    blocks = [
+        f"{read_table_block(block)}\n" if block["type"] == "table" else str(block["text"])
+        for block in message.get("blocks") or ()
+        if block["type"] in {"markdown", "table"}
+    ]
     return "\n".join(blocks) or str(message.get("text") or "")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.messages import verified
 from bot.messages.errors import explain_error
-from bot.messages.message import render_both, render_message
+from bot.messages.message import render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.commands import kb_texts
@@ -63,10 +63,7 @@ class VerifyAnswerAction:
 
         """
         if press.user not in self._management.owners:
-            refusal = kb_texts.explain_owners_only(self._management.owners)
-            await self._messenger.notify(
-                press.channel, press.user, render_both(refusal), thread_ts=press.active_thread_ts
-            )
+            await self._messenger.reply(press, kb_texts.explain_owners_only(self._management.owners))
             return
         answer = await self._answers.find(QuestionKey(self._team, press.channel, press.value))
         if answer is None:

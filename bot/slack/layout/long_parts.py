@@ -52,6 +52,8 @@ def find_long_code(markdown: str, *, is_first: bool = True, is_last: bool = True
     A block at the start or the end of one of several messages may be a part of a longer one, which stays.
     """
     found: list[LongCode] = []
+    if "```" not in markdown and "~~~" not in markdown:
+        return found
     end = len(markdown.rstrip().split("\n"))
     for token in PARSER.parse(markdown):
         count = token.content.count("\n")

@@ -17,6 +17,7 @@ MAX_COLUMNS = 20
 MAX_CHARACTERS = 10_000
 _EMPTY = " "
 """Slack refuses a cell without text."""
+_RULES = {"center": ":-:", "right": "--:"}
 _ALIGNMENTS = {"text-align:center": "center", "text-align:right": "right"}
 
 Block = dict[str, Any]
@@ -37,7 +38,7 @@ class _Table(NamedTuple):
 
 def build_text_blocks(markdown: str) -> list[Block]:
     """Return a text as markdown blocks, and the longest table that fits as a table block."""
-    tables = [table for table in _find_tables(markdown) if table.fits]
+    tables = [table for table in _find_tables(markdown) if table.fits] if "|" in markdown else []
     if not tables:
         return _build_markdown(markdown)
     table = max(tables, key=lambda one: len(one.rows))
@@ -54,7 +55,8 @@ def read_table_block(block: Mapping[str, Any]) -> str:
     """Return a table block as Markdown, with the texts of its links alone."""
     rows = [[_read_cell(cell) for cell in row] for row in block.get("rows") or ()]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines[1:1] = [f"|{'---|' * len(row)}" for row in rows[:1]]
+    rules = [_RULES.get(str((column or {}).get("align")), "---") for column in block.get("column_settings") or ()]
+    lines[1:1] = [f"|{'|'.join(rules or ['---'] * len(row))}|" for row in rows[:1]]
     return "\n".join(lines)
 
 

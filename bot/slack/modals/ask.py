@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.messages import asking
-from bot.messages.message import choose_locale_language, render_message
+from bot.messages.message import render_message
 from bot.slack.interactions import ModalSubmission, ShortcutUse
 from bot.slack.modals.modal import build_modal, build_text_field
 from bot.slack.private_questions import PrivateQuestions
@@ -42,8 +42,7 @@ class AskModal:
     def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
         """Return that a question has no letters."""
         has_text = any(map(str.isalnum, submission.get_text(_QUESTION)))
-        language = choose_locale_language(submission.metadata) or submission.language
-        return {} if has_text else {_QUESTION: render_message(asking.QUESTION_MISSING, language)}
+        return {} if has_text else {_QUESTION: render_message(asking.QUESTION_MISSING, submission.shown_in)}
 
     async def run(self, submission: ModalSubmission) -> None:
         """Ask the question.
@@ -65,5 +64,4 @@ def _build_view(callback_id: str, language: Language) -> dict[str, Any]:
         [build_text_field(_QUESTION, label, hint=hint, multiline=True)],
         submit=render_message(asking.ASK, language),
         close=render_message(asking.CANCEL, language),
-        metadata=language,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.messages import asking
-from bot.messages.message import render_both, render_message
+from bot.messages.message import render_message
 from bot.slack.interactions import ModalSubmission, ShortcutUse
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import find_permalink
@@ -51,7 +51,7 @@ class AskAboutModal:
         """Return that there is neither a question nor a wish for a summary."""
         has_text = any(map(str.isalnum, submission.get_text(_QUESTION)))
         is_complete = has_text or bool(submission.get_text(_SUMMARY))
-        return {} if is_complete else {_QUESTION: render_both(asking.QUESTION_MISSING)}
+        return {} if is_complete else {_QUESTION: render_message(asking.QUESTION_MISSING, submission.shown_in)}
 
     async def run(self, submission: ModalSubmission) -> None:
         """Ask the question, if the person can see the message.

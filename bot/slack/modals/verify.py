@@ -13,7 +13,7 @@ from bot.answering.events import Passage
 from bot.answering.verified_answers.same_question import depends_on_day
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.messages import verified
-from bot.messages.message import Message, render_both, render_message
+from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError
 from bot.slack.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import MAX_FIELD_CHARACTERS, Block, build_date_field, build_modal, build_text_field
@@ -118,7 +118,7 @@ class VerifyModal:
             errors[_ANSWER] = verified.ANSWER_MISSING
         if _read_day(submission, self._management.now()) is None:
             errors[_EXPIRES] = verified.DATE_REFUSED
-        return {block: render_both(message) for block, message in errors.items()}
+        return {block: render_message(message, submission.shown_in) for block, message in errors.items()}
 
     async def run(self, submission: ModalSubmission) -> None:
         """Store the verified answer, and tell the owner until when it is valid, or why it is not stored.

@@ -279,7 +279,7 @@ async def test_owner_of_one_source_verifies_answers_from_it_alone(tmp_path: Path
     [
         ("question", "?", "write a question"),
         ("question", "What is for lunch today?", "another day"),
-        ("phrasings", "Fine?\n去年有多少天？", "另一天"),
+        ("phrasings", "Fine?\n去年有多少天？", "another day"),
         ("answer", " ", "write an answer"),
         ("expires", (datetime.now(UTC) - timedelta(days=1)).date().isoformat(), "after today"),
         ("expires", "2999-01-01", "two years"),

@@ -41,7 +41,7 @@ def test_a_table_becomes_a_block_between_the_texts_around_it() -> None:
             {"type": "raw_text", "text": " "},
         ],
     ]
-    assert read_table_block(block) == ("| Kind | Limit |\n|---|---|\n| Hotel | 120 [1] |\n| a \\| b <x> . |  |"), (
+    assert read_table_block(block) == ("| Kind | Limit |\n|---|--:|\n| Hotel | 120 [1] |\n| a \\| b <x> . |  |"), (
         "a bare address has no text of its own"
     )
 

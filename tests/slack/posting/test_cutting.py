@@ -10,7 +10,7 @@ from bot.slack.posting import cutting
 from bot.slack.posting.message_sink import POST_CHARACTERS, STREAM_CHARACTERS
 from tests.slack.running_bot import RunningBot, get_markdown, make_script
 
-HEAD = "| room | beds |\n| --- | --: |\n"
+HEAD = "| room | beds |\n|---|--:|\n"
 
 
 def make_rows(count: int, width: int = 10) -> list[str]:

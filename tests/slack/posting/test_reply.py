@@ -6,7 +6,15 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from bot.answering.events import AnswerEvent, Notice, Passage, Question, Sources, Text
-from tests.slack.running_bot import PASSAGE, PausedScript, RunningBot, get_text, make_finished, make_script
+from tests.slack.running_bot import (
+    PASSAGE,
+    PausedScript,
+    RunningBot,
+    get_markdown,
+    get_text,
+    make_finished,
+    make_script,
+)
 
 
 async def test_short_answer_is_streamed(bot: RunningBot) -> None:
@@ -65,7 +73,11 @@ async def test_answer_shows_citations_and_marks_but_history_omits_them(
     message = await bot.wait_for_answer(ts, "Add it")
     text = get_text(message)
     assert "Add it to the file. [\\[1\\]](https://kb.example/sources) Bob decides. ⚠" in text
-    assert "| 25 [\\[2\\]](https://kb.example/leave) |" in text
+    await bot.wait_until_idle()
+    [shown] = await bot.list_answers(ts)
+    assert "| 25 [2] |" in get_markdown(shown)
+    [table] = [block for block in shown["blocks"] if block["type"] == "table"]
+    assert "https://kb.example/leave" in str(table)
     assert text.index("<https://kb.example/sources|[1]") < text.index("<https://kb.example/leave|[2]")
     assert "⚠ marks what no passage supports." in text
     await bot.ask("@Kvasir and then?", thread_ts=ts)
@@ -84,6 +96,8 @@ async def test_answer_pings_nobody(bot: RunningBot) -> None:
 async def test_long_answer_continues_in_more_messages(bot: RunningBot) -> None:
     words = "".join(f"Sentence number {n} of a long answer. " for n in range(900))
     bot.answerer.script = make_script(words, "The end.")
+    methods = ("canvases.create", "files.getUploadURLExternal")
+    await bot.sandbox.faults(*({"method": one, "error": "missing_scope", "times": -1} for one in methods))
     ts = await bot.ask()
     await bot.wait_for_answer(ts, "The end.")
     texts = [m["text"] for m in await bot.list_answers(ts)]
