@@ -69,7 +69,7 @@ class ChannelChanges:
         language = new.language or await self._directory.find_language(user) or "en"
         changes = describe_changes(old, new, language)
         if not changes:
-            await self._messenger.notify(channel, user, render_message(texts.NOTHING_CHANGED, language))
+            await self._messenger.reach(channel, user, render_message(texts.NOTHING_CHANGED, language))
             return
         await self._store.save(channel, after, user)
         _log.info("channel settings changed", channel=channel, user=user)

@@ -181,6 +181,17 @@ async def test_a_person_who_loses_the_right_cannot_submit(tmp_path: Path) -> Non
         assert not await list_announcements(bot)
 
 
+async def test_change_counts_where_it_cannot_be_announced_and_the_person_learns_it(tmp_path: Path) -> None:
+    """Kvasir is not in #random, so it cannot write there."""
+    async with run_owned(tmp_path) as bot:
+        await bot.sandbox.command("ada", "#random", "/kb channel")
+        view = await bot.sandbox.wait_for_modal(ADA)
+        await bot.sandbox.submit("ada", view["id"], make_values(view, tone="formal"))
+        await bot.sandbox.wait_for_message(lambda m: "Your changes count now" in get_text(m), channel="D0DIRECT01")
+        store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
+        assert (await store.find("C0RANDOM01")).tone == "formal"
+
+
 async def test_direct_message_has_no_settings(socket_bot: RunningBot) -> None:
     await socket_bot.sandbox.command("ada", "D0DIRECT01", "/kb channel")
     await socket_bot.sandbox.wait_for_message(

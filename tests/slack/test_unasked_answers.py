@@ -202,6 +202,20 @@ async def test_question_that_is_edited_to_mention_kvasir_is_asked(tmp_path: Path
         assert "Nobody asked me" not in get_text(answer)
 
 
+async def test_edit_revises_an_unasked_answer_until_the_question_is_for_somebody_else(tmp_path: Path) -> None:
+    options = {"library": make_library(), "dependencies": fix_per_hour(1)}
+    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+        root = await bot.ask("How many days of leave do we have?")
+        await bot.wait_for_answer(root)
+        await bot.sandbox.edit("ada", "#general", root, "How many days of parental leave do we have?")
+        revised = await bot.wait_for_answer(root, "parental")
+        assert "Nobody asked me" in get_text(revised)
+        await bot.sandbox.edit("ada", "#general", root, "<@U0BO000002> how many days do you have?")
+        [left] = await list_answers(bot, root)
+        assert "parental" in left
+        assert len(bot.answerer.questions) == 2
+
+
 async def test_deleted_question_gets_no_answer(tmp_path: Path) -> None:
     release = asyncio.Event()
 

@@ -98,7 +98,7 @@ class ChannelSettingsModal:
         """
         channel, user = submission.metadata, submission.user
         if (refusal := await self._access.find_refusal(channel, user)) is not None:
-            await self._messenger.notify(channel, user, render_message(refusal, submission.language))
+            await self._messenger.reach(channel, user, render_message(refusal, submission.language))
             return
         before = await self._rules.find_chosen(channel)
         readable = list_source_options(await self._visible.list_readable(user))

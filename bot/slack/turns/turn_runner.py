@@ -12,6 +12,7 @@ from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, 
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
+from bot.slack.addressing import asks_everybody
 from bot.slack.audience.refusals import AudienceRefused
 from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
 from bot.slack.posting.reply import AnswerReply
@@ -170,7 +171,7 @@ class TurnRunner:
         age_s = time.time() - turn.received_at
         try:
             gives_up = age_s > self._settings.give_up_s or turn.attempts > self._settings.attempts
-            if turn.message.is_unasked and not turn.replies and (gives_up or not await self._prepare_unasked(turn)):
+            if turn.message.is_unasked and (gives_up or not await self._prepare_unasked(turn)):
                 record.outcome = _WITHHELD
                 return TurnState.DONE
             return await (self._give_up(reply, record) if gives_up else self._show_answer(turn, reply, record))
@@ -232,6 +233,8 @@ class TurnRunner:
         Nobody waits for it, so nothing is shown until the whole answer is known to be good.
         """
         message, unseen = turn.message, await self._replies.create(turn)
+        if turn.replies:  # an answer that was posted is revised, unless the question is for others now
+            return asks_everybody(message)
         try:
             async with asyncio.timeout(self._settings.deadline_s):
                 question = await self._questions.build(message, unseen)
