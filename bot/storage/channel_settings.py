@@ -93,10 +93,10 @@ class ChannelSettingsStore:
 
     # ── Answers without a mention ────────────────────────────────────────────────────────────────────────────────────
 
-    async def count_unasked(self, channel: str) -> int:
-        """Return how many questions were answered without a mention within the last hour."""
-        rows = await self.database.fetch_rows(_FIND, self._name(channel))
-        return sum(len(self._list_recent(row.unasked_at)) for row in rows)
+    async def count_unasked(self, message: QuestionMessage) -> int:
+        """Return how many other questions of the channel were answered without a mention within the last hour."""
+        rows = await self.database.fetch_rows(_FIND, self._name(message.key.channel))
+        return sum(ts != message.key.ts for row in rows for ts in self._list_recent(row.unasked_at))
 
     @transaction
     def reserve_unasked(self, connection: sa.Connection, message: QuestionMessage, most: int) -> bool:

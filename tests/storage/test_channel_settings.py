@@ -78,12 +78,13 @@ async def test_all_processes_together_answer_as_many_unasked_questions_as_allowe
     assert sum(reserved) == 3
     counted = f"{reserved.index(True)}.5"
     assert await processes[1].store.reserve_unasked(make_message(counted), 3)
-    assert await processes[0].store.count_unasked("C1") == 3
+    assert await processes[0].store.count_unasked(make_message("99.5")) == 3
+    assert await processes[0].store.count_unasked(make_message(counted)) == 2
     processes[0].now += 3_599
     assert not await processes[0].store.reserve_unasked(make_message("20.5"), 3)
     processes[0].now += 2
     assert await processes[0].store.reserve_unasked(make_message("20.5"), 3)
-    assert await processes[0].store.count_unasked("C1") == 1
+    assert await processes[0].store.count_unasked(make_message("99.5")) == 1
     assert await processes[0].store.find("C1") == ALL
 
 

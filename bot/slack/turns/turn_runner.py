@@ -104,16 +104,27 @@ class TurnRunner:
         finally:
             if running.reply is not None:
                 running.reply.leave_status()
-        if record.outcome != "found":  # the documents belong to an earlier answer
-            await self._follow_up.documents.delete(key, earlier)
-        clear_in_s = running.reply.clear_status_in_s
+        try:
+            if record.outcome != "found":  # the documents belong to an earlier answer
+                await self._follow_up.documents.delete(key, earlier)
+            return await self._finish(turn, state, running.reply, record)
+        except asyncio.CancelledError:
+            if running.cancel_reason not in {CancelReason.EDITED, CancelReason.DELETED}:
+                raise
+            return await self._end_cancelled(key, running, record)
+
+    async def _finish(
+        self, turn: LedgerTurn, state: TurnState, reply: AnswerReply, record: TurnRecord
+    ) -> QuestionMessage | None:
+        """Close a turn; return the question if it was edited meanwhile."""
+        key, clear_in_s = turn.message.key, reply.clear_status_in_s
         if clear_in_s is None and turn.attempts > 1:
             clear_in_s = 0.0  # an earlier attempt may have left a status
         if await self._ledger.finish(key, turn.revision, state, record.error, clear_status_in_s=clear_in_s):
             if record.outcome == _WITHHELD:
                 await self._unasked.forget(turn.message)
             return None
-        return await self._retract(key, running.reply, record)
+        return await self._retract(key, reply, record)
 
     async def _end_cancelled(
         self, key: QuestionKey, running: RunningTurn, record: TurnRecord

@@ -47,7 +47,7 @@ class UnaskedAnswers:
 
         """
         most = (await self._rules.resolve(message.key.channel)).unasked_per_hour
-        if not asks_everybody(message) or await self._store.count_unasked(message.key.channel) >= most:
+        if not asks_everybody(message) or await self._store.count_unasked(message) >= most:
             return False
         try:
             query = add_filters(question.text, question.within, datetime.now(UTC))
