@@ -37,7 +37,7 @@ class PlanMessage:
 
     def is_shown(self, message: AnswerMessage | None) -> bool:
         """Return whether a message shows the plan."""
-        return self.plan is not None and isinstance(message, StreamedMessage)
+        return isinstance(message, StreamedMessage) and message.plan is not None
 
     def is_alone(self, message: AnswerMessage | None) -> bool:
         """Return whether a message shows the plan and no text."""

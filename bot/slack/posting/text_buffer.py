@@ -29,6 +29,10 @@ class TextBuffer:
         """Return whether there is text to send."""
         return bool(self.pending or self._unrendered)
 
+    def get_wait_s(self, after_s: float) -> float:
+        """Return how long until ``after_s`` from the first text, in seconds."""
+        return max(0.0, self._first_text_at + after_s - time.perf_counter())
+
     def add(self, text: str) -> None:
         """Append rendered Markdown."""
         self.render()
@@ -49,6 +53,14 @@ class TextBuffer:
         if self._unrendered:
             self.pending += self._render_markdown("".join(self._unrendered))
             self._unrendered.clear()
+
+    def close_code_fence(self, before: str) -> None:
+        """Close the code fence that is open at the end of the text, of which ``before`` is in Slack."""
+        self.render()
+        text = before + self.pending
+        fence = cutting.find_open_fence(text)
+        if fence is not None:
+            self.pending += cutting.make_closing_fence(fence, text) + "\n"
 
     def discard(self) -> None:
         """Drop the text."""

@@ -1,9 +1,8 @@
 """Writes a growing text into Slack messages, one call at a time.
 
-The next call sends all text that arrives during a call. A message that is full or old is closed, and the text continues
-in another one; code fences are closed and reopened. Text leaves the buffer only when Slack has accepted it, so no text
-is lost. If it is unknown whether Slack has accepted a call, an update repeats its text. If Slack refuses a call, the
-text is sent again in a simpler form.
+Each call sends all text that has arrived since the last one. A message that is full or old is closed, and the text
+continues in another one. Text leaves the buffer only when Slack has accepted it. If that is unknown, an update repeats
+the text; if Slack refuses a call, the text is sent again in a simpler form.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ _log = structlog.get_logger(__name__)
 
 CLEANUP_TIMEOUT_S = 5.0
 """How long cleaning up after a cancelled reply may take."""
+_QUICK_ANSWER_S = 0.2
 _MIN_ROOM = 100
 """A message with room for fewer characters counts as full."""
 
@@ -153,11 +153,7 @@ class AnswerWriter:
 
     def close_code_fence(self) -> None:
         """Close the code fence that is open at the end of the text."""
-        self._buffer.render()
-        text = (self._message.text if self._message is not None else self._buffer.opening) + self._buffer.pending
-        fence = cutting.find_open_fence(text)
-        if fence is not None:
-            self.write(cutting.make_closing_fence(fence, text) + "\n")
+        self._buffer.close_code_fence(self._buffer.opening if self._message is None else self._message.text)
 
     def end(self, ending: Callable[[], AnswerEnding]) -> None:
         """End the text; the last call calls ``ending`` for the blocks under it."""
@@ -205,8 +201,6 @@ class AnswerWriter:
         if message is not None and (message.remaining_s <= 0 or (self._buffer.pending and room < _MIN_ROOM)):
             await self._send(self._continue_in_new_message(message, ""))
             return
-        if message is None:
-            self._plan.plan = None  # the text came first
         before = message.text if message is not None else self._buffer.opening
         piece, rest = cutting.split_at_row(before, self._buffer.pending, room, may_be_empty=message is not None)
         if self._ending is not None and not rest and (message is not None or not self._can_stream_now()):
@@ -240,8 +234,10 @@ class AnswerWriter:
                 await self._record_opening(post.show_line(line))
 
     def _get_opening_pause_s(self) -> float:
-        """Return how long the first text waits: a post is complete if there is no room to update it."""
-        return 0.0 if self._can_stream_now() or self._capabilities.can_update_often else ROOM_WAIT_S
+        """Return how long the first text waits: a post waits for a quick end, or for the end if no update has room."""
+        if self._can_stream_now():
+            return 0.0
+        return self._buffer.get_wait_s(_QUICK_ANSWER_S) if self._capabilities.can_update_often else ROOM_WAIT_S
 
     def _can_stream_now(self) -> bool:
         is_limited = self._api.get_limited_s("chat.startStream") > 0
