@@ -48,6 +48,7 @@ def postgres_server(certificate: Path | None = None) -> Iterator[str]:
         )  # fmt: skip
         [port] = free_ports(1)
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        options += " -c max_connections=400"
         if certificate is not None:
             (pem := folder / "server.pem").write_bytes(certificate.read_bytes())
             pem.chmod(0o600)

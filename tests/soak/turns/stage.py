@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,7 @@ class Stage:
         self._replicas = replicas
         self._asked: dict[int, Asked] = {}
         self._broken: list[str] = []
+        self._ended_at: list[float] = []
 
     async def run(self, steps: Sequence[Step]) -> TurnsOutcome:
         """Run the steps, wait until nothing is open, and judge what is seen."""
@@ -100,6 +102,7 @@ class Stage:
         await self._sandbox.wait_until(is_closed, _END_S, "end of the first answer in a thread")
 
     async def _end(self, number: int, how: signal.Signals) -> None:
+        self._ended_at.append(time.time())
         status = await self._replicas[number].end(how)
         if status is not None:
             self._broken.append(f"replica {number} ended by itself: {status}")
@@ -141,7 +144,7 @@ class Stage:
                     else:
                         messages.setdefault(channel, []).append(message)
         counted = (self._state / COUNTS).read_text().split() if (self._state / COUNTS).exists() else []
-        return Seen(messages, private, await self._sandbox.requests(), Counter(map(int, counted)))
+        return Seen(messages, private, await self._sandbox.requests(), Counter(map(int, counted)), self._ended_at)
 
 
 @contextlib.asynccontextmanager

@@ -75,6 +75,8 @@ class Seen:
     calls: Sequence[Mapping[str, Any]]
     counts: Mapping[int, int]
     """The generations of each question."""
+    ended_at: Sequence[float] = ()
+    """When replicas ended. Each may have begun a generation that was not counted."""
 
 
 def get_text(message: Message) -> str:
@@ -135,16 +137,17 @@ class Verdict:
             elif len(set(parts)) < len(parts):
                 self.outcome.doubled.append(name)
             elif sentences or self._take_private(one):
-                self._judge_sentence(name, sentences.pop(0) if sentences else "privately", refusals, number)
+                self._judge_sentence(name, sentences.pop(0) if sentences else "privately", refusals, one)
             elif parts:
                 self.outcome.lost.append(name)
             else:
                 self.outcome.silent.append(name)
         self.outcome.doubled += [f"a sentence too many in {channel} {root}: {one[:100]}" for one in sentences]
 
-    def _judge_sentence(self, name: str, sentence: str, refusals: Collection[str], number: int) -> None:
+    def _judge_sentence(self, name: str, sentence: str, refusals: Collection[str], one: Asked) -> None:
         self.outcome.refused += 1
-        if not refusals and self._seen.counts.get(number, 0) < MOST_GENERATIONS:
+        ends = sum(ended_at > float(one.ts) for ended_at in self._seen.ended_at)
+        if not refusals and self._seen.counts.get(one.ask.number, 0) + ends < MOST_GENERATIONS:
             self.outcome.silent.append(f"{name}; without a reason: {sentence[:160]}")
 
     def _list_refusals(self, places: Collection[str], asked_at: float) -> set[str]:
