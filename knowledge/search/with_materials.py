@@ -163,14 +163,14 @@ def _list_entries(materials: Sequence[Material]) -> list[_Entry]:
 
 def _fit(hits: Iterable[Hit], room_bytes: int) -> list[Hit]:
     """Return hits from the first one on while their text has room; the first always has."""
-    chosen: list[Hit] = []
+    fitting: list[Hit] = []
     for hit in hits:
         size = len(hit.text.encode(errors="replace"))
-        if chosen and size > room_bytes:
+        if fitting and size > room_bytes:
             break  # shorter passages that would still fit answer less
-        chosen.append(hit)
+        fitting.append(hit)
         room_bytes -= size
-    return chosen
+    return fitting
 
 
 def _make_hit(entry: _Entry, score: float, confidence: float, now: datetime) -> Hit:

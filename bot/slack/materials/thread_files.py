@@ -36,7 +36,7 @@ class ReadMaterials:
 
 
 @dataclass(frozen=True, slots=True)
-class _Attached:
+class _AttachedFile:
     """A file with the message that has it."""
 
     file: Mapping[str, Any]
@@ -92,12 +92,12 @@ class ThreadFiles:
                 notices.append(explain_error(error))
         return ReadMaterials(tuple(read), tuple(notices))
 
-    async def _list_files(self, message: QuestionMessage, thread: Sequence[ThreadMessage]) -> list[_Attached]:
+    async def _list_files(self, message: QuestionMessage, thread: Sequence[ThreadMessage]) -> list[_AttachedFile]:
         """Return the files, each once: first those of the question, then the newest of the thread."""
         own = await self._threads.fetch_files(message) if message.files else []
-        listed = [_Attached(file, message.key.ts, is_own=True) for file in own]
+        listed = [_AttachedFile(file, message.key.ts, is_own=True) for file in own]
         listed += [
-            _Attached(file, one.ts, is_own=False)
+            _AttachedFile(file, one.ts, is_own=False)
             for one in reversed(thread)
             if not one.is_ours
             for file in one.files
@@ -105,7 +105,7 @@ class ThreadFiles:
         ]
         return list({str(one.file.get("id")): one for one in reversed(listed)}.values())[::-1]
 
-    async def _read_file(self, channel: str, attached: _Attached) -> Material:
+    async def _read_file(self, channel: str, attached: _AttachedFile) -> Material:
         material = await self._reader.read(attached.file)
         return replace(material, url=await find_permalink(self._api, channel, attached.ts))
 

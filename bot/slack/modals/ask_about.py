@@ -81,7 +81,7 @@ def _build_view(callback_id: str, language: Language, channel: str, message: Map
     is_in_thread = bool(message.get("thread_ts"))
     label, hint = render_message(asking.QUESTION, language), render_message(asking.QUESTION_HINT, language)
     field = build_text_field(_QUESTION, label, hint=hint, multiline=True, optional=is_in_thread)
-    quoted: Block = dict(build_section(_quote(str(message.get("text") or ""), language)))
+    quote: Block = dict(build_section(_quote(str(message.get("text") or ""), language)))
     summary: list[Block] = []
     if is_in_thread:
         option = {"yes": render_message(asking.SUMMARISE, language)}
@@ -89,7 +89,7 @@ def _build_view(callback_id: str, language: Language, channel: str, message: Map
     return build_modal(
         callback_id,
         render_message(asking.TITLE, language),
-        [quoted, *summary, field],
+        [quote, *summary, field],
         submit=render_message(asking.ASK, language),
         close=render_message(asking.CANCEL, language),
         metadata=subject.encode(),
