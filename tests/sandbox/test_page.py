@@ -99,7 +99,7 @@ async def test_talking_editing_deleting_by_keyboard(box: SandboxClient, look: Op
     await page.locator("#log").focus()
     await page.keyboard.press("ArrowUp")
     await expect(page.locator(".message")).to_be_focused()
-    for _ in range(4):
+    for _ in range(5):
         await page.keyboard.press("Tab")
     await expect(page.get_by_label("Delete message")).to_be_focused()
     await page.keyboard.press("Enter")
