@@ -91,12 +91,16 @@ class VerifiedManagement:
         due_at = self.now() + _SOON_S
         return [one for one in (await self.list_for(user)).answers if not one.is_active(due_at)]
 
+    async def may_read(self, user: str, answer: VerifiedAnswer) -> bool:
+        """Return whether a person may read all that an answer cites now."""
+        return await self._finder.is_readable(answer, await self._find_person(user))
+
     async def verify(self, user: str, team: str, draft: VerifiedAnswer) -> VerifiedAnswer | None:
         """Store an answer in a person's name; None if the person may not read all that it cites now.
 
         It replaces an answer to the same question from the same documents, or one that needs review.
         """
-        if not await self._finder.is_readable(draft, await self._find_person(user)):
+        if not await self.may_read(user, draft):
             return None
         names = await self._threads.find_names([user])
         answer = replace(

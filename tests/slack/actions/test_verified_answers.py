@@ -314,3 +314,15 @@ async def test_follow_up_and_switches_get_no_verified_answer(verified_bot: Runni
     await bot.wait_for_answer(root, "Generated for: And how many of them are paid?")
     alone = await bot.ask("@Kvasir docs: and how many of them are paid?")
     await bot.wait_for_answer(alone, "Generated for: and how many")
+
+
+async def test_the_form_shows_no_answer_that_the_owner_may_not_read_any_more(
+    verified_bot: RunningBot, library: FakeLibrary
+) -> None:
+    bot = verified_bot
+    answer = await bot.wait_for_answer(await bot.ask(f"@Kvasir {QUESTION}"))
+    await bot.wait_until_idle()
+    library.current = frozenset({"c1"})
+    await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
+    await wait_for_ephemeral(bot, "you may not read all of them")
+    assert (await bot.sandbox.state())["modals"] == []
