@@ -126,7 +126,7 @@ class Generator:
 
     def _make_look(self) -> Look:
         room = self._maker.pick([room for _, room in sorted(self.world.rooms.items()) if self._list_company(room)])
-        what = self._maker.pick(["sources", "status", "home", "suggestion"])
+        what = self._maker.pick(["sources", "status", "home", "suggestion", "feedback"])
         return Look(self._maker.pick(self._list_company(room)), room.id, what)
 
     def _list_askers(self, room: Room) -> list[str]:

@@ -24,6 +24,9 @@ _ANSWER_S = 30.0
 _SETTLE_S = 0.1
 """Between the end of an answer and what follows it."""
 _QUIET_S = 1.5
+_SHORTLY_QUIET_S = 0.4
+_IN_PLACE = "kvasir:answer-again"
+"""A button that repeats an answer where it stands, so that the same text may follow."""
 _CHANGING = ("kvasir:search-web", "kvasir:file-readers")
 """Buttons that nobody presses at random: they search the web, or change the world."""
 _EPOCHS = 4
@@ -177,17 +180,22 @@ class History:
             for message in self._posted.list_messages()
             if press.person in self._workspace.channels[message.channel].members
             and message.ephemeral_to in {None, press.person}
-            for button in find_blocks(message.blocks, "button")
+            for kind in ("button", "feedback_buttons")
+            for button in find_blocks(message.blocks, kind)
             if not button["action_id"].startswith(_CHANGING)
         ]
         if not buttons:
             return
         message, button = buttons[press.number % len(buttons)]
-        action = {"action_id": button["action_id"], "value": button.get("value", "")}
+        action = {"action_id": button["action_id"], "value": button.get("value", "negative")}
         self._outcome.probes += 1
         said, before = f"{press} {action}", self._posted.read_state(press.person)
         await self._sandbox.press(press.person, message.channel, message.ts, **action)
-        await self._wait(lambda: self._posted.read_state(press.person) != before, said)
+        if button["action_id"] == _IN_PLACE:
+            await self._sandbox.wait_delivered()
+            await self._wait_until_quiet(_SHORTLY_QUIET_S)
+        else:
+            await self._wait(lambda: self._posted.read_state(press.person) != before, said)
         await self._settle(said)
 
     async def _look(self, look: Look, room: Room) -> None:
@@ -225,10 +233,10 @@ class History:
                 return
             await asyncio.sleep(0.02)
 
-    async def _wait_until_quiet(self) -> None:
+    async def _wait_until_quiet(self, quiet_s: float = _QUIET_S) -> None:
         """Wait until nothing is posted any more: a button may have begun an answer that the world still allows."""
         before, quiet_since, ends = None, time.monotonic(), time.monotonic() + _ANSWER_S
-        while time.monotonic() < min(ends, quiet_since + _QUIET_S):
+        while time.monotonic() < min(ends, quiet_since + quiet_s):
             await asyncio.sleep(0.05)
             is_busy = any(one.status == "processing" for one in self._workspace.sessions.values())
             state = [(one.key, len(one.text)) for one in self._posted.list_messages()]

@@ -129,7 +129,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Look:
-    """A person looks at what names sources: ``sources``, ``status``, ``home``, ``suggestion``."""
+    """A person looks at what names sources: ``sources``, ``status``, ``home``, ``suggestion``, ``feedback``."""
 
     person: str
     room: str
