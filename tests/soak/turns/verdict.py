@@ -35,8 +35,6 @@ class TurnsOutcome:
     refused: int = 0
     """Questions with a sentence in place of an answer or of its rest, because Slack refused calls or replicas died."""
     generations: int = 0
-    deliveries: int = 0
-    """Events of questions, duplicates included."""
     lost: list[str] = field(default_factory=list)
     """Questions with a part of an answer."""
     doubled: list[str] = field(default_factory=list)
