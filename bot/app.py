@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
     from bot.slack.app import SlackApp
     from bot.slack.settings import SlackSettings
-    from bot.storage.channel_event_log import ChannelEventLog
+    from bot.storage.channels.channel_event_log import ChannelEventLog
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_reader import PageReader
 
@@ -72,8 +72,8 @@ async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
         async with _open_library(settings, {}) as library:
             yield library
         return
-    from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415 - as in ``serve``
-    from bot.storage.ledger import open_ledger  # noqa: PLC0415
+    from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415 - as in ``serve``
+    from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
     async with open_ledger(settings.database_url) as ledger:
         kinds = _build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
@@ -160,9 +160,9 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
     from bot.slack.app import open_slack_app  # noqa: PLC0415
     from bot.slack.parts import SlackDependencies  # noqa: PLC0415
-    from bot.slack.verified_parts import VerifiedTools  # noqa: PLC0415
-    from bot.storage.channel_event_log import ChannelEventLog  # noqa: PLC0415
-    from bot.storage.ledger import open_ledger  # noqa: PLC0415
+    from bot.slack.verified.parts import VerifiedTools  # noqa: PLC0415
+    from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
+    from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
         workspace, slack = None, settings.slack

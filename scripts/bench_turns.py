@@ -46,7 +46,7 @@ from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.settings import SlackSettings
-from bot.storage.ledger import open_ledger
+from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import (
     ANONYMOUS,
     ChatMessage,

@@ -54,11 +54,11 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
     from bot.slack.audience.directory import SlackDirectory  # noqa: PLC0415
     from bot.slack.audience.finder import ViewerFinder  # noqa: PLC0415
     from bot.slack.errors import SlackRefused  # noqa: PLC0415
-    from bot.slack.events import get_object  # noqa: PLC0415
+    from bot.slack.incoming.events import get_object  # noqa: PLC0415
     from bot.slack.installation import check_token  # noqa: PLC0415
     from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415
-    from bot.storage.approved_channels import ApprovedChannels  # noqa: PLC0415
-    from bot.storage.ledger import open_ledger  # noqa: PLC0415
+    from bot.storage.channels.approved_channels import ApprovedChannels  # noqa: PLC0415
+    from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
     slack = settings.slack or find_local_slack(settings.home / "sandbox", settings.sandbox_port)
     async with open_web_api(slack) as api, open_ledger(settings.database_url) as ledger:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.sandbox import limits
+from bot.sandbox.block_kit.blocks import check_blocks
+from bot.sandbox.block_kit.elements import build_action
+from bot.sandbox.block_kit.views import build_view, check_view, new_view_id
 from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.hub import Hub
 from bot.sandbox.state import wire
-from bot.sandbox.state.blocks import check_blocks
-from bot.sandbox.state.elements import build_action
 from bot.sandbox.state.model import BOT_USER, Json, SlackMessage, SlackPerson, View
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import join_text
-from bot.sandbox.state.views import build_view, check_view, new_view_id
 from bot.sandbox.state.workspace import INVITE_ACTION, build_app_message
 
 APP_COMMANDS = ("/ask", "/kb", "/think")

@@ -11,13 +11,14 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.digest import Digest
 from bot.slack.errors import SlackUnavailable
+from bot.slack.incoming.listeners import SlackListeners
 from bot.slack.installation import Installation, TokenMonitor, check_token
-from bot.slack.listeners import SlackListeners
+from bot.slack.owners.digest import Digest
 from bot.slack.parts import SlackDependencies, SlackParts
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.rate_limits import choose_rate_limits
+from bot.slack.recovery.status_cleaner import StatusCleaner
 from bot.slack.settings import SlackSettings
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.http_server import HttpServer
@@ -25,11 +26,10 @@ from bot.slack.transport.socket_mode import SocketModeClient
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import copy_without_token, make_web_client, open_http_session
 from bot.slack.turns.settings import TurnSettings
-from bot.slack.turns.status_cleaner import StatusCleaner
 from bot.slack.turns.turns import TurnManager
-from bot.storage.channel_event_log import record_connection
-from bot.storage.open_statuses import OpenStatuses
+from bot.storage.channels.channel_event_log import record_connection
 from bot.storage.shared_changes import SharedChanges
+from bot.storage.turns.open_statuses import OpenStatuses
 
 _log = structlog.get_logger(__name__)
 

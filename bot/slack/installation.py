@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
-from bot.slack.events import BotUser
+from bot.slack.incoming.events import BotUser
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
 from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 

@@ -30,28 +30,22 @@ from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
 from bot.slack.actions.show_reasoning import ShowReasoningAction
 from bot.slack.actions.stop_unasked import StopUnaskedAction
-from bot.slack.attention import ThreadAttention
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ListNamed, ViewerFinder
-from bot.slack.channel_changes import ChannelChanges, SettingsAccess
-from bot.slack.channel_rules import ChannelRules
+from bot.slack.channels.channel_changes import ChannelChanges, SettingsAccess
+from bot.slack.channels.channel_rules import ChannelRules
 from bot.slack.commands.ask import ASK, AskCommand
 from bot.slack.commands.feedback import FeedbackRunner
 from bot.slack.commands.kb import KbCommand, KbRunners
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import KB, THINK
 from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions
-from bot.slack.commands.refresh import RefreshRunner
-from bot.slack.commands.refresh_keeper import RefreshKeeper
 from bot.slack.commands.search import SearchRunner
 from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
 from bot.slack.commands.visible_sources import VisibleSources
-from bot.slack.digest import Digest
-from bot.slack.events import AppRemoved, BotUser
-from bot.slack.file_intake import FileIntake
 from bot.slack.home.heartbeat import ReplicaHeartbeat
 from bot.slack.home.knowledge import KnowledgePart
 from bot.slack.home.operations import OperationsPart
@@ -59,10 +53,13 @@ from bot.slack.home.owner import OwnerPart
 from bot.slack.home.part import HomePart
 from bot.slack.home.personal import RecentQuestionsPart, SettingsPart
 from bot.slack.home.tab import HomeTab
+from bot.slack.incoming.attention import ThreadAttention
+from bot.slack.incoming.events import AppRemoved, BotUser
+from bot.slack.incoming.listeners import ActionHandler, SlackListeners
 from bot.slack.installation import TokenMonitor
 from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.layout.document_publisher import DocumentPublisher
-from bot.slack.listeners import ActionHandler, SlackListeners
+from bot.slack.materials.file_intake import FileIntake
 from bot.slack.materials.file_reader import FileReader, MaterialMaker
 from bot.slack.materials.question_materials import QuestionMaterials
 from bot.slack.materials.quoted_messages import QuotedMessages
@@ -73,51 +70,54 @@ from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsM
 from bot.slack.modals.feedback import FeedbackModal
 from bot.slack.modals.modal import Modal
 from bot.slack.modals.settings import OPEN_SETTINGS, SettingsModal
-from bot.slack.owner_messages import OwnerMessages
+from bot.slack.owners.digest import Digest
+from bot.slack.owners.owner_messages import OwnerMessages
+from bot.slack.owners.source_alerts import SourceAlerts
+from bot.slack.people.reader_languages import ReaderLanguages
+from bot.slack.people.roles import RoleFinder
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.private_questions import PrivateQuestions, Submit
-from bot.slack.reader_languages import ReaderLanguages
 from bot.slack.reasoning_memory import ReasoningMemory
-from bot.slack.roles import RoleFinder
-from bot.slack.source_alerts import SourceAlerts
+from bot.slack.recovery.crash_recovery import AnswerRecovery
+from bot.slack.recovery.withdrawals import Withdrawals
+from bot.slack.refreshes.refresh import RefreshRunner
+from bot.slack.refreshes.refresh_keeper import RefreshKeeper
 from bot.slack.stored_questions import StoredQuestions
 from bot.slack.tasks import BackgroundTasks
+from bot.slack.threads.thread_reader import ThreadReader
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url, upload_bytes
 from bot.slack.turns.answer_follow_up import AnswerFollowUp, Offer
-from bot.slack.turns.crash_recovery import AnswerRecovery
 from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import FindSalt, QuestionBuilder, omit_salt
 from bot.slack.turns.question_limiter import QuestionLimiter
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.settings import TurnSettings
-from bot.slack.turns.thread_reader import ThreadReader
 from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.turns.waiting_turns import TurnTimes, WaitingTurns
-from bot.slack.turns.withdrawals import Withdrawals
-from bot.slack.verified_parts import VerifiedParts, VerifiedTools
+from bot.slack.verified.parts import VerifiedParts, VerifiedTools
 from bot.storage.answer_documents import AnswerDocuments
 from bot.storage.answers import Answers
-from bot.storage.approved_channels import ApprovedChannels
-from bot.storage.channel_event_log import ChannelEventLog
-from bot.storage.channel_moves import ChannelMoves
-from bot.storage.channel_settings import ChannelSettingsStore
+from bot.storage.channels.approved_channels import ApprovedChannels
+from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.channels.channel_moves import ChannelMoves
+from bot.storage.channels.channel_settings import ChannelSettingsStore
 from bot.storage.feedback import Feedback
-from bot.storage.ledger import Ledger
 from bot.storage.owner_notices import OwnerNotices
 from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import PersonalPreferences
-from bot.storage.question_counts import QuestionCounts
-from bot.storage.questions import QuestionKey, QuestionMessage
 from bot.storage.refresh_records import RefreshRecords
 from bot.storage.replicas import Replicas
 from bot.storage.shared_changes import SharedChanges
-from bot.storage.threads import ThreadRecords
+from bot.storage.turns.ledger import Ledger
+from bot.storage.turns.question_counts import QuestionCounts
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.threads import ThreadRecords
 from engine.interfaces import EngineStatus, ThinkingControl
 from engine.routing.request_queue import QueueCounts
 from knowledge.identity.email_addresses import EmailIdentitySource

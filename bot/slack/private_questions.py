@@ -9,9 +9,9 @@ from typing import NamedTuple
 from bot.slack.errors import SlackError
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
+from bot.slack.threads.thread_reader import build_question_metadata
 from bot.slack.transport.web_api import SlackWebApi
-from bot.slack.turns.thread_reader import build_question_metadata
-from bot.storage.questions import QuestionKey, QuestionMessage, Subject
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
 
 Submit = Callable[[QuestionMessage], Awaitable[bool]]
 """Queues a question; returns False if it was submitted before. Raises ``DatabaseError``."""

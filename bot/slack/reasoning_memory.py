@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bot.answering.events import Passage
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 
 MAX_CHARACTERS = 20_000
 """Characters of one reasoning."""

@@ -12,7 +12,7 @@ from bot.slack.errors import SlackError
 from bot.slack.posting import render
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.answers import StoredAnswer
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 
 _MAX_CHARACTERS: Final = 120
 _MAX_LINKS: Final = 2_000

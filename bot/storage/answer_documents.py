@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from bot.storage.questions import QuestionKey
 from bot.storage.tables import answer_documents, insert_into
+from bot.storage.turns.questions import QuestionKey
 from knowledge.database.database import Database, transaction
 
 _IS_KEY = (

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.storage.preferences import refuses_storage
-from bot.storage.questions import QuestionKey, TurnState
 from bot.storage.tables import answers, feedback, insert_into, turns
+from bot.storage.turns.questions import QuestionKey, TurnState
 from knowledge.database.database import Database, transaction
 
 _MAX_CHARACTERS = 40_000

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.storage.answers import StoredAnswer, StoredPassage, find_answer, read_answer, read_passages
-from bot.storage.questions import QuestionKey
 from bot.storage.tables import answers, feedback, insert_into
+from bot.storage.turns.questions import QuestionKey
 from knowledge.database.database import Database, transaction
 
 MAX_COMMENT_CHARACTERS = 2_000

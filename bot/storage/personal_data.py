@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from bot.storage.questions import UNFINISHED
 from bot.storage.tables import answers, feedback, turns
+from bot.storage.turns.questions import UNFINISHED
 from knowledge.database.database import Database, transaction
 
 _IS_ASKER = (answers.c.team == sa.bindparam("of_team")) & (answers.c.user == sa.bindparam("of_user"))

@@ -12,7 +12,7 @@ import pytest
 from bot.__main__ import OK, main
 from bot.storage.answers import Answers
 from bot.storage.feedback import Feedback, Reason, Vote
-from bot.storage.ledger import open_ledger
+from bot.storage.turns.ledger import open_ledger
 from scripts.answer_feedback import BAD, GOOD, make_feedback_set, read_votes, summarise_votes
 from scripts.answer_scores import Record, score
 from scripts.eval_answers import settings_of

@@ -149,7 +149,7 @@ NOT_FOR_PEOPLE = (
     "bot/answering/verification",
     "bot/answering/verified_answers",
     "bot/sandbox/state",
-    "bot/slack/addressing.py",
+    "bot/slack/incoming/addressing.py",
     "bot/slack/commands/parsing.py",
 )
 """Word lists that recognise what people write, prompts for the model, and names in the sandbox."""

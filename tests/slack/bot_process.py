@@ -19,7 +19,7 @@ from bot.slack.parts import SlackDependencies
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_runner import QuestionAnswerer
-from bot.storage.ledger import open_ledger
+from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, make_finished
 from tests.slack_sandbox import SandboxClient

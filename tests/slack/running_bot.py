@@ -17,7 +17,7 @@ from bot.slack.parts import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger, open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import PendingDeletionsChanged
 from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult, Viewers

@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.addressing import SEVERAL, Handling, Reason, ThreadFacts, add_talker, decide_handling, find_vocative
-from bot.slack.events import MessageReceived
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.slack.incoming.addressing import (
+    SEVERAL,
+    Handling,
+    Reason,
+    ThreadFacts,
+    add_talker,
+    decide_handling,
+    find_vocative,
+)
+from bot.slack.incoming.events import MessageReceived
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.thread_script import CHINESE, ENGLISH
 
 ME = "U0KVASIR"

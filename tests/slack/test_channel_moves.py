@@ -6,12 +6,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from bot.storage.approved_channels import ApprovedChannels
-from bot.storage.channel_moves import ChannelMoves
-from bot.storage.ledger import open_ledger
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.channels.approved_channels import ApprovedChannels
+from bot.storage.channels.channel_moves import ChannelMoves
 from bot.storage.tables import tables
-from bot.storage.threads import ThreadRecords
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.threads import ThreadRecords
 from tests.slack.audience.test_changes import wait_for_notice
 from tests.slack.audience.world import PRIVATE, SHARED, ask_for_viewers, run_company
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox

@@ -15,7 +15,7 @@ from bot.answering.thinking import Defaults
 from bot.config.configuration import Access
 from bot.config.models import ChannelTable
 from bot.sandbox.state.model import BOT_USER
-from bot.storage.channel_settings import ChannelSettings, ChannelSettingsStore
+from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
 from bot.storage.shared_changes import SLOW_S, SharedChanges
 from tests.services import free_ports
 from tests.slack.running_bot import (

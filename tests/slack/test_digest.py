@@ -15,8 +15,8 @@ from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.config.configuration import Access
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
 from bot.storage.feedback import Feedback, Vote
-from bot.storage.questions import QuestionKey
 from bot.storage.shared_changes import SharedChanges
+from bot.storage.turns.questions import QuestionKey
 from bot.storage.verified_answers import VerifiedAnswers
 from tests.slack.running_bot import (
     FakeLibrary,

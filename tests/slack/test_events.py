@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack import events
-from bot.slack.events import (
+from bot.slack.incoming import events
+from bot.slack.incoming.events import (
     AppAsked,
     AppRemoved,
     BotUser,
@@ -20,7 +20,7 @@ from bot.slack.events import (
     MuteReaction,
     StopPressed,
 )
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 
 ME = BotUser("T1", "U0KVASIR", "B0KVASIR")
 

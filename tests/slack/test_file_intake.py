@@ -18,11 +18,11 @@ from bot.document_additions import DocumentAdditions
 from bot.slack.actions.file_readers import FileReadersAction
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.directory import SlackDirectory
-from bot.slack.events import BotUser
-from bot.slack.file_intake import FileIntake
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.events import BotUser
+from bot.slack.incoming.interactions import ButtonPress
+from bot.slack.materials.file_intake import FileIntake
 from bot.slack.posting.ephemeral import EphemeralMessenger
-from bot.slack.turns.thread_reader import ThreadReader
+from bot.slack.threads.thread_reader import ThreadReader
 from knowledge.errors import StoreUnavailable
 from knowledge.settings import SourceSpec
 from knowledge.status import LibraryStatus

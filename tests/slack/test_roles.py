@@ -8,7 +8,7 @@ import pytest
 
 from bot.config.configuration import Access
 from bot.slack.audience.accounts import Company, parse_account
-from bot.slack.roles import Role, decide_roles
+from bot.slack.people.roles import Role, decide_roles
 
 ACCESS = Access(frozenset({"U0OWNER"}), {"board": frozenset({"U0BOARD"})}, frozenset({"U0NAMED"}))
 USER = {"team_id": "T1", "is_restricted": False, "is_ultra_restricted": False}

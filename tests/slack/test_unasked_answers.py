@@ -12,8 +12,8 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.config.models import ChannelTable
-from bot.slack.addressing import asks_everybody
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.slack.incoming.addressing import asks_everybody
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.interfaces import Hit
 from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack.test_channel_settings import GENERAL, change, list_announcements, wait_for_reply

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.storage.answer_documents import AnswerDocument, AnswerDocuments, DocumentKind
-from bot.storage.ledger import open_ledger
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import QuestionKey
 
 KEY, OTHER = QuestionKey("T1", "C1", "100.1"), QuestionKey("T1", "C1", "100.2")
 CANVAS, FILE = AnswerDocument("F1", DocumentKind.CANVAS), AnswerDocument("F2", DocumentKind.FILE)

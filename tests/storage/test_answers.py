@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
-from bot.storage.ledger import Ledger, open_ledger
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.postgres import postgres_server
 from tests.slack.running_bot import get_text, run_bot_in_sandbox
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from bot.storage.channel_event_log import (
-    ConnectionPeriod,
-    find_coverage_end,
-)
+from bot.storage.channels.channel_event_log import ConnectionPeriod, find_coverage_end
 
 
 def test_find_coverage_end_stops_at_gap() -> None:

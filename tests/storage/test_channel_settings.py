@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.channel_settings import ChannelSettings, ChannelSettingsStore
-from bot.storage.ledger import Ledger, open_ledger
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
 from bot.storage.shared_changes import SharedChanges
-from bot.storage.threads import ThreadRecords
+from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.threads import ThreadRecords
 from tests.postgres import postgres_server
 
 ALL = ChannelSettings(("docs", "手册"), "off", "zh", "deep", "formal", True, 3)

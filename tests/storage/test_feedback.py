@@ -10,8 +10,8 @@ import pytest
 
 from bot.storage.answers import Answers
 from bot.storage.feedback import Feedback, Reason, Vote
-from bot.storage.ledger import Ledger, open_ledger
-from bot.storage.questions import QuestionMessage, TurnState
+from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import QuestionMessage, TurnState
 from tests.postgres import postgres_server
 from tests.storage.test_answers import KEY, make_answer
 

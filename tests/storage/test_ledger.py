@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.storage.ledger import Ledger, ThreadBusy, open_ledger
-from bot.storage.open_statuses import OpenStatuses
 from bot.storage.processes import is_dead, name_this_process
-from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
-from bot.storage.threads import ThreadRecords
+from bot.storage.turns.ledger import Ledger, ThreadBusy, open_ledger
+from bot.storage.turns.open_statuses import OpenStatuses
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.threads import ThreadRecords
 from knowledge.errors import DatabaseError, DatabaseFull, DatabaseUnavailable
 from tests.postgres import postgres_server
 

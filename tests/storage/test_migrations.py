@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind, ChannelEventLog, ConnectionPeriod
-from bot.storage.ledger import open_ledger
+from bot.storage.channels.channel_event_log import ChannelEvent, ChannelEventKind, ChannelEventLog, ConnectionPeriod
 from bot.storage.preferences import PersonalPreferences, Preferences
-from bot.storage.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
 from bot.storage.tables import MIGRATIONS
-from bot.storage.threads import ThreadRecords
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.threads import ThreadRecords
 from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.manifest import open_manifest
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script

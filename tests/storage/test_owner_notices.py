@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.ledger import Ledger, open_ledger
 from bot.storage.owner_notices import OwnerNotices
+from bot.storage.turns.ledger import Ledger, open_ledger
 from tests.postgres import postgres_server
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.feedback import Feedback, Vote
-from bot.storage.ledger import Ledger, open_ledger
 from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
-from bot.storage.questions import QuestionKey
 from bot.storage.replicas import Replicas
+from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import QuestionKey
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.postgres import postgres_server
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bot.answering.thinking import Depth
 from bot.storage.answers import Answers, StoredAnswer
-from bot.storage.ledger import open_ledger
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import QuestionKey
 
 
 async def test_depth_falls_back_to_a_default(tmp_path: Path) -> None:

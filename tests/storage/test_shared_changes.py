@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.storage import tables
-from bot.storage.ledger import open_ledger
 from bot.storage.shared_changes import MAX_ROWS, ChangeKind, SharedCache, SharedChanges
+from bot.storage.turns.ledger import open_ledger
 from knowledge.database.database import Database
 from knowledge.errors import DatabaseError
 from tests.engine.fakes import until

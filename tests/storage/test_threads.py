@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.ledger import Ledger, open_ledger
-from bot.storage.questions import QuestionKey, QuestionMessage
-from bot.storage.threads import ThreadRecord, ThreadRecords
+from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.threads import ThreadRecord, ThreadRecords
 from tests.postgres import postgres_server
 
 THREAD = ("T1", "C1", "1.0")

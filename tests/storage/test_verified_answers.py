@@ -10,8 +10,8 @@ import pytest
 
 from bot.answering.events import Passage
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
-from bot.storage.ledger import Ledger, open_ledger
 from bot.storage.shared_changes import SharedChanges
+from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.verified_answers import VerifiedAnswers
 from tests.postgres import postgres_server
 

@@ -22,7 +22,7 @@ from bot.slack.errors import SlackMissingScope
 from bot.slack.installation import check_token, list_missing_scopes
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import make_web_client
-from bot.storage.ledger import open_ledger
+from bot.storage.turns.ledger import open_ledger
 from engine.installation.installer import Installer
 from engine.interfaces import EngineState
 from engine.planning.fit import explain_unsupported_machine

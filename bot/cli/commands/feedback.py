@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from bot.cli.command_settings import load_command_settings
 from bot.cli.output import print_json, print_result
 from bot.storage.feedback import Feedback, StoredVote
-from bot.storage.ledger import open_ledger
+from bot.storage.turns.ledger import open_ledger
 
 
 async def main(arguments: argparse.Namespace) -> int:

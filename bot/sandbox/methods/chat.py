@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.sandbox import limits
+from bot.sandbox.block_kit.blocks import check_blocks
 from bot.sandbox.limits import POSTING, SPECIAL, TIER_3, TIER_4
 from bot.sandbox.methods.call import Arguments, Call, Method
 from bot.sandbox.state import wire
-from bot.sandbox.state.blocks import check_blocks
 from bot.sandbox.state.model import BOT_USER, Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import join_text

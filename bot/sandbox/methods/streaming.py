@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.sandbox import limits
+from bot.sandbox.block_kit.blocks import check_blocks
 from bot.sandbox.limits import TIER_2, TIER_4
 from bot.sandbox.methods.agents import set_session_status
 from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.methods.chat import find_own_message, find_target
 from bot.sandbox.state import wire
-from bot.sandbox.state.blocks import check_blocks
 from bot.sandbox.state.model import Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.streams import add_chunks, join_text, read_chunks

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bot.sandbox import limits
+from bot.sandbox.block_kit.views import build_view, check_view, new_view_id
 from bot.sandbox.limits import TIER_4
 from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.state.model import Json, View
 from bot.sandbox.state.refusals import RefusedCall
-from bot.sandbox.state.views import build_view, check_view, new_view_id
 
 
 def _read_view(call: Call, kind: str) -> Json:

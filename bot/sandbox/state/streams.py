@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.sandbox import limits
-from bot.sandbox.state.blocks import check_blocks
+from bot.sandbox.block_kit.blocks import check_blocks
 from bot.sandbox.state.model import Json
 from bot.sandbox.state.refusals import RefusedCall, build_refusal
 

@@ -14,7 +14,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from bot.page_additions import PageAdditions
 from bot.slack.commands import kb_texts
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError, SyncRunning

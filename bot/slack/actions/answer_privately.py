@@ -10,11 +10,11 @@ from bot.messages import buttons
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.private_questions import PrivateQuestions
-from bot.slack.turns.thread_reader import ThreadReader
-from bot.storage.questions import QuestionKey, QuestionMessage, Subject
+from bot.slack.threads.thread_reader import ThreadReader
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
 from knowledge.errors import DatabaseError
 
 ANSWER_PRIVATELY = "kvasir:answer-privately"

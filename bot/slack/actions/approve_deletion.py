@@ -10,9 +10,9 @@ from bot.config.configuration import Access
 from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.commands.pending_deletions import PendingDeletions, parse_request
-from bot.slack.commands.refresh import RefreshRunner
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.refreshes.refresh import RefreshRunner
 
 _log = structlog.get_logger(__name__)
 

@@ -9,12 +9,12 @@ from bot.config.configuration import Access
 from bot.messages import feedback
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.modals.modal import build_plain_text
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
-from bot.storage.ledger import Ledger
-from bot.storage.questions import UNFINISHED, LedgerTurn, QuestionKey, TurnState
+from bot.storage.turns.ledger import Ledger
+from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, TurnState
 from knowledge.errors import DatabaseError
 
 ChangeAnswer = Callable[[QuestionKey], Awaitable[bool]]

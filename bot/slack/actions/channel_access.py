@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.messages import replies
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import explain_refusal
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.interfaces import Viewers
 

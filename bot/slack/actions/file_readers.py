@@ -15,8 +15,8 @@ from bot.messages.message import Message, render_message
 from bot.slack.audience.accounts import ChannelKind
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.errors import SlackError
-from bot.slack.file_intake import FileIntake, format_origin
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
+from bot.slack.materials.file_intake import FileIntake, format_origin
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import KnowledgeError, SyncRunning

@@ -13,7 +13,7 @@ from bot.slack.audience.finder import ViewerFinder
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
-from bot.storage.questions import QuestionMessage
+from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language
 

@@ -7,8 +7,8 @@ from typing import Any
 from bot.messages import threads
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from bot.slack.attention import ThreadAttention
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.attention import ThreadAttention
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import DatabaseError

@@ -13,13 +13,13 @@ from bot.messages.message import Message, render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import explain_refusal
 from bot.slack.errors import SlackError
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.modals.feedback import FeedbackModal
 from bot.slack.modals.modal import build_plain_text
 from bot.slack.posting.buttons import CompleteAnswer
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.storage.feedback import Feedback, Vote
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)

@@ -8,10 +8,10 @@ from bot.config.configuration import Access
 from bot.messages import home
 from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
-from bot.slack.commands.refresh import RefreshRunner
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.refreshes.refresh import RefreshRunner
 from knowledge.language import Language
 
 REFRESH_SOURCE: Final = "kvasir:refresh"

@@ -10,12 +10,12 @@ from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.private_questions import Submit
-from bot.slack.turns.thread_reader import ThreadReader
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.slack.threads.thread_reader import ThreadReader
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.errors import DatabaseError
 
 

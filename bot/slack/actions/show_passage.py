@@ -10,7 +10,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting import cutting, render
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger

@@ -9,13 +9,13 @@ from typing import Any
 from bot.messages import progress
 from bot.messages.message import Message, render_message
 from bot.slack.actions.channel_access import ChannelAccess
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.modals.reasoning import build_reasoning_view, build_refusal_view
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.reasoning_memory import Reasoning, ReasoningMemory
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from knowledge.interfaces import Viewers
 
 FilterReadable = Callable[[Collection[str], Viewers], Awaitable[frozenset[str]]]

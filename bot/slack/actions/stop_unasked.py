@@ -9,9 +9,9 @@ from bot.messages import channel_settings as texts
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.actions.channel_access import ChannelAccess
-from bot.slack.channel_changes import ChannelChanges
-from bot.slack.channel_rules import ChannelRules, Setting
-from bot.slack.interactions import ButtonPress
+from bot.slack.channels.channel_changes import ChannelChanges
+from bot.slack.channels.channel_rules import ChannelRules, Setting
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from knowledge.errors import DatabaseError

@@ -12,14 +12,14 @@ from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.commands import kb_texts
 from bot.slack.errors import SlackError
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.modals.verify import VerifyModal, make_draft
 from bot.slack.posting import cutting, render
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger
-from bot.slack.verified_management import VerifiedManagement
+from bot.slack.verified.management import VerifiedManagement
 from bot.storage.answers import Answers
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from bot.storage.verified_answers import VerifiedAnswers
 from knowledge.errors import DatabaseError
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.messages.message import choose_locale_language
-from bot.slack.events import get_object
+from bot.slack.incoming.events import get_object
 from knowledge.interfaces.people import normalize_email
 from knowledge.language import Language
 

@@ -9,7 +9,7 @@ import structlog
 from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError
-from bot.slack.events import AppAsked
+from bot.slack.incoming.events import AppAsked
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import choose_language
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.slack.audience.directory import SlackDirectory
-from bot.slack.events import get_object
+from bot.slack.incoming.events import get_object
 
 _CONVERSIONS = {"channel_convert_to_private", "channel_convert_to_public"}
 """Subtypes of the messages that Slack posts when a channel becomes private or public."""

@@ -17,7 +17,7 @@ import structlog
 from bot.slack.audience.accounts import Account, Channel, ChannelKind, Company, parse_account, parse_channel
 from bot.slack.audience.fresh_cache import FreshCache
 from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
-from bot.slack.events import get_object
+from bot.slack.incoming.events import get_object
 from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 from knowledge.language import Language
 

@@ -22,7 +22,7 @@ from bot.slack.audience.viewers import (
     decide_shared_channel,
     list_principals,
 )
-from bot.storage.approved_channels import ApprovedChannels
+from bot.storage.channels.approved_channels import ApprovedChannels
 from knowledge.errors import KnowledgeError
 from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers

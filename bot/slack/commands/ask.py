@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.messages import asking
 from bot.messages.message import render_message
-from bot.slack.interactions import SlashCommand
+from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.private_questions import PrivateQuestions
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from bot.config.configuration import Access
 from bot.messages import feedback
 from bot.messages.message import join_names, render_message
-from bot.slack.interactions import SlashCommand
+from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting import render
 from bot.slack.stored_questions import StoredQuestions
 from bot.storage.feedback import Feedback, StoredVote, Vote

@@ -26,11 +26,11 @@ from bot.slack.commands.parsing import (
     parse_kb,
 )
 from bot.slack.commands.pending_deletions import PendingDeletions
-from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.commands.visible_sources import VisibleSources
-from bot.slack.interactions import SlashCommand
+from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.modals.channel_settings import build_settings_button
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_sections
+from bot.slack.refreshes.refresh import RefreshRunner
 from engine.interfaces import EngineStatus
 from knowledge.language import Language
 

@@ -10,7 +10,7 @@ from bot.messages import buttons
 from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
-from bot.slack.interactions import Interaction
+from bot.slack.incoming.interactions import Interaction
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, build_button
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_sections
 from knowledge.errors import UnknownSource

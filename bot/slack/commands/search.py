@@ -10,10 +10,10 @@ from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import explain_refusal
-from bot.slack.channel_rules import ChannelRules
+from bot.slack.channels.channel_rules import ChannelRules
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary
-from bot.slack.interactions import SlashCommand
+from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting import render
 
 _LIMIT = 5

@@ -9,8 +9,8 @@ from bot.messages.message import render_message
 from bot.slack.audience.accounts import ChannelKind
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.commands.parsing import ShareCommand
-from bot.slack.interactions import SlashCommand
-from bot.storage.approved_channels import ApprovedChannels
+from bot.slack.incoming.interactions import SlashCommand
+from bot.storage.channels.approved_channels import ApprovedChannels
 
 _log = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ import structlog
 from bot.answering.thinking import describe_thinking_limit
 from bot.messages import commands
 from bot.messages.message import join_sentences, render_message
-from bot.slack.channel_rules import ChannelRules
+from bot.slack.channels.channel_rules import ChannelRules
 from bot.slack.commands.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
-from bot.slack.interactions import SlashCommand
+from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.storage.preferences import PersonalPreferences

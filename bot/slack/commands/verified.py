@@ -8,14 +8,14 @@ from typing import Any, Final
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.messages import verified
 from bot.messages.message import Message, render_message
-from bot.slack.interactions import ButtonPress, SlashCommand
-from bot.slack.listeners import ActionHandler
+from bot.slack.incoming.interactions import ButtonPress, SlashCommand
+from bot.slack.incoming.listeners import ActionHandler
 from bot.slack.modals.modal import build_plain_text
 from bot.slack.modals.verify import VerifyModal
 from bot.slack.posting import render
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_section
-from bot.slack.verified_management import VerifiedManagement
+from bot.slack.verified.management import VerifiedManagement
 from knowledge.language import Language
 
 EDIT, RENEW, DELETE = "kvasir:verified-edit", "kvasir:verified-renew", "kvasir:verified-delete"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from bot.slack.events import PERSON_SUBTYPES, BotUser, Payload, get_object, has_mention
-from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind
+from bot.slack.incoming.events import PERSON_SUBTYPES, BotUser, Payload, get_object, has_mention
+from bot.storage.channels.channel_event_log import ChannelEvent, ChannelEventKind
 
 _CHANNEL_EVENTS = {
     "channel_archive", "channel_deleted", "channel_left", "channel_rename", "channel_unarchive", "channel_shared",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.errors import SlackGone
-from bot.slack.events import BotUser
 from bot.slack.history.transcript import Message
+from bot.slack.incoming.events import BotUser
+from bot.slack.threads.thread_reader import ThreadReader
 from bot.slack.transport.web_api import SlackWebApi, TokenBucket, fetch_pages
-from bot.slack.turns.thread_reader import ThreadReader
 
 PAGE_SIZE = 500
 """Messages of one call; Slack returns up to 1,000, and fewer when it is busy."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility, get_thread_ts, judge_thread
-from bot.storage.channel_event_log import ChannelEvent, ChannelEventKind
+from bot.slack.incoming.events import BotUser
+from bot.storage.channels.channel_event_log import ChannelEvent, ChannelEventKind
 
 VERSION = 1
 """The version of the saved state; other versions are not loaded."""

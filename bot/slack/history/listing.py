@@ -16,7 +16,7 @@ from bot.slack.history.channel_state import (
     apply_page,
     mark_recent_threads_changed,
 )
-from bot.storage.channel_event_log import RETENTION_S, ChannelEventLog, find_coverage_end
+from bot.storage.channels.channel_event_log import RETENTION_S, ChannelEventLog, find_coverage_end
 from knowledge.interfaces import Memory
 from knowledge.sources.memory import load_state, save_state
 

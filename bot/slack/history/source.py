@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.slack.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
-from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility
 from bot.slack.history.channel_reader import ChannelReader, SyncRate, list_public_channels
 from bot.slack.history.channel_state import WorkspaceState
@@ -28,9 +27,10 @@ from bot.slack.history.transcript import (
     format_title,
     select_content,
 )
+from bot.slack.incoming.events import BotUser
 from bot.slack.installation import read_bot_user
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.channel_event_log import ChannelEventLog
+from bot.storage.channels.channel_event_log import ChannelEventLog
 from knowledge.errors import DatabaseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import (
     EVERYONE,

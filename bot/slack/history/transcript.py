@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.answering.markdown.link_policy import strip_invisible_characters
 from bot.answering.quoting import neutralise_name
-from bot.slack.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.history.channel_events import is_content
+from bot.slack.incoming.events import BotUser, find_mentioned_users, make_readable
 
 _MAX_TITLE_CHARACTERS = 80
 FORMAT_VERSION = "2"

@@ -13,9 +13,9 @@ from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.status_texts import format_store
 from bot.slack.home.heartbeat import HEARTBEAT_S
 from bot.slack.home.part import HomeViewer, build_header, build_lines
+from bot.slack.people.roles import Role
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import Block
-from bot.slack.roles import Role
 from bot.storage.replicas import Replica, Replicas
 from engine.routing.request_queue import QueueCounts
 from knowledge.language import Language

@@ -18,11 +18,11 @@ from bot.slack.commands.pending_deletions import build_delete_button
 from bot.slack.commands.status_texts import format_failure_reason
 from bot.slack.commands.verified import build_entry
 from bot.slack.home.part import HomeViewer, build_header, build_lines, build_section_with_button
+from bot.slack.people.roles import Role
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import Block, build_section
-from bot.slack.roles import Role
 from bot.slack.stored_questions import StoredQuestions
-from bot.slack.verified_management import VerifiedManagement
+from bot.slack.verified.management import VerifiedManagement
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.feedback import Feedback, StoredVote
 from knowledge.language import Language

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bot.messages.message import Message, render_message
+from bot.slack.people.roles import Role
 from bot.slack.posting.cutting import split_head
 from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, Block, build_section
-from bot.slack.roles import Role
 from knowledge.language import Language
 
 

@@ -14,10 +14,10 @@ from bot.messages.errors import explain_error
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.status_texts import format_engine
 from bot.slack.home.part import HomePart, HomeViewer, build_header, join_blocks
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
+from bot.slack.people.roles import Role
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import Block, build_section
-from bot.slack.roles import Role
 from bot.slack.transport.web_api import SlackWebApi
 from engine.interfaces import EngineStatus
 from knowledge.errors import KnowledgeError

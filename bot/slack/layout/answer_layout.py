@@ -21,7 +21,7 @@ from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.posting.render import MarkdownRenderer, make_fallback_text
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi, make_window
-from bot.storage.questions import QuestionMessage
+from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)

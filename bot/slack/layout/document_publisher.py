@@ -17,7 +17,7 @@ import structlog
 from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.answer_documents import AnswerDocument, AnswerDocuments, DocumentKind
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ from bot.messages.errors import explain_error
 from bot.slack.errors import SlackError
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import ReadMaterials, ThreadFiles
-from bot.slack.turns.thread_reader import ThreadMessage
-from bot.storage.questions import QuestionMessage
+from bot.slack.threads.thread_reader import ThreadMessage
+from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Material
 
 _log = structlog.get_logger("kvasir.materials")

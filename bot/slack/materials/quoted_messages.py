@@ -13,12 +13,12 @@ from bot.slack.audience.accounts import ChannelKind, Status
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.refusals import AudienceRefused
 from bot.slack.errors import SlackGone, SlackRefused
-from bot.slack.events import BotUser, find_mentioned_users, make_readable
+from bot.slack.incoming.events import BotUser, find_mentioned_users, make_readable
 from bot.slack.materials.file_reader import MaterialMaker
 from bot.slack.materials.thread_files import find_permalink
+from bot.slack.threads.thread_reader import ThreadMessage, ThreadReader
 from bot.slack.transport.web_api import SlackWebApi
-from bot.slack.turns.thread_reader import ThreadMessage, ThreadReader
-from bot.storage.questions import QuestionKey, QuestionMessage, Subject
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
 from knowledge.interfaces import Material
 
 NEWEST: Final = 80

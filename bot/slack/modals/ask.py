@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.messages import asking
 from bot.messages.message import render_message
-from bot.slack.interactions import ModalSubmission, ShortcutUse
+from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.modals.modal import build_modal, build_text_field
 from bot.slack.private_questions import PrivateQuestions
 from bot.slack.transport.web_api import SlackWebApi

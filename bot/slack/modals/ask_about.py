@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.messages import asking
 from bot.messages.message import render_message
-from bot.slack.interactions import ModalSubmission, ShortcutUse
+from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import find_permalink
 from bot.slack.modals.modal import Block, build_checkboxes, build_modal, build_text_field
@@ -16,7 +16,7 @@ from bot.slack.posting import render
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.private_questions import PrivateQuestions
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.questions import Subject
+from bot.storage.turns.questions import Subject
 from knowledge.language import Language
 
 ASK_ABOUT_SHORTCUT = "ask_about_message"

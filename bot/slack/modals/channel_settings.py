@@ -10,17 +10,17 @@ from typing import Any
 from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.messages import channel_settings as texts
 from bot.messages.message import render_message
-from bot.slack.channel_changes import ChannelChanges, SettingsAccess
-from bot.slack.channel_rules import ChannelRules, Setting
+from bot.slack.channels.channel_changes import ChannelChanges, SettingsAccess
+from bot.slack.channels.channel_rules import ChannelRules, Setting
 from bot.slack.commands.visible_sources import VisibleSources
-from bot.slack.interactions import ButtonPress, ModalSubmission, SlashCommand
+from bot.slack.incoming.interactions import ButtonPress, ModalSubmission, SlashCommand
 from bot.slack.modals.channel_view import ASKER, SettingsView, list_source_options
 from bot.slack.modals.modal import Block
 from bot.slack.posting import render
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.channel_settings import ChannelSettings
+from bot.storage.channels.channel_settings import ChannelSettings
 from knowledge.language import Language
 
 CHANNEL_SETTINGS = "kvasir:channel-settings"

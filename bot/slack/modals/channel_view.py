@@ -8,7 +8,7 @@ from typing import Any, Final
 from bot.answering.policy import MODES, Policy
 from bot.messages import channel_settings as texts
 from bot.messages.message import Message, join_clauses, render_message
-from bot.slack.channel_rules import ChannelRule, Setting
+from bot.slack.channels.channel_rules import ChannelRule, Setting
 from bot.slack.modals.modal import (
     MAX_TITLE_CHARACTERS,
     Block,

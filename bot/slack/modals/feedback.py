@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from bot.messages import feedback
 from bot.messages.message import render_message
-from bot.slack.interactions import ButtonPress, ModalSubmission
+from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_modal, build_text_field
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.feedback import MAX_COMMENT_CHARACTERS, Feedback, Reason
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 
 _REASONS = "reasons"
 _COMMENT = "comment"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bot.slack.interactions import ModalSubmission
+from bot.slack.incoming.interactions import ModalSubmission
 
 Block = dict[str, Any]
 MAX_TITLE_CHARACTERS = 24

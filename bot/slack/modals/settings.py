@@ -11,7 +11,7 @@ import structlog
 from bot.answering.thinking import DEPTHS, LENGTHS, describe_thinking_limit
 from bot.messages import settings
 from bot.messages.message import LANGUAGES, Message, render_message
-from bot.slack.interactions import ButtonPress, ModalSubmission
+from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_menu, build_modal
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.personal_data import PersonalData

@@ -15,14 +15,14 @@ from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.messages import verified
 from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError
-from bot.slack.interactions import ButtonPress, ModalSubmission
+from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import MAX_FIELD_CHARACTERS, Block, build_date_field, build_modal, build_text_field
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
 from bot.slack.transport.web_api import SlackWebApi
-from bot.slack.verified_management import VALID_S, VerifiedManagement
+from bot.slack.verified.management import VALID_S, VerifiedManagement
 from bot.storage.answers import Answers, StoredAnswer
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from knowledge.language import Language
 
 _QUESTION, _PHRASINGS, _SUGGESTED, _ANSWER, _EXPIRES = "question", "phrasings", "suggested", "answer", "expires"

@@ -9,7 +9,7 @@ import structlog
 
 from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError, SlackGone, SlackRefused
-from bot.slack.interactions import ButtonPress, Interaction
+from bot.slack.incoming.interactions import ButtonPress, Interaction
 from bot.slack.posting import cutting, render
 from bot.slack.transport.web_api import SlackWebApi
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from bot.messages import slack_errors
 from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
-from bot.slack.posting.plan import AnswerPlan
 from bot.slack.posting.rate_limits import MessagePace, RateLimits
 from bot.slack.posting.refused_methods import RefusedMethods
 from bot.slack.posting.render import make_fallback_text
+from bot.slack.progress.plan import AnswerPlan
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 

@@ -18,9 +18,9 @@ from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
 from bot.slack.posting import render
 from bot.slack.posting.buttons import AnswerButton, CompleteAnswer, arrange_buttons
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
-from bot.slack.posting.plan import AnswerPlan
-from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
+from bot.slack.progress.plan import AnswerPlan
+from bot.slack.progress.status_line import StatusLine
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 

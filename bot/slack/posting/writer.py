@@ -32,10 +32,10 @@ from bot.slack.posting.message_sink import (
     SlackCapabilities,
     StreamedMessage,
 )
-from bot.slack.posting.plan import AnswerPlan
-from bot.slack.posting.plan_message import PlanMessage
 from bot.slack.posting.text_buffer import TextBuffer
 from bot.slack.posting.waiting import CallSchedule, WaitingLine
+from bot.slack.progress.plan import AnswerPlan
+from bot.slack.progress.plan_message import PlanMessage
 from bot.slack.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from bot.slack.posting.reply import AnswerReply
 from bot.slack.reasoning_memory import ReasoningMemory
 from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.interfaces import EngineStatus
 from knowledge.errors import DatabaseError
 from knowledge.language import Language

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Question, Sources, Text
-from bot.storage.questions import LedgerTurn, QuestionKey
+from bot.storage.turns.questions import LedgerTurn, QuestionKey
 
 _MAX_ANSWERS = 500
 

@@ -18,12 +18,12 @@ from bot.messages.message import render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import AudienceRefused, explain_refusal
 from bot.slack.audience.viewers import may_see_answer
-from bot.slack.channel_rules import ChannelRules
+from bot.slack.channels.channel_rules import ChannelRules
 from bot.slack.errors import SlackError
 from bot.slack.materials.question_materials import QuestionMaterials, mix_salt, read_materials
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.turns.thread_reader import Thread, ThreadReader
-from bot.storage.questions import QuestionMessage
+from bot.slack.threads.thread_reader import Thread, ThreadReader
+from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
 

@@ -12,8 +12,8 @@ from bot.messages.durations import format_duration
 from bot.messages.message import render_message
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.tasks import BackgroundTasks
-from bot.storage.question_counts import LimitReached, QuestionCounts
-from bot.storage.questions import QuestionMessage
+from bot.storage.turns.question_counts import LimitReached, QuestionCounts
+from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
 

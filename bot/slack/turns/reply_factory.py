@@ -8,15 +8,15 @@ import structlog
 
 from bot.messages import channel_settings as texts
 from bot.messages.message import render_message
-from bot.slack.channel_rules import ChannelRule
-from bot.slack.events import BotUser, make_readable
+from bot.slack.channels.channel_rules import ChannelRule
+from bot.slack.incoming.events import BotUser, make_readable
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
-from bot.storage.ledger import Ledger
-from bot.storage.questions import LedgerTurn
+from bot.storage.turns.ledger import Ledger
+from bot.storage.turns.questions import LedgerTurn
 from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from bot.slack.posting.reply import AnswerReply
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 
 _MAX_DELAY_S = 60.0
 """The longest delay between two attempts at an interrupted turn."""

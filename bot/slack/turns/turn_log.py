@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 
 _log = structlog.get_logger("kvasir.turns")
 

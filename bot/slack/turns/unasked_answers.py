@@ -10,11 +10,11 @@ import structlog
 
 from bot.answering.events import AnswerEvent, Finished, Question
 from bot.answering.retrieval.channel_filters import add_filters
-from bot.slack.addressing import asks_everybody
-from bot.slack.channel_rules import ChannelRules
+from bot.slack.channels.channel_rules import ChannelRules
 from bot.slack.commands.library import KnowledgeLibrary
-from bot.storage.channel_settings import ChannelSettingsStore
-from bot.storage.questions import QuestionMessage
+from bot.slack.incoming.addressing import asks_everybody
+from bot.storage.channels.channel_settings import ChannelSettingsStore
+from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
 
 _log = structlog.get_logger("kvasir.turns")

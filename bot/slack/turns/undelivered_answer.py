@@ -7,8 +7,8 @@ from bot.messages.undelivered import explain_refused_post
 from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.turns.thread_reader import ThreadReader
-from bot.storage.questions import QuestionMessage
+from bot.slack.threads.thread_reader import ThreadReader
+from bot.storage.turns.questions import QuestionMessage
 
 _DELETED_CODES = {"message_not_found", "thread_not_found", "cannot_reply_to_message"}
 """What Slack also says if the question itself was deleted."""

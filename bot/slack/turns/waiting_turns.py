@@ -13,9 +13,9 @@ from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.posting.status_line import WORDS_METHOD
+from bot.slack.progress.status_line import WORDS_METHOD
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.language import choose_language
 
 _FIRST_LINE_S = 0.1

@@ -11,12 +11,12 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.slack.actions.answer_privately import AnswerPrivatelyAction
-from bot.slack.events import BotUser
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.events import BotUser
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.private_questions import PrivateQuestions
-from bot.slack.turns.thread_reader import ThreadReader
-from bot.storage.questions import QuestionMessage
+from bot.slack.threads.thread_reader import ThreadReader
+from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import StoreUnavailable
 from knowledge.interfaces import Viewers
 from tests.slack.running_bot import FakeLibrary, RunningBot, get_text, refuse_post, run_bot, run_bot_in_sandbox

@@ -12,10 +12,10 @@ import pytest
 from bot.config.configuration import Access
 from bot.slack.actions.approve_deletion import ApproveDeletionAction
 from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions, build_delete_button
-from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.commands.visible_sources import VisibleSources
-from bot.slack.interactions import ButtonPress
+from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.refreshes.refresh import RefreshRunner
 from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import PendingDeletion
 from knowledge.sync.report import SourceReport, SyncReport

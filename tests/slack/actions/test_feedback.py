@@ -12,7 +12,7 @@ from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.config.configuration import Access, QuestionLimits
 from bot.storage.answers import Answers
 from bot.storage.feedback import Feedback, Reason, StoredVote, Vote
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Passage, Question, Sources, Text
 from bot.slack.reasoning_memory import MAX_CHARACTERS, ReasoningMemory
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import (
     PASSAGE,
     FakeLibrary,

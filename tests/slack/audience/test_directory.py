@@ -14,8 +14,8 @@ from bot.slack.audience.directory import TTL_S, SlackDirectory
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.settings import SlackSettings
 from bot.slack.transport.web_client import open_web_api
-from bot.storage.approved_channels import ApprovedChannels
-from bot.storage.ledger import open_ledger
+from bot.storage.channels.approved_channels import ApprovedChannels
+from bot.storage.turns.ledger import open_ledger
 from knowledge.identity.identity_map import IdentityMap
 from tests.slack.audience.test_fresh_cache import Clock
 from tests.slack_sandbox import SandboxClient, open_sandbox

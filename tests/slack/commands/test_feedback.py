@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bot.config.configuration import Access
 from bot.storage.feedback import Feedback, Reason, Vote
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bot.config.configuration import Access
-from bot.storage.ledger import open_ledger
 from bot.storage.refresh_records import RefreshRecord, RefreshRecords
+from bot.storage.turns.ledger import open_ledger
 from tests.slack.running_bot import FakeLibrary, run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 

@@ -16,10 +16,10 @@ from bot.config.configuration import Access
 from bot.config.models import ChannelTable
 from bot.slack.commands.kb import KbCommand, KbRunners
 from bot.slack.commands.pending_deletions import PendingDeletions
-from bot.slack.commands.refresh import RefreshRunner
 from bot.slack.commands.visible_sources import VisibleSources
-from bot.slack.interactions import SlashCommand
+from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting.ephemeral import EphemeralMessenger, PostToResponseUrl
+from bot.slack.refreshes.refresh import RefreshRunner
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import DatabaseError, StoreUnavailable, SyncRunning, UnknownSource
 from knowledge.interfaces import Hit, Viewers

@@ -12,13 +12,10 @@ from bot.sandbox.state import wire
 from bot.sandbox.state.model import BOT_ID, BOT_USER, TEAM_ID, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import Workspace, build_app_message
-from bot.slack.events import BotUser
 from bot.slack.history.channel_events import ThreadEligibility, read_channel_event
 from bot.slack.history.channel_state import ChannelState, WorkspaceState, apply_events, apply_page
-from bot.storage.channel_event_log import (
-    ChannelEvent,
-    ChannelEventKind,
-)
+from bot.slack.incoming.events import BotUser
+from bot.storage.channels.channel_event_log import ChannelEvent, ChannelEventKind
 
 GENERAL = "C0GENERAL1"
 

@@ -18,10 +18,8 @@ from bot.slack.history.channel_reader import SyncRate
 from bot.slack.history.source import SlackSource, make_slack_kind, refuse_without_tokens
 from bot.slack.settings import SlackSettings
 from bot.slack.transport.web_client import open_web_api
-from bot.storage.channel_event_log import (
-    ChannelEventLog,
-)
-from bot.storage.ledger import open_ledger
+from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.turns.ledger import open_ledger
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, ListedDocument, Source, SourceContext
 from knowledge.interfaces.audiences import holds_reader

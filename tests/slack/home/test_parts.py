@@ -16,8 +16,8 @@ from bot.slack.actions.refresh_source import REFRESH_SOURCE
 from bot.slack.commands.pending_deletions import APPROVE_DELETION
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
 from bot.storage.feedback import Feedback, Reason, Vote
-from bot.storage.questions import QuestionKey
 from bot.storage.replicas import Replicas
+from bot.storage.turns.questions import QuestionKey
 from engine.routing.request_queue import QueueCounts
 from knowledge.sync.manifest.records import PendingDeletion
 from tests.slack.home.home_views import press_in_home, read_home

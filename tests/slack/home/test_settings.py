@@ -11,7 +11,7 @@ import pytest
 from bot.slack.modals.settings import OPEN_SETTINGS, build_settings_view
 from bot.storage.answers import Answers
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from tests.slack.home.home_views import press_in_home, read_home
 from tests.slack.running_bot import RunningBot, run_bot, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, Json, open_sandbox

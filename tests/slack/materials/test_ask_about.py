@@ -11,9 +11,9 @@ import pytest
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.refusals import AudienceRefused
-from bot.slack.events import BotUser
+from bot.slack.incoming.events import BotUser
 from bot.slack.materials.quoted_messages import NEWEST, QuotedMessages
-from bot.slack.turns.thread_reader import ThreadReader
+from bot.slack.threads.thread_reader import ThreadReader
 from tests.slack.materials.files_bot import FilesBot, run_files_bot
 from tests.slack.running_bot import get_text
 

@@ -16,7 +16,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.turns.running_turn import CancelReason
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import RunningBot, get_markdown, make_finished, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 

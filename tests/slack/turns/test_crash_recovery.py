@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.ledger import open_ledger
-from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from tests.postgres import postgres_server
 from tests.slack.bot_process import run_bot_process
 from tests.slack.running_bot import (

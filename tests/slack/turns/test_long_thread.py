@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Quote
-from bot.slack.events import BotUser
-from bot.slack.turns.long_thread import ENOUGH, MAX_CALLS, PAGE_SIZE, Payload, read_long_thread
-from bot.slack.turns.thread_reader import ThreadMessage, build_history
+from bot.slack.incoming.events import BotUser
+from bot.slack.threads.long_thread import ENOUGH, MAX_CALLS, PAGE_SIZE, Payload, read_long_thread
+from bot.slack.threads.thread_reader import ThreadMessage, build_history
 from tests.slack.running_bot import RunningBot
 
 NOW = 1_800_000_000.0

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bot.config.configuration import QuestionLimits
-from bot.storage.ledger import open_ledger
-from bot.storage.question_counts import LimitReached, QuestionCounts
-from bot.storage.questions import QuestionKey, TurnState
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.question_counts import LimitReached, QuestionCounts
+from bot.storage.turns.questions import QuestionKey, TurnState
 from tests.postgres import postgres_server
 from tests.slack.running_bot import RunningBot, get_text, run_bot, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox

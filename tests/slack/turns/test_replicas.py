@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.storage.ledger import open_ledger
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.interfaces import ChatMessage, Sampling
 from engine.service import Engine
 from tests.engine.fakes import delta, fake_sglang, ready_engine

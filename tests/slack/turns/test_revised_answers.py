@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.storage.ledger import open_ledger
-from bot.storage.questions import QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from tests.slack.running_bot import (
     PausedScript,
     RunningBot,

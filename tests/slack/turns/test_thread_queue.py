@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.turns.thread_queue import ThreadQueue
+from bot.slack.threads.thread_queue import ThreadQueue
 
 
 @given(st.lists(st.integers(0, 5), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Quote
-from bot.slack.events import BotUser
+from bot.slack.incoming.events import BotUser
 from bot.slack.posting.render import MarkdownRenderer
-from bot.slack.turns.thread_reader import ThreadMessage, build_history, read_message
+from bot.slack.threads.thread_reader import ThreadMessage, build_history, read_message
 
 ME = BotUser("T1", "U0KVASIR", "B0KVASIR")
 

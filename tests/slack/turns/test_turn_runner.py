@@ -11,7 +11,7 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.errors import EngineInterrupted
 from engine.notes import NoteCode
 from tests.slack.audience.world import ADA, SHARED, TEAM, run_company

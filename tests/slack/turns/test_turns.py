@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.storage.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script
 from tests.slack_sandbox import TEAM_ID
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.config.configuration import Access
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.questions import QuestionKey, TurnState
+from bot.storage.turns.questions import QuestionKey, TurnState
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 

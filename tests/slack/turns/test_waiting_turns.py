@@ -12,7 +12,7 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.turns.waiting_turns import TurnTimes
-from bot.storage.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import QUICK_TURNS, make_finished, run_bot_in_sandbox
 
 _PLACE = re.compile(r"is busy\. You are number (\d+) in line")

@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
-from bot.storage.ledger import Ledger, open_ledger
-from bot.storage.questions import UNFINISHED
 from bot.storage.tables import turns
+from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import UNFINISHED
 from tests.postgres import postgres_server
 from tests.slack_sandbox import SandboxClient, start_sandbox_process
 from tests.soak.turns.plan import PEOPLE, REPLICAS, ROOMS, Ask, Chat, End, Fail, Pause, Step

@@ -1,0 +1,1 @@
+"""What Slack sends: events, commands and presses, which messages are meant for Kvasir, and their handlers."""

@@ -1,0 +1,259 @@
+"""Connects what Slack sends with the code that handles it.
+
+Slack gets its acknowledgement for a question once the ledger has stored it. If the ledger fails, the answer is 503
+(over Socket Mode: none), and Slack sends the event again. Everything that Kvasir does not handle is acknowledged too:
+otherwise Slack retries it and finally disables the subscription.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import structlog
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.response import BoltResponse
+
+from bot.messages import replies
+from bot.messages.errors import explain_error
+from bot.messages.message import render_message
+from bot.slack.audience.app_refusals import AppRefusals
+from bot.slack.audience.changes import apply_event
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.finder import ViewerFinder
+from bot.slack.history.channel_events import read_channel_event
+from bot.slack.home.tab import HomeTab
+from bot.slack.incoming.attention import ThreadAttention
+from bot.slack.incoming.events import (
+    AppAsked,
+    AppRemoved,
+    BotUser,
+    ChannelIdChanged,
+    HomeOpened,
+    MessageDeleted,
+    MessageEdited,
+    MessageReceived,
+    MuteReaction,
+    SharingEnded,
+    StopPressed,
+    parse_event,
+)
+from bot.slack.incoming.interactions import ButtonPress, Interaction, ModalSubmission, ShortcutUse, SlashCommand
+from bot.slack.modals.modal import Modal
+from bot.slack.people.reader_languages import ReaderLanguages
+from bot.slack.posting import render
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.tasks import BackgroundTasks
+from bot.slack.turns.turns import TurnManager
+from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.channels.channel_moves import ChannelMoves
+from bot.storage.turns.questions import QuestionMessage
+from knowledge.errors import DatabaseError
+from knowledge.language import choose_language
+
+_log = structlog.get_logger(__name__)
+
+_ANY = re.compile(".*", re.DOTALL)
+_MAX_NOTIFIED = 1_000
+
+Acknowledge = Callable[..., Awaitable[BoltResponse]]
+NextMiddleware = Callable[[], Awaitable[BoltResponse]]
+ActionHandler = Callable[[ButtonPress], Awaitable[None]]
+CommandHandler = Callable[[SlashCommand], Awaitable[None]]
+ShortcutHandler = Callable[[ShortcutUse], Awaitable[None]]
+Act = TypeVar("Act", bound=Interaction)
+
+
+@dataclass(slots=True)
+class SlackListeners:
+    """Handles events, slash commands, buttons, shortcuts and modals."""
+
+    me: BotUser
+    turns: TurnManager
+    attention: ThreadAttention
+    commands: Mapping[str, CommandHandler]
+    """The handler of each slash command."""
+    actions: Mapping[str, ActionHandler]
+    """The handler of each button by its action id, without the number that distinguishes buttons of one message."""
+    shortcuts: Mapping[str, ShortcutHandler]
+    """The handler of each shortcut by its callback id."""
+    modals: Mapping[str, Modal]
+    """What handles the submission of a modal, by its callback id."""
+    home: HomeTab
+    directory: SlackDirectory
+    languages: ReaderLanguages
+    viewers: ViewerFinder
+    app_refusals: AppRefusals
+    messenger: EphemeralMessenger
+    tasks: BackgroundTasks
+    on_removed: Callable[[AppRemoved], None]
+    channel_moves: ChannelMoves
+    event_log: ChannelEventLog | None = None
+    """Stores events of public channels if they are a source."""
+    _notification_keys: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def register(self, app: AsyncApp) -> None:
+        """Register on a Bolt app."""
+        app.event(_ANY, middleware=[self._handle_event])(_ignore)
+        app.command(_ANY)(self._handle_command)
+        app.action(_ANY)(self._handle_action)
+        app.shortcut(_ANY)(self._handle_shortcut)
+        app.view(_ANY)(self._handle_submission)
+        for listener in (app.view_closed, app.options):
+            listener(_ANY)(_acknowledge)
+
+    # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _handle_event(self, body: Mapping[str, Any], next_: NextMiddleware) -> BoltResponse | None:
+        """Store an event before Bolt acknowledges it."""
+        apply_event(self.directory, body)
+        try:
+            await self.handle(body)
+            await self._log_channel_event(body)
+        except DatabaseError as error:
+            _log.error("event not stored", error=str(error), event_id=str(body.get("event_id", "")))
+            self._apologize(body, error)
+            return BoltResponse(status=503, body="")
+        return await next_()
+
+    async def _log_channel_event(self, body: Mapping[str, Any]) -> None:
+        """Store what an event changes in channels that are a source; questions go first, because a person waits."""
+        if self.event_log is not None and (event := read_channel_event(body, self.me)) is not None:
+            await self.event_log.add_event(self.me.team, event)
+
+    async def handle(self, body: Mapping[str, Any]) -> None:
+        """Do what an event asks for.
+
+        Raises:
+            DatabaseError: the ledger cannot store it, so Slack has to send it again.
+
+        """
+        match parse_event(body, self.me):
+            case MessageReceived() as received:
+                await self._handle_message(received)
+            case MessageEdited() as edited:
+                await self._handle_edit(edited)
+            case AppAsked() as asked:
+                self.tasks.start(self.app_refusals.refuse(asked), "refusal of an app")
+            case MessageDeleted(key, received):
+                may_be_asked = received is not None and await self.attention.may_be_meant(received)
+                await self.turns.handle_deletion(key, received.message if received and may_be_asked else None)
+            case StopPressed(channel, thread_ts):
+                await self.turns.handle_stop(channel, thread_ts)
+            case MuteReaction() as reaction:
+                await self.attention.handle_reaction(reaction)
+            case HomeOpened(user):
+                self.tasks.start(self._publish_home(user), "home")
+            case SharingEnded() | ChannelIdChanged() as change:
+                await self._change_channel(change)
+            case AppRemoved() as removed:
+                self.on_removed(removed)
+
+    async def _change_channel(self, change: SharingEnded | ChannelIdChanged) -> None:
+        if isinstance(change, SharingEnded):
+            await self.viewers.withdraw_approval(change.channel)
+            return
+        _log.warning("channel has a new id", old=change.old, new=change.new, next_step="replace it in kvasir.toml")
+        await self.channel_moves.move(change.old, change.new)
+
+    async def _handle_edit(self, edited: MessageEdited) -> None:
+        """Revise the answer to an edited question, or answer a message that the ledger does not know."""
+        received = edited.message
+        message = replace(received.message, is_unasked=not received.is_addressed)
+        if await self.turns.handle_edit(message, edited.edited_ts):
+            return
+        if edited.is_newly_addressed or (received.is_addressed and edited.is_early):
+            await self._handle_message(received)
+            await self.turns.handle_edit(received.message, edited.edited_ts)  # so that late, earlier edits are ignored
+
+    async def _handle_message(self, received: MessageReceived) -> None:
+        message = await self.attention.find_question(received)
+        if message is None:
+            return
+        if received.is_channel_shared and not await self.viewers.is_approved(message.key.channel):
+            text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))
+            self._notify_once(message, text)
+            return
+        await self.turns.submit(message)
+
+    def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
+        event = parse_event(body, self.me)
+        if isinstance(event, MessageReceived) and event.is_addressed:
+            self._notify_once(event.message, render_message(explain_error(error), choose_language(event.message.text)))
+
+    def _notify_once(self, message: QuestionMessage, text: str) -> None:
+        """Tell the asker why a question gets no answer, where it was asked, once although Slack may repeat the event.
+
+        Slack shows an ephemeral message in a thread only if the thread has replies.
+        """
+        key = message.key
+        if (key.channel, key.ts) in self._notification_keys:
+            return
+        self._notification_keys[key.channel, key.ts] = None
+        if len(self._notification_keys) > _MAX_NOTIFIED:
+            del self._notification_keys[next(iter(self._notification_keys))]
+        thread_ts = None if message.opens_thread else message.thread_ts
+        reaching = self.messenger.reach(key.channel, message.user, render.escape_mrkdwn(text), thread_ts=thread_ts)
+        self.tasks.start(reaching, "ephemeral message")
+
+    async def _publish_home(self, user: str) -> None:
+        try:
+            await self.home.open(user)
+        except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
+            _log.warning("home not published", error=type(error).__name__, exc_info=error)
+
+    # ── Commands and buttons ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _handle_command(self, ack: Acknowledge, command: Mapping[str, Any]) -> None:
+        await ack()
+        name = str(command.get("command"))
+        if (handler := self.commands.get(name)) is not None:
+            self._start(handler, SlashCommand.from_payload(command), name)
+
+    async def _handle_action(self, ack: Acknowledge, body: Mapping[str, Any], action: Mapping[str, Any]) -> None:
+        await ack()
+        name = re.sub(r":\d+\Z", "", str(action.get("action_id")))
+        if (handler := self.actions.get(name)) is not None:
+            self._start(handler, ButtonPress.from_payload(body, action), name)
+
+    async def _handle_shortcut(self, ack: Acknowledge, shortcut: Mapping[str, Any]) -> None:
+        await ack()
+        name = str(shortcut.get("callback_id"))
+        if (handler := self.shortcuts.get(name)) is not None:
+            self._start(handler, ShortcutUse.from_payload(shortcut), name)
+
+    async def _handle_submission(self, ack: Acknowledge, body: Mapping[str, Any]) -> None:
+        name = str((body.get("view") or {}).get("callback_id"))
+        if (modal := self.modals.get(name)) is None:
+            await ack()
+            return
+        submission = ModalSubmission.from_payload(body)
+        if errors := modal.find_errors(submission):
+            await ack(response_action="errors", errors=dict(errors))
+            return
+        await ack()
+        self._start(modal.run, submission, name)
+
+    def _start(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
+        """Run a handler in the background; if it fails, tell the person why."""
+
+        async def run() -> None:
+            chosen = await self.languages.apply(act)
+            try:
+                await handler(chosen)
+            except Exception as error:  # noqa: BLE001 (the task's owner: the person hears of every failure)
+                _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
+                text = render_message(explain_error(error), chosen.language)
+                await self.messenger.answer(chosen, render.escape_mrkdwn(text))
+
+        self.tasks.start(run(), name)
+
+
+async def _ignore() -> None:
+    """Do nothing: the middleware has handled the event."""
+
+
+async def _acknowledge(ack: Acknowledge) -> None:
+    await ack()

@@ -1,0 +1,93 @@
+"""Tells the owners of a source when it fails, and when it works again, once each."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from bot.config.configuration import Access
+from bot.messages import owners
+from bot.messages.message import render_message
+from bot.slack.commands.library import KnowledgeLibrary
+from bot.slack.commands.status_texts import format_failure_reason
+from bot.slack.owners.owner_messages import OwnerMessages
+from bot.slack.posting import render
+from bot.storage.owner_notices import OwnerNotices
+from knowledge.errors import KnowledgeError
+from knowledge.language import Language
+from knowledge.status import SourceStatus
+
+_log = structlog.get_logger("kvasir.owners")
+
+_KIND = "source"
+
+
+class SourceAlerts:
+    """Looks at the state of the sources at intervals. Without owners it does nothing."""
+
+    def __init__(
+        self,
+        library: KnowledgeLibrary,
+        notices: OwnerNotices,
+        messages: OwnerMessages,
+        access: Access,
+        team: str,
+        *,
+        every_s: float,
+    ) -> None:
+        self._library = library
+        self._notices = notices
+        self._messages = messages
+        self._access = access
+        self._team = team
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look at the sources at intervals."""
+        if self._access.all_owners:
+            self._task = asyncio.create_task(self._run(), name="source alerts")
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                for source in (await self._library.status()).sources:
+                    await self._look_at(source)
+            except KnowledgeError as error:
+                _log.warning("sources not looked at", error=str(error))
+            await asyncio.sleep(self._every_s)
+
+    async def _look_at(self, source: SourceStatus) -> None:
+        """Tell the owners of a source if it has begun to fail, or works again.
+
+        Raises:
+            DatabaseError: what they know cannot be stored.
+
+        """
+        names = {owner for owner in self._access.all_owners if self._access.is_owner(owner, source.name)}
+        if source.error:
+            if not await self._notices.add(self._team, _KIND, source.name):
+                return
+            _log.warning("source fails", source=source.name)
+            is_told = await self._messages.send(names, lambda _, language: _describe_failure(source, language))
+            if not is_told:  # Slack may be down; the next look tells them
+                await self._notices.remove(self._team, _KIND, source.name)
+        elif source.syncing is None and await self._notices.remove(self._team, _KIND, source.name):
+            _log.info("source works again", source=source.name)
+            await self._messages.send(names, lambda _, language: _describe_recovery(source, language))
+
+
+async def _describe_failure(source: SourceStatus, language: Language) -> str:
+    reason = format_failure_reason(source.error_code, source.error or "", language)
+    return render_message(owners.SOURCE_FAILED, language, source=render.escape_mrkdwn(source.name), reason=reason)
+
+
+async def _describe_recovery(source: SourceStatus, language: Language) -> str:
+    return render_message(owners.SOURCE_WELL, language, source=render.escape_mrkdwn(source.name))

@@ -1,0 +1,1 @@
+"""People in Slack: their roles and the language in which they read."""

@@ -1,0 +1,42 @@
+"""Chooses the language of what one person alone sees: the person's own choice, or that of the person's Slack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.incoming.interactions import Interaction, SlashCommand
+from bot.storage.preferences import PersonalPreferences
+from knowledge.language import Language
+
+_TIMEOUT_S: Final = 1.0
+"""A permission to open a modal lasts three seconds."""
+_Act = TypeVar("_Act", bound=Interaction)
+
+
+class ReaderLanguages:
+    """Chooses languages. It raises neither ``SlackError`` nor ``DatabaseError``."""
+
+    def __init__(self, preferences: PersonalPreferences, directory: SlackDirectory, team: str) -> None:
+        self._preferences = preferences
+        self._directory = directory
+        self._team = team
+
+    async def find(self, user: str) -> Language | None:
+        """Return the language of a person; None if it is unknown, or one that Kvasir does not speak."""
+        chosen = (await self._preferences.read(self._team, user)).language
+        return chosen or await self._directory.find_language(user)
+
+    async def apply(self, act: _Act) -> _Act:
+        """Return an act in the language of the person; what was typed decides if the person chose none."""
+        language = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TIMEOUT_S):
+                if isinstance(act, SlashCommand) and act.text.strip():
+                    language = (await self._preferences.read(self._team, act.user)).language
+                else:
+                    language = await self.find(act.user)
+        return replace(act, language=language or act.language)

@@ -1,0 +1,1 @@
+"""Turns that did not end: leases, crashes, open statuses, withdrawn answers."""

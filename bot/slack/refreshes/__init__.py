@@ -1,0 +1,1 @@
+"""Refreshes that people start, and the messages with their progress."""

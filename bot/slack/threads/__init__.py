@@ -1,0 +1,1 @@
+"""Threads in Slack: reading them, and one turn at a time in each."""

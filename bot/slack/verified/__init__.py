@@ -1,0 +1,1 @@
+"""Verified answers in Slack: the parts that serve and manage them."""

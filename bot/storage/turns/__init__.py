@@ -1,0 +1,1 @@
+"""Questions and the state of their turns."""

@@ -1,0 +1,427 @@
+"""The ledger survives a restart: one row for each question in Slack, and the threads that the bot takes part in.
+
+The states of a turn, and the method for each change::
+
+    received ──begin──▶ answering ──finish──▶ done | failed ──edit, reopen──▶ received
+        │                   │                     │
+        └──────withdraw─────┴──────withdraw───────┴──▶ superseded      (the question was deleted)
+
+A superseded row has no text. It has the timestamps of its answer until their messages are deleted, and it keeps late
+events from asking the question again.
+
+A row belongs to the process that claimed it, as long as that process renews its lease. Another process takes it over if
+the owner is dead: a process of this machine that has ended, or any process whose lease has expired. It does so with one
+conditional UPDATE, so two processes never answer the same question. ``bot_threads.answering`` names the question of a
+thread that is answered, so two processes never answer in the same thread at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.storage.answer_documents import purge_documents
+from bot.storage.answers import erase_answer, purge_answers
+from bot.storage.processes import is_dead, name_this_process
+from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
+from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, Subject, TurnState
+from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
+from knowledge.database.migrations import open_database
+from knowledge.errors import DatabaseError
+
+LEASE_S = 30.0
+"""How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
+_DELETED_CLEAR_S = 15.0
+"""When to clear the status of a deleted question, if the process that answered it has died meanwhile."""
+
+
+def _match(*columns: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that columns equal the parameters ``of_<column>``."""
+    return [column == sa.bindparam(f"of_{column.name}") for column in columns]
+
+
+# Statements are built once: building one takes longer than running it. A parameter named like a column is set.
+_IS_OPEN = turns.c.state.in_(UNFINISHED)
+_IS_OURS = turns.c.owner == sa.bindparam("us")
+_SELECT = sa.select(turns).order_by(turns.c.id)
+_FIND = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
+_FIND_IN_THREAD = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
+_FIND_WITHDRAWN = _SELECT.where(turns.c.state == TurnState.SUPERSEDED, turns.c.replies != "[]")
+_FIND_OTHERS = _SELECT.where(_IS_OPEN, ~_IS_OURS)
+_UPDATE = sa.update(turns).returning(*turns.c)
+_UPDATE_OURS = _UPDATE.where(_IS_OPEN, _IS_OURS)
+_UPDATE_ONE = _UPDATE.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
+_UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
+_LOCK = _FIND.with_for_update()
+_WITHDRAW = _UPDATE_ONE.where(turns.c.state != TurnState.SUPERSEDED)
+_BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
+_WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
+_FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
+_TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
+_GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
+    generations=turns.c.generations + 1
+)
+_REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
+_OF_QUESTION = sa.select(turns.c.thread_ts).where(*_match(turns.c.team, turns.c.channel, turns.c.ts)).scalar_subquery()
+_IS_THREAD = (*_match(threads.c.team, threads.c.channel), threads.c.thread_ts == _OF_QUESTION)
+_LOCK_THREAD = sa.select(threads).where(*_IS_THREAD).with_for_update()
+_ENTER_THREAD = sa.update(threads).where(*_IS_THREAD).values(answering=sa.bindparam("of_ts"))
+_LEAVE_THREAD = sa.update(threads).where(*_IS_THREAD, threads.c.answering == sa.bindparam("of_ts")).values(answering="")
+_IS_EARLIER = turns.c.ts < sa.bindparam("of_ts")
+_IS_ANSWERED = (turns.c.state == TurnState.ANSWERING) & (turns.c.ts == sa.bindparam("answering"))
+_FIND_FIRST = (
+    sa.select(turns.c.state)
+    .where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
+    .where(turns.c.state.in_(sa.bindparam("wait_for", expanding=True)))
+    .where((_IS_ANSWERED & (~_IS_OURS | _IS_EARLIER)) | ((turns.c.state == TurnState.RECEIVED) & _IS_EARLIER))
+    .order_by(turns.c.state)
+)
+"""Questions of a thread that are answered now, or that came earlier and wait. If their process has died, another takes
+them over."""
+
+
+@functools.cache
+def _build_inserts(dialect: str) -> tuple[Any, Any]:
+    """Return the INSERT of a question, and that of its thread."""
+    turn = insert_into(turns, dialect).on_conflict_do_nothing().returning(turns.c.id)
+    thread = insert_into(threads, dialect)
+    return turn, thread.on_conflict_do_update(
+        index_elements=threads.primary_key, set_={"last_at": thread.excluded.last_at, "talkers": ""}
+    ).returning(threads.c.answering)
+
+
+class ThreadBusy(Exception):
+    """Another question of the thread is answered, or an earlier one waits."""
+
+    def __init__(self, state: TurnState) -> None:
+        super().__init__(f"another question of this thread goes first: {state}")
+        self.state = state
+        """The state of the question that goes first."""
+
+
+class Ledger:
+    """Questions and threads. Every method raises ``DatabaseError`` or a subclass, and may be cancelled."""
+
+    def __init__(
+        self, database: Database, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
+    ) -> None:
+        self.database = database
+        self._owner = owner
+        self._lease_s = lease_s
+        self._now = now
+
+    @transaction
+    def claim(self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False) -> TurnState | None:
+        """Store a question and return its state; None if any process has stored it already.
+
+        ``begun`` says that its turn is now. If another question of its thread was stored before, it waits nevertheless.
+        """
+        key, now = message.key, self._now()
+        state = TurnState.ANSWERING if begun else TurnState.RECEIVED
+        row = self._make_row(message, state)
+        if connection.execute(_build_inserts(connection.dialect.name)[0], row).first() is None:
+            return None
+        if message.is_unasked:  # Kvasir takes part in its thread once it answers
+            return state
+        if self._enter_thread(connection, message, answering=key.ts if begun else "") == key.ts or not begun:
+            return state
+        connection.execute(_WAIT, {**_name_parameters(key), "updated_at": now})
+        return TurnState.RECEIVED
+
+    def _enter_thread(self, connection: sa.Connection, message: QuestionMessage, *, answering: str = "") -> str | None:
+        """Take part in the thread of a question; return which of its questions is answered."""
+        team, channel, thread_ts = message.thread
+        row = {"team": team, "channel": channel, "thread_ts": thread_ts, "last_at": self._now(), "answering": answering}
+        found: str | None = connection.execute(_build_inserts(connection.dialect.name)[1], row).scalar()
+        return found
+
+    def _make_row(self, message: QuestionMessage, state: TurnState) -> dict[str, object]:
+        now = self._now()
+        return {
+            "team": message.key.team,
+            "channel": message.key.channel,
+            "ts": message.key.ts,
+            "thread_ts": message.thread_ts,
+            "user": message.user,
+            "direct": message.is_direct,
+            "files": message.files,
+            "subject": message.subject.encode() if message.subject else "",
+            "unasked": message.is_unasked,
+            "text": _make_storable(message.text),
+            "state": state,
+            "revision": 0,
+            "replies": "[]",
+            "attempts": int(state is TurnState.ANSWERING),
+            "owner": self._owner,
+            "lease_until": now + self._lease_s,
+            "error": "",
+            "created_at": now,
+            "updated_at": now,
+        }
+
+    @transaction
+    def begin(
+        self, connection: sa.Connection, key: QuestionKey, *, wait_for: Collection[TurnState] = UNFINISHED
+    ) -> LedgerTurn | None:
+        """Move a question of this process to ``answering`` and return its turn; None if it is no longer open.
+
+        ``wait_for`` says which questions of its thread go first: the one that is answered, and earlier ones that wait.
+
+        Raises:
+            ThreadBusy: there is one of them.
+
+        """
+        now = self._now()
+        names = {**_name_parameters(key), "us": self._owner}
+        thread = connection.execute(_LOCK_THREAD, names).first()
+        if thread is not None:
+            place = {"of_thread_ts": thread.thread_ts, "answering": thread.answering, "wait_for": list(wait_for)}
+            first = connection.execute(_FIND_FIRST, {**names, **place}).first()
+            if first is not None:
+                raise ThreadBusy(TurnState(first.state))
+        values = {"state": TurnState.ANSWERING, "lease_until": now + self._lease_s, "updated_at": now}
+        rows = connection.execute(_BEGIN, {**names, **values}).all()
+        if not rows:
+            return None
+        connection.execute(_ENTER_THREAD, names)
+        return _read_turn(rows[0])
+
+    async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
+        """Store which messages have the answer so far."""
+        await self._update(_UPDATE_ONE, key, replies=json.dumps(list(replies)))
+
+    async def finish(
+        self,
+        key: QuestionKey,
+        revision: int,
+        state: TurnState,
+        error: str = "",
+        *,
+        clear_status_in_s: float | None = None,
+    ) -> bool:
+        """Close a turn of this process. Return False, and change nothing, if the question was edited or deleted.
+
+        ``clear_status_in_s`` says when to clear the status in Slack, None if Slack shows none.
+        """
+        clear_status_at = 0.0 if clear_status_in_s is None else self._now() + clear_status_in_s
+        values = {"state": state, "error": error[:200], "lease_until": 0.0, "clear_status_at": clear_status_at}
+        return bool(await self._update(_FINISH, key, us=self._owner, of_revision=revision, **values))
+
+    @transaction
+    def add_files(
+        self, connection: sa.Connection, key: QuestionKey, files: int, *, within_s: float
+    ) -> LedgerTurn | None:
+        """Store how many files a young question has; open the question again if its turn has ended.
+
+        Return its turn, None if nothing changed: the files are known, or the person has stopped the answer.
+        """
+        row = connection.execute(_LOCK, _name_parameters(key)).first()
+        if row is None or row.state == TurnState.SUPERSEDED or row.error == "stopped":
+            return None
+        if row.files >= files or row.created_at <= self._now() - within_s:
+            return None
+        return self._revise(connection, row, {"files": files})
+
+    @transaction
+    def edit(self, connection: sa.Connection, message: QuestionMessage, edited_ts: str) -> LedgerTurn | None:
+        """Store the asker's new text of a question; open the question again if its turn has ended.
+
+        Return its turn, None if nothing changed: the text is the same, a later edit is known, somebody else made the
+        edit, the question was deleted, or there is no such question. ``edited_ts`` orders the edits.
+        """
+        row = connection.execute(_LOCK, _name_parameters(message.key)).first()
+        is_current = row is not None and row.state != TurnState.SUPERSEDED and row.edited_ts < edited_ts
+        if row is None or not is_current or row.user != message.user:
+            return None
+        text = _make_storable(message.text)
+        if text.split() != row.text.split():
+            changes = {"text": text, "edited_ts": edited_ts, "unasked": row.unasked and message.is_unasked}
+            if row.unasked and not message.is_unasked:  # the asker mentions Kvasir now
+                self._enter_thread(connection, message)
+            return self._revise(connection, row, changes)
+        values = {"edited_ts": edited_ts, "updated_at": self._now()}
+        connection.execute(_UPDATE_ONE, values | _name_parameters(message.key))
+        return None
+
+    @transaction
+    def reopen(self, connection: sa.Connection, key: QuestionKey) -> LedgerTurn | None:
+        """Open a question again whose turn has ended; return its turn, None if it is open, deleted or unknown."""
+        row = connection.execute(_LOCK, _name_parameters(key)).first()
+        if row is None or row.state in {*UNFINISHED, TurnState.SUPERSEDED}:
+            return None
+        return self._revise(connection, row, {"regenerates": True})
+
+    def _revise(self, connection: sa.Connection, row: sa.Row[Any], values: Mapping[str, object]) -> LedgerTurn:
+        """Change a question, and open it again if its turn has ended; return its turn."""
+        now = self._now()
+        changes = {
+            "regenerates": False,
+            **values,
+            "updated_at": now,
+            "revision": row.revision + 1,
+            "attempts": 1,
+            "generations": 0,
+        }
+        if row.state not in UNFINISHED:
+            changes |= {"state": TurnState.RECEIVED, "attempts": 0, "revises": row.replies != "[]", "error": ""}
+            changes |= {"owner": self._owner, "lease_until": now + self._lease_s, "created_at": now}
+        return _read_turn(connection.execute(_UPDATE_ONE, changes | _name_parameters(_read_key(row))).one())
+
+    @transaction
+    def withdraw(
+        self, connection: sa.Connection, key: QuestionKey, unknown: QuestionMessage | None
+    ) -> LedgerTurn | None:
+        """Close the turn of a deleted question and erase its text and answer; return it, None if none is to close.
+
+        ``unknown`` is stored as deleted if the question has no turn, because its message may arrive later.
+        """
+        closing = {"state": TurnState.SUPERSEDED, "text": "", "owner": self._owner, "updated_at": self._now()}
+        closing |= {"lease_until": self._now() + self._lease_s, "clear_status_at": self._now() + _DELETED_CLEAR_S}
+        row = connection.execute(_WITHDRAW, closing | _name_parameters(key)).first()
+        erase_answer(connection, key)
+        if row is None and unknown is not None:
+            deleted = self._make_row(replace(unknown, text="", user=""), TurnState.SUPERSEDED)
+            connection.execute(_build_inserts(connection.dialect.name)[0], deleted)
+        return _read_turn(row) if row is not None else None
+
+    async def list_withdrawn(self) -> list[LedgerTurn]:
+        """Return the turns of deleted questions whose answers this process has to delete."""
+        rows = await self.database.fetch_rows(_FIND_WITHDRAWN, {})
+        return [
+            _read_turn(row)
+            for row in rows
+            if row.owner == self._owner or row.lease_until < self._now() or is_dead(row.owner)
+        ]
+
+    @transaction
+    def refund_attempt(self, connection: sa.Connection, key: QuestionKey) -> None:
+        """Do not count the last attempt, because something outside interrupted it, and let its thread go on."""
+        connection.execute(_REFUND, {**_name_parameters(key), "updated_at": self._now()})
+        connection.execute(_LEAVE_THREAD, _name_parameters(key))
+
+    async def leave_thread(self, key: QuestionKey) -> None:
+        """Let the thread of a question go on although the question is open."""
+        await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, _name_parameters(key)))
+
+    async def reserve_generation(self, key: QuestionKey, most: int) -> bool:
+        """Count another generation of an answer. Return False if there were ``most``, or the turn is not open here."""
+        return bool(await self._update(_GENERATE, key, us=self._owner, most=most))
+
+    async def find(self, key: QuestionKey) -> LedgerTurn | None:
+        """Return a question's turn, or None."""
+        rows = await self.database.fetch_rows(_FIND, _name_parameters(key))
+        return _read_turn(rows[0]) if rows else None
+
+    async def list_unfinished(self) -> list[LedgerTurn]:
+        """Take over the open questions of dead processes, and return their turns in the order of the questions."""
+        rows: list[sa.Row[Any]] = []
+        for row in await self.database.fetch_rows(_FIND_OTHERS, {"us": self._owner}):
+            if row.lease_until < self._now() or is_dead(row.owner):
+                values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
+                values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
+                rows += await self._update(_TAKE_OVER, _read_key(row), **values)
+        return [_read_turn(row) for row in rows]
+
+    async def renew_leases(self) -> Mapping[QuestionKey, int]:
+        """Renew the leases of this process. Return its open questions with their revisions."""
+        rows = await self._update(_UPDATE_OURS, us=self._owner, lease_until=self._now() + self._lease_s)
+        return {_read_key(row): int(row.revision) for row in rows}
+
+    async def release_leases(self) -> None:
+        """End the leases of this process, so that the next process takes its questions over at once."""
+        await self._update(_UPDATE_OURS, us=self._owner, lease_until=0.0)
+
+    async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
+        """Return the timestamps of all messages with answers in this thread."""
+        place = {"of_team": team, "of_channel": channel, "of_thread_ts": thread_ts}
+        rows = await self.database.fetch_rows(_FIND_IN_THREAD, place)
+        return frozenset(ts for row in rows for ts in _read_turn(row).replies)
+
+    @transaction
+    def purge(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
+        """Delete closed turns, answers and silent threads after their retention. Return the number of deleted turns."""
+        now = self._now()
+        old = ~_IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
+        connection.execute(sa.delete(threads).where(threads.c.last_at < now - threads_older_than_s))
+        purge_answers(connection, now - turns_older_than_s)
+        purge_documents(connection, now - turns_older_than_s)
+        return connection.execute(sa.delete(turns).where(old)).rowcount
+
+    async def close(self) -> None:
+        """End the leases of this process and close the database."""
+        try:
+            with contextlib.suppress(DatabaseError):
+                await self.release_leases()
+        finally:
+            await self.database.close()
+
+    async def _update(self, statement: sa.Update, key: QuestionKey | None = None, **values: object) -> Rows:
+        values |= {"updated_at": self._now(), **(_name_parameters(key) if key else {})}
+        return await self.database.write(lambda connection: connection.execute(statement, values).all())
+
+
+@contextlib.asynccontextmanager
+async def open_ledger(
+    url: str,
+    *,
+    owner: str | None = None,
+    patience_s: float = 2.0,
+    lease_s: float = LEASE_S,
+    now: Callable[[], float] = time.time,
+) -> AsyncIterator[Ledger]:
+    """Open the ledger, with the bot's tables at the newest revision. At the end the leases of this process end.
+
+    ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite; its driver does not matter.
+
+    ``patience_s`` limits the wait for a lock or a connection, and twice that a transaction. Slack waits three seconds.
+
+    Raises:
+        DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
+
+    """
+    # If a power cut loses a question, Slack sends it again. A claim is one INSERT, so machines need no queue. In this
+    # process all calls stay in order, and so do the questions.
+    options = DatabaseOptions(patience_s, 2 * patience_s, readers=0, durable=False, one_writer=False)
+    database = await open_database(url, MIGRATIONS, options)
+    ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
+    try:
+        yield ledger
+    finally:
+        await asyncio.shield(ledger.close())
+
+
+def _name_parameters(key: QuestionKey) -> dict[str, object]:
+    return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
+
+
+def _read_key(row: sa.Row[Any]) -> QuestionKey:
+    return QuestionKey(row.team, row.channel, row.ts)
+
+
+def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
+    message = QuestionMessage(
+        _read_key(row),
+        row.thread_ts,
+        row.user,
+        row.text,
+        bool(row.direct),
+        row.files,
+        bool(row.unasked),
+        Subject.decode(row.subject),
+    )
+    replies = tuple(json.loads(row.replies))
+    state, flags = TurnState(row.state), (bool(row.revises), bool(row.regenerates))
+    return LedgerTurn(message, state, row.revision, replies, row.attempts, row.created_at, row.generations, *flags)
+
+
+def _make_storable(text: str) -> str:
+    """Return the text without what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
