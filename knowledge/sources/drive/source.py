@@ -168,6 +168,8 @@ class DriveSource:
         return self._limit_readers(await self._new_listing().fetch_audience(file))
 
     def _limit_readers(self, audience: FileAudience) -> frozenset[str]:
+        if self._options.rights == "ignore":
+            return self._context.readers
         return intersect_readers(self._context.readers, widen_to_everyone(frozenset(audience.readers), self._everyone))
 
     def _new_listing(self) -> DriveListing:
