@@ -135,7 +135,7 @@ def escape_markdown(text: str) -> str:
     return break_pings(_escape_html(text))
 
 
-_MARKUP_LINE = re.compile(r"^ {0,3}(?:`{3,}[^`\n]*|~{3,}.*|\|?[ \t]*:?-+[-:| \t]*)(?:\n|\Z)", re.MULTILINE)
+_MARKUP_LINE = re.compile(r"^ {0,3}(?:`{3,}[^`\n]*|~{3,}.*|\|?[ \t]*:?-[-:| \t]*)(?:\n|\Z)", re.MULTILINE)
 """A code fence, a line across, or the line under the head of a table."""
 _LINE_START = re.compile(r"^(?:#{1,6}|>) +", re.MULTILINE)
 _ROW = re.compile(r"^\|.*\|[ \t]*$", re.MULTILINE)
