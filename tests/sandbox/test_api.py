@@ -66,7 +66,7 @@ async def test_revoked_and_without_scope(box: SandboxClient, client: AsyncWebCli
 
 async def test_an_unknown_method(client: AsyncWebClient) -> None:
     """Unknown methods are answered as Slack does."""
-    assert await refusal(client.api_call("files.getUploadURLExternal")) == "unknown_method"
+    assert await refusal(client.api_call("chat.noSuchMethod")) == "unknown_method"
 
 
 async def test_post_update_delete(box: SandboxClient, client: AsyncWebClient) -> None:
