@@ -108,6 +108,7 @@ from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.channels.channel_moves import ChannelMoves
 from bot.storage.channels.channel_settings import ChannelSettingsStore
 from bot.storage.feedback import Feedback
+from bot.storage.installation_data import InstallationData
 from bot.storage.owner_notices import OwnerNotices
 from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import PersonalPreferences
@@ -222,6 +223,7 @@ class SlackParts:
         self._feedback_modal = FeedbackModal(api, self._feedback, me.team, self._messenger)
         records = ThreadRecords(dependencies.ledger.database)
         self._channel_settings = ChannelSettingsStore(database, me.team, shared_changes)
+        self._installation = InstallationData(database, me.team)
         self._rules = ChannelRules(
             dependencies.channels, dependencies.web, dependencies.thinking, self._channel_settings, dependencies.library
         )
@@ -336,7 +338,7 @@ class SlackParts:
 
         def handle_removal(removed: AppRemoved) -> None:
             if removed.is_uninstalled:
-                tasks.start(self._channel_settings.erase_all(), "end of the installation")
+                tasks.start(self._installation.erase(), "end of the installation")
             token_monitor.suspect()
 
         listeners = self._build_listeners(turns, actions, questions, tasks, on_removed=handle_removal)

@@ -15,8 +15,10 @@ from bot.answering.thinking import Defaults
 from bot.config.configuration import Access
 from bot.config.models import ChannelTable
 from bot.sandbox.state.model import BOT_USER
+from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
 from bot.storage.shared_changes import SLOW_S, SharedChanges
+from bot.storage.turns.questions import QuestionKey
 from tests.services import free_ports
 from tests.slack.running_bot import (
     FakeLibrary,
@@ -301,15 +303,19 @@ async def test_settings_move_with_the_id_of_a_channel(tmp_path: Path) -> None:
         assert bot.answerer.questions[-1].tone == "friendly"
 
 
-async def test_uninstalling_erases_the_settings_and_revoked_tokens_do_not(tmp_path: Path) -> None:
+async def test_uninstalling_erases_what_is_stored_and_revoked_tokens_do_not(tmp_path: Path) -> None:
     async with post_to_bot(tmp_path) as (bot, post):
         store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
         await store.save(GENERAL, ChannelSettings(tone="formal"), ADA)
+        answers = Answers(bot.ledger.database)
+        answer = StoredAnswer(QuestionKey(TEAM_ID, GENERAL, "1.0"), "1.0", ADA, "en", "Why?", "So.", (), "engine", "r1")
+        await answers.save(answer)
         await post({"type": "tokens_revoked", "tokens": {"bot": [BOT_USER]}})
         assert (await store.find(GENERAL)).tone == "formal"
         await post({"type": "app_uninstalled"})
 
         async def is_erased() -> bool:
-            return await store.find(GENERAL) == ChannelSettings()
+            is_default = await store.find(GENERAL) == ChannelSettings()
+            return is_default and await answers.find(answer.key) is None
 
-        await bot.sandbox.wait_until(is_erased, what="erased settings")
+        await bot.sandbox.wait_until(is_erased, what="erased settings and answers")

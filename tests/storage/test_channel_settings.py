@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
+from bot.storage.installation_data import InstallationData
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
@@ -41,7 +42,7 @@ async def processes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     url = f"sqlite:///{tmp_path / 'l.sqlite3'}" if request.param == "sqlite" else request.getfixturevalue("server")
     async with open_ledger(url) as one, open_ledger(url) as other:
         both = Process(one), Process(other)
-        await both[0].store.erase_all()
+        await InstallationData(one.database, "T1").erase()
         for process in both:
             await process.changes.read()
         yield both
@@ -62,7 +63,7 @@ async def test_another_process_sees_a_change_at_its_next_reading(processes: tupl
     await other.changes.read()
     assert (await other.store.find("C1")).tone == ""
     assert await other.store.find("C2") == ChannelSettings()
-    await one.store.erase_all()
+    await InstallationData(one.ledger.database, "T1").erase()
     await other.changes.read()
     assert await other.store.find("C1") == ChannelSettings()
 

@@ -85,12 +85,6 @@ class ChannelSettingsStore:
         row = asdict(settings) | {"sources": json.dumps(settings.sources, ensure_ascii=False)}
         return row | {"team": self._team, "channel": channel, "changed_by": user, "changed_at": self._now()}
 
-    @transaction
-    def erase_all(self, connection: sa.Connection) -> None:
-        """Delete the settings of all channels, because the app was removed."""
-        connection.execute(sa.delete(channel_settings).where(channel_settings.c.team == self._team))
-        add_change(connection, ChangeKind.CHANNEL)
-
     # ── Answers without a mention ────────────────────────────────────────────────────────────────────────────────────
 
     async def count_unasked(self, message: QuestionMessage) -> int:
