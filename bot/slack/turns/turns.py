@@ -54,7 +54,7 @@ class TurnManager:
         on_unauthorized: Callable[[SlackError], None] | None = None,
     ) -> None:
         shared_changes.subscribe(ChangeKind.STOP, self._apply_stop)
-        shared_changes.subscribe(ChangeKind.QUESTION, self._apply_question_change)
+        shared_changes.subscribe(ChangeKind.QUESTION, self._apply_shared_change)
         self._changes = shared_changes
         self._ledger = ledger
         self._runner = runner
@@ -70,6 +70,8 @@ class TurnManager:
         self._submitted_at: dict[QuestionKey, float] = {}
         self._begun: dict[QuestionKey, LedgerTurn] = {}
         """Turns that the ledger has begun and whose task has not run yet."""
+        self._announced: set[str] = set()
+        """Changes that this process has applied, and will read again as one of all processes."""
         self._is_closing = False
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,15 +164,26 @@ class TurnManager:
 
     async def _announce(self, turn: LedgerTurn, reason: CancelReason) -> None:
         """Cancel a turn whose question has changed, and let all processes forget its conversation."""
-        subject = (*turn.message.thread, turn.message.key.ts, str(turn.revision), reason)
-        self._apply_question_change(" ".join(subject))
-        with contextlib.suppress(DatabaseError):  # the renewal of the leases notices it, too
-            await self._changes.publish(ChangeKind.QUESTION, *subject)
+        parts = (*turn.message.thread, turn.message.key.ts, str(turn.revision), reason)
+        subject = " ".join(parts)
+        self._apply_question_change(subject)
+        self._announced.add(subject)
+        try:
+            await self._changes.publish(ChangeKind.QUESTION, *parts)
+        except DatabaseError:  # the renewal of the leases notices it, too
+            self._announced.discard(subject)
+
+    def _apply_shared_change(self, subject: str) -> None:
+        """Apply a change, unless it is from here: a new answer may be there since."""
+        if not subject:
+            self._announced.clear()
+            self._runner.forget(None, "")
+        elif subject in self._announced:
+            self._announced.discard(subject)
+        else:
+            self._apply_question_change(subject)
 
     def _apply_question_change(self, subject: str) -> None:
-        if not subject:
-            self._runner.forget(None, "")
-            return
         team, channel, thread_ts, ts, revision, reason = subject.split(" ")
         key = QuestionKey(team, channel, ts)
         self._runner.forget(key, f"{team}-{channel}-{thread_ts}")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.storage.shared_changes import SLOW_S
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from tests.slack.running_bot import (
@@ -241,6 +242,7 @@ async def test_deletion_withdraws_the_answer_and_erases_the_text(tmp_path: Path,
         rows = await bot.ledger.database.fetch_rows(sa.text("SELECT * FROM bot_turns"))
         assert len(rows) == 1
         assert "4711" not in str(rows)
+        await asyncio.sleep(SLOW_S + 0.3)  # the process reads its own change
         assert len(forgotten) == 1
         assert forgotten[0].endswith(ts)
 
