@@ -78,7 +78,7 @@ async def test_votes_end_with_their_answer(ledger: Ledger) -> None:
     message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
     await ledger.claim(message)
     for end in ("withdrawn", "purged", "erased"):
-        await answers.save(ANSWER)
+        await answers.save(make_answer())  # now: the time of ``ANSWER`` is that of the import
         assert await votes.vote(KEY, "U1", Vote.BAD)
         if end == "erased":
             await answers.erase(KEY)
