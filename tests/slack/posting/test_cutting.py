@@ -54,6 +54,8 @@ async def test_long_table_has_its_head_in_each_message(socket_bot: RunningBot, *
     bot = socket_bot
     if not streams:
         await bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method", "times": -1})
+    methods = ("canvases.create", "files.getUploadURLExternal")  # so that the text stays in the messages
+    await bot.sandbox.faults(*({"method": one, "error": "missing_scope", "times": -1} for one in methods))
     rows = make_rows(2 * (STREAM_CHARACTERS if streams else POST_CHARACTERS) // 40, 20)
     bot.answerer.script = make_script("The rooms:\n\n", HEAD, *rows, "\nThat is all.")
     ts = await bot.ask()
