@@ -386,6 +386,7 @@ class AnswerWriter:
             with contextlib.suppress(SlackError, TimeoutError):
                 async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                     self._register_message(await task)
+                    await self._save_replies(self.messages)
             raise
         await self._save_replies(self.messages)
 

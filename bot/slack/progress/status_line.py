@@ -150,14 +150,14 @@ class StatusLine:
 
         """
         task, is_late = self._task, self._is_call_in_flight
-        self._task = None
         if task is None:
             return
         if not is_late:
             task.cancel()
+        self.clear_in_s = _RETRY_S  # if this is cancelled
         await asyncio.wait([task], timeout=_STATUS_STOP_TIMEOUT_S)
         task.cancel()
-        self.clear_in_s = _RETRY_S  # if the next calls are cancelled
+        self._task = None
         methods = [SESSION_METHOD] if self.has_session and (is_late or not is_session_over) else []
         is_cleared = answered_at is not None and answered_at > self._shown_at
         methods += [WORDS_METHOD] if self._has_status and (is_late or not is_cleared) else []

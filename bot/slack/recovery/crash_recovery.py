@@ -38,10 +38,12 @@ class AnswerRecovery:
         except SlackGone:
             return False
         key = turn.message.key
-        if any(one.is_ours and (one.answers, one.revision) == (key.ts, turn.revision) for one in messages):
-            return True
         recorded = await self._ledger.list_replies(*turn.message.thread)
         parts = [message for message in messages if _belongs_to_answer(message, key, turn.replies, recorded)]
+        ends = [one.ts for one in messages if one.is_ours and (one.answers, one.revision) == (key.ts, turn.revision)]
+        if ends:  # the crash may have come before the ledger stored them
+            await self._ledger.note_replies(key, [part.ts for part in parts if float(part.ts) <= float(ends[-1])])
+            return True
         kept = turn.replies if turn.revises else ()  # the next answer takes their place
         for number, part in enumerate(parts):
             if part.ts in kept:

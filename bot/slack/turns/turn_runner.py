@@ -187,7 +187,7 @@ class TurnRunner:
                 return TurnState.DONE
             return await (self._give_up(reply, record) if gives_up else self._show_answer(turn, reply, record))
         except SlackStopped:
-            record.outcome = "stopped"
+            record.outcome = record.error = "stopped"
             await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
             return TurnState.DONE
         except (SlackGone, SlackRefused) as error:

@@ -260,7 +260,7 @@ class TurnManager:
             self._running[message.key].next_message = message
         self._queue.add(message.thread, message.key)
         self._start_next()
-        if message.key in self._queue.list_ready():
+        if not self._is_closing and message.key in self._queue.list_ready():
             self._waiting.add(message, self._queue.list_ready)
 
     def _start_next(self) -> None:

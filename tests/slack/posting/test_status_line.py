@@ -67,6 +67,17 @@ async def test_status_that_appears_after_the_first_text_is_cleared(socket_bot: R
     assert await has_status(socket_bot, "active")
 
 
+async def test_stop_while_a_status_call_ends_leaves_no_task(socket_bot: RunningBot) -> None:
+    sandbox = socket_bot.sandbox
+    await sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
+    await sandbox.faults({"method": "assistant.threads.setStatus", "hang_s": 1.0})
+    ts = await socket_bot.ask()
+    await socket_bot.wait_for_answer(ts)
+    await socket_bot.app._turns.handle_stop("C0GENERAL1", ts)
+    await socket_bot.wait_until_idle()
+    assert "slack status" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
 async def has_status(bot: RunningBot, status: str) -> bool:
     return {session["status"] for session in (await bot.sandbox.state())["sessions"]} == {status}
 

@@ -132,6 +132,12 @@ async def test_complete_answer_is_not_repeated_after_restart(sandbox: SandboxCli
         await sandbox.wait_until(lambda: has_state(bot, key, TurnState.DONE))
         assert not bot.answerer.questions
         assert [m["text"] for m in await bot.list_answers(ts)] == ["The whole of it."]
+        await sandbox.delete("ada", "#general", ts)
+        await sandbox.wait_until(lambda: has_no_answers(bot, ts))
+
+
+async def has_no_answers(bot: RunningBot, ts: str) -> bool:
+    return not await bot.list_answers(ts)
 
 
 async def test_recovery_keeps_earlier_answers_of_thread(sandbox: SandboxClient, tmp_path: Path) -> None:

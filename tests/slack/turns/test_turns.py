@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
@@ -71,6 +73,39 @@ async def test_stop_button_stops_answer(bot: RunningBot) -> None:
     assert bot.answerer.closed == 1
     assert not held.resume.is_set()
     assert [session["status"] for session in (await bot.sandbox.state())["sessions"]] == ["active"]
+
+
+async def test_answer_that_is_stopped_while_it_opens_is_deleted_with_its_question(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.startStream", "hang_s": 0.5})
+    bot.answerer.script = PausedScript()
+    ts = await bot.ask()
+    await bot.sandbox.wait_until(lambda: bot.answerer.questions, what="the answer")
+    await asyncio.sleep(0.2)  # the first call is on its way
+    await bot.app._turns.handle_stop("C0GENERAL1", ts)
+    await bot.wait_until_idle()
+    [answer] = await bot.list_answers(ts)
+    turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+    assert turn is not None
+    assert turn.replies == (answer["ts"],)
+
+
+async def test_files_do_not_continue_an_answer_that_was_stopped_in_its_stream(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await bot.sandbox.faults({"method": "chat.stopStream", "error": "stopped_by_user"})
+    bot.answerer.script = held = PausedScript()
+    ts = await bot.ask()
+    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
+    held.resume.set()
+    await bot.wait_until_idle()
+    assert await bot.ledger.add_files(QuestionKey(TEAM_ID, "C0GENERAL1", ts), 1, within_s=60.0) is None
+
+
+async def test_question_that_comes_during_the_shutdown_starts_no_task(socket_bot: RunningBot) -> None:
+    turns = socket_bot.app._turns
+    await turns.close()
+    turns.enqueue(QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", "5.0"), "5.0", "U0ADA00001", "how?"))
+    assert "places in the line" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_threads_run_in_parallel_with_one_turn_each(bot: RunningBot) -> None:
