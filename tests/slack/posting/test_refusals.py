@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bot.answering.events import AnswerEvent, Question, Sources, Text
+from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.turns.settings import TurnSettings
 from tests.slack.running_bot import (
     PASSAGE,
@@ -98,15 +100,18 @@ async def test_text_is_not_doubled_if_slack_has_it_and_refuses_updates(socket_bo
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_refused_post_is_repeated(socket_bot: RunningBot, times: int) -> None:
+async def test_refused_post_is_repeated(tmp_path: Path, times: int) -> None:
     """The whole answer is one message."""
-    bot = socket_bot
-    await bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30})
-    await bot.wait_for_answer(await bot.ask("@Kvasir first?"))
-    await bot.sandbox.faults({"method": "chat.postMessage", "error": "invalid_blocks", "times": times})
-    text = await read_answer(bot, await bot.ask())
-    assert text.count("That is all.") == 1
-    assert len(bot.answerer.questions) == 2
+    limits = RateLimits()
+    while limits.updates.has_room(0.5):  # so no text is posted before the answer is complete
+        limits.updates.reserve()
+    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(limits=limits)) as bot:
+        await bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30})
+        await bot.wait_for_answer(await bot.ask("@Kvasir first?"))
+        await bot.sandbox.faults({"method": "chat.postMessage", "error": "invalid_blocks", "times": times})
+        text = await read_answer(bot, await bot.ask())
+        assert text.count("That is all.") == 1
+        assert len(bot.answerer.questions) == 2
 
 
 async def test_refused_text_becomes_a_sentence(socket_bot: RunningBot) -> None:
