@@ -106,7 +106,7 @@ class Budget:
     brief: bool
     """Whether the instructions are the short ones that a very small model can follow."""
     length: Length = "normal"
-    """What the prompt asks for; a small model always answers shortly."""
+    """What the prompt asks for; a small model always gives short answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from bot.messages.message import Message
 ASK_DESCRIPTION = Message("Ask a question; only you see the answer", "提问，只有您能看到回答")
 SHORTCUT_DESCRIPTION = Message("Ask a question; the answer comes as a direct message", "提问，回答会发到私信中")
 ASK_USAGE = Message(
-    "Type your question behind the command: `/ask How many days of leave do we have?`",
+    "Type your question after the command: `/ask How many days of leave do we have?`",
     "请在命令后面写问题：`/ask 我们有多少天年假？`",
 )
 YOU_ASKED = Message("You asked:", "您的问题：")

@@ -36,7 +36,7 @@ DEPTHS: Final[Mapping[str, Message]] = {
 
 LENGTH = Message("Length of answers", "回答长度")
 LENGTH_HINT = Message(
-    "A small model without a GPU always answers shortly.", "没有 GPU 时使用的小模型总是简短作答，不受此设置影响。"
+    "Without a GPU, a small model always gives short answers.", "没有 GPU 时使用的小模型总是简短作答，不受此设置影响。"
 )
 LENGTHS: Final[Mapping[str, Message]] = {
     "short": Message("Short: one or two sentences", "简短：一两句话"),
@@ -60,12 +60,12 @@ LENGTH_NAMES: Final[Mapping[str, Message]] = {
 
 PRIVACY = Message("Privacy", "隐私")
 PRIVACY_HINT = Message(
-    "What is not kept is missing from your recent questions, and nobody can rate it.",
+    "An answer that is not kept is not in your recent questions, and nobody can rate it.",
     "未保留的回答不会出现在您最近的提问中，也无法评价。",
 )
 NO_ANSWERS_KEPT = Message("Do not keep my questions and answers", "不保留我的提问和回答")
 ERASE = Message(
-    "Delete now what is kept of me: {count} answers and my ratings",
+    "Delete now what is stored about me: {count} answers and my votes",
     "立即删除所保留的内容：{count} 个回答和我的评价",
-    "Delete now what is kept of me: 1 answer and my ratings",
+    "Delete now what is stored about me: 1 answer and my votes",
 )
