@@ -87,8 +87,8 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
         {
             "command": KB,
             "description": render_message(commands.KB_DESCRIPTION, _LANGUAGE),
-            "usage_hint": "refresh [source] | approve [source] | status | sources | search … | verified | feedback | channel | "
-            "share on|off | help",
+            "usage_hint": "refresh [source] | approve [source] | status | sources | search … | verified | feedback | "
+            "channel | share on|off | help",
             "should_escape": False,
         },
         {
