@@ -121,9 +121,9 @@ class VerifiedAnswerFinder:
                 return one
         if self._judge is None or not self._judge.is_ready:
             return None
-        for near in (await self._rank_similar(question, active))[:1]:
-            if await self._judge.is_same(near.nearest, question.text) and await self.may_show(near.answer, question):
-                return near.answer
+        for near in await self._rank_similar(question, active):
+            if await self.may_show(near.answer, question):  # before the judge, whose time would show that it exists
+                return near.answer if await self._judge.is_same(near.nearest, question.text) else None
         return None
 
     async def find_similar(self, question: Question) -> Sequence[VerifiedAnswer]:

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.messages import materials
 from bot.messages.message import Message
-from bot.slack.transport.file_download import FileRefused, download_file, is_image
+from bot.slack.transport.file_download import FileRefused, download_file, find_address, is_image
 from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Material
 
@@ -63,6 +63,7 @@ class FileReader:
         id_, name = str(file.get("id") or ""), str(file.get("name") or "file")
         if is_image(file):
             raise FileRefused(materials.IMAGE.fill(name=name))
+        find_address(file)  # what was deleted meanwhile is not read from memory either
         known = self._read.get(id_)
         if known is None:
             async with self._downloading:

@@ -41,6 +41,23 @@ def is_image(file: Mapping[str, Any]) -> bool:
     return str(file.get("mimetype") or "").startswith("image/")
 
 
+def find_address(file: Mapping[str, Any]) -> str:
+    """Return where Slack stores a file.
+
+    Raises:
+        FileRefused: it is on another host, or deleted.
+
+    """
+    url = str(file.get("url_private_download") or "")
+    if file.get("is_external") or file.get("mode") in {"external", "tombstone", "hidden_by_limit"} or not url:
+        raise FileRefused(files.NOT_IN_SLACK.fill(name=_get_name(file)))
+    return url
+
+
+def _get_name(file: Mapping[str, Any]) -> str:
+    return str(file.get("name") or "the file")
+
+
 async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_bytes: int) -> bytes:
     """Return a file's bytes; ``file`` is Slack's object.
 
@@ -48,9 +65,7 @@ async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_b
         FileRefused: it is on another host, too large or deleted, or the app may not read it.
 
     """
-    name, url = str(file.get("name") or "the file"), str(file.get("url_private_download") or "")
-    if file.get("is_external") or file.get("mode") in {"external", "tombstone", "hidden_by_limit"} or not url:
-        raise FileRefused(files.NOT_IN_SLACK.fill(name=name))
+    name, url = _get_name(file), find_address(file)
     if not may_send_token(url, str(client.base_url)):
         raise FileRefused(files.OTHER_HOST.fill(name=name))
     if int(file.get("size") or 0) > limit_bytes:

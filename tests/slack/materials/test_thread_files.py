@@ -148,6 +148,20 @@ async def test_files_are_forgotten(tmp_path: Path) -> None:
         await client.session.close()
 
 
+async def test_deleted_file_is_not_read_from_memory(tmp_path: Path) -> None:
+    async with run_files_bot(tmp_path) as files:
+        root = await files.send("@Kvasir when do we sail?", {"plan.md": b"We sail in May."})
+        await files.wait_for_text(root, "I read 1 files")
+        (message,) = [m for m in await files.sandbox.messages("#general") if m["ts"] == root]
+        client = make_web_client(files.sandbox.api_url, files.sandbox.bot_token, aiohttp.ClientSession())
+        reader = FileReader(client, files.reader)
+        [file] = message["files"]
+        assert (await reader.read(file)).title == "plan.md"
+        with pytest.raises(FileRefused):
+            await reader.read({"id": file["id"], "mode": "tombstone"})
+        await client.session.close()
+
+
 async def test_file_alone_in_a_channel_asks_for_a_question(files: FilesBot) -> None:
     await files.send("@Kvasir", {"plan.md": b"We sail in May."})
     await wait_for_ephemeral(files.bot, "What would you like to know about it?")
