@@ -15,7 +15,11 @@ from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, a
 from bot.storage.tables import verified_answers
 from knowledge.database.database import Database, transaction
 
-_LIST = sa.select(verified_answers).order_by(verified_answers.c.verified_at.desc(), verified_answers.c.id)
+_LIST = (
+    sa.select(verified_answers)
+    .where(verified_answers.c.team == sa.bindparam("of_team"))
+    .order_by(verified_answers.c.verified_at.desc(), verified_answers.c.id)
+)
 _IS_ANSWER = verified_answers.c.id == sa.bindparam("of_id")
 _DELETE = sa.delete(verified_answers).where(_IS_ANSWER)
 _MARK = sa.update(verified_answers).where(_IS_ANSWER).values(needs_review=True)
@@ -25,10 +29,11 @@ _PASSAGE_FIELDS = ("n", "source", "document", "title", "heading", "url", "chunks
 
 
 class VerifiedAnswers:
-    """The verified answers. Every method raises ``DatabaseError`` or a subclass."""
+    """The verified answers of one workspace. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, shared_changes: SharedChanges) -> None:
+    def __init__(self, database: Database, team: str, shared_changes: SharedChanges) -> None:
         self.database = database
+        self._team = team
         self._all: SharedCache[Sequence[VerifiedAnswer]] = SharedCache(shared_changes, ChangeKind.VERIFIED)
 
     async def list_all(self) -> Sequence[VerifiedAnswer]:
@@ -55,7 +60,7 @@ class VerifiedAnswers:
         self._all.forget(_ALL)
 
     async def _load(self) -> Sequence[VerifiedAnswer]:
-        return [_read_answer(row) for row in await self.database.fetch_rows(_LIST)]
+        return [_read_answer(row) for row in await self.database.fetch_rows(_LIST, {"of_team": self._team})]
 
     @transaction
     def _save(self, connection: sa.Connection, answer: VerifiedAnswer, replaces: Sequence[str]) -> None:

@@ -76,7 +76,7 @@ async def test_owner_hears_of_the_week(bot: RunningBot, library: FakeLibrary) ->
     late = make_source_status("docs", hours=50.0)
     failing = make_source_status("other", error="It is down. Check it.")
     library.state = make_library_status(late, failing, make_source_status("fine"))
-    verified = VerifiedAnswers(bot.ledger.database, SharedChanges(bot.ledger.database))
+    verified = VerifiedAnswers(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
     for changed in (VERIFIED, replace(VERIFIED, id="a2", question="Is it fine?", expires_at=time.time() + 90 * DAY_S)):
         await verified.save(changed)
     digest = await read_digest(bot, "ada")

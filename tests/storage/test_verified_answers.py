@@ -38,7 +38,7 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 async def test_answers_are_stored_replaced_marked_and_deleted(ledger: Ledger) -> None:
-    stored = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
+    stored = VerifiedAnswers(ledger.database, "T1", SharedChanges(ledger.database))
     await stored.save(ANSWER)
     assert await stored.list_all() == [ANSWER]
     await stored.save(later := replace(ANSWER, answer="Other.", verified_at=3.0))
@@ -52,9 +52,17 @@ async def test_answers_are_stored_replaced_marked_and_deleted(ledger: Ledger) ->
     assert await stored.list_all() == []
 
 
+async def test_another_workspace_sees_no_answer(ledger: Ledger) -> None:
+    """Its documents are others: it would show the answer, or put it into review."""
+    mine, theirs = (VerifiedAnswers(ledger.database, team, SharedChanges(ledger.database)) for team in ("T1", "T2"))
+    await mine.save(ANSWER)
+    assert await mine.list_all() == [ANSWER]
+    assert await theirs.list_all() == []
+
+
 async def test_other_processes_see_changes(ledger: Ledger) -> None:
     changes = [SharedChanges(ledger.database) for _ in range(2)]
-    mine, theirs = (VerifiedAnswers(ledger.database, one) for one in changes)
+    mine, theirs = (VerifiedAnswers(ledger.database, "T1", one) for one in changes)
     for one in changes:
         await one.read()
     assert await theirs.list_all() == []

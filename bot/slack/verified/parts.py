@@ -59,7 +59,7 @@ class VerifiedParts:
 
     def __post_init__(self) -> None:
         """Build the parts."""
-        self._stored = VerifiedAnswers(self.answers.database, self.shared_changes)
+        self._stored = VerifiedAnswers(self.answers.database, self.team, self.shared_changes)
         self._finder = VerifiedAnswerFinder(
             self._stored,
             self.library,
