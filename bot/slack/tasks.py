@@ -1,14 +1,19 @@
-"""Owns background tasks and ends them at shutdown."""
+"""Owns background tasks and ends them at shutdown, and runs calls to their end although they are cancelled."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from bot.slack.errors import SlackError
+
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class BackgroundTasks:
@@ -36,3 +41,15 @@ class BackgroundTasks:
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
+
+
+async def run_despite_cancellation(call: Coroutine[Any, Any, T], within_s: float) -> T:
+    """Return what a call returns; a cancellation waits at most ``within_s`` for its end, as Slack may have done it."""
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(SlackError, TimeoutError):
+            async with asyncio.timeout(within_s):
+                await task
+        raise

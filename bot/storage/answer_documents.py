@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from bot.storage.tables import answer_documents, insert_into
 from bot.storage.turns.questions import QuestionKey
+from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
 
 _IS_KEY = (
@@ -52,19 +53,15 @@ class AnswerDocuments:
 
     async def list_documents(self, key: QuestionKey) -> Sequence[AnswerDocument]:
         """Return the documents of the answer to a question, oldest first."""
-        rows = await self.database.fetch_rows(_LIST, _name_parameters(key))
+        rows = await self.database.fetch_rows(_LIST, name_parameters(key))
         return [AnswerDocument(row.id, DocumentKind(row.kind)) for row in rows]
 
     @transaction
     def remove(self, connection: sa.Connection, key: QuestionKey, document: AnswerDocument) -> None:
         """Forget a document."""
-        connection.execute(_REMOVE, {**_name_parameters(key), "of_id": document.id})
+        connection.execute(_REMOVE, {**name_parameters(key), "of_id": document.id})
 
 
 def purge_documents(connection: sa.Connection, before: float) -> None:
     """Forget the documents of answers that are older than a time; their turns are forgotten, too."""
     connection.execute(_PURGE, {"before": before})
-
-
-def _name_parameters(key: QuestionKey) -> dict[str, object]:
-    return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}

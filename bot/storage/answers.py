@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from bot.storage.preferences import refuses_storage
 from bot.storage.tables import answers, feedback, insert_into, turns
 from bot.storage.turns.questions import QuestionKey, TurnState
+from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
 
 _MAX_CHARACTERS = 40_000
@@ -111,9 +112,9 @@ class Answers:
 
         Nothing is stored if the question was deleted, or if the person chose that answers are not kept.
         """
-        if connection.execute(_FIND_DELETED, _name_parameters(answer.key)).first() is not None:
+        if connection.execute(_FIND_DELETED, name_parameters(answer.key)).first() is not None:
             return
-        connection.execute(_DELETE, _name_parameters(answer.key))
+        connection.execute(_DELETE, name_parameters(answer.key))
         if refuses_storage(connection, answer.key.team, answer.user):
             return
         row = asdict(answer) | asdict(answer.key)
@@ -127,7 +128,7 @@ class Answers:
 
     async def find(self, key: QuestionKey) -> StoredAnswer | None:
         """Return the answer to a question, None if there is none."""
-        rows = await self.database.fetch_rows(_FIND, _name_parameters(key))
+        rows = await self.database.fetch_rows(_FIND, name_parameters(key))
         return next((read_answer(row._asdict()) for row in rows), None)
 
     async def list_recent(self, team: str, user: str, limit: int) -> Sequence[StoredAnswer]:
@@ -148,24 +149,20 @@ class Answers:
 
 def find_answer(connection: sa.Connection, key: QuestionKey) -> StoredAnswer | None:
     """Return the answer to a question within a transaction, None if there is none."""
-    row = connection.execute(_FIND, _name_parameters(key)).first()
+    row = connection.execute(_FIND, name_parameters(key)).first()
     return None if row is None else read_answer(row._asdict())
 
 
 def erase_answer(connection: sa.Connection, key: QuestionKey) -> None:
     """Delete the answer to a question within a transaction, with the votes on it."""
     for statement in (_DELETE, _DELETE_VOTES):
-        connection.execute(statement, _name_parameters(key))
+        connection.execute(statement, name_parameters(key))
 
 
 def purge_answers(connection: sa.Connection, before: float) -> None:
     """Delete the answers that are older than ``before``, with the votes on them."""
     connection.execute(_DELETE_OLD, {"before": before})
     connection.execute(_DELETE_LONELY_VOTES)
-
-
-def _name_parameters(key: QuestionKey) -> dict[str, object]:
-    return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
 
 
 def read_answer(fields: dict[str, Any]) -> StoredAnswer:

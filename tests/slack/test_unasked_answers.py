@@ -14,6 +14,8 @@ from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.config.models import ChannelTable
 from bot.slack.incoming.addressing import asks_everybody
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from engine.errors import EngineUnavailable
+from engine.notes import NoteCode
 from knowledge.interfaces import Hit
 from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack.test_channel_settings import GENERAL, change, list_announcements, wait_for_reply
@@ -166,6 +168,19 @@ async def test_doubtful_answer_is_not_shown_and_nothing_of_it_stays(tmp_path: Pa
         assert len(bot.answerer.questions) == 1, "Kvasir takes no part in the thread"
 
 
+async def test_unasked_question_is_not_tried_again_after_a_failure(tmp_path: Path) -> None:
+    async def fail(_question: Question) -> AsyncGenerator[AnswerEvent]:
+        raise EngineUnavailable(NoteCode.ERROR.fill(text="gone"))
+        yield
+
+    options = {"library": make_library(), "dependencies": fix_per_hour(5), "script": fail}
+    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+        root = await bot.ask("How many days of leave do we have?")
+        assert not await list_answers(bot, root)
+        assert len(bot.answerer.questions) == 1
+        assert await bot.ledger.find(QuestionKey("T0SANDBOX1", GENERAL, root)) is None
+
+
 async def test_comment_in_the_thread_of_an_unasked_answer_is_left_alone(tmp_path: Path) -> None:
     """The person asked others, so only a question goes on with Kvasir."""
     options = {"library": make_library(), "dependencies": fix_per_hour(5)}
@@ -207,9 +222,11 @@ async def test_edit_revises_an_unasked_answer_until_the_question_is_for_somebody
     async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         await bot.wait_for_answer(root)
+        await bot.wait_until_idle()
         await bot.sandbox.edit("ada", "#general", root, "How many days of parental leave do we have?")
         revised = await bot.wait_for_answer(root, "parental")
         assert "Nobody asked me" in get_text(revised)
+        await bot.wait_until_idle()
         await bot.sandbox.edit("ada", "#general", root, "<@U0BO000002> how many days do you have?")
         [left] = await list_answers(bot, root)
         assert "parental" in left

@@ -6,8 +6,6 @@ so that it is deleted with the answer.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import structlog
 
 from bot.slack.errors import SlackError, SlackGone, SlackRefused
+from bot.slack.tasks import run_despite_cancellation
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.answer_documents import AnswerDocument, AnswerDocuments, DocumentKind
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
@@ -69,14 +68,7 @@ class DocumentPublisher:
             document = AnswerDocument(str(created["canvas_id"]), DocumentKind.CANVAS)
             return document if await self._store(key, document) else None
 
-        task = asyncio.ensure_future(create())
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLEANUP_TIMEOUT_S):
-                    await task
-            raise
+        return await run_despite_cancellation(create(), _CLEANUP_TIMEOUT_S)
 
     async def _store(self, key: QuestionKey, document: AnswerDocument) -> bool:
         """Store a document; delete it and return False if that fails, because nobody would delete it later."""

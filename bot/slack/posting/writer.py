@@ -36,6 +36,7 @@ from bot.slack.posting.text_buffer import TextBuffer
 from bot.slack.posting.waiting import CallSchedule, WaitingLine
 from bot.slack.progress.plan import AnswerPlan
 from bot.slack.progress.plan_message import PlanMessage
+from bot.slack.tasks import run_despite_cancellation
 from bot.slack.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)
@@ -87,8 +88,9 @@ class AnswerWriter:
         self.ended_by_stream = False
         """Whether the last message was a stream, whose end also ends the session."""
         self.replies: list[str] = []
+        """The timestamps of the answer's messages, in order."""
         self.opened_at = 0.0
-        """The timestamps of the answer's messages, in order, and when the last was sent, on the monotonic clock."""
+        """When the last message was sent, on the monotonic clock."""
 
     @property
     def messages(self) -> list[str]:
@@ -379,23 +381,15 @@ class AnswerWriter:
     async def _record_opening(self, opening: Coroutine[Any, Any, AnswerMessage | None]) -> None:
         """Open a message and record it, also if the task is cancelled: Slack may have created the message."""
         self.opened_at = time.monotonic()
-        task = asyncio.ensure_future(opening)
-        try:
-            self._register_message(await asyncio.shield(task))
-        except asyncio.CancelledError:
-            with contextlib.suppress(SlackError, TimeoutError):
-                async with asyncio.timeout(CLEANUP_TIMEOUT_S):
-                    self._register_message(await task)
-                    await self._save_replies(self.messages)
-            raise
-        await self._save_replies(self.messages)
+        await run_despite_cancellation(self._register_message(opening), CLEANUP_TIMEOUT_S)
 
-    def _register_message(self, message: AnswerMessage | None) -> None:
-        if message is None:
-            return
-        self._message = message
-        self._buffer.opening = ""
-        self._is_unconfirmed = False
-        self._buffer.remove_sent()
-        if message.ts:
-            self.replies.append(message.ts)
+    async def _register_message(self, opening: Coroutine[Any, Any, AnswerMessage | None]) -> None:
+        message = await opening
+        if message is not None:
+            self._message = message
+            self._buffer.opening = ""
+            self._is_unconfirmed = False
+            self._buffer.remove_sent()
+            if message.ts:
+                self.replies.append(message.ts)
+        await self._save_replies(self.messages)

@@ -28,6 +28,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from engine.errors import EngineError
 
 _WITHHELD = "withheld"
 """The outcome of a question that nobody asked Kvasir, and that gets no answer."""
@@ -182,7 +183,7 @@ class TurnRunner:
         age_s = time.time() - turn.received_at
         try:
             gives_up = age_s > self._settings.give_up_s or turn.attempts > self._settings.attempts
-            if turn.message.is_unasked and (gives_up or not await self._prepare_unasked(turn)):
+            if turn.message.is_unasked and (gives_up or not await self._prepare_unasked(turn, record)):
                 record.outcome = _WITHHELD
                 return TurnState.DONE
             return await (self._give_up(reply, record) if gives_up else self._show_answer(turn, reply, record))
@@ -238,7 +239,7 @@ class TurnRunner:
             await self._follow_up.handle(message, question, finished, reply)
         return self._record_outcome(finished, reply, record)
 
-    async def _prepare_unasked(self, turn: LedgerTurn) -> bool:
+    async def _prepare_unasked(self, turn: LedgerTurn, record: TurnRecord) -> bool:
         """Generate the answer to a question that nobody asked Kvasir; return whether to post it.
 
         Nobody waits for it, so nothing is shown until the whole answer is known to be good.
@@ -255,7 +256,8 @@ class TurnRunner:
                 async with aclosing(self._answer_viewers(answer, message, unseen)) as events:
                     async for _ in events:
                         pass
-        except (AudienceRefused, TimeoutError):
+        except (AudienceRefused, EngineError, TimeoutError) as error:
+            record.error = type(error).__name__
             return False
         self._generated.keep(message.key, answer)
         return await self._unasked.may_post(message, answer.events)

@@ -32,7 +32,8 @@ from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
-from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, Subject, TurnState
+from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.rows import make_storable, name_parameters, read_key, read_turn
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
@@ -133,7 +134,7 @@ class Ledger:
             return state
         if self._enter_thread(connection, message, answering=key.ts if begun else "") == key.ts or not begun:
             return state
-        connection.execute(_WAIT, {**_name_parameters(key), "updated_at": now})
+        connection.execute(_WAIT, {**name_parameters(key), "updated_at": now})
         return TurnState.RECEIVED
 
     def _enter_thread(self, connection: sa.Connection, message: QuestionMessage, *, answering: str = "") -> str | None:
@@ -155,7 +156,7 @@ class Ledger:
             "files": message.files,
             "subject": message.subject.encode() if message.subject else "",
             "unasked": message.is_unasked,
-            "text": _make_storable(message.text),
+            "text": make_storable(message.text),
             "state": state,
             "revision": 0,
             "replies": "[]",
@@ -180,7 +181,7 @@ class Ledger:
 
         """
         now = self._now()
-        names = {**_name_parameters(key), "us": self._owner}
+        names = {**name_parameters(key), "us": self._owner}
         thread = connection.execute(_LOCK_THREAD, names).first()
         if thread is not None:
             place = {"of_thread_ts": thread.thread_ts, "answering": thread.answering, "wait_for": list(wait_for)}
@@ -192,7 +193,7 @@ class Ledger:
         if not rows:
             return None
         connection.execute(_ENTER_THREAD, names)
-        return _read_turn(rows[0])
+        return read_turn(rows[0])
 
     async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
         """Store which messages have the answer so far."""
@@ -223,7 +224,7 @@ class Ledger:
 
         Return its turn, None if nothing changed: the files are known, or the person has stopped the answer.
         """
-        row = connection.execute(_LOCK, _name_parameters(key)).first()
+        row = connection.execute(_LOCK, name_parameters(key)).first()
         if row is None or row.state == TurnState.SUPERSEDED or row.error == "stopped":
             return None
         if row.files >= files or row.created_at <= self._now() - within_s:
@@ -237,24 +238,24 @@ class Ledger:
         Return its turn, None if nothing changed: the text is the same, a later edit is known, somebody else made the
         edit, the question was deleted, or there is no such question. ``edited_ts`` orders the edits.
         """
-        row = connection.execute(_LOCK, _name_parameters(message.key)).first()
+        row = connection.execute(_LOCK, name_parameters(message.key)).first()
         is_current = row is not None and row.state != TurnState.SUPERSEDED and row.edited_ts < edited_ts
         if row is None or not is_current or row.user != message.user:
             return None
-        text = _make_storable(message.text)
+        text = make_storable(message.text)
         if text.split() != row.text.split():
             changes = {"text": text, "edited_ts": edited_ts, "unasked": row.unasked and message.is_unasked}
             if row.unasked and not message.is_unasked:  # the asker mentions Kvasir now
                 self._enter_thread(connection, message)
             return self._revise(connection, row, changes)
         values = {"edited_ts": edited_ts, "updated_at": self._now()}
-        connection.execute(_UPDATE_ONE, values | _name_parameters(message.key))
+        connection.execute(_UPDATE_ONE, values | name_parameters(message.key))
         return None
 
     @transaction
     def reopen(self, connection: sa.Connection, key: QuestionKey) -> LedgerTurn | None:
         """Open a question again whose turn has ended; return its turn, None if it is open, deleted or unknown."""
-        row = connection.execute(_LOCK, _name_parameters(key)).first()
+        row = connection.execute(_LOCK, name_parameters(key)).first()
         if row is None or row.state in {*UNFINISHED, TurnState.SUPERSEDED}:
             return None
         return self._revise(connection, row, {"regenerates": True})
@@ -273,7 +274,7 @@ class Ledger:
         if row.state not in UNFINISHED:
             changes |= {"state": TurnState.RECEIVED, "attempts": 0, "revises": row.replies != "[]", "error": ""}
             changes |= {"owner": self._owner, "lease_until": now + self._lease_s, "created_at": now}
-        return _read_turn(connection.execute(_UPDATE_ONE, changes | _name_parameters(_read_key(row))).one())
+        return read_turn(connection.execute(_UPDATE_ONE, changes | name_parameters(read_key(row))).one())
 
     @transaction
     def withdraw(
@@ -285,18 +286,18 @@ class Ledger:
         """
         closing = {"state": TurnState.SUPERSEDED, "text": "", "owner": self._owner, "updated_at": self._now()}
         closing |= {"lease_until": self._now() + self._lease_s, "clear_status_at": self._now() + _DELETED_CLEAR_S}
-        row = connection.execute(_WITHDRAW, closing | _name_parameters(key)).first()
+        row = connection.execute(_WITHDRAW, closing | name_parameters(key)).first()
         erase_answer(connection, key)
         if row is None and unknown is not None:
             deleted = self._make_row(replace(unknown, text="", user=""), TurnState.SUPERSEDED)
             connection.execute(_build_inserts(connection.dialect.name)[0], deleted)
-        return _read_turn(row) if row is not None else None
+        return read_turn(row) if row is not None else None
 
     async def list_withdrawn(self) -> list[LedgerTurn]:
         """Return the turns of deleted questions whose answers this process has to delete."""
         rows = await self.database.fetch_rows(_FIND_WITHDRAWN, {})
         return [
-            _read_turn(row)
+            read_turn(row)
             for row in rows
             if row.owner == self._owner or row.lease_until < self._now() or is_dead(row.owner)
         ]
@@ -304,12 +305,12 @@ class Ledger:
     @transaction
     def refund_attempt(self, connection: sa.Connection, key: QuestionKey) -> None:
         """Do not count the last attempt, because something outside interrupted it, and let its thread go on."""
-        connection.execute(_REFUND, {**_name_parameters(key), "updated_at": self._now()})
-        connection.execute(_LEAVE_THREAD, _name_parameters(key))
+        connection.execute(_REFUND, {**name_parameters(key), "updated_at": self._now()})
+        connection.execute(_LEAVE_THREAD, name_parameters(key))
 
     async def leave_thread(self, key: QuestionKey) -> None:
         """Let the thread of a question go on although the question is open."""
-        await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, _name_parameters(key)))
+        await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, name_parameters(key)))
 
     async def reserve_generation(self, key: QuestionKey, most: int) -> bool:
         """Count another generation of an answer. Return False if there were ``most``, or the turn is not open here."""
@@ -317,8 +318,8 @@ class Ledger:
 
     async def find(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""
-        rows = await self.database.fetch_rows(_FIND, _name_parameters(key))
-        return _read_turn(rows[0]) if rows else None
+        rows = await self.database.fetch_rows(_FIND, name_parameters(key))
+        return read_turn(rows[0]) if rows else None
 
     async def list_unfinished(self) -> list[LedgerTurn]:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""
@@ -327,13 +328,13 @@ class Ledger:
             if row.lease_until < self._now() or is_dead(row.owner):
                 values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
                 values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
-                rows += await self._update(_TAKE_OVER, _read_key(row), **values)
-        return [_read_turn(row) for row in rows]
+                rows += await self._update(_TAKE_OVER, read_key(row), **values)
+        return [read_turn(row) for row in rows]
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the leases of this process. Return its open questions with their revisions."""
         rows = await self._update(_UPDATE_OURS, us=self._owner, lease_until=self._now() + self._lease_s)
-        return {_read_key(row): int(row.revision) for row in rows}
+        return {read_key(row): int(row.revision) for row in rows}
 
     async def release_leases(self) -> None:
         """End the leases of this process, so that the next process takes its questions over at once."""
@@ -343,7 +344,7 @@ class Ledger:
         """Return the timestamps of all messages with answers in this thread."""
         place = {"of_team": team, "of_channel": channel, "of_thread_ts": thread_ts}
         rows = await self.database.fetch_rows(_FIND_IN_THREAD, place)
-        return frozenset(ts for row in rows for ts in _read_turn(row).replies)
+        return frozenset(ts for row in rows for ts in read_turn(row).replies)
 
     @transaction
     def purge(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
@@ -364,7 +365,7 @@ class Ledger:
             await self.database.close()
 
     async def _update(self, statement: sa.Update, key: QuestionKey | None = None, **values: object) -> Rows:
-        values |= {"updated_at": self._now(), **(_name_parameters(key) if key else {})}
+        values |= {"updated_at": self._now(), **(name_parameters(key) if key else {})}
         return await self.database.write(lambda connection: connection.execute(statement, values).all())
 
 
@@ -396,32 +397,3 @@ async def open_ledger(
         yield ledger
     finally:
         await asyncio.shield(ledger.close())
-
-
-def _name_parameters(key: QuestionKey) -> dict[str, object]:
-    return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
-
-
-def _read_key(row: sa.Row[Any]) -> QuestionKey:
-    return QuestionKey(row.team, row.channel, row.ts)
-
-
-def _read_turn(row: sa.Row[Any]) -> LedgerTurn:
-    message = QuestionMessage(
-        _read_key(row),
-        row.thread_ts,
-        row.user,
-        row.text,
-        bool(row.direct),
-        row.files,
-        bool(row.unasked),
-        Subject.decode(row.subject),
-    )
-    replies = tuple(json.loads(row.replies))
-    state, flags = TurnState(row.state), (bool(row.revises), bool(row.regenerates))
-    return LedgerTurn(message, state, row.revision, replies, row.attempts, row.created_at, row.generations, *flags)
-
-
-def _make_storable(text: str) -> str:
-    """Return the text without what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
