@@ -77,7 +77,7 @@ NOT_ALLOWED = Message(
     "Please ask one of them.",
     "只有{creator}、Kvasir 的负责人和工作区管理员可以更改我在此处的设置。请联系他们。",
 )
-CREATOR = Message("<@{user}>, who made this channel", "此频道的创建者 <@{user}>")
+CREATOR = Message("<@{user}> (who made this channel)", "此频道的创建者 <@{user}>")
 A_CREATOR = Message("the person who made this channel", "此频道的创建者")
 CHANGED = Message("<@{user}> changed how I answer here: {changes}.", "<@{user}> 更改了我在此处的作答方式：{changes}。")
 CHANGE = Message("{name}: {value}", "{name}：{value}")

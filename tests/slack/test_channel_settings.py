@@ -166,7 +166,7 @@ async def test_creator_owners_and_administrators_may_change_settings_and_nobody_
         for person, user in (("ada", ADA), ("bo", BO)):
             assert (await open_settings(bot, person, user))["private_metadata"] == GENERAL
         await bot.sandbox.command("chen", "#general", "/kb channel")
-        assert f"<@{ADA}>, who made this channel" in await wait_for_reply(bot, "are changed by", "chen")
+        assert f"<@{ADA}> (who made this channel)" in await wait_for_reply(bot, "can change my settings", "chen")
         channel = {"id": "C0DESIGN01", "kind": "channel", "name": "design", "members": [CHEN, ADA, BOT_USER]}
         await bot.sandbox.world(channels=[channel])
         await bot.sandbox.command("chen", "#design", "/kb channel")
@@ -179,7 +179,7 @@ async def test_a_person_who_loses_the_right_cannot_submit(tmp_path: Path) -> Non
         await bot.sandbox.person(ADA, role="guest")
         await bot.sandbox.wait_delivered()
         await bot.sandbox.submit("ada", view["id"], make_values(view, tone="formal"))
-        await wait_for_reply(bot, "changed by")
+        await wait_for_reply(bot, "can change my settings")
         assert not await list_announcements(bot)
 
 
