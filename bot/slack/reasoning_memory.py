@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from bot.answering.events import Passage
 from bot.storage.turns.questions import QuestionKey
 
 MAX_CHARACTERS = 20_000
@@ -36,14 +35,16 @@ class ReasoningMemory:
         self._now = now
         self._kept: OrderedDict[QuestionKey, Reasoning] = OrderedDict()
 
-    def keep(self, key: QuestionKey, asker: str, text: str, passages: Iterable[Passage]) -> None:
-        """Keep the reasoning behind the answer to a question, in place of an earlier one."""
+    def keep(self, key: QuestionKey, asker: str, text: str, chunks: Iterable[str]) -> None:
+        """Keep the reasoning behind the answer to a question, in place of an earlier one.
+
+        ``chunks`` are those of the passages and of the earlier answers that the model had read.
+        """
         self._kept.pop(key, None)
         self._forget_old()
         if text:
-            chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
             is_cut = len(text) > MAX_CHARACTERS
-            self._kept[key] = Reasoning(asker, text[:MAX_CHARACTERS], is_cut, chunks, self._now())
+            self._kept[key] = Reasoning(asker, text[:MAX_CHARACTERS], is_cut, frozenset(chunks), self._now())
 
     def find(self, key: QuestionKey) -> Reasoning | None:
         """Return the reasoning behind an answer, None if there is none any more."""

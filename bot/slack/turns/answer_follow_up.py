@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import structlog
@@ -53,7 +54,8 @@ class AnswerFollowUp:
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
     ) -> None:
         """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more."""
-        self._reasonings.keep(message.key, message.user, finished.reasoning, reply.passages)
+        read = [*(one.chunks for one in reply.passages), *(one.chunks or () for one in question.history)]
+        self._reasonings.keep(message.key, message.user, finished.reasoning, itertools.chain(*read))
         await self._store(message, question, finished, reply)
         await self._layout.improve(message, question.text, finished, reply)
         if finished.searched and not question.wants_web and not message.is_unasked:

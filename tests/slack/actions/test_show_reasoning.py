@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.answering.events import AnswerEvent, Passage, Question, Sources, Text
+from bot.answering.events import AnswerEvent, Question, Sources, Text
 from bot.slack.reasoning_memory import MAX_CHARACTERS, ReasoningMemory
 from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import (
@@ -87,6 +87,28 @@ async def test_reasoning_closes_with_the_rights_to_its_passages(bot: RunningBot,
     assert "rights to them have changed" in await wait_for_ephemeral(bot, "reasoning is closed")
 
 
+async def test_reasoning_closes_with_the_rights_to_earlier_answers(bot: RunningBot, library: FakeLibrary) -> None:
+    """The model had read the earlier answers of the thread, too."""
+    library.current = frozenset({"c1", "c2"})
+    root = await bot.ask()
+    await bot.wait_for_answer(root)
+    other = replace(READ, chunks=("c2",))
+
+    async def follow_up(question: Question) -> AsyncGenerator[AnswerEvent]:
+        assert question.history[0].answer
+        yield Sources((other,))
+        yield Text("It follows. [1]", (other,))
+        yield replace(make_finished(other), reasoning=THOUGHT)
+
+    bot.answerer.script = follow_up
+    await bot.ask("@Kvasir and then?", thread_ts=root)
+    answer = await bot.wait_for_answer(root, "It follows.")
+    await bot.wait_until_idle()
+    library.current = frozenset({"c2"})
+    await bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
+    await wait_for_ephemeral(bot, "reasoning is closed")
+
+
 async def test_long_reasoning_has_pages(bot: RunningBot) -> None:
     lines = [f"Thought number {n} of a long reasoning." for n in range(800)]
     bot.answerer.script = make_thoughtful_answer("\n".join(lines))
@@ -134,9 +156,8 @@ def test_memory_is_bounded_in_time_and_number() -> None:
     now = [0.0]
     memory = ReasoningMemory(lambda: now[0])
     keys = [QuestionKey("T", "C", str(n)) for n in range(1_500)]
-    passage = Passage(1, "docs", "a.md", "", "", None, "", chunks=("c1",))
     for key in keys:
-        memory.keep(key, "U1", "x" * (MAX_CHARACTERS + 1), [passage])
+        memory.keep(key, "U1", "x" * (MAX_CHARACTERS + 1), {"c1"})
     assert sum(memory.find(key) is not None for key in keys) < 1_000
     kept = memory.find(keys[-1])
     assert kept is not None
