@@ -41,7 +41,7 @@ from bot.answering.verification.verifier import feature_verifiers
 from bot.app import open_configured_library
 from bot.config.settings import load_settings
 from bot.slack.app import open_slack_app
-from bot.slack.parts import SlackDependencies
+from bot.slack.dependencies import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.posting.reply import ANSWER_EVENT

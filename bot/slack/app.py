@@ -11,11 +11,12 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.dependencies import SlackDependencies
 from bot.slack.errors import SlackUnavailable
 from bot.slack.incoming.listeners import SlackListeners
 from bot.slack.installation import Installation, TokenMonitor, check_token
 from bot.slack.owners.digest import Digest
-from bot.slack.parts import SlackDependencies, SlackParts
+from bot.slack.parts import SlackParts
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.rate_limits import choose_rate_limits
 from bot.slack.recovery.status_cleaner import StatusCleaner
@@ -140,7 +141,7 @@ async def open_slack_app(
         turn_settings = turn_settings or TurnSettings()
         turns, listeners = parts.build(turn_settings, token_monitor, tasks)
         cleaner = StatusCleaner(OpenStatuses(dependencies.ledger.database), api, turn_settings.heartbeat_s)
-        alerts = parts.build_alerts(turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
+        alerts = parts.owners.build_alerts(turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
         bolt = build_bolt_app(settings, client, installation, listeners)
         runner = _make_runner(settings, bolt, client, token_monitor)
         if isinstance(runner, SocketModeClient):
@@ -156,7 +157,13 @@ async def open_slack_app(
                 tasks.start(recording, "connection record")
 
         app = SlackApp(
-            installation, turns, runner, api, token_monitor, on_connected=on_connected, digest=parts.build_digest()
+            installation,
+            turns,
+            runner,
+            api,
+            token_monitor,
+            on_connected=on_connected,
+            digest=parts.owners.build_digest(),
         )
         stack.push_async_callback(parts.refreshes.close)
         stack.push_async_callback(parts.heartbeat.close)

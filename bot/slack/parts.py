@@ -5,17 +5,10 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.answering.policy import Policies
-from bot.answering.thinking import Defaults
-from bot.config.configuration import Access, FollowUpRules, QuestionLimits
-from bot.config.models import ChannelTable
-from bot.document_additions import DocumentAdditions
-from bot.page_additions import PageAdditions
 from bot.slack.actions.add_page import AddPageAction
 from bot.slack.actions.answer_privately import ANSWER_PRIVATELY, AnswerPrivatelyAction
 from bot.slack.actions.approve_deletion import ApproveDeletionAction
@@ -27,29 +20,28 @@ from bot.slack.actions.mute_thread import MuteThreadAction
 from bot.slack.actions.rate_answer import RateAnswerAction
 from bot.slack.actions.refresh_source import REFRESH_SOURCE, RefreshSourceAction
 from bot.slack.actions.search_web import SearchWebAction
-from bot.slack.actions.show_passage import FindPassage, ShowPassageAction
+from bot.slack.actions.show_passage import ShowPassageAction
 from bot.slack.actions.show_reasoning import ShowReasoningAction
 from bot.slack.actions.stop_unasked import StopUnaskedAction
 from bot.slack.audience.accounts import Company
 from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.directory import SlackDirectory
-from bot.slack.audience.finder import ListNamed, ViewerFinder
+from bot.slack.audience.finder import ViewerFinder
 from bot.slack.channels.channel_changes import ChannelChanges, SettingsAccess
 from bot.slack.channels.channel_rules import ChannelRules
 from bot.slack.commands.ask import ASK, AskCommand
 from bot.slack.commands.feedback import FeedbackRunner
 from bot.slack.commands.kb import KbCommand, KbRunners
-from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.parsing import KB, THINK
 from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions
 from bot.slack.commands.search import SearchRunner
 from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
 from bot.slack.commands.visible_sources import VisibleSources
+from bot.slack.dependencies import SlackDependencies
 from bot.slack.home.heartbeat import ReplicaHeartbeat
 from bot.slack.home.knowledge import KnowledgePart
 from bot.slack.home.operations import OperationsPart
-from bot.slack.home.owner import OwnerPart
 from bot.slack.home.part import HomePart
 from bot.slack.home.personal import RecentQuestionsPart, SettingsPart
 from bot.slack.home.tab import HomeTab
@@ -60,7 +52,7 @@ from bot.slack.installation import TokenMonitor
 from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.layout.document_publisher import DocumentPublisher
 from bot.slack.materials.file_intake import FileIntake
-from bot.slack.materials.file_reader import FileReader, MaterialMaker
+from bot.slack.materials.file_reader import FileReader
 from bot.slack.materials.question_materials import QuestionMaterials
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import ThreadFiles
@@ -70,9 +62,8 @@ from bot.slack.modals.channel_settings import CHANNEL_SETTINGS, ChannelSettingsM
 from bot.slack.modals.feedback import FeedbackModal
 from bot.slack.modals.modal import Modal
 from bot.slack.modals.settings import OPEN_SETTINGS, SettingsModal
-from bot.slack.owners.digest import Digest
 from bot.slack.owners.owner_messages import OwnerMessages
-from bot.slack.owners.source_alerts import SourceAlerts
+from bot.slack.owners.parts import OwnerParts
 from bot.slack.people.reader_languages import ReaderLanguages
 from bot.slack.people.roles import RoleFinder
 from bot.slack.posting.buttons import AnswerButton
@@ -91,87 +82,32 @@ from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import post_to_response_url, upload_bytes
 from bot.slack.turns.answer_follow_up import AnswerFollowUp, Offer
 from bot.slack.turns.message_files import MessageFiles
-from bot.slack.turns.question_builder import FindSalt, QuestionBuilder, omit_salt
+from bot.slack.turns.question_builder import QuestionBuilder
 from bot.slack.turns.question_limiter import QuestionLimiter
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.settings import TurnSettings
-from bot.slack.turns.turn_runner import QuestionAnswerer, TurnRunner
+from bot.slack.turns.turn_runner import TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.turns.waiting_turns import TurnTimes, WaitingTurns
-from bot.slack.verified.parts import VerifiedParts, VerifiedTools
+from bot.slack.verified.parts import VerifiedParts
 from bot.storage.answer_documents import AnswerDocuments
 from bot.storage.answers import Answers
 from bot.storage.channels.approved_channels import ApprovedChannels
-from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.channels.channel_moves import ChannelMoves
 from bot.storage.channels.channel_settings import ChannelSettingsStore
 from bot.storage.feedback import Feedback
 from bot.storage.installation_data import InstallationData
-from bot.storage.owner_notices import OwnerNotices
 from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import PersonalPreferences
 from bot.storage.refresh_records import RefreshRecords
 from bot.storage.replicas import Replicas
 from bot.storage.shared_changes import SharedChanges
-from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.question_counts import QuestionCounts
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
-from engine.interfaces import EngineStatus, ThinkingControl
-from engine.routing.request_queue import QueueCounts
-from knowledge.identity.email_addresses import EmailIdentitySource
-from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers
-from knowledge.language import Language
-
-
-@dataclass(frozen=True, slots=True)
-class SlackDependencies:
-    """The parts of the bot that the Slack side uses."""
-
-    ledger: Ledger
-    answerer: QuestionAnswerer
-    library: KnowledgeLibrary
-    engine_status: Callable[[], EngineStatus]
-    event_log: ChannelEventLog | None = None
-    """Stores events of public channels if they are a source."""
-    adding: DocumentAdditions | None = None
-    """Adds the files that owners send."""
-    pages: PageAdditions | None = None
-    """Adds web pages for owners."""
-    passage: FindPassage | None = None
-    """Finds whole passages by their chunks."""
-    access: Access = field(default_factory=Access)
-    """Who may manage the knowledge."""
-    channels: Mapping[str, ChannelTable] = field(default_factory=dict)
-    """What ``kvasir.toml`` fixes for channels, by the channel's id."""
-    question_limits: QuestionLimits = field(default_factory=lambda: QuestionLimits(0, 0))
-    follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
-    """For how long Kvasir answers in a thread without a mention."""
-    thinking: Defaults = field(default_factory=Defaults)
-    """How long Kvasir thinks for people without a preference."""
-    web: Policies = field(default_factory=Policies)
-    """The use of the live web in each channel."""
-    identities: IdentityMap = field(default_factory=lambda: IdentityMap([EmailIdentitySource()]))
-    """Adds the principals of other systems to those that Slack gives a person."""
-    list_named: ListNamed | None = None
-    """Returns the principals that restricted documents name as readers; None if that is unknown."""
-    forget: Callable[[str], None] = lambda _: None
-    """Forgets what a conversation has seen, because a question of it was deleted or edited."""
-    materials: MaterialMaker | None = None
-    """Reads the files of questions; None where none is read."""
-    find_salt: FindSalt = omit_salt
-    """Returns the salt of the engine's prefix cache for an answer's viewers."""
-    verified: VerifiedTools = field(default_factory=VerifiedTools)
-    """Compares questions, to find verified answers."""
-    control: Callable[[], ThinkingControl | None] = lambda: None
-    """Returns the engine's control over thinking; None before the engine exists."""
-    count_requests: Callable[[], QueueCounts] = QueueCounts
-    """Returns how many requests of this process wait for the engine, and how many it answers."""
-    record_vote: Callable[[str], None] = lambda _: None
-    """Counts a vote on an answer, "good" or "bad"."""
 
 
 class SlackParts:
@@ -212,11 +148,10 @@ class SlackParts:
         """Lets administrators see this process."""
         self._threads = ThreadReader(api, me)
         adding = dependencies.adding
-        maker, self._quoted, self._materials = dependencies.materials, None, None
+        maker, self._materials = dependencies.materials, None
         if maker is not None:
-            self._quoted = QuotedMessages(api, self._threads, self.directory, maker, me)
-            files = ThreadFiles(api, self._threads, FileReader(client, maker))
-            self._materials = QuestionMaterials(files, self._quoted)
+            quoted = QuotedMessages(api, self._threads, self.directory, maker, me)
+            self._materials = QuestionMaterials(ThreadFiles(api, self._threads, FileReader(client, maker)), quoted)
         self._intake = None if adding is None else FileIntake(client, adding, dependencies.access, self._threads)
         self._messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self._feedback = Feedback(database)
@@ -248,8 +183,6 @@ class SlackParts:
         )
         self.refreshes = RefreshKeeper(RefreshRecords(dependencies.ledger.database, me.team), api)
         """Ends the messages of interrupted refreshes."""
-        self._owner_notices = OwnerNotices(database)
-        self._owner_messages = OwnerMessages(api, self.directory)
         self._refresh = RefreshRunner(
             dependencies.library, self._pending, api, self._messenger, self._visible, self.refreshes.track
         )
@@ -265,28 +198,17 @@ class SlackParts:
             self._find_person,
             me.team,
         )
-
-    def build_alerts(self, every_s: float) -> SourceAlerts:
-        """Return what tells owners of failing sources, and looks at them every ``every_s``."""
-        needs = self._dependencies
-        return SourceAlerts(
-            needs.library, self._owner_notices, self._owner_messages, needs.access, self._me.team, every_s=every_s
-        )
-
-    def build_digest(self) -> Digest:
-        """Return the digest to owners."""
-        needs = self._dependencies
-        return Digest(
+        self.owners = OwnerParts(
+            dependencies.library,
+            dependencies.access,
             self._answers,
             self._feedback,
             self._questions,
             self._verified.management,
-            needs.library,
-            needs.access,
-            self._owner_notices,
-            self._owner_messages,
-            self._me.team,
+            OwnerMessages(api, self.directory),
+            me.team,
         )
+        """Inform the owners."""
 
     async def _find_person(self, user: str) -> Viewers:
         return (await self._viewers.find_person_audience(user)).viewers
@@ -308,18 +230,11 @@ class SlackParts:
 
         access = ChannelAccess(self._viewers, self._messenger)
         buttons = [*self._list_answer_buttons(submit, access), *self._list_feedback_buttons(regenerate, delete)]
-        more = MoreForAsker(self._dependencies.library, self._viewers, self._messenger)
-
-        async def offer(message: QuestionMessage, searched: str, language: Language) -> None:
-            await more.offer(message, searched, await self._languages.find(message.user) or language)
-
-        def offer_more(message: QuestionMessage, searched: str, language: Language) -> None:
-            if not message.key.channel.startswith("D"):
-                tasks.start(offer(message, searched, language), "more for the asker")
-
+        library, find_language = self._dependencies.library, self._languages.find
+        more = MoreForAsker(library, self._viewers, self._messenger, find_language, tasks)
         counts = QuestionCounts(self._dependencies.ledger.database)
         limiter = QuestionLimiter(counts, self._dependencies.question_limits, self._messenger, tasks)
-        runner = self._build_runner(settings, buttons, offer_more)
+        runner = self._build_runner(settings, buttons, more.offer_later)
         turns = TurnManager(
             self._dependencies.ledger,
             runner,
@@ -442,8 +357,8 @@ class SlackParts:
         approve = ApproveDeletionAction(self._pending, self._refresh, needs.access, self._messenger)
         refresh = RefreshSourceAction(self._refresh, needs.access, self._messenger)
         asking: list[AskModal | AskAboutModal] = [AskModal(self._api, questions)]
-        if self._quoted is not None:
-            asking.append(AskAboutModal(self._api, questions, self._quoted))
+        if self._materials is not None:
+            asking.append(AskAboutModal(self._api, questions, self._materials.quoted))
         home = self._build_home()
         chosen = SettingsModal(
             self._api,
@@ -487,15 +402,7 @@ class SlackParts:
         parts: list[HomePart] = [
             RecentQuestionsPart(self._answers, self._questions, self._preferences, team),
             SettingsPart(self._preferences, team),
-            OwnerPart(
-                needs.library,
-                self._answers,
-                self._feedback,
-                self._questions,
-                needs.access,
-                team,
-                self._verified.management,
-            ),
+            self.owners.build_home_part(),
             KnowledgePart(self._visible, needs.access),
             OperationsPart(needs.library, self._replicas, needs.count_requests),
         ]

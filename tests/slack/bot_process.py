@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.app import open_slack_app
-from bot.slack.parts import SlackDependencies
+from bot.slack.dependencies import SlackDependencies
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_runner import QuestionAnswerer

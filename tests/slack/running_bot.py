@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.slack.app import SlackApp, open_slack_app
+from bot.slack.dependencies import SlackDependencies
 from bot.slack.layout.tables import read_table_block
-from bot.slack.parts import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
 from bot.slack.turns.settings import TurnSettings

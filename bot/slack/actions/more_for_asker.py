@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -13,6 +14,7 @@ from bot.slack.audience.finder import ViewerFinder
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
+from bot.slack.tasks import BackgroundTasks
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language
@@ -25,13 +27,28 @@ _DEADLINE_S = 20.0
 class MoreForAsker:
     """Searches once more, for the asker alone. What it offers names and counts nothing."""
 
-    def __init__(self, library: KnowledgeLibrary, viewers: ViewerFinder, messenger: EphemeralMessenger) -> None:
+    def __init__(
+        self,
+        library: KnowledgeLibrary,
+        viewers: ViewerFinder,
+        messenger: EphemeralMessenger,
+        find_language: Callable[[str], Awaitable[Language | None]],
+        tasks: BackgroundTasks,
+    ) -> None:
+        """``find_language`` returns the language of a person, None if it is unknown."""
         self._library = library
         self._viewers = viewers
         self._messenger = messenger
+        self._find_language = find_language
+        self._tasks = tasks
 
-    async def offer(self, message: QuestionMessage, searched: str, language: Language) -> None:
-        """Show the asker a button if there is more; ``searched`` is what was searched for the channel's answer."""
+    def offer_later(self, message: QuestionMessage, searched: str, language: Language) -> None:
+        """Look for more in the background; ``searched`` is what was searched for the channel's answer."""
+        if not message.key.channel.startswith("D"):
+            self._tasks.start(self._offer(message, searched, language), "more for the asker")
+
+    async def _offer(self, message: QuestionMessage, searched: str, language: Language) -> None:
+        """Show the asker a button if there is more."""
         key = message.key
         try:
             async with asyncio.timeout(_DEADLINE_S):
@@ -40,6 +57,7 @@ class MoreForAsker:
         except (KnowledgeError, TimeoutError) as error:
             _log.info("nothing offered", channel=key.channel, error=type(error).__name__)
             return
+        language = await self._find_language(message.user) or language
         text = render_message(buttons.MORE_FOR_YOU, language)
         label = render_message(buttons.ANSWER_PRIVATELY, language)
         button = build_button(ANSWER_PRIVATELY, label, format_question_place(message))

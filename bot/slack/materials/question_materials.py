@@ -24,7 +24,8 @@ class QuestionMaterials:
 
     def __init__(self, files: ThreadFiles, quoted: QuotedMessages) -> None:
         self._files = files
-        self._quoted = quoted
+        self.quoted = quoted
+        """Reads the messages that questions are about."""
 
     async def read(self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]) -> ReadMaterials:
         """Return the materials of a question; ``thread`` has the messages before it.
@@ -38,10 +39,10 @@ class QuestionMaterials:
             read = await self._files.read(message, text, thread)
             if subject is None:
                 return read
-            quoted = await self._quoted.fetch(message.user, subject)
+            quoted = await self.quoted.fetch(message.user, subject)
             about = QuestionMessage(message.key, subject.ts, message.user, text)
             attached = await self._files.read(about, text, quoted, channel=subject.channel)
-            messages = await self._quoted.read(subject, quoted)
+            messages = await self.quoted.read(subject, quoted)
         except SlackError as error:
             _log.warning("materials not read", channel=message.key.channel, error=str(error))
             return ReadMaterials((), (explain_error(error),))

@@ -1,0 +1,73 @@
+"""The parts of the bot that the Slack side uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bot.answering.policy import Policies
+from bot.answering.thinking import Defaults
+from bot.config.configuration import Access, FollowUpRules, QuestionLimits
+from bot.config.models import ChannelTable
+from bot.document_additions import DocumentAdditions
+from bot.page_additions import PageAdditions
+from bot.slack.actions.show_passage import FindPassage
+from bot.slack.audience.finder import ListNamed
+from bot.slack.commands.library import KnowledgeLibrary
+from bot.slack.materials.file_reader import MaterialMaker
+from bot.slack.turns.question_builder import FindSalt, omit_salt
+from bot.slack.turns.turn_runner import QuestionAnswerer
+from bot.slack.verified.parts import VerifiedTools
+from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.turns.ledger import Ledger
+from engine.interfaces import EngineStatus, ThinkingControl
+from engine.routing.request_queue import QueueCounts
+from knowledge.identity.email_addresses import EmailIdentitySource
+from knowledge.identity.identity_map import IdentityMap
+
+
+@dataclass(frozen=True, slots=True)
+class SlackDependencies:
+    """The parts of the bot that the Slack side uses."""
+
+    ledger: Ledger
+    answerer: QuestionAnswerer
+    library: KnowledgeLibrary
+    engine_status: Callable[[], EngineStatus]
+    event_log: ChannelEventLog | None = None
+    """Stores events of public channels if they are a source."""
+    adding: DocumentAdditions | None = None
+    """Adds the files that owners send."""
+    pages: PageAdditions | None = None
+    """Adds web pages for owners."""
+    passage: FindPassage | None = None
+    """Finds whole passages by their chunks."""
+    access: Access = field(default_factory=Access)
+    """Who may manage the knowledge."""
+    channels: Mapping[str, ChannelTable] = field(default_factory=dict)
+    """What ``kvasir.toml`` fixes for channels, by the channel's id."""
+    question_limits: QuestionLimits = field(default_factory=lambda: QuestionLimits(0, 0))
+    follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
+    """For how long Kvasir answers in a thread without a mention."""
+    thinking: Defaults = field(default_factory=Defaults)
+    """How long Kvasir thinks for people without a preference."""
+    web: Policies = field(default_factory=Policies)
+    """The use of the live web in each channel."""
+    identities: IdentityMap = field(default_factory=lambda: IdentityMap([EmailIdentitySource()]))
+    """Adds the principals of other systems to those that Slack gives a person."""
+    list_named: ListNamed | None = None
+    """Returns the principals that restricted documents name as readers; None if that is unknown."""
+    forget: Callable[[str], None] = lambda _: None
+    """Forgets what a conversation has seen, because a question of it was deleted or edited."""
+    materials: MaterialMaker | None = None
+    """Reads the files of questions; None where none is read."""
+    find_salt: FindSalt = omit_salt
+    """Returns the salt of the engine's prefix cache for an answer's viewers."""
+    verified: VerifiedTools = field(default_factory=VerifiedTools)
+    """Compares questions, to find verified answers."""
+    control: Callable[[], ThinkingControl | None] = lambda: None
+    """Returns the engine's control over thinking; None before the engine exists."""
+    count_requests: Callable[[], QueueCounts] = QueueCounts
+    """Returns how many requests of this process wait for the engine, and how many it answers."""
+    record_vote: Callable[[str], None] = lambda _: None
+    """Counts a vote on an answer, "good" or "bad"."""
