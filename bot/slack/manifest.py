@@ -87,8 +87,7 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
         {
             "command": KB,
             "description": render_message(commands.KB_DESCRIPTION, _LANGUAGE),
-            "usage_hint": "refresh [source] | approve [source] | status | sources | search … | verified | feedback | "
-            "channel | share on|off | help",
+            "usage_hint": "refresh | status | sources | search | verified | feedback | channel | approve | share",
             "should_escape": False,
         },
         {
