@@ -15,7 +15,7 @@ from bot.slack.dependencies import SlackDependencies
 from bot.slack.errors import SlackUnavailable
 from bot.slack.incoming.listeners import SlackListeners
 from bot.slack.installation import Installation, TokenMonitor, check_token
-from bot.slack.owners.digest import Digest
+from bot.slack.owners.digest import WeeklyDigest
 from bot.slack.parts import SlackParts
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.rate_limits import choose_rate_limits
@@ -52,7 +52,7 @@ class SlackApp:
         token_monitor: TokenMonitor,
         *,
         on_connected: Callable[[], None],
-        digest: Digest,
+        digest: WeeklyDigest,
     ) -> None:
         self.installation = installation
         self._turns = turns

@@ -26,7 +26,7 @@ class Vote(StrEnum):
     BAD = "bad"
 
 
-class Reason(StrEnum):
+class VoteReason(StrEnum):
     """Why an answer is bad."""
 
     WRONG = "wrong"
@@ -44,7 +44,7 @@ class StoredVote:
 
     voter: str
     vote: Vote
-    reasons: tuple[Reason, ...]
+    reasons: tuple[VoteReason, ...]
     comment: str = field(repr=False)
     voted_at: float
     is_current: bool
@@ -103,7 +103,7 @@ class Feedback:
         connection.execute(_build_vote(connection.dialect.name), place | row)
         return True
 
-    async def explain(self, key: QuestionKey, user: str, reasons: Sequence[Reason], comment: str) -> bool:
+    async def explain(self, key: QuestionKey, user: str, reasons: Sequence[VoteReason], comment: str) -> bool:
         """Store why a person thinks that an answer is bad; return False if there is no such vote any more."""
         place = {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts, "of_user": user}
         row = {"reasons": " ".join(reasons), "comment": comment.replace("\x00", "")[:MAX_COMMENT_CHARACTERS]}
@@ -156,4 +156,4 @@ def _read_vote(row: sa.Row[Any]) -> StoredVote:
     )
     answer = read_answer(fields)
     is_current = answered_at == answer.created_at
-    return StoredVote(voter, Vote(vote), tuple(map(Reason, reasons.split())), comment, voted_at, is_current, answer)
+    return StoredVote(voter, Vote(vote), tuple(map(VoteReason, reasons.split())), comment, voted_at, is_current, answer)

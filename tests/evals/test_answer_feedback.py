@@ -11,7 +11,7 @@ import pytest
 
 from bot.__main__ import OK, main
 from bot.storage.answers import Answers
-from bot.storage.feedback import Feedback, Reason, Vote
+from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.turns.ledger import open_ledger
 from scripts.answer_feedback import BAD, GOOD, make_feedback_set, read_votes, summarise_votes
 from scripts.answer_scores import Record, score
@@ -27,14 +27,14 @@ class Rated:
 
     ts: str
     votes: tuple[tuple[str, Vote], ...]
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[VoteReason, ...] = ()
     thread_ts: str = ""
 
 
 RATED = (
     Rated("1.0", (("U1", Vote.GOOD), ("U2", Vote.GOOD), ("U3", Vote.BAD))),
-    Rated("2.0", (("U1", Vote.BAD),), (Reason.WRONG,)),
-    Rated("3.0", (("U1", Vote.BAD),), (Reason.SOURCES,)),
+    Rated("2.0", (("U1", Vote.BAD),), (VoteReason.WRONG,)),
+    Rated("3.0", (("U1", Vote.BAD),), (VoteReason.SOURCES,)),
     Rated("4.0", (("U1", Vote.GOOD),), thread_ts="1.0"),
 )
 

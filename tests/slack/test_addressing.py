@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bot.slack.incoming.addressing import (
     SEVERAL,
+    AddressingReason,
     Handling,
-    Reason,
     ThreadFacts,
     add_talker,
     decide_handling,
@@ -53,7 +53,7 @@ def test_direct_message_is_always_answered(text: str, facts: ThreadFacts | None)
 @given(TEXTS, FACTS | st.none(), st.booleans())
 def test_mention_is_always_answered_or_a_command(text: str, facts: ThreadFacts | None, root: bool) -> None:  # noqa: FBT001
     decision = decide_handling(receive(f"<@{ME}> {text}", mentions=True, root=root), ME, facts)
-    assert decision.handling is Handling.ANSWER or decision.reason is Reason.COMMAND
+    assert decision.handling is Handling.ANSWER or decision.reason is AddressingReason.COMMAND
 
 
 @given(TEXTS, FACTS)
@@ -90,7 +90,7 @@ def test_talk_of_people_only_narrows_what_is_answered(text: str, facts: ThreadFa
 @pytest.mark.parametrize("mark", ["?", "？"])
 @given(TEXTS, FACTS)
 def test_small_talk_has_no_question_mark(mark: str, text: str, facts: ThreadFacts) -> None:
-    assert decide_handling(receive(f"{text}{mark}"), ME, facts).reason is not Reason.SMALL_TALK
+    assert decide_handling(receive(f"{text}{mark}"), ME, facts).reason is not AddressingReason.SMALL_TALK
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_small_talk_has_no_question_mark(mark: str, text: str, facts: ThreadFact
      "谢谢你", "好的，明白了", "嗯嗯", "收到！", "太好了，谢谢", "sounds good, will do", "that’s great" ],
 )  # fmt: skip
 def test_small_talk_is_left_alone(text: str) -> None:
-    assert decide_handling(receive(text), ME, ASKER).reason is Reason.SMALL_TALK
+    assert decide_handling(receive(text), ME, ASKER).reason is AddressingReason.SMALL_TALK
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_people_who_write_to_each_other_are_left_alone(text: str) -> None:
     for talkers in ("U2", SEVERAL):
         assert (
             decide_handling(receive(text), ME, ThreadFacts(has_asked=True, talkers=talkers)).reason
-            is Reason.PEOPLE_TALK
+            is AddressingReason.PEOPLE_TALK
         )
 
 
@@ -171,8 +171,8 @@ def test_unmute_counts_in_a_muted_thread() -> None:
 
 
 def test_talkers_are_nobody_one_person_or_several() -> None:
-    assert add_talker("", "U1", Reason.PEOPLE_TALK) == "U1"
-    assert add_talker("U1", "U1", Reason.PEOPLE_TALK) == "U1"
-    assert add_talker("U1", "U2", Reason.PEOPLE_TALK) == SEVERAL
-    assert add_talker("", "U1", Reason.FOR_OTHERS) == SEVERAL
-    assert add_talker("U1", "U2", Reason.SMALL_TALK) == "U1"
+    assert add_talker("", "U1", AddressingReason.PEOPLE_TALK) == "U1"
+    assert add_talker("U1", "U1", AddressingReason.PEOPLE_TALK) == "U1"
+    assert add_talker("U1", "U2", AddressingReason.PEOPLE_TALK) == SEVERAL
+    assert add_talker("", "U1", AddressingReason.FOR_OTHERS) == SEVERAL
+    assert add_talker("U1", "U2", AddressingReason.SMALL_TALK) == "U1"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.storage.answers import Answers
-from bot.storage.feedback import Feedback, Reason, Vote
+from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionMessage, TurnState
 from tests.postgres import postgres_server
@@ -49,14 +49,14 @@ async def test_each_person_has_one_vote(ledger: Ledger) -> None:
 
 async def test_reasons_belong_to_a_bad_vote(ledger: Ledger) -> None:
     votes = Feedback(ledger.database)
-    assert not await votes.explain(KEY, "U1", [Reason.WRONG], "")
+    assert not await votes.explain(KEY, "U1", [VoteReason.WRONG], "")
     await votes.vote(KEY, "U1", Vote.BAD)
-    assert await votes.explain(KEY, "U1", [Reason.WRONG, Reason.SOURCES], "No\x00 link")
+    assert await votes.explain(KEY, "U1", [VoteReason.WRONG, VoteReason.SOURCES], "No\x00 link")
     await votes.vote(KEY, "U1", Vote.BAD)
     [stored] = await votes.list_bad("T1", 9)
-    assert (stored.reasons, stored.comment) == ((Reason.WRONG, Reason.SOURCES), "No link")
+    assert (stored.reasons, stored.comment) == ((VoteReason.WRONG, VoteReason.SOURCES), "No link")
     await votes.vote(KEY, "U1", Vote.GOOD)
-    assert not await votes.explain(KEY, "U1", [Reason.WRONG], "")
+    assert not await votes.explain(KEY, "U1", [VoteReason.WRONG], "")
     [stored] = await votes.list_of_person("T1", "U1", 9)
     assert stored.reasons == ()
 

@@ -58,7 +58,7 @@ class Handling(StrEnum):
     UNMUTE = "unmute"
 
 
-class Reason(StrEnum):
+class AddressingReason(StrEnum):
     """Why Kvasir decides so; the log has it."""
 
     ADDRESSED = "addressed"
@@ -78,7 +78,7 @@ class Decision:
     """What Kvasir does with a message, and why."""
 
     handling: Handling
-    reason: Reason
+    reason: AddressingReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +102,14 @@ def decide_handling(received: MessageReceived, me: str, thread: ThreadFacts | No
     """Return what Kvasir, whose user is ``me``, does with a message; ``thread`` is None if Kvasir is not in it."""
     message = received.message
     if message.is_direct:
-        return Decision(Handling.ANSWER, Reason.ADDRESSED)
+        return Decision(Handling.ANSWER, AddressingReason.ADDRESSED)
     command = _read_command(message.text, me)
     if received.is_addressed:
-        return command or Decision(Handling.ANSWER, Reason.ADDRESSED)
+        return command or Decision(Handling.ANSWER, AddressingReason.ADDRESSED)
     if thread is None or message.opens_thread:
-        return _leave(Reason.NO_THREAD)
+        return _leave(AddressingReason.NO_THREAD)
     if thread.is_mention_only or thread.is_silent:
-        return _leave(Reason.MENTION_ONLY if thread.is_mention_only else Reason.SILENT)
+        return _leave(AddressingReason.MENTION_ONLY if thread.is_mention_only else AddressingReason.SILENT)
     return command or _decide_follow_up(message, me, thread)
 
 
@@ -128,16 +128,16 @@ def asks_everybody(message: QuestionMessage) -> bool:
 
 def _decide_follow_up(message: QuestionMessage, me: str, thread: ThreadFacts) -> Decision:
     if thread.is_muted:
-        return _leave(Reason.MUTED)
+        return _leave(AddressingReason.MUTED)
     if _calls_others(message.text, me, thread.names):
-        return _leave(Reason.FOR_OTHERS)
+        return _leave(AddressingReason.FOR_OTHERS)
     is_file_alone = bool(message.files) and not message.text
     if is_small_talk(make_readable(message.text, {})) and not is_file_alone:
-        return _leave(Reason.SMALL_TALK)
+        return _leave(AddressingReason.SMALL_TALK)
     words = make_readable(_SEQUENCE.sub(" ", message.text), {})
     if not _NAMES_KVASIR.search(words) and _is_for_people(words, message.user, thread):
-        return _leave(Reason.PEOPLE_TALK)
-    return Decision(Handling.ANSWER, Reason.FOLLOW_UP)
+        return _leave(AddressingReason.PEOPLE_TALK)
+    return Decision(Handling.ANSWER, AddressingReason.FOLLOW_UP)
 
 
 def _is_for_people(words: str, user: str, thread: ThreadFacts) -> bool:
@@ -171,19 +171,19 @@ def _read_command(text: str, me: str) -> Decision | None:
     """Return the decision on a message that is only a word such as ``mute``, None for every other message."""
     words = make_readable(text, {}, me=me).strip(" \t\n.!。！").casefold()
     handling = _COMMANDS.get(words)
-    return Decision(Handling(handling), Reason.COMMAND) if handling is not None else None
+    return Decision(Handling(handling), AddressingReason.COMMAND) if handling is not None else None
 
 
-def _leave(reason: Reason) -> Decision:
+def _leave(reason: AddressingReason) -> Decision:
     return Decision(Handling.LEAVE, reason)
 
 
-def add_talker(talkers: str, user: str, reason: Reason) -> str:
+def add_talker(talkers: str, user: str, reason: AddressingReason) -> str:
     """Return who talks in a thread after a message that Kvasir left alone for this reason."""
     match reason:
-        case Reason.FOR_OTHERS:
+        case AddressingReason.FOR_OTHERS:
             return SEVERAL
-        case Reason.PEOPLE_TALK:
+        case AddressingReason.PEOPLE_TALK:
             return user if talkers in {"", user} else SEVERAL
         case _:
             return talkers

@@ -14,9 +14,9 @@ from bot.messages.message import render_both, render_message
 from bot.slack.channels.channel_rules import ChannelRules
 from bot.slack.errors import SlackError
 from bot.slack.incoming.addressing import (
+    AddressingReason,
     Decision,
     Handling,
-    Reason,
     ThreadFacts,
     add_talker,
     asks_everybody,
@@ -79,7 +79,9 @@ class ThreadAttention:
         if decision.handling is Handling.ANSWER:
             return message
         is_open = (
-            decision.reason is Reason.NO_THREAD and asks_everybody(message) and await self._answers_unasked(received)
+            decision.reason is AddressingReason.NO_THREAD
+            and asks_everybody(message)
+            and await self._answers_unasked(received)
         )
         return replace(message, is_unasked=True) if is_open else None
 

@@ -10,7 +10,7 @@ from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_modal, build_text_field
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.feedback import MAX_COMMENT_CHARACTERS, Feedback, Reason
+from bot.storage.feedback import MAX_COMMENT_CHARACTERS, Feedback, VoteReason
 from bot.storage.turns.questions import QuestionKey
 
 _REASONS = "reasons"
@@ -64,7 +64,7 @@ class FeedbackModal:
 
         """
         channel, thread_ts, question_ts = submission.metadata.split(" ")
-        reasons = [Reason(value) for value in submission.values.get(_REASONS, ())]
+        reasons = [VoteReason(value) for value in submission.values.get(_REASONS, ())]
         key = QuestionKey(self._team, channel, question_ts)
         if not await self._votes.explain(key, submission.user, reasons, submission.get_text(_COMMENT)):
             text = render_message(feedback.ANSWER_GONE, submission.language)

@@ -37,7 +37,7 @@ _MAX_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class WeeklyDigest:
     """Builds and sends the digest. An owner for whom there is nothing gets none.
 
     A question is named only to people of the channel in which it was asked. Those of direct messages are counted.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bot.config.configuration import Access
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.home.owner import OwnerPart
-from bot.slack.owners.digest import Digest
+from bot.slack.owners.digest import WeeklyDigest
 from bot.slack.owners.owner_messages import OwnerMessages
 from bot.slack.owners.source_alerts import SourceAlerts
 from bot.slack.stored_questions import StoredQuestions
@@ -41,9 +41,9 @@ class OwnerParts:
         notices = OwnerNotices(self.answers.database)
         return SourceAlerts(self.library, notices, self.messages, self.access, self.team, every_s=every_s)
 
-    def build_digest(self) -> Digest:
+    def build_digest(self) -> WeeklyDigest:
         """Return the digest to owners."""
-        return Digest(
+        return WeeklyDigest(
             self.answers,
             self.feedback,
             self.questions,

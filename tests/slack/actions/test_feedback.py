@@ -11,7 +11,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.config.configuration import Access, QuestionLimits
 from bot.storage.answers import Answers
-from bot.storage.feedback import Feedback, Reason, StoredVote, Vote
+from bot.storage.feedback import Feedback, StoredVote, Vote, VoteReason
 from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
@@ -82,7 +82,7 @@ async def test_a_bad_vote_has_reasons_if_the_person_gives_some(socket_bot: Runni
     modal = await bot.sandbox.wait_for_modal(ADA)
     assert modal["title"]["text"] == "Why is it bad?"
     boxes, field = modal["blocks"]
-    assert [box["value"] for box in boxes["element"]["options"]] == list(Reason)
+    assert [box["value"] for box in boxes["element"]["options"]] == list(VoteReason)
     assert boxes["optional"]
     assert field["optional"]
     chosen = [box for box in boxes["element"]["options"] if box["value"] in {"wrong", "other"}]
@@ -98,7 +98,7 @@ async def test_a_bad_vote_has_reasons_if_the_person_gives_some(socket_bot: Runni
 
     await bot.sandbox.wait_until(has_reasons)
     stored = (await list_votes(bot))[ADA]
-    assert (stored.reasons, stored.comment) == ((Reason.WRONG, Reason.OTHER), "The number is 7.")
+    assert (stored.reasons, stored.comment) == ((VoteReason.WRONG, VoteReason.OTHER), "The number is 7.")
     await vote(bot, answer, "positive")
     votes = await wait_for_votes(bot, **{ADA: Vote.GOOD})
     assert (votes[ADA].reasons, votes[ADA].comment) == ((), "")

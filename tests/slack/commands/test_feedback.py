@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.config.configuration import Access
-from bot.storage.feedback import Feedback, Reason, Vote
+from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
@@ -15,7 +15,13 @@ PRIVATE = "C0PRIVATE1"
 
 
 async def ask_and_rate(
-    bot: RunningBot, text: str, voter: str, vote: Vote, *reasons: Reason, channel: str = "#general", comment: str = ""
+    bot: RunningBot,
+    text: str,
+    voter: str,
+    vote: Vote,
+    *reasons: VoteReason,
+    channel: str = "#general",
+    comment: str = "",
 ) -> None:
     root = await bot.ask(f"@Kvasir {text}", channel)
     answer = await bot.wait_for_answer(root, channel=channel)
@@ -35,7 +41,9 @@ async def run_command(bot: RunningBot, person: str, text: str = "/kb feedback", 
 async def test_an_owner_sees_counts_and_the_newest_bad_answers(tmp_path: Path) -> None:
     access = {"access": Access(frozenset({BO}))}
     async with run_bot_in_sandbox(tmp_path, "socket", dependencies=access) as bot:
-        await ask_and_rate(bot, "how <many> days?", ADA, Vote.BAD, Reason.WRONG, Reason.OUTDATED, comment="It is\n30.")
+        await ask_and_rate(
+            bot, "how <many> days?", ADA, Vote.BAD, VoteReason.WRONG, VoteReason.OUTDATED, comment="It is\n30."
+        )
         await ask_and_rate(bot, "who?", ADA, Vote.GOOD)
         text = await run_command(bot, "bo")
         assert "*Votes on answers*: 1 good, 1 bad" in text
@@ -92,5 +100,5 @@ async def test_the_owner_of_a_source_sees_votes_on_answers_from_it(tmp_path: Pat
 
 async def test_the_list_is_in_the_language_of_the_command(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        await ask_and_rate(bot, "first?", ADA, Vote.BAD, Reason.SOURCES)
+        await ask_and_rate(bot, "first?", ADA, Vote.BAD, VoteReason.SOURCES)
         assert "缺少来源" in await run_command(bot, "ada", "/kb 评价", "您最近的评价")

@@ -15,7 +15,7 @@ from bot.config.configuration import Access
 from bot.slack.actions.refresh_source import REFRESH_SOURCE
 from bot.slack.commands.pending_deletions import APPROVE_DELETION
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
-from bot.storage.feedback import Feedback, Reason, Vote
+from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.replicas import Replicas
 from bot.storage.turns.questions import QuestionKey
 from engine.routing.request_queue import QueueCounts
@@ -96,7 +96,7 @@ async def test_owner_of_one_source_sees_that_source_alone(tmp_path: Path) -> Non
         for source in ("docs", "board"):
             key = await store_answer(bot, "C0GENERAL1", f"What about {source}?", user=CHEN, source=source)
             await Feedback(bot.ledger.database).vote(key, CHEN, Vote.BAD)
-            await Feedback(bot.ledger.database).explain(key, CHEN, [Reason.OUTDATED], "my secret comment")
+            await Feedback(bot.ledger.database).explain(key, CHEN, [VoteReason.OUTDATED], "my secret comment")
         view = str(await read_home(bot, "bo", "For owners"))
         assert "db.internal refuses" in view
         assert "What about board?" in view
