@@ -35,4 +35,4 @@ async def test_a_page_answers_what_the_documents_do_not(tmp_path: Path) -> None:
     assert seen["asked"] == ["/news/strike-of-the-ferrymen-of-aldmark"]
     assert "web, 127.0.0.1, 2026-11-20" in seen["prompts"][-1]
     assert "ferries were sold" not in seen["prompts"][-1], "what the page hides is not read"
-    assert seen["buttons"] == [], "it was looked at"
+    assert seen["buttons"] == ["Answer again"], "no button searches the web: it was looked at"
