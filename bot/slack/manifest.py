@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.messages import asking, commands
+from bot.messages import commands
+from bot.messages.forms import asking
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.ask import ASK
 from bot.slack.commands.parsing import KB, THINK

@@ -17,7 +17,8 @@ from typing import cast
 import pytest
 
 import bot.messages
-from bot.messages import answers, asking, engine, errors, status
+from bot.messages import answers, engine, errors, status
+from bot.messages.forms import asking
 from bot.messages.message import Catalogue, Message, render_both, render_message
 from bot.messages.translations import TRANSLATIONS
 from engine.errors import EngineTimeout
@@ -39,7 +40,7 @@ def messages_in(name: str, value: object) -> Iterator[tuple[str, Message]]:
             yield from messages_in(name, one)
 
 
-MODULES = [importlib.import_module(f"bot.messages.{one.name}") for one in pkgutil.iter_modules(bot.messages.__path__)]
+MODULES = [importlib.import_module(one.name) for one in pkgutil.walk_packages(bot.messages.__path__, "bot.messages.")]
 MESSAGES = {
     f"{module.__name__}.{name}": message
     for module in MODULES

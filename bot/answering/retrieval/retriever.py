@@ -30,7 +30,7 @@ from bot.answering.retrieval.unmentioned_names import find_unmentioned
 from bot.answering.turn import Turn
 from bot.messages import answers
 from bot.messages.errors import explain_error
-from bot.messages.materials import PAGES
+from bot.messages.forms.materials import PAGES
 from bot.messages.message import render_message
 from engine.interfaces import ChatEngine
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource

@@ -12,7 +12,7 @@ import structlog
 from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Question, Sources, Text
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder, find_first_readable
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
-from bot.messages import verified
+from bot.messages.forms import verified
 from bot.messages.message import render_message
 from knowledge.errors import KnowledgeError
 from knowledge.language import choose_language

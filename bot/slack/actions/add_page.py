@@ -9,8 +9,8 @@ import structlog
 from bot.answering.events import Finished
 from bot.answering.markdown.link_policy import shorten_host
 from bot.config.configuration import Access
-from bot.messages import buttons, files
 from bot.messages.errors import explain_error
+from bot.messages.forms import buttons, files
 from bot.messages.message import Message, render_message
 from bot.page_additions import PageAdditions
 from bot.slack.commands import kb_texts

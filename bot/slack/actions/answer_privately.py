@@ -6,8 +6,8 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from bot.answering.retrieval.follow_ups import depends_on_history
-from bot.messages import buttons
 from bot.messages.errors import explain_error
+from bot.messages.forms import buttons
 from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError
 from bot.slack.incoming.interactions import ButtonPress

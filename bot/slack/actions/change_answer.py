@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bot.config.configuration import Access
-from bot.messages import feedback
 from bot.messages.errors import explain_error
+from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.modals.modal import build_plain_text

@@ -9,8 +9,8 @@ import structlog
 
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
-from bot.messages import buttons, files
 from bot.messages.errors import explain_error
+from bot.messages.forms import buttons, files
 from bot.messages.message import Message, render_message
 from bot.slack.audience.accounts import ChannelKind
 from bot.slack.audience.directory import SlackDirectory

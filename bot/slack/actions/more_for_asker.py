@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from bot.messages import buttons
+from bot.messages.forms import buttons
 from bot.messages.message import render_message
 from bot.slack.actions.answer_privately import ANSWER_PRIVATELY, format_question_place
 from bot.slack.audience.finder import ViewerFinder

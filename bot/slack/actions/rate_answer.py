@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from bot.messages import feedback
 from bot.messages.errors import explain_error
+from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.audience.refusals import explain_refusal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bot.config.configuration import Access
-from bot.messages import home
+from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.incoming.interactions import ButtonPress

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bot.answering.retrieval.web_routing import strip_links
-from bot.messages import buttons
 from bot.messages.errors import explain_error
+from bot.messages.forms import buttons
 from bot.messages.message import Message, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError

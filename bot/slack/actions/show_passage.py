@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from bot.messages import buttons
 from bot.messages.errors import explain_error
+from bot.messages.forms import buttons
 from bot.messages.message import render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bot.messages import channel_settings as texts
 from bot.messages.errors import explain_error
+from bot.messages.forms import channel_settings as texts
 from bot.messages.message import render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.channels.channel_changes import ChannelChanges

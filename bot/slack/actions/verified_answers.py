@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
-from bot.messages import verified
 from bot.messages.errors import explain_error
+from bot.messages.forms import verified
 from bot.messages.message import render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.actions.search_web import SearchWebAction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from bot.messages import channel_settings as texts
+from bot.messages.forms import channel_settings as texts
 from bot.messages.message import Message, render_message
 from bot.slack.audience.accounts import ChannelKind
 from bot.slack.audience.directory import SlackDirectory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.messages import asking
+from bot.messages.forms import asking
 from bot.messages.message import render_message
 from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting.ephemeral import EphemeralMessenger

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from bot.config.configuration import Access
-from bot.messages import feedback
+from bot.messages.forms import feedback
 from bot.messages.message import join_names, render_message
 from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting import render

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from bot.messages import buttons
+from bot.messages.forms import buttons
 from bot.messages.message import render_message
 from bot.slack.commands import kb_texts
 from bot.slack.commands.library import KnowledgeLibrary

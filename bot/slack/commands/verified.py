@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
-from bot.messages import verified
+from bot.messages.forms import verified
 from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ButtonPress, SlashCommand
 from bot.slack.incoming.listeners import ActionHandler

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot.config.configuration import Access
-from bot.messages import commands, home, status
+from bot.messages import commands, status
+from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.commands.status_texts import format_source, select_visible_sources
 from bot.slack.commands.visible_sources import VisibleSources

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.messages import home
 from bot.messages.durations import format_age
+from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.status_texts import format_store

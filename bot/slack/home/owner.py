@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from bot.config.configuration import Access
-from bot.messages import feedback, home, owners
 from bot.messages.durations import format_age
+from bot.messages.forms import feedback, home, owners
 from bot.messages.message import Message, join_names, render_message
 from bot.slack.actions.refresh_source import build_refresh_button
 from bot.slack.commands.kb_texts import format_approval_request

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from bot.messages import home, settings
 from bot.messages.durations import format_age
+from bot.messages.forms import home, settings
 from bot.messages.message import render_message
 from bot.slack.home.part import HomeViewer, build_header, build_lines, build_section_with_button
 from bot.slack.modals.settings import OPEN_SETTINGS

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import structlog
 
-from bot.messages import commands, home
+from bot.messages import commands
 from bot.messages.errors import explain_error
+from bot.messages.forms import home
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.commands.status_texts import format_engine
 from bot.slack.home.part import HomePart, HomeViewer, build_header, join_blocks

@@ -13,8 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.answering.events import AnswerEvent, Finished, Notice, Text
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
-from bot.messages import files
 from bot.messages.errors import explain_error
+from bot.messages.forms import files
 from bot.messages.message import Message, join_names, render_message
 from bot.slack.posting import render
 from bot.slack.threads.thread_reader import ThreadReader

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.messages import materials
+from bot.messages.forms import materials
 from bot.messages.message import Message
 from bot.slack.transport.file_download import FileRefused, download_file, find_address, is_image
 from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from bot.messages import materials as texts
+from bot.messages.forms import materials as texts
 from bot.slack.audience.accounts import ChannelKind, Status
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.refusals import AudienceRefused

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bot.answering.retrieval.material_questions import asks_about_material
-from bot.messages import materials as texts
 from bot.messages.errors import explain_error
+from bot.messages.forms import materials as texts
 from bot.messages.message import Message, join_names
 from bot.slack.errors import SlackError
 from bot.slack.materials.file_reader import FileReader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.messages import asking
+from bot.messages.forms import asking
 from bot.messages.message import render_message
 from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.modals.modal import build_modal, build_text_field

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.messages import asking
+from bot.messages.forms import asking
 from bot.messages.message import render_message
 from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.materials.quoted_messages import QuotedMessages

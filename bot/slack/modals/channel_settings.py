@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.answering.retrieval.channel_filters import restrict_sources
-from bot.messages import channel_settings as texts
+from bot.messages.forms import channel_settings as texts
 from bot.messages.message import render_message
 from bot.slack.channels.channel_changes import ChannelChanges, SettingsAccess
 from bot.slack.channels.channel_rules import ChannelRules, Setting

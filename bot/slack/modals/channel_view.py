@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from bot.answering.policy import MODES, Policy
-from bot.messages import channel_settings as texts
+from bot.messages.forms import channel_settings as texts
 from bot.messages.message import Message, join_clauses, render_message
 from bot.slack.channels.channel_rules import ChannelRule, Setting
 from bot.slack.modals.modal import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.messages import feedback
+from bot.messages.forms import feedback
 from bot.messages.message import render_message
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_modal, build_text_field

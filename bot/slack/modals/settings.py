@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from bot.answering.thinking import DEPTHS, LENGTHS, describe_thinking_limit
-from bot.messages import settings
+from bot.messages.forms import settings
 from bot.messages.message import LANGUAGES, Message, render_message
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_menu, build_modal

@@ -12,7 +12,7 @@ from typing import Any, Final
 from bot.answering.events import Passage
 from bot.answering.verified_answers.same_question import depends_on_day
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
-from bot.messages import verified
+from bot.messages.forms import verified
 from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission

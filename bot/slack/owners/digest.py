@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from bot.config.configuration import Access
-from bot.messages import owners
 from bot.messages.durations import format_age
+from bot.messages.forms import owners
 from bot.messages.message import Message, render_message
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.status_texts import format_failure_reason

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from bot.config.configuration import Access
-from bot.messages import owners
+from bot.messages.forms import owners
 from bot.messages.message import render_message
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.status_texts import format_failure_reason

@@ -11,8 +11,9 @@ from typing import Any
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Offer, Passage, Sources, Step, Text
-from bot.messages import replies, verified
+from bot.messages import replies
 from bot.messages.errors import explain_error
+from bot.messages.forms import verified
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
 from bot.slack.posting import render

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.messages import files
+from bot.messages.forms import files
 from bot.slack.errors import SlackError
 
 _DOWNLOAD_TIMEOUT_S = 180.0

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from bot.answering.events import AnswerEvent
-from bot.messages import files, replies
+from bot.messages import replies
+from bot.messages.forms import files
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError
 from bot.slack.materials.file_intake import FileIntake

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from bot.messages import channel_settings as texts
+from bot.messages.forms import channel_settings as texts
 from bot.messages.message import render_message
 from bot.slack.channels.channel_rules import ChannelRule
 from bot.slack.incoming.events import BotUser, make_readable

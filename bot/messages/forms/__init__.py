@@ -1,0 +1,1 @@
+"""What forms, buttons and Home show."""
