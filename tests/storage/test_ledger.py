@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
@@ -22,19 +22,12 @@ from bot.storage.turns.open_statuses import OpenStatuses
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from bot.storage.turns.threads import ThreadRecords
 from knowledge.errors import DatabaseError, DatabaseFull, DatabaseUnavailable
-from tests.postgres import postgres_server
 
 DEAD = f"{socket.gethostname()}|4194305|1.00|deadbeef"
 
 
 def make_question(ts: str = "100.1", thread_ts: str = "", text: str = "how? 怎么?") -> QuestionMessage:
     return QuestionMessage(QuestionKey("T1", "C1", ts), thread_ts or ts, "U1", text)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])

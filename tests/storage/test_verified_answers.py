@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,19 +13,12 @@ from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.verified_answers import VerifiedAnswers
-from tests.postgres import postgres_server
 
 PASSAGE = Passage(1, "docs", "a.md", "A", "H", "https://kb.example/a", "", chunks=("c1", "c2"))
 ANSWER = VerifiedAnswer(
     id="a1", team="T1", question="Why?", phrasings=("What for?", "为什么？"), answer="So [1].", language="en",
     passages=(PASSAGE,), owner="U1", owner_name="Ada", verified_at=1.0, expires_at=2.0,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
