@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,6 @@ import pytest
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
-from tests.postgres import postgres_server
 from tests.slack.running_bot import get_text, run_bot_in_sandbox
 
 KEY = QuestionKey("T1", "C1", "1.0")
@@ -20,12 +19,6 @@ PASSAGE = StoredPassage(1, "docs", "a.md", "A", "H", "https://kb.example/a", ("c
 def make_answer(ts: str = "1.0", user: str = "U1", text: str = "Yes [1].") -> StoredAnswer:
     key = QuestionKey("T1", "C1", ts)
     return StoredAnswer(key, ts, user, "en", "Why?", text, (PASSAGE,), "engine", "R1", marked=1, seconds=0.5)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
@@ -64,6 +57,14 @@ async def test_old_answers_are_purged_with_their_turns(ledger: Ledger) -> None:
     assert await answers.find(KEY) is not None
     await ledger.purge(turns_older_than_s=-60, threads_older_than_s=60)
     assert await answers.find(KEY) is None
+
+
+async def test_text_that_a_database_cannot_store_is_replaced(ledger: Ledger) -> None:
+    answers = Answers(ledger.database)
+    await answers.save(make_answer(text="A\x00B \ud83d."))
+    stored = await answers.find(KEY)
+    assert stored is not None
+    assert stored.answer == "AB ?."
 
 
 async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:

@@ -33,7 +33,7 @@ from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
-from bot.storage.turns.rows import make_storable, name_parameters, read_key, read_turn
+from bot.storage.turns.rows import make_storable, match_columns, name_parameters, read_key, read_turn
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
@@ -44,35 +44,32 @@ _DELETED_CLEAR_S = 15.0
 """When to clear the status of a deleted question, if the process that answered it has died meanwhile."""
 
 
-def _match(*columns: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions that columns equal the parameters ``of_<column>``."""
-    return [column == sa.bindparam(f"of_{column.name}") for column in columns]
-
-
 # Statements are built once: building one takes longer than running it. A parameter named like a column is set.
 _IS_OPEN = turns.c.state.in_(UNFINISHED)
 _IS_OURS = turns.c.owner == sa.bindparam("us")
 _SELECT = sa.select(turns).order_by(turns.c.id)
-_FIND = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
-_FIND_IN_THREAD = _SELECT.where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
+_FIND = _SELECT.where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts))
+_FIND_IN_THREAD = _SELECT.where(*match_columns(turns.c.team, turns.c.channel, turns.c.thread_ts))
 _FIND_WITHDRAWN = _SELECT.where(turns.c.state == TurnState.SUPERSEDED, turns.c.replies != "[]")
 _FIND_OTHERS = _SELECT.where(_IS_OPEN, ~_IS_OURS)
 _UPDATE = sa.update(turns).returning(*turns.c)
 _UPDATE_OURS = _UPDATE.where(_IS_OPEN, _IS_OURS)
-_UPDATE_ONE = _UPDATE.where(*_match(turns.c.team, turns.c.channel, turns.c.ts))
+_UPDATE_ONE = _UPDATE.where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts))
 _UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
 _LOCK = _FIND.with_for_update()
 _WITHDRAW = _UPDATE_ONE.where(turns.c.state != TurnState.SUPERSEDED)
 _BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
 _WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
-_FINISH = _UPDATE_OPEN.where(_IS_OURS, *_match(turns.c.revision))
-_TAKE_OVER = _UPDATE_OPEN.where(*_match(turns.c.owner, turns.c.lease_until))
+_FINISH = _UPDATE_OPEN.where(_IS_OURS, *match_columns(turns.c.revision))
+_TAKE_OVER = _UPDATE_OPEN.where(*match_columns(turns.c.owner, turns.c.lease_until))
 _GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
     generations=turns.c.generations + 1
 )
 _REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
-_OF_QUESTION = sa.select(turns.c.thread_ts).where(*_match(turns.c.team, turns.c.channel, turns.c.ts)).scalar_subquery()
-_IS_THREAD = (*_match(threads.c.team, threads.c.channel), threads.c.thread_ts == _OF_QUESTION)
+_OF_QUESTION = (
+    sa.select(turns.c.thread_ts).where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts)).scalar_subquery()
+)
+_IS_THREAD = (*match_columns(threads.c.team, threads.c.channel), threads.c.thread_ts == _OF_QUESTION)
 _LOCK_THREAD = sa.select(threads).where(*_IS_THREAD).with_for_update()
 _ENTER_THREAD = sa.update(threads).where(*_IS_THREAD).values(answering=sa.bindparam("of_ts"))
 _LEAVE_THREAD = sa.update(threads).where(*_IS_THREAD, threads.c.answering == sa.bindparam("of_ts")).values(answering="")
@@ -80,7 +77,7 @@ _IS_EARLIER = turns.c.ts < sa.bindparam("of_ts")
 _IS_ANSWERED = (turns.c.state == TurnState.ANSWERING) & (turns.c.ts == sa.bindparam("answering"))
 _FIND_FIRST = (
     sa.select(turns.c.state)
-    .where(*_match(turns.c.team, turns.c.channel, turns.c.thread_ts))
+    .where(*match_columns(turns.c.team, turns.c.channel, turns.c.thread_ts))
     .where(turns.c.state.in_(sa.bindparam("wait_for", expanding=True)))
     .where((_IS_ANSWERED & (~_IS_OURS | _IS_EARLIER)) | ((turns.c.state == TurnState.RECEIVED) & _IS_EARLIER))
     .order_by(turns.c.state)

@@ -15,6 +15,11 @@ def name_parameters(key: QuestionKey) -> dict[str, object]:
     return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
 
 
+def match_columns(*columns: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that columns equal the parameters ``of_<column>``."""
+    return [column == sa.bindparam(f"of_{column.name}") for column in columns]
+
+
 def read_key(row: sa.Row[Any]) -> QuestionKey:
     """Return the key of a question's row."""
     return QuestionKey(row.team, row.channel, row.ts)
