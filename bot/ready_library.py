@@ -99,5 +99,5 @@ class ReadyLibrary:
         return await self.library.filter_current(chunks, viewers)
 
     async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
-        """Return which of some chunks are current, whoever may read them."""
+        """Return which of some chunks are current; it checks no rights."""
         return await self.library.list_current(chunks)

@@ -184,7 +184,7 @@ class Library:
         return await self._documents.filter_current(chunks, viewers)
 
     async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
-        """Return the chunks that are current now, whoever may read them; nobody may be told of them without a check.
+        """Return the chunks that are current now, without a check of rights; show nobody anything of them before one.
 
         Raises:
             DatabaseError: the manifest's database failed.

@@ -1,4 +1,4 @@
-"""Stores what owners have been told, so that several processes tell them once."""
+"""Stores of what owners have a message, so that several processes send it once."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class OwnerNotices:
 
     @transaction
     def add(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
-        """Store that owners are told of something; return False if a process has told them already."""
+        """Store that owners get a message about something; return False if a process has sent it already."""
         row = {"team": team, "subject": f"{kind} {subject}", "kind": kind, "told_at": time.time()}
         insert = insert_into(owner_notices, connection.dialect.name).on_conflict_do_nothing()
         return connection.execute(insert, row).rowcount > 0
 
     @transaction
     def remove(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
-        """Store that something is over; return False if owners were not told of it, or know that it is over."""
+        """Store that something is over; return False if owners had no message about it, or know that it is over."""
         return connection.execute(_DELETE, {"of_team": team, "of_subject": f"{kind} {subject}"}).rowcount > 0
 
     @transaction
     def purge(self, connection: sa.Connection, team: str, kind: str) -> None:
-        """Delete what owners were told long ago."""
+        """Delete the old records."""
         connection.execute(_DELETE_OLD, {"of_team": team, "of_kind": kind, "before": time.time() - _KEPT_S})

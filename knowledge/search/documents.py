@@ -112,7 +112,7 @@ class DocumentSearch:
         return frozenset(await self._find_readable(await self.follow_active_index(), chunks, viewers))
 
     async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
-        """Return the chunks that are current now, whoever may see them.
+        """Return the chunks that are current now; it checks no rights.
 
         Raises:
             DatabaseError: the manifest's database failed.

@@ -78,7 +78,7 @@ class RateAnswerAction:
         await self._messenger.reply(press, reply)
 
     async def _store(self, press: ButtonPress, vote: Vote, question_ts: str) -> Message:
-        """Store a vote; return what the person is told.
+        """Store a vote; return the sentence for the person.
 
         Raises:
             DatabaseError: the vote, or the approval of a shared channel, is out of reach.

@@ -40,4 +40,4 @@ class KnowledgeLibrary(Protocol):
         """Return which of some chunks are current and may be read by all viewers."""
 
     async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
-        """Return which of some chunks are current, whoever may read them."""
+        """Return which of some chunks are current; it checks no rights."""

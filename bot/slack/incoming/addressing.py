@@ -116,7 +116,7 @@ def decide_handling(received: MessageReceived, me: str, thread: ThreadFacts | No
 def asks_everybody(message: QuestionMessage) -> bool:
     """Return whether the first message of a thread asks a question, and it is not for certain people.
 
-    It mentions nobody, calls no name, and says no "you", which means whoever is spoken to.
+    It mentions nobody, calls no name, and says no "you", which would mean the person who is addressed.
     """
     if message.is_direct or message.files or not message.opens_thread or is_small_talk(make_readable(message.text, {})):
         return False

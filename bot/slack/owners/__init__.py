@@ -1,1 +1,1 @@
-"""What owners are told: the weekly digest, failing sources, and the messages with both."""
+"""Messages to owners: the weekly digest, and alarms about failing sources."""

@@ -1,4 +1,4 @@
-"""What owners have been told: a source that fails, the digest of a week."""
+"""The messages that owners have: a source that fails, the digest of a week."""
 
 from __future__ import annotations
 
