@@ -160,7 +160,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
     from bot.slack.app import open_slack_app  # noqa: PLC0415
     from bot.slack.dependencies import SlackDependencies  # noqa: PLC0415
-    from bot.slack.verified.parts import VerifiedTools  # noqa: PLC0415
+    from bot.slack.verified.tools import VerifiedTools  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 

@@ -21,6 +21,7 @@ from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.rate_limits import choose_rate_limits
 from bot.slack.recovery.status_cleaner import StatusCleaner
 from bot.slack.settings import SlackSettings
+from bot.slack.shared_parts import SharedParts
 from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.http_server import HttpServer
 from bot.slack.transport.socket_mode import SocketModeClient
@@ -129,14 +130,8 @@ async def open_slack_app(
         api = SlackWebApi(client, reserve=capabilities.limits.reads)
         installation = await check_token(api)
         changes = SharedChanges(dependencies.ledger.database)
-        parts = SlackParts(
-            dependencies,
-            client,
-            api,
-            installation.me,
-            changes,
-            capabilities,
-        )
+        shared = SharedParts(dependencies, client, api, installation.me, changes, capabilities)
+        parts = SlackParts(shared)
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
         turn_settings = turn_settings or TurnSettings()
         turns, listeners = parts.build(turn_settings, token_monitor, tasks)
@@ -145,7 +140,7 @@ async def open_slack_app(
         bolt = build_bolt_app(settings, client, installation, listeners)
         runner = _make_runner(settings, bolt, client, token_monitor)
         if isinstance(runner, SocketModeClient):
-            runner.on_connected = parts.directory.clear
+            runner.on_connected = shared.directory.clear
 
         def on_connected() -> None:
             cleaner.start()

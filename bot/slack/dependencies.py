@@ -17,7 +17,7 @@ from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.materials.file_reader import MaterialMaker
 from bot.slack.turns.question_builder import FindSalt, omit_salt
 from bot.slack.turns.turn_runner import QuestionAnswerer
-from bot.slack.verified.parts import VerifiedTools
+from bot.slack.verified.tools import VerifiedTools
 from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.turns.ledger import Ledger
 from engine.interfaces import EngineStatus, ThinkingControl

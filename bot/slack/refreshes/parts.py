@@ -1,0 +1,35 @@
+"""Builds what refreshes sources and deletes documents after approval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.slack.actions.approve_deletion import ApproveDeletionAction
+from bot.slack.actions.refresh_source import REFRESH_SOURCE, RefreshSourceAction
+from bot.slack.commands.pending_deletions import APPROVE_DELETION, PendingDeletions
+from bot.slack.incoming.listeners import ActionHandler
+from bot.slack.refreshes.refresh import RefreshRunner
+from bot.slack.refreshes.refresh_keeper import RefreshKeeper
+from bot.slack.shared_parts import SharedParts
+from bot.storage.refresh_records import RefreshRecords
+
+
+class RefreshParts:
+    """The parts of refreshes in one workspace."""
+
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
+        library = shared.dependencies.library
+        self.keeper = RefreshKeeper(RefreshRecords(shared.database, shared.me.team), shared.api)
+        self.pending = PendingDeletions(library, shared.messenger)
+        self.runner = RefreshRunner(
+            library, self.pending, shared.api, shared.messenger, shared.visible_sources, self.keeper.track
+        )
+
+    def list_actions(self) -> Mapping[str, ActionHandler]:
+        """Return what the buttons on sources do, by their action ids."""
+        access, messenger = self._shared.dependencies.access, self._shared.messenger
+        return {
+            APPROVE_DELETION: ApproveDeletionAction(self.pending, self.runner, access, messenger).run,
+            REFRESH_SOURCE: RefreshSourceAction(self.runner, access, messenger).run,
+        }
