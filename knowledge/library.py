@@ -128,6 +128,7 @@ class Library:
         self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
+        self._answerable = calibration.answerable
         federated = FederatedSearch(self._documents, web, calibration)
         self._search = MaterialSearch(federated, embedder, calibration)
         self.materials = MaterialReader(embedder.count_tokens)
@@ -213,7 +214,7 @@ class Library:
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         """Return whether a person's own answer to a question would differ from that for other viewers.
 
-        It would if the question is answerable for the person, and one of the first passages is not for the others.
+        It would if one of the first passages answers the question, and is not for the others.
 
         Raises:
             UnknownSource, InvalidFilter, StoreError, EmbedderError, DatabaseError: as for ``search``.
@@ -222,7 +223,7 @@ class Library:
         if await self.find_rights_key(person) == await self.find_rights_key(others):
             return False
         found = await self.search(query, viewers=person, join=False)
-        first = {hit.id for hit in found.hits[:_FIRST_HITS]}
+        first = {hit.id for hit in found.hits[:_FIRST_HITS] if hit.confidence >= self._answerable}
         return found.answerable and bool(first - await self.filter_current(first, others))
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:

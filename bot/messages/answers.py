@@ -63,8 +63,8 @@ ENGINE_ABSENT = Message(
     "引擎没有运行，以下是文档摘录。{detail}",
 )
 ENGINE_FAILED = Message(
-    "The engine could not answer, so these are extracts from the documents. {reason}",
-    "引擎无法回答，以下是文档摘录。{reason}",
+    "These are extracts from the documents, not an answer. {reason}",
+    "以下是文档摘录，不是回答。{reason}",
 )
 CONTEXT_TOO_SMALL = Message(
     "The model's context of {tokens} tokens is too small to answer from passages.",

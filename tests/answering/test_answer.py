@@ -294,7 +294,7 @@ async def test_long_question_is_cut_and_reported(ask: Any, room: Any) -> None:
         ),
         (
             EngineStatus(EngineState.FAILED, notes=(NoteCode.ERROR.fill(text="Out of memory."),)),
-            "documents. Out of memory.",
+            "answer. Out of memory.",
         ),
         (EngineStatus(EngineState.STOPPING), "No engine is running"),
     ],
@@ -320,7 +320,7 @@ async def test_engine_failure_before_text_quotes_passages(
     ask: Any, room: Any, error: Exception, before: list[Delta]
 ) -> None:
     heard = await ask(room.engine([*before, error]))
-    assert heard.notices == [f"The engine could not answer, so these are extracts from the documents. {error}"]
+    assert heard.notices == [f"These are extracts from the documents, not an answer. {error}"]
     assert f"> {GOOD}" in heard.text.replace("**", "")
     assert heard.route == "passages"
 
