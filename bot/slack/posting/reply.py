@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplie
 from bot.slack.progress.plan import AnswerPlan
 from bot.slack.progress.status_line import StatusLine
 from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.turns.questions import TurnLost
 from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
@@ -174,12 +175,12 @@ class AnswerReply:
         await self._writer.abort()
         await self.clear_status()
 
-    async def delete_messages(self) -> None:
-        """Delete the messages of an answer whose question was edited."""
+    async def delete_messages(self, but: Collection[str] = ()) -> None:
+        """Delete the messages of an answer whose question was edited, or is answered elsewhere, except some."""
         await self.abort()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
-                for ts in self.replies:
+                for ts in set(self.replies).difference(but):
                     with contextlib.suppress(SlackError):
                         await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
 
@@ -220,6 +221,8 @@ class AnswerReply:
         try:
             async for event in events:
                 self._handle_event(event)
+        except TurnLost:
+            raise
         except Exception as error:  # noqa: BLE001 (the answer names every failure, and the log has the details)
             _log.warning("answer failed", error=type(error).__name__, exc_info=error)
             self.failure = error

@@ -170,6 +170,7 @@ class StatusLine:
         self._limits.sessions.end(self)
         if self._task is not None:
             self._task.cancel()
+            self._task = None
 
 
 async def clear_status(api: SlackWebApi, method: str, channel_id: str, thread_ts: str) -> float | None:

@@ -92,8 +92,8 @@ class LeaseKeeper:
         turn = await self._ledger.find(key)
         if turn is not None and turn.state is TurnState.SUPERSEDED:
             running.cancel(CancelReason.DELETED)
-        elif turn is not None and turn.state in UNFINISHED and running.revision >= 0:
-            running.cancel(CancelReason.ENDING)
+        elif turn is not None and turn.state in UNFINISHED and running.revision >= 0 and not self._ledger.owns(turn):
+            running.cancel(CancelReason.LOST)
 
     async def _adopt(self) -> None:
         for turn in await self._ledger.list_unfinished():

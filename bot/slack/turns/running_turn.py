@@ -21,6 +21,7 @@ class CancelReason(StrEnum):
     DELETED = "deleted"
     STOPPED = "stopped"
     ENDING = "ending"
+    LOST = "lost"
 
 
 class RunningTurn:

@@ -18,8 +18,8 @@ class TurnRecord:
 
     outcome: str = "done"
     """``done``, ``found`` (an earlier attempt had completed it), ``failed``, ``late``, ``stopped``, ``deleted``,
-    ``edited``, ``superseded``, ``gone`` (or refused), ``given up``, ``ending``; ``open``, ``overtaken``: another
-    attempt follows."""
+    ``edited``, ``lost`` (to another process), ``superseded``, ``gone`` (or refused), ``given up``, ``ending``;
+    ``open``, ``overtaken``: another attempt follows."""
     route: str = ""
     attempts: int = 0
     wait_s: float = 0.0

@@ -27,7 +27,7 @@ from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_log import TurnRecord
 from bot.storage.turns.ledger import Ledger
-from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
 from engine.errors import EngineError
 
 _WITHHELD = "withheld"
@@ -87,6 +87,14 @@ class TurnRunner:
 
         """
         try:
+            return await self._run(key, begun, running, record)
+        except TurnLost:
+            return await self._retract(key, running.reply, record)
+
+    async def _run(
+        self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
+    ) -> QuestionMessage | None:
+        try:
             turn = begun or await begin_in_order(self._ledger, key, running.has_earlier, self._settings.deadline_s)
             if turn is not None and turn.state is TurnState.RECEIVED:
                 record.outcome = "overtaken"
@@ -110,7 +118,7 @@ class TurnRunner:
                 await self._follow_up.documents.delete(key, earlier)
             return await self._finish(turn, state, running.reply, record)
         except asyncio.CancelledError:
-            if running.cancel_reason not in {CancelReason.EDITED, CancelReason.DELETED}:
+            if running.cancel_reason not in {CancelReason.EDITED, CancelReason.DELETED, CancelReason.LOST}:
                 raise
             return await self._end_cancelled(key, running, record)
 
@@ -134,14 +142,15 @@ class TurnRunner:
         record.outcome = running.cancel_reason or ""
         reply = running.reply
         match running.cancel_reason:
-            case CancelReason.EDITED:
+            case CancelReason.EDITED | CancelReason.LOST:
                 return await self._retract(key, reply, record)
             case CancelReason.STOPPED if reply is not None:
                 await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
                 clear_in_s = reply.clear_status_in_s
-                await self._ledger.finish(
+                if not await self._ledger.finish(
                     key, running.revision, TurnState.DONE, "stopped", clear_status_in_s=clear_in_s
-                )
+                ):
+                    return await self._retract(key, reply, record)
             case CancelReason.DELETED if reply is not None:
                 await self._leave_to_withdrawal(key, reply)
             case _ if reply is not None:
@@ -149,9 +158,10 @@ class TurnRunner:
         return None
 
     async def _retract(self, key: QuestionKey, reply: AnswerReply | None, record: TurnRecord) -> QuestionMessage | None:
-        """Return the new text of an edited question, None if it was deleted instead.
+        """Return the new text of an edited question, None if it was deleted, or another process has taken it over.
 
         Its partial answer is deleted; messages of an answer that was complete stay, and the next answer replaces them.
+        So do those of the other process.
         """
         record.outcome = CancelReason.EDITED
         turn = await self._ledger.find(key)
@@ -160,6 +170,11 @@ class TurnRunner:
         if turn is not None and turn.state is TurnState.SUPERSEDED and reply is not None:
             record.outcome = CancelReason.DELETED
             await self._leave_to_withdrawal(key, reply)
+        elif reply is not None and (turn is None or not self._ledger.owns(turn)):
+            record.outcome = CancelReason.LOST
+            reply.leave_status()
+            await reply.delete_messages(but=turn.replies if turn is not None else ())
+            return None
         if turn is None or turn.state not in UNFINISHED:
             return None
         if reply is not None and turn.revises:

@@ -32,7 +32,7 @@ from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
-from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
 from bot.storage.turns.rows import make_storable, match_columns, name_parameters, read_key, read_turn
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
@@ -65,9 +65,13 @@ _TAKE_OVER = _UPDATE_OPEN.where(*match_columns(turns.c.owner, turns.c.lease_unti
 _GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
     generations=turns.c.generations + 1
 )
-_REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
+_NOTE = _UPDATE_ONE.where(_IS_OURS | (turns.c.state == TurnState.SUPERSEDED))
+_SETTLE = _UPDATE_ONE.where(*match_columns(turns.c.replies))
+_REFUND = _UPDATE_OPEN.where(_IS_OURS, turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
 _OF_QUESTION = (
-    sa.select(turns.c.thread_ts).where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts)).scalar_subquery()
+    sa.select(turns.c.thread_ts)
+    .where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts), _IS_OURS)
+    .scalar_subquery()
 )
 _IS_THREAD = (*match_columns(threads.c.team, threads.c.channel), threads.c.thread_ts == _OF_QUESTION)
 _LOCK_THREAD = sa.select(threads).where(*_IS_THREAD).with_for_update()
@@ -193,8 +197,18 @@ class Ledger:
         return read_turn(rows[0])
 
     async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
-        """Store which messages have the answer so far."""
-        await self._update(_UPDATE_ONE, key, replies=json.dumps(list(replies)))
+        """Store which messages have the answer so far.
+
+        Raises:
+            TurnLost: another process answers the question, or has answered it.
+
+        """
+        if not await self._update(_NOTE, key, us=self._owner, replies=json.dumps(list(replies))):
+            raise TurnLost
+
+    async def settle_withdrawal(self, key: QuestionKey, deleted: Sequence[str]) -> bool:
+        """Note that the messages of an answer were deleted; return False if it has other messages meanwhile."""
+        return bool(await self._update(_SETTLE, key, of_replies=json.dumps(list(deleted)), replies="[]"))
 
     async def finish(
         self,
@@ -302,21 +316,37 @@ class Ledger:
     @transaction
     def refund_attempt(self, connection: sa.Connection, key: QuestionKey) -> None:
         """Do not count the last attempt, because something outside interrupted it, and let its thread go on."""
-        connection.execute(_REFUND, {**name_parameters(key), "updated_at": self._now()})
-        connection.execute(_LEAVE_THREAD, name_parameters(key))
+        names = {**name_parameters(key), "us": self._owner}
+        connection.execute(_REFUND, {**names, "updated_at": self._now()})
+        connection.execute(_LEAVE_THREAD, names)
 
     async def leave_thread(self, key: QuestionKey) -> None:
         """Let the thread of a question go on although the question is open."""
-        await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, name_parameters(key)))
+        names = {**name_parameters(key), "us": self._owner}
+        await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, names))
 
     async def reserve_generation(self, key: QuestionKey, most: int) -> bool:
-        """Count another generation of an answer. Return False if there were ``most``, or the turn is not open here."""
-        return bool(await self._update(_GENERATE, key, us=self._owner, most=most))
+        """Count another generation of an answer. Return False if there were ``most``, or the turn is closed.
+
+        Raises:
+            TurnLost: the question is not of this process.
+
+        """
+        if await self._update(_GENERATE, key, us=self._owner, most=most):
+            return True
+        turn = await self.find(key)
+        if turn is None or not self.owns(turn):
+            raise TurnLost
+        return False
 
     async def find(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""
         rows = await self.database.fetch_rows(_FIND, name_parameters(key))
         return read_turn(rows[0]) if rows else None
+
+    def owns(self, turn: LedgerTurn) -> bool:
+        """Return whether a question is of this process."""
+        return turn.owner == self._owner
 
     async def list_unfinished(self) -> list[LedgerTurn]:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""

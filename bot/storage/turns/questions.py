@@ -102,3 +102,9 @@ class LedgerTurn:
     """Whether ``replies`` answer an earlier text of the question, so that the next answer replaces them."""
     regenerates: bool = False
     """Whether the next answer replaces them because the asker wants another one, not because of an edit."""
+    owner: str = ""
+    """The process that has the question."""
+
+
+class TurnLost(Exception):
+    """Another process has taken the question over, because the lease of this one had expired."""

@@ -38,8 +38,8 @@ def read_turn(row: sa.Row[Any]) -> LedgerTurn:
         Subject.decode(row.subject),
     )
     replies = tuple(json.loads(row.replies))
-    state, flags = TurnState(row.state), (bool(row.revises), bool(row.regenerates))
-    return LedgerTurn(message, state, row.revision, replies, row.attempts, row.created_at, row.generations, *flags)
+    counts = (row.revision, replies, row.attempts, row.created_at, row.generations)
+    return LedgerTurn(message, TurnState(row.state), *counts, bool(row.revises), bool(row.regenerates), row.owner)
 
 
 def make_storable(text: str) -> str:

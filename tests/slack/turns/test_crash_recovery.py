@@ -86,7 +86,7 @@ async def test_partial_answer_becomes_apology_before_new_answer(
     ts = await ask_dead_bot(sandbox, tmp_path)
     half = await post_partial_answer(sandbox, ts, how=how)
     if noted:
-        async with open_ledger(make_ledger_url(tmp_path)) as ledger:
+        async with open_ledger(make_ledger_url(tmp_path), owner=DEAD) as ledger:
             await ledger.note_replies(QuestionKey(TEAM_ID, "C0GENERAL1", ts), [half])
     async with run_bot(sandbox, tmp_path) as bot:
         await bot.wait_for_answer(ts)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.storage.shared_changes import SLOW_S
-from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from tests.slack.running_bot import (
     PausedScript,
@@ -291,6 +291,20 @@ async def test_withdrawal_that_slack_interrupts_goes_on(socket_bot: RunningBot) 
     ts, _ = await ask_and_wait(bot)
     await bot.sandbox.faults({"method": "chat.delete", "status": 503, "times": 4})
     await bot.sandbox.delete("ada", "#general", ts)
+    await wait_for_no_answer(bot, ts)
+
+
+async def test_withdrawal_deletes_a_message_that_another_process_notes_meanwhile(socket_bot: RunningBot) -> None:
+    """The other process had posted it when the question was deleted here."""
+    bot = socket_bot
+    ts, first = await ask_and_wait(bot)
+    second = await bot.sandbox.api("chat.postMessage", channel=CHANNEL, thread_ts=ts, text="the other half")
+    await bot.sandbox.faults({"method": "chat.delete", "hang_s": 0.5})
+    await bot.sandbox.delete("ada", "#general", ts)
+    await bot.sandbox.wait_until(lambda: has_state(bot, ts, TurnState.SUPERSEDED))
+    await asyncio.sleep(0.2)  # Slack deletes the first message now
+    other = Ledger(bot.ledger.database, owner="another process")
+    await other.note_replies(QuestionKey(TEAM_ID, CHANNEL, ts), [first["ts"], second["ts"]])
     await wait_for_no_answer(bot, ts)
 
 
