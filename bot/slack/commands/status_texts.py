@@ -65,16 +65,11 @@ def format_sources(state: LibraryStatus, language: Language) -> str:
     """Return the sources with their kinds, and with their places as far as they are given."""
     if not state.sources:
         return render_message(status.NO_SOURCES, language)
-    return "\n".join(_format_source_place(source, language) for source in state.sources)
+    return "\n".join(format_source(source, language, show_place=True) for source in state.sources)
 
 
-def _format_source_place(source: SourceStatus, language: Language) -> str:
-    place = (f"*{render.escape_mrkdwn(source.name)}*", *map(render.escape_mrkdwn, (source.kind, source.root)))
-    return " · ".join(part for part in place if part) + "\n" + format_source(source, language)
-
-
-def format_source(source: SourceStatus, language: Language) -> str:
-    """Return the state of one source: one line, then a line for each problem."""
+def format_source(source: SourceStatus, language: Language, *, show_place: bool = False) -> str:
+    """Return the state of one source: one line, if wanted one for its kind and place, and a line for each problem."""
     counts = render_message(status.DOCUMENTS, language, count=source.documents)
     if source.chunks or not source.documents:  # people who may read only a part of a source see no passages
         passages = render_message(status.PASSAGES, language, count=source.chunks)
@@ -86,7 +81,9 @@ def format_source(source: SourceStatus, language: Language) -> str:
     if source.watched:
         parts.append(render_message(status.WATCHED, language))
     head = f"• *{render.escape_mrkdwn(source.name)}*: " + " · ".join(parts)
-    return "\n".join([head, *(f"   {line}" for line in _format_problems(source, language))])
+    place = " · ".join(render.escape_mrkdwn(part) for part in (source.kind, source.root) if part)
+    details = [*([place] if show_place else []), *_format_problems(source, language)]
+    return "\n".join([head, *(f"   {line}" for line in details)])
 
 
 def format_freshness(source: SourceStatus, language: Language) -> str:

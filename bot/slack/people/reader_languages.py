@@ -31,11 +31,15 @@ class ReaderLanguages:
         return chosen or await self._directory.find_language(user)
 
     async def apply(self, act: _Act) -> _Act:
-        """Return an act in the language of the person; what was typed decides if the person chose none."""
+        """Return an act in the language of the person.
+
+        A command typed in Chinese is answered in Chinese if the person chose no language. The names of commands are
+        English, so a command typed in English says nothing about the person.
+        """
         language = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TIMEOUT_S):
-                if isinstance(act, SlashCommand) and act.text.strip():
+                if isinstance(act, SlashCommand) and act.language != "en":
                     language = (await self._preferences.read(self._team, act.user)).language
                 else:
                     language = await self.find(act.user)
