@@ -205,6 +205,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             channels=settings.channels,
             follow_ups=settings.follow_ups,
             question_limits=settings.question_limits,
+            apps=settings.apps,
             thinking=settings.thinking,
             web=settings.web,
             list_named=library.list_named_principals,

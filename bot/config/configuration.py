@@ -111,6 +111,8 @@ class Configuration:
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
     """For how long Kvasir answers in a thread without a mention."""
     question_limits: QuestionLimits = field(default_factory=QuestionLimits)
+    apps: frozenset[str] = frozenset()
+    """The Slack ids of other apps that get answers."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
     unsupported: Unsupported = "mark"
@@ -163,6 +165,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         channels=channels,
         follow_ups=FollowUpRules(answers.follow_up_days),
         question_limits=QuestionLimits(slack.questions_per_minute, slack.channel_questions_per_minute),
+        apps=frozenset(slack.apps),
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
         unsupported=answers.unsupported,
         digest=slack.digest or None,

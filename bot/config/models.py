@@ -59,6 +59,7 @@ def _check_site(url: str) -> str:
 
 Name = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
+AppId = Annotated[str, StringConstraints(pattern=r"^(A|B|Wf)[A-Z0-9]{2,}$")]
 UserId = Annotated[str, StringConstraints(pattern=r"^[UW][A-Z0-9]{2,}$")]
 WorkspaceId = Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]{2,}$")]
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{2,}$")]
@@ -152,8 +153,13 @@ class SlackTable(Table):
         'a list of Slack user ids such as ["U012AB3CD"]',
         "Who sees the state of the engine and the replicas in Home, besides the workspace's own administrators.",
     )
+    apps: list[AppId] = toml_field(
+        [],
+        'a list of Slack ids of apps, bots or workflows such as ["A012AB3CD", "B012AB3CD", "Wf012AB3CD"]',
+        "Other apps that get an answer when they mention Kvasir in a channel. Another Kvasir never gets one.",
+    )
     questions_per_minute: int = toml_field(
-        30, "a number from 0; 0 for no limit", "How many questions each person may ask in a minute.", ge=0
+        30, "a number from 0; 0 for no limit", "How many questions each person or app may ask in a minute.", ge=0
     )
     channel_questions_per_minute: int = toml_field(
         300, "a number from 0; 0 for no limit", "How many questions each channel may ask in a minute.", ge=0

@@ -60,6 +60,8 @@ class Settings:
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
     """For how long Kvasir answers in a thread without a mention."""
     question_limits: QuestionLimits = field(default_factory=QuestionLimits)
+    apps: frozenset[str] = frozenset()
+    """The Slack ids of other apps that get answers."""
     thinking: Defaults = field(default_factory=Defaults)
     """How deep is thought for people who did not say."""
     unsupported: Unsupported = "mark"
@@ -168,6 +170,7 @@ def load_settings(
         channels=configured.channels,
         follow_ups=configured.follow_ups,
         question_limits=configured.question_limits,
+        apps=configured.apps,
         thinking=configured.thinking,
         unsupported=configured.unsupported,
         web=configured.web,

@@ -69,7 +69,10 @@ CHANNEL_LIMIT = Message(
     "Somebody has asked a question in this channel within a minute, which is as many as I can take here. "
     "Please ask this one again in {wait}, or now in a direct message.",
 )
-APPS_REFUSED = Message("I answer people, not apps. A person has to ask.", "我只回答人，不回答应用。请由人来提问。")
+APPS_REFUSED = Message(
+    "I answer people, not apps. A person has to ask, or my operator allows this app by its id {app}.",
+    "我只回答人，不回答应用。请由人来提问，或由管理员按编号 {app} 允许此应用。",
+)
 AUDIENCE_UNKNOWN = Message(
     "I could not find out who reads this, so I used only documents that are open to the whole world. "
     "Ask again in a minute; `kvasir doctor` tells an administrator what is missing.",

@@ -47,6 +47,8 @@ class SlackDependencies:
     channels: Mapping[str, ChannelTable] = field(default_factory=dict)
     """What ``kvasir.toml`` fixes for channels, by the channel's id."""
     question_limits: QuestionLimits = field(default_factory=lambda: QuestionLimits(0, 0))
+    apps: frozenset[str] = frozenset()
+    """The Slack ids of other apps that get answers."""
     follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
     """For how long Kvasir answers in a thread without a mention."""
     thinking: Defaults = field(default_factory=Defaults)

@@ -16,7 +16,6 @@ from bot.slack.actions.rate_answer import RateAnswerAction
 from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.actions.show_passage import ShowPassageAction
 from bot.slack.actions.show_reasoning import ShowReasoningAction
-from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.channels.parts import ChannelParts
 from bot.slack.commands.ask import ASK, AskCommand
 from bot.slack.commands.feedback import FeedbackRunner
@@ -26,6 +25,7 @@ from bot.slack.commands.search import SearchRunner
 from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
 from bot.slack.home.parts import HomeParts
+from bot.slack.incoming.app_questions import AppQuestions
 from bot.slack.incoming.attention import ThreadAttention
 from bot.slack.incoming.events import AppRemoved
 from bot.slack.incoming.listeners import ActionHandler, CommandHandler, SlackListeners
@@ -124,7 +124,7 @@ class SlackParts:
             shared.directory,
             shared.languages,
             shared.viewers,
-            AppRefusals(shared.api),
+            AppQuestions(shared, tasks, turns.submit),
             shared.messenger,
             tasks,
             handle_removal,

@@ -319,6 +319,15 @@ def test_source_has_owners_of_its_own(place: Path) -> None:
     assert access.admins == {"U0ADMIN"}
 
 
+def test_other_apps_are_allowed_by_id_alone(place: Path) -> None:
+    """An app may take any name."""
+    (place / "kvasir.toml").write_text(TOML + '[slack]\napps = ["A012AB3CD", "B012AB3CD", "Wf012AB3CD"]\n')
+    assert load_settings({}, place).apps == {"A012AB3CD", "B012AB3CD", "Wf012AB3CD"}
+    (place / "kvasir.toml").write_text(TOML + '[slack]\napps = ["Deploybot"]\n')
+    with pytest.raises(SettingsError, match="apps should be a list of Slack ids"):
+        load_settings({}, place)
+
+
 CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
 
 

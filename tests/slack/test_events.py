@@ -128,9 +128,29 @@ def test_subtypes_of_people_are_read(subtype: str) -> None:
     assert parse_message(make_message("<@U0KVASIR> this", subtype=subtype)).is_addressed
 
 
-def test_mention_by_another_app_is_recognized() -> None:
-    asked = events.parse_event(make_envelope(make_message("<@U0KVASIR> hi", bot_id="B2", subtype="bot_message")), ME)
-    assert asked == AppAsked(QuestionKey("T1", "C1", "2.0"), "2.0", "B2", "<@U0KVASIR> hi")
+@pytest.mark.parametrize(
+    ("more", "ids", "is_kvasir"),
+    [
+        ({"subtype": "bot_message"}, {"B2"}, False),
+        ({"app_id": "A2", "username": "B3"}, {"A2", "B2"}, False),
+        ({"bot_profile": {"app_id": "A2", "id": "B3"}}, {"A2", "B2"}, False),
+        ({"workflow_id": "Wf2"}, {"Wf2", "B2"}, False),
+        ({"app_id": "A1"}, {"A1", "B2"}, True),
+        ({"metadata": {"event_type": "kvasir_answer"}}, {"B2"}, True),
+        ({"metadata": {"event_type": "deployed"}}, {"B2"}, False),
+    ],
+)
+def test_mention_by_another_app_is_recognized(more: dict[str, Any], ids: set[str], *, is_kvasir: bool) -> None:
+    """The app of another workspace's Kvasir may be the same one."""
+    envelope = make_envelope(make_message("<@U0KVASIR> hi", bot_id="B2", **more)) | {"api_app_id": "A1"}
+    asked = AppAsked(QuestionKey("T1", "C1", "2.0"), "2.0", "B2", "<@U0KVASIR> hi", frozenset(ids), is_kvasir=is_kvasir)
+    assert events.parse_event(envelope, ME) == asked
+
+
+@pytest.mark.parametrize("more", [{"channel_type": "im"}, {"type": "app_mention"}])
+def test_apps_are_heard_in_channels_and_once(more: dict[str, Any]) -> None:
+    message = make_message("<@U0KVASIR> hi", bot_id="B2", **more)
+    assert events.parse_event(make_envelope(message), ME) is None
 
 
 def test_message_of_a_sibling_workspace_is_read_like_any_other() -> None:

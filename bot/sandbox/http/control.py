@@ -79,7 +79,10 @@ class ControlApi:
     # ── Acting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def say(self, body: Json) -> Json:
-        """Say something as ``person``, with ``files`` (name and base64 of each), or as another bot (``bot``)."""
+        """Say something as ``person``, with ``files`` (name and base64 of each), or as another bot (``bot``).
+
+        Of a bot, ``app_id``, ``username``, ``metadata``, ``workflow_id`` and ``subtype`` may be given, too.
+        """
         if body.get("bot"):
             return self._say_as_bot(body)
         room, author = self._find_channel(body), self._hub.workspace.find_person(body["person"])
@@ -111,9 +114,11 @@ class ControlApi:
             text=workspace.encode_text(body["text"], user.id),
             thread_ts=workspace.find_root(room.id, body.get("thread_ts")),
             bot_id=f"B0{name.upper():X<8}"[:10],
-            app_id="A0OTHERBOT",
+            app_id=str(body.get("app_id", "A0OTHERBOT")),
             subtype="bot_message" if body.get("subtype", True) else None,
-            username=name,
+            username=str(body.get("username", name)),
+            metadata=body.get("metadata"),
+            workflow_id=body.get("workflow_id"),
         )
         workspace.post_message(message)
         return {"ts": message.ts, "channel": room.id}

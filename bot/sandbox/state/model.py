@@ -131,6 +131,8 @@ class SlackMessage:
     bot_id: str | None = None
     app_id: str | None = None
     username: str | None = None
+    workflow_id: str | None = None
+    """The workflow that posted it, None for most messages."""
     subtype: str | None = None
     client_msg_id: str | None = None
     edited: Json | None = None

@@ -46,6 +46,7 @@ def message_object(records: Records, found: SlackMessage) -> Json:
     optional = {
         "subtype": found.subtype,
         "username": found.username,
+        "workflow_id": found.workflow_id,
         "client_msg_id": found.client_msg_id,
         "edited": found.edited,
         "metadata": found.metadata,
@@ -109,6 +110,7 @@ def mention_event(records: Records, found: SlackMessage) -> Json:
     """Return the ``app_mention`` event of a new message."""
     body = message_event(records, found) | {"type": "app_mention"}
     body.pop("channel_type")
+    body.pop("workflow_id", None)  # reported to Slack's Java SDK
     return body
 
 

@@ -14,7 +14,7 @@ from bot.slack.modals.modal import build_plain_text
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.storage.turns.ledger import Ledger
-from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, TurnState
+from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, TurnState, is_app
 from knowledge.errors import DatabaseError
 
 ChangeAnswer = Callable[[QuestionKey], Awaitable[bool]]
@@ -37,7 +37,7 @@ class AnswerAgainAction:
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button; Slack shows no icon but a trash can, so it has a label."""
-        if not answer.is_rated or answer.finished.route == "verified":
+        if not answer.is_rated or answer.finished.route == "verified" or is_app(answer.asker):
             return []
         label = render_message(feedback.ANSWER_AGAIN, answer.language)
         return [build_button(self.action_id, label, answer.question_ts)]
@@ -78,13 +78,13 @@ class DeleteAnswerAction:
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return a trash can that Slack shows only to the asker and to owners."""
-        if not answer.is_rated:
+        people = dict.fromkeys([*([] if is_app(answer.asker) else [answer.asker]), *sorted(self._access.owners)])
+        if not answer.is_rated or not people:
             return []
 
         def render(message: Message) -> dict[str, Any]:
             return build_plain_text(render_message(message, answer.language))
 
-        people = dict.fromkeys([answer.asker, *sorted(self._access.owners)])
         return [
             {
                 "type": "icon_button",

@@ -23,6 +23,7 @@ from bot.slack.audience.viewers import (
     list_principals,
 )
 from bot.storage.channels.approved_channels import ApprovedChannels
+from bot.storage.turns.questions import is_app
 from knowledge.errors import KnowledgeError
 from knowledge.identity.identity_map import IdentityMap
 from knowledge.interfaces import Viewers
@@ -83,7 +84,7 @@ class ViewerFinder:
         self._computed: FreshCache[tuple[str, int], Audience] = FreshCache(_COMPUTED_S, _MAX_COMPUTED, time.monotonic)
 
     async def find_channel_audience(self, channel: str, asker: str) -> Audience:
-        """Return who will see an answer in a conversation, where a person asks.
+        """Return who will see an answer in a conversation, where a person or an app asks.
 
         Raises:
             DatabaseError: the approval of a shared channel cannot be read.
@@ -165,8 +166,10 @@ class ViewerFinder:
         return await self._computed.fetch((channel, self._directory.version), find) or UNKNOWN_AUDIENCE
 
     async def _list_members(self, channel: str, asker: str) -> frozenset[str] | None:
-        """Return the members of a channel; None if they are unknown. A list without the asker must be wrong."""
+        """Return the members of a channel; None if they are unknown. A list without a person who asks must be wrong."""
         members = await self._directory.list_members(channel)
+        if is_app(asker):
+            return members
         if members is not None and asker not in members:
             self._directory.forget_members(channel, asker)
             members = await self._directory.list_members(channel)

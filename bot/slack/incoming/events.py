@@ -15,6 +15,8 @@ Payload = Mapping[str, Any]
 
 PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
 """Subtypes of messages that people write; all others are reports about the channel."""
+METADATA_PREFIX = "kvasir_"
+"""How the event types of the metadata begin that a Kvasir gives its messages."""
 MUTE_REACTION = "mute"
 """Slack's name of 🔇."""
 _TIMESTAMP = re.compile(r"\d+(?:\.\d+)?")
@@ -56,12 +58,19 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class AppAsked:
-    """Another app mentions the bot."""
+    """Another app mentions the bot in a channel."""
 
     key: QuestionKey
     thread_ts: str
     app: str
+    """The id of its bot."""
     text: str
+    ids: frozenset[str]
+    """What names the author, as only Slack can set it: the ids of the bot, of its app and of its workflow."""
+    is_kvasir: bool = False
+    """Whether the message itself says that a Kvasir wrote it."""
+    is_channel_shared: bool = False
+    """Whether the channel is shared with another company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +182,27 @@ def _read_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | No
 
 
 def _read_posted_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
-    return _read_new_message(body, event, me) or _read_app_message(event, me)
+    return _read_new_message(body, event, me) or _read_app_message(body, event, me)
 
 
-def _read_app_message(event: Payload, me: BotUser) -> AppAsked | None:
+def _read_app_message(body: Payload, event: Payload, me: BotUser) -> AppAsked | None:
+    """Return what another app asks in a channel, from the event ``message``: ``app_mention`` names no workflow."""
     app, text, ts = _get_text(event, "bot_id"), _get_text(event, "text"), _get_text(event, "ts")
     if not app or me.is_author(event) or _get_text(event, "subtype") not in {"", "bot_message"}:
         return None
-    if event.get("type") != "app_mention" and not has_mention(text, me.user):
+    if event.get("type") != "message" or event.get("channel_type") == "im" or not has_mention(text, me.user):
         return None
-    return AppAsked(_read_key(me, event, ts), _get_text(event, "thread_ts") or ts, app, text)
+    app_id = _get_text(event, "app_id") or _get_text(get_object(event, "bot_profile"), "app_id")
+    is_own_app = bool(app_id) and app_id == body.get("api_app_id")  # the same app in another workspace
+    return AppAsked(
+        _read_key(me, event, ts),
+        _get_text(event, "thread_ts") or ts,
+        app,
+        text,
+        frozenset({app, app_id, _get_text(event, "workflow_id")} - {""}),
+        is_kvasir=is_own_app or _get_text(get_object(event, "metadata"), "event_type").startswith(METADATA_PREFIX),
+        is_channel_shared=bool(body.get("is_ext_shared_channel")),
+    )
 
 
 def _read_stop(_body: Payload, event: Payload, _me: BotUser) -> StopPressed:

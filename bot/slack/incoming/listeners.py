@@ -19,12 +19,12 @@ from slack_bolt.response import BoltResponse
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from bot.slack.audience.app_refusals import AppRefusals
 from bot.slack.audience.changes import apply_event
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.history.channel_events import read_channel_event
 from bot.slack.home.tab import HomeTab
+from bot.slack.incoming.app_questions import AppQuestions
 from bot.slack.incoming.attention import ThreadAttention
 from bot.slack.incoming.events import (
     AppAsked,
@@ -85,7 +85,7 @@ class SlackListeners:
     directory: SlackDirectory
     languages: ReaderLanguages
     viewers: ViewerFinder
-    app_refusals: AppRefusals
+    app_questions: AppQuestions
     messenger: EphemeralMessenger
     tasks: BackgroundTasks
     on_removed: Callable[[AppRemoved], None]
@@ -136,7 +136,7 @@ class SlackListeners:
             case MessageEdited() as edited:
                 await self._handle_edit(edited)
             case AppAsked() as asked:
-                self.tasks.start(self.app_refusals.refuse(asked), "refusal of an app")
+                await self.app_questions.handle(asked)
             case MessageDeleted(key, received):
                 may_be_asked = received is not None and await self.attention.may_be_meant(received)
                 await self.turns.handle_deletion(key, received.message if received and may_be_asked else None)

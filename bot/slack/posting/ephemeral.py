@@ -12,6 +12,7 @@ from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.incoming.interactions import ButtonPress, Interaction
 from bot.slack.posting import cutting, render
 from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.turns.questions import is_app
 
 _log = structlog.get_logger(__name__)
 
@@ -95,12 +96,14 @@ class EphemeralMessenger:
         thread_ts: str | None = None,
         blocks: Sequence[Block] | None = None,
     ) -> None:
-        """Send mrkdwn to one person in a channel.
+        """Send mrkdwn to one person in a channel; an app gets none.
 
         Raises:
             SlackError: Slack refuses it.
 
         """
+        if is_app(user):
+            return
         await self._api.call(
             "chat.postEphemeral", channel=channel, user=user, text=text, thread_ts=thread_ts, blocks=blocks
         )

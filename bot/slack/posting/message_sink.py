@@ -16,6 +16,7 @@ from bot.slack.posting.refused_methods import RefusedMethods
 from bot.slack.posting.render import make_fallback_text
 from bot.slack.progress.plan import AnswerPlan
 from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.turns.questions import is_app
 from knowledge.language import Language
 
 STREAM_CHARACTERS = 11_500
@@ -90,8 +91,9 @@ class SlackCapabilities:
     limits: RateLimits = field(default_factory=RateLimits)
 
     def can_stream(self, target: ReplyTarget) -> bool:
-        """Return whether an answer may be streamed to its person now."""
-        return self.refused.allows("chat.startStream", target.user) and self.limits.streams.allows_begin()
+        """Return whether an answer may be streamed to its person now; Slack streams nothing to an app."""
+        may_stream = not is_app(target.user) and self.refused.allows("chat.startStream", target.user)
+        return may_stream and self.limits.streams.allows_begin()
 
     @property
     def can_update_often(self) -> bool:

@@ -16,6 +16,7 @@ from bot.messages.errors import explain_error
 from bot.messages.forms import verified
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
+from bot.slack.incoming.events import METADATA_PREFIX
 from bot.slack.posting import render
 from bot.slack.posting.buttons import AnswerButton, CompleteAnswer, arrange_buttons
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
@@ -28,7 +29,7 @@ from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 
-ANSWER_EVENT = "kvasir_answer"
+ANSWER_EVENT = f"{METADATA_PREFIX}answer"
 """The metadata's event type on the last message of an answer; its payload has the question's ``ts``, and the chunks of
 the passages from which it was written."""
 _MAX_CHUNKS_CHARACTERS = 4_000

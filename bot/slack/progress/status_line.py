@@ -13,6 +13,7 @@ from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused, SlackUnavailable
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.transport.web_api import SlackWebApi
+from bot.storage.turns.questions import is_app
 from knowledge.language import Language
 
 SESSION_METHOD = "agents.sessions.setStatus"
@@ -108,7 +109,8 @@ class StatusLine:
         if self._allows(SESSION_METHOD) and not self.has_session and not self._limits.sessions.begin(self):
             was_limited = True
         elif self._allows(SESSION_METHOD) and not self.has_session:
-            session = {"status": "processing", "initiator_user_id": self._user}
+            initiator = {} if is_app(self._user) else {"initiator_user_id": self._user}
+            session = {"status": "processing", **initiator}
             try:
                 self.has_session = await self._set(SESSION_METHOD, session)
             except SlackLimited:

@@ -14,7 +14,7 @@ from bot.answering.history_window import find_window_start
 from bot.answering.markdown.citations import strip_displayed
 from bot.answering.quoting import neutralise_name
 from bot.slack.errors import SlackError, SlackGone
-from bot.slack.incoming.events import BotUser, find_mentioned_users, make_readable
+from bot.slack.incoming.events import METADATA_PREFIX, BotUser, find_mentioned_users, make_readable
 from bot.slack.layout.tables import read_table_block
 from bot.slack.posting.render import JOINER, NOTICE_MARK, VERIFIED_MARK
 from bot.slack.posting.reply import ANSWER_EVENT
@@ -22,7 +22,7 @@ from bot.slack.threads.long_thread import PAGE_SIZE, read_long_thread
 from bot.slack.transport.web_api import SlackWebApi, make_window
 from bot.storage.turns.questions import QuestionMessage, Subject
 
-QUESTION_EVENT = "kvasir_question"
+QUESTION_EVENT = f"{METADATA_PREFIX}question"
 """The metadata's event type on our message that repeats a person's question; its payload has the user and the text."""
 _MAX_METADATA_CHARACTERS = 3_000
 _SINGLE_LIMIT = 5
@@ -53,6 +53,8 @@ class ThreadMessage:
     """Its files as Slack describes them."""
     subject: Subject | None = None
     """What it is about, if it is a question about another message."""
+    is_of_other_kvasir: bool = False
+    """Whether its metadata says that a Kvasir of another app wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def read_message(message: Mapping[str, Any], me: BotUser) -> ThreadMessage:
         revision=int(payload.get("revision", 0)),
         app=_get_app_name(message) if is_app else "",
         files=_get_files(message),
+        is_of_other_kvasir=not is_ours and str(metadata.get("event_type", "")).startswith(METADATA_PREFIX),
     )
 
 

@@ -58,7 +58,7 @@ class AnswerFollowUp:
         self._reasonings.keep(message.key, message.user, finished.reasoning, itertools.chain(*read))
         await self._store(message, question, finished, reply)
         await self._layout.improve(message, question.text, finished, reply)
-        if finished.searched and not question.wants_web and not message.is_unasked:
+        if finished.searched and not (question.wants_web or message.is_unasked or message.is_of_app):
             self._offer_more(message, finished.searched, reply.language)
 
     def forget(self, key: QuestionKey | None, conversation: str) -> None:

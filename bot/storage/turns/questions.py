@@ -20,6 +20,11 @@ class TurnState(StrEnum):
 UNFINISHED = (TurnState.RECEIVED, TurnState.ANSWERING)
 
 
+def is_app(user: str) -> bool:
+    """Return whether an id is that of an app's bot; ids of people begin with U or W."""
+    return user.startswith("B")
+
+
 @dataclass(frozen=True, slots=True)
 class QuestionKey:
     """Identifies a question, however many events deliver it."""
@@ -65,6 +70,11 @@ class QuestionMessage:
     """Whether it is answered, if at all, although it neither mentions Kvasir nor follows a question in its thread."""
     subject: Subject | None = None
     """The message that it is about; None for most questions."""
+
+    @property
+    def is_of_app(self) -> bool:
+        """Return whether another app asks; its ``user`` is the id of its bot."""
+        return is_app(self.user)
 
     @property
     def thread(self) -> tuple[str, str, str]:

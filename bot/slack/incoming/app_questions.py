@@ -1,0 +1,104 @@
+"""Answers the apps that the operator allows, and refuses the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bot.messages import replies
+from bot.messages.message import render_message
+from bot.slack.errors import SlackError
+from bot.slack.incoming.events import AppAsked
+from bot.slack.shared_parts import SharedParts
+from bot.slack.tasks import BackgroundTasks
+from bot.storage.turns.app_turns import AppTurns
+from bot.storage.turns.questions import QuestionMessage
+from knowledge.language import choose_language
+
+_log = structlog.get_logger(__name__)
+
+_REFUSAL_INTERVAL_S = 3_600.0
+_MAX_REFUSED = 1_000
+MAX_IN_THREAD = 5
+"""How many answers all apps together get in a thread within an hour."""
+MAX_OF_APP = 30
+"""How many answers an app gets in all threads within an hour."""
+_READING_TIMEOUT_S = 2.0
+"""Slack waits three seconds for the acknowledgement of a message."""
+
+
+class AppQuestions:
+    """Decides which mentions by other apps are questions: two apps that answer each other never stop."""
+
+    def __init__(
+        self,
+        shared: SharedParts,
+        tasks: BackgroundTasks,
+        submit: Callable[[QuestionMessage], Awaitable[bool]],
+    ) -> None:
+        self._api = shared.api
+        self._allowed = shared.dependencies.apps
+        self._turns = AppTurns(shared.database)
+        self._threads = shared.threads
+        self._is_approved = shared.viewers.is_approved
+        self._tasks = tasks
+        self._submit = submit
+        self._refused_at: dict[tuple[str, str], float] = {}
+
+    async def handle(self, asked: AppAsked) -> None:
+        """Answer a mention by an allowed app. Refuse another app once an hour in a channel, and ignore every Kvasir.
+
+        Raises:
+            DatabaseError: the question cannot be stored, so Slack has to send it again.
+
+        """
+        log = _log.bind(channel=asked.key.channel, ts=asked.key.ts, app=sorted(asked.ids))
+        if asked.is_kvasir:
+            log.info("another Kvasir ignored")
+            return
+        if not asked.ids & self._allowed or not await self._may_answer(asked):
+            self._tasks.start(self._refuse(asked), "refusal of an app")
+            return
+        question = QuestionMessage(asked.key, asked.thread_ts, asked.app, asked.text)
+        in_thread, of_app = await self._turns.count_last_hour(question)
+        if in_thread >= MAX_IN_THREAD or of_app >= MAX_OF_APP:
+            log.warning("app ignored", reason="too many answers", in_thread=in_thread, of_app=of_app)
+        elif await self._is_thread_of_another_kvasir(question):
+            log.info("another Kvasir ignored")
+        else:
+            await self._submit(question)
+
+    async def _may_answer(self, asked: AppAsked) -> bool:
+        return not asked.is_channel_shared or await self._is_approved(asked.key.channel)
+
+    async def _is_thread_of_another_kvasir(self, question: QuestionMessage) -> bool:
+        """Return whether another Kvasir has answered in the thread of a question, or whether that is unknown."""
+        try:
+            async with asyncio.timeout(_READING_TIMEOUT_S):
+                messages = await self._threads.fetch_messages(question)
+        except (SlackError, TimeoutError) as error:
+            _log.warning("thread of an app not read", channel=question.key.channel, error=str(error))
+            return True
+        return any(message.is_of_other_kvasir for message in messages)
+
+    async def _refuse(self, asked: AppAsked) -> None:
+        """Say in the app's thread that a person has to ask; a failure is logged."""
+        now, key = time.monotonic(), (asked.key.channel, asked.app)
+        if now - self._refused_at.get(key, float("-inf")) < _REFUSAL_INTERVAL_S:
+            return
+        if len(self._refused_at) >= _MAX_REFUSED:
+            self._refused_at.clear()
+        self._refused_at[key] = now
+        text = render_message(replies.APPS_REFUSED, choose_language(asked.text), app=_choose_id(asked))
+        try:
+            await self._api.call("chat.postMessage", channel=asked.key.channel, thread_ts=asked.thread_ts, text=text)
+        except SlackError as error:
+            _log.warning("app not refused", channel=asked.key.channel, error=str(error))
+
+
+def _choose_id(asked: AppAsked) -> str:
+    """Return the id by which an operator would allow an app: that of its workflow, of the app, or of its bot."""
+    return max(asked.ids, key=lambda one: (one.startswith("Wf"), one.startswith("A")))
