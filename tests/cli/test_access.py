@@ -93,9 +93,12 @@ async def test_a_person_learns_why(place: Place, minutes: FakePage, box: Sandbox
     assert (status, "gets no answers" in err) == (1, True)
 
 
-async def test_a_person_is_answered_from_what_he_may_read(place: Place, minutes: FakePage, box: SandboxClient) -> None:
+async def test_a_person_is_answered_from_what_he_may_read(
+    place: Place, minutes: FakePage, box: SandboxClient, cache_without_engine: str
+) -> None:
+    """As next to ``kvasir run``, so without tokens; answers are extracts."""
     port = str(URL(box.base_url).port)
-    keys = {"WIKI_TOKEN": "s3cret", "KVASIR_SANDBOX_PORT": port}  # as next to `kvasir run`, without tokens
+    keys = {"WIKI_TOKEN": "s3cret", "KVASIR_SANDBOX_PORT": port, "KVASIR_CACHE": cache_without_engine}
     await place.json("sync", **keys)
     question = "What happens to the harbour office?"
     asked = await place.json("ask", question, "--as", ADA, **keys)

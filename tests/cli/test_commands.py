@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 from contextlib import AsyncExitStack
@@ -40,17 +39,6 @@ def place(tmp_path: Path) -> Place:
         (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
     (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
     return Place(tmp_path)
-
-
-@pytest.fixture
-def cache_without_engine(tmp_path: Path) -> str:
-    """Return a cache that has the embedder and no engine."""
-    real = Path(os.environ.get("KVASIR_CACHE", "~/.cache/kvasir")).expanduser()
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    for part in ("models", "wheels"):
-        (cache / part).symlink_to(real / part)
-    return str(cache)
 
 
 async def test_sync_search_and_status_print_their_json_shapes(place: Place) -> None:

@@ -24,7 +24,7 @@ MARKER_BEGUN: Final = re.compile(
 )
 """What may become a marker once more text follows."""
 
-_ONE = re.compile(rf"{_MARKER}", re.IGNORECASE)
+_ONE = re.compile(rf"(?<![ \t]){_MARKER}", re.IGNORECASE)  # blanks are read once, from the first
 _RANGE = re.compile(r"(\d{1,3})\s*[–-]\s*(\d{1,3})")
 _RANGE_MOST = 20
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(?:.*?[^`])\1(?!`)", re.DOTALL)

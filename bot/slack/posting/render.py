@@ -145,7 +145,7 @@ _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!~|-])")
 def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
     """Return the text of a notification for rendered Markdown, as mrkdwn of at most ``limit`` characters."""
     text = unlink_displayed(markdown)
-    text = re.sub(r"\[([^\]\n]+)\]\([^)\n]*\)", r"\1", text)
+    text = re.sub(r"\[([^\[\]\n]+)\]\([^)\n]*\)", r"\1", text)
     text = _MARKUP_LINE.sub("", text)
     text = _LINE_START.sub("", text)
     text = _ROW.sub(lambda row: row[0].strip(" |").replace("\\|", "|").replace(" | ", " · "), text)

@@ -100,5 +100,5 @@ class Frontier:
 
 def _trailing_numbers(path: str) -> str:
     """Return the numbers at the end of a path."""
-    found = re.search(r"\d[\d/_.-]*$", path.rstrip("/"))
-    return found[0] if found else ""
+    found = re.search(r"(?<![\d/_.-])[/_.-]*(\d[\d/_.-]*)$", path.rstrip("/"))
+    return found[1] if found else ""

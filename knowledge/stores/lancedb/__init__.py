@@ -1,1 +1,10 @@
 """Store indexes embedded, as LanceDB tables in a folder."""
+
+import sys
+from importlib.util import find_spec, module_from_spec
+
+# LanceDB needs only the models of this package. The package itself imports clients of remote catalogues, which take
+# half of the time of LanceDB's import. So an empty package stands for it.
+_CATALOGUES = "lance_namespace_urllib3_client"
+if _CATALOGUES not in sys.modules and (_spec := find_spec(_CATALOGUES)) is not None:
+    sys.modules[_CATALOGUES] = module_from_spec(_spec)

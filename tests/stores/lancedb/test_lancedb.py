@@ -43,6 +43,12 @@ async def search(store: Store, terms: str = "term") -> set[str]:
     return {candidate.chunk.id for candidate in found}
 
 
+def test_clients_of_remote_catalogues_are_not_imported() -> None:
+    code = "import sys, knowledge.stores.lancedb.store; print('lance_namespace_urllib3_client.api' in sys.modules)"
+    said = subprocess.check_output((sys.executable, "-c", code), text=True, cwd=Path(__file__).parents[3])
+    assert said == "False\n"
+
+
 async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_path: Path) -> None:
     """It answers while the new index grows, completely but without kinds, dates and audience classes."""
     store = LanceDBStore(tmp_path)
