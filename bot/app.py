@@ -231,7 +231,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
                 functools.partial(run_off_peak_work, engine, calibrations, question_thresholds),
             )
         if settings.digest is not None:
-            schedule.add_task("digest", settings.digest, app.digest.send)
+            schedule.add_task("digest", settings.digest, app.send_digest)
         await stack.enter_async_context(library.watch_sources())
         await app.connect()
         where = workspace.url if workspace is not None else app.address

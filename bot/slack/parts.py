@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bot.slack.actions.add_page import AddPageAction
 from bot.slack.actions.answer_privately import ANSWER_PRIVATELY, AnswerPrivatelyAction
@@ -47,7 +47,6 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turns import TurnManager
 from bot.slack.verified.parts import VerifiedParts
 from bot.storage.channels.channel_moves import ChannelMoves
-from bot.storage.installation_data import InstallationData
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
 
@@ -80,7 +79,11 @@ class SlackParts:
         """Ends the messages of interrupted refreshes."""
 
     def build(
-        self, settings: TurnSettings, token_monitor: TokenMonitor, tasks: BackgroundTasks
+        self,
+        settings: TurnSettings,
+        token_monitor: TokenMonitor,
+        tasks: BackgroundTasks,
+        on_removed: Callable[[AppRemoved], None],
     ) -> tuple[TurnManager, SlackListeners]:
         """Return the turns of questions, and the listeners for everything that Slack sends."""
         shared, team = self._shared, self._shared.me.team
@@ -104,11 +107,6 @@ class SlackParts:
         privately = AnswerPrivatelyAction(shared.threads, questions, team, shared.messenger)
         actions = {ANSWER_PRIVATELY: privately.run} | {button.action_id: button.run for button in buttons}
 
-        def handle_removal(removed: AppRemoved) -> None:
-            if removed.is_uninstalled:
-                tasks.start(InstallationData(shared.database, team).erase(), "end of the installation")
-            token_monitor.suspect()
-
         asking: list[AskModal | AskAboutModal] = [AskModal(shared.api, questions)]
         if self._turns.materials is not None:
             asking.append(AskAboutModal(shared.api, questions, self._turns.materials.quoted))
@@ -127,7 +125,7 @@ class SlackParts:
             AppQuestions(shared, tasks, turns.submit),
             shared.messenger,
             tasks,
-            handle_removal,
+            on_removed,
             ChannelMoves(shared.database, team),
             event_log=shared.dependencies.event_log,
         )

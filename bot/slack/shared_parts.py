@@ -39,7 +39,10 @@ class SharedParts:
         me: BotUser,
         changes: SharedChanges,
         capabilities: SlackCapabilities,
+        *,
+        is_home: bool = True,
     ) -> None:
+        """``is_home`` says whether the workspace is the first one, whose members are everybody."""
         self.dependencies = dependencies
         self.client = client
         self.api = api
@@ -47,7 +50,7 @@ class SharedParts:
         self.changes = changes
         self.capabilities = capabilities
         self.database = dependencies.ledger.database
-        company = Company(me.team, me.enterprise, me.workspaces)
+        company = Company(me.team, me.enterprise, me.workspaces, is_home)
         self.directory = SlackDirectory(api, company)
         self.approved_channels = ApprovedChannels(self.database)
         self.viewers = ViewerFinder(

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
@@ -55,6 +55,8 @@ class ChangeKind(StrEnum):
     """A verified answer was added, changed or deleted; all of them are read again."""
     CHANNEL = "channel"
     """The settings of a channel changed; the subject is the team and the channel, "" for all."""
+    INSTALLATION = "installation"
+    """The app was installed or uninstalled, or a token was refreshed; all installations are read again."""
 
 
 def add_change(connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:
@@ -78,6 +80,7 @@ class SharedChanges:
         self._watchers = 0
         self._watched = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._collected: list[tuple[ChangeKind, ChangeHandler]] = []
 
     @property
     def is_current(self) -> bool:
@@ -87,6 +90,19 @@ class SharedChanges:
     def subscribe(self, kind: ChangeKind, handler: ChangeHandler) -> None:
         """Call a handler for each change of a kind, also for those of this process."""
         self._handlers[kind].append(handler)
+        self._collected.append((kind, handler))
+
+    @contextlib.contextmanager
+    def collect_subscriptions(self) -> Iterator[list[tuple[ChangeKind, ChangeHandler]]]:
+        """Yield the subscriptions of a block, which must not wait for anything, for ``unsubscribe``."""
+        self._collected = collected = list[tuple[ChangeKind, ChangeHandler]]()
+        yield collected
+        self._collected = []
+
+    def unsubscribe(self, subscriptions: Iterable[tuple[ChangeKind, ChangeHandler]]) -> None:
+        """End some subscriptions."""
+        for kind, handler in subscriptions:
+            self._handlers[kind].remove(handler)
 
     @transaction
     def publish(self, connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0017", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0018", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -226,6 +226,36 @@ answer_documents = sa.Table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Index("bot_answer_documents_age", "created_at"),
+)
+
+installations = sa.Table(
+    "bot_installations",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("enterprise", sa.String(32), nullable=False),
+    sa.Column("org_wide", sa.Boolean, nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("installer", sa.String(32), nullable=False),
+    sa.Column("installed_at", sa.Float, nullable=False),
+    sa.Column("sealed_tokens", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("refreshed_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("refresh_until", sa.Float, nullable=False),
+    sa.Column("problem", sa.String(64), nullable=False),
+)
+home_workspace = sa.Table(
+    "bot_home_workspace",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("workspace", sa.String(32), nullable=False),
+)
+oauth_states = sa.Table(
+    "bot_oauth_states",
+    tables,
+    sa.Column("state", sa.String(64), primary_key=True),
+    sa.Column("expires_at", sa.Float, nullable=False),
 )
 
 

@@ -106,7 +106,7 @@ class IntakeBot:
 
     async def press_as(self, user: str, root: str, element: dict[str, Any], *owners: str) -> None:
         """Handle a press in a direct message that may be another person's, with other owners."""
-        api, access = self.bot.app._api, Access(frozenset(owners))
+        api, access = self.bot.app.workspace.api, Access(frozenset(owners))
         threads = ThreadReader(api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01"))
         action = FileReadersAction(
             self.adding,

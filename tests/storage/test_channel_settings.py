@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
-from bot.storage.installation_data import InstallationData
+from bot.storage.installations.installation_data import InstallationData
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage

@@ -130,9 +130,29 @@ async def test_claim_of_a_known_thread_waits(url: str) -> None:
         assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0)
 
 
+async def test_open_questions_of_another_workspace_are_left_alone(url: str) -> None:
+    """A process has a ledger for each workspace; all of them have one owner."""
+    other = QuestionMessage(QuestionKey("T2", "C2", "200.1"), "200.1", "U2", "and there?")
+    async with open_ledger(url, owner=DEAD) as dead:
+        await dead.claim(make_question())
+        await dead.claim(other)
+        await dead.withdraw(other.key, None)
+        await dead.note_replies(other.key, ["200.2"])
+    async with open_ledger(url) as ledger:
+        first, second = ledger.select_teams(["T1"]), ledger.select_teams(["T2", "T3"])
+        assert [turn.message.key for turn in await first.list_unfinished()] == [make_question().key]
+        assert not await second.list_unfinished()
+        assert set(await first.renew_leases()) == {make_question().key}
+        assert not await second.renew_leases()
+        assert not await first.list_withdrawn()
+        assert [turn.message.key for turn in await second.list_withdrawn()] == [other.key]
+        assert not await OpenStatuses(ledger.database, ["T1"], now=lambda: time.time() + 3_600).take_due()
+        assert len(await OpenStatuses(ledger.database, ["T2"], now=lambda: time.time() + 3_600).take_due()) == 1
+
+
 async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_turn(url: str) -> None:
     async with open_ledger(url) as ledger:
-        statuses = OpenStatuses(ledger.database)
+        statuses = OpenStatuses(ledger.database, ["T1"])
         first, later = make_question("100.1"), make_question("100.2", thread_ts="100.1")
         await ledger.claim(first, begun=True)
         await ledger.claim(later)
@@ -145,7 +165,7 @@ async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_tu
         await statuses.settle(taken[0], 0.0)
         [again] = await statuses.take_due()
         await statuses.settle(again, None)
-        late = OpenStatuses(ledger.database, now=lambda: time.time() + 3_600)
+        late = OpenStatuses(ledger.database, ["T1"], now=lambda: time.time() + 3_600)
         assert not await late.take_due()
 
 

@@ -46,6 +46,9 @@ class Company:
     organization: str = ""
     listed_workspaces: tuple[str, ...] = ()
     """The workspaces that calls for lists have to name, as an installation for a whole organization needs it."""
+    is_home: bool = True
+    """Whether its members may read what is for everybody, and its guests what is for guests. Only those of the first
+    installed workspace may, and of its organization."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,11 @@ class ViewerFinder:
         here = frozenset({channel} - {""})
         groups, joined = await asyncio.gather(self._directory.list_groups(), self._list_joined_channels(accounts))
         return [
-            Person(account.id, account.email, list_principals(account, groups, here.union(joined.get(account.id, ()))))
+            Person(
+                account.id,
+                account.email,
+                list_principals(account, self._company, groups, here.union(joined.get(account.id, ()))),
+            )
             for account in accounts
         ]
 

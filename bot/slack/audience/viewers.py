@@ -15,8 +15,10 @@ from typing import Final
 
 from bot.slack.audience.accounts import Account, Channel, ChannelKind, Company, Status
 from knowledge.interfaces import EVERYONE, GUESTS, WORLD, Viewers
+from knowledge.interfaces.people import WORKSPACE
 
 _OF_GUESTS: Final = frozenset({GUESTS, WORLD})
+_OF_ANYBODY: Final = frozenset({WORLD})
 _MAX_COMPARISONS = 50_000
 
 
@@ -76,12 +78,17 @@ def decide_members(channel: Channel, members: Collection[Account], company: Comp
 
 def list_member_principals(channel: Channel, company: Company) -> frozenset[str]:
     """Return the principals of a full member in a public channel, of whom nothing else is known."""
-    return _list_shared_principals(frozenset({channel.workspace, company.organization} - {""})) | {channel.id}
+    workspaces = frozenset({channel.workspace, company.organization} - {""})
+    return _list_shared_principals(workspaces, company.is_home) | {channel.id}
 
 
-def list_principals(account: Account, groups: Mapping[str, frozenset[str]], channels: frozenset[str]) -> frozenset[str]:
+def list_principals(
+    account: Account, company: Company, groups: Mapping[str, frozenset[str]], channels: frozenset[str]
+) -> frozenset[str]:
     """Return the principals that Slack gives a full member or a guest."""
-    shared = _list_shared_principals(account.workspaces) if account.status is Status.MEMBER else _OF_GUESTS
+    is_home = company.is_home
+    of_guests = _OF_GUESTS if is_home else _OF_ANYBODY
+    shared = _list_shared_principals(account.workspaces, is_home) if account.status is Status.MEMBER else of_guests
     return shared.union((account.id,), channels, groups.get(account.id, ()))
 
 
@@ -94,6 +101,7 @@ def may_see_answer(now: Viewers, planned: Viewers) -> bool:
 
 
 @lru_cache
-def _list_shared_principals(workspaces: frozenset[str]) -> frozenset[str]:
+def _list_shared_principals(workspaces: frozenset[str], is_home: bool) -> frozenset[str]:  # noqa: FBT001 - for the cache
     """Return the principals of every full member in some workspaces."""
-    return EVERYONE | {WORLD} | {f"workspace:{id_}" for id_ in workspaces}
+    everyone = EVERYONE if is_home else frozenset()
+    return everyone | {WORLD} | {f"{WORKSPACE}{id_}" for id_ in workspaces}

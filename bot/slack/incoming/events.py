@@ -40,6 +40,11 @@ class BotUser:
     workspaces: tuple[str, ...] = ()
     """The workspaces of an installation for a whole organization; none if the token belongs to one workspace."""
 
+    @property
+    def teams(self) -> frozenset[str]:
+        """Return the installation's own id and its workspaces: the teams of its rows in the database."""
+        return frozenset({self.team, *self.workspaces})
+
     def is_author(self, message: Payload) -> bool:
         """Return whether the bot wrote a message."""
         return message.get("user") == self.user or (bool(self.bot) and message.get("bot_id") == self.bot)

@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.messages import slack_errors
-from bot.slack.errors import SlackLimited, SlackUnavailable, map_api_error
+from bot.slack.errors import SlackLimited, SlackUnauthorized, SlackUnavailable, map_api_error
 
 CALL_TIMEOUT_S = 15.0
 """For one HTTP request to Slack with its connection, without waits for rate limits."""
@@ -48,6 +48,8 @@ _WINDOW_S = 0.001
 
 _Json = Mapping[str, Any]
 Sleep = Callable[[float], Awaitable[None]]
+RenewToken = Callable[[str], Awaitable[bool]]
+"""Gives the client another token in place of one that Slack refused; returns False if there is none."""
 
 
 class TokenBucket:
@@ -83,6 +85,7 @@ class SlackWebApi:
         now: Callable[[], float] = time.monotonic,
         on_call: Callable[[str], None] | None = None,
         reserve: Mapping[str, Callable[[], float]] = MappingProxyType({}),
+        renew_token: RenewToken | None = None,
     ) -> None:
         """``reserve`` has functions that reserve a call of a method and return how long to wait before it."""
         self._client = client
@@ -90,6 +93,7 @@ class SlackWebApi:
         self._sleep = sleep
         self._now = now
         self._on_call = on_call
+        self._renew_token = renew_token
         self._closed_until: dict[str, float] = {}
         self._waiting: Counter[str] = Counter()
 
@@ -107,13 +111,18 @@ class SlackWebApi:
 
     async def _call(self, method: str, arguments: _Json, *, wait: bool) -> tuple[_Json, Mapping[str, str]]:
         gate = f"{method} {arguments.get('channel')}" if method == "chat.postMessage" else method
-        tries = 0
+        tries, is_renewed = 0, False
         while True:
             await self._wait_for_gate(gate, wait=wait)
             if (reserve := self._reserve.get(method)) is not None and (wait_s := reserve()) > 0:
                 await self._sleep(wait_s)
+            token = self._client.token or ""
             try:
                 return await self._send(method, arguments)
+            except SlackUnauthorized:
+                if is_renewed or self._renew_token is None or not await self._renew_token(token):
+                    raise
+                is_renewed = True
             except _RateLimitError as limited:
                 self._closed_until[gate] = self._now() + limited.seconds
             except SlackUnavailable as error:

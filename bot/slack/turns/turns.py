@@ -185,6 +185,8 @@ class TurnManager:
 
     def _apply_question_change(self, subject: str) -> None:
         team, channel, thread_ts, ts, revision, reason = subject.split(" ")
+        if not self._ledger.has_team(team):
+            return
         key = QuestionKey(team, channel, ts)
         self._runner.forget(key, f"{team}-{channel}-{thread_ts}")
         running = self._running.get(key)

@@ -22,9 +22,9 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -37,6 +37,8 @@ from bot.storage.turns.rows import make_storable, match_columns, name_parameters
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
+
+_Filtered = TypeVar("_Filtered", sa.Select[Any], sa.Update)
 
 LEASE_S = 30.0
 """How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
@@ -113,12 +115,28 @@ class Ledger:
     """Questions and threads. Every method raises ``DatabaseError`` or a subclass, and may be cancelled."""
 
     def __init__(
-        self, database: Database, *, owner: str, lease_s: float = LEASE_S, now: Callable[[], float] = time.time
+        self,
+        database: Database,
+        *,
+        owner: str,
+        lease_s: float = LEASE_S,
+        now: Callable[[], float] = time.time,
+        teams: frozenset[str] | None = None,
     ) -> None:
+        """``teams`` are the workspaces whose open questions are listed and renewed; None for all."""
         self.database = database
         self._owner = owner
         self._lease_s = lease_s
         self._now = now
+        self._teams = teams
+
+    def select_teams(self, teams: Iterable[str]) -> Ledger:
+        """Return this ledger for some workspaces."""
+        return Ledger(self.database, owner=self._owner, lease_s=self._lease_s, now=self._now, teams=frozenset(teams))
+
+    def has_team(self, team: str) -> bool:
+        """Return whether a workspace is one of this ledger."""
+        return self._teams is None or team in self._teams
 
     @transaction
     def claim(self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False) -> TurnState | None:
@@ -306,7 +324,7 @@ class Ledger:
 
     async def list_withdrawn(self) -> list[LedgerTurn]:
         """Return the turns of deleted questions whose answers this process has to delete."""
-        rows = await self.database.fetch_rows(_FIND_WITHDRAWN, {})
+        rows = await self.database.fetch_rows(self._of_teams(_FIND_WITHDRAWN), {})
         return [
             read_turn(row)
             for row in rows
@@ -351,7 +369,7 @@ class Ledger:
     async def list_unfinished(self) -> list[LedgerTurn]:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""
         rows: list[sa.Row[Any]] = []
-        for row in await self.database.fetch_rows(_FIND_OTHERS, {"us": self._owner}):
+        for row in await self.database.fetch_rows(self._of_teams(_FIND_OTHERS), {"us": self._owner}):
             if row.lease_until < self._now() or is_dead(row.owner):
                 values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
                 values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
@@ -360,7 +378,8 @@ class Ledger:
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the leases of this process. Return its open questions with their revisions."""
-        rows = await self._update(_UPDATE_OURS, us=self._owner, lease_until=self._now() + self._lease_s)
+        update = self._of_teams(_UPDATE_OURS)
+        rows = await self._update(update, us=self._owner, lease_until=self._now() + self._lease_s)
         return {read_key(row): int(row.revision) for row in rows}
 
     async def release_leases(self) -> None:
@@ -390,6 +409,9 @@ class Ledger:
                 await self.release_leases()
         finally:
             await self.database.close()
+
+    def _of_teams(self, statement: _Filtered) -> _Filtered:
+        return statement if self._teams is None else statement.where(turns.c.team.in_(self._teams))
 
     async def _update(self, statement: sa.Update, key: QuestionKey | None = None, **values: object) -> Rows:
         values |= {"updated_at": self._now(), **(name_parameters(key) if key else {})}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -23,7 +23,10 @@ _HAS_OPEN_TURN = sa.exists().where(
     _others.c.state.in_(UNFINISHED),
 )
 _DUE = sa.select(turns).where(
-    turns.c.clear_status_at > 0.0, turns.c.clear_status_at <= sa.bindparam("now"), ~_HAS_OPEN_TURN
+    turns.c.clear_status_at > 0.0,
+    turns.c.clear_status_at <= sa.bindparam("now"),
+    turns.c.team.in_(sa.bindparam("teams", expanding=True)),
+    ~_HAS_OPEN_TURN,
 )
 _IS_TURN = turns.c.id == sa.bindparam("of_id")
 _TAKE = sa.update(turns).where(_IS_TURN, turns.c.clear_status_at == sa.bindparam("due_at"))
@@ -43,13 +46,15 @@ class OpenStatus(NamedTuple):
 class OpenStatuses:
     """The statuses to clear. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, teams: Collection[str], now: Callable[[], float] = time.time) -> None:
+        """``teams`` are the workspaces of the statuses."""
         self._database = database
+        self._teams = list(teams)
         self._now = now
 
     async def take_due(self) -> list[OpenStatus]:
         """Return the statuses to clear now, each to one process only; a thread with an open turn keeps its status."""
-        rows = await self._database.fetch_rows(_DUE, {"now": self._now()})
+        rows = await self._database.fetch_rows(_DUE, {"now": self._now(), "teams": self._teams})
         return [
             OpenStatus(row.id, row.team, row.channel, row.thread_ts, row.user)
             for row in rows

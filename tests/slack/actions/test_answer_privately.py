@@ -166,7 +166,7 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
     async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
         ts = await bot.ask()
         await bot.wait_for_answer(ts)
-        api, me = bot.app._api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
+        api, me = bot.app.workspace.api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
         private = PrivateQuestions(api, submit, me.team)
         action = AnswerPrivatelyAction(ThreadReader(api, me), private, me.team, EphemeralMessenger(api, refuse_post))
         pressed = ButtonPress.from_payload(

@@ -161,11 +161,11 @@ async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -
         await sandbox.command("ada", "@kvasir", "/kb refresh docs")
         await sandbox.wait_until(lambda: library.refreshed == ["docs"])
         with_button = {"user": {"id": "U0ADA00001"}, "channel": {"id": "C0GENERAL1"}}
-        messenger = EphemeralMessenger(bot.app._api, refuse_post)
+        messenger = EphemeralMessenger(bot.app.workspace.api, refuse_post)
         pending = PendingDeletions(library, messenger)
         visible = VisibleSources(library, Access(), find_member)
         refresh = RefreshRunner(
-            library, pending, bot.app._api, messenger, visible, lambda _record: contextlib.nullcontext()
+            library, pending, bot.app.workspace.api, messenger, visible, lambda _record: contextlib.nullcontext()
         )
         approve = ApproveDeletionAction(pending, refresh, Access(), messenger)
         await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, "en")))

@@ -141,7 +141,7 @@ async def test_expired_response_url_falls_back_to_ephemeral_message(owned_bot: R
     """``chat.postEphemeral`` sends the answer instead."""
     payload = {"text": "help", "user_id": "U0ADA00001", "channel_id": "C0GENERAL1"}
     url = f"{owned_bot.sandbox.base_url}/commands/none"
-    await build_command(owned_bot.library, owned_bot.app._api, refuse_post).run(
+    await build_command(owned_bot.library, owned_bot.app.workspace.api, refuse_post).run(
         SlashCommand.from_payload({**payload, "response_url": url})
     )
     await wait_for_ephemeral(owned_bot, "/kb refresh")

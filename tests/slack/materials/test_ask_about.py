@@ -167,7 +167,7 @@ async def test_deleted_message_gets_a_reason(files: FilesBot) -> None:
 async def test_access_to_a_message(files: FilesBot, user: str, channel: str, may_see: bool) -> None:  # noqa: FBT001
     """Members see it, full members of the company that of a public channel, and unknown means no."""
     await files.sandbox.channel("public", id="C0PUBLIC01", kind="channel", members=["ada", "kvasir"])
-    api, me = files.bot.app._api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
+    api, me = files.bot.app.workspace.api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
     directory = SlackDirectory(api, Company("T0SANDBOX1"))
     quoted = QuotedMessages(api, ThreadReader(api, me), directory, files.reader, me)
     if may_see:

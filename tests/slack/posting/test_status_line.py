@@ -73,7 +73,7 @@ async def test_stop_while_a_status_call_ends_leaves_no_task(socket_bot: RunningB
     await sandbox.faults({"method": "assistant.threads.setStatus", "hang_s": 1.0})
     ts = await socket_bot.ask()
     await socket_bot.wait_for_answer(ts)
-    await socket_bot.app._turns.handle_stop("C0GENERAL1", ts)
+    await socket_bot.app.workspace.turns.handle_stop("C0GENERAL1", ts)
     await socket_bot.wait_until_idle()
     assert "slack status" not in {task.get_name() for task in asyncio.all_tasks()}
 

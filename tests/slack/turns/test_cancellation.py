@@ -120,7 +120,7 @@ async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, ho
     """No answer of the engine, stream, status, lease or task is left, whichever await of a turn is cancelled."""
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_three_words
-        turns = bot.app._turns
+        turns = bot.app.workspace.turns
         awaits = AwaitCounter()
         acting: list[asyncio.Task[object]] = []
 
@@ -160,7 +160,7 @@ async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, ho
 
 async def test_turn_cancelled_before_its_task_runs_frees_its_thread(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        turns = bot.app._turns
+        turns = bot.app.workspace.turns
         ts = await bot.ask("a message that is not for Kvasir")
         key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
         await turns.submit(QuestionMessage(key, ts, "U0ADA00001", "how?"))
@@ -178,7 +178,7 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
     """Each of twenty answers is cancelled a little later, from before its first call to after its last."""
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
-        turns = bot.app._turns
+        turns = bot.app.workspace.turns
         asked = []
         for number in range(20):
             ts = await bot.ask(f"@Kvasir question {number}")

@@ -39,7 +39,7 @@ async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when
         key = QuestionKey(TEAM_ID, CHANNEL, ts)
         match when:
             case "before the generation":
-                await bot.sandbox.wait_until(lambda: bot.app._turns.running, what="turn")
+                await bot.sandbox.wait_until(lambda: bot.app.workspace.turns.running, what="turn")
             case "before the first word":
                 await paused.paused.wait()
             case _:

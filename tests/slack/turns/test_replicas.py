@@ -67,12 +67,12 @@ async def test_stop_and_the_end_of_a_real_process(tmp_path: Path, database: str)
             await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 1." in get_text(m))
         async with run_bot(sandbox, tmp_path, database=database) as bot:
             pressed_at = time.perf_counter()
-            await bot.app._turns.handle_stop("C0GENERAL1", stopped)
+            await bot.app.workspace.turns.handle_stop("C0GENERAL1", stopped)
             await sandbox.wait_for_message(lambda m: m["root"] == stopped and "Stopped." in get_text(m))
             assert time.perf_counter() - pressed_at < 2 * STOP_S
             ts = await sandbox.say("ada", "#general", "more?", root)
             key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
-            await bot.app._turns.submit(QuestionMessage(key, root, "U0ADA00001", "<@U0KVASIR01> more?"))
+            await bot.app.workspace.turns.submit(QuestionMessage(key, root, "U0ADA00001", "<@U0KVASIR01> more?"))
             process.send_signal(signal.SIGKILL)
             await bot.sandbox.wait_for_message(lambda m: "You asked: more?" in get_text(m))
             assert [question.text for question in bot.answerer.questions] == ["root?", "more?"]
@@ -115,8 +115,8 @@ async def test_stop_reaches_the_engine_from_any_replica(
             if number % 2:
                 await sandbox.stop("ada", "#general", ts)
             else:
-                (idle,) = [bot for bot in replicas if not bot.app._turns.running]
-                await idle.app._turns.handle_stop("C0GENERAL1", ts)
+                (idle,) = [bot for bot in replicas if not bot.app.workspace.turns.running]
+                await idle.app.workspace.turns.handle_stop("C0GENERAL1", ts)
             await asyncio.wait_for(fake.disconnected.wait(), 5)
             delays.append(time.perf_counter() - pressed_at)
             await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Stopped." in get_text(m))
@@ -137,15 +137,15 @@ async def test_change_of_a_question_reaches_the_engine_from_the_other_replica(
         fake.stream(delta(content="The first half. "), asyncio.Event())
         ts = await sandbox.say("ada", "#general", "@Kvasir why?")
         await sandbox.wait_for_message(lambda m: m["root"] == ts and "The first half." in get_text(m))
-        (idle,) = [bot for bot in replicas if not bot.app._turns.running]
+        (idle,) = [bot for bot in replicas if not bot.app.workspace.turns.running]
         for bot in replicas:
             bot.answerer.script = make_script("All of the new answer.")
         changed_at = time.perf_counter()
         if how == "deleted":
-            await idle.app._turns.handle_deletion(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+            await idle.app.workspace.turns.handle_deletion(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
         else:
             message = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
-            await idle.app._turns.handle_edit(message, f"{float(ts) + 1:.6f}")
+            await idle.app.workspace.turns.handle_edit(message, f"{float(ts) + 1:.6f}")
         await asyncio.wait_for(fake.disconnected.wait(), 5)
         assert time.perf_counter() - changed_at <= STOP_S
         if how == "edited":

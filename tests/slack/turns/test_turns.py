@@ -82,7 +82,7 @@ async def test_answer_that_is_stopped_while_it_opens_is_deleted_with_its_questio
     ts = await bot.ask()
     await bot.sandbox.wait_until(lambda: bot.answerer.questions, what="the answer")
     await asyncio.sleep(0.2)  # the first call is on its way
-    await bot.app._turns.handle_stop("C0GENERAL1", ts)
+    await bot.app.workspace.turns.handle_stop("C0GENERAL1", ts)
     await bot.wait_until_idle()
     [answer] = await bot.list_answers(ts)
     turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
@@ -102,7 +102,7 @@ async def test_files_do_not_continue_an_answer_that_was_stopped_in_its_stream(so
 
 
 async def test_question_that_comes_during_the_shutdown_starts_no_task(socket_bot: RunningBot) -> None:
-    turns = socket_bot.app._turns
+    turns = socket_bot.app.workspace.turns
     await turns.close()
     turns.enqueue(QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", "5.0"), "5.0", "U0ADA00001", "how?"))
     assert "places in the line" not in {task.get_name() for task in asyncio.all_tasks()}
@@ -131,7 +131,7 @@ async def test_attached_files_add_notice(socket_bot: RunningBot) -> None:
     bot = socket_bot
     ts = await bot.ask("see the file")
     asked = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
-    await bot.app._turns.submit(asked)
+    await bot.app.workspace.turns.submit(asked)
     assert "I cannot read attached files" in get_text(await bot.wait_for_answer(ts))
 
 

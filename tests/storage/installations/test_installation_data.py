@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from bot.storage.installation_data import InstallationData
+from bot.storage.installations.installation_data import InstallationData
 from bot.storage.tables import tables
 from bot.storage.turns.ledger import open_ledger
 
@@ -24,7 +24,11 @@ def fill_row(table: sa.Table, team: str) -> dict[str, object]:
 
 async def test_every_table_with_a_team_is_erased_and_other_teams_stay(tmp_path: Path) -> None:
     with_team = [table for table in tables.sorted_tables if "team" in table.c]
-    assert {table.name for table in tables.sorted_tables} - {table.name for table in with_team} == {"bot_changes"}
+    assert {table.name for table in tables.sorted_tables} - {table.name for table in with_team} == {
+        "bot_changes",
+        "bot_home_workspace",
+        "bot_oauth_states",
+    }
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
 
         def fill(connection: sa.Connection) -> None:

@@ -1,0 +1,177 @@
+"""Opens everything that answers in one installation of the app: a workspace, or all workspaces of an organization."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.audience.directory import SlackDirectory
+from bot.slack.dependencies import SlackDependencies
+from bot.slack.errors import SlackUnavailable
+from bot.slack.incoming.bolt_app import create_bolt_app
+from bot.slack.incoming.events import AppRemoved
+from bot.slack.incoming.listeners import SlackListeners
+from bot.slack.installation import Installation, TokenMonitor, check_token
+from bot.slack.owners.digest import WeeklyDigest
+from bot.slack.parts import SlackParts
+from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.posting.rate_limits import choose_rate_limits
+from bot.slack.recovery.status_cleaner import StatusCleaner
+from bot.slack.settings import SlackSettings
+from bot.slack.shared_parts import SharedParts
+from bot.slack.tasks import BackgroundTasks
+from bot.slack.transport.web_api import RenewToken, SlackWebApi
+from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.turns import TurnManager
+from bot.storage.channels.channel_event_log import record_connection
+from bot.storage.shared_changes import SharedChanges
+from bot.storage.turns.open_statuses import OpenStatuses
+
+_DRAIN_S = 2.0
+"""How long background tasks may continue when a workspace closes."""
+_ALERT_HEARTBEATS = 6
+"""After how many heartbeats the sources are looked at again, to tell their owners of a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceTools:
+    """What all workspaces of a process share."""
+
+    settings: SlackSettings
+    dependencies: SlackDependencies
+    changes: SharedChanges
+    is_connected: Callable[[], bool]
+    """Returns whether events of Slack arrive now."""
+    turn_settings: TurnSettings
+    capabilities: SlackCapabilities | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlackWorkspace:
+    """One installation of the app. Its events come through ``bolt``."""
+
+    installation: Installation
+    bolt: AsyncApp
+    api: SlackWebApi
+    turns: TurnManager
+    directory: SlackDirectory
+    token_monitor: TokenMonitor
+    digest: WeeklyDigest
+    """Sends owners what needs their attention."""
+    start_parts: Callable[[], None]
+    """Starts what runs at intervals."""
+
+    async def start(self) -> None:
+        """Continue the turns of earlier processes.
+
+        Raises:
+            DatabaseError: the ledger cannot be read.
+
+        """
+        await self.turns.start()
+
+    async def run_until_revoked(self) -> None:
+        """Check the token whenever it may be invalid.
+
+        Raises:
+            SlackUnauthorized: the token was revoked or the app removed.
+
+        """
+        while True:
+            await self.token_monitor.wait()
+            try:
+                await check_token(self.api)
+            except (SlackUnavailable, TimeoutError):
+                continue  # Slack does not answer; the next refusal starts another check
+
+
+@contextlib.asynccontextmanager
+async def open_workspace(
+    tools: WorkspaceTools,
+    client: AsyncWebClient,
+    on_uninstalled: Callable[[Installation, BackgroundTasks], None],
+    *,
+    renew_token: RenewToken | None = None,
+    home: str | None = None,
+) -> AsyncIterator[SlackWorkspace]:
+    """Open the installation that the client's token belongs to; on exit, give running answers time to end.
+
+    ``home`` is the first installed workspace or its organization; None says that this one is.
+
+    Raises:
+        SlackError: the token or its scopes are wrong; the text names the next step.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        settings, changes = tools.settings, tools.changes
+        capabilities = tools.capabilities or SlackCapabilities(limits=choose_rate_limits(settings.api_url))
+        api = SlackWebApi(client, reserve=capabilities.limits.reads, renew_token=renew_token)
+        installation = await check_token(api)
+        me = installation.me
+        is_home = home is None or home in {*me.teams, me.enterprise}
+        dependencies = replace(
+            tools.dependencies,
+            ledger=tools.dependencies.ledger.select_teams(me.teams),
+            event_log=tools.dependencies.event_log if is_home else None,
+        )
+        token_monitor, tasks = TokenMonitor(), BackgroundTasks()
+
+        def handle_removal(removed: AppRemoved) -> None:
+            if removed.is_uninstalled:
+                on_uninstalled(installation, tasks)
+            token_monitor.suspect()
+
+        with changes.collect_subscriptions() as subscriptions:
+            shared = SharedParts(dependencies, client, api, me, changes, capabilities, is_home=is_home)
+            parts = SlackParts(shared)
+            turns, listeners = parts.build(tools.turn_settings, token_monitor, tasks, handle_removal)
+        stack.callback(changes.unsubscribe, subscriptions)
+        cleaner = StatusCleaner(OpenStatuses(shared.database, me.teams), api, tools.turn_settings.heartbeat_s)
+        alerts = parts.owners.build_alerts(tools.turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
+
+        def start_parts() -> None:
+            cleaner.start()
+            parts.heartbeat.start()
+            parts.refreshes.start()
+            alerts.start()
+            if dependencies.event_log is not None:
+                recording = record_connection(dependencies.event_log, me.team, tools.is_connected)
+                tasks.start(recording, "connection record")
+
+        stack.push_async_callback(parts.refreshes.close)
+        stack.push_async_callback(parts.heartbeat.close)
+        stack.push_async_callback(alerts.close)
+        stack.push_async_callback(tasks.close, _DRAIN_S)
+        stack.push_async_callback(cleaner.close)
+        stack.push_async_callback(turns.close)
+        yield SlackWorkspace(
+            installation,
+            build_bolt_app(settings, client, installation, listeners),
+            api,
+            turns,
+            shared.directory,
+            token_monitor,
+            parts.owners.build_digest(),
+            start_parts,
+        )
+
+
+def build_bolt_app(
+    settings: SlackSettings, client: AsyncWebClient, installation: Installation, listeners: SlackListeners
+) -> AsyncApp:
+    """Return the Bolt app with every listener; it does not check the token again."""
+    me = installation.me
+
+    async def authorize(**_: object) -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=None, team_id=me.team, bot_user_id=me.user, bot_id=me.bot, bot_token=client.token
+        )
+
+    bolt = create_bolt_app(AsyncApp, settings, client, authorize)
+    listeners.register(bolt)
+    return bolt
