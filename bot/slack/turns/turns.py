@@ -91,7 +91,7 @@ class TurnManager:
             await self._add_files(message)
             return False
         if not await self._admit(message):
-            await self._ledger.finish(message.key, 0, TurnState.FAILED, "limited")
+            await self._ledger.refuse(message.key)
             return True
         self._submitted_at[message.key] = submitted_at
         if state is TurnState.ANSWERING and self._can_start(message):
@@ -143,7 +143,7 @@ class TurnManager:
         if turn.attempts == 0 and await self._admit(turn.message):  # its turn had ended
             self.enqueue(turn.message)
         elif turn.attempts == 0:
-            await self._ledger.finish(turn.message.key, turn.revision, TurnState.FAILED, "limited")
+            await self._ledger.refuse(turn.message.key)
         await self._announce(turn, CancelReason.EDITED)
 
     async def handle_deletion(self, key: QuestionKey, unknown: QuestionMessage | None = None) -> bool:

@@ -42,6 +42,8 @@ _Filtered = TypeVar("_Filtered", sa.Select[Any], sa.Update)
 
 LEASE_S = 30.0
 """How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
+_LIMITED = "limited"
+"""The error of a question that is refused because of a limit on questions."""
 _DELETED_CLEAR_S = 15.0
 """When to clear the status of a deleted question, if the process that answered it has died meanwhile."""
 
@@ -67,6 +69,7 @@ _TAKE_OVER = _UPDATE_OPEN.where(*match_columns(turns.c.owner, turns.c.lease_unti
 _GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
     generations=turns.c.generations + 1
 )
+_REFUSE = _UPDATE_OPEN.where(_IS_OURS).values(state=TurnState.FAILED, error=_LIMITED, lease_until=0.0)
 _NOTE = _UPDATE_ONE.where(_IS_OURS | (turns.c.state == TurnState.SUPERSEDED))
 _SETTLE = _UPDATE_ONE.where(*match_columns(turns.c.replies))
 _REFUND = _UPDATE_OPEN.where(_IS_OURS, turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
@@ -245,16 +248,21 @@ class Ledger:
         values = {"state": state, "error": error[:200], "lease_until": 0.0, "clear_status_at": clear_status_at}
         return bool(await self._update(_FINISH, key, us=self._owner, of_revision=revision, **values))
 
+    async def refuse(self, key: QuestionKey) -> None:
+        """Close the turn of a question that a limit on questions refuses, also if its files have arrived meanwhile."""
+        await self._update(_REFUSE, key, us=self._owner)
+
     @transaction
     def add_files(
         self, connection: sa.Connection, key: QuestionKey, files: int, *, within_s: float
     ) -> LedgerTurn | None:
         """Store how many files a young question has; open the question again if its turn has ended.
 
-        Return its turn, None if nothing changed: the files are known, or the person has stopped the answer.
+        Return its turn, None if nothing changed: the files are known, the person has stopped the answer, or the
+        question was refused.
         """
         row = connection.execute(_LOCK, name_parameters(key)).first()
-        if row is None or row.state == TurnState.SUPERSEDED or row.error == "stopped":
+        if row is None or row.state == TurnState.SUPERSEDED or row.error in {"stopped", _LIMITED}:
             return None
         if row.files >= files or row.created_at <= self._now() - within_s:
             return None

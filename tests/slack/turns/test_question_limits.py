@@ -133,6 +133,26 @@ async def test_revision_counts_as_a_question(sandbox: SandboxClient, tmp_path: P
         assert "You asked: one?" in get_text(answer)
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.5])
+async def test_refused_question_stays_refused_when_its_files_arrive(
+    sandbox: SandboxClient, tmp_path: Path, late_s: float
+) -> None:
+    async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(1, 0)}) as bot:
+        await wait_for_next_minute()
+        await bot.wait_for_answer(await bot.ask("@Kvasir one?"))
+        await sandbox.faults(late_message_s=late_s)
+        file = {"name": "plan.txt", "base64": "aGVsbG8="}
+        body = {"person": "ada", "channel": "#general", "text": "@Kvasir and this?", "files": [file]}
+        await sandbox.control("POST", "say", body)
+        await wait_for_ephemeral(bot, "within a minute")
+        await sandbox.wait_delivered()
+        await bot.wait_until_idle()
+        await asyncio.sleep(0.2)
+        refusals = [m for m in await sandbox.messages("#general") if m.get("ephemeral")]
+        assert len(refusals) == 1
+        assert len(bot.answerer.questions) == 1
+
+
 async def test_refusal_goes_to_direct_messages_where_posts_are_refused(sandbox: SandboxClient, tmp_path: Path) -> None:
     async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(1, 0)}) as bot:
         await wait_for_next_minute()
