@@ -9,18 +9,15 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.tables import answer_documents, insert_into
 from bot.storage.turns.questions import QuestionKey
 from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
 
-_IS_KEY = (
-    (answer_documents.c.team == sa.bindparam("of_team"))
-    & (answer_documents.c.channel == sa.bindparam("of_channel"))
-    & (answer_documents.c.ts == sa.bindparam("of_ts"))
-)
+_IS_KEY = match_columns(answer_documents.c.team, answer_documents.c.channel, answer_documents.c.ts)
 _LIST = sa.select(answer_documents).where(_IS_KEY).order_by(answer_documents.c.created_at)
-_REMOVE = sa.delete(answer_documents).where(_IS_KEY, answer_documents.c.id == sa.bindparam("of_id"))
+_REMOVE = sa.delete(answer_documents).where(_IS_KEY, match_columns(answer_documents.c.id))
 _PURGE = sa.delete(answer_documents).where(answer_documents.c.created_at < sa.bindparam("before"))
 
 

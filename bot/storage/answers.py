@@ -10,37 +10,37 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns, match_rows
 from bot.storage.preferences import refuses_storage
 from bot.storage.tables import answers, feedback, insert_into, turns
 from bot.storage.turns.questions import QuestionKey, TurnState
-from bot.storage.turns.rows import make_storable, match_columns, name_parameters
+from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
 
 _MAX_CHARACTERS = 40_000
 """Of a stored question or answer."""
 
 _IS_KEY = match_columns(answers.c.team, answers.c.channel, answers.c.ts)
-_FIND = sa.select(answers).where(*_IS_KEY)
-_DELETE = sa.delete(answers).where(*_IS_KEY)
-_DELETE_VOTES = sa.delete(feedback).where(*match_columns(feedback.c.team, feedback.c.channel, feedback.c.ts))
-_IS_OF_FEEDBACK = (
-    (answers.c.team == feedback.c.team) & (answers.c.channel == feedback.c.channel) & (answers.c.ts == feedback.c.ts)
-)
+_FIND = sa.select(answers).where(_IS_KEY)
+_DELETE = sa.delete(answers).where(_IS_KEY)
+_DELETE_VOTES = sa.delete(feedback).where(match_columns(feedback.c.team, feedback.c.channel, feedback.c.ts))
+IS_OF_FEEDBACK = match_rows(answers, feedback, "team", "channel", "ts")
+"""Whether a vote is about the answer to this question."""
 _DELETE_OLD = sa.delete(answers).where(answers.c.created_at < sa.bindparam("before"))
-_DELETE_LONELY_VOTES = sa.delete(feedback).where(~sa.exists().where(_IS_OF_FEEDBACK))
+_DELETE_LONELY_VOTES = sa.delete(feedback).where(~sa.exists().where(IS_OF_FEEDBACK))
 _FIND_DELETED = sa.select(turns.c.id).where(
-    *match_columns(turns.c.team, turns.c.channel, turns.c.ts), turns.c.state == TurnState.SUPERSEDED
+    match_columns(turns.c.team, turns.c.channel, turns.c.ts), turns.c.state == TurnState.SUPERSEDED
 )
 _LIST_RECENT = (
     sa.select(answers)
-    .where(*match_columns(answers.c.team, answers.c.user))
+    .where(match_columns(answers.c.team, answers.c.user))
     .order_by(answers.c.created_at.desc())
     .limit(sa.bindparam("at_most"))
 )
 
 _LIST_UNANSWERED = (
     sa.select(answers)
-    .where((answers.c.team == sa.bindparam("of_team")) & (answers.c.route == "unknown"))
+    .where(match_columns(answers.c.team), answers.c.route == "unknown")
     .order_by(answers.c.created_at.desc())
     .limit(sa.bindparam("at_most"))
 )
@@ -109,9 +109,9 @@ class Answers:
         row = asdict(answer) | asdict(answer.key)
         del row["key"]
         row |= {
-            "question": make_storable(answer.question[:_MAX_CHARACTERS]),
-            "answer": make_storable(answer.answer[:_MAX_CHARACTERS]),
-            "passages": make_storable(json.dumps([asdict(passage) for passage in answer.passages], ensure_ascii=False)),
+            "question": answer.question[:_MAX_CHARACTERS],
+            "answer": answer.answer[:_MAX_CHARACTERS],
+            "passages": json.dumps([asdict(passage) for passage in answer.passages], ensure_ascii=False),
         }
         connection.execute(insert_into(answers, connection.dialect.name).on_conflict_do_nothing(), row)
 

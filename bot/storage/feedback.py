@@ -11,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.storage.answers import StoredAnswer, StoredPassage, find_answer, read_answer, read_passages
+from bot.storage.answers import IS_OF_FEEDBACK, StoredAnswer, StoredPassage, find_answer, read_answer, read_passages
+from bot.storage.columns import match_columns
 from bot.storage.tables import answers, feedback, insert_into
 from bot.storage.turns.questions import QuestionKey
 from knowledge.database.database import Database, transaction
@@ -60,27 +61,23 @@ class StoredVote:
         return owned is None or bool(self.list_sources(owned))
 
 
-_IS_SAME_QUESTION = (
-    (feedback.c.team == answers.c.team) & (feedback.c.channel == answers.c.channel) & (feedback.c.ts == answers.c.ts)
-)
 _SELECT = (
     sa.select(
         answers,
         feedback.c.user.label("voter"),
         *(feedback.c[name] for name in ("vote", "reasons", "comment", "answered_at", "voted_at")),
     )
-    .join(feedback, _IS_SAME_QUESTION)
+    .join(feedback, IS_OF_FEEDBACK)
     .order_by(feedback.c.voted_at.desc())
 )
-_IS_TEAM = feedback.c.team == sa.bindparam("of_team")
-_LIST_OF_PERSON = _SELECT.where(_IS_TEAM, feedback.c.user == sa.bindparam("of_user")).limit(sa.bindparam("at_most"))
+_IS_TEAM = match_columns(feedback.c.team)
+_LIST_OF_PERSON = _SELECT.where(match_columns(feedback.c.team, feedback.c.user)).limit(sa.bindparam("at_most"))
 _LIST_BAD = _SELECT.where(_IS_TEAM, feedback.c.vote == Vote.BAD).limit(sa.bindparam("at_most"))
 _LIST_CURRENT = _SELECT.where(feedback.c.answered_at == answers.c.created_at)
-_COUNT = sa.select(feedback.c.vote, answers.c.passages).join(feedback, _IS_SAME_QUESTION).where(_IS_TEAM)
+_COUNT = sa.select(feedback.c.vote, answers.c.passages).join(feedback, IS_OF_FEEDBACK).where(_IS_TEAM)
 _EXPLAIN = (
     sa.update(feedback)
-    .where(_IS_TEAM)
-    .where(*(feedback.c[name] == sa.bindparam(f"of_{name}") for name in ("channel", "ts", "user")))
+    .where(match_columns(*feedback.primary_key.columns))
     .where(feedback.c.vote == Vote.BAD)
     .returning(feedback.c.voted_at)
 )
@@ -106,7 +103,7 @@ class Feedback:
     async def explain(self, key: QuestionKey, user: str, reasons: Sequence[VoteReason], comment: str) -> bool:
         """Store why a person thinks that an answer is bad; return False if there is no such vote any more."""
         place = {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts, "of_user": user}
-        row = {"reasons": " ".join(reasons), "comment": comment.replace("\x00", "")[:MAX_COMMENT_CHARACTERS]}
+        row = {"reasons": " ".join(reasons), "comment": comment[:MAX_COMMENT_CHARACTERS]}
         return bool(await self.database.write(lambda connection: connection.execute(_EXPLAIN, place | row).all()))
 
     async def list_of_person(self, team: str, user: str, limit: int) -> Sequence[StoredVote]:

@@ -6,15 +6,13 @@ import time
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.tables import insert_into, owner_notices
 from knowledge.database.database import Database, transaction
 
-_IS_TEAM = owner_notices.c.team == sa.bindparam("of_team")
-_DELETE = sa.delete(owner_notices).where(_IS_TEAM, owner_notices.c.subject == sa.bindparam("of_subject"))
+_DELETE = sa.delete(owner_notices).where(match_columns(owner_notices.c.team, owner_notices.c.subject))
 _DELETE_OLD = sa.delete(owner_notices).where(
-    _IS_TEAM,
-    owner_notices.c.kind == sa.bindparam("of_kind"),
-    owner_notices.c.told_at < sa.bindparam("before"),
+    match_columns(owner_notices.c.team, owner_notices.c.kind), owner_notices.c.told_at < sa.bindparam("before")
 )
 _KEPT_S = 60 * 86_400.0
 

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from bot.storage.answers import IS_OF_FEEDBACK
+from bot.storage.columns import match_columns
 from bot.storage.tables import answers, feedback, turns
 from bot.storage.turns.questions import UNFINISHED
 from knowledge.database.database import Database, transaction
 
-_IS_ASKER = (answers.c.team == sa.bindparam("of_team")) & (answers.c.user == sa.bindparam("of_user"))
-_IS_ANSWER_OF_VOTE = (
-    (answers.c.team == feedback.c.team) & (answers.c.channel == feedback.c.channel) & (answers.c.ts == feedback.c.ts)
-)
-_IS_VOTER = (feedback.c.team == sa.bindparam("of_team")) & (feedback.c.user == sa.bindparam("of_user"))
+_IS_ASKER = match_columns(answers.c.team, answers.c.user)
+_IS_VOTER = match_columns(feedback.c.team, feedback.c.user)
 _COUNT = sa.select(sa.func.count()).select_from(answers).where(_IS_ASKER)
 _ERASE = (
-    sa.delete(feedback).where(_IS_VOTER | sa.exists().where(_IS_ANSWER_OF_VOTE, _IS_ASKER)),
+    sa.delete(feedback).where(_IS_VOTER | sa.exists().where(IS_OF_FEEDBACK, _IS_ASKER)),
     sa.delete(answers).where(_IS_ASKER),
     sa.update(turns)
-    .where(turns.c.team == sa.bindparam("of_team"), turns.c.user == sa.bindparam("of_user"))
+    .where(match_columns(turns.c.team, turns.c.user))
     .where(turns.c.state.not_in(UNFINISHED))
     .values(text=""),
 )

@@ -12,6 +12,7 @@ import structlog
 
 from bot.answering.thinking import DEPTHS, LENGTHS, Depth, Length
 from bot.messages.message import LANGUAGES
+from bot.storage.columns import match_columns
 from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
 from bot.storage.tables import insert_into, preferences
 from knowledge.database.database import Database, transaction
@@ -21,7 +22,7 @@ from knowledge.language import Language
 _log = structlog.get_logger(__name__)
 
 # Built once, because building a statement takes longer than running it.
-_IS_PERSON = (preferences.c.team == sa.bindparam("of_team")) & (preferences.c.user == sa.bindparam("of_user"))
+_IS_PERSON = match_columns(preferences.c.team, preferences.c.user)
 _FIND = sa.select(preferences).where(_IS_PERSON)
 _DELETE = sa.delete(preferences).where(_IS_PERSON)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import insert_into, refresh_messages
 from knowledge.database.database import Database
@@ -17,13 +18,8 @@ from knowledge.language import Language
 LEASE_S: Final = 60.0
 """How long a refresh counts as running without renewal. A dead process of this machine is noticed earlier."""
 
-_IS_OURS = (refresh_messages.c.team == sa.bindparam("of_team")) & (refresh_messages.c.owner == sa.bindparam("of_owner"))
-_RENEW = sa.update(refresh_messages).where(_IS_OURS)
-_DELETE = sa.delete(refresh_messages).where(
-    (refresh_messages.c.team == sa.bindparam("of_team"))
-    & (refresh_messages.c.channel == sa.bindparam("of_channel"))
-    & (refresh_messages.c.ts == sa.bindparam("of_ts"))
-)
+_RENEW = sa.update(refresh_messages).where(match_columns(refresh_messages.c.team, refresh_messages.c.owner))
+_DELETE = sa.delete(refresh_messages).where(match_columns(*refresh_messages.primary_key.columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.processes import name_this_process
 from bot.storage.tables import insert_into, replicas
 from knowledge.database.database import Database, transaction
@@ -15,9 +16,8 @@ from knowledge.database.database import Database, transaction
 _KEEP_S = 86_400.0
 """How long a process that died without a word is listed."""
 
-_IS_TEAM = replicas.c.team == sa.bindparam("of_team")
 _IS_OURS = replicas.c.name == sa.bindparam("us")
-_LIST = sa.select(replicas).where(_IS_TEAM).order_by(replicas.c.started_at, replicas.c.name)
+_LIST = sa.select(replicas).where(match_columns(replicas.c.team)).order_by(replicas.c.started_at, replicas.c.name)
 _RENEW = sa.update(replicas).where(_IS_OURS)
 _DELETE = sa.delete(replicas).where(_IS_OURS)
 _DELETE_OLD = sa.delete(replicas).where(replicas.c.seen_at < sa.bindparam("before"))

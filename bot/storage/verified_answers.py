@@ -11,16 +11,17 @@ import sqlalchemy as sa
 
 from bot.answering.events import Passage
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.storage.columns import match_columns
 from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
 from bot.storage.tables import verified_answers
 from knowledge.database.database import Database, transaction
 
 _LIST = (
     sa.select(verified_answers)
-    .where(verified_answers.c.team == sa.bindparam("of_team"))
+    .where(match_columns(verified_answers.c.team))
     .order_by(verified_answers.c.verified_at.desc(), verified_answers.c.id)
 )
-_IS_ANSWER = verified_answers.c.id == sa.bindparam("of_id")
+_IS_ANSWER = match_columns(verified_answers.c.id)
 _DELETE = sa.delete(verified_answers).where(_IS_ANSWER)
 _MARK = sa.update(verified_answers).where(_IS_ANSWER).values(needs_review=True)
 _ALL = "all"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.config.models import ChannelTable
@@ -143,6 +144,22 @@ async def test_search_that_is_not_sure_starts_no_answer(tmp_path: Path) -> None:
         assert not await list_answers(bot, root)
         assert bot.library.searched
         assert not bot.answerer.questions
+
+
+async def test_question_without_an_answer_is_deleted_in_one_step(tmp_path: Path) -> None:
+    """A crash, here a database that refuses the deletion, leaves a question that is still open and goes later."""
+    options = {"library": make_library(0.5), "dependencies": fix_per_hour(5)}
+    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+        database = bot.ledger.database
+        refusal = "CREATE TRIGGER refusal BEFORE DELETE ON bot_turns BEGIN SELECT RAISE(ABORT, 'no'); END"
+        await database.write(lambda connection: connection.exec_driver_sql(refusal))
+        await list_answers(bot, await bot.ask("How many days of leave do we have?"))
+        await database.write(lambda connection: connection.exec_driver_sql("DROP TRIGGER refusal"))
+
+        async def is_deleted() -> bool:
+            return await database.fetch_rows(sa.text("SELECT * FROM bot_turns")) == []
+
+        await bot.sandbox.wait_until(is_deleted, 5.0, what="deletion")
 
 
 async def say_unknown(_question: Question) -> AsyncGenerator[AnswerEvent]:

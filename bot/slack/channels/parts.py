@@ -33,7 +33,7 @@ class ChannelParts:
     def build_unasked_answers(self) -> UnaskedAnswers:
         """Return what decides whether Kvasir answers without a mention."""
         needs = self._shared.dependencies
-        return UnaskedAnswers(self.rules, self._store, needs.library, needs.forget)
+        return UnaskedAnswers(self.rules, self._store, needs.library)
 
     def build_stop_button(self, access: ChannelAccess) -> StopUnaskedAction:
         """Return the button under an unasked answer."""

@@ -125,13 +125,17 @@ class TurnRunner:
     async def _finish(
         self, turn: LedgerTurn, state: TurnState, reply: AnswerReply, record: TurnRecord
     ) -> QuestionMessage | None:
-        """Close a turn; return the question if it was edited meanwhile."""
+        """Close a turn; return the question if it was edited meanwhile.
+
+        A question that gets no answer because nobody asked Kvasir is deleted in the same transaction.
+        """
         key, clear_in_s = turn.message.key, reply.clear_status_in_s
+        if record.outcome == _WITHHELD and await self._ledger.forget_unasked(key, turn.revision):
+            self.forget(key, turn.message.conversation)
+            return None
         if clear_in_s is None and turn.attempts > 1:
             clear_in_s = 0.0  # an earlier attempt may have left a status
         if await self._ledger.finish(key, turn.revision, state, record.error, clear_status_in_s=clear_in_s):
-            if record.outcome == _WITHHELD:
-                await self._unasked.forget(turn.message)
             return None
         return await self._retract(key, reply, record)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -29,17 +29,10 @@ _ROUTES = frozenset({"engine", "verified"})
 class UnaskedAnswers:
     """Checks the channel's settings, the search and the answer."""
 
-    def __init__(
-        self,
-        rules: ChannelRules,
-        store: ChannelSettingsStore,
-        library: KnowledgeLibrary,
-        forget_conversation: Callable[[str], None],
-    ) -> None:
+    def __init__(self, rules: ChannelRules, store: ChannelSettingsStore, library: KnowledgeLibrary) -> None:
         self._rules = rules
         self._store = store
         self._library = library
-        self._forget_conversation = forget_conversation
 
     async def may_begin(self, message: QuestionMessage, question: Question) -> bool:
         """Return whether the documents are sure to have the answer, and the hour is not full.
@@ -73,13 +66,3 @@ class UnaskedAnswers:
             return False
         most = (await self._rules.resolve(message.key.channel)).unasked_per_hour
         return await self._store.reserve_unasked(message, most)
-
-    async def forget(self, message: QuestionMessage) -> None:
-        """Delete a question that gets no answer: nobody asked Kvasir, so nothing of it is kept.
-
-        Raises:
-            DatabaseError: it cannot be deleted.
-
-        """
-        self._forget_conversation(message.conversation)
-        await self._store.forget_unasked(message)

@@ -6,12 +6,11 @@ import time
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.tables import approved_channels, insert_into
 from knowledge.database.database import Database, transaction
 
-_IS_CHANNEL = (approved_channels.c.team == sa.bindparam("of_team")) & (
-    approved_channels.c.channel == sa.bindparam("of_channel")
-)
+_IS_CHANNEL = match_columns(approved_channels.c.team, approved_channels.c.channel)
 _FIND = sa.select(approved_channels.c.channel).where(_IS_CHANNEL)
 _DELETE = sa.delete(approved_channels).where(_IS_CHANNEL)
 

@@ -10,26 +10,18 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
-from bot.storage.tables import channel_settings, insert_into, threads, turns
+from bot.storage.tables import channel_settings, insert_into, threads
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.database.database import Database, transaction
 
 _HOUR_S: Final = 3_600.0
 
-_IS_CHANNEL = (channel_settings.c.team == sa.bindparam("of_team")) & (
-    channel_settings.c.channel == sa.bindparam("of_channel")
-)
+_IS_CHANNEL = match_columns(channel_settings.c.team, channel_settings.c.channel)
 _FIND = sa.select(channel_settings).where(_IS_CHANNEL)
 _LOCK = sa.select(channel_settings.c.unasked_at).where(_IS_CHANNEL).with_for_update()
 _SET_UNASKED = sa.update(channel_settings).where(_IS_CHANNEL)
-_DELETE_UNASKED = sa.delete(turns).where(
-    turns.c.team == sa.bindparam("of_team"),
-    turns.c.channel == sa.bindparam("of_channel"),
-    turns.c.ts == sa.bindparam("of_ts"),
-    turns.c.unasked,
-    turns.c.replies == "[]",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +102,6 @@ class ChannelSettingsStore:
         thread = {"team": team, "channel": channel, "thread_ts": thread_ts, "last_at": self._now()}
         connection.execute(insert_into(threads, connection.dialect.name).on_conflict_do_nothing(), thread)
         return True
-
-    async def forget_unasked(self, message: QuestionMessage) -> None:
-        """Delete a question that nobody asked Kvasir and that gets no answer."""
-        names = {**self._name(message.key.channel), "of_ts": message.key.ts}
-        await self.database.write(lambda connection: connection.execute(_DELETE_UNASKED, names))
 
     def _list_recent(self, counted: str) -> Mapping[str, float]:
         began = self._now() - _HOUR_S

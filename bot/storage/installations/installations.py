@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.installations.token_cipher import BotTokens, TokenCipher
 from bot.storage.shared_changes import ChangeKind, add_change
 from bot.storage.tables import home_workspace, insert_into, installations
@@ -23,12 +24,12 @@ REFRESH_LEASE_S: Final = 60.0
 """How long one process may take to refresh a token before another one tries."""
 
 _ROW = installations.c
-_IS_TEAM = _ROW.team == sa.bindparam("of_team")
-_IS_VERSION = _ROW.version == sa.bindparam("of_version")
+_IS_TEAM = match_columns(_ROW.team)
+_IS_VERSION = match_columns(_ROW.team, _ROW.version)
 _LIST = sa.select(installations).order_by(_ROW.installed_at, _ROW.team)
 _FIND = sa.select(installations).where(_IS_TEAM)
-_CLAIM = sa.update(installations).where(_IS_TEAM, _IS_VERSION, _ROW.refresh_until < sa.bindparam("now"))
-_UPDATE = sa.update(installations).where(_IS_TEAM, _IS_VERSION)
+_CLAIM = sa.update(installations).where(_IS_VERSION, _ROW.refresh_until < sa.bindparam("now"))
+_UPDATE = sa.update(installations).where(_IS_VERSION)
 _HOME = sa.select(home_workspace.c.workspace)
 
 

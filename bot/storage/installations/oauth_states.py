@@ -9,6 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns
 from bot.storage.tables import oauth_states
 from knowledge.database.database import Database, transaction
 
@@ -17,7 +18,7 @@ _MAX_STATES: Final = 1_000
 """Anybody may begin an installation, so the oldest states go."""
 
 _TAKE = sa.delete(oauth_states).where(
-    oauth_states.c.state == sa.bindparam("of_state"), oauth_states.c.expires_at > sa.bindparam("now")
+    match_columns(oauth_states.c.state), oauth_states.c.expires_at > sa.bindparam("now")
 )
 _LATEST = sa.select(oauth_states.c.state).order_by(oauth_states.c.expires_at.desc()).limit(_MAX_STATES)
 _DELETE_OLD = sa.delete(oauth_states).where(

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -30,10 +29,12 @@ import sqlalchemy as sa
 
 from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
+from bot.storage.columns import make_storable
 from bot.storage.processes import is_dead, name_this_process
-from bot.storage.tables import MIGRATIONS, insert_into, threads, turns
+from bot.storage.tables import MIGRATIONS, threads, turns
+from bot.storage.turns import statements
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
-from bot.storage.turns.rows import make_storable, match_columns, name_parameters, read_key, read_turn
+from bot.storage.turns.rows import name_parameters, read_key, read_turn
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
@@ -42,67 +43,8 @@ _Filtered = TypeVar("_Filtered", sa.Select[Any], sa.Update)
 
 LEASE_S = 30.0
 """How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
-_LIMITED = "limited"
-"""The error of a question that is refused because of a limit on questions."""
 _DELETED_CLEAR_S = 15.0
 """When to clear the status of a deleted question, if the process that answered it has died meanwhile."""
-
-
-# Statements are built once: building one takes longer than running it. A parameter named like a column is set.
-_IS_OPEN = turns.c.state.in_(UNFINISHED)
-_IS_OURS = turns.c.owner == sa.bindparam("us")
-_SELECT = sa.select(turns).order_by(turns.c.id)
-_FIND = _SELECT.where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts))
-_FIND_IN_THREAD = _SELECT.where(*match_columns(turns.c.team, turns.c.channel, turns.c.thread_ts))
-_FIND_WITHDRAWN = _SELECT.where(turns.c.state == TurnState.SUPERSEDED, turns.c.replies != "[]")
-_FIND_OTHERS = _SELECT.where(_IS_OPEN, ~_IS_OURS)
-_UPDATE = sa.update(turns).returning(*turns.c)
-_UPDATE_OURS = _UPDATE.where(_IS_OPEN, _IS_OURS)
-_UPDATE_ONE = _UPDATE.where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts))
-_UPDATE_OPEN = _UPDATE_ONE.where(_IS_OPEN)
-_LOCK = _FIND.with_for_update()
-_WITHDRAW = _UPDATE_ONE.where(turns.c.state != TurnState.SUPERSEDED)
-_BEGIN = _UPDATE_OPEN.where(_IS_OURS).values(attempts=turns.c.attempts + 1)
-_WAIT = _UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
-_FINISH = _UPDATE_OPEN.where(_IS_OURS, *match_columns(turns.c.revision))
-_TAKE_OVER = _UPDATE_OPEN.where(*match_columns(turns.c.owner, turns.c.lease_until))
-_GENERATE = _UPDATE_OPEN.where(_IS_OURS, turns.c.generations < sa.bindparam("most")).values(
-    generations=turns.c.generations + 1
-)
-_REFUSE = _UPDATE_OPEN.where(_IS_OURS).values(state=TurnState.FAILED, error=_LIMITED, lease_until=0.0)
-_NOTE = _UPDATE_ONE.where(_IS_OURS | (turns.c.state == TurnState.SUPERSEDED))
-_SETTLE = _UPDATE_ONE.where(*match_columns(turns.c.replies))
-_REFUND = _UPDATE_OPEN.where(_IS_OURS, turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
-_OF_QUESTION = (
-    sa.select(turns.c.thread_ts)
-    .where(*match_columns(turns.c.team, turns.c.channel, turns.c.ts), _IS_OURS)
-    .scalar_subquery()
-)
-_IS_THREAD = (*match_columns(threads.c.team, threads.c.channel), threads.c.thread_ts == _OF_QUESTION)
-_LOCK_THREAD = sa.select(threads).where(*_IS_THREAD).with_for_update()
-_ENTER_THREAD = sa.update(threads).where(*_IS_THREAD).values(answering=sa.bindparam("of_ts"))
-_LEAVE_THREAD = sa.update(threads).where(*_IS_THREAD, threads.c.answering == sa.bindparam("of_ts")).values(answering="")
-_IS_EARLIER = turns.c.ts < sa.bindparam("of_ts")
-_IS_ANSWERED = (turns.c.state == TurnState.ANSWERING) & (turns.c.ts == sa.bindparam("answering"))
-_FIND_FIRST = (
-    sa.select(turns.c.state)
-    .where(*match_columns(turns.c.team, turns.c.channel, turns.c.thread_ts))
-    .where(turns.c.state.in_(sa.bindparam("wait_for", expanding=True)))
-    .where((_IS_ANSWERED & (~_IS_OURS | _IS_EARLIER)) | ((turns.c.state == TurnState.RECEIVED) & _IS_EARLIER))
-    .order_by(turns.c.state)
-)
-"""Questions of a thread that are answered now, or that came earlier and wait. If their process has died, another takes
-them over."""
-
-
-@functools.cache
-def _build_inserts(dialect: str) -> tuple[Any, Any]:
-    """Return the INSERT of a question, and that of its thread."""
-    turn = insert_into(turns, dialect).on_conflict_do_nothing().returning(turns.c.id)
-    thread = insert_into(threads, dialect)
-    return turn, thread.on_conflict_do_update(
-        index_elements=threads.primary_key, set_={"last_at": thread.excluded.last_at, "talkers": ""}
-    ).returning(threads.c.answering)
 
 
 class ThreadBusy(Exception):
@@ -150,20 +92,20 @@ class Ledger:
         key, now = message.key, self._now()
         state = TurnState.ANSWERING if begun else TurnState.RECEIVED
         row = self._make_row(message, state)
-        if connection.execute(_build_inserts(connection.dialect.name)[0], row).first() is None:
+        if connection.execute(statements.build_inserts(connection.dialect.name)[0], row).first() is None:
             return None
         if message.is_unasked:  # Kvasir takes part in its thread once it answers
             return state
         if self._enter_thread(connection, message, answering=key.ts if begun else "") == key.ts or not begun:
             return state
-        connection.execute(_WAIT, {**name_parameters(key), "updated_at": now})
+        connection.execute(statements.WAIT, {**name_parameters(key), "updated_at": now})
         return TurnState.RECEIVED
 
     def _enter_thread(self, connection: sa.Connection, message: QuestionMessage, *, answering: str = "") -> str | None:
         """Take part in the thread of a question; return which of its questions is answered."""
         team, channel, thread_ts = message.thread
         row = {"team": team, "channel": channel, "thread_ts": thread_ts, "last_at": self._now(), "answering": answering}
-        found: str | None = connection.execute(_build_inserts(connection.dialect.name)[1], row).scalar()
+        found: str | None = connection.execute(statements.build_inserts(connection.dialect.name)[1], row).scalar()
         return found
 
     def _make_row(self, message: QuestionMessage, state: TurnState) -> dict[str, object]:
@@ -178,7 +120,7 @@ class Ledger:
             "files": message.files,
             "subject": message.subject.encode() if message.subject else "",
             "unasked": message.is_unasked,
-            "text": make_storable(message.text),
+            "text": message.text,
             "state": state,
             "revision": 0,
             "replies": "[]",
@@ -204,17 +146,17 @@ class Ledger:
         """
         now = self._now()
         names = {**name_parameters(key), "us": self._owner}
-        thread = connection.execute(_LOCK_THREAD, names).first()
+        thread = connection.execute(statements.LOCK_THREAD, names).first()
         if thread is not None:
             place = {"of_thread_ts": thread.thread_ts, "answering": thread.answering, "wait_for": list(wait_for)}
-            first = connection.execute(_FIND_FIRST, {**names, **place}).first()
+            first = connection.execute(statements.FIND_FIRST, {**names, **place}).first()
             if first is not None:
                 raise ThreadBusy(TurnState(first.state))
         values = {"state": TurnState.ANSWERING, "lease_until": now + self._lease_s, "updated_at": now}
-        rows = connection.execute(_BEGIN, {**names, **values}).all()
+        rows = connection.execute(statements.BEGIN, {**names, **values}).all()
         if not rows:
             return None
-        connection.execute(_ENTER_THREAD, names)
+        connection.execute(statements.ENTER_THREAD, names)
         return read_turn(rows[0])
 
     async def note_replies(self, key: QuestionKey, replies: Sequence[str]) -> None:
@@ -224,12 +166,12 @@ class Ledger:
             TurnLost: another process answers the question, or has answered it.
 
         """
-        if not await self._update(_NOTE, key, us=self._owner, replies=json.dumps(list(replies))):
+        if not await self._update(statements.NOTE, key, us=self._owner, replies=json.dumps(list(replies))):
             raise TurnLost
 
     async def settle_withdrawal(self, key: QuestionKey, deleted: Sequence[str]) -> bool:
         """Note that the messages of an answer were deleted; return False if it has other messages meanwhile."""
-        return bool(await self._update(_SETTLE, key, of_replies=json.dumps(list(deleted)), replies="[]"))
+        return bool(await self._update(statements.SETTLE, key, of_replies=json.dumps(list(deleted)), replies="[]"))
 
     async def finish(
         self,
@@ -246,11 +188,16 @@ class Ledger:
         """
         clear_status_at = 0.0 if clear_status_in_s is None else self._now() + clear_status_in_s
         values = {"state": state, "error": error[:200], "lease_until": 0.0, "clear_status_at": clear_status_at}
-        return bool(await self._update(_FINISH, key, us=self._owner, of_revision=revision, **values))
+        return bool(await self._update(statements.FINISH, key, us=self._owner, of_revision=revision, **values))
+
+    async def forget_unasked(self, key: QuestionKey, revision: int) -> bool:
+        """Delete a question that nobody asked Kvasir; return False if it was changed, or has an answer."""
+        names = {**name_parameters(key), "us": self._owner, "of_revision": revision}
+        return await self.database.write(lambda connection: connection.execute(statements.FORGET, names).rowcount > 0)
 
     async def refuse(self, key: QuestionKey) -> None:
         """Close the turn of a question that a limit on questions refuses, also if its files have arrived meanwhile."""
-        await self._update(_REFUSE, key, us=self._owner)
+        await self._update(statements.REFUSE, key, us=self._owner)
 
     @transaction
     def add_files(
@@ -261,8 +208,8 @@ class Ledger:
         Return its turn, None if nothing changed: the files are known, the person has stopped the answer, or the
         question was refused.
         """
-        row = connection.execute(_LOCK, name_parameters(key)).first()
-        if row is None or row.state == TurnState.SUPERSEDED or row.error in {"stopped", _LIMITED}:
+        row = connection.execute(statements.LOCK, name_parameters(key)).first()
+        if row is None or row.state == TurnState.SUPERSEDED or row.error in {"stopped", statements.LIMITED}:
             return None
         if row.files >= files or row.created_at <= self._now() - within_s:
             return None
@@ -275,7 +222,7 @@ class Ledger:
         Return its turn, None if nothing changed: the text is the same, a later edit is known, somebody else made the
         edit, the question was deleted, or there is no such question. ``edited_ts`` orders the edits.
         """
-        row = connection.execute(_LOCK, name_parameters(message.key)).first()
+        row = connection.execute(statements.LOCK, name_parameters(message.key)).first()
         is_current = row is not None and row.state != TurnState.SUPERSEDED and row.edited_ts < edited_ts
         if row is None or not is_current or row.user != message.user:
             return None
@@ -286,13 +233,13 @@ class Ledger:
                 self._enter_thread(connection, message)
             return self._revise(connection, row, changes)
         values = {"edited_ts": edited_ts, "updated_at": self._now()}
-        connection.execute(_UPDATE_ONE, values | name_parameters(message.key))
+        connection.execute(statements.UPDATE_ONE, values | name_parameters(message.key))
         return None
 
     @transaction
     def reopen(self, connection: sa.Connection, key: QuestionKey) -> LedgerTurn | None:
         """Open a question again whose turn has ended; return its turn, None if it is open, deleted or unknown."""
-        row = connection.execute(_LOCK, name_parameters(key)).first()
+        row = connection.execute(statements.LOCK, name_parameters(key)).first()
         if row is None or row.state in {*UNFINISHED, TurnState.SUPERSEDED}:
             return None
         return self._revise(connection, row, {"regenerates": True})
@@ -311,7 +258,7 @@ class Ledger:
         if row.state not in UNFINISHED:
             changes |= {"state": TurnState.RECEIVED, "attempts": 0, "revises": row.replies != "[]", "error": ""}
             changes |= {"owner": self._owner, "lease_until": now + self._lease_s, "created_at": now}
-        return read_turn(connection.execute(_UPDATE_ONE, changes | name_parameters(read_key(row))).one())
+        return read_turn(connection.execute(statements.UPDATE_ONE, changes | name_parameters(read_key(row))).one())
 
     @transaction
     def withdraw(
@@ -323,16 +270,16 @@ class Ledger:
         """
         closing = {"state": TurnState.SUPERSEDED, "text": "", "owner": self._owner, "updated_at": self._now()}
         closing |= {"lease_until": self._now() + self._lease_s, "clear_status_at": self._now() + _DELETED_CLEAR_S}
-        row = connection.execute(_WITHDRAW, closing | name_parameters(key)).first()
+        row = connection.execute(statements.WITHDRAW, closing | name_parameters(key)).first()
         erase_answer(connection, key)
         if row is None and unknown is not None:
             deleted = self._make_row(replace(unknown, text="", user=""), TurnState.SUPERSEDED)
-            connection.execute(_build_inserts(connection.dialect.name)[0], deleted)
+            connection.execute(statements.build_inserts(connection.dialect.name)[0], deleted)
         return read_turn(row) if row is not None else None
 
     async def list_withdrawn(self) -> list[LedgerTurn]:
         """Return the turns of deleted questions whose answers this process has to delete."""
-        rows = await self.database.fetch_rows(self._of_teams(_FIND_WITHDRAWN), {})
+        rows = await self.database.fetch_rows(self._of_teams(statements.FIND_WITHDRAWN), {})
         return [
             read_turn(row)
             for row in rows
@@ -343,13 +290,13 @@ class Ledger:
     def refund_attempt(self, connection: sa.Connection, key: QuestionKey) -> None:
         """Do not count the last attempt, because something outside interrupted it, and let its thread go on."""
         names = {**name_parameters(key), "us": self._owner}
-        connection.execute(_REFUND, {**names, "updated_at": self._now()})
-        connection.execute(_LEAVE_THREAD, names)
+        connection.execute(statements.REFUND, {**names, "updated_at": self._now()})
+        connection.execute(statements.LEAVE_THREAD, names)
 
     async def leave_thread(self, key: QuestionKey) -> None:
         """Let the thread of a question go on although the question is open."""
         names = {**name_parameters(key), "us": self._owner}
-        await self.database.write(lambda connection: connection.execute(_LEAVE_THREAD, names))
+        await self.database.write(lambda connection: connection.execute(statements.LEAVE_THREAD, names))
 
     async def reserve_generation(self, key: QuestionKey, most: int) -> bool:
         """Count another generation of an answer. Return False if there were ``most``, or the turn is closed.
@@ -358,7 +305,7 @@ class Ledger:
             TurnLost: the question is not of this process.
 
         """
-        if await self._update(_GENERATE, key, us=self._owner, most=most):
+        if await self._update(statements.GENERATE, key, us=self._owner, most=most):
             return True
         turn = await self.find(key)
         if turn is None or not self.owns(turn):
@@ -367,7 +314,7 @@ class Ledger:
 
     async def find(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""
-        rows = await self.database.fetch_rows(_FIND, name_parameters(key))
+        rows = await self.database.fetch_rows(statements.FIND, name_parameters(key))
         return read_turn(rows[0]) if rows else None
 
     def owns(self, turn: LedgerTurn) -> bool:
@@ -377,34 +324,34 @@ class Ledger:
     async def list_unfinished(self) -> list[LedgerTurn]:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""
         rows: list[sa.Row[Any]] = []
-        for row in await self.database.fetch_rows(self._of_teams(_FIND_OTHERS), {"us": self._owner}):
+        for row in await self.database.fetch_rows(self._of_teams(statements.FIND_OTHERS), {"us": self._owner}):
             if row.lease_until < self._now() or is_dead(row.owner):
                 values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
                 values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
-                rows += await self._update(_TAKE_OVER, read_key(row), **values)
+                rows += await self._update(statements.TAKE_OVER, read_key(row), **values)
         return [read_turn(row) for row in rows]
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the leases of this process. Return its open questions with their revisions."""
-        update = self._of_teams(_UPDATE_OURS)
+        update = self._of_teams(statements.UPDATE_OURS)
         rows = await self._update(update, us=self._owner, lease_until=self._now() + self._lease_s)
         return {read_key(row): int(row.revision) for row in rows}
 
     async def release_leases(self) -> None:
         """End the leases of this process, so that the next process takes its questions over at once."""
-        await self._update(_UPDATE_OURS, us=self._owner, lease_until=0.0)
+        await self._update(statements.UPDATE_OURS, us=self._owner, lease_until=0.0)
 
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of all messages with answers in this thread."""
         place = {"of_team": team, "of_channel": channel, "of_thread_ts": thread_ts}
-        rows = await self.database.fetch_rows(_FIND_IN_THREAD, place)
+        rows = await self.database.fetch_rows(statements.FIND_IN_THREAD, place)
         return frozenset(ts for row in rows for ts in read_turn(row).replies)
 
     @transaction
     def purge(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
         """Delete closed turns, answers and silent threads after their retention. Return the number of deleted turns."""
         now = self._now()
-        old = ~_IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
+        old = ~statements.IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
         connection.execute(sa.delete(threads).where(threads.c.last_at < now - threads_older_than_s))
         purge_answers(connection, now - turns_older_than_s)
         purge_documents(connection, now - turns_older_than_s)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns, match_rows
 from bot.storage.tables import turns
 from bot.storage.turns.questions import UNFINISHED
 from knowledge.database.database import Database
@@ -17,10 +18,7 @@ _RETRY_S = 60.0
 
 _others = turns.alias()
 _HAS_OPEN_TURN = sa.exists().where(
-    _others.c.team == turns.c.team,
-    _others.c.channel == turns.c.channel,
-    _others.c.thread_ts == turns.c.thread_ts,
-    _others.c.state.in_(UNFINISHED),
+    match_rows(_others, turns, "team", "channel", "thread_ts"), _others.c.state.in_(UNFINISHED)
 )
 _DUE = sa.select(turns).where(
     turns.c.clear_status_at > 0.0,
@@ -28,7 +26,7 @@ _DUE = sa.select(turns).where(
     turns.c.team.in_(sa.bindparam("teams", expanding=True)),
     ~_HAS_OPEN_TURN,
 )
-_IS_TURN = turns.c.id == sa.bindparam("of_id")
+_IS_TURN = match_columns(turns.c.id)
 _TAKE = sa.update(turns).where(_IS_TURN, turns.c.clear_status_at == sa.bindparam("due_at"))
 _SETTLE = sa.update(turns).where(_IS_TURN)
 

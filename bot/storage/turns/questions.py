@@ -112,7 +112,7 @@ class LedgerTurn:
     """Whether ``replies`` answer an earlier text of the question, so that the next answer replaces them."""
     regenerates: bool = False
     """Whether the next answer replaces them because the asker wants another one, not because of an edit."""
-    owner: str = ""
+    owner: str = field(default="", compare=False)
     """The process that has the question."""
 
 

@@ -15,11 +15,6 @@ def name_parameters(key: QuestionKey) -> dict[str, object]:
     return {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts}
 
 
-def match_columns(*columns: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions that columns equal the parameters ``of_<column>``."""
-    return [column == sa.bindparam(f"of_{column.name}") for column in columns]
-
-
 def read_key(row: sa.Row[Any]) -> QuestionKey:
     """Return the key of a question's row."""
     return QuestionKey(row.team, row.channel, row.ts)
@@ -40,8 +35,3 @@ def read_turn(row: sa.Row[Any]) -> LedgerTurn:
     replies = tuple(json.loads(row.replies))
     counts = (row.revision, replies, row.attempts, row.created_at, row.generations)
     return LedgerTurn(message, TurnState(row.state), *counts, bool(row.revises), bool(row.regenerates), row.owner)
-
-
-def make_storable(text: str) -> str:
-    """Return the text without what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

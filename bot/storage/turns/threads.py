@@ -10,24 +10,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.storage.columns import match_columns, match_rows
 from bot.storage.tables import insert_into, threads, turns
 from knowledge.database.database import Database, transaction
 
 Thread = tuple[str, str, str]
 """Team, channel and root."""
 
-_IS_THREAD = sa.and_(
-    *(
-        column == sa.bindparam(f"of_{column.name}")
-        for column in (threads.c.team, threads.c.channel, threads.c.thread_ts)
-    )
-)
+_IS_THREAD = match_columns(*threads.primary_key.columns)
 _HAS_ASKED = sa.exists().where(
-    turns.c.team == threads.c.team,
-    turns.c.channel == threads.c.channel,
-    turns.c.thread_ts == threads.c.thread_ts,
-    turns.c.user == sa.bindparam("of_user"),
-    turns.c.unasked.is_(False),
+    match_rows(turns, threads, "team", "channel", "thread_ts"), match_columns(turns.c.user), turns.c.unasked.is_(False)
 )
 _FIND = sa.select(threads, _HAS_ASKED.label("has_asked")).where(_IS_THREAD)
 _SET_TALKERS = sa.update(threads).where(_IS_THREAD)

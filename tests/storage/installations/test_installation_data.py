@@ -6,6 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from bot.storage.columns import StorableText
 from bot.storage.installations.installation_data import InstallationData
 from bot.storage.tables import tables
 from bot.storage.turns.ledger import open_ledger
@@ -17,7 +18,7 @@ def fill_row(table: sa.Table, team: str) -> dict[str, object]:
     for column in table.columns:
         if column.autoincrement is True:
             continue
-        kind = column.type.python_type
+        kind = str if isinstance(column.type, StorableText) else column.type.python_type
         values[column.name] = team if kind is str else kind(1)
     return values
 

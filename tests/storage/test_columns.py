@@ -1,0 +1,88 @@
+"""Tests that every text of people can be stored, whatever characters it has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from bot.storage.answers import Answers
+from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
+from bot.storage.columns import make_storable
+from bot.storage.feedback import Feedback, Vote, VoteReason
+from bot.storage.refresh_records import RefreshRecord, RefreshRecords
+from bot.storage.shared_changes import SharedChanges
+from bot.storage.tables import tables
+from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from bot.storage.verified_answers import VerifiedAnswers
+from tests.storage.test_answers import KEY, PASSAGE, make_answer
+from tests.storage.test_verified_answers import ANSWER
+
+anything = st.text(st.characters(categories=None), max_size=20)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+    async with open_ledger(url) as opened:
+        yield opened
+
+
+async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
+    """Store a text wherever people's texts are stored; return what is read back."""
+    database, changes = ledger.database, SharedChanges(ledger.database)
+    message = QuestionMessage(QuestionKey("T1", "C1", f"{time.time_ns()}"), "1.1", "U1", text)
+    await ledger.claim(message)
+    await ledger.edit(replace(message, text=f"{text} new"), "2")
+    answers = Answers(database)
+    passage = replace(PASSAGE, title=text, document=text)
+    await answers.save(replace(make_answer(text=text), question=text, passages=(passage,)))
+    votes = Feedback(database)
+    await votes.vote(KEY, "U1", Vote.BAD)
+    await votes.explain(KEY, "U1", [VoteReason.OTHER], text)
+    verified = VerifiedAnswers(database, "T1", changes)
+    cited = replace(ANSWER.passages[0], title=text)
+    given = {"question": text, "answer": text, "owner_name": text}
+    await verified.save(replace(ANSWER, **given, phrasings=(text,), passages=(cited,)))
+    await ChannelSettingsStore(database, "T1", changes).save("C1", ChannelSettings(sources=(text,)), "U1")
+    await RefreshRecords(database, "T1").save(RefreshRecord("C1", message.key.ts, text, approves=False, language="en"))
+    turn, answer = await ledger.find(message.key), await answers.find(KEY)
+    [vote, *_] = await votes.list_bad("T1", 1)
+    [known] = await verified.list_all()
+    assert turn is not None
+    assert answer is not None
+    return [
+        turn.message.text.removesuffix(" new"),
+        answer.question,
+        answer.answer,
+        vote.comment,
+        known.question,
+        known.answer,
+        known.owner_name,
+    ]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=anything)
+@example("NUL \x00 and \ud83d half")
+async def test_every_text_can_be_stored(ledger: Ledger, text: str) -> None:
+    stored = await store_everywhere(ledger, text)
+    assert set(stored) == {make_storable(text)}
+
+
+def test_no_column_of_the_bot_has_another_kind_of_text() -> None:
+    plain = [
+        f"{table.name}.{column.name}"
+        for table in tables.sorted_tables
+        for column in table.c
+        if isinstance(column.type, sa.Text)
+    ]
+    assert plain == []
