@@ -223,7 +223,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             count_requests=engine.count_requests,
         )
         app = await stack.enter_async_context(open_slack_app(slack, deps))
-        schedule = await stack.enter_async_context(library.run_schedule())
+        schedule = await stack.enter_async_context(library.syncs.run_schedule())
         if settings.quiet_hour is not None:
             schedule.add_task(
                 "engine",
@@ -232,7 +232,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             )
         if settings.digest is not None:
             schedule.add_task("digest", settings.digest, app.send_digest)
-        await stack.enter_async_context(library.watch_sources())
+        await stack.enter_async_context(library.syncs.watch_sources())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.finish("live web", format_live_web(settings.web.everywhere))

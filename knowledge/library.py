@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from knowledge.access import AccessReader
-from knowledge.errors import PendingDeletionsChanged, UnknownSource
 from knowledge.interfaces import (
     ANY_MEMBER,
     Embedder,
@@ -23,7 +20,6 @@ from knowledge.interfaces import (
     SearchResult,
     Source,
     Viewers,
-    WatchableSource,
 )
 from knowledge.materials import MaterialReader
 from knowledge.readable import ReadableDocuments, SourceDocuments
@@ -38,22 +34,14 @@ from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceStatus, read_source_status
 from knowledge.suggestions import generate_questions
-from knowledge.sync.coordinator import SyncCoordinator
+from knowledge.sync.library_sync import LibrarySync, select_sources
 from knowledge.sync.lock import find_lock_holder
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
-from knowledge.sync.manifest.records import make_approval_mark
-from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
+from knowledge.sync.report import OnProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
-from knowledge.sync.rights_sweep import RightsSweep
 from knowledge.sync.running.index_writer import IndexWriter
-from knowledge.sync.running.repair import Drift
 from knowledge.sync.running.tools import ChunkDocument
-from knowledge.sync.unattended import UnattendedSync
-from knowledge.sync.watch import SourceWatcher
-
-if TYPE_CHECKING:
-    from knowledge.sync.schedule import Schedule
 
 __all__ = ["Clock", "Library", "LibraryStatus", "SourceStatus"]
 
@@ -98,7 +86,10 @@ class Library:
         """Adds to people's principals those of other systems."""
         self._lock = settings.home / "sync.lock"
         self._rules = make_rules(settings.sources, self._sources)
-        self._writer = IndexWriter(
+        self._rights = RightsChecker(
+            {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
+        )
+        writer = IndexWriter(
             indexes,
             [source.key for source in sources],
             self._lock,
@@ -107,23 +98,8 @@ class Library:
             configured={key: rules.readers_key for key, rules in self._rules.items()},
             now=clock.now,
         )
-        self._coordinator = SyncCoordinator(self._writer.open_run)
-        self._unattended = UnattendedSync(self._refresh_queued, self.repair, sleep=clock.sleep)
-        self._watch = SourceWatcher(
-            {name: source for name, source in self._sources.items() if isinstance(source, WatchableSource)},
-            self._unattended.sync,
-            sleep=clock.sleep,
-        )
-        self._rights = RightsChecker(
-            {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
-        )
-        self._sweep = RightsSweep(
-            [source.key for source in sources if isinstance(source, RightsSource)],
-            self._rights,
-            self._find_searched,
-            lambda name: name in self._coordinator.progress,
-            sleep=clock.sleep,
-        )
+        self.syncs = LibrarySync(settings, self._sources, writer, self._rights, self._find_searched, sleep=clock.sleep)
+        """Sync by the clock and after changes, and repair the index."""
         self._documents = DocumentSearch(indexes, embedder, calibration, self._rules, self._rights)
         self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
@@ -168,7 +144,7 @@ class Library:
             StoreError, EmbedderError, DatabaseError: that part failed, and the web has no answer.
 
         """
-        allowed = {source.key.name: source.key.id for source in self._select_sources(sources)}
+        allowed = {source.key.name: source.key.id for source in select_sources(self._sources, sources)}
         if "in" in separate_filters(query)[1]:
             readable = await self.count_readable(viewers)
             allowed = {name: id_ for name, id_ in allowed.items() if name in readable}
@@ -258,29 +234,7 @@ class Library:
             StoreError, DatabaseError: nothing could be started; later failures are in the report.
 
         """
-        chosen = self._select_sources(None if source is None else [source])
-        return await self._coordinator.refresh(chosen, on_progress, approve=await self._check_approvals(approve or {}))
-
-    async def _check_approvals(self, shown: Mapping[str, str]) -> dict[str, frozenset[str]]:
-        """Return the approved documents by their source: as names, so that no sync can add to them."""
-        approved_names: dict[str, frozenset[str]] = {}
-        for source in self._select_sources(shown.keys()):
-            approved_names[source.key.name] = held = await (
-                await self._documents.follow_active_index()
-            ).manifest.list_pending_names(source.key)
-            if make_approval_mark(held) != shown[source.key.name]:
-                raise PendingDeletionsChanged(source.key.name)
-        return approved_names
-
-    async def repair(self) -> Drift:
-        """Compare store and manifest row by row, and repair what differs. The next sync reads what is lost.
-
-        Raises:
-            SyncRunning: a sync is running, here or elsewhere.
-            StoreError, DatabaseError: that side failed; nothing is lost.
-
-        """
-        return await self._coordinator.run_exclusively(self._writer.repair)
+        return await self.syncs.refresh(source, on_progress, approve=approve or {})
 
     async def status(self) -> LibraryStatus:
         """Return the documents, the age and the last sync of each source.
@@ -291,7 +245,6 @@ class Library:
         """
         searched = await self._documents.follow_active_index()
         now = datetime.now(UTC)
-        progress = self._coordinator.progress
         states = [
             await read_source_status(
                 searched.manifest,
@@ -299,9 +252,9 @@ class Library:
                 source=self._sources[spec.name],
                 now=now,
                 nightly=self._settings.nightly,
-                syncing=_make_first_progress(spec.name, progress[spec.name]) if spec.name in progress else None,
-                watched=spec.name in self._watch.watched,
-                watch_trouble=self._watch.troubles.get(spec.name),
+                syncing=self.syncs.find_progress(spec.name),
+                watched=spec.name in self.syncs.watcher.watched,
+                watch_trouble=self.syncs.watcher.troubles.get(spec.name),
             )
             for spec in self._settings.sources
         ]
@@ -366,54 +319,11 @@ class Library:
         """Embed texts that are compared with each other, before waiting passages; shape ``(texts, dimensions)``."""
         return await self._embedder.embed_symmetric(texts)
 
-    @contextlib.asynccontextmanager
-    async def run_schedule(self) -> AsyncIterator[Schedule]:
-        """Sync by the clock within this block: every night, and by the cron lines of sources.
-
-        The nightly run starts with ``repair``. Between syncs, sources are asked who may read their documents.
-
-        Raises:
-            SourceMisconfigured: a line is no cron line.
-
-        """
-        from knowledge.sync.schedule import Schedule  # noqa: PLC0415 - only a bot that stays needs it
-
-        lines = {spec.name: spec.schedule for spec in self._settings.sources if spec.schedule is not None}
-        schedule = Schedule(self._unattended.sync_by_clock, nightly=self._settings.nightly, sources=lines)
-        schedule.start()
-        try:
-            async with self._sweep.running():
-                yield schedule
-        finally:
-            await schedule.stop()
-
-    @contextlib.asynccontextmanager
-    async def watch_sources(self) -> AsyncIterator[None]:
-        """Sync each source that reports changes as soon as it does, within this block."""
-        async with self._watch.running():
-            yield
-
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""
         await self._rights.close()
-        await self._coordinator.close()
+        await self.syncs.close()
         await self.materials.close()
 
     async def _find_searched(self) -> IndexManifest:
         return (await self._documents.follow_active_index()).manifest
-
-    async def _refresh_queued(self, source: str | None) -> SyncReport:
-        """Sync after the running sync of the source."""
-        return await self._coordinator.refresh(self._select_sources(source and [source]), None, queue=True)
-
-    def _select_sources(self, names: Collection[str] | None) -> list[Source]:
-        if names is None:
-            return list(self._sources.values())
-        for name in names:
-            if name not in self._sources:
-                raise UnknownSource(name, self._sources)
-        return [source for name, source in self._sources.items() if name in names]
-
-
-def _make_first_progress(source: str, progress: SyncProgress | None) -> SyncProgress:
-    return progress or SyncProgress(source, 0, 0, 0, 0, 0.0, None)

@@ -200,7 +200,10 @@ async def measure_change(files: int, rounds: int) -> list[float]:
             (folder / f"f{n}.md").write_text("# Notes\n\nNothing is written here that anybody would look for.")
         spec = SourceSpec("bench", "folder", {"path": str(root)}, root)
         settings = KnowledgeSettings(home, cache, sqlite_url(home / "kvasir.db"), (spec,))
-        async with open_library(settings, WheelCache(cache / "wheels").unpack) as library, library.watch_sources():
+        async with (
+            open_library(settings, WheelCache(cache / "wheels").unpack) as library,
+            library.syncs.watch_sources(),
+        ):
             await library.refresh()
             await asyncio.sleep(3)
             for turn in range(rounds):

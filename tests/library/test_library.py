@@ -142,7 +142,7 @@ async def test_a_scheduled_run_waits_for_the_running_one(bench: Bench, handbook:
         lock.close()
 
     bench.sleep = sleep
-    async with bench.library(handbook) as library, library.run_schedule() as schedule, asyncio.timeout(30):
+    async with bench.library(handbook) as library, library.syncs.run_schedule() as schedule, asyncio.timeout(30):
         lock.enter_context(hold_sync_lock(bench.home / "sync.lock"))
         make_due(schedule)
         while (await library.status()).sources[0].synced_at is None:  # noqa: ASYNC110 - the status is polled by people, too
@@ -156,7 +156,7 @@ async def test_an_interrupted_nightly_sync_is_no_failure(
 ) -> None:
     async with bench.library(handbook) as library:
         bench.embedder.gate.clear()
-        async with library.run_schedule() as schedule, asyncio.timeout(30):
+        async with library.syncs.run_schedule() as schedule, asyncio.timeout(30):
             make_due(schedule)
             while not library._coordinator.progress:  # noqa: ASYNC110 - a run by the clock reports no progress
                 await asyncio.sleep(0.001)

@@ -90,7 +90,7 @@ async def test_a_nightly_sync_completes_although_one_source_fails(
     caplog.set_level(logging.INFO, "knowledge.sync.unattended")
     async with benches(tmp_path / "sources") as sources, library_of(_made(tmp_path / "home"), sources) as library:
         assert len(sources) == len(KINDS)
-        async with library.run_schedule() as schedule:
+        async with library.syncs.run_schedule() as schedule:
             for kind, bench in sources.items():
                 await bench.put("lighthouse.md", NIGHTS[0].format(kind=kind).encode())
             first = await night(library, schedule, await library.status())

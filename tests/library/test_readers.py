@@ -75,7 +75,7 @@ async def test_a_revoked_right_that_the_store_missed_is_counted_and_logged_witho
         assert "2 passages of the source board" in line
         assert "Lyon" not in line
         assert "lyon" not in line
-        await library.repair()
+        await library.syncs.repair()
         assert (await library.status()).refused is None, "the store was repaired"
 
 
@@ -104,7 +104,7 @@ async def test_who_may_still_read_a_document_finds_it_while_it_cannot_be_read(be
         assert await texts(library, "holiday", readers={"U2"}) == ["holiday of the board"]
         assert await texts(library, "holiday", readers={"U1"}) == []
         assert await texts(library, "holiday", readers={"U3"}) == []
-        await library.repair()
+        await library.syncs.repair()
         assert await texts(library, "holiday", readers={"U2"}) == ["holiday of the board"]
 
 

@@ -100,7 +100,7 @@ async def test_a_right_that_returns_counts_within_a_minute_and_a_wider_one_at_th
         assert await find_documents(library, limit=12) == set()
         wiki.rights = dict.fromkeys(rights, member)
         now.s += 60
-        async with library.run_schedule():
+        async with library.syncs.run_schedule():
             await asyncio.sleep(0)
         assert await find_documents(library, limit=12) == set(), "nobody asks about what nobody may read"
         await library.refresh()
@@ -233,7 +233,7 @@ async def test_a_sweep_keeps_rights_fresh_between_syncs(bench: Bench, wiki: Righ
     bench.sleep = sleep
     async with bench.library(wiki) as library:
         await library.refresh()
-        async with library.run_schedule():
+        async with library.syncs.run_schedule():
             await sweep_once()
             assert wiki.asked == [], "what is fresh is not asked"
             now.s += 60
@@ -275,7 +275,7 @@ async def test_what_a_check_learned_outlives_the_process_and_settles_with_the_sy
         await library.refresh()
         assert await find_documents(library, limit=12) == shown
         assert await find_documents(library, Viewers.of({"*", "owner"})) == {"0.md"}
-        assert (await library.repair()).differences == 0
+        assert (await library.syncs.repair()).differences == 0
     assert not [one for one in caplog.messages if "proposed" in one], "its rows are no fault of the store"
 
 
