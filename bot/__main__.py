@@ -13,6 +13,8 @@ from pathlib import Path
 
 OK, FAILED, WRONG_USE, PENDING_DELETION = 0, 1, 2, 3
 
+_KNOWLEDGE_COMMANDS = frozenset({"access", "add", "cache", "fetch", "search", "sync"})
+"""The commands of ``bot.cli.commands.knowledge``; the others are in ``bot.cli.commands``."""
 _AS_HELP = "as this person would get it in a direct message: a Slack id or an e-mail address"
 _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
 
@@ -134,7 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _run_command(arguments: argparse.Namespace) -> int:
     from bot.errors import SettingsError  # noqa: PLC0415 - ``--help`` does not need it
 
-    command = importlib.import_module(f"bot.cli.commands.{arguments.command}")
+    package = "bot.cli.commands.knowledge" if arguments.command in _KNOWLEDGE_COMMANDS else "bot.cli.commands"
+    command = importlib.import_module(f"{package}.{arguments.command}")
     _stop_on_sigterm()
     try:
         status: int = await command.main(arguments)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from knowledge import terms
 from knowledge.chunking import chunker
 from knowledge.interfaces import EVERYONE, MATERIAL, MESSAGE_KIND, Chunk, Document, DocumentContent, Material, Section
+from knowledge.lexical import terms
 
 if TYPE_CHECKING:
     from knowledge.parsing import Parser

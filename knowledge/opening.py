@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knowledge import terms
 from knowledge.chunking import chunker
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey, Store
+from knowledge.lexical import terms
 from knowledge.library import Library
 from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings

@@ -35,11 +35,11 @@ from knowledge.interfaces import (
     StoredChunk,
     Viewers,
 )
+from knowledge.lexical.terms import index_terms
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.index_manifest import IndexManifest
-from knowledge.terms import index_terms
 from scripts.bench_passages import (
     ALL,
     AUDIENCES,

@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from knowledge.interfaces import Hit
-from knowledge.search.fusion import estimate_best_confidence
+from knowledge.search.ranking.fusion import estimate_best_confidence
 from scripts.eval_retrieval import (
     ANSWERABLE,
     FixedEmbedder,

@@ -21,14 +21,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from knowledge.bm25 import choose_likeliest
 from knowledge.interfaces import WEB, Chunk, CurrentChunk, Hit, Matrix, Scope, WebOrigin
+from knowledge.lexical.bm25 import choose_likeliest
+from knowledge.lexical.terms import index_terms, query_terms
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.plan import plan_words
 from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import rank_with_web
-from knowledge.terms import index_terms, query_terms
 from knowledge.web.live.live_web import MAX_PAGES, MAX_PASSAGES
 from knowledge.web.live.web_passages import LivePage, PassageScore
 from scripts.eval_documents import read_questions

@@ -47,13 +47,13 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
 )
+from knowledge.lexical.terms import index_terms
 from knowledge.parsing import Parser
 from knowledge.search.calibration import find_calibration
-from knowledge.search.fusion import estimate_best_confidence
 from knowledge.search.hybrid import Breadth, HybridSearch
+from knowledge.search.ranking.fusion import estimate_best_confidence
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.stores.weaviate.store import WeaviateStore
-from knowledge.terms import index_terms
 from scripts.eval_sets import (
     Question,
     QuestionSet,

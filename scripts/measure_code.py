@@ -117,7 +117,11 @@ def measure_modules(modules: Sequence[Module]) -> dict[str, tuple[str, list[str]
     for name, imported in graph.items():
         for other in imported:
             callers[other].add(name)
-    folders = Counter(str(module.path.parent) for module in modules if module.path.name != "__init__.py")
+    folders = Counter(
+        str(module.path.parent)
+        for module in modules
+        if module.path.name != "__init__.py" and module.path.parent.name != "versions"  # revisions only grow
+    )
     functions = [function for module in modules for function in list_functions(module)]
     one_word = [function.name for function in functions if "_" not in function.name.strip("_")]
     participles = [f"{module.name}:{name}" for module in modules for name in list_names(module) if is_participle(name)]

@@ -16,6 +16,7 @@ import psutil
 
 from knowledge.chunking import chunker
 from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, Source, SourceKey, StoredChunk, Vector
+from knowledge.lexical.terms import index_terms
 from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
@@ -27,7 +28,6 @@ from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SourceReport, SyncReport
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import ChunkDocument, SyncTools
-from knowledge.terms import index_terms
 
 
 class ArithmeticEmbedder:

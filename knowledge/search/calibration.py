@@ -1,7 +1,8 @@
 """Calibrate search for each embedder: the weights of cosines and words, and the threshold of an answer.
 
 Cosines of two models do not compare, so the constants are keyed by ``Embedder.identity``, and search refuses an
-embedder without them. They also belong to BM25 with k1 = 1.2 and b = 0.75 over the terms of ``knowledge.terms``.
+embedder without them. They also belong to BM25 with k1 = 1.2 and b = 0.75 over the terms of
+``knowledge.lexical.terms``.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.scope import is_in_scope, is_refused
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.fusion import ScoredCandidate, profile_query
 from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner, find_absorbed_hits
 from knowledge.search.plan import QueryPlan, plan_words
-from knowledge.search.ranking import PreparedQuery, Ranking, pick_ranked, rank_candidates
+from knowledge.search.ranking.candidates import PreparedQuery, Ranking, pick_ranked, rank_candidates
+from knowledge.search.ranking.fusion import ScoredCandidate, profile_query
 from knowledge.search.results import PER_DOCUMENT, ROWS_UNKNOWN, DocumentResults, make_empty_results
 from knowledge.stores.common import run_both
 

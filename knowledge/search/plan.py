@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from knowledge.interfaces import ANY_MEMBER, Scope, Viewers
+from knowledge.lexical.terms import query_terms
 from knowledge.search.identifiers import Identifier, find_identifiers
 from knowledge.search.query import match_sources, parse_query
-from knowledge.terms import query_terms
 
 QUERY_CHARACTERS: Final = 8192
 """Characters of a question. A longer one keeps its first and its last half of this many. The embedder reads 512

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 from knowledge.interfaces import Candidate, CurrentChunk, Hit, SearchResult
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.fusion import (
+from knowledge.search.passages import JoinedPassage
+from knowledge.search.plan import QueryPlan
+from knowledge.search.ranking.candidates import PreparedQuery
+from knowledge.search.ranking.fusion import (
     ScoredCandidate,
     estimate_background,
     estimate_confidence,
     is_answerable,
     profile_query,
 )
-from knowledge.search.passages import JoinedPassage
-from knowledge.search.plan import QueryPlan
-from knowledge.search.ranking import PreparedQuery
 
 ROWS_UNKNOWN = 10_000
 """The assumed number of rows before they could be counted."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from knowledge.bm25 import choose_likeliest, estimate_weights
 from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import (
     Candidate,
@@ -27,11 +26,12 @@ from knowledge.interfaces import (
     SearchResult,
     Vector,
 )
+from knowledge.lexical.bm25 import choose_likeliest, estimate_weights
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.federated import FederatedSearch
-from knowledge.search.fusion import estimate_confidence
 from knowledge.search.plan import QueryPlan
-from knowledge.search.ranking import rank_candidates
+from knowledge.search.ranking.candidates import rank_candidates
+from knowledge.search.ranking.fusion import estimate_confidence
 from knowledge.search.results import make_empty_results
 from knowledge.search.with_web import DOCUMENT_PLACES
 from knowledge.stores.common import run_both

@@ -1,8 +1,8 @@
 """Rank web pages and documents together. If both are equally good, documents come first. Pure.
 
-The cosines come from one embedder. No store has a page's terms, so ``knowledge.bm25`` estimates its BM25 score as the
-store would. Then both go through the same fusion. A page's passage that repeats a shown document is left out. A page
-that the question links to keeps places whatever its score, and so do documents that are sure enough.
+The cosines come from one embedder. No store has a page's terms, so ``knowledge.lexical.bm25`` estimates its BM25
+score as the store would. Then both go through the same fusion. A page's passage that repeats a shown document is left
+out. A page that the question links to keeps places whatever its score, and so do documents that are sure enough.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from knowledge import terms
-from knowledge.bm25 import estimate_weights
 from knowledge.interfaces import WEB, Candidate, Chunk, Hit
+from knowledge.lexical import terms
+from knowledge.lexical.bm25 import estimate_weights
 from knowledge.search.access.scope import passes_filters
-from knowledge.search.fusion import ScoredCandidate, estimate_confidence
 from knowledge.search.passages import JoinLimits, format_passage, grow_passage
-from knowledge.search.ranking import pick_ranked, rank_candidates
+from knowledge.search.ranking.candidates import pick_ranked, rank_candidates
+from knowledge.search.ranking.fusion import ScoredCandidate, estimate_confidence
 from knowledge.search.results import DocumentResults
 from knowledge.web.live.web_passages import LivePage
 

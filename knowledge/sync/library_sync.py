@@ -37,7 +37,7 @@ class LibrarySync:
         *,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        """``sources`` has all sources by name; ``find_manifest`` returns the active index's manifest."""
+        """Take the sources by name; ``find_manifest`` returns the manifest of the active index."""
         self._settings = settings
         self._sources = sources
         self._writer = writer

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bot.answering.policy import Policy
-from bot.cli.commands.sync import list_problems, report_json
+from bot.cli.commands.knowledge.sync import list_problems, report_json
 from bot.cli.status_view import build_view, show_status
 from bot.cli.terminal import Terminal
 from bot.cli.terminal_lines import format_report

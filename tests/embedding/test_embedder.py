@@ -202,7 +202,7 @@ async def test_cancelling_the_build_leaves_nothing(cache: Path, tmp_path: Path) 
 async def test_importing_the_room_loads_no_heavy_library() -> None:
     heavy = ("onnxruntime", "onnx", "sentencepiece", "pypdfium2", "docx", "pptx", "openpyxl", "selectolax")
     code = (
-        "import sys, knowledge.embedding, knowledge.parsing, knowledge.chunking.chunker, knowledge.terms; "
+        "import sys, knowledge.embedding, knowledge.parsing, knowledge.chunking.chunker, knowledge.lexical.terms; "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)

@@ -158,7 +158,7 @@ async def test_an_interrupted_nightly_sync_is_no_failure(
         bench.embedder.gate.clear()
         async with library.syncs.run_schedule() as schedule, asyncio.timeout(30):
             make_due(schedule)
-            while not library._coordinator.progress:  # noqa: ASYNC110 - a run by the clock reports no progress
+            while library.syncs.find_progress("handbook") is None:  # noqa: ASYNC110 - a run by the clock reports none
                 await asyncio.sleep(0.001)
         with hold_sync_lock(bench.home / "sync.lock"):
             pass  # what the block began has ended with it

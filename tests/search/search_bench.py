@@ -12,12 +12,12 @@ import numpy as np
 from knowledge.embedding import IDENTITY
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector, make_class_key
+from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.records import UNSETTLED, AudienceRow, encode_readers
-from knowledge.terms import index_terms
 from tests.viewers import make_members
 
 SYNCED = datetime(2026, 11, 1, tzinfo=UTC)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.bm25 import DEFAULT_WEIGHT_SHARE, TermWeights, compute_weights, estimate_weights
+from knowledge.lexical.bm25 import DEFAULT_WEIGHT_SHARE, TermWeights, compute_weights, estimate_weights
+from knowledge.lexical.terms import index_terms
 from knowledge.search.plan import plan_words
-from knowledge.terms import index_terms
 from tests.search.search_bench import EVERYWHERE, SearchBench
 
 WORDS = [f"word{letter}{other}" for letter in "abcdefghijklmnop" for other in "abcdefghij"]

@@ -17,11 +17,11 @@ from bot.wheels import WheelCache
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import E5Embedder, open_embedder
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, DocumentContent, Scope, StoredChunk
+from knowledge.lexical.terms import index_terms
 from knowledge.parsing import Parser
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
-from knowledge.terms import index_terms
 
 pytestmark = pytest.mark.slow
 

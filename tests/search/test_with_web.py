@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import EVERYONE, WEB, Candidate, Chunk, CurrentChunk, Hit, Scope, WebOrigin
-from knowledge.search.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
+from knowledge.lexical.terms import index_terms
 from knowledge.search.plan import plan_words
-from knowledge.search.ranking import PreparedQuery
+from knowledge.search.ranking.candidates import PreparedQuery
+from knowledge.search.ranking.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
 from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import DOCUMENT_PLACES, LINKED_PLACES, rank_with_web
-from knowledge.terms import index_terms
 from knowledge.web.live.web_passages import LivePage, PassageScore
 from tests.search.search_bench import CALIBRATION, EVERYWHERE, SOURCE, SYNCED, SearchBench
 

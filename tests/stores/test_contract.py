@@ -177,7 +177,7 @@ async def test_both_stores_score_by_the_textbook(store: Store) -> None:
 
 
 async def test_terms_are_not_changed(store: Store) -> None:
-    """No stemming, stop words, folding or splitting: the store searches the terms of ``knowledge.terms``."""
+    """No stemming, stop words, folding or splitting: the store searches the terms of ``knowledge.lexical.terms``."""
     terms = {
         "running": "run",
         "the": "th",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from knowledge.terms import index_terms, query_terms
+from knowledge.lexical.terms import index_terms, query_terms
 
 AnswerType = Literal["time", "number", "person", "place", "reason", "steps", "other"]
 

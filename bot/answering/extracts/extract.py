@@ -18,7 +18,7 @@ from bot.answering.markdown.citations import Numbering
 from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
 from bot.answering.markdown.sentences import join_wrapped_lines, sentences
 from knowledge.language import is_cjk
-from knowledge.terms import query_terms
+from knowledge.lexical.terms import query_terms
 
 SOURCES = 3
 CONSIDERED = 5

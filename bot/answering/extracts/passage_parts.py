@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from bot.answering.markdown.citations import escape_displayed
 from bot.answering.markdown.sentences import Piece, close_code, join_wrapped_lines, split_pieces
-from knowledge.terms import index_terms
+from knowledge.lexical.terms import index_terms
 
 _ELLIPSIS = "…"
 _OPENING = 40

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
-from knowledge import terms
 from knowledge.interfaces import Embedder, SourceKey
+from knowledge.lexical import terms
 from knowledge.sync.lock import hold_sync_lock
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.running.repair import Drift, repair

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from knowledge import terms
 from knowledge.defects import describe_defect
 from knowledge.errors import EmbedderError, FetchTimeout, FetchUnreadable, KnowledgeError, UnreadableReason
 from knowledge.interfaces import (
@@ -30,6 +29,7 @@ from knowledge.interfaces import (
     WebSearchReport,
     WebTrouble,
 )
+from knowledge.lexical import terms
 from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
 from knowledge.web.live.passage_selection import select_passages

@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-from knowledge import terms
-from knowledge.bm25 import choose_likeliest
 from knowledge.chunking import chunker
 from knowledge.chunking.blocks import CountTokens
 from knowledge.interfaces import EVERYONE, WEB, Chunk, Document
+from knowledge.lexical import terms
+from knowledge.lexical.bm25 import choose_likeliest
 from knowledge.web.reading.page_reader import WebPage
 
 _KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})

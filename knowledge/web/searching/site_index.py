@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from knowledge.language import is_cjk
-from knowledge.terms import index_terms, query_terms
+from knowledge.lexical.terms import index_terms, query_terms
 
 _SEPARATORS = re.compile(r"[/_.,;:+=&-]+")
 _EXTENSION = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|md|txt|pdf)$", re.IGNORECASE)

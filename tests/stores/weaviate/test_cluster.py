@@ -31,6 +31,7 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
 )
+from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
@@ -42,7 +43,6 @@ from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.report import SourceReport, SyncProgress
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncTools
-from knowledge.terms import index_terms
 from tests.services import WeaviateCluster, weaviate_cluster
 from tests.stores.rows import DIMENSIONS, row, some_unit
 from tests.sync.doubles import Arithmetic, Rig, open_rig, passages

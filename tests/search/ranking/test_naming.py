@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import WEB, Candidate, Chunk
-from knowledge.search.fusion import fuse, profile_query
-from knowledge.search.naming import NAME_GAIN, WRITTEN_NAME_GAIN, weigh_document_names
+from knowledge.lexical.terms import query_terms
 from knowledge.search.plan import plan_words
-from knowledge.terms import query_terms
+from knowledge.search.ranking.fusion import fuse, profile_query
+from knowledge.search.ranking.naming import NAME_GAIN, WRITTEN_NAME_GAIN, weigh_document_names
 from tests.search.search_bench import CALIBRATION, EVERYWHERE, SearchBench
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.interfaces import Candidate, Chunk
-from knowledge.search.fusion import ScoredCandidate
-from knowledge.search.pick import pick_passages
+from knowledge.search.ranking.fusion import ScoredCandidate
+from knowledge.search.ranking.pick import pick_passages
 
 LONG = "Whoever enters the laboratory wears a coat, closed shoes and the glasses that hang beside the door. " * 2
 OLD, NEW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)

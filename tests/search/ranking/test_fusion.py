@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import Candidate, Chunk, Hit
 from knowledge.language import is_cjk
-from knowledge.search.fusion import (
+from knowledge.search.ranking.fusion import (
     QueryProfile,
     ScoredCandidate,
     compute_lexical_weight,

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Final
 
 from knowledge.interfaces import Candidate
-from knowledge.search.fusion import ScoredCandidate
+from knowledge.search.ranking.fusion import ScoredCandidate
 
 _LINE_MARKS = re.compile(r"^[ \t]*(?:[>#*+-]+[ \t]+|\d+\.[ \t]+)+", re.MULTILINE)
 _MARKS = re.compile(r"\*\*|__|`|\||:?-{3,}:?")

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.terms import MAX_INDEX_TERMS, MAX_QUERY_TERMS, MAX_TERM_CHARACTERS, _find_stem, index_terms, query_terms
+from knowledge.lexical.terms import (
+    MAX_INDEX_TERMS,
+    MAX_QUERY_TERMS,
+    MAX_TERM_CHARACTERS,
+    _find_stem,
+    index_terms,
+    query_terms,
+)
 
 MIXED = st.text(
     st.one_of(

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.interfaces import Candidate, CurrentChunk, Vector
-from knowledge.search.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
 from knowledge.search.identifiers import weigh_exact_matches
-from knowledge.search.naming import weigh_document_names
-from knowledge.search.pick import pick_passages
 from knowledge.search.plan import QueryPlan
+from knowledge.search.ranking.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
+from knowledge.search.ranking.naming import weigh_document_names
+from knowledge.search.ranking.pick import pick_passages
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from knowledge.interfaces import WEB, Candidate
+from knowledge.lexical.terms import is_sentence_word
 from knowledge.search.identifiers import fold_text
-from knowledge.terms import is_sentence_word
 
 NAME_GAIN: Final = 1.0
 """The gain of a passage, of a score of 1, if its names are the whole question except function words."""

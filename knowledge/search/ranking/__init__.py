@@ -1,0 +1,1 @@
+"""Rank candidates: one absolute score, exact names, and the passages to show."""
