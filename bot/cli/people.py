@@ -53,7 +53,7 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
     from bot.slack.audience.accounts import Company  # noqa: PLC0415
     from bot.slack.audience.directory import SlackDirectory  # noqa: PLC0415
     from bot.slack.audience.finder import ViewerFinder  # noqa: PLC0415
-    from bot.slack.errors import SlackRefused  # noqa: PLC0415
+    from bot.slack.errors import SlackMissingScope, SlackRefused  # noqa: PLC0415
     from bot.slack.incoming.events import get_object  # noqa: PLC0415
     from bot.slack.installation import check_token  # noqa: PLC0415
     from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415
@@ -66,6 +66,8 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
         if "@" in user:
             try:
                 found = await api.call("users.lookupByEmail", email=user)
+            except SlackMissingScope:
+                raise
             except SlackRefused:
                 why = f"Slack knows nobody with the address {user}. Use the Slack id."
                 raise PersonNotFound(why) from None

@@ -32,6 +32,10 @@ _REFUSED = Message(
     "Slack refuses my message ({code}). Ask me in a direct message, and show this code to an administrator.",
     "Slack 拒绝了我的消息（{code}）。请在私信中问我，并把这个代码告诉管理员。",
 )
+_MISSING_SCOPE = Message(
+    "the Slack app lacks a permission. Show this to an administrator: `kvasir doctor` names it.",
+    "Slack 应用缺少一项权限。请告诉管理员：`kvasir doctor` 会列出它。",
+)
 _REASONS = {
     "restricted_action": _LIMITED,
     "restricted_action_read_only_channel": _LIMITED,
@@ -46,6 +50,7 @@ _REASONS = {
     "is_inactive": _ARCHIVED,
     "restricted_action_thread_locked": _THREAD_CLOSED,
     "cannot_reply_to_message": _THREAD_CLOSED,
+    "missing_scope": _MISSING_SCOPE,
     "message_not_found": _MESSAGE_GONE,
     "thread_not_found": _MESSAGE_GONE,
 }

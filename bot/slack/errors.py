@@ -2,12 +2,12 @@
 
 SlackError
 ├── SlackUnauthorized     the token is wrong or revoked, or the app was removed
-├── SlackMissingScope     the app lacks a scope, which the error names
 ├── SlackLimited          Slack limits the method, and the caller does not wait
 ├── SlackUnavailable      Slack cannot be reached, or fails
 ├── SlackGone             the channel, thread or message was deleted or archived, or the bot was removed from it
 ├── SlackStopped          a person pressed Stop
 └── SlackRefused          Slack refused this call for another reason
+    └── SlackMissingScope the app lacks a scope, which the error names
 """
 
 from __future__ import annotations
@@ -25,14 +25,6 @@ class SlackError(BotError):
 
 class SlackUnauthorized(SlackError):
     """The token is wrong or was revoked."""
-
-
-class SlackMissingScope(SlackError):
-    """The app lacks a scope."""
-
-    def __init__(self, text: str | Message, scope: str) -> None:
-        super().__init__(text)
-        self.scope = scope
 
 
 class SlackUnavailable(SlackError):
@@ -65,6 +57,14 @@ class SlackRefused(SlackError):
     def __init__(self, text: str | Message, code: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class SlackMissingScope(SlackRefused):
+    """The app lacks a scope, until an administrator adds it."""
+
+    def __init__(self, text: str | Message, scope: str) -> None:
+        super().__init__(text, "missing_scope")
+        self.scope = scope
 
 
 _UNAUTHORIZED = {

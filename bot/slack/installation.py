@@ -97,7 +97,7 @@ async def _list_workspaces(api: SlackWebApi) -> tuple[str, ...]:
     """Return the workspaces that an org-wide token may access; none if Slack refuses to list them."""
     try:
         pages = await fetch_pages(api.call, "auth.teams.list")
-    except (SlackMissingScope, SlackRefused) as error:
+    except SlackRefused as error:
         _log.warning("workspaces not listed", error=str(error), without_it="people and groups are read one by one")
         return ()
     return tuple(str(team["id"]) for page in pages for team in page.get("teams") or () if team.get("id"))

@@ -16,7 +16,7 @@ import structlog
 
 from bot.slack.audience.accounts import Account, Channel, ChannelKind, Company, parse_account, parse_channel
 from bot.slack.audience.fresh_cache import FreshCache
-from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
+from bot.slack.errors import SlackError, SlackRefused
 from bot.slack.incoming.events import get_object
 from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 from knowledge.language import Language
@@ -194,7 +194,7 @@ class SlackDirectory:
             return await call
         except SlackError as error:
             _log.warning("audience not read", method=method, error=str(error))
-            return default if isinstance(error, (SlackMissingScope, SlackRefused)) else None
+            return default if isinstance(error, SlackRefused) else None
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,7 +12,7 @@ import structlog
 from bot.answering.events import Finished
 from bot.messages import long_answers
 from bot.messages.message import Message, render_message
-from bot.slack.errors import SlackError, SlackGone, SlackMissingScope, SlackRefused
+from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.layout import long_parts
 from bot.slack.layout.document_publisher import DocumentPublisher
 from bot.slack.layout.tables import Block, build_text_blocks
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 _TIMEOUT_S = 30.0
 _PROGRESS_BLOCKS = {"plan", "task_card"}
 _SINGLE_LIMIT = 10
-_REFUSALS = (SlackGone, SlackMissingScope, SlackRefused)
+_REFUSALS = (SlackGone, SlackRefused)
 """Slack has surely not done what was asked."""
 
 

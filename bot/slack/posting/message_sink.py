@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from bot.messages import slack_errors
-from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused
+from bot.slack.errors import SlackError, SlackLimited, SlackRefused
 from bot.slack.posting.rate_limits import MessagePace, RateLimits
 from bot.slack.posting.refused_methods import RefusedMethods
 from bot.slack.posting.render import make_fallback_text
@@ -357,7 +357,7 @@ async def open_stream(
             await stream.add(text)
         except SlackLimited:
             return None
-        except (SlackRefused, SlackMissingScope) as error:
+        except SlackRefused as error:
             capabilities.refused.note("chat.startStream", target.user, error)
         else:
             return stream

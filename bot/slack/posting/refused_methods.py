@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bot.slack.errors import SlackMissingScope, SlackRefused
+from bot.slack.errors import SlackRefused
 
 _MISSING_CODES = {"unknown_method", "method_deprecated"}
 """This Slack does not have the method."""
-_PERSONAL_CODES = {"feature_not_enabled", "not_allowed", "team_not_found", "user_not_found"}
+_TEMPORARY_CODES = {"feature_not_enabled", "not_allowed", "team_not_found", "user_not_found", "missing_scope"}
 _EXPIRY_S = 600.0
 _MAX_PEOPLE = 10_000
 
@@ -30,12 +30,11 @@ class RefusedMethods:
         """Return whether Slack has the method, and has not refused it to this person lately."""
         return method not in self._missing and self._refused_until.get((method, user), 0.0) <= self._now()
 
-    def note(self, method: str, user: str, error: SlackRefused | SlackMissingScope) -> None:
+    def note(self, method: str, user: str, error: SlackRefused) -> None:
         """Remember a refusal if the next call would be refused, too."""
-        code = error.code if isinstance(error, SlackRefused) else ""
-        if code in _MISSING_CODES:
+        if error.code in _MISSING_CODES:
             self._missing.add(method)
-        elif code in _PERSONAL_CODES or not code:
+        elif error.code in _TEMPORARY_CODES:
             self._refused_until.pop((method, user), None)
             self._refused_until[method, user] = self._now() + _EXPIRY_S
             if len(self._refused_until) > _MAX_PEOPLE:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.messages import answers
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError, SlackLimited, SlackMissingScope, SlackRefused, SlackUnavailable
+from bot.slack.errors import SlackError, SlackLimited, SlackRefused, SlackUnavailable
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import is_app
@@ -136,7 +136,7 @@ class StatusLine:
             await self._api.call(method, wait=False, **self._thread, **arguments)
         except SlackLimited:
             raise
-        except (SlackRefused, SlackMissingScope) as error:
+        except SlackRefused as error:
             self._capabilities.refused.note(method, self._user, error)
             return False
         except SlackError:

@@ -11,11 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 import aiohttp
+import structlog
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.messages import slack_errors
-from bot.slack.errors import SlackLimited, SlackUnauthorized, SlackUnavailable, map_api_error
+from bot.slack.errors import SlackLimited, SlackMissingScope, SlackUnauthorized, SlackUnavailable, map_api_error
+
+_log = structlog.get_logger(__name__)
 
 CALL_TIMEOUT_S = 15.0
 """For one HTTP request to Slack with its connection, without waits for rate limits."""
@@ -96,6 +99,8 @@ class SlackWebApi:
         self._renew_token = renew_token
         self._closed_until: dict[str, float] = {}
         self._waiting: Counter[str] = Counter()
+        self._missing_scopes: set[str] = set()
+        """Scopes whose lack was logged."""
 
     def get_limited_s(self, method: str) -> float:
         """Return for how many seconds Slack still limits a method; 0.0 if it does not."""
@@ -161,7 +166,11 @@ class SlackWebApi:
             else:
                 response = await self._client.api_call(method, json=present)
         except SlackApiError as error:
-            raise _map_error(method, error) from error
+            mapped = _map_error(method, error)
+            if isinstance(mapped, SlackMissingScope) and mapped.scope not in self._missing_scopes:
+                self._missing_scopes.add(mapped.scope)
+                _log.error("scope missing", error=str(mapped))
+            raise mapped from error
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise SlackUnavailable(slack_errors.UNREACHABLE, maybe_done=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as error:

@@ -13,7 +13,7 @@ from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.audience.refusals import AudienceRefused
-from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
+from bot.slack.errors import SlackError, SlackGone, SlackMissingScope, SlackRefused, SlackStopped
 from bot.slack.incoming.addressing import asks_everybody
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.recovery.crash_recovery import AnswerRecovery
@@ -196,11 +196,11 @@ class TurnRunner:
 
     async def _answer(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
         """Show an answer, or the reason why there is none."""
-        if turn.attempts > 1 and await self._recovery.clean_up(turn, reply):
-            record.outcome = "found"
-            return TurnState.DONE
         age_s = time.time() - turn.received_at
         try:
+            if turn.attempts > 1 and await self._recovery.clean_up(turn, reply):
+                record.outcome = "found"
+                return TurnState.DONE
             gives_up = age_s > self._settings.give_up_s or turn.attempts > self._settings.attempts
             if turn.message.is_unasked and (gives_up or not await self._prepare_unasked(turn, record)):
                 record.outcome = _WITHHELD
@@ -211,7 +211,8 @@ class TurnRunner:
             await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
             return TurnState.DONE
         except (SlackGone, SlackRefused) as error:
-            if isinstance(error, SlackRefused) and age_s < self._settings.refused_s:
+            is_final = isinstance(error, (SlackGone, SlackMissingScope))
+            if not is_final and age_s < self._settings.refused_s:
                 raise
             record.outcome, record.error = "gone", str(error)
             await reply.clear_status()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from bot.answering.notices.answer_notices import describe_queue_position
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
+from bot.slack.errors import SlackError, SlackRefused
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.progress.status_line import WORDS_METHOD
 from bot.slack.transport.web_api import SlackWebApi
@@ -125,7 +125,7 @@ class WaitingTurns:
             await self._api.call(
                 WORDS_METHOD, wait=False, channel_id=key.channel, thread_ts=message.thread_ts, status=words
             )
-        except (SlackRefused, SlackMissingScope) as error:
+        except SlackRefused as error:
             refused.note(WORDS_METHOD, message.user, error)
         except SlackError:
             return  # the next time

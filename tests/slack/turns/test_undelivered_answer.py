@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.config.configuration import Access
+from bot.slack.installation import SCOPES
 from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.questions import QuestionKey, TurnState
-from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot_in_sandbox
-from tests.slack_sandbox import TEAM_ID
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
+from tests.slack.turns.test_crash_recovery import leave_dead_turn
+from tests.slack_sandbox import TEAM_ID, open_sandbox
 
 DM = "@kvasir"
 
@@ -46,6 +50,40 @@ async def test_asker_learns_in_direct_message_that_channel_refuses_posts(
     await asyncio.sleep(0.5)  # some heartbeats
     assert len(bot.answerer.questions) == 1
     assert len([m for m in await bot.sandbox.messages("D0DIRECT01") if m.get("bot_id")]) == 1
+
+
+async def test_missing_scope_ends_turns_and_withdrawals_with_one_sentence(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    answered = await bot.ask()
+    await bot.wait_for_answer(answered)
+    await bot.wait_until_idle()
+    await bot.sandbox.faults(scopes=sorted(set(SCOPES) - {"chat:write"}))
+    with capture_logs() as logs:
+        asked = await bot.ask("@Kvasir why?")
+        await bot.sandbox.wait_until(lambda: has_state(bot, asked, TurnState.FAILED))
+        await bot.sandbox.delete("ada", "#general", answered)
+        await bot.sandbox.wait_until(lambda: has_state(bot, answered, TurnState.SUPERSEDED, replies=()))
+        calls = len(await bot.sandbox.requests("chat.*"))
+        await asyncio.sleep(0.5)  # some heartbeats
+        assert len(await bot.sandbox.requests("chat.*")) == calls
+    [sentence] = [line for line in logs if line["log_level"] == "error"]
+    assert re.search(r"lacks chat:write.*reinstall the app", sentence["error"])
+    assert len(bot.answerer.questions) <= 3
+
+
+async def test_missing_scope_to_read_a_thread_ends_the_recovery_of_its_turn(tmp_path: Path) -> None:
+    async with open_sandbox(tmp_path) as sandbox:
+        ts = await sandbox.say("ada", "#general", "@Kvasir how?")
+        await leave_dead_turn(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", ts)
+        await sandbox.faults(scopes=sorted(set(SCOPES) - {"channels:history"}))
+        async with run_bot(sandbox, tmp_path) as bot:
+            await wait_for_ephemeral(bot, "lacks a permission")
+            await sandbox.wait_until(lambda: has_state(bot, ts, TurnState.FAILED))
+
+
+async def has_state(bot: RunningBot, ts: str, state: TurnState, replies: tuple[str, ...] | None = None) -> bool:
+    turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+    return turn is not None and turn.state is state and (replies is None or turn.replies == replies)
 
 
 async def test_asker_learns_it_in_the_channel_if_that_is_possible(socket_bot: RunningBot) -> None:
